@@ -1,0 +1,38 @@
+# `make run` and `make test` do all the set-up themselves, on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := repo database actor_store sequencer identity pds
+
+.PHONY: help run test lint format bench clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[test]'
+	@touch $@
+
+run: $(VENV)/.ready ## Start a working PDS on http://localhost:2583, with its own PLC directory
+	$(BIN)/pds dev
+
+test: lint ## Run every check: ruff, mypy and all tests
+	$(BIN)/pytest -n auto
+
+lint: $(VENV)/.ready ## Check formatting, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/.ready ## Format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.ready ## Measure Holdfast beside the reference PDS
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove what make has created
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

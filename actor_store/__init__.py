@@ -1,0 +1,1 @@
+"""One SQLite file per DID: repository, records, blobs, preferences. Knows no HTTP."""

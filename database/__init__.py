@@ -1,0 +1,1 @@
+"""SQLite in WAL, opened so that Litestream can replicate it. Knows no protocol nouns."""

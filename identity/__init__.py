@@ -1,0 +1,1 @@
+"""DIDs and handles: resolving, caching, the PLC client."""

@@ -1,0 +1,1 @@
+"""The server: XRPC, accounts, web pages, command line."""

@@ -1,0 +1,1 @@
+"""Accounts in the service database: sessions, passwords, invites, email tokens."""

@@ -1,0 +1,1 @@
+"""XRPC over HTTP: routing, parameters, bodies, errors, authentication."""

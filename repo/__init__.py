@@ -1,0 +1,1 @@
+"""The protocol's formats as pure functions and values: no files, SQL, asyncio or HTTP."""

@@ -1,0 +1,145 @@
+"""CIDs: the content identifiers of blocks and blobs.
+
+Spec: https://atproto.com/specs/data-model#link-and-cid-formats
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+import libipld
+import multiformats
+
+DAG_CBOR: Final = 0x71
+RAW: Final = 0x55
+SHA2_256: Final = 0x12
+
+MAX_BYTES: Final = 128
+"""Longest binary CID that is read; a CIDv1 of SHA-256 has 36 bytes."""
+MAX_TEXT_LENGTH: Final = 256
+"""Longest CID text that is read; a CIDv1 of SHA-256 in base32 has 59 characters."""
+
+_DAG_CBOR_PREFIX: Final = bytes((1, DAG_CBOR, SHA2_256, 32))
+_RAW_PREFIX: Final = bytes((1, RAW, SHA2_256, 32))
+_BLESSED_PREFIXES: Final = (_DAG_CBOR_PREFIX, _RAW_PREFIX)
+_BLESSED_LENGTH: Final = 36
+
+
+class InvalidCid(ValueError):
+    """The bytes or text are not a CID that atproto allows."""
+
+
+class Cid:
+    """A CIDv1. Immutable, hashable, ordered by its bytes. `str(cid)` is the base32 text.
+
+    Blocks and blobs of atproto have CIDs of SHA-256 (`is_blessed`); a link in a record may be
+    any CIDv1, for records do point into other networks.
+    """
+
+    __slots__ = ("_text", "raw")
+
+    raw: bytes
+    """The binary form: version, codec and multihash; 36 bytes for a blessed CID."""
+
+    def __init__(self, raw: bytes) -> None:
+        """Trust `raw` to be a binary CID; bytes from outside go through `from_bytes`."""
+        self.raw = raw
+        self._text: str | None = None
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Cid:
+        """Check and wrap a binary CIDv1. Raises `InvalidCid`."""
+        cid = cls(raw)
+        if not cid.is_blessed:
+            _check_structure(raw)
+        return cid
+
+    @classmethod
+    def parse(cls, text: str) -> Cid:
+        """Read a CID from its base32 text, the one spelling atproto uses. Raises `InvalidCid`."""
+        if len(text) > MAX_TEXT_LENGTH:
+            raise InvalidCid("CID text is too long")
+        try:
+            raw = libipld.decode_multibase(text)[1] if text.startswith("b") else _parse_odd(text)
+        except ValueError as exc:
+            raise InvalidCid(f"not a CID: {text}") from exc
+        cid = cls.from_bytes(raw)
+        if str(cid) != text:
+            raise InvalidCid(f"CID is not in canonical base32: {text}")
+        return cid
+
+    @classmethod
+    def of_dag_cbor(cls, block: bytes) -> Cid:
+        """The CID of a DAG-CBOR block: a record, a commit or an MST node."""
+        return cls(_DAG_CBOR_PREFIX + hashlib.sha256(block).digest())
+
+    @classmethod
+    def of_raw(cls, blob: bytes) -> Cid:
+        """The CID of a blob's bytes."""
+        return cls(_RAW_PREFIX + hashlib.sha256(blob).digest())
+
+    @classmethod
+    def of_raw_digest(cls, digest: bytes) -> Cid:
+        """The CID of a blob whose SHA-256 `digest` (32 bytes) was taken while it streamed in."""
+        return cls(_RAW_PREFIX + digest)
+
+    @property
+    def is_blessed(self) -> bool:
+        """Whether this is SHA-256 of dag-cbor or raw bytes, as blocks and blobs must be."""
+        return len(self.raw) == _BLESSED_LENGTH and self.raw.startswith(_BLESSED_PREFIXES)
+
+    @property
+    def codec(self) -> int:
+        """The multicodec of the content, such as `DAG_CBOR` or `RAW`."""
+        return _read_varint(self.raw, 1)[0]
+
+    def matches(self, data: bytes) -> bool:
+        """Whether this is a blessed CID and `data` hashes to it."""
+        return self.is_blessed and hashlib.sha256(data).digest() == self.raw[4:]
+
+    def __str__(self) -> str:
+        text = self._text
+        if text is None:
+            text = self._text = libipld.encode_cid(self.raw)
+        return text
+
+    def __repr__(self) -> str:
+        return f"Cid({self})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cid) and self.raw == other.raw
+
+    def __lt__(self, other: Cid) -> bool:
+        return self.raw < other.raw
+
+    def __hash__(self) -> int:
+        return hash(self.raw)
+
+
+def _parse_odd(text: str) -> bytes:
+    """Name what is wrong with a CID that is not base32: another base, or version 0."""
+    cid = multiformats.CID.decode(text)
+    raise InvalidCid(f"CID must be version 1 in base32, got version {cid.version}: {text}")
+
+
+def _check_structure(raw: bytes) -> None:
+    """Raise `InvalidCid` unless `raw` is 1, a codec, and a multihash that fills the rest."""
+    if len(raw) > MAX_BYTES or not raw.startswith(b"\x01"):
+        raise InvalidCid(f"not a CIDv1: {raw[:40].hex()}")
+    _, after_codec = _read_varint(raw, 1)
+    _, after_hash = _read_varint(raw, after_codec)
+    length, start = _read_varint(raw, after_hash)
+    if length != len(raw) - start:
+        raise InvalidCid(f"CID has {len(raw) - start} bytes of hash and claims {length}")
+
+
+def _read_varint(raw: bytes, start: int) -> tuple[int, int]:
+    """Read an unsigned LEB128 number. Return it and the position behind it."""
+    value = 0
+    for position in range(start, min(start + 9, len(raw))):
+        byte = raw[position]
+        value |= (byte & 0x7F) << (7 * (position - start))
+        if byte < 0x80:
+            return value, position + 1
+    raise InvalidCid("CID ends inside a number")

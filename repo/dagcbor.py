@@ -1,0 +1,102 @@
+"""DAG-CBOR of records, commits and event bodies: one byte string per value, both ways.
+
+Goes through cbor2, which keeps links and byte strings apart. MST nodes, whose shape is
+known, go through libipld in `repo.mst`.
+
+Spec: https://atproto.com/specs/data-model and https://ipld.io/specs/codecs/dag-cbor/spec/
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+import cbor2
+
+from repo.cid import Cid, InvalidCid
+
+Value: TypeAlias = "bool | int | str | bytes | Cid | list[Value] | dict[str, Value] | None"
+"""A value of atproto's data model."""
+
+MAX_DEPTH: Final = 128
+"""Nested lists and maps a block may have; deeper ones are refused, never recursed into."""
+
+_MAX_INT: Final = 2**63 - 1
+_MIN_INT: Final = -(2**63)
+_LINK_TAG: Final = 42
+
+
+class InvalidDagCbor(ValueError):
+    """The bytes are not canonical DAG-CBOR, or the value has no place in the data model."""
+
+
+def encode(value: Value) -> bytes:
+    """Encode canonically. Raises `InvalidDagCbor` for floats, big integers and foreign types."""
+    check(value)
+    return encode_checked(value)
+
+
+def encode_checked(value: Value) -> bytes:
+    """Encode a value that `check` has passed or that was built from such parts."""
+    return cbor2.dumps(value, canonical=True, default=_encode_link)
+
+
+def decode(data: bytes) -> Value:
+    """Decode one canonical item. Raises `InvalidDagCbor` if re-encoding gives other bytes."""
+    value = decode_trusted(data)
+    if encode(value) != data:
+        raise InvalidDagCbor("DAG-CBOR is not in canonical form")
+    return value
+
+
+def decode_trusted(data: bytes) -> Value:
+    """Decode bytes that this server encoded itself: no canonical check. Raises `InvalidDagCbor`."""
+    try:
+        return cbor2.loads(  # type: ignore[no-any-return]
+            data,
+            tag_hook=_decode_link,
+            max_depth=MAX_DEPTH,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+            strict_hashable_types=True,
+        )
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError) as exc:
+        raise InvalidDagCbor(f"malformed DAG-CBOR: {exc}") from exc
+
+
+def check(value: object) -> None:
+    """Raise `InvalidDagCbor` unless `value` belongs to the data model, within `MAX_DEPTH`."""
+    # A stack of our own: input from outside must not steer Python's recursion.
+    stack: list[tuple[Any, int]] = [(value, 0)]
+    while stack:
+        item, depth = stack.pop()
+        kind = type(item)
+        if kind is str or kind is bool or item is None or kind is bytes or kind is Cid:
+            continue
+        if kind is int:
+            if not _MIN_INT <= item <= _MAX_INT:
+                raise InvalidDagCbor(f"integer does not fit 64 bits: {item}")
+            continue
+        if depth >= MAX_DEPTH:
+            raise InvalidDagCbor(f"nested deeper than {MAX_DEPTH} levels")
+        if kind is dict:
+            if any(type(key) is not str for key in item):
+                raise InvalidDagCbor("map keys must be strings")
+            stack.extend((child, depth + 1) for child in item.values())
+        elif kind is list:
+            stack.extend((child, depth + 1) for child in item)
+        else:
+            raise InvalidDagCbor(f"{kind.__name__} has no place in the data model")
+
+
+def _encode_link(encoder: cbor2.CBOREncoder, value: object) -> None:
+    if not isinstance(value, Cid):
+        raise InvalidDagCbor(f"{type(value).__name__} has no place in the data model")
+    # A binary CID inside CBOR carries the multibase identity prefix, a zero byte.
+    encoder.encode(cbor2.CBORTag(_LINK_TAG, b"\x00" + value.raw))
+
+
+def _decode_link(tag: cbor2.CBORTag, immutable: bool) -> Cid:
+    value = tag.value
+    if tag.tag != _LINK_TAG or type(value) is not bytes or not value.startswith(b"\x00"):
+        raise InvalidCid(f"CBOR tag {tag.tag} is not a link")
+    return Cid.from_bytes(value[1:])
