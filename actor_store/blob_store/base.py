@@ -1,0 +1,154 @@
+"""What the actor store asks of the place where blobs' bytes are kept.
+
+A blob is first *temporary*: its bytes lie under a random key until a record refers to them. Then it
+is made *permanent* under its CID. A taken-down blob is moved into *quarantine*. The rows that say
+which blob is in which state are in the actor's database (`actor_store.blobs`); a blob store knows
+bytes only.
+
+Order, so that a crash leaves garbage and never a dangling reference: bytes are made permanent
+before the transaction that refers to them, and deleted after the one that drops the last reference.
+
+Errors::
+
+    BlobStoreError
+    ├── BlobTooLarge      the upload is longer than allowed
+    ├── BlobStoreFull     no space is left for the bytes
+    ├── BlobFileMissing   there are no bytes under that key or CID
+    └── InvalidBlobName   a DID or key that cannot name a blob
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from repo.cid import Cid
+
+HEAD_BYTES: Final = 4096
+"""How much of the start of an upload is kept for recognising its media type."""
+
+
+class BlobStoreError(Exception):
+    """The bytes of a blob could not be kept or found."""
+
+
+class BlobTooLarge(BlobStoreError):
+    """The upload has more than `max_bytes`; nothing of it was kept."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"blob is larger than {max_bytes} bytes")
+        self.max_bytes = max_bytes
+
+
+class BlobStoreFull(BlobStoreError):
+    """No space is left (or the quota is reached); nothing of the blob was kept."""
+
+
+class BlobFileMissing(BlobStoreError):
+    """The store has no bytes for this blob of this account."""
+
+    def __init__(self, did: str, name: str) -> None:
+        super().__init__(f"no bytes are stored for blob {name} of {did}")
+        self.did = did
+        self.name = name
+
+
+class InvalidBlobName(BlobStoreError, ValueError):
+    """The text is not a DID or a temporary key, so it may not become part of a path."""
+
+
+@dataclass(slots=True, frozen=True)
+class TempBlob:
+    """A finished upload that no record refers to yet."""
+
+    key: str
+    """The random key of the temporary bytes, as in the `tempKey` column."""
+    cid: Cid
+    size: int
+    """Length in bytes."""
+    head: bytes
+    """The first `HEAD_BYTES` bytes, or all of a shorter blob."""
+
+
+class OpenBlob(Protocol):
+    """A permanent blob opened for reading. Iterate once for its bytes; close it in any case."""
+
+    size: int
+    """Length in bytes."""
+    path: Path | None
+    """The file, if there is one that the server may send by itself (`sendfile`)."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def close(self) -> None: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+class BlobStore(Protocol):
+    """Keeps the bytes of every account's blobs. Each method may raise `InvalidBlobName`."""
+
+    async def put_temp(self, did: str, chunks: AsyncIterable[bytes], *, max_bytes: int) -> TempBlob:
+        """Keep an upload under a new temporary key, hashing it as it comes.
+
+        After any error or cancellation nothing of the upload is left. Raises `BlobTooLarge` as
+        soon as more than `max_bytes` have come, `BlobStoreFull`, and whatever `chunks` raises.
+        """
+        ...
+
+    async def make_permanent(self, did: str, key: str, cid: Cid) -> None:
+        """Move temporary bytes to their CID. Raises `BlobFileMissing` if they are gone.
+
+        May be repeated: permanent bytes that exist already count as success, and the temporary
+        ones are discarded.
+        """
+        ...
+
+    async def discard_temp(self, did: str, key: str) -> None:
+        """Delete temporary bytes; absent ones are ignored."""
+        ...
+
+    async def open(self, did: str, cid: Cid) -> OpenBlob:
+        """Open permanent bytes for reading. Raises `BlobFileMissing`."""
+        ...
+
+    async def exists(self, did: str, cid: Cid) -> bool:
+        """Whether permanent bytes are stored (those in quarantine are not)."""
+        ...
+
+    async def delete(self, did: str, cids: Iterable[Cid]) -> None:
+        """Delete permanent bytes; absent ones are ignored."""
+        ...
+
+    async def delete_all(self, did: str) -> None:
+        """Delete everything of an account: permanent, temporary and in quarantine."""
+        ...
+
+    async def quarantine(self, did: str, cid: Cid) -> None:
+        """Take permanent bytes out of reach; absent ones are ignored."""
+        ...
+
+    async def unquarantine(self, did: str, cid: Cid) -> None:
+        """Put quarantined bytes back; absent ones are ignored."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections and handles. May be repeated."""
+        ...
+
+
+def new_temp_key() -> str:
+    """A fresh name for temporary bytes: 32 random bytes in unpadded lower-case base32."""
+    return base64.b32encode(secrets.token_bytes(32)).decode().rstrip("=").lower()

@@ -1,0 +1,94 @@
+"""What can go wrong in the actor store.
+
+::
+
+    ActorStoreError
+    ├── RepoNotFound        no actor store for this DID
+    ├── RepoExists          there is one already
+    ├── RecordNotFound      no such record in the repo
+    ├── SwapMismatch        the commit or record is not the one the caller expected
+    ├── BlobNotFound        no such blob, or not one that may be referred to or served
+    ├── BlobTakendown       a moderator has taken these bytes down: no new upload
+    ├── InvalidMimeType     a reference names another media type than the upload has
+    └── InvalidSize         a reference names another size than the upload has
+"""
+
+from __future__ import annotations
+
+from repo.cid import Cid
+
+
+class ActorStoreError(Exception):
+    """Base of what the actor store raises on purpose."""
+
+
+class RepoNotFound(ActorStoreError):
+    """There is no actor store for this DID."""
+
+    def __init__(self, did: str) -> None:
+        super().__init__(f"Repo not found: {did}")
+        self.did = did
+
+
+class RepoExists(ActorStoreError):
+    """There is an actor store for this DID already."""
+
+    def __init__(self, did: str) -> None:
+        super().__init__(f"Repo already exists: {did}")
+        self.did = did
+
+
+class RecordNotFound(ActorStoreError):
+    """The repo has no such record."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(f"Could not locate record: {uri}")
+        self.uri = uri
+
+
+class SwapMismatch(ActorStoreError):
+    """The commit or record is not the one the caller expected to replace."""
+
+    def __init__(self, *, expected: Cid | None, current: Cid | None, kind: str) -> None:
+        super().__init__(f"{kind} was at {current or 'null'}")
+        self.expected = expected
+        self.current = current
+        self.kind = kind
+
+
+class BlobNotFound(ActorStoreError):
+    """There is no such blob, or not one that may be referred to or served."""
+
+    def __init__(self, cid: Cid) -> None:
+        super().__init__(f"Could not find blob: {cid}")
+        self.cid = cid
+
+
+class BlobTakendown(ActorStoreError):
+    """A moderator has taken these bytes down: they cannot be uploaded again."""
+
+    def __init__(self, cid: Cid) -> None:
+        super().__init__("Blob has been takendown, cannot re-upload")
+        self.cid = cid
+
+
+class InvalidMimeType(ActorStoreError):
+    """A record's blob reference names another media type than the upload has."""
+
+    def __init__(self, *, expected: str, found: str) -> None:
+        super().__init__(
+            f"Referenced Mimetype does not match stored blob. Expected: {expected}, Got: {found}"
+        )
+        self.expected = expected
+        self.found = found
+
+
+class InvalidSize(ActorStoreError):
+    """A record's blob reference names another size than the upload has."""
+
+    def __init__(self, *, expected: int, found: int) -> None:
+        super().__init__(
+            f"Referenced Size does not match stored blob. Expected: {expected}, Got: {found}"
+        )
+        self.expected = expected
+        self.found = found
