@@ -1,0 +1,101 @@
+"""DIDs, handles, NSIDs, record keys and TIDs: the identifiers that name accounts and records.
+
+Spec: https://atproto.com/specs/did, /handle, /nsid, /record-key and /tid
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NewType
+
+from repo.syntax.errors import DisallowedHandleTld, InvalidSyntax
+
+Did = NewType("Did", str)
+Handle = NewType("Handle", str)
+Nsid = NewType("Nsid", str)
+Rkey = NewType("Rkey", str)
+
+MAX_DID_LENGTH: Final = 2048
+MAX_HANDLE_LENGTH: Final = 253
+MAX_NSID_LENGTH: Final = 317
+MAX_RKEY_LENGTH: Final = 512
+
+# Lengths are checked before a pattern runs, and every pattern has one way only to match a
+# text, so the time is linear in a bounded length.
+_DID: Final = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]++(?<![:%])").fullmatch
+_HANDLE: Final = re.compile(
+    r"(?:(?!-)[A-Za-z0-9-]{1,63}+(?<!-)\.)++[A-Za-z][A-Za-z0-9-]{0,62}+(?<!-)"
+).fullmatch
+_NSID: Final = re.compile(
+    r"[A-Za-z][A-Za-z0-9-]{0,62}+(?<!-)\."
+    r"(?:(?!-)[A-Za-z0-9-]{1,63}+(?<!-)\.)+"
+    r"[A-Za-z][A-Za-z0-9]{0,62}+"
+).fullmatch
+_RKEY: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_~.:-]{1,512}+").fullmatch
+_TID: Final = re.compile(r"[2-7a-j][2-7a-z]{12}").fullmatch
+
+_DISALLOWED_TLDS: Final = frozenset(
+    ("local", "arpa", "invalid", "localhost", "internal", "example", "alt", "onion")
+)
+
+
+def parse_did(text: str) -> Did:
+    """Check the general DID syntax; the rules of a method are not applied."""
+    if len(text) > MAX_DID_LENGTH or _DID(text) is None:
+        raise InvalidSyntax("DID", text)
+    return Did(text)
+
+
+def is_did(text: str) -> bool:
+    """Whether `parse_did` accepts `text`."""
+    return len(text) <= MAX_DID_LENGTH and _DID(text) is not None
+
+
+def parse_handle(text: str) -> Handle:
+    """Check a handle's syntax. Letter case is kept; see `normalize_handle`."""
+    if len(text) > MAX_HANDLE_LENGTH or _HANDLE(text) is None:
+        raise InvalidSyntax("handle", text)
+    return Handle(text)
+
+
+def normalize_handle(text: str) -> Handle:
+    """Check a handle and return it in lower case, the form that is stored and compared."""
+    return Handle(parse_handle(text).lower())
+
+
+def ensure_allowed_handle_tld(handle: Handle) -> None:
+    """Raise `DisallowedHandleTld` for a handle under a TLD that is reserved for other uses."""
+    if handle.rpartition(".")[2].lower() in _DISALLOWED_TLDS:
+        raise DisallowedHandleTld(handle)
+
+
+def parse_at_identifier(text: str) -> Did | Handle:
+    """Check an identifier of an account: a DID or a handle."""
+    if text.startswith("did:"):
+        if is_did(text):
+            return Did(text)
+    elif len(text) <= MAX_HANDLE_LENGTH and _HANDLE(text) is not None:
+        return Handle(text)
+    raise InvalidSyntax("AT identifier", text)
+
+
+def parse_nsid(text: str) -> Nsid:
+    """Check a namespaced identifier, as of a collection or a method."""
+    # The authority, which is all but the last segment, is a domain name and so bounded as one.
+    if len(text) > MAX_NSID_LENGTH or _NSID(text) is None or text.rindex(".") > MAX_HANDLE_LENGTH:
+        raise InvalidSyntax("NSID", text)
+    return Nsid(text)
+
+
+def parse_rkey(text: str) -> Rkey:
+    """Check a record key: 1 to 512 characters, neither `.` nor `..`."""
+    if len(text) > MAX_RKEY_LENGTH or _RKEY(text) is None:
+        raise InvalidSyntax("record key", text)
+    return Rkey(text)
+
+
+def parse_tid(text: str) -> str:
+    """Check the 13 characters of a TID."""
+    if len(text) != 13 or _TID(text) is None:
+        raise InvalidSyntax("TID string", text)
+    return text
