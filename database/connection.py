@@ -1,0 +1,240 @@
+"""SQLite databases in WAL mode, opened so that Litestream can replicate them.
+
+Settings follow https://litestream.io/tips/: WAL, a busy timeout (or retries of the same length,
+see `database.retry`), `synchronous=NORMAL` by default, checkpoints left to Litestream on request,
+and never an exclusive lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, TypeAlias
+
+import apsw
+
+from database.errors import DatabaseError, DatabaseIoFailed, map_error
+
+SqlValue: TypeAlias = "int | float | str | bytes | None"
+Row: TypeAlias = "tuple[Any, ...]"
+"""One row. Its columns are `SqlValue`s of the types the statement's author knows."""
+Synchronous: TypeAlias = Literal["NORMAL", "FULL"]
+
+BUSY_TIMEOUT_MS: Final = 5_000
+"""How long a connection outside the event loop waits for a lock."""
+_DEFAULT_CACHE_KIB: Final = 2_000
+_STATEMENT_CACHE: Final = 64
+"""Prepared statements a connection keeps; more than any one package uses."""
+
+
+def open_database(
+    path: Path,
+    *,
+    create: bool = True,
+    cache_kib: int = _DEFAULT_CACHE_KIB,
+    synchronous: Synchronous = "NORMAL",
+    wal_autocheckpoint: int | None = 1_000,
+    read_only: bool = False,
+    busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+) -> Database:
+    """Open `path` in WAL mode. The directory must exist.
+
+    `cache_kib` bounds the page cache. `wal_autocheckpoint` is in pages; None leaves every
+    checkpoint to another process, even the one at closing. `busy_timeout_ms` blocks the calling
+    thread: connections of the event loop pass 0 and go through `database.retry`.
+    Raises `DatabaseMissing`, `DatabaseForbidden`, `DatabaseDamaged`, `DatabaseBusy`, …
+    """
+    flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
+    if create and not read_only:
+        flags |= apsw.SQLITE_OPEN_CREATE
+    try:
+        connection = apsw.Connection(str(path), flags, statementcachesize=_STATEMENT_CACHE)
+    except apsw.Error as exc:
+        raise map_error(exc, path, os_errno=_open_errno(path, read_only=read_only)) from exc
+    db = Database(connection, path)
+    try:
+        _configure(db, cache_kib, synchronous, wal_autocheckpoint, busy_timeout_ms)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+class Database:
+    """A connection to one SQLite file.
+
+    Threads may hand it to each other but not use it at the same time. Every method raises
+    `DatabaseError`s; SQL is passed with bound parameters.
+    """
+
+    __slots__ = ("_execute", "connection", "path")
+
+    def __init__(self, connection: apsw.Connection, path: Path) -> None:
+        """Wrap an open connection; `open_database` is the way to get one."""
+        self.connection = connection
+        self.path = path
+        self._execute = connection.execute
+
+    def one(self, sql: str, params: Sequence[SqlValue] = ()) -> Row | None:
+        """The first row, or None."""
+        try:
+            return self._execute(sql, params).fetchone()
+        except apsw.Error as exc:
+            raise self._error(exc) from exc
+
+    def all(self, sql: str, params: Sequence[SqlValue] = ()) -> list[Row]:
+        """Every row. The caller has bounded their number."""
+        try:
+            return self._execute(sql, params).fetchall()
+        except apsw.Error as exc:
+            raise self._error(exc) from exc
+
+    def value(self, sql: str, params: Sequence[SqlValue] = ()) -> Any:
+        """The first column of the first row, or None."""
+        try:
+            row = self._execute(sql, params).fetchone()
+        except apsw.Error as exc:
+            raise self._error(exc) from exc
+        return None if row is None else row[0]
+
+    def iter(self, sql: str, params: Sequence[SqlValue] = ()) -> Iterator[Row]:
+        """Rows as they are read. Hold a transaction if they must agree with each other."""
+        try:
+            yield from self._execute(sql, params)
+        except apsw.Error as exc:
+            raise self._error(exc) from exc
+
+    def run(self, sql: str, params: Sequence[SqlValue] = ()) -> None:
+        """Run a statement whose rows, if any, do not matter."""
+        try:
+            self._execute(sql, params)
+        except apsw.Error as exc:
+            raise self._error(exc) from exc
+
+    def many(self, sql: str, rows: Iterable[Sequence[SqlValue]]) -> None:
+        """Run one statement for each of `rows`."""
+        try:
+            self.connection.executemany(sql, rows)
+        except apsw.Error as exc:
+            raise self._error(exc) from exc
+
+    def script(self, sql: str) -> None:
+        """Run several statements, separated by semicolons, such as a schema."""
+        try:
+            for _ in self._execute(sql):
+                pass
+        except apsw.Error as exc:
+            raise self._error(exc) from exc
+
+    @property
+    def changes(self) -> int:
+        """Rows the last INSERT, UPDATE or DELETE changed."""
+        return self.connection.changes()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self.connection.in_transaction
+
+    def transaction(self) -> Transaction:
+        """A `with` block that is one write transaction: committed at its end, or rolled back."""
+        # IMMEDIATE: a transaction that reads first and writes later fails at once when another
+        # writer came between, and no busy timeout helps it.
+        return Transaction(self, "BEGIN IMMEDIATE")
+
+    def snapshot(self) -> Transaction:
+        """A `with` block whose reads all see the same state."""
+        return Transaction(self, "BEGIN")
+
+    def rollback(self) -> None:
+        """Undo the open transaction, if SQLite has not already done so itself."""
+        if self.connection.in_transaction:
+            self.run("ROLLBACK")
+
+    def checkpoint(self) -> None:
+        """Move the WAL into the database and truncate it, as far as readers allow."""
+        try:
+            self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.BusyError:
+            # Readers of old pages are left alone: a later checkpoint catches up.
+            return
+        except apsw.Error as exc:
+            raise self._error(exc) from exc
+
+    def close(self) -> None:
+        """Close the file. Closing twice is harmless."""
+        try:
+            self.connection.close()
+        except apsw.Error as exc:
+            raise self._error(exc) from exc
+
+    def _error(self, exc: apsw.Error) -> DatabaseError:
+        os_errno = 0
+        with suppress(apsw.Error):
+            os_errno = self.connection.system_errno
+        return map_error(exc, self.path, os_errno=os_errno)
+
+
+class Transaction:
+    """The `with` block of `Database.transaction` and `Database.snapshot`."""
+
+    __slots__ = ("_begin", "_db")
+
+    def __init__(self, db: Database, begin: str) -> None:
+        """Remember how to begin; nothing is locked before the block is entered."""
+        self._db = db
+        self._begin = begin
+
+    def __enter__(self) -> Database:
+        self._db.run(self._begin)
+        return self._db
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            # What is being handled may have closed the database or ended the transaction.
+            with suppress(DatabaseError):
+                self._db.rollback()
+            return
+        try:
+            self._db.run("COMMIT")
+        except BaseException:
+            with suppress(DatabaseError):
+                self._db.rollback()
+            raise
+
+
+def _configure(
+    db: Database,
+    cache_kib: int,
+    synchronous: Synchronous,
+    wal_autocheckpoint: int | None,
+    busy_timeout_ms: int,
+) -> None:
+    db.connection.set_busy_timeout(busy_timeout_ms)
+    # Reads the header, so that a file which is no database is found out here.
+    mode = db.value("PRAGMA journal_mode = WAL")
+    if mode != "wal":
+        raise DatabaseIoFailed(db.path, f"journal mode is {mode}: the disk cannot hold a WAL")
+    db.run(f"PRAGMA synchronous = {synchronous}")
+    db.run("PRAGMA foreign_keys = ON")
+    db.run(f"PRAGMA cache_size = -{cache_kib}")
+    db.connection.wal_autocheckpoint(wal_autocheckpoint or 0)
+    if wal_autocheckpoint is None:
+        db.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+
+
+def _open_errno(path: Path, *, read_only: bool) -> int:
+    """Why opening failed: the connection is gone, so ask the system again."""
+    if not path.exists() and path.parent.is_dir():
+        return 0 if os.access(path.parent, os.W_OK | os.X_OK) else errno.EACCES
+    try:
+        with path.open("rb" if read_only else "rb+"):
+            return 0
+    except OSError as exc:
+        return exc.errno or 0

@@ -1,0 +1,145 @@
+"""What can go wrong with a database file, as one tree.
+
+DatabaseError
+├── DatabaseBusy          another connection holds the lock; try again
+├── DatabaseClosed        used after `close`
+├── DatabaseMissing       no such file, or its directory is missing
+├── DatabaseForbidden     the process may not read or write the file
+├── DatabaseDamaged       not a database, or its pages are inconsistent
+├── DatabaseFull          the disk or a quota is full
+├── DatabaseIoFailed      the operating system failed to read or write
+├── ConstraintViolated    a row breaks a UNIQUE, NOT NULL or FOREIGN KEY rule
+├── StatementFailed       the statement or its use is wrong: a bug of the caller
+└── SchemaUnknown
+    ├── SchemaTooNew      a newer program has migrated this database
+    └── SchemaGap         a migration in the middle was never applied
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+
+class DatabaseError(Exception):
+    """A database did not do what was asked. `path` names its file."""
+
+    hint: str = ""
+    """What an operator can do about it; the end of the message."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}" + (f" ({self.hint})" if self.hint else ""))
+
+
+class DatabaseBusy(DatabaseError):
+    """Another connection holds the lock; nothing was changed, and trying again is safe."""
+
+    hint = "another process is writing to it; if none should be, look for a second server"
+
+
+class DatabaseClosed(DatabaseError):
+    """The database was used after `close`."""
+
+
+class DatabaseMissing(DatabaseError):
+    """There is no such file, or the directory it belongs into does not exist."""
+
+    hint = "check the data directory setting and that its disk is mounted"
+
+
+class DatabaseForbidden(DatabaseError):
+    """The process may not read or write the file or its directory."""
+
+    hint = "the file, its -wal and -shm siblings and their directory must belong to the server"
+
+
+class DatabaseDamaged(DatabaseError):
+    """The file is not a database, or its pages contradict each other."""
+
+    hint = "stop the server and restore this file from its backup or replica"
+
+
+class DatabaseFull(DatabaseError):
+    """The disk or a quota is full. The transaction was rolled back."""
+
+    hint = "free space on the disk that holds it"
+
+
+class DatabaseIoFailed(DatabaseError):
+    """The operating system failed to read or write, or files and memory ran out."""
+
+    hint = "check the kernel log and the disk"
+
+
+class ConstraintViolated(DatabaseError):
+    """A row breaks a UNIQUE, NOT NULL, CHECK or FOREIGN KEY rule; `reason` names the columns."""
+
+
+class StatementFailed(DatabaseError):
+    """The SQL, its bindings or its place are wrong."""
+
+
+class SchemaUnknown(DatabaseError):
+    """The migrations recorded in the file are not those this program knows."""
+
+
+class SchemaTooNew(SchemaUnknown):
+    """The file has migrations this program does not know. It has not been touched."""
+
+    hint = "start the version that migrated it, or a newer one"
+
+
+class SchemaGap(SchemaUnknown):
+    """A later migration is recorded and an earlier one is not. The file has not been touched."""
+
+    hint = "restore this file from its backup or replica"
+
+
+_BY_CLASS: Final[dict[type[apsw.Error], type[DatabaseError]]] = {
+    apsw.BusyError: DatabaseBusy,
+    apsw.ConnectionClosedError: DatabaseClosed,
+    apsw.CursorClosedError: DatabaseClosed,
+    apsw.CantOpenError: DatabaseMissing,
+    apsw.PermissionsError: DatabaseForbidden,
+    apsw.ReadOnlyError: DatabaseForbidden,
+    apsw.AuthError: DatabaseForbidden,
+    apsw.CorruptError: DatabaseDamaged,
+    apsw.NotADBError: DatabaseDamaged,
+    apsw.FormatError: DatabaseDamaged,
+    apsw.FullError: DatabaseFull,
+    apsw.IOError: DatabaseIoFailed,
+    apsw.NoMemError: DatabaseIoFailed,
+    apsw.NoLFSError: DatabaseIoFailed,
+    apsw.ProtocolError: DatabaseIoFailed,
+    apsw.ConstraintError: ConstraintViolated,
+    apsw.Error: StatementFailed,
+}
+"""Class of apsw to class of ours; the nearest ancestor counts."""
+
+_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
+
+
+def map_error(exc: apsw.Error, path: Path | str, *, os_errno: int = 0) -> DatabaseError:
+    """Name `exc` in our tree. `os_errno` is what the operating system said last, 0 if unknown."""
+    listed = next(_BY_CLASS[c] for c in type(exc).__mro__ if c in _BY_CLASS)
+    if listed is DatabaseMissing or listed is DatabaseIoFailed:
+        listed = _by_errno(os_errno, listed)
+    return listed(path, str(exc) or type(exc).__name__)
+
+
+def _by_errno(os_errno: int, listed: type[DatabaseError]) -> type[DatabaseError]:
+    """Tell causes apart that SQLite reports with one code: "unable to open" and "disk I/O"."""
+    if os_errno in _DISK_FULL:
+        return DatabaseFull
+    if os_errno in _FORBIDDEN:
+        return DatabaseForbidden
+    if os_errno in _OUT_OF_FILES:
+        return DatabaseIoFailed
+    return listed

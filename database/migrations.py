@@ -1,0 +1,74 @@
+"""Schema versions, recorded the way the kysely library of the reference PDS records them.
+
+Both servers can therefore open the same files: each finds the bookkeeping it expects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from database.connection import Database
+from database.errors import SchemaGap, SchemaTooNew
+
+# Byte for byte what kysely runs, so that sqlite_master is the same for both servers.
+_BOOKKEEPING: Final = """
+CREATE TABLE IF NOT EXISTS "kysely_migration" \
+("name" varchar(255) not null primary key, "timestamp" varchar(255) not null);
+CREATE TABLE IF NOT EXISTS "kysely_migration_lock" \
+("id" varchar(255) not null primary key, "is_locked" integer default 0 not null);
+INSERT OR IGNORE INTO kysely_migration_lock (id, is_locked) VALUES ('migration_lock', 0);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of a schema. Steps are applied in their order and never change once released."""
+
+    name: str
+    """`001`, `002`, …: the name the reference gives the same step."""
+    sql: str
+    """Statements separated by semicolons."""
+
+
+def migrate(db: Database, migrations: Sequence[Migration]) -> None:
+    """Apply those of `migrations` that `db` lacks, in one transaction.
+
+    Raises `SchemaTooNew` or `SchemaGap`, before anything is changed, if the file's history is
+    not a beginning of `migrations`.
+    """
+    known = [migration.name for migration in migrations]
+    if applied_migrations(db) == known:
+        return
+    with db.transaction():
+        applied = applied_migrations(db)
+        _check_history(db, applied, known)
+        db.script(_BOOKKEEPING)
+        for migration in migrations[len(applied) :]:
+            db.script(migration.sql)
+            db.run(
+                "INSERT INTO kysely_migration (name, timestamp) VALUES (?, ?)",
+                (migration.name, _now_iso()),
+            )
+
+
+def applied_migrations(db: Database) -> list[str]:
+    """Names of the migrations recorded in `db`, in order; none for a new file."""
+    if not db.connection.table_exists("main", "kysely_migration"):
+        return []
+    return [name for (name,) in db.all("SELECT name FROM kysely_migration ORDER BY name")]
+
+
+def _check_history(db: Database, applied: list[str], known: list[str]) -> None:
+    unknown = [name for name in applied if name not in known]
+    if unknown:
+        raise SchemaTooNew(db.path, f"unknown migrations {', '.join(unknown)}")
+    if applied != known[: len(applied)]:
+        missing = [name for name in known[: len(applied)] if name not in applied]
+        raise SchemaGap(db.path, f"migrations {', '.join(missing)} were never applied")
+
+
+def _now_iso() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
