@@ -81,8 +81,7 @@ def parse_at_identifier(text: str) -> Did | Handle:
 
 def parse_nsid(text: str) -> Nsid:
     """Check a namespaced identifier, as of a collection or a method."""
-    # The authority, which is all but the last segment, is a domain name and so bounded as one.
-    if len(text) > MAX_NSID_LENGTH or _NSID(text) is None or text.rindex(".") > MAX_HANDLE_LENGTH:
+    if len(text) > MAX_NSID_LENGTH or _NSID(text) is None:
         raise InvalidSyntax("NSID", text)
     return Nsid(text)
 
