@@ -1,0 +1,185 @@
+"""Which settings cannot work, in words that tell an operator what to do.
+
+Each check yields sentences; none stops at the first, so that all come in one report.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from pds.config.settings import Settings
+
+_HEX_32_BYTES: Final = re.compile(r"[0-9a-fA-F]{64}")
+_DID: Final = re.compile(r"did:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]")
+_K256_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+
+
+def find_problems(settings: Settings) -> list[str]:
+    """Every reason not to start with these settings; empty if there is none."""
+    checks = (
+        _check_service,
+        _check_secrets,
+        _check_rotation_key,
+        _check_database,
+        _check_blobstore,
+        _check_email,
+        _check_services,
+        _check_identity,
+        _check_entryway,
+    )
+    return [problem for check in checks for problem in check(settings)]
+
+
+def _check_service(settings: Settings) -> Iterator[str]:
+    service = settings.service
+    if not 0 <= service.port <= 65535:
+        yield f"PDS_PORT is {service.port}: set a TCP port from 1 to 65535"
+    if service.did is not None and not _DID.fullmatch(service.did):
+        yield (
+            f'PDS_SERVICE_DID is "{service.did}", which is not a DID: set one such as '
+            "did:web:pds.example.com, or unset it to use did:web:<PDS_HOSTNAME>"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9.-]+", service.hostname):
+        yield (
+            f'PDS_HOSTNAME is "{service.hostname}": set the bare host name, such as '
+            "pds.example.com, without https:// and without a port"
+        )
+    elif settings.public_url.startswith("http://") and not service.dev_mode:
+        yield (
+            "PDS_HOSTNAME is unset or localhost, so the public URL is "
+            f"{settings.public_url}, and OAuth needs https: set PDS_HOSTNAME to the server's "
+            "public name, or PDS_DEV_MODE=true for development"
+        )
+    for name, value in (
+        ("PDS_BLOB_UPLOAD_LIMIT", service.blob_upload_limit_bytes),
+        ("PDS_MAX_REPO_IMPORT_SIZE", service.max_repo_import_bytes),
+    ):
+        if value is not None and value <= 0:
+            yield f"{name} is {value}: set a number of bytes above zero"
+
+
+def _check_secrets(settings: Settings) -> Iterator[str]:
+    secrets = settings.secrets
+    if not secrets.jwt_secret:
+        yield "PDS_JWT_SECRET is missing: set a long random secret (openssl rand --hex 16)"
+    if not secrets.admin_password:
+        yield "PDS_ADMIN_PASSWORD is missing: set a long random password (openssl rand --hex 16)"
+    if secrets.dpop_secret is not None and not _HEX_32_BYTES.fullmatch(secrets.dpop_secret):
+        yield "PDS_DPOP_SECRET is not 64 hex digits: set the output of openssl rand --hex 32"
+
+
+def _check_rotation_key(settings: Settings) -> Iterator[str]:
+    name = "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX"
+    kms_name = "PDS_PLC_ROTATION_KEY_KMS_KEY_ID"
+    key, kms_id = settings.secrets.plc_rotation_key_hex, settings.secrets.plc_rotation_key_kms_id
+    if key and kms_id:
+        yield f"{name} and {kms_name} are both set: unset {kms_name}"
+    elif kms_id:
+        yield (
+            f"{kms_name} is set, but keys in AWS KMS are not supported: unset it and set {name} "
+            "to a secp256k1 private key of 64 hex digits"
+        )
+    elif not key:
+        yield f"{name} is missing: set a secp256k1 private key of 64 hex digits"
+    if key and not _is_k256_private_key(key):
+        yield f"{name} is not a secp256k1 private key: set the 64 hex digits of one"
+
+
+def _is_k256_private_key(text: str) -> bool:
+    return bool(_HEX_32_BYTES.fullmatch(text)) and 0 < int(text, 16) < _K256_ORDER
+
+
+def _check_database(settings: Settings) -> Iterator[str]:
+    if settings.database.durability not in ("normal", "full"):
+        yield f'PDS_DURABILITY is "{settings.database.durability}": set normal or full'
+
+
+def _check_blobstore(settings: Settings) -> Iterator[str]:
+    blobs = settings.blobstore
+    if blobs.disk_location and blobs.s3_bucket:
+        yield (
+            "PDS_BLOBSTORE_DISK_LOCATION and PDS_BLOBSTORE_S3_BUCKET are both set: blobs have "
+            "one home, so unset the one that does not hold them"
+        )
+    elif not blobs.disk_location and not blobs.s3_bucket:
+        yield (
+            "There is no place for blobs: set PDS_BLOBSTORE_DISK_LOCATION to a directory, "
+            "or PDS_BLOBSTORE_S3_BUCKET to a bucket"
+        )
+    yield from _check_pair(
+        ("PDS_BLOBSTORE_S3_ACCESS_KEY_ID", blobs.s3_access_key_id),
+        ("PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY", blobs.s3_secret_access_key),
+    )
+    yield from _check_url("PDS_BLOBSTORE_S3_ENDPOINT", blobs.s3_endpoint)
+
+
+def _check_email(settings: Settings) -> Iterator[str]:
+    email = settings.email
+    yield from _check_pair(
+        ("PDS_EMAIL_SMTP_URL", email.smtp_url),
+        ("PDS_EMAIL_FROM_ADDRESS", email.from_address),
+    )
+    yield from _check_pair(
+        ("PDS_MODERATION_EMAIL_SMTP_URL", email.moderation_smtp_url),
+        ("PDS_MODERATION_EMAIL_ADDRESS", email.moderation_address),
+    )
+
+
+def _check_services(settings: Settings) -> Iterator[str]:
+    services = settings.services
+    for prefix, url, did in (
+        ("PDS_BSKY_APP_VIEW", services.appview_url, services.appview_did),
+        ("PDS_MOD_SERVICE", services.mod_url, services.mod_did),
+        ("PDS_REPORT_SERVICE", services.report_url, services.report_did),
+    ):
+        yield from _check_url(f"{prefix}_URL", url)
+        if url and not did:
+            yield (
+                f"{prefix}_URL is set but {prefix}_DID is missing: set the service's DID, "
+                f"or unset {prefix}_URL"
+            )
+
+
+def _check_identity(settings: Settings) -> Iterator[str]:
+    identity = settings.identity
+    yield from _check_url("PDS_DID_PLC_URL", identity.plc_url)
+    for domain in identity.service_handle_domains:
+        if not domain.startswith("."):
+            yield (
+                f'PDS_SERVICE_HANDLE_DOMAINS has "{domain}": each domain must start with a dot, '
+                f"so set .{domain.strip()}"
+            )
+    key = identity.recovery_did_key
+    if key is not None and not key.startswith("did:key:z"):
+        yield f'PDS_RECOVERY_DID_KEY is "{key}": set a did:key, which starts with did:key:z'
+
+
+def _check_entryway(settings: Settings) -> Iterator[str]:
+    if settings.entryway.url:
+        yield (
+            "PDS_ENTRYWAY_URL is set, but this server owns its logins and cannot work behind an "
+            "entryway: unset all PDS_ENTRYWAY_ variables"
+        )
+
+
+def _check_pair(first: tuple[str, str | None], second: tuple[str, str | None]) -> Iterator[str]:
+    """Two variables that only make sense together."""
+    for (name, value), (other_name, other_value) in ((first, second), (second, first)):
+        if value and not other_value:
+            yield f"{name} is set but {other_name} is missing: set both, or unset {name}"
+
+
+def _check_url(name: str, url: str | None) -> Iterator[str]:
+    if not url:
+        return
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        yield f'{name} is "{url}": set a URL that starts with https:// or http://'

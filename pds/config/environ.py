@@ -1,0 +1,86 @@
+"""Reading settings from environment variables, by the parsing rules of the reference PDS.
+
+An empty variable counts as unset. So does an integer or a boolean that cannot be read: the
+default then holds. Lists are separated by commas, and their items are not trimmed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import UnionType
+from typing import Any, Final, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+type_name_of: Final = {str: "string", int: "integer", bool: "boolean", tuple: "list"}
+"""What each type of setting is called in documents."""
+
+_INTEGER: Final = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
+_BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
+
+
+def parse_variable(raw: str, kind: type) -> str | int | bool | tuple[str, ...] | None:
+    """Read one variable as `kind` (str, int, bool or tuple); None means that it is unset."""
+    if not raw:
+        return None
+    if kind is bool:
+        return _BOOLEANS.get(raw)
+    if kind is int:
+        return int(raw) if _INTEGER.fullmatch(raw) else None
+    if kind is tuple:
+        return tuple(item for item in raw.split(",") if item) or None
+    return raw
+
+
+def kind_of(field: FieldInfo) -> type:
+    """Which of str, int, bool and tuple a setting is."""
+    annotation: Any = field.annotation
+    if isinstance(annotation, UnionType):
+        annotation = next(part for part in get_args(annotation) if part is not type(None))
+    kind: type = get_origin(annotation) or annotation
+    return kind
+
+
+def variable_of(field: FieldInfo) -> str:
+    """The name of the environment variable that sets a field."""
+    if field.alias is None:
+        raise TypeError("a setting without the alias that names its variable")
+    return field.alias
+
+
+def groups_of(settings: type[BaseSettings]) -> dict[str, type[BaseModel]]:
+    """The groups that a settings class is made of, by attribute name."""
+    groups: dict[str, type[BaseModel]] = {}
+    for name, field in settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            groups[name] = field.annotation
+    return groups
+
+
+class EnvironSource(PydanticBaseSettingsSource):
+    """The source of settings: one mapping of environment variables."""
+
+    def __init__(self, settings_cls: type[BaseSettings], environ: Mapping[str, str]) -> None:
+        super().__init__(settings_cls)
+        self._environ = environ
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The values of the group in `field`, keyed by variable."""
+        group = field.annotation
+        values: dict[str, Any] = {}
+        if isinstance(group, type) and issubclass(group, BaseModel):
+            for setting in group.model_fields.values():
+                variable = variable_of(setting)
+                value = parse_variable(self._environ.get(variable, ""), kind_of(setting))
+                if value is not None:
+                    values[variable] = value
+        return values, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return {
+            name: self.get_field_value(field, name)[0]
+            for name, field in self.settings_cls.model_fields.items()
+        }

@@ -1,0 +1,224 @@
+"""`Settings`: everything an operator can set, checked, and what follows from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pds.config.checks import find_problems
+from pds.config.environ import EnvironSource
+from pds.config.errors import ConfigError
+from pds.config.network_groups import (
+    BrandingSettings,
+    EntrywaySettings,
+    FetchSettings,
+    IdentitySettings,
+    LimitSettings,
+    OAuthSettings,
+    ProxySettings,
+    ServicesSettings,
+    SubscriptionSettings,
+)
+from pds.config.server_groups import (
+    BlobstoreSettings,
+    DatabaseSettings,
+    EmailSettings,
+    InviteSettings,
+    LoggingSettings,
+    SecretSettings,
+    ServiceSettings,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTarget:
+    """Another service: its base URL and its DID."""
+
+    url: str
+    did: str
+
+
+class Settings(BaseSettings):
+    """All settings, in groups, immutable. Make one with `Settings.from_env`.
+
+    What the operator wrote is in the groups (`settings.identity.plc_url`); what follows from more
+    than one of them is a property here (`settings.public_url`).
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    service: ServiceSettings
+    database: DatabaseSettings
+    blobstore: BlobstoreSettings
+    secrets: SecretSettings
+    invites: InviteSettings
+    email: EmailSettings
+    identity: IdentitySettings
+    services: ServicesSettings
+    subscription: SubscriptionSettings
+    limits: LimitSettings
+    fetch: FetchSettings
+    proxy: ProxySettings
+    oauth: OAuthSettings
+    branding: BrandingSettings
+    entryway: EntrywaySettings
+    logging: LoggingSettings
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read and check settings from `environ`, by default the process's environment.
+
+        Raises `ConfigError` with every problem found.
+        """
+        settings = cls(**EnvironSource(cls, os.environ if environ is None else environ)())
+        problems = find_problems(settings)
+        if problems:
+            raise ConfigError(problems)
+        return settings
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `from_env` read: its parsing rules are the reference's, not pydantic's."""
+        return (init_settings,)
+
+    @property
+    def hostname(self) -> str:
+        """The public host name."""
+        return self.service.hostname
+
+    @property
+    def public_url(self) -> str:
+        """The server's base URL, without a trailing slash."""
+        if self.hostname == "localhost":
+            return f"http://localhost:{self.service.port}"
+        return f"https://{self.hostname}"
+
+    @property
+    def service_did(self) -> str:
+        """The server's DID: the audience of tokens."""
+        return self.service.did or f"did:web:{self.hostname}"
+
+    @property
+    def service_name(self) -> str:
+        """The server's name for people."""
+        return self.service.name or f"{self.hostname} PDS"
+
+    @property
+    def version(self) -> str:
+        """The version that `_health` reports."""
+        return self.service.version or metadata.version("holdfast")
+
+    @property
+    def service_handle_domains(self) -> tuple[str, ...]:
+        """The domains that handles are given out under, each with its leading dot."""
+        default = ".test" if self.hostname == "localhost" else f".{self.hostname}"
+        return self.identity.service_handle_domains or (default,)
+
+    @property
+    def max_repo_import_bytes(self) -> int:
+        """The largest repo that importRepo takes."""
+        limit = self.service.max_repo_import_bytes
+        return self.service.blob_upload_limit_bytes if limit is None else limit
+
+    @property
+    def ssrf_protection(self) -> bool:
+        """Whether requests to private addresses are refused."""
+        disabled = self.fetch.disable_ssrf_protection
+        return not (self.service.dev_mode if disabled is None else disabled)
+
+    @property
+    def data_directory(self) -> Path:
+        """The directory that other locations are relative to by default."""
+        return Path(self.database.data_directory)
+
+    @property
+    def account_db_path(self) -> Path:
+        """The service database."""
+        return self._located(self.database.account_location, "account.sqlite")
+
+    @property
+    def sequencer_db_path(self) -> Path:
+        """The event log."""
+        return self._located(self.database.sequencer_location, "sequencer.sqlite")
+
+    @property
+    def did_cache_db_path(self) -> Path:
+        """The cache of DID documents."""
+        return self._located(self.database.did_cache_location, "did_cache.sqlite")
+
+    @property
+    def actors_directory(self) -> Path:
+        """The directory of actor stores."""
+        return self._located(self.database.actor_store_location, "actors")
+
+    @property
+    def synchronous(self) -> Literal["NORMAL", "FULL"]:
+        """SQLite's `synchronous` for every database but the DID cache."""
+        return "FULL" if self.database.durability == "full" else "NORMAL"
+
+    @property
+    def wal_autocheckpoint(self) -> int | None:
+        """Pages of WAL that trigger a checkpoint; None leaves checkpoints to Litestream."""
+        return None if self.database.disable_wal_auto_checkpoint else 1000
+
+    @property
+    def blob_directory(self) -> Path | None:
+        """The directory of blobs; None when they are in S3."""
+        location = self.blobstore.disk_location
+        return None if location is None else Path(location)
+
+    @property
+    def blob_tmp_directory(self) -> Path | None:
+        """The directory of uploads in progress; None when blobs are in S3."""
+        if self.blob_directory is None:
+            return None
+        # Sic: the reference PDS's own spelling, which its data directories have.
+        return Path(self.blobstore.disk_tmp_location or self.blob_directory / "tempt")
+
+    @property
+    def plc_rotation_key(self) -> bytes:
+        """The private key that controls the did:plc accounts of this server, 32 bytes."""
+        return bytes.fromhex(self.secrets.plc_rotation_key_hex)
+
+    @property
+    def appview(self) -> ServiceTarget | None:
+        """The AppView, if there is one."""
+        return _target(self.services.appview_url, self.services.appview_did)
+
+    @property
+    def mod_service(self) -> ServiceTarget | None:
+        """The moderation service, if there is one."""
+        return _target(self.services.mod_url, self.services.mod_did)
+
+    @property
+    def report_service(self) -> ServiceTarget | None:
+        """The service that takes reports; by default the moderation service."""
+        return _target(self.services.report_url, self.services.report_did) or self.mod_service
+
+    @property
+    def hcaptcha_enabled(self) -> bool:
+        """Whether signing up needs a captcha."""
+        oauth = self.oauth
+        return bool(
+            oauth.hcaptcha_site_key and oauth.hcaptcha_secret_key and oauth.hcaptcha_token_salt
+        )
+
+    def _located(self, location: str | None, default_name: str) -> Path:
+        return Path(location) if location else self.data_directory / default_name
+
+
+def _target(url: str | None, did: str | None) -> ServiceTarget | None:
+    return ServiceTarget(url.rstrip("/"), did) if url and did else None

@@ -1,0 +1,206 @@
+"""Settings: the reference's parsing rules, what is derived, and the refusal to start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from pds.config import ConfigError, Settings, documented_settings
+
+WORKING = {
+    "PDS_HOSTNAME": "pds.example.com",
+    "PDS_JWT_SECRET": "jwt-secret",
+    "PDS_ADMIN_PASSWORD": "admin-pass",
+    "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": "11" * 32,
+    "PDS_BLOBSTORE_DISK_LOCATION": "/pds/blocks",
+}
+
+
+def settings_with(**changes: str) -> Settings:
+    return Settings.from_env(WORKING | changes)
+
+
+def problems_with(**changes: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        settings_with(**changes)
+    return caught.value.problems
+
+
+def test_defaults_are_those_of_the_reference() -> None:
+    settings = settings_with()
+    assert settings.service.port == 2583
+    assert settings.public_url == "https://pds.example.com"
+    assert settings.service_did == "did:web:pds.example.com"
+    assert settings.service_name == "pds.example.com PDS"
+    assert settings.service_handle_domains == (".pds.example.com",)
+    assert settings.service.blob_upload_limit_bytes == 5_242_880
+    assert settings.max_repo_import_bytes == 5_242_880
+    assert settings.invites.required is True
+    assert settings.ssrf_protection is True
+    assert settings.synchronous == "NORMAL"
+    assert settings.wal_autocheckpoint == 1000
+    assert settings.account_db_path == Path("account.sqlite")
+    assert settings.blob_tmp_directory == Path("/pds/blocks/tempt")
+    assert settings.appview is None
+    assert settings.service.host == ""
+
+
+def test_localhost_in_development_serves_plain_http_and_test_handles() -> None:
+    settings = settings_with(PDS_HOSTNAME="localhost", PDS_DEV_MODE="1", PDS_PORT="3000")
+    assert settings.public_url == "http://localhost:3000"
+    assert settings.service_did == "did:web:localhost"
+    assert settings.service_handle_domains == (".test",)
+    assert settings.ssrf_protection is False
+
+
+def test_locations_follow_the_data_directory_unless_given() -> None:
+    settings = settings_with(
+        PDS_DATA_DIRECTORY="/pds",
+        PDS_SEQUENCER_DB_LOCATION="/fast/seq.sqlite",
+        PDS_BLOBSTORE_DISK_TMP_LOCATION="/tmp/blobs",  # noqa: S108
+    )
+    assert settings.account_db_path == Path("/pds/account.sqlite")
+    assert settings.sequencer_db_path == Path("/fast/seq.sqlite")
+    assert settings.did_cache_db_path == Path("/pds/did_cache.sqlite")
+    assert settings.actors_directory == Path("/pds/actors")
+    assert settings.blob_tmp_directory == Path("/tmp/blobs")  # noqa: S108
+
+
+def test_blobs_in_s3_have_no_directory() -> None:
+    settings = settings_with(PDS_BLOBSTORE_DISK_LOCATION="", PDS_BLOBSTORE_S3_BUCKET="blobs")
+    assert settings.blob_directory is None
+    assert settings.blob_tmp_directory is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "port"),
+    [("3000", 3000), (" 3000 ", 3000), ("", 2583), ("many", 2583), ("3000x", 2583), ("1.5", 2583)],
+)
+def test_an_integer_that_cannot_be_read_counts_as_unset(raw: str, port: int) -> None:
+    assert settings_with(PDS_PORT=raw).service.port == port
+
+
+@pytest.mark.parametrize(
+    ("raw", "required"),
+    [("true", True), ("1", True), ("false", False), ("0", False)]
+    + [(unset, True) for unset in ("", "no", "False", "FALSE", "off", " false")],
+)
+def test_only_an_explicit_false_turns_invites_off(raw: str, required: bool) -> None:
+    assert settings_with(PDS_INVITE_REQUIRED=raw).invites.required is required
+
+
+def test_lists_are_separated_by_commas_and_not_trimmed() -> None:
+    settings = settings_with(PDS_CRAWLERS="https://a.example,, https://b.example")
+    assert settings.services.crawlers == ("https://a.example", " https://b.example")
+
+
+def test_reports_go_to_the_moderation_service_unless_told_otherwise() -> None:
+    mod = {"PDS_MOD_SERVICE_URL": "https://mod.example/", "PDS_MOD_SERVICE_DID": "did:web:mod"}
+    settings = settings_with(**mod)
+    assert settings.report_service == settings.mod_service
+    assert settings.report_service is not None
+    assert settings.report_service.url == "https://mod.example"
+    report = {"PDS_REPORT_SERVICE_URL": "https://r.example", "PDS_REPORT_SERVICE_DID": "did:web:r"}
+    other = settings_with(**mod, **report).report_service
+    assert other is not None
+    assert other.did == "did:web:r"
+
+
+def test_every_problem_is_reported_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Settings.from_env({"PDS_EMAIL_SMTP_URL": "smtp://mail", "PDS_SERVICE_DID": "pds"})
+    named = {problem.split()[0] for problem in caught.value.problems}
+    assert named == {
+        "PDS_SERVICE_DID",
+        "PDS_HOSTNAME",
+        "PDS_JWT_SECRET",
+        "PDS_ADMIN_PASSWORD",
+        "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX",
+        "There",
+        "PDS_EMAIL_SMTP_URL",
+    }
+    for problem in caught.value.problems:
+        assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"PDS_JWT_SECRET": ""}, "PDS_JWT_SECRET"),
+        ({"PDS_ADMIN_PASSWORD": ""}, "PDS_ADMIN_PASSWORD"),
+        ({"PDS_DPOP_SECRET": "abc"}, "PDS_DPOP_SECRET"),
+        (
+            {"PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": ""},
+            "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX",
+        ),
+        (
+            {"PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": "00" * 32},
+            "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX",
+        ),
+        ({"PDS_PLC_ROTATION_KEY_KMS_KEY_ID": "kms"}, "PDS_PLC_ROTATION_KEY_KMS_KEY_ID"),
+        ({"PDS_BLOBSTORE_S3_BUCKET": "b"}, "PDS_BLOBSTORE_S3_BUCKET"),
+        ({"PDS_BLOBSTORE_S3_ACCESS_KEY_ID": "k"}, "PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY"),
+        ({"PDS_EMAIL_FROM_ADDRESS": "a@b.c"}, "PDS_EMAIL_SMTP_URL"),
+        ({"PDS_MODERATION_EMAIL_ADDRESS": "a@b.c"}, "PDS_MODERATION_EMAIL_SMTP_URL"),
+        ({"PDS_BSKY_APP_VIEW_URL": "https://a.example"}, "PDS_BSKY_APP_VIEW_DID"),
+        ({"PDS_MOD_SERVICE_URL": "https://a.example"}, "PDS_MOD_SERVICE_DID"),
+        ({"PDS_REPORT_SERVICE_URL": "https://a.example"}, "PDS_REPORT_SERVICE_DID"),
+        ({"PDS_DID_PLC_URL": "plc.directory"}, "PDS_DID_PLC_URL"),
+        ({"PDS_ENTRYWAY_URL": "https://e.example"}, "PDS_ENTRYWAY_URL"),
+        ({"PDS_SERVICE_HANDLE_DOMAINS": ".a.example,b.example"}, "PDS_SERVICE_HANDLE_DOMAINS"),
+        ({"PDS_RECOVERY_DID_KEY": "did:plc:abc"}, "PDS_RECOVERY_DID_KEY"),
+        ({"PDS_HOSTNAME": "https://pds.example.com"}, "PDS_HOSTNAME"),
+        ({"PDS_HOSTNAME": "localhost"}, "PDS_HOSTNAME"),
+        ({"PDS_PORT": "70000"}, "PDS_PORT"),
+        ({"PDS_DURABILITY": "fast"}, "PDS_DURABILITY"),
+        ({"PDS_BLOB_UPLOAD_LIMIT": "0"}, "PDS_BLOB_UPLOAD_LIMIT"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_by_name(changes: dict[str, str], named: str) -> None:
+    (problem,) = problems_with(**changes)
+    assert named in problem
+    assert "set" in problem
+
+
+def test_secrets_do_not_show_in_the_representation() -> None:
+    shown = repr(settings_with(PDS_EMAIL_SMTP_URL="smtp://u:pw@mail", PDS_EMAIL_FROM_ADDRESS="a@b"))
+    for secret in ("jwt-secret", "admin-pass", "11" * 32, "u:pw"):
+        assert secret not in shown
+
+
+def test_settings_do_not_change_after_start() -> None:
+    settings = settings_with()
+    with pytest.raises(ValidationError):
+        settings.service.port = 1
+
+
+def test_the_process_environment_is_the_default_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in WORKING.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PDS_PORT", "4321")
+    assert Settings.from_env().service.port == 4321
+
+
+def test_every_setting_is_documented_once() -> None:
+    documented = documented_settings()
+    names = [setting.name for setting in documented]
+    assert len(names) == len(set(names))
+    assert {"PDS_PORT", "PDS_JWT_SECRET", "PDS_DURABILITY", "PDS_HOST", "LOG_LEVEL"} <= set(names)
+    for setting in documented:
+        assert setting.description, setting.name
+        assert setting.type in {"string", "integer", "boolean", "list"}
+    port = next(setting for setting in documented if setting.name == "PDS_PORT")
+    assert (port.type, port.default) == ("integer", "2583")
+
+
+def test_every_variable_of_the_reference_is_read() -> None:
+    behaviour = Path(__file__).resolve().parents[2].parent / "shared/reference/behaviour.md"
+    if not behaviour.exists():
+        pytest.skip("the notes on the reference are not here")
+    section = behaviour.read_text().split("## 11. Environment variables")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| PDS_")]
+    full_names = {name.strip(" ,") for row in rows for name in row.replace("/", " ").split()}
+    full_names = {name for name in full_names if name.startswith("PDS_")}
+    assert full_names <= {setting.name for setting in documented_settings()}
