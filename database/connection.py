@@ -152,8 +152,11 @@ class Database:
 
     def rollback(self) -> None:
         """Undo the open transaction, if SQLite has not already done so itself."""
-        if self.connection.in_transaction:
-            self.run("ROLLBACK")
+        try:
+            if self.connection.in_transaction:
+                self._execute("ROLLBACK")
+        except apsw.Error as exc:
+            raise self._error(exc) from exc
 
     def checkpoint(self) -> None:
         """Move the WAL into the database and truncate it, as far as readers allow."""

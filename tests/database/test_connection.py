@@ -1,0 +1,211 @@
+"""Opening databases and running statements."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from database.connection import Database, open_database
+from database.errors import (
+    ConstraintViolated,
+    DatabaseBusy,
+    DatabaseClosed,
+    DatabaseDamaged,
+    DatabaseForbidden,
+    DatabaseFull,
+    DatabaseMissing,
+    StatementFailed,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "test.sqlite"
+
+
+@pytest.fixture
+def db(path: Path) -> Database:
+    db = open_database(path)
+    db.script("CREATE TABLE t (k TEXT PRIMARY KEY, v BLOB) STRICT; CREATE TABLE u (n INTEGER);")
+    return db
+
+
+def test_opens_the_way_litestream_needs(db: Database, path: Path) -> None:
+    assert db.value("PRAGMA journal_mode") == "wal"
+    assert db.value("PRAGMA locking_mode") == "normal"
+    assert db.value("PRAGMA synchronous") == 1
+    assert db.value("PRAGMA busy_timeout") >= 5_000
+    assert db.value("PRAGMA foreign_keys") == 1
+    assert db.value("PRAGMA wal_autocheckpoint") == 1_000
+    assert path.with_name("test.sqlite-wal").exists()
+
+
+def test_settings_are_applied(path: Path) -> None:
+    db = open_database(path, cache_kib=256, synchronous="FULL", busy_timeout_ms=0)
+    assert db.value("PRAGMA cache_size") == -256
+    assert db.value("PRAGMA synchronous") == 2
+    assert db.value("PRAGMA busy_timeout") == 0
+
+
+def test_leaves_the_wal_to_litestream_when_asked(path: Path) -> None:
+    db = open_database(path, wal_autocheckpoint=None)
+    db.run("CREATE TABLE t (x)")
+    assert db.value("PRAGMA wal_autocheckpoint") == 0
+    db.close()
+    assert path.with_name("test.sqlite-wal").stat().st_size > 0
+
+
+def test_closing_checkpoints_otherwise(db: Database, path: Path) -> None:
+    db.close()
+    assert not path.with_name("test.sqlite-wal").exists()
+
+
+def test_rows_and_values(db: Database) -> None:
+    db.many("INSERT INTO t (k, v) VALUES (?, ?)", [("a", b"1"), ("b", b"2")])
+    assert db.one("SELECT k, v FROM t WHERE k = ?", ("b",)) == ("b", b"2")
+    assert db.one("SELECT k FROM t WHERE k = ?", ("c",)) is None
+    assert db.value("SELECT v FROM t WHERE k = ?", ("a",)) == b"1"
+    assert db.value("SELECT v FROM t WHERE k = ?", ("c",)) is None
+    assert db.all("SELECT k FROM t ORDER BY k") == [("a",), ("b",)]
+    assert list(db.iter("SELECT k FROM t ORDER BY k DESC")) == [("b",), ("a",)]
+    db.run("DELETE FROM t")
+    assert db.changes == 2
+
+
+def test_transaction_commits_or_leaves_no_trace(db: Database) -> None:
+    with db.transaction():
+        db.run("INSERT INTO u (n) VALUES (1)")
+    with pytest.raises(ConstraintViolated), db.transaction():
+        db.many("INSERT INTO t (k) VALUES (?)", [("a",), ("a",)])
+    assert db.all("SELECT n FROM u") == [(1,)]
+    assert db.all("SELECT k FROM t") == []
+    assert not db.in_transaction
+
+
+def test_failure_inside_a_transaction_that_sqlite_has_ended_is_reported_as_itself(
+    db: Database,
+) -> None:
+    def fail(after: Callable[[], None]) -> None:
+        with db.transaction():
+            after()
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail(lambda: db.run("ROLLBACK"))
+    with pytest.raises(LookupError):
+        fail(db.close)
+
+
+def test_transactions_do_not_nest(db: Database) -> None:
+    with db.transaction():
+        with pytest.raises(StatementFailed), db.transaction():
+            pass
+        assert db.in_transaction
+
+
+def test_snapshot_does_not_see_later_writes(db: Database, path: Path) -> None:
+    other = open_database(path)
+    with db.snapshot():
+        assert db.value("SELECT count(*) FROM u") == 0
+        other.run("INSERT INTO u (n) VALUES (1)")
+        assert db.value("SELECT count(*) FROM u") == 0
+    assert db.value("SELECT count(*) FROM u") == 1
+
+
+def test_second_writer_is_told_that_the_file_is_busy(db: Database, path: Path) -> None:
+    other = open_database(path, busy_timeout_ms=0)
+    with db.transaction(), pytest.raises(DatabaseBusy) as caught, other.transaction():
+        pass
+    assert caught.value.path == path
+
+
+def test_read_only_database_refuses_writes(db: Database, path: Path) -> None:
+    reader = open_database(path, read_only=True)
+    assert reader.value("SELECT count(*) FROM u") == 0
+    with pytest.raises(DatabaseForbidden):
+        reader.run("INSERT INTO u (n) VALUES (1)")
+
+
+def test_constraint_is_named(db: Database) -> None:
+    db.run("INSERT INTO t (k) VALUES ('a')")
+    with pytest.raises(ConstraintViolated, match=r"UNIQUE constraint failed: t\.k"):
+        db.run("INSERT INTO t (k) VALUES ('a')")
+
+
+def test_wrong_sql_is_a_failed_statement(db: Database) -> None:
+    with pytest.raises(StatementFailed):
+        db.one("SELECT nothing FROM nowhere")
+
+
+def test_closed_database_says_so_and_closes_twice(db: Database) -> None:
+    db.close()
+    db.close()
+    with pytest.raises(DatabaseClosed):
+        db.one("SELECT 1")
+
+
+def test_missing_file_and_missing_directory_are_told(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseMissing):
+        open_database(tmp_path / "none.sqlite", create=False)
+    with pytest.raises(DatabaseMissing, match="data directory"):
+        open_database(tmp_path / "none" / "x.sqlite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_without_permission_is_told(path: Path, db: Database) -> None:
+    db.close()
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read everything")
+    with pytest.raises(DatabaseForbidden, match="belong to the server"):
+        open_database(path)
+
+
+def test_noise_is_not_a_database(path: Path) -> None:
+    path.write_bytes(os.urandom(8192))
+    with pytest.raises(DatabaseDamaged, match="restore"):
+        open_database(path)
+    path.write_bytes(b"SQLite format 3\x00" + os.urandom(8192))
+    with pytest.raises(DatabaseDamaged):
+        open_database(path)
+
+
+def test_full_disk_rolls_back(db: Database) -> None:
+    pages = db.value("PRAGMA page_count")
+    db.run(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(DatabaseFull, match="free space"), db.transaction():
+        db.run("INSERT INTO t (k, v) VALUES ('a', zeroblob(100000))")
+    assert db.value("SELECT count(*) FROM t") == 0
+    assert not db.in_transaction
+
+
+def test_connection_may_be_handed_to_another_thread(db: Database) -> None:
+    thread = threading.Thread(target=db.run, args=("INSERT INTO u (n) VALUES (7)",))
+    thread.start()
+    thread.join()
+    assert db.value("SELECT n FROM u") == 7
+
+
+def test_checkpoint_empties_the_wal(db: Database, path: Path) -> None:
+    db.checkpoint()
+    assert path.with_name("test.sqlite-wal").stat().st_size == 0
+
+
+def test_checkpoint_leaves_a_reader_alone(db: Database, path: Path) -> None:
+    db.connection.set_busy_timeout(0)
+    reader = open_database(path)
+    with reader.snapshot():
+        assert reader.value("SELECT count(*) FROM u") == 0
+        db.run("INSERT INTO u (n) VALUES (1)")
+        db.checkpoint()
+        assert reader.value("SELECT count(*) FROM u") == 0
+
+
+def test_sqlite_is_recent_enough_for_reliable_wal() -> None:
+    # https://sqlite.org/wal.html#walresetbug
+    assert apsw.SQLITE_VERSION_NUMBER >= 3_051_003
