@@ -103,7 +103,7 @@ class BlobReader:
         return StoredBlob(Cid.parse(text), mime_type, size, temp_key, takedown_ref, created_at)
 
     def get_servable(self, cid: Cid) -> StoredBlob:
-        """A blob that getBlob may serve. Raises `BlobNotFound` unless permanent and not taken down."""
+        """A blob that getBlob may serve: permanent, not taken down. Else raises `BlobNotFound`."""
         blob = self.find(cid)
         if blob is None or blob.temp_key is not None or blob.takedown_ref is not None:
             raise BlobNotFound(cid)

@@ -76,9 +76,7 @@ class InvalidMimeType(ActorStoreError):
     """A record's blob reference names another media type than the upload has."""
 
     def __init__(self, *, expected: str, found: str) -> None:
-        super().__init__(
-            f"Referenced Mimetype does not match stored blob. Expected: {expected}, Got: {found}"
-        )
+        super().__init__(f"blob was uploaded as {expected}, the record says {found}")
         self.expected = expected
         self.found = found
 
@@ -87,8 +85,6 @@ class InvalidSize(ActorStoreError):
     """A record's blob reference names another size than the upload has."""
 
     def __init__(self, *, expected: int, found: int) -> None:
-        super().__init__(
-            f"Referenced Size does not match stored blob. Expected: {expected}, Got: {found}"
-        )
+        super().__init__(f"blob has {expected} bytes, the record says {found}")
         self.expected = expected
         self.found = found

@@ -1,0 +1,153 @@
+"""Blobs as files on the local disk, laid out as the reference PDS lays them out.
+
+::
+
+    <blobs>/<did>/<cid>              permanent
+    <tmp>/<did>/<key>                temporary; `tmp` may be on another file system
+    <blobs>/quarantine/<did>/<cid>   taken down
+
+A file appears under its final name complete or not at all. Everything that touches the disk runs in
+a thread: a small blob costs one hop, a large one a hop for each `_BATCH_BYTES`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterable, Iterable
+from pathlib import Path
+from typing import Final
+
+from actor_store.blob_store import disk_files as files
+from actor_store.blob_store.base import (
+    HEAD_BYTES,
+    BlobFileMissing,
+    BlobTooLarge,
+    InvalidBlobName,
+    TempBlob,
+    new_temp_key,
+)
+from actor_store.blob_store.disk_files import OpenFile
+from actor_store.blob_store.disk_upload import UploadFile
+from repo.cid import Cid
+
+_BATCH_BYTES: Final = 512 * 1024
+"""How much of an upload is gathered before a thread is asked to write it."""
+
+_DID: Final = re.compile(r"did:[a-z]{1,32}:[A-Za-z0-9._:%-]{1,2000}", re.ASCII)
+_TEMP_KEY: Final = re.compile(r"[a-z2-7]{52}", re.ASCII)
+
+
+class DiskBlobStore:
+    """A `BlobStore` on the local disk."""
+
+    def __init__(self, blobs: Path, tmp: Path | None = None, *, full_sync: bool = False) -> None:
+        """Keep permanent files in `blobs`, temporary ones in `tmp` (default `<blobs>/tempt`).
+
+        With `full_sync` a file and its directory are synced before it counts as permanent, so a
+        power failure loses no blob that a record refers to; without, the system writes when it
+        likes, as SQLite's `synchronous=NORMAL` does.
+        """
+        self._blobs = blobs
+        self._tmp = tmp if tmp is not None else blobs / "tempt"
+        self._full_sync = full_sync
+
+    def path(self, did: str, cid: Cid) -> Path:
+        """Where the permanent file is or would be. Raises `InvalidBlobName`."""
+        return self._blobs / _checked_did(did) / str(cid)
+
+    async def put_temp(self, did: str, chunks: AsyncIterable[bytes], *, max_bytes: int) -> TempBlob:
+        """See `BlobStore.put_temp`."""
+        key = new_temp_key()
+        upload = UploadFile(self._temp_path(did, key))
+        try:
+            return await _receive(upload, chunks, key=key, max_bytes=max_bytes)
+        except BaseException:
+            # A thread may still be writing. `abandon` waits for it, so it must not run here, and
+            # it runs to its end even if this task is cancelled once more.
+            await asyncio.shield(asyncio.to_thread(upload.abandon))
+            raise
+
+    async def make_permanent(self, did: str, key: str, cid: Cid) -> None:
+        """See `BlobStore.make_permanent`."""
+        temp, final = self._temp_path(did, key), self.path(did, cid)
+        if not await asyncio.to_thread(files.promote, temp, final, full_sync=self._full_sync):
+            raise BlobFileMissing(did, str(cid))
+
+    async def discard_temp(self, did: str, key: str) -> None:
+        """See `BlobStore.discard_temp`."""
+        await asyncio.to_thread(self._temp_path(did, key).unlink, missing_ok=True)
+
+    async def open(self, did: str, cid: Cid) -> OpenFile:
+        """See `BlobStore.open`."""
+        try:
+            return await asyncio.to_thread(OpenFile, self.path(did, cid))
+        except FileNotFoundError as exc:
+            raise BlobFileMissing(did, str(cid)) from exc
+
+    async def exists(self, did: str, cid: Cid) -> bool:
+        """See `BlobStore.exists`."""
+        return await asyncio.to_thread(self.path(did, cid).is_file)
+
+    async def delete(self, did: str, cids: Iterable[Cid]) -> None:
+        """See `BlobStore.delete`."""
+        paths = [self.path(did, cid) for cid in cids]
+        if paths:
+            await asyncio.to_thread(files.delete, paths)
+
+    async def delete_all(self, did: str) -> None:
+        """See `BlobStore.delete_all`."""
+        name = _checked_did(did)
+        for parent in (self._blobs, self._tmp, self._quarantine):
+            await asyncio.to_thread(files.delete_tree, parent / name)
+
+    async def quarantine(self, did: str, cid: Cid) -> None:
+        """See `BlobStore.quarantine`."""
+        await asyncio.to_thread(files.move, self.path(did, cid), self._quarantined(did, cid))
+
+    async def unquarantine(self, did: str, cid: Cid) -> None:
+        """See `BlobStore.unquarantine`."""
+        await asyncio.to_thread(files.move, self._quarantined(did, cid), self.path(did, cid))
+
+    async def close(self) -> None:
+        """Nothing is held open between calls."""
+
+    @property
+    def _quarantine(self) -> Path:
+        return self._blobs / "quarantine"
+
+    def _quarantined(self, did: str, cid: Cid) -> Path:
+        return self._quarantine / _checked_did(did) / str(cid)
+
+    def _temp_path(self, did: str, key: str) -> Path:
+        if not _TEMP_KEY.fullmatch(key):
+            raise InvalidBlobName(f"not a temporary blob key: {key[:80]!r}")
+        return self._tmp / _checked_did(did) / key
+
+
+async def _receive(
+    upload: UploadFile, chunks: AsyncIterable[bytes], *, key: str, max_bytes: int
+) -> TempBlob:
+    """Hash and write the chunks as they come, in batches."""
+    digest = hashlib.sha256()
+    head, batch, size = b"", bytearray(), 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > max_bytes:
+            raise BlobTooLarge(max_bytes)
+        if len(head) < HEAD_BYTES:
+            head += chunk[: HEAD_BYTES - len(head)]
+        batch += chunk
+        if len(batch) >= _BATCH_BYTES:
+            await asyncio.to_thread(upload.write, batch, digest)
+            batch = bytearray()
+    await asyncio.to_thread(upload.finish, batch, digest)
+    return TempBlob(key, Cid.of_raw_digest(digest.digest()), size, head)
+
+
+def _checked_did(did: str) -> str:
+    """`did`, which has no separator and does not begin with a dot. Raises `InvalidBlobName`."""
+    if not _DID.fullmatch(did):
+        raise InvalidBlobName(f"not a DID that can name a directory: {did[:80]!r}")
+    return did

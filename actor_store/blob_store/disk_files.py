@@ -1,0 +1,150 @@
+"""Steps on files that the disk blob store runs in threads: move, promote, delete, read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Final, Self
+
+from actor_store.blob_store.base import BlobStoreFull
+
+_READ_BYTES: Final = 256 * 1024
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+class OpenFile:
+    """A permanent blob opened for reading; an `OpenBlob`."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `FileNotFoundError`."""
+        self._file = path.open("rb", buffering=0)
+        self.path: Path | None = path
+        self.size = os.fstat(self._file.fileno()).st_size
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async with self:
+            while chunk := await asyncio.to_thread(self._file.read, _READ_BYTES):
+                yield chunk
+
+    async def close(self) -> None:
+        """Close the file. May be repeated."""
+        self._file.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+@contextlib.contextmanager
+def space_errors() -> Iterator[None]:
+    """Turn "no space left" and "quota exceeded" into `BlobStoreFull`."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _NO_SPACE:
+            raise BlobStoreFull(
+                f"no space for blobs ({exc.strerror}): free some, or move the blob directory"
+            ) from exc
+        raise
+
+
+def opened_new(path: Path) -> BinaryIO:
+    """Open a new file for writing, making its directory if need be."""
+    try:
+        return path.open("xb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb")
+
+
+def promote(temp: Path, final: Path, *, full_sync: bool) -> bool:
+    """Move a temporary file to its permanent name. False if neither file exists.
+
+    If the permanent file is there already, the temporary one is deleted.
+    """
+    if final.exists():
+        temp.unlink(missing_ok=True)
+        return True
+    if full_sync and temp.exists():
+        _sync(temp)
+    if not move(temp, final):
+        return final.exists()
+    if full_sync:
+        _sync(final.parent)
+    return True
+
+
+def move(source: Path, target: Path) -> bool:
+    """Rename a file, making the target's directory if need be. False if there is no source.
+
+    Across file systems the bytes are copied and synced beside the target first, so that the target
+    is complete whenever it exists. Raises `BlobStoreFull`.
+    """
+    with space_errors():
+        try:
+            _rename(source, target)
+        except FileNotFoundError:
+            return False
+        except OSError as exc:
+            if exc.errno != errno.EXDEV:
+                raise
+            _copy(source, target)
+            source.unlink(missing_ok=True)
+    return True
+
+
+def delete(paths: Iterable[Path]) -> None:
+    """Delete files; absent ones are ignored."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def delete_tree(directory: Path) -> None:
+    """Delete a directory and all in it; an absent one is ignored."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(directory)
+
+
+def _rename(source: Path, target: Path) -> None:
+    try:
+        source.replace(target)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy to a name of its own in the target's directory, sync, and rename."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    try:
+        with source.open("rb") as reader, part.open("xb") as writer:
+            shutil.copyfileobj(reader, writer, _READ_BYTES)
+            writer.flush()
+            os.fsync(writer.fileno())
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,61 @@
+"""One upload on its way to a file, safe to give up at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from actor_store.blob_store.disk_files import opened_new, space_errors
+
+
+class Digest(Protocol):
+    """A running hash, such as `hashlib.sha256()`."""
+
+    def update(self, data: bytes | bytearray, /) -> None: ...
+
+
+class UploadFile:
+    """A file that is created with its first bytes and removed if the upload is given up.
+
+    `write` and `finish` run in threads one after the other; `abandon` may run beside them, because
+    a task that is cancelled does not stop the thread it was waiting for.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._abandoned = False
+        self._lock = threading.Lock()
+
+    def write(self, data: bytes | bytearray, digest: Digest) -> None:
+        """Append `data`, and add it to `digest`. Raises `BlobStoreFull`."""
+        digest.update(data)
+        with self._lock, space_errors():
+            if self._abandoned:
+                return
+            if self._file is None:
+                self._file = opened_new(self._path)
+            self._file.write(data)
+
+    def finish(self, data: bytes | bytearray, digest: Digest) -> None:
+        """Append the last bytes and close. Raises `BlobStoreFull`."""
+        self.write(data, digest)
+        with self._lock, space_errors():
+            self._close()
+
+    def abandon(self) -> None:
+        """Remove what has been written, now or by a thread that has yet to begin."""
+        with self._lock:
+            self._abandoned = True
+            # Closing writes what is buffered, which a full disk refuses again.
+            with contextlib.suppress(OSError):
+                self._close()
+            self._path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        # Forgotten first: a close that fails has closed the file all the same.
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
