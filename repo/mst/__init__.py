@@ -1,0 +1,46 @@
+"""Merkle search trees: the index of a repository, from record keys to record CIDs.
+
+    key     which keys are allowed, and their layers        search   the path to a key
+    node    nodes and their blocks                          insert, remove   edits of a path
+    store   nodes by CID, behind a cache                    walk, proof, changes, diff
+    tree    `Mst`, which joins these                        build, verify, invert
+
+Keys of a layer stand in that layer's nodes, subtrees one layer down in the gaps between them.
+The layer of a key follows from its hash, so a set of records has exactly one tree. A *fresh*
+node is one in memory that no store has yet.
+
+Spec: https://atproto.com/specs/repository#mst-structure
+"""
+
+from repo.mst.build import build_blocks
+from repo.mst.changes import NodeChanges
+from repo.mst.diff import MstDiff
+from repo.mst.errors import InvalidMst, KeyExists, KeyMissing, MissingBlock, MstError
+from repo.mst.invert import InversionMismatch, RepoOp, invert
+from repo.mst.node import Node
+from repo.mst.store import BlockSource, CachedNodeStore, MemoryBlocks, NodeStore
+from repo.mst.tree import Mst, diff
+from repo.mst.verify import MstSize, verify_structure
+
+__all__ = [
+    "BlockSource",
+    "CachedNodeStore",
+    "InvalidMst",
+    "InversionMismatch",
+    "KeyExists",
+    "KeyMissing",
+    "MemoryBlocks",
+    "MissingBlock",
+    "Mst",
+    "MstDiff",
+    "MstError",
+    "MstSize",
+    "Node",
+    "NodeChanges",
+    "NodeStore",
+    "RepoOp",
+    "build_blocks",
+    "diff",
+    "invert",
+    "verify_structure",
+]

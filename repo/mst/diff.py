@@ -1,0 +1,149 @@
+"""The difference of any two trees, in records and in nodes, skipping what they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from repo.cid import Cid
+from repo.mst.errors import InvalidMst
+from repo.mst.node import Node, seal
+from repo.mst.search import open_child, open_root
+from repo.mst.store import NodeStore
+
+
+@dataclass(slots=True, frozen=True)
+class MstDiff:
+    """What leads from an old tree to a new one. Keys are in order."""
+
+    creates: dict[str, Cid]
+    updates: dict[str, tuple[Cid, Cid]]
+    """Old and new record by key."""
+    deletes: dict[str, Cid]
+    """The record that was there, by key."""
+    added_nodes: dict[Cid, bytes]
+    """Blocks of nodes that only the new tree has."""
+    removed_nodes: frozenset[Cid]
+    """Nodes that only the old tree has."""
+
+
+class _Cursor:
+    """A position in a tree: before a subtree not yet entered, before a key, or at the end."""
+
+    def __init__(self, store: NodeStore, root: bytes | Node) -> None:
+        self._store = store
+        self.entered: dict[bytes, bytes] = {}
+        """Block of each node entered, by CID."""
+        self.subtree: bytes | None = None
+        """CID of the subtree ahead; None if a key or the end is."""
+        self.key: bytes | None = None
+        """The key ahead; None if a subtree or the end is."""
+        self.value = b""
+        self.layer = 0
+        """Layer of the subtree ahead."""
+        self._link: bytes | Node | None = root
+        self._stack: list[tuple[Node, int]] = []
+        self._top = open_root(store, root).height
+        self._last = b""
+        self._look()
+
+    @property
+    def at_end(self) -> bool:
+        return self.subtree is None and self.key is None
+
+    def enter(self) -> None:
+        """Go into the subtree ahead."""
+        link = self._link
+        assert link is not None  # noqa: S101 - callers see a subtree ahead
+        node = open_child(self._store, link, self.layer) if self._stack else self._root(link)
+        self.entered[seal(node)] = node.block
+        self._stack.append((node, 0))
+        self._link = node.links[0]
+        self._look()
+
+    def pass_by(self) -> None:
+        """Go past the subtree or key ahead."""
+        if self.subtree is not None:
+            self._link = None
+        else:
+            node, index = self._stack[-1]
+            self._stack[-1] = (node, index + 1)
+            self._link = node.links[index + 1]
+        self._look()
+
+    def _root(self, link: bytes | Node) -> Node:
+        return open_root(self._store, link)
+
+    def _look(self) -> None:
+        """Set what is ahead."""
+        link = self._link
+        self.subtree = self.key = None
+        if link is not None:
+            self.subtree = seal(link) if isinstance(link, Node) else link
+            self.layer = self._top - len(self._stack)
+            return
+        while self._stack:
+            node, index = self._stack[-1]
+            if index < len(node.keys):
+                key = node.keys[index]
+                if key <= self._last:
+                    raise InvalidMst(f"keys out of order: {key!r} after {self._last!r}")
+                self._last = self.key = key
+                self.value = node.values[index]
+                return
+            self._stack.pop()
+
+
+def diff_trees(
+    old_store: NodeStore, old: bytes | Node, new_store: NodeStore, new: bytes | Node
+) -> MstDiff:
+    """Compare two trees, reading only nodes that are not in both, and few others."""
+    a, b = _Cursor(old_store, old), _Cursor(new_store, new)
+    creates: dict[str, Cid] = {}
+    updates: dict[str, tuple[Cid, Cid]] = {}
+    deletes: dict[str, Cid] = {}
+    for key, before, after in _differing_keys(a, b):
+        text = key.decode()
+        if before is None and after is not None:
+            creates[text] = Cid(after)
+        elif before is not None and after is None:
+            deletes[text] = Cid(before)
+        elif before is not None and after is not None:
+            updates[text] = (Cid(before), Cid(after))
+    # A shared node may have been entered, but then on both sides.
+    added = {Cid(cid): block for cid, block in b.entered.items() if cid not in a.entered}
+    removed = frozenset(Cid(cid) for cid in a.entered if cid not in b.entered)
+    return MstDiff(creates, updates, deletes, added, removed)
+
+
+def _differing_keys(a: _Cursor, b: _Cursor) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
+    """Yield each key whose value differs, with the values in `a` and `b`."""
+    while not (a.at_end and b.at_end):
+        if a.subtree is not None or b.subtree is not None:
+            _step_into(a, b)
+        elif b.key is None or (a.key is not None and a.key < b.key):
+            assert a.key is not None  # noqa: S101 - not both at the end
+            yield a.key, a.value, None
+            a.pass_by()
+        elif a.key is None or b.key < a.key:
+            yield b.key, None, b.value
+            b.pass_by()
+        else:
+            if a.value != b.value:
+                yield a.key, a.value, b.value
+            a.pass_by()
+            b.pass_by()
+
+
+def _step_into(a: _Cursor, b: _Cursor) -> None:
+    """Pass a subtree that both have ahead, else enter the higher one."""
+    if a.subtree == b.subtree:
+        a.pass_by()
+        b.pass_by()
+        return
+    enter_a = a.subtree is not None and (b.subtree is None or a.layer >= b.layer)
+    enter_b = b.subtree is not None and (a.subtree is None or b.layer >= a.layer)
+    if enter_a:
+        a.enter()
+    if enter_b:
+        b.enter()

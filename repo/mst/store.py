@@ -1,0 +1,80 @@
+"""Where a tree gets the nodes it refers to by CID: a block source behind a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Final, Protocol
+
+from cachetools import LRUCache
+
+from repo.cid import Cid
+from repo.mst.errors import MissingBlock
+from repo.mst.node import Node, decode_node
+
+DEFAULT_CACHE_NODES: Final = 1024
+"""Nodes kept for a tree that was given no cache to share; one takes about a kilobyte."""
+
+
+class BlockSource(Protocol):
+    """Anything that finds a block by its CID."""
+
+    def get_block(self, cid: Cid, /) -> bytes:
+        """Return the block, which must hash to `cid`. Raises `MissingBlock`."""
+        ...
+
+
+class NodeStore(Protocol):
+    """Stored nodes by their binary CIDs."""
+
+    def get_node(self, cid: bytes, /) -> Node:
+        """Return the node, linked by CIDs only. Raises `MissingBlock` and `InvalidMst`."""
+        ...
+
+    def keep_node(self, cid: bytes, node: Node, /) -> None:
+        """Expect `node`, which is about to be stored, to be asked for soon."""
+        ...
+
+
+class CachedNodeStore:
+    """Nodes parsed from `get_block`, and kept in `cache` by their binary CIDs.
+
+    The cache holds whatever it was given and never lies, for content does not change under
+    its CID; so all trees of a process may share one, but threads may not unless it locks.
+    """
+
+    __slots__ = ("_cache", "_get_block")
+
+    def __init__(
+        self, get_block: Callable[[Cid], bytes], cache: MutableMapping[bytes, Node] | None = None
+    ) -> None:
+        self._get_block = get_block
+        self._cache = LRUCache(DEFAULT_CACHE_NODES) if cache is None else cache
+
+    def get_node(self, cid: bytes, /) -> Node:
+        """Return the node, from the cache if it is there."""
+        try:
+            return self._cache[cid]
+        except KeyError:
+            pass
+        node = self._cache[cid] = decode_node(self._get_block(Cid(cid)), cid)
+        return node
+
+    def keep_node(self, cid: bytes, node: Node, /) -> None:
+        """Put a new node into the cache, so that the next write needs no block for it."""
+        self._cache[cid] = node
+
+
+class MemoryBlocks:
+    """Blocks of a mapping, such as those of one CAR file, as a `BlockSource`."""
+
+    __slots__ = ("blocks",)
+
+    def __init__(self, blocks: Mapping[Cid, bytes]) -> None:
+        self.blocks = blocks
+
+    def get_block(self, cid: Cid, /) -> bytes:
+        """Return the block. Raises `MissingBlock`."""
+        try:
+            return self.blocks[cid]
+        except KeyError:
+            raise MissingBlock(cid) from None

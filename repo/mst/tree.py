@@ -1,0 +1,161 @@
+"""`Mst`: a repository's records by key, as a tree that is never changed but made anew.
+
+A stored node is referred to by its CID and read when needed; a new one hangs in memory. An
+edit returns a new tree, which shares all but one path with the old, so both remain usable.
+Nodes are encoded and hashed when the root CID or a block is asked for, each once.
+
+Spec: https://atproto.com/specs/repository#mst-structure
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, MutableMapping
+from typing import Final
+
+from repo.cid import Cid
+from repo.mst.build import build_blocks
+from repo.mst.changes import NodeChanges, edited_nodes, nodes_in_memory
+from repo.mst.diff import MstDiff, diff_trees
+from repo.mst.insert import insert
+from repo.mst.key import encode_key
+from repo.mst.node import NO_HEIGHT, Node, seal, stored_form
+from repo.mst.proof import prove, prove_covering
+from repo.mst.remove import remove, replace
+from repo.mst.search import find_path
+from repo.mst.store import BlockSource, CachedNodeStore, MemoryBlocks, NodeStore
+from repo.mst.walk import walk_backward, walk_forward
+
+_NO_BLOCKS: Final = MemoryBlocks({})
+
+
+class Mst:
+    """A persistent (immutable) Merkle search tree. Every method may raise `MissingBlock` and
+    `InvalidMst`, for a stored node is read and checked when it is first needed.
+    """
+
+    __slots__ = ("_root", "_store")
+
+    def __init__(self, store: NodeStore, root: bytes | Node) -> None:
+        self._store = store
+        self._root = root
+
+    @classmethod
+    def load(
+        cls, root: Cid, blocks: BlockSource, *, cache: MutableMapping[bytes, Node] | None = None
+    ) -> Mst:
+        """The stored tree of a root CID. Reads nothing yet; see `CachedNodeStore` for `cache`."""
+        return cls(CachedNodeStore(blocks.get_block, cache), root.raw)
+
+    @classmethod
+    def empty(
+        cls,
+        blocks: BlockSource = _NO_BLOCKS,
+        *,
+        cache: MutableMapping[bytes, Node] | None = None,
+    ) -> Mst:
+        """The tree without records, which has one node."""
+        store = CachedNodeStore(blocks.get_block, cache)
+        return cls(store, Node((), (), (None,), NO_HEIGHT))
+
+    @classmethod
+    def build(cls, items: Iterable[tuple[str, Cid]]) -> Mst:
+        """The tree of records that rise by key, held in memory. See also `build_blocks`."""
+        blocks = dict(build_blocks(items))
+        return cls.load(next(reversed(blocks)), MemoryBlocks(blocks))
+
+    @property
+    def root(self) -> Cid:
+        """The CID of the root node: the `data` of a commit."""
+        root = self._root
+        return Cid(seal(root) if isinstance(root, Node) else root)
+
+    def get(self, key: str) -> Cid | None:
+        """The record at `key`, or None."""
+        path, found = find_path(self._store, self._root, encode_key(key))
+        _, node, index = path[-1]
+        return Cid(node.values[index]) if found else None
+
+    def create(self, key: str, value: Cid) -> Mst:
+        """The tree with a record added. Raises `KeyExists`."""
+        return Mst(self._store, insert(self._store, self._root, encode_key(key), value.raw))
+
+    def update(self, key: str, value: Cid) -> Mst:
+        """The tree with a record replaced. Raises `KeyMissing`."""
+        return Mst(self._store, replace(self._store, self._root, encode_key(key), value.raw))
+
+    def delete(self, key: str) -> Mst:
+        """The tree with a record removed. Raises `KeyMissing`."""
+        return Mst(self._store, remove(self._store, self._root, encode_key(key)))
+
+    def walk(self, after: str | None = None) -> Iterator[tuple[str, Cid]]:
+        """Yield records in the order of their keys, from the first one above `after`."""
+        low = b"" if after is None else after.encode() + b"\x00"
+        for key, value in walk_forward(self._store, self._root, low):
+            yield key.decode(), Cid(value)
+
+    def list(
+        self, prefix: str, *, after: str | None = None, reverse: bool = False
+    ) -> Iterator[tuple[str, Cid]]:
+        """Yield records whose keys begin with `prefix`, beyond `after` in the order asked for."""
+        start = prefix.encode()
+        if reverse:
+            high = start + b"\xff" if after is None else min(start + b"\xff", after.encode())
+            records = walk_backward(self._store, self._root, high)
+        else:
+            low = start if after is None else max(start, after.encode() + b"\x00")
+            records = walk_forward(self._store, self._root, low)
+        for key, value in records:
+            if not key.startswith(start):
+                return
+            yield key.decode(), Cid(value)
+
+    def changed_blocks(self) -> dict[Cid, bytes]:
+        """Blocks of the nodes made by edits since the tree was loaded, the root first."""
+        root = self._root
+        if not isinstance(root, Node):
+            return {}
+        seal(root)
+        return _blocks_of(nodes_in_memory(root))
+
+    def changes_since(self, old: Mst) -> NodeChanges:
+        """The nodes to store and to delete, where this tree was made from `old` by edits.
+
+        Exact; costs no more than the nodes on the edited paths. For trees that do not come
+        from one another there is `diff`.
+        """
+        return edited_nodes(self._store, old._root, self._root)
+
+    def proof(self, key: str) -> dict[Cid, bytes]:
+        """The nodes that prove the record at `key`, or that there is none; the root first."""
+        self.root  # noqa: B018 - seals the nodes
+        return _blocks_of(prove(self._store, self._root, encode_key(key)))
+
+    def covering_proof(self, key: str) -> dict[Cid, bytes]:
+        """`proof`, and the paths to the neighbouring keys, as a consumer needs to invert
+        an operation on `key` (Sync 1.1).
+        """
+        self.root  # noqa: B018 - seals the nodes
+        return _blocks_of(prove_covering(self._store, self._root, encode_key(key)))
+
+    def settled(self) -> Mst:
+        """The same tree, now to be stored: its nodes go to the cache and leave this object.
+
+        The nodes are found by CID from now on, so store `changed_blocks` first or at once.
+        """
+        root = self._root
+        if not isinstance(root, Node):
+            return self
+        cid = seal(root)
+        for node in nodes_in_memory(root):
+            self._store.keep_node(seal(node), stored_form(node))
+        return Mst(self._store, cid)
+
+
+def diff(old: Mst, new: Mst) -> MstDiff:
+    """Compare two trees, whatever their stores."""
+    return diff_trees(old._store, old._root, new._store, new._root)
+
+
+def _blocks_of(nodes: Iterable[Node]) -> dict[Cid, bytes]:
+    """Blocks of sealed nodes by CID."""
+    return {Cid(seal(node)): node.block for node in nodes}

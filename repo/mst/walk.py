@@ -1,0 +1,75 @@
+"""Reading a tree in the order of its keys, forwards or backwards, from any key."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from repo.mst.errors import InvalidMst
+from repo.mst.node import Node
+from repo.mst.search import open_child, open_root
+from repo.mst.store import NodeStore
+
+
+def walk_forward(
+    store: NodeStore, root: bytes | Node, low: bytes = b""
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield keys and values from `low` on, rising. Raises `InvalidMst` if they do not rise."""
+    node = open_root(store, root)
+    top = node.height
+    # Each node with the position of its next key; the subtree left of that key has been entered.
+    index = bisect_left(node.keys, low)
+    stack = [(node, index)]
+    link = node.links[index]
+    last = b""
+    while True:
+        while link is not None:
+            node = open_child(store, link, top - len(stack))
+            index = bisect_left(node.keys, low)
+            stack.append((node, index))
+            link = node.links[index]
+        while index == len(node.keys):
+            stack.pop()
+            if not stack:
+                return
+            node, index = stack[-1]
+        key = node.keys[index]
+        if key <= last:
+            raise InvalidMst(f"keys out of order: {key!r} after {last!r}")
+        yield key, node.values[index]
+        last = key
+        index += 1
+        stack[-1] = (node, index)
+        link = node.links[index]
+
+
+def walk_backward(
+    store: NodeStore, root: bytes | Node, high: bytes = b"\xff"
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield keys and values below `high`, falling. Raises `InvalidMst` if they do not fall."""
+    node = open_root(store, root)
+    top = node.height
+    # Each node with the position after its next key; the subtree right of it has been entered.
+    index = bisect_left(node.keys, high)
+    stack = [(node, index)]
+    link = node.links[index]
+    last = b"\xff"
+    while True:
+        while link is not None:
+            node = open_child(store, link, top - len(stack))
+            index = bisect_left(node.keys, high)
+            stack.append((node, index))
+            link = node.links[index]
+        while index == 0:
+            stack.pop()
+            if not stack:
+                return
+            node, index = stack[-1]
+        index -= 1
+        key = node.keys[index]
+        if key >= last:
+            raise InvalidMst(f"keys out of order: {key!r} before {last!r}")
+        yield key, node.values[index]
+        last = key
+        stack[-1] = (node, index)
+        link = node.links[index]
