@@ -26,7 +26,8 @@ def insert(store: NodeStore, root: bytes | Node, key: bytes, value: bytes) -> No
         links = (wrap(left, -depth - 1), wrap(right, -depth - 1))
         return Node((key,), (value,), links, height)
     if depth < len(path):
-        node = _insert_into(path[depth], _split(path[depth + 1 :]), key, value)
+        halves = _split(path[depth + 1 :])
+        node = _insert_into(path[depth], halves, key, value, height)
         return rebuild(path[:depth], node)
     new = Node((key,), (value,), (None, None), height)
     return rebuild(path, wrap(new, depth - len(path)))
@@ -40,14 +41,16 @@ def rebuild(path: list[Step], below: Link) -> Node:
     return below
 
 
-def _insert_into(step: Step, halves: tuple[Link, Link], key: bytes, value: bytes) -> Node:
+def _insert_into(
+    step: Step, halves: tuple[Link, Link], key: bytes, value: bytes, height: int
+) -> Node:
     """Put the key into the node of its layer, between the halves of the subtree it splits."""
     node, index = step.node, step.position
     return Node(
         (*node.keys[:index], key, *node.keys[index:]),
         (*node.values[:index], value, *node.values[index:]),
         (*node.links[:index], *halves, *node.links[index + 1 :]),
-        node.height,
+        height,
     )
 
 
