@@ -117,12 +117,16 @@ class Mst:
         seal(root)
         return _blocks_of(nodes_in_memory(root))
 
-    def changes_since(self, old: Mst) -> NodeChanges:
+    def changes_since(self, old: Mst | None) -> NodeChanges:
         """The nodes to store and to delete, where this tree was made from `old` by edits.
+
+        With None, nothing was stored before.
 
         Exact; costs no more than the nodes on the edited paths. For trees that do not come
         from one another there is `diff`.
         """
+        if old is None:
+            return NodeChanges(self.changed_blocks(), ())
         return edited_nodes(self._store, old._root, self._root)
 
     def proof(self, key: str) -> dict[Cid, bytes]:

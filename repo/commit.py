@@ -1,0 +1,222 @@
+"""Commits: the signed root of a repository, and what a batch of writes makes of one.
+
+Spec: https://atproto.com/specs/repository#commit-objects
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol, TypeAlias
+
+from repo import dagcbor
+from repo.cid import Cid
+from repo.mst import KeyMissing, Mst
+
+VERSION: Final = 3
+_FIELDS: Final = frozenset(("did", "version", "data", "rev", "prev", "sig"))
+_REV_LENGTH: Final = 13
+_SIGNATURE_BYTES: Final = 64
+
+
+Action: TypeAlias = Literal["create", "update", "delete"]
+
+
+class InvalidCommit(ValueError):
+    """The block is not a signed commit of repository version 3."""
+
+
+class Signer(Protocol):
+    """What signs: a `repo.keys.PrivateKey`."""
+
+    def sign(self, message: bytes, /) -> bytes:
+        """Return the 64-byte compact low-S signature over the SHA-256 of `message`."""
+        ...
+
+
+class Verifier(Protocol):
+    """What verifies: a `repo.keys.PublicKey`."""
+
+    def verify(self, message: bytes, signature: bytes, /) -> bool:
+        """Whether `signature` is one of `message` by this key."""
+        ...
+
+
+@dataclass(slots=True, frozen=True)
+class Head:
+    """Where a repository stands: its commit and that commit's rev."""
+
+    cid: Cid
+    rev: str
+
+
+@dataclass(slots=True, frozen=True)
+class Commit:
+    """The fields of a commit block; `data` is the root of the MST."""
+
+    did: str
+    rev: str
+    data: Cid
+    sig: bytes
+    prev: Cid | None = None
+
+    def verify(self, public_key: Verifier) -> bool:
+        """Whether `sig` is the signature of the other fields by `public_key`."""
+        message = dagcbor.encode_checked(_unsigned(self.did, self.rev, self.data, self.prev))
+        return public_key.verify(message, self.sig)
+
+
+@dataclass(slots=True, frozen=True)
+class SignedCommit:
+    """A commit with its block and that block's CID."""
+
+    cid: Cid
+    block: bytes
+    commit: Commit
+
+
+@dataclass(slots=True, frozen=True)
+class RecordWrite:
+    """A change to make to one record. A delete has neither `cid` nor `block`."""
+
+    action: Action
+    collection: str
+    rkey: str
+    cid: Cid | None = None
+    block: bytes | None = None
+
+    @property
+    def path(self) -> str:
+        """The key in the MST."""
+        return f"{self.collection}/{self.rkey}"
+
+
+@dataclass(slots=True, frozen=True)
+class RecordOp:
+    """A change that a commit made, as `#commit` events list it."""
+
+    action: Action
+    path: str
+    cid: Cid | None
+    """The record now; None for a delete."""
+    prev: Cid | None
+    """The record before; None for a create."""
+
+
+@dataclass(slots=True, frozen=True)
+class CommitData:
+    """A commit, all that is to be stored and deleted for it, and all that its event tells."""
+
+    did: str
+    cid: Cid
+    rev: str
+    since: str | None
+    """The rev before; None for a first commit."""
+    data: Cid
+    prev_data: Cid | None
+    """The MST root before; None for a first commit."""
+    block: bytes
+    """The commit block."""
+    ops: tuple[RecordOp, ...]
+    new_blocks: dict[Cid, bytes]
+    """Blocks to store: MST nodes, records, the commit. A record may be stored already."""
+    removed_cids: tuple[Cid, ...]
+    """Blocks that nothing refers to any more: MST nodes and the commit before, not records."""
+    event_blocks: dict[Cid, bytes]
+    """Blocks of the `#commit` event: `new_blocks`, then the covering proof of each op."""
+
+
+def sign_commit(did: str, *, data: Cid, rev: str, key: Signer) -> SignedCommit:
+    """Make the commit of MST root `data` at `rev`, with `prev` null as in every commit today."""
+    fields = _unsigned(did, rev, data, None)
+    sig = key.sign(dagcbor.encode_checked(fields))
+    block = dagcbor.encode_checked({**fields, "sig": sig})
+    return SignedCommit(Cid.of_dag_cbor(block), block, Commit(did, rev, data, sig))
+
+
+def build_commit(
+    did: str,
+    *,
+    tree: Mst,
+    head: Head | None,
+    writes: Sequence[RecordWrite],
+    rev: str,
+    key: Signer,
+) -> CommitData:
+    """Apply `writes` in order to `tree`, the stored tree of `head`, and sign the result.
+
+    For a repository's first commit `head` is None and `tree` the empty tree. `rev` must be
+    above that of `head`. Stores nothing but nodes in the tree's cache. Raises `KeyExists` and
+    `KeyMissing` for a write that does not fit the tree, and what reading the tree raises.
+    """
+    after = tree
+    ops: list[RecordOp] = []
+    for write in writes:
+        after, op = _apply(after, write)
+        ops.append(op)
+    changes = after.changes_since(None if head is None else tree)
+    signed = sign_commit(did, data=after.root, rev=rev, key=key)
+    new_blocks = dict(changes.added)
+    new_blocks.update(
+        (write.cid, write.block)
+        for write in writes
+        if write.cid is not None and write.block is not None
+    )
+    new_blocks[signed.cid] = signed.block
+    event_blocks = dict(new_blocks)
+    for op in ops:
+        event_blocks.update(after.covering_proof(op.path))
+    after.settled()
+    return CommitData(
+        did=did,
+        cid=signed.cid,
+        rev=rev,
+        since=None if head is None else head.rev,
+        data=after.root,
+        prev_data=None if head is None else tree.root,
+        block=signed.block,
+        ops=tuple(ops),
+        new_blocks=new_blocks,
+        removed_cids=changes.removed if head is None else (head.cid, *changes.removed),
+        event_blocks=event_blocks,
+    )
+
+
+def _apply(tree: Mst, write: RecordWrite) -> tuple[Mst, RecordOp]:
+    path, cid = write.path, write.cid
+    prev = None if write.action == "create" else tree.get(path)
+    if prev is None and write.action != "create":
+        raise KeyMissing(path)
+    if write.action == "delete":
+        return tree.delete(path), RecordOp("delete", path, None, prev)
+    if cid is None:
+        raise ValueError(f"{write.action} of {path} without a record")
+    tree = tree.create(path, cid) if prev is None else tree.update(path, cid)
+    return tree, RecordOp(write.action, path, cid, prev)
+
+
+def decode_commit(block: bytes) -> Commit:
+    """Read a commit block; the signature is not verified. Raises `InvalidCommit`."""
+    try:
+        fields = dagcbor.decode(block)
+    except ValueError as exc:
+        raise InvalidCommit(f"commit is not DAG-CBOR: {exc}") from exc
+    if type(fields) is not dict or fields.keys() != _FIELDS:
+        raise InvalidCommit("commit is not a map of did, version, data, rev, prev and sig")
+    version, did, rev = fields["version"], fields["did"], fields["rev"]
+    data, prev, sig = fields["data"], fields["prev"], fields["sig"]
+    if type(version) is not int or version != VERSION:
+        raise InvalidCommit(f"commit has version {version!r}, not {VERSION}")
+    if type(did) is not str or not did.startswith("did:"):
+        raise InvalidCommit("commit has no DID")
+    if type(rev) is not str or len(rev) != _REV_LENGTH:
+        raise InvalidCommit("commit has no rev")
+    if type(data) is not Cid or not (prev is None or type(prev) is Cid):
+        raise InvalidCommit("commit has no link to its data")
+    if type(sig) is not bytes or len(sig) != _SIGNATURE_BYTES:
+        raise InvalidCommit("commit has no signature")
+    return Commit(did, rev, data, sig, prev)
+
+
+def _unsigned(did: str, rev: str, data: Cid, prev: Cid | None) -> dict[str, dagcbor.Value]:
+    return {"did": did, "version": VERSION, "data": data, "rev": rev, "prev": prev}
