@@ -1,0 +1,118 @@
+"""The cache of DID documents: memory in front of `did_cache.sqlite`.
+
+Nothing in the file is precious. A damaged one is replaced, and a disk that refuses to write
+costs speed, never an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+import structlog
+from cachetools import LRUCache
+
+from database.connection import Database, open_database
+from database.errors import DatabaseDamaged, DatabaseError, SchemaGap, SchemaTooNew
+from database.migrations import Migration, migrate
+from identity.did_document import DidDocument, InvalidDidDocument
+from repo.syntax import Did
+
+_MIGRATIONS: Final = (Migration("001", Path(__file__).with_name("schema.sql").read_text()),)
+_MEMORY_ENTRIES: Final = 10_000
+"""Documents kept parsed; about 4 kB each."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, frozen=True)
+class CachedDocument:
+    """A document, and when it was fetched (milliseconds since the Unix epoch)."""
+
+    document: DidDocument
+    updated_at_ms: int
+
+
+class DidCache:
+    """Documents by DID. Reading one twice gives the same object."""
+
+    def __init__(self, db: Database, *, memory_entries: int = _MEMORY_ENTRIES) -> None:
+        """Keep documents in `db`, and the last `memory_entries` of them parsed."""
+        self._db = db
+        self._memory: LRUCache[Did, CachedDocument] = LRUCache(memory_entries)
+
+    @classmethod
+    def open(cls, path: Path, *, wal_autocheckpoint: int | None = 1_000) -> DidCache:
+        """Open or create the file at `path`, replacing one that is damaged."""
+        try:
+            return cls(_open(path, wal_autocheckpoint))
+        except (DatabaseDamaged, SchemaTooNew, SchemaGap) as exc:
+            _log.warning("replacing the DID cache", error=str(exc))
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            return cls(_open(path, wal_autocheckpoint))
+
+    def find(self, did: Did) -> CachedDocument | None:
+        """The document last stored for `did`, however old."""
+        found = self._memory.get(did)
+        if found is None:
+            found = self._load(did)
+            if found is not None:
+                self._memory[did] = found
+        return found
+
+    def put(self, document: DidDocument, *, updated_at_ms: int) -> None:
+        """Remember `document` as fetched at `updated_at_ms`."""
+        self._memory[document.did] = CachedDocument(document, updated_at_ms)
+        text = orjson.dumps(document.raw).decode()
+        self._write(
+            lambda: self._db.run(
+                "INSERT INTO did_doc (did, doc, updatedAt) VALUES (?, ?, ?) ON CONFLICT (did) "
+                "DO UPDATE SET doc = excluded.doc, updatedAt = excluded.updatedAt",
+                (document.did, text, updated_at_ms),
+            )
+        )
+
+    def delete(self, did: Did) -> None:
+        """Forget the document of `did`."""
+        self._memory.pop(did, None)
+        self._write(lambda: self._db.run("DELETE FROM did_doc WHERE did = ?", (did,)))
+
+    def clear(self) -> None:
+        """Forget every document."""
+        self._memory.clear()
+        self._write(lambda: self._db.run("DELETE FROM did_doc"))
+
+    def close(self) -> None:
+        """Close the file. Closing twice is harmless."""
+        self._db.close()
+
+    def _load(self, did: Did) -> CachedDocument | None:
+        try:
+            row = self._db.one("SELECT doc, updatedAt FROM did_doc WHERE did = ?", (did,))
+            if row is None:
+                return None
+            return CachedDocument(DidDocument.parse(orjson.loads(row[0]), did), int(row[1]))
+        except (DatabaseError, InvalidDidDocument, orjson.JSONDecodeError) as exc:
+            _log.warning("cannot read from the DID cache", did=did, error=str(exc))
+            return None
+
+    def _write(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except DatabaseError as exc:
+            _log.warning("cannot write to the DID cache", error=str(exc))
+
+
+def _open(path: Path, wal_autocheckpoint: int | None) -> Database:
+    # Used on the event loop: a busy file is given up on at once.
+    db = open_database(path, wal_autocheckpoint=wal_autocheckpoint, busy_timeout_ms=0)
+    try:
+        migrate(db, _MIGRATIONS)
+    except BaseException:
+        db.close()
+        raise
+    return db

@@ -1,0 +1,256 @@
+"""Outgoing HTTP that strangers can steer: DID documents, handles, OAuth client metadata.
+
+Private addresses are refused where the socket is made, after every name lookup and for every
+redirect, so that no spelling of a host and no second DNS answer gets around the check.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final
+
+import aiohttp
+import orjson
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from identity.addresses import is_public_address
+from identity.fetch import (
+    FetchedResponse,
+    FetchError,
+    FetchMalformed,
+    FetchRefused,
+    FetchStatus,
+    FetchTimeout,
+    FetchTooLarge,
+    FetchUnreachable,
+)
+
+__all__ = [
+    "FetchError",
+    "FetchMalformed",
+    "FetchRefused",
+    "FetchStatus",
+    "FetchTimeout",
+    "FetchTooLarge",
+    "FetchUnreachable",
+    "FetchedResponse",
+    "PrivateAddress",
+    "SafeHttp",
+]
+
+DEFAULT_TIMEOUT_MS: Final = 3_000
+DEFAULT_MAX_BYTES: Final = 512 * 1024
+
+_CHUNK_BYTES: Final = 64 * 1024
+_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+
+
+class PrivateAddress(OSError):
+    """A connection was about to go to an address that is not public."""
+
+    def __init__(self) -> None:
+        # The same text for each address of a host: aiohttp then raises this very error.
+        super().__init__("the address is not public")
+
+
+class SafeHttp:
+    """An HTTP client with bounds. `trusted` requests are to URLs from the operator's settings.
+
+    Others go to public addresses over https, unless `allow_private` turns the protection off.
+    Sessions open with the first request; `close` ends them.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow_private: bool = False,
+        timeout_ms: int = DEFAULT_TIMEOUT_MS,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        max_redirects: int = 0,
+        user_agent: str = "holdfast",
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        """Set the defaults of all requests; `resolver` replaces the system's name lookup."""
+        self.allow_private = allow_private
+        self._timeout_ms = timeout_ms
+        self._max_bytes = max_bytes
+        self._max_redirects = max_redirects
+        self._headers = {"User-Agent": user_agent}
+        self._resolver = resolver
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+
+    async def get(
+        self,
+        url: str,
+        *,
+        trusted: bool = False,
+        headers: Mapping[str, str] | None = None,
+        timeout_ms: int | None = None,
+        max_bytes: int | None = None,
+        max_redirects: int | None = None,
+    ) -> FetchedResponse:
+        """The answer to a GET, of any status. Raises `FetchError`."""
+        return await self.request(
+            "GET",
+            url,
+            trusted=trusted,
+            headers=headers,
+            timeout_ms=timeout_ms,
+            max_bytes=max_bytes,
+            max_redirects=max_redirects,
+        )
+
+    async def get_json(
+        self, url: str, *, trusted: bool = False, max_redirects: int | None = None
+    ) -> Any:
+        """The JSON of a 2xx answer to a GET. Raises `FetchError`."""
+        accept = {"Accept": "application/did+ld+json, application/json, */*;q=0.5"}
+        response = await self.get(url, trusted=trusted, headers=accept, max_redirects=max_redirects)
+        response.raise_for_status()
+        return response.json()
+
+    async def get_text(
+        self, url: str, *, trusted: bool = False, max_bytes: int, max_redirects: int | None = None
+    ) -> str:
+        """The text of a 2xx answer to a GET. Raises `FetchError`."""
+        response = await self.get(
+            url, trusted=trusted, max_bytes=max_bytes, max_redirects=max_redirects
+        )
+        response.raise_for_status()
+        return response.text()
+
+    async def post_json(self, url: str, value: object, *, trusted: bool = False) -> FetchedResponse:
+        """The answer to a POST of `value` as JSON, of any status. Raises `FetchError`."""
+        return await self.request(
+            "POST",
+            url,
+            trusted=trusted,
+            headers={"Content-Type": "application/json"},
+            body=orjson.dumps(value),
+        )
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        trusted: bool = False,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout_ms: int | None = None,
+        max_bytes: int | None = None,
+        max_redirects: int | None = None,
+    ) -> FetchedResponse:
+        """Send a request and read the whole answer, within a time that spans all redirects."""
+        limit = self._max_bytes if max_bytes is None else max_bytes
+        left = self._max_redirects if max_redirects is None else max_redirects
+        seconds = (self._timeout_ms if timeout_ms is None else timeout_ms) / 1_000
+        target = self._allowed_url(url, trusted=trusted)
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    answer = await self._once(
+                        method, target, trusted=trusted, headers=headers, body=body, limit=limit
+                    )
+                    if isinstance(answer, FetchedResponse):
+                        return answer
+                    if left <= 0 or method != "GET":
+                        raise FetchRefused(url, f"redirected to {answer}")
+                    left -= 1
+                    target = self._allowed_url(str(answer), trusted=trusted)
+        except TimeoutError as exc:
+            raise FetchTimeout(url, f"no answer within {seconds:g} s") from exc
+
+    async def close(self) -> None:
+        """Close all connections. The next request opens new ones."""
+        sessions, self._sessions = list(self._sessions.values()), {}
+        for session in sessions:
+            await session.close()
+
+    async def __aenter__(self) -> SafeHttp:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _once(
+        self,
+        method: str,
+        url: URL,
+        *,
+        trusted: bool,
+        headers: Mapping[str, str] | None,
+        body: bytes | None,
+        limit: int,
+    ) -> FetchedResponse | URL:
+        """One exchange: the answer, or where it redirects to."""
+        session = self._session(guarded=not trusted and not self.allow_private)
+        try:
+            async with session.request(
+                method, url, headers=headers, data=body, allow_redirects=False
+            ) as response:
+                location = response.headers.get("Location")
+                if response.status in _REDIRECTS and location is not None:
+                    return url.join(URL(location))
+                content = await _read(response, limit)
+                return FetchedResponse(str(url), response.status, response.headers, content)
+        except aiohttp.ClientConnectorError as exc:
+            if isinstance(exc.os_error, PrivateAddress):
+                raise FetchRefused(str(url), str(exc.os_error)) from exc
+            raise FetchUnreachable(str(url), str(exc)) from exc
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            raise FetchUnreachable(str(url), str(exc) or type(exc).__name__) from exc
+
+    def _allowed_url(self, text: str, *, trusted: bool) -> URL:
+        try:
+            url = URL(text)
+            port = url.port
+        except ValueError as exc:
+            raise FetchRefused(text, "not a URL") from exc
+        schemes = ("https", "http") if trusted or self.allow_private else ("https",)
+        if url.scheme not in schemes or not url.host or port is None:
+            raise FetchRefused(text, f"not an {' or '.join(schemes)} URL")
+        if url.user is not None or url.password is not None:
+            raise FetchRefused(text, "the URL carries credentials")
+        return url
+
+    def _session(self, *, guarded: bool) -> aiohttp.ClientSession:
+        session = self._sessions.get(guarded)
+        if session is None:
+            connector = aiohttp.TCPConnector(
+                resolver=self._resolver, socket_factory=_guarded_socket if guarded else None
+            )
+            session = self._sessions[guarded] = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers=self._headers,
+                # `request` bounds the whole exchange; a second clock would only hide which ran out.
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+            )
+        return session
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """The body, decompressed, of at most `limit` bytes."""
+    if response.content_length is not None and response.content_length > limit:
+        raise FetchTooLarge(str(response.url), f"the answer is longer than {limit} bytes")
+    content = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        content += chunk
+        if len(content) > limit:
+            raise FetchTooLarge(str(response.url), f"the answer is longer than {limit} bytes")
+    return bytes(content)
+
+
+def _guarded_socket(address: tuple[Any, ...]) -> socket.socket:
+    """A socket for one result of `getaddrinfo`, if it is public."""
+    family, kind, protocol, _, target = address
+    if not is_public_address(target[0]):
+        raise PrivateAddress
+    return socket.socket(family, kind, protocol)

@@ -1,0 +1,120 @@
+"""A client of a PLC directory: sending operations, and reading the state of a did:plc.
+
+Spec: https://web.plc.directory/api/redoc
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from identity.http import FetchedResponse, FetchError, FetchMalformed, SafeHttp
+from identity.plc_data import InvalidPlcOperation, PlcData
+from identity.plc_log import PlcLogEntry
+from identity.plc_operation import PlcOperation, Signer
+from repo.syntax import Did
+
+UNREACHABLE_STATUS: Final = 502
+"""The `status` of a `PlcError` when the directory gave no usable answer."""
+_MAX_MESSAGE: Final = 500
+
+
+class PlcError(Exception):
+    """The directory refused (`status` 4xx), failed (5xx) or did not answer (502)."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        self.message = message
+        super().__init__(message)
+
+
+class PlcClient:
+    """One directory. Every method raises `PlcError`."""
+
+    def __init__(self, url: str, http: SafeHttp) -> None:
+        """`url` is an operator's setting, so it may be a private address."""
+        self.url = url.rstrip("/")
+        self._http = http
+
+    async def send(self, did: Did, operation: PlcOperation) -> None:
+        """Submit `operation`: the creation of `did`, an update or a tombstone."""
+        try:
+            response = await self._http.post_json(
+                f"{self.url}/{did}", operation.to_json(), trusted=True
+            )
+        except FetchError as exc:
+            raise _unreachable(exc) from exc
+        _check(response)
+
+    async def create(self, data: PlcData, *, key: Signer) -> Did:
+        """Make a new DID with the state `data`, signed with one of its rotation keys."""
+        operation = PlcOperation.sign(data, prev=None, key=key)
+        did = operation.did()
+        await self.send(did, operation)
+        return did
+
+    async def update(
+        self, did: Did, change: Callable[[PlcData], PlcData], *, key: Signer
+    ) -> PlcOperation:
+        """Send what `change` makes of the current state, and return that operation."""
+        last = await self.last_op(did)
+        if last.data is None:
+            raise PlcError(400, "Did is tombstoned")
+        operation = PlcOperation.sign(change(last.data), prev=last.cid, key=key)
+        await self.send(did, operation)
+        return operation
+
+    async def update_handle(self, did: Did, handle: str, *, key: Signer) -> None:
+        """Replace the first `at://` alias."""
+        await self.update(did, lambda data: data.with_handle(handle), key=key)
+
+    async def tombstone(self, did: Did, *, key: Signer) -> None:
+        """End `did`. Only a stronger rotation key can bring it back, within 72 hours."""
+        last = await self.last_op(did)
+        await self.send(did, PlcOperation.sign_tombstone(prev=last.cid, key=key))
+
+    async def last_op(self, did: Did) -> PlcOperation:
+        """The operation that sets the current state, or the tombstone."""
+        try:
+            return PlcOperation.parse(await self._get(f"/{did}/log/last"))
+        except InvalidPlcOperation as exc:
+            raise PlcError(UNREACHABLE_STATUS, str(exc)) from exc
+
+    async def data(self, did: Did) -> PlcData:
+        """The current state: keys, aliases and services. A tombstoned DID is a 404."""
+        try:
+            return PlcData.from_json(await self._get(f"/{did}/data"))
+        except InvalidPlcOperation as exc:
+            raise PlcError(UNREACHABLE_STATUS, str(exc)) from exc
+
+    async def audit_log(self, did: Did) -> list[PlcLogEntry]:
+        """Every operation ever accepted, overruled ones too; `validate_log` checks them."""
+        try:
+            return [PlcLogEntry.from_json(entry) for entry in await self._get(f"/{did}/log/audit")]
+        except (InvalidPlcOperation, TypeError, AttributeError) as exc:
+            raise PlcError(UNREACHABLE_STATUS, f"the audit log is malformed: {exc}") from exc
+
+    async def _get(self, path: str) -> Any:
+        try:
+            response = await self._http.get(self.url + path, trusted=True)
+            _check(response)
+            return response.json()
+        except FetchError as exc:
+            raise _unreachable(exc) from exc
+
+
+def _check(response: FetchedResponse) -> None:
+    if 200 <= response.status < 300:
+        return
+    message = "Unable to perform PLC operation"
+    try:
+        answer = response.json()
+    except FetchMalformed:
+        answer = None
+    if isinstance(answer, dict) and isinstance(answer.get("message"), str):
+        message = answer["message"][:_MAX_MESSAGE]
+    raise PlcError(response.status, message)
+
+
+def _unreachable(exc: FetchError) -> PlcError:
+    return PlcError(UNREACHABLE_STATUS, f"Unable to perform PLC operation: {exc.reason}")

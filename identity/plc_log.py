@@ -1,0 +1,162 @@
+"""The history of one did:plc: which operation may come next, and which ones it overrules.
+
+Spec: https://web.plc.directory/spec/v0.1/did-plc (Key Rotation & Account Recovery)
+
+InvalidPlcOperation
+├── GenesisMismatch       a first operation does not hash to the DID
+├── MisorderedOperation   `prev` is not an operation that another can follow
+├── InvalidPlcSignature   no key with the authority to do so has signed it
+└── LateRecovery          the operations it would overrule are older than 72 hours
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from identity.plc_data import InvalidPlcOperation
+from identity.plc_operation import PlcOperation
+from repo.cid import Cid
+from repo.syntax import Did
+
+RECOVERY_WINDOW_MS: Final = 72 * 60 * 60 * 1_000
+"""How long a stronger key may overrule an operation after it was accepted."""
+
+
+class GenesisMismatch(InvalidPlcOperation):
+    """The first operation hashes to `expected`, another DID than it was sent for."""
+
+    def __init__(self, expected: Did) -> None:
+        self.expected = expected
+        super().__init__(f"Hash of genesis operation does not match DID identifier: {expected}")
+
+
+class MisorderedOperation(InvalidPlcOperation):
+    """`prev` is missing, unknown, overruled or a tombstone."""
+
+    def __init__(self) -> None:
+        super().__init__("Operations not correctly ordered")
+
+
+class InvalidPlcSignature(InvalidPlcOperation):
+    """No rotation key that may sign here has signed the operation."""
+
+    def __init__(self, operation: PlcOperation) -> None:
+        self.cid = operation.cid
+        super().__init__(f"Invalid signature on op: {operation.cid}")
+
+
+class LateRecovery(InvalidPlcOperation):
+    """The recovery comes `lapsed_ms` milliseconds after the first operation it overrules."""
+
+    def __init__(self, lapsed_ms: int) -> None:
+        self.lapsed_ms = lapsed_ms
+        super().__init__(f"Recovery operation occurred outside of the allowed 72 hr: {lapsed_ms}ms")
+
+
+@dataclass(slots=True, frozen=True)
+class PlcLogEntry:
+    """An operation that a directory has accepted at `created_at_ms` (since the Unix epoch)."""
+
+    did: Did
+    operation: PlcOperation
+    nullified: bool
+    """Whether a recovery has overruled it."""
+    created_at_ms: int
+
+    @property
+    def cid(self) -> Cid:
+        """The operation's CID."""
+        return self.operation.cid
+
+    def to_json(self) -> dict[str, Any]:
+        """The line of an audit log."""
+        return {
+            "did": self.did,
+            "operation": self.operation.to_json(),
+            "cid": str(self.cid),
+            "nullified": self.nullified,
+            "createdAt": iso_of(self.created_at_ms),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> PlcLogEntry:
+        """Read the line of an audit log. Raises `InvalidPlcOperation`."""
+        operation = PlcOperation.parse(value.get("operation"))
+        if value.get("cid") != str(operation.cid):
+            raise InvalidPlcOperation(f"the log has another CID than {operation.cid}")
+        try:
+            created_at = datetime.fromisoformat(value["createdAt"])
+        except (KeyError, TypeError, ValueError) as exc:
+            raise InvalidPlcOperation("the log has no valid createdAt") from exc
+        created_at_ms = round(created_at.astimezone(UTC).timestamp() * 1_000)
+        return cls(Did(str(value.get("did"))), operation, value["nullified"] is True, created_at_ms)
+
+
+def iso_of(time_ms: int) -> str:
+    """Milliseconds since the Unix epoch as `YYYY-MM-DDTHH:MM:SS.sssZ`."""
+    seconds, millis = divmod(time_ms, 1_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03}Z"
+
+
+def validate_next(
+    did: Did, log: Sequence[PlcLogEntry], operation: PlcOperation, *, now_ms: int
+) -> tuple[Cid, ...]:
+    """Check that `operation` may be appended to `log`; return the CIDs it nullifies.
+
+    `log` holds every operation accepted so far, in order. Raises `InvalidPlcOperation`.
+    """
+    if not log:
+        _check_genesis(did, operation)
+        return ()
+    active = [entry for entry in log if not entry.nullified]
+    at = next((i for i, entry in enumerate(active) if entry.cid == operation.prev), None)
+    if at is None:
+        raise MisorderedOperation
+    previous, overruled = active[at].operation, active[at + 1 :]
+    if previous.data is None:
+        raise MisorderedOperation
+    keys = previous.data.rotation_keys
+    if overruled:
+        keys = _stronger_keys(keys, overruled[0].operation)
+    if operation.find_signer(keys) is None:
+        raise InvalidPlcSignature(operation)
+    if overruled:
+        lapsed_ms = now_ms - overruled[0].created_at_ms
+        if lapsed_ms > RECOVERY_WINDOW_MS:
+            raise LateRecovery(lapsed_ms)
+    return tuple(entry.cid for entry in overruled)
+
+
+def validate_log(did: Did, entries: Iterable[PlcLogEntry]) -> PlcOperation:
+    """Check a directory's whole audit log, `nullified` flags and all; return the last operation.
+
+    Raises `InvalidPlcOperation` for a log that no honest directory gives out.
+    """
+    claimed = list(entries)
+    log: list[PlcLogEntry] = []
+    for entry in claimed:
+        nullified = validate_next(did, log, entry.operation, now_ms=entry.created_at_ms)
+        log = [replace(old, nullified=old.nullified or old.cid in nullified) for old in log]
+        log.append(replace(entry, nullified=False))
+    if not log or log != claimed:
+        raise InvalidPlcOperation("the log is empty or its nullified operations are wrong")
+    return next(entry.operation for entry in reversed(log) if not entry.nullified)
+
+
+def _check_genesis(did: Did, operation: PlcOperation) -> None:
+    if operation.prev is not None or operation.data is None:
+        raise MisorderedOperation
+    if operation.find_signer(operation.data.rotation_keys) is None:
+        raise InvalidPlcSignature(operation)
+    expected = operation.did()
+    if expected != did:
+        raise GenesisMismatch(expected)
+
+
+def _stronger_keys(keys: tuple[str, ...], disputed: PlcOperation) -> tuple[str, ...]:
+    """Those of `keys` above the one that signed `disputed`."""
+    signer = disputed.find_signer(keys)
+    return () if signer is None else keys[: keys.index(signer)]
