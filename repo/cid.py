@@ -9,7 +9,6 @@ import hashlib
 from typing import Final
 
 import libipld
-import multiformats
 
 DAG_CBOR: Final = 0x71
 RAW: Final = 0x55
@@ -22,8 +21,9 @@ MAX_TEXT_LENGTH: Final = 256
 
 _DAG_CBOR_PREFIX: Final = bytes((1, DAG_CBOR, SHA2_256, 32))
 _RAW_PREFIX: Final = bytes((1, RAW, SHA2_256, 32))
-_BLESSED_PREFIXES: Final = (_DAG_CBOR_PREFIX, _RAW_PREFIX)
-_BLESSED_LENGTH: Final = 36
+BLESSED_PREFIXES: Final = (_DAG_CBOR_PREFIX, _RAW_PREFIX)
+"""How the CIDs of blocks and blobs begin; a digest of 32 bytes follows."""
+BLESSED_LENGTH: Final = 36
 
 
 class InvalidCid(ValueError):
@@ -60,8 +60,10 @@ class Cid:
         """Read a CID from its base32 text, the one spelling atproto uses. Raises `InvalidCid`."""
         if len(text) > MAX_TEXT_LENGTH:
             raise InvalidCid("CID text is too long")
+        if not text.startswith("b"):
+            raise InvalidCid(f"CID must be version 1 in base32: {text}")
         try:
-            raw = libipld.decode_multibase(text)[1] if text.startswith("b") else _parse_odd(text)
+            _, raw = libipld.decode_multibase(text)
         except ValueError as exc:
             raise InvalidCid(f"not a CID: {text}") from exc
         cid = cls.from_bytes(raw)
@@ -87,7 +89,7 @@ class Cid:
     @property
     def is_blessed(self) -> bool:
         """Whether this is SHA-256 of dag-cbor or raw bytes, as blocks and blobs must be."""
-        return len(self.raw) == _BLESSED_LENGTH and self.raw.startswith(_BLESSED_PREFIXES)
+        return len(self.raw) == BLESSED_LENGTH and self.raw.startswith(BLESSED_PREFIXES)
 
     @property
     def codec(self) -> int:
@@ -101,7 +103,7 @@ class Cid:
     def __str__(self) -> str:
         text = self._text
         if text is None:
-            text = self._text = libipld.encode_cid(self.raw)
+            text = self._text = libipld.encode_multibase("b", self.raw)
         return text
 
     def __repr__(self) -> str:
@@ -115,12 +117,6 @@ class Cid:
 
     def __hash__(self) -> int:
         return hash(self.raw)
-
-
-def _parse_odd(text: str) -> bytes:
-    """Name what is wrong with a CID that is not base32: another base, or version 0."""
-    cid = multiformats.CID.decode(text)
-    raise InvalidCid(f"CID must be version 1 in base32, got version {cid.version}: {text}")
 
 
 def _check_structure(raw: bytes) -> None:
@@ -141,5 +137,7 @@ def _read_varint(raw: bytes, start: int) -> tuple[int, int]:
         byte = raw[position]
         value |= (byte & 0x7F) << (7 * (position - start))
         if byte < 0x80:
+            if byte == 0 and position > start:
+                raise InvalidCid("CID has a number that is longer than it need be")
             return value, position + 1
     raise InvalidCid("CID ends inside a number")

@@ -1,0 +1,267 @@
+"""CAR version 1: the file form of a repository, a list of blocks behind a header.
+
+    header     length, then DAG-CBOR {"roots": [CID, …], "version": 1}
+    block      length of CID and data together, then the CID, then the data; repeated
+
+Every length is an unsigned varint (LEB128). Writing is plain functions whose results are
+concatenated. Reading is incremental: at most one block and one chunk are in memory.
+
+Spec: https://ipld.io/specs/transport/car/carv1/ and
+https://atproto.com/specs/repository#car-file-serialization
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from repo import dagcbor
+from repo.cid import BLESSED_LENGTH, BLESSED_PREFIXES, Cid
+
+MAX_BLOCK_BYTES: Final = 2 * 1024 * 1024
+"""Largest block that is read unless the caller says otherwise; a commit event has up to 2 MB."""
+MAX_HEADER_BYTES: Final = 16 * 1024
+"""Largest header that is read unless the caller says otherwise; one root makes 58 bytes."""
+
+_READ_BYTES: Final = 256 * 1024
+_MAX_VARINT_BYTES: Final = 9
+
+
+class InvalidCar(ValueError):
+    """The bytes are not a CAR file, or a block does not hash to its CID."""
+
+    def __init__(self, reason: str, offset: int, *, cid: Cid | None = None) -> None:
+        """`offset` is where the faulty header, number or block begins in the file, in bytes."""
+        super().__init__(f"{reason}, at byte {offset} of the CAR")
+        self.offset = offset
+        self.cid = cid
+
+
+class ByteSource(Protocol):
+    """Anything with a blocking `read`, such as an open file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes; nothing at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class CarHeader:
+    """The header of a CAR. A repository has one root, its commit; a bunch of blocks has none."""
+
+    roots: tuple[Cid, ...]
+
+
+# --- writing ---
+
+
+def encode_varint(number: int) -> bytes:
+    """Encode a number of 0 or more as unsigned LEB128."""
+    groups = bytearray()
+    while number >= 0x80:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)
+
+
+_VARINTS: Final = tuple(map(encode_varint, range(2048)))
+"""The lengths of all but few blocks."""
+
+# What stands around the one root of a commit's CAR, with the length (58) in front.
+_ONE_ROOT_HEAD: Final = b"\x3a\xa2eroots\x81\xd8\x2a\x58\x25\x00"
+_ONE_ROOT_TAIL: Final = b"gversion\x01"
+
+
+def encode_header(roots: Iterable[Cid]) -> bytes:
+    """Encode the header with its length: the beginning of a CAR."""
+    roots = list(roots)
+    if len(roots) == 1 and roots[0].is_blessed:
+        return _ONE_ROOT_HEAD + roots[0].raw + _ONE_ROOT_TAIL
+    header = dagcbor.encode({"roots": [*roots], "version": 1})
+    return encode_varint(len(header)) + header
+
+
+def encode_block(cid: Cid, data: bytes) -> bytes:
+    """Encode one block with its length and CID."""
+    raw = cid.raw
+    length = len(raw) + len(data)
+    return (_VARINTS[length] if length < 2048 else encode_varint(length)) + raw + data
+
+
+def encode_car(roots: Iterable[Cid], blocks: Iterable[tuple[Cid, bytes]]) -> bytes:
+    """Encode a whole CAR in memory, its blocks in the order given."""
+    parts = [encode_header(roots)]
+    for cid, data in blocks:
+        length = len(cid.raw) + len(data)
+        parts.append(_VARINTS[length] if length < 2048 else encode_varint(length))
+        parts.append(cid.raw)
+        parts.append(data)
+    return b"".join(parts)
+
+
+# --- reading ---
+
+
+class CarParser:
+    """Takes a CAR in chunks as they arrive and gives its blocks as they are complete.
+
+    After an `InvalidCar` the parser is of no more use.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_block_bytes: int = MAX_BLOCK_BYTES,
+        max_header_bytes: int = MAX_HEADER_BYTES,
+        verify: bool = True,
+    ) -> None:
+        """`verify` hashes every block; without it a CAR must come from a trusted writer."""
+        self.header: CarHeader | None = None
+        """The header, once enough of the CAR has been fed."""
+        self._max_block_bytes = max_block_bytes
+        self._max_header_bytes = max_header_bytes
+        self._verify = verify
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._needed_bytes = 1
+        self._offset = 0
+
+    def feed(self, chunk: bytes) -> list[tuple[Cid, bytes]]:
+        """Take the next bytes; return the blocks they complete. Raises `InvalidCar`."""
+        self._waiting.append(chunk)
+        self._waiting_bytes += len(chunk)
+        # Joining only when a section is complete keeps a large block in tiny chunks linear.
+        if self._waiting_bytes < self._needed_bytes:
+            return []
+        data = b"".join(self._waiting)
+        blocks: list[tuple[Cid, bytes]] = []
+        start = 0
+        if self.header is None:
+            start = self._take_header(data)
+        if self.header is not None:
+            blocks, start = self._take_blocks(data, start)
+        self._waiting = [data[start:]] if start < len(data) else []
+        self._waiting_bytes = len(data) - start
+        self._offset += start
+        return blocks
+
+    def finish(self) -> None:
+        """Say that the last chunk has been fed. Raises `InvalidCar` if something is missing."""
+        if self.header is None:
+            raise InvalidCar("CAR ends inside its header", self._offset)
+        if self._waiting_bytes:
+            raise InvalidCar("CAR ends inside a block", self._offset)
+
+    def _take_header(self, data: bytes) -> int:
+        """Read the header once it is complete. Return where the blocks start."""
+        found = self._read_length(data, 0)
+        if found is None:
+            return 0
+        length, start = found
+        if length > self._max_header_bytes:
+            raise InvalidCar(f"header of {length} bytes is too large", 0)
+        end = start + length
+        if end > len(data):
+            self._needed_bytes = end
+            return 0
+        self.header = _decode_header(data[start:end])
+        return end
+
+    def _take_blocks(self, data: bytes, start: int) -> tuple[list[tuple[Cid, bytes]], int]:
+        """Read the complete blocks from `start` on. Return them and where the rest starts."""
+        blocks: list[tuple[Cid, bytes]] = []
+        end = len(data)
+        verify = self._verify
+        max_length = self._max_block_bytes + BLESSED_LENGTH
+        self._needed_bytes = 1
+        while start < end:
+            found = self._read_length(data, start)
+            if found is None:
+                break
+            length, cid_start = found
+            if not BLESSED_LENGTH <= length <= max_length:
+                raise InvalidCar(f"block and CID cannot have {length} bytes", self._offset + start)
+            block_end = cid_start + length
+            if block_end > end:
+                self._needed_bytes = block_end - start
+                break
+            data_start = cid_start + BLESSED_LENGTH
+            raw = data[cid_start:data_start]
+            if not raw.startswith(BLESSED_PREFIXES):
+                raise InvalidCar("block has no CIDv1 of SHA-256", self._offset + start)
+            cid = Cid(raw)
+            block = data[data_start:block_end]
+            if verify and hashlib.sha256(block).digest() != raw[4:]:
+                reason = f"block does not hash to its CID {cid}"
+                raise InvalidCar(reason, self._offset + start, cid=cid)
+            blocks.append((cid, block))
+            start = block_end
+        return blocks, start
+
+    def _read_length(self, data: bytes, start: int) -> tuple[int, int] | None:
+        """Read a varint. Return it and the position behind it; None if `data` ends inside it."""
+        number = 0
+        for position in range(start, min(start + _MAX_VARINT_BYTES, len(data))):
+            byte = data[position]
+            number |= (byte & 0x7F) << (7 * (position - start))
+            if byte < 0x80:
+                if byte == 0 and position > start:
+                    raise InvalidCar("length is longer than it need be", self._offset + start)
+                return number, position + 1
+        if len(data) - start >= _MAX_VARINT_BYTES:
+            raise InvalidCar("length has no end", self._offset + start)
+        self._needed_bytes = len(data) - start + 1
+        return None
+
+
+class CarReader:
+    """Reads a CAR from a file: the roots at once, the blocks while it is iterated, once."""
+
+    def __init__(
+        self,
+        source: ByteSource,
+        *,
+        max_block_bytes: int = MAX_BLOCK_BYTES,
+        max_header_bytes: int = MAX_HEADER_BYTES,
+        verify: bool = True,
+    ) -> None:
+        """Read the header. `verify` hashes every block. Raises `InvalidCar`."""
+        self._source = source
+        self._parser = CarParser(
+            max_block_bytes=max_block_bytes, max_header_bytes=max_header_bytes, verify=verify
+        )
+        self._first_blocks: list[tuple[Cid, bytes]] = []
+        self.roots = self._read_header().roots
+
+    def __iter__(self) -> Iterator[tuple[Cid, bytes]]:
+        """Give each CID and block in the order of the file. Raises `InvalidCar`."""
+        first_blocks, self._first_blocks = self._first_blocks, []
+        yield from first_blocks
+        while chunk := self._source.read(_READ_BYTES):
+            yield from self._parser.feed(chunk)
+        self._parser.finish()
+
+    def _read_header(self) -> CarHeader:
+        while self._parser.header is None:
+            chunk = self._source.read(_READ_BYTES)
+            if not chunk:
+                raise InvalidCar("CAR ends inside its header", 0)
+            self._first_blocks = self._parser.feed(chunk)
+        return self._parser.header
+
+
+def _decode_header(data: bytes) -> CarHeader:
+    try:
+        header = dagcbor.decode(data)
+    except dagcbor.InvalidDagCbor as exc:
+        raise InvalidCar(f"header is not canonical DAG-CBOR: {exc}", 0) from exc
+    if type(header) is not dict or header.keys() != {"roots", "version"}:
+        raise InvalidCar("header is not a map of roots and version", 0)
+    version, roots = header["version"], header["roots"]
+    if type(version) is not int or version != 1:
+        raise InvalidCar("CAR is not of version 1", 0)
+    if type(roots) is not list or not all(type(root) is Cid for root in roots):
+        raise InvalidCar("roots of the header are not a list of CIDs", 0)
+    return CarHeader(tuple(root for root in roots if type(root) is Cid))
