@@ -1,0 +1,84 @@
+"""Trees for the MST tests: keys of known layers, record CIDs, and a slow model of the tree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from hypothesis import strategies as st
+
+from repo.cid import Cid
+from repo.mst import Mst, build_blocks
+from repo.mst.key import key_height
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+
+VALUES = [Cid.of_dag_cbor(bytes([n])) for n in range(4)]
+
+
+def shared_file(name: str) -> Path:
+    """A file of the protocol's vectors or of the reference's fixtures, or skip."""
+    path = SHARED / name
+    if not path.exists():
+        pytest.skip(f"{name} is not here")
+    return path
+
+
+def interop(name: str) -> Any:
+    """Load a JSON file of the protocol's interop vectors."""
+    return json.loads(shared_file(f"interop/{name}").read_text())
+
+
+def example_keys() -> list[str]:
+    """The interop vectors' list of keys whose second character is their layer."""
+    return shared_file("interop/mst/example_keys.txt").read_text().split()
+
+
+def _keys_of_many_layers() -> list[str]:
+    """Few enough keys that random edits meet, with high layers and gaps between layers."""
+    keys: dict[int, list[str]] = {}
+    for number in range(40_000):
+        key = f"com.example.record/{number}"
+        kept = keys.setdefault(key_height(key.encode()), [])
+        if len(kept) < 12:
+            kept.append(key)
+    return sorted(key for kept in keys.values() for key in kept)
+
+
+KEYS = _keys_of_many_layers()
+
+keys = st.sampled_from(KEYS)
+values = st.sampled_from(VALUES)
+records = st.dictionaries(keys, values, max_size=40)
+Edits: TypeAlias = "list[tuple[str, Cid | None]]"
+edits = st.lists(st.tuples(keys, st.one_of(st.none(), values)), max_size=12)
+"""What becomes of each key: a record, or nothing."""
+
+
+def tree_of(items: dict[str, Cid]) -> Mst:
+    """Build a tree in one pass."""
+    return Mst.build(sorted(items.items()))
+
+
+def apply(tree: Mst, model: dict[str, Cid], changes: Iterable[tuple[str, Cid | None]]) -> Mst:
+    """Make the changes to both the tree and the model."""
+    for key, value in changes:
+        if value is None:
+            if key in model:
+                del model[key]
+                tree = tree.delete(key)
+        elif key in model:
+            model[key] = value
+            tree = tree.update(key, value)
+        else:
+            model[key] = value
+            tree = tree.create(key, value)
+    return tree
+
+
+def node_blocks(items: dict[str, Cid]) -> dict[Cid, bytes]:
+    """Every node of the tree of `items`."""
+    return dict(build_blocks(sorted(items.items())))
