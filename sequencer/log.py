@@ -1,0 +1,120 @@
+"""The event log: the rows of `repo_seq`. Synchronous; every call is one short statement or two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from database.connection import Database
+from database.migrations import Migration, migrate
+from repo import dagcbor
+from sequencer.frames import EncodedEvent
+
+PAGE_BYTES: Final = 1 << 20
+"""Bytes of bodies after which a page ends early, so that reading one never takes long."""
+
+_MIGRATIONS: Final = (Migration("001", Path(__file__).with_name("schema.sql").read_text()),)
+
+_INSERT: Final = "INSERT INTO repo_seq (did, eventType, event, sequencedAt) VALUES (?, ?, ?, ?)"
+_READ_AFTER: Final = (
+    "SELECT seq, did, eventType, event, sequencedAt FROM repo_seq"
+    " WHERE seq > ? AND invalidated = 0 ORDER BY seq LIMIT ?"
+)
+# By time first: the index on sequencedAt then answers without a scan.
+_EARLIEST_AFTER: Final = (
+    "SELECT seq FROM repo_seq WHERE sequencedAt >= ? AND invalidated = 0"
+    " ORDER BY sequencedAt, seq LIMIT 1"
+)
+# The unary plus keeps SQLite from choosing the index of event types.
+_LAST_REV_OF: Final = (
+    "SELECT seq, eventType, event FROM repo_seq"
+    " WHERE did = ? AND +eventType IN ('append', 'sync') AND invalidated = 0"
+    " ORDER BY seq DESC LIMIT 1"
+)
+_DELETE_SOME: Final = (
+    "DELETE FROM repo_seq WHERE seq IN"
+    " (SELECT seq FROM repo_seq WHERE did = ? AND seq <> ? LIMIT ?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One row of `repo_seq`. `body` is DAG-CBOR without seq and time."""
+
+    seq: int
+    did: str
+    event_type: str
+    body: bytes
+    sequenced_at: str
+    """ISO 8601, UTC, milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastEvent:
+    """The newest event of a DID that tells a rev: a commit or a sync."""
+
+    seq: int
+    event_type: str
+    rev: str
+
+
+class EventLog:
+    """Rows of `repo_seq` in one database. Raises `DatabaseError`s."""
+
+    def __init__(self, db: Database) -> None:
+        """Create or check the schema. Raises `SchemaTooNew`."""
+        migrate(db, _MIGRATIONS)
+        self._db = db
+
+    def insert(self, events: Sequence[EncodedEvent], time: str) -> int:
+        """Store `events` (at least one) in one transaction; return the seq of the first.
+
+        The others follow it without a hole.
+        """
+        rows = [(event.did, event.event_type, event.body(), time) for event in events]
+        with self._db.transaction():
+            self._db.many(_INSERT, rows)
+            last = self._db.connection.last_insert_rowid()
+        return last - len(rows) + 1
+
+    def latest_seq(self) -> int:
+        """The highest seq ever given out, 0 for a new log; its row may have been deleted."""
+        return int(self._db.value("SELECT seq FROM sqlite_sequence WHERE name = 'repo_seq'") or 0)
+
+    def read_after(self, cursor: int, limit: int) -> list[StoredEvent]:
+        """The next events after `cursor`, at most `limit`, fewer when they are large.
+
+        An empty list means that there are none.
+        """
+        page = []
+        room = PAGE_BYTES
+        for row in self._db.iter(_READ_AFTER, (cursor, limit)):
+            page.append(StoredEvent(*row))
+            room -= len(row[3])
+            if room <= 0:
+                break
+        return page
+
+    def earliest_after(self, time: str) -> int | None:
+        """The seq of the earliest event sequenced at `time` (ISO 8601) or later."""
+        seq: int | None = self._db.value(_EARLIEST_AFTER, (time,))
+        return seq
+
+    def last_event_of(self, did: str) -> LastEvent | None:
+        """The newest commit or sync of `did`: what a consumer of the log believes it is at."""
+        row = self._db.one(_LAST_REV_OF, (did,))
+        if row is None:
+            return None
+        seq, event_type, body = row
+        event = dagcbor.decode_trusted(body)
+        rev = event.get("rev") if isinstance(event, dict) else None
+        if not isinstance(rev, str):
+            raise dagcbor.InvalidDagCbor(f"event {seq} has no rev")
+        return LastEvent(seq, event_type, rev)
+
+    def delete_some_of(self, did: str, *, keep_seq: int, limit: int) -> int:
+        """Delete up to `limit` events of `did` but not `keep_seq`; return how many went."""
+        self._db.run(_DELETE_SOME, (did, keep_seq, limit))
+        return self._db.changes

@@ -1,0 +1,147 @@
+"""The outbox: one subscriber's way through the log, from its cursor to the live frames.
+
+Behind the newest frames a subscriber reads pages of the log; among them it takes the shared
+frames of the ring. Both are indexed by seq, and an event enters the ring in the same step of the
+event loop that commits it, so the change from one to the other has no gap and no overlap.
+
+Spec: https://atproto.com/specs/event-stream#sequence-numbers
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from functools import partial
+from typing import ClassVar, Final
+
+from database.retry import when_free
+from sequencer.events import timestamp
+from sequencer.frames import EVENT_TYPES, error_frame, frame, info_frame
+from sequencer.sequencer import Sequencer
+
+PAGE: Final = 500
+"""Events read from the log at once."""
+_BURST: Final = 32
+"""Frames in a row before other tasks get their turn."""
+
+_OUTDATED: Final = info_frame(
+    "OutdatedCursor", "Requested cursor exceeded limit. Possibly missing events"
+)
+
+
+class FirehoseError(Exception):
+    """A subscription ends with an error frame; then the socket closes with code 1008.
+
+    FirehoseError
+    ├── FutureCursor      the cursor is beyond the newest event
+    └── ConsumerTooSlow   the subscriber fell too far behind the newest event
+    """
+
+    error: ClassVar[str]
+    """The error's name on the wire, and the reason of the close."""
+    message: ClassVar[str]
+
+    def __init__(self) -> None:
+        super().__init__(self.message)
+
+    @property
+    def frame(self) -> bytes:
+        """The error frame."""
+        return error_frame(self.error, self.message)
+
+
+class FutureCursor(FirehoseError):
+    """The cursor is beyond the newest event of this host."""
+
+    error = "FutureCursor"
+    message = "Cursor in the future."
+
+
+class ConsumerTooSlow(FirehoseError):
+    """The subscriber had caught up and then fell too far behind."""
+
+    error = "ConsumerTooSlow"
+    message = "Stream consumer too slow"
+
+
+def subscribe(
+    sequencer: Sequencer,
+    cursor: int | None,
+    *,
+    max_buffer: int = 500,
+    backfill_limit_ms: int = 86_400_000,
+) -> AsyncGenerator[bytes, None]:
+    """Return the frames after `cursor`, without end; without a cursor, those from now on.
+
+    Events older than `backfill_limit_ms` are left out, and an info frame says so. Raises
+    `FutureCursor` at once. The iterator raises `ConsumerTooSlow` when it once had caught up and
+    is asked for its next frame more than `max_buffer` events behind; it ends when the sequencer
+    closes.
+    """
+    newest = sequencer.current_seq
+    start, outdated = newest, False
+    if cursor is not None:
+        start, outdated = _start(sequencer, cursor, backfill_limit_ms)
+    caught_up = _caught_up(newest - start, max_buffer)
+    return _frames(sequencer, start, max_buffer=max_buffer, caught_up=caught_up, outdated=outdated)
+
+
+def _start(sequencer: Sequencer, cursor: int, backfill_limit_ms: int) -> tuple[int, bool]:
+    """Return the seq to start after, and whether that leaves events out."""
+    newest = sequencer.current_seq
+    if cursor > newest:
+        raise FutureCursor
+    following = sequencer.read_after(cursor, 1)
+    oldest_time = timestamp(sequencer.now_ms() - backfill_limit_ms)
+    if not following or following[0].sequenced_at >= oldest_time:
+        return cursor, False
+    earliest = sequencer.earliest_after(oldest_time)
+    return (newest if earliest is None else earliest - 1), True
+
+
+def _caught_up(behind: int, max_buffer: int) -> bool:
+    """Whether a subscriber counts as live, so that falling behind is its own fault."""
+    # Half the buffer leaves room for what happens while the rest is sent.
+    return behind <= max_buffer // 2
+
+
+async def _frames(
+    sequencer: Sequencer, cursor: int, *, max_buffer: int, caught_up: bool, outdated: bool
+) -> AsyncGenerator[bytes, None]:
+    """Frames after `cursor` in the order of their seqs."""
+    if outdated:
+        yield _OUTDATED
+    ring = sequencer.ring
+    allowed = max_buffer
+    while not ring.closed:
+        behind = ring.last_seq - cursor
+        if behind <= 0:
+            await ring.wait_beyond(cursor)
+            # A burst of one transaction that exceeds the buffer is not the consumer's slowness.
+            allowed = max(max_buffer, ring.last_seq - cursor)
+            continue
+        if caught_up and behind > allowed:
+            raise ConsumerTooSlow
+        caught_up = caught_up or _caught_up(behind, max_buffer)
+        live = ring.find(cursor + 1)
+        if live is not None:
+            cursor += 1
+            yield live
+            await _take_turns(cursor)
+            continue
+        newest = ring.last_seq
+        page = await when_free(partial(sequencer.read_after, cursor, PAGE))
+        if not page:
+            # What was there up to the newest seq has been deleted.
+            cursor = max(cursor, newest)
+        for stored in page:
+            cursor = stored.seq
+            if stored.event_type in EVENT_TYPES:
+                yield frame(stored.event_type, stored.body, stored.seq, stored.sequenced_at)
+            await _take_turns(cursor)
+
+
+async def _take_turns(seq: int) -> None:
+    """Let other tasks run after every burst of frames, for a send rarely waits by itself."""
+    if seq % _BURST == 0:
+        await asyncio.sleep(0)

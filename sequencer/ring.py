@@ -1,0 +1,87 @@
+"""The newest frames, kept in memory once for all subscribers, and the wait for the next one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+_TRIM_EVERY = 64
+"""Frames over the limit before the oldest are dropped; dropping moves the whole list."""
+
+
+class FrameRing:
+    """Frames of consecutive seqs up to `last_seq`.
+
+    A subscriber keeps only its cursor and takes frames by seq, so its being slow costs neither
+    memory nor the time of others. Frames that have been dropped are read from the log.
+    """
+
+    def __init__(self, last_seq: int, *, max_frames: int, max_bytes: int) -> None:
+        """Start empty at `last_seq`, the newest event of the log."""
+        self._last_seq = last_seq
+        self._frames: list[bytes] = []
+        self._bytes = 0
+        self._max_frames = max_frames
+        self._max_bytes = max_bytes
+        self._waiters: set[asyncio.Future[None]] = set()
+        self.closed = False
+        """Whether no frame will follow."""
+
+    @property
+    def last_seq(self) -> int:
+        """The newest seq that was published."""
+        return self._last_seq
+
+    def publish(self, first_seq: int, frames: Sequence[bytes]) -> None:
+        """Add the frames of `first_seq` and the seqs behind it, and wake who waits."""
+        if first_seq != self._last_seq + 1:
+            # Another process wrote to the log. Subscribers read there what is missing here.
+            self.clear()
+        self._frames += frames
+        self._bytes += sum(map(len, frames))
+        self._last_seq = first_seq + len(frames) - 1
+        self._trim()
+        self._wake()
+
+    def find(self, seq: int) -> bytes | None:
+        """The frame of `seq`, or None when it must be read from the log."""
+        back = self._last_seq - seq
+        return self._frames[-1 - back] if 0 <= back < len(self._frames) else None
+
+    def clear(self) -> None:
+        """Forget every frame, but not the position."""
+        self._frames.clear()
+        self._bytes = 0
+
+    async def wait_beyond(self, cursor: int) -> None:
+        """Wait until `last_seq` is greater than `cursor` or the ring is closed."""
+        while self._last_seq <= cursor and not self.closed:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
+
+    def close(self) -> None:
+        """End every wait, now and later."""
+        self.closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, set()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _trim(self) -> None:
+        drop = len(self._frames) - self._max_frames
+        if drop < _TRIM_EVERY and self._bytes <= self._max_bytes:
+            return
+        drop = max(drop, 0)
+        size = self._bytes - sum(map(len, self._frames[:drop]))
+        while size > self._max_bytes and drop < len(self._frames):
+            size -= len(self._frames[drop])
+            drop += 1
+        del self._frames[:drop]
+        self._bytes = size

@@ -1,0 +1,217 @@
+"""The sequencer: gives every event its place in the log, then publishes it.
+
+`append` fixes the order at the call. Events of one step of the event loop share a transaction,
+and none is published before that transaction is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from database import retry
+from database.connection import Synchronous, open_database
+from database.errors import DatabaseBusy, DatabaseError
+from sequencer.events import Event, timestamp
+from sequencer.frames import EncodedEvent
+from sequencer.log import EventLog, LastEvent, StoredEvent
+from sequencer.ring import FrameRing
+from sequencer.run_state import RunState
+
+_log = logging.getLogger(__name__)
+
+_CACHE_KIB: Final = 4_000
+_RING_FRAMES: Final = 1_000
+"""Twice the default of PDS_MAX_SUBSCRIPTION_BUFFER: a subscriber in bounds finds its frames."""
+_RING_BYTES: Final = 16 << 20
+_DELETE_BATCH: Final = 100
+"""Rows a transaction deletes; each may hold a body of a megabyte."""
+
+
+class SequencerClosed(Exception):
+    """An event was appended after `close`."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What one call of `append` is waiting for."""
+
+    events: list[EncodedEvent]
+    seqs: asyncio.Future[list[int]]
+    tries: int = 0
+
+
+class Sequencer:
+    """The event log of one data directory. All methods belong to one event loop."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        synchronous: Synchronous = "NORMAL",
+        wal_autocheckpoint: int | None = 1_000,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """Open or create `path`, waiting up to 5 seconds for its lock. Raises `DatabaseError`s.
+
+        `now_ms` is the wall clock, in milliseconds since the Unix epoch.
+        """
+        self._db = open_database(
+            path,
+            cache_kib=_CACHE_KIB,
+            synchronous=synchronous,
+            wal_autocheckpoint=wal_autocheckpoint,
+        )
+        try:
+            self._events = EventLog(self._db)
+            last_seq = self._events.latest_seq()
+            self._run_state = RunState(self._db, last_seq)
+        except BaseException:
+            self._db.close()
+            raise
+        # From here on a busy file is waited for by the event loop, not by its thread.
+        self._db.connection.set_busy_timeout(0)
+        self.ring = FrameRing(last_seq, max_frames=_RING_FRAMES, max_bytes=_RING_BYTES)
+        self.now_ms = now_ms
+        self._queue: list[_Waiting] = []
+        self._flush_at: asyncio.Handle | None = None
+        self._listeners: list[Callable[[], None]] = []
+        self._closed = False
+
+    @property
+    def current_seq(self) -> int:
+        """The newest seq that was committed; 0 for a new log."""
+        return self.ring.last_seq
+
+    @property
+    def was_unclean(self) -> bool:
+        """Whether the run before this one ended without `mark_stopped`, or was not ours."""
+        return self._run_state.was_unclean
+
+    def mark_running(self) -> None:
+        """Note durably that a stop from here on is unclean, until `mark_stopped`."""
+        self._run_state.mark_running(self.current_seq)
+
+    def mark_stopped(self) -> None:
+        """Note an orderly stop: every commit so far has its event."""
+        self._run_state.mark_stopped(self.current_seq)
+
+    def append(self, *events: Event) -> asyncio.Future[list[int]]:
+        """Queue `events` behind all that were appended before; they stay together.
+
+        The future resolves with their seqs once they are committed, or with the `DatabaseError`
+        that kept them out, `DatabaseBusy` after about 5 seconds. Cancelling it does not take the
+        events back. Without events it resolves when everything before it is decided.
+        Raises `SequencerClosed`.
+        """
+        if self._closed:
+            raise SequencerClosed
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting([event.encode() for event in events], loop.create_future())
+        self._queue.append(waiting)
+        if self._flush_at is None:
+            self._flush_at = loop.call_soon(self._flush)
+        return waiting.seqs
+
+    def on_append(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after every commit of events; it must be quick and not raise."""
+        self._listeners.append(listener)
+
+    def read_after(self, cursor: int, limit: int) -> list[StoredEvent]:
+        """See `EventLog.read_after`."""
+        return self._events.read_after(cursor, limit)
+
+    def earliest_after(self, time: str) -> int | None:
+        """See `EventLog.earliest_after`."""
+        return self._events.earliest_after(time)
+
+    def last_event_of(self, did: str) -> LastEvent | None:
+        """See `EventLog.last_event_of`."""
+        return self._events.last_event_of(did)
+
+    async def delete_events_of(self, did: str, *, keep_seq: int) -> None:
+        """Delete the events of `did` except `keep_seq`, the one that says it was deleted."""
+        deleted = _DELETE_BATCH
+        while deleted == _DELETE_BATCH:
+            deleted = await retry.write(
+                self._db,
+                lambda: self._events.delete_some_of(did, keep_seq=keep_seq, limit=_DELETE_BATCH),
+            )
+            self.ring.clear()
+            await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        """Commit what is queued, end every subscription and close the file. Idempotent."""
+        if self._closed:
+            return
+        drained = self.append()
+        self._closed = True
+        with suppress(DatabaseError):
+            await drained
+        self.ring.close()
+        self._db.close()
+
+    def _flush(self) -> None:
+        """Commit the queue as one transaction, publish it and tell who waits."""
+        self._flush_at = None
+        events = [event for waiting in self._queue for event in waiting.events]
+        try:
+            first_seq = self._commit(events)
+        except DatabaseBusy as exc:
+            self._retry_later(exc)
+            return
+        except Exception as exc:  # noqa: BLE001 - whatever it is, somebody waits to hear of it
+            queue, self._queue = self._queue, []
+            _fail(queue, exc)
+            return
+        queue, self._queue = self._queue, []
+        for waiting in queue:
+            following = first_seq + len(waiting.events)
+            if not waiting.seqs.done():
+                waiting.seqs.set_result(list(range(first_seq, following)))
+            first_seq = following
+        if events:
+            self._tell_listeners()
+
+    def _commit(self, events: list[EncodedEvent]) -> int:
+        """Store and publish `events`; return the seq of the first."""
+        if not events:
+            return self.current_seq + 1
+        sequenced_at = timestamp(self.now_ms())
+        first_seq = self._events.insert(events, sequenced_at)
+        frames = [
+            event.frame(seq, sequenced_at) for seq, event in enumerate(events, start=first_seq)
+        ]
+        self.ring.publish(first_seq, frames)
+        return first_seq
+
+    def _retry_later(self, busy: DatabaseBusy) -> None:
+        """Keep the queue in order and flush it again, but give up on who has waited too long."""
+        for waiting in self._queue:
+            waiting.tries += 1
+        # Those who came first have waited longest.
+        patient = [waiting for waiting in self._queue if waiting.tries <= len(retry.DELAYS_MS)]
+        _fail(self._queue[: len(self._queue) - len(patient)], busy)
+        self._queue = patient
+        if patient:
+            delay_ms = retry.DELAYS_MS[patient[0].tries - 1]
+            self._flush_at = asyncio.get_running_loop().call_later(delay_ms / 1000, self._flush)
+
+    def _tell_listeners(self) -> None:
+        for listener in self._listeners:
+            try:
+                listener()
+            except Exception:  # noqa: BLE001 - the events are committed, whoever fails to hear
+                _log.exception("a listener of the sequencer failed")
+
+
+def _fail(queue: list[_Waiting], exc: Exception) -> None:
+    for waiting in queue:
+        if not waiting.seqs.done():
+            waiting.seqs.set_exception(exc)

@@ -1,0 +1,294 @@
+"""Appending: order, shared transactions, failures, and what survives a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from database.connection import Database, open_database
+from database.errors import DatabaseBusy, DatabaseFull
+from sequencer import sequencer as sequencer_module
+from sequencer.events import AccountEvent, CommitEvent, IdentityEvent, SyncEvent
+from sequencer.sequencer import Sequencer, SequencerClosed
+from tests.sequencer.samples import DID, OTHER_DID, Clock, commit_event, identity_event, turn
+
+
+@pytest.fixture
+def other(sequencer: Sequencer, log_path: Path) -> Iterator[Database]:
+    """Another process's connection to the same log."""
+    db = open_database(log_path, busy_timeout_ms=0)
+    yield db
+    db.close()
+
+
+async def test_events_of_one_call_get_consecutive_seqs(sequencer: Sequencer) -> None:
+    assert await sequencer.append(identity_event(), commit_event()) == [1, 2]
+    assert await sequencer.append(commit_event()) == [3]
+    assert sequencer.current_seq == 3
+
+
+async def test_row_holds_what_the_reference_would_read(
+    sequencer: Sequencer, other: Database
+) -> None:
+    event = commit_event()
+    await sequencer.append(event)
+    assert other.all("SELECT * FROM repo_seq") == [
+        (1, DID, "append", event.body(), 0, "2027-01-15T08:00:00.000Z")
+    ]
+
+
+async def test_order_is_that_of_the_calls_not_of_the_awaits(sequencer: Sequencer) -> None:
+    first = sequencer.append(identity_event(1))
+    second = sequencer.append(identity_event(2))
+    assert await second == [2]
+    assert await first == [1]
+
+
+async def test_events_of_one_step_share_a_transaction(
+    sequencer: Sequencer, other: Database
+) -> None:
+    commits = []
+    sequencer._db.connection.set_commit_hook(lambda: bool(commits.append(1)))
+    await asyncio.gather(*(sequencer.append(commit_event(n)) for n in range(8)))
+    assert len(commits) == 1
+    assert other.value("SELECT count(*) FROM repo_seq") == 8
+
+
+async def test_nothing_is_visible_before_the_commit(sequencer: Sequencer) -> None:
+    pending = sequencer.append(commit_event())
+    assert sequencer.current_seq == 0
+    assert sequencer.ring.find(1) is None
+    await pending
+    assert sequencer.ring.find(1) is not None
+
+
+async def test_listeners_hear_of_commits_even_when_one_of_them_fails(
+    sequencer: Sequencer, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard = []
+    sequencer.on_append(lambda: heard.append(1 // 0))
+    sequencer.on_append(lambda: heard.append(sequencer.current_seq))
+    await sequencer.append(identity_event())
+    await sequencer.append(identity_event(), identity_event())
+    assert heard == [1, 3]
+    assert "listener" in caplog.text
+
+
+async def test_append_without_events_waits_for_those_before_it(sequencer: Sequencer) -> None:
+    first = sequencer.append(identity_event())
+    assert await sequencer.append() == []
+    assert first.done()
+
+
+async def test_cancelled_waiter_loses_no_event(sequencer: Sequencer) -> None:
+    sequencer.append(identity_event(1)).cancel()
+    assert await sequencer.append(identity_event(2)) == [2]
+
+
+async def test_full_disk_fails_every_waiter_and_later_appends_work(
+    sequencer: Sequencer, other: Database
+) -> None:
+    await sequencer.append(identity_event(1))
+    pages = sequencer._db.value("PRAGMA page_count")
+    sequencer._db.run(f"PRAGMA max_page_count = {pages}")
+    large = commit_event(block_bytes=1_000_000)
+    results = await asyncio.gather(
+        sequencer.append(large), sequencer.append(identity_event(2)), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [DatabaseFull, DatabaseFull]
+    assert sequencer.current_seq == 1
+
+    sequencer._db.run("PRAGMA max_page_count = 1000000")
+    assert await sequencer.append(large) == [2]
+    assert other.value("SELECT count(*) FROM repo_seq") == 2
+
+
+async def test_unforeseen_failure_reaches_the_waiter(
+    sequencer: Sequencer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sequencer._events, "insert", fail)
+        with pytest.raises(MemoryError):
+            await sequencer.append(identity_event())
+    assert await sequencer.append(identity_event()) == [1]
+
+
+async def test_busy_log_is_waited_for_without_losing_order(
+    sequencer: Sequencer, other: Database
+) -> None:
+    other.run("BEGIN IMMEDIATE")
+    appended = [sequencer.append(identity_event(n)) for n in range(3)]
+    while sequencer._queue[0].tries < 3:
+        # The loop keeps turning, and so does the queue.
+        appended.append(sequencer.append(identity_event(len(appended))))
+        await turn()
+    assert not any(future.done() for future in appended)
+    other.run("ROLLBACK")
+    seqs = [seq for (seq,) in await asyncio.gather(*appended)]
+    assert seqs == list(range(1, len(appended) + 1))
+    stored = sequencer.read_after(0, 10_000)
+    assert [event.body for event in stored] == [
+        identity_event(n).body() for n in range(len(appended))
+    ]
+
+
+async def test_log_busy_for_too_long_fails_the_oldest_and_keeps_the_rest(
+    sequencer: Sequencer, other: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequencer_module.retry, "DELAYS_MS", (1, 1, 1))
+    other.run("BEGIN IMMEDIATE")
+    oldest = sequencer.append(identity_event(1))
+    while sequencer._queue[0].tries < 3:
+        await turn()
+    younger = sequencer.append(identity_event(2))
+    with pytest.raises(DatabaseBusy):
+        await oldest
+    other.run("ROLLBACK")
+    assert await younger == [1]
+
+
+async def test_seq_never_repeats_after_the_last_rows_were_deleted(
+    log_path: Path, clock: Clock
+) -> None:
+    first = Sequencer(log_path, now_ms=clock)
+    await first.append(*(commit_event(n, did=OTHER_DID) for n in range(5)))
+    await first.delete_events_of(OTHER_DID, keep_seq=0)
+    await first.close()
+
+    second = Sequencer(log_path, now_ms=clock)
+    assert second.current_seq == 5
+    assert await second.append(identity_event()) == [6]
+    await second.close()
+
+
+async def test_crash_keeps_what_was_acknowledged_and_tells_of_itself(
+    sequencer: Sequencer, log_path: Path, tmp_path: Path
+) -> None:
+    sequencer.mark_running()
+    await sequencer.append(commit_event(1), commit_event(2))
+    crashed = tmp_path / "crashed"
+    crashed.mkdir()
+    # What a killed process leaves: the file and its WAL, nothing closed.
+    for name in (log_path.name, f"{log_path.name}-wal"):
+        shutil.copy(log_path.with_name(name), crashed)
+
+    reopened = Sequencer(crashed / log_path.name)
+    assert reopened.was_unclean
+    assert [event.seq for event in reopened.read_after(0, 10)] == [1, 2]
+    assert await reopened.append(identity_event()) == [3]
+    await reopened.close()
+
+
+async def test_deleting_an_account_leaves_its_last_event_and_all_others(
+    sequencer: Sequencer,
+) -> None:
+    for number in range(150):
+        sequencer.append(commit_event(number, block_bytes=10), commit_event(number, did=OTHER_DID))
+    (keep_seq,) = await sequencer.append(AccountEvent(OTHER_DID, active=False, status="deleted"))
+    await sequencer.delete_events_of(OTHER_DID, keep_seq=keep_seq)
+    left = sequencer.read_after(0, 1_000)
+    assert len(left) == 151
+    assert [event.seq for event in left if event.did == OTHER_DID] == [keep_seq]
+    assert sequencer.ring.find(2) is None
+
+
+async def test_invalidated_rows_are_skipped(sequencer: Sequencer, other: Database) -> None:
+    await sequencer.append(*(commit_event(n) for n in range(1, 4)))
+    other.run("UPDATE repo_seq SET invalidated = 1 WHERE seq IN (1, 3)")
+    assert [event.seq for event in sequencer.read_after(0, 10)] == [2]
+    assert sequencer.earliest_after("2000-01-01T00:00:00.000Z") == 2
+    last = sequencer.last_event_of(DID)
+    assert last is not None
+    assert last.seq == 2
+
+
+async def test_page_ends_early_when_its_events_are_large(sequencer: Sequencer) -> None:
+    await sequencer.append(*(commit_event(n, block_bytes=600_000) for n in range(5)))
+    assert [event.seq for event in sequencer.read_after(0, 500)] == [1, 2]
+    assert [event.seq for event in sequencer.read_after(4, 500)] == [5]
+
+
+async def test_earliest_after_finds_the_first_event_of_a_time(
+    sequencer: Sequencer, clock: Clock
+) -> None:
+    for _ in range(3):
+        await sequencer.append(identity_event(), identity_event())
+        clock.ms += 1_000
+    assert sequencer.earliest_after("2027-01-15T08:00:00.001Z") == 3
+    assert sequencer.earliest_after("2027-01-15T08:00:02.000Z") == 5
+    assert sequencer.earliest_after("2027-01-15T08:00:02.001Z") is None
+
+
+async def test_last_event_of_a_did_is_the_newest_that_tells_a_rev(sequencer: Sequencer) -> None:
+    assert sequencer.last_event_of(DID) is None
+    await sequencer.append(commit_event(1), SyncEvent(DID, "3n2qm54vpxs2x", b"car"))
+    await sequencer.append(IdentityEvent(DID), commit_event(2, did=OTHER_DID))
+    last = sequencer.last_event_of(DID)
+    assert last is not None
+    assert (last.seq, last.event_type, last.rev) == (2, "sync", "3n2qm54vpxs2x")
+
+
+async def test_closing_commits_what_is_queued(log_path: Path) -> None:
+    closing = Sequencer(log_path)
+    pending = closing.append(identity_event())
+    await closing.close()
+    await closing.close()
+    assert await pending == [1]
+    with pytest.raises(SequencerClosed):
+        closing.append(identity_event())
+
+
+async def test_run_is_unclean_until_it_is_marked_stopped(log_path: Path) -> None:
+    fresh = Sequencer(log_path)
+    assert not fresh.was_unclean
+    fresh.mark_running()
+    await fresh.append(identity_event())
+    await fresh.close()
+
+    crashed = Sequencer(log_path)
+    assert crashed.was_unclean
+    crashed.mark_running()
+    crashed.mark_stopped()
+    await crashed.close()
+
+    stopped = Sequencer(log_path)
+    assert not stopped.was_unclean
+    await stopped.close()
+
+
+async def test_log_moved_by_another_server_counts_as_unclean(
+    log_path: Path,
+) -> None:
+    ours = Sequencer(log_path)
+    ours.mark_running()
+    ours.mark_stopped()
+    await ours.append(identity_event())
+    await ours.close()
+    reopened = Sequencer(log_path)
+    assert reopened.was_unclean
+    await reopened.close()
+
+
+async def test_running_flag_is_synced_to_the_disk_with_its_own_commit(
+    sequencer: Sequencer,
+) -> None:
+    statements: list[str] = []
+    sequencer._db.connection.exec_trace = lambda _, sql, __: not statements.append(sql)
+    sequencer.mark_running()
+    assert statements[1] == "PRAGMA synchronous = FULL"
+    assert statements[2].startswith("INSERT INTO holdfast_run")
+    assert statements[3] == "PRAGMA synchronous = 1"
+
+
+async def test_event_that_cannot_be_encoded_is_refused_at_the_call(sequencer: Sequencer) -> None:
+    broken = CommitEvent(DID, None, "rev", None, b"", (), None)  # type: ignore[arg-type]
+    with pytest.raises(AttributeError):
+        sequencer.append(broken)
+    assert await sequencer.append(identity_event()) == [1]
