@@ -1,0 +1,100 @@
+"""`python -m benchmarks`: measure Holdfast beside the reference PDS."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from benchmarks import load, machine, report
+from benchmarks.install import InstallFailed, install_reference
+from benchmarks.measure import Measured, measure
+from benchmarks.scenarios import QUICK_SIZES, SCENARIOS, SIZES, RepoName, Scenario
+from benchmarks.seed import RequestFailed
+from benchmarks.servers import WORK, Launch, ServerFailed, holdfast, reference
+
+_QUICK_SECONDS: Final = 2.0
+_SECONDS: Final = 10.0
+_SERVERS: Final = ("holdfast", "reference")
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Small repositories and short loads: does it work?")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    type=click.Choice([scenario.name for scenario in SCENARIOS]),
+    help="Run this load only; may be repeated.",
+)
+@click.option("--server", type=click.Choice(_SERVERS), help="Measure one server only.")
+@click.option(
+    "--reference-dir",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Use the reference PDS installed here (node/, node_modules/) instead of installing it.",
+)
+@click.option("--seconds", type=click.FloatRange(1, 300), help="How long a load lasts [10].")
+@click.option(
+    "--reference-large", is_flag=True, help="Fill the reference's large repo, too (slow)."
+)
+@click.option("--write/--no-write", default=None, help="Update benchmarks/README.md [full runs].")
+def main(
+    *,
+    quick: bool,
+    only: tuple[str, ...],
+    server: str | None,
+    reference_dir: Path | None,
+    seconds: float | None,
+    reference_large: bool,
+    write: bool | None,
+) -> None:
+    """Start each server in turn on loopback, fill it over HTTP, load it with wrk, and compare."""
+    scenarios = [scenario for scenario in SCENARIOS if not only or scenario.name in only]
+    duration = seconds or (_QUICK_SECONDS if quick else _SECONDS)
+    sizes = _sizes(scenarios, QUICK_SIZES if quick else SIZES)
+    theirs = dict(sizes)
+    if not reference_large:
+        theirs.pop("large", None)
+    measured: dict[str, Measured] = {}
+    try:
+        load.require_wrk()
+        # One after the other: together they would share the processor.
+        if server != "holdfast" and theirs:
+            launch = _reference(reference_dir)
+            measured["reference"] = measure(launch, scenarios, sizes=theirs, seconds=duration)
+        if server != "reference":
+            measured["holdfast"] = measure(holdfast(), scenarios, sizes=sizes, seconds=duration)
+    except (load.LoadFailed, InstallFailed, RequestFailed, ServerFailed) as exc:
+        raise click.ClickException(str(exc)) from exc
+    text = report.tables(
+        report.Run(
+            date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            machine=machine.describe(),
+            seconds=duration,
+            holdfast=measured.get("holdfast"),
+            reference=measured.get("reference"),
+        ),
+        scenarios,
+    )
+    print(f"\n{text}")
+    if write if write is not None else not (quick or only or server):
+        report.write_readme(text)
+
+
+def _reference(directory: Path | None) -> Launch:
+    if directory is None:
+        directory = WORK / "npm"
+        install_reference(directory)
+    return reference(directory)
+
+
+def _sizes(scenarios: list[Scenario], sizes: dict[RepoName, int]) -> dict[RepoName, int]:
+    """Only the repositories that some load needs."""
+    wanted = {scenario.repo for scenario in scenarios}
+    return {name: size for name, size in sizes.items() if name in wanted}
+
+
+if __name__ == "__main__":
+    main()

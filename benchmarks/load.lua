@@ -1,0 +1,48 @@
+-- Requests for wrk. Arguments after `--`:
+--   get FILE             GET the paths in FILE, one a line, over and over
+--   create DID TOKEN TAG POST createRecord with a text that is never the same twice
+-- The result is printed as one line of JSON.
+
+local requests, at = {}, 0
+local headers, before, after
+
+local function read_paths(file)
+  for path in io.lines(file) do
+    requests[#requests + 1] = wrk.format("GET", path)
+  end
+end
+
+local function prepare_create(did, token, tag)
+  headers = { ["Content-Type"] = "application/json", ["Authorization"] = "Bearer " .. token }
+  before = '{"repo":"' .. did .. '","collection":"app.bsky.feed.post","record":{'
+    .. '"$type":"app.bsky.feed.post","createdAt":"2026-01-01T00:00:00.000Z","langs":["en"],'
+    .. '"text":"Post ' .. tag .. ", about as long as posts are: two short sentences. Number "
+  after = '."}}'
+end
+
+function init(args)
+  if args[1] == "get" then
+    read_paths(args[2])
+  else
+    prepare_create(args[2], args[3], args[4])
+  end
+end
+
+function request()
+  at = at + 1
+  if headers then
+    return wrk.format("POST", "/xrpc/com.atproto.repo.createRecord", headers, before .. at .. after)
+  end
+  return requests[(at - 1) % #requests + 1]
+end
+
+function done(summary, latency, _)
+  local errors = summary.errors
+  io.write(string.format(
+    'RESULT {"requests":%d,"bytes":%d,"duration_us":%d,"p50_us":%d,"p99_us":%d,'
+      .. '"refused":%d,"broken":%d}\n',
+    summary.requests, summary.bytes, summary.duration,
+    latency:percentile(50), latency:percentile(99),
+    errors.status, errors.connect + errors.read + errors.write + errors.timeout
+  ))
+end

@@ -1,0 +1,175 @@
+"""The tables of a run: on the terminal, and in README.md between two markers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.load import Result
+from benchmarks.measure import Measured
+from benchmarks.scenarios import GROWTH_TARGET, MEMORY_TARGET, SIZES, RepoName, Scenario
+
+README: Final = Path(__file__).with_name("README.md")
+BEGIN: Final = "<!-- results: written by `make bench` -->"
+END: Final = "<!-- end of results -->"
+
+_NONE: Final = "–"
+_FIGURES: Final = ("p50 ms", "p99 ms")
+_JUDGED: Final = ("ratio", "target", "verdict")
+_SPEED_HEADINGS: Final = ("load", "unit", "Holdfast", *_FIGURES, "reference", *_FIGURES, *_JUDGED)
+
+
+@dataclass(slots=True, frozen=True)
+class Run:
+    """What was measured, when and on what. Either server may be missing."""
+
+    date: str
+    machine: str
+    seconds: float
+    """How long each load lasted, after its warm-up."""
+    holdfast: Measured | None
+    reference: Measured | None
+
+
+def tables(run: Run, scenarios: Sequence[Scenario]) -> str:
+    """The whole report as Markdown that also reads well on a terminal."""
+    return "\n".join(
+        [
+            f"{run.date} · {run.machine} · {run.seconds:g} s a load",
+            "",
+            *(f"- {m.version}" for m in (run.holdfast, run.reference) if m is not None),
+            "",
+            *_aligned(_speed_rows(run, scenarios)),
+            "",
+            *_aligned(_other_rows(run)),
+            *_failures(run),
+        ]
+    )
+
+
+def write_readme(report: str, readme: Path = README) -> None:
+    """Put a report between the markers of the README, in place of the last one."""
+    text = readme.read_text()
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    readme.write_text(f"{head}{BEGIN}\n\n{report}\n\n{END}{tail}")
+
+
+def _speed_rows(run: Run, scenarios: Sequence[Scenario]) -> Iterator[tuple[str, ...]]:
+    yield _SPEED_HEADINGS
+    for scenario in scenarios:
+        ours, theirs = (_result(m, scenario) for m in (run.holdfast, run.reference))
+        ratio = _speed(ours, scenario) / _speed(theirs, scenario) if ours and theirs else None
+        yield (
+            _title(scenario, run),
+            scenario.unit,
+            *_figures(ours, scenario),
+            *_figures(theirs, scenario),
+            *_judged(ratio, scenario.target, at_least=True),
+        )
+
+
+def _other_rows(run: Run) -> Iterator[tuple[str, ...]]:
+    yield ("figure", "Holdfast", "reference", *_JUDGED)
+    yield _growth_row(run)
+    for size in SIZES:
+        rates = [m.write_rates.get(size) if m else None for m in (run.holdfast, run.reference)]
+        if any(rates):
+            title = f"records/s while filling {_size(size, run):,}, 200 a commit"
+            yield (title, *map(_number, rates), *_judged(_ratio(*rates), None, at_least=True))
+    for title, figures, target in _memory(run):
+        yield (title, *map(_number, figures), *_judged(_ratio(*figures), target, at_least=False))
+
+
+def _growth_row(run: Run) -> tuple[str, ...]:
+    ours, theirs = (_growth(m) for m in (run.holdfast, run.reference))
+    title = f"createRecord/s with {_size('large', run):,} records ÷ with {_size('small', run):,}"
+    shown = [_NONE if value is None else f"{value:.2f}" for value in (ours, theirs)]
+    judged = _judged(ours, GROWTH_TARGET, at_least=True)
+    return (title, *shown, _NONE, *judged[1:])
+
+
+def _growth(measured: Measured | None) -> float | None:
+    if measured is None:
+        return None
+    small, large = (measured.results.get(f"createRecord-{size}") for size in ("small", "large"))
+    return large.requests_s / small.requests_s if small and large else None
+
+
+def _memory(run: Run) -> Iterator[tuple[str, list[float | None], float | None]]:
+    both = (run.holdfast, run.reference)
+    started = [m.memory_started if m else None for m in both]
+    after = [m.memory_after if m else None for m in both]
+    yield "MiB resident after start", [m.now if m else None for m in started], None
+    yield "MiB resident after the run", [m.now if m else None for m in after], MEMORY_TARGET
+    yield "MiB resident at most", [m.peak if m else None for m in after], None
+
+
+def _failures(run: Run) -> list[str]:
+    lines = [
+        f"- {name}: {scenario} failed: {reason}"
+        for name, m in (("Holdfast", run.holdfast), ("reference", run.reference))
+        if m is not None
+        for scenario, reason in m.failures.items()
+    ]
+    return ["", *lines] if lines else []
+
+
+def _judged(ratio: float | None, target: float | None, *, at_least: bool) -> tuple[str, str, str]:
+    """Ratio, target and verdict, as far as there are any."""
+    goal = _NONE if target is None else f"{'≥' if at_least else '≤'} {target:g}×"
+    if ratio is None:
+        return _NONE, goal, _NONE
+    if target is None:
+        return f"{ratio:.2f}×", goal, _NONE
+    met = ratio >= target if at_least else ratio <= target
+    return f"{ratio:.2f}×", goal, "met" if met else "missed"
+
+
+def _figures(result: Result | None, scenario: Scenario) -> tuple[str, str, str]:
+    if result is None:
+        return _NONE, _NONE, _NONE
+    return _number(_speed(result, scenario)), f"{result.p50_ms:.2f}", f"{result.p99_ms:.2f}"
+
+
+def _speed(result: Result, scenario: Scenario) -> float:
+    return result.mb_s if scenario.unit == "MB/s" else result.requests_s
+
+
+def _result(measured: Measured | None, scenario: Scenario) -> Result | None:
+    return measured.results.get(scenario.name) if measured is not None else None
+
+
+def _title(scenario: Scenario, run: Run) -> str:
+    return f"{scenario.title}, of {_size(scenario.repo, run):,}"
+
+
+def _size(name: RepoName, run: Run) -> int:
+    sizes = [m.sizes for m in (run.holdfast, run.reference) if m is not None]
+    return next((size[name] for size in sizes if name in size), SIZES[name])
+
+
+def _ratio(ours: float | None, theirs: float | None) -> float | None:
+    return ours / theirs if ours is not None and theirs else None
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return _NONE
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def _aligned(rows: Iterator[tuple[str, ...]]) -> list[str]:
+    """A Markdown table whose columns line up; all but the first are flush right."""
+    cells = list(rows)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    rule = ["-" * widths[0], *(f"{'-' * (width - 1)}:" for width in widths[1:])]
+    lines = [_line(cells[0], widths), f"| {' | '.join(rule)} |"]
+    return lines + [_line(row, widths) for row in cells[1:]]
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]
+    return f"| {' | '.join(padded)} |"

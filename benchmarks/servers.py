@@ -1,0 +1,177 @@
+"""Starting and ending the two servers: on loopback, with fresh data, by pid."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from benchmarks.install import SOURCES, installed_version, node_environment
+
+WORK: Final = Path(__file__).parent / ".work"
+_START_SECONDS: Final = 60
+_STOP_SECONDS: Final = 30
+
+_SECRET: Final = "11" * 32
+
+
+class ServerFailed(Exception):
+    """A server did not start; the message says where its log is."""
+
+
+@dataclass(slots=True, frozen=True)
+class Launch:
+    """How to start a server."""
+
+    name: str
+    version: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    url: str
+    data: Path
+
+
+@dataclass(slots=True, frozen=True)
+class Server:
+    """A server that answers requests."""
+
+    name: str
+    version: str
+    url: str
+    pid: int
+
+
+def reference(directory: Path) -> Launch:
+    """The reference PDS in `directory`, with our own boot script. Raises `InstallFailed`."""
+    version = installed_version(directory)
+    data, port, plc_port = _fresh_data("reference"), _free_port(), _free_port()
+    boot = _boot_directory(directory)
+    environment = node_environment(directory) | _settings(data, port, plc_port)
+    return Launch(
+        "reference",
+        f"@atproto/pds {version}",
+        ("node", str(boot / "serve.mjs")),
+        environment,
+        f"http://127.0.0.1:{port}",
+        data,
+    )
+
+
+def holdfast() -> Launch:
+    """Holdfast from this tree, with the interpreter that runs this program."""
+    data, port, plc_port = _fresh_data("holdfast"), _free_port(), _free_port()
+    script = Path(sys.executable).with_name("pds")
+    program = (str(script),) if script.exists() else (sys.executable, "-m", "pds")
+    options = ("--port", str(port), "--plc-port", str(plc_port), "--data", str(data))
+    python = ".".join(map(str, sys.version_info[:3]))
+    return Launch(
+        "holdfast",
+        f"Holdfast {metadata.version('holdfast')}, Python {python}",
+        (*program, "dev", *options),
+        dict(os.environ) | {"LOG_ENABLED": "false"},
+        f"http://127.0.0.1:{port}",
+        data,
+    )
+
+
+@contextlib.contextmanager
+def running(launch: Launch) -> Iterator[Server]:
+    """Start a server, wait until it answers, and end it with SIGTERM at the end of the block."""
+    log = launch.data.with_suffix(".log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            launch.command,
+            env=launch.environment,
+            cwd=WORK.parent.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_ready(process, launch, log)
+        yield Server(launch.name, launch.version, launch.url, process.pid)
+    finally:
+        _end(process)
+        shutil.rmtree(launch.data, ignore_errors=True)
+
+
+def _settings(data: Path, port: int, plc_port: int) -> dict[str, str]:
+    """The reference as in production: neither dev mode nor logs, which would slow it down."""
+    return {
+        "NODE_ENV": "production",
+        "LOG_ENABLED": "false",
+        "PLC_PORT": str(plc_port),
+        "PDS_PORT": str(port),
+        "PDS_HOSTNAME": "pds.test",
+        "PDS_SERVICE_HANDLE_DOMAINS": ".test",
+        "PDS_DATA_DIRECTORY": str(data),
+        "PDS_BLOBSTORE_DISK_LOCATION": str(data / "blobs"),
+        "PDS_DID_PLC_URL": f"http://localhost:{plc_port}",
+        "PDS_DISABLE_SSRF_PROTECTION": "true",
+        "PDS_INVITE_REQUIRED": "false",
+        "PDS_JWT_SECRET": _SECRET,
+        "PDS_ADMIN_PASSWORD": _SECRET,
+        "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": _SECRET,
+    }
+
+
+def _boot_directory(directory: Path) -> Path:
+    """A directory with our boot script beside the packages: Node looks for them upwards from it."""
+    boot = WORK / "boot"
+    shutil.rmtree(boot, ignore_errors=True)
+    boot.mkdir(parents=True)
+    shutil.copy(SOURCES / "serve.mjs", boot)
+    (boot / "node_modules").symlink_to(directory.resolve() / "node_modules")
+    return boot
+
+
+def _fresh_data(name: str) -> Path:
+    data = WORK / name
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(parents=True)
+    return data
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], launch: Launch, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ServerFailed(f"{launch.name} ended with {process.returncode}; see {log}")
+        if _answers(launch.url):
+            return
+        time.sleep(0.1)
+    raise ServerFailed(f"{launch.name} does not answer; see {log}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/xrpc/_health", timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
