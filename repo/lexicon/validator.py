@@ -1,0 +1,45 @@
+"""lexrpc with our checks in it: its schemas and its `validate`, our strictness and messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lexrpc.base import Base
+
+from repo.lexicon.containers import Compiler
+from repo.lexicon.errors import Check
+from repo.lexicon.leaves import Schema
+
+
+class Validator(Base):  # type: ignore[misc] # lexrpc ships no types
+    """A lexrpc `Base` that compiles each schema once and raises `Mismatch`.
+
+    lexrpc interprets the schema anew for every value, validates an `unknown` against whatever
+    lexicon it names, passes blobs whatever they accept, and quotes the offending value.
+    """
+
+    defs: dict[str, Schema]
+
+    def __init__(self, documents: Sequence[Mapping[str, Any]] | None = None) -> None:
+        """Take these schema documents, or all that lexrpc brings along."""
+        super().__init__(documents)
+        self.compiler = Compiler(self.defs)
+        self._compiled: dict[tuple[str, str], Check] = {}
+
+    def _validate_schema(
+        self,
+        *,
+        name: str,
+        val: object,
+        type_name: str,
+        lexicon: str,
+        schema: Schema,
+        ignore: Sequence[str] = (),
+    ) -> None:
+        """The hook that lexrpc's `validate` calls with an input, output, message or record."""
+        check = self._compiled.get((lexicon, name))
+        if check is None:
+            check = self.compiler.compile(schema, lexicon)
+            self._compiled[lexicon, name] = check
+        check(val, 0)
