@@ -12,7 +12,7 @@ from database.migrations import Migration, migrate
 from repo import dagcbor
 from sequencer.frames import EncodedEvent
 
-PAGE_BYTES: Final = 1 << 20
+PAGE_BYTES: Final = 256 << 10
 """Bytes of bodies after which a page ends early, so that reading one never takes long."""
 
 _MIGRATIONS: Final = (Migration("001", Path(__file__).with_name("schema.sql").read_text()),)
@@ -88,6 +88,7 @@ class EventLog:
 
         An empty list means that there are none.
         """
+        # Leaving the loop early drops the iterator, which ends its read transaction.
         page = []
         room = PAGE_BYTES
         for row in self._db.iter(_READ_AFTER, (cursor, limit)):

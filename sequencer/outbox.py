@@ -81,7 +81,7 @@ def subscribe(
     newest = sequencer.current_seq
     start, outdated = newest, False
     if cursor is not None:
-        start, outdated = _start(sequencer, cursor, backfill_limit_ms)
+        start, outdated = _start(sequencer, max(cursor, 0), backfill_limit_ms)
     caught_up = _caught_up(newest - start, max_buffer)
     return _frames(sequencer, start, max_buffer=max_buffer, caught_up=caught_up, outdated=outdated)
 

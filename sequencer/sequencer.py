@@ -99,7 +99,7 @@ class Sequencer:
         self._run_state.mark_running(self.current_seq)
 
     def mark_stopped(self) -> None:
-        """Note an orderly stop: every commit so far has its event."""
+        """Note an orderly stop: every commit has its event, and `append()` has been awaited."""
         self._run_state.mark_stopped(self.current_seq)
 
     def append(self, *events: Event) -> asyncio.Future[list[int]]:

@@ -53,7 +53,7 @@ async def test_without_a_cursor_only_later_events_are_sent(sequencer: Sequencer)
     await frames.aclose()
 
 
-@pytest.mark.parametrize("cursor", [0, -1, -(2**62)])
+@pytest.mark.parametrize("cursor", [0, -1, -(2**70)])
 async def test_cursor_zero_or_negative_starts_at_the_beginning(
     sequencer: Sequencer, cursor: int
 ) -> None:
