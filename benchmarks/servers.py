@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -56,12 +56,12 @@ def reference(directory: Path) -> Launch:
     version = installed_version(directory)
     data, port, plc_port = _fresh_data("reference"), _free_port(), _free_port()
     boot = _boot_directory(directory)
-    environment = node_environment(directory) | _settings(data, port, plc_port)
+    environment = _without_settings(node_environment(directory))
     return Launch(
         "reference",
         f"@atproto/pds {version}",
         ("node", str(boot / "serve.mjs")),
-        environment,
+        environment | _settings(data, port, plc_port),
         f"http://127.0.0.1:{port}",
         data,
     )
@@ -78,7 +78,7 @@ def holdfast() -> Launch:
         "holdfast",
         f"Holdfast {metadata.version('holdfast')}, Python {python}",
         (*program, "dev", *options),
-        dict(os.environ) | {"LOG_ENABLED": "false"},
+        _without_settings(os.environ) | _settings(data, port, plc_port),
         f"http://127.0.0.1:{port}",
         data,
     )
@@ -107,7 +107,7 @@ def running(launch: Launch) -> Iterator[Server]:
 
 
 def _settings(data: Path, port: int, plc_port: int) -> dict[str, str]:
-    """The reference as in production: neither dev mode nor logs, which would slow it down."""
+    """Both servers as in production: neither dev mode nor logs, which would slow them down."""
     return {
         "NODE_ENV": "production",
         "LOG_ENABLED": "false",
@@ -124,6 +124,11 @@ def _settings(data: Path, port: int, plc_port: int) -> dict[str, str]:
         "PDS_ADMIN_PASSWORD": _SECRET,
         "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": _SECRET,
     }
+
+
+def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what the caller's environment would change in the servers."""
+    return {k: v for k, v in environment.items() if not k.startswith(("PDS_", "LOG_", "NODE_"))}
 
 
 def _boot_directory(directory: Path) -> Path:

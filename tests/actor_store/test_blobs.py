@@ -10,6 +10,7 @@ import pytest
 from actor_store.blob_store.base import TempBlob, new_temp_key
 from actor_store.blobs import BlobChanges, BlobTransactor, MissingBlob, TempRef, TrackedUpload
 from actor_store.errors import BlobNotFound, BlobTakendown, InvalidMimeType, InvalidSize
+from actor_store.schema import migrate_store
 from database.connection import Database, open_database
 from repo.cid import Cid
 from repo.datamodel import BlobRef
@@ -17,20 +18,11 @@ from repo.datamodel import BlobRef
 NOW = "2026-01-02T03:04:05.678Z"
 ONE, TWO, THREE = (f"at://did:plc:a/app.bsky.feed.post/{n}" for n in "123")
 
-SCHEMA = """
-CREATE TABLE record (uri varchar primary key, repoRev varchar not null);
-CREATE TABLE blob (cid varchar primary key, mimeType varchar not null, size integer not null,
-    tempKey varchar, width integer, height integer, createdAt varchar not null,
-    takedownRef varchar);
-CREATE TABLE record_blob (blobCid varchar not null, recordUri varchar not null,
-    primary key (blobCid, recordUri));
-"""
-
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
     database = open_database(tmp_path / "store.sqlite")
-    database.script(SCHEMA)
+    migrate_store(database)
     yield database
     database.close()
 
@@ -211,7 +203,11 @@ def test_listing_since_a_rev_names_blobs_of_later_records(
 ) -> None:
     old, new = upload(blobs, b"old"), upload(blobs, b"new")
     commit(blobs, [(ONE, ref_of(old)), (TWO, ref_of(new))])
-    db.many("INSERT INTO record (uri, repoRev) VALUES (?, ?)", [(ONE, "3a"), (TWO, "3b")])
+    db.many(
+        "INSERT INTO record (uri, cid, collection, rkey, repoRev, indexedAt)"
+        " VALUES (?, 'cid', 'collection', 'rkey', ?, '')",
+        [(ONE, "3a"), (TWO, "3b")],
+    )
     assert blobs.list_referenced(limit=10, since="3a") == [new.cid]
     assert set(blobs.list_referenced(limit=10, since="32")) == {old.cid, new.cid}
 

@@ -16,6 +16,7 @@ from actor_store.preferences import (
     PreferenceNotAllowed,
     PreferenceTransactor,
 )
+from actor_store.schema import migrate_store
 from database.connection import Database, open_database
 
 TODAY = date(2026, 11, 20)
@@ -26,10 +27,7 @@ THREADS: Preference = {"$type": "app.bsky.actor.defs#threadViewPref", "sort": "n
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
     database = open_database(tmp_path / "store.sqlite")
-    database.run(
-        "CREATE TABLE account_pref (id integer primary key autoincrement,"
-        " name varchar not null, valueJson text not null)"
-    )
+    migrate_store(database)
     yield database
     database.close()
 
