@@ -1,0 +1,104 @@
+"""The benchmark's report: verdicts, gaps, and its place in the README."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.load import LoadFailed, Result, parse_result
+from benchmarks.measure import Measured
+from benchmarks.memory import Memory
+from benchmarks.report import BEGIN, END, Run, tables, write_readme
+from benchmarks.scenarios import SCENARIOS
+
+
+def measured(version: str, speed: float, memory_mib: float) -> Measured:
+    results = {
+        scenario.name: Result(speed, speed / 10, p50_ms=1000 / speed, p99_ms=9000 / speed)
+        for scenario in SCENARIOS
+    }
+    memory = Memory(memory_mib, memory_mib * 1.5)
+    return Measured(
+        version,
+        {"small": 1_000, "reads": 10_000, "large": 100_000},
+        results,
+        write_rates={"reads": speed},
+        memory_started=memory,
+        memory_after=memory,
+    )
+
+
+def run(holdfast: Measured | None, reference: Measured | None) -> Run:
+    return Run("2026-01-01 00:00 UTC", "a machine", 10, holdfast, reference)
+
+
+def row(report: str, title: str) -> list[str]:
+    line = next(line for line in report.splitlines() if title in line)
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_faster_and_smaller_server_meets_its_targets() -> None:
+    report = tables(run(measured("ours", 6000, 100), measured("theirs", 1000, 400)), SCENARIOS)
+    assert "- ours\n- theirs" in report
+    assert row(report, "repo.getRecord")[1:] == [
+        *("requests/s", "6,000", "0.17", "1.50", "1,000", "1.00", "9.00"),
+        *("6.00×", "≥ 5×", "met"),
+    ]
+    assert row(report, "sync.getRepo")[1:3] == ["MB/s", "600"]
+    assert row(report, "after the run")[1:] == ["100", "400", "0.25×", "≤ 0.5×", "met"]
+    assert row(report, "with 100,000 records ÷")[1:] == ["1.00", "1.00", "–", "≥ 0.8×", "met"]
+
+
+def test_slower_and_larger_server_misses_its_targets() -> None:
+    report = tables(run(measured("ours", 1000, 400), measured("theirs", 1000, 100)), SCENARIOS)
+    assert row(report, "repo.getRecord")[-3:] == ["1.00×", "≥ 5×", "missed"]
+    assert row(report, "after the run")[-3:] == ["4.00×", "≤ 0.5×", "missed"]
+
+
+def test_server_that_was_not_measured_leaves_gaps() -> None:
+    report = tables(run(measured("ours", 1000, 100), None), SCENARIOS)
+    assert row(report, "repo.getRecord")[-6:] == ["–", "–", "–", "–", "≥ 5×", "–"]
+
+
+def test_failed_load_is_named_with_its_reason() -> None:
+    ours = measured("ours", 1000, 100)
+    del ours.results["getRecord"]
+    ours.failures["getRecord"] = "9 of 10 requests were refused"
+    report = tables(run(ours, None), SCENARIOS)
+    assert "- Holdfast: getRecord failed: 9 of 10 requests were refused" in report
+    assert row(report, "repo.getRecord")[2] == "–"
+
+
+def test_report_replaces_the_last_one_in_the_readme(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_readme("new", readme)
+    write_readme("newest", readme)
+    assert readme.read_text() == f"before\n{BEGIN}\n\nnewest\n\n{END}\nafter\n"
+
+
+def test_result_of_wrk_is_read() -> None:
+    output = (
+        'Running 1s test\nRESULT {"requests":500,"bytes":2000000,"duration_us":2000000,'
+        '"p50_us":1500,"p99_us":9000,"refused":0,"broken":0}\n'
+    )
+    assert parse_result(output) == Result(requests_s=250, mb_s=1, p50_ms=1.5, p99_ms=9)
+
+
+@pytest.mark.parametrize(
+    ("counts", "reason"),
+    [
+        ('"requests":10,"refused":3,"broken":0', "3 of 10 requests were refused"),
+        ('"requests":10,"refused":0,"broken":2', "2 got no answer"),
+        ('"requests":0,"refused":0,"broken":0', "no request was answered"),
+    ],
+)
+def test_load_with_errors_is_no_result(counts: str, reason: str) -> None:
+    with pytest.raises(LoadFailed, match=reason):
+        parse_result(f"RESULT {{{counts}}}")
+
+
+def test_load_without_result_tells_what_wrk_said() -> None:
+    with pytest.raises(LoadFailed, match="unable to connect"):
+        parse_result("unable to connect to 127.0.0.1:1 Connection refused\n")
