@@ -6,12 +6,19 @@ its own neighbours: its database, its metadata service, the administrator's rout
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 """All that IANA has handed out for public use. Loopback, ULA, link-local and so on lie outside."""
 _NAT64: Final = IPv6Network("64:ff9b::/96")
+# Special-purpose networks that `is_global` of some Python versions lets through.
+_SPECIAL_V4: Final = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
+_SPECIAL_V6: Final = (
+    IPv6Network("2001::/23"),
+    IPv6Network("2001:db8::/32"),
+    IPv6Network("3fff::/20"),
+)
 
 
 def is_public_address(text: str) -> bool:
@@ -22,11 +29,19 @@ def is_public_address(text: str) -> bool:
         return False
     if isinstance(address, IPv6Address):
         embedded = _embedded_ipv4(address)
-        if embedded is None:
-            return address in _GLOBAL_UNICAST and address.is_global
-        address = embedded
+        return _is_public_v6(address) if embedded is None else _is_public_v4(embedded)
+    return _is_public_v4(address)
+
+
+def _is_public_v4(address: IPv4Address) -> bool:
     # is_global already refuses private, shared (CGNAT), link-local and documentation networks.
-    return address.is_global and not address.is_multicast
+    special = address.is_multicast or any(address in network for network in _SPECIAL_V4)
+    return address.is_global and not special
+
+
+def _is_public_v6(address: IPv6Address) -> bool:
+    special = any(address in network for network in _SPECIAL_V6)
+    return address in _GLOBAL_UNICAST and address.is_global and not special
 
 
 def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:

@@ -204,6 +204,8 @@ class SafeHttp:
             if isinstance(exc.os_error, PrivateAddress):
                 raise FetchRefused(str(url), str(exc.os_error)) from exc
             raise FetchUnreachable(str(url), str(exc)) from exc
+        except aiohttp.InvalidURL as exc:
+            raise FetchRefused(str(url), str(exc)) from exc
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             raise FetchUnreachable(str(url), str(exc) or type(exc).__name__) from exc
 
