@@ -177,13 +177,11 @@ class BlobReader:
 
     def count(self) -> int:
         """How many blobs have been uploaded, temporary ones included."""
-        (count,) = self._db.all("SELECT count(*) FROM blob")[0]
-        return int(count)
+        return int(self._db.value("SELECT count(*) FROM blob"))
 
     def count_referenced(self) -> int:
         """How many different blobs records refer to."""
-        (count,) = self._db.all("SELECT count(DISTINCT blobCid) FROM record_blob")[0]
-        return int(count)
+        return int(self._db.value("SELECT count(DISTINCT blobCid) FROM record_blob"))
 
 
 class BlobTransactor(BlobReader):

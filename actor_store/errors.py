@@ -5,8 +5,12 @@
     ActorStoreError
     ├── RepoNotFound        no actor store for this DID
     ├── RepoExists          there is one already
+    ├── ActorStoreDamaged   its files cannot be read: this actor is held back, others are not
+    ├── InvalidStoreName    the DID cannot be part of a path
     ├── RecordNotFound      no such record in the repo
+    ├── RecordExists        a create met a record
     ├── SwapMismatch        the commit or record is not the one the caller expected
+    ├── TooManyWrites       a commit has too many writes, or too many bytes for its event
     ├── BlobNotFound        no such blob, or not one that may be referred to or served
     ├── BlobTakendown       a moderator has taken these bytes down: no new upload
     ├── InvalidMimeType     a reference names another media type than the upload has
@@ -38,11 +42,36 @@ class RepoExists(ActorStoreError):
         self.did = did
 
 
+class ActorStoreDamaged(ActorStoreError):
+    """The database or the signing key of one actor cannot be used. The log is told the details."""
+
+    def __init__(self, did: str, reason: str) -> None:
+        super().__init__(f"the store of {did} is damaged: {reason}")
+        self.did = did
+        self.reason = reason
+
+
+class InvalidStoreName(ActorStoreError, ValueError):
+    """The text is no DID, or is too long, so it may not become part of a path."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"not a DID that can be stored: {name[:80]!r}")
+        self.name = name
+
+
 class RecordNotFound(ActorStoreError):
     """The repo has no such record."""
 
     def __init__(self, uri: str) -> None:
         super().__init__(f"Could not locate record: {uri}")
+        self.uri = uri
+
+
+class RecordExists(ActorStoreError):
+    """A create named a record that the repo has already."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(f"Record already exists: {uri}")
         self.uri = uri
 
 
@@ -54,6 +83,13 @@ class SwapMismatch(ActorStoreError):
         self.expected = expected
         self.current = current
         self.kind = kind
+
+
+class TooManyWrites(ActorStoreError):
+    """A commit has more writes, or its event more bytes, than consumers of the firehose take."""
+
+    def __init__(self, limit: str) -> None:
+        super().__init__(f"Too many writes. {limit}")
 
 
 class BlobNotFound(ActorStoreError):

@@ -1,0 +1,66 @@
+"""Where the files of an actor lie; the layout is the reference PDS's.
+
+<actors>/<first 2 hex digits of the DID's SHA-256>/<did>/store.sqlite, key
+<actors>/reserved_keys/<did or did:key>
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from actor_store.errors import InvalidStoreName
+
+MAX_NAME_BYTES: Final = 255
+"""Longest file name that the usual file systems take."""
+
+_STORE: Final = "store.sqlite"
+_KEY: Final = "key"
+_RESERVED_KEYS: Final = "reserved_keys"
+# Nothing a path is made of: no slash, no backslash, no leading dot.
+_is_name: Final = re.compile(r"did:[a-z0-9]+:[A-Za-z0-9._:%-]+").fullmatch
+_is_prefix: Final = re.compile(r"[0-9a-f]{2}").fullmatch
+
+
+class ActorLayout:
+    """Paths below the directory of all actors. Each method raises `InvalidStoreName`."""
+
+    def __init__(self, actors_dir: Path) -> None:
+        self.actors_dir = actors_dir
+
+    def directory(self, did: str) -> Path:
+        """The directory of one actor."""
+        name = _check_name(did)
+        return self.actors_dir / hashlib.sha256(did.encode()).hexdigest()[:2] / name
+
+    def store(self, did: str) -> Path:
+        """The database of one actor."""
+        return self.directory(did) / _STORE
+
+    def key(self, did: str) -> Path:
+        """The signing key of one actor: 32 raw bytes."""
+        return self.directory(did) / _KEY
+
+    def reserved_key(self, name: str) -> Path:
+        """A signing key kept for a DID that is to move here, or for nobody yet (a did:key)."""
+        return self.actors_dir / _RESERVED_KEYS / _check_name(name)
+
+    def iter_dids(self) -> Iterator[str]:
+        """The DIDs that have a store, in no order."""
+        if not self.actors_dir.is_dir():
+            return
+        for prefix in self.actors_dir.iterdir():
+            if _is_prefix(prefix.name) is None:
+                continue
+            for directory in prefix.iterdir():
+                if _is_name(directory.name) and (directory / _STORE).is_file():
+                    yield directory.name
+
+
+def _check_name(name: str) -> str:
+    if len(name) > MAX_NAME_BYTES or _is_name(name) is None:
+        raise InvalidStoreName(name)
+    return name

@@ -1,0 +1,28 @@
+"""`ActorStoreReader`: what can be read of one actor, by concern."""
+
+from __future__ import annotations
+
+from actor_store.blobs import BlobReader
+from actor_store.blocks import NodeCache, RepoReader
+from actor_store.preferences import PreferenceReader
+from actor_store.records import RecordReader
+from database.connection import Database
+
+
+class ActorStoreReader:
+    """Everything `ActorStore.read` lends to its callback, valid only while that runs."""
+
+    __slots__ = ("blob", "did", "pref", "record", "repo")
+
+    did: str
+    repo: RepoReader
+    record: RecordReader
+    blob: BlobReader
+    pref: PreferenceReader
+
+    def __init__(self, did: str, db: Database, nodes: NodeCache) -> None:
+        self.did = did
+        self.repo = RepoReader(db, did, nodes)
+        self.record = RecordReader(db, did)
+        self.blob = BlobReader(db)
+        self.pref = PreferenceReader(db)

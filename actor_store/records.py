@@ -1,0 +1,191 @@
+"""Records of one actor: the index by URI over the blocks of the repo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from actor_store.backlinks import Backlink
+from actor_store.errors import RecordNotFound
+from database.connection import Database, Row, SqlValue
+from repo.cid import Cid
+
+_SELECT: Final = (
+    "SELECT record.uri, record.cid, repo_block.content, record.indexedAt, record.takedownRef,"
+    " record.repoRev FROM record JOIN repo_block ON repo_block.cid = record.cid"
+)
+# A loose index scan: one step a collection, where DISTINCT would visit every record.
+_COLLECTIONS: Final = (
+    "WITH RECURSIVE found (name) AS (SELECT min(collection) FROM record UNION ALL"
+    " SELECT (SELECT min(collection) FROM record WHERE collection > found.name)"
+    " FROM found WHERE found.name IS NOT NULL)"
+    " SELECT name FROM found WHERE name IS NOT NULL"
+)
+
+
+@dataclass(slots=True, frozen=True)
+class StoredRecord:
+    """A record as it stands in the repo."""
+
+    uri: str
+    cid: Cid
+    block: bytes
+    """The record in DAG-CBOR."""
+    indexed_at: str
+    """When it was last written, ISO 8601 in UTC with milliseconds."""
+    takedown_ref: str | None
+    rev: str
+    """The rev of the commit that last wrote it."""
+
+    @property
+    def rkey(self) -> str:
+        """The last part of the URI."""
+        return self.uri[self.uri.rfind("/") + 1 :]
+
+
+class RecordReader:
+    """Reads the records of one actor."""
+
+    def __init__(self, db: Database, did: str) -> None:
+        self._db = db
+        self._did = did
+
+    def uri(self, collection: str, rkey: str) -> str:
+        """The at-uri of a record of this actor."""
+        return f"at://{self._did}/{collection}/{rkey}"
+
+    def get(
+        self,
+        collection: str,
+        rkey: str,
+        cid: Cid | None = None,
+        *,
+        include_takendown: bool = False,
+    ) -> StoredRecord:
+        """The record, which must be version `cid` if that is given. Raises `RecordNotFound`."""
+        found = self.find(collection, rkey, include_takendown=include_takendown)
+        if found is None or (cid is not None and found.cid != cid):
+            raise RecordNotFound(self.uri(collection, rkey))
+        return found
+
+    def find(
+        self, collection: str, rkey: str, *, include_takendown: bool = False
+    ) -> StoredRecord | None:
+        """The record, or None."""
+        row = self._db.one(f"{_SELECT} WHERE record.uri = ?", (self.uri(collection, rkey),))
+        if row is None or (row[4] is not None and not include_takendown):
+            return None
+        return _record_of(row)
+
+    def find_cid(self, collection: str, rkey: str) -> Cid | None:
+        """The CID of the record, taken down or not, or None. Cheaper than `find`."""
+        text = self._db.value("SELECT cid FROM record WHERE uri = ?", (self.uri(collection, rkey),))
+        return None if text is None else Cid.parse(text)
+
+    def list_since(self, rev: str, *, limit: int) -> list[StoredRecord]:
+        """Records written after `rev`, oldest commit first, taken down or not."""
+        rows = self._db.all(
+            f"{_SELECT} WHERE record.repoRev > ? ORDER BY record.repoRev LIMIT ?", (rev, limit)
+        )
+        return [_record_of(row) for row in rows]
+
+    def any_until(self, rev: str) -> bool:
+        """Whether a record was written at `rev` or before."""
+        return self._db.one("SELECT 1 FROM record WHERE repoRev <= ? LIMIT 1", (rev,)) is not None
+
+    def collections(self) -> list[str]:
+        """The collections that have records, rising."""
+        return [name for (name,) in self._db.all(_COLLECTIONS)]
+
+    def count(self) -> int:
+        """How many records there are."""
+        return int(self._db.value("SELECT count(*) FROM record"))
+
+    def backlink_conflicts(self, collection: str, backlinks: Sequence[Backlink]) -> list[str]:
+        """Rkeys of the records in `collection` that link to the same things."""
+        rkeys: dict[str, None] = {}
+        for link in backlinks:
+            rows = self._db.all(
+                "SELECT record.rkey FROM backlink JOIN record ON record.uri = backlink.uri"
+                " WHERE backlink.path = ? AND backlink.linkTo = ? AND record.collection = ?",
+                (link.path, link.link_to, collection),
+            )
+            rkeys.update((rkey, None) for (rkey,) in rows)
+        return list(rkeys)
+
+    def list(
+        self,
+        collection: str,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        reverse: bool = False,
+        rkey_start: str | None = None,
+        rkey_end: str | None = None,
+    ) -> list[StoredRecord]:
+        """Records by rkey, falling, or rising with `reverse`; not those taken down.
+
+        `cursor` is the last rkey the caller saw; `rkey_start` and `rkey_end` are exclusive.
+        """
+        base = self.uri(collection, "")
+        # Rkeys of one collection sort as their URIs do, and the URI is the primary key, so a page
+        # costs its own rows however many records there are. "0" is the character after "/".
+        low, high = base, base[:-1] + "0"
+        if rkey_start is not None:
+            low = max(low, base + rkey_start)
+        if rkey_end is not None:
+            high = min(high, base + rkey_end)
+        if cursor is not None and reverse:
+            low = max(low, base + cursor)
+        elif cursor is not None:
+            high = min(high, base + cursor)
+        rows = self._db.all(
+            f"{_SELECT} WHERE record.uri > ? AND record.uri < ? AND record.takedownRef IS NULL"
+            f" ORDER BY record.uri {'ASC' if reverse else 'DESC'} LIMIT ?",
+            (low, high, limit),
+        )
+        return [_record_of(row) for row in rows]
+
+
+class RecordTransactor(RecordReader):
+    """Writes the index of the records. Every method needs an open transaction."""
+
+    def index(self, collection: str, rkey: str, *, cid: Cid, rev: str, indexed_at: str) -> None:
+        """Enter a record written in commit `rev`, or its new version. A takedown stays."""
+        self._db.run(
+            "INSERT INTO record (uri, cid, collection, rkey, repoRev, indexedAt)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (uri) DO UPDATE"
+            " SET cid = excluded.cid, repoRev = excluded.repoRev, indexedAt = excluded.indexedAt",
+            (self.uri(collection, rkey), str(cid), collection, rkey, rev, indexed_at),
+        )
+
+    def remove(self, collection: str, rkey: str) -> None:
+        """Take a record out of the index; an absent one is ignored."""
+        self._db.run("DELETE FROM record WHERE uri = ?", (self.uri(collection, rkey),))
+
+    def add_backlinks(self, collection: str, rkey: str, backlinks: Sequence[Backlink]) -> None:
+        """Enter what a record links to."""
+        uri = self.uri(collection, rkey)
+        for link in backlinks:
+            params: tuple[SqlValue, ...] = (uri, link.path, link.link_to)
+            self._db.run(
+                "INSERT INTO backlink (uri, path, linkTo) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                params,
+            )
+
+    def remove_backlinks(self, collection: str, rkey: str) -> None:
+        """Forget what a record links to."""
+        self._db.run("DELETE FROM backlink WHERE uri = ?", (self.uri(collection, rkey),))
+
+    def set_takedown(self, collection: str, rkey: str, takedown_ref: str | None) -> None:
+        """Take a record down, or with None reverse it. Raises `RecordNotFound`."""
+        uri = self.uri(collection, rkey)
+        self._db.run("UPDATE record SET takedownRef = ? WHERE uri = ?", (takedown_ref, uri))
+        if self._db.changes == 0:
+            raise RecordNotFound(uri)
+
+
+def _record_of(row: Row) -> StoredRecord:
+    uri, cid, block, indexed_at, takedown_ref, rev = row
+    return StoredRecord(uri, Cid.parse(cid), block, indexed_at, takedown_ref, rev)

@@ -1,0 +1,320 @@
+"""`ActorStore`: every actor of this server, each in a SQLite database of its own.
+
+Short work runs on the event loop, on a connection that stays open; what is long by nature runs
+in a thread, on a connection of its own. Nothing ever waits inside a transaction: callers pass
+plain functions, which may run again if the file was busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from actor_store.blob_files import BlobFiles
+from actor_store.blob_store.base import BlobStore, TempBlob
+from actor_store.blobs import TempRef
+from actor_store.blocks import NODE_CACHE_BYTES, NodeCache, new_node_cache
+from actor_store.creation import create_directory, remove_directory
+from actor_store.errors import ActorStoreDamaged, RepoNotFound
+from actor_store.handles import DEFAULT_MAX_OPEN, Handle, HandleCache, max_open_stores
+from actor_store.keys import SigningKeys
+from actor_store.layout import ActorLayout
+from actor_store.reader import ActorStoreReader
+from actor_store.schema import migrate_store
+from actor_store.streaming import ThreadedSource, stream
+from actor_store.transactor import ActorStoreTransactor, Signing
+from actor_store.writes import PreparedWrite
+from database.connection import BUSY_TIMEOUT_MS, Database, Synchronous, open_database
+from database.errors import DatabaseDamaged, DatabaseMissing
+from database.retry import when_free
+from repo.cid import Cid
+from repo.commit import CommitData
+from repo.keys import PrivateKey
+from repo.tid import TidClock
+
+T = TypeVar("T")
+
+_THREADS: Final = 4
+_THREAD_NODE_CACHE_BYTES: Final = 4 * 1024 * 1024
+_THREAD_PAGE_CACHE_KIB: Final = 2_000
+
+
+@dataclass(slots=True, frozen=True)
+class StoreSettings:
+    """How the databases of actors are opened, and how much memory they may take."""
+
+    max_open: int = DEFAULT_MAX_OPEN
+    """Databases kept open; the limit of open files may allow fewer."""
+    page_cache_kib: int = 256
+    """Page cache of one open database."""
+    node_cache_bytes: int = NODE_CACHE_BYTES
+    """MST nodes of all actors together."""
+    synchronous: Synchronous = "NORMAL"
+    wal_autocheckpoint: int | None = 1_000
+    """Pages; None leaves checkpoints to Litestream."""
+
+
+_DEFAULTS: Final = StoreSettings()
+
+
+class ActorStore:
+    """All actors. Methods raise `ActorStoreError`s, and `DatabaseError`s for a failing disk."""
+
+    def __init__(
+        self,
+        *,
+        layout: ActorLayout,
+        blob_store: BlobStore,
+        clock: TidClock,
+        settings: StoreSettings = _DEFAULTS,
+    ) -> None:
+        """`clock` gives the revs of all commits of the process."""
+        self._layout = layout
+        self._blob_store = blob_store
+        self._clock = clock
+        self._settings = settings
+        self._keys = SigningKeys(layout)
+        self._nodes = new_node_cache(settings.node_cache_bytes)
+        self._handles = HandleCache(self._open_handle, max_open=max_open_stores(settings.max_open))
+        self._blob_files = BlobFiles(self, blob_store)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="actor-store")
+
+    @property
+    def keys(self) -> SigningKeys:
+        """Signing keys, and those reserved for actors to come."""
+        return self._keys
+
+    def key(self, did: str) -> PrivateKey:
+        """The signing key of an actor. Raises `RepoNotFound`."""
+        return self._keys.get(did)
+
+    def exists(self, did: str) -> bool:
+        """Whether there is a store for this DID."""
+        return did in self._handles or self._layout.store(did).exists()
+
+    def iter_dids(self) -> Iterator[str]:
+        """The DIDs that have a store, in no order. Reads directories: for a thread."""
+        return self._layout.iter_dids()
+
+    async def create(self, did: str, key: PrivateKey, fn: Callable[[ActorStoreTransactor], T]) -> T:
+        """Make the store of a new actor, filled by `fn`: usually `create_repo`.
+
+        After any failure nothing is left. `fn` runs in a thread. Raises `RepoExists`.
+        """
+        signing = Signing(self._clock, lambda _: key)
+
+        def fill(db: Database) -> T:
+            return fn(ActorStoreTransactor(did, db, _thread_nodes(), signing))
+
+        return await self._in_thread(lambda: create_directory(self._layout, did, key, fill))
+
+    async def destroy(self, did: str) -> None:
+        """Delete an actor: database, signing key, blobs. An absent one is ignored."""
+        self._handles.discard(did)
+        self._keys.forget(did)
+        await self._in_thread(lambda: remove_directory(self._layout, did))
+        await self._blob_store.delete_all(did)
+
+    async def read(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T:
+        """Run `fn`, which sees one consistent state, and return its result.
+
+        Suspends only while another process is recovering the file. Raises `RepoNotFound`,
+        `ActorStoreDamaged`, and what `fn` raises.
+        """
+        return await when_free(lambda: self._read(did, fn))
+
+    async def transact(self, did: str, fn: Callable[[ActorStoreTransactor], T]) -> T:
+        """Run `fn` as one write transaction and return its result.
+
+        Suspends only while another connection has the write lock, and not after the COMMIT: the
+        caller appends the event of a commit in the same step of the event loop. `fn` may run
+        again, so it touches nothing but the actor. Raises `RepoNotFound`, `ActorStoreDamaged`,
+        and what `fn` raises, with nothing changed.
+        """
+        return await when_free(lambda: self._transact(did, fn))
+
+    async def commit_writes(
+        self, did: str, writes: Sequence[PreparedWrite], *, swap_commit: Cid | None = None
+    ) -> CommitData:
+        """Commit `writes` and take care of the bytes of the blobs they refer to.
+
+        As `transact`, does not suspend after the COMMIT. Raises what
+        `ActorStoreTransactor.commit` and `BlobStore.make_permanent` raise.
+        """
+        data = await self.commit_planned(did, lambda _: writes, writes, swap_commit=swap_commit)
+        if data is None:
+            raise TypeError("a list of writes was planned")
+        return data
+
+    async def commit_planned(
+        self,
+        did: str,
+        plan: Callable[[ActorStoreReader], Sequence[PreparedWrite] | None],
+        prepared: Sequence[PreparedWrite],
+        *,
+        swap_commit: Cid | None = None,
+    ) -> CommitData | None:
+        """As `commit_writes`, with writes that `plan` makes inside the transaction.
+
+        `plan` returns None for no commit. Blobs may be those of `prepared`, the writes as far
+        as they are known before.
+        """
+        refs = [blob for write in prepared for blob in write.blobs]
+
+        async def commit(made_permanent: tuple[TempRef, ...]) -> CommitData | None:
+            def run(actor: ActorStoreTransactor) -> CommitData | None:
+                writes = plan(actor)
+                if writes is None:
+                    return None
+                return actor.commit(writes, swap_commit=swap_commit, made_permanent=made_permanent)
+
+            return await self.transact(did, run)
+
+        if not refs:
+            return await commit(())
+        return await self._blob_files.with_permanent(did, refs, commit)
+
+    async def keep_upload(self, did: str, temp: TempBlob, *, mime_type: str) -> None:
+        """Enter a finished upload, which becomes permanent at once if a record waits for it.
+
+        Raises `BlobTakendown` and `RepoNotFound`; the temporary bytes are gone then.
+        """
+        await self._blob_files.keep_upload(did, temp, mime_type=mime_type)
+
+    async def read_in_thread(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T:
+        """As `read`, for long work: in a thread, on a connection of its own."""
+
+        def run() -> T:
+            db = self._open_for_thread(did)
+            try:
+                with db.snapshot():
+                    return fn(ActorStoreReader(did, db, _thread_nodes()))
+            finally:
+                db.close()
+
+        return await self._in_thread(lambda: _name_damage(did, run))
+
+    async def transact_in_thread(self, did: str, fn: Callable[[ActorStoreTransactor], T]) -> T:
+        """As `transact`, for long work: in a thread, on a connection of its own.
+
+        Other writers of the actor wait meanwhile, for five seconds at most. The caller is
+        resumed in a later step of the event loop than that of the COMMIT.
+        """
+        key = self.key(did)
+        signing = Signing(self._clock, lambda _: key)
+
+        def run() -> T:
+            db = self._open_for_thread(did, read_only=False)
+            try:
+                with db.transaction():
+                    return fn(ActorStoreTransactor(did, db, _thread_nodes(), signing))
+            finally:
+                db.close()
+
+        return await self._in_thread(lambda: _name_damage(did, run))
+
+    def stream(
+        self, did: str, fn: Callable[[ActorStoreReader], Iterator[bytes]]
+    ) -> AsyncIterator[bytes]:
+        """The bytes of `fn`, made in a thread from one consistent state, as they are consumed.
+
+        Ending or cancelling the iteration ends the reading. Raises as `read` does, while iterating.
+        """
+
+        def chunks(db: Database) -> Iterator[bytes]:
+            return fn(ActorStoreReader(did, db, _thread_nodes()))
+
+        source = ThreadedSource(
+            lambda: _name_damage(did, lambda: self._open_for_thread(did)), chunks
+        )
+        return stream(self._threads, source)
+
+    async def settle(self) -> None:
+        """Wait until the deletions of blobs that commits have asked for are done."""
+        await self._blob_files.settle()
+
+    async def close(self) -> None:
+        """Finish what is under way and close every database. May be repeated."""
+        await self.settle()
+        await asyncio.to_thread(self._close_files)
+
+    def _close_files(self) -> None:
+        self._threads.shutdown(wait=True)
+        self._handles.close()
+
+    def _read(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T:
+        handle = self._handles.get(did)
+        try:
+            with handle.db.snapshot():
+                return fn(handle.reader)
+        except DatabaseDamaged as exc:
+            self._handles.discard(did)
+            raise ActorStoreDamaged(did, str(exc)) from exc
+
+    def _transact(self, did: str, fn: Callable[[ActorStoreTransactor], T]) -> T:
+        handle = self._handles.get(did)
+        actor = handle.transactor
+        actor.leftovers.clear()
+        try:
+            with handle.db.transaction():
+                result = fn(actor)
+        except DatabaseDamaged as exc:
+            self._handles.discard(did)
+            raise ActorStoreDamaged(did, str(exc)) from exc
+        if actor.leftovers:
+            self._blob_files.delete_soon(did, actor.leftovers)
+        return result
+
+    def _open_handle(self, did: str) -> Handle:
+        db = _name_damage(did, lambda: self._open(did, self._settings.page_cache_kib, 0))
+        signing = Signing(self._clock, self._keys.get)
+        return Handle(
+            db,
+            ActorStoreReader(did, db, self._nodes),
+            ActorStoreTransactor(did, db, self._nodes, signing),
+        )
+
+    def _open_for_thread(self, did: str, *, read_only: bool = True) -> Database:
+        return self._open(did, _THREAD_PAGE_CACHE_KIB, BUSY_TIMEOUT_MS, read_only=read_only)
+
+    def _open(
+        self, did: str, cache_kib: int, busy_timeout_ms: int, *, read_only: bool = False
+    ) -> Database:
+        path = self._layout.store(did)
+        try:
+            db = open_database(
+                path,
+                create=False,
+                cache_kib=cache_kib,
+                synchronous=self._settings.synchronous,
+                wal_autocheckpoint=self._settings.wal_autocheckpoint,
+                read_only=read_only,
+                busy_timeout_ms=busy_timeout_ms,
+            )
+        except DatabaseMissing as exc:
+            raise RepoNotFound(did) from exc
+        try:
+            migrate_store(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    async def _in_thread(self, fn: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, fn)
+
+
+def _thread_nodes() -> NodeCache:
+    """A cache of its own: the one of the event loop is not for threads."""
+    return new_node_cache(_THREAD_NODE_CACHE_BYTES)
+
+
+def _name_damage(did: str, fn: Callable[[], T]) -> T:
+    """Call `fn`; raise `ActorStoreDamaged` where the database is."""
+    try:
+        return fn()
+    except DatabaseDamaged as exc:
+        raise ActorStoreDamaged(did, str(exc)) from exc

@@ -1,0 +1,205 @@
+"""`ActorStoreTransactor`: what can be changed of one actor, and the commit of its repo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from actor_store.blobs import BlobChanges, BlobTransactor, TempRef
+from actor_store.blocks import NodeCache, RepoTransactor
+from actor_store.errors import (
+    ActorStoreDamaged,
+    RecordExists,
+    RecordNotFound,
+    RepoExists,
+    SwapMismatch,
+    TooManyWrites,
+)
+from actor_store.preferences import PreferenceTransactor
+from actor_store.reader import ActorStoreReader
+from actor_store.records import RecordTransactor
+from actor_store.writes import MAX_EVENT_BYTES, MAX_WRITES, UNSET, PreparedWrite
+from database.connection import Database
+from repo.cid import Cid
+from repo.commit import CommitData, Head, build_commit
+from repo.keys import PrivateKey
+from repo.mst import InvalidMst, KeyExists, KeyMissing, MissingBlock, Mst
+from repo.mst.key import encode_key
+from repo.tid import TidClock
+
+__all__ = ["ActorStoreTransactor", "PreparedWrite", "Signing"]
+
+_BLOB_MARK: Final = b"mimeType"
+"""Every record that refers to a blob, typed or legacy, has this key."""
+
+
+@dataclass(slots=True, frozen=True)
+class Signing:
+    """Where a commit gets its rev and its signature from."""
+
+    clock: TidClock
+    get_key: Callable[[str], PrivateKey]
+    """The signing key of a DID."""
+
+
+class ActorStoreTransactor(ActorStoreReader):
+    """Everything `ActorStore.transact` lends to its callback, valid only while that runs."""
+
+    __slots__ = ("_nodes", "_signing", "leftovers")
+
+    repo: RepoTransactor
+    record: RecordTransactor
+    blob: BlobTransactor
+    pref: PreferenceTransactor
+    leftovers: list[BlobChanges]
+    """Bytes of blobs that `ActorStore` deletes once the transaction has been committed."""
+
+    def __init__(self, did: str, db: Database, nodes: NodeCache, signing: Signing) -> None:
+        self.did = did
+        self.repo = RepoTransactor(db, did, nodes)
+        self.record = RecordTransactor(db, did)
+        self.blob = BlobTransactor(db)
+        self.pref = PreferenceTransactor(db)
+        self.leftovers = []
+        self._nodes = nodes
+        self._signing = signing
+
+    def create_repo(self, writes: Sequence[PreparedWrite] = ()) -> CommitData:
+        """Make the first commit. Raises `RepoExists`, and what `commit` raises."""
+        if self.repo.find_head() is not None:
+            raise RepoExists(self.did)
+        return self._commit(None, Mst.empty(self.repo, cache=self._nodes), writes, ())
+
+    def commit(
+        self,
+        writes: Sequence[PreparedWrite],
+        *,
+        swap_commit: Cid | None = None,
+        made_permanent: Iterable[TempRef] = (),
+    ) -> CommitData:
+        """Apply `writes` in their order as one commit; none make a commit of the same records.
+
+        `swap_commit` must be the current commit, if given. `made_permanent` are the temporary
+        blobs whose bytes the caller has made permanent. Raises `SwapMismatch`, `RecordExists`,
+        `RecordNotFound`, `TooManyWrites`, `RepoNotFound`, `ActorStoreDamaged`, what
+        `BlobTransactor.apply_writes` raises, and `InvalidMst` for an impossible record key.
+        """
+        head = self.repo.head()
+        if swap_commit is not None and swap_commit != head.cid:
+            raise SwapMismatch(expected=swap_commit, current=head.cid, kind="Commit")
+        return self._commit(head, self.repo.tree(head), writes, made_permanent)
+
+    def _commit(
+        self,
+        head: Head | None,
+        tree: Mst,
+        writes: Sequence[PreparedWrite],
+        made_permanent: Iterable[TempRef],
+    ) -> CommitData:
+        if len(writes) > MAX_WRITES:
+            raise TooManyWrites(f"Max: {MAX_WRITES}")
+        for write in writes:
+            encode_key(write.path)
+        data = self._build(head, tree, writes)
+        if sum(map(len, data.event_blocks.values())) > MAX_EVENT_BYTES:
+            raise TooManyWrites("Max event size: 2MB")
+        self._store(data, writes, made_permanent)
+        return data
+
+    def _build(self, head: Head | None, tree: Mst, writes: Sequence[PreparedWrite]) -> CommitData:
+        try:
+            _check_swaps(tree, writes)
+            return build_commit(
+                self.did,
+                tree=tree,
+                head=head,
+                writes=[write.of_record() for write in writes],
+                rev=self._signing.clock.next_rev(head.rev if head else None),
+                key=self._signing.get_key(self.did),
+            )
+        except KeyExists as exc:
+            raise RecordExists(f"at://{self.did}/{exc.key}") from exc
+        except KeyMissing as exc:
+            raise RecordNotFound(f"at://{self.did}/{exc.key}") from exc
+        except (InvalidMst, MissingBlock) as exc:
+            raise ActorStoreDamaged(self.did, str(exc)) from exc
+
+    def _store(
+        self,
+        data: CommitData,
+        writes: Sequence[PreparedWrite],
+        made_permanent: Iterable[TempRef],
+    ) -> None:
+        now = _now_iso()
+        prevs = [op.prev for op in data.ops if op.prev is not None]
+        if prevs or any(write.blobs for write in writes):
+            # Before the old records' blocks go: they tell which of them had blobs.
+            self._update_blobs(data, writes, made_permanent)
+        self._index(writes, data.rev, now)
+        self.repo.put_blocks(data.new_blocks.items(), data.rev)
+        self.repo.delete_blocks(data.removed_cids)
+        if prevs:
+            # A batch that writes one record twice leaves the first version to nobody, too.
+            cids = [op.cid for op in data.ops if op.cid is not None]
+            self.repo.delete_unused_records([*prevs, *cids])
+        self.repo.set_head(Head(data.cid, data.rev), data=data.data, indexed_at=now)
+
+    def _index(self, writes: Sequence[PreparedWrite], rev: str, now: str) -> None:
+        record = self.record
+        for write in writes:
+            collection, rkey = write.collection, write.rkey
+            if write.action != "create":
+                record.remove_backlinks(collection, rkey)
+            if write.cid is None:
+                record.remove(collection, rkey)
+                continue
+            record.index(collection, rkey, cid=write.cid, rev=rev, indexed_at=now)
+            if write.backlinks:
+                record.add_backlinks(collection, rkey, write.backlinks)
+
+    def _update_blobs(
+        self,
+        data: CommitData,
+        writes: Sequence[PreparedWrite],
+        made_permanent: Iterable[TempRef],
+    ) -> None:
+        # record_blob has no index by record, so looking for the old records' blobs reads the
+        # whole table: only done for records that can have some.
+        replaced = [
+            self.record.uri(write.collection, write.rkey)
+            for write, op in zip(writes, data.ops, strict=True)
+            if op.prev is not None and self._may_have_blobs(op.prev)
+        ]
+        last = {write.path: write for write in writes}
+        refs = [
+            (self.record.uri(write.collection, write.rkey), blob)
+            for write in last.values()
+            for blob in write.blobs
+        ]
+        if not (replaced or refs):
+            return
+        changes = self.blob.apply_writes(
+            replaced_uris=replaced, refs=refs, made_permanent=made_permanent
+        )
+        if changes.unused or changes.orphaned_keys:
+            self.leftovers.append(changes)
+
+    def _may_have_blobs(self, cid: Cid) -> bool:
+        block = self.repo.find_blocks((cid,)).get(cid)
+        return block is not None and _BLOB_MARK in block
+
+
+def _check_swaps(tree: Mst, writes: Sequence[PreparedWrite]) -> None:
+    for write in writes:
+        expected = write.swap_record
+        if expected is UNSET:
+            continue
+        current = tree.get(write.path)
+        if current != expected:
+            raise SwapMismatch(expected=expected, current=current, kind="Record")
+
+
+def _now_iso() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
