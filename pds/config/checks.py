@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from repo.syntax import is_did
+
 if TYPE_CHECKING:
     from pds.config.settings import Settings
 
 _HEX_32_BYTES: Final = re.compile(r"[0-9a-fA-F]{64}")
-_DID: Final = re.compile(r"did:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]")
 _K256_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 
@@ -38,7 +39,7 @@ def _check_service(settings: Settings) -> Iterator[str]:
     service = settings.service
     if not 0 <= service.port <= 65535:
         yield f"PDS_PORT is {service.port}: set a TCP port from 1 to 65535"
-    if service.did is not None and not _DID.fullmatch(service.did):
+    if service.did is not None and not is_did(service.did):
         yield (
             f'PDS_SERVICE_DID is "{service.did}", which is not a DID: set one such as '
             "did:web:pds.example.com, or unset it to use did:web:<PDS_HOSTNAME>"

@@ -1,0 +1,57 @@
+"""An account of this server as its two rows describe it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from repo.syntax import Did
+
+
+class AccountStatus(StrEnum):
+    """What an account's state is called on the wire."""
+
+    ACTIVE = "active"
+    TAKENDOWN = "takendown"
+    SUSPENDED = "suspended"
+    """In the protocol; nothing this server does leads to it."""
+    DEACTIVATED = "deactivated"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class ActorAccount:
+    """A row of `actor` and, for accounts that can log in, its row of `account`.
+
+    Times are texts of ISO 8601 with milliseconds.
+    """
+
+    did: Did
+    handle: str | None
+    created_at: str
+    takedown_ref: str | None
+    deactivated_at: str | None
+    delete_after: str | None
+    email: str | None
+    """None for an account without a password."""
+    email_confirmed_at: str | None
+    invites_disabled: bool
+
+    @property
+    def status(self) -> AccountStatus:
+        """A takedown outweighs a deactivation."""
+        if self.takedown_ref is not None:
+            return AccountStatus.TAKENDOWN
+        if self.deactivated_at is not None:
+            return AccountStatus.DEACTIVATED
+        return AccountStatus.ACTIVE
+
+    @property
+    def active(self) -> bool:
+        """Neither taken down nor deactivated."""
+        return self.takedown_ref is None and self.deactivated_at is None
+
+
+def status_of(account: ActorAccount | None) -> AccountStatus:
+    """The status of an account that may not exist (any more)."""
+    return AccountStatus.DELETED if account is None else account.status

@@ -1,0 +1,39 @@
+"""Random codes: what is typed by people, and the ids of sessions."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import Final
+
+_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
+"""Base32 in lower case: no digit that looks like a letter."""
+
+
+def new_invite_code(hostname: str) -> str:
+    """An invite code such as `pds-example-com-jrsgi-2bzdu`; 50 random bits."""
+    return f"{hostname.replace('.', '-')}-{_letters(5)}-{_letters(5)}"
+
+
+def new_email_token() -> str:
+    """A token sent by mail, such as `JRSGI-2BZDU`; 50 random bits."""
+    return f"{_letters(5)}-{_letters(5)}".upper()
+
+
+def new_app_password() -> str:
+    """The text of an app password, such as `rzqu-aryb-kv2h-55t4`; 80 random bits."""
+    return "-".join(_letters(4) for _ in range(4))
+
+
+def new_refresh_jti() -> str:
+    """The id of a refresh token: 32 random bytes in base64 without padding."""
+    return base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+
+
+def new_service_jti() -> str:
+    """The id of a service token: 32 hex digits."""
+    return secrets.token_hex(16)
+
+
+def _letters(count: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(count))

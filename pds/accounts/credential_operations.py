@@ -1,0 +1,132 @@
+"""Email addresses, passwords and the tokens that confirm changes: the account manager's part."""
+
+from __future__ import annotations
+
+from database.retry import write
+from pds.accounts.account import ActorAccount
+from pds.accounts.email_tokens import EmailTokenPurpose
+from pds.accounts.errors import (
+    AccountNotFound,
+    EmailTaken,
+    InvalidEmail,
+    InvalidPasswordLength,
+    TokenRequired,
+)
+from pds.accounts.passwords import MAX_NEW_LENGTH
+from pds.accounts.stores import AccountStores
+from repo.syntax import Did
+
+
+class CredentialOperations(AccountStores):
+    """Changes of what an account logs in with."""
+
+    async def create_email_token(self, did: Did, purpose: EmailTokenPurpose) -> str:
+        """A token to be sent to the account's address, valid for 15 minutes."""
+        return await write(
+            self.db, lambda: self.email_tokens.create(did, purpose, now_s=self._clock())
+        )
+
+    def check_email_token(self, did: Did, purpose: EmailTokenPurpose, token: str) -> None:
+        """Check a token and leave it. Raises `InvalidToken` or `ExpiredToken`."""
+        self.email_tokens.check(did, purpose, token, now_s=self._clock())
+
+    async def use_email_token(self, did: Did, purpose: EmailTokenPurpose, token: str) -> None:
+        """Check a token and forget it. Raises `InvalidToken` or `ExpiredToken`."""
+
+        def use() -> None:
+            self.email_tokens.check(did, purpose, token, now_s=self._clock())
+            self.email_tokens.delete(did, purpose)
+
+        await write(self.db, use)
+
+    async def confirm_email(self, did: Did, email: str, token: str) -> None:
+        """Note that the account's address is right.
+
+        Raises `AccountNotFound`, `InvalidEmail`, `InvalidToken` or `ExpiredToken`.
+        """
+
+        def confirm() -> None:
+            account = self.store.find(did, include_deactivated=True)
+            if account is None:
+                raise AccountNotFound("user not found")
+            if account.email != email.lower():
+                raise InvalidEmail
+            purpose = EmailTokenPurpose.CONFIRM_EMAIL
+            self.email_tokens.check(did, purpose, token, now_s=self._clock())
+            self.email_tokens.delete(did, purpose)
+            self.store.set_email_confirmed(did, self._now_iso())
+
+        await write(self.db, confirm)
+
+    async def change_email(self, did: Did, email: str, *, token: str | None) -> None:
+        """Change the address as its user; a confirmed one needs a token.
+
+        Raises `AccountNotFound`, `TokenRequired`, `InvalidToken`, `ExpiredToken` or `EmailTaken`.
+        """
+
+        def change() -> None:
+            account = self.store.find(did, include_deactivated=True)
+            if account is None or account.email is None:
+                raise AccountNotFound("account not found")
+            if account.email_confirmed_at is not None:
+                if not token:
+                    raise TokenRequired
+                purpose = EmailTokenPurpose.UPDATE_EMAIL
+                self.email_tokens.check(did, purpose, token, now_s=self._clock())
+            self._set_email(account, email)
+
+        await write(self.db, change)
+
+    async def update_email(self, did: Did, email: str) -> None:
+        """Change the address as the admin. Raises `AccountNotFound` or `EmailTaken`."""
+
+        def update() -> None:
+            account = self.store.find(did, include_takendown=True, include_deactivated=True)
+            if account is None or account.email is None:
+                raise AccountNotFound(f"Account does not exist: {did}")
+            self._set_email(account, email)
+
+        await write(self.db, update)
+
+    async def reset_password(self, token: str, password: str) -> Did:
+        """Set the password of whoever was sent the token, and end their sessions.
+
+        Raises `InvalidPasswordLength`, `InvalidToken` or `ExpiredToken`.
+        """
+        stored = await self._hash_new(password)
+
+        def reset() -> Did:
+            purpose = EmailTokenPurpose.RESET_PASSWORD
+            did = self.email_tokens.find_did(purpose, token, now_s=self._clock())
+            self.email_tokens.delete(did, purpose)
+            self._set_password(did, stored)
+            return did
+
+        return await write(self.db, reset)
+
+    async def update_password(self, did: Did, password: str) -> None:
+        """Set the password as the admin, and end the account's sessions.
+
+        Raises `InvalidPasswordLength`, or `AccountNotFound` for an account that has no login.
+        """
+        stored = await self._hash_new(password)
+        await write(self.db, lambda: self._set_password(did, stored))
+
+    async def _hash_new(self, password: str) -> str:
+        if len(password) > MAX_NEW_LENGTH:
+            raise InvalidPasswordLength
+        return await self._hasher.hash(password)
+
+    def _set_password(self, did: Did, stored: str) -> None:
+        if self.store.password_hash(did) is None:
+            raise AccountNotFound
+        self.store.set_password_hash(did, stored)
+        self.refresh_tokens.revoke_all(did)
+
+    def _set_email(self, account: ActorAccount, email: str) -> None:
+        """Set an address that then is not confirmed; tokens sent to the old one are void."""
+        other = self.store.find_by_email(email, include_takendown=True, include_deactivated=True)
+        if other is not None and other.did != account.did:
+            raise EmailTaken
+        self.store.set_email(account.did, email.lower())
+        self.email_tokens.delete_all(account.did)

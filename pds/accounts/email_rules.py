@@ -1,0 +1,30 @@
+"""Which email addresses an account may have."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from pds.accounts.errors import EmailNotSupported
+
+MAX_LENGTH: Final = 254
+"""Characters of an address that SMTP can carry (RFC 5321, errata 1690)."""
+_LOCAL: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}")
+_DOMAIN: Final = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]"
+)
+
+
+def check_email(email: str) -> str:
+    """Check an address's syntax and return it in lower case, the form that is stored.
+
+    Quoted local parts and addresses of hosts without a domain are refused: nobody has them, and
+    they let header injection hide. Raises `EmailNotSupported`.
+    """
+    local, _, domain = email.rpartition("@")
+    dots_wrong = local.startswith(".") or local.endswith(".") or ".." in local
+    if len(email) > MAX_LENGTH or dots_wrong:
+        raise EmailNotSupported
+    if not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
+        raise EmailNotSupported
+    return email.lower()

@@ -1,0 +1,87 @@
+"""Which handles an account of this server may have.
+
+Rules are about the text alone; that an external handle leads to its DID is for the caller to
+find out. Spec: https://atproto.com/specs/handle
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Final
+
+from pds.accounts.errors import HandleNotAvailable, InvalidHandle, UnsupportedDomain
+from repo.syntax import (
+    Handle,
+    InvalidSyntax,
+    ensure_allowed_handle_tld,
+    normalize_handle,
+)
+
+MIN_LABEL_LENGTH: Final = 3
+MAX_LABEL_LENGTH: Final = 18
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedHandle:
+    """A handle that follows the rules."""
+
+    handle: Handle
+    """In lower case."""
+    is_external: bool
+    """Outside the service domains: it must resolve to the account's DID."""
+
+
+def check_handle(
+    handle: str,
+    service_domains: Sequence[str],
+    *,
+    did_known: bool,
+    allow_reserved: bool = False,
+) -> CheckedHandle:
+    """Check a handle that an account is to have.
+
+    `service_domains` each start with a dot. `did_known` tells a handle change, or an account that
+    comes with its DID, from a new account, which cannot have an external handle yet. The admin
+    may give out reserved labels (`allow_reserved`).
+    Raises `InvalidHandle`, `HandleNotAvailable` or `UnsupportedDomain`.
+    """
+    try:
+        normalized = normalize_handle(handle)
+        ensure_allowed_handle_tld(normalized)
+    except InvalidSyntax as exc:
+        raise InvalidHandle(str(exc)) from exc
+    domain = service_domain_of(normalized, service_domains)
+    if domain is not None:
+        _check_label(normalized.removesuffix(domain), allow_reserved=allow_reserved)
+        return CheckedHandle(normalized, is_external=False)
+    if not did_known:
+        raise UnsupportedDomain
+    return CheckedHandle(normalized, is_external=True)
+
+
+def service_domain_of(handle: str, service_domains: Sequence[str]) -> str | None:
+    """The service domain that a handle in lower case is under, with its leading dot, or None."""
+    return next((domain for domain in service_domains if handle.endswith(domain)), None)
+
+
+@cache
+def reserved_labels() -> frozenset[str]:
+    """Labels that users cannot have on a service domain."""
+    text = resources.files(__package__).joinpath("reserved_handles.txt").read_text("utf-8")
+    lines = (line.partition("#")[0] for line in text.splitlines())
+    return frozenset(word for line in lines for word in line.split())
+
+
+def _check_label(label: str, *, allow_reserved: bool) -> None:
+    """Check what stands before a service domain."""
+    if "." in label:
+        raise InvalidHandle("Invalid characters in handle")
+    if len(label) < MIN_LABEL_LENGTH:
+        raise InvalidHandle("Handle too short")
+    if len(label) > MAX_LABEL_LENGTH:
+        raise InvalidHandle("Handle too long")
+    if not allow_reserved and label in reserved_labels():
+        raise HandleNotAvailable("Reserved handle")

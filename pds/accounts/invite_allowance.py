@@ -1,0 +1,37 @@
+"""How many invite codes a user has earned: one for each interval of membership.
+
+Pure arithmetic in milliseconds since the Unix epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from pds.accounts.invites import ADMIN, InviteCode
+from pds.accounts.timestamps import epoch_ms_of
+
+MAX_UNUSED: Final = 5
+"""Earned codes that a user may have open at a time."""
+
+
+def earned_codes_due(
+    codes: Iterable[InviteCode],
+    *,
+    member_since_ms: int,
+    now_ms: int,
+    interval_ms: int,
+    epoch_ms: int,
+) -> int:
+    """How many codes to create now, at least 0.
+
+    `codes` are all of the account's; gifts of the admin do not count. Only whole intervals since
+    the later of joining and `epoch_ms` earn a code. `interval_ms` is above zero.
+    """
+    earned = (now_ms - member_since_ms) // interval_ms
+    if member_since_ms < epoch_ms:
+        earned -= (epoch_ms - member_since_ms) // interval_ms
+    routine = [code for code in codes if code.created_by != ADMIN]
+    unused = sum(not code.disabled and not code.used_up for code in routine)
+    had = sum(epoch_ms_of(code.created_at) > epoch_ms for code in routine)
+    return max(0, min(MAX_UNUSED - unused, earned - had))

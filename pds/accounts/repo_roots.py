@@ -1,0 +1,154 @@
+"""The table `repo_root`: a copy of each repo's head, so that listRepos is one statement.
+
+Heads are written behind: a commit only notes its head here, and a timer writes all that have
+gathered in one transaction. What a crash loses, recovery mends from the actor stores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from database.connection import Database
+from database.errors import DatabaseError
+from database.retry import write
+from pds.accounts.account import AccountStatus
+from pds.accounts.timestamps import Clock, iso_of
+from repo.cid import Cid
+from repo.syntax import Did
+
+FLUSH_AFTER_S: Final = 1.0
+
+_PAGE: Final = """
+    SELECT actor.did, cid, rev, createdAt, takedownRef, deactivatedAt
+    FROM actor JOIN repo_root ON repo_root.did = actor.did
+    WHERE ?1 IS NULL OR (createdAt, actor.did) > (?1, ?2)
+    ORDER BY createdAt, actor.did LIMIT ?3
+"""
+# An account that was deleted meanwhile must not get its row back.
+_UPSERT: Final = """
+    INSERT INTO repo_root (did, cid, rev, indexedAt)
+    SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM actor WHERE did = ?1)
+    ON CONFLICT (did) DO UPDATE SET cid = excluded.cid, rev = excluded.rev
+"""
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRepo:
+    """A repo as listRepos shows it: `head` is the CID of its commit, `created_at` the account's."""
+
+    did: Did
+    head: str
+    rev: str
+    created_at: str
+    status: AccountStatus
+
+    @property
+    def active(self) -> bool:
+        """Neither taken down nor deactivated."""
+        return self.status is AccountStatus.ACTIVE
+
+
+class RepoRoots:
+    """Rows of `repo_root`, and the heads that are still to be written."""
+
+    def __init__(
+        self, db: Database, *, flush_after_s: float = FLUSH_AFTER_S, clock: Clock = time.time
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._flush_after_s = flush_after_s
+        self._pending: dict[str, tuple[Cid, str]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushing: asyncio.Task[None] | None = None
+
+    def set(self, did: str, cid: Cid, rev: str) -> None:
+        """Note a new head, to be written within about `flush_after_s`. Needs a running loop."""
+        self._pending[did] = (cid, rev)
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._flush_after_s, self._start_flush)
+
+    def add(self, did: Did, cid: Cid, rev: str) -> None:
+        """Write the first head of a new account, inside its transaction."""
+        self._db.run(
+            "INSERT INTO repo_root (did, cid, rev, indexedAt) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (did) DO UPDATE SET cid = excluded.cid, rev = excluded.rev",
+            (did, str(cid), rev, iso_of(self._clock())),
+        )
+
+    def delete(self, did: Did) -> None:
+        """Delete an account's row, inside its transaction. Once it has committed: `forget`."""
+        self._db.run("DELETE FROM repo_root WHERE did = ?", (did,))
+
+    def forget(self, did: Did) -> None:
+        """Drop the unwritten head of a deleted account: the DID may come back with another."""
+        self._pending.pop(did, None)
+
+    def find(self, did: str) -> tuple[str, str] | None:
+        """The newest head known here: CID and rev."""
+        if did in self._pending:
+            cid, rev = self._pending[did]
+            return str(cid), rev
+        row = self._db.one("SELECT cid, rev FROM repo_root WHERE did = ?", (did,))
+        return None if row is None else (row[0], row[1])
+
+    def list(self, *, limit: int, after: tuple[str, str] | None = None) -> list[ListedRepo]:
+        """Repos in any state, in the order their accounts were made.
+
+        `after` is the `created_at` and DID of the last one of the page before.
+        """
+        created_at, did = after or (None, None)
+        return [self._listed(row) for row in self._db.all(_PAGE, (created_at, did, limit))]
+
+    async def flush(self) -> None:
+        """Write what has gathered. Raises `DatabaseError`; the heads are then kept for later."""
+        heads, self._pending = self._pending, {}
+        if not heads:
+            return
+        at = iso_of(self._clock())
+        rows = [(did, str(cid), rev, at) for did, (cid, rev) in heads.items()]
+        try:
+            await write(self._db, lambda: self._db.many(_UPSERT, rows))
+        except BaseException:
+            self._pending = heads | self._pending
+            raise
+
+    async def close(self) -> None:
+        """Write what is left. Raises `DatabaseError`."""
+        if self._flushing is not None:
+            await self._flushing
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await self.flush()
+
+    def _start_flush(self) -> None:
+        self._timer = None
+        self._flushing = asyncio.create_task(self._flush_or_postpone())
+
+    async def _flush_or_postpone(self) -> None:
+        try:
+            await self.flush()
+        except DatabaseError as exc:
+            _log.warning("repo heads not written, trying again", reason=str(exc))
+            if self._timer is None:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(self._flush_after_s, self._start_flush)
+
+    def _listed(self, row: tuple[Any, ...]) -> ListedRepo:
+        did, head, rev, created_at, takedown_ref, deactivated_at = row
+        if did in self._pending:
+            cid, rev = self._pending[did]
+            head = str(cid)
+        status = AccountStatus.ACTIVE
+        if takedown_ref is not None:
+            status = AccountStatus.TAKENDOWN
+        elif deactivated_at is not None:
+            status = AccountStatus.DEACTIVATED
+        return ListedRepo(did, head, rev, created_at, status)

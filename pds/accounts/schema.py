@@ -1,0 +1,53 @@
+"""Opening the service database, `account.sqlite`, with its schema up to date."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Final, Literal
+
+from database.connection import Database, open_database
+from database.migrations import Migration, migrate
+
+_CACHE_KIB: Final = 16_000
+_MARKER: Final = re.compile(r"^-- migration (\d{3}):", re.MULTILINE)
+
+
+def open_account_database(
+    path: Path,
+    *,
+    synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
+    wal_autocheckpoint: int | None = 1000,
+) -> Database:
+    """Open and migrate the service database for use on the event loop.
+
+    Raises `DatabaseError`; `SchemaTooNew` if a newer server has migrated the file.
+    """
+    db = open_database(
+        path,
+        cache_kib=_CACHE_KIB,
+        synchronous=synchronous,
+        wal_autocheckpoint=wal_autocheckpoint,
+    )
+    try:
+        migrate(db, account_migrations())
+    except BaseException:
+        db.close()
+        raise
+    # Migrating may wait for another process; the loop may not, it retries (`database.retry`).
+    db.connection.set_busy_timeout(0)
+    return db
+
+
+@cache
+def account_migrations() -> tuple[Migration, ...]:
+    """The sections of `schema.sql`, in order."""
+    text = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
+    _, *sections = _MARKER.split(text)
+    names, bodies = sections[::2], sections[1::2]
+    # The rest of a marker's line is its title.
+    return tuple(
+        Migration(name, body.partition("\n")[2]) for name, body in zip(names, bodies, strict=True)
+    )

@@ -1,0 +1,246 @@
+"""Service tokens: JWTs by which an account, through its repo key, speaks to other services.
+
+ServiceJwtError
+├── BadJwt                  not a JWT with the claims that are needed
+├── BadJwtType              a token of another protocol
+├── JwtExpired
+├── BadJwtLexiconMethod     made for another method, or for none
+├── BadJwtIss               the issuer is no DID
+├── UntrustedIss            only some issuers are accepted
+├── JwtIssuerUnresolved     no DID document, or no key in it
+├── BadJwtSignature
+└── BadJwtAudience          made for another service
+
+Spec: https://atproto.com/specs/xrpc#inter-service-authentication-jwt
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Awaitable, Collection
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import orjson
+
+from pds.accounts.codes import new_service_jti
+from pds.accounts.errors import AccountError
+from repo.keys import PrivateKey, PublicKey
+from repo.syntax import is_did
+
+DEFAULT_LIFETIME_S: Final = 60
+MAX_TOKEN_LENGTH: Final = 16_384
+_OTHER_TYPES: Final = frozenset({"at+jwt", "refresh+jwt", "dpop+jwt"})
+
+
+class ServiceJwtError(AccountError):
+    """A service token that is not accepted. `error` is the protocol's name for the reason."""
+
+    error: str = "BadJwt"
+
+
+class BadJwt(ServiceJwtError):
+    """Not three parts of base64url, or without alg, iss, aud or exp."""
+
+    def __init__(self) -> None:
+        super().__init__("poorly formatted jwt")
+
+
+class BadJwtType(ServiceJwtError):
+    """A session or DPoP token, which must not pass as a service token."""
+
+    error = "BadJwtType"
+
+    def __init__(self, typ: str) -> None:
+        super().__init__(f'Invalid jwt type "{typ}"')
+
+
+class JwtExpired(ServiceJwtError):
+    """The token's time is over."""
+
+    error = "JwtExpired"
+
+    def __init__(self) -> None:
+        super().__init__("jwt expired")
+
+
+class BadJwtLexiconMethod(ServiceJwtError):
+    """The token is for another method, or for none."""
+
+    error = "BadJwtLexiconMethod"
+
+    def __init__(self, fault: str, lxm: str) -> None:
+        super().__init__(f'{fault} jwt lexicon method ("lxm"). must match: {lxm}')
+
+
+class BadJwtIss(ServiceJwtError):
+    """The issuer is no DID."""
+
+    error = "BadJwtIss"
+
+    def __init__(self) -> None:
+        super().__init__("jwt iss is not a valid did")
+
+
+class UntrustedIss(ServiceJwtError):
+    """The issuer is none of those that are accepted here."""
+
+    error = "UntrustedIss"
+
+    def __init__(self) -> None:
+        super().__init__("Untrusted issuer")
+
+
+class JwtIssuerUnresolved(ServiceJwtError):
+    """The issuer's DID document or its key could not be had. Raised by key resolvers."""
+
+    error = "AuthenticationRequired"
+
+    def __init__(self, message: str = "could not resolve iss did") -> None:
+        super().__init__(message)
+
+
+class BadJwtSignature(ServiceJwtError):
+    """The signature is not the issuer's."""
+
+    error = "BadJwtSignature"
+
+    def __init__(self) -> None:
+        super().__init__("jwt signature does not match jwt issuer")
+
+
+class BadJwtAudience(ServiceJwtError):
+    """The token is for another service."""
+
+    error = "BadJwtAudience"
+
+    def __init__(self) -> None:
+        super().__init__("jwt audience does not match service did")
+
+
+class KeyResolver(Protocol):
+    """Finds the key of an issuer, a DID or `did#fragment`.
+
+    `force` asks for a fresh DID document. Raises `JwtIssuerUnresolved`.
+    """
+
+    def __call__(self, iss: str, *, force: bool) -> Awaitable[PublicKey]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceJwt:
+    """The claims of a verified service token. `expires_at` is in Unix seconds."""
+
+    iss: str
+    aud: str
+    lxm: str
+    expires_at: float
+
+    @property
+    def did(self) -> str:
+        """The issuer's DID, without the fragment."""
+        return self.iss.partition("#")[0]
+
+
+def create_service_jwt(
+    key: PrivateKey,
+    *,
+    iss: str,
+    aud: str,
+    now_s: int,
+    lxm: str | None = None,
+    expires_at: int | None = None,
+) -> str:
+    """A service token signed with the issuer's repo key, by default valid for a minute.
+
+    `now_s` and `expires_at` are in Unix seconds.
+    """
+    claims: dict[str, Any] = {
+        "iat": now_s,
+        "iss": iss,
+        "aud": aud,
+        "exp": now_s + DEFAULT_LIFETIME_S if expires_at is None else expires_at,
+    }
+    if lxm is not None:
+        claims["lxm"] = lxm
+    claims["jti"] = new_service_jti()
+    header = {"typ": "JWT", "alg": key.jwt_alg}
+    signed = _base64url(orjson.dumps(header)) + b"." + _base64url(orjson.dumps(claims))
+    return (signed + b"." + _base64url(key.sign(signed))).decode()
+
+
+async def verify_service_jwt(
+    token: str,
+    *,
+    audience: str,
+    lxm: str,
+    now_s: float,
+    resolve_key: KeyResolver,
+    issuers: Collection[str] | None = None,
+) -> ServiceJwt:
+    """Check a service token for the method `lxm` of the service `audience`.
+
+    `issuers`, if given, are the only ones accepted. The order of checks is the reference's.
+    Raises `ServiceJwtError`.
+    """
+    header, claims, signed, signature = _split(token)
+    typ = header.get("typ")
+    if typ in _OTHER_TYPES:
+        raise BadJwtType(typ)
+    if claims["exp"] < now_s:
+        raise JwtExpired
+    if claims.get("lxm") != lxm:
+        raise BadJwtLexiconMethod("bad" if claims.get("lxm") else "missing", lxm)
+    iss = claims["iss"]
+    if not is_did(iss.partition("#")[0]):
+        raise BadJwtIss
+    if issuers is not None and iss not in issuers:
+        raise UntrustedIss
+    await _check_signature(iss, signed, signature, resolve_key)
+    if claims["aud"] != audience:
+        raise BadJwtAudience
+    return ServiceJwt(iss, claims["aud"], lxm, claims["exp"])
+
+
+async def _check_signature(
+    iss: str, signed: bytes, signature: bytes, resolve_key: KeyResolver
+) -> None:
+    key = await resolve_key(iss, force=False)
+    if key.verify(signed, signature, allow_high_s=True):
+        return
+    # The cached document may be older than a key rotation.
+    fresh = await resolve_key(iss, force=True)
+    if fresh.did_key == key.did_key or not fresh.verify(signed, signature, allow_high_s=True):
+        raise BadJwtSignature
+
+
+def _split(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
+    """Header, claims, the signed bytes and the signature. Raises `BadJwt`."""
+    parts = token.encode("utf-8", "replace").split(b".")
+    if len(token) > MAX_TOKEN_LENGTH or len(parts) != 3:
+        raise BadJwt
+    try:
+        header, claims = (orjson.loads(_unbase64url(part)) for part in parts[:2])
+        signature = _unbase64url(parts[2])
+    except (binascii.Error, ValueError) as exc:
+        raise BadJwt from exc
+    if not isinstance(header, dict) or not isinstance(claims, dict):
+        raise BadJwt
+    texts = (header.get("alg"), claims.get("iss"), claims.get("aud"))
+    if not all(isinstance(text, str) for text in texts) or not _is_number(claims.get("exp")):
+        raise BadJwt
+    return header, claims, parts[0] + b"." + parts[1], signature
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _base64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def _unbase64url(text: bytes) -> bytes:
+    return base64.b64decode(text + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)

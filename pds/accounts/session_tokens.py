@@ -1,0 +1,196 @@
+"""Session tokens: the HS256 JWTs that log a user's client in.
+
+Both kinds carry scope, aud (this server's DID), sub (the account's DID), iat and exp; a refresh
+token also carries jti, the id of its row in `refresh_token`. Access tokens are stateless.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from cachetools import LRUCache
+from jwt.algorithms import HMACAlgorithm
+from jwt.api_jws import PyJWS
+from jwt.exceptions import InvalidTokenError
+
+from pds.accounts.errors import ExpiredToken, InvalidToken, MissingTokenId
+from pds.accounts.scopes import SessionScope
+from pds.accounts.timestamps import Clock
+from repo.syntax import Did, is_did
+
+ACCESS_LIFETIME_S: Final = 120 * 60
+REFRESH_LIFETIME_S: Final = 90 * 24 * 60 * 60
+MAX_TOKEN_LENGTH: Final = 8192
+"""Characters; ours have about 300 to 450 with the usual DIDs."""
+
+_ACCESS_TYPE: Final = "at+jwt"
+_REFRESH_TYPE: Final = "refresh+jwt"
+_CACHED_TOKENS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaims:
+    """What a verified access token says. `expires_at` is in Unix seconds."""
+
+    did: Did
+    scope: SessionScope
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshClaims:
+    """What a verified refresh token says. `expires_at` is in Unix seconds."""
+
+    did: Did
+    jti: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """A new refresh token and the claims its row repeats. `expires_at` is in Unix seconds."""
+
+    jwt: str
+    did: Did
+    jti: str
+    expires_at: int
+
+
+class SessionTokens:
+    """Makes and verifies the session tokens of one server."""
+
+    def __init__(self, *, jwt_secret: str, service_did: str, clock: Clock = time.time) -> None:
+        self._key = jwt_secret.encode()
+        self._service_did = service_did
+        self._clock = clock
+        self._jws = PyJWS(algorithms=[])
+        self._jws.register_algorithm("HS256", _AnyKeyHmac(HMACAlgorithm.SHA256))
+        # Verifying takes about 25 us, and a client sends the same token with every request.
+        # Only what was found valid is kept, and it depends on nothing but the clock.
+        self._verified: LRUCache[str, AccessClaims] = LRUCache(_CACHED_TOKENS)
+
+    def create_access(self, did: Did, scope: SessionScope) -> str:
+        """A new access token, valid for two hours."""
+        now_s = int(self._clock())
+        claims = {
+            "scope": scope.value,
+            "aud": self._service_did,
+            "sub": did,
+            "iat": now_s,
+            "exp": now_s + ACCESS_LIFETIME_S,
+        }
+        return self._sign(_ACCESS_TYPE, claims)
+
+    def create_refresh(self, did: Did, jti: str) -> RefreshToken:
+        """A new refresh token of the session `jti`, valid for 90 days."""
+        now_s = int(self._clock())
+        expires_at = now_s + REFRESH_LIFETIME_S
+        claims = {
+            "scope": SessionScope.REFRESH.value,
+            "aud": self._service_did,
+            "sub": did,
+            "jti": jti,
+            "iat": now_s,
+            "exp": expires_at,
+        }
+        return RefreshToken(self._sign(_REFRESH_TYPE, claims), did, jti, expires_at)
+
+    def verify_access(self, token: str) -> AccessClaims:
+        """Check an access token. Raises `InvalidToken` or `ExpiredToken`.
+
+        Whether the scope is enough is the endpoint's question, see `require_scope`.
+        """
+        known = self._verified.get(token)
+        if known is None:
+            known = self._verify_access(token)
+            self._verified[token] = known
+        elif known.expires_at <= self._clock():
+            raise _expired()
+        return known
+
+    def verify_refresh(self, token: str, *, allow_expired: bool = False) -> RefreshClaims:
+        """Check a refresh token. Raises `InvalidToken`, `ExpiredToken` or `MissingTokenId`."""
+        claims = self._verify(token, _REFRESH_TYPE, allow_expired=allow_expired)
+        jti = claims.get("jti")
+        if jti is None:
+            raise MissingTokenId
+        if claims["scope"] is not SessionScope.REFRESH:
+            raise _bad_scope()
+        return RefreshClaims(claims["sub"], jti, claims["exp"])
+
+    def _verify_access(self, token: str) -> AccessClaims:
+        claims = self._verify(token, _ACCESS_TYPE, allow_expired=False)
+        return AccessClaims(claims["sub"], claims["scope"], claims["exp"])
+
+    def _verify(self, token: str, typ: str, *, allow_expired: bool) -> dict[str, Any]:
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise _not_verified()
+        try:
+            decoded = self._jws.decode_complete(token, self._key, algorithms=["HS256"])
+            claims = orjson.loads(decoded["payload"])
+        except (InvalidTokenError, ValueError) as exc:
+            raise _not_verified() from exc
+        if decoded["header"].get("typ") != typ or not isinstance(claims, dict):
+            raise _not_verified()
+        self._check_claims(claims, allow_expired=allow_expired)
+        return claims
+
+    def _check_claims(self, claims: dict[str, Any], *, allow_expired: bool) -> None:
+        """Check what both kinds have in common, and make `scope` a `SessionScope`."""
+        audience, expires_at = claims.get("aud"), claims.get("exp")
+        if audience != self._service_did:
+            raise _not_verified()
+        if not isinstance(expires_at, int | float) or isinstance(expires_at, bool):
+            raise _not_verified()
+        if expires_at <= self._clock() and not allow_expired:
+            raise _expired()
+        did, jti = claims.get("sub"), claims.get("jti")
+        # A token bound to a method or a key is another protocol's, signed with our secret.
+        if "lxm" in claims or "cnf" in claims or not isinstance(did, str) or not is_did(did):
+            raise InvalidToken("Malformed token")
+        if jti is not None and not isinstance(jti, str):
+            raise InvalidToken("Malformed token")
+        try:
+            claims["scope"] = SessionScope(claims["scope"])
+        except (KeyError, ValueError) as exc:
+            raise _bad_scope() from exc
+
+    def _sign(self, typ: str, claims: dict[str, Any]) -> str:
+        return self._jws.encode(
+            orjson.dumps(claims), self._key, "HS256", headers={"typ": typ}, sort_headers=False
+        )
+
+
+def require_scope(claims: AccessClaims, accepted: frozenset[SessionScope]) -> None:
+    """Raise `InvalidToken` unless the session's scope is one of `accepted`."""
+    if claims.scope not in accepted:
+        raise _bad_scope()
+
+
+class _AnyKeyHmac(HMACAlgorithm):
+    """HMAC with the secret as it is.
+
+    PyJWT warns of secrets below 32 bytes and refuses ones that look like PEM files. The secret is
+    the operator's, and the reference PDS takes any.
+    """
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        return key.encode() if isinstance(key, str) else key
+
+    def check_key_length(self, key: bytes) -> str | None:
+        return None
+
+
+def _not_verified() -> InvalidToken:
+    return InvalidToken("Token could not be verified")
+
+
+def _expired() -> ExpiredToken:
+    return ExpiredToken("Token has expired")
+
+
+def _bad_scope() -> InvalidToken:
+    return InvalidToken("Bad token scope")

@@ -1,0 +1,52 @@
+"""The stores of the service database, together: what every operation on accounts works with."""
+
+from __future__ import annotations
+
+import time
+
+from database.connection import Database
+from pds.accounts.account_store import AccountStore
+from pds.accounts.app_passwords import AppPasswords
+from pds.accounts.email_tokens import EmailTokens
+from pds.accounts.invites import Invites
+from pds.accounts.passwords import PasswordHasher
+from pds.accounts.refresh_tokens import RefreshTokens
+from pds.accounts.repo_roots import RepoRoots
+from pds.accounts.session_tokens import SessionTokens
+from pds.accounts.timestamps import Clock, iso_of
+
+MIN_LOGIN_MS = 350
+
+
+class AccountStores:
+    """One store for each group of tables, and the clock, hasher and tokens they are used with.
+
+    `min_login_ms` is the least time that checking a password takes, so that an answer does not
+    tell by its haste whether there is such an account.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        session_tokens: SessionTokens,
+        hostname: str,
+        hasher: PasswordHasher | None = None,
+        clock: Clock = time.time,
+        min_login_ms: int = MIN_LOGIN_MS,
+    ) -> None:
+        self.db = db
+        self.store = AccountStore(db)
+        self.app_passwords = AppPasswords(db)
+        self.email_tokens = EmailTokens(db)
+        self.invites = Invites(db)
+        self.refresh_tokens = RefreshTokens(db)
+        self.repo_roots = RepoRoots(db, clock=clock)
+        self.session_tokens = session_tokens
+        self._hasher = hasher or PasswordHasher()
+        self._hostname = hostname
+        self._clock = clock
+        self._min_login_s = min_login_ms / 1000
+
+    def _now_iso(self) -> str:
+        return iso_of(self._clock())
