@@ -59,7 +59,8 @@ class Compiler:
             return _token(name)
         if schema["type"] == "record":
             schema = schema["record"]
-        return self.compile(schema, name.partition("#")[0])
+        check = self.compile(schema, name.partition("#")[0])
+        return _named(name, check) if schema["type"] == "object" else check
 
     def _deferred(self, name: str) -> Check:
         def check(value: Any, depth: int) -> None:
@@ -153,6 +154,19 @@ class Compiler:
 def full_name(ref: str, nsid: str) -> str:
     """The name under which a reference made in document `nsid` is defined."""
     return (nsid + ref if ref.startswith("#") else ref).removesuffix("#main")
+
+
+def _named(name: str, inner: Check) -> Check:
+    """An object that may say of which type it is, but not of another one than `name`."""
+
+    def check(value: Any, depth: int) -> None:
+        if type(value) is dict and "$type" in value:
+            type_ = value["$type"]
+            if type_ != name and type_ != f"{name}#main":
+                raise not_one_of([name], type_, ".$type")
+        inner(value, depth)
+
+    return check
 
 
 def _token(name: str) -> Check:

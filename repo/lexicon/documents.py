@@ -31,7 +31,7 @@ _LEAF_TYPES: Final = frozenset(
 )
 _DEFINABLE_TYPES: Final = _LEAF_TYPES | _PRIMARY_TYPES | {"token", "object", "array"}
 _FIELD_TYPES: Final = _LEAF_TYPES | {"object", "array", "ref", "union", "unknown"}
-_PARAM_TYPES: Final = frozenset(("boolean", "integer", "string", "array", "unknown"))
+_PARAM_TYPES: Final = frozenset(("boolean", "integer", "string"))
 _BODY_TYPES: Final = frozenset(("object", "ref", "union"))
 
 _BOUNDS: Final = (
@@ -110,7 +110,7 @@ def _parameters(value: object) -> None:
     _kind(schema, frozenset(("params",)))
     _properties(schema, 0)
     for name, property_ in schema.get("properties", {}).items():
-        _inside(f".properties.{name}", _kind, property_, _PARAM_TYPES)
+        _inside(f".properties.{name}", _kind, property_, _PARAM_TYPES | {"array"})
         if property_["type"] == "array":
             _inside(f".properties.{name}.items", _kind, property_["items"], _PARAM_TYPES)
 
@@ -146,8 +146,9 @@ def _field(value: object, depth: int) -> None:
         if names in schema:
             _member(schema, names, list)
     match kind:
-        case "string" if "format" in schema and schema["format"] not in FORMATS:
-            raise not_one_of(FORMATS, schema["format"], ".format")
+        case "string" if "format" in schema:
+            if (name := _member(schema, "format", str)) not in FORMATS:
+                raise not_one_of(FORMATS, name, ".format")
         case "object":
             _properties(schema, depth)
         case "array":

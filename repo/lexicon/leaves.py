@@ -138,7 +138,11 @@ def _is_accepted(mime_type: str, accept: Sequence[str]) -> bool:
 
 def _rules(schema: Schema) -> tuple[Rule, ...]:
     """The constraints of a schema beyond its type, in the order in which they are reported."""
-    return tuple(make(schema[name], schema) for name, make in _RULES.items() if name in schema)
+    return tuple(
+        _RULES[name](schema[name], schema)
+        for name in _RULES_OF_TYPE[schema["type"]]
+        if name in schema
+    )
 
 
 def _const(expected: object, _: Schema) -> Rule:
@@ -215,7 +219,6 @@ def _format(name: str, _: Schema) -> Rule:
     return rule
 
 
-# Sizes come first: what is slower may then rely on them.
 _RULES: Final[Mapping[str, Callable[[Any, Schema], Rule]]] = {
     "const": _const,
     "enum": _enum,
@@ -226,6 +229,19 @@ _RULES: Final[Mapping[str, Callable[[Any, Schema], Rule]]] = {
     "minGraphemes": _min_graphemes,
     "maxGraphemes": _max_graphemes,
     "format": _format,
+}
+
+
+# Sizes come before what is slower, which may then rely on them.
+_RULES_OF_TYPE: Final[Mapping[str, Sequence[str]]] = {
+    "string": (
+        *("const", "enum", "minLength", "maxLength", "minGraphemes", "maxGraphemes", "format"),
+    ),
+    "integer": ("const", "enum", "minimum", "maximum"),
+    "boolean": ("const",),
+    "bytes": ("minLength", "maxLength"),
+    "cid-link": (),
+    "null": (),
 }
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repo.cid import Cid
@@ -188,6 +188,7 @@ def test_responses_are_checked() -> None:
         lexicons.validate_output("com.atproto.identity.resolveHandle", {"did": "x"})
 
 
+@settings(deadline=None)  # the first example may load the schemas
 @given(body=values)
 def test_any_body_is_taken_or_refused_with_invalid_lexicon(body: Any) -> None:
     for nsid in (CREATE_RECORD, APPLY_WRITES, "app.bsky.actor.putPreferences"):

@@ -6,7 +6,7 @@ from contextlib import suppress
 from urllib.parse import parse_qsl
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repo.lexicon import InvalidLexicon, default_lexicons
@@ -129,6 +129,7 @@ def test_a_method_without_parameters_has_none() -> None:
     assert parse("com.atproto.server.describeServer", "a=1") == {}
 
 
+@settings(deadline=None)  # the first example may load the schemas
 @given(
     pairs=st.lists(
         st.tuples(

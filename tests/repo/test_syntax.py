@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repo import syntax
@@ -66,6 +66,7 @@ def accepts(kind: str, text: str) -> bool:
 
 
 @pytest.mark.parametrize("kind", PARSERS)
+@settings(deadline=None)
 @given(text=st.text(max_size=40) | st.from_regex(r"[A-Za-z:/.#%-]{0,30}\n?", fullmatch=True))
 def test_any_text_is_accepted_or_refused_with_invalid_syntax(kind: str, text: str) -> None:
     if accepts(kind, text):
@@ -85,11 +86,11 @@ def test_a_trailing_newline_is_refused(kind: str) -> None:
 )
 def test_hostile_repetition_takes_no_time(kind: str, unit: str) -> None:
     prefixes = ["", "did:a:", "at://", "at://did:a:b/", "a:", "en-"]
-    started = time.perf_counter()
+    started = time.process_time()
     for prefix in prefixes:
         for length in (60, 250, 8000, 1_000_000):
             accepts(kind, prefix + unit * (length // len(unit)) + "!")
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 def test_at_uri_gives_its_parts() -> None:
