@@ -8,7 +8,8 @@ Spec: https://atproto.com/specs/data-model and https://ipld.io/specs/codecs/dag-
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Never, TypeAlias
 
 import cbor2
 
@@ -36,8 +37,14 @@ def encode(value: Value) -> bytes:
 
 
 def encode_checked(value: Value) -> bytes:
-    """Encode a value that `check` has passed or that was built from such parts."""
-    return cbor2.dumps(value, canonical=True, default=_encode_link)
+    """Encode a value that `check` has passed or that was built from such parts.
+
+    Raises `InvalidDagCbor` for a string with half a surrogate pair, which `check` lets pass.
+    """
+    try:
+        return cbor2.dumps(value, canonical=True, default=_encode_link)
+    except UnicodeEncodeError as exc:
+        raise InvalidDagCbor("string is not Unicode text") from exc
 
 
 def decode(data: bytes) -> Value:
@@ -54,7 +61,8 @@ def decode_trusted(data: bytes) -> Value:
         return cbor2.loads(  # type: ignore[no-any-return]
             data,
             tag_hook=_decode_link,
-            max_depth=MAX_DEPTH,
+            semantic_decoders=_ONLY_LINKS,
+            max_depth=MAX_DEPTH + 1,  # cbor2 counts the tag of a link
             allow_indefinite=False,
             allow_duplicate_keys=False,
             strict_hashable_types=True,
@@ -74,7 +82,7 @@ def check(value: object) -> None:
             continue
         if kind is int:
             if not _MIN_INT <= item <= _MAX_INT:
-                raise InvalidDagCbor(f"integer does not fit 64 bits: {item}")
+                raise InvalidDagCbor("integer does not fit 64 bits")
             continue
         if depth >= MAX_DEPTH:
             raise InvalidDagCbor(f"nested deeper than {MAX_DEPTH} levels")
@@ -93,6 +101,32 @@ def _encode_link(encoder: cbor2.CBOREncoder, value: object) -> None:
         raise InvalidDagCbor(f"{type(value).__name__} has no place in the data model")
     # A binary CID inside CBOR carries the multibase identity prefix, a zero byte.
     encoder.encode(cbor2.CBORTag(_LINK_TAG, b"\x00" + value.raw))
+
+
+class _OnlyLinks(Mapping[int, Any]):
+    """Overrides what cbor2 would do with every tag but that of links.
+
+    Its tags for shared values make a tree of a few hundred bytes larger than any memory when it
+    is walked, others run regular expressions or big decimals.
+    """
+
+    def __getitem__(self, tag: int) -> Any:
+        if tag == _LINK_TAG:
+            raise KeyError(tag)
+        return _refuse_tag
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def _refuse_tag(decoder: object, *_: object) -> Never:
+    raise InvalidDagCbor("CBOR has a tag that is not a link")
+
+
+_ONLY_LINKS: Final = _OnlyLinks()
 
 
 def _decode_link(tag: cbor2.CBORTag, immutable: bool) -> Cid:
