@@ -1,0 +1,296 @@
+"""The JSON form of the data model, and the blobs that a value refers to.
+
+In JSON a link is `{"$link": "<cid>"}`, a byte string `{"$bytes": "<base64>"}`. `from_json` takes
+what clients send, `to_json` and `json_default` write what they get.
+
+Spec: https://atproto.com/specs/data-model
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any, Final, TypeAlias, cast
+
+from repo.cid import Cid, InvalidCid
+from repo.dagcbor import MAX_DEPTH, Value
+
+JsonValue: TypeAlias = "bool | int | str | list[JsonValue] | dict[str, JsonValue] | None"
+"""What `json` and orjson write."""
+
+_MAX_INT: Final = 2**63 - 1
+_MIN_INT: Final = -(2**63)
+_MAX_EXACT_FLOAT: Final = 2.0**53
+"""Beyond it a float no longer stands for one integer."""
+
+_PLAIN: Final = frozenset((str, bool, NoneType))
+_UNCHANGED: Final = frozenset((str, bool, NoneType, int))
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*").fullmatch
+
+
+class InvalidDataModel(ValueError):
+    """The JSON has no place in the data model."""
+
+    def __init__(self, reason: str, path: str) -> None:
+        """`path` is where the fault lies, such as `$.record.tags[2]`."""
+        super().__init__(f"{reason} at {path}")
+        self.reason = reason
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRef:
+    """A typed reference to a blob, as it stands in a record."""
+
+    cid: Cid
+    mime_type: str
+    size: int
+    """In bytes, as the record claims; -1 in records that were once of the legacy form."""
+
+
+def from_json(value: object, *, path: str = "$") -> Value:
+    """Convert parsed JSON. `path` is where it stands, for messages. Raises `InvalidDataModel`.
+
+    A float with an integer's value becomes that integer. Objects with `$link`, `$bytes` or `$type`
+    must have the shape that these names promise.
+    """
+    try:
+        return _read(value, MAX_DEPTH)
+    except _Misfit as exc:
+        raise InvalidDataModel(exc.reason, path + exc.path()) from None
+
+
+def to_json(value: Value) -> JsonValue:
+    """Convert to what any JSON encoder takes. Raises `InvalidDataModel` beyond `MAX_DEPTH`.
+
+    With orjson, `json_default` does the same without a copy.
+    """
+    return _write(value, MAX_DEPTH)
+
+
+def json_default(value: object) -> JsonValue:
+    """The JSON form of a link or a byte string: `orjson.dumps(value, default=json_default)`.
+
+    Raises `TypeError` for anything else, as encoders expect.
+    """
+    if type(value) is Cid:
+        return {"$link": str(value)}
+    if type(value) is bytes:
+        return {"$bytes": _encode_base64(value)}
+    raise TypeError(f"{type(value).__name__} has no place in the data model")
+
+
+def iter_blob_refs(value: Value) -> Iterator[BlobRef]:
+    """Give the typed blobs at any depth, in the order of the value."""
+    for item in _iter_maps(value):
+        if item.get("$type") != "blob":
+            continue
+        cid, mime_type, size = item.get("ref"), item.get("mimeType"), item.get("size")
+        if type(cid) is Cid and type(mime_type) is str and type(size) is int:
+            yield BlobRef(cid, mime_type, size)
+
+
+def find_legacy_blob(value: Value) -> str | None:
+    """The CID of the first blob in the form of before 2023: a map of `cid` and `mimeType` alone."""
+    for item in _iter_maps(value):
+        if len(item) == 2:
+            cid, mime_type = item.get("cid"), item.get("mimeType")
+            if type(cid) is str and type(mime_type) is str and _is_cid(cid):
+                return cid
+    return None
+
+
+# --- reading ---
+
+
+class _Misfit(Exception):
+    """A fault on its way up. Containers add their part of the path, so only faults pay for it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.segments: list[str | int] = []
+
+    def path(self) -> str:
+        return "".join(map(_path_segment, reversed(self.segments)))
+
+
+def _read(value: object, room: int) -> Value:
+    """Convert one value in which `room` more containers may nest: recursion ends at 0."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return cast("Value", value)
+    if kind is int:
+        return _read_integer(cast("int", value))
+    if kind is dict:
+        return _read_object(cast("dict[str, object]", value), room)
+    if kind is list:
+        return _read_array(cast("list[object]", value), room)
+    if kind is float:
+        return _read_float(cast("float", value))
+    raise _wrong_type(kind.__name__)
+
+
+def _read_object(value: dict[str, object], room: int) -> Value:
+    if "$link" in value:
+        return _read_link(value)
+    if "$bytes" in value:
+        return _read_bytes(value)
+    if room == 0:
+        raise _too_deep()
+    result: dict[str, Value] = {}
+    for key, child in value.items():
+        if type(child) in _PLAIN:
+            result[key] = cast("Value", child)
+            continue
+        try:
+            result[key] = _read(child, room - 1)
+        except _Misfit as exc:
+            exc.segments.append(key)
+            raise
+    if "$type" in result:
+        _check_type(result)
+    return result
+
+
+def _read_array(value: list[object], room: int) -> Value:
+    if room == 0:
+        raise _too_deep()
+    result: list[Value] = []
+    for child in value:
+        try:
+            result.append(_read(child, room - 1))
+        except _Misfit as exc:
+            exc.segments.append(len(result))
+            raise
+    return result
+
+
+def _read_integer(value: int) -> int:
+    if not _MIN_INT <= value <= _MAX_INT:
+        raise _Misfit("Integer does not fit 64 bits")
+    return value
+
+
+def _read_float(value: float) -> int:
+    if value.is_integer() and abs(value) <= _MAX_EXACT_FLOAT:
+        return int(value)
+    if math.isfinite(value):
+        raise _wrong_type(repr(value))
+    raise _wrong_type(json.dumps(value))
+
+
+def _read_link(value: dict[str, object]) -> Cid:
+    text = value["$link"]
+    if len(value) != 1 or type(text) is not str:
+        raise _Misfit("Invalid $link object")
+    try:
+        return Cid.parse(text)
+    except InvalidCid as exc:
+        raise _Misfit("Invalid CID in $link") from exc
+
+
+def _read_bytes(value: dict[str, object]) -> bytes:
+    text = value["$bytes"]
+    if len(value) != 1 or type(text) is not str:
+        raise _Misfit("Invalid $bytes object")
+    # Padding may be left out, but not in part.
+    padded = text if "=" in text else text + "=" * (-len(text) % 4)
+    try:
+        return a2b_base64(padded, strict_mode=True)
+    except (Base64Error, ValueError) as exc:
+        raise _Misfit("Invalid base64 in $bytes") from exc
+
+
+def _check_type(value: dict[str, Value]) -> None:
+    """Refuse a `$type` that names none, and a blob without its fields.
+
+    Fields beyond those are let pass, as in every object of the protocol.
+    """
+    name = value["$type"]
+    if type(name) is not str or not name:
+        raise _Misfit("$type must be a non-empty string")
+    if name == "blob" and not (
+        type(value.get("ref")) is Cid
+        and type(value.get("mimeType")) is str
+        and type(value.get("size")) is int
+    ):
+        raise _Misfit("Invalid blob: it must have a link ref, a string mimeType, an integer size")
+
+
+def _wrong_type(got: str) -> _Misfit:
+    return _Misfit(
+        "Expected one of null, boolean, integer, string, cid, bytes, array or object value type"
+        f" (got {got})"
+    )
+
+
+def _too_deep() -> _Misfit:
+    return _Misfit(f"Nested deeper than {MAX_DEPTH} levels")
+
+
+def _path_segment(segment: str | int) -> str:
+    if type(segment) is str and _IDENTIFIER(segment):
+        return f".{segment}"
+    return f"[{json.dumps(segment, ensure_ascii=False)}]"
+
+
+# --- writing ---
+
+
+def _write(value: Value, room: int) -> JsonValue:
+    """Convert one value in which `room` more containers may nest: recursion ends at 0."""
+    kind = type(value)
+    if kind in _UNCHANGED:
+        return cast("JsonValue", value)
+    if kind is Cid or kind is bytes:
+        return json_default(value)
+    if room == 0:
+        raise InvalidDataModel(f"Nested deeper than {MAX_DEPTH} levels", "$")
+    room -= 1
+    if kind is dict:
+        children = cast("dict[str, Any]", value)
+        return {
+            key: child if type(child) in _UNCHANGED else _write(child, room)
+            for key, child in children.items()
+        }
+    if kind is list:
+        return [_write(child, room) for child in cast("list[Any]", value)]
+    raise InvalidDataModel(f"{kind.__name__} has no place in the data model", "$")
+
+
+def _encode_base64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode().rstrip("=")
+
+
+# --- walking ---
+
+
+def _iter_maps(value: Value) -> Iterator[dict[str, Value]]:
+    """Give every map within `value`, itself included, in the order of the value."""
+    # A stack of our own: input from outside must not steer Python's recursion.
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if type(item) is dict:
+            yield item
+            children = reversed(item.values())
+        elif type(item) is list:
+            children = reversed(item)
+        else:
+            continue
+        stack.extend(child for child in children if type(child) is dict or type(child) is list)
+
+
+def _is_cid(text: str) -> bool:
+    try:
+        Cid.parse(text)
+    except InvalidCid:
+        return False
+    return True
