@@ -16,7 +16,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 from repo.cid import Cid, InvalidCid
 from repo.dagcbor import MAX_DEPTH, Value
@@ -71,7 +71,10 @@ def to_json(value: Value) -> JsonValue:
 
     With orjson, `json_default` does the same without a copy.
     """
-    return _write(value, MAX_DEPTH)
+    try:
+        return _write(value, MAX_DEPTH)
+    except _Misfit as exc:
+        raise InvalidDataModel(exc.reason, "$") from None
 
 
 def json_default(value: object) -> JsonValue:
@@ -121,23 +124,22 @@ class _Misfit(Exception):
         return "".join(map(_path_segment, reversed(self.segments)))
 
 
-def _read(value: object, room: int) -> Value:
+def _read(value: Any, room: int) -> Value:
     """Convert one value in which `room` more containers may nest: recursion ends at 0."""
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return cast("Value", value)
-    if kind is int:
-        return _read_integer(cast("int", value))
-    if kind is dict:
-        return _read_object(cast("dict[str, object]", value), room)
-    if kind is list:
-        return _read_array(cast("list[object]", value), room)
-    if kind is float:
-        return _read_float(cast("float", value))
-    raise _wrong_type(kind.__name__)
+    if type(value) is dict:
+        return _read_object(value, room)
+    if type(value) is list:
+        return _read_array(value, room)
+    if type(value) is int:
+        return _read_integer(value)
+    if type(value) is float:
+        return _read_float(value)
+    if type(value) is str or type(value) is bool or value is None:
+        return value
+    raise _wrong_type(type(value).__name__)
 
 
-def _read_object(value: dict[str, object], room: int) -> Value:
+def _read_object(value: dict[str, Any], room: int) -> Value:
     if "$link" in value:
         return _read_link(value)
     if "$bytes" in value:
@@ -147,7 +149,7 @@ def _read_object(value: dict[str, object], room: int) -> Value:
     result: dict[str, Value] = {}
     for key, child in value.items():
         if type(child) in _PLAIN:
-            result[key] = cast("Value", child)
+            result[key] = child
             continue
         try:
             result[key] = _read(child, room - 1)
@@ -159,11 +161,14 @@ def _read_object(value: dict[str, object], room: int) -> Value:
     return result
 
 
-def _read_array(value: list[object], room: int) -> Value:
+def _read_array(value: list[Any], room: int) -> Value:
     if room == 0:
         raise _too_deep()
     result: list[Value] = []
     for child in value:
+        if type(child) in _PLAIN:
+            result.append(child)
+            continue
         try:
             result.append(_read(child, room - 1))
         except _Misfit as exc:
@@ -244,25 +249,26 @@ def _path_segment(segment: str | int) -> str:
 # --- writing ---
 
 
-def _write(value: Value, room: int) -> JsonValue:
+def _write(value: Any, room: int) -> JsonValue:
     """Convert one value in which `room` more containers may nest: recursion ends at 0."""
-    kind = type(value)
-    if kind in _UNCHANGED:
-        return cast("JsonValue", value)
-    if kind is Cid or kind is bytes:
-        return json_default(value)
-    if room == 0:
-        raise InvalidDataModel(f"Nested deeper than {MAX_DEPTH} levels", "$")
-    room -= 1
-    if kind is dict:
-        children = cast("dict[str, Any]", value)
+    if type(value) is dict:
+        if room == 0:
+            raise _too_deep()
+        room -= 1
         return {
             key: child if type(child) in _UNCHANGED else _write(child, room)
-            for key, child in children.items()
+            for key, child in value.items()
         }
-    if kind is list:
-        return [_write(child, room) for child in cast("list[Any]", value)]
-    raise InvalidDataModel(f"{kind.__name__} has no place in the data model", "$")
+    if type(value) is list:
+        if room == 0:
+            raise _too_deep()
+        room -= 1
+        return [child if type(child) in _UNCHANGED else _write(child, room) for child in value]
+    if type(value) is Cid or type(value) is bytes:
+        return json_default(value)
+    if type(value) in _UNCHANGED:
+        return value  # type: ignore[no-any-return]
+    raise _Misfit(f"{type(value).__name__} has no place in the data model")
 
 
 def _encode_base64(data: bytes) -> str:
