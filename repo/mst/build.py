@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from repo.cid import Cid
+from repo.mst.encode import entry_heads
 from repo.mst.errors import InvalidMst
 from repo.mst.key import encode_key, key_height
-from repo.mst.node import NO_HEIGHT, Node, seal
+from repo.mst.node import Node, seal
 
 
 class _OpenNode:
@@ -60,12 +61,14 @@ def _close_all(layers: list[_OpenNode]) -> Iterator[tuple[Cid, bytes]]:
             below = seal(node)
             yield Cid(below), node.block
     if not layers:
-        root = Node((), (), (None,), NO_HEIGHT)
+        root = Node.bare(None)
         yield Cid(seal(root)), root.block
 
 
 def _close(open_node: _OpenNode, last: bytes | None, layer: int) -> Node | None:
     """Make the node with `last` as its last subtree; None if it holds nothing."""
     if not open_node.keys:
-        return None if last is None else Node((), (), (last,), NO_HEIGHT)
-    return Node(tuple(open_node.keys), tuple(open_node.values), (*open_node.links, last), layer)
+        return None if last is None else Node.bare(last)
+    keys = tuple(open_node.keys)
+    links = (*open_node.links, last)
+    return Node(keys, entry_heads(keys), tuple(open_node.values), links, layer)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from repo.cid import Cid
-from repo.mst.node import Link, Node, seal
+from repo.mst.node import Link, Node, nodes_in_memory, seal
 from repo.mst.store import NodeStore
 
 
@@ -27,38 +26,25 @@ def edited_nodes(store: NodeStore, old: bytes | Node, new: bytes | Node) -> Node
     stops there; a node cannot stand at two places of a tree, for its keys cannot.
     """
     fresh: dict[bytes, Node] = {}
-    kept: set[bytes] = set()
+    kept: set[Link] = {None}
     if isinstance(new, Node):
-        seal(new)
-        for node in nodes_in_memory(new):
-            assert node.cid is not None  # noqa: S101 - sealed
-            fresh[node.cid] = node
-            kept.update([link for link in node.links if type(link) is bytes])
+        nodes = nodes_in_memory(new)
+        fresh = {seal(node): node for node in nodes}
+        kept |= {link for node in nodes for link in node.links if type(link) is bytes}
     else:
         kept.add(new)
     removed: list[Cid] = []
-    stack: list[Link] = [old]
-    while stack:
-        link = stack.pop()
-        if link is None:
-            continue
+    pending: list[bytes | Node] = [old]
+    for link in pending:
         cid = seal(link) if isinstance(link, Node) else link
         if cid in kept:
             continue
         if cid in fresh:
             # Edits that undid each other: this node and all below it were there before.
-            for node in nodes_in_memory(fresh[cid]):
-                fresh.pop(node.cid, None)  # type: ignore[arg-type]
+            for known in nodes_in_memory(fresh[cid]):
+                fresh.pop(seal(known), None)
             continue
         removed.append(Cid(cid))
-        stack.extend((link if isinstance(link, Node) else store.get_node(link)).links)
+        node = link if isinstance(link, Node) else store.get_node(link)
+        pending += [below for below in node.links if below is not None and below not in kept]
     return NodeChanges({Cid(cid): node.block for cid, node in fresh.items()}, tuple(removed))
-
-
-def nodes_in_memory(root: Node) -> Iterator[Node]:
-    """Yield the root and every node below it that is linked in memory, parents first."""
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        yield node
-        stack.extend([link for link in reversed(node.links) if isinstance(link, Node)])

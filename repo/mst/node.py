@@ -1,29 +1,19 @@
-"""MST nodes: parsed, immutable, and exact inverses of their DAG-CBOR blocks.
-
-A block is `{"l": link, "e": [{"p", "k", "v", "t"}, …]}`: `p` bytes of each key are shared with
-the key before it and `k` is the rest, `v` links the record, `t` the subtree right of the key,
-`l` the subtree left of all keys.
-
-Spec: https://atproto.com/specs/repository#mst-structure
-"""
+"""MST nodes: immutable, and cut and joined where an edit passes through."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
-import libipld
-
-from repo.cid import Cid
-from repo.mst.errors import InvalidMst
-from repo.mst.key import check_key, key_height, shared_prefix
+from repo.mst.encode import encode_entries, entry_head
 
 Link: TypeAlias = "bytes | Node | None"
 """A subtree: the binary CID of a stored node, a node that is only in memory, or none."""
 
+LinkT = TypeVar("LinkT", bound="bytes | Node | None")
+
 CID_PREFIX: Final = bytes((1, 0x71, 0x12, 32))
 """First bytes of every CID in a tree: version 1, dag-cbor, SHA-256 of 32 bytes."""
-CID_BYTES: Final = 36
 NO_HEIGHT: Final = -1
 """`Node.height` of a node without keys: its layer follows from where it hangs."""
 
@@ -35,10 +25,13 @@ class Node:
     from a block has only CIDs as links.
     """
 
-    __slots__ = ("block", "cid", "height", "keys", "links", "values")
+    __slots__ = ("block", "cid", "heads", "height", "keys", "links", "values")
 
     keys: tuple[bytes, ...]
+    heads: tuple[bytes, ...]
+    """The encoded form of each key, which depends on the key before it; see `entry_head`."""
     values: tuple[bytes, ...]
+    """The binary CID of each key's record."""
     links: tuple[Link, ...]
     height: int
     """The layer all keys of this node belong to, or `NO_HEIGHT`."""
@@ -48,43 +41,113 @@ class Node:
     def __init__(
         self,
         keys: tuple[bytes, ...],
+        heads: tuple[bytes, ...],
         values: tuple[bytes, ...],
         links: tuple[Link, ...],
         height: int,
     ) -> None:
         self.keys = keys
+        self.heads = heads
         self.values = values
         self.links = links
         self.height = height
         self.cid = None
         self.block = b""
 
+    @classmethod
+    def bare(cls, link: Link) -> Node:
+        """A node without keys: over a lone subtree, or the root of the empty tree."""
+        return cls((), (), (), (link,), NO_HEIGHT)
+
+    @classmethod
+    def single(cls, key: bytes, value: bytes, height: int, left: Link, right: Link) -> Node:
+        """A node of one key."""
+        return cls((key,), (entry_head(b"", key),), (value,), (left, right), height)
+
     @property
     def is_empty(self) -> bool:
         """Whether there is neither a key nor a subtree, as only in the root of an empty tree."""
         return not self.keys and self.links[0] is None
 
-    def with_link(self, index: int, link: Link) -> Node:
-        """This node with another subtree at `index`."""
+    def with_link(self, at: int, link: Link) -> Node:
+        """This node with another subtree at `at`."""
         links = self.links
+        links = (*links[:at], link, *links[at + 1 :])
+        return Node(self.keys, self.heads, self.values, links, self.height)
+
+    def with_value(self, at: int, value: bytes) -> Node:
+        """This node with another record at `keys[at]`."""
+        values = (*self.values[:at], value, *self.values[at + 1 :])
+        return Node(self.keys, self.heads, values, self.links, self.height)
+
+    def with_key(
+        self, at: int, key: bytes, value: bytes, height: int, left: Link, right: Link
+    ) -> Node:
+        """This node with a key put in at `at`, whose subtree there has been cut in two."""
+        keys, heads = self.keys, self.heads
+        before = keys[at - 1] if at else b""
+        next_head = (entry_head(key, keys[at]),) if at < len(keys) else ()
         return Node(
-            self.keys, self.values, (*links[:index], link, *links[index + 1 :]), self.height
+            (*keys[:at], key, *keys[at:]),
+            (*heads[:at], entry_head(before, key), *next_head, *heads[at + 1 :]),
+            (*self.values[:at], value, *self.values[at:]),
+            (*self.links[:at], left, right, *self.links[at + 1 :]),
+            height,
         )
 
-    def with_value(self, index: int, value: bytes) -> Node:
-        """This node with another record at `keys[index]`."""
-        values = self.values
+    def without_key(self, at: int, joined: Link) -> Node | None:
+        """This node without `keys[at]`, whose neighbouring subtrees are `joined`; None if
+        that is nothing.
+        """
+        keys = self.keys
+        if len(keys) == 1:
+            return None if joined is None else Node.bare(joined)
+        before = keys[at - 1] if at else b""
+        next_head = (entry_head(before, keys[at + 1]),) if at + 1 < len(keys) else ()
         return Node(
-            self.keys, (*values[:index], value, *values[index + 1 :]), self.links, self.height
+            (*keys[:at], *keys[at + 1 :]),
+            (*self.heads[:at], *next_head, *self.heads[at + 2 :]),
+            (*self.values[:at], *self.values[at + 1 :]),
+            (*self.links[:at], joined, *self.links[at + 2 :]),
+            self.height,
+        )
+
+    def before(self, at: int, last: Link) -> Node | None:
+        """The part left of `keys[at]`, ending in another subtree; None if that is nothing."""
+        if not at:
+            return None if last is None else Node.bare(last)
+        links = (*self.links[:at], last)
+        return Node(self.keys[:at], self.heads[:at], self.values[:at], links, self.height)
+
+    def after(self, at: int, first: Link) -> Node | None:
+        """The part from `keys[at]` on, begun by another subtree; None if that is nothing."""
+        keys = self.keys[at:]
+        if not keys:
+            return None if first is None else Node.bare(first)
+        heads = (entry_head(b"", keys[0]), *self.heads[at + 1 :])
+        return Node(keys, heads, self.values[at:], (first, *self.links[at + 1 :]), self.height)
+
+    def joined(self, right: Node, middle: Link) -> Node:
+        """This node and its right neighbour in one, with `middle` where they meet."""
+        keys, heads = right.keys, right.heads
+        if keys and self.keys:
+            heads = (entry_head(self.keys[-1], keys[0]), *heads[1:])
+        return Node(
+            self.keys + keys,
+            self.heads + heads,
+            self.values + right.values,
+            (*self.links[:-1], middle, *right.links[1:]),
+            max(self.height, right.height),
         )
 
 
-def wrap(link: Link, layers: int) -> Link:
-    """Hang a subtree below `layers` nodes without keys, for layers may not be skipped."""
+def wrap(link: LinkT, layers: int) -> LinkT | Node:
+    """Hang a subtree below `layers` nodes without keys, for no layer may be skipped."""
+    wrapped: LinkT | Node = link
     if link is not None:
         for _ in range(layers):
-            link = Node((), (), (link,), NO_HEIGHT)
-    return link
+            wrapped = Node.bare(wrapped)
+    return wrapped
 
 
 def seal(node: Node) -> bytes:
@@ -92,102 +155,24 @@ def seal(node: Node) -> bytes:
     cid = node.cid
     if cid is None:
         # The recursion is as deep as the tree is high, at most MAX_HEIGHT.
-        links = [seal(link) if type(link) is Node else link for link in node.links]
-        block = node.block = encode_entries(node.keys, node.values, links)
+        links = [seal(link) if isinstance(link, Node) else link for link in node.links]
+        block = node.block = encode_entries(node.heads, node.values, links)
         cid = node.cid = CID_PREFIX + hashlib.sha256(block).digest()
     return cid
 
 
 def stored_form(node: Node) -> Node:
     """A sealed node as if parsed from its block, so that it keeps no other node in memory."""
-    links = tuple([link.cid if type(link) is Node else link for link in node.links])
-    copy = Node(node.keys, node.values, links, node.height)
+    links = tuple([link.cid if isinstance(link, Node) else link for link in node.links])
+    copy = Node(node.keys, node.heads, node.values, links, node.height)
     copy.cid = node.cid
     copy.block = node.block
     return copy
 
 
-def encode_entries(
-    keys: tuple[bytes, ...], values: tuple[bytes, ...], links: list[Any] | tuple[Any, ...]
-) -> bytes:
-    """The canonical block of a node whose `links` are binary CIDs or None."""
-    # libipld writes byte strings that look like a CID as links. No key suffix can: a binary
-    # CID starts with a byte below the allowed characters.
-    entries = []
-    before = b""
-    for key, value, link in zip(keys, values, links[1:], strict=True):
-        shared = shared_prefix(before, key)
-        entries.append({"p": shared, "k": key[shared:], "v": value, "t": link})
-        before = key
-    return libipld.encode_dag_cbor({"l": links[0], "e": entries})
-
-
-def decode_node(block: bytes, cid: bytes) -> Node:
-    """Parse the block of the binary `cid`, which it is trusted to hash to.
-
-    Raises `InvalidMst` unless it is a canonical node: allowed keys, all of one layer and in
-    order, prefixes as long as can be, nothing added or left out.
-    """
-    try:
-        keys, values, links = _read_entries(libipld.decode_dag_cbor(block))
-        height = _check_keys(keys, links)
-        if encode_entries(keys, values, links) != block:
-            raise InvalidMst("not in canonical form")
-    except (ValueError, RecursionError) as exc:
-        raise InvalidMst(f"invalid MST node {Cid(cid)}: {exc}") from exc
-    node = Node(keys, values, links, height)
-    node.cid = cid
-    node.block = block
-    return node
-
-
-def _read_entries(
-    data: Any,
-) -> tuple[tuple[bytes, ...], tuple[bytes, ...], tuple[bytes | None, ...]]:
-    if type(data) is not dict or type(data.get("e")) is not list:
-        raise InvalidMst("not a map with a list of entries")
-    keys: list[bytes] = []
-    values: list[bytes] = []
-    links = [_check_link(data.get("l"))]
-    before = b""
-    for entry in data["e"]:
-        if type(entry) is not dict:
-            raise InvalidMst("entry is not a map")
-        shared, rest = entry.get("p"), entry.get("k")
-        if type(shared) is not int or type(rest) is not bytes:
-            raise InvalidMst("entry has no prefix length or key")
-        # A wrong prefix length shows when the node is encoded again.
-        before = before[:shared] + rest
-        check_key(before)
-        keys.append(before)
-        value = _check_link(entry.get("v"))
-        if value is None:
-            raise InvalidMst("entry has no value")
-        values.append(value)
-        links.append(_check_link(entry.get("t")))
-    return tuple(keys), tuple(values), tuple(links)
-
-
-def _check_link(link: Any) -> bytes | None:
-    if link is not None and (
-        type(link) is not bytes or len(link) != CID_BYTES or not link.startswith(CID_PREFIX)
-    ):
-        raise InvalidMst("link is not a CID of DAG-CBOR and SHA-256")
-    return link
-
-
-def _check_keys(keys: tuple[bytes, ...], links: tuple[bytes | None, ...]) -> int:
-    """Return the layer of the keys. Raises `InvalidMst` unless they share it and rise."""
-    if not keys:
-        return NO_HEIGHT
-    height = key_height(keys[0])
-    before = b""
-    for key in keys:
-        if key <= before:
-            raise InvalidMst(f"keys out of order: {key!r} after {before!r}")
-        if key_height(key) != height:
-            raise InvalidMst(f"key in the wrong layer: {key!r}")
-        before = key
-    if height == 0 and any(links):
-        raise InvalidMst("layer 0 has a subtree")
-    return height
+def nodes_in_memory(root: Node) -> list[Node]:
+    """The root and every node below it that is linked in memory, parents first."""
+    nodes = [root]
+    for node in nodes:
+        nodes += [link for link in node.links if type(link) is Node]
+    return nodes

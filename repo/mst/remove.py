@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from repo.mst.errors import KeyMissing
 from repo.mst.insert import rebuild
-from repo.mst.node import NO_HEIGHT, Link, Node
+from repo.mst.node import Link, Node
 from repo.mst.search import find_path, open_child
 from repo.mst.store import NodeStore
 
@@ -14,21 +14,16 @@ def remove(store: NodeStore, root: bytes | Node, key: bytes) -> bytes | Node:
     path, found = find_path(store, root, key)
     if not found:
         raise KeyMissing(key.decode())
-    _, node, index = path.pop()
-    joined = _join(store, node.links[index], node.links[index + 1], node.height - 1)
-    below: Link = _node_or_none(
-        (*node.keys[:index], *node.keys[index + 1 :]),
-        (*node.values[:index], *node.values[index + 1 :]),
-        (*node.links[:index], joined, *node.links[index + 2 :]),
-        node.height,
-    )
-    while below is None and path:
-        above = path.pop()
-        if above.node.keys:
-            below = above.node.with_link(above.position, None)
-    if below is None:
-        return Node((), (), (None,), NO_HEIGHT)
+    _, node, at = path.pop()
     top = path[0].node.height if path else node.height
+    below = node.without_key(at, _join(store, node.links[at], node.links[at + 1], node.height - 1))
+    while below is None:
+        # A node that is left with nothing goes, and so do those that held nothing else.
+        if not path:
+            return Node.bare(None)
+        _, node, at = path.pop()
+        if node.keys:
+            below = node.with_link(at, None)
     return _lower_root(store, rebuild(path, below), top)
 
 
@@ -37,8 +32,8 @@ def replace(store: NodeStore, root: bytes | Node, key: bytes, value: bytes) -> N
     path, found = find_path(store, root, key)
     if not found:
         raise KeyMissing(key.decode())
-    last = path.pop()
-    return rebuild(path, last.node.with_value(last.position, value))
+    _, node, at = path.pop()
+    return rebuild(path, node.with_value(at, value))
 
 
 def _join(store: NodeStore, left: Link, right: Link, layer: int) -> Link:
@@ -51,21 +46,8 @@ def _join(store: NodeStore, left: Link, right: Link, layer: int) -> Link:
         layer -= 1
     joined = right if left is None else left
     for a, b in reversed(seam):
-        joined = Node(
-            a.keys + b.keys,
-            a.values + b.values,
-            (*a.links[:-1], joined, *b.links[1:]),
-            max(a.height, b.height),
-        )
+        joined = a.joined(b, joined)
     return joined
-
-
-def _node_or_none(
-    keys: tuple[bytes, ...], values: tuple[bytes, ...], links: tuple[Link, ...], height: int
-) -> Node | None:
-    if keys:
-        return Node(keys, values, links, height)
-    return None if links[0] is None else Node((), (), links, NO_HEIGHT)
 
 
 def _lower_root(store: NodeStore, root: Node, layer: int) -> bytes | Node:

@@ -8,8 +8,9 @@ from typing import Final, Protocol
 from cachetools import LRUCache
 
 from repo.cid import Cid
+from repo.mst.decode import decode_node
 from repo.mst.errors import MissingBlock
-from repo.mst.node import Node, decode_node
+from repo.mst.node import Node
 
 DEFAULT_CACHE_NODES: Final = 1024
 """Nodes kept for a tree that was given no cache to share; one takes about a kilobyte."""

@@ -14,11 +14,11 @@ from typing import Final
 
 from repo.cid import Cid
 from repo.mst.build import build_blocks
-from repo.mst.changes import NodeChanges, edited_nodes, nodes_in_memory
+from repo.mst.changes import NodeChanges, edited_nodes
 from repo.mst.diff import MstDiff, diff_trees
 from repo.mst.insert import insert
 from repo.mst.key import encode_key
-from repo.mst.node import NO_HEIGHT, Node, seal, stored_form
+from repo.mst.node import Node, nodes_in_memory, seal, stored_form
 from repo.mst.proof import prove, prove_covering
 from repo.mst.remove import remove, replace
 from repo.mst.search import find_path
@@ -55,7 +55,7 @@ class Mst:
     ) -> Mst:
         """The tree without records, which has one node."""
         store = CachedNodeStore(blocks.get_block, cache)
-        return cls(store, Node((), (), (None,), NO_HEIGHT))
+        return cls(store, Node.bare(None))
 
     @classmethod
     def build(cls, items: Iterable[tuple[str, Cid]]) -> Mst:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from repo.cid import Cid
+from repo.mst.decode import decode_node
 from repo.mst.errors import InvalidMst
-from repo.mst.node import Node, decode_node
+from repo.mst.node import Node
 from repo.mst.search import open_child, open_root
 from repo.mst.store import BlockSource
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from repo.cid import Cid
 from repo.mst import InvalidMst, MemoryBlocks, Mst, MstError, diff, verify_structure
 from repo.mst.key import key_height
-from repo.mst.node import decode_node
+from repo.mst.decode import decode_node
 from tests.repo.mst_support import KEYS, VALUES, node_blocks, tree_of
 
 LAYERS = {layer: [key for key in KEYS if key_height(key.encode()) == layer] for layer in (0, 1, 2)}
