@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -51,6 +53,8 @@ def main(
     write: bool | None,
 ) -> None:
     """Start each server in turn on loopback, fill it over HTTP, load it with wrk, and compare."""
+    # The default action would leave a server behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     scenarios = [scenario for scenario in SCENARIOS if not only or scenario.name in only]
     duration = seconds or (_QUICK_SECONDS if quick else _SECONDS)
     sizes = _sizes(scenarios, QUICK_SIZES if quick else SIZES)

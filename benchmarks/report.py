@@ -73,7 +73,7 @@ def _speed_rows(run: Run, scenarios: Sequence[Scenario]) -> Iterator[tuple[str, 
 
 def _other_rows(run: Run) -> Iterator[tuple[str, ...]]:
     yield ("figure", "Holdfast", "reference", *_JUDGED)
-    yield _growth_row(run)
+    yield from _growth_rows(run)
     for size in SIZES:
         rates = [m.write_rates.get(size) if m else None for m in (run.holdfast, run.reference)]
         if any(rates):
@@ -83,12 +83,14 @@ def _other_rows(run: Run) -> Iterator[tuple[str, ...]]:
         yield (title, *map(_number, figures), *_judged(_ratio(*figures), target, at_least=False))
 
 
-def _growth_row(run: Run) -> tuple[str, ...]:
+def _growth_rows(run: Run) -> Iterator[tuple[str, ...]]:
     ours, theirs = (_growth(m) for m in (run.holdfast, run.reference))
+    if ours is None and theirs is None:
+        return
     title = f"createRecord/s with {_size('large', run):,} records ÷ with {_size('small', run):,}"
     shown = [_NONE if value is None else f"{value:.2f}" for value in (ours, theirs)]
     judged = _judged(ours, GROWTH_TARGET, at_least=True)
-    return (title, *shown, _NONE, *judged[1:])
+    yield (title, *shown, _NONE, *judged[1:])
 
 
 def _growth(measured: Measured | None) -> float | None:

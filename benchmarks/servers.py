@@ -10,13 +10,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from benchmarks.install import SOURCES, installed_version, node_environment
+from benchmarks.install import SOURCES, installed_version, node_program
 
 WORK: Final = Path(__file__).parent / ".work"
 _START_SECONDS: Final = 60
@@ -56,12 +56,11 @@ def reference(directory: Path) -> Launch:
     version = installed_version(directory)
     data, port, plc_port = _fresh_data("reference"), _free_port(), _free_port()
     boot = _boot_directory(directory)
-    environment = _without_settings(node_environment(directory))
     return Launch(
         "reference",
         f"@atproto/pds {version}",
-        ("node", str(boot / "serve.mjs")),
-        environment | _settings(data, port, plc_port),
+        (str(node_program(directory)), str(boot / "serve.mjs")),
+        _environment(data, port, plc_port),
         f"http://127.0.0.1:{port}",
         data,
     )
@@ -78,7 +77,7 @@ def holdfast() -> Launch:
         "holdfast",
         f"Holdfast {metadata.version('holdfast')}, Python {python}",
         (*program, "dev", *options),
-        _without_settings(os.environ) | _settings(data, port, plc_port),
+        _environment(data, port, plc_port),
         f"http://127.0.0.1:{port}",
         data,
     )
@@ -106,9 +105,11 @@ def running(launch: Launch) -> Iterator[Server]:
         shutil.rmtree(launch.data, ignore_errors=True)
 
 
-def _settings(data: Path, port: int, plc_port: int) -> dict[str, str]:
+def _environment(data: Path, port: int, plc_port: int) -> dict[str, str]:
     """Both servers as in production: neither dev mode nor logs, which would slow them down."""
-    return {
+    # Nothing of the caller's environment may change one of the servers.
+    ours = {k: v for k, v in os.environ.items() if not k.startswith(("PDS_", "LOG_", "NODE_"))}
+    return ours | {
         "NODE_ENV": "production",
         "LOG_ENABLED": "false",
         "PLC_PORT": str(plc_port),
@@ -124,11 +125,6 @@ def _settings(data: Path, port: int, plc_port: int) -> dict[str, str]:
         "PDS_ADMIN_PASSWORD": _SECRET,
         "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": _SECRET,
     }
-
-
-def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what the caller's environment would change in the servers."""
-    return {k: v for k, v in environment.items() if not k.startswith(("PDS_", "LOG_", "NODE_"))}
 
 
 def _boot_directory(directory: Path) -> Path:
