@@ -20,8 +20,8 @@ from actor_store.transactor import ActorStoreTransactor
 from database.connection import Database
 from database.errors import DatabaseError
 
-DEFAULT_MAX_OPEN: Final = 30_000
-"""Actor stores kept open unless the file limit is lower."""
+DEFAULT_MAX_OPEN: Final = 2_000
+"""Actor stores kept open unless the file limit is lower; one takes 200 to 300 KiB of memory."""
 
 _FILES_PER_STORE: Final = 3
 """The database, its -wal and its -shm."""

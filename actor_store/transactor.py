@@ -138,8 +138,9 @@ class ActorStoreTransactor(ActorStoreReader):
             # Before the old records' blocks go: they tell which of them had blobs.
             self._update_blobs(data, writes, made_permanent)
         self._index(writes, data.rev, now)
-        self.repo.put_blocks(data.new_blocks.items(), data.rev)
+        # Deleted first: the new blocks then find room on pages that are being written anyway.
         self.repo.delete_blocks(data.removed_cids)
+        self.repo.put_blocks(data.new_blocks.items(), data.rev)
         if prevs:
             # A batch that writes one record twice leaves the first version to nobody, too.
             cids = [op.cid for op in data.ops if op.cid is not None]

@@ -1,0 +1,101 @@
+"""Checkpoints in a thread: moving a WAL into its database waits for the disk, a commit does not.
+
+SQLite otherwise makes every commit that finds a long WAL do it, which stops the event loop for
+as long as two fsyncs take.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from database.connection import BUSY_TIMEOUT_MS, Database
+
+PAGES: Final = 1_000
+"""Length of a WAL that starts a checkpoint, as SQLite's own default."""
+_INLINE_FACTOR: Final = 8
+
+logger = logging.getLogger(__name__)
+
+
+class Checkpointer:
+    """Checkpoints the databases it watches, one after the other, in one thread.
+
+    Not for databases whose checkpoints are left to Litestream.
+    """
+
+    def __init__(self, *, pages: int = PAGES) -> None:
+        self._pages = pages
+        self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(
+            1, thread_name_prefix="checkpoint"
+        )
+
+    def watch(self, db: Database) -> None:
+        """Take over the checkpoints of a database, until it is closed."""
+        db.connection.set_wal_hook(_Watch(self, db.path, self._pages))
+
+    def start(self, path: Path) -> None:
+        """Checkpoint a database soon, as far as its readers allow."""
+        if self._thread is not None:
+            self._thread.submit(_checkpoint, path)
+
+    def close(self) -> None:
+        """Finish the checkpoints that have been asked for; later ones are not made."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown(wait=True)
+
+
+class _Watch:
+    """Called by SQLite after each commit with the length of the WAL. Must not raise."""
+
+    __slots__ = ("_checkpointer", "_due", "_path", "_step")
+
+    def __init__(self, checkpointer: Checkpointer, path: Path, pages: int) -> None:
+        self._checkpointer = checkpointer
+        self._path = path
+        self._step = pages
+        self._due = pages
+
+    def __call__(self, connection: apsw.Connection, name: str, pages: int) -> int:
+        step = self._step
+        if pages >= self._due:
+            # A long reader may keep the WAL from starting over; then try once every `step` pages.
+            self._due = pages + step
+            if pages < step * _INLINE_FACTOR:
+                self._checkpointer.start(self._path)
+            else:
+                # Commits without a pause: the thread never finds all of the WAL written. Nearly
+                # all of it is by now, so this waits for little and lets the WAL start over.
+                _checkpoint_with(connection, self._path)
+        elif pages < self._due - step:
+            self._due = step
+        return apsw.SQLITE_OK
+
+
+def _checkpoint(path: Path) -> None:
+    try:
+        connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)
+    except apsw.Error as exc:
+        # The database has been deleted since, or is damaged: its next user is told.
+        logger.info("no checkpoint of %s: %s", path, exc)
+        return
+    try:
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        _checkpoint_with(connection, path)
+    finally:
+        connection.close()
+
+
+def _checkpoint_with(connection: apsw.Connection, path: Path) -> None:
+    try:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    except apsw.BusyError:
+        # Another process is at it.
+        return
+    except apsw.Error as exc:
+        logger.warning("checkpoint of %s failed: %s", path, exc)
