@@ -1,13 +1,15 @@
 """Merkle search trees: the index of a repository, from record keys to record CIDs.
 
-    key     which keys are allowed, and their layers        search   the path to a key
-    node    nodes and their blocks                          insert, remove   edits of a path
-    store   nodes by CID, behind a cache                    walk, proof, changes, diff
-    tree    `Mst`, which joins these                        build, verify, invert
+    key             which keys are allowed, and their layers
+    node            immutable nodes       encode, decode   their blocks
+    store           nodes by CID, behind a cache
+    search          the path to a key     insert, remove   edits along it
+    walk, proof     reading a tree        changes, diff    comparing two
+    tree            `Mst`, which joins all these
+    build, verify   whole trees           invert           commits undone
 
 Keys of a layer stand in that layer's nodes, subtrees one layer down in the gaps between them.
-The layer of a key follows from its hash, so a set of records has exactly one tree. A *fresh*
-node is one in memory that no store has yet.
+The layer of a key follows from its hash, so a set of records has exactly one tree.
 
 Spec: https://atproto.com/specs/repository#mst-structure
 """

@@ -131,14 +131,12 @@ class Mst:
 
     def proof(self, key: str) -> dict[Cid, bytes]:
         """The nodes that prove the record at `key`, or that there is none; the root first."""
-        self.root  # noqa: B018 - seals the nodes
         return _blocks_of(prove(self._store, self._root, encode_key(key)))
 
     def covering_proof(self, key: str) -> dict[Cid, bytes]:
         """`proof`, and the paths to the neighbouring keys, as a consumer needs to invert
         an operation on `key` (Sync 1.1).
         """
-        self.root  # noqa: B018 - seals the nodes
         return _blocks_of(prove_covering(self._store, self._root, encode_key(key)))
 
     def settled(self) -> Mst:

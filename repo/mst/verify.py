@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from repo.cid import Cid
 from repo.mst.decode import decode_node
@@ -46,20 +47,22 @@ def verify_structure(root: Cid, blocks: BlockSource) -> MstSize:
     """
     store = _CheckingStore(blocks)
     node = open_root(store, root.raw)
-    height = max(node.height, 0) + 1
+    layer, low, high = node.height, b"", b"\xff"
+    height = max(layer, 0) + 1
     records = nodes = 0
-    # Each node with its layer and the keys its own must lie between.
-    stack = [(node, node.height, b"", b"\xff")]
-    while stack:
-        node, layer, low, high = stack.pop()
-        nodes += 1
+    # Subtrees to come, with their layers and the keys that theirs must lie between.
+    pending: list[tuple[bytes | Node, int, bytes, bytes]] = []
+    while True:
         keys = node.keys
-        records += len(keys)
         if keys and (keys[0] <= low or keys[-1] >= high):
             raise InvalidMst("subtree has keys outside its gap")
-        bounds = (low, *keys, high)
-        for index, link in enumerate(node.links):
+        nodes += 1
+        records += len(keys)
+        gaps = pairwise((low, *keys, high))
+        for link, (left, right) in zip(node.links, gaps, strict=True):
             if link is not None:
-                child = open_child(store, link, layer - 1)
-                stack.append((child, layer - 1, bounds[index], bounds[index + 1]))
-    return MstSize(records, nodes, height)
+                pending.append((link, layer - 1, left, right))
+        if not pending:
+            return MstSize(records, nodes, height)
+        link, layer, low, high = pending.pop()
+        node = open_child(store, link, layer)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from repo.cid import Cid
@@ -15,6 +16,9 @@ from repo.mst import Mst, build_blocks
 from repo.mst.key import key_height
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+
+unhurried = settings(deadline=None)
+"""For property tests: how long one example takes says more of the machine than of the tree."""
 
 VALUES = [Cid.of_dag_cbor(bytes([n])) for n in range(4)]
 

@@ -23,7 +23,16 @@ from repo.commit import (
 )
 from repo.keys import K256PrivateKey
 from repo.mst import KeyExists, KeyMissing, MemoryBlocks, Mst, Node, invert, verify_structure
-from tests.repo.mst_support import KEYS, Edits, edits, node_blocks, records, shared_file, tree_of
+from tests.repo.mst_support import (
+    KEYS,
+    Edits,
+    edits,
+    node_blocks,
+    records,
+    shared_file,
+    tree_of,
+    unhurried,
+)
 
 DID = "did:plc:ewvi7nxzyoun6zhxrhs64oiz"
 REV, NEXT_REV = "3l2fh5jjoyk22", "3l2fh5jjoyl22"
@@ -188,6 +197,7 @@ def _writes(items: dict[str, Cid], changes: Edits) -> tuple[dict[str, Cid], list
     return model, writes
 
 
+@unhurried
 @given(records, edits)
 def test_a_commit_stores_and_deletes_what_leads_to_the_new_tree(
     items: dict[str, Cid], changes: Edits
@@ -204,6 +214,7 @@ def test_a_commit_stores_and_deletes_what_leads_to_the_new_tree(
     assert stored.keys() - written - {made.cid} == node_blocks(model).keys()
 
 
+@unhurried
 @given(records, edits.filter(len))
 def test_a_consumer_inverts_the_event_to_the_data_before(
     items: dict[str, Cid], changes: Edits
@@ -215,6 +226,7 @@ def test_a_consumer_inverts_the_event_to_the_data_before(
         assert invert(made.data, MemoryBlocks(made.event_blocks), made.ops) == made.prev_data
 
 
+@unhurried
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_a_next_write_needs_no_block_of_the_last(first: int, second: int) -> None:
     cache: dict[bytes, Node] = {}

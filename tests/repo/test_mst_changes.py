@@ -15,9 +15,11 @@ from tests.repo.mst_support import (
     node_blocks,
     records,
     tree_of,
+    unhurried,
 )
 
 
+@unhurried
 @given(records, edits)
 def test_an_edit_tells_exactly_the_nodes_it_added_and_removed(
     items: dict[str, Cid], changes: Edits
@@ -31,6 +33,7 @@ def test_an_edit_tells_exactly_the_nodes_it_added_and_removed(
     assert sorted(result.removed) == sorted(before.keys() - after.keys())
 
 
+@unhurried
 @given(records, edits, edits)
 def test_edits_undone_leave_no_change(items: dict[str, Cid], changes: Edits, more: Edits) -> None:
     old = tree_of(items)
@@ -71,6 +74,7 @@ def test_one_edit_reads_and_writes_no_more_than_paths() -> None:
     assert len(read) < 40
 
 
+@unhurried
 @given(records, records)
 def test_diff_of_any_two_trees_is_that_of_their_records(
     old: dict[str, Cid], new: dict[str, Cid]
@@ -87,6 +91,7 @@ def test_diff_of_any_two_trees_is_that_of_their_records(
     assert result.removed_nodes == before.keys() - after.keys()
 
 
+@unhurried
 @given(records, edits)
 def test_diff_sees_an_edit_as_the_edit_itself_does(items: dict[str, Cid], changes: Edits) -> None:
     old = tree_of(items)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from repo.cid import Cid
 from repo.mst import InvalidMst, MemoryBlocks, Mst, MstError, diff, verify_structure
-from repo.mst.key import key_height
 from repo.mst.decode import decode_node
+from repo.mst.key import key_height
 from tests.repo.mst_support import KEYS, VALUES, node_blocks, tree_of
 
 LAYERS = {layer: [key for key in KEYS if key_height(key.encode()) == layer] for layer in (0, 1, 2)}
@@ -115,7 +115,7 @@ def corruptions(blocks: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
 NODES = sorted(node_blocks(dict.fromkeys(KEYS, VALUES[0])).values())
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.one_of(st.binary(max_size=80), corruptions(st.sampled_from(NODES))))
 def test_any_bytes_are_a_node_or_refused_as_none(block: bytes) -> None:
     try:

@@ -20,6 +20,7 @@ from tests.repo.mst_support import (
     keys,
     records,
     tree_of,
+    unhurried,
 )
 
 
@@ -48,6 +49,7 @@ def test_covering_proofs_are_those_of_the_interop_vectors() -> None:
         assert {str(cid) for cid in proof} == set(case["blocksInProof"]), case["comment"]
 
 
+@unhurried
 @given(records, keys)
 def test_a_proof_alone_answers_for_its_key(items: dict[str, Cid], key: str) -> None:
     tree = tree_of(items)
@@ -57,6 +59,7 @@ def test_a_proof_alone_answers_for_its_key(items: dict[str, Cid], key: str) -> N
     assert proof.items() <= tree.covering_proof(key).items()
 
 
+@unhurried
 @given(records, keys)
 def test_a_covering_proof_leads_to_the_neighbours(items: dict[str, Cid], key: str) -> None:
     tree = tree_of(items)
@@ -81,6 +84,7 @@ def make_ops(items: dict[str, Cid], changes: Edits) -> tuple[dict[str, Cid], lis
     return model, ops
 
 
+@unhurried
 @given(records, edits)
 def test_a_commit_is_inverted_with_no_more_than_its_event_holds(
     items: dict[str, Cid], changes: Edits
@@ -95,6 +99,7 @@ def test_a_commit_is_inverted_with_no_more_than_its_event_holds(
     assert invert(new.root, MemoryBlocks(blocks), ops) == old.root
 
 
+@unhurried
 @given(records, edits)
 def test_covering_proofs_of_single_operations_suffice_to_invert(
     items: dict[str, Cid], changes: Edits

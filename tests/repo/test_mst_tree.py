@@ -27,6 +27,7 @@ from tests.repo.mst_support import (
     node_blocks,
     records,
     tree_of,
+    unhurried,
     values,
 )
 
@@ -57,6 +58,7 @@ def test_known_trees_have_their_published_roots(rkeys: str, root: str) -> None:
     assert str(tree_of(dict.fromkeys(names, value)).root) == root
 
 
+@unhurried
 @given(records, edits)
 def test_edits_give_the_tree_built_afresh(items: dict[str, Cid], changes: Edits) -> None:
     model = dict(items)
@@ -65,6 +67,7 @@ def test_edits_give_the_tree_built_afresh(items: dict[str, Cid], changes: Edits)
     assert list(tree.walk()) == sorted(model.items())
 
 
+@unhurried
 @given(records, edits)
 def test_each_step_of_a_series_is_a_sound_tree(items: dict[str, Cid], changes: Edits) -> None:
     model = dict(items)
@@ -76,6 +79,7 @@ def test_each_step_of_a_series_is_a_sound_tree(items: dict[str, Cid], changes: E
         assert verify_structure(tree.root, blocks).records == len(model)
 
 
+@unhurried
 @given(records, edits)
 def test_an_edit_leaves_the_old_tree_as_it_was(items: dict[str, Cid], changes: Edits) -> None:
     tree = tree_of(items)
@@ -83,6 +87,7 @@ def test_an_edit_leaves_the_old_tree_as_it_was(items: dict[str, Cid], changes: E
     assert list(tree.walk()) == sorted(items.items())
 
 
+@unhurried
 @given(records, keys, values)
 def test_get_finds_what_is_there_and_nothing_else(
     items: dict[str, Cid], key: str, value: Cid
@@ -99,6 +104,7 @@ def test_get_finds_what_is_there_and_nothing_else(
             tree.delete(key)
 
 
+@unhurried
 @given(records, edits)
 def test_a_settled_tree_is_served_by_the_cache_alone(items: dict[str, Cid], changes: Edits) -> None:
     model: dict[str, Cid] = {}
@@ -116,6 +122,7 @@ def test_a_settled_tree_remembers_nothing_itself() -> None:
     assert settled.settled() is settled
 
 
+@unhurried
 @given(records, keys, keys)
 def test_listing_starts_and_ends_where_it_is_told(
     items: dict[str, Cid], after: str, prefix: str
