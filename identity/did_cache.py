@@ -22,8 +22,8 @@ from identity.did_document import DidDocument, InvalidDidDocument
 from repo.syntax import Did
 
 _MIGRATIONS: Final = (Migration("001", Path(__file__).with_name("schema.sql").read_text()),)
-_MEMORY_ENTRIES: Final = 10_000
-"""Documents kept parsed; about 4 kB each."""
+_MEMORY_BYTES: Final = 8 * 1024 * 1024
+"""JSON text of the documents kept parsed: of some 8,000. Parsed, they take a few times that."""
 
 _log = structlog.get_logger(__name__)
 
@@ -34,15 +34,17 @@ class CachedDocument:
 
     document: DidDocument
     updated_at_ms: int
+    size_bytes: int
+    """Length of its JSON."""
 
 
 class DidCache:
     """Documents by DID. Reading one twice gives the same object."""
 
-    def __init__(self, db: Database, *, memory_entries: int = _MEMORY_ENTRIES) -> None:
-        """Keep documents in `db`, and the last `memory_entries` of them parsed."""
+    def __init__(self, db: Database, *, memory_bytes: int = _MEMORY_BYTES) -> None:
+        """Keep documents in `db`, and those used last, up to `memory_bytes`, parsed."""
         self._db = db
-        self._memory: LRUCache[Did, CachedDocument] = LRUCache(memory_entries)
+        self._memory: LRUCache[Did, CachedDocument] = LRUCache(memory_bytes, _size_bytes)
 
     @classmethod
     def open(cls, path: Path, *, wal_autocheckpoint: int | None = 1_000) -> DidCache:
@@ -61,13 +63,13 @@ class DidCache:
         if found is None:
             found = self._load(did)
             if found is not None:
-                self._memory[did] = found
+                self._remember(found)
         return found
 
     def put(self, document: DidDocument, *, updated_at_ms: int) -> None:
         """Remember `document` as fetched at `updated_at_ms`."""
-        self._memory[document.did] = CachedDocument(document, updated_at_ms)
         text = orjson.dumps(document.raw).decode()
+        self._remember(CachedDocument(document, updated_at_ms, len(text)))
         self._write(
             lambda: self._db.run(
                 "INSERT INTO did_doc (did, doc, updatedAt) VALUES (?, ?, ?) ON CONFLICT (did) "
@@ -90,12 +92,21 @@ class DidCache:
         """Close the file. Closing twice is harmless."""
         self._db.close()
 
+    def _remember(self, found: CachedDocument) -> None:
+        if found.size_bytes <= self._memory.maxsize:
+            self._memory[found.document.did] = found
+        else:
+            # An older and smaller one must not stay in its place.
+            self._memory.pop(found.document.did, None)
+
     def _load(self, did: Did) -> CachedDocument | None:
         try:
             row = self._db.one("SELECT doc, updatedAt FROM did_doc WHERE did = ?", (did,))
             if row is None:
                 return None
-            return CachedDocument(DidDocument.parse(orjson.loads(row[0]), did), int(row[1]))
+            text, updated_at_ms = row
+            document = DidDocument.parse(orjson.loads(text), did)
+            return CachedDocument(document, updated_at_ms, len(text))
         except (DatabaseError, InvalidDidDocument, orjson.JSONDecodeError) as exc:
             _log.warning("cannot read from the DID cache", did=did, error=str(exc))
             return None
@@ -105,6 +116,10 @@ class DidCache:
             write()
         except DatabaseError as exc:
             _log.warning("cannot write to the DID cache", error=str(exc))
+
+
+def _size_bytes(cached: CachedDocument) -> int:
+    return cached.size_bytes
 
 
 def _open(path: Path, wal_autocheckpoint: int | None) -> Database:

@@ -105,11 +105,21 @@ class SafeHttp:
         )
 
     async def get_json(
-        self, url: str, *, trusted: bool = False, max_redirects: int | None = None
+        self,
+        url: str,
+        *,
+        trusted: bool = False,
+        max_bytes: int | None = None,
+        max_redirects: int | None = None,
     ) -> Any:
         """The JSON of a 2xx answer to a GET. Raises `FetchError`."""
-        accept = {"Accept": "application/did+ld+json, application/json, */*;q=0.5"}
-        response = await self.get(url, trusted=trusted, headers=accept, max_redirects=max_redirects)
+        response = await self.get(
+            url,
+            trusted=trusted,
+            headers={"Accept": "application/did+ld+json, application/json, */*;q=0.5"},
+            max_bytes=max_bytes,
+            max_redirects=max_redirects,
+        )
         response.raise_for_status()
         return response.json()
 

@@ -89,10 +89,13 @@ class PlcClient:
 
     async def audit_log(self, did: Did) -> list[PlcLogEntry]:
         """Every operation ever accepted, overruled ones too; `validate_log` checks them."""
+        entries = await self._get(f"/{did}/log/audit")
+        if not isinstance(entries, list):
+            raise PlcError(UNREACHABLE_STATUS, "the audit log is not a list")
         try:
-            return [PlcLogEntry.from_json(entry) for entry in await self._get(f"/{did}/log/audit")]
-        except (InvalidPlcOperation, TypeError, AttributeError) as exc:
-            raise PlcError(UNREACHABLE_STATUS, f"the audit log is malformed: {exc}") from exc
+            return [PlcLogEntry.from_json(entry) for entry in entries]
+        except InvalidPlcOperation as exc:
+            raise PlcError(UNREACHABLE_STATUS, str(exc)) from exc
 
     async def _get(self, path: str) -> Any:
         try:

@@ -11,18 +11,21 @@ InvalidPlcOperation
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from identity.plc_data import InvalidPlcOperation
+from identity.plc_data import InvalidPlcOperation, read_object, read_text
 from identity.plc_operation import PlcOperation
 from repo.cid import Cid
 from repo.syntax import Did
 
 RECOVERY_WINDOW_MS: Final = 72 * 60 * 60 * 1_000
 """How long a stronger key may overrule an operation after it was accepted."""
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class GenesisMismatch(InvalidPlcOperation):
@@ -82,17 +85,26 @@ class PlcLogEntry:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> PlcLogEntry:
+    def from_json(cls, value: object) -> PlcLogEntry:
         """Read the line of an audit log. Raises `InvalidPlcOperation`."""
-        operation = PlcOperation.parse(value.get("operation"))
-        if value.get("cid") != str(operation.cid):
+        fields = read_object(value, "log entry")
+        operation = PlcOperation.parse(fields.get("operation"))
+        if fields.get("cid") != str(operation.cid):
             raise InvalidPlcOperation(f"the log has another CID than {operation.cid}")
-        try:
-            created_at = datetime.fromisoformat(value["createdAt"])
-        except (KeyError, TypeError, ValueError) as exc:
-            raise InvalidPlcOperation("the log has no valid createdAt") from exc
-        created_at_ms = round(created_at.astimezone(UTC).timestamp() * 1_000)
-        return cls(Did(str(value.get("did"))), operation, value["nullified"] is True, created_at_ms)
+        did = Did(read_text(fields.get("did"), "did"))
+        created_at_ms = parse_time_ms(read_text(fields.get("createdAt"), "createdAt"))
+        return cls(did, operation, fields.get("nullified") is True, created_at_ms)
+
+
+def parse_time_ms(text: str) -> int:
+    """An ISO 8601 time in milliseconds since the Unix epoch. Raises `InvalidPlcOperation`."""
+    try:
+        time = datetime.fromisoformat(text)
+        if time.tzinfo is None:
+            time = time.replace(tzinfo=UTC)
+        return round((time - _EPOCH) / _MILLISECOND)
+    except (ValueError, OverflowError) as exc:
+        raise InvalidPlcOperation("not an ISO 8601 time") from exc
 
 
 def iso_of(time_ms: int) -> str:

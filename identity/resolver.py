@@ -27,6 +27,9 @@ from repo.syntax import Did
 DEFAULT_STALE_TTL_MS: Final = 3_600_000
 DEFAULT_MAX_TTL_MS: Final = 86_400_000
 
+MAX_DOCUMENT_BYTES: Final = 128 * 1024
+"""Longest document that is read; usual ones have one or two thousand bytes."""
+
 _GONE: Final = frozenset((404, 410))
 """A DID that a directory does not know, or that is tombstoned."""
 _WEB_HOST: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?:%3[Aa][0-9]{1,5})?").fullmatch
@@ -149,7 +152,8 @@ class DidResolver:
 
     async def _fetch_plc(self, did: Did) -> object:
         try:
-            return await self._http.get_json(f"{self._plc_url}/{did}", trusted=True)
+            url = f"{self._plc_url}/{did}"
+            return await self._http.get_json(url, trusted=True, max_bytes=MAX_DOCUMENT_BYTES)
         except FetchStatus as exc:
             if exc.status in _GONE:
                 raise DidNotFound(did, "not registered") from exc
@@ -157,7 +161,7 @@ class DidResolver:
 
     async def _fetch_web(self, did: Did) -> object:
         try:
-            return await self._http.get_json(self._web_url(did))
+            return await self._http.get_json(self._web_url(did), max_bytes=MAX_DOCUMENT_BYTES)
         except FetchStatus as exc:
             raise DidNotFound(did, exc.reason) from exc
 

@@ -5,7 +5,7 @@ Writing methods belong inside a transaction; `AccountManager` opens it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from database.connection import Database
@@ -67,6 +67,11 @@ class AccountStore:
             for row in self._db.all(f"{_SELECT} WHERE actor.did IN ({marks})", some):
                 found[row[0]] = _account_of(row)
         return found
+
+    def iter_all(self) -> Iterator[ActorAccount]:
+        """Every account in any state, oldest first."""
+        rows = self._db.iter(f"{_SELECT} ORDER BY actor.createdAt, actor.did")
+        return (_account_of(row) for row in rows)
 
     def password_hash(self, did: str) -> str | None:
         """The hash of the account's password; None for an account without one."""
@@ -151,8 +156,8 @@ def _visible(
 
 
 def _account_of(row: tuple[Any, ...]) -> ActorAccount:
-    did, handle, created_at, takedown_ref, deactivated_at, delete_after, *login = row
-    email, email_confirmed_at, invites_disabled = login
+    did, handle, created_at, takedown_ref, deactivated_at, delete_after = row[:6]
+    email, email_confirmed_at, invites_disabled = row[6:]
     return ActorAccount(
         did,
         handle,

@@ -9,7 +9,6 @@ Spec: https://web.plc.directory/spec/v0.1/did-plc and https://web.plc.directory/
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -18,7 +17,7 @@ from aiohttp import web
 
 from identity.plc_data import InvalidPlcOperation, PlcData
 from identity.plc_document import document_of
-from identity.plc_log import PlcLogEntry
+from identity.plc_log import PlcLogEntry, parse_time_ms
 from identity.plc_operation import PlcOperation
 from pds.dev.plc_store import MAX_EXPORT, PlcStore, StoredOperation
 from repo.syntax import Did
@@ -109,7 +108,7 @@ async def _export(request: web.Request) -> web.Response:
     if after.isascii() and after.isdigit() and len(after) < 16:
         lines = [_numbered(stored) for stored in store.export_after_seq(int(after), count)]
     else:
-        found = store.export_after_time(_time_ms(after), count)
+        found = store.export_after_time(parse_time_ms(after) if after else 0, count)
         lines = [stored.entry.to_json() for stored in found]
     return web.Response(body=_json_lines(lines), content_type="application/jsonlines")
 
@@ -150,17 +149,6 @@ def _count(text: str | None) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_EXPORT:
         raise web.HTTPBadRequest(text=f"count must be a number from 1 to {MAX_EXPORT}")
     return int(text)
-
-
-def _time_ms(text: str) -> int:
-    """An ISO 8601 time in milliseconds since the Unix epoch; the epoch itself for no text."""
-    if not text:
-        return 0
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as exc:
-        raise web.HTTPBadRequest(text="after must be a time or a sequence number") from exc
-    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1_000)
 
 
 def _numbered(stored: StoredOperation) -> dict[str, Any]:

@@ -1,0 +1,33 @@
+"""com.atproto.identity: handles and the DIDs they lead to."""
+
+from __future__ import annotations
+
+from identity.handles import HandleUnresolvable
+from pds.handles import resolve_handle, update_handle
+from pds.xrpc.auth import user
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.errors import invalid_request
+from pds.xrpc.methods import XrpcMethods
+from repo.syntax import normalize_handle
+
+methods = XrpcMethods()
+
+
+@methods.method("com.atproto.identity.resolveHandle")
+async def resolve_handle_method(call: XrpcCall) -> Answer:
+    """com.atproto.identity.resolveHandle"""
+    handle = normalize_handle(call.params["handle"])
+    try:
+        did = await resolve_handle(call.ctx, handle)
+    except HandleUnresolvable as exc:
+        raise invalid_request("Unable to resolve handle") from exc
+    if did is None:
+        raise invalid_request("Unable to resolve handle", "HandleNotFound")
+    return {"did": did}
+
+
+@methods.method("com.atproto.identity.updateHandle", auth=user(refuse_takendown=True))
+async def update_handle_method(call: XrpcCall) -> Answer:
+    """com.atproto.identity.updateHandle"""
+    await update_handle(call.ctx, call.user.did, call.body["handle"])
+    return None

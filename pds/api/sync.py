@@ -1,0 +1,214 @@
+"""com.atproto.sync: repositories, blocks, blobs and events, for everyone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+
+from actor_store.blob_store.base import BlobFileMissing
+from actor_store.errors import BlobNotFound
+from pds.accounts.account import AccountStatus
+from pds.accounts.scopes import STANDARD, SessionScope
+from pds.availability import get_readable_account
+from pds.xrpc.auth import optional_user
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.errors import XrpcError, invalid_request
+from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.responses import add_common_headers
+from repo.car import encode_car
+from repo.cid import Cid, InvalidCid
+
+methods = XrpcMethods()
+
+CAR_TYPE: Final = "application/vnd.ipld.car"
+_READER = optional_user(STANDARD)
+_READER_OR_TAKENDOWN = optional_user(STANDARD | {SessionScope.TAKENDOWN})
+_REPOS_CURSOR: Final = re.compile(r"(\d{1,15})::(did:.+)", re.DOTALL)
+_TEXT_TYPES: Final = ("application/json", "application/javascript")
+
+
+@methods.method("com.atproto.sync.getLatestCommit", auth=_READER)
+async def get_latest_commit(call: XrpcCall) -> Answer:
+    """com.atproto.sync.getLatestCommit"""
+    did = get_readable_account(call, call.params["did"]).did
+    head = await call.ctx.actor_store.read(did, lambda actor: actor.repo.head())
+    return {"cid": str(head.cid), "rev": head.rev}
+
+
+@methods.method("com.atproto.sync.getHead", auth=_READER)
+async def get_head(call: XrpcCall) -> Answer:
+    """com.atproto.sync.getHead (deprecated)"""
+    did = get_readable_account(call, call.params["did"]).did
+    head = await call.ctx.actor_store.read(did, lambda actor: actor.repo.head())
+    return {"root": str(head.cid)}
+
+
+@methods.method("com.atproto.sync.getRepo", auth=_READER_OR_TAKENDOWN)
+async def get_repo(call: XrpcCall) -> Answer:
+    """com.atproto.sync.getRepo"""
+    did = get_readable_account(call, call.params["did"]).did
+    since: str | None = call.params.get("since")
+    chunks = call.ctx.actor_store.stream(did, lambda actor: actor.repo.iter_car(since=since))
+    return await _stream_car(call, chunks)
+
+
+@methods.method("com.atproto.sync.getCheckout", auth=_READER)
+async def get_checkout(call: XrpcCall) -> Answer:
+    """com.atproto.sync.getCheckout (deprecated): getRepo without `since`"""
+    did = get_readable_account(call, call.params["did"]).did
+    chunks = call.ctx.actor_store.stream(did, lambda actor: actor.repo.iter_car(since=None))
+    return await _stream_car(call, chunks)
+
+
+@methods.method("com.atproto.sync.getRecord", auth=_READER)
+async def get_record(call: XrpcCall) -> Answer:
+    """com.atproto.sync.getRecord: a record with its proof, or the proof that there is none"""
+    params = call.params
+    did = get_readable_account(call, params["did"]).did
+    collection, rkey = params["collection"], params["rkey"]
+    head, blocks = await call.ctx.actor_store.read(
+        did, lambda actor: (actor.repo.head(), actor.repo.record_proof(collection, rkey))
+    )
+    return _car_response(encode_car((head.cid,), blocks.items()))
+
+
+@methods.method("com.atproto.sync.getBlocks", auth=_READER)
+async def get_blocks(call: XrpcCall) -> Answer:
+    """com.atproto.sync.getBlocks"""
+    did = get_readable_account(call, call.params["did"]).did
+    cids = [_parse_cid(text) for text in dict.fromkeys(call.params["cids"])]
+    blocks = await call.ctx.actor_store.read(did, lambda actor: actor.repo.find_blocks(cids))
+    missing = [str(cid) for cid in cids if cid not in blocks]
+    if missing:
+        raise invalid_request(f"Could not find cids: {', '.join(missing)}")
+    return _car_response(encode_car((), ((cid, blocks[cid]) for cid in cids)))
+
+
+@methods.method("com.atproto.sync.getRepoStatus")
+async def get_repo_status(call: XrpcCall) -> Answer:
+    """com.atproto.sync.getRepoStatus"""
+    did = call.params["did"]
+    account = call.ctx.accounts.find_account(did, include_inactive=True)
+    if account is None:
+        raise invalid_request(f"Could not find repo for DID: {did}", "RepoNotFound")
+    if not account.active:
+        return {"did": did, "active": False, "status": account.status}
+    head = await call.ctx.actor_store.read(did, lambda actor: actor.repo.head())
+    return {"did": did, "active": True, "rev": head.rev}
+
+
+@methods.method("com.atproto.sync.listRepos")
+async def list_repos(call: XrpcCall) -> Answer:
+    """com.atproto.sync.listRepos"""
+    cursor = call.params.get("cursor")
+    repos = call.ctx.accounts.list_repos(
+        limit=call.params["limit"], after=_parse_repos_cursor(cursor) if cursor else None
+    )
+    output: dict[str, Any] = {
+        "repos": [
+            {
+                "did": repo.did,
+                "head": repo.head,
+                "rev": repo.rev,
+                "active": repo.status is AccountStatus.ACTIVE,
+                **({} if repo.status is AccountStatus.ACTIVE else {"status": repo.status}),
+            }
+            for repo in repos
+        ]
+    }
+    if repos:
+        created = datetime.fromisoformat(repos[-1].created_at)
+        output["cursor"] = f"{round(created.timestamp() * 1000)}::{repos[-1].did}"
+    return output
+
+
+@methods.method("com.atproto.sync.listBlobs", auth=_READER_OR_TAKENDOWN)
+async def list_blobs(call: XrpcCall) -> Answer:
+    """com.atproto.sync.listBlobs"""
+    params = call.params
+    did = get_readable_account(call, params["did"]).did
+    cids = await call.ctx.actor_store.read(
+        did,
+        lambda actor: actor.blob.list_referenced(
+            limit=params["limit"], cursor=params.get("cursor"), since=params.get("since")
+        ),
+    )
+    output: dict[str, Any] = {"cids": [str(cid) for cid in cids]}
+    if cids:
+        output["cursor"] = str(cids[-1])
+    return output
+
+
+@methods.method("com.atproto.sync.getBlob", auth=_READER_OR_TAKENDOWN)
+async def get_blob(call: XrpcCall) -> Answer:
+    """com.atproto.sync.getBlob"""
+    did = get_readable_account(call, call.params["did"]).did
+    cid = _parse_cid(call.params["cid"])
+    try:
+        blob = await call.ctx.actor_store.read(did, lambda actor: actor.blob.get_servable(cid))
+        opened = await call.ctx.blob_store.open(did, cid)
+    except (BlobNotFound, BlobFileMissing) as exc:
+        raise invalid_request("Blob not found") from exc
+    async with opened:
+        response = web.StreamResponse()
+        response.content_type, response.content_length = "application/octet-stream", opened.size
+        response.headers.update(_blob_headers(cid, blob.mime_type))
+        add_common_headers(response.headers, private=True)
+        await response.prepare(call.request)
+        if call.request.method != "HEAD":
+            async for chunk in opened:
+                await response.write(chunk)
+        await response.write_eof()
+    return response
+
+
+def _blob_headers(cid: Cid, mime_type: str) -> dict[str, str]:
+    """Headers under which a browser neither runs nor guesses what somebody uploaded."""
+    is_text = mime_type.startswith("text/") or mime_type in _TEXT_TYPES
+    return {
+        hdrs.CONTENT_TYPE: f"{mime_type}; charset=utf-8" if is_text else mime_type,
+        "X-Content-Type-Options": "nosniff",
+        "Content-Disposition": f'attachment; filename="{cid}"',
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+
+
+def _car_response(car: bytes) -> web.Response:
+    return web.Response(body=car, content_type=CAR_TYPE)
+
+
+async def _stream_car(call: XrpcCall, chunks: AsyncIterator[bytes]) -> web.StreamResponse:
+    response = web.StreamResponse()
+    response.content_type = CAR_TYPE
+    add_common_headers(response.headers, private=True)
+    if hdrs.ACCEPT_ENCODING in call.request.headers:
+        response.enable_compression()
+    await response.prepare(call.request)
+    if call.request.method != "HEAD":
+        async for chunk in chunks:
+            await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+def _parse_cid(text: str) -> Cid:
+    try:
+        return Cid.parse(text)
+    except InvalidCid as exc:
+        raise invalid_request(str(exc)) from exc
+
+
+def _parse_repos_cursor(cursor: str) -> tuple[str, str]:
+    """Split `<ms>::<did>` into a `createdAt` as stored and a DID."""
+    match = _REPOS_CURSOR.fullmatch(cursor)
+    if match is None:
+        raise XrpcError(400, message="Malformed cursor")
+    try:
+        moment = datetime.fromtimestamp(int(match[1]) / 1000, tz=UTC)
+    except (OverflowError, ValueError, OSError) as exc:
+        raise XrpcError(400, message="Malformed cursor") from exc
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"), match[2]

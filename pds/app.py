@@ -1,0 +1,65 @@
+"""The HTTP application: the XRPC router on one route, and the few routes beside it."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from database.errors import DatabaseError
+from pds.api import METHODS
+from pds.api.subscribe_repos import close_subscribers
+from pds.context import CONTEXT, AppContext
+from pds.web.routes import add_web_routes
+from pds.xrpc.responses import add_common_headers
+from pds.xrpc.router import XrpcRouter
+
+KEEP_ALIVE_S: Final = 90.0
+SHUTDOWN_S: Final = 10.0
+"""How long requests that are under way may take once the server is told to stop."""
+
+
+def make_app(ctx: AppContext) -> web.Application:
+    """Build the application around an open context, which the caller closes."""
+    app = web.Application(client_max_size=ctx.settings.service.blob_upload_limit_bytes)
+    app[CONTEXT] = ctx
+    router = XrpcRouter(ctx, chain.from_iterable(METHODS))
+    app.router.add_get("/xrpc/_health", _health)
+    app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
+    add_web_routes(app)
+    app.on_shutdown.append(_tell_subscribers)
+    return app
+
+
+def make_runner(app: web.Application) -> web.AppRunner:
+    """Serve an application the way the server does, without binding an address yet."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        keepalive_timeout=KEEP_ALIVE_S,
+        shutdown_timeout=SHUTDOWN_S,
+        # The signals are the caller's, who stops more than this application.
+        handle_signals=False,
+    )
+
+
+async def _tell_subscribers(app: web.Application) -> None:
+    await close_subscribers(app[CONTEXT])
+
+
+async def _health(request: web.Request) -> web.Response:
+    """Whether the service database answers."""
+    ctx = request.app[CONTEXT]
+    body: dict[str, str] = {"version": ctx.settings.version}
+    status = 200
+    try:
+        ctx.accounts.check_health()
+    except DatabaseError:
+        status, body["error"] = 503, "Service Unavailable"
+    response = web.Response(
+        status=status, body=orjson.dumps(body), content_type="application/json", charset="utf-8"
+    )
+    add_common_headers(response.headers, private=False)
+    return response

@@ -1,0 +1,86 @@
+"""`pds dev`: a server with its own PLC directory, for trying things out on one machine."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import click
+import uvloop
+from rich.console import Console
+
+from pds.cli.environment import explain_failures
+from pds.config import Settings
+from pds.data_directory import DataDirectoryError
+from pds.dev.environment import ENV_FILE, dev_environment
+from pds.dev.plc_directory import plc_application
+from pds.dev.plc_store import PlcStore
+from pds.logs import configure_logs
+from pds.server import listen, serve
+
+_console = Console(highlight=False)
+
+
+@click.command()
+@click.option("--port", default=2583, show_default=True, help="Port of the server.")
+@click.option("--plc-port", default=2582, show_default=True, help="Port of the PLC directory.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data"),
+    show_default=True,
+    help="Directory of everything: databases, blobs, generated secrets.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@explain_failures
+def dev(port: int, plc_port: int, data: Path, host: str) -> None:
+    """Run a complete network on this machine, without internet or configuration.
+
+    The server hands out handles under .test and needs no invite codes. PDS_* variables
+    override its settings. Stops in good order on Ctrl-C.
+
+    \b
+    Examples:
+      pds dev
+      pds dev --port 3583 --plc-port 3582 --data /tmp/second
+    """
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        environ = dev_environment(data, host=host, port=port, plc_port=plc_port, environ=os.environ)
+    except OSError as exc:
+        raise DataDirectoryError(f"Cannot use {data}: {exc.strerror}.") from exc
+    settings = Settings.from_env(environ)
+    configure_logs(level=settings.logging.level, enabled=settings.logging.enabled)
+    uvloop.run(_run(settings, host=host, plc_port=plc_port, env_file=data / ENV_FILE))
+
+
+async def _run(settings: Settings, *, host: str, plc_port: int, env_file: Path) -> None:
+    async with AsyncExitStack() as stack:
+        store = PlcStore(settings.data_directory / "plc.sqlite")
+        stack.callback(store.close)
+        await listen(stack, plc_application(store), host=host, port=plc_port)
+        await serve(settings, on_ready=lambda _ctx: _welcome(settings, env_file))
+
+
+def _welcome(settings: Settings, env_file: Path) -> None:
+    url = settings.public_url
+    _console.print(f"[bold green]Holdfast is ready on {url}[/]   (Ctrl-C stops it)")
+    _console.print(f"PLC directory   {settings.identity.plc_url}")
+    _console.print(f"Data, secrets   {settings.data_directory}, {env_file}")
+    _console.print(
+        f"""
+Make the first post:
+
+  curl -s {url}/xrpc/com.atproto.server.createAccount -H 'Content-Type: application/json' \\
+    -d '{{"handle":"alice.test","email":"alice@example.com","password":"correct-horse"}}' \\
+    > session.json
+  TOKEN=$(python3 -c 'import json; print(json.load(open("session.json"))["accessJwt"])')
+  curl -s {url}/xrpc/com.atproto.repo.createRecord -H "Authorization: Bearer $TOKEN" \\
+    -H 'Content-Type: application/json' -d '{{"repo":"alice.test",
+      "collection":"app.bsky.feed.post","record":{{"$type":"app.bsky.feed.post",
+      "text":"Hello from Holdfast","createdAt":"2026-01-01T00:00:00Z"}}}}'
+""",
+        markup=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,61 @@
+"""Where a command's settings come from, and how its failures are told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Final, ParamSpec, TypeVar
+
+import click
+
+from database.errors import DatabaseError
+from identity.plc import PlcError
+from pds.accounts.errors import AccountError
+from pds.cli.operator import OperatorError
+from pds.config import ConfigError, Settings
+from pds.config.env_file import read_env_file
+from pds.data_directory import DataDirectoryError
+from pds.server import ListenError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_EXPECTED: Final = (
+    AccountError,
+    DataDirectoryError,
+    DatabaseError,
+    ListenError,
+    OperatorError,
+    PlcError,
+)
+"""What an operator can mend; anything else is a bug and shows its traceback."""
+
+env_file_option = click.option(
+    "--env-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read PDS_* variables from this file; the environment wins over it.",
+)
+
+
+def load_settings(env_file: Path | None) -> Settings:
+    """Settings from the environment over an optional file. Raises `ConfigError`."""
+    from_file: Mapping[str, str] = read_env_file(env_file) if env_file else {}
+    return Settings.from_env({**from_file, **os.environ})
+
+
+def explain_failures(command: Callable[P, T]) -> Callable[P, T]:
+    """Turn the failures an operator can mend into messages without a traceback."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except ConfigError as exc:
+            problems = "\n".join(f"  - {problem}" for problem in exc.problems)
+            raise click.ClickException(f"The settings need attention:\n{problems}") from exc
+        except _EXPECTED as exc:
+            raise click.ClickException(str(exc)) from exc
+
+    return run

@@ -1,0 +1,46 @@
+"""`pds serve`: the production server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import structlog
+import uvloop
+
+from pds import server
+from pds.cli.environment import env_file_option, explain_failures, load_settings
+from pds.context import AppContext
+from pds.logs import configure_logs
+
+_log = structlog.get_logger(__name__)
+
+
+@click.command()
+@env_file_option
+@explain_failures
+def serve(env_file: Path | None) -> None:
+    """Run the server with the settings of the environment.
+
+    Takes the environment variables and the data directory of the reference PDS. Stops in good
+    order on SIGTERM or Ctrl-C.
+
+    \b
+    Examples:
+      pds serve
+      pds serve --env-file /pds/pds.env
+    """
+    settings = load_settings(env_file)
+    configure_logs(level=settings.logging.level, enabled=settings.logging.enabled)
+    uvloop.run(server.serve(settings, on_ready=_announce))
+
+
+def _announce(ctx: AppContext) -> None:
+    settings = ctx.settings
+    _log.info(
+        "ready",
+        url=settings.public_url,
+        port=settings.service.port,
+        did=settings.service_did,
+        version=settings.version,
+    )

@@ -1,0 +1,73 @@
+"""Writing to a repository: commit to the actor store, then tell the firehose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from actor_store.reader import ActorStoreReader
+from actor_store.writes import PreparedWrite
+from repo.car import encode_car
+from repo.cid import Cid
+from repo.commit import CommitData
+from repo.syntax import Did
+from sequencer.events import CommitEvent, SyncEvent
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+
+
+async def commit_writes(
+    ctx: AppContext, did: Did, writes: Sequence[PreparedWrite], *, swap_commit: Cid | None = None
+) -> CommitData:
+    """Commit `writes` to the repository of `did` and sequence the commit.
+
+    Returns once both are committed. Raises what `ActorStore.commit_writes` raises.
+    """
+    data = await ctx.actor_store.commit_writes(did, writes, swap_commit=swap_commit)
+    await _sequence(ctx, did, data)
+    return data
+
+
+async def commit_planned(
+    ctx: AppContext,
+    did: Did,
+    plan: Callable[[ActorStoreReader], Sequence[PreparedWrite] | None],
+    prepared: Sequence[PreparedWrite] = (),
+    *,
+    swap_commit: Cid | None = None,
+) -> CommitData | None:
+    """As `commit_writes`, with writes that `plan` makes of what it reads inside the transaction.
+
+    `plan` returns None for no commit. Blobs may be those that `prepared` refers to.
+    """
+    data = await ctx.actor_store.commit_planned(did, plan, prepared, swap_commit=swap_commit)
+    if data is not None:
+        await _sequence(ctx, did, data)
+    return data
+
+
+async def _sequence(ctx: AppContext, did: Did, data: CommitData) -> None:
+    # Nothing is awaited between the store's commit and `append`: the log has a DID's commits in
+    # the order of their revs. After a crash right here `pds.recovery` brings the two together.
+    sequenced = ctx.sequencer.append(commit_event(data))
+    ctx.accounts.repo_roots.set(did, data.cid, data.rev)
+    await sequenced
+
+
+def commit_event(data: CommitData) -> CommitEvent:
+    """The `#commit` event of a commit."""
+    return CommitEvent(
+        did=data.did,
+        commit=data.cid,
+        rev=data.rev,
+        since=data.since,
+        blocks=encode_car((data.cid,), data.event_blocks.items()),
+        ops=data.ops,
+        prev_data=data.prev_data,
+    )
+
+
+def sync_event(did: str, *, cid: Cid, rev: str, block: bytes) -> SyncEvent:
+    """The `#sync` event that declares a repository's current commit."""
+    return SyncEvent(did=did, rev=rev, blocks=encode_car((cid,), [(cid, block)]))

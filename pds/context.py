@@ -1,0 +1,186 @@
+"""`AppContext`: every part of the server, opened together and closed in order."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+from weakref import WeakSet
+
+from aiohttp import web
+
+from actor_store.blob_store.base import BlobStore
+from actor_store.blob_store.disk import DiskBlobStore
+from actor_store.layout import ActorLayout
+from actor_store.store import ActorStore, StoreSettings
+from identity.did_cache import DidCache
+from identity.handles import HandleResolver
+from identity.http import SafeHttp
+from identity.plc import PlcClient
+from identity.resolver import DidResolver
+from pds.accounts.manager import AccountManager
+from pds.accounts.schema import open_account_database
+from pds.accounts.session_tokens import SessionTokens
+from pds.accounts.stores import MIN_LOGIN_MS
+from pds.config import ConfigError, Settings
+from pds.record_json import RecordJsonCache
+from pds.service_auth import ServiceAuth
+from repo.keys import K256PrivateKey, PrivateKey
+from repo.lexicon import Lexicons, default_lexicons
+from repo.tid import TidClock
+from sequencer.sequencer import Sequencer
+
+_CLOCK_IDS: Final = 32
+
+
+@dataclass(slots=True)
+class AppContext:
+    """What every handler works with. One for each running server."""
+
+    settings: Settings
+    lexicons: Lexicons
+    accounts: AccountManager
+    session_tokens: SessionTokens
+    actor_store: ActorStore
+    blob_store: BlobStore
+    sequencer: Sequencer
+    tid_clock: TidClock
+    rotation_key: PrivateKey
+    """Signs the PLC operations of the accounts."""
+    did_resolver: DidResolver
+    handle_resolver: HandleResolver
+    plc: PlcClient
+    service_auth: ServiceAuth
+    record_json: RecordJsonCache
+    subscribers: WeakSet[web.WebSocketResponse]
+    """Consumers of the firehose, to be told when the server stops."""
+    _closing: AsyncExitStack
+
+    @classmethod
+    async def open(cls, settings: Settings, *, min_login_ms: int = MIN_LOGIN_MS) -> AppContext:
+        """Open every database. The data directory exists and is ours.
+
+        `min_login_ms` is how long checking a password takes at least. Raises `DatabaseError`s.
+        """
+        async with AsyncExitStack() as stack:
+            ctx = _build(settings, min_login_ms, stack)
+            ctx._closing = stack.pop_all()
+        return ctx
+
+    async def close(self) -> None:
+        """Finish what is queued, note an orderly stop, close every file."""
+        await self._closing.aclose()
+
+
+CONTEXT: Final = web.AppKey("context", AppContext)
+
+
+def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppContext:
+    """Open the parts in the order they need each other; `stack` closes them in reverse."""
+    clock_id = random.SystemRandom().randrange(_CLOCK_IDS)
+    tid_clock = TidClock(lambda: time.time_ns() // 1000, clock_id)
+    session_tokens = SessionTokens(
+        jwt_secret=settings.secrets.jwt_secret, service_did=settings.service_did
+    )
+    accounts = AccountManager(
+        open_account_database(
+            settings.account_db_path,
+            synchronous=settings.synchronous,
+            wal_autocheckpoint=settings.wal_autocheckpoint,
+        ),
+        session_tokens=session_tokens,
+        hostname=settings.hostname,
+        min_login_ms=min_login_ms,
+    )
+    stack.push_async_callback(accounts.close)
+    sequencer = _open_sequencer(settings, stack)
+    blob_store = _open_blob_store(settings)
+    stack.push_async_callback(blob_store.close)
+    actor_store = ActorStore(
+        layout=ActorLayout(settings.actors_directory),
+        blob_store=blob_store,
+        clock=tid_clock,
+        settings=StoreSettings(
+            max_open=settings.database.actor_store_cache_size,
+            synchronous=settings.synchronous,
+            wal_autocheckpoint=settings.wal_autocheckpoint,
+        ),
+    )
+    stack.push_async_callback(actor_store.close)
+    http = SafeHttp(
+        allow_private=not settings.ssrf_protection,
+        timeout_ms=settings.identity.resolver_timeout_ms,
+        max_bytes=settings.fetch.max_response_bytes,
+    )
+    stack.push_async_callback(http.close)
+    did_resolver = _open_did_resolver(settings, http, stack)
+    return AppContext(
+        settings=settings,
+        lexicons=default_lexicons(),
+        accounts=accounts,
+        session_tokens=session_tokens,
+        actor_store=actor_store,
+        blob_store=blob_store,
+        sequencer=sequencer,
+        tid_clock=tid_clock,
+        rotation_key=K256PrivateKey.from_bytes(settings.plc_rotation_key),
+        did_resolver=did_resolver,
+        handle_resolver=HandleResolver(
+            http,
+            timeout_ms=settings.identity.resolver_timeout_ms,
+            backup_nameservers=settings.identity.handle_backup_nameservers,
+        ),
+        plc=PlcClient(settings.identity.plc_url, http),
+        service_auth=ServiceAuth(
+            did_resolver,
+            service_did=settings.service_did,
+            moderator_did=settings.services.mod_did,
+        ),
+        record_json=RecordJsonCache(),
+        subscribers=WeakSet(),
+        _closing=stack,
+    )
+
+
+def _open_sequencer(settings: Settings, stack: AsyncExitStack) -> Sequencer:
+    sequencer = Sequencer(
+        settings.sequencer_db_path,
+        synchronous=settings.synchronous,
+        wal_autocheckpoint=settings.wal_autocheckpoint,
+    )
+
+    async def stop() -> None:
+        await sequencer.append()
+        sequencer.mark_stopped()
+        await sequencer.close()
+
+    stack.push_async_callback(stop)
+    sequencer.mark_running()
+    return sequencer
+
+
+def _open_blob_store(settings: Settings) -> BlobStore:
+    directory = settings.blob_directory
+    if directory is None:
+        raise ConfigError(["PDS_BLOBSTORE_S3_BUCKET: only PDS_BLOBSTORE_DISK_LOCATION is served"])
+    return DiskBlobStore(
+        directory, settings.blob_tmp_directory, full_sync=settings.synchronous == "FULL"
+    )
+
+
+def _open_did_resolver(settings: Settings, http: SafeHttp, stack: AsyncExitStack) -> DidResolver:
+    cache = DidCache.open(
+        settings.did_cache_db_path, wal_autocheckpoint=settings.wal_autocheckpoint
+    )
+    stack.callback(cache.close)
+    resolver = DidResolver(
+        cache,
+        http,
+        plc_url=settings.identity.plc_url,
+        stale_ttl_ms=settings.identity.cache_stale_ttl_ms,
+        max_ttl_ms=settings.identity.cache_max_ttl_ms,
+    )
+    stack.push_async_callback(resolver.close)
+    return resolver

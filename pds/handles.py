@@ -1,0 +1,87 @@
+"""Handles of accounts: finding who has one, and giving an account another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from identity.handles import HandleUnresolvable
+from identity.resolver import DidResolutionError
+from pds.accounts.errors import HandleNotAvailable, HandleNotResolved
+from pds.accounts.handle_rules import check_handle, service_domain_of
+from pds.xrpc.errors import invalid_request
+from repo.syntax import Did, Handle
+from sequencer.events import IdentityEvent
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+
+
+async def resolve_handle(ctx: AppContext, handle: Handle) -> Did | None:
+    """The DID a handle leads to: of an account here, or else of wherever it is hosted.
+
+    None for a handle under our own domains that nobody has. Raises `HandleUnresolvable`.
+    """
+    account = ctx.accounts.find_account(handle)
+    if account is not None:
+        return account.did
+    if service_domain_of(handle, ctx.settings.service_handle_domains) is not None:
+        return None
+    return await ctx.handle_resolver.resolve(handle)
+
+
+async def check_leads_to(ctx: AppContext, handle: Handle, did: Did) -> None:
+    """Raise `HandleNotResolved` unless a handle outside our domains leads to `did`."""
+    try:
+        found = await ctx.handle_resolver.resolve(handle)
+    except HandleUnresolvable as exc:
+        raise HandleNotResolved from exc
+    if found != did:
+        raise HandleNotResolved
+
+
+async def update_handle(
+    ctx: AppContext, did: Did, handle: str, *, allow_reserved: bool = False
+) -> None:
+    """Give an account another handle: in its DID, in its row, in an event.
+
+    Raises what `check_handle` raises, `HandleNotResolved`,
+    `HandleNotAvailable`, `PlcError`, and `XrpcError` for a DID that must be changed elsewhere.
+    """
+    if ctx.accounts.find_account(did, include_deactivated=True) is None:
+        raise invalid_request("Account not found")
+    checked = check_handle(
+        handle,
+        ctx.settings.service_handle_domains,
+        did_known=True,
+        allow_reserved=allow_reserved,
+    )
+    if checked.is_external:
+        await check_leads_to(ctx, checked.handle, did)
+    _refuse_taken(ctx, did, checked.handle)
+    await _point_did_at(ctx, did, checked.handle)
+    await ctx.accounts.update_handle(did, checked.handle)
+    await ctx.sequencer.append(IdentityEvent(did, checked.handle))
+
+
+def _refuse_taken(ctx: AppContext, did: Did, handle: Handle) -> None:
+    other = ctx.accounts.find_account(handle, include_inactive=True)
+    if other is not None and other.did != did:
+        raise HandleNotAvailable(f"Handle already taken: {handle}")
+
+
+async def _point_did_at(ctx: AppContext, did: Did, handle: Handle) -> None:
+    if did.startswith("did:plc:"):
+        await ctx.plc.update_handle(did, handle, key=ctx.rotation_key)
+        await _refresh(ctx, did)
+        return
+    document = await ctx.did_resolver.resolve(did, force=True)
+    if document.handle != handle:
+        raise invalid_request("DID is not properly configured for handle")
+
+
+async def _refresh(ctx: AppContext, did: Did) -> None:
+    """Fetch the changed document now, so that what is served next is not the old one."""
+    try:
+        await ctx.did_resolver.resolve(did, force=True)
+    except DidResolutionError:
+        ctx.did_resolver.forget(did)

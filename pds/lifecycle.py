@@ -1,0 +1,98 @@
+"""Changes of an account's state, each with the events that tell the network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from identity.did_document import DidDocument
+from identity.resolver import DidResolutionError
+from pds.accounts.account import AccountStatus, status_of
+from pds.accounts.errors import AccountNotFound
+from pds.commits import sync_event
+from pds.xrpc.errors import invalid_request
+from repo.syntax import Did
+from sequencer.events import AccountEvent, IdentityEvent, SyncEvent
+from sequencer.events import AccountStatus as EventStatus
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+
+
+async def deactivate(ctx: AppContext, did: Did, *, delete_after: str | None = None) -> None:
+    """Hide the account until it is activated. Raises `AccountNotFound`."""
+    await ctx.accounts.deactivate(did, delete_after=delete_after)
+    await ctx.sequencer.append(account_event(ctx, did))
+
+
+async def activate(ctx: AppContext, did: Did) -> None:
+    """End a deactivation, once the DID leads here.
+
+    Raises `AccountNotFound`, and `XrpcError` 400 if the DID document is not as it must be.
+    """
+    account = ctx.accounts.find_account(did, include_deactivated=True)
+    if account is None:
+        raise AccountNotFound("user not found")
+    await check_did_leads_here(ctx, did)
+    await ctx.accounts.activate(did)
+    sync = await current_sync_event(ctx, did)
+    identity = IdentityEvent(did, account.handle)
+    await ctx.sequencer.append(account_event(ctx, did), identity, sync)
+
+
+async def takedown(ctx: AppContext, did: Did, *, ref: str | None) -> None:
+    """Take the account down and end its sessions. Raises `AccountNotFound`."""
+    await ctx.accounts.takedown(did, ref=ref)
+    await ctx.sequencer.append(account_event(ctx, did))
+
+
+async def untakedown(ctx: AppContext, did: Did) -> None:
+    """Reverse a takedown. Raises `AccountNotFound`."""
+    await ctx.accounts.untakedown(did)
+    await ctx.sequencer.append(account_event(ctx, did))
+
+
+def account_event(ctx: AppContext, did: Did) -> AccountEvent:
+    """The `#account` event that tells an account's state as it is now."""
+    status = status_of(ctx.accounts.find_account(did, include_inactive=True))
+    if status is AccountStatus.ACTIVE:
+        return AccountEvent(did, active=True)
+    return AccountEvent(did, active=False, status=_EVENT_STATUS[status])
+
+
+async def current_sync_event(ctx: AppContext, did: Did) -> SyncEvent:
+    """The `#sync` event of a repository's current commit."""
+    head, block = await ctx.actor_store.read(
+        did, lambda actor: (head := actor.repo.head(), actor.repo.get_block(head.cid))
+    )
+    return sync_event(did, cid=head.cid, rev=head.rev, block=block)
+
+
+async def check_did_leads_here(ctx: AppContext, did: Did) -> None:
+    """Raise `XrpcError` 400 unless the DID names this server and the repository's signing key."""
+    try:
+        document = await ctx.did_resolver.resolve(did, force=True)
+    except DidResolutionError as exc:
+        raise invalid_request("Could not resolve DID") from exc
+    if did.startswith("did:plc:"):
+        data = await ctx.plc.data(did)
+        if ctx.rotation_key.did_key not in data.rotation_keys:
+            raise invalid_request("Server rotation key not included in PLC DID data")
+    _check_document(ctx, did, document)
+
+
+def _check_document(ctx: AppContext, did: Did, document: DidDocument) -> None:
+    if document.pds_endpoint != ctx.settings.public_url:
+        raise invalid_request(
+            "DID document atproto_pds service endpoint does not match PDS public url"
+        )
+    if document.signing_key() != ctx.actor_store.key(did).did_key:
+        raise invalid_request(
+            "DID document verification method does not match expected signing key"
+        )
+
+
+_EVENT_STATUS: dict[AccountStatus, EventStatus] = {
+    AccountStatus.TAKENDOWN: "takendown",
+    AccountStatus.DEACTIVATED: "deactivated",
+    AccountStatus.DELETED: "deleted",
+}

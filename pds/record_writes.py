@@ -1,0 +1,96 @@
+"""Preparing record writes: all that can be checked and computed before a repo is locked.
+
+A record arrives as JSON; what leaves is canonical bytes with their CID, the blobs they refer
+to, and whether there was a Lexicon to validate them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from actor_store.backlinks import Backlink, backlinks_of
+from actor_store.writes import UNSET, PreparedWrite, Unset
+from pds.xrpc.errors import invalid_request
+from repo import dagcbor
+from repo.cid import Cid
+from repo.commit import Action
+from repo.datamodel import BlobRef, find_legacy_blob, from_json, iter_blob_refs
+from repo.lexicon import Lexicons
+
+MAX_RECORD_BYTES: Final = 1_000_000
+"""Of one encoded record; relays accept no larger ones."""
+
+
+@dataclass(slots=True, frozen=True)
+class PreparedRecord:
+    """A record's canonical bytes, and what a write needs to know of it."""
+
+    cid: Cid
+    block: bytes
+    blobs: tuple[BlobRef, ...]
+    backlinks: tuple[Backlink, ...]
+    validation_status: str | None
+    """`valid`, `unknown`, or None where the caller turned validation off."""
+
+    def write(
+        self,
+        action: Action,
+        collection: str,
+        rkey: str,
+        *,
+        swap_record: Cid | Unset | None = UNSET,
+    ) -> PreparedWrite:
+        """The write that puts the record into a repo."""
+        return PreparedWrite(
+            action,
+            collection,
+            rkey,
+            cid=self.cid,
+            block=self.block,
+            blobs=self.blobs,
+            backlinks=self.backlinks,
+            swap_record=swap_record,
+        )
+
+
+def prepare_record(
+    lexicons: Lexicons,
+    *,
+    collection: str,
+    rkey: str,
+    json: Any,
+    validate: bool | None,
+    path: str = "$.record",
+    record_path: str | None = None,
+) -> PreparedRecord:
+    """Check and encode a record that stands at `path` of the request.
+
+    `validate` None means: if there is a Lexicon. `record_path` is what the reference calls the
+    place in messages about the Lexicon, where that differs. Raises `XrpcError` 400,
+    `InvalidLexicon` or `InvalidDataModel`.
+    """
+    value = from_json(json, path=path)
+    if not isinstance(value, dict):
+        raise invalid_request(f"Expected object value type at {path}")
+    declared = value.setdefault("$type", collection)
+    if declared != collection:
+        raise invalid_request(f"Invalid $type: expected {collection}, got {declared!s:.200}")
+    status = None
+    if validate is not False:
+        status = "valid" if lexicons.is_known_record(collection) else "unknown"
+        if status == "valid" or validate:
+            lexicons.validate_record(collection, rkey, value, root=record_path or path)
+    legacy = find_legacy_blob(value)
+    if legacy is not None:
+        raise invalid_request(f"Legacy blobs are not allowed ({legacy})")
+    block = dagcbor.encode_checked(value)
+    if len(block) > MAX_RECORD_BYTES:
+        raise invalid_request(f"Record is larger than {MAX_RECORD_BYTES} bytes")
+    return PreparedRecord(
+        Cid.of_dag_cbor(block),
+        block,
+        blobs=tuple(iter_blob_refs(value)),
+        backlinks=backlinks_of(value),
+        validation_status=status,
+    )

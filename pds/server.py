@@ -1,0 +1,74 @@
+"""Running the server: hold the data directory, listen, and stop in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import resource
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import structlog
+from aiohttp import web
+
+from pds.app import make_app, make_runner
+from pds.config import Settings
+from pds.context import AppContext
+from pds.data_directory import DataDirectoryLock
+
+_log = structlog.get_logger(__name__)
+
+
+class ListenError(Exception):
+    """The server cannot listen on its address; the message tells the operator why."""
+
+
+async def serve(settings: Settings, *, on_ready: Callable[[AppContext], None]) -> None:
+    """Serve until SIGTERM or SIGINT; then finish requests, tell subscribers, close databases.
+
+    Raises `DataDirectoryError`, `ListenError`, or the `DatabaseError` of a file that cannot be
+    opened. `on_ready` is called once requests are answered.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    raise_file_limit()
+    async with AsyncExitStack() as stack:
+        lock = DataDirectoryLock.acquire(settings.data_directory)
+        stack.callback(lock.release)
+        ctx = await AppContext.open(settings)
+        stack.push_async_callback(ctx.close)
+        await listen(stack, make_app(ctx), host=settings.service.host, port=settings.service.port)
+        on_ready(ctx)
+        await stop.wait()
+        _log.info("stopping")
+    _log.info("stopped")
+
+
+async def listen(stack: AsyncExitStack, app: web.Application, *, host: str, port: int) -> None:
+    """Serve `app` until `stack` closes. Raises `ListenError`."""
+    runner = make_runner(app)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    try:
+        await web.TCPSite(runner, host or None, port, backlog=1024, reuse_address=True).start()
+    except OSError as exc:
+        raise ListenError(_explain(exc, host, port)) from exc
+
+
+def raise_file_limit() -> None:
+    """Allow as many open files as the system lets this process have: actor stores take three."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _explain(exc: OSError, host: str, port: int) -> str:
+    address = f"{host or '*'}:{port}"
+    if exc.errno == errno.EADDRINUSE:
+        return f"Port {port} is in use. Stop the other server, or choose another port."
+    if exc.errno == errno.EACCES:
+        return f"No permission to listen on {address}. Ports below 1024 need privileges."
+    return f"Cannot listen on {address}: {exc.strerror or exc}."

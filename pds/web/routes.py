@@ -1,0 +1,109 @@
+"""Routes outside XRPC: the front page, robots.txt, well-known documents, the TLS check."""
+
+from __future__ import annotations
+
+import html
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from pds.context import CONTEXT, AppContext
+
+_BANNER: Final = r"""
+ _   _       _     _  __           _
+| | | | ___ | | __| |/ _| __ _ ___| |_
+| |_| |/ _ \| |/ _` | |_ / _` / __| __|
+|  _  | (_) | | (_| |  _| (_| \__ \ |_
+|_| |_|\___/|_|\__,_|_|  \__,_|___/\__|
+
+This is an AT Protocol Personal Data Server (PDS), run by Holdfast.
+
+Most API routes are under /xrpc/
+
+    Protocol: https://atproto.com
+"""
+_ROBOTS: Final = """# Hello!
+# This server holds public repositories of the AT Protocol; crawling them is welcome.
+User-agent: *
+Allow: /
+"""
+
+
+def add_web_routes(app: web.Application) -> None:
+    """Serve everything outside `/xrpc/`."""
+    app.router.add_get("/", _front_page)
+    app.router.add_get("/robots.txt", _robots)
+    app.router.add_get("/.well-known/atproto-did", _atproto_did)
+    app.router.add_get("/.well-known/change-password", _change_password)
+    app.router.add_get("/tls-check", _tls_check)
+    app.router.add_route("*", "/{path:.*}", _not_found)
+
+
+async def _front_page(_request: web.Request) -> web.Response:
+    return web.Response(text=_BANNER)
+
+
+async def _robots(_request: web.Request) -> web.Response:
+    return web.Response(text=_ROBOTS)
+
+
+async def _atproto_did(request: web.Request) -> web.Response:
+    """The DID of the hosted handle that the request's host name is."""
+    host = request.host.partition(":")[0].lower()
+    did = _hosted_did(request.app[CONTEXT], host)
+    if did is None:
+        return web.Response(status=404, text="User not found")
+    return web.Response(text=did)
+
+
+async def _change_password(request: web.Request) -> web.Response:
+    public_url = request.app[CONTEXT].settings.public_url
+    return web.Response(status=302, headers={"Location": f"{public_url}/account/reset-password"})
+
+
+async def _tls_check(request: web.Request) -> web.Response:
+    """Whether Caddy may ask for a certificate for `domain`: ours, or one of our handles."""
+    ctx = request.app[CONTEXT]
+    domain = request.query.get("domain", "").lower()
+    if not domain:
+        return _tls_error(400, "InvalidRequest", "bad or missing domain query param")
+    if domain == ctx.settings.hostname:
+        return _json(200, {"success": True})
+    if not domain.endswith(tuple(ctx.settings.service_handle_domains)):
+        return _tls_error(400, "InvalidRequest", "handles are not provided on this domain")
+    if _hosted_did(ctx, domain) is None:
+        return _tls_error(404, "NotFound", "handle not found for this domain")
+    return _json(200, {"success": True})
+
+
+async def _not_found(request: web.Request) -> web.Response:
+    return web.Response(
+        status=404,
+        content_type="text/html",
+        charset="utf-8",
+        headers={
+            "Content-Security-Policy": "default-src 'none'",
+            "X-Content-Type-Options": "nosniff",
+        },
+        text="<!DOCTYPE html>\n<title>Error</title>\n"
+        f"<pre>Cannot {html.escape(request.method)} {html.escape(request.path)}</pre>\n",
+    )
+
+
+def _hosted_did(ctx: AppContext, host: str) -> str | None:
+    domains = ctx.settings.service_handle_domains
+    if not any(host == domain[1:] or host.endswith(domain) for domain in domains):
+        return None
+    account = ctx.accounts.find_account(host)
+    return account.did if account else None
+
+
+def _tls_error(status: int, error: str, message: str) -> web.Response:
+    return _json(status, {"error": error, "message": message})
+
+
+def _json(status: int, body: dict[str, object]) -> web.Response:
+    return web.Response(
+        status=status, body=orjson.dumps(body), content_type="application/json", charset="utf-8"
+    )

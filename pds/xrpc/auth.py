@@ -1,0 +1,188 @@
+"""Authentication: what an endpoint demands of the Authorization header, and how it is checked.
+
+Each function here makes an `Authenticator` for the declaration of a method. They raise
+`XrpcError` or the `AccountError`s of a bad token, with the reference's names and messages.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from aiohttp import hdrs, web
+
+from pds.accounts.errors import InvalidToken
+from pds.accounts.scopes import STANDARD, SessionScope
+from pds.accounts.session_tokens import require_scope
+from pds.xrpc.credentials import (
+    AdminCredentials,
+    Anonymous,
+    Credentials,
+    RefreshCredentials,
+    ServiceCredentials,
+    UserCredentials,
+)
+from pds.xrpc.errors import XrpcError, auth_required
+
+if TYPE_CHECKING:
+    from pds.accounts.account import ActorAccount
+    from pds.context import AppContext
+
+Authenticator: TypeAlias = Callable[["AppContext", web.Request], Awaitable[Credentials]]
+
+_SCHEMES: Final = frozenset({"basic", "bearer", "dpop"})
+_ADMIN_USER: Final = "admin"
+_ANONYMOUS: Final = Anonymous()
+_ADMIN: Final = AdminCredentials()
+
+
+def user(
+    scopes: frozenset[SessionScope] = STANDARD,
+    *,
+    refuse_takendown: bool = False,
+    refuse_deactivated: bool = False,
+) -> Authenticator:
+    """An access token with one of `scopes`; the account may have to be in good standing."""
+    checks_account = refuse_takendown or refuse_deactivated
+
+    async def authenticate(ctx: AppContext, request: web.Request) -> UserCredentials:
+        credentials = _verify_access(ctx, _require_token(request), scopes)
+        if checks_account:
+            check_standing(
+                ctx,
+                credentials.did,
+                refuse_takendown=refuse_takendown,
+                refuse_deactivated=refuse_deactivated,
+            )
+        return credentials
+
+    return authenticate
+
+
+def optional_user(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
+    """Nobody, an access token with one of `scopes`, or the administrator."""
+
+    async def authenticate(ctx: AppContext, request: web.Request) -> Credentials:
+        if hdrs.AUTHORIZATION not in request.headers:
+            return _ANONYMOUS
+        scheme, value = _parse_header(request)
+        if scheme == "basic":
+            return _verify_admin(ctx, value)
+        return _verify_access(ctx, _bearer(scheme, value), scopes)
+
+    return authenticate
+
+
+def refresh(*, allow_expired: bool = False) -> Authenticator:
+    """A refresh token."""
+
+    async def authenticate(ctx: AppContext, request: web.Request) -> RefreshCredentials:
+        claims = ctx.session_tokens.verify_refresh(
+            _require_token(request), allow_expired=allow_expired
+        )
+        return RefreshCredentials(claims.did, claims.jti)
+
+    return authenticate
+
+
+async def admin(ctx: AppContext, request: web.Request) -> AdminCredentials:
+    """The administrator's password, by HTTP Basic."""
+    scheme, _, value = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    if scheme.lower() != "basic":
+        raise auth_required("Authentication Required")
+    return _verify_admin(ctx, value)
+
+
+async def moderator(ctx: AppContext, request: web.Request) -> Credentials:
+    """The administrator, or the moderation service by a service token."""
+    scheme, _, value = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    if scheme.lower() != "bearer":
+        return await admin(ctx, request)
+    issuer = await ctx.service_auth.verify_moderator(value, nsid=method_of(request))
+    return ServiceCredentials(issuer)
+
+
+async def optional_service(ctx: AppContext, request: web.Request) -> Credentials:
+    """Nobody, or a service token that an account signed for this method."""
+    header = request.headers.get(hdrs.AUTHORIZATION)
+    if header is None:
+        return _ANONYMOUS
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise auth_required("Invalid authorization header")
+    return ServiceCredentials(await ctx.service_auth.verify(token, nsid=method_of(request)))
+
+
+def user_or_service(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
+    """An access token of an account in good standing, or a service token that it signed."""
+    by_session = user(scopes, refuse_takendown=True)
+
+    async def authenticate(ctx: AppContext, request: web.Request) -> Credentials:
+        token = _require_token(request)
+        if not ctx.service_auth.is_service_token(token):
+            return await by_session(ctx, request)
+        return ServiceCredentials(await ctx.service_auth.verify(token, nsid=method_of(request)))
+
+    return authenticate
+
+
+def check_standing(
+    ctx: AppContext, identifier: str, *, refuse_takendown: bool, refuse_deactivated: bool
+) -> ActorAccount:
+    """The account of a DID or handle. Raises `XrpcError` if it is gone or may not act."""
+    account = ctx.accounts.find_account(identifier, include_inactive=True)
+    if account is None:
+        raise XrpcError(403, "AccountNotFound", "Account not found")
+    if refuse_takendown and account.takedown_ref is not None:
+        raise auth_required("Account has been taken down", "AccountTakedown")
+    if refuse_deactivated and account.deactivated_at is not None:
+        raise auth_required("Account is deactivated", "AccountDeactivated")
+    return account
+
+
+def method_of(request: web.Request) -> str:
+    """The NSID that a request calls."""
+    return request.match_info["nsid"].rstrip("/")
+
+
+def _verify_access(ctx: AppContext, token: str, scopes: frozenset[SessionScope]) -> UserCredentials:
+    claims = ctx.session_tokens.verify_access(token)
+    require_scope(claims, scopes)
+    return UserCredentials(claims.did, claims.scope)
+
+
+def _verify_admin(ctx: AppContext, encoded: str) -> AdminCredentials:
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, ValueError) as exc:
+        raise auth_required("Authentication Required") from exc
+    name, _, password = text.partition(":")
+    expected = ctx.settings.secrets.admin_password
+    if name != _ADMIN_USER or not hmac.compare_digest(password.encode(), expected.encode()):
+        raise auth_required("Authentication Required")
+    return _ADMIN
+
+
+def _require_token(request: web.Request) -> str:
+    if hdrs.AUTHORIZATION not in request.headers:
+        raise auth_required("Authentication Required", "AuthMissing")
+    return _bearer(*_parse_header(request))
+
+
+def _bearer(scheme: str, token: str) -> str:
+    if scheme != "bearer":
+        raise InvalidToken("Unexpected authorization type")
+    return token
+
+
+def _parse_header(request: web.Request) -> tuple[str, str]:
+    parts = request.headers[hdrs.AUTHORIZATION].split(" ")
+    if len(parts) != 2 or not all(parts):
+        raise InvalidToken("Malformed authorization header")
+    scheme = parts[0].lower()
+    if scheme not in _SCHEMES:
+        raise InvalidToken(f"Unsupported authorization type: {parts[0][:100]}")
+    return scheme, parts[1]

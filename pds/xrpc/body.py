@@ -1,0 +1,81 @@
+"""Request bodies: which are expected, in what encoding, and how large they may be."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from pds.xrpc.errors import XrpcError, invalid_request
+from repo.lexicon import MethodSchema
+
+JSON_LIMIT_BYTES: Final = 150 * 1024
+WRITE_LIMIT_BYTES: Final = 1_000_000
+_WRITE_METHODS: Final = frozenset(
+    f"com.atproto.repo.{name}" for name in ("createRecord", "putRecord", "applyWrites")
+)
+_JSON_ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
+
+
+def limit_of(nsid: str) -> int:
+    """The most bytes that the JSON input of a method may have."""
+    return WRITE_LIMIT_BYTES if nsid in _WRITE_METHODS else JSON_LIMIT_BYTES
+
+
+async def check_absent(request: web.Request) -> None:
+    """For a method without input: raise `XrpcError` if the request brings one."""
+    if not request.can_read_body:
+        return
+    if (request.content_length or 0) > 0 or await request.content.readany():
+        raise invalid_request("A request body was provided when none was expected")
+
+
+def check_encoding(request: web.Request, schema: MethodSchema) -> None:
+    """For a method with input: raise `XrpcError` unless one comes, in an encoding it takes."""
+    headers = request.headers
+    if "Content-Length" not in headers and "Transfer-Encoding" not in headers:
+        raise invalid_request("A request body is expected but none was provided")
+    given = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if not given:
+        raise invalid_request("Request encoding (Content-Type) required but not provided")
+    if schema.input_encoding not in ("*/*", given):
+        raise invalid_request(f"Wrong request encoding (Content-Type): {given[:100]}")
+
+
+async def read_json(request: web.Request, limit_bytes: int) -> dict[str, Any]:
+    """Read and parse a JSON object. Raises `XrpcError`: 400, 413 or 415."""
+    encoding = request.headers.get("Content-Encoding", "").lower()
+    if encoding not in _JSON_ENCODINGS:
+        raise XrpcError(
+            415, "UnsupportedMediaTypeError", f'unsupported content encoding "{encoding[:100]}"'
+        )
+    raw = await read_bounded(request, limit_bytes)
+    if not raw:
+        return {}
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as exc:
+        raise invalid_request(str(exc), "SyntaxError") from exc
+    if not isinstance(body, dict):
+        raise invalid_request("Expected object value type at $")
+    return body
+
+
+async def read_bounded(request: web.Request, limit_bytes: int) -> bytes:
+    """Read the whole body, decompressed. Raises `XrpcError` 413 when it passes the limit."""
+    if (request.content_length or 0) > limit_bytes:
+        raise _too_large()
+    chunks: list[bytes] = []
+    received = 0
+    # Counted while it comes in: a small compressed body may stand for a huge one.
+    async for chunk in request.content.iter_any():
+        received += len(chunk)
+        if received > limit_bytes:
+            raise _too_large()
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _too_large() -> XrpcError:
+    return XrpcError(413, "PayloadTooLargeError", "request entity too large")

@@ -1,0 +1,74 @@
+"""One XRPC request after the router has checked it, and what a handler may answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from aiohttp import web
+
+from pds.xrpc.credentials import (
+    AdminCredentials,
+    Credentials,
+    RefreshCredentials,
+    ServiceCredentials,
+    UserCredentials,
+)
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+
+
+@dataclass(slots=True)
+class XrpcCall:
+    """Parameters and body have passed the Lexicon; the credentials have been verified."""
+
+    ctx: AppContext
+    request: web.Request
+    params: dict[str, Any]
+    credentials: Credentials
+    body: dict[str, Any]
+    """The JSON input; empty for methods whose input is binary or absent."""
+
+    @property
+    def user(self) -> UserCredentials:
+        """The signed-in account; only for methods that require one."""
+        if not isinstance(self.credentials, UserCredentials):
+            raise TypeError("the method does not require a signed-in account")
+        return self.credentials
+
+    @property
+    def refresh(self) -> RefreshCredentials:
+        """The presented refresh token; only for methods that require one."""
+        if not isinstance(self.credentials, RefreshCredentials):
+            raise TypeError("the method does not require a refresh token")
+        return self.credentials
+
+    @property
+    def service(self) -> ServiceCredentials | None:
+        """The verified service token, if that is what was presented."""
+        return self.credentials if isinstance(self.credentials, ServiceCredentials) else None
+
+    def may_see_everything_of(self, did: str) -> bool:
+        """Whether the caller is the account itself or the administrator."""
+        match self.credentials:
+            case AdminCredentials():
+                return True
+            case UserCredentials(did=own):
+                return own == did
+            case _:
+                return False
+
+
+@dataclass(slots=True, frozen=True)
+class JsonBytes:
+    """A JSON answer that is already encoded."""
+
+    data: bytes
+
+
+Answer: TypeAlias = "dict[str, Any] | JsonBytes | web.StreamResponse | None"
+"""A JSON object, an answer that writes itself, or nothing (an empty 200)."""
+
+Handler: TypeAlias = Callable[[XrpcCall], Awaitable[Answer]]

@@ -1,0 +1,94 @@
+"""The one table from the errors of every package to XRPC statuses and names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from actor_store import errors as actor_errors
+from actor_store.blob_store import base as blob_errors
+from actor_store.preferences import InvalidPreference
+from database import errors as database_errors
+from identity.plc import PlcError
+from pds.accounts import errors as account_errors
+from pds.accounts.service_jwt import ServiceJwtError
+from pds.xrpc.errors import XrpcError
+from repo.cid import InvalidCid
+from repo.datamodel import InvalidDataModel
+from repo.lexicon import InvalidLexicon
+from repo.mst import InvalidMst
+from repo.syntax import InvalidSyntax
+
+XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
+    # Formats
+    InvalidCid: (400, "InvalidRequest"),
+    InvalidDataModel: (400, "InvalidRequest"),
+    InvalidLexicon: (400, "InvalidRequest"),
+    InvalidMst: (400, "InvalidRequest"),
+    InvalidSyntax: (400, "InvalidRequest"),
+    # Actor stores
+    actor_errors.RepoNotFound: (400, "RepoNotFound"),
+    actor_errors.RepoExists: (400, "AlreadyExists"),
+    actor_errors.RecordNotFound: (400, "RecordNotFound"),
+    actor_errors.RecordExists: (400, "RecordAlreadyExists"),
+    actor_errors.SwapMismatch: (400, "InvalidSwap"),
+    actor_errors.TooManyWrites: (400, "InvalidRequest"),
+    actor_errors.BlobNotFound: (400, "BlobNotFound"),
+    actor_errors.BlobTakendown: (400, "InvalidRequest"),
+    actor_errors.InvalidMimeType: (400, "InvalidMimeType"),
+    actor_errors.InvalidSize: (400, "InvalidSize"),
+    actor_errors.InvalidStoreName: (400, "InvalidRequest"),
+    InvalidPreference: (400, "InvalidRequest"),
+    blob_errors.BlobTooLarge: (413, "PayloadTooLarge"),
+    blob_errors.BlobStoreFull: (503, "NotEnoughResources"),
+    # Databases
+    database_errors.DatabaseBusy: (503, "NotEnoughResources"),
+    database_errors.DatabaseFull: (503, "NotEnoughResources"),
+    # Accounts
+    account_errors.AccountNotFound: (400, "AccountNotFound"),
+    account_errors.AccountExists: (400, "AlreadyExists"),
+    account_errors.AccountTakendown: (401, "AccountTakedown"),
+    account_errors.HandleTaken: (400, "InvalidRequest"),
+    account_errors.HandleNotAvailable: (400, "HandleNotAvailable"),
+    account_errors.InvalidHandle: (400, "InvalidHandle"),
+    account_errors.UnsupportedDomain: (400, "UnsupportedDomain"),
+    account_errors.HandleNotResolved: (400, "InvalidRequest"),
+    account_errors.EmailTaken: (400, "InvalidRequest"),
+    account_errors.EmailNotSupported: (400, "InvalidRequest"),
+    account_errors.InvalidEmail: (400, "InvalidEmail"),
+    account_errors.InvalidInviteCode: (400, "InvalidInviteCode"),
+    account_errors.AdminInvitesNotDisabled: (400, "InvalidRequest"),
+    account_errors.InvalidCredentials: (401, "AuthenticationRequired"),
+    account_errors.PasswordTooLong: (401, "AuthenticationRequired"),
+    account_errors.InvalidPasswordLength: (400, "InvalidRequest"),
+    account_errors.AppPasswordExists: (400, "InvalidRequest"),
+    account_errors.TokenRequired: (400, "TokenRequired"),
+    account_errors.MissingTokenId: (401, "MissingTokenId"),
+    account_errors.InvalidToken: (400, "InvalidToken"),
+    account_errors.ExpiredToken: (400, "ExpiredToken"),
+}
+"""By class; a class that is not listed is looked up by its nearest listed ancestor."""
+
+_WITHOUT_DETAIL: Final = {
+    # Their messages name files of the server.
+    database_errors.DatabaseBusy: "The server is busy. Try again.",
+    database_errors.DatabaseFull: "The server is out of disk space.",
+    blob_errors.BlobStoreFull: "The server is out of disk space.",
+}
+
+
+def to_xrpc(exc: Exception) -> XrpcError:
+    """Map an error to an answer. One that nothing here foresees is a 500 without detail."""
+    if isinstance(exc, XrpcError):
+        return exc
+    if isinstance(exc, ServiceJwtError):
+        return XrpcError(401, exc.error, str(exc))
+    if isinstance(exc, PlcError):
+        if exc.status >= 500:
+            return XrpcError(502, "UpstreamFailure", exc.message)
+        return XrpcError(400, "InvalidRequest", exc.message)
+    listed = next((kind for kind in type(exc).__mro__ if kind in XRPC_ERRORS), None)
+    if listed is None:
+        return XrpcError(500)
+    status, name = XRPC_ERRORS[listed]
+    return XrpcError(status, name, _WITHOUT_DETAIL.get(listed, str(exc)))

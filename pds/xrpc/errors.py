@@ -1,0 +1,57 @@
+"""XRPC errors: the one place where the errors of every package become a status and a name.
+
+Spec: https://atproto.com/specs/xrpc#error-responses
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+DEFAULT_ERRORS: Final[Mapping[int, tuple[str, str]]] = {
+    400: ("InvalidRequest", "Invalid Request"),
+    401: ("AuthenticationRequired", "Authentication Required"),
+    403: ("Forbidden", "Forbidden"),
+    404: ("XRPCNotSupported", "XRPC Not Supported"),
+    406: ("NotAcceptable", "Not Acceptable"),
+    413: ("PayloadTooLarge", "Payload Too Large"),
+    415: ("UnsupportedMediaType", "Unsupported Media Type"),
+    429: ("RateLimitExceeded", "Rate Limit Exceeded"),
+    500: ("InternalServerError", "Internal Server Error"),
+    501: ("MethodNotImplemented", "Method Not Implemented"),
+    502: ("UpstreamFailure", "Upstream Failure"),
+    503: ("NotEnoughResources", "Not Enough Resources"),
+    504: ("UpstreamTimeout", "Upstream Timeout"),
+}
+"""The name and message of a status when the error gives none."""
+
+
+class XrpcError(Exception):
+    """An answer that is an error: HTTP status, error name, message for a person."""
+
+    def __init__(self, status: int, name: str | None = None, message: str | None = None) -> None:
+        default_name, default_message = DEFAULT_ERRORS[status]
+        self.status = status
+        self.name = name or default_name
+        self.message = message or default_message
+        super().__init__(self.message)
+
+    def response(self) -> web.Response:
+        """The JSON answer."""
+        body = orjson.dumps({"error": self.name, "message": self.message})
+        return web.Response(
+            status=self.status, body=body, content_type="application/json", charset="utf-8"
+        )
+
+
+def invalid_request(message: str, name: str = "InvalidRequest") -> XrpcError:
+    """A 400 that a client can act on."""
+    return XrpcError(400, name, message)
+
+
+def auth_required(message: str, name: str = "AuthenticationRequired") -> XrpcError:
+    """A 401: who is asking is not known, or may not."""
+    return XrpcError(401, name, message)

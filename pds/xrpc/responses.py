@@ -1,0 +1,82 @@
+"""Answers: headers every client may rely on, JSON, entity tags, compression."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+import orjson
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+from pds.xrpc.call import Answer, JsonBytes
+
+_JSON_TYPE: Final = "application/json; charset=utf-8"
+_COMPRESS_FROM_BYTES: Final = 1024
+_PREFLIGHT_METHODS: Final = "GET,HEAD,PUT,PATCH,POST,DELETE"
+_PREFLIGHT_MAX_AGE_S: Final = "86400"
+
+
+def respond(request: web.Request, answer: Answer, *, private: bool) -> web.StreamResponse:
+    """Turn what a handler returned into a response.
+
+    `private` marks an answer that depends on who asked.
+    """
+    if isinstance(answer, dict):
+        return json_response(request, orjson.dumps(answer), private=private)
+    if isinstance(answer, JsonBytes):
+        return json_response(request, answer.data, private=private)
+    response = web.Response() if answer is None else answer
+    if not response.prepared:
+        if answer is None:
+            response.headers.popall(hdrs.CONTENT_TYPE, None)
+        add_common_headers(response.headers, private=private)
+    return response
+
+
+def json_response(request: web.Request, data: bytes, *, private: bool) -> web.Response:
+    """A JSON answer; to a GET with a weak entity tag, and 304 where the client has it."""
+    headers: CIMultiDict[str] = CIMultiDict()
+    headers[hdrs.CONTENT_TYPE] = _JSON_TYPE
+    add_common_headers(headers, private=private)
+    if request.method != "POST":
+        tag = f'W/"{len(data):x}-{hashlib.sha1(data, usedforsecurity=False).hexdigest()[:27]}"'
+        headers[hdrs.ETAG] = tag
+        if request.headers.get(hdrs.IF_NONE_MATCH) == tag:
+            del headers[hdrs.CONTENT_TYPE]
+            return web.Response(status=304, headers=headers)
+    response = web.Response(body=data, headers=headers)
+    compress_if_worthwhile(request, response, len(data))
+    return response
+
+
+def compress_if_worthwhile(
+    request: web.Request, response: web.StreamResponse, size_bytes: int
+) -> None:
+    """Compress an answer of some size for a client that says it can read that."""
+    if size_bytes > _COMPRESS_FROM_BYTES and hdrs.ACCEPT_ENCODING in request.headers:
+        response.enable_compression()
+
+
+def add_common_headers(headers: CIMultiDict[str], *, private: bool) -> None:
+    """Any web page may read any answer; a shared cache may keep only what is the same for all."""
+    headers["Access-Control-Allow-Origin"] = "*"
+    if private:
+        headers["Cache-Control"] = "private"
+        headers["Vary"] = "Authorization, Accept-Encoding"
+    else:
+        headers["Vary"] = "Accept-Encoding"
+
+
+def preflight(request: web.Request) -> web.Response:
+    """The answer to OPTIONS: everything is allowed from everywhere, for tokens are not cookies."""
+    headers: dict[str, Any] = {
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Allow-Methods": _PREFLIGHT_METHODS,
+        "Access-Control-Max-Age": _PREFLIGHT_MAX_AGE_S,
+        "Vary": "Access-Control-Request-Headers",
+    }
+    asked = request.headers.get("Access-Control-Request-Headers")
+    if asked:
+        headers["Access-Control-Allow-Headers"] = asked
+    return web.Response(status=204, headers=headers)

@@ -1,0 +1,152 @@
+"""The XRPC router: one HTTP route for every method.
+
+A request is checked in the reference's order: method, parameters, credentials, body.
+Spec: https://atproto.com/specs/xrpc
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import structlog
+from aiohttp import web
+
+from pds.xrpc import body
+from pds.xrpc.call import XrpcCall
+from pds.xrpc.credentials import Anonymous
+from pds.xrpc.error_map import to_xrpc
+from pds.xrpc.errors import XrpcError, invalid_request
+from pds.xrpc.methods import XrpcMethod
+from pds.xrpc.responses import add_common_headers, preflight, respond
+from repo.lexicon import MethodSchema
+from repo.syntax import InvalidSyntax, parse_nsid
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+
+_log = structlog.get_logger(__name__)
+_ANONYMOUS = Anonymous()
+_MAX_QUERY_FIELDS = 1000
+_QUERY_VERBS = frozenset({"GET", "HEAD"})
+
+
+@dataclass(slots=True, frozen=True)
+class _Route:
+    method: XrpcMethod
+    schema: MethodSchema
+    is_query: bool
+    is_stream: bool
+    takes_json: bool
+    body_limit_bytes: int
+
+
+class XrpcRouter:
+    """Serves `/xrpc/{nsid}`."""
+
+    def __init__(self, ctx: AppContext, methods: Iterable[XrpcMethod]) -> None:
+        self._ctx = ctx
+        self._routes = {method.nsid: self._route_for(method) for method in methods}
+
+    @property
+    def nsids(self) -> frozenset[str]:
+        """The methods that are served."""
+        return frozenset(self._routes)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request; every error becomes an XRPC error response."""
+        if request.method == "OPTIONS":
+            return preflight(request)
+        nsid = request.match_info["nsid"].rstrip("/")
+        route = self._routes.get(nsid)
+        private = route is not None and route.method.auth is not None
+        try:
+            if route is None:
+                raise _not_served(request, nsid)
+            return await self._dispatch(request, route)
+        except web.HTTPException:
+            raise
+        except Exception as exc:  # noqa: BLE001 (the boundary: nothing may leave it unmapped)
+            response = self._error(nsid, exc).response()
+            add_common_headers(response.headers, private=private)
+            return response
+
+    async def _dispatch(self, request: web.Request, route: _Route) -> web.StreamResponse:
+        method = route.method
+        _check_verb(request, route)
+        # A subscription is refused by a frame, after the upgrade: it parses its own parameters.
+        params = {} if route.is_stream else self._parse_params(request, method.nsid)
+        credentials = await method.auth(self._ctx, request) if method.auth else _ANONYMOUS
+        json = {} if route.is_query else await self._read_body(request, route)
+        answer = await method.handler(XrpcCall(self._ctx, request, params, credentials, json))
+        return respond(request, answer, private=method.auth is not None)
+
+    def _parse_params(self, request: web.Request, nsid: str) -> dict[str, Any]:
+        query = request.rel_url.raw_query_string
+        try:
+            pairs = (
+                parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
+                if query
+                else []
+            )
+        except ValueError as exc:
+            raise invalid_request(f"Invalid {nsid} params: {exc}") from exc
+        return self._ctx.lexicons.parse_params(nsid, pairs)
+
+    async def _read_body(self, request: web.Request, route: _Route) -> dict[str, Any]:
+        if not route.schema.has_input:
+            await body.check_absent(request)
+            return {}
+        body.check_encoding(request, route.schema)
+        if not route.takes_json:
+            return {}
+        json = await body.read_json(request, route.body_limit_bytes)
+        checked: dict[str, Any] = self._ctx.lexicons.validate_input(route.method.nsid, json)
+        return checked
+
+    def _error(self, nsid: str, exc: Exception) -> XrpcError:
+        error = to_xrpc(exc)
+        if error.status == 500:
+            # The id is all that the caller learns; the traceback is for the operator.
+            request_id = secrets.token_hex(8)
+            _log.error("request failed", method=nsid, request_id=request_id, exc_info=exc)
+            error.message = f"{error.message} (request {request_id})"
+        return error
+
+    def _route_for(self, method: XrpcMethod) -> _Route:
+        schema = self._ctx.lexicons.method(method.nsid)
+        if schema is None:
+            raise LookupError(f"there is no Lexicon for {method.nsid}")
+        return _Route(
+            method,
+            schema,
+            is_query=schema.kind != "procedure",
+            is_stream=schema.kind == "subscription",
+            takes_json=schema.input_encoding == "application/json",
+            body_limit_bytes=body.limit_of(method.nsid),
+        )
+
+
+def _check_verb(request: web.Request, route: _Route) -> None:
+    verb = request.method
+    if verb not in ("GET", "HEAD", "POST"):
+        raise invalid_request("XRPC requests only supports GET and POST")
+    if route.is_stream:
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            raise XrpcError(501, message="Method is a WebSocket subscription")
+    elif (verb in _QUERY_VERBS) != route.is_query:
+        expected = "GET" if route.is_query else "POST"
+        raise invalid_request(f"Incorrect HTTP method ({verb}) expected {expected}")
+
+
+def _not_served(request: web.Request, nsid: str) -> XrpcError:
+    try:
+        parse_nsid(nsid)
+    except InvalidSyntax:
+        return invalid_request("invalid xrpc path")
+    if request.method not in ("GET", "HEAD", "POST"):
+        return invalid_request("XRPC requests only supports GET and POST")
+    return XrpcError(501)

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import apsw
+import pytest
+
+from database.connection import open_database
+from identity.did_cache import DidCache
+from identity.did_document import DidDocument
+from repo.syntax import Did
+
+_DID = Did("did:web:example.com")
+_REFERENCE_SCHEMA = (
+    'CREATE TABLE "did_doc" ("did" varchar primary key, "doc" text not null, '
+    '"updatedAt" bigint not null)'
+)
+
+
+def _document(handle: str = "alice.test", did: Did = _DID) -> DidDocument:
+    return DidDocument({"id": did, "alsoKnownAs": [f"at://{handle}"]})
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "did_cache.sqlite"
+
+
+def test_a_document_is_kept_over_a_restart(path: Path) -> None:
+    cache = DidCache.open(path)
+    assert cache.find(_DID) is None
+    cache.put(_document("old.test"), updated_at_ms=1)
+    cache.put(_document(), updated_at_ms=2)
+    cache.close()
+    cache = DidCache.open(path)
+    found = cache.find(_DID)
+    assert found is not None
+    assert (found.document.handle, found.updated_at_ms) == ("alice.test", 2)
+    cache.close()
+
+
+def test_reading_twice_gives_the_same_object(path: Path) -> None:
+    cache = DidCache.open(path)
+    cache.put(_document(), updated_at_ms=1)
+    cache.close()
+    cache = DidCache.open(path)
+    assert cache.find(_DID) is cache.find(_DID)
+    cache.close()
+
+
+def test_deleted_documents_stay_deleted(path: Path) -> None:
+    cache = DidCache.open(path)
+    other = Did("did:web:other.example.com")
+    for did in (_DID, other):
+        cache.put(_document(did=did), updated_at_ms=1)
+    cache.delete(_DID)
+    assert cache.find(_DID) is None
+    assert cache.find(other) is not None
+    cache.clear()
+    assert cache.find(other) is None
+    cache.close()
+    cache = DidCache.open(path)
+    assert cache.find(_DID) is None
+    assert cache.find(other) is None
+    cache.close()
+
+
+def test_the_file_is_the_reference_s(path: Path) -> None:
+    DidCache.open(path).close()
+    db = open_database(path)
+    schema = db.value("SELECT sql FROM sqlite_master WHERE name = 'did_doc'")
+    assert schema == _REFERENCE_SCHEMA
+    assert db.value("SELECT name FROM kysely_migration") == "001"
+    assert db.value("PRAGMA journal_mode") == "wal"
+    db.close()
+
+
+def test_documents_that_the_reference_cached_are_read(path: Path) -> None:
+    source = Path(__file__).resolve().parents[2].parent / "shared/fixtures/reference-pds"
+    archive, accounts = source / "data.tar.gz", source / "plc.json"
+    if not archive.exists():
+        pytest.skip("the reference's fixture is not here")
+    shutil.unpack_archive(archive, path.parent, filter="data")
+    file = next(path.parent.rglob("did_cache.sqlite"))
+    cache = DidCache.open(file)
+    for did in json.loads(accounts.read_text()):
+        found = cache.find(Did(did))
+        assert found is not None
+        assert found.document.pds_endpoint == "http://localhost:2583"
+        assert found.updated_at_ms > 1_700_000_000_000
+    cache.close()
+
+
+def test_a_deleted_file_is_made_anew(path: Path) -> None:
+    cache = DidCache.open(path)
+    cache.put(_document(), updated_at_ms=1)
+    cache.close()
+    path.unlink()
+    cache = DidCache.open(path)
+    assert cache.find(_DID) is None
+    cache.close()
+
+
+@pytest.mark.parametrize("damage", ["garbage", "newer schema"])
+def test_a_file_that_cannot_be_used_is_replaced(path: Path, damage: str) -> None:
+    if damage == "garbage":
+        path.write_bytes(b"this is not a database, " * 1_000)
+    else:
+        DidCache.open(path).close()
+        connection = apsw.Connection(str(path))
+        connection.execute("INSERT INTO kysely_migration VALUES ('999', '')")
+        connection.close()
+    cache = DidCache.open(path)
+    cache.put(_document(), updated_at_ms=1)
+    assert cache.find(_DID) is not None
+    cache.close()
+
+
+def test_rows_that_are_no_documents_count_as_absent(path: Path) -> None:
+    cache = DidCache.open(path)
+    db = open_database(path)
+    for n, doc in enumerate(("{", "[]", '{"id":"did:web:other.example.com"}')):
+        db.run("INSERT INTO did_doc VALUES (?, ?, 1)", (f"did:web:n{n}.example.com", doc))
+        assert cache.find(Did(f"did:web:n{n}.example.com")) is None
+    db.close()
+    cache.close()
+
+
+def test_a_file_that_cannot_be_written_costs_no_answer(path: Path) -> None:
+    cache = DidCache.open(path)
+    other = open_database(path)
+    with other.transaction():
+        cache.put(_document(), updated_at_ms=1)
+    found = cache.find(_DID)
+    assert found is not None
+    assert other.value("SELECT count(*) FROM did_doc") == 0
+    other.close()
+    cache.close()
+    cache.put(_document(), updated_at_ms=1)
+    assert cache.find(Did("did:web:never-seen.example.com")) is None
+
+
+def test_memory_is_bounded_and_the_file_knows_the_rest(path: Path) -> None:
+    DidCache.open(path).close()
+    cache = DidCache(open_database(path), memory_bytes=150)
+    others = [Did(f"did:web:n{n}.example.com") for n in range(5)]
+    for did in others:
+        cache.put(_document(did=did), updated_at_ms=1)
+    cache.put(_document("small.test"), updated_at_ms=1)
+    cache.put(_document("a" * 200), updated_at_ms=2)
+    for did in (*others, _DID):
+        found = cache.find(did)
+        assert found is not None
+        assert found.document.did == did
+    latest = cache.find(_DID)
+    assert latest is not None
+    assert latest.updated_at_ms == 2
+    cache.close()
