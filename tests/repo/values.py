@@ -20,7 +20,7 @@ needs_vectors = pytest.mark.skipif(not INTEROP.is_dir(), reason="interop vectors
 cids = st.binary(max_size=8).flatmap(
     lambda data: st.sampled_from([Cid.of_raw(data), Cid.of_dag_cbor(data)])
 )
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 keys = texts.filter(lambda key: not key.startswith("$"))
 integers = st.integers(-(2**63), 2**63 - 1)
 values: st.SearchStrategy[Any] = st.recursive(
