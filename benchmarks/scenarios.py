@@ -55,7 +55,7 @@ def _records(method: str, account: str) -> Callable[[Repo], list[str]]:
 SCENARIOS: Final = (
     Scenario(
         "getRecord",
-        "repo.getRecord, up to 5,000 different",
+        "repo.getRecord, records at random",
         "reads",
         16,
         5.0,
@@ -97,7 +97,7 @@ SCENARIOS: Final = (
     ),
     Scenario(
         "sync.getRecord",
-        "sync.getRecord, up to 5,000 different",
+        "sync.getRecord, records at random",
         "reads",
         16,
         5.0,
