@@ -65,8 +65,7 @@ def same_hash(left: str, right: str) -> bool:
 
 def _scrypt(password: str, salt: str) -> str:
     digest = hashlib.scrypt(
-        # A lone surrogate, which JSON can carry, must not be an error: Node replaces it.
-        password.encode("utf-8", "replace"),
+        password.encode(),
         salt=salt.encode(),
         n=_COST,
         r=_BLOCK_SIZE,

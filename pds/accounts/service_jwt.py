@@ -32,7 +32,7 @@ from repo.syntax import is_did
 
 DEFAULT_LIFETIME_S: Final = 60
 MAX_TOKEN_LENGTH: Final = 16_384
-_OTHER_TYPES: Final = frozenset({"at+jwt", "refresh+jwt", "dpop+jwt"})
+_OTHER_TYPES: Final = ("at+jwt", "refresh+jwt", "dpop+jwt")
 
 
 class ServiceJwtError(AccountError):

@@ -1,0 +1,150 @@
+"""Credentials that the reference PDS gave out go on working."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pds.accounts.account import AccountStatus
+from pds.accounts.errors import AccountTakendown, ExpiredToken
+from pds.accounts.manager import AccountManager, NewAccount
+from pds.accounts.schema import open_account_database
+from pds.accounts.scopes import SessionScope
+from pds.accounts.session_tokens import SessionTokens
+from pds.accounts.timestamps import epoch_s_of
+from repo.syntax import Did
+from tests.pds.accounts.conftest import BOB, CID, REV, FakeClock
+
+FIXTURE = Path(__file__).resolve().parents[3].parent / "shared/fixtures/reference-pds"
+NAMES = ("alice", "bob", "carol", "dan", "eve", "frank")
+STATUS = {"carol": AccountStatus.TAKENDOWN, "frank": AccountStatus.DEACTIVATED}
+
+pytestmark = pytest.mark.skipif(
+    not FIXTURE.exists(), reason="the reference's data directory is not here"
+)
+
+
+@pytest.fixture(scope="module")
+def manifest() -> Any:
+    return json.loads((FIXTURE / "manifest.json").read_text())
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A moment after the fixture was made."""
+    return FakeClock(epoch_s_of("2026-11-20T12:40:00.000Z"))
+
+
+@pytest.fixture
+def tokens(manifest: Any, clock: FakeClock) -> SessionTokens:
+    return SessionTokens(
+        jwt_secret=manifest["secrets"]["jwtSecret"], service_did="did:web:localhost", clock=clock
+    )
+
+
+@pytest.fixture
+async def accounts(
+    tmp_path: Path, tokens: SessionTokens, clock: FakeClock
+) -> AsyncIterator[AccountManager]:
+    with tarfile.open(FIXTURE / "data.tar.gz") as archive:
+        member = next(m for m in archive.getmembers() if m.name.endswith("account.sqlite"))
+        archive.extract(member, tmp_path, filter="data")
+    manager = AccountManager(
+        open_account_database(tmp_path / member.name),
+        session_tokens=tokens,
+        hostname="localhost",
+        clock=clock,
+        min_login_ms=0,
+    )
+    yield manager
+    await manager.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_passwords_open_their_accounts(
+    accounts: AccountManager, manifest: Any, name: str
+) -> None:
+    expected = manifest["accounts"][name]
+    login = await accounts.login(expected["did"], expected["password"], allow_takendown=True)
+    assert login.account.did == expected["did"]
+    assert login.account.status is STATUS.get(name, AccountStatus.ACTIVE)
+    assert login.account.email == f"{name}@test.com"
+
+
+async def test_a_taken_down_account_stays_so(accounts: AccountManager, manifest: Any) -> None:
+    with pytest.raises(AccountTakendown):
+        await accounts.login("carol.test", manifest["accounts"]["carol"]["password"])
+
+
+async def test_the_app_password_opens_a_lesser_session(
+    accounts: AccountManager, manifest: Any, tokens: SessionTokens
+) -> None:
+    password = manifest["accounts"]["alice"]["appPassword"]["password"]
+    login = await accounts.login("alice.test", password)
+    assert login.app_password is not None
+    assert login.app_password.name == "fixture-app"
+    session = await accounts.create_session(login)
+    assert tokens.verify_access(session.access_jwt).scope is SessionScope.APP_PASS
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_access_tokens_are_accepted_until_they_expire(
+    manifest: Any, tokens: SessionTokens, clock: FakeClock, name: str
+) -> None:
+    expected = manifest["accounts"][name]
+    claims = tokens.verify_access(expected["accessJwt"])
+    assert (claims.did, claims.scope) == (expected["did"], SessionScope.ACCESS)
+    clock.now_s = claims.expires_at
+    with pytest.raises(ExpiredToken):
+        tokens.verify_access(expected["accessJwt"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_refresh_tokens_are_renewed_unless_a_takedown_revoked_them(
+    accounts: AccountManager, manifest: Any, tokens: SessionTokens, name: str
+) -> None:
+    expected = manifest["accounts"][name]
+    claims = tokens.verify_refresh(expected["refreshJwt"])
+    assert claims.did == expected["did"]
+    if name == "carol":
+        with pytest.raises(ExpiredToken, match="Token has been revoked"):
+            await accounts.rotate_refresh_token(claims.jti)
+    else:
+        assert (await accounts.rotate_refresh_token(claims.jti)).did == expected["did"]
+
+
+def test_tokens_are_made_as_the_reference_makes_them(
+    manifest: Any, tokens: SessionTokens, clock: FakeClock
+) -> None:
+    expected = manifest["accounts"]["alice"]
+    access = tokens.verify_access(expected["accessJwt"])
+    clock.now_s = access.expires_at - 7200
+    assert tokens.create_access(Did(expected["did"]), access.scope) == expected["accessJwt"]
+    refresh = tokens.verify_refresh(expected["refreshJwt"])
+    assert tokens.create_refresh(refresh.did, refresh.jti).jwt == expected["refreshJwt"]
+
+
+async def test_the_invite_code_still_makes_an_account(
+    accounts: AccountManager, manifest: Any
+) -> None:
+    code = manifest["inviteCode"]
+    await accounts.create_account(
+        NewAccount(did=BOB, handle="new.test", cid=CID, rev=REV, invite_code=code)
+    )
+    assert [use.used_by for use in accounts.invites.of_account("admin")[0].uses] == [BOB]
+
+
+def test_repos_are_listed_with_their_heads(accounts: AccountManager, manifest: Any) -> None:
+    repos = {repo.did: repo for repo in accounts.list_repos(limit=100)}
+    for name in NAMES:
+        expected = manifest["accounts"][name]
+        repo = repos[expected["did"]]
+        assert repo.status is STATUS.get(name, AccountStatus.ACTIVE)
+        if repo.active:
+            assert repo.head == expected["latestCommit"]["cid"]
+            assert repo.rev == expected["latestCommit"]["rev"]

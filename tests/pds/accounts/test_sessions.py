@@ -1,0 +1,280 @@
+"""Logging in, renewing sessions, app passwords."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from pds.accounts.errors import (
+    AccountTakendown,
+    AppPasswordExists,
+    ExpiredToken,
+    InvalidCredentials,
+    PasswordTooLong,
+)
+from pds.accounts.manager import AccountManager
+from pds.accounts.passwords import PasswordHasher
+from pds.accounts.refresh_tokens import GRACE_S
+from pds.accounts.schema import open_account_database
+from pds.accounts.scopes import SessionScope
+from pds.accounts.session_operations import Session
+from pds.accounts.session_tokens import REFRESH_LIFETIME_S, SessionTokens
+from pds.accounts.timestamps import iso_of
+from tests.pds.accounts.conftest import ALICE, BOB, START_S, FakeClock, MakeAccount
+
+
+@pytest.fixture
+def jti(alice: Session, session_tokens: SessionTokens) -> str:
+    """The id of alice's first refresh token."""
+    return session_tokens.verify_refresh(alice.refresh_jwt).jti
+
+
+def jti_of(session: Session, session_tokens: SessionTokens) -> str:
+    return session_tokens.verify_refresh(session.refresh_jwt).jti
+
+
+def scope_of(session: Session, session_tokens: SessionTokens) -> SessionScope:
+    return session_tokens.verify_access(session.access_jwt).scope
+
+
+@pytest.mark.parametrize(
+    "identifier", ["alice.test", "ALICE.TEST", "alice@example.com", "Alice@Example.COM", ALICE]
+)
+async def test_one_logs_in_by_handle_email_or_did(
+    accounts: AccountManager, alice: Session, identifier: str
+) -> None:
+    login = await accounts.login(identifier, "alice-pass")
+    assert login.account.did == ALICE
+    assert login.app_password is None
+
+
+@pytest.mark.parametrize(
+    ("identifier", "password"),
+    [
+        ("alice.test", "wrong"),
+        ("alice.test", ""),
+        ("alice.test", "ALICE-PASS"),
+        ("nobody.test", "alice-pass"),
+        ("nobody@example.com", "alice-pass"),
+        ("did:plc:nobody", "alice-pass"),
+        ("", "alice-pass"),
+    ],
+)
+async def test_a_wrong_password_and_an_unknown_account_look_alike(
+    accounts: AccountManager, alice: Session, identifier: str, password: str
+) -> None:
+    with pytest.raises(InvalidCredentials, match="Invalid identifier or password"):
+        await accounts.login(identifier, password)
+
+
+async def test_an_account_without_a_password_cannot_be_logged_in_to(
+    accounts: AccountManager, make_account: MakeAccount
+) -> None:
+    await make_account()
+    with pytest.raises(InvalidCredentials):
+        await accounts.login("alice.test", "")
+
+
+async def test_a_password_of_more_than_512_characters_is_not_checked(
+    accounts: AccountManager, alice: Session
+) -> None:
+    with pytest.raises(PasswordTooLong, match="Consider resetting"):
+        await accounts.login("alice.test", "x" * 513)
+    with pytest.raises(PasswordTooLong):
+        await accounts.check_password(ALICE, "x" * 513)
+
+
+async def test_an_account_that_is_taken_down_opens_only_a_session_of_its_own_kind(
+    accounts: AccountManager, alice: Session, session_tokens: SessionTokens
+) -> None:
+    _, text = await accounts.create_app_password(ALICE, "app")
+    await accounts.takedown(ALICE)
+    with pytest.raises(AccountTakendown):
+        await accounts.login("alice.test", "alice-pass")
+    with pytest.raises(InvalidCredentials):
+        await accounts.login("alice.test", text, allow_takendown=True)
+    login = await accounts.login("alice.test", "alice-pass", allow_takendown=True)
+    session = await accounts.create_session(login)
+    assert scope_of(session, session_tokens) is SessionScope.TAKENDOWN
+    with pytest.raises(ExpiredToken, match="revoked"):
+        await accounts.rotate_refresh_token(jti_of(session, session_tokens))
+
+
+async def test_every_attempt_takes_the_least_time(
+    tmp_path: Path, session_tokens: SessionTokens
+) -> None:
+    accounts = AccountManager(
+        open_account_database(tmp_path / "slow.sqlite"),
+        session_tokens=session_tokens,
+        hostname="localhost",
+        min_login_ms=40,
+    )
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    with pytest.raises(InvalidCredentials):
+        await accounts.login("nobody.test", "x")
+    assert loop.time() - started >= 0.039
+    await accounts.close()
+
+
+async def test_hashes_run_beside_the_event_loop(accounts: AccountManager, alice: Session) -> None:
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0)
+            ticks += 1
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.gather(*(accounts.login(ALICE, "alice-pass") for _ in range(3)))
+    ticking.cancel()
+    assert ticks > 10
+
+
+async def test_the_account_password_is_checked_for_deletion(
+    accounts: AccountManager, alice: Session
+) -> None:
+    await accounts.check_password(ALICE, "alice-pass")
+    _, text = await accounts.create_app_password(ALICE, "app")
+    for did, password in ((ALICE, "wrong"), (ALICE, text), (BOB, "alice-pass")):
+        with pytest.raises(InvalidCredentials, match="Invalid did or password"):
+            await accounts.check_password(did, password)
+
+
+async def test_a_renewed_session_gets_a_new_token_and_keeps_its_scope(
+    accounts: AccountManager, jti: str, session_tokens: SessionTokens
+) -> None:
+    session = await accounts.rotate_refresh_token(jti)
+    assert session.did == ALICE
+    assert jti_of(session, session_tokens) != jti
+    assert scope_of(session, session_tokens) is SessionScope.ACCESS
+    await accounts.rotate_refresh_token(jti_of(session, session_tokens))
+
+
+async def test_concurrent_and_repeated_renewals_agree_on_one_successor(
+    accounts: AccountManager, jti: str, session_tokens: SessionTokens, clock: FakeClock
+) -> None:
+    sessions = await asyncio.gather(*(accounts.rotate_refresh_token(jti) for _ in range(8)))
+    clock.now_s += GRACE_S - 1
+    sessions.append(await accounts.rotate_refresh_token(jti))
+    assert len({jti_of(session, session_tokens) for session in sessions}) == 1
+    assert accounts.db.value("SELECT count(*) FROM refresh_token") == 2
+
+
+async def test_the_grace_ends_two_hours_after_the_first_use_however_often_it_is_used(
+    accounts: AccountManager, jti: str, clock: FakeClock
+) -> None:
+    for _ in range(4):
+        await accounts.rotate_refresh_token(jti)
+        expires_at = accounts.db.value("SELECT expiresAt FROM refresh_token WHERE id = ?", (jti,))
+        assert expires_at == iso_of(START_S + GRACE_S)
+        clock.now_s += GRACE_S / 4
+    with pytest.raises(ExpiredToken, match="Token has been revoked"):
+        await accounts.rotate_refresh_token(jti)
+
+
+async def test_an_unused_token_that_expires_soon_gets_no_longer_life(
+    accounts: AccountManager, jti: str, clock: FakeClock
+) -> None:
+    clock.now_s += REFRESH_LIFETIME_S - 60
+    await accounts.rotate_refresh_token(jti)
+    expires_at = accounts.db.value("SELECT expiresAt FROM refresh_token WHERE id = ?", (jti,))
+    assert expires_at == iso_of(START_S + REFRESH_LIFETIME_S)
+
+
+async def test_renewing_clears_the_accounts_expired_tokens_even_if_it_fails(
+    accounts: AccountManager, jti: str, clock: FakeClock
+) -> None:
+    clock.now_s += REFRESH_LIFETIME_S
+    with pytest.raises(ExpiredToken):
+        await accounts.rotate_refresh_token(jti)
+    assert accounts.db.value("SELECT count(*) FROM refresh_token") == 0
+
+
+async def test_the_successor_keeps_its_own_row_when_its_predecessor_is_used_again(
+    accounts: AccountManager, jti: str, session_tokens: SessionTokens, clock: FakeClock
+) -> None:
+    successor = jti_of(await accounts.rotate_refresh_token(jti), session_tokens)
+    await accounts.rotate_refresh_token(successor)
+    row = accounts.db.one("SELECT expiresAt, nextId FROM refresh_token WHERE id = ?", (successor,))
+    clock.now_s += 60
+    await accounts.rotate_refresh_token(jti)
+    assert row == accounts.db.one(
+        "SELECT expiresAt, nextId FROM refresh_token WHERE id = ?", (successor,)
+    )
+
+
+async def test_an_ended_session_cannot_be_renewed(accounts: AccountManager, jti: str) -> None:
+    await accounts.revoke_refresh_token(jti)
+    await accounts.revoke_refresh_token(jti)
+    for unknown in (jti, "never-given-out"):
+        with pytest.raises(ExpiredToken, match="Token has been revoked"):
+            await accounts.rotate_refresh_token(unknown)
+
+
+@pytest.mark.parametrize("privileged", [False, True])
+async def test_an_app_password_opens_a_lesser_session(
+    accounts: AccountManager, alice: Session, session_tokens: SessionTokens, privileged: bool
+) -> None:
+    created, text = await accounts.create_app_password(ALICE, "phone", privileged=privileged)
+    login = await accounts.login("alice.test", text)
+    assert login.app_password == created
+    expected = SessionScope.APP_PASS_PRIVILEGED if privileged else SessionScope.APP_PASS
+    session = await accounts.create_session(login)
+    assert scope_of(session, session_tokens) is expected
+    renewed = await accounts.rotate_refresh_token(jti_of(session, session_tokens))
+    assert scope_of(renewed, session_tokens) is expected
+
+
+async def test_an_app_password_is_the_accounts_own(
+    accounts: AccountManager, alice: Session, make_account: MakeAccount
+) -> None:
+    await make_account(BOB, "bob.test", email="bob@example.com", password="bob-pass")
+    _, text = await accounts.create_app_password(ALICE, "phone")
+    with pytest.raises(InvalidCredentials):
+        await accounts.login("bob.test", text)
+
+
+async def test_app_passwords_are_listed_newest_first_without_their_text(
+    accounts: AccountManager, alice: Session, clock: FakeClock
+) -> None:
+    first, _ = await accounts.create_app_password(ALICE, "first")
+    clock.now_s += 1
+    second, _ = await accounts.create_app_password(ALICE, "second", privileged=True)
+    assert accounts.list_app_passwords(ALICE) == [second, first]
+    with pytest.raises(AppPasswordExists, match="first"):
+        await accounts.create_app_password(ALICE, "first")
+
+
+async def test_revoking_an_app_password_ends_its_sessions_and_no_others(
+    accounts: AccountManager, alice: Session, jti: str, session_tokens: SessionTokens
+) -> None:
+    _, text = await accounts.create_app_password(ALICE, "phone")
+    session = await accounts.create_session(await accounts.login("alice.test", text))
+    await accounts.revoke_app_password(ALICE, "phone")
+    await accounts.revoke_app_password(ALICE, "phone")
+    with pytest.raises(ExpiredToken):
+        await accounts.rotate_refresh_token(jti_of(session, session_tokens))
+    with pytest.raises(InvalidCredentials):
+        await accounts.login("alice.test", text)
+    await accounts.rotate_refresh_token(jti)
+
+
+async def test_a_session_whose_app_password_is_gone_falls_to_the_least_scope(
+    accounts: AccountManager, alice: Session, session_tokens: SessionTokens
+) -> None:
+    _, text = await accounts.create_app_password(ALICE, "phone", privileged=True)
+    session = await accounts.create_session(await accounts.login("alice.test", text))
+    accounts.db.run("DELETE FROM app_password")
+    renewed = await accounts.rotate_refresh_token(jti_of(session, session_tokens))
+    assert scope_of(renewed, session_tokens) is SessionScope.APP_PASS
+
+
+async def test_a_closed_hasher_is_not_used_again() -> None:
+    hasher = PasswordHasher()
+    hasher.close()
+    with pytest.raises(RuntimeError):
+        await hasher.hash("x")
