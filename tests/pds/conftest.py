@@ -1,0 +1,210 @@
+"""The server of these tests: the real application over HTTP, with a PLC directory of its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from pds.app import make_app, make_runner
+from pds.config import Settings
+from pds.context import AppContext
+from pds.dev.plc_directory import plc_application
+from pds.dev.plc_store import PlcStore
+
+ADMIN_PASSWORD = "admin-pass"
+
+
+@dataclass(slots=True, frozen=True)
+class Reply:
+    """An answer of the server, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    json: Any
+
+    @property
+    def error(self) -> tuple[int, str]:
+        """Status and error name, as most tests of refusals compare them."""
+        return self.status, self.json["error"]
+
+
+@dataclass(slots=True)
+class Account:
+    """An account made by a test, with its session."""
+
+    did: str
+    handle: str
+    email: str
+    password: str
+    access_jwt: str
+    refresh_jwt: str
+
+    @property
+    def auth(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.access_jwt}"}
+
+    @property
+    def refresh_auth(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.refresh_jwt}"}
+
+
+@dataclass(slots=True)
+class Pds:
+    """A running server, and a client for it."""
+
+    ctx: AppContext
+    url: str
+    http: aiohttp.ClientSession
+    plc: PlcStore
+    _names: itertools.count[int] = field(default_factory=itertools.count)
+
+    @property
+    def admin(self) -> dict[str, str]:
+        return {"Authorization": aiohttp.BasicAuth("admin", ADMIN_PASSWORD).encode()}
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Any = None,
+        json: Any = None,
+        data: Any = None,
+    ) -> Reply:
+        """Send any request; `path` is relative to the server."""
+        async with self.http.request(
+            method, self.url + path, headers=headers, params=params, json=json, data=data
+        ) as response:
+            body = await response.read()
+            is_json = response.content_type == "application/json" and body
+            return Reply(
+                response.status,
+                dict(response.headers),
+                body,
+                await response.json() if is_json else None,
+            )
+
+    async def get(
+        self, nsid: str, headers: Mapping[str, str] | None = None, **params: Any
+    ) -> Reply:
+        """Call a query. List parameters are repeated."""
+        return await self.request("GET", f"/xrpc/{nsid}", headers=headers, params=params)
+
+    async def post(
+        self, nsid: str, json: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """Call a procedure with a JSON body, or with none."""
+        return await self.request("POST", f"/xrpc/{nsid}", headers=headers, json=json)
+
+    async def upload(self, account: Account, data: bytes, content_type: str = "image/png") -> Reply:
+        """Upload a blob."""
+        return await self.request(
+            "POST",
+            "/xrpc/com.atproto.repo.uploadBlob",
+            headers={**account.auth, "Content-Type": content_type},
+            data=data,
+        )
+
+    async def create_account(self, name: str | None = None) -> Account:
+        """Make an account with a fresh name under .test."""
+        name = name or f"user{next(self._names)}"
+        handle, email, password = f"{name}.test", f"{name}@example.com", f"{name}-password"
+        reply = await self.post(
+            "com.atproto.server.createAccount",
+            {"handle": handle, "email": email, "password": password},
+        )
+        assert reply.status == 200, reply.body
+        return Account(
+            reply.json["did"],
+            handle,
+            email,
+            password,
+            reply.json["accessJwt"],
+            reply.json["refreshJwt"],
+        )
+
+    async def create_record(
+        self, account: Account, collection: str, record: Mapping[str, Any], **more: Any
+    ) -> Any:
+        """Create a record and return the output."""
+        body = {"repo": account.did, "collection": collection, "record": record, **more}
+        reply = await self.post("com.atproto.repo.createRecord", body, account.auth)
+        assert reply.status == 200, reply.body
+        return reply.json
+
+    async def post_text(self, account: Account, text: str = "hello") -> Any:
+        """Create a post and return the output."""
+        record = {
+            "$type": "app.bsky.feed.post",
+            "text": text,
+            "createdAt": "2026-01-01T00:00:00.000Z",
+        }
+        return await self.create_record(account, "app.bsky.feed.post", record)
+
+
+@pytest.fixture
+def pds_environ() -> dict[str, str]:
+    """PDS_* variables that a test module may add to or change."""
+    return {}
+
+
+@pytest.fixture
+async def pds(tmp_path: Path, pds_environ: dict[str, str]) -> AsyncIterator[Pds]:
+    """A server with an empty data directory, on free ports."""
+    async with AsyncExitStack() as stack:
+        yield await start_pds(stack, tmp_path, pds_environ)
+
+
+@pytest.fixture
+async def alice(pds: Pds) -> Account:
+    return await pds.create_account("alice")
+
+
+@pytest.fixture
+async def bob(pds: Pds) -> Account:
+    return await pds.create_account("bob")
+
+
+async def start_pds(stack: AsyncExitStack, data: Path, environ: Mapping[str, str]) -> Pds:
+    """Start a server on `data` that stops with `stack`."""
+    plc = PlcStore(data / "plc.sqlite")
+    stack.callback(plc.close)
+    plc_port = await _listen(stack, plc_application(plc))
+    settings = Settings.from_env(
+        {
+            "PDS_HOSTNAME": "localhost",
+            "PDS_DATA_DIRECTORY": str(data),
+            "PDS_BLOBSTORE_DISK_LOCATION": str(data / "blobs"),
+            "PDS_DID_PLC_URL": f"http://127.0.0.1:{plc_port}",
+            "PDS_JWT_SECRET": "jwt-secret",
+            "PDS_ADMIN_PASSWORD": ADMIN_PASSWORD,
+            "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": "11" * 32,
+            "PDS_INVITE_REQUIRED": "false",
+            "PDS_DEV_MODE": "true",
+            **environ,
+        }
+    )
+    ctx = await AppContext.open(settings, min_login_ms=0)
+    stack.push_async_callback(ctx.close)
+    port = await _listen(stack, make_app(ctx))
+    http = await stack.enter_async_context(aiohttp.ClientSession())
+    return Pds(ctx, f"http://127.0.0.1:{port}", http, plc)
+
+
+async def _listen(stack: AsyncExitStack, app: web.Application) -> int:
+    runner = make_runner(app)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    return int(runner.addresses[0][1])
