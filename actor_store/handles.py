@@ -88,7 +88,7 @@ def max_open_stores(wanted: int = DEFAULT_MAX_OPEN) -> int:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return wanted
-    return max(_MIN_OPEN, min(wanted, (limit - _RESERVED_FILES) // _FILES_PER_STORE))
+    return min(wanted, max(_MIN_OPEN, (limit - _RESERVED_FILES) // _FILES_PER_STORE))
 
 
 def _close(db: Database) -> None:

@@ -1,0 +1,334 @@
+"""Actors as a whole: made, opened, damaged, deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from actor_store.blob_store.disk import DiskBlobStore
+from actor_store.errors import ActorStoreDamaged, InvalidStoreName, RepoExists, RepoNotFound
+from actor_store.handles import max_open_stores
+from actor_store.layout import ActorLayout
+from actor_store.store import ActorStore, StoreSettings
+from actor_store.transactor import ActorStoreTransactor
+from database import retry
+from database.connection import open_database
+from database.errors import DatabaseBusy, SchemaTooNew
+from repo.commit import CommitData
+from repo.keys import K256PrivateKey
+from repo.tid import TidClock
+from tests.actor_store.support import DID, OTHER_DID, POST, contents, post
+
+
+def _create_repo(actor: ActorStoreTransactor) -> object:
+    return actor.create_repo()
+
+
+def _files(directory: Path) -> list[str]:
+    return sorted(str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file())
+
+
+async def test_new_actor_has_the_reference_layout(
+    store: ActorStore, layout: ActorLayout, key: K256PrivateKey
+) -> None:
+    await store.create(DID, key, _create_repo)
+    # 69 are the first hex digits of the DID's SHA-256.
+    assert _files(layout.actors_dir) == [f"69/{DID}/key", f"69/{DID}/store.sqlite"]
+    assert layout.key(DID).read_bytes() == key.export()
+    assert layout.key(DID).stat().st_mode & 0o777 == 0o600
+    assert store.exists(DID)
+    assert list(store.iter_dids()) == [DID]
+
+
+async def test_creating_an_actor_twice_leaves_the_first_alone(
+    actors: ActorStore, layout: ActorLayout, key: K256PrivateKey
+) -> None:
+    before = _files(layout.actors_dir)
+    with pytest.raises(RepoExists):
+        await actors.create(DID, K256PrivateKey.generate(), _create_repo)
+    assert layout.key(DID).read_bytes() == key.export()
+    assert _files(layout.actors_dir) == before
+
+
+async def test_two_creations_at_once_make_one_actor(store: ActorStore, layout: ActorLayout) -> None:
+    keys = [K256PrivateKey.generate() for _ in range(4)]
+    results = await asyncio.gather(
+        *(store.create(DID, key, _create_repo) for key in keys), return_exceptions=True
+    )
+    failed = [result for result in results if isinstance(result, RepoExists)]
+    assert len(failed) == 3
+    assert await store.read(DID, contents) == {}
+    winner = next(k for k, r in zip(keys, results, strict=True) if not isinstance(r, Exception))
+    assert store.key(DID).did_key == winner.did_key
+    assert len(_files(layout.actors_dir)) == 4  # with -wal and -shm of the open database
+
+
+async def test_failed_creation_leaves_nothing(store: ActorStore, layout: ActorLayout) -> None:
+    def fail(actor: ActorStoreTransactor) -> None:
+        actor.create_repo()
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await store.create(DID, K256PrivateKey.generate(), fail)
+    assert _files(layout.actors_dir) == []
+    assert [p.name for p in layout.directory(DID).parent.iterdir()] == []
+    assert not store.exists(DID)
+    await store.create(DID, K256PrivateKey.generate(), _create_repo)
+
+
+async def test_destroyed_actor_is_gone_with_key_and_blobs(
+    actors: ActorStore, layout: ActorLayout, blob_store: DiskBlobStore, tmp_path: Path
+) -> None:
+    await actors.read(DID, contents)
+    actors.key(DID)
+    await actors.destroy(DID)
+    await actors.destroy(DID)
+    assert _files(tmp_path) == []
+    assert layout.directory(DID).parent.is_dir()
+    assert not actors.exists(DID)
+    with pytest.raises(RepoNotFound):
+        await actors.read(DID, contents)
+    with pytest.raises(RepoNotFound):
+        actors.key(DID)
+
+
+async def test_did_can_come_back_with_another_key(actors: ActorStore) -> None:
+    await actors.commit_writes(DID, [post("a")])
+    await actors.destroy(DID)
+    fresh = K256PrivateKey.generate()
+    await actors.create(DID, fresh, _create_repo)
+    assert actors.key(DID).did_key == fresh.did_key
+    await actors.commit_writes(DID, [post("b")])
+    assert list(await actors.read(DID, contents)) == [f"{POST}/b"]
+
+
+async def test_unknown_actor_is_not_found_and_not_made(
+    actors: ActorStore, layout: ActorLayout
+) -> None:
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: actors.read(OTHER_DID, contents),
+        lambda: actors.transact(OTHER_DID, lambda actor: None),
+        lambda: actors.read_in_thread(OTHER_DID, contents),
+        lambda: anext(actors.stream(OTHER_DID, lambda actor: actor.repo.iter_car())),
+    ]
+    for call in calls:
+        with pytest.raises(RepoNotFound):
+            await call()
+    assert not layout.directory(OTHER_DID).exists()
+
+
+@pytest.mark.parametrize(
+    "did",
+    [
+        "",
+        ".",
+        "..",
+        "did:plc:../../etc",
+        "did:web:a/../../b",
+        "did:web:a\\b",
+        "/did:plc:a",
+        "../did:plc:a",
+        ".did:plc:a",
+        "did:plc:a\0",
+        "did:plc:a\n",
+        "did:plc:",
+        "did:plc:é",
+        "did:web:" + "a" * 300,
+    ],
+)
+async def test_names_that_lead_elsewhere_are_refused(
+    store: ActorStore, tmp_path: Path, did: str
+) -> None:
+    for method in (store.key, store.exists, store.keys.reserve, store.keys.find_reserved):
+        if did or method != store.keys.reserve:
+            with pytest.raises(InvalidStoreName):
+                method(did)
+    with pytest.raises(InvalidStoreName):
+        await store.create(did, K256PrivateKey.generate(), _create_repo)
+    with pytest.raises(InvalidStoreName):
+        await store.read(did, contents)
+    with pytest.raises(InvalidStoreName):
+        await store.destroy(did)
+    assert _files(tmp_path) == []
+
+
+async def test_noise_in_one_database_harms_that_actor_only(
+    actors: ActorStore, layout: ActorLayout, key: K256PrivateKey
+) -> None:
+    await actors.create(OTHER_DID, key, _create_repo)
+    layout.store(DID).write_bytes(os.urandom(20_000))
+    for _ in range(2):
+        with pytest.raises(ActorStoreDamaged, match=r"store\.sqlite.*restore") as caught:
+            await actors.read(DID, contents)
+        assert caught.value.did == DID
+    with pytest.raises(ActorStoreDamaged):
+        await actors.commit_writes(DID, [post("a")])
+    with pytest.raises(ActorStoreDamaged):
+        await actors.read_in_thread(DID, contents)
+    await actors.commit_writes(OTHER_DID, [post("a")])
+
+
+async def test_actor_is_served_again_once_its_database_is_restored(
+    actors: ActorStore, layout: ActorLayout, tmp_path: Path
+) -> None:
+    backup = tmp_path / "backup"
+    shutil.copy(layout.store(DID), backup)
+    layout.store(DID).write_bytes(os.urandom(20_000))
+    with pytest.raises(ActorStoreDamaged):
+        await actors.read(DID, contents)
+    shutil.copy(backup, layout.store(DID))
+    assert await actors.read(DID, contents) == {}
+
+
+async def test_missing_tree_node_is_damage_not_a_missing_record(actors: ActorStore) -> None:
+    data = await actors.commit_writes(DID, [post("a")])
+    await actors.transact(DID, lambda actor: actor.repo.delete_blocks([data.data]))
+    actors._nodes.clear()
+    with pytest.raises(ActorStoreDamaged):
+        await actors.commit_writes(DID, [post("b")])
+    with pytest.raises(ActorStoreDamaged):
+        await actors.read(DID, lambda actor: actor.repo.record_proof(POST, "a"))
+
+
+async def test_missing_or_broken_signing_key_is_damage(
+    actors: ActorStore, layout: ActorLayout
+) -> None:
+    layout.key(DID).write_bytes(b"short")
+    with pytest.raises(ActorStoreDamaged):
+        actors.key(DID)
+    layout.key(DID).unlink()
+    with pytest.raises(ActorStoreDamaged, match="restore"):
+        await actors.commit_writes(DID, [post("a")])
+    assert await actors.read(DID, contents) == {}
+
+
+async def test_database_of_a_newer_server_is_refused_untouched(
+    actors: ActorStore, layout: ActorLayout
+) -> None:
+    db = open_database(layout.store(DID))
+    db.run("INSERT INTO kysely_migration (name, timestamp) VALUES ('002', '')")
+    db.close()
+    before = layout.store(DID).read_bytes()
+    with pytest.raises(SchemaTooNew):
+        await actors.read(DID, contents)
+    assert layout.store(DID).read_bytes() == before
+
+
+async def test_commits_wait_for_another_connection_and_lose_nothing(
+    actors: ActorStore, layout: ActorLayout
+) -> None:
+    other = open_database(layout.store(DID))
+    with other.transaction():
+        tasks = [asyncio.ensure_future(actors.commit_writes(DID, [post(f"{n}")])) for n in range(5)]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not any(task.done() for task in tasks)
+        assert await actors.read(DID, contents) == {}
+    results = await asyncio.gather(*tasks)
+    assert len(await actors.read(DID, contents)) == 5
+    revs = sorted(data.rev for data in results)
+    assert sorted(filter(None, (data.since for data in results)))[1:] == revs[:-1]
+    other.close()
+
+
+async def test_busy_actor_does_not_delay_another(
+    actors: ActorStore, layout: ActorLayout, key: K256PrivateKey
+) -> None:
+    await actors.create(OTHER_DID, key, _create_repo)
+    other = open_database(layout.store(DID))
+    with other.transaction():
+        task = asyncio.ensure_future(actors.commit_writes(DID, [post("a")]))
+        await asyncio.sleep(0)
+        await actors.commit_writes(OTHER_DID, [post("a")])
+        assert not task.done()
+    await task
+    other.close()
+
+
+async def test_actor_that_stays_locked_is_reported_busy(
+    actors: ActorStore, layout: ActorLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "DELAYS_MS", (0, 0))
+    other = open_database(layout.store(DID))
+    with other.transaction(), pytest.raises(DatabaseBusy):
+        await actors.commit_writes(DID, [post("a")])
+    other.close()
+    await actors.commit_writes(DID, [post("a")])
+
+
+async def test_work_in_threads_and_on_the_loop_do_not_lose_each_others_commits(
+    actors: ActorStore,
+) -> None:
+    async def in_thread(n: int) -> CommitData:
+        return await actors.transact_in_thread(DID, lambda actor: actor.commit([post(f"t{n}")]))
+
+    await asyncio.gather(
+        *(in_thread(n) for n in range(6)),
+        *(actors.commit_writes(DID, [post(f"l{n}")]) for n in range(6)),
+    )
+    assert len(await actors.read(DID, contents)) == 12
+    assert len(await actors.read_in_thread(DID, contents)) == 12
+
+
+async def test_few_handles_serve_many_actors(
+    layout: ActorLayout, blob_store: DiskBlobStore, clock: TidClock, key: K256PrivateKey
+) -> None:
+    store = ActorStore(
+        layout=layout, blob_store=blob_store, clock=clock, settings=StoreSettings(max_open=2)
+    )
+    dids = [f"did:plc:{n:024}" for n in range(6)]
+    for did in dids:
+        await store.create(did, key, _create_repo)
+    blocker = open_database(layout.store(dids[0]))
+    with blocker.transaction():
+        # This one waits; those after it push its handle out meanwhile.
+        waiting = asyncio.ensure_future(store.commit_writes(dids[0], [post("a")]))
+        await asyncio.sleep(0)
+        for number in range(3):
+            for did in dids[1:]:
+                await store.commit_writes(did, [post(f"{number}")])
+                assert len(store._handles) <= 2
+        assert dids[0] not in store._handles
+    await waiting
+    blocker.close()
+    for did in dids:
+        assert len(await store.read(did, contents)) == (1 if did == dids[0] else 3)
+    await store.close()
+
+
+def test_limit_of_open_files_limits_open_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda which: (1024, 4096))
+    assert max_open_stores(30_000) == 256
+    assert max_open_stores(100) == 100
+    monkeypatch.setattr("resource.getrlimit", lambda which: (64, 64))
+    assert max_open_stores(30_000) == 16
+
+
+async def test_closing_writes_everything_into_the_databases(
+    actors: ActorStore, layout: ActorLayout
+) -> None:
+    await actors.commit_writes(DID, [post("a")])
+    await actors.close()
+    await actors.close()
+    assert [p.name for p in layout.directory(DID).iterdir()] != []
+    assert not layout.store(DID).with_name("store.sqlite-wal").exists()
+
+
+async def test_wal_is_left_to_litestream_when_asked(
+    layout: ActorLayout, blob_store: DiskBlobStore, clock: TidClock, key: K256PrivateKey
+) -> None:
+    settings = StoreSettings(wal_autocheckpoint=None)
+    store = ActorStore(layout=layout, blob_store=blob_store, clock=clock, settings=settings)
+    await store.create(DID, key, _create_repo)
+    size = layout.store(DID).stat().st_size
+    for number in range(30):
+        await store.commit_writes(DID, [post(f"{number}", "x" * 10_000)])
+    await store.read_in_thread(DID, contents)
+    await store.close()
+    assert layout.store(DID).stat().st_size == size
+    assert layout.store(DID).with_name("store.sqlite-wal").stat().st_size > 300_000
