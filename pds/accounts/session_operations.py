@@ -142,7 +142,7 @@ class SessionOperations(AccountStores):
             raise InvalidCredentials
         if await self._is_password(account.did, password):
             return Login(account, None)
-        if account.takedown_ref is None:
+        if account.takedown_ref is None and self.app_passwords.list(account.did):
             stored = await self._hasher.hash_app_password(account.did, password)
             app_password = self.app_passwords.find_by_hash(account.did, stored)
             if app_password is not None:
