@@ -7,6 +7,7 @@ as long as two fsyncs take.
 from __future__ import annotations
 
 import logging
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -33,6 +34,8 @@ class Checkpointer:
         self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(
             1, thread_name_prefix="checkpoint"
         )
+        # SQLite does not wait for another checkpoint of a database, it gives up.
+        self._lock = threading.Lock()
 
     def watch(self, db: Database) -> None:
         """Take over the checkpoints of a database, until it is closed."""
@@ -41,13 +44,30 @@ class Checkpointer:
     def start(self, path: Path) -> None:
         """Checkpoint a database soon, as far as its readers allow."""
         if self._thread is not None:
-            self._thread.submit(_checkpoint, path)
+            self._thread.submit(self._run, path)
+
+    def finish(self, connection: apsw.Connection, path: Path) -> None:
+        """Checkpoint a database now, on the connection that has just written."""
+        with self._lock:
+            _checkpoint(connection, path)
 
     def close(self) -> None:
         """Finish the checkpoints that have been asked for; later ones are not made."""
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.shutdown(wait=True)
+
+    def _run(self, path: Path) -> None:
+        with self._lock:
+            try:
+                connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)
+            except apsw.Error as exc:
+                # The database has been deleted since: nothing to do.
+                logger.info("no checkpoint of %s: %s", path, exc)
+                return
+            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            _checkpoint(connection, path)
+            connection.close()
 
 
 class _Watch:
@@ -70,29 +90,17 @@ class _Watch:
                 self._checkpointer.start(self._path)
             else:
                 # Commits without a pause: the thread never finds all of the WAL written. Nearly
-                # all of it is by now, so this waits for little and lets the WAL start over.
-                _checkpoint_with(connection, self._path)
+                # all of it is by now, so this takes little time and lets the WAL start over.
+                self._checkpointer.finish(connection, self._path)
         elif pages < self._due - step:
             self._due = step
         return apsw.SQLITE_OK
 
 
-def _checkpoint(path: Path) -> None:
+def _checkpoint(connection: apsw.Connection, path: Path) -> None:
     try:
-        connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)
-    except apsw.Error as exc:
-        # The database has been deleted since, or is damaged: its next user is told.
-        logger.info("no checkpoint of %s: %s", path, exc)
-        return
-    try:
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        _checkpoint_with(connection, path)
-    finally:
-        connection.close()
-
-
-def _checkpoint_with(connection: apsw.Connection, path: Path) -> None:
-    try:
+        # A connection knows of the WAL once it has read something, and skips it before that.
+        connection.execute("PRAGMA schema_version")
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
     except apsw.BusyError:
         # Another process is at it.

@@ -123,3 +123,9 @@ def unpack_reference(directory: Path) -> Path:
     with tarfile.open(archive) as tar:
         tar.extractall(directory, filter="data")
     return next(directory.rglob("account.sqlite")).parent
+
+
+def reference_cars() -> set[bytes]:
+    """What the reference's getRepo answered for the repos of that data directory."""
+    directory = _SHARED / "fixtures" / "reference-pds" / "cars"
+    return {path.read_bytes() for path in directory.iterdir()}
