@@ -8,6 +8,7 @@ from typing import Final
 import libipld
 from cachetools import LRUCache
 
+from actor_store.cids import stored_cid
 from actor_store.errors import ActorStoreDamaged, RepoNotFound
 from database.connection import Database
 from repo.car import encode_header, encode_varint
@@ -56,7 +57,7 @@ class RepoReader:
     def find_head(self) -> Head | None:
         """The current commit, or None before the first."""
         row = self._db.one("SELECT cid, rev FROM repo_root WHERE did = ?", (self._did,))
-        return None if row is None else Head(Cid.parse(row[0]), row[1])
+        return None if row is None else Head(stored_cid(row[0]), row[1])
 
     def get_block(self, cid: Cid) -> bytes:
         """The block. Raises `MissingBlock`."""
@@ -153,6 +154,9 @@ class RepoTransactor(RepoReader):
     def delete_blocks(self, cids: Sequence[Cid]) -> None:
         """Delete blocks that are not records."""
         self._db.many("DELETE FROM repo_block WHERE cid = ?", [(str(cid),) for cid in cids])
+        # Room for nodes that are still part of a tree. Should this be rolled back, they are read.
+        for cid in cids:
+            self._nodes.pop(cid.raw, None)
 
     def delete_unused_records(self, cids: Iterable[Cid]) -> None:
         """Delete those of these record blocks that no record has any more."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from actor_store.backlinks import Backlink
+from actor_store.cids import stored_cid
 from actor_store.errors import RecordNotFound
 from database.connection import Database, Row, SqlValue
 from repo.cid import Cid
@@ -81,7 +82,7 @@ class RecordReader:
     def find_cid(self, collection: str, rkey: str) -> Cid | None:
         """The CID of the record, taken down or not, or None. Cheaper than `find`."""
         text = self._db.value("SELECT cid FROM record WHERE uri = ?", (self.uri(collection, rkey),))
-        return None if text is None else Cid.parse(text)
+        return None if text is None else stored_cid(text)
 
     def list_since(self, rev: str, *, limit: int) -> list[StoredRecord]:
         """Records written after `rev`, oldest commit first, taken down or not."""
@@ -188,4 +189,4 @@ class RecordTransactor(RecordReader):
 
 def _record_of(row: Row) -> StoredRecord:
     uri, cid, block, indexed_at, takedown_ref, rev = row
-    return StoredRecord(uri, Cid.parse(cid), block, indexed_at, takedown_ref, rev)
+    return StoredRecord(uri, stored_cid(cid), block, indexed_at, takedown_ref, rev)
