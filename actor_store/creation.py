@@ -7,7 +7,7 @@ import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from actor_store.errors import RepoExists
 from actor_store.keys import sync_directory, write_key
@@ -17,6 +17,9 @@ from database.connection import Database, open_database
 from repo.keys import PrivateKey
 
 T = TypeVar("T")
+
+_NEW: Final = ".new"
+_OLD: Final = ".old"
 
 
 def create_directory(
@@ -31,7 +34,7 @@ def create_directory(
     if layout.store(did).exists():
         raise RepoExists(did)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    staging = directory.with_name(f".{secrets.token_hex(8)}.new")
+    staging = directory.with_name(f".{secrets.token_hex(8)}{_NEW}")
     staging.mkdir()
     try:
         write_key(staging / layout.key(did).name, key)
@@ -51,13 +54,23 @@ def remove_directory(layout: ActorLayout, did: str) -> None:
     The directory above, shared with others, stays. To be called in a thread.
     """
     directory = layout.directory(did)
-    doomed = directory.with_name(f".{secrets.token_hex(8)}.old")
+    doomed = directory.with_name(f".{secrets.token_hex(8)}{_OLD}")
     try:
         # At once out of reach: half a store must not be taken for an actor.
         directory.rename(doomed)
     except FileNotFoundError:
         return
     shutil.rmtree(doomed)
+
+
+def remove_leftovers(layout: ActorLayout) -> None:
+    """Delete what a crash has left of actors half made or half deleted.
+
+    Only while nobody makes or deletes any: at start.
+    """
+    for path in layout.iter_hidden():
+        if path.suffix in (_NEW, _OLD):
+            shutil.rmtree(path)
 
 
 def _create_database(path: Path, fill: Callable[[Database], T]) -> T:

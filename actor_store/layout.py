@@ -50,14 +50,20 @@ class ActorLayout:
 
     def iter_dids(self) -> Iterator[str]:
         """The DIDs that have a store, in no order."""
+        for directory in self._iter_entries():
+            if _is_name(directory.name) and (directory / _STORE).is_file():
+                yield directory.name
+
+    def iter_hidden(self) -> Iterator[Path]:
+        """Directories beside those of actors whose names begin with a dot."""
+        return (path for path in self._iter_entries() if path.name.startswith("."))
+
+    def _iter_entries(self) -> Iterator[Path]:
         if not self.actors_dir.is_dir():
             return
         for prefix in self.actors_dir.iterdir():
-            if _is_prefix(prefix.name) is None:
-                continue
-            for directory in prefix.iterdir():
-                if _is_name(directory.name) and (directory / _STORE).is_file():
-                    yield directory.name
+            if _is_prefix(prefix.name) is not None:
+                yield from list(prefix.iterdir())
 
 
 def _check_name(name: str) -> str:

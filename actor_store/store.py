@@ -17,7 +17,7 @@ from actor_store.blob_files import BlobFiles
 from actor_store.blob_store.base import BlobStore, TempBlob
 from actor_store.blobs import TempRef
 from actor_store.blocks import NODE_CACHE_BYTES, NodeCache, new_node_cache
-from actor_store.creation import create_directory, remove_directory
+from actor_store.creation import create_directory, remove_directory, remove_leftovers
 from actor_store.errors import ActorStoreDamaged, RepoNotFound
 from actor_store.handles import DEFAULT_MAX_OPEN, Handle, HandleCache, max_open_stores
 from actor_store.keys import SigningKeys
@@ -100,6 +100,10 @@ class ActorStore:
     def iter_dids(self) -> Iterator[str]:
         """The DIDs that have a store, in no order. Reads directories: for a thread."""
         return self._layout.iter_dids()
+
+    async def remove_leftovers(self) -> None:
+        """Delete what a crash has left of actors half made or half deleted. Only at start."""
+        await self._in_thread(lambda: remove_leftovers(self._layout))
 
     async def create(self, did: str, key: PrivateKey, fn: Callable[[ActorStoreTransactor], T]) -> T:
         """Make the store of a new actor, filled by `fn`: usually `create_repo`.

@@ -70,7 +70,7 @@ class ActorStoreTransactor(ActorStoreReader):
         """Make the first commit. Raises `RepoExists`, and what `commit` raises."""
         if self.repo.find_head() is not None:
             raise RepoExists(self.did)
-        return self._commit(None, Mst.empty(self.repo, cache=self._nodes), writes, ())
+        return self._commit(None, Mst.empty(self.repo, cache=self._nodes), writes)
 
     def commit(
         self,
@@ -78,37 +78,43 @@ class ActorStoreTransactor(ActorStoreReader):
         *,
         swap_commit: Cid | None = None,
         made_permanent: Iterable[TempRef] = (),
+        above_rev: str | None = None,
     ) -> CommitData:
         """Apply `writes` in their order as one commit; none make a commit of the same records.
 
         `swap_commit` must be the current commit, if given. `made_permanent` are the temporary
-        blobs whose bytes the caller has made permanent. Raises `SwapMismatch`, `RecordExists`,
+        blobs whose bytes the caller has made permanent. `above_rev` is a rev that consumers have
+        seen, should the store have lost its commit. Raises `SwapMismatch`, `RecordExists`,
         `RecordNotFound`, `TooManyWrites`, `RepoNotFound`, `ActorStoreDamaged`, what
         `BlobTransactor.apply_writes` raises, and `InvalidMst` for an impossible record key.
         """
         head = self.repo.head()
         if swap_commit is not None and swap_commit != head.cid:
             raise SwapMismatch(expected=swap_commit, current=head.cid, kind="Commit")
-        return self._commit(head, self.repo.tree(head), writes, made_permanent)
+        tree = self.repo.tree(head)
+        return self._commit(head, tree, writes, made_permanent, max(head.rev, above_rev or ""))
 
     def _commit(
         self,
         head: Head | None,
         tree: Mst,
         writes: Sequence[PreparedWrite],
-        made_permanent: Iterable[TempRef],
+        made_permanent: Iterable[TempRef] = (),
+        last_rev: str | None = None,
     ) -> CommitData:
         if len(writes) > MAX_WRITES:
             raise TooManyWrites(f"Max: {MAX_WRITES}")
         for write in writes:
             encode_key(write.path)
-        data = self._build(head, tree, writes)
+        data = self._build(head, tree, writes, last_rev)
         if sum(map(len, data.event_blocks.values())) > MAX_EVENT_BYTES:
             raise TooManyWrites("Max event size: 2MB")
         self._store(data, writes, made_permanent)
         return data
 
-    def _build(self, head: Head | None, tree: Mst, writes: Sequence[PreparedWrite]) -> CommitData:
+    def _build(
+        self, head: Head | None, tree: Mst, writes: Sequence[PreparedWrite], last_rev: str | None
+    ) -> CommitData:
         try:
             _check_swaps(tree, writes)
             return build_commit(
@@ -116,7 +122,7 @@ class ActorStoreTransactor(ActorStoreReader):
                 tree=tree,
                 head=head,
                 writes=[write.of_record() for write in writes],
-                rev=self._signing.clock.next_rev(head.rev if head else None),
+                rev=self._signing.clock.next_rev(last_rev),
                 key=self._signing.get_key(self.did),
             )
         except KeyExists as exc:

@@ -192,6 +192,16 @@ async def test_rev_rises_although_the_repo_is_ahead_of_the_clock(actors: ActorSt
     assert data.since == future
 
 
+async def test_rev_rises_above_one_that_consumers_have_seen(actors: ActorStore) -> None:
+    lost = "7777777777777"
+    data = await actors.transact(DID, lambda actor: actor.commit([], above_rev=lost))
+    assert data.rev > lost
+    assert data.since is not None
+    assert data.since < lost
+    again = await actors.transact(DID, lambda actor: actor.commit([], above_rev=data.since))
+    assert again.rev > data.rev
+
+
 async def test_planned_commit_sees_the_state_it_changes(actors: ActorStore) -> None:
     await actors.commit_writes(DID, [post("a")])
     write = edit("a", "two")

@@ -97,6 +97,19 @@ async def test_destroyed_actor_is_gone_with_key_and_blobs(
         actors.key(DID)
 
 
+async def test_leftovers_of_a_crash_are_no_actors_and_are_removed(
+    actors: ActorStore, layout: ActorLayout
+) -> None:
+    parent = layout.directory(DID).parent
+    for name in (".0123.new", ".4567.old"):
+        shutil.copytree(layout.directory(DID), parent / name)
+    (parent / ".keep").mkdir()
+    assert list(actors.iter_dids()) == [DID]
+    await actors.remove_leftovers()
+    assert sorted(path.name for path in parent.iterdir()) == [".keep", DID]
+    assert await actors.read(DID, contents) == {}
+
+
 async def test_did_can_come_back_with_another_key(actors: ActorStore) -> None:
     await actors.commit_writes(DID, [post("a")])
     await actors.destroy(DID)
