@@ -207,9 +207,10 @@ def _check_signup(call: XrpcCall) -> Signup:
 
 
 def _refuse_taken(ctx: AppContext, handle: str, email: str) -> None:
-    if ctx.accounts.find_account(handle) is not None:
+    # Inactive accounts count as they will in the end: found out here, no DID is made in vain.
+    if ctx.accounts.find_account(handle, include_inactive=True) is not None:
         raise invalid_request(f"Handle already taken: {handle}")
-    if ctx.accounts.find_account_by_email(email) is not None:
+    if ctx.accounts.find_account_by_email(email, include_inactive=True) is not None:
         raise invalid_request(f"Email already taken: {email}")
 
 

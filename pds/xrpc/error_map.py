@@ -10,6 +10,7 @@ from actor_store.blob_store import base as blob_errors
 from actor_store.preferences import InvalidPreference
 from database import errors as database_errors
 from identity.plc import PlcError
+from identity.plc_data import InvalidPlcOperation
 from pds.accounts import errors as account_errors
 from pds.accounts.service_jwt import ServiceJwtError
 from pds.xrpc.errors import XrpcError
@@ -25,6 +26,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     InvalidDataModel: (400, "InvalidRequest"),
     InvalidLexicon: (400, "InvalidRequest"),
     InvalidMst: (400, "InvalidRequest"),
+    InvalidPlcOperation: (400, "InvalidRequest"),
     InvalidSyntax: (400, "InvalidRequest"),
     # Actor stores
     actor_errors.RepoNotFound: (400, "RepoNotFound"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
@@ -69,7 +70,7 @@ class Pds:
 
     @property
     def admin(self) -> dict[str, str]:
-        return {"Authorization": aiohttp.BasicAuth("admin", ADMIN_PASSWORD).encode()}
+        return basic_auth("admin", ADMIN_PASSWORD)
 
     async def request(
         self,
@@ -150,6 +151,12 @@ class Pds:
             "createdAt": "2026-01-01T00:00:00.000Z",
         }
         return await self.create_record(account, "app.bsky.feed.post", record)
+
+
+def basic_auth(name: str, password: str) -> dict[str, str]:
+    """The headers of HTTP Basic authentication."""
+    encoded = base64.b64encode(f"{name}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {encoded}"}
 
 
 @pytest.fixture
