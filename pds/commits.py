@@ -9,7 +9,7 @@ from actor_store.reader import ActorStoreReader
 from actor_store.writes import PreparedWrite
 from repo.car import encode_car
 from repo.cid import Cid
-from repo.commit import CommitData
+from repo.commit import Action, CommitData, RecordOp
 from repo.syntax import Did
 from sequencer.events import CommitEvent, SyncEvent
 
@@ -63,9 +63,32 @@ def commit_event(data: CommitData) -> CommitEvent:
         rev=data.rev,
         since=data.since,
         blocks=encode_car((data.cid,), data.event_blocks.items()),
-        ops=data.ops,
+        ops=net_ops(data.ops),
         prev_data=data.prev_data,
     )
+
+
+def net_ops(ops: tuple[RecordOp, ...]) -> tuple[RecordOp, ...]:
+    """What `ops` did to each record all in all, in the order in which they first came to it.
+
+    A batch may write a record twice, but relays refuse a commit that lists a path twice.
+    """
+    by_path: dict[str, tuple[RecordOp, RecordOp]] = {}
+    for op in ops:
+        first, _ = by_path.get(op.path, (op, op))
+        by_path[op.path] = (first, op)
+    if len(by_path) == len(ops):
+        return ops
+    return tuple(_joined(first, last) for first, last in by_path.values() if first.prev != last.cid)
+
+
+def _joined(first: RecordOp, last: RecordOp) -> RecordOp:
+    action: Action = "update"
+    if first.prev is None:
+        action = "create"
+    elif last.cid is None:
+        action = "delete"
+    return RecordOp(action, first.path, last.cid, first.prev)
 
 
 def sync_event(did: str, *, cid: Cid, rev: str, block: bytes) -> SyncEvent:

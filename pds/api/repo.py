@@ -14,6 +14,7 @@ from identity.resolver import DidResolutionError
 from pds.availability import get_readable_account
 from pds.commits import commit_planned, commit_writes
 from pds.context import AppContext
+from pds.legacy_profile import PROFILE, upgrade_images
 from pds.record_writes import PreparedRecord, prepare_record
 from pds.xrpc.auth import check_standing, user, user_or_service
 from pds.xrpc.call import Answer, JsonBytes, XrpcCall
@@ -64,12 +65,14 @@ async def create_record(call: XrpcCall) -> Answer:
 async def put_record(call: XrpcCall) -> Answer:
     """com.atproto.repo.putRecord: create or replace; the same record again is no commit"""
     ctx, body, did = call.ctx, call.body, _writer(call)
-    collection, rkey = body["collection"], body["rkey"]
+    collection, rkey, json = body["collection"], body["rkey"], body["record"]
+    if collection == PROFILE:
+        json = await upgrade_images(ctx, did, rkey, json)
     record = prepare_record(
         ctx.lexicons,
         collection=collection,
         rkey=rkey,
-        json=body["record"],
+        json=json,
         validate=body.get("validate"),
     )
     swap_record = _optional_cid(body["swapRecord"]) if "swapRecord" in body else UNSET

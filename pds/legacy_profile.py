@@ -1,0 +1,65 @@
+"""Profiles from before 2023: an update brings their images into the form of today.
+
+Clients send back what they have read, so an old profile could otherwise never be edited.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from actor_store.reader import ActorStoreReader
+from pds.xrpc.errors import invalid_request
+from repo.cid import Cid, InvalidCid
+from repo.syntax import Did
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+
+PROFILE: Final = "app.bsky.actor.profile"
+_IMAGES: Final = ("avatar", "banner")
+_LEGACY_KEYS: Final = {"cid", "mimeType"}
+
+
+async def upgrade_images(ctx: AppContext, did: Did, rkey: str, profile: Any) -> Any:
+    """Return the JSON of a profile with typed blobs for its legacy images.
+
+    One that replaces no stored profile is returned as it is. Raises `XrpcError` 400 for an
+    image that was never uploaded.
+    """
+    if not isinstance(profile, dict):
+        return profile
+    legacy = {name: cid for name in _IMAGES if (cid := _legacy_cid(profile.get(name)))}
+    if not legacy:
+        return profile
+
+    def typed(actor: ActorStoreReader) -> dict[str, Any]:
+        if actor.record.find_cid(PROFILE, rkey) is None:
+            return {}
+        return {
+            name: _typed_blob(actor, cid, profile[name]["mimeType"]) for name, cid in legacy.items()
+        }
+
+    return {**profile, **await ctx.actor_store.read(did, typed)}
+
+
+def _legacy_cid(image: Any) -> Cid | None:
+    if not isinstance(image, dict) or image.keys() != _LEGACY_KEYS:
+        return None
+    if not isinstance(image["cid"], str) or not isinstance(image["mimeType"], str):
+        return None
+    try:
+        return Cid.parse(image["cid"])
+    except InvalidCid:
+        return None
+
+
+def _typed_blob(actor: ActorStoreReader, cid: Cid, mime_type: str) -> dict[str, Any]:
+    stored = actor.blob.find(cid)
+    if stored is None:
+        raise invalid_request("Blob not found")
+    return {
+        "$type": "blob",
+        "ref": {"$link": str(cid)},
+        "mimeType": mime_type,
+        "size": stored.size,
+    }
