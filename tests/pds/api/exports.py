@@ -14,6 +14,7 @@ from repo.cid import Cid
 from repo.commit import Commit, decode_commit
 from repo.keys import PublicKey, parse_did_key
 from repo.mst import MemoryBlocks, Mst, verify_structure
+from repo.syntax import Did
 from tests.pds.conftest import Account, Pds
 
 
@@ -66,7 +67,7 @@ def tree_nodes(root: Cid, blocks: Mapping[Cid, bytes]) -> set[Cid]:
 
 async def signing_key(pds: Pds, did: str) -> PublicKey:
     """The key that the account's DID document names."""
-    key = (await pds.ctx.did_resolver.resolve(did, force=True)).signing_key()
+    key = (await pds.ctx.did_resolver.resolve(Did(did), force=True)).signing_key()
     assert key is not None
     return parse_did_key(key)
 
