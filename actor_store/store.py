@@ -132,6 +132,10 @@ class ActorStore:
         """
         return await when_free(lambda: self._read(did, fn))
 
+    async def peek(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T:
+        """As `read`, for an `fn` that runs a single statement, which is consistent by itself."""
+        return await when_free(lambda: self._read(did, fn, in_snapshot=False))
+
     async def transact(self, did: str, fn: Callable[[ActorStoreTransactor], T]) -> T:
         """Run `fn` as one write transaction and return its result.
 
@@ -252,9 +256,13 @@ class ActorStore:
         self._handles.close()
         self._checkpointer.close()
 
-    def _read(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T:
+    def _read(
+        self, did: str, fn: Callable[[ActorStoreReader], T], *, in_snapshot: bool = True
+    ) -> T:
         handle = self._handles.get(did)
         try:
+            if not in_snapshot:
+                return fn(handle.reader)
             with handle.db.snapshot():
                 return fn(handle.reader)
         except DatabaseDamaged as exc:

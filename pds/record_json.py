@@ -8,7 +8,7 @@ import orjson
 from cachetools import LRUCache
 
 from repo import dagcbor
-from repo.datamodel import to_json
+from repo.datamodel import json_default
 
 _CACHE_BYTES: Final = 16 * 1024 * 1024
 _LARGEST_CACHED_BYTES: Final = 16 * 1024
@@ -28,7 +28,7 @@ class RecordJsonCache:
         """The JSON form of the record `block`, whose CID is `cid`."""
         json = self._cache.get(cid)
         if json is None:
-            json = orjson.dumps(to_json(dagcbor.decode_trusted(block)))
+            json = orjson.dumps(dagcbor.decode_trusted(block), default=json_default)
             if len(json) <= _LARGEST_CACHED_BYTES:
                 self._cache[cid] = json
         return json

@@ -134,7 +134,7 @@ async def get_record(call: XrpcCall) -> Answer:
     if account is None:
         raise invalid_request("Could not locate record")
     did, collection, rkey = account.did, params["collection"], params["rkey"]
-    record = await ctx.actor_store.read(did, lambda actor: actor.record.find(collection, rkey))
+    record = await ctx.actor_store.peek(did, lambda actor: actor.record.find(collection, rkey))
     if record is None or params.get("cid", str(record.cid)) != str(record.cid):
         uri = f"at://{did}/{collection}/{rkey}"
         raise invalid_request(f"Could not locate record: {uri}", "RecordNotFound")
@@ -149,7 +149,7 @@ async def list_records(call: XrpcCall) -> Answer:
     if account is None:
         raise invalid_request(f"Could not find repo: {params['repo']}")
     did, collection = account.did, params["collection"]
-    records = await ctx.actor_store.read(
+    records = await ctx.actor_store.peek(
         did,
         lambda actor: actor.record.list(
             collection,
@@ -172,7 +172,7 @@ async def describe_repo(call: XrpcCall) -> Answer:
         document = await ctx.did_resolver.resolve(account.did)
     except DidResolutionError as exc:
         raise invalid_request(f"Could not resolve DID: {exc}") from exc
-    collections = await ctx.actor_store.read(account.did, lambda actor: actor.record.collections())
+    collections = await ctx.actor_store.peek(account.did, lambda actor: actor.record.collections())
     handle = account.handle or INVALID_HANDLE
     return {
         "handle": handle,

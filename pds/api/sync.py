@@ -19,6 +19,7 @@ from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import XrpcError, invalid_request
 from pds.xrpc.methods import XrpcMethods
 from pds.xrpc.responses import add_common_headers
+from pds.xrpc.streaming import send_stream
 from repo.car import encode_car
 from repo.cid import Cid, InvalidCid
 
@@ -35,7 +36,7 @@ _TEXT_TYPES: Final = ("application/json", "application/javascript")
 async def get_latest_commit(call: XrpcCall) -> Answer:
     """com.atproto.sync.getLatestCommit"""
     did = get_readable_account(call, call.params["did"]).did
-    head = await call.ctx.actor_store.read(did, lambda actor: actor.repo.head())
+    head = await call.ctx.actor_store.peek(did, lambda actor: actor.repo.head())
     return {"cid": str(head.cid), "rev": head.rev}
 
 
@@ -43,7 +44,7 @@ async def get_latest_commit(call: XrpcCall) -> Answer:
 async def get_head(call: XrpcCall) -> Answer:
     """com.atproto.sync.getHead (deprecated)"""
     did = get_readable_account(call, call.params["did"]).did
-    head = await call.ctx.actor_store.read(did, lambda actor: actor.repo.head())
+    head = await call.ctx.actor_store.peek(did, lambda actor: actor.repo.head())
     return {"root": str(head.cid)}
 
 
@@ -97,7 +98,7 @@ async def get_repo_status(call: XrpcCall) -> Answer:
         raise invalid_request(f"Could not find repo for DID: {did}", "RepoNotFound")
     if not account.active:
         return {"did": did, "active": False, "status": account.status}
-    head = await call.ctx.actor_store.read(did, lambda actor: actor.repo.head())
+    head = await call.ctx.actor_store.peek(did, lambda actor: actor.repo.head())
     return {"did": did, "active": True, "rev": head.rev}
 
 
@@ -131,7 +132,7 @@ async def list_blobs(call: XrpcCall) -> Answer:
     """com.atproto.sync.listBlobs"""
     params = call.params
     did = get_readable_account(call, params["did"]).did
-    cids = await call.ctx.actor_store.read(
+    cids = await call.ctx.actor_store.peek(
         did,
         lambda actor: actor.blob.list_referenced(
             limit=params["limit"], cursor=params.get("cursor"), since=params.get("since")
@@ -149,7 +150,7 @@ async def get_blob(call: XrpcCall) -> Answer:
     did = get_readable_account(call, call.params["did"]).did
     cid = _parse_cid(call.params["cid"])
     try:
-        blob = await call.ctx.actor_store.read(did, lambda actor: actor.blob.get_servable(cid))
+        blob = await call.ctx.actor_store.peek(did, lambda actor: actor.blob.get_servable(cid))
         opened = await call.ctx.blob_store.open(did, cid)
     except (BlobNotFound, BlobFileMissing) as exc:
         raise invalid_request("Blob not found") from exc
@@ -158,12 +159,7 @@ async def get_blob(call: XrpcCall) -> Answer:
         response.content_type, response.content_length = "application/octet-stream", opened.size
         response.headers.update(_blob_headers(cid, blob.mime_type))
         add_common_headers(response.headers, private=True)
-        await response.prepare(call.request)
-        if call.request.method != "HEAD":
-            async for chunk in opened:
-                await response.write(chunk)
-        await response.write_eof()
-    return response
+        return await send_stream(call.request, response, aiter(opened))
 
 
 def _blob_headers(cid: Cid, mime_type: str) -> dict[str, str]:
@@ -187,12 +183,7 @@ async def _stream_car(call: XrpcCall, chunks: AsyncIterator[bytes]) -> web.Strea
     add_common_headers(response.headers, private=True)
     if hdrs.ACCEPT_ENCODING in call.request.headers:
         response.enable_compression()
-    await response.prepare(call.request)
-    if call.request.method != "HEAD":
-        async for chunk in chunks:
-            await response.write(chunk)
-    await response.write_eof()
-    return response
+    return await send_stream(call.request, response, chunks)
 
 
 def _parse_cid(text: str) -> Cid:

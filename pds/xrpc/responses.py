@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from hashlib import blake2b
 from typing import Any, Final
 
 import orjson
@@ -11,7 +11,16 @@ from multidict import CIMultiDict
 
 from pds.xrpc.call import Answer, JsonBytes
 
-_JSON_TYPE: Final = "application/json; charset=utf-8"
+_PUBLIC: Final = {"Access-Control-Allow-Origin": "*", "Vary": "Accept-Encoding"}
+_PRIVATE: Final = {
+    **_PUBLIC,
+    "Cache-Control": "private",
+    "Vary": "Authorization, Accept-Encoding",
+}
+_JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
+# Copied for each answer, which costs less than filling one.
+_PUBLIC_JSON: Final = CIMultiDict(_PUBLIC | _JSON)
+_PRIVATE_JSON: Final = CIMultiDict(_PRIVATE | _JSON)
 _COMPRESS_FROM_BYTES: Final = 1024
 _PREFLIGHT_METHODS: Final = "GET,HEAD,PUT,PATCH,POST,DELETE"
 _PREFLIGHT_MAX_AGE_S: Final = "86400"
@@ -36,12 +45,9 @@ def respond(request: web.Request, answer: Answer, *, private: bool) -> web.Strea
 
 def json_response(request: web.Request, data: bytes, *, private: bool) -> web.Response:
     """A JSON answer; to a GET with a weak entity tag, and 304 where the client has it."""
-    headers: CIMultiDict[str] = CIMultiDict()
-    headers[hdrs.CONTENT_TYPE] = _JSON_TYPE
-    add_common_headers(headers, private=private)
+    headers = (_PRIVATE_JSON if private else _PUBLIC_JSON).copy()
     if request.method != "POST":
-        tag = f'W/"{len(data):x}-{hashlib.sha1(data, usedforsecurity=False).hexdigest()[:27]}"'
-        headers[hdrs.ETAG] = tag
+        tag = headers[hdrs.ETAG] = f'W/"{blake2b(data, digest_size=15).hexdigest()}"'
         if request.headers.get(hdrs.IF_NONE_MATCH) == tag:
             del headers[hdrs.CONTENT_TYPE]
             return web.Response(status=304, headers=headers)
@@ -60,12 +66,7 @@ def compress_if_worthwhile(
 
 def add_common_headers(headers: CIMultiDict[str], *, private: bool) -> None:
     """Any web page may read any answer; a shared cache may keep only what is the same for all."""
-    headers["Access-Control-Allow-Origin"] = "*"
-    if private:
-        headers["Cache-Control"] = "private"
-        headers["Vary"] = "Authorization, Accept-Encoding"
-    else:
-        headers["Vary"] = "Accept-Encoding"
+    headers.update(_PRIVATE if private else _PUBLIC)
 
 
 def preflight(request: web.Request) -> web.Response:

@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 import structlog
 from aiohttp import web
@@ -21,6 +20,7 @@ from pds.xrpc.credentials import Anonymous
 from pds.xrpc.error_map import to_xrpc
 from pds.xrpc.errors import XrpcError, invalid_request
 from pds.xrpc.methods import XrpcMethod
+from pds.xrpc.query import parse_query
 from pds.xrpc.responses import add_common_headers, preflight, respond
 from repo.lexicon import MethodSchema
 from repo.syntax import InvalidSyntax, parse_nsid
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 _ANONYMOUS = Anonymous()
-_MAX_QUERY_FIELDS = 1000
 _QUERY_VERBS = frozenset({"GET", "HEAD"})
 
 
@@ -67,8 +66,8 @@ class XrpcRouter:
             if route is None:
                 raise _not_served(request, nsid)
             return await self._dispatch(request, route)
-        except web.HTTPException:
-            raise
+        except (web.HTTPException, ConnectionResetError):
+            raise  # aiohttp answers the one; for the other there is nobody to answer.
         except Exception as exc:  # noqa: BLE001 (the boundary: nothing may leave it unmapped)
             response = self._error(nsid, exc).response()
             add_common_headers(response.headers, private=private)
@@ -85,15 +84,7 @@ class XrpcRouter:
         return respond(request, answer, private=method.auth is not None)
 
     def _parse_params(self, request: web.Request, nsid: str) -> dict[str, Any]:
-        query = request.rel_url.raw_query_string
-        try:
-            pairs = (
-                parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
-                if query
-                else []
-            )
-        except ValueError as exc:
-            raise invalid_request(f"Invalid {nsid} params: {exc}") from exc
+        pairs = parse_query(request.rel_url.raw_query_string)
         return self._ctx.lexicons.parse_params(nsid, pairs)
 
     async def _read_body(self, request: web.Request, route: _Route) -> dict[str, Any]:
