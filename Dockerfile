@@ -1,4 +1,5 @@
-# Two stages: the wheels are built where compilers are, the image runs without them.
+# Two stages: the first installs with pip, the second has neither pip's caches nor the sources.
+# Every dependency comes as a wheel or is pure Python, so no compiler is needed.
 FROM python:3.13-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
@@ -9,11 +10,11 @@ COPY sequencer sequencer
 COPY identity identity
 COPY pds pds
 RUN python -m venv /opt/holdfast \
-    && /opt/holdfast/bin/pip install --no-cache-dir --no-compile .
+    && /opt/holdfast/bin/pip install --no-cache-dir .
 
 FROM python:3.13-slim
-RUN useradd --system --uid 1000 --home-dir /pds holdfast \
-    && install --directory --owner holdfast /pds
+RUN useradd --uid 1000 --user-group --home-dir /pds --no-create-home --shell /usr/sbin/nologin holdfast \
+    && install --directory --owner holdfast --group holdfast --mode 0750 /pds
 COPY --from=build /opt/holdfast /opt/holdfast
 ENV PATH=/opt/holdfast/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -25,7 +26,7 @@ USER holdfast
 WORKDIR /pds
 VOLUME /pds
 EXPOSE 3000
-HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD \
-    ["python", "-c", "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ['PDS_PORT']}/xrpc/_health\", timeout=4)"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["python", "-c", \
+    "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['PDS_PORT']), timeout=4); c.request('GET', '/xrpc/_health'); sys.exit(c.getresponse().status != 200)"]
 STOPSIGNAL SIGTERM
 CMD ["pds", "serve"]
