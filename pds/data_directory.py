@@ -5,13 +5,16 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pds.config import Settings
 
 LOCK_FILE: Final = "holdfast.lock"
 
 
 class DataDirectoryError(Exception):
-    """The directory cannot be used; the message tells the operator why and what to do."""
+    """A directory cannot be used; the message tells the operator why and what to do."""
 
 
 class DataDirectoryHeld(DataDirectoryError):
@@ -30,27 +33,28 @@ class DataDirectoryLock:
     @classmethod
     def acquire(cls, directory: Path) -> DataDirectoryLock:
         """Create the directory if need be and lock it. Raises `DataDirectoryError`s."""
+        _make_writable(directory, "data", "PDS_DATA_DIRECTORY")
         try:
-            directory.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
-        except PermissionError as exc:
-            raise DataDirectoryError(
-                f"No permission to write in the data directory {directory}. "
-                f"Give it to the user that runs pds (uid {os.getuid()}), "
-                "or set PDS_DATA_DIRECTORY."
-            ) from exc
         except OSError as exc:
             raise DataDirectoryError(
-                f"Cannot use the data directory {directory}: {exc.strerror}."
+                f"Cannot write {directory / LOCK_FILE}: {exc.strerror}. "
+                f"Give it to the user that runs pds (uid {os.getuid()})."
             ) from exc
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
+        except BlockingIOError as exc:
             holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(descriptor)
             raise DataDirectoryHeld(
                 f"Another PDS process (pid {holder}) holds the data directory {directory}. "
                 "Stop it first, or set PDS_DATA_DIRECTORY to another directory."
+            ) from exc
+        except OSError as exc:
+            os.close(descriptor)
+            raise DataDirectoryError(
+                f"Cannot lock the data directory {directory}: {exc.strerror}. "
+                "It must be on a local disk, not on a network filesystem."
             ) from exc
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
@@ -61,3 +65,38 @@ class DataDirectoryLock:
         if self._file_descriptor >= 0:
             os.close(self._file_descriptor)
             self._file_descriptor = -1
+
+
+def make_directories(settings: Settings) -> None:
+    """Create the directories that settings may put elsewhere. Raises `DataDirectoryError`."""
+    _make_writable(settings.actors_directory, "actor store", "PDS_ACTOR_STORE_DIRECTORY")
+    if settings.blob_directory is not None:
+        _make_writable(settings.blob_directory, "blob", "PDS_BLOBSTORE_DISK_LOCATION")
+    if settings.blob_tmp_directory is not None:
+        _make_writable(settings.blob_tmp_directory, "upload", "PDS_BLOBSTORE_DISK_TMP_LOCATION")
+
+
+def _make_writable(directory: Path, kind: str, setting: str) -> None:
+    """Create `directory`, or see that it can be written to: a `kind` directory set by `setting`."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as exc:
+        raise DataDirectoryError(
+            f"The {kind} directory {directory} is not a directory, or lies below a file. "
+            f"Set {setting} to a directory."
+        ) from exc
+    except PermissionError as exc:
+        raise DataDirectoryError(_no_permission(directory, kind, setting)) from exc
+    except OSError as exc:
+        raise DataDirectoryError(
+            f"Cannot use the {kind} directory {directory}: {exc.strerror}."
+        ) from exc
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        raise DataDirectoryError(_no_permission(directory, kind, setting))
+
+
+def _no_permission(directory: Path, kind: str, setting: str) -> str:
+    return (
+        f"No permission to write in the {kind} directory {directory}. "
+        f"Give it to the user that runs pds (uid {os.getuid()}), or set {setting}."
+    )

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
-from pds.cli.account import account
-from pds.cli.dev import dev
-from pds.cli.invite import invite
-from pds.cli.serve import serve
+from pds.cli.lazy_group import LazyGroup
+
+COMMANDS: Final = {
+    "account": "Create and list accounts.",
+    "dev": "Run a complete network on this machine, without internet or configuration.",
+    "invite": "Make invite codes.",
+    "serve": "Run the server with the settings of the environment.",
+}
+"""Every command and the first line of its help."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    summaries=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="holdfast", prog_name="pds")
 def main() -> None:
     """Holdfast: an AT Protocol Personal Data Server.
@@ -22,9 +33,3 @@ def main() -> None:
       pds account create alice@example.com alice.example.com
       pds invite create --uses 5
     """
-
-
-main.add_command(account)
-main.add_command(dev)
-main.add_command(invite)
-main.add_command(serve)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 from pathlib import Path
+from typing import Final
 
 import click
 import orjson
@@ -15,6 +17,7 @@ from database.connection import open_database
 from pds.accounts.account import ActorAccount
 from pds.accounts.account_store import AccountStore
 from pds.accounts.email_rules import check_email
+from pds.accounts.errors import EmailTaken, HandleTaken
 from pds.accounts.handle_rules import check_handle
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.invite import create_invite
@@ -23,20 +26,33 @@ from pds.config import Settings
 from pds.context import AppContext
 from pds.signup import Signup, create_account
 
+_PIPE_WIDTH: Final = 1_000
+
 
 @click.group()
 def account() -> None:
-    """Create and list accounts."""
+    """Create and list accounts.
+
+    \b
+    Examples:
+      pds account create alice@example.com alice.example.com
+      pds account list
+    """
 
 
 @account.command()
 @click.argument("email")
 @click.argument("handle")
 @click.option("--password", help="The account's password; generated and printed if not given.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @env_file_option
 @explain_failures
-def create(email: str, handle: str, password: str | None, env_file: Path | None) -> None:
+def create(
+    email: str, handle: str, password: str | None, as_json: bool, env_file: Path | None
+) -> None:
     """Create an account; no invite code is needed.
+
+    Asks the running server to do it, or works on its files if none runs.
 
     \b
     Examples:
@@ -46,9 +62,14 @@ def create(email: str, handle: str, password: str | None, env_file: Path | None)
     settings = load_settings(env_file)
     chosen = password or secrets.token_urlsafe(18)
     did = asyncio.run(_create(settings, email=email, handle=handle, password=chosen))
-    click.echo(f"handle:   {handle.lower()}\ndid:      {did}")
+    created = {"handle": handle.lower(), "did": did}
     if password is None:
-        click.echo(f"password: {chosen}")
+        created["password"] = chosen
+    if as_json:
+        click.echo(orjson.dumps(created))
+    else:
+        for name, value in created.items():
+            click.echo(f"{name + ':':9} {value}")
 
 
 @account.command("list")
@@ -73,7 +94,7 @@ def list_accounts(as_json: bool, env_file: Path | None) -> None:
             for one in accounts:
                 click.echo(orjson.dumps(_as_json(one)))
         else:
-            Console().print(_as_table(list(accounts)))
+            _print_table(list(accounts))
     finally:
         db.close()
 
@@ -88,6 +109,11 @@ async def _create(settings: Settings, *, email: str, handle: str, password: str)
 
     async def stopped(ctx: AppContext) -> str:
         checked = check_handle(handle, settings.service_handle_domains, did_known=False)
+        # Looked at before a DID is made in vain.
+        if ctx.accounts.find_account(checked.handle, include_inactive=True):
+            raise HandleTaken(checked.handle)
+        if ctx.accounts.find_account_by_email(email, include_inactive=True):
+            raise EmailTaken
         session = await create_account(ctx, Signup(checked, check_email(email), password))
         return session.did
 
@@ -104,10 +130,11 @@ def _as_json(one: ActorAccount) -> dict[str, object]:
     }
 
 
-def _as_table(accounts: list[ActorAccount]) -> Table:
+def _print_table(accounts: list[ActorAccount]) -> None:
     table = Table(title=f"{len(accounts)} accounts", title_justify="left")
     for column in ("Handle", "DID", "Email", "Status", "Created"):
         table.add_column(column, overflow="fold")
     for one in accounts:
         table.add_row(one.handle, one.did, one.email, one.status, one.created_at)
-    return table
+    # Only a terminal has an edge to fold at: in a pipe every account stays on one line.
+    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)

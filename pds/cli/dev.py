@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Final
 
 import click
 import uvloop
@@ -12,19 +13,21 @@ from rich.console import Console
 
 from pds.cli.environment import explain_failures
 from pds.config import Settings
-from pds.data_directory import DataDirectoryError
-from pds.dev.environment import ENV_FILE, dev_environment
+from pds.dev.environment import ENV_FILE, dev_environment, write_env_file
 from pds.dev.plc_directory import plc_application
 from pds.dev.plc_store import PlcStore
 from pds.logs import configure_logs
 from pds.server import listen, serve
 
 _console = Console(highlight=False)
+_PORT: Final = click.IntRange(1, 65535)
 
 
 @click.command()
-@click.option("--port", default=2583, show_default=True, help="Port of the server.")
-@click.option("--plc-port", default=2582, show_default=True, help="Port of the PLC directory.")
+@click.option("--port", default=2583, type=_PORT, show_default=True, help="Port of the server.")
+@click.option(
+    "--plc-port", default=2582, type=_PORT, show_default=True, help="Port of the PLC directory."
+)
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
@@ -45,22 +48,24 @@ def dev(port: int, plc_port: int, data: Path, host: str) -> None:
       pds dev
       pds dev --port 3583 --plc-port 3582 --data /tmp/second
     """
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        environ = dev_environment(data, host=host, port=port, plc_port=plc_port, environ=os.environ)
-    except OSError as exc:
-        raise DataDirectoryError(f"Cannot use {data}: {exc.strerror}.") from exc
+    env_file = data / ENV_FILE
+    environ = dev_environment(data, host=host, port=port, plc_port=plc_port, environ=os.environ)
     settings = Settings.from_env(environ)
     configure_logs(level=settings.logging.level, enabled=settings.logging.enabled)
-    uvloop.run(_run(settings, host=host, plc_port=plc_port, env_file=data / ENV_FILE))
 
-
-async def _run(settings: Settings, *, host: str, plc_port: int, env_file: Path) -> None:
-    async with AsyncExitStack() as stack:
+    async def start_directory(stack: AsyncExitStack) -> None:
+        write_env_file(env_file, environ)
         store = PlcStore(settings.data_directory / "plc.sqlite")
         stack.callback(store.close)
         await listen(stack, plc_application(store), host=host, port=plc_port)
-        await serve(settings, on_ready=lambda _ctx: _welcome(settings, env_file))
+
+    uvloop.run(
+        serve(
+            settings,
+            start_beside=start_directory,
+            on_ready=lambda _ctx: _welcome(settings, env_file),
+        )
+    )
 
 
 def _welcome(settings: Settings, env_file: Path) -> None:

@@ -57,5 +57,10 @@ def explain_failures(command: Callable[P, T]) -> Callable[P, T]:
             raise click.ClickException(f"The settings need attention:\n{problems}") from exc
         except _EXPECTED as exc:
             raise click.ClickException(str(exc)) from exc
+        except OSError as exc:
+            # Without a file it is no matter of permissions or paths, but a bug.
+            if exc.filename is None:
+                raise
+            raise click.ClickException(f"{exc.filename}: {exc.strerror}") from exc
 
     return run

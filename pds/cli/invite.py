@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import click
+import orjson
 
 from pds.accounts.invites import ADMIN
 from pds.cli.environment import env_file_option, explain_failures, load_settings
@@ -16,22 +17,37 @@ from pds.context import AppContext
 
 @click.group()
 def invite() -> None:
-    """Make invite codes."""
+    """Make invite codes.
+
+    \b
+    Examples:
+      pds invite create --uses 5
+    """
 
 
 @invite.command()
-@click.option("--uses", default=1, show_default=True, type=click.IntRange(1, 1_000_000))
+@click.option(
+    "--uses",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 1_000_000),
+    help="How many accounts the code is good for.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @env_file_option
 @explain_failures
-def create(uses: int, env_file: Path | None) -> None:
+def create(uses: int, as_json: bool, env_file: Path | None) -> None:
     """Make an invite code and print it.
+
+    Asks the running server to do it, or works on its files if none runs.
 
     \b
     Examples:
       pds invite create
       pds invite create --uses 10 --env-file /pds/pds.env
     """
-    click.echo(asyncio.run(create_invite(load_settings(env_file), uses=uses)))
+    code = asyncio.run(create_invite(load_settings(env_file), uses=uses))
+    click.echo(orjson.dumps({"code": code, "uses": uses}) if as_json else code)
 
 
 async def create_invite(settings: Settings, *, uses: int) -> str:

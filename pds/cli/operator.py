@@ -12,9 +12,10 @@ from typing import Any, Final, TypeVar
 
 import aiohttp
 
+from identity.plc import UNREACHABLE_STATUS, PlcError
 from pds.config import Settings
 from pds.context import AppContext
-from pds.data_directory import DataDirectoryHeld, DataDirectoryLock
+from pds.data_directory import DataDirectoryHeld, DataDirectoryLock, make_directories
 
 T = TypeVar("T")
 
@@ -66,9 +67,23 @@ async def on_server_or_files(
         except DataDirectoryHeld:
             return await running(RunningServer(settings))
         stack.callback(lock.release)
+        make_directories(settings)
         ctx = await AppContext.open(settings)
         stack.push_async_callback(ctx.close)
-        return await stopped(ctx)
+        try:
+            return await stopped(ctx)
+        except PlcError as exc:
+            raise _explain_plc(exc, ctx.plc.url) from exc
+
+
+def _explain_plc(exc: PlcError, url: str) -> Exception:
+    if exc.status != UNREACHABLE_STATUS:
+        return exc
+    return OperatorError(
+        f"The PLC directory {url} does not answer: {exc.message}. The directory of `pds dev` "
+        "runs inside that server: start it and repeat the command. For any other, check "
+        "PDS_DID_PLC_URL."
+    )
 
 
 def _local_host(bound: str) -> str:

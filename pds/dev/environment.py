@@ -11,25 +11,42 @@ from typing import Final
 from pds.config.env_file import read_env_file
 
 ENV_FILE: Final = "dev.env"
-_HEADER: Final = "# Written by `pds dev`. Secrets of a development server: not for production.\n"
+_HEADER: Final = """\
+# Written by `pds dev` at every start; it keeps the secrets and renews the rest.
+# To change a setting, start it with that PDS_* variable in its environment.
+# Secrets of a development server: not for production.
+"""
 
 
 def dev_environment(
     data: Path, *, host: str, port: int, plc_port: int, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the `PDS_*` variables for a development server, and keep them in `data`/dev.env.
+    """Return the `PDS_*` variables for a development server with its files in `data`.
 
-    What the operator set in `environ` wins, then what an earlier start made, then defaults.
+    What the operator set in `environ` wins over the secrets that an earlier start kept in
+    `data`/dev.env and over the defaults. Raises `OSError`, `ConfigError` for an unreadable file.
     """
     path = data / ENV_FILE
-    kept = read_env_file(path) if path.exists() else _new_secrets()
-    settings = {
-        **kept,
+    earlier = read_env_file(path) if path.exists() else {}
+    return {
         **_defaults(data, host=host, port=port, plc_port=plc_port),
-        **{name: value for name, value in environ.items() if name.startswith(("PDS_", "LOG_"))},
+        **{name: earlier.get(name) or fresh for name, fresh in _new_secrets().items()},
+        # An empty variable counts as unset here as everywhere; it must not erase a secret.
+        **{name: v for name, v in environ.items() if v and name.startswith(("PDS_", "LOG_"))},
     }
-    _write(path, settings)
-    return settings
+
+
+def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
+    """Replace `path`, readable by its owner alone. A crash leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = "".join(f"{name}={value}\n" for name, value in sorted(variables.items()))
+    unfinished = path.with_name(f"{path.name}.new")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(_HEADER + lines)
+        file.flush()
+        os.fsync(descriptor)
+    unfinished.replace(path)
 
 
 def _new_secrets() -> dict[str, str]:
@@ -54,10 +71,3 @@ def _defaults(data: Path, *, host: str, port: int, plc_port: int) -> dict[str, s
         "PDS_INVITE_REQUIRED": "false",
         "PDS_DEV_MODE": "true",
     }
-
-
-def _write(path: Path, settings: Mapping[str, str]) -> None:
-    lines = "".join(f"{name}={value}\n" for name, value in sorted(settings.items()))
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(_HEADER + lines)
