@@ -15,6 +15,8 @@ from actor_store.blob_store.base import BlobStore
 from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.layout import ActorLayout
 from actor_store.store import ActorStore, StoreSettings
+from database.checkpoints import Checkpointer
+from database.connection import Database
 from identity.did_cache import DidCache
 from identity.handles import HandleResolver
 from identity.http import SafeHttp
@@ -66,6 +68,7 @@ class AppContext:
         """
         async with AsyncExitStack() as stack:
             ctx = _build(settings, min_login_ms, stack)
+            await ctx.actor_store.remove_leftovers()
             ctx._closing = stack.pop_all()
         return ctx
 
@@ -84,18 +87,16 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     session_tokens = SessionTokens(
         jwt_secret=settings.secrets.jwt_secret, service_did=settings.service_did
     )
+    checkpointer = Checkpointer()
+    stack.callback(checkpointer.close)
     accounts = AccountManager(
-        open_account_database(
-            settings.account_db_path,
-            synchronous=settings.synchronous,
-            wal_autocheckpoint=settings.wal_autocheckpoint,
-        ),
+        _open_account_database(settings, checkpointer),
         session_tokens=session_tokens,
         hostname=settings.hostname,
         min_login_ms=min_login_ms,
     )
     stack.push_async_callback(accounts.close)
-    sequencer = _open_sequencer(settings, stack)
+    sequencer = _open_sequencer(settings, checkpointer, stack)
     blob_store = _open_blob_store(settings)
     stack.push_async_callback(blob_store.close)
     actor_store = ActorStore(
@@ -144,11 +145,25 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     )
 
 
-def _open_sequencer(settings: Settings, stack: AsyncExitStack) -> Sequencer:
+def _open_account_database(settings: Settings, checkpointer: Checkpointer) -> Database:
+    db = open_account_database(
+        settings.account_db_path,
+        synchronous=settings.synchronous,
+        wal_autocheckpoint=settings.wal_autocheckpoint,
+    )
+    if settings.wal_autocheckpoint is not None:
+        checkpointer.watch(db)
+    return db
+
+
+def _open_sequencer(
+    settings: Settings, checkpointer: Checkpointer, stack: AsyncExitStack
+) -> Sequencer:
     sequencer = Sequencer(
         settings.sequencer_db_path,
         synchronous=settings.synchronous,
         wal_autocheckpoint=settings.wal_autocheckpoint,
+        checkpointer=checkpointer,
     )
 
     async def stop() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from database import retry
+from database.checkpoints import Checkpointer
 from database.connection import Synchronous, open_database
 from database.errors import DatabaseBusy, DatabaseError
 from sequencer.events import Event, timestamp
@@ -56,11 +57,13 @@ class Sequencer:
         *,
         synchronous: Synchronous = "NORMAL",
         wal_autocheckpoint: int | None = 1_000,
+        checkpointer: Checkpointer | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """Open or create `path`, waiting up to 5 seconds for its lock. Raises `DatabaseError`s.
 
-        `now_ms` is the wall clock, in milliseconds since the Unix epoch.
+        A `checkpointer` keeps checkpoints off the event loop. `now_ms` is the wall clock, in
+        milliseconds since the Unix epoch.
         """
         self._db = open_database(
             path,
@@ -75,6 +78,8 @@ class Sequencer:
         except BaseException:
             self._db.close()
             raise
+        if checkpointer is not None and wal_autocheckpoint is not None:
+            checkpointer.watch(self._db)
         # From here on a busy file is waited for by the event loop, not by its thread.
         self._db.connection.set_busy_timeout(0)
         self.ring = FrameRing(last_seq, max_frames=_RING_FRAMES, max_bytes=_RING_BYTES)

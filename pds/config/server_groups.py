@@ -86,7 +86,9 @@ class DatabaseSettings(Group):
         description="Actor stores; actors in the data directory if unset",
     )
     actor_store_cache_size: int = Field(
-        100, alias="PDS_ACTOR_STORE_CACHE_SIZE", description="Actor stores kept open"
+        30_000,
+        alias="PDS_ACTOR_STORE_CACHE_SIZE",
+        description="Actor stores kept open; the limit of open files may allow fewer",
     )
     disable_wal_auto_checkpoint: bool = Field(
         False,
