@@ -4,16 +4,36 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.test_utils import TestServer
 
 from identity.handles import HandleResolver
 from identity.http import SafeHttp
 from tests.identity.conftest import DnsServer, WebHost
-from tests.identity.test_handles import NamesOf
 from tests.pds.conftest import Pds
+
+
+class EveryName(AbstractResolver):
+    """Finds every host at one port of this machine, or none while `is_up` is false."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.is_up = True
+
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
+        if not self.is_up:
+            raise OSError("unknown host")
+        found = ResolveResult(
+            hostname=host, host="127.0.0.1", port=self.port, family=2, proto=0, flags=0
+        )
+        return [found]
+
+    async def close(self) -> None:
+        pass
 
 
 @dataclass(slots=True)
@@ -22,6 +42,7 @@ class HandleWorld:
 
     dns: DnsServer
     host: WebHost
+    names: EveryName
 
     def publish(self, handle: str, did: str) -> None:
         """Let a TXT record of `handle` name `did`."""
@@ -37,8 +58,9 @@ async def handle_world(pds: Pds) -> AsyncIterator[HandleWorld]:
     await host.server.start_server()
     dns = DnsServer()
     await dns.start()
-    async with SafeHttp(allow_private=True, resolver=NamesOf(host)) as http:
+    names = EveryName(host.port)
+    async with SafeHttp(allow_private=True, resolver=names) as http:
         pds.ctx.handle_resolver = HandleResolver(http, nameservers=[dns.address], scheme="http")
-        yield HandleWorld(dns, host)
+        yield HandleWorld(dns, host, names)
     dns.close()
     await host.server.close()
