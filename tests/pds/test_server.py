@@ -1,0 +1,126 @@
+"""Running the server: its order of starting and stopping, and what it says if it cannot listen."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from pds import server
+from pds.config import Settings
+from pds.context import AppContext
+from pds.data_directory import DataDirectoryHeld, DataDirectoryLock
+from pds.server import ListenError, listen, raise_file_limit, serve
+from tests.processes import free_port
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.from_env(
+        {
+            "PDS_HOSTNAME": "localhost",
+            "PDS_HOST": "127.0.0.1",
+            "PDS_PORT": str(free_port()),
+            "PDS_DATA_DIRECTORY": str(tmp_path),
+            "PDS_BLOBSTORE_DISK_LOCATION": str(tmp_path / "blobs"),
+            "PDS_JWT_SECRET": "jwt-secret",
+            "PDS_ADMIN_PASSWORD": "admin-pass",
+            "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": "11" * 32,
+            "PDS_DEV_MODE": "true",
+        }
+    )
+
+
+@pytest.fixture(autouse=True)
+def _leave_the_collector_of_the_tests_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "tune_garbage_collector", lambda: None)
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_stops_the_server_in_order(
+    settings: Settings, signal_number: signal.Signals
+) -> None:
+    ready: asyncio.Future[AppContext] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve(settings, on_ready=ready.set_result))
+    ctx = await ready
+    assert not ctx.sequencer.was_unclean
+    with pytest.raises(DataDirectoryHeld):
+        DataDirectoryLock.acquire(settings.data_directory)
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"http://127.0.0.1:{settings.service.port}/xrpc/_health") as response,
+    ):
+        assert response.status == 200
+    os.kill(os.getpid(), signal_number)
+    await serving
+    DataDirectoryLock.acquire(settings.data_directory).release()
+    assert not list(settings.data_directory.glob("*-wal"))
+
+
+async def test_what_starts_beside_the_server_outlives_it(settings: Settings) -> None:
+    steps: list[str] = []
+
+    async def start_beside(stack: AsyncExitStack) -> None:
+        with pytest.raises(DataDirectoryHeld):
+            DataDirectoryLock.acquire(settings.data_directory)
+        steps.append("beside")
+        stack.callback(lambda: steps.append(f"closed, listening: {listens(settings)}"))
+
+    def on_ready(ctx: AppContext) -> None:
+        steps.append("ready")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    await serve(settings, on_ready=on_ready, start_beside=start_beside)
+    assert steps == ["beside", "ready", "closed, listening: False"]
+
+
+async def test_a_start_that_fails_lets_the_data_directory_go(settings: Settings) -> None:
+    with occupied(settings.service.port), pytest.raises(ListenError, match="in use"):
+        await serve(settings, on_ready=lambda ctx: None)
+    DataDirectoryLock.acquire(settings.data_directory).release()
+
+
+async def test_a_port_in_use_is_named() -> None:
+    port = free_port()
+    async with AsyncExitStack() as stack:
+        with occupied(port), pytest.raises(ListenError, match=f"Port {port} is in use"):
+            await listen(stack, web.Application(), host="127.0.0.1", port=port)
+
+
+async def test_an_address_of_another_machine_is_named() -> None:
+    async with AsyncExitStack() as stack:
+        with pytest.raises(ListenError, match=r"Cannot listen on 192\.0\.2\.1:"):
+            await listen(stack, web.Application(), host="192.0.2.1", port=free_port())
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_allowed() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+    try:
+        raise_file_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def listens(settings: Settings) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", settings.service.port)) == 0
+
+
+@contextmanager
+def occupied(port: int) -> Iterator[None]:
+    """Another process's server on a port."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        yield
