@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import orjson
 
+from actor_store.errors import RepoNotFound
 from actor_store.media_type import media_type_of
 from actor_store.reader import ActorStoreReader
 from actor_store.records import StoredRecord
@@ -188,6 +189,9 @@ async def upload_blob(call: XrpcCall) -> Answer:
     """com.atproto.repo.uploadBlob: kept for a record that is about to refer to it"""
     ctx, request = call.ctx, call.request
     did = call.service.issuer if call.service else call.user.did
+    if not ctx.actor_store.exists(did):
+        # Service tokens are anybody's: look before their bytes come in.
+        raise RepoNotFound(did)
     limit = ctx.settings.service.blob_upload_limit_bytes
     if (request.content_length or 0) > limit:
         raise XrpcError(413, message="request entity too large")

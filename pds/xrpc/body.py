@@ -16,6 +16,7 @@ _WRITE_METHODS: Final = frozenset(
     f"com.atproto.repo.{name}" for name in ("createRecord", "putRecord", "applyWrites")
 )
 _JSON_ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
+_BINARY_ENCODINGS: Final = _JSON_ENCODINGS | {"br"}
 
 
 def limit_of(nsid: str) -> int:
@@ -41,6 +42,12 @@ def check_encoding(request: web.Request, schema: MethodSchema) -> None:
         raise invalid_request("Request encoding (Content-Type) required but not provided")
     if schema.input_encoding not in ("*/*", given):
         raise invalid_request(f"Wrong request encoding (Content-Type): {given[:100]}")
+
+
+def check_decodable(request: web.Request) -> None:
+    """For binary input: raise `XrpcError` 415 if it is compressed in a way that is not undone."""
+    if request.headers.get("Content-Encoding", "").lower() not in _BINARY_ENCODINGS:
+        raise XrpcError(415, message="unsupported content-encoding")
 
 
 async def read_json(request: web.Request, limit_bytes: int) -> dict[str, Any]:

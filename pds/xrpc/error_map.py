@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from aiohttp.web import RequestPayloadError
+
 from actor_store import errors as actor_errors
 from actor_store.blob_store import base as blob_errors
 from actor_store.preferences import InvalidPreference
@@ -22,6 +24,7 @@ from repo.syntax import InvalidSyntax
 
 XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     # Formats
+    RequestPayloadError: (400, "InvalidRequest"),
     InvalidCid: (400, "InvalidRequest"),
     InvalidDataModel: (400, "InvalidRequest"),
     InvalidLexicon: (400, "InvalidRequest"),
@@ -71,12 +74,15 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
 }
 """By class; a class that is not listed is looked up by its nearest listed ancestor."""
 
-_WITHOUT_DETAIL: Final = {
-    # Their messages name files of the server.
+_MESSAGES: Final = {
+    RequestPayloadError: "The request body is cut off or damaged",
+    blob_errors.BlobTooLarge: "request entity too large",
+    # Their own messages name files of the server.
     database_errors.DatabaseBusy: "The server is busy. Try again.",
     database_errors.DatabaseFull: "The server is out of disk space.",
     blob_errors.BlobStoreFull: "The server is out of disk space.",
 }
+"""What callers are told in place of an error's own message."""
 
 
 def to_xrpc(exc: Exception) -> XrpcError:
@@ -93,4 +99,4 @@ def to_xrpc(exc: Exception) -> XrpcError:
     if listed is None:
         return XrpcError(500)
     status, name = XRPC_ERRORS[listed]
-    return XrpcError(status, name, _WITHOUT_DETAIL.get(listed, str(exc)))
+    return XrpcError(status, name, _MESSAGES.get(listed, str(exc)))

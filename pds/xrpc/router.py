@@ -71,6 +71,8 @@ class XrpcRouter:
         except Exception as exc:  # noqa: BLE001 (the boundary: nothing may leave it unmapped)
             response = self._error(nsid, exc).response()
             add_common_headers(response.headers, private=private)
+            if request.content.exception() is not None:
+                response.force_close()  # The rest of a damaged body cannot be skipped.
             return response
 
     async def _dispatch(self, request: web.Request, route: _Route) -> web.StreamResponse:
@@ -93,6 +95,7 @@ class XrpcRouter:
             return {}
         body.check_encoding(request, route.schema)
         if not route.takes_json:
+            body.check_decodable(request)
             return {}
         json = await body.read_json(request, route.body_limit_bytes)
         checked: dict[str, Any] = self._ctx.lexicons.validate_input(route.method.nsid, json)
