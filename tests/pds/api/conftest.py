@@ -1,4 +1,4 @@
-"""A world of handles outside the server's own domains: a name server and a web host."""
+"""What several tests of endpoints need: a world of handles outside, an account with contents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from aiohttp.test_utils import TestServer
 from identity.handles import HandleResolver
 from identity.http import SafeHttp
 from tests.identity.conftest import DnsServer, WebHost
-from tests.pds.conftest import Pds
+from tests.pds.api.moderation import NOTE, PNG, Recorder
+from tests.pds.conftest import Account, Pds
 
 
 class EveryName(AbstractResolver):
@@ -64,3 +65,24 @@ async def handle_world(pds: Pds) -> AsyncIterator[HandleWorld]:
         yield HandleWorld(dns, host, names)
     dns.close()
     await host.server.close()
+
+
+@pytest.fixture
+def new_events(pds: Pds, alice: Account) -> Recorder:
+    """The events since the last look; those of the fixtures' accounts are not among them."""
+    return Recorder(pds)
+
+
+@pytest.fixture
+async def furnished(pds: Pds, alice: Account) -> dict[str, Any]:
+    """An account with a record and a blob: the parameters to ask for them with."""
+    blob = (await pds.upload(alice, PNG)).json["blob"]
+    record = await pds.create_record(alice, NOTE, {"picture": blob}, rkey="one")
+    return {
+        "did": alice.did,
+        "repo": alice.did,
+        "collection": NOTE,
+        "rkey": "one",
+        "cid": blob["ref"]["$link"],
+        "cids": record["cid"],
+    }
