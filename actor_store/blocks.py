@@ -26,7 +26,17 @@ _NODE_OVERHEAD_BYTES: Final = 700
 _NODE_FACTOR: Final = 3
 """A parsed node holds its keys, its values and its block, each in objects of their own."""
 _CID_BYTES: Final = 36
-_VARINTS: Final = tuple(encode_varint(number) for number in range(4096))
+_ROWS_AT_ONCE: Final = 128
+
+
+class _Varints(dict[int, bytes]):
+    """Encoded numbers: small ones from the table, others made on demand."""
+
+    def __missing__(self, number: int) -> bytes:
+        return encode_varint(number)
+
+
+_VARINTS: Final = _Varints((number, encode_varint(number)) for number in range(4096))
 
 NodeCache = MutableMapping[bytes, Node]
 """MST nodes by binary CID. Not for several threads."""
@@ -112,18 +122,26 @@ class RepoReader:
         """
         yield encode_header((self.head().cid,))
         where, params = ("", ()) if since is None else ("WHERE repoRev > ?", (since,))
-        rows = self._db.iter(
-            f"SELECT cid, content FROM repo_block {where} ORDER BY repoRev DESC, cid DESC", params
+        batches = self._db.iter_batches(
+            f"SELECT cid, content FROM repo_block {where} ORDER BY repoRev DESC, cid DESC",
+            params,
+            rows=_ROWS_AT_ONCE,
         )
-        # Below a microsecond a block: no calls of our own, lengths from a table, one join a part.
+        # Below a microsecond a block: no calls of our own for each, lengths from a table, one join
+        # a part. Few rows at once, for each may be a megabyte.
         parts: list[bytes] = []
         size = 0
-        varints, table_end, decode = _VARINTS, len(_VARINTS), libipld.decode_multibase
-        for text, block in rows:
-            length = _CID_BYTES + len(block)
-            prefix = varints[length] if length < table_end else encode_varint(length)
-            parts += (prefix, decode(text)[1], block)
-            size += length
+        varints, decode = _VARINTS, libipld.decode_multibase
+        for batch in batches:
+            part = b"".join(
+                [
+                    piece
+                    for text, block in batch
+                    for piece in (varints[_CID_BYTES + len(block)], decode(text)[1], block)
+                ]
+            )
+            parts.append(part)
+            size += len(part)
             if size >= CHUNK_BYTES:
                 yield b"".join(parts)
                 parts.clear()
