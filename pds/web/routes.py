@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import html
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
 
 import orjson
-from aiohttp import web
+import structlog
+from aiohttp import hdrs, web
 
+from database.errors import DatabaseError
 from pds.context import CONTEXT, AppContext
+from pds.xrpc.responses import add_common_headers, preflight
+
+_Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
+
+_log = structlog.get_logger(__name__)
 
 _BANNER: Final = r"""
  _   _       _     _  __           _
@@ -32,12 +40,27 @@ Allow: /
 
 def add_web_routes(app: web.Application) -> None:
     """Serve everything outside `/xrpc/`."""
-    app.router.add_get("/", _front_page)
-    app.router.add_get("/robots.txt", _robots)
-    app.router.add_get("/.well-known/atproto-did", _atproto_did)
-    app.router.add_get("/.well-known/change-password", _change_password)
-    app.router.add_get("/tls-check", _tls_check)
-    app.router.add_route("*", "/{path:.*}", _not_found)
+    for path, handler in (
+        ("/", _front_page),
+        ("/robots.txt", _robots),
+        ("/.well-known/atproto-did", _atproto_did),
+        ("/.well-known/change-password", _change_password),
+        ("/tls-check", _tls_check),
+    ):
+        app.router.add_get(path, _for_every_origin(handler))
+    app.router.add_options("/{path:.*}", _preflight)
+    app.router.add_route("*", "/{path:.*}", _for_every_origin(_not_found))
+
+
+def _for_every_origin(handler: _Handler) -> _Handler:
+    """Let any web page read the answers: clients in browsers resolve handles too."""
+
+    async def answer(request: web.Request) -> web.Response:
+        response = await handler(request)
+        add_common_headers(response.headers, private=False)
+        return response
+
+    return answer
 
 
 async def _front_page(_request: web.Request) -> web.Response:
@@ -50,8 +73,12 @@ async def _robots(_request: web.Request) -> web.Response:
 
 async def _atproto_did(request: web.Request) -> web.Response:
     """The DID of the hosted handle that the request's host name is."""
-    host = request.host.partition(":")[0].lower()
-    did = _hosted_did(request.app[CONTEXT], host)
+    host = request.headers.get(hdrs.HOST, "").partition(":")[0].lower()
+    try:
+        did = _hosted_did(request.app[CONTEXT], host)
+    except DatabaseError:
+        _log.exception("a handle could not be looked up", host=host)
+        return web.Response(status=500, text="Internal Server Error")
     if did is None:
         return web.Response(status=404, text="User not found")
     return web.Response(text=did)
@@ -72,9 +99,18 @@ async def _tls_check(request: web.Request) -> web.Response:
         return _json(200, {"success": True})
     if not domain.endswith(tuple(ctx.settings.service_handle_domains)):
         return _tls_error(400, "InvalidRequest", "handles are not provided on this domain")
-    if _hosted_did(ctx, domain) is None:
+    try:
+        did = _hosted_did(ctx, domain)
+    except DatabaseError:
+        _log.exception("a handle could not be looked up", host=domain)
+        return _tls_error(500, "InternalServerError", "Internal Server Error")
+    if did is None:
         return _tls_error(404, "NotFound", "handle not found for this domain")
     return _json(200, {"success": True})
+
+
+async def _preflight(request: web.Request) -> web.Response:
+    return preflight(request)
 
 
 async def _not_found(request: web.Request) -> web.Response:
