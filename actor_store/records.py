@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from actor_store.backlinks import Backlink
 from actor_store.cids import stored_cid
@@ -25,6 +25,18 @@ _COLLECTIONS: Final = (
 )
 
 
+class RecordRef(NamedTuple):
+    """A record by its URI and its version; the record itself is the block `cid`."""
+
+    uri: str
+    cid: Cid
+
+    @property
+    def rkey(self) -> str:
+        """The last part of the URI."""
+        return self.uri[self.uri.rfind("/") + 1 :]
+
+
 @dataclass(slots=True, frozen=True)
 class StoredRecord:
     """A record as it stands in the repo."""
@@ -38,11 +50,6 @@ class StoredRecord:
     takedown_ref: str | None
     rev: str
     """The rev of the commit that last wrote it."""
-
-    @property
-    def rkey(self) -> str:
-        """The last part of the URI."""
-        return self.uri[self.uri.rfind("/") + 1 :]
 
 
 class RecordReader:
@@ -78,6 +85,14 @@ class RecordReader:
         if row is None or (row[4] is not None and not include_takendown):
             return None
         return _record_of(row)
+
+    def find_ref(self, collection: str, rkey: str) -> RecordRef | None:
+        """The current version of a record that is not taken down, or None."""
+        uri = self.uri(collection, rkey)
+        text = self._db.value(
+            "SELECT cid FROM record WHERE uri = ? AND takedownRef IS NULL", (uri,)
+        )
+        return None if text is None else RecordRef(uri, stored_cid(text))
 
     def find_cid(self, collection: str, rkey: str) -> Cid | None:
         """The CID of the record, taken down or not, or None. Cheaper than `find`."""
@@ -115,7 +130,7 @@ class RecordReader:
             rkeys.update((rkey, None) for (rkey,) in rows)
         return list(rkeys)
 
-    def list(
+    def list_refs(
         self,
         collection: str,
         *,
@@ -124,7 +139,7 @@ class RecordReader:
         reverse: bool = False,
         rkey_start: str | None = None,
         rkey_end: str | None = None,
-    ) -> list[StoredRecord]:
+    ) -> list[RecordRef]:
         """Records by rkey, falling, or rising with `reverse`; not those taken down.
 
         `cursor` is the last rkey the caller saw; `rkey_start` and `rkey_end` are exclusive.
@@ -142,11 +157,11 @@ class RecordReader:
         elif cursor is not None:
             high = min(high, base + cursor)
         rows = self._db.all(
-            f"{_SELECT} WHERE record.uri > ? AND record.uri < ? AND record.takedownRef IS NULL"
-            f" ORDER BY record.uri {'ASC' if reverse else 'DESC'} LIMIT ?",
+            "SELECT uri, cid FROM record WHERE uri > ? AND uri < ? AND takedownRef IS NULL"
+            f" ORDER BY uri {'ASC' if reverse else 'DESC'} LIMIT ?",
             (low, high, limit),
         )
-        return [_record_of(row) for row in rows]
+        return [RecordRef(uri, stored_cid(text)) for uri, text in rows]
 
 
 class RecordTransactor(RecordReader):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import orjson
 from cachetools import LRUCache
 
+from actor_store.reader import ActorStoreReader
+from actor_store.records import RecordRef
 from repo import dagcbor
+from repo.cid import Cid
 from repo.datamodel import json_default
 
 _CACHE_BYTES: Final = 16 * 1024 * 1024
@@ -16,19 +20,30 @@ _LARGEST_CACHED_BYTES: Final = 16 * 1024
 
 
 class RecordJsonCache:
-    """Turns stored records into JSON, remembering recent ones by CID.
+    """The JSON of recently read records by CID, so that most reads need no block at all.
 
     A CID stands for its bytes, so an entry can never be out of date.
     """
 
     def __init__(self, max_bytes: int = _CACHE_BYTES) -> None:
-        self._cache: LRUCache[str, bytes] = LRUCache(max_bytes, getsizeof=len)
+        self._cache: LRUCache[bytes, bytes] = LRUCache(max_bytes, getsizeof=len)
 
-    def render(self, cid: str, block: bytes) -> bytes:
-        """The JSON form of the record `block`, whose CID is `cid`."""
-        json = self._cache.get(cid)
+    def render(self, cid: Cid, get_block: Callable[[Cid], bytes]) -> bytes:
+        """The JSON form of the record `cid`. Raises what `get_block` raises."""
+        json = self._cache.get(cid.raw)
         if json is None:
-            json = orjson.dumps(dagcbor.decode_trusted(block), default=json_default)
+            value = dagcbor.decode_trusted(get_block(cid))
+            json = orjson.dumps(value, default=json_default)
             if len(json) <= _LARGEST_CACHED_BYTES:
-                self._cache[cid] = json
+                self._cache[cid.raw] = json
         return json
+
+    def view(self, actor: ActorStoreReader, ref: RecordRef) -> bytes:
+        """`{uri, cid, value}` of a record, as JSON."""
+        value = self.render(ref.cid, actor.repo.get_block)
+        # A URI and a CID hold nothing that JSON would escape.
+        return b'{"uri":"%b","cid":"%b","value":%b}' % (
+            ref.uri.encode(),
+            str(ref.cid).encode(),
+            value,
+        )

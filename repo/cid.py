@@ -42,10 +42,13 @@ class Cid:
     raw: bytes
     """The binary form: version, codec and multihash; 36 bytes for a blessed CID."""
 
-    def __init__(self, raw: bytes) -> None:
-        """Trust `raw` to be a binary CID; bytes from outside go through `from_bytes`."""
+    def __init__(self, raw: bytes, text: str | None = None) -> None:
+        """Trust `raw` to be a binary CID, and `text` to be its spelling if that is known.
+
+        What comes from outside goes through `from_bytes` or `parse`.
+        """
         self.raw = raw
-        self._text: str | None = None
+        self._text = text
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Cid:

@@ -9,7 +9,6 @@ import orjson
 from actor_store.errors import RepoNotFound
 from actor_store.media_type import media_type_of
 from actor_store.reader import ActorStoreReader
-from actor_store.records import StoredRecord
 from actor_store.writes import MAX_WRITES, UNSET, PreparedWrite
 from identity.resolver import DidResolutionError
 from pds.availability import get_readable_account
@@ -135,11 +134,19 @@ async def get_record(call: XrpcCall) -> Answer:
     if account is None:
         raise invalid_request("Could not locate record")
     did, collection, rkey = account.did, params["collection"], params["rkey"]
-    record = await ctx.actor_store.peek(did, lambda actor: actor.record.find(collection, rkey))
-    if record is None or params.get("cid", str(record.cid)) != str(record.cid):
+    wanted: str | None = params.get("cid")
+
+    def view(actor: ActorStoreReader) -> bytes | None:
+        ref = actor.record.find_ref(collection, rkey)
+        if ref is None or (wanted is not None and str(ref.cid) != wanted):
+            return None
+        return ctx.record_json.view(actor, ref)
+
+    json = await ctx.actor_store.read(did, view)
+    if json is None:
         uri = f"at://{did}/{collection}/{rkey}"
         raise invalid_request(f"Could not locate record: {uri}", "RecordNotFound")
-    return JsonBytes(_record_view(ctx, record))
+    return JsonBytes(json)
 
 
 @methods.method("com.atproto.repo.listRecords")
@@ -150,18 +157,20 @@ async def list_records(call: XrpcCall) -> Answer:
     if account is None:
         raise invalid_request(f"Could not find repo: {params['repo']}")
     did, collection = account.did, params["collection"]
-    records = await ctx.actor_store.peek(
-        did,
-        lambda actor: actor.record.list(
+
+    def views(actor: ActorStoreReader) -> tuple[bytes, str | None]:
+        refs = actor.record.list_refs(
             collection,
             limit=params["limit"],
             cursor=params.get("cursor"),
             reverse=params.get("reverse", False),
-        ),
-    )
-    views = b",".join(_record_view(ctx, record) for record in records)
-    cursor = b',"cursor":' + orjson.dumps(records[-1].rkey) if records else b""
-    return JsonBytes(b'{"records":[' + views + b"]" + cursor + b"}")
+        )
+        page = b",".join([ctx.record_json.view(actor, ref) for ref in refs])
+        return page, refs[-1].rkey if refs else None
+
+    page, cursor = await ctx.actor_store.read(did, views)
+    rest = b"" if cursor is None else b',"cursor":' + orjson.dumps(cursor)
+    return JsonBytes(b'{"records":[%b]%b}' % (page, rest))
 
 
 @methods.method("com.atproto.repo.describeRepo")
@@ -262,13 +271,6 @@ def _write_output(
 
 def _commit_json(data: CommitData) -> dict[str, str]:
     return {"cid": str(data.cid), "rev": data.rev}
-
-
-def _record_view(ctx: AppContext, record: StoredRecord) -> bytes:
-    """`{uri, cid, value}`; the parts that are joined are JSON already or cannot need escapes."""
-    cid = str(record.cid)
-    value = ctx.record_json.render(cid, record.block)
-    return b'{"uri":"%b","cid":"%b","value":%b}' % (record.uri.encode(), cid.encode(), value)
 
 
 def _optional_cid(text: str | None) -> Cid | None:

@@ -30,7 +30,7 @@ async def send_stream(
         await response.write_eof()
     except ConnectionError:
         raise  # The client left.
-    except Exception:
+    except Exception:  # noqa: BLE001 (whatever it is, the part that went out is not the whole)
         _log.exception("stream broken off", path=request.path)
         if request.transport is not None:
             request.transport.abort()

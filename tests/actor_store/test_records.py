@@ -19,8 +19,8 @@ SUBJECT = f"at://{OTHER_DID}/app.bsky.feed.post/3k"
 
 async def _rkeys(store: ActorStore, **options: Any) -> list[str]:
     options = {"limit": 50, **options}
-    records = await store.read(DID, lambda actor: actor.record.list(POST, **options))
-    return [record.rkey for record in records]
+    refs = await store.read(DID, lambda actor: actor.record.list_refs(POST, **options))
+    return [ref.rkey for ref in refs]
 
 
 @pytest.fixture
@@ -46,7 +46,9 @@ async def test_record_is_found_by_its_key(posts: ActorStore) -> None:
         expected.cid,
         expected.block,
     )
-    assert record.rkey == "a"
+    ref = await posts.read(DID, lambda actor: actor.record.find_ref(POST, "a"))
+    assert ref is not None
+    assert (ref.uri, ref.cid, ref.rkey) == (record.uri, record.cid, "a")
     assert record.indexed_at.endswith("Z")
     assert len(record.indexed_at) == 24
     assert await posts.read(DID, lambda actor: actor.record.find_cid(POST, "a")) == expected.cid
@@ -131,7 +133,7 @@ async def test_records_written_after_a_rev(posts: ActorStore) -> None:
     await posts.commit_writes(DID, [post("new")])
     await posts.commit_writes(DID, [edit("b", "newer")])
     records = await posts.read(DID, lambda actor: actor.record.list_since(since, limit=10))
-    assert [record.rkey for record in records] == ["new", "b"]
+    assert [record.uri.rpartition("/")[2] for record in records] == ["new", "b"]
     assert await posts.read(DID, lambda actor: actor.record.any_until(since))
     assert not await posts.read(DID, lambda actor: actor.record.any_until("2222222222222"))
 
