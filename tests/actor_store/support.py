@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import AsyncIterator, Coroutine
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +19,6 @@ from repo.mst import Mst, verify_structure
 DID = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
 OTHER_DID = "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb"
 POST = "app.bsky.feed.post"
-
-_SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
 
 def put(
@@ -113,19 +109,3 @@ def in_one_step(coroutine: Coroutine[Any, Any, Any]) -> Any:
 async def collect(parts: AsyncIterator[bytes]) -> bytes:
     """Join a stream."""
     return b"".join([part async for part in parts])
-
-
-def unpack_reference(directory: Path) -> Path:
-    """Unpack a data directory written by the reference PDS, or skip. Return its path."""
-    archive = _SHARED / "fixtures" / "reference-pds" / "data.tar.gz"
-    if not archive.exists():
-        pytest.skip("the data directory of the reference PDS is not here")
-    with tarfile.open(archive) as tar:
-        tar.extractall(directory, filter="data")
-    return next(directory.rglob("account.sqlite")).parent
-
-
-def reference_cars() -> set[bytes]:
-    """What the reference's getRepo answered for the repos of that data directory."""
-    directory = _SHARED / "fixtures" / "reference-pds" / "cars"
-    return {path.read_bytes() for path in directory.iterdir()}

@@ -19,16 +19,8 @@ from repo.commit import decode_commit
 from repo.keys import K256PrivateKey
 from repo.mst import InvalidMst, MemoryBlocks, MissingBlock, Mst
 from repo.tid import TidClock
-from tests.actor_store.support import (
-    DID,
-    POST,
-    collect,
-    contents,
-    delete,
-    post,
-    reference_cars,
-    unpack_reference,
-)
+from tests.actor_store.support import DID, POST, collect, contents, delete, post
+from tests.reference import data as reference_data
 
 
 async def _car(store: ActorStore, since: str | None = None) -> CarReader:
@@ -61,9 +53,8 @@ async def test_car_since_a_rev_has_what_was_stored_after_it(actors: ActorStore) 
 async def test_car_is_the_reference_s_byte_for_byte(
     tmp_path: Path, blob_store: DiskBlobStore, clock: TidClock
 ) -> None:
-    (tmp_path / "reference").mkdir()
-    layout = ActorLayout(unpack_reference(tmp_path / "reference") / "actors")
-    expected = reference_cars()
+    layout = ActorLayout(reference_data.unpack(tmp_path / "reference") / "actors")
+    expected = {path.read_bytes() for path in reference_data.CARS.iterdir()}
     store = ActorStore(layout=layout, blob_store=blob_store, clock=clock)
     made = {
         await collect(store.stream(did, lambda actor: actor.repo.iter_car()))

@@ -12,13 +12,13 @@ from actor_store.store import ActorStore
 from database.connection import open_database
 from repo.commit import decode_commit
 from repo.tid import TidClock
-from tests.actor_store.support import DID, POST, contents, delete, post, unpack_reference
+from tests.actor_store.support import DID, POST, contents, delete, post
+from tests.reference import data as reference_data
 
 
 @pytest.fixture
 def reference(tmp_path: Path) -> ActorLayout:
-    (tmp_path / "reference").mkdir()
-    return ActorLayout(unpack_reference(tmp_path / "reference") / "actors")
+    return ActorLayout(reference_data.unpack(tmp_path / "reference") / "actors")
 
 
 def _schema(path: Path) -> list[tuple[str, ...]]:

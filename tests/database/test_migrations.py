@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from database.connection import Database, open_database
 from database.errors import SchemaGap, SchemaTooNew
 from database.migrations import Migration, applied_migrations, migrate
+from tests.reference import data as reference_data
 
 ONE = Migration("001", "CREATE TABLE a (x); CREATE TABLE b (x);")
 TWO = Migration("002", "ALTER TABLE a ADD COLUMN y;")
@@ -91,13 +91,7 @@ def test_history_with_a_hole_is_refused_untouched(db: Database) -> None:
 
 
 def test_database_migrated_by_the_reference_needs_nothing(tmp_path: Path) -> None:
-    shared = Path(__file__).resolve().parents[2].parent / "shared"
-    archive = shared / "fixtures" / "reference-pds" / "data.tar.gz"
-    if not archive.exists():
-        pytest.skip("the data directory of the reference PDS is not here")
-    with tarfile.open(archive) as tar:
-        tar.extractall(tmp_path, filter="data")
-    db = open_database(next(tmp_path.rglob("did_cache.sqlite")))
+    db = open_database(reference_data.unpack_file("did_cache.sqlite", tmp_path))
     before = _schema(db)
     migrate(db, [Migration("001", "CREATE TABLE never (x);")])
     assert _schema(db) == before

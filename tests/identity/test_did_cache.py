@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import apsw
@@ -11,6 +10,7 @@ from database.connection import open_database
 from identity.did_cache import DidCache
 from identity.did_document import DidDocument
 from repo.syntax import Did
+from tests.reference import data as reference_data
 
 _DID = Did("did:web:example.com")
 _REFERENCE_SCHEMA = (
@@ -78,14 +78,8 @@ def test_the_file_is_the_reference_s(path: Path) -> None:
 
 
 def test_documents_that_the_reference_cached_are_read(path: Path) -> None:
-    source = Path(__file__).resolve().parents[2].parent / "shared/fixtures/reference-pds"
-    archive, accounts = source / "data.tar.gz", source / "plc.json"
-    if not archive.exists():
-        pytest.skip("the reference's fixture is not here")
-    shutil.unpack_archive(archive, path.parent, filter="data")
-    file = next(path.parent.rglob("did_cache.sqlite"))
-    cache = DidCache.open(file)
-    for did in json.loads(accounts.read_text()):
+    cache = DidCache.open(reference_data.unpack_file("did_cache.sqlite", path.parent))
+    for did in json.loads(reference_data.PLC_FILE.read_text()):
         found = cache.find(Did(did))
         assert found is not None
         assert found.document.pds_endpoint == "http://localhost:2583"

@@ -2,23 +2,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from identity.did_document import DidDocument
 from identity.plc_document import document_of
 from identity.plc_operation import PlcOperation
 from repo.syntax import Did
 from tests.identity.plc_samples import RECOVERY_KEY, SIGNING_KEY, plc_data
+from tests.reference import data as reference_data
 
-_FIXTURE = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures/reference-pds/plc.json"
 _DID = Did("did:plc:aaaaaaaaaaaaaaaaaaaaaaaa")
 
 
-@pytest.mark.skipif(not _FIXTURE.exists(), reason="the reference's fixture is not here")
 def test_documents_are_those_of_the_reference_directory() -> None:
-    for did, account in json.loads(_FIXTURE.read_text()).items():
+    for did, account in json.loads(reference_data.PLC_FILE.read_text()).items():
         data = PlcOperation.parse(account["log"][-1]).data
         assert data is not None
         assert document_of(Did(did), data) == account["doc"]

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,8 +19,8 @@ from tests.identity.plc_samples import (
     STRANGERS_KEY,
     plc_data,
 )
+from tests.reference import data as reference_data
 
-_FIXTURE = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures/reference-pds/plc.json"
 K256_ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
 # The genesis operation that the directory's API documentation shows, of the older format.
@@ -36,9 +35,8 @@ LEGACY_CREATE = {
 }
 
 
-@pytest.mark.skipif(not _FIXTURE.exists(), reason="the reference's fixture is not here")
 def test_logs_of_the_reference_are_valid() -> None:
-    accounts = json.loads(_FIXTURE.read_text())
+    accounts = json.loads(reference_data.PLC_FILE.read_text())
     assert accounts
     for did, account in accounts.items():
         entries = [

@@ -24,7 +24,7 @@ VALUES = [Cid.of_dag_cbor(bytes([n])) for n in range(4)]
 
 
 def shared_file(name: str) -> Path:
-    """A file of the protocol's vectors or of the reference's fixtures, or skip."""
+    """A file of the protocol's vectors, or skip."""
     path = SHARED / name
     if not path.exists():
         pytest.skip(f"{name} is not here")

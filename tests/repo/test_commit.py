@@ -23,13 +23,13 @@ from repo.commit import (
 )
 from repo.keys import K256PrivateKey
 from repo.mst import KeyExists, KeyMissing, MemoryBlocks, Mst, Node, invert, verify_structure
+from tests.reference import data as reference_data
 from tests.repo.mst_support import (
     KEYS,
     Edits,
     edits,
     node_blocks,
     records,
-    shared_file,
     tree_of,
     unhurried,
 )
@@ -237,7 +237,7 @@ def test_a_next_write_needs_no_block_of_the_last(first: int, second: int) -> Non
 
 @pytest.mark.parametrize("name", ["alice", "bob", "dan", "eve"])
 def test_repositories_of_the_reference_rebuild_to_their_root(name: str) -> None:
-    with shared_file(f"fixtures/reference-pds/cars/{name}.car").open("rb") as file:
+    with (reference_data.CARS / f"{name}.car").open("rb") as file:
         car = CarReader(file)
         (root,) = car.roots
         blocks = dict(car)

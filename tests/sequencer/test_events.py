@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,9 @@ from sequencer.events import (
     info_frame,
     timestamp,
 )
+from tests.reference import data as reference_data
 from tests.sequencer.samples import DID, cid, commit_event, parse_frame
 
-FIXTURE = Path(__file__).resolve().parents[2].parent / "shared/fixtures/reference-pds/data.tar.gz"
 TIME = "2026-11-20T12:38:41.888Z"
 
 cids = st.binary(min_size=1, max_size=8).map(Cid.of_dag_cbor)
@@ -185,12 +184,8 @@ def test_frame_of_a_body_cut_short_never_crashes(cut: int) -> None:
         frame("append", body, 1, TIME)
 
 
-@pytest.mark.skipif(not FIXTURE.exists(), reason="the reference's data directory is not here")
 def test_events_stored_by_the_reference_are_ours_byte_for_byte(tmp_path: Path) -> None:
-    with tarfile.open(FIXTURE) as archive:
-        archive.extractall(tmp_path, filter="data")
-    (path,) = tmp_path.rglob("sequencer.sqlite")
-    db = open_database(path)
+    db = open_database(reference_data.unpack_file("sequencer.sqlite", tmp_path))
     rows = db.all("SELECT seq, did, eventType, event, sequencedAt FROM repo_seq")
     db.close()
     assert {row[2] for row in rows} == {"append", "sync", "identity", "account"}

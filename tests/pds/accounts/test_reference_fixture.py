@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,19 +17,15 @@ from pds.accounts.session_tokens import SessionTokens
 from pds.accounts.timestamps import epoch_s_of
 from repo.syntax import Did
 from tests.pds.accounts.conftest import BOB, CID, REV, FakeClock
+from tests.reference import data as reference_data
 
-FIXTURE = Path(__file__).resolve().parents[3].parent / "shared/fixtures/reference-pds"
-NAMES = ("alice", "bob", "carol", "dan", "eve", "frank")
+NAMES = reference_data.NAMES
 STATUS = {"carol": AccountStatus.TAKENDOWN, "frank": AccountStatus.DEACTIVATED}
-
-pytestmark = pytest.mark.skipif(
-    not FIXTURE.exists(), reason="the reference's data directory is not here"
-)
 
 
 @pytest.fixture(scope="module")
 def manifest() -> Any:
-    return json.loads((FIXTURE / "manifest.json").read_text())
+    return reference_data.manifest()
 
 
 @pytest.fixture
@@ -51,11 +45,8 @@ def tokens(manifest: Any, clock: FakeClock) -> SessionTokens:
 async def accounts(
     tmp_path: Path, tokens: SessionTokens, clock: FakeClock
 ) -> AsyncIterator[AccountManager]:
-    with tarfile.open(FIXTURE / "data.tar.gz") as archive:
-        member = next(m for m in archive.getmembers() if m.name.endswith("account.sqlite"))
-        archive.extract(member, tmp_path, filter="data")
     manager = AccountManager(
-        open_account_database(tmp_path / member.name),
+        open_account_database(reference_data.unpack_file("account.sqlite", tmp_path)),
         session_tokens=tokens,
         hostname="localhost",
         clock=clock,

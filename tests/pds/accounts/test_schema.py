@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,7 @@ from database.connection import open_database
 from database.errors import SchemaTooNew
 from database.migrations import migrate
 from pds.accounts.schema import account_migrations, open_account_database
-
-FIXTURE = Path(__file__).resolve().parents[3].parent / "shared/fixtures/reference-pds/data.tar.gz"
+from tests.reference import data as reference_data
 
 
 def schema_of(path: Path) -> list[tuple[str, str, str, str | None]]:
@@ -28,12 +26,7 @@ def schema_of(path: Path) -> list[tuple[str, str, str, str | None]]:
 
 @pytest.fixture
 def reference_db(tmp_path: Path) -> Path:
-    if not FIXTURE.exists():
-        pytest.skip("the reference's data directory is not here")
-    with tarfile.open(FIXTURE) as archive:
-        member = next(m for m in archive.getmembers() if m.name.endswith("account.sqlite"))
-        archive.extract(member, tmp_path, filter="data")
-    return tmp_path / member.name
+    return reference_data.unpack_file("account.sqlite", tmp_path)
 
 
 def test_a_new_database_has_the_schema_of_the_reference(tmp_path: Path, reference_db: Path) -> None:
