@@ -48,12 +48,22 @@ def json_response(request: web.Request, data: bytes, *, private: bool) -> web.Re
     headers = (_PRIVATE_JSON if private else _PUBLIC_JSON).copy()
     if request.method != "POST":
         tag = headers[hdrs.ETAG] = f'W/"{blake2b(data, digest_size=15).hexdigest()}"'
-        if request.headers.get(hdrs.IF_NONE_MATCH) == tag:
+        if _has_already(request, tag):
             del headers[hdrs.CONTENT_TYPE]
             return web.Response(status=304, headers=headers)
     response = web.Response(body=data, headers=headers)
     compress_if_worthwhile(request, response, len(data))
     return response
+
+
+def _has_already(request: web.Request, tag: str) -> bool:
+    """Whether the client, or a cache before it, has the answer (RFC 9110, section 13.1.2)."""
+    known = request.headers.get(hdrs.IF_NONE_MATCH)
+    if known is None:
+        return False
+    # Weak comparison: proxies add and drop the prefix when they compress.
+    accepted = (tag.removeprefix("W/"), "*")
+    return any(one.strip().removeprefix("W/") in accepted for one in known.split(","))
 
 
 def compress_if_worthwhile(

@@ -90,7 +90,7 @@ class Pds:
             is_json = response.content_type == "application/json" and body
             return Reply(
                 response.status,
-                dict(response.headers),
+                response.headers,
                 body,
                 await response.json() if is_json else None,
             )
