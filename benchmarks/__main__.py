@@ -11,11 +11,11 @@ from typing import Final
 import click
 
 from benchmarks import load, machine, report
-from benchmarks.install import InstallFailed, install_reference
 from benchmarks.measure import Measured, measure
 from benchmarks.scenarios import QUICK_SIZES, SCENARIOS, SIZES, RepoName, Scenario
 from benchmarks.seed import RequestFailed
-from benchmarks.servers import WORK, Launch, ServerFailed, holdfast, reference
+from benchmarks.servers import Launch, ServerFailed, holdfast, reference
+from tests.reference.install import InstallFailed, install_reference, reference_directory
 
 _QUICK_SECONDS: Final = 2.0
 _SECONDS: Final = 10.0
@@ -89,7 +89,7 @@ def main(
 
 def _reference(directory: Path | None) -> Launch:
     if directory is None:
-        directory = WORK / "npm"
+        directory = reference_directory()
         install_reference(directory)
     return reference(directory)
 

