@@ -26,7 +26,8 @@ _NODE_OVERHEAD_BYTES: Final = 700
 _NODE_FACTOR: Final = 3
 """A parsed node holds its keys, its values and its block, each in objects of their own."""
 _CID_BYTES: Final = 36
-_ROWS_AT_ONCE: Final = 128
+_ROWS_AT_ONCE: Final = 16
+"""Of an export. Each may be a megabyte, and a consumer that stalls holds some batches."""
 
 
 class _Varints(dict[int, bytes]):
@@ -120,16 +121,15 @@ class RepoReader:
 
         Ordered as the reference does, newest first. For a consistent file, hold a transaction.
         """
-        yield encode_header((self.head().cid,))
+        header = encode_header((self.head().cid,))
         where, params = ("", ()) if since is None else ("WHERE repoRev > ?", (since,))
         batches = self._db.iter_batches(
             f"SELECT cid, content FROM repo_block {where} ORDER BY repoRev DESC, cid DESC",
             params,
             rows=_ROWS_AT_ONCE,
         )
-        # Below a microsecond a block: no calls of our own for each, lengths from a table, one join
-        # a part. Few rows at once, for each may be a megabyte.
-        parts: list[bytes] = []
+        # No calls of our own for each block, lengths from a table, one join for a batch.
+        parts = [header]
         size = 0
         varints, decode = _VARINTS, libipld.decode_multibase
         for batch in batches:

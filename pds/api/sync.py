@@ -181,7 +181,8 @@ async def _stream_car(call: XrpcCall, chunks: AsyncIterator[bytes]) -> web.Strea
     response = web.StreamResponse()
     response.content_type = CAR_TYPE
     add_common_headers(response.headers, private=True)
-    if hdrs.ACCEPT_ENCODING in call.request.headers:
+    # An answer to HEAD has no body, yet a compressor would end one.
+    if hdrs.ACCEPT_ENCODING in call.request.headers and call.request.method != hdrs.METH_HEAD:
         response.enable_compression()
     return await send_stream(call.request, response, chunks)
 
