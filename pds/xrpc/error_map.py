@@ -14,6 +14,7 @@ from database import errors as database_errors
 from identity.plc import PlcError
 from identity.plc_data import InvalidPlcOperation
 from pds.accounts import errors as account_errors
+from pds.accounts.invites import InvalidInviteCursor
 from pds.accounts.service_jwt import ServiceJwtError
 from pds.xrpc.errors import XrpcError
 from repo.cid import InvalidCid
@@ -62,6 +63,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     account_errors.EmailNotSupported: (400, "InvalidRequest"),
     account_errors.InvalidEmail: (400, "InvalidEmail"),
     account_errors.InvalidInviteCode: (400, "InvalidInviteCode"),
+    InvalidInviteCursor: (400, "InvalidRequest"),
     account_errors.AdminInvitesNotDisabled: (400, "InvalidRequest"),
     account_errors.InvalidCredentials: (401, "AuthenticationRequired"),
     account_errors.PasswordTooLong: (401, "AuthenticationRequired"),

@@ -1,0 +1,205 @@
+"""Errors: that each has an answer on purpose, and that no answer tells what it should not."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+from actor_store import errors as actor_errors
+from actor_store.blob_store import base as blob_errors
+from actor_store.blob_store.base import BlobStoreError
+from actor_store.errors import ActorStoreError
+from database import errors as database_errors
+from database.errors import DatabaseError
+from identity.did_document import InvalidDidDocument
+from identity.plc import PlcError
+from pds.accounts.errors import AccountError, InvalidToken
+from pds.accounts.invites import InvalidInviteCursor
+from pds.accounts.service_jwt import BadJwt, ServiceJwtError
+from pds.config import ConfigError
+from pds.xrpc.error_map import XRPC_ERRORS, to_xrpc
+from pds.xrpc.errors import DEFAULT_ERRORS, XrpcError
+from repo.car import InvalidCar
+from repo.commit import InvalidCommit
+from repo.dagcbor import InvalidDagCbor
+from repo.keys import InvalidKey
+from repo.lexicon.errors import Mismatch
+from repo.mst import KeyExists, KeyMissing, MissingBlock
+from repo.mst.invert import InversionMismatch
+from repo.tid import InvalidTid
+from tests.pds.conftest import Account, Pds
+
+PACKAGES = ("repo", "database", "actor_store", "sequencer", "identity", "pds")
+TREES = (ActorStoreError, AccountError, DatabaseError, BlobStoreError, ServiceJwtError)
+INTERNAL: dict[type[Exception], str] = {
+    actor_errors.ActorStoreDamaged: "the message names files; the operator must restore one",
+    blob_errors.BlobFileMissing: "getBlob answers for it; elsewhere the disk lost a file",
+    blob_errors.InvalidBlobName: "DIDs and keys come from our own rows",
+    database_errors.DatabaseClosed: "the server is stopping",
+    database_errors.DatabaseMissing: "the disk is gone",
+    database_errors.DatabaseForbidden: "the disk is not ours",
+    database_errors.DatabaseDamaged: "the file must be restored",
+    database_errors.DatabaseIoFailed: "the disk fails",
+    database_errors.ConstraintViolated: "a statement did not look before it wrote: a bug",
+    database_errors.StatementFailed: "a bug",
+    database_errors.SchemaTooNew: "refused at start",
+    database_errors.SchemaGap: "refused at start",
+    InvalidCar: "CARs are made here, not taken",
+    InvalidCommit: "a stored commit is damaged",
+    InvalidDagCbor: "a stored block is damaged; records of clients are checked before",
+    InvalidKey: "a key file is damaged; keys in DID documents are answered for",
+    InvalidTid: "TIDs of clients are checked by the Lexicon",
+    InvalidDidDocument: "becomes a DidResolutionError",
+    KeyExists: "the actor store looks first",
+    KeyMissing: "the actor store looks first",
+    MissingBlock: "a stored tree is damaged",
+    InversionMismatch: "a check of ours found a bug",
+    Mismatch: "becomes an InvalidLexicon",
+    ConfigError: "refused at start",
+}
+"""Classes that are a 500 on purpose, with the reason."""
+
+
+def _modules(name: str) -> Iterator[ModuleType]:
+    package = importlib.import_module(name)
+    yield package
+    for found in pkgutil.walk_packages(package.__path__, f"{name}."):
+        if not found.name.endswith("__main__"):
+            yield importlib.import_module(found.name)
+
+
+def _leaves() -> set[type[Exception]]:
+    """Every public class of our trees, and every `ValueError` of ours, that has no subclass."""
+    ours = {
+        kind
+        for name in PACKAGES
+        for module in _modules(name)
+        for _, kind in inspect.getmembers(module, inspect.isclass)
+        if issubclass(kind, (*TREES, ValueError))
+        and kind.__module__.partition(".")[0] in PACKAGES
+        and not kind.__name__.startswith("_")
+    }
+    return {kind for kind in ours if not any(issubclass(o, kind) for o in ours - {kind})}
+
+
+def _is_mapped(kind: type[Exception]) -> bool:
+    return issubclass(kind, ServiceJwtError) or any(base in XRPC_ERRORS for base in kind.__mro__)
+
+
+# --- The table
+
+
+def test_every_error_is_mapped_or_internal_on_purpose() -> None:
+    leaves = _leaves()
+    assert leaves >= {actor_errors.RepoNotFound, BadJwt, InvalidCar}, "the search finds too little"
+    undecided = {kind for kind in leaves if not _is_mapped(kind)} - set(INTERNAL)
+    assert undecided == set()
+
+
+def test_what_is_internal_is_not_mapped() -> None:
+    assert {kind for kind in INTERNAL if _is_mapped(kind)} == set()
+    assert set(INTERNAL) <= _leaves(), "a reason has outlived its class"
+
+
+def test_every_status_in_the_table_has_a_name() -> None:
+    assert {status for status, _ in XRPC_ERRORS.values()} <= set(DEFAULT_ERRORS)
+
+
+def test_an_error_is_mapped_by_its_nearest_ancestor() -> None:
+    class Closer(InvalidToken):
+        pass
+
+    error = to_xrpc(Closer("no"))
+    assert (error.status, error.name, error.message) == (400, "InvalidToken", "no")
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(400, 400), (404, 400), (429, 400), (500, 502), (503, 502)]
+)
+def test_errors_of_the_plc_directory_are_told_apart(status: int, expected: int) -> None:
+    error = to_xrpc(PlcError(status, "the directory says so"))
+    assert error.status == expected
+    assert error.name == ("UpstreamFailure" if expected == 502 else "InvalidRequest")
+    assert error.message == "the directory says so"
+
+
+def test_an_error_that_nobody_foresaw_has_no_detail() -> None:
+    error = to_xrpc(RuntimeError("the password was hunter2"))
+    assert (error.status, error.name, error.message) == (
+        500,
+        "InternalServerError",
+        "Internal Server Error",
+    )
+
+
+@pytest.mark.parametrize("status", sorted(DEFAULT_ERRORS))
+def test_each_status_has_a_name_and_a_message(status: int) -> None:
+    error = XrpcError(status)
+    response = error.response()
+    assert response.status == status
+    assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert (error.name, error.message) == DEFAULT_ERRORS[status]
+
+
+@pytest.mark.parametrize("kind", [database_errors.DatabaseBusy, database_errors.DatabaseFull])
+def test_paths_of_the_server_are_not_told(kind: type[DatabaseError]) -> None:
+    error = to_xrpc(kind("/data/account.sqlite", "the reason"))
+    assert error.status == 503
+    assert "/data" not in error.message
+    assert "reason" not in error.message
+
+
+def test_a_cursor_of_invite_codes_that_is_none_is_the_client_s_mistake() -> None:
+    assert to_xrpc(InvalidInviteCursor("Malformed cursor")).status == 400
+
+
+# --- Over HTTP
+
+
+async def test_a_failure_is_named_by_an_id_and_nothing_else(
+    pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError(f"secret of {alice.did}")
+
+    monkeypatch.setattr(pds.ctx.accounts, "list_app_passwords", fail)
+    messages = []
+    for _ in range(2):
+        reply = await pds.get("com.atproto.server.listAppPasswords", alice.auth)
+        assert reply.error == (500, "InternalServerError")
+        assert set(reply.json) == {"error", "message"}
+        assert b"secret" not in reply.body
+        assert b"Traceback" not in reply.body
+        messages.append(reply.json["message"])
+    assert all(message.startswith("Internal Server Error (request ") for message in messages)
+    assert len(set(messages)) == 2
+
+
+async def test_a_busy_database_is_a_reason_to_try_again(
+    pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise database_errors.DatabaseBusy("/data/account.sqlite", "locked")
+
+    monkeypatch.setattr(pds.ctx.accounts, "list_app_passwords", fail)
+    reply = await pds.get("com.atproto.server.listAppPasswords", alice.auth)
+    assert reply.error == (503, "NotEnoughResources")
+    assert reply.json["message"] == "The server is busy. Try again."
+
+
+async def test_a_damaged_actor_fails_alone(pds: Pds, alice: Account, bob: Account) -> None:
+    store = pds.ctx.actor_store
+    path = store._layout.store(alice.did)
+    store._handles.discard(alice.did)
+    path.write_bytes(b"not a database" * 1_000)
+    for name in ("-wal", "-shm"):
+        path.with_name(path.name + name).unlink(missing_ok=True)
+    damaged = await pds.get("com.atproto.sync.getLatestCommit", did=alice.did)
+    assert damaged.error == (500, "InternalServerError")
+    assert str(path).encode() not in damaged.body
+    assert (await pds.get("com.atproto.sync.getLatestCommit", did=bob.did)).status == 200
