@@ -1,0 +1,1 @@
+"""A server on the data directory of the reference PDS, with the reference's environment."""
