@@ -15,7 +15,7 @@ from sequencer.frames import EncodedEvent
 PAGE_BYTES: Final = 256 << 10
 """Bytes of bodies after which a page ends early, so that reading one never takes long."""
 
-_MIGRATIONS: Final = (Migration("001", Path(__file__).with_name("schema.sql").read_text()),)
+MIGRATIONS: Final = (Migration("001", Path(__file__).with_name("schema.sql").read_text()),)
 
 _INSERT: Final = "INSERT INTO repo_seq (did, eventType, event, sequencedAt) VALUES (?, ?, ?, ?)"
 _READ_AFTER: Final = (
@@ -65,7 +65,7 @@ class EventLog:
 
     def __init__(self, db: Database) -> None:
         """Create or check the schema. Raises `SchemaTooNew`."""
-        migrate(db, _MIGRATIONS)
+        migrate(db, MIGRATIONS)
         self._db = db
 
     def insert(self, events: Sequence[EncodedEvent], time: str) -> int:
@@ -82,6 +82,16 @@ class EventLog:
     def latest_seq(self) -> int:
         """The highest seq ever given out, 0 for a new log; its row may have been deleted."""
         return int(self._db.value("SELECT seq FROM sqlite_sequence WHERE name = 'repo_seq'") or 0)
+
+    def skip_to(self, seq: int) -> int:
+        """Let the next event come after `seq`, if that is ahead of the log. Return `latest_seq`."""
+        latest = self.latest_seq()
+        if latest >= seq:
+            return latest
+        with self._db.transaction():
+            self._db.run("DELETE FROM sqlite_sequence WHERE name = 'repo_seq'")
+            self._db.run("INSERT INTO sqlite_sequence (name, seq) VALUES ('repo_seq', ?)", (seq,))
+        return seq
 
     def read_after(self, cursor: int, limit: int) -> list[StoredEvent]:
         """The next events after `cursor`, at most `limit`, fewer when they are large.

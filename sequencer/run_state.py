@@ -1,17 +1,37 @@
-"""Whether the last run of the server ended in order: a table of our own beside the event log."""
+"""Whether the last run of the server ended in order: a table of our own beside the event log.
+
+The table also keeps seqs from being given out twice. A power failure may take events back that
+consumers have seen, so seqs are reserved in blocks, durably, before events get them; after an
+unclean stop the log goes on behind the reserved ones.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from database.connection import BUSY_TIMEOUT_MS, Database
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RESERVED_SEQS: Final = 10_000
+"""Seqs reserved at once: one fsync for so many events, and so many left out by a crash."""
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS holdfast_run (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   running INTEGER NOT NULL,
   latestSeq INTEGER NOT NULL
-) STRICT
+) STRICT;
+CREATE TABLE IF NOT EXISTS holdfast_reserved (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  seq INTEGER NOT NULL,
+  bootId TEXT NOT NULL
+) STRICT;
+INSERT INTO holdfast_reserved (id, seq, bootId) VALUES (1, 0, '') ON CONFLICT DO NOTHING
 """
 _SAVE: Final = (
     "INSERT INTO holdfast_run (id, running, latestSeq) VALUES (1, ?, ?)"
@@ -20,33 +40,81 @@ _SAVE: Final = (
 
 
 class RunState:
-    """The flag that is set while the server runs. Blocks for the lock: used at start and stop."""
+    """The flag that is set while the server runs, and the reserved seqs.
+
+    Blocks for the lock where it is used at start and stop; `reserve` does not.
+    """
 
     was_unclean: bool
     """Whether the run before this one left its data unchecked. Fixed when the log is opened."""
+    power_may_have_failed: bool
+    """Whether the machine was started anew since an unclean stop, so writes may be lost."""
 
     def __init__(self, db: Database, latest_seq: int) -> None:
         """Read what the last run left; `latest_seq` is where the log stands now."""
         self._db = db
-        db.run(_SCHEMA)
+        db.script(_SCHEMA)
         row = db.one("SELECT running, latestSeq FROM holdfast_run WHERE id = 1")
         # A log that moved since the flag was written was moved by the reference PDS, which
         # does not say how it ended.
         self.was_unclean = row != (0, latest_seq) if row else latest_seq > 0
+        found = db.one("SELECT seq, bootId FROM holdfast_reserved")
+        self._reserved, self._boot_id = found or (0, "")
+        self._this_boot_id = _find_boot_id()
+        self._running = False
+        self.power_may_have_failed = self.was_unclean and (
+            not self._this_boot_id or self._boot_id != self._this_boot_id
+        )
+
+    @property
+    def highest_seq(self) -> int:
+        """The highest seq that the last run may have given out; 0 if the log tells by itself."""
+        return self._reserved if self.was_unclean else 0
 
     def mark_running(self, latest_seq: int) -> None:
         """Set the flag, and do not return before it is on the disk."""
-        synchronous = self._db.value("PRAGMA synchronous")
         # A flag that is lost with the power would hide exactly the losses it is there to tell.
-        self._db.run("PRAGMA synchronous = FULL")
-        try:
+        with self._durably():
             self._save(running=True, latest_seq=latest_seq)
-        finally:
-            self._db.run(f"PRAGMA synchronous = {synchronous}")
+        if not self.power_may_have_failed:
+            self._save_boot_id()
+        self._running = True
+        self.reserve(latest_seq + 1)
+
+    def mark_recovered(self) -> None:
+        """Note that what an unclean stop may have left is mended, as far as it can be."""
+        self._save_boot_id()
 
     def mark_stopped(self, latest_seq: int) -> None:
         """Take the flag back, as the last thing of an orderly stop."""
         self._save(running=False, latest_seq=latest_seq)
+
+    def reserve(self, seq: int) -> None:
+        """See to it that no later run gives out `seq`, if this one is marked as running.
+
+        Once in a while that waits for the disk.
+        """
+        if seq <= self._reserved or not self._running:
+            return
+        reserved = seq + RESERVED_SEQS
+        with self._durably():
+            self._db.run("UPDATE holdfast_reserved SET seq = ?", (reserved,))
+        self._reserved = reserved
+
+    def _save_boot_id(self) -> None:
+        if self._boot_id != self._this_boot_id:
+            with self._durably():
+                self._db.run("UPDATE holdfast_reserved SET bootId = ?", (self._this_boot_id,))
+            self._boot_id = self._this_boot_id
+
+    @contextmanager
+    def _durably(self) -> Iterator[None]:
+        synchronous = self._db.value("PRAGMA synchronous")
+        self._db.run("PRAGMA synchronous = FULL")
+        try:
+            yield
+        finally:
+            self._db.run(f"PRAGMA synchronous = {synchronous}")
 
     def _save(self, *, running: bool, latest_seq: int) -> None:
         self._db.connection.set_busy_timeout(BUSY_TIMEOUT_MS)
@@ -54,3 +122,11 @@ class RunState:
             self._db.run(_SAVE, (int(running), latest_seq))
         finally:
             self._db.connection.set_busy_timeout(0)
+
+
+def _find_boot_id() -> str:
+    """What tells this start of the machine from others; empty where the system does not say."""
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return ""

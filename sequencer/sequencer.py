@@ -73,8 +73,8 @@ class Sequencer:
         )
         try:
             self._events = EventLog(self._db)
-            last_seq = self._events.latest_seq()
-            self._run_state = RunState(self._db, last_seq)
+            self._run_state = RunState(self._db, self._events.latest_seq())
+            last_seq = self._events.skip_to(self._run_state.highest_seq)
         except BaseException:
             self._db.close()
             raise
@@ -99,9 +99,18 @@ class Sequencer:
         """Whether the run before this one ended without `mark_stopped`, or was not ours."""
         return self._run_state.was_unclean
 
+    @property
+    def power_may_have_failed(self) -> bool:
+        """Whether, besides, the machine has been started anew, so that writes may be lost."""
+        return self._run_state.power_may_have_failed
+
     def mark_running(self) -> None:
         """Note durably that a stop from here on is unclean, until `mark_stopped`."""
         self._run_state.mark_running(self.current_seq)
+
+    def mark_recovered(self) -> None:
+        """Note that what an unclean stop has left is mended. `was_unclean` stays as it is."""
+        self._run_state.mark_recovered()
 
     def mark_stopped(self) -> None:
         """Note an orderly stop: every commit has its event, and `append()` has been awaited."""
@@ -188,6 +197,8 @@ class Sequencer:
         """Store and publish `events`; return the seq of the first."""
         if not events:
             return self.current_seq + 1
+        # Before the events: a power failure may take them back, but not the reservation.
+        self._run_state.reserve(self.current_seq + len(events))
         sequenced_at = timestamp(self.now_ms())
         first_seq = self._events.insert(events, sequenced_at)
         frames = [

@@ -11,8 +11,10 @@ import pytest
 
 from database.connection import Database, open_database
 from database.errors import DatabaseBusy, DatabaseFull
+from sequencer import run_state
 from sequencer import sequencer as sequencer_module
 from sequencer.events import AccountEvent, CommitEvent, IdentityEvent, SyncEvent
+from sequencer.run_state import RESERVED_SEQS
 from sequencer.sequencer import Sequencer, SequencerClosed
 from tests.sequencer.samples import DID, OTHER_DID, Clock, commit_event, identity_event, turn
 
@@ -182,8 +184,58 @@ async def test_crash_keeps_what_was_acknowledged_and_tells_of_itself(
     reopened = Sequencer(crashed / log_path.name)
     assert reopened.was_unclean
     assert [event.seq for event in reopened.read_after(0, 10)] == [1, 2]
-    assert await reopened.append(identity_event()) == [3]
+    # Whatever else had been published and then lost with the power, its seq is not used again.
+    assert await reopened.append(identity_event()) == [RESERVED_SEQS + 2]
     await reopened.close()
+
+
+async def test_seqs_go_on_behind_the_reserved_ones_when_the_log_has_lost_events(
+    log_path: Path,
+) -> None:
+    running = Sequencer(log_path)
+    running.mark_running()
+    for _ in range(RESERVED_SEQS // 500 + 1):
+        published = await running.append(*(identity_event() for _ in range(500)))
+    running._db.run("DELETE FROM repo_seq")
+    running._db.run("DELETE FROM sqlite_sequence")
+    await running.close()
+    reopened = Sequencer(log_path)
+    assert published[-1] > RESERVED_SEQS
+    assert reopened.current_seq > published[-1]
+    assert (await reopened.append(identity_event()))[0] > published[-1]
+    await reopened.close()
+
+
+async def test_an_orderly_stop_leaves_no_hole_in_the_seqs(log_path: Path) -> None:
+    for expected in (1, 2, 3):
+        run = Sequencer(log_path)
+        run.mark_running()
+        assert await run.append(identity_event()) == [expected]
+        run.mark_stopped()
+        await run.close()
+
+
+async def test_a_restart_of_the_machine_is_told_until_all_is_mended(
+    log_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_after(boot_id: str) -> Sequencer:
+        monkeypatch.setattr(run_state, "_find_boot_id", lambda: boot_id)
+        sequencer = Sequencer(log_path)
+        sequencer.mark_running()
+        return sequencer
+
+    await (first := open_after("a")).close()
+    await (killed := open_after("a")).close()
+    await (restarted := open_after("b")).close()
+    await (again := open_after("b")).close()
+    runs = (first, killed, restarted, again)
+    assert [run.power_may_have_failed for run in runs] == [False, False, True, True]
+    mended = open_after("b")
+    mended.mark_recovered()
+    await mended.close()
+    last = open_after("b")
+    assert (last.was_unclean, last.power_may_have_failed) == (True, False)
+    await last.close()
 
 
 async def test_deleting_an_account_leaves_its_last_event_and_all_others(
