@@ -81,7 +81,11 @@ def test_imports_follow_the_arrows(package: str) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("layer", [layer for layer in LAYERS if len(layer) > 1], ids="+".join)
+@pytest.mark.parametrize(
+    "layer",
+    [layer for layer in LAYERS if len(layer) > 1],
+    ids=lambda layer: "+".join(sorted(layer)),
+)
 def test_packages_of_one_layer_do_not_import_each_other(layer: frozenset[str]) -> None:
     wrong = [
         f"{place} imports {module}"
