@@ -7,7 +7,6 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
-from weakref import WeakSet
 
 from aiohttp import web
 
@@ -56,8 +55,8 @@ class AppContext:
     plc: PlcClient
     service_auth: ServiceAuth
     record_json: RecordJsonCache
-    subscribers: WeakSet[web.WebSocketResponse]
-    """Consumers of the firehose, to be told when the server stops."""
+    subscribers: dict[web.WebSocketResponse, web.Request]
+    """Consumers of the firehose and their requests, to be told when the server stops."""
     _closing: AsyncExitStack
 
     @classmethod
@@ -140,7 +139,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
             moderator_did=settings.services.mod_did,
         ),
         record_json=RecordJsonCache(),
-        subscribers=WeakSet(),
+        subscribers={},
         _closing=stack,
     )
 

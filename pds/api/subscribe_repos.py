@@ -8,21 +8,28 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from aiohttp import WSCloseCode, WSMsgType, web
+import structlog
+from aiohttp import WSCloseCode, web
 
+from database.errors import DatabaseError
 from pds.context import AppContext
 from pds.xrpc.call import XrpcCall
 from pds.xrpc.methods import XrpcMethods
+from repo.dagcbor import InvalidDagCbor
 from repo.lexicon import InvalidLexicon
 from sequencer.events import error_frame
 from sequencer.outbox import FirehoseError, subscribe
 
 methods = XrpcMethods()
 
+_log = structlog.get_logger(__name__)
+
 _MAX_CLIENT_MESSAGE_BYTES: Final = 1024
 """Consumers have nothing to say; what they send is read and dropped."""
 _SEND_S: Final = 30.0
 """How long one frame may wait for a consumer that reads nothing at all."""
+_CLOSE_S: Final = 3.0
+"""How long a consumer may take to let itself be closed when the server stops."""
 
 
 @methods.method("com.atproto.sync.subscribeRepos")
@@ -35,35 +42,48 @@ async def subscribe_repos(call: XrpcCall) -> web.WebSocketResponse:
     request, ctx = call.request, call.ctx
     socket = web.WebSocketResponse(max_msg_size=_MAX_CLIENT_MESSAGE_BYTES, compress=False)
     await socket.prepare(request)
-    ctx.subscribers.add(socket)
-    sender = asyncio.create_task(_send_frames(socket, request, ctx))
+    ctx.subscribers[socket] = request
+    sender = asyncio.create_task(_serve(socket, request, ctx))
     try:
-        await _wait_for_close(socket)
+        async for _ in socket:
+            pass
     finally:
         sender.cancel()
         await asyncio.gather(sender, return_exceptions=True)
-        ctx.subscribers.discard(socket)
+        del ctx.subscribers[socket]
     return socket
 
 
 async def close_subscribers(ctx: AppContext) -> None:
     """Tell every consumer that the server goes away; it may reconnect with its cursor."""
-    closing = [
-        socket.close(code=WSCloseCode.GOING_AWAY, message=b"server is stopping")
-        for socket in tuple(ctx.subscribers)
-    ]
+
+    async def close(socket: web.WebSocketResponse, request: web.Request) -> None:
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await socket.close(code=WSCloseCode.GOING_AWAY, message=b"server is stopping")
+        except TimeoutError:
+            _abort(request)
+
+    closing = [close(socket, request) for socket, request in ctx.subscribers.items()]
     await asyncio.gather(*closing, return_exceptions=True)
 
 
-async def _wait_for_close(socket: web.WebSocketResponse) -> None:
-    async for message in socket:
-        if message.type == WSMsgType.ERROR:
-            return
+async def _serve(socket: web.WebSocketResponse, request: web.Request, ctx: AppContext) -> None:
+    """Send frames, and close the socket when there will be no more."""
+    try:
+        code, reason = await _send_frames(socket, request, ctx)
+        async with asyncio.timeout(_SEND_S):
+            await socket.close(code=code, message=reason.encode())
+    except TimeoutError:
+        _abort(request)  # Nothing more would get through to it, not even a reason.
+    except ConnectionError:
+        return  # The consumer left; the reading side sees it too and ends the request.
 
 
 async def _send_frames(
     socket: web.WebSocketResponse, request: web.Request, ctx: AppContext
-) -> None:
+) -> tuple[WSCloseCode, str]:
+    """Send frames to their end, an error frame if that is one. Return how to close."""
     subscription = ctx.settings.subscription
     try:
         frames = subscribe(
@@ -73,18 +93,28 @@ async def _send_frames(
             backfill_limit_ms=subscription.backfill_limit_ms,
         )
         async for frame in frames:
-            async with asyncio.timeout(_SEND_S):
-                await socket.send_bytes(frame)
+            await _send(socket, frame)
     except InvalidLexicon as exc:
-        await _refuse(socket, "InvalidRequest", str(exc))
+        error, message = "InvalidRequest", str(exc)
     except FirehoseError as exc:
-        await _refuse(socket, exc.error, exc.message)
-    except TimeoutError:
-        # Nothing more would get through to it, not even the reason.
-        if request.transport is not None:
-            request.transport.abort()
-    except ConnectionError:
-        return  # The consumer left; the reading side sees it too and ends the request.
+        error, message = exc.error, exc.message
+    except (DatabaseError, InvalidDagCbor):
+        _log.exception("the event log cannot be read")
+        return WSCloseCode.INTERNAL_ERROR, ""
+    else:
+        return WSCloseCode.GOING_AWAY, "server is stopping"
+    await _send(socket, error_frame(error, message))
+    return WSCloseCode.POLICY_VIOLATION, error
+
+
+async def _send(socket: web.WebSocketResponse, frame: bytes) -> None:
+    async with asyncio.timeout(_SEND_S):
+        await socket.send_bytes(frame)
+
+
+def _abort(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _parse_cursor(request: web.Request, ctx: AppContext) -> int | None:
@@ -92,10 +122,3 @@ def _parse_cursor(request: web.Request, ctx: AppContext) -> int | None:
     params = ctx.lexicons.parse_params("com.atproto.sync.subscribeRepos", pairs)
     cursor = params.get("cursor")
     return cursor if isinstance(cursor, int) else None
-
-
-async def _refuse(socket: web.WebSocketResponse, error: str, message: str) -> None:
-    try:
-        await socket.send_bytes(error_frame(error, message))
-    finally:
-        await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=error.encode())
