@@ -65,8 +65,9 @@ async def create_account(ctx: AppContext, signup: Signup) -> Session:
         commit = await ctx.actor_store.create(did, key, lambda actor: actor.create_repo())
         undo.push_async_callback(ctx.actor_store.destroy, did)
         if operation is not None:
-            await ctx.plc.send(did, operation)
+            # Before it is sent: when the answer is lost, the directory may have it all the same.
             undo.push_async_callback(_tombstone, ctx, did)
+            await ctx.plc.send(did, operation)
         session = await ctx.accounts.create_account(
             NewAccount(
                 did=did,
@@ -115,5 +116,7 @@ async def _tombstone(ctx: AppContext, did: Did) -> None:
     try:
         await ctx.plc.tombstone(did, key=ctx.rotation_key)
     except PlcError as exc:
+        if exc.status == 404:
+            return  # The directory refused it.
         # The DID stays behind without an account; nobody but us knows of it.
         _log.warning("a new DID could not be withdrawn", did=did, error=str(exc))

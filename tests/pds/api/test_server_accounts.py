@@ -11,6 +11,7 @@ import pytest
 
 from database.errors import DatabaseFull
 from identity.plc_data import InvalidPlcOperation
+from identity.plc_operation import PlcOperation
 from repo.car import CarReader
 from repo.commit import decode_commit
 from repo.keys import K256PrivateKey
@@ -475,6 +476,25 @@ async def test_a_directory_that_is_away_leaves_nothing(pds: Pds) -> None:
     await _expect_nothing_left(pds)
     pds.ctx.plc.url = url
     assert (await create(pds)).status == 200
+
+
+async def test_a_did_is_withdrawn_when_the_directory_s_answer_is_lost(
+    pds: Pds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = pds.plc.append
+
+    def accept_and_break_down(did: Did, operation: PlcOperation) -> None:
+        append(did, operation)
+        monkeypatch.setattr(pds.plc, "append", append)
+        raise RuntimeError("the directory broke down")
+
+    monkeypatch.setattr(pds.plc, "append", accept_and_break_down)
+    assert (await create(pds)).error == (502, "UpstreamFailure")
+    await _expect_nothing_left(pds)
+    assert [stored.entry.operation.is_tombstone for stored in pds.plc.export_after_seq(0, 9)] == [
+        False,
+        True,
+    ]
 
 
 async def test_a_failure_of_the_service_database_withdraws_the_did(
