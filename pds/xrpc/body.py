@@ -50,8 +50,11 @@ def check_decodable(request: web.Request) -> None:
         raise XrpcError(415, message="unsupported content-encoding")
 
 
-async def read_json(request: web.Request, limit_bytes: int) -> dict[str, Any]:
-    """Read and parse a JSON object. Raises `XrpcError`: 400, 413 or 415."""
+async def read_json(request: web.Request, limit_bytes: int) -> Any:
+    """Read and parse JSON; nothing stands for an empty object. Raises `XrpcError`: 400, 413, 415.
+
+    That it is an object at all is for the Lexicon to check.
+    """
     encoding = request.headers.get("Content-Encoding", "").lower()
     if encoding not in _JSON_ENCODINGS:
         raise XrpcError(
@@ -61,12 +64,9 @@ async def read_json(request: web.Request, limit_bytes: int) -> dict[str, Any]:
     if not raw:
         return {}
     try:
-        body = orjson.loads(raw)
+        return orjson.loads(raw)
     except orjson.JSONDecodeError as exc:
         raise invalid_request(str(exc), "SyntaxError") from exc
-    if not isinstance(body, dict):
-        raise invalid_request("Expected object value type at $")
-    return body
 
 
 async def read_bounded(request: web.Request, limit_bytes: int) -> bytes:
