@@ -1,11 +1,15 @@
-"""Making and removing the directory of an actor, so that a crash leaves all of it or nothing."""
+"""Making and removing the directory of an actor, so that a crash leaves all of it or nothing.
+
+There is an actor where there is a file `store.sqlite`. It gets that name when everything beside
+it is on disk, and loses it before anything is deleted. Directories are never renamed: programs
+that watch them, Litestream among them, would lose their way.
+"""
 
 from __future__ import annotations
 
-import errno
-import secrets
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -27,22 +31,23 @@ def create_directory(
 ) -> T:
     """Make the key file and the database, filled by `fill` in one transaction. Return its result.
 
-    All of it is made under another name, on disk before it is given its own. Waits for the
-    disk: to be called in a thread. Raises `RepoExists`, and what `fill` raises.
+    Waits for the disk: to be called in a thread. Raises `RepoExists`, and what `fill` raises.
     """
-    directory = layout.directory(did)
-    if layout.store(did).exists():
-        raise RepoExists(did)
+    directory, store = layout.directory(did), layout.store(did)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    staging = directory.with_name(f".{secrets.token_hex(8)}{_NEW}")
-    staging.mkdir()
     try:
-        write_key(staging / layout.key(did).name, key)
-        result = _create_database(staging / layout.store(did).name, fill)
-        sync_directory(staging)
-        _rename(staging, directory, did)
+        directory.mkdir()
+    except FileExistsError as exc:
+        raise RepoExists(did) from exc
+    try:
+        # First of all, so that what a crash leaves can be told from a store that was lost.
+        unfinished = store.with_name(store.name + _NEW)
+        result = _create_database(unfinished, fill)
+        write_key(layout.key(did), key)
+        unfinished.rename(store)
+        sync_directory(directory)
     except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
         raise
     sync_directory(directory.parent)
     return result
@@ -53,24 +58,26 @@ def remove_directory(layout: ActorLayout, did: str) -> None:
 
     The directory above, shared with others, stays. To be called in a thread.
     """
-    directory = layout.directory(did)
-    doomed = directory.with_name(f".{secrets.token_hex(8)}{_OLD}")
-    try:
-        # At once out of reach: half a store must not be taken for an actor.
-        directory.rename(doomed)
-    except FileNotFoundError:
-        return
-    shutil.rmtree(doomed)
+    directory, store = layout.directory(did), layout.store(did)
+    with suppress(FileNotFoundError):
+        store.rename(store.with_name(store.name + _OLD))
+    with suppress(FileNotFoundError):
+        shutil.rmtree(directory)
 
 
 def remove_leftovers(layout: ActorLayout) -> None:
     """Delete what a crash has left of actors half made or half deleted.
 
-    Only while nobody makes or deletes any: at start.
+    Only while nobody makes or deletes any: at start. A directory that has merely lost its
+    database is left alone: its signing key may be the last copy.
     """
-    for path in layout.iter_hidden():
-        if path.suffix in (_NEW, _OLD):
-            shutil.rmtree(path)
+    for did in layout.iter_directories():
+        store = layout.store(did)
+        if store.exists():
+            continue
+        marks = [store.with_name(store.name + suffix) for suffix in (_NEW, _OLD)]
+        if any(mark.exists() for mark in marks) or _is_empty(layout.directory(did)):
+            shutil.rmtree(layout.directory(did))
 
 
 def _create_database(path: Path, fill: Callable[[Database], T]) -> T:
@@ -85,10 +92,5 @@ def _create_database(path: Path, fill: Callable[[Database], T]) -> T:
     return result
 
 
-def _rename(staging: Path, directory: Path, did: str) -> None:
-    try:
-        staging.rename(directory)
-    except OSError as exc:
-        if exc.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise RepoExists(did) from exc
-        raise
+def _is_empty(directory: Path) -> bool:
+    return next(directory.iterdir(), None) is None

@@ -50,13 +50,11 @@ class ActorLayout:
 
     def iter_dids(self) -> Iterator[str]:
         """The DIDs that have a store, in no order."""
-        for directory in self._iter_entries():
-            if _is_name(directory.name) and (directory / _STORE).is_file():
-                yield directory.name
+        return (did for did in self.iter_directories() if self.store(did).is_file())
 
-    def iter_hidden(self) -> Iterator[Path]:
-        """Directories beside those of actors whose names begin with a dot."""
-        return (path for path in self._iter_entries() if path.name.startswith("."))
+    def iter_directories(self) -> Iterator[str]:
+        """The DIDs that have a directory, with or without a store in it, in no order."""
+        return (entry.name for entry in self._iter_entries() if _is_name(entry.name))
 
     def _iter_entries(self) -> Iterator[Path]:
         if not self.actors_dir.is_dir():

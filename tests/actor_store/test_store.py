@@ -97,17 +97,45 @@ async def test_destroyed_actor_is_gone_with_key_and_blobs(
         actors.key(DID)
 
 
+@pytest.mark.parametrize("mark", [".new", ".old"])
 async def test_leftovers_of_a_crash_are_no_actors_and_are_removed(
-    actors: ActorStore, layout: ActorLayout
+    actors: ActorStore, layout: ActorLayout, mark: str
 ) -> None:
-    parent = layout.directory(DID).parent
-    for name in (".0123.new", ".4567.old"):
-        shutil.copytree(layout.directory(DID), parent / name)
-    (parent / ".keep").mkdir()
+    leftover = layout.directory(OTHER_DID)
+    shutil.copytree(layout.directory(DID), leftover)
+    (leftover / "store.sqlite").rename(leftover / f"store.sqlite{mark}")
     assert list(actors.iter_dids()) == [DID]
     await actors.remove_leftovers()
-    assert sorted(path.name for path in parent.iterdir()) == [".keep", DID]
+    assert not leftover.exists()
     assert await actors.read(DID, contents) == {}
+
+
+async def test_key_of_a_lost_database_is_no_leftover(
+    actors: ActorStore, layout: ActorLayout
+) -> None:
+    lost = layout.directory(OTHER_DID)
+    shutil.copytree(layout.directory(DID), lost)
+    (lost / "store.sqlite").unlink()
+    await actors.remove_leftovers()
+    assert (lost / "key").exists()
+
+
+async def test_directories_are_not_renamed_while_actors_come_and_go(
+    actors: ActorStore, layout: ActorLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renamed: list[Path] = []
+    rename = Path.rename
+
+    def watch(path: Path, target: Path) -> Path:
+        if path.is_dir():
+            renamed.append(path)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", watch)
+    await actors.create(OTHER_DID, K256PrivateKey.generate(), _create_repo)
+    await actors.destroy(OTHER_DID)
+    assert not layout.directory(OTHER_DID).exists()
+    assert renamed == []
 
 
 async def test_did_can_come_back_with_another_key(actors: ActorStore) -> None:
