@@ -14,10 +14,11 @@ def migrate_store(db: Database) -> None:
 
     Raises `database.errors.SchemaTooNew` for one that a newer program has migrated.
     """
-    migrate(db, _migrations())
+    migrate(db, store_migrations())
 
 
 @cache
-def _migrations() -> tuple[Migration, ...]:
+def store_migrations() -> tuple[Migration, ...]:
+    """The steps of the schema, in order."""
     sql = resources.files("actor_store").joinpath("schema.sql").read_text("utf-8")
     return (Migration("001", sql),)

@@ -21,7 +21,7 @@ from database.migrations import Migration, migrate
 from identity.did_document import DidDocument, InvalidDidDocument
 from repo.syntax import Did
 
-_MIGRATIONS: Final = (Migration("001", Path(__file__).with_name("schema.sql").read_text()),)
+MIGRATIONS: Final = (Migration("001", Path(__file__).with_name("schema.sql").read_text()),)
 _MEMORY_BYTES: Final = 8 * 1024 * 1024
 """JSON text of the documents kept parsed: of some 8,000. Parsed, they take a few times that."""
 
@@ -126,7 +126,7 @@ def _open(path: Path, wal_autocheckpoint: int | None) -> Database:
     # Used on the event loop: a busy file is given up on at once.
     db = open_database(path, wal_autocheckpoint=wal_autocheckpoint, busy_timeout_ms=0)
     try:
-        migrate(db, _MIGRATIONS)
+        migrate(db, MIGRATIONS)
     except BaseException:
         db.close()
         raise

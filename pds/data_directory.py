@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pds.network_filesystem import database_directories, find_network_type
+
 if TYPE_CHECKING:
     from pds.config import Settings
 
@@ -68,12 +70,26 @@ class DataDirectoryLock:
 
 
 def make_directories(settings: Settings) -> None:
-    """Create the directories that settings may put elsewhere. Raises `DataDirectoryError`."""
+    """Create the directories that settings may put elsewhere. Raises `DataDirectoryError`.
+
+    Refuses directories of databases that are on a network file system.
+    """
+    _refuse_network_filesystems(settings)
     _make_writable(settings.actors_directory, "actor store", "PDS_ACTOR_STORE_DIRECTORY")
     if settings.blob_directory is not None:
         _make_writable(settings.blob_directory, "blob", "PDS_BLOBSTORE_DISK_LOCATION")
     if settings.blob_tmp_directory is not None:
         _make_writable(settings.blob_tmp_directory, "upload", "PDS_BLOBSTORE_DISK_TMP_LOCATION")
+
+
+def _refuse_network_filesystems(settings: Settings) -> None:
+    for setting, directory in database_directories(settings).items():
+        kind = find_network_type(directory)
+        if kind is not None:
+            raise DataDirectoryError(
+                f"{directory} is on a network file system ({kind}), where SQLite loses data. "
+                f"Set {setting} to a directory on a local disk."
+            )
 
 
 def _make_writable(directory: Path, kind: str, setting: str) -> None:

@@ -11,6 +11,7 @@ from pds.cli.lazy_group import LazyGroup
 COMMANDS: Final = {
     "account": "Create and list accounts.",
     "dev": "Run a complete network on this machine, without internet or configuration.",
+    "doctor": "Check settings, files and network; change nothing.",
     "invite": "Make invite codes.",
     "serve": "Run the server with the settings of the environment.",
 }
@@ -32,4 +33,5 @@ def main() -> None:
       pds serve --env-file /pds/pds.env        run it for real
       pds account create alice@example.com alice.example.com
       pds invite create --uses 5
+      pds doctor --env-file /pds/pds.env       is all well?
     """

@@ -1,0 +1,144 @@
+"""`pds doctor`: what is wrong with the data directory and its surroundings, and what to do."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Final, ParamSpec
+
+import click
+import orjson
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Table
+
+from pds.cli.environment import env_file_option, explain_failures
+from pds.config.env_file import read_env_file
+from pds.doctor.examination import Options, examine
+from pds.doctor.finding import Finding, Status
+from pds.doctor.progress import Progress, no_progress
+from pds.doctor.report import Report
+from pds.logs import configure_logs
+from pds.server import raise_file_limit
+
+P = ParamSpec("P")
+
+_COULD_NOT_RUN: Final = 2
+_PIPE_WIDTH: Final = 1_000
+_STYLES: Final[dict[Status, str]] = {
+    "ok": "green",
+    "warning": "yellow",
+    "error": "bold red",
+    "skipped": "dim",
+}
+_COUNTED: Final[dict[Status, str]] = {
+    "error": "wrong",
+    "warning": "to look at",
+    "ok": "fine",
+    "skipped": "not checked",
+}
+
+
+def _distinct_failure(command: Callable[P, None]) -> Callable[P, None]:
+    """Let a failure to examine anything end with another status than a sick patient."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except click.UsageError:
+            raise
+        except click.ClickException as exc:
+            exc.show()
+            sys.exit(_COULD_NOT_RUN)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            sys.exit(_COULD_NOT_RUN)
+
+    return run
+
+
+@click.command()
+@click.option("--offline", is_flag=True, help="Leave out what needs the network.")
+@click.option("--blobs", is_flag=True, help="Read and hash every blob, not only compare sizes.")
+@click.option(
+    "--identities", is_flag=True, help="Look up the DID of every account, not only of 20."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@env_file_option
+@_distinct_failure
+@explain_failures
+def doctor(
+    offline: bool, blobs: bool, identities: bool, as_json: bool, env_file: Path | None
+) -> None:
+    """Check settings, files and network; change nothing.
+
+    Takes the settings of `pds serve`, and works while the server runs. Ends with status 0 if
+    nothing is wrong (there may be warnings), 1 if something is, 2 if it could not run.
+
+    \b
+    Examples:
+      pds doctor
+      pds doctor --env-file /pds/pds.env
+      pds doctor --offline --blobs             files only, but all bytes of them
+      pds doctor --json | jq '.findings[] | select(.status == "error")'
+    """
+    configure_logs(enabled=False)
+    environ = {**(read_env_file(env_file) if env_file else {}), **os.environ}
+    # As the server does, so that its limit is the one that is judged.
+    raise_file_limit()
+    options = Options(offline=offline, blobs=blobs, identities=identities)
+    with _progress() as progress:
+        report = examine(environ, options, progress)
+    if as_json:
+        click.echo(orjson.dumps(report.to_json(), option=orjson.OPT_INDENT_2))
+    else:
+        _print_report(report)
+    sys.exit(report.exit_status)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Bars on standard error while a person watches."""
+    if not sys.stderr.isatty():
+        yield no_progress
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with ProgressBar(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks = {}
+
+        def show(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)
+
+        yield show
+
+
+def _print_report(report: Report) -> None:
+    # Only a terminal has an edge to fold at: in a pipe every finding stays on one line.
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("", "Check", "Subject", "Finding"):
+        table.add_column(column, overflow="fold")
+    for finding in report.findings:
+        table.add_row(*_row(finding))
+    console.print(table)
+    counts = ", ".join(f"{report.count(status)} {name}" for status, name in _COUNTED.items())
+    verdict = "[green]Nothing is wrong.[/]" if report.exit_status == 0 else "[red]Needs mending.[/]"
+    console.print(f"{verdict} {counts}.")
+
+
+def _row(finding: Finding) -> tuple[str, str, str, str]:
+    style = _STYLES[finding.status]
+    text = escape(finding.message)
+    if finding.remedy:
+        text += f"\n[bold]→[/] {escape(finding.remedy)}"
+    return f"[{style}]{finding.status}[/]", finding.check, escape(finding.subject), text

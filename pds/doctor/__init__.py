@@ -1,0 +1,15 @@
+"""`pds doctor`: what is wrong with a data directory and its surroundings. Changes neither.
+
+    finding, report     what a check says, and all of it together
+    inspection          read-only connections that leave no trace on files nobody uses
+    database            any SQLite file: pages, references, schema version
+    actor               one actor: signing_key, blocks, repo, record_index, blobs
+    accounts, event_log the service database, the event log
+    heads               whether store, log and service database agree on every repo
+    machine             open files, disk space, file systems
+    network, identities what others see: PLC directory, DNS, TLS, SMTP, DID documents
+    examination         everything, in order
+
+To be run in a process of its own: closing a file drops every POSIX lock that the same process
+has on it, and with them the safety of a server's connections.
+"""

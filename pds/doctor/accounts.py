@@ -1,0 +1,131 @@
+"""The service database: which accounts there are, and the heads it has noted of their repos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from database.connection import Database
+from database.errors import DatabaseError
+from pds.accounts.schema import account_migrations
+from pds.doctor.database import check_database, damage, missing_file
+from pds.doctor.finding import Finding
+from pds.doctor.inspection import examine_unchanged
+from pds.doctor.repo import RepoHead
+
+CHECK: Final = "accounts"
+_ACCOUNTS: Final = (
+    "SELECT actor.did, handle, takedownRef, deactivatedAt, account.did IS NOT NULL"
+    " FROM actor LEFT JOIN account ON account.did = actor.did"
+)
+_LOGINS_ALONE: Final = (
+    "SELECT did FROM account WHERE NOT EXISTS (SELECT 1 FROM actor WHERE actor.did = account.did)"
+)
+
+
+@dataclass(slots=True, frozen=True)
+class AccountRow:
+    """An account: the row of `actor`, and whether there is one of `account` to log in with."""
+
+    did: str
+    handle: str | None
+    is_takendown: bool
+    is_deactivated: bool
+    has_login: bool
+
+    @property
+    def is_active(self) -> bool:
+        """Neither taken down nor deactivated."""
+        return not (self.is_takendown or self.is_deactivated)
+
+
+@dataclass(slots=True, frozen=True)
+class Accounts:
+    """What the service database says. `is_readable` is False if nothing in it can be trusted."""
+
+    is_readable: bool
+    findings: tuple[Finding, ...]
+    rows: dict[str, AccountRow] = field(default_factory=dict)
+    roots: dict[str, RepoHead] = field(default_factory=dict)
+    """The rows of `repo_root`: heads as listRepos shows them."""
+
+
+def read_accounts(path: Path) -> Accounts:
+    """Check and read the service database."""
+    if not path.exists():
+        return Accounts(False, (missing_file(path, "no account can be used"),))
+    try:
+        return examine_unchanged(path, _read)
+    except DatabaseError as exc:
+        return Accounts(False, (damage(exc),))
+
+
+def match_stores(accounts: Accounts, stores: dict[str, Path], actors: Path) -> list[Finding]:
+    """Accounts without a store, and stores without an account.
+
+    `stores` has the directory of every DID that has a store, `actors` holds them all.
+    """
+    findings = []
+    for did, row in accounts.rows.items():
+        if did not in stores:
+            findings.append(_no_store(row, actors))
+    for did, directory in stores.items():
+        if did not in accounts.rows:
+            findings.append(_no_account(did, directory))
+    return findings
+
+
+def _read(db: Database) -> Accounts:
+    faults = check_database(db, account_migrations())
+    if faults:
+        return Accounts(False, tuple(faults))
+    rows = {
+        did: AccountRow(did, handle, takedown is not None, deactivated is not None, bool(login))
+        for did, handle, takedown, deactivated, login in db.iter(_ACCOUNTS)
+    }
+    roots = {
+        did: RepoHead(cid, rev) for did, cid, rev in db.iter("SELECT did, cid, rev FROM repo_root")
+    }
+    findings = [_no_login(db, row) for row in rows.values() if not row.has_login]
+    findings += [_login_alone(db, did) for (did,) in db.iter(_LOGINS_ALONE)]
+    return Accounts(True, tuple(findings), rows, roots)
+
+
+def _no_login(db: Database, row: AccountRow) -> Finding:
+    return Finding.warning(
+        CHECK,
+        row.did,
+        f"{db.path} has {row.handle or 'it'} without e-mail address and password",
+        "Nobody can log in. Restore the row of the table account from a backup, or delete the "
+        "account.",
+    )
+
+
+def _login_alone(db: Database, did: str) -> Finding:
+    return Finding.error(
+        CHECK,
+        did,
+        f"{db.path} has an e-mail address and a password for it, but no actor",
+        "Restore the row of the table actor from a backup; without it the account is not served.",
+    )
+
+
+def _no_store(row: AccountRow, actors: Path) -> Finding:
+    return Finding.error(
+        CHECK,
+        row.did,
+        f"the account {row.handle or ''} has no store below {actors}".replace("  ", " "),
+        f"Restore its directory from a backup or replica, or check that {actors} is the right "
+        "place (PDS_ACTOR_STORE_DIRECTORY).",
+    )
+
+
+def _no_account(did: str, directory: Path) -> Finding:
+    return Finding.warning(
+        CHECK,
+        directory,
+        f"is the store of {did}, which has no account here",
+        "It is not served. It is left by a sign-up or deletion that a crash cut short, or the "
+        "service database is older than it: restore that, or move the directory away.",
+    )

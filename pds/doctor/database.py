@@ -1,0 +1,78 @@
+"""Checks that every SQLite file has to pass, whatever it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from database.connection import Database
+from database.errors import DatabaseError, SchemaGap, SchemaTooNew
+from database.migrations import Migration, applied_migrations
+from pds.doctor.finding import Finding, counted, restore
+
+CHECK: Final = "database"
+_MESSAGES: Final = 3
+"""Messages of `PRAGMA integrity_check` that are asked for; the first one is shown."""
+
+
+def check_database(db: Database, known: Sequence[Migration]) -> list[Finding]:
+    """What is wrong with the pages, the references and the schema; empty if nothing is.
+
+    The file's tables can be relied on only if the list is empty.
+    """
+    return _check_pages(db) or _check_references(db) or _check_schema(db, known)
+
+
+def damage(exc: DatabaseError) -> Finding:
+    """The finding for a file that cannot be opened or read to its end."""
+    return Finding.error(CHECK, exc.path, exc.reason, _sentence(exc.hint) or restore(exc.path))
+
+
+def missing_file(path: Path, consequence: str) -> Finding:
+    """The finding for a file that should be there."""
+    return Finding.error(CHECK, path, f"is missing: {consequence}", restore(path))
+
+
+def _check_pages(db: Database) -> list[Finding]:
+    faults = [str(text) for (text,) in db.all(f"PRAGMA integrity_check({_MESSAGES})")]
+    if faults == ["ok"]:
+        return []
+    # SQLite puts "*** in database main ***" on a line of its own before the first fault.
+    lines = [line for fault in faults for line in fault.splitlines() if "***" not in line]
+    message = f"integrity_check: {lines[0] if lines else 'damaged'}"
+    return [Finding.error(CHECK, db.path, message, restore(db.path))]
+
+
+def _check_references(db: Database) -> list[Finding]:
+    rows = db.all('SELECT DISTINCT "table" FROM pragma_foreign_key_check')
+    if not rows:
+        return []
+    names = ", ".join(sorted(name for (name,) in rows))
+    message = f"foreign_key_check: rows of {names} refer to rows that are gone"
+    return [Finding.error(CHECK, db.path, message, restore(db.path))]
+
+
+def _check_schema(db: Database, known: Sequence[Migration]) -> list[Finding]:
+    names = [migration.name for migration in known]
+    applied = applied_migrations(db)
+    unknown = [name for name in applied if name not in names]
+    absent = [name for name in names if name not in applied]
+    if not applied:
+        message = "is empty: it has none of the tables it should have"
+        return [Finding.error("schema", db.path, message, restore(db.path))]
+    if unknown:
+        message = f"a newer version has migrated it: unknown migrations {', '.join(unknown)}"
+        return [Finding.error("schema", db.path, message, _sentence(SchemaTooNew.hint))]
+    if applied != names[: len(applied)]:
+        message = f"migrations {', '.join(absent)} were never applied, but later ones were"
+        return [Finding.error("schema", db.path, message, _sentence(SchemaGap.hint))]
+    if absent:
+        message = f"lacks {counted(len(absent), 'migration')}: {', '.join(absent)}"
+        remedy = "Back it up, then start the server, which applies them; nothing else was checked."
+        return [Finding.warning("schema", db.path, message, remedy)]
+    return []
+
+
+def _sentence(hint: str) -> str:
+    return f"{hint[:1].upper()}{hint[1:]}." if hint else ""

@@ -1,0 +1,65 @@
+"""Settings that cannot work, and handle domains that cannot be given out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from pds.config import Settings
+from pds.config.checks import find_problems
+from pds.config.environ import EnvironSource
+from pds.doctor.finding import Finding
+from repo.syntax import InvalidSyntax, ensure_allowed_handle_tld, parse_handle
+
+SETTINGS: Final = "settings"
+HANDLE_DOMAINS: Final = "handle domains"
+_DOMAINS_SETTING: Final = "PDS_SERVICE_HANDLE_DOMAINS"
+
+
+def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
+    """The settings, usable or not, and what is wrong with them.
+
+    Paths are right even if the settings could not start a server.
+    """
+    settings = Settings(**EnvironSource(Settings, environ)())
+    findings = [_problem(text) for text in find_problems(settings)]
+    domains = list(check_handle_domains(settings.service_handle_domains))
+    if not findings:
+        findings.append(Finding.ok(SETTINGS, settings.public_url, "all can work"))
+    return settings, [*findings, *domains]
+
+
+def check_handle_domains(domains: Sequence[str]) -> Iterator[Finding]:
+    """Whether handles can be made under each domain, which begins with a dot."""
+    sound = []
+    for domain in domains:
+        # What has no dot in front is told with the settings.
+        fault = _fault_of(domain) if domain.startswith(".") else None
+        if fault is None:
+            sound.append(domain)
+            continue
+        yield Finding.error(
+            HANDLE_DOMAINS,
+            domain,
+            f"no handle can be made under it: {fault}",
+            f"Set {_DOMAINS_SETTING} to domains such as .example.com, separated by commas.",
+        )
+    if sound:
+        yield Finding.ok(HANDLE_DOMAINS, ",".join(sound), "handles can be made under them")
+
+
+def _fault_of(domain: str) -> str | None:
+    try:
+        ensure_allowed_handle_tld(parse_handle(f"name{domain.lower()}"))
+    except InvalidSyntax as exc:
+        return str(exc)
+    # Handles are compared in lower case with the domain as it is written.
+    return None if domain == domain.lower() else "it has capital letters"
+
+
+def _problem(text: str) -> Finding:
+    """Split what `find_problems` says at the colon before what to do."""
+    message, _, remedy = text.partition(": ")
+    variable = next((word for word in text.split() if word.startswith("PDS_")), "environment")
+    remedy = f"{remedy[:1].upper()}{remedy[1:]}." if remedy else ""
+    return Finding.error(SETTINGS, variable, message, remedy)

@@ -1,0 +1,174 @@
+"""The event log: every event can be sent, and no number will be given out twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from database.connection import Database
+from database.errors import DatabaseError
+from pds.doctor.database import check_database, damage, missing_file
+from pds.doctor.finding import Finding, Sample, counted, restore
+from pds.doctor.inspection import examine_unchanged
+from repo import dagcbor
+from sequencer.frames import EVENT_TYPES
+from sequencer.log import MIGRATIONS
+
+CHECK: Final = "event log"
+RUN_STATE: Final = "last stop"
+_EVENTS: Final = (
+    "SELECT seq, did, eventType, event, invalidated, sequencedAt FROM repo_seq ORDER BY seq"
+)
+_LAST_REV_OF: Final = (
+    "SELECT event FROM repo_seq WHERE did = ? AND +eventType IN ('append', 'sync')"
+    " AND invalidated = 0 ORDER BY seq DESC LIMIT 1"
+)
+_DID_FIELD: Final = {"append": "repo", "sync": "did", "identity": "did", "account": "did"}
+_REVS: Final = ("append", "sync")
+_STEP: Final = 256
+"""Events between two reports of progress."""
+
+
+@dataclass(slots=True, frozen=True)
+class RunFlag:
+    """The row of `holdfast_run`."""
+
+    running: bool
+    latest_seq: int
+
+
+@dataclass(slots=True, frozen=True)
+class EventLogState:
+    """What the log says. `is_readable` is False if nothing in it can be trusted."""
+
+    is_readable: bool
+    findings: tuple[Finding, ...]
+    events: int = 0
+    latest_seq: int = 0
+    flag: RunFlag | None = None
+    """None if Holdfast has not used this log yet."""
+    revs: dict[str, str] = field(default_factory=dict)
+    """The rev of each DID's newest commit or sync: where consumers believe that it stands."""
+
+
+def read_event_log(path: Path, on_progress: Callable[[int, int], None]) -> EventLogState:
+    """Check and read the log; `on_progress` hears how many events of how many are read."""
+    if not path.exists():
+        return EventLogState(False, (missing_file(path, "events start again from 1"),))
+    try:
+        return examine_unchanged(path, lambda db: _read(db, on_progress))
+    except DatabaseError as exc:
+        return EventLogState(False, (damage(exc),))
+
+
+def find_last_rev(db: Database, did: str) -> str | None:
+    """The rev of the newest commit or sync of `did`, if it can be read."""
+    body = db.value(_LAST_REV_OF, (did,))
+    if body is None:
+        return None
+    try:
+        event = dagcbor.decode_trusted(body)
+    except dagcbor.InvalidDagCbor:
+        return None
+    rev = event.get("rev") if isinstance(event, dict) else None
+    return rev if isinstance(rev, str) else None
+
+
+def check_run_flag(state: EventLogState, path: Path, *, is_running: bool) -> Finding:
+    """Whether the last server ended in order. `is_running` tells of one that has not ended."""
+    flag = state.flag
+    if flag is None:
+        return Finding.skipped(RUN_STATE, path, "Holdfast has not run on this directory yet")
+    if is_running:
+        return Finding.ok(RUN_STATE, path, "a server is running")
+    if flag.running:
+        return Finding.warning(
+            RUN_STATE,
+            path,
+            "the last server did not stop in order, but crashed, was killed or lost power",
+            "Start the server. If this report names errors, mend them first.",
+        )
+    if flag.latest_seq < state.latest_seq:
+        return Finding.ok(RUN_STATE, path, "the reference PDS has used it since Holdfast stopped")
+    return Finding.ok(RUN_STATE, path, "the last server stopped in order")
+
+
+def _read(db: Database, on_progress: Callable[[int, int], None]) -> EventLogState:
+    faults = check_database(db, MIGRATIONS)
+    if faults:
+        return EventLogState(False, tuple(faults))
+    total = int(db.value("SELECT count(*) FROM repo_seq"))
+    revs: dict[str, str] = {}
+    unreadable = Sample()
+    count = newest = 0
+    for seq, did, event_type, body, invalidated, time in db.iter(_EVENTS):
+        count += 1
+        newest = seq
+        try:
+            rev = _check_event(did, event_type, body, time)
+        except ValueError as exc:
+            # What consumers are not sent need not be readable.
+            if not invalidated:
+                unreadable.add(f"{seq} of {did} ({exc})")
+        else:
+            if rev is not None and not invalidated:
+                revs[did] = rev
+        if count % _STEP == 0 or count == total:
+            on_progress(count, total)
+    latest = int(db.value("SELECT seq FROM sqlite_sequence WHERE name = 'repo_seq'") or 0)
+    flag = _read_flag(db)
+    findings = [
+        *([_unreadable(db, unreadable)] if unreadable else []),
+        *_check_numbers(db, newest, latest, flag),
+    ]
+    return EventLogState(True, tuple(findings), count, latest, flag, revs)
+
+
+def _check_event(did: str, event_type: str, body: bytes, time: str) -> str | None:
+    """The rev that an event tells, or None if its kind has none. Raises `ValueError`."""
+    if event_type not in EVENT_TYPES:
+        return None  # Of an old version of the reference: it is not sent to anybody.
+    event = dagcbor.decode(body)
+    if not isinstance(event, dict):
+        raise ValueError("not a map")
+    if event.get(_DID_FIELD[event_type]) != did:
+        raise ValueError("about another DID")
+    datetime.fromisoformat(time)
+    if event_type not in _REVS:
+        return None
+    rev = event.get("rev")
+    if not isinstance(rev, str):
+        raise ValueError("no rev")
+    return rev
+
+
+def _read_flag(db: Database) -> RunFlag | None:
+    if not db.connection.table_exists("main", "holdfast_run"):
+        return None
+    row = db.one("SELECT running, latestSeq FROM holdfast_run WHERE id = 1")
+    return None if row is None else RunFlag(bool(row[0]), int(row[1]))
+
+
+def _unreadable(db: Database, sample: Sample) -> Finding:
+    message = f"{counted(sample.count, 'event')} cannot be read: {sample}"
+    return Finding.error(CHECK, db.path, message, restore(db.path))
+
+
+def _check_numbers(db: Database, newest: int, latest: int, flag: RunFlag | None) -> list[Finding]:
+    """Consumers skip an event whose number they have seen before, so none may come again."""
+    lost = max(newest, 0 if flag is None else flag.latest_seq)
+    if lost <= latest:
+        return []
+    return [
+        Finding.error(
+            CHECK,
+            db.path,
+            f"goes on after event {latest}, although {lost} has been given out: consumers "
+            "ignore events with numbers they have seen",
+            f"Restore {db.path} from a newer backup or replica. If there is none, set the seq of "
+            f"repo_seq in its table sqlite_sequence to at least {lost}, with the server stopped.",
+        )
+    ]

@@ -1,0 +1,190 @@
+"""A whole examination: the settings, the machine, every file, and the network around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from actor_store.handles import max_open_stores
+from actor_store.layout import ActorLayout
+from database.connection import Database
+from database.errors import DatabaseError
+from identity.did_cache import MIGRATIONS as DID_CACHE_MIGRATIONS
+from pds.config import Settings
+from pds.doctor.accounts import Accounts, read_accounts
+from pds.doctor.actor import ActorFiles, ActorReport
+from pds.doctor.actors import check_actors, count_processes, summarize
+from pds.doctor.agreement import Comparison, directories_of
+from pds.doctor.database import CHECK as DATABASE
+from pds.doctor.database import check_database, damage
+from pds.doctor.environment import read_settings
+from pds.doctor.event_log import CHECK as EVENT_LOG
+from pds.doctor.event_log import EventLogState, check_run_flag, read_event_log
+from pds.doctor.finding import Finding, counted
+from pds.doctor.identities import Expected
+from pds.doctor.inspection import examine_unchanged
+from pds.doctor.machine import check_file_limit, check_filesystems, check_space
+from pds.doctor.progress import Progress, no_progress
+from pds.doctor.report import Report
+from pds.doctor.running import find_holder
+from pds.doctor.surroundings import check_surroundings
+from pds.network_filesystem import database_directories
+
+SERVER = "server"
+
+
+@dataclass(slots=True, frozen=True)
+class Options:
+    """How closely to look."""
+
+    offline: bool = False
+    """Ask nobody on the network."""
+    blobs: bool = False
+    """Read every blob, instead of comparing sizes."""
+    identities: bool = False
+    """Look up every account's DID, instead of a sample."""
+    processes: int | None = None
+    """Processes to check actors with; None lets their size decide."""
+
+
+def examine(
+    environ: Mapping[str, str], options: Options, progress: Progress = no_progress
+) -> Report:
+    """Examine what the settings in `environ` lead to. Blocks; changes no file."""
+    settings, findings = read_settings(environ)
+    findings += _check_machine(settings)
+    if settings.data_directory.is_dir():
+        expected: list[Expected] = []
+        findings += _check_files(settings, options, progress, expected)
+    else:
+        expected = []
+        findings.append(_no_directory(settings))
+    if options.offline:
+        findings.append(Finding.skipped("network", settings.public_url, "left out by --offline"))
+    else:
+        findings += check_surroundings(
+            settings, expected, everyone=options.identities, progress=progress
+        )
+    return Report.of(findings)
+
+
+def _check_machine(settings: Settings) -> Iterator[Finding]:
+    directories = database_directories(settings)
+    yield from check_filesystems(directories)
+    if settings.blob_directory is not None:
+        directories["PDS_BLOBSTORE_DISK_LOCATION"] = settings.blob_directory
+    yield from check_space(directories)
+
+
+def _check_files(
+    settings: Settings, options: Options, progress: Progress, expected: list[Expected]
+) -> Iterator[Finding]:
+    """Check every file; put the accounts to be looked up on the network into `expected`."""
+    holder = find_holder(settings.data_directory)
+    running = "none is running" if holder is None else f"pid {holder} is running"
+    yield Finding.ok(SERVER, settings.data_directory, running)
+    layout = ActorLayout(settings.actors_directory)
+    actors = _actors(settings, options, layout, is_running=holder is not None)
+    if _is_new(settings, actors):
+        yield Finding.skipped(DATABASE, settings.data_directory, "nothing has been stored yet")
+        return
+    wanted = settings.database.actor_store_cache_size
+    yield check_file_limit(len(actors), wanted=wanted, allowed=max_open_stores(wanted))
+    reports = tuple(_run(actors, options, progress))
+    for report in reports:
+        yield from report.findings
+    yield from summarize(reports, settings.actors_directory, blobs_rehashed=options.blobs)
+    accounts, log = _read_services(settings, progress)
+    yield from _check_services(settings, accounts, log, is_running=holder is not None)
+    comparison = Comparison(settings, layout, holder is not None, accounts, log, reports)
+    yield from comparison.findings()
+    expected += _expected(accounts, reports)
+
+
+def _actors(
+    settings: Settings, options: Options, layout: ActorLayout, *, is_running: bool
+) -> list[ActorFiles]:
+    return [
+        ActorFiles(
+            did,
+            layout.store(did),
+            layout.key(did),
+            settings.blob_directory,
+            rehash_blobs=options.blobs,
+            in_service=is_running,
+        )
+        for did in directories_of(layout)
+    ]
+
+
+def _is_new(settings: Settings, actors: list[ActorFiles]) -> bool:
+    databases = (settings.account_db_path, settings.sequencer_db_path)
+    return not actors and not any(path.exists() for path in databases)
+
+
+def _run(actors: list[ActorFiles], options: Options, progress: Progress) -> Iterator[ActorReport]:
+    processes = options.processes or count_processes(actors)
+    progress("repositories", 0, len(actors))
+    for done, report in enumerate(check_actors(actors, processes=processes), 1):
+        progress("repositories", done, len(actors))
+        yield report
+
+
+def _read_services(settings: Settings, progress: Progress) -> tuple[Accounts, EventLogState]:
+    accounts = read_accounts(settings.account_db_path)
+    log = read_event_log(
+        settings.sequencer_db_path, lambda done, total: progress("events", done, total)
+    )
+    return accounts, log
+
+
+def _check_services(
+    settings: Settings, accounts: Accounts, log: EventLogState, *, is_running: bool
+) -> Iterator[Finding]:
+    yield from accounts.findings
+    if accounts.is_readable:
+        message = f"sound: {counted(len(accounts.rows), 'account')}"
+        yield Finding.ok(DATABASE, settings.account_db_path, message)
+    yield from log.findings
+    if log.is_readable:
+        message = f"{counted(log.events, 'event')}, the newest has number {log.latest_seq:,}"
+        yield Finding.ok(EVENT_LOG, settings.sequencer_db_path, message)
+        yield check_run_flag(log, settings.sequencer_db_path, is_running=is_running)
+    yield _check_did_cache(settings)
+
+
+def _check_did_cache(settings: Settings) -> Finding:
+    path = settings.did_cache_db_path
+    if not path.exists():
+        return Finding.skipped(DATABASE, path, "is not there; the server makes it when it starts")
+
+    def check(db: Database) -> list[Finding]:
+        return check_database(db, DID_CACHE_MIGRATIONS)
+
+    try:
+        faults = examine_unchanged(path, check)
+    except DatabaseError as exc:
+        faults = [damage(exc)]
+    if not faults:
+        return Finding.ok(DATABASE, path, "sound")
+    remedy = "Nothing is lost: it is a cache. The server replaces it when it starts."
+    return Finding.warning(faults[0].check, path, faults[0].message, remedy)
+
+
+def _expected(accounts: Accounts, reports: tuple[ActorReport, ...]) -> list[Expected]:
+    keys = {report.did: report.did_key for report in reports}
+    return [
+        Expected(row.did, row.handle, key)
+        for row in accounts.rows.values()
+        if row.is_active and (key := keys.get(row.did)) is not None
+    ]
+
+
+def _no_directory(settings: Settings) -> Finding:
+    return Finding.warning(
+        DATABASE,
+        settings.data_directory,
+        "is not there, so nothing in it was checked",
+        "The server makes it when it starts. If it should be there, mount its disk or correct "
+        "PDS_DATA_DIRECTORY.",
+    )

@@ -1,0 +1,87 @@
+"""Where a repo stands: its store, the event log and the service database have to agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pds.doctor.finding import Finding
+from pds.doctor.repo import RepoHead
+
+CHECK: Final = "heads"
+
+
+@dataclass(slots=True, frozen=True)
+class Standing:
+    """What three files say about one repo. None for an event or row that there is not.
+
+    On a running server they are read one after the other: first `before`, a while later the log
+    and the service database, and then `now`. What the store had before, the others must have
+    caught up with; what they have, the store must have by now.
+    """
+
+    did: str
+    store: Path
+    before: RepoHead
+    now: RepoHead
+    log_rev: str | None
+    root: RepoHead | None
+    is_active: bool = True
+    """A deactivated account may be filled without events: its activation makes up for them."""
+
+
+def judge(standing: Standing, *, log: Path, accounts: Path) -> Finding | None:
+    """The disagreement that explains all others of this repo, or None."""
+    return (
+        _store_is_behind(standing, log, accounts)
+        or _log_is_behind(standing, log)
+        or _root_is_behind(standing, accounts)
+    )
+
+
+def _store_is_behind(standing: Standing, log: Path, accounts: Path) -> Finding | None:
+    now, root, rev = standing.now, standing.root, standing.log_rev
+    if rev is not None and rev > now.rev:
+        newer = f"{log} has told consumers of rev {rev}"
+    elif root is not None and root.rev > now.rev:
+        newer = f"{accounts} lists rev {root.rev}"
+    elif root is not None and root.rev == now.rev and root.cid != now.cid:
+        newer = f"{accounts} lists another commit of that rev, {root.cid}"
+    else:
+        return None
+    return Finding.error(
+        CHECK,
+        standing.store,
+        f"is at rev {now.rev}, but {newer}: writes are lost",
+        f"Restore {standing.store} from its newest backup or replica. If there is none, the next "
+        "commit goes on above the lost rev only if the server's clock is right.",
+    )
+
+
+def _log_is_behind(standing: Standing, log: Path) -> Finding | None:
+    rev, before = standing.log_rev, standing.before
+    if not standing.is_active or (rev is not None and rev >= before.rev):
+        return None
+    told = "no commit of it" if rev is None else f"only rev {rev}"
+    return Finding.error(
+        CHECK,
+        standing.store,
+        f"is at rev {before.rev}, but {log} has {told}: consumers have not heard of the rest",
+        "Start the server. The account's next commit makes consumers fetch the repository anew; "
+        "deactivating and activating the account does so at once.",
+    )
+
+
+def _root_is_behind(standing: Standing, accounts: Path) -> Finding | None:
+    root, before = standing.root, standing.before
+    if root is not None and root.rev >= before.rev:
+        return None
+    listed = "does not list the repository" if root is None else f"lists the old rev {root.rev}"
+    return Finding.warning(
+        CHECK,
+        standing.store,
+        f"is at rev {before.rev}, but {accounts} {listed}",
+        "Usual after a crash. The account's next commit sets it right; until then listRepos shows "
+        "what is old.",
+    )

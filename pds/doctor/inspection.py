@@ -1,0 +1,125 @@
+"""Read-only connections to databases that leave their files as they are.
+
+SQLite makes a -wal and a -shm file even for readers of a WAL database. That is avoided while no
+process has the database open:
+
+    no WAL          immutable=1: no locks, no other files
+    a WAL, left by  the index of the WAL in memory instead of a -shm file, which takes an
+    a crash         exclusive mode and, as the file is opened for reading, a VFS without locks
+
+Neither notices a process that opens the database meanwhile. So files are compared before and
+after, and read once more in the ordinary way if they have changed. While a process has the
+database open, its -wal and -shm exist, and a reader adds nothing to them but its locks.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeAlias, TypeVar
+from urllib.parse import quote
+
+import apsw
+
+from database.connection import BUSY_TIMEOUT_MS, Database
+from database.errors import DatabaseDamaged, DatabaseError, map_error
+
+T = TypeVar("T")
+Footprint: TypeAlias = tuple[tuple[int, int, int] | None, ...]
+
+_QUIET_TRIES: Final = 2
+_FLAGS: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+_FLOCK: Final = "hhqqi"
+"""struct flock of Linux: l_type, l_whence, l_start, l_len, l_pid."""
+_DEAD_MAN_SWITCH: Final = 128
+"""The byte of a -shm file that every connection holds a shared lock on: UNIX_SHM_DMS."""
+
+
+def examine_unchanged(path: Path, examine: Callable[[Database], T]) -> T:
+    """Call `examine` with a connection to `path` that holds one snapshot; return its result.
+
+    `examine` may be called again if another process comes in between. Raises `DatabaseError`s.
+    """
+    for _ in range(_QUIET_TRIES):
+        if in_use(path):
+            break
+        before = _footprint(path)
+        try:
+            with _opened(path, _quiet_query(path)) as db:
+                result = examine(db)
+        except DatabaseError:
+            if _footprint(path) == before:
+                raise
+        else:
+            if _footprint(path) == before:
+                return result
+    with _opened(path, "mode=ro") as db:
+        return examine(db)
+
+
+def in_use(path: Path) -> bool:
+    """Whether a process has the database open in WAL mode, whatever program it is."""
+    try:
+        descriptor = os.open(_beside(path, "-shm"), os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        query = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _DEAD_MAN_SWITCH, 1, 0)
+        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, query)
+    finally:
+        os.close(descriptor)
+    return bool(struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK)
+
+
+@contextmanager
+def _opened(path: Path, query: str) -> Iterator[Database]:
+    try:
+        connection = apsw.Connection(f"file:{quote(str(path.absolute()))}?{query}", _FLAGS)
+    except apsw.Error as exc:
+        raise map_error(exc, path, os_errno=_errno_of(path)) from exc
+    db = Database(connection, path)
+    try:
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        # The last connection to close would otherwise write the WAL into the database.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        if "unix-none" in query:
+            db.run("PRAGMA locking_mode = EXCLUSIVE")
+        with db.snapshot():
+            yield db
+    except UnicodeDecodeError as exc:
+        # SQLite does not look at text; pages may be in order and their content noise.
+        raise DatabaseDamaged(path, f"has text that is not UTF-8: {exc.reason}") from exc
+    finally:
+        db.close()
+
+
+def _quiet_query(path: Path) -> str:
+    wal = _identity(_beside(path, "-wal"))
+    size = 0 if wal is None else wal[1]
+    return "mode=ro&vfs=unix-none" if size else "mode=ro&immutable=1"
+
+
+def _footprint(path: Path) -> Footprint:
+    return tuple(_identity(_beside(path, suffix)) for suffix in ("", "-wal"))
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """Inode, size in bytes and time of the last change in ns; None if there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _errno_of(path: Path) -> int:
+    return errno.EACCES if path.exists() and not os.access(path, os.R_OK) else 0

@@ -1,0 +1,97 @@
+"""What the machine gives to the server: open files, disk space, file systems that keep data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from pds.doctor.finding import Finding, counted
+from pds.network_filesystem import filesystem_type, find_network_type
+
+FILE_LIMIT: Final = "open files"
+FREE_SPACE: Final = "free space"
+FILESYSTEM: Final = "file system"
+_MIB: Final = 1024 * 1024
+_SCARCE_BYTES: Final = 2048 * _MIB
+_TOO_LITTLE_BYTES: Final = 256 * _MIB
+_SCARCE_FILES: Final = 10_000
+
+Usage = Callable[[Path], os.statvfs_result]
+
+
+def check_file_limit(actors: int, *, wanted: int, allowed: int) -> Finding:
+    """Whether the stores in use can be kept open.
+
+    `wanted` is the setting, `allowed` what the limit of open files leaves of it.
+    """
+    needed = min(actors, wanted)
+    subject = "RLIMIT_NOFILE"
+    if allowed >= needed:
+        message = f"enough to keep {counted(needed, 'actor store')} open"
+        return Finding.ok(FILE_LIMIT, subject, message)
+    return Finding.warning(
+        FILE_LIMIT,
+        subject,
+        f"only {allowed:,} of {counted(needed, 'actor store')} can be kept open; the others are "
+        "opened for each request",
+        f"Raise the limit to {3 * needed + 256} or more: LimitNOFILE= in the systemd unit, "
+        "--ulimit nofile= for docker run, nofile in /etc/security/limits.conf.",
+    )
+
+
+def check_space(directories: dict[str, Path], usage: Usage = os.statvfs) -> Iterator[Finding]:
+    """Space on each disk that holds a directory; `directories` maps settings to them."""
+    seen = set()
+    for setting, directory in directories.items():
+        path = existing_part(directory)
+        device = path.stat().st_dev
+        if device not in seen:
+            seen.add(device)
+            yield _judge_space(setting, path, usage(path))
+
+
+def check_filesystems(directories: dict[str, Path]) -> Iterator[Finding]:
+    """The types of the file systems that databases lie on; `directories` maps settings to them."""
+    for setting, directory in directories.items():
+        network = find_network_type(directory)
+        if network is not None:
+            yield network_error(setting, directory, network)
+            continue
+        known = filesystem_type(directory)
+        if known is None:
+            yield Finding.skipped(FILESYSTEM, directory, "the system does not tell its type")
+        else:
+            yield Finding.ok(FILESYSTEM, directory, f"{known}, a local file system")
+
+
+def network_error(setting: str, directory: Path, kind: str) -> Finding:
+    """The finding for databases on a network file system."""
+    return Finding.error(
+        FILESYSTEM,
+        directory,
+        f"is on a network file system ({kind}), where SQLite loses data",
+        f"Set {setting} to a directory on a local disk. The server does not start on this one.",
+    )
+
+
+def existing_part(path: Path) -> Path:
+    """The path, or its nearest ancestor that exists."""
+    path = path.absolute()
+    return next((each for each in (path, *path.parents) if each.exists()), path)
+
+
+def _judge_space(setting: str, path: Path, usage: os.statvfs_result) -> Finding:
+    free = usage.f_bavail * usage.f_frsize
+    text = f"{free / _MIB:,.0f} MiB free"
+    remedy = f"Free space, or move the directory to a larger disk ({setting})."
+    if free < _TOO_LITTLE_BYTES:
+        return Finding.error(FREE_SPACE, path, f"{text}: writes are about to fail", remedy)
+    if free < _SCARCE_BYTES:
+        return Finding.warning(FREE_SPACE, path, text, remedy)
+    # Some file systems make inodes as they go, and report none.
+    if usage.f_files and usage.f_favail < _SCARCE_FILES:
+        message = f"{counted(usage.f_favail, 'more file')} can be made, however small"
+        return Finding.warning(FREE_SPACE, path, message, f"Delete files. {remedy}")
+    return Finding.ok(FREE_SPACE, path, text)

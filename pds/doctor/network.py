@@ -1,0 +1,185 @@
+"""What the server needs from the network, and what the network sees of it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+from identity.addresses import is_public_address
+from identity.http import FetchedResponse, FetchError, SafeHttp
+from pds.doctor.finding import Finding
+
+PLC: Final = "PLC directory"
+CLOCK: Final = "clock"
+HOSTNAME: Final = "host name"
+CERTIFICATE: Final = "TLS certificate"
+SMTP: Final = "SMTP"
+HANDLE_DNS: Final = "handle DNS"
+
+MAX_SKEW_S: Final = 60
+_TIMEOUT_S: Final = 5.0
+_EXPIRES_SOON_S: Final = 7 * 24 * 3600
+_PROBE_LABEL: Final = "holdfast-doctor-probe"
+_SMTP_PORTS: Final = {"smtp": 587, "smtps": 465}
+
+
+async def check_plc(http: SafeHttp, url: str, *, now: datetime) -> list[Finding]:
+    """Whether the directory answers, and whether this machine's clock agrees with it."""
+    try:
+        answer = await http.get(f"{url.rstrip('/')}/_health", trusted=True)
+    except FetchError as exc:
+        remedy = (
+            "Check PDS_DID_PLC_URL and the way out of this machine. The directory of `pds dev` "
+            "runs inside that server. --offline leaves this out."
+        )
+        return [Finding.error(PLC, url, f"does not answer: {exc.reason}", remedy)]
+    return [Finding.ok(PLC, url, "answers"), check_clock(answer, now)]
+
+
+def check_clock(answer: FetchedResponse, now: datetime) -> Finding:
+    """Compare the clock with the Date header of an answer."""
+    try:
+        theirs = parsedate_to_datetime(answer.headers["Date"])
+    except (KeyError, ValueError):
+        return Finding.skipped(CLOCK, answer.url, "the answer has no date to compare with")
+    if theirs.tzinfo is None:
+        theirs = theirs.replace(tzinfo=UTC)
+    skew_s = (now - theirs).total_seconds()
+    if abs(skew_s) <= MAX_SKEW_S:
+        return Finding.ok(CLOCK, answer.url, f"within {MAX_SKEW_S} s of this server's")
+    side = "ahead of" if skew_s > 0 else "behind"
+    return Finding.warning(
+        CLOCK,
+        answer.url,
+        f"this machine is {abs(skew_s):,.0f} s {side} it: tokens and revs get wrong times",
+        "Keep the clock right with an NTP service (timedatectl set-ntp true).",
+    )
+
+
+async def check_hostname(hostname: str) -> Finding:
+    """Whether the public name leads to a public address."""
+    addresses = await _addresses(hostname)
+    if not addresses:
+        return Finding.error(
+            HOSTNAME,
+            hostname,
+            "has no address in DNS",
+            "Make an A or AAAA record for it, or correct PDS_HOSTNAME.",
+        )
+    private = [address for address in addresses if not is_public_address(address)]
+    if private:
+        return Finding.warning(
+            HOSTNAME,
+            hostname,
+            f"leads from here to {', '.join(private)}, which is not on the public internet",
+            "See that the rest of the world gets a public address for it.",
+        )
+    return Finding.ok(HOSTNAME, hostname, f"leads to {', '.join(addresses)}")
+
+
+async def check_handle_dns(domain: str) -> Finding:
+    """Whether any name under a handle domain (with its leading dot) has an address."""
+    if await _addresses(_PROBE_LABEL + domain):
+        return Finding.ok(HANDLE_DNS, f"*{domain}", "has an address")
+    return Finding.warning(
+        HANDLE_DNS,
+        f"*{domain}",
+        "has no address in DNS: handles under it cannot be verified by others",
+        f"Make a wildcard record *{domain} that leads to this server.",
+    )
+
+
+async def check_certificate(
+    hostname: str, *, port: int = 443, context: ssl.SSLContext | None = None, now: datetime
+) -> Finding:
+    """Whether `hostname` shows a certificate that is trusted, its own and not about to expire."""
+    subject = f"https://{hostname}"
+    remedy = "Renew or correct the certificate of the proxy in front of the server."
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            expires = await _certificate_end(
+                hostname, port, context or ssl.create_default_context()
+            )
+    except ssl.SSLCertVerificationError as exc:
+        return Finding.error(CERTIFICATE, subject, exc.verify_message, remedy)
+    except (OSError, TimeoutError) as exc:
+        return Finding.error(
+            CERTIFICATE,
+            subject,
+            f"port {port} does not answer with TLS: {_reason(exc)}",
+            "Start the proxy that ends TLS, and open the port in the firewall.",
+        )
+    left_s = expires.timestamp() - now.timestamp()
+    if left_s < _EXPIRES_SOON_S:
+        message = f"expires in {left_s / 3600:,.0f} hours"
+        return Finding.warning(CERTIFICATE, subject, message, remedy)
+    return Finding.ok(CERTIFICATE, subject, f"valid until {expires:%Y-%m-%d}")
+
+
+async def check_smtp(setting: str, url: str, *, context: ssl.SSLContext | None = None) -> Finding:
+    """Whether the mail server of a `smtp://` or `smtps://` URL greets. Nothing is sent."""
+    parts = urlsplit(url)
+    if "sendmail" in parts.query:
+        return Finding.skipped(SMTP, setting, "mails go through sendmail, not SMTP")
+    try:
+        default_port = _SMTP_PORTS[parts.scheme]
+        host, port = parts.hostname, parts.port or default_port
+    except (KeyError, ValueError):
+        host, port = None, 0
+    if not host:
+        remedy = f"Set {setting} to smtps://user:password@host:465 or smtp://user:password@host."
+        return Finding.error(SMTP, setting, "is not an smtp:// or smtps:// URL", remedy)
+    where = f"{host}:{port}"  # Without the credentials of the URL.
+    tls = (context or ssl.create_default_context()) if parts.scheme == "smtps" else None
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            greeting = await _greeting(host, port, tls)
+    except (OSError, TimeoutError) as exc:
+        return _no_mail(setting, f"{where} does not answer: {_reason(exc)}")
+    if not greeting.startswith(b"220"):
+        return _no_mail(setting, f"{where} does not greet as a mail server does")
+    return Finding.ok(SMTP, setting, f"{where} answers")
+
+
+def _no_mail(setting: str, message: str) -> Finding:
+    remedy = f"Correct {setting}, or open the way to the mail server: many hosters close port 25."
+    return Finding.error(SMTP, setting, message, remedy)
+
+
+async def _addresses(name: str) -> Sequence[str]:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            found = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError, UnicodeError):
+        return ()
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+async def _certificate_end(hostname: str, port: int, context: ssl.SSLContext) -> datetime:
+    _, writer = await asyncio.open_connection(hostname, port, ssl=context)
+    try:
+        certificate = writer.get_extra_info("ssl_object").getpeercert()
+    finally:
+        writer.close()
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
+
+
+async def _greeting(host: str, port: int, tls: ssl.SSLContext | None) -> bytes:
+    reader, writer = await asyncio.open_connection(host, port, ssl=tls)
+    try:
+        return await reader.read(3)
+    finally:
+        writer.close()
+
+
+def _reason(exc: OSError | TimeoutError) -> str:
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return exc.verify_message
+    return exc.strerror or str(exc) or f"no answer within {_TIMEOUT_S:g} s"

@@ -1,0 +1,59 @@
+"""Key files: 32 bytes that are a private key, and that nobody else on the machine can read."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pds.doctor.finding import Finding
+from repo.keys import PRIVATE_KEY_BYTES, InvalidKey, K256PrivateKey, PublicKey
+
+CHECK: Final = "signing key"
+
+
+@dataclass(slots=True, frozen=True)
+class KeyFile:
+    """A key file that was read: the public key, or what is wrong with the file."""
+
+    public: PublicKey | None
+    findings: tuple[Finding, ...]
+    is_exposed: bool = False
+    """Whether other users of the machine can read it."""
+
+
+def read_key_file(path: Path) -> KeyFile:
+    """Read a key file."""
+    try:
+        # One byte more than a key has: a file put in its place may be of any size.
+        with path.open("rb") as file:
+            content = file.read(PRIVATE_KEY_BYTES + 1)
+    except FileNotFoundError:
+        return _unusable(path, "is missing: nothing can be signed")
+    except OSError as exc:
+        return _unusable(path, f"cannot be read: {exc.strerror}")
+    if len(content) != PRIVATE_KEY_BYTES:
+        size = path.stat().st_size
+        return _unusable(path, f"has {size} bytes instead of {PRIVATE_KEY_BYTES}")
+    try:
+        public = K256PrivateKey.from_bytes(content).public
+    except InvalidKey as exc:
+        return _unusable(path, f"is no private key: {exc}")
+    return KeyFile(public, (), is_exposed(path))
+
+
+def is_exposed(path: Path) -> bool:
+    """Whether the modes of a file and of all directories above it let other users read it."""
+    path = path.absolute()
+    return bool(path.stat().st_mode & stat.S_IROTH) and all(
+        parent.stat().st_mode & stat.S_IXOTH for parent in path.parents
+    )
+
+
+def _unusable(path: Path, message: str) -> KeyFile:
+    remedy = (
+        f"Restore {path} from a backup, as 32 raw bytes that the server's user can read. "
+        "Without it, only a PLC operation that names a new key brings the account back."
+    )
+    return KeyFile(None, (Finding.error(CHECK, path, message, remedy),))

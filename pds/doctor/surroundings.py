@@ -1,0 +1,107 @@
+"""Every check that asks somebody on the network, all at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from identity.did_cache import DidCache
+from identity.http import SafeHttp
+from identity.plc import PlcClient
+from identity.resolver import DidResolver
+from pds.config import Settings
+from pds.doctor import network
+from pds.doctor.finding import Finding
+from pds.doctor.identities import CHECK as IDENTITY
+from pds.doctor.identities import Expected, check_identities, choose, network_lookup
+from pds.doctor.progress import Progress
+from repo.keys import InvalidKey, K256PrivateKey
+
+_TIMEOUT_MS: Final = 10_000
+"""More than the server waits: a slow answer is not a wrong one."""
+
+
+def check_surroundings(
+    settings: Settings, accounts: Sequence[Expected], *, everyone: bool, progress: Progress
+) -> list[Finding]:
+    """Check the network around the server, and the DIDs of some accounts, or of `everyone`."""
+    return asyncio.run(_check(settings, accounts, everyone=everyone, progress=progress))
+
+
+async def _check(
+    settings: Settings, accounts: Sequence[Expected], *, everyone: bool, progress: Progress
+) -> list[Finding]:
+    async with AsyncExitStack() as stack:
+        http = SafeHttp(allow_private=not settings.ssrf_protection, timeout_ms=_TIMEOUT_MS)
+        stack.push_async_callback(http.close)
+        plc_url = settings.identity.plc_url
+        plc, others = await asyncio.gather(
+            network.check_plc(http, plc_url, now=datetime.now(UTC)),
+            asyncio.gather(*_host_checks(settings), *_mail_checks(settings)),
+        )
+        findings = [*plc, *_local(settings), *others]
+        if not accounts:
+            return findings
+        if plc[0].is_problem:
+            message = "not looked up, as the PLC directory does not answer"
+            return [*findings, Finding.skipped(IDENTITY, "accounts", message)]
+        resolver = _resolver(settings, http, stack)
+        return findings + await check_identities(
+            choose(accounts, everyone=everyone),
+            total=len(accounts),
+            lookup=network_lookup(PlcClient(plc_url, http), resolver),
+            public_url=settings.public_url,
+            rotation_key=_rotation_key(settings),
+            on_progress=lambda done, total: progress("identities", done, total),
+        )
+
+
+def _host_checks(settings: Settings) -> Iterator[Coroutine[Any, Any, Finding]]:
+    if _is_local(settings):
+        return
+    yield network.check_hostname(settings.hostname)
+    yield network.check_certificate(settings.hostname, now=datetime.now(UTC))
+    for domain in settings.service_handle_domains:
+        yield network.check_handle_dns(domain)
+
+
+def _mail_checks(settings: Settings) -> Iterator[Coroutine[Any, Any, Finding]]:
+    for setting, url in (
+        ("PDS_EMAIL_SMTP_URL", settings.email.smtp_url),
+        ("PDS_MODERATION_EMAIL_SMTP_URL", settings.email.moderation_smtp_url),
+    ):
+        if url:
+            yield network.check_smtp(setting, url)
+
+
+def _local(settings: Settings) -> list[Finding]:
+    if not _is_local(settings):
+        return []
+    message = "DNS and TLS are not for it"
+    return [Finding.skipped(network.HOSTNAME, settings.hostname, message)]
+
+
+def _is_local(settings: Settings) -> bool:
+    return settings.hostname == "localhost"
+
+
+def _resolver(settings: Settings, http: SafeHttp, stack: AsyncExitStack) -> DidResolver:
+    """A resolver with an empty cache of its own: the server's may be old, and is not ours."""
+    directory = stack.enter_context(TemporaryDirectory(prefix="holdfast-doctor-"))
+    cache = DidCache.open(Path(directory) / "did_cache.sqlite")
+    stack.callback(cache.close)
+    resolver = DidResolver(cache, http, plc_url=settings.identity.plc_url)
+    stack.push_async_callback(resolver.close)
+    return resolver
+
+
+def _rotation_key(settings: Settings) -> str | None:
+    try:
+        return K256PrivateKey.from_bytes(settings.plc_rotation_key).did_key
+    except (InvalidKey, ValueError):
+        return None  # There is a finding for the setting.
