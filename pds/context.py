@@ -81,6 +81,9 @@ CONTEXT: Final = web.AppKey("context", AppContext)
 
 def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppContext:
     """Open the parts in the order they need each other; `stack` closes them in reverse."""
+    # First, because it may refuse the settings: no file has been touched then.
+    blob_store = _open_blob_store(settings)
+    stack.push_async_callback(blob_store.close)
     clock_id = random.SystemRandom().randrange(_CLOCK_IDS)
     tid_clock = TidClock(lambda: time.time_ns() // 1000, clock_id)
     session_tokens = SessionTokens(
@@ -96,8 +99,6 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     )
     stack.push_async_callback(accounts.close)
     sequencer = _open_sequencer(settings, checkpointer, stack)
-    blob_store = _open_blob_store(settings)
-    stack.push_async_callback(blob_store.close)
     actor_store = ActorStore(
         layout=ActorLayout(settings.actors_directory),
         blob_store=blob_store,
@@ -178,7 +179,11 @@ def _open_sequencer(
 def _open_blob_store(settings: Settings) -> BlobStore:
     directory = settings.blob_directory
     if directory is None:
-        raise ConfigError(["PDS_BLOBSTORE_S3_BUCKET: only PDS_BLOBSTORE_DISK_LOCATION is served"])
+        problem = (
+            "PDS_BLOBSTORE_S3_BUCKET is set, but blobs are kept on disk only: unset it, copy the "
+            "blobs into a directory and set PDS_BLOBSTORE_DISK_LOCATION to that"
+        )
+        raise ConfigError([problem])
     return DiskBlobStore(
         directory, settings.blob_tmp_directory, full_sync=settings.synchronous == "FULL"
     )

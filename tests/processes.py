@@ -10,10 +10,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+_ROOT = Path(__file__).resolve().parents[1]
 _READY_S = 30.0
 _STOP_S = 20.0
 
@@ -33,7 +34,7 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def run_pds(*args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a `pds` command to its end."""
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603 (our own program)
         [sys.executable, "-m", "pds", *args],
         env=clean_environment(env),
         capture_output=True,
@@ -44,36 +45,29 @@ def run_pds(*args: str, env: Mapping[str, str] | None = None) -> subprocess.Comp
 
 
 @dataclass
-class DevServer:
-    """A `pds dev` process on ports of its own."""
+class ServerProcess:
+    """A process that answers `/xrpc/_health` on its URL."""
 
-    data: Path
-    port: int
-    plc_port: int
+    url: str
+    log_file: Path
     process: subprocess.Popen[bytes]
 
-    @property
-    def url(self) -> str:
-        return f"http://localhost:{self.port}"
-
-    @property
-    def env_file(self) -> Path:
-        return self.data / "dev.env"
-
     @classmethod
-    def start(cls, data: Path, *, env: Mapping[str, str] | None = None) -> DevServer:
-        """Start a server and wait until it answers."""
-        port, plc_port = free_port(), free_port()
-        data.mkdir(parents=True, exist_ok=True)
-        with (data / "server.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "pds", "dev", "--data", str(data)]
-                + ["--port", str(port), "--plc-port", str(plc_port)],
-                env=clean_environment(env),
-                stdout=log,
-                stderr=subprocess.STDOUT,
+    def launch(
+        cls,
+        command: Sequence[str],
+        *,
+        url: str,
+        log_file: Path,
+        env: Mapping[str, str],
+        cwd: Path | None = None,
+    ) -> ServerProcess:
+        """Start `command` with nothing but `env`, and wait until it answers."""
+        with log_file.open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 (a server under test)
+                command, env=env, cwd=cwd, stdout=log, stderr=subprocess.STDOUT
             )
-        server = cls(data, port, plc_port, process)
+        server = cls(url, log_file, process)
         server._wait_until_ready()
         return server
 
@@ -83,23 +77,94 @@ class DevServer:
         return self.process.wait(_STOP_S)
 
     def kill(self) -> None:
-        """End at once, as a crash does."""
+        """End at once, as a crash does. Harmless once it has ended."""
         self.process.kill()
         self.process.wait(_STOP_S)
 
     def log(self) -> str:
         """What the process has printed so far."""
-        return (self.data / "server.log").read_text(errors="replace")
+        return self.log_file.read_text(errors="replace")
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _READY_S
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise RuntimeError(f"pds dev ended early:\n{self.log()}")
+                raise RuntimeError(f"the server ended early:\n{self.log()}")
             try:
-                with urllib.request.urlopen(f"{self.url}/xrpc/_health", timeout=1):
+                with urllib.request.urlopen(f"{self.url}/xrpc/_health", timeout=1):  # noqa: S310
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.05)
         self.kill()
-        raise TimeoutError(f"pds dev was not ready in time:\n{self.log()}")
+        raise TimeoutError(f"the server was not ready in time:\n{self.log()}")
+
+
+def serve(
+    env: Mapping[str, str], *args: str, port: int, log_file: Path, cwd: Path | None = None
+) -> ServerProcess:
+    """Start `pds serve` on `port` with the variables `env`, and wait until it answers."""
+    return ServerProcess.launch(
+        [sys.executable, "-m", "pds", "serve", *args],
+        url=f"http://localhost:{port}",
+        log_file=log_file,
+        env=clean_environment({"PYTHONPATH": str(_ROOT), **env, "PDS_PORT": str(port)}),
+        cwd=cwd,
+    )
+
+
+@dataclass
+class DevServer:
+    """A `pds dev` process on ports of its own."""
+
+    data: Path
+    port: int
+    plc_port: int
+    server: ServerProcess
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        return self.server.process
+
+    @property
+    def env_file(self) -> Path:
+        return self.data / "dev.env"
+
+    @classmethod
+    def start(
+        cls,
+        data: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        ports: tuple[int, int] | None = None,
+    ) -> DevServer:
+        """Start a server and wait until it answers. `ports` are its own and the directory's."""
+        port, plc_port = ports or (free_port(), free_port())
+        data.mkdir(parents=True, exist_ok=True)
+        options = ("--port", str(port), "--plc-port", str(plc_port))
+        server = ServerProcess.launch(
+            [sys.executable, "-m", "pds", "dev", "--data", str(data), *options],
+            url=f"http://localhost:{port}",
+            log_file=data / "server.log",
+            env=clean_environment(env),
+        )
+        return cls(data, port, plc_port, server)
+
+    def start_again(self) -> DevServer:
+        """Start on the same data and ports, after this one has ended."""
+        return self.start(self.data, ports=(self.port, self.plc_port))
+
+    def stop(self) -> int:
+        """Stop in good order. Returns the exit status."""
+        return self.server.stop()
+
+    def kill(self) -> None:
+        """End at once, as a crash does."""
+        self.server.kill()
+
+    def log(self) -> str:
+        """What the process has printed so far."""
+        return self.server.log()

@@ -10,6 +10,7 @@ import uvloop
 
 from pds import server
 from pds.cli.environment import env_file_option, explain_failures, load_settings
+from pds.config import Settings, find_without_effect
 from pds.context import AppContext
 from pds.logs import configure_logs
 
@@ -32,7 +33,16 @@ def serve(env_file: Path | None) -> None:
     """
     settings = load_settings(env_file)
     configure_logs(level=settings.logging.level, enabled=settings.logging.enabled)
+    _warn_of_settings_without_effect(settings)
     uvloop.run(server.serve(settings, on_ready=_announce))
+
+
+def _warn_of_settings_without_effect(settings: Settings) -> None:
+    variables = find_without_effect(settings)
+    if variables:
+        _log.warning(
+            "settings without effect", variables=variables, explained_in="docs/configuration.md"
+        )
 
 
 def _announce(ctx: AppContext) -> None:

@@ -3,5 +3,12 @@
 from pds.config.documentation import DocumentedSetting, documented_settings
 from pds.config.errors import ConfigError
 from pds.config.settings import Settings
+from pds.config.without_effect import find_without_effect
 
-__all__ = ["ConfigError", "DocumentedSetting", "Settings", "documented_settings"]
+__all__ = [
+    "ConfigError",
+    "DocumentedSetting",
+    "Settings",
+    "documented_settings",
+    "find_without_effect",
+]

@@ -1,0 +1,99 @@
+"""Settings of the reference PDS that are read and checked here, and change nothing yet.
+
+The table of the same name in docs/configuration.md says what that means for an operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from pds.config.environ import groups_of, variable_of
+from pds.config.settings import Settings
+
+WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
+    "AppView, reports, proxying": (
+        "PDS_BSKY_APP_VIEW_URL",
+        "PDS_BSKY_APP_VIEW_DID",
+        "PDS_BSKY_APP_VIEW_CDN_URL_PATTERN",
+        "PDS_MOD_SERVICE_URL",
+        "PDS_REPORT_SERVICE_URL",
+        "PDS_REPORT_SERVICE_DID",
+        "PDS_PROXY_ALLOW_HTTP2",
+        "PDS_PROXY_HEADERS_TIMEOUT",
+        "PDS_PROXY_BODY_TIMEOUT",
+        "PDS_PROXY_MAX_RESPONSE_SIZE",
+        "PDS_PROXY_MAX_RETRIES",
+        "PDS_PROXY_PREFER_COMPRESSED",
+    ),
+    "Telling relays of new events": ("PDS_CRAWLERS",),
+    "Mail": (
+        "PDS_EMAIL_SMTP_URL",
+        "PDS_EMAIL_FROM_ADDRESS",
+        "PDS_EMAIL_DISABLE_CONFIRMATION_LINK",
+        "PDS_MODERATION_EMAIL_SMTP_URL",
+        "PDS_MODERATION_EMAIL_ADDRESS",
+    ),
+    "Rate limits": (
+        "PDS_RATE_LIMITS_ENABLED",
+        "PDS_RATE_LIMIT_BYPASS_KEY",
+        "PDS_RATE_LIMIT_BYPASS_IPS",
+        "PDS_REDIS_SCRATCH_ADDRESS",
+        "PDS_REDIS_SCRATCH_PASSWORD",
+    ),
+    "Blobs on S3": (
+        "PDS_BLOBSTORE_S3_BUCKET",
+        "PDS_BLOBSTORE_S3_REGION",
+        "PDS_BLOBSTORE_S3_ENDPOINT",
+        "PDS_BLOBSTORE_S3_FORCE_PATH_STYLE",
+        "PDS_BLOBSTORE_S3_ACCESS_KEY_ID",
+        "PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY",
+        "PDS_BLOBSTORE_S3_UPLOAD_TIMEOUT_MS",
+        "PDS_BLOBSTORE_S3_REQUEST_TIMEOUT_MS",
+    ),
+    "Importing repositories": ("PDS_ACCEPTING_REPO_IMPORTS", "PDS_MAX_REPO_IMPORT_SIZE"),
+    "Invite codes that users earn": ("PDS_INVITE_INTERVAL", "PDS_INVITE_EPOCH"),
+    "OAuth": (
+        "PDS_DPOP_SECRET",
+        "PDS_OAUTH_TRUSTED_CLIENTS",
+        "PDS_HCAPTCHA_SITE_KEY",
+        "PDS_HCAPTCHA_SECRET_KEY",
+        "PDS_HCAPTCHA_TOKEN_SALT",
+        "PDS_LEXICON_AUTHORITY_DID",
+    ),
+    "Pages": (
+        "PDS_SERVICE_NAME",
+        "PDS_HOME_URL",
+        "PDS_LOGO_URL",
+        "PDS_SUPPORT_URL",
+        "PDS_PRIMARY_COLOR",
+        "PDS_ERROR_COLOR",
+        "PDS_WARNING_COLOR",
+        "PDS_INFO_COLOR",
+        "PDS_SUCCESS_COLOR",
+        "PDS_BACKGROUND_LIGHT_URL",
+        "PDS_BACKGROUND_DARK_URL",
+    ),
+    "Logs": ("LOG_SYSTEMS", "LOG_DESTINATION"),
+    "Rotation key in AWS KMS": ("PDS_PLC_ROTATION_KEY_KMS_KEY_ID",),
+    "Entryway": (
+        "PDS_ENTRYWAY_URL",
+        "PDS_ENTRYWAY_DID",
+        "PDS_ENTRYWAY_JWT_VERIFY_KEY_K256_PUBLIC_KEY_HEX",
+        "PDS_ENTRYWAY_PLC_ROTATION_KEY",
+        "PDS_ENTRYWAY_ADMIN_TOKEN",
+    ),
+}
+"""What is missing, and the variables that belong to it."""
+
+
+def find_without_effect(settings: Settings) -> list[str]:
+    """The variables without effect that the operator has set, other than to their defaults."""
+    inert = {variable for variables in WITHOUT_EFFECT.values() for variable in variables}
+    return [
+        variable_of(field)
+        for group_name, group in groups_of(Settings).items()
+        for name, field in group.model_fields.items()
+        if variable_of(field) in inert
+        and getattr(getattr(settings, group_name), name) != field.default
+    ]
