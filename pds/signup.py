@@ -7,7 +7,7 @@ committed; whatever fails before that is undone.
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,9 +65,8 @@ async def create_account(ctx: AppContext, signup: Signup) -> Session:
         commit = await ctx.actor_store.create(did, key, lambda actor: actor.create_repo())
         undo.push_async_callback(ctx.actor_store.destroy, did)
         if operation is not None:
-            # Before it is sent: when the answer is lost, the directory may have it all the same.
+            await _register(ctx, did, operation)
             undo.push_async_callback(_tombstone, ctx, did)
-            await ctx.plc.send(did, operation)
         session = await ctx.accounts.create_account(
             NewAccount(
                 did=did,
@@ -112,11 +111,20 @@ def _birth_events(handle: str, commit: CommitData) -> tuple[Event, ...]:
     )
 
 
+async def _register(ctx: AppContext, did: Did, operation: PlcOperation) -> None:
+    try:
+        await ctx.plc.send(did, operation)
+    except PlcError as exc:
+        if exc.status >= 500:
+            # The directory may have accepted it, and only the answer was lost.
+            with suppress(PlcError):
+                await ctx.plc.tombstone(did, key=ctx.rotation_key)
+        raise
+
+
 async def _tombstone(ctx: AppContext, did: Did) -> None:
     try:
         await ctx.plc.tombstone(did, key=ctx.rotation_key)
     except PlcError as exc:
-        if exc.status == 404:
-            return  # The directory refused it.
         # The DID stays behind without an account; nobody but us knows of it.
         _log.warning("a new DID could not be withdrawn", did=did, error=str(exc))
