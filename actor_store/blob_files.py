@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from actor_store.blob_store.base import BlobStore, BlobStoreError, TempBlob
 from actor_store.blobs import BlobChanges, TempRef
-from actor_store.errors import ActorStoreError, BlobTakendown, RepoNotFound
+from actor_store.errors import ActorStoreError, RepoNotFound
 from database.errors import DatabaseError
 from repo.cid import Cid
 
@@ -62,7 +62,7 @@ class BlobFiles:
     async def keep_upload(self, did: str, temp: TempBlob, *, mime_type: str) -> None:
         """Enter a finished upload, which becomes permanent at once if a record waits for it.
 
-        Raises `BlobTakendown` and `RepoNotFound`; the temporary bytes are gone then.
+        Raises `BlobTakendown` and what `transact` raises; the temporary bytes are gone then.
         """
         async with self._lock(did):
             try:
@@ -72,7 +72,7 @@ class BlobFiles:
                         temp, mime_type=mime_type, created_at=_now_iso()
                     ),
                 )
-            except (BlobTakendown, RepoNotFound):
+            except BaseException:
                 await self._blob_store.discard_temp(did, temp.key)
                 raise
             if tracked.orphaned_key is not None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import structlog
+
 from actor_store.reader import ActorStoreReader
 from actor_store.writes import PreparedWrite
+from database.errors import DatabaseError
 from repo.car import encode_car
 from repo.cid import Cid
 from repo.commit import Action, CommitData, RecordOp
@@ -16,14 +19,18 @@ from sequencer.events import CommitEvent, SyncEvent
 if TYPE_CHECKING:
     from pds.context import AppContext
 
+_log = structlog.get_logger(__name__)
+
 
 async def commit_writes(
     ctx: AppContext, did: Did, writes: Sequence[PreparedWrite], *, swap_commit: Cid | None = None
 ) -> CommitData:
     """Commit `writes` to the repository of `did` and sequence the commit.
 
-    Returns once both are committed. Raises what `ActorStore.commit_writes` raises.
+    Raises what `ActorStore.commit_writes` raises, and the `DatabaseError` of an event log that
+    has stopped taking events. In either case nothing has been written.
     """
+    await _wait_for_log(ctx)
     data = await ctx.actor_store.commit_writes(did, writes, swap_commit=swap_commit)
     await _sequence(ctx, did, data)
     return data
@@ -41,10 +48,17 @@ async def commit_planned(
 
     `plan` returns None for no commit. Blobs may be those that `prepared` refers to.
     """
+    await _wait_for_log(ctx)
     data = await ctx.actor_store.commit_planned(did, plan, prepared, swap_commit=swap_commit)
     if data is not None:
         await _sequence(ctx, did, data)
     return data
+
+
+async def _wait_for_log(ctx: AppContext) -> None:
+    """Hold writes back while events of earlier ones wait. Raises why the log refuses them."""
+    if ctx.sequencer.is_behind:
+        await ctx.sequencer.append()
 
 
 async def _sequence(ctx: AppContext, did: Did, data: CommitData) -> None:
@@ -52,7 +66,12 @@ async def _sequence(ctx: AppContext, did: Did, data: CommitData) -> None:
     # the order of their revs. After a crash right here `pds.recovery` brings the two together.
     sequenced = ctx.sequencer.append(commit_event(data))
     ctx.accounts.repo_roots.set(did, data.cid, data.rev)
-    await sequenced
+    try:
+        await sequenced
+    except DatabaseError as exc:
+        # The commit stands, and the event is kept until the log takes it: an error would only
+        # make the caller write once more.
+        _log.error("event of a commit is late", did=did, rev=data.rev, reason=str(exc))
 
 
 def commit_event(data: CommitData) -> CommitEvent:

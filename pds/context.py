@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
 from aiohttp import web
 
 from actor_store.blob_store.base import BlobStore
@@ -16,6 +17,7 @@ from actor_store.layout import ActorLayout
 from actor_store.store import ActorStore, StoreSettings
 from database.checkpoints import Checkpointer
 from database.connection import Database
+from database.errors import DatabaseError
 from identity.did_cache import DidCache
 from identity.handles import HandleResolver
 from identity.http import SafeHttp
@@ -34,6 +36,7 @@ from repo.tid import TidClock
 from sequencer.sequencer import Sequencer
 
 _CLOCK_IDS: Final = 32
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -167,9 +170,13 @@ def _open_sequencer(
     )
 
     async def stop() -> None:
-        await sequencer.append()
-        sequencer.mark_stopped()
-        await sequencer.close()
+        try:
+            await sequencer.append()
+            sequencer.mark_stopped()
+        except DatabaseError as exc:
+            _log.error("the event log is incomplete; the next start mends it", reason=str(exc))
+        finally:
+            await sequencer.close()
 
     stack.push_async_callback(stop)
     sequencer.mark_running()

@@ -31,6 +31,8 @@ _CACHE_KIB: Final = 4_000
 _RING_FRAMES: Final = 1_000
 """Twice the default of PDS_MAX_SUBSCRIPTION_BUFFER: a subscriber in bounds finds its frames."""
 _RING_BYTES: Final = 16 << 20
+_RETRY_MS: Final = 1_000
+"""Between tries to write what the log has refused, unless a new event comes sooner."""
 _DELETE_BATCH: Final = 100
 """Rows a transaction deletes; each may hold a body of a megabyte."""
 
@@ -46,6 +48,8 @@ class _Waiting:
     events: list[EncodedEvent]
     seqs: asyncio.Future[list[int]]
     tries: int = 0
+    refused: bool = False
+    """Whether the caller has been told that the log does not take the events for now."""
 
 
 class Sequencer:
@@ -95,6 +99,16 @@ class Sequencer:
         return self.ring.last_seq
 
     @property
+    def is_behind(self) -> bool:
+        """Whether events wait in the queue that the log has refused once."""
+        return bool(self._queue) and self._queue[0].refused
+
+    @property
+    def log(self) -> EventLog:
+        """What has been committed, to be read."""
+        return self._events
+
+    @property
     def was_unclean(self) -> bool:
         """Whether the run before this one ended without `mark_stopped`, or was not ours."""
         return self._run_state.was_unclean
@@ -120,14 +134,16 @@ class Sequencer:
         """Queue `events` behind all that were appended before; they stay together.
 
         The future resolves with their seqs once they are committed, or with the `DatabaseError`
-        that kept them out, `DatabaseBusy` after about 5 seconds. Cancelling it does not take the
-        events back. Without events it resolves when everything before it is decided.
-        Raises `SequencerClosed`.
+        that keeps them out, `DatabaseBusy` after about 5 seconds. Neither that nor cancelling it
+        takes the events back: what they tell has happened, so they stay in the queue until the
+        log takes them. Without events it resolves as those before it do. Raises `SequencerClosed`.
         """
         if self._closed:
             raise SequencerClosed
         loop = asyncio.get_running_loop()
         waiting = _Waiting([event.encode() for event in events], loop.create_future())
+        if self._queue and self._queue[-1].refused:
+            self._cancel_flush()  # All were; perhaps this event finds the disk with room again.
         self._queue.append(waiting)
         if self._flush_at is None:
             self._flush_at = loop.call_soon(self._flush)
@@ -168,6 +184,7 @@ class Sequencer:
         self._closed = True
         with suppress(DatabaseError):
             await drained
+        self._cancel_flush()
         self.ring.close()
         self._db.close()
 
@@ -178,6 +195,9 @@ class Sequencer:
         try:
             first_seq = self._commit(events)
         except DatabaseBusy as exc:
+            self._wait_for_lock(exc)
+            return
+        except DatabaseError as exc:
             self._retry_later(exc)
             return
         except Exception as exc:  # noqa: BLE001 - whatever it is, somebody waits to hear of it
@@ -207,17 +227,34 @@ class Sequencer:
         self.ring.publish(first_seq, frames)
         return first_seq
 
-    def _retry_later(self, busy: DatabaseBusy) -> None:
-        """Keep the queue in order and flush it again, but give up on who has waited too long."""
+    def _wait_for_lock(self, busy: DatabaseBusy) -> None:
+        """Flush the queue again soon, but tell who has waited too long."""
         for waiting in self._queue:
             waiting.tries += 1
         # Those who came first have waited longest.
         patient = [waiting for waiting in self._queue if waiting.tries <= len(retry.DELAYS_MS)]
+        if not patient:
+            self._retry_later(busy)
+            return
         _fail(self._queue[: len(self._queue) - len(patient)], busy)
-        self._queue = patient
-        if patient:
-            delay_ms = retry.DELAYS_MS[patient[0].tries - 1]
-            self._flush_at = asyncio.get_running_loop().call_later(delay_ms / 1000, self._flush)
+        self._flush_after(retry.DELAYS_MS[patient[0].tries - 1])
+
+    def _retry_later(self, error: DatabaseError) -> None:
+        """Tell everybody that waits, and keep the events for when the disk has room again."""
+        _log.error("%d events wait for the log: %s", len(self._queue), error)
+        # A call without events has nothing that could be kept.
+        _fail(self._queue, error)
+        self._queue = [waiting for waiting in self._queue if waiting.events]
+        if self._queue:
+            self._flush_after(_RETRY_MS)
+
+    def _cancel_flush(self) -> None:
+        if self._flush_at is not None:
+            self._flush_at.cancel()
+            self._flush_at = None
+
+    def _flush_after(self, delay_ms: int) -> None:
+        self._flush_at = asyncio.get_running_loop().call_later(delay_ms / 1000, self._flush)
 
     def _tell_listeners(self) -> None:
         for listener in self._listeners:
@@ -229,5 +266,6 @@ class Sequencer:
 
 def _fail(queue: list[_Waiting], exc: Exception) -> None:
     for waiting in queue:
+        waiting.refused = True
         if not waiting.seqs.done():
             waiting.seqs.set_exception(exc)

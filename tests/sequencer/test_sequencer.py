@@ -14,9 +14,18 @@ from database.errors import DatabaseBusy, DatabaseFull
 from sequencer import run_state
 from sequencer import sequencer as sequencer_module
 from sequencer.events import AccountEvent, CommitEvent, IdentityEvent, SyncEvent
+from sequencer.outbox import subscribe
 from sequencer.run_state import RESERVED_SEQS
 from sequencer.sequencer import Sequencer, SequencerClosed
-from tests.sequencer.samples import DID, OTHER_DID, Clock, commit_event, identity_event, turn
+from tests.sequencer.samples import (
+    DID,
+    OTHER_DID,
+    Clock,
+    commit_event,
+    identity_event,
+    seq_of,
+    turn,
+)
 
 
 @pytest.fixture
@@ -91,7 +100,7 @@ async def test_cancelled_waiter_loses_no_event(sequencer: Sequencer) -> None:
     assert await sequencer.append(identity_event(2)) == [2]
 
 
-async def test_full_disk_fails_every_waiter_and_later_appends_work(
+async def test_full_disk_fails_every_waiter_and_loses_no_event(
     sequencer: Sequencer, other: Database
 ) -> None:
     await sequencer.append(identity_event(1))
@@ -103,10 +112,41 @@ async def test_full_disk_fails_every_waiter_and_later_appends_work(
     )
     assert [type(result) for result in results] == [DatabaseFull, DatabaseFull]
     assert sequencer.current_seq == 1
+    assert sequencer.is_behind
+    with pytest.raises(DatabaseFull):
+        await sequencer.append()
 
+    # What they tell has happened: the next append takes them along, in their order.
     sequencer._db.run("PRAGMA max_page_count = 1000000")
-    assert await sequencer.append(large) == [2]
-    assert other.value("SELECT count(*) FROM repo_seq") == 2
+    assert await sequencer.append(identity_event(3)) == [4]
+    assert not sequencer.is_behind
+    kinds = other.all("SELECT seq, eventType FROM repo_seq ORDER BY seq")
+    assert kinds == [(1, "identity"), (2, "append"), (3, "identity"), (4, "identity")]
+
+
+async def test_refused_events_are_written_without_another_append(
+    sequencer: Sequencer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequencer_module, "_RETRY_MS", 0)
+    frames = subscribe(sequencer, None)
+    pages = sequencer._db.value("PRAGMA page_count")
+    sequencer._db.run(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(DatabaseFull):
+        await sequencer.append(commit_event(block_bytes=1_000_000))
+    for _ in range(5):
+        await turn()
+    sequencer._db.run("PRAGMA max_page_count = 1000000")
+    assert seq_of(await anext(frames)) == 1
+    await frames.aclose()
+
+
+async def test_closing_a_log_that_refuses_events_ends(sequencer: Sequencer) -> None:
+    pages = sequencer._db.value("PRAGMA page_count")
+    sequencer._db.run(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(DatabaseFull):
+        await sequencer.append(commit_event(block_bytes=1_000_000))
+    await sequencer.close()
+    assert sequencer._flush_at is None
 
 
 async def test_unforeseen_failure_reaches_the_waiter(
@@ -141,7 +181,7 @@ async def test_busy_log_is_waited_for_without_losing_order(
     ]
 
 
-async def test_log_busy_for_too_long_fails_the_oldest_and_keeps_the_rest(
+async def test_log_busy_for_too_long_fails_the_oldest_and_keeps_their_events(
     sequencer: Sequencer, other: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sequencer_module.retry, "DELAYS_MS", (1, 1, 1))
@@ -152,8 +192,13 @@ async def test_log_busy_for_too_long_fails_the_oldest_and_keeps_the_rest(
     younger = sequencer.append(identity_event(2))
     with pytest.raises(DatabaseBusy):
         await oldest
+    assert sequencer.is_behind
     other.run("ROLLBACK")
-    assert await younger == [1]
+    assert await younger == [2]
+    assert [event.body for event in sequencer.read_after(0, 10)] == [
+        identity_event(1).body(),
+        identity_event(2).body(),
+    ]
 
 
 async def test_seq_never_repeats_after_the_last_rows_were_deleted(
