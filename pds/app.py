@@ -17,8 +17,8 @@ from pds.xrpc.responses import add_common_headers
 from pds.xrpc.router import XrpcRouter
 
 KEEP_ALIVE_S: Final = 90.0
-SHUTDOWN_S: Final = 10.0
-"""How long requests that are under way may take once the server is told to stop."""
+SHUTDOWN_S: Final = 0.5
+"""How long a request that is cut off may take to clean up. See `pds.draining`."""
 
 
 def make_app(ctx: AppContext) -> web.Application:

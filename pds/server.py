@@ -18,6 +18,7 @@ from pds.app import make_app, make_runner
 from pds.config import Settings
 from pds.context import AppContext
 from pds.data_directory import DataDirectoryLock, make_directories
+from pds.draining import stop_serving
 
 _GC_THRESHOLDS: Final = (10_000, 20, 20)
 """Allocations before a young collection, and how many of those before an older one."""
@@ -66,7 +67,7 @@ async def listen(stack: AsyncExitStack, app: web.Application, *, host: str, port
     """Serve `app` until `stack` closes. Raises `ListenError`."""
     runner = make_runner(app)
     await runner.setup()
-    stack.push_async_callback(runner.cleanup)
+    stack.push_async_callback(stop_serving, runner)
     try:
         await web.TCPSite(runner, host or None, port, backlog=1024, reuse_address=True).start()
     except OSError as exc:

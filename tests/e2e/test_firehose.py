@@ -108,9 +108,7 @@ async def test_a_live_consumer_sees_writes_as_they_happen(network: Network, alic
     alice.post("before")
     replica = Replica(network.key)
     start = check_export(network.export(alice.did), network.key(alice.did))
-    replica.copies[alice.did] = Copy(
-        dict(start.records), start.root, start.commit.rev, start.commit.data
-    )
+    replica.copies[alice.did] = Copy.of(start)
     done = len(start.records) + 10
 
     async def write() -> None:
