@@ -16,6 +16,7 @@ from identity.plc import UNREACHABLE_STATUS, PlcError
 from pds.config import Settings
 from pds.context import AppContext
 from pds.data_directory import DataDirectoryHeld, DataDirectoryLock, make_directories
+from pds.logs import configure_logs
 
 T = TypeVar("T")
 
@@ -61,6 +62,8 @@ async def on_server_or_files(
     stopped: Callable[[AppContext], Awaitable[T]],
 ) -> T:
     """Carry a command out by `running` if a server holds the data directory, else by `stopped`."""
+    # The command's own message tells what matters, and its output is for other programs.
+    configure_logs(level="error")
     async with AsyncExitStack() as stack:
         try:
             lock = DataDirectoryLock.acquire(settings.data_directory)
