@@ -10,7 +10,7 @@ from database.connection import Database
 from database.errors import DatabaseError
 from pds.accounts.schema import account_migrations
 from pds.doctor.database import check_database, damage, missing_file
-from pds.doctor.finding import Finding
+from pds.doctor.finding import Finding, Sample, counted
 from pds.doctor.inspection import examine_unchanged
 from pds.doctor.repo import RepoHead
 
@@ -22,6 +22,10 @@ _ACCOUNTS: Final = (
 _LOGINS_ALONE: Final = (
     "SELECT did FROM account WHERE NOT EXISTS (SELECT 1 FROM actor WHERE actor.did = account.did)"
 )
+
+
+# Written by `pds.recovery`: accounts that are being made, renamed or deleted.
+_UNFINISHED: Final = "SELECT did, kind FROM holdfast_journal WHERE kind <> 'damaged' ORDER BY did"
 
 
 @dataclass(slots=True, frozen=True)
@@ -49,6 +53,8 @@ class Accounts:
     rows: dict[str, AccountRow] = field(default_factory=dict)
     roots: dict[str, RepoHead] = field(default_factory=dict)
     """The rows of `repo_root`: heads as listRepos shows them."""
+    unfinished: dict[str, str] = field(default_factory=dict)
+    """What was being done to accounts, by DID: `create`, `handle` or `delete`."""
 
 
 def read_accounts(path: Path) -> Accounts:
@@ -64,16 +70,33 @@ def read_accounts(path: Path) -> Accounts:
 def match_stores(accounts: Accounts, stores: dict[str, Path], actors: Path) -> list[Finding]:
     """Accounts without a store, and stores without an account.
 
-    `stores` has the directory of every DID that has a store, `actors` holds them all.
+    `stores` has the directory of every DID that has a store, `actors` holds them all. What is
+    being made or deleted may be half there.
     """
-    findings = []
-    for did, row in accounts.rows.items():
-        if did not in stores:
-            findings.append(_no_store(row, actors))
-    for did, directory in stores.items():
-        if did not in accounts.rows:
-            findings.append(_no_account(did, directory))
-    return findings
+    rows, unfinished = accounts.rows, accounts.unfinished
+    present, known = stores.keys() | unfinished.keys(), rows.keys() | unfinished.keys()
+    lost = [row for did, row in rows.items() if did not in present]
+    left = [did for did in stores if did not in known]
+    return [
+        *(_no_store(row, actors) for row in lost),
+        *(_no_account(did, stores[did]) for did in left),
+    ]
+
+
+def check_unfinished(accounts: Accounts, path: Path) -> list[Finding]:
+    """Changes that a crash has cut off; not to be asked while a server runs."""
+    sample = Sample()
+    sample.update(f"{kind} {did}" for did, kind in accounts.unfinished.items())
+    if not sample:
+        return []
+    return [
+        Finding.warning(
+            CHECK,
+            path,
+            f"{counted(sample.count, 'change')} of accounts not finished: {sample}",
+            "Usual after a crash. Start the server, which finishes or undoes them.",
+        )
+    ]
 
 
 def _read(db: Database) -> Accounts:
@@ -89,7 +112,13 @@ def _read(db: Database) -> Accounts:
     }
     findings = [_no_login(db, row) for row in rows.values() if not row.has_login]
     findings += [_login_alone(db, did) for (did,) in db.iter(_LOGINS_ALONE)]
-    return Accounts(True, tuple(findings), rows, roots)
+    return Accounts(True, tuple(findings), rows, roots, _unfinished(db))
+
+
+def _unfinished(db: Database) -> dict[str, str]:
+    if not db.connection.table_exists("main", "holdfast_journal"):
+        return {}
+    return dict(db.iter(_UNFINISHED))
 
 
 def _no_login(db: Database, row: AccountRow) -> Finding:

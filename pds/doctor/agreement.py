@@ -76,7 +76,11 @@ class Comparison:
 
     def _judged(self, standings: Iterable[Standing]) -> dict[str, Finding]:
         log, accounts = self.settings.sequencer_db_path, self.settings.account_db_path
-        found = {each.did: judge(each, log=log, accounts=accounts) for each in standings}
+        is_unclean = self.log.is_unclean and not self.is_running
+        found = {
+            each.did: judge(each, log=log, accounts=accounts, is_unclean=is_unclean)
+            for each in standings
+        }
         return {did: finding for did, finding in found.items() if finding is not None}
 
     def _standing(self, did: str, head: RepoHead) -> Standing:

@@ -1,4 +1,4 @@
-"""The event log: every event can be sent, and no number will be given out twice."""
+"""The event log: every event can be sent, and the last server has ended in order."""
 
 from __future__ import annotations
 
@@ -52,6 +52,11 @@ class EventLogState:
     """None if Holdfast has not used this log yet."""
     revs: dict[str, str] = field(default_factory=dict)
     """The rev of each DID's newest commit or sync: where consumers believe that it stands."""
+
+    @property
+    def is_unclean(self) -> bool:
+        """Whether a server that starts now looks for what the last run has left undone."""
+        return self.flag != RunFlag(running=False, latest_seq=self.latest_seq)
 
 
 def read_event_log(path: Path, on_progress: Callable[[int, int], None]) -> EventLogState:
@@ -119,12 +124,11 @@ def _read(db: Database, on_progress: Callable[[int, int], None]) -> EventLogStat
         if count % _STEP == 0 or count == total:
             on_progress(count, total)
     latest = int(db.value("SELECT seq FROM sqlite_sequence WHERE name = 'repo_seq'") or 0)
-    flag = _read_flag(db)
     findings = [
         *([_unreadable(db, unreadable)] if unreadable else []),
-        *_check_numbers(db, newest, latest, flag),
+        *_check_numbers(db, newest, latest),
     ]
-    return EventLogState(True, tuple(findings), count, latest, flag, revs)
+    return EventLogState(True, tuple(findings), count, latest, _read_flag(db), revs)
 
 
 def _check_event(did: str, event_type: str, body: bytes, time: str) -> str | None:
@@ -157,18 +161,15 @@ def _unreadable(db: Database, sample: Sample) -> Finding:
     return Finding.error(CHECK, db.path, message, restore(db.path))
 
 
-def _check_numbers(db: Database, newest: int, latest: int, flag: RunFlag | None) -> list[Finding]:
-    """Consumers skip an event whose number they have seen before, so none may come again."""
-    lost = max(newest, 0 if flag is None else flag.latest_seq)
-    if lost <= latest:
+def _check_numbers(db: Database, newest: int, latest: int) -> list[Finding]:
+    if newest <= latest:
         return []
     return [
         Finding.error(
             CHECK,
             db.path,
-            f"goes on after event {latest}, although {lost} has been given out: consumers "
-            "ignore events with numbers they have seen",
-            f"Restore {db.path} from a newer backup or replica. If there is none, set the seq of "
-            f"repo_seq in its table sqlite_sequence to at least {lost}, with the server stopped.",
+            f"has event {newest}, but counts only to {latest}: consumers that have seen more are "
+            "turned away",
+            restore(db.path),
         )
     ]

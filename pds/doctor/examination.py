@@ -11,7 +11,7 @@ from database.connection import Database
 from database.errors import DatabaseError
 from identity.did_cache import MIGRATIONS as DID_CACHE_MIGRATIONS
 from pds.config import Settings
-from pds.doctor.accounts import Accounts, read_accounts
+from pds.doctor.accounts import Accounts, check_unfinished, read_accounts
 from pds.doctor.actor import ActorFiles, ActorReport
 from pds.doctor.actors import check_actors, count_processes, summarize
 from pds.doctor.agreement import Comparison, directories_of
@@ -145,6 +145,8 @@ def _check_services(
     if accounts.is_readable:
         message = f"sound: {counted(len(accounts.rows), 'account')}"
         yield Finding.ok(DATABASE, settings.account_db_path, message)
+        if not is_running:
+            yield from check_unfinished(accounts, settings.account_db_path)
     yield from log.findings
     if log.is_readable:
         message = f"{counted(log.events, 'event')}, the newest has number {log.latest_seq:,}"

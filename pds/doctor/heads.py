@@ -31,11 +31,15 @@ class Standing:
     """A deactivated account may be filled without events: its activation makes up for them."""
 
 
-def judge(standing: Standing, *, log: Path, accounts: Path) -> Finding | None:
-    """The disagreement that explains all others of this repo, or None."""
+def judge(standing: Standing, *, log: Path, accounts: Path, is_unclean: bool) -> Finding | None:
+    """The disagreement that explains all others of this repo, or None.
+
+    `is_unclean` tells that the server will recover at its next start, from a crash or from
+    not knowing how the last run ended.
+    """
     return (
         _store_is_behind(standing, log, accounts)
-        or _log_is_behind(standing, log)
+        or _log_is_behind(standing, log, is_unclean=is_unclean)
         or _root_is_behind(standing, accounts)
     )
 
@@ -54,22 +58,26 @@ def _store_is_behind(standing: Standing, log: Path, accounts: Path) -> Finding |
         CHECK,
         standing.store,
         f"is at rev {now.rev}, but {newer}: writes are lost",
-        f"Restore {standing.store} from its newest backup or replica. If there is none, the next "
-        "commit goes on above the lost rev only if the server's clock is right.",
+        f"Restore {standing.store} from its newest backup or replica. If there is no newer one, "
+        "start the server: the repository goes on from what it has.",
     )
 
 
-def _log_is_behind(standing: Standing, log: Path) -> Finding | None:
+def _log_is_behind(standing: Standing, log: Path, *, is_unclean: bool) -> Finding | None:
     rev, before = standing.log_rev, standing.before
     if not standing.is_active or (rev is not None and rev >= before.rev):
         return None
     told = "no commit of it" if rev is None else f"only rev {rev}"
+    message = f"is at rev {before.rev}, but {log} has {told}: consumers have not heard of the rest"
+    if is_unclean:
+        remedy = "Usual after a crash. Start the server, which tells them."
+        return Finding.warning(CHECK, standing.store, message, remedy)
     return Finding.error(
         CHECK,
         standing.store,
-        f"is at rev {before.rev}, but {log} has {told}: consumers have not heard of the rest",
-        "Start the server. The account's next commit makes consumers fetch the repository anew; "
-        "deactivating and activating the account does so at once.",
+        message,
+        f"Restore {log} from a newer backup or replica if there is one. Else deactivate and "
+        "activate the account, which makes consumers fetch the repository anew.",
     )
 
 
@@ -82,6 +90,6 @@ def _root_is_behind(standing: Standing, accounts: Path) -> Finding | None:
         CHECK,
         standing.store,
         f"is at rev {before.rev}, but {accounts} {listed}",
-        "Usual after a crash. The account's next commit sets it right; until then listRepos shows "
+        "Usual after a crash. The next start or commit sets it right; until then listRepos shows "
         "what is old.",
     )

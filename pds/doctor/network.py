@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -167,7 +168,7 @@ async def _certificate_end(hostname: str, port: int, context: ssl.SSLContext) ->
     try:
         certificate = writer.get_extra_info("ssl_object").getpeercert()
     finally:
-        writer.close()
+        await _closed(writer)
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
 
 
@@ -176,7 +177,14 @@ async def _greeting(host: str, port: int, tls: ssl.SSLContext | None) -> bytes:
     try:
         return await reader.read(3)
     finally:
-        writer.close()
+        await _closed(writer)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    # What was asked for is known; how the other side takes its leave does not matter.
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 def _reason(exc: OSError | TimeoutError) -> str:

@@ -1,0 +1,118 @@
+"""A data directory that the reference PDS has written, to be damaged and examined."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actor_store.layout import ActorLayout
+from database.connection import Database, open_database
+from pds.doctor.examination import Options, examine
+from pds.doctor.finding import Finding
+from pds.doctor.report import Report
+
+_HERE = Path(__file__).resolve()
+_PLACES = (
+    _HERE.parents[2] / "fixtures" / "reference-pds",
+    _HERE.parents[3].parent / "shared" / "fixtures" / "reference-pds",
+)
+
+
+@dataclass
+class Patient:
+    """A data directory, and what `pds doctor` says of it."""
+
+    data: Path
+    accounts: dict[str, Any]
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.environ = {
+            "PDS_HOSTNAME": "localhost",
+            "PDS_DEV_MODE": "true",
+            "PDS_DATA_DIRECTORY": str(self.data),
+            "PDS_BLOBSTORE_DISK_LOCATION": str(self.data / "blobs"),
+            "PDS_JWT_SECRET": "jwt-secret",
+            "PDS_ADMIN_PASSWORD": "admin-pass",
+            "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": "11" * 32,
+            **self.environ,
+        }
+
+    @property
+    def layout(self) -> ActorLayout:
+        return ActorLayout(self.data / "actors")
+
+    @property
+    def account_db(self) -> Path:
+        return self.data / "account.sqlite"
+
+    @property
+    def log(self) -> Path:
+        return self.data / "sequencer.sqlite"
+
+    def did(self, name: str) -> str:
+        """The DID of alice, bob, carol, dan, eve or frank."""
+        return str(self.accounts[name]["did"])
+
+    def store(self, name: str) -> Path:
+        return self.layout.store(self.did(name))
+
+    def key(self, name: str) -> Path:
+        return self.layout.key(self.did(name))
+
+    def blobs(self, name: str) -> list[Path]:
+        """The permanent blob files of an account."""
+        return sorted((self.data / "blobs" / self.did(name)).iterdir())
+
+    def examine(self, **options: Any) -> Report:
+        return examine(self.environ, Options(offline=True, **options))
+
+    def problems(self, **options: Any) -> Sequence[Finding]:
+        return self.examine(**options).problems
+
+    def only_problem(self, **options: Any) -> Finding:
+        """The one problem there is, which says what to do."""
+        problems = self.problems(**options)
+        assert len(problems) == 1, problems
+        assert problems[0].remedy
+        return problems[0]
+
+    def contents(self) -> dict[str, tuple[int, int, bytes]]:
+        """Every file: its inode, the time of its last change, its bytes."""
+        files = [path for path in self.data.rglob("*") if path.is_file()]
+        return {
+            str(path): (path.stat().st_ino, path.stat().st_mtime_ns, path.read_bytes())
+            for path in files
+        }
+
+
+@contextmanager
+def changed(path: Path) -> Iterator[Database]:
+    """A connection that writes, with the WAL gone at the end. Foreign keys are not enforced."""
+    db = open_database(path)
+    db.run("PRAGMA foreign_keys = OFF")
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Patient:
+    """The reference's data directory, healthy."""
+    place = next((place for place in _PLACES if place.exists()), None)
+    if place is None:
+        pytest.skip("the data directory of the reference PDS is not here")
+    data = tmp_path / "data"
+    data.mkdir()
+    with tarfile.open(place / "data.tar.gz") as archive:
+        archive.extractall(data, filter="data")
+    found = next(data.rglob("account.sqlite")).parent
+    return Patient(found, json.loads((place / "manifest.json").read_text())["accounts"])
