@@ -58,6 +58,8 @@ class RunState:
         # A log that moved since the flag was written was moved by the reference PDS, which
         # does not say how it ended.
         self.was_unclean = row != (0, latest_seq) if row else latest_seq > 0
+        # What we gave out until then is in the log, so it may go on where the reference left it.
+        self._moved_by_another = row is not None and row[0] == 0 and latest_seq > row[1]
         found = db.one("SELECT seq, bootId FROM holdfast_reserved")
         self._reserved, self._boot_id = found or (0, "")
         self._this_boot_id = _find_boot_id()
@@ -69,7 +71,7 @@ class RunState:
     @property
     def highest_seq(self) -> int:
         """The highest seq that the last run may have given out; 0 if the log tells by itself."""
-        return self._reserved if self.was_unclean else 0
+        return self._reserved if self.was_unclean and not self._moved_by_another else 0
 
     def mark_running(self, latest_seq: int) -> None:
         """Set the flag, and do not return before it is on the disk."""

@@ -360,7 +360,7 @@ async def test_run_is_unclean_until_it_is_marked_stopped(log_path: Path) -> None
     await stopped.close()
 
 
-async def test_log_moved_by_another_server_counts_as_unclean(
+async def test_log_moved_by_another_server_counts_as_unclean_and_goes_on_without_a_hole(
     log_path: Path,
 ) -> None:
     ours = Sequencer(log_path)
@@ -370,6 +370,7 @@ async def test_log_moved_by_another_server_counts_as_unclean(
     await ours.close()
     reopened = Sequencer(log_path)
     assert reopened.was_unclean
+    assert await reopened.append(identity_event()) == [2]
     await reopened.close()
 
 
