@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, TypeVar
 
 from actor_store.blob_files import BlobFiles
@@ -31,6 +33,7 @@ from database.checkpoints import PAGES, Checkpointer
 from database.connection import BUSY_TIMEOUT_MS, Database, Synchronous, open_database
 from database.errors import DatabaseDamaged, DatabaseMissing
 from database.retry import when_free
+from database.wal import check_wal
 from repo.cid import Cid
 from repo.commit import CommitData
 from repo.keys import PrivateKey
@@ -83,6 +86,12 @@ class ActorStore:
         self._checkpointer = Checkpointer(pages=settings.wal_autocheckpoint or PAGES)
         self._blob_files = BlobFiles(self, blob_store)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="actor-store")
+        self._held_back: dict[str, str] = {}
+
+    @property
+    def layout(self) -> ActorLayout:
+        """Where the files of actors are."""
+        return self._layout
 
     @property
     def keys(self) -> SigningKeys:
@@ -100,6 +109,10 @@ class ActorStore:
     def iter_dids(self) -> Iterator[str]:
         """The DIDs that have a store, in no order. Reads directories: for a thread."""
         return self._layout.iter_dids()
+
+    def hold_back(self, did: str, reason: str) -> None:
+        """Leave the files of an actor alone: from now on its use raises `ActorStoreDamaged`."""
+        self._held_back[did] = reason
 
     async def remove_leftovers(self) -> None:
         """Delete what a crash has left of actors half made or half deleted. Only at start."""
@@ -121,6 +134,7 @@ class ActorStore:
         """Delete an actor: database, signing key, blobs. An absent one is ignored."""
         self._handles.discard(did)
         self._keys.forget(did)
+        self._held_back.pop(did, None)
         await self._in_thread(lambda: remove_directory(self._layout, did))
         await self._blob_store.delete_all(did)
 
@@ -190,7 +204,7 @@ class ActorStore:
     async def keep_upload(self, did: str, temp: TempBlob, *, mime_type: str) -> None:
         """Enter a finished upload, which becomes permanent at once if a record waits for it.
 
-        Raises `BlobTakendown` and `RepoNotFound`; the temporary bytes are gone then.
+        Raises `BlobTakendown` and what `transact` raises; the temporary bytes are gone then.
         """
         await self._blob_files.keep_upload(did, temp, mime_type=mime_type)
 
@@ -301,6 +315,10 @@ class ActorStore:
         self, did: str, cache_kib: int, busy_timeout_ms: int, *, read_only: bool = False
     ) -> Database:
         path = self._layout.store(did)
+        if did in self._held_back:
+            raise ActorStoreDamaged(did, self._held_back[did])
+        if did not in self._handles:
+            _check_files(path)
         try:
             db = open_database(
                 path,
@@ -322,6 +340,14 @@ class ActorStore:
 
     async def _in_thread(self, fn: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, fn)
+
+
+def _check_files(path: Path) -> None:
+    """Raise `DatabaseDamaged` for what SQLite would take for an empty database or WAL."""
+    with suppress(FileNotFoundError):
+        if path.stat().st_size == 0:
+            raise DatabaseDamaged(path, "is empty")
+    check_wal(path)
 
 
 def _thread_nodes() -> NodeCache:

@@ -29,6 +29,9 @@ from pds.accounts.session_tokens import SessionTokens
 from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
 from pds.record_json import RecordJsonCache
+from pds.recovery.journal import Journal
+from pds.recovery.start import recover
+from pds.recovery.state import Recovery
 from pds.service_auth import ServiceAuth
 from repo.keys import K256PrivateKey, PrivateKey
 from repo.lexicon import Lexicons, default_lexicons
@@ -58,19 +61,22 @@ class AppContext:
     plc: PlcClient
     service_auth: ServiceAuth
     record_json: RecordJsonCache
+    recovery: Recovery
     subscribers: dict[web.WebSocketResponse, web.Request]
     """Consumers of the firehose and their requests, to be told when the server stops."""
     _closing: AsyncExitStack
 
     @classmethod
     async def open(cls, settings: Settings, *, min_login_ms: int = MIN_LOGIN_MS) -> AppContext:
-        """Open every database. The data directory exists and is ours.
+        """Open every database and mend what the last stop left. The data directory is ours.
 
         `min_login_ms` is how long checking a password takes at least. Raises `DatabaseError`s.
         """
         async with AsyncExitStack() as stack:
             ctx = _build(settings, min_login_ms, stack)
+            stack.push_async_callback(ctx.recovery.mender.close)
             await ctx.actor_store.remove_leftovers()
+            await recover(ctx)
             ctx._closing = stack.pop_all()
         return ctx
 
@@ -101,7 +107,9 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         min_login_ms=min_login_ms,
     )
     stack.push_async_callback(accounts.close)
+    recovery = Recovery(Journal(accounts.db))
     sequencer = _open_sequencer(settings, checkpointer, stack)
+    stack.push_async_callback(_stop, sequencer, accounts, recovery)
     actor_store = ActorStore(
         layout=ActorLayout(settings.actors_directory),
         blob_store=blob_store,
@@ -143,6 +151,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
             moderator_did=settings.services.mod_did,
         ),
         record_json=RecordJsonCache(),
+        recovery=recovery,
         subscribers={},
         _closing=stack,
     )
@@ -169,18 +178,21 @@ def _open_sequencer(
         checkpointer=checkpointer,
     )
 
-    async def stop() -> None:
-        try:
-            await sequencer.append()
-            sequencer.mark_stopped()
-        except DatabaseError as exc:
-            _log.error("the event log is incomplete; the next start mends it", reason=str(exc))
-        finally:
-            await sequencer.close()
-
-    stack.push_async_callback(stop)
+    stack.push_async_callback(sequencer.close)
     sequencer.mark_running()
     return sequencer
+
+
+async def _stop(sequencer: Sequencer, accounts: AccountManager, recovery: Recovery) -> None:
+    """Note an orderly stop, if all that recovery would look at is in order."""
+    if not recovery.finished:
+        return
+    try:
+        await sequencer.append()
+        await accounts.repo_roots.flush()
+        sequencer.mark_stopped()
+    except DatabaseError as exc:
+        _log.error("the event log is incomplete; the next start mends it", reason=str(exc))
 
 
 def _open_blob_store(settings: Settings) -> BlobStore:

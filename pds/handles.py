@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
-
-from database.errors import DatabaseError
 from identity.handles import HandleUnresolvable
-from identity.plc import PlcError
 from identity.resolver import DidResolutionError
-from pds.accounts.errors import AccountError, HandleNotAvailable, HandleNotResolved
+from pds.accounts.errors import HandleNotAvailable, HandleNotResolved
 from pds.accounts.handle_rules import check_handle, service_domain_of
+from pds.recovery.changes import journaled
+from pds.recovery.journal import Entry
 from pds.xrpc.errors import invalid_request
 from repo.syntax import Did, Handle
 from sequencer.events import IdentityEvent
 
 if TYPE_CHECKING:
     from pds.context import AppContext
-
-_log = structlog.get_logger(__name__)
 
 
 async def resolve_handle(ctx: AppContext, handle: Handle) -> Did | None:
@@ -65,13 +61,10 @@ async def update_handle(
     if checked.is_external:
         await check_leads_to(ctx, checked.handle, did)
     _refuse_taken(ctx, did, checked.handle)
-    await _point_did_at(ctx, did, checked.handle)
-    try:
+    # What fails or is cut off after the DID was changed is undone: see `pds.recovery.changes`.
+    async with journaled(ctx, Entry("handle", did, checked.handle)):
+        await _point_did_at(ctx, did, checked.handle)
         await ctx.accounts.update_handle(did, checked.handle)
-    except (AccountError, DatabaseError):
-        # As when another account took the handle meanwhile.
-        await _point_did_back(ctx, did, account.handle)
-        raise
     await ctx.sequencer.append(IdentityEvent(did, checked.handle))
 
 
@@ -92,17 +85,6 @@ async def _point_did_at(ctx: AppContext, did: Did, handle: Handle) -> None:
         raise invalid_request("DID is not properly configured for handle") from exc
     if document.handle != handle:
         raise invalid_request("DID is not properly configured for handle")
-
-
-async def _point_did_back(ctx: AppContext, did: Did, handle: str | None) -> None:
-    """Undo `_point_did_at`: a DID goes on naming the handle that its account has."""
-    if handle is None or not did.startswith("did:plc:"):
-        return
-    try:
-        await ctx.plc.update_handle(did, handle, key=ctx.rotation_key)
-    except PlcError as exc:
-        _log.warning("a DID names a handle its account does not have", did=did, error=str(exc))
-    await _refresh(ctx, did)
 
 
 async def _refresh(ctx: AppContext, did: Did) -> None:

@@ -2,19 +2,15 @@
 
 The steps touch four places (PLC directory, actor store, service database, event log) that have
 no common transaction. They are ordered so that the account exists exactly when its rows are
-committed; whatever fails before that is undone.
+committed; what fails or is cut off before that is undone, what is cut off after it is finished.
 """
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import structlog
-
 from identity.did_document import ATPROTO_KEY, ATPROTO_PDS, PDS_TYPE
-from identity.plc import PlcError
 from identity.plc_data import PlcData, PlcService
 from identity.plc_operation import PlcOperation
 from pds.accounts.handle_rules import CheckedHandle
@@ -22,6 +18,8 @@ from pds.accounts.manager import NewAccount
 from pds.accounts.session_operations import Session
 from pds.commits import commit_event, sync_event
 from pds.handles import check_leads_to
+from pds.recovery.changes import MOVED, NEW, journaled
+from pds.recovery.journal import Entry
 from repo.commit import CommitData
 from repo.keys import K256PrivateKey, PrivateKey
 from repo.syntax import Did
@@ -29,8 +27,6 @@ from sequencer.events import AccountEvent, Event, IdentityEvent
 
 if TYPE_CHECKING:
     from pds.context import AppContext
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, frozen=True)
@@ -61,12 +57,10 @@ async def create_account(ctx: AppContext, signup: Signup) -> Session:
         did = operation.did()
     if signup.handle.is_external:
         await check_leads_to(ctx, signup.handle.handle, did)
-    async with AsyncExitStack() as undo:
+    async with journaled(ctx, Entry("create", did, NEW if operation else MOVED)):
         commit = await ctx.actor_store.create(did, key, lambda actor: actor.create_repo())
-        undo.push_async_callback(ctx.actor_store.destroy, did)
         if operation is not None:
-            await _register(ctx, did, operation)
-            undo.push_async_callback(_tombstone, ctx, did)
+            await ctx.plc.send(did, operation)
         session = await ctx.accounts.create_account(
             NewAccount(
                 did=did,
@@ -76,12 +70,10 @@ async def create_account(ctx: AppContext, signup: Signup) -> Session:
                 email=signup.email,
                 password=signup.password,
                 invite_code=signup.invite_code,
-                deactivated=signup.did is not None,
+                deactivated=operation is None,
             )
         )
-        # From here on the account exists: a failure to sequence is mended by recovery.
-        undo.pop_all()
-    if signup.did is None:
+    if operation is not None:
         await ctx.sequencer.append(*_birth_events(signup.handle.handle, commit))
     return session
 
@@ -109,22 +101,3 @@ def _birth_events(handle: str, commit: CommitData) -> tuple[Event, ...]:
         commit_event(commit),
         sync_event(commit.did, cid=commit.cid, rev=commit.rev, block=commit.block),
     )
-
-
-async def _register(ctx: AppContext, did: Did, operation: PlcOperation) -> None:
-    try:
-        await ctx.plc.send(did, operation)
-    except PlcError as exc:
-        if exc.status >= 500:
-            # The directory may have accepted it, and only the answer was lost.
-            with suppress(PlcError):
-                await ctx.plc.tombstone(did, key=ctx.rotation_key)
-        raise
-
-
-async def _tombstone(ctx: AppContext, did: Did) -> None:
-    try:
-        await ctx.plc.tombstone(did, key=ctx.rotation_key)
-    except PlcError as exc:
-        # The DID stays behind without an account; nobody but us knows of it.
-        _log.warning("a new DID could not be withdrawn", did=did, error=str(exc))

@@ -10,6 +10,7 @@ from typing import Final
 from database.connection import Database
 from database.migrations import Migration, migrate
 from repo import dagcbor
+from sequencer.events import EventType
 from sequencer.frames import EncodedEvent
 
 PAGE_BYTES: Final = 256 << 10
@@ -32,6 +33,22 @@ _LAST_REV_OF: Final = (
     "SELECT seq, eventType, event FROM repo_seq"
     " WHERE did = ? AND +eventType IN ('append', 'sync') AND invalidated = 0"
     " ORDER BY seq DESC LIMIT 1"
+)
+# The unary plus keeps SQLite from choosing the index of event types.
+_LAST_OF: Final = (
+    "SELECT seq, event FROM repo_seq WHERE did = ? AND +eventType = ? AND invalidated = 0"
+    " ORDER BY seq DESC LIMIT 1"
+)
+_LAST_OF_EACH: Final = (
+    "SELECT did, event FROM repo_seq WHERE seq IN ("
+    "SELECT max(seq) FROM repo_seq WHERE eventType = ? AND invalidated = 0 GROUP BY did)"
+)
+_NEWEST_TIME: Final = (
+    "SELECT sequencedAt FROM repo_seq WHERE invalidated = 0 ORDER BY seq DESC LIMIT 1"
+)
+_REPOS_SINCE: Final = (
+    "SELECT DISTINCT did FROM repo_seq"
+    " WHERE seq >= ? AND eventType IN ('append', 'sync') AND invalidated = 0"
 )
 _DELETE_SOME: Final = (
     "DELETE FROM repo_seq WHERE seq IN"
@@ -58,6 +75,17 @@ class LastEvent:
     seq: int
     event_type: str
     rev: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToldState:
+    """What an account event says: whether the account is active, and if not, why."""
+
+    active: bool
+    status: str | None = None
+
+
+DELETED: Final = ToldState(active=False, status="deleted")
 
 
 class EventLog:
@@ -119,13 +147,61 @@ class EventLog:
         if row is None:
             return None
         seq, event_type, body = row
-        event = dagcbor.decode_trusted(body)
-        rev = event.get("rev") if isinstance(event, dict) else None
-        if not isinstance(rev, str):
+        rev = _text_in(body, "rev")
+        if rev is None:
             raise dagcbor.InvalidDagCbor(f"event {seq} has no rev")
         return LastEvent(seq, event_type, rev)
+
+    def newest_time(self) -> str | None:
+        """When the newest event was sequenced (ISO 8601); None for a log without events."""
+        time: str | None = self._db.value(_NEWEST_TIME)
+        return time
+
+    def repos_since(self, time: str) -> set[str]:
+        """The DIDs that have had a commit or sync since `time` (ISO 8601)."""
+        first = self.earliest_after(time)
+        if first is None:
+            return set()
+        return {did for (did,) in self._db.all(_REPOS_SINCE, (first,))}
+
+    def last_seq_of(self, did: str, event_type: EventType) -> int | None:
+        """The seq of the newest event of `did` that is of this type."""
+        row = self._db.one(_LAST_OF, (did, event_type))
+        return None if row is None else int(row[0])
+
+    def last_state_of(self, did: str) -> ToldState | None:
+        """The state of the account of `did` as consumers know it; None if they were never told."""
+        row = self._db.one(_LAST_OF, (did, "account"))
+        return None if row is None else _state_in(row[1])
+
+    def all_states(self) -> dict[str, ToldState]:
+        """`last_state_of` every DID that has one. Reads as many rows as there are accounts."""
+        return {did: _state_in(body) for did, body in self._db.all(_LAST_OF_EACH, ("account",))}
+
+    def all_handles(self) -> dict[str, str | None]:
+        """The handle that each DID's last identity event names, if it does."""
+        rows = self._db.all(_LAST_OF_EACH, ("identity",))
+        return {did: _text_in(body, "handle") for did, body in rows}
 
     def delete_some_of(self, did: str, *, keep_seq: int, limit: int) -> int:
         """Delete up to `limit` events of `did` but not `keep_seq`; return how many went."""
         self._db.run(_DELETE_SOME, (did, keep_seq, limit))
         return self._db.changes
+
+
+def _state_in(body: bytes) -> ToldState:
+    return ToldState(_decoded(body).get("active") is True, _text_in(body, "status"))
+
+
+def _text_in(body: bytes, name: str) -> str | None:
+    value = _decoded(body).get(name)
+    return value if isinstance(value, str) else None
+
+
+def _decoded(body: bytes) -> dict[str, dagcbor.Value]:
+    """The body of an event; empty if it is damaged, which has told nobody anything."""
+    try:
+        event = dagcbor.decode_trusted(body)
+    except dagcbor.InvalidDagCbor:
+        return {}
+    return event if isinstance(event, dict) else {}

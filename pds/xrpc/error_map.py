@@ -35,6 +35,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     # Actor stores
     actor_errors.RepoNotFound: (400, "RepoNotFound"),
     actor_errors.RepoExists: (400, "AlreadyExists"),
+    actor_errors.ActorStoreDamaged: (503, "RepoUnavailable"),
     actor_errors.RecordNotFound: (400, "RecordNotFound"),
     actor_errors.RecordExists: (400, "RecordAlreadyExists"),
     actor_errors.SwapMismatch: (400, "InvalidSwap"),
@@ -80,6 +81,9 @@ _MESSAGES: Final = {
     RequestPayloadError: "The request body is cut off or damaged",
     blob_errors.BlobTooLarge: "request entity too large",
     # Their own messages name files of the server.
+    actor_errors.ActorStoreDamaged: (
+        "The files of this account are damaged. The operator of the server has been told."
+    ),
     database_errors.DatabaseBusy: "The server is busy. Try again.",
     database_errors.DatabaseFull: "The server is out of disk space.",
     blob_errors.BlobStoreFull: "The server is out of disk space.",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiohttp import web
 
+from pds.recovery.damage import recognise
 from pds.xrpc import body
 from pds.xrpc.call import XrpcCall
 from pds.xrpc.credentials import Anonymous
@@ -102,7 +103,7 @@ class XrpcRouter:
         return checked
 
     def _error(self, nsid: str, exc: Exception) -> XrpcError:
-        error = to_xrpc(exc)
+        error = to_xrpc(recognise(self._ctx, exc))
         if error.status == 500:
             # The id is all that the caller learns; the traceback is for the operator.
             request_id = secrets.token_hex(8)

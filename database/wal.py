@@ -1,0 +1,78 @@
+"""The -wal file beside a database: looking at it without SQLite, and syncing it.
+
+Format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import Final
+
+from database.errors import DatabaseDamaged
+
+_HEADER_BYTES: Final = 32
+_MAGIC: Final = {0x377F0682: "<", 0x377F0683: ">"}
+"""How a WAL begins, and the byte order of its checksums."""
+_VERSION: Final = 3007000
+_UINT32: Final = 0xFFFFFFFF
+
+
+def wal_path(database: Path) -> Path:
+    """Where the WAL of a database is."""
+    return database.with_name(f"{database.name}-wal")
+
+
+def check_wal(database: Path) -> None:
+    """Raise `DatabaseDamaged` if there is a -wal file that does not begin like one.
+
+    SQLite takes such a file for empty, and so would drop commits without a word. It is right
+    about one that is cut within its header, or whose header never got to the disk: nothing
+    was committed in those.
+    """
+    path = wal_path(database)
+    # Twice, should the first look fall together with the writing of a new header.
+    fault = _fault_of(path) and _fault_of(path)
+    if fault:
+        raise DatabaseDamaged(path, fault)
+
+
+def sync_wal(database: Path) -> None:
+    """Make every commit up to now durable, whatever `synchronous` is. Waits for the disk.
+
+    Without a WAL there is nothing to do: a checkpoint has synced the database.
+    """
+    try:
+        descriptor = os.open(wal_path(database), os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fault_of(path: Path) -> str | None:
+    try:
+        with path.open("rb", buffering=0) as file:
+            header = file.read(_HEADER_BYTES)
+    except FileNotFoundError:
+        return None
+    if len(header) < _HEADER_BYTES or not any(header):
+        return None
+    magic, version = struct.unpack_from(">II", header)
+    if magic not in _MAGIC or version != _VERSION:
+        return "is not a WAL of SQLite"
+    if struct.unpack_from(">II", header, 24) != _checksum(header[:24], _MAGIC[magic]):
+        return "has a damaged header"
+    return None
+
+
+def _checksum(data: bytes, order: str) -> tuple[int, int]:
+    first = second = 0
+    words = struct.unpack(f"{order}{len(data) // 4}I", data)
+    for one, other in zip(words[::2], words[1::2], strict=True):
+        first = (first + one + second) & _UINT32
+        second = (second + other + first) & _UINT32
+    return first, second

@@ -1,0 +1,58 @@
+"""Accounts whose files are damaged: each is refused alone, and the operator learns why."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from actor_store.errors import ActorStoreDamaged, RepoNotFound
+from pds.recovery.journal import Entry
+from repo.syntax import Did
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+
+_log = structlog.get_logger(__name__)
+
+
+def hold_back(ctx: AppContext, did: Did, reason: str) -> None:
+    """Refuse everything that needs the store of `did` until the next start, and say why."""
+    ctx.actor_store.hold_back(did, reason)
+    report(ctx, did, reason)
+
+
+def report(ctx: AppContext, did: Did, reason: str) -> None:
+    """Tell the operator of a damaged store, once, and have it looked at at the next start."""
+    if did in ctx.recovery.damaged:
+        return
+    ctx.recovery.damaged.add(did)
+    path = ctx.actor_store.layout.store(did)
+    _log.error(
+        "an account is not served: its store is damaged",
+        did=did,
+        file=str(path),
+        reason=reason,
+        remedy=f"Stop the server, move {path}, {path.name}-wal and {path.name}-shm away, restore "
+        f"with `litestream restore -config litestream.yml {path}` or from another backup, and "
+        "start the server: it tells the network what has changed.",
+    )
+    # The next start may follow an orderly stop, and then looks at nothing but this.
+    entry = Entry("damaged", did)
+    ctx.recovery.mender.later(
+        (entry.kind, did), partial(ctx.recovery.journal.add, entry, durably=False)
+    )
+
+
+def recognise(ctx: AppContext, exc: Exception) -> Exception:
+    """The error to answer with for `exc`, after reporting it if it is damage.
+
+    An account here whose store is gone is damage, too: "not found" would be taken for an account
+    that was deleted.
+    """
+    if isinstance(exc, RepoNotFound) and ctx.accounts.find_account(exc.did, include_inactive=True):
+        exc = ActorStoreDamaged(exc.did, f"{ctx.actor_store.layout.store(exc.did)} is missing")
+    if isinstance(exc, ActorStoreDamaged):
+        report(ctx, Did(exc.did), exc.reason)
+    return exc

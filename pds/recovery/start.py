@@ -1,0 +1,107 @@
+"""Recovery at start: before the first request, log and stores and accounts agree again.
+
+In this order, each step on the ground of those before it:
+
+1. changes of several places that were cut off are finished or undone (`changes`);
+2. states and handles of accounts that the log does not tell are told (`told_states`);
+3. every store written to since shortly before the last event is compared with the log, and
+   the difference mended (`stores`); so is every one that was damaged before.
+
+After an orderly stop there is nothing to do but what the journal names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from pds.recovery.changed_files import StoreFiles, find_stores
+from pds.recovery.changes import settle_all
+from pds.recovery.damage import hold_back
+from pds.recovery.journal import Entry
+from pds.recovery.stores import mend_store
+from pds.recovery.told_states import tell_states
+from sequencer.events import timestamp
+
+if TYPE_CHECKING:
+    from pds.accounts.account import ActorAccount
+    from pds.context import AppContext
+
+WINDOW_S: Final = 180.0
+"""How far before the last event a write may be lost: several times as long as systems keep
+written pages in memory only (Linux: 30 seconds)."""
+
+_log = structlog.get_logger(__name__)
+
+
+async def recover(ctx: AppContext) -> None:
+    """Mend what the last stop has left; to be awaited before the first request.
+
+    Raises `DatabaseError` if the service database or the log cannot be read or written. Damage
+    of one actor's files holds back that actor.
+    """
+    await settle_all(ctx)
+    await _look_again_at_damaged(ctx)
+    if ctx.sequencer.was_unclean or _log_is_gone(ctx):
+        await _mend_everything(ctx)
+    ctx.sequencer.mark_recovered()
+    ctx.recovery.finished = True
+
+
+async def _mend_everything(ctx: AppContext) -> None:
+    started = time.monotonic()
+    newest = ctx.sequencer.log.newest_time()
+    since_s = datetime.fromisoformat(newest).timestamp() - WINDOW_S if newest else 0.0
+    active_since = ctx.sequencer.log.repos_since(timestamp(max(0, int(since_s * 1000))))
+    files = await asyncio.to_thread(find_stores, ctx.actor_store.layout, changed_since_s=since_s)
+    accounts = list(ctx.accounts.store.iter_all())
+    _report_orphans(ctx, accounts, files)
+    told = await tell_states(ctx, accounts)
+    suspects = active_since | files.changed
+    mended = 0
+    for account in accounts:
+        if account.did not in files.present:
+            hold_back(ctx, account.did, f"{ctx.actor_store.layout.store(account.did)} is missing")
+        elif account.did in suspects:
+            await mend_store(ctx, account, may_lack_commits=ctx.sequencer.power_may_have_failed)
+            mended += 1
+    _log.info(
+        "recovered from an unclean stop",
+        stores_checked=mended,
+        states_told=told,
+        accounts_held_back=len(ctx.recovery.damaged),
+        took_ms=round((time.monotonic() - started) * 1000),
+    )
+
+
+async def _look_again_at_damaged(ctx: AppContext) -> None:
+    for entry in ctx.recovery.journal.entries():
+        if entry.kind == "damaged" and await _is_sound_again(ctx, entry):
+            await ctx.recovery.journal.drop(entry, durably=False)
+
+
+async def _is_sound_again(ctx: AppContext, entry: Entry) -> bool:
+    account = ctx.accounts.find_account(entry.did, include_inactive=True)
+    # Restored from a backup, so it may lack commits; the log tells which.
+    return account is None or await mend_store(ctx, account, may_lack_commits=False)
+
+
+def _log_is_gone(ctx: AppContext) -> bool:
+    """Whether there is no event, though there are accounts: a log that was moved away."""
+    return ctx.sequencer.current_seq == 0 and next(ctx.accounts.store.iter_all(), None) is not None
+
+
+def _report_orphans(ctx: AppContext, accounts: list[ActorAccount], files: StoreFiles) -> None:
+    """Tell of stores without an account. They are kept: only a lost row makes one of them."""
+    unfinished = {entry.did for entry in ctx.recovery.journal.entries()}
+    for did in files.present - unfinished - {account.did for account in accounts}:
+        _log.warning(
+            "a store has no account; it is kept",
+            did=did,
+            file=str(ctx.actor_store.layout.store(did)),
+            remedy="If account.sqlite was restored from an older backup, restore a newer one.",
+        )

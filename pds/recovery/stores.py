@@ -1,0 +1,113 @@
+"""One actor store after an unclean stop: compared with the log, and both made to agree.
+
+The store is written first, the log second, in two files that do not commit together:
+
+===================================  ==========================================================
+found                                done
+===================================  ==========================================================
+store ahead of the log               a `#sync` event with the current commit
+log ahead of the store               a new commit of the same records with a rev above the
+                                     log's, and its `#sync`: consumers have seen commits that
+                                     the store has lost
+no commit in the log                 the events of a new account, if it is active
+both may have lost the same commits  as if the log were ahead
+store cannot be read                 the account is held back; everyone else is served
+===================================  ==========================================================
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from actor_store.errors import ActorStoreDamaged, ActorStoreError, RepoNotFound
+from actor_store.reader import ActorStoreReader
+from database.errors import DatabaseError, DatabaseFull
+from pds.recovery.announcing import EVERYTHING, state_events
+from pds.recovery.damage import hold_back
+from repo.commit import Head, InvalidCommit, decode_commit
+from repo.dagcbor import InvalidDagCbor
+from repo.mst import MissingBlock
+
+if TYPE_CHECKING:
+    from pds.accounts.account import ActorAccount
+    from pds.context import AppContext
+
+_log = structlog.get_logger(__name__)
+
+
+async def mend_store(ctx: AppContext, account: ActorAccount, *, may_lack_commits: bool) -> bool:
+    """Bring the store of an account and the log together; whether the store could be read.
+
+    `may_lack_commits` if a power failure may have taken commits from the store and the log alike.
+    Raises `DatabaseError` if the log cannot be written, and `DatabaseFull`.
+    """
+    try:
+        head = await _compare(ctx, account, may_lack_commits)
+    except DatabaseFull:
+        raise
+    except (ActorStoreError, DatabaseError) as exc:
+        reason = exc.reason if isinstance(exc, ActorStoreDamaged) else str(exc)
+        if isinstance(exc, RepoNotFound):
+            reason = f"{ctx.actor_store.layout.store(account.did)} is missing, or has no repository"
+        hold_back(ctx, account.did, reason)
+        return False
+    if ctx.accounts.repo_roots.find(account.did) != (str(head.cid), head.rev):
+        ctx.accounts.repo_roots.set(account.did, head.cid, head.rev)
+    return True
+
+
+async def _compare(ctx: AppContext, account: ActorAccount, may_lack_commits: bool) -> Head:
+    did = account.did
+    ctx.actor_store.key(did)
+    head = await ctx.actor_store.read(did, _sound_head)
+    told_rev = _told_rev(ctx, did)
+    if told_rev is None:
+        if account.active:
+            await ctx.sequencer.append(*await state_events(ctx, did, EVERYTHING))
+        return head
+    if head.rev < told_rev or may_lack_commits:
+        head = await _commit_above(ctx, did, head, told_rev)
+    if head.rev != told_rev:
+        await ctx.sequencer.append(*await state_events(ctx, did, {"sync"}))
+    return head
+
+
+def _sound_head(actor: ActorStoreReader) -> Head:
+    """The current commit, if it and the root of its tree are there."""
+    head = actor.repo.head()
+    try:
+        commit = decode_commit(actor.repo.get_block(head.cid))
+        actor.repo.get_block(commit.data)
+    except (InvalidCommit, MissingBlock) as exc:
+        raise ActorStoreDamaged(actor.did, str(exc)) from exc
+    if commit.did != actor.did:
+        raise ActorStoreDamaged(actor.did, f"it is the store of {commit.did}")
+    return head
+
+
+def _told_rev(ctx: AppContext, did: str) -> str | None:
+    """The rev that consumers of the log are at; None if they have never heard of the repo."""
+    try:
+        last = ctx.sequencer.last_event_of(did)
+    except InvalidDagCbor:
+        # An event that nobody can read has told nobody its rev.
+        return ""
+    return None if last is None else last.rev
+
+
+async def _commit_above(ctx: AppContext, did: str, head: Head, rev: str) -> Head:
+    data = await ctx.actor_store.transact(
+        did, lambda actor: actor.commit((), above_rev=rev or None)
+    )
+    if head.rev < rev:
+        _log.warning(
+            "the store had lost commits that the network has seen",
+            did=did,
+            file=str(ctx.actor_store.layout.store(did)),
+            had=head.rev,
+            log_had=rev,
+            now=data.rev,
+        )
+    return Head(data.cid, data.rev)

@@ -1,0 +1,56 @@
+"""Accounts whose state or handle changed, but not in the log: the missing events.
+
+A row of `account.sqlite` is written first and its event second, so a crash between them leaves
+consumers with the old state. Nothing is told of accounts that the log has never named.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from actor_store.errors import ActorStoreError
+from database.errors import DatabaseDamaged
+from pds.recovery.announcing import EVERYTHING, state_events
+from sequencer.log import ToldState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pds.accounts.account import ActorAccount
+    from pds.context import AppContext
+    from sequencer.events import EventType
+
+_log = structlog.get_logger(__name__)
+
+
+async def tell_states(ctx: AppContext, accounts: Sequence[ActorAccount]) -> int:
+    """Sequence what the log has not told of `accounts`; return of how many there was something."""
+    states, handles = ctx.sequencer.log.all_states(), ctx.sequencer.log.all_handles()
+    told = 0
+    for account in accounts:
+        kinds: set[EventType] = set()
+        if states.get(account.did, _state_of(account)) != _state_of(account):
+            # Who hears that an account is back may have missed what it did meanwhile.
+            kinds |= EVERYTHING if account.active else {"account"}
+        if handles.get(account.did) not in (None, account.handle):
+            kinds.add("identity")
+        if kinds:
+            await _tell(ctx, account, kinds)
+            told += 1
+    return told
+
+
+def _state_of(account: ActorAccount) -> ToldState:
+    return ToldState(account.active, None if account.active else account.status.value)
+
+
+async def _tell(ctx: AppContext, account: ActorAccount, kinds: set[EventType]) -> None:
+    _log.info("telling of a change that the log lacks", did=account.did, events=sorted(kinds))
+    try:
+        events = await state_events(ctx, account.did, kinds)
+    except (ActorStoreError, DatabaseDamaged):
+        # Its store is held back later on; the rest can be told.
+        events = await state_events(ctx, account.did, kinds - {"sync"})
+    await ctx.sequencer.append(*events)
