@@ -92,6 +92,11 @@ async def get(pds: Pds, account: Account, rkey: str, collection: str = NOTE) -> 
     )
 
 
+async def sync(pds: Pds, method: str, headers: Any = None, **params: Any) -> Reply:
+    """A query of com.atproto.sync."""
+    return await pds.get(f"com.atproto.sync.{method}", headers, **params)
+
+
 async def latest_commit(pds: Pds, account: Account) -> dict[str, str]:
     """CID and rev of the repository's head."""
     reply = await pds.get("com.atproto.sync.getLatestCommit", did=account.did)

@@ -29,7 +29,7 @@ LIST = "com.atproto.repo.listRecords"
 
 
 async def listed(pds: Pds, account: Account, **params: Any) -> Reply:
-    return await pds.get(LIST, **{"repo": account.did, "collection": NOTE, **params})
+    return await pds.get(LIST, None, **{"repo": account.did, "collection": NOTE, **params})
 
 
 def rkeys(reply: Reply) -> list[str]:
@@ -48,8 +48,8 @@ async def test_get_needs_no_credentials_and_takes_a_handle(pds: Pds, alice: Acco
 async def test_get_may_ask_for_a_version(pds: Pds, alice: Account) -> None:
     created = (await create(pds, alice, {"n": 1}, rkey="one")).json
     params = {"repo": alice.did, "collection": NOTE, "rkey": "one"}
-    assert (await pds.get(GET, **params, cid=created["cid"])).status == 200
-    reply = await pds.get(GET, **params, cid=str(Cid.of_dag_cbor(b"\xa0")))
+    assert (await pds.get(GET, None, **params, cid=created["cid"])).status == 200
+    reply = await pds.get(GET, None, **params, cid=str(Cid.of_dag_cbor(b"\xa0")))
     assert reply.error == (400, "RecordNotFound")
     assert reply.json["message"] == f"Could not locate record: {created['uri']}"
 
@@ -78,7 +78,7 @@ async def test_record_of_an_unknown_repo_cannot_be_located(pds: Pds) -> None:
     ],
 )
 async def test_bad_params_of_get_are_named(pds: Pds, params: dict[str, str], message: str) -> None:
-    reply = await pds.get(GET, **params)
+    reply = await pds.get(GET, None, **params)
     assert reply.error == (400, "InvalidRequest")
     assert reply.json["message"] == f"Invalid {GET} params: {message}"
 
