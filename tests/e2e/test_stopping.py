@@ -11,8 +11,9 @@ import aiohttp
 import pytest
 
 from database.connection import open_database
-from tests.e2e.checked_repo import check_export
+from tests.e2e.checked_repo import CheckedRepo, check_export
 from tests.e2e.raw_events import Event, read_events
+from tests.e2e.replica import Replica, follow
 from tests.e2e.sdk import Network, png
 from tests.e2e.writers import Writer, joined, until_promised
 from tests.processes import DevServer
@@ -145,6 +146,9 @@ async def test_what_was_answered_survives_a_crash(
         await writer.check_promises()
     await _check_log(again, http, seen)
     await writers[0].write("after the crash")
+    network = Network(again)
+    with network.clients:
+        await _check_convergence(network, writers)
 
 
 async def _check_log(server: DevServer, http: aiohttp.ClientSession, seen: list[Event]) -> None:
@@ -158,6 +162,27 @@ async def _check_log(server: DevServer, http: aiohttp.ClientSession, seen: list[
     assert seqs == sorted(set(seqs))
     by_seq = {event.seq: event for event in log}
     assert [by_seq[event.seq] for event in seen] == seen
+
+
+async def _check_convergence(network: Network, writers: list[Writer]) -> None:
+    """A consumer that starts from the beginning ends with what the repositories hold."""
+
+    def exported(did: str) -> CheckedRepo:
+        return check_export(network.export(did), network.key(did))
+
+    repos = {writer.did: exported(writer.did) for writer in writers}
+    replica = Replica(network.key, fetch=exported)
+
+    def caught_up() -> bool:
+        return all(
+            did in replica.copies and replica.copies[did].rev == repo.commit.rev
+            for did, repo in repos.items()
+        )
+
+    await follow(network.server, replica, cursor=0, until=caught_up)
+    for did, repo in repos.items():
+        assert replica.copies[did].records == repo.records
+        assert replica.copies[did].commit == repo.root
 
 
 def _newest_seq(data: Path) -> int:
