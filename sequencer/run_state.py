@@ -48,7 +48,7 @@ class RunState:
     was_unclean: bool
     """Whether the run before this one left its data unchecked. Fixed when the log is opened."""
     power_may_have_failed: bool
-    """Whether the machine was started anew since an unclean stop, so writes may be lost."""
+    """Whether our run was cut off and the machine started anew since, so writes may be lost."""
 
     def __init__(self, db: Database, latest_seq: int) -> None:
         """Read what the last run left; `latest_seq` is where the log stands now."""
@@ -64,7 +64,8 @@ class RunState:
         self._reserved, self._boot_id = found or (0, "")
         self._this_boot_id = _find_boot_id()
         self._running = False
-        self.power_may_have_failed = self.was_unclean and (
+        was_cut_off = row is not None and row[0] == 1
+        self.power_may_have_failed = was_cut_off and (
             not self._this_boot_id or self._boot_id != self._this_boot_id
         )
 
