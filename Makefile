@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := repo database actor_store sequencer identity pds
 
-.PHONY: help run test lint format bench clean
+.PHONY: help run test lint format conformance bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,10 @@ lint: $(VENV)/.ready ## Check formatting, lint and types
 format: $(VENV)/.ready ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+conformance: $(VENV)/.ready ## Run the tests beside the real reference PDS, which this installs
+	$(BIN)/python -m tests.reference.install
+	$(BIN)/pytest -m conformance -n auto --dist loadfile
 
 bench: $(VENV)/.ready ## Measure Holdfast beside the reference PDS
 	$(BIN)/python -m benchmarks

@@ -204,7 +204,8 @@ def test_settings_without_effect_are_told_in_one_line(directory: Path) -> None:
     with serving(directory, **{crawlers: "https://bsky.network", limits: "true"}) as server:
         pass
     lines = [line for line in server.log().splitlines() if crawlers in line or limits in line]
-    assert [json.loads(line)["variables"] for line in lines] == [[crawlers, limits]]
+    (line,) = lines
+    assert {crawlers, limits} <= set(json.loads(line)["variables"])
 
 
 def test_blobs_on_s3_are_refused_before_anything_is_touched(directory: Path) -> None:

@@ -52,6 +52,9 @@ def environment(data: Path) -> dict[str, str]:
         "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": secrets["plcRotationKeyK256PrivateKeyHex"],
         "PDS_INVITE_REQUIRED": "false",
         "PDS_DEV_MODE": "true",
+        # Without an AppView the reference keeps no preferences.
+        "PDS_BSKY_APP_VIEW_URL": "https://appview.invalid",
+        "PDS_BSKY_APP_VIEW_DID": "did:example:invalid",
         # The events are older than the day that a cursor may go back by default.
         "PDS_REPO_BACKFILL_LIMIT_MS": str(100 * 365 * 24 * 3_600_000),
     }

@@ -1,0 +1,1 @@
+"""Holdfast beside the real reference PDS: `make conformance`."""
