@@ -249,7 +249,10 @@ class ActorStore:
         """
 
         def chunks(db: Database) -> Iterator[bytes]:
-            return fn(ActorStoreReader(did, db, _thread_nodes()))
+            try:
+                yield from fn(ActorStoreReader(did, db, _thread_nodes()))
+            except DatabaseDamaged as exc:
+                raise ActorStoreDamaged(did, str(exc)) from exc
 
         source = ThreadedSource(
             lambda: _name_damage(did, lambda: self._open_for_thread(did)), chunks
