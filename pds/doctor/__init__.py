@@ -2,12 +2,14 @@
 
     finding, report     what a check says, and all of it together
     inspection          read-only connections that leave no trace on files nobody uses
-    database            any SQLite file: pages, references, schema version
-    actor               one actor: signing_key, blocks, repo, record_index, blobs
-    accounts, event_log the service database, the event log
-    heads               whether store, log and service database agree on every repo
+    users               who uses the directory meanwhile
+    environment         settings
     machine             open files, disk space, file systems
-    network, identities what others see: PLC directory, DNS, TLS, SMTP, DID documents
+    database            any SQLite file: pages, references, schema version
+    actor, actors       one and all: signing_key, blocks, repo, record_index, blobs
+    accounts, event_log the service database, the event log
+    agreement, heads    whether store, log and service database agree on every repo
+    surroundings        what others see: network (PLC, DNS, TLS, SMTP), identities (DIDs)
     examination         everything, in order
 
 To be run in a process of its own: closing a file drops every POSIX lock that the same process

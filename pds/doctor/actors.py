@@ -54,14 +54,15 @@ def summarize(
         return [Finding.skipped(CHECK, actors_dir, "there are none yet")]
     if not sound:
         return findings
-    blobs = sum(report.blobs for report in sound)
-    how = "bytes" if blobs_rehashed else "sizes; --blobs reads them"
     message = (
         f"{len(sound):,} of {len(reports):,} sound: "
         f"{counted(sum(report.records for report in sound), 'record')} in "
-        f"{counted(sum(report.blocks for report in sound), 'block')}, "
-        f"{counted(blobs, 'blob')} ({how})"
+        f"{counted(sum(report.blocks for report in sound), 'block')}"
     )
+    blobs = sum(report.blobs for report in sound)
+    if blobs:
+        how = "bytes" if blobs_rehashed else "sizes; --blobs reads them"
+        message += f", {counted(blobs, 'blob')} ({how})"
     return [*findings, Finding.ok(CHECK, actors_dir, message)]
 
 

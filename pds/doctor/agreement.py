@@ -31,10 +31,13 @@ class Comparison:
 
     settings: Settings
     layout: ActorLayout
-    is_running: bool
     accounts: Accounts
     log: EventLogState
     reports: tuple[ActorReport, ...]
+    in_use: bool
+    """Whether a server may have written meanwhile: then a difference has to last."""
+    is_unclean: bool
+    """Whether the next start looks for what the last run has left undone."""
     pause: Callable[[float], None] = time.sleep
 
     def findings(self) -> Iterator[Finding]:
@@ -46,7 +49,7 @@ class Comparison:
     def _match(self) -> list[Finding]:
         actors = self.settings.actors_directory
         found = match_stores(self.accounts, directories_of(self.layout), actors)
-        if not found or not self.is_running:
+        if not found or not self.in_use:
             return found
         # An account that is being made or deleted has a store and no rows for a moment.
         self.pause(_CATCH_UP_S)
@@ -64,7 +67,7 @@ class Comparison:
         }
         standings = [self._standing(did, head) for did, head in heads.items()]
         found = self._judged(standings)
-        if found and self.is_running:
+        if found and self.in_use:
             self.pause(_CATCH_UP_S)
             suspects = {did: heads[did] for did in found}
             found = self._judged(self._read_again(suspects))
@@ -76,9 +79,8 @@ class Comparison:
 
     def _judged(self, standings: Iterable[Standing]) -> dict[str, Finding]:
         log, accounts = self.settings.sequencer_db_path, self.settings.account_db_path
-        is_unclean = self.log.is_unclean and not self.is_running
         found = {
-            each.did: judge(each, log=log, accounts=accounts, is_unclean=is_unclean)
+            each.did: judge(each, log=log, accounts=accounts, is_unclean=self.is_unclean)
             for each in standings
         }
         return {did: finding for did, finding in found.items() if finding is not None}

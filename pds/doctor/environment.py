@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from pds.config import Settings
+from pds.config import Settings, find_without_effect
 from pds.config.checks import find_problems
 from pds.config.environ import EnvironSource
 from pds.doctor.finding import Finding
@@ -25,7 +25,8 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
     findings = [_problem(text) for text in find_problems(settings)]
     domains = list(check_handle_domains(settings.service_handle_domains))
     if not findings:
-        findings.append(Finding.ok(SETTINGS, settings.public_url, "all can work"))
+        findings.append(Finding.ok(SETTINGS, settings.public_url, "the server can start with them"))
+    findings += _without_effect(settings)
     return settings, [*findings, *domains]
 
 
@@ -46,6 +47,17 @@ def check_handle_domains(domains: Sequence[str]) -> Iterator[Finding]:
         )
     if sound:
         yield Finding.ok(HANDLE_DOMAINS, ",".join(sound), "handles can be made under them")
+
+
+def _without_effect(settings: Settings) -> Iterator[Finding]:
+    variables = find_without_effect(settings)
+    if variables:
+        yield Finding.warning(
+            SETTINGS,
+            settings.public_url,
+            f"these are set and do nothing: {', '.join(variables)}",
+            "docs/configuration.md says what is missing for each. They can stay.",
+        )
 
 
 def _fault_of(domain: str) -> str | None:

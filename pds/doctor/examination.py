@@ -15,6 +15,7 @@ from pds.doctor.accounts import Accounts, check_unfinished, read_accounts
 from pds.doctor.actor import ActorFiles, ActorReport
 from pds.doctor.actors import check_actors, count_processes, summarize
 from pds.doctor.agreement import Comparison, directories_of
+from pds.doctor.blobs import CHECK as BLOBS
 from pds.doctor.database import CHECK as DATABASE
 from pds.doctor.database import check_database, damage
 from pds.doctor.environment import read_settings
@@ -26,11 +27,9 @@ from pds.doctor.inspection import examine_unchanged
 from pds.doctor.machine import check_file_limit, check_filesystems, check_space
 from pds.doctor.progress import Progress, no_progress
 from pds.doctor.report import Report
-from pds.doctor.running import find_holder
 from pds.doctor.surroundings import check_surroundings
+from pds.doctor.users import find_users
 from pds.network_filesystem import database_directories
-
-SERVER = "server"
 
 
 @dataclass(slots=True, frozen=True)
@@ -80,11 +79,10 @@ def _check_files(
     settings: Settings, options: Options, progress: Progress, expected: list[Expected]
 ) -> Iterator[Finding]:
     """Check every file; put the accounts to be looked up on the network into `expected`."""
-    holder = find_holder(settings.data_directory)
-    running = "none is running" if holder is None else f"pid {holder} is running"
-    yield Finding.ok(SERVER, settings.data_directory, running)
+    users = find_users(settings.data_directory, settings.account_db_path)
+    yield users.finding(settings.data_directory)
     layout = ActorLayout(settings.actors_directory)
-    actors = _actors(settings, options, layout, is_running=holder is not None)
+    actors = _actors(settings, options, layout, in_use=users.are_there)
     if _is_new(settings, actors):
         yield Finding.skipped(DATABASE, settings.data_directory, "nothing has been stored yet")
         return
@@ -93,16 +91,27 @@ def _check_files(
     reports = tuple(_run(actors, options, progress))
     for report in reports:
         yield from report.findings
+    if settings.blob_directory is None:
+        yield Finding.skipped(BLOBS, settings.blobstore.s3_bucket, "in S3, which is not looked at")
     yield from summarize(reports, settings.actors_directory, blobs_rehashed=options.blobs)
     accounts, log = _read_services(settings, progress)
-    yield from _check_services(settings, accounts, log, is_running=holder is not None)
-    comparison = Comparison(settings, layout, holder is not None, accounts, log, reports)
+    is_running = users.server_pid is not None
+    yield from _check_services(settings, accounts, log, is_running=is_running)
+    comparison = Comparison(
+        settings,
+        layout,
+        accounts,
+        log,
+        reports,
+        in_use=users.are_there,
+        is_unclean=log.is_unclean and not is_running,
+    )
     yield from comparison.findings()
     expected += _expected(accounts, reports)
 
 
 def _actors(
-    settings: Settings, options: Options, layout: ActorLayout, *, is_running: bool
+    settings: Settings, options: Options, layout: ActorLayout, *, in_use: bool
 ) -> list[ActorFiles]:
     return [
         ActorFiles(
@@ -111,7 +120,7 @@ def _actors(
             layout.key(did),
             settings.blob_directory,
             rehash_blobs=options.blobs,
-            in_service=is_running,
+            in_service=in_use,
         )
         for did in directories_of(layout)
     ]

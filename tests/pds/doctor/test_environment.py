@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pds.doctor import environment
 from pds.doctor.environment import check_handle_domains, read_settings
 from tests.pds.doctor.conftest import Patient
 
@@ -25,6 +26,15 @@ def test_data_is_checked_although_the_settings_are_wrong(patient: Patient) -> No
     assert (problem.check, problem.subject) == ("settings", "PDS_JWT_SECRET")
     assert any(finding.check == "repositories" for finding in report.findings)
     assert report.exit_status == 1
+
+
+def test_settings_that_do_nothing_are_a_warning(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "find_without_effect", lambda _: ["PDS_PLANNED"])
+    problem = patient.only_problem()
+    assert (problem.check, problem.status) == ("settings", "warning")
+    assert "PDS_PLANNED" in problem.message
 
 
 @pytest.mark.parametrize("domain", [".example.com", ".test", ".a-b.org"])

@@ -86,8 +86,9 @@ sys.stdin.read()
 
 def test_actors_are_checked_in_processes_of_their_own(patient: Patient) -> None:
     os.truncate(patient.store("bob"), 8192)
-    serial = patient.examine(processes=1)
-    assert patient.examine(processes=2) == serial
+    serial, parallel = (patient.examine(processes=number) for number in (1, 2))
+    assert parallel.problems == serial.problems
+    assert [each.check for each in parallel.findings] == [each.check for each in serial.findings]
 
 
 def test_a_running_server_is_named(patient: Patient) -> None:
@@ -114,6 +115,30 @@ sys.stdin.read()
     assert messages == [f"pid {holder.pid} is running"]
     messages = [each.message for each in patient.examine().findings if each.check == "server"]
     assert messages == ["none is running"]
+
+
+def test_another_program_with_open_databases_is_noticed(patient: Patient) -> None:
+    program = """
+import sys, apsw
+db = apsw.Connection(sys.argv[1])
+db.execute("SELECT count(*) FROM actor").fetchall()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+    reader = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-c", program, str(patient.account_db)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert reader.stdout is not None
+    assert reader.stdout.readline() == b"ready\n"
+    try:
+        report = patient.examine()
+    finally:
+        reader.communicate(timeout=30)
+    assert report.problems == ()
+    (server,) = [each for each in report.findings if each.check == "server"]
+    assert "another program" in server.message
 
 
 def test_no_lock_file_is_made(patient: Patient) -> None:
