@@ -1,0 +1,114 @@
+"""Fault points: ending the process at a chosen step, to test what a crash there leaves.
+
+For tests only. `PDS_TEST_FAULT=<point>[:<n>]` kills the process when the point is reached for the
+n-th time (default 1); it is read in development mode alone. A point is a wrapper that is put
+around a method, so the server has no trace of it while the variable is unset.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import Any, Final, Literal
+
+VARIABLE: Final = "PDS_TEST_FAULT"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultPoint:
+    """A moment before or after a call."""
+
+    when: Literal["before", "after"]
+    owner: str
+    """The class or module that has the function, as `module:name` or `module`."""
+    function: str
+
+
+_STORE: Final = "actor_store.store:ActorStore"
+_LOG: Final = "sequencer.log:EventLog"
+_ACCOUNTS: Final = "pds.accounts.manager:AccountManager"
+_PLC: Final = "identity.plc:PlcClient"
+_JOURNAL: Final = "pds.recovery.journal:Journal"
+_CREATION: Final = "actor_store.creation"
+_DISK_BLOBS: Final = "actor_store.blob_store.disk:DiskBlobStore"
+
+POINTS: Final[Mapping[str, FaultPoint]] = {
+    # A write. The first is inside the transaction, all rows written.
+    "store-commit": FaultPoint("after", "actor_store.transactor:ActorStoreTransactor", "commit"),
+    "store-committed": FaultPoint("after", _STORE, "_transact"),
+    "log-commit": FaultPoint("before", _LOG, "insert"),
+    "log-committed": FaultPoint("after", _LOG, "insert"),
+    "upload-written": FaultPoint("after", _DISK_BLOBS, "put_temp"),
+    "blob-permanent": FaultPoint("after", _DISK_BLOBS, "make_permanent"),
+    # Changes of whole accounts
+    "journaled": FaultPoint("after", _JOURNAL, "add"),
+    "journal-drop": FaultPoint("before", _JOURNAL, "drop"),
+    "journal-dropped": FaultPoint("after", _JOURNAL, "drop"),
+    "store-filled": FaultPoint("after", _CREATION, "_create_database"),
+    "key-written": FaultPoint("after", _CREATION, "write_key"),
+    "store-created": FaultPoint("after", _STORE, "create"),
+    "plc-sent": FaultPoint("after", _PLC, "send"),
+    "rows-created": FaultPoint("after", _ACCOUNTS, "create_account"),
+    "handle-row": FaultPoint("after", _ACCOUNTS, "update_handle"),
+    "deactivated-row": FaultPoint("after", _ACCOUNTS, "deactivate"),
+    "activated-row": FaultPoint("after", _ACCOUNTS, "activate"),
+    "takedown-row": FaultPoint("after", _ACCOUNTS, "takedown"),
+    "untakedown-row": FaultPoint("after", _ACCOUNTS, "untakedown"),
+    "rows-deleted": FaultPoint("after", _ACCOUNTS, "delete_account"),
+    "store-destroyed": FaultPoint("after", _STORE, "destroy"),
+    "events-deleted": FaultPoint("after", "sequencer.sequencer:Sequencer", "delete_events_of"),
+    # Recovery itself
+    "store-mended": FaultPoint("after", "pds.recovery.start", "mend_store"),
+    "changes-settled": FaultPoint("after", "pds.recovery.start", "settle_all"),
+}
+
+
+def install(environ: Mapping[str, str]) -> None:
+    """Arm the point that `environ` names, if it names one. Raises `KeyError` for an unknown one."""
+    value = environ.get(VARIABLE)
+    if not value:
+        return
+    name, _, count = value.partition(":")
+    point = POINTS[name]
+    owner = resolve_name(point.owner)
+    original = getattr(owner, point.function)
+    setattr(owner, point.function, _wrapped(original, point, _Trigger(int(count or 1))))
+
+
+class _Trigger:
+    """Ends the process at the n-th call."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+
+    def __call__(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            # Nothing is flushed, closed or answered after this.
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _wrapped(
+    original: Callable[..., Any], point: FaultPoint, trigger: _Trigger
+) -> Callable[..., Any]:
+    def before(*args: Any, **kwargs: Any) -> Any:
+        trigger()
+        return original(*args, **kwargs)
+
+    def after(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        trigger()
+        return result
+
+    async def after_awaiting(*args: Any, **kwargs: Any) -> Any:
+        result = await original(*args, **kwargs)
+        trigger()
+        return result
+
+    if point.when == "before":
+        return before
+    return after_awaiting if inspect.iscoroutinefunction(original) else after
