@@ -13,7 +13,6 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, Final
 
 import coincurve
-import libipld
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import (
@@ -22,11 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from multiformats import multibase, multicodec
 
 SIGNATURE_BYTES: Final = 64
 PRIVATE_KEY_BYTES: Final = 32
 
 _DID_KEY_PREFIX: Final = "did:key:"
+_BASE: Final = "base58btc"
 _MAX_MULTIBASE_LENGTH: Final = 128
 """Longest key text that is read, for base58 decodes in quadratic time; a key has up to 90."""
 _COMPRESSED_BYTES: Final = 33
@@ -44,8 +45,8 @@ class PublicKey(ABC):
 
     jwt_alg: ClassVar[str]
     """The JOSE name of the signature algorithm."""
-    _codec: ClassVar[bytes]
-    """The multicodec of the curve's public keys, as the varint before the point."""
+    _codec: ClassVar[str]
+    """The multicodec of the curve's public keys, by its name in the table."""
     _order: ClassVar[int]
     """The number of points of the curve; r and s lie below it."""
 
@@ -60,7 +61,7 @@ class PublicKey(ABC):
     @property
     def multibase(self) -> str:
         """The Multikey text: `z`, then the codec and the compressed point in base58."""
-        return _encode_base58(self._codec + self.point)
+        return multibase.encode(multicodec.wrap(self._codec, self.point), _BASE)
 
     @property
     def did_key(self) -> str:
@@ -104,7 +105,7 @@ class K256PublicKey(PublicKey):
     __slots__ = ("_key",)
 
     jwt_alg = "ES256K"
-    _codec = b"\xe7\x01"
+    _codec = "secp256k1-pub"
     _order = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
     def __init__(self, key: coincurve.PublicKey) -> None:
@@ -129,7 +130,7 @@ class P256PublicKey(PublicKey):
     __slots__ = ("_key",)
 
     jwt_alg = "ES256"
-    _codec = b"\x80\x24"
+    _codec = "p256-pub"
     _order = 0xFFFFFFFF_00000000_FFFFFFFF_FFFFFFFF_BCE6FAAD_A7179E84_F3B9CAC2_FC632551
 
     def __init__(self, key: ec.EllipticCurvePublicKey) -> None:
@@ -266,7 +267,9 @@ def parse_verification_method(type: str, public_key_multibase: str) -> PublicKey
     return curve.from_bytes(_decode_base58(public_key_multibase))
 
 
-_CURVES: Final[tuple[type[PublicKey], ...]] = (K256PublicKey, P256PublicKey)
+_CURVE_OF_CODEC: Final[dict[str, type[PublicKey]]] = {
+    curve._codec: curve for curve in (K256PublicKey, P256PublicKey)
+}
 _CURVE_OF_METHOD: Final[dict[str, type[PublicKey]]] = {
     "EcdsaSecp256k1VerificationKey2019": K256PublicKey,
     "EcdsaSecp256r1VerificationKey2019": P256PublicKey,
@@ -274,14 +277,16 @@ _CURVE_OF_METHOD: Final[dict[str, type[PublicKey]]] = {
 
 
 def _parse_multikey(text: str) -> PublicKey:
-    data = _decode_base58(text)
-    for curve in _CURVES:
-        if data.startswith(curve._codec):
-            point = data[len(curve._codec) :]
-            if len(point) != _COMPRESSED_BYTES:
-                raise InvalidKey(f"a key in a Multikey has {_COMPRESSED_BYTES} bytes")
-            return curve.from_bytes(point)
-    raise InvalidKey("key is of neither K-256 nor P-256")
+    try:
+        codec, point = multicodec.unwrap(_decode_base58(text))
+    except (ValueError, KeyError) as exc:
+        raise InvalidKey("key has no multicodec prefix") from exc
+    curve = _CURVE_OF_CODEC.get(codec.name)
+    if curve is None:
+        raise InvalidKey("key is of neither K-256 nor P-256")
+    if len(point) != _COMPRESSED_BYTES:
+        raise InvalidKey(f"a key in a Multikey has {_COMPRESSED_BYTES} bytes")
+    return curve.from_bytes(point)
 
 
 def _check_point_form(point: bytes) -> None:
@@ -298,14 +303,10 @@ def _check_secret(secret: bytes, order: int) -> None:
         raise InvalidKey("private key is outside the curve's order")
 
 
-def _encode_base58(data: bytes) -> str:
-    return libipld.encode_multibase("z", data)
-
-
 def _decode_base58(text: str) -> bytes:
     if not text.startswith("z") or len(text) > _MAX_MULTIBASE_LENGTH:
         raise InvalidKey("key is not in multibase base58btc")
     try:
-        return libipld.decode_multibase(text)[1]
-    except ValueError as exc:
+        return multibase.decode(text)
+    except (ValueError, KeyError) as exc:
         raise InvalidKey("key is not in multibase base58btc") from exc
