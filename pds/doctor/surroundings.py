@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -42,9 +43,9 @@ async def _check(
         plc_url = settings.identity.plc_url
         plc, others = await asyncio.gather(
             network.check_plc(http, plc_url, now=datetime.now(UTC)),
-            asyncio.gather(*_host_checks(settings), *_mail_checks(settings)),
+            asyncio.gather(_check_host(settings), *_mail_checks(settings)),
         )
-        findings = [*plc, *_local(settings), *others]
+        findings = [*plc, *chain.from_iterable(others)]
         if not accounts:
             return findings
         if plc[0].is_problem:
@@ -61,33 +62,32 @@ async def _check(
         )
 
 
-def _host_checks(settings: Settings) -> Iterator[Coroutine[Any, Any, Finding]]:
-    if _is_local(settings):
-        return
-    yield network.check_hostname(settings.hostname)
-    yield network.check_certificate(settings.hostname, now=datetime.now(UTC))
-    for domain in settings.service_handle_domains:
-        yield network.check_handle_dns(domain)
+async def _check_host(settings: Settings) -> list[Finding]:
+    hostname = settings.hostname
+    if hostname == "localhost":
+        return [Finding.skipped(network.HOSTNAME, hostname, "DNS and TLS are not for it")]
+    found = await network.check_hostname(hostname)
+    if found.status == "error":
+        # Whatever else there is to say follows from it.
+        return [found]
+    domains = settings.service_handle_domains
+    others = await asyncio.gather(
+        network.check_certificate(hostname, now=datetime.now(UTC)),
+        *(network.check_handle_dns(domain) for domain in domains),
+    )
+    return [found, *others]
 
 
-def _mail_checks(settings: Settings) -> Iterator[Coroutine[Any, Any, Finding]]:
+def _mail_checks(settings: Settings) -> Iterator[Coroutine[Any, Any, list[Finding]]]:
+    async def check(setting: str, url: str) -> list[Finding]:
+        return [await network.check_smtp(setting, url)]
+
     for setting, url in (
         ("PDS_EMAIL_SMTP_URL", settings.email.smtp_url),
         ("PDS_MODERATION_EMAIL_SMTP_URL", settings.email.moderation_smtp_url),
     ):
         if url:
-            yield network.check_smtp(setting, url)
-
-
-def _local(settings: Settings) -> list[Finding]:
-    if not _is_local(settings):
-        return []
-    message = "DNS and TLS are not for it"
-    return [Finding.skipped(network.HOSTNAME, settings.hostname, message)]
-
-
-def _is_local(settings: Settings) -> bool:
-    return settings.hostname == "localhost"
+            yield check(setting, url)
 
 
 def _resolver(settings: Settings, http: SafeHttp, stack: AsyncExitStack) -> DidResolver:
