@@ -1,0 +1,28 @@
+"""Requests that both servers get, by topic, and the answers that may differ."""
+
+from __future__ import annotations
+
+from tests.conformance.answers import (
+    blobs,
+    identity,
+    moderation,
+    protocol,
+    reads,
+    sessions,
+    signup,
+    sync,
+    writes,
+)
+from tests.conformance.answers.case import Topic
+
+TOPICS: tuple[Topic, ...] = (
+    protocol.TOPIC,
+    sessions.TOPIC,
+    signup.TOPIC,
+    writes.TOPIC,
+    reads.TOPIC,
+    sync.TOPIC,
+    blobs.TOPIC,
+    identity.TOPIC,
+    moderation.TOPIC,
+)
