@@ -105,6 +105,12 @@ def basic(name: str, password: str) -> dict[str, str]:
     return {"Authorization": f"Basic {encoded}"}
 
 
+def signing_key(plc_url: str, did: str) -> str:
+    """The did:key that a PLC directory has for the repository of `did`."""
+    state = json.loads(Client(plc_url).request("GET", f"/{did}/data").body)
+    return str(state["verificationMethods"]["atproto"])
+
+
 def _reply(status: int, headers: Any, body: bytes) -> Reply:
     named = {name.lower(): value for name, value in headers.items()}
     content_type = named.get("content-type")

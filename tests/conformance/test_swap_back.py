@@ -6,20 +6,18 @@ environment and on the same port. Nothing that was written may look different af
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pds.dev.plc_store import PlcStore
 from repo.keys import parse_did_key
 from repo.syntax import Did
-from tests.conformance.client import Client, basic, bearer
+from tests.conformance.client import Client, basic, bearer, signing_key
 from tests.conformance.snapshot import Snapshot, take_snapshot
 from tests.conformance.writer import Written, reveal_blob, write_all
 from tests.pds.api.exports import verify_export
@@ -180,7 +178,7 @@ def test_the_official_library_verifies_every_repository(
     for did, car in snapshot.exports.items():
         path = tmp_path / "repo.car"
         path.write_bytes(car)
-        verified = reference.verify(did, key_of(journey, did), path)
+        verified = reference.verify(did, signing_key(journey.plc_url, did), path)
         assert verified.rev == snapshot.states[did]["head"]["rev"]
         assert verified.records == {
             record["uri"].removeprefix(f"at://{did}/"): record["cid"]
@@ -194,7 +192,7 @@ def test_the_firehose_is_one_sound_history(journey: Journey) -> None:
     seqs = [message.seq for message in messages]
     assert seqs == list(range(1, len(seqs) + 1))
     for did, car in last.exports.items():
-        key = parse_did_key(key_of(journey, did))
+        key = parse_did_key(signing_key(journey.plc_url, did))
         mirror = Mirror(key)
         for message in messages:
             if did in (message.body.get("repo"), message.body.get("did")):
@@ -210,10 +208,3 @@ def test_events_and_revs_go_on(journey: Journey, before: str, after: str) -> Non
     for did, state in earlier.states.items():
         old, new = state["head"].get("rev"), later.states[did]["head"].get("rev")
         assert old is None or new is None or new >= old
-
-
-def key_of(journey: Journey, did: str) -> str:
-    """The signing key in the PLC directory, which still answers while the tests run."""
-    data_of = Client(journey.plc_url).request("GET", f"/{did}/data").body
-    key: Any = json.loads(data_of)["verificationMethods"]["atproto"]
-    return str(key)
