@@ -121,7 +121,7 @@ def _failures(run: Run) -> list[str]:
 
 def _judged(ratio: float | None, target: float | None, *, at_least: bool) -> tuple[str, str, str]:
     """Ratio, target and verdict, as far as there are any."""
-    goal = _NONE if target is None else f"{'≥' if at_least else '≤'} {target:g}×"
+    goal = _NONE if target is None else f"{'≥' if at_least else '≤'} {target:.2g}×"
     if ratio is None:
         return _NONE, goal, _NONE
     if target is None:
