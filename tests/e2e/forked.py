@@ -1,0 +1,129 @@
+"""Servers forked from a zygote: real processes that can be killed and started in a blink."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.processes import clean_environment
+
+_ROOT = Path(__file__).resolve().parents[2]
+_READY_S = 30.0
+_END_S = 30.0
+
+
+@dataclass(slots=True)
+class Zygote:
+    """The process that servers are forked from."""
+
+    process: subprocess.Popen[str]
+
+    def fork(self, args: list[str], *, env: Mapping[str, str], log: Path) -> int:
+        """Run a `pds` command in a new process and return its pid."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        order = {"args": args, "env": clean_environment(env), "log": str(log)}
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+
+@contextmanager
+def zygote() -> Iterator[Zygote]:
+    """A zygote for as long as the block runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.e2e.zygote"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=_ROOT,
+        env=clean_environment(),
+    )
+    try:
+        yield Zygote(process)
+    finally:
+        process.communicate(timeout=_END_S)
+
+
+@dataclass(slots=True)
+class ForkedServer:
+    """A `pds dev` process. Its data may be used by one after the other."""
+
+    zygote: Zygote
+    data: Path
+    port: int
+    plc_port: int
+    pidfd: int = -1
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def plc_url(self) -> str:
+        return f"http://127.0.0.1:{self.plc_port}"
+
+    @property
+    def log_file(self) -> Path:
+        return self.data.parent / f"{self.data.name}.log"
+
+    def start(self, **env: str) -> None:
+        """Start with `env` and wait until requests are answered."""
+        pid = self.launch(**env)
+        deadline = time.monotonic() + _READY_S
+        while not self._listens():
+            if self.wait_ended(0.01):
+                raise RuntimeError(f"server {pid} ended early:\n{self.log()}")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise TimeoutError(f"server {pid} was not ready in time:\n{self.log()}")
+
+    def launch(self, **env: str) -> int:
+        """Start with `env`, wait for nothing, and return the pid."""
+        ports = ["--port", str(self.port), "--plc-port", str(self.plc_port)]
+        pid = self.zygote.fork(
+            ["dev", "--data", str(self.data), *ports], env=env, log=self.log_file
+        )
+        self.pidfd = os.pidfd_open(pid)
+        return pid
+
+    def kill(self) -> None:
+        """End at once, as a crash does."""
+        self._signal(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Stop in good order."""
+        self._signal(signal.SIGTERM)
+
+    def wait_ended(self, timeout_s: float = _END_S) -> bool:
+        """Whether the process ends in time. Harmless once it has."""
+        if self.pidfd < 0:
+            return True
+        ended = bool(select.select([self.pidfd], [], [], timeout_s)[0])
+        if ended:
+            os.close(self.pidfd)
+            self.pidfd = -1
+        return ended
+
+    def log(self) -> str:
+        """What every process on this data has printed."""
+        return self.log_file.read_text(errors="replace")
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.pidfd >= 0:
+            signal.pidfd_send_signal(self.pidfd, number)
+            assert self.wait_ended(), f"the server did not end:\n{self.log()}"
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0

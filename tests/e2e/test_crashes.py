@@ -1,0 +1,133 @@
+"""A server that is killed again and again while clients write and a consumer follows.
+
+PDS_TEST_KILLS sets how often (default 50), PDS_TEST_SEED repeats the choices of a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.e2e.forked import ForkedServer, zygote
+from tests.e2e.promises import Client, NotAnswered, Person, sign_up, sign_up_many
+from tests.e2e.watcher import Watcher
+from tests.processes import free_port
+
+KILLS = int(os.environ.get("PDS_TEST_KILLS", "50"))
+SEED = int(os.environ.get("PDS_TEST_SEED", random.SystemRandom().randrange(1_000_000)))
+ACCOUNTS = 8
+CLIENTS = 4
+LIFE_S = (0.01, 0.3)
+"""How long the server is let live, at least and at most."""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ForkedServer]:
+    with zygote() as forking:
+        server = ForkedServer(forking, tmp_path / "data", free_port(), free_port())
+        yield server
+        server.kill()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.mark.timeout(60 + 6 * KILLS)
+async def test_nothing_that_was_answered_is_lost_and_every_consumer_converges(
+    server: ForkedServer, http: aiohttp.ClientSession
+) -> None:
+    print(f"PDS_TEST_SEED={SEED}")  # noqa: T201 (shown when the test fails)
+    choices = random.Random(SEED)
+    server.start()
+    people = await sign_up_many(server, http, ACCOUNTS)
+    clients = [
+        Client(server, http, f"c{n}", random.Random(choices.random())) for n in range(CLIENTS)
+    ]
+    newcomers = Newcomers(server, http)
+    watcher = Watcher(server, http)
+    for _ in range(KILLS):
+        following = asyncio.create_task(watcher.follow())
+        busy = [asyncio.create_task(client.write_until_it_ends(people)) for client in clients]
+        busy.append(asyncio.create_task(newcomers.sign_up_until_it_ends()))
+        await asyncio.sleep(choices.uniform(*LIFE_S))
+        server.kill()
+        await asyncio.gather(following, *busy)
+        server.start()
+        await watcher.catch_up()
+        people += await newcomers.check(watcher)
+        await check_records(watcher, clients, people)
+        assert await watcher.check() == len(people)
+    for client in clients:
+        await client.check_blobs()
+    assert sum(client.answers for client in clients) > KILLS
+    await check_from_the_start(watcher)
+    server.stop()
+    assert "Traceback" not in server.log()
+
+
+class Newcomers:
+    """A client that creates accounts, each of which must be there wholly or not at all."""
+
+    def __init__(self, server: ForkedServer, http: aiohttp.ClientSession) -> None:
+        self._server = server
+        self._http = http
+        self._answered: list[Person] = []
+        self._count = 0
+
+    async def sign_up_until_it_ends(self) -> None:
+        """Create one account, sometimes a second, until the server ends."""
+        try:
+            while True:
+                await asyncio.sleep(0.1)
+                self._count += 1
+                self._answered.append(await sign_up(self._server, self._http, self._name))
+        except NotAnswered:
+            return
+
+    async def check(self, watcher: Watcher) -> list[Person]:
+        """The new accounts; one that was not answered can be created again, or exists."""
+        people, self._answered = self._answered, []
+        handles = {copy.handle for copy in watcher.copies.values()}
+        for person in people:
+            assert person.handle in handles
+        if self._count and f"{self._name}.test" in handles - {person.handle for person in people}:
+            people.append(await self._log_in())
+        return people
+
+    async def _log_in(self) -> Person:
+        url = f"{self._server.url}/xrpc/com.atproto.server.createSession"
+        login = {"identifier": f"{self._name}.test", "password": "a password"}
+        async with self._http.post(url, json=login) as response:
+            session = await response.json()
+        assert response.status == 200, session
+        auth = {"Authorization": f"Bearer {session['accessJwt']}"}
+        return Person(session["did"], session["handle"], auth)
+
+    @property
+    def _name(self) -> str:
+        return f"newcomer{self._count}"
+
+
+async def check_records(watcher: Watcher, clients: list[Client], people: list[Person]) -> None:
+    """Every client finds in every repository what it was promised."""
+    for person in people:
+        copy = watcher.copies[person.did]
+        for client in clients:
+            client.check(person, copy.records)
+
+
+async def check_from_the_start(watcher: Watcher) -> None:
+    """A consumer that reads the whole log comes to the same, and sees the same events."""
+    again = Watcher(watcher.server, watcher.http)
+    await again.catch_up()
+    await again.check()
+    assert watcher.seen.items() <= again.seen.items()
