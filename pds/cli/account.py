@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 import orjson
@@ -21,10 +21,12 @@ from pds.accounts.errors import EmailTaken, HandleTaken
 from pds.accounts.handle_rules import check_handle
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.invite import create_invite
-from pds.cli.operator import RunningServer, on_server_or_files
+from pds.cli.operator import on_server_or_files
 from pds.config import Settings
-from pds.context import AppContext
-from pds.signup import Signup, create_account
+
+if TYPE_CHECKING:
+    from pds.cli.running_server import RunningServer
+    from pds.context import AppContext
 
 _PIPE_WIDTH: Final = 1_000
 
@@ -108,6 +110,8 @@ async def _create(settings: Settings, *, email: str, handle: str, password: str)
         return str(answer["did"])
 
     async def stopped(ctx: AppContext) -> str:
+        from pds.signup import Signup, create_account
+
         checked = check_handle(handle, settings.service_handle_domains, did_known=False)
         # Looked at before a DID is made in vain.
         if ctx.accounts.find_account(checked.handle, include_inactive=True):

@@ -6,31 +6,15 @@ import os
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Final, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import click
 
-from database.errors import DatabaseError
-from identity.plc import PlcError
-from pds.accounts.errors import AccountError
-from pds.cli.operator import OperatorError
 from pds.config import ConfigError, Settings
 from pds.config.env_file import read_env_file
-from pds.data_directory import DataDirectoryError
-from pds.server import ListenError
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_EXPECTED: Final = (
-    AccountError,
-    DataDirectoryError,
-    DatabaseError,
-    ListenError,
-    OperatorError,
-    PlcError,
-)
-"""What an operator can mend; anything else is a bug and shows its traceback."""
 
 env_file_option = click.option(
     "--env-file",
@@ -55,12 +39,27 @@ def explain_failures(command: Callable[P, T]) -> Callable[P, T]:
         except ConfigError as exc:
             problems = "\n".join(f"  - {problem}" for problem in exc.problems)
             raise click.ClickException(f"The settings need attention:\n{problems}") from exc
-        except _EXPECTED as exc:
-            raise click.ClickException(str(exc)) from exc
         except OSError as exc:
             # Without a file it is no matter of permissions or paths, but a bug.
             if exc.filename is None:
                 raise
             raise click.ClickException(f"{exc.filename}: {exc.strerror}") from exc
+        except Exception as exc:
+            if not isinstance(exc, _expected_errors()):
+                raise
+            raise click.ClickException(str(exc)) from exc
 
     return run
+
+
+def _expected_errors() -> tuple[type[Exception], ...]:
+    """What an operator can mend; anything else is a bug and shows its traceback."""
+    # Only here, so that a command which needs no server does not import it.
+    from database.errors import DatabaseError
+    from identity.plc import PlcError
+    from pds.accounts.errors import AccountError
+    from pds.cli.operator import OperatorError
+    from pds.data_directory import DataDirectoryError
+    from pds.server import ListenError
+
+    return AccountError, DataDirectoryError, DatabaseError, ListenError, OperatorError, PlcError

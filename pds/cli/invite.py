@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import orjson
 
 from pds.accounts.invites import ADMIN
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.operator import RunningServer, on_server_or_files
+from pds.cli.operator import on_server_or_files
 from pds.config import Settings
-from pds.context import AppContext
+
+if TYPE_CHECKING:
+    from pds.cli.running_server import RunningServer
+    from pds.context import AppContext
 
 
 @click.group()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import structlog
-import uvloop
 
-from pds import server
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.config import Settings, find_without_effect
-from pds.context import AppContext
-from pds.logs import configure_logs
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
 
 _log = structlog.get_logger(__name__)
 
@@ -32,6 +32,12 @@ def serve(env_file: Path | None) -> None:
       pds serve --env-file /pds/pds.env
     """
     settings = load_settings(env_file)
+    # Settings that need attention are told at once, before the server is imported.
+    import uvloop
+
+    from pds import server
+    from pds.logs import configure_logs
+
     configure_logs(level=settings.logging.level, enabled=settings.logging.enabled)
     _warn_of_settings_without_effect(settings)
     uvloop.run(server.serve(settings, on_ready=_announce))
