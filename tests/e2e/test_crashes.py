@@ -37,7 +37,9 @@ def server(tmp_path: Path) -> Iterator[ForkedServer]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
+    # A connection that is kept would lead to a server that has ended since.
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as session:
         yield session
 
 
