@@ -37,7 +37,6 @@ from tests.pds.conftest import Account, Pds
 PACKAGES = ("repo", "database", "actor_store", "sequencer", "identity", "pds")
 TREES = (ActorStoreError, AccountError, DatabaseError, BlobStoreError, ServiceJwtError)
 INTERNAL: dict[type[Exception], str] = {
-    actor_errors.ActorStoreDamaged: "the message names files; the operator must restore one",
     blob_errors.BlobFileMissing: "getBlob answers for it; elsewhere the disk lost a file",
     blob_errors.InvalidBlobName: "DIDs and keys come from our own rows",
     database_errors.DatabaseClosed: "the server is stopping",
@@ -200,6 +199,6 @@ async def test_a_damaged_actor_fails_alone(pds: Pds, alice: Account, bob: Accoun
     for name in ("-wal", "-shm"):
         path.with_name(path.name + name).unlink(missing_ok=True)
     damaged = await pds.get("com.atproto.sync.getLatestCommit", did=alice.did)
-    assert damaged.error == (500, "InternalServerError")
+    assert damaged.error == (503, "RepoUnavailable")
     assert str(path).encode() not in damaged.body
     assert (await pds.get("com.atproto.sync.getLatestCommit", did=bob.did)).status == 200
