@@ -48,6 +48,11 @@ class FrameRing:
         back = self._last_seq - seq
         return self._frames[-1 - back] if 0 <= back < len(self._frames) else None
 
+    def skip_to(self, seq: int) -> None:
+        """Go on behind `seq`, which is not before the newest event."""
+        self._last_seq = seq
+        self.clear()
+
     def clear(self) -> None:
         """Forget every frame, but not the position."""
         self._frames.clear()

@@ -7,6 +7,7 @@ unclean stop the log goes on behind the reserved ones.
 
 from __future__ import annotations
 
+import secrets
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from database.connection import BUSY_TIMEOUT_MS, Database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 RESERVED_SEQS: Final = 10_000
 """Seqs reserved at once: one fsync for so many events, and so many left out by a crash."""
@@ -29,9 +30,10 @@ CREATE TABLE IF NOT EXISTS holdfast_run (
 CREATE TABLE IF NOT EXISTS holdfast_reserved (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   seq INTEGER NOT NULL,
-  bootId TEXT NOT NULL
+  bootId TEXT NOT NULL,
+  runId TEXT NOT NULL
 ) STRICT;
-INSERT INTO holdfast_reserved (id, seq, bootId) VALUES (1, 0, '') ON CONFLICT DO NOTHING
+INSERT INTO holdfast_reserved (id, seq, bootId, runId) VALUES (1, 0, '', '') ON CONFLICT DO NOTHING
 """
 _SAVE: Final = (
     "INSERT INTO holdfast_run (id, running, latestSeq) VALUES (1, ?, ?)"
@@ -42,13 +44,17 @@ _SAVE: Final = (
 class RunState:
     """The flag that is set while the server runs, and the reserved seqs.
 
-    Blocks for the lock where it is used at start and stop; `reserve` does not.
+    Waits for the file's lock at start and stop; `reserve` does not.
     """
 
     was_unclean: bool
     """Whether the run before this one left its data unchecked. Fixed when the log is opened."""
     power_may_have_failed: bool
     """Whether our run was cut off and the machine started anew since, so writes may be lost."""
+    last_run_id: str
+    """Of the run before this one; empty if there was none."""
+    run_id: str
+    """Of this run. Kept elsewhere, too, it shows that a file has been put back to an older one."""
 
     def __init__(self, db: Database, latest_seq: int) -> None:
         """Read what the last run left; `latest_seq` is where the log stands now."""
@@ -60,8 +66,12 @@ class RunState:
         self.was_unclean = row != (0, latest_seq) if row else latest_seq > 0
         # What we gave out until then is in the log, so it may go on where the reference left it.
         self._moved_by_another = row is not None and row[0] == 0 and latest_seq > row[1]
-        found = db.one("SELECT seq, bootId FROM holdfast_reserved")
-        self._reserved, self._boot_id = found or (0, "")
+        found = db.one("SELECT seq, bootId, runId FROM holdfast_reserved") or (0, "", "")
+        self._reserved: int = found[0]
+        self._boot_id: str = found[1]
+        self.last_run_id = found[2]
+        self.run_id = secrets.token_hex(8)
+        self.on_reserve: Callable[[], None] | None = None
         self._this_boot_id = _find_boot_id()
         self._running = False
         was_cut_off = row is not None and row[0] == 1
@@ -70,45 +80,69 @@ class RunState:
         )
 
     @property
+    def reserved_seq(self) -> int:
+        """The highest seq that this run may give out so far."""
+        return self._reserved
+
+    @property
     def highest_seq(self) -> int:
         """The highest seq that the last run may have given out; 0 if the log tells by itself."""
         return self._reserved if self.was_unclean and not self._moved_by_another else 0
 
     def mark_running(self, latest_seq: int) -> None:
-        """Set the flag, and do not return before it is on the disk."""
+        """Set the flag and reserve seqs, and do not return before that is on the disk."""
         # A flag that is lost with the power would hide exactly the losses it is there to tell.
-        with self._durably():
+        with self._waiting(), self._durably():
             self._save(running=True, latest_seq=latest_seq)
-        if not self.power_may_have_failed:
-            self._save_boot_id()
         self._running = True
-        self.reserve(latest_seq + 1)
+        if not self.power_may_have_failed:
+            self._boot_id = self._this_boot_id
+        with self._waiting():
+            self._save_reserved(self._needed(latest_seq + 1))
 
     def mark_recovered(self) -> None:
         """Note that what an unclean stop may have left is mended, as far as it can be."""
-        self._save_boot_id()
+        if self._boot_id != self._this_boot_id:
+            self._boot_id = self._this_boot_id
+            with self._waiting():
+                self._save_reserved(self._reserved)
 
     def mark_stopped(self, latest_seq: int) -> None:
         """Take the flag back, as the last thing of an orderly stop."""
-        self._save(running=False, latest_seq=latest_seq)
+        with self._waiting():
+            self._save(running=False, latest_seq=latest_seq)
 
     def reserve(self, seq: int) -> None:
         """See to it that no later run gives out `seq`, if this one is marked as running.
 
-        Once in a while that waits for the disk.
+        Once in a while that waits for the disk, but never for a lock: raises `DatabaseBusy`.
         """
-        if seq <= self._reserved or not self._running:
-            return
-        reserved = seq + RESERVED_SEQS
-        with self._durably():
-            self._db.run("UPDATE holdfast_reserved SET seq = ?", (reserved,))
-        self._reserved = reserved
+        if seq > self._reserved and self._running:
+            self._save_reserved(self._needed(seq))
+            if self.on_reserve is not None:
+                self.on_reserve()
 
-    def _save_boot_id(self) -> None:
-        if self._boot_id != self._this_boot_id:
-            with self._durably():
-                self._db.run("UPDATE holdfast_reserved SET bootId = ?", (self._this_boot_id,))
-            self._boot_id = self._this_boot_id
+    def _needed(self, seq: int) -> int:
+        return self._reserved if seq <= self._reserved else seq + RESERVED_SEQS
+
+    def _save_reserved(self, seq: int) -> None:
+        with self._durably():
+            self._db.run(
+                "UPDATE holdfast_reserved SET seq = ?, bootId = ?, runId = ?",
+                (seq, self._boot_id, self.run_id),
+            )
+        self._reserved = seq
+
+    def _save(self, *, running: bool, latest_seq: int) -> None:
+        self._db.run(_SAVE, (int(running), latest_seq))
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        self._db.connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        try:
+            yield
+        finally:
+            self._db.connection.set_busy_timeout(0)
 
     @contextmanager
     def _durably(self) -> Iterator[None]:
@@ -118,13 +152,6 @@ class RunState:
             yield
         finally:
             self._db.run(f"PRAGMA synchronous = {synchronous}")
-
-    def _save(self, *, running: bool, latest_seq: int) -> None:
-        self._db.connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        try:
-            self._db.run(_SAVE, (int(running), latest_seq))
-        finally:
-            self._db.connection.set_busy_timeout(0)
 
 
 def _find_boot_id() -> str:

@@ -118,6 +118,16 @@ class Sequencer:
         """Whether, besides, the machine has been started anew, so that writes may be lost."""
         return self._run_state.power_may_have_failed
 
+    @property
+    def run(self) -> RunState:
+        """This run and the one before it."""
+        return self._run_state
+
+    def skip_to(self, seq: int) -> None:
+        """Give out no seq up to `seq`, which a lost part of the log may have had. Only at start."""
+        self.ring.skip_to(self._events.skip_to(seq))
+        self._run_state.reserve(self.current_seq + 1)
+
     def mark_running(self) -> None:
         """Note durably that a stop from here on is unclean, until `mark_stopped`."""
         self._run_state.mark_running(self.current_seq)

@@ -7,7 +7,8 @@ In this order, each step on the ground of those before it:
 3. every store written to since shortly before the last event is compared with the log, and
    the difference mended (`stores`); so is every one that was damaged before.
 
-After an orderly stop there is nothing to do but what the journal names.
+After an orderly stop there is nothing to do but what the journal names, unless one of the service
+databases has been put back to an older state, or the operator asks for a look at every store.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pds.recovery.changed_files import StoreFiles, find_stores
 from pds.recovery.changes import settle_all
 from pds.recovery.damage import hold_back
 from pds.recovery.journal import Entry
+from pds.recovery.run_record import join_run
 from pds.recovery.stores import mend_store
 from pds.recovery.told_states import tell_states
 from sequencer.events import timestamp
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 WINDOW_S: Final = 180.0
 """How far before the last event a write may be lost: several times as long as systems keep
 written pages in memory only (Linux: 30 seconds)."""
+CHECK_FILE: Final = "holdfast.check"
+"""A file of this name in the data directory asks for a look at every store at the next start."""
 
 _log = structlog.get_logger(__name__)
 
@@ -44,17 +48,22 @@ async def recover(ctx: AppContext) -> None:
     Raises `DatabaseError` if the service database or the log cannot be read or written. Damage
     of one actor's files holds back that actor.
     """
+    same_run = join_run(ctx.accounts.db, ctx.sequencer)
     await settle_all(ctx)
     await _look_again_at_damaged(ctx)
-    if ctx.sequencer.was_unclean or _log_is_gone(ctx):
-        await _mend_everything(ctx)
+    marker = ctx.settings.data_directory / CHECK_FILE
+    asked_to = marker.exists()
+    if asked_to or not same_run or ctx.sequencer.was_unclean or _log_is_gone(ctx):
+        await _mend_everything(ctx, everywhere=asked_to)
     ctx.sequencer.mark_recovered()
     ctx.recovery.finished = True
+    if asked_to:
+        marker.unlink()
 
 
-async def _mend_everything(ctx: AppContext) -> None:
+async def _mend_everything(ctx: AppContext, *, everywhere: bool) -> None:
     started = time.monotonic()
-    newest = ctx.sequencer.log.newest_time()
+    newest = None if everywhere else ctx.sequencer.log.newest_time()
     since_s = datetime.fromisoformat(newest).timestamp() - WINDOW_S if newest else 0.0
     active_since = ctx.sequencer.log.repos_since(timestamp(max(0, int(since_s * 1000))))
     files = await asyncio.to_thread(find_stores, ctx.actor_store.layout, changed_since_s=since_s)

@@ -1,0 +1,48 @@
+"""The run of the server that wrote to the service database last, to be compared with the log's.
+
+Each run has an id, kept in both files. Where they differ, one of the files has been put back to
+an older state, as from a backup, and says of itself that all was in order then.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from database.errors import DatabaseError
+from database.wal import sync_wal
+
+if TYPE_CHECKING:
+    from database.connection import Database
+    from sequencer.sequencer import Sequencer
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS holdfast_run (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  runId TEXT NOT NULL,
+  reservedSeq INTEGER NOT NULL
+) STRICT
+"""
+_SAVE: Final = "INSERT OR REPLACE INTO holdfast_run (id, runId, reservedSeq) VALUES (1, ?, ?)"
+
+
+def join_run(db: Database, sequencer: Sequencer) -> bool:
+    """Enter the run of `sequencer`; whether the last run of both files was the same.
+
+    If not, the log goes on behind every seq that the service database knows to be given out.
+    Only at start: it waits for the disk. Raises `DatabaseError`.
+    """
+    db.run(_SCHEMA)
+    last_run_id, reserved_seq = db.one("SELECT runId, reservedSeq FROM holdfast_run") or ("", 0)
+    is_same = not last_run_id or last_run_id == sequencer.run.last_run_id
+    if not is_same:
+        sequencer.skip_to(reserved_seq)
+    db.run(_SAVE, (sequencer.run.run_id, sequencer.run.reserved_seq))
+    sync_wal(db.path)
+
+    def note_reserved() -> None:
+        with suppress(DatabaseError):  # There will be a next time.
+            db.run("UPDATE holdfast_run SET reservedSeq = ?", (sequencer.run.reserved_seq,))
+
+    sequencer.run.on_reserve = note_reserved
+    return is_same
