@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.e2e.forked import Zygote, zygote
 from tests.e2e.sdk import Network, Person
+from tests.e2e.world import Stopped, World, make_stopped
 from tests.processes import DevServer
 
 
@@ -34,3 +37,23 @@ def alice(network: Network) -> Person:
 @pytest.fixture
 def bob(network: Network) -> Person:
     return network.join()
+
+
+@pytest.fixture(scope="package")
+def forking() -> Iterator[Zygote]:
+    """What servers are forked from that a test may end and start again at will."""
+    with zygote() as process:
+        yield process
+
+
+@pytest.fixture(scope="package")
+def stopped(forking: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Stopped:
+    """The data of a server with two accounts that was stopped in order."""
+    return make_stopped(forking, tmp_path_factory.mktemp("stopped") / "data")
+
+
+@pytest.fixture
+async def world(stopped: Stopped, tmp_path: Path) -> AsyncIterator[World]:
+    """A copy of that data, and a server on it that has yet to be started."""
+    async with stopped.copy(tmp_path / "data") as world:
+        yield world

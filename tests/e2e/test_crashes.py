@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.e2e.forked import ForkedServer, zygote
+from tests.e2e.forked import ForkedServer, Zygote
 from tests.e2e.promises import Client, NotAnswered, Person, sign_up, sign_up_many
 from tests.e2e.watcher import Watcher
 from tests.processes import free_port
@@ -28,11 +28,10 @@ LIFE_S = (0.01, 0.3)
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ForkedServer]:
-    with zygote() as forking:
-        server = ForkedServer(forking, tmp_path / "data", free_port(), free_port())
-        yield server
-        server.kill()
+def server(forking: Zygote, tmp_path: Path) -> Iterator[ForkedServer]:
+    server = ForkedServer(forking, tmp_path / "data", free_port(), free_port())
+    yield server
+    server.kill()
 
 
 @pytest.fixture
