@@ -45,8 +45,8 @@ class DiskBlobStore:
     def __init__(self, blobs: Path, tmp: Path | None = None, *, full_sync: bool = False) -> None:
         """Keep permanent files in `blobs`, temporary ones in `tmp` (default `<blobs>/tempt`).
 
-        With `full_sync` a file and its directory are synced before it counts as permanent, so a
-        power failure loses no blob that a record refers to; without, the system writes when it
+        With `full_sync` a file and its directories are synced before an upload is done and before
+        it counts as permanent, so a power failure loses none; without, the system writes when it
         likes, as SQLite's `synchronous=NORMAL` does.
         """
         self._blobs = blobs
@@ -60,7 +60,7 @@ class DiskBlobStore:
     async def put_temp(self, did: str, chunks: AsyncIterable[bytes], *, max_bytes: int) -> TempBlob:
         """See `BlobStore.put_temp`."""
         key = new_temp_key()
-        upload = UploadFile(self._temp_path(did, key))
+        upload = UploadFile(self._temp_path(did, key), full_sync=self._full_sync)
         try:
             return await _receive(upload, chunks, key=key, max_bytes=max_bytes)
         except BaseException:

@@ -84,8 +84,14 @@ def promote(temp: Path, final: Path, *, full_sync: bool) -> bool:
     if not move(temp, final):
         return final.exists()
     if full_sync:
-        _sync(final.parent)
+        sync_directories(final)
     return True
+
+
+def sync_directories(path: Path) -> None:
+    """Make the name of a file durable, and that of its directory, which may be as new."""
+    _sync(path.parent)
+    _sync(path.parent.parent)
 
 
 def move(source: Path, target: Path) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from actor_store.blob_store.disk_files import opened_new, space_errors
+from actor_store.blob_store.disk_files import opened_new, space_errors, sync_directories
 
 
 class Digest(Protocol):
@@ -23,8 +24,10 @@ class UploadFile:
     a task that is cancelled does not stop the thread it was waiting for.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, full_sync: bool = False) -> None:
+        """`full_sync` makes the finished file durable before `finish` returns."""
         self._path = path
+        self._full_sync = full_sync
         self._file: BinaryIO | None = None
         self._abandoned = False
         self._lock = threading.Lock()
@@ -43,6 +46,10 @@ class UploadFile:
         """Append the last bytes and close. Raises `BlobStoreFull`."""
         self.write(data, digest)
         with self._lock, space_errors():
+            if self._full_sync and self._file is not None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                sync_directories(self._path)
             self._close()
 
     def abandon(self) -> None:

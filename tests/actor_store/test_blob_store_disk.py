@@ -241,7 +241,7 @@ async def test_copy_that_meets_a_full_disk_keeps_the_temporary_file(
     assert await read(store, temp.cid) == b"data"
 
 
-async def test_full_sync_syncs_the_file_before_it_is_renamed(
+async def test_full_sync_syncs_every_step_with_the_directories(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
@@ -260,8 +260,10 @@ async def test_full_sync_syncs_the_file_before_it_is_renamed(
     monkeypatch.setattr(Path, "replace", noted_replace)
     store = DiskBlobStore(tmp_path / "blobs", full_sync=True)
     temp = await put(store, b"durable")
+    assert steps == [f"sync {temp.key}", f"sync {DID}", "sync tempt"]
+    steps.clear()
     await store.make_permanent(DID, temp.key, temp.cid)
-    assert steps == [f"sync {temp.key}", "rename", f"sync {DID}"]
+    assert steps == [f"sync {temp.key}", "rename", f"sync {DID}", "sync blobs"]
 
 
 async def test_missing_blob_cannot_be_opened(store: DiskBlobStore) -> None:
