@@ -24,6 +24,7 @@ import structlog
 from actor_store.errors import ActorStoreDamaged, ActorStoreError, RepoNotFound
 from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError, DatabaseFull
+from database.wal import check_length
 from pds.recovery.announcing import EVERYTHING, state_events
 from pds.recovery.damage import hold_back
 from repo.commit import Head, InvalidCommit, decode_commit
@@ -60,6 +61,7 @@ async def mend_store(ctx: AppContext, account: ActorAccount, *, may_lack_commits
 
 async def _compare(ctx: AppContext, account: ActorAccount, may_lack_commits: bool) -> Head:
     did = account.did
+    check_length(ctx.actor_store.layout.store(did))
     ctx.actor_store.key(did)
     head = await ctx.actor_store.read(did, _sound_head)
     told_rev = _told_rev(ctx, did)

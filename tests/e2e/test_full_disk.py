@@ -1,0 +1,110 @@
+"""A disk that fills up: writes are refused with a clear error, reads and everything else go on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.world import Stopped, World
+
+FULL = (503, "NotEnoughResources")
+_BLOCK = bytes(4096)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a few megabytes."""
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    if os.getuid() != 0 or mount is None or umount is None:
+        pytest.skip("only root can mount a file system")
+    command = [mount, "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(mounted)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:  # noqa: S603
+        pytest.skip("this system lets nobody mount a file system")
+    yield mounted
+    subprocess.run([umount, str(mounted)], check=True)  # noqa: S603
+
+
+@pytest.fixture
+async def world(stopped: Stopped, small_disk: Path) -> AsyncIterator[World]:
+    async with stopped.copy(small_disk / "data") as world:
+        yield world
+
+
+def fill(disk: Path) -> Path:
+    """Take all the space that is left, to the last block."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(_BLOCK)
+        except OSError:
+            return ballast
+
+
+async def write_until_refused(world: World, prefix: str) -> tuple[set[str], tuple[int, Any]]:
+    """Create notes until one is refused: those that were answered, and the refusal."""
+    written: set[str] = set()
+    for number in range(3_000):
+        rkey = f"{prefix}-{number}"
+        status, answer = await world.try_to_create(world.alice, rkey)
+        if status != 200:
+            return written, (status, answer["error"])
+        written.add(rkey)
+    raise AssertionError("the disk never was full")
+
+
+async def test_a_full_disk_stops_writes_alone_and_only_while_it_is_full(
+    world: World, small_disk: Path
+) -> None:
+    world.start()
+    # Opening a store takes some space; these two are open.
+    for person in (world.alice, world.bob):
+        await world.create(person, "second")
+    ballast = fill(small_disk)
+    written, refusal = await write_until_refused(world, "full")
+    assert refusal == FULL
+    for person in (world.alice, world.bob):
+        assert (await world.get("com.atproto.sync.getRepo", did=person.did))[0] == 200
+        assert (await world.get("com.atproto.repo.describeRepo", repo=person.did))[0] == 200
+    status, answer = await world.call(
+        "com.atproto.server.createAccount",
+        handle="carol.test",
+        email="carol@example.com",
+        password="a password",
+    )
+    assert (status, answer["error"]) == FULL
+    assert (await world.try_to_create(world.bob, "third"))[0] in (200, 503)
+    ballast.unlink()
+    # The same process, and nobody was asked to do anything.
+    assert (await world.try_to_create(world.alice, "after"))[0] == 200
+    await world.check(accounts=2)
+    assert {"first", "after", *written} <= await world.records(world.alice)
+    carol = await world.post(
+        "com.atproto.server.createAccount",
+        handle="carol.test",
+        email="carol@example.com",
+        password="a password",
+    )
+    assert carol["handle"] == "carol.test"
+    await world.check(accounts=3)
+
+
+async def test_a_crash_on_a_full_disk_loses_nothing(world: World, small_disk: Path) -> None:
+    world.start()
+    await world.watcher.catch_up()
+    ballast = fill(small_disk)
+    written, refusal = await write_until_refused(world, "full")
+    assert refusal == FULL
+    world.server.kill()
+    ballast.unlink()
+    world.start()
+    await world.check(accounts=2)
+    assert written <= await world.records(world.alice)
