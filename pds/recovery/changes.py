@@ -129,8 +129,9 @@ async def _settle_directory(ctx: AppContext, entry: Entry) -> None:
         return
     account = ctx.accounts.find_account(did, include_inactive=True)
     try:
-        if entry.kind == "create" and entry.detail == NEW and account is None:
-            await _withdraw(ctx, did)
+        if entry.kind == "create" and account is None:
+            if entry.detail == NEW and not _was_in_use(ctx, did):
+                await _withdraw(ctx, did)
         elif entry.kind == "handle" and account is not None and account.handle is not None:
             await _point_back(ctx, did, entry.detail, account.handle)
     except PlcError as exc:
@@ -145,13 +146,21 @@ async def _undo_creation(ctx: AppContext, did: Did) -> None:
         return actor.record.count() == 0 and actor.blob.count() == 0
 
     try:
-        if not await ctx.actor_store.read(did, is_new):
-            # Written to, so there was an account: the service database is older than the store.
-            _log.error("kept the store of a DID that has no account here", did=did)
+        if await ctx.actor_store.read(did, is_new) and not _was_told_of(ctx, did):
+            await ctx.actor_store.destroy(did)
             return
     except RepoNotFound:
         return
-    await ctx.actor_store.destroy(did)
+    _log.error("kept the store of a DID that has no account here", did=did)
+
+
+def _was_in_use(ctx: AppContext, did: Did) -> bool:
+    """Whether there was an account after all: then the service database is older than the rest."""
+    return ctx.actor_store.exists(did) or _was_told_of(ctx, did)
+
+
+def _was_told_of(ctx: AppContext, did: Did) -> bool:
+    return ctx.sequencer.log.last_state_of(did) is not None
 
 
 async def _withdraw(ctx: AppContext, did: Did) -> None:

@@ -1,0 +1,334 @@
+"""Recovery within one process: the journal, what it settles, and what durability is asked for.
+
+What real crashes leave is tested in tests/e2e: test_crashes, test_fault_points, test_power_loss,
+test_damage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from pkgutil import resolve_name
+
+import pytest
+
+from actor_store.blob_store.disk import DiskBlobStore
+from database.errors import DatabaseFull
+from identity.plc import PlcClient, PlcError
+from pds import faults
+from pds.accounts.errors import HandleNotAvailable
+from pds.deletion import delete_account
+from pds.handles import update_handle
+from pds.recovery import journal as journal_module
+from pds.recovery import mender as mender_module
+from pds.recovery import start as recovery_start
+from pds.recovery.changes import NEW, journaled
+from pds.recovery.journal import Entry, Journal
+from pds.recovery.mender import Mender
+from repo.syntax import Did
+from tests.pds.conftest import Account, Pds, start_pds
+from tests.pds.events import kinds_of, read_events
+
+
+@pytest.fixture
+async def starts(tmp_path: Path) -> AsyncIterator[Starts]:
+    async with AsyncExitStack() as stack:
+        yield Starts(stack, tmp_path)
+
+
+class Starts:
+    """A data directory, and one server after the other on it."""
+
+    def __init__(self, stack: AsyncExitStack, data: Path) -> None:
+        self._stack = stack
+        self.data = data
+        self._run = AsyncExitStack()
+        stack.push_async_callback(self.stop)
+
+    async def start(self, **environ: str) -> Pds:
+        """Start, after the last one has stopped."""
+        return await start_pds(self._run, self.data, environ)
+
+    async def stop(self) -> None:
+        """Stop in order."""
+        await self._run.aclose()
+        self._run = AsyncExitStack()
+
+    async def again(self) -> Pds:
+        """Stop in order and start."""
+        await self.stop()
+        return await self.start()
+
+
+def journal(pds: Pds) -> list[Entry]:
+    return pds.ctx.recovery.journal.entries()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that happens in the background."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 (it tells nobody)
+            await asyncio.sleep(0)
+
+
+def unreachable(*_: object, **__: object) -> object:
+    raise PlcError(502, "the directory does not answer")
+
+
+class TestStarting:
+    """What a start looks at."""
+
+    async def test_after_an_orderly_stop_no_store_is_looked_at(
+        self, starts: Starts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pds = await starts.start()
+        await pds.create_account("alice")
+
+        def fail(*_: object, **__: object) -> None:
+            raise AssertionError("looked at stores")
+
+        monkeypatch.setattr(recovery_start, "find_stores", fail)
+        pds = await starts.again()
+        assert not pds.ctx.sequencer.was_unclean
+        assert kinds_of(read_events(pds)) == ["identity", "account", "append", "sync"]
+
+    async def test_a_start_that_fails_does_not_count_as_recovered(
+        self, starts: Starts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pds = await starts.start()
+        await pds.create_account("alice")
+        mark_as_crashed(pds)
+        await starts.stop()
+
+        async def fail(*_: object, **__: object) -> bool:
+            raise DatabaseFull("sequencer.sqlite", "disk full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(recovery_start, "mend_store", fail)
+            with pytest.raises(DatabaseFull):
+                await starts.start()
+        pds = await starts.again()
+        assert pds.ctx.sequencer.was_unclean
+
+    async def test_a_second_recovery_finds_nothing_to_do(self, starts: Starts) -> None:
+        pds = await starts.start()
+        alice = await pds.create_account("alice")
+        await pds.ctx.accounts.deactivate(Did(alice.did))
+        mark_as_crashed(pds)
+        await starts.stop()
+        pds = await starts.start()
+        told = kinds_of(read_events(pds))
+        assert told == ["identity", "account", "append", "sync", "account"]
+        mark_as_crashed(pds)
+        pds = await starts.again()
+        assert kinds_of(read_events(pds)) == told
+
+
+class TestJournal:
+    """Changes of several places that do not get to their end."""
+
+    async def test_changes_that_end_leave_nothing_in_the_journal(self, pds: Pds) -> None:
+        alice = await pds.create_account("alice")
+        await update_handle(pds.ctx, Did(alice.did), "alicia.test")
+        await delete_account(pds.ctx, Did(alice.did))
+        assert journal(pds) == []
+        assert kinds_of(read_events(pds)) == ["account"]
+        assert not pds.ctx.actor_store.exists(alice.did)
+
+    async def test_an_account_that_could_not_be_undone_is_undone_once_plc_answers(
+        self, pds: Pds, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        send = PlcClient.send
+
+        async def send_and_lose_the_answer(plc: PlcClient, *args: object) -> None:
+            await send(plc, *args)  # type: ignore[arg-type]
+            unreachable()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(PlcClient, "send", send_and_lose_the_answer)
+            patch.setattr(PlcClient, "last_op", unreachable)
+            reply = await pds.post("com.atproto.server.createAccount", signup("alice"))
+            assert reply.error == (502, "UpstreamFailure")
+            (entry,) = journal(pds)
+            assert (entry.kind, entry.detail) == ("create", NEW)
+            assert not pds.ctx.actor_store.exists(entry.did)
+        await until(lambda: not journal(pds))
+        last = pds.plc.find_last(entry.did)
+        assert last is not None
+        assert last.data is None
+
+    async def test_a_did_gets_its_handle_back_once_plc_answers(
+        self, pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        did = Did(alice.did)
+
+        async def taken(*_: object) -> None:
+            raise HandleNotAvailable("taken meanwhile")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(pds.ctx.accounts), "update_handle", taken)
+            patch.setattr(PlcClient, "data", unreachable)
+            with pytest.raises(HandleNotAvailable):
+                await update_handle(pds.ctx, did, "alicia.test")
+            assert journal(pds) == [Entry("handle", did, "alicia.test")]
+        await until(lambda: not journal(pds))
+        assert (await pds.ctx.plc.data(did)).also_known_as == ("at://alice.test",)
+
+    async def test_two_changes_of_one_account_wait_for_each_other(
+        self, pds: Pds, alice: Account
+    ) -> None:
+        did = Did(alice.did)
+        handles = [f"alice{number}.test" for number in range(4)]
+        await asyncio.gather(*(update_handle(pds.ctx, did, handle) for handle in handles))
+        account = pds.ctx.accounts.get_account(did)
+        assert (await pds.ctx.plc.data(did)).also_known_as == (f"at://{account.handle}",)
+        told = [event.body["handle"] for event in read_events(pds) if event.kind == "identity"]
+        assert told == ["alice.test", *handles]
+
+    async def test_an_account_that_was_in_use_is_never_taken_for_a_half_made_one(
+        self, starts: Starts
+    ) -> None:
+        """As when the service database comes from a backup that fell into a sign-up."""
+        pds = await starts.start()
+        alice = await pds.create_account("alice")
+        await pds.post_text(alice)
+        await pds.ctx.accounts.delete_account(Did(alice.did))
+        await pds.ctx.recovery.journal.add(Entry("create", Did(alice.did), NEW))
+        pds = await starts.again()
+        await until(lambda: not journal(pds))
+        assert pds.ctx.actor_store.exists(alice.did)
+        assert (await pds.ctx.plc.last_op(Did(alice.did))).data is not None
+
+    async def test_a_failure_to_drop_the_entry_is_no_failure_of_the_change(
+        self, pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def fail(*_: object, **__: object) -> None:
+            raise DatabaseFull("account.sqlite", "disk full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "drop", fail)
+            await update_handle(pds.ctx, Did(alice.did), "alicia.test")
+            assert len(journal(pds)) == 1
+        await until(lambda: not journal(pds))
+        assert pds.ctx.accounts.get_account(alice.did).handle == "alicia.test"
+
+    async def test_a_cancelled_change_is_settled(self, pds: Pds, alice: Account) -> None:
+        begun = asyncio.Event()
+
+        async def change() -> None:
+            async with journaled(pds.ctx, Entry("handle", Did(alice.did), "alicia.test")):
+                begun.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(change())
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await until(lambda: not journal(pds))
+
+
+class TestDurability:
+    """What SQLite is asked to sync."""
+
+    @pytest.mark.parametrize(("durability", "synchronous"), [("normal", 1), ("full", 2)])
+    async def test_every_database_follows_the_setting(
+        self, starts: Starts, durability: str, synchronous: int
+    ) -> None:
+        pds = await starts.start(PDS_DURABILITY=durability)
+        ctx = pds.ctx
+        alice = await pds.create_account("alice")
+        await pds.post_text(alice)
+        found = {
+            "account": ctx.accounts.db.value("PRAGMA synchronous"),
+            "log": ctx.sequencer._db.value("PRAGMA synchronous"),
+            "store": ctx.actor_store._handles.get(alice.did).db.value("PRAGMA synchronous"),
+            "store in a thread": await ctx.actor_store.transact_in_thread(
+                alice.did, lambda actor: actor.repo._db.value("PRAGMA synchronous")
+            ),
+        }
+        assert found == dict.fromkeys(found, synchronous)
+        assert isinstance(ctx.blob_store, DiskBlobStore)
+        assert ctx.blob_store._full_sync == (durability == "full")
+
+    async def test_an_account_is_durable_with_normal_durability_too(
+        self, pds: Pds, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its rows are synced before the answer, for the DID is known outside of this machine."""
+        synced: list[int] = []
+
+        def note(path: Path) -> None:
+            synced.append(pds.ctx.accounts.db.value("SELECT count(*) FROM actor"))
+
+        monkeypatch.setattr(journal_module, "sync_wal", note)
+        await pds.create_account("alice")
+        assert synced == [0, 1]
+
+
+class TestMender:
+    """Work that is repeated until it succeeds."""
+
+    async def test_a_job_is_repeated_until_it_succeeds_and_hinders_no_other(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(mender_module, "_DELAYS_S", (0, 0))
+        mender, ran = Mender(), list[str]()
+
+        async def stubborn() -> None:
+            ran.append("stubborn")
+            if ran.count("stubborn") < 3:
+                raise OSError("not yet")
+
+        async def easy() -> None:
+            ran.append("easy")
+
+        mender.later("stubborn", stubborn)
+        mender.later("easy", easy)
+        await until(lambda: ran.count("stubborn") == 3)
+        assert ran.count("easy") == 1
+        mender.later("easy", easy)
+        await until(lambda: ran.count("easy") == 2)
+        await mender.close()
+
+    async def test_closing_gives_up_on_what_is_left(self) -> None:
+        mender = Mender()
+
+        async def fail() -> None:
+            raise OSError("never")
+
+        mender.later("hopeless", fail)
+        await asyncio.sleep(0)
+        await mender.close()
+        await mender.close()
+
+
+class TestFaultPoints:
+    """`PDS_TEST_FAULT` is for tests only."""
+
+    def test_without_the_variable_nothing_is_wrapped(self) -> None:
+        before = [function_of(point) for point in faults.POINTS.values()]
+        faults.install({})
+        assert [function_of(point) for point in faults.POINTS.values()] == before
+
+    def test_an_unknown_point_is_refused(self) -> None:
+        with pytest.raises(KeyError):
+            faults.install({faults.VARIABLE: "no-such-point"})
+
+
+def function_of(point: faults.FaultPoint) -> object:
+    return getattr(resolve_name(point.owner), point.function)
+
+
+def signup(name: str) -> dict[str, str]:
+    return {
+        "handle": f"{name}.test",
+        "email": f"{name}@example.com",
+        "password": f"{name}-password",
+    }
+
+
+def mark_as_crashed(pds: Pds) -> None:
+    """Let the stop that follows look like a crash, but for the files being in order."""
+    pds.ctx.recovery.finished = False
