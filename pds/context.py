@@ -93,8 +93,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     # First, because it may refuse the settings: no file has been touched then.
     blob_store = _open_blob_store(settings)
     stack.push_async_callback(blob_store.close)
-    clock_id = random.SystemRandom().randrange(_CLOCK_IDS)
-    tid_clock = TidClock(lambda: time.time_ns() // 1000, clock_id)
+    tid_clock = _tid_clock()
     session_tokens = SessionTokens(
         jwt_secret=settings.secrets.jwt_secret, service_did=settings.service_did
     )
@@ -110,23 +109,8 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     recovery = Recovery(Journal(accounts.db))
     sequencer = _open_sequencer(settings, checkpointer, stack)
     stack.push_async_callback(_stop, sequencer, accounts, recovery)
-    actor_store = ActorStore(
-        layout=ActorLayout(settings.actors_directory),
-        blob_store=blob_store,
-        clock=tid_clock,
-        settings=StoreSettings(
-            max_open=settings.database.actor_store_cache_size,
-            synchronous=settings.synchronous,
-            wal_autocheckpoint=settings.wal_autocheckpoint,
-        ),
-    )
-    stack.push_async_callback(actor_store.close)
-    http = SafeHttp(
-        allow_private=not settings.ssrf_protection,
-        timeout_ms=settings.identity.resolver_timeout_ms,
-        max_bytes=settings.fetch.max_response_bytes,
-    )
-    stack.push_async_callback(http.close)
+    actor_store = _open_actor_store(settings, blob_store, tid_clock, stack)
+    http = _open_http(settings, stack)
     did_resolver = _open_did_resolver(settings, http, stack)
     return AppContext(
         settings=settings,
@@ -157,6 +141,11 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     )
 
 
+def _tid_clock() -> TidClock:
+    clock_id = random.SystemRandom().randrange(_CLOCK_IDS)
+    return TidClock(lambda: time.time_ns() // 1000, clock_id)
+
+
 def _open_account_database(settings: Settings, checkpointer: Checkpointer) -> Database:
     db = open_account_database(
         settings.account_db_path,
@@ -177,7 +166,6 @@ def _open_sequencer(
         wal_autocheckpoint=settings.wal_autocheckpoint,
         checkpointer=checkpointer,
     )
-
     stack.push_async_callback(sequencer.close)
     sequencer.mark_running()
     return sequencer
@@ -206,6 +194,33 @@ def _open_blob_store(settings: Settings) -> BlobStore:
     return DiskBlobStore(
         directory, settings.blob_tmp_directory, full_sync=settings.synchronous == "FULL"
     )
+
+
+def _open_actor_store(
+    settings: Settings, blob_store: BlobStore, tid_clock: TidClock, stack: AsyncExitStack
+) -> ActorStore:
+    actor_store = ActorStore(
+        layout=ActorLayout(settings.actors_directory),
+        blob_store=blob_store,
+        clock=tid_clock,
+        settings=StoreSettings(
+            max_open=settings.database.actor_store_cache_size,
+            synchronous=settings.synchronous,
+            wal_autocheckpoint=settings.wal_autocheckpoint,
+        ),
+    )
+    stack.push_async_callback(actor_store.close)
+    return actor_store
+
+
+def _open_http(settings: Settings, stack: AsyncExitStack) -> SafeHttp:
+    http = SafeHttp(
+        allow_private=not settings.ssrf_protection,
+        timeout_ms=settings.identity.resolver_timeout_ms,
+        max_bytes=settings.fetch.max_response_bytes,
+    )
+    stack.push_async_callback(http.close)
+    return http
 
 
 def _open_did_resolver(settings: Settings, http: SafeHttp, stack: AsyncExitStack) -> DidResolver:
