@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -16,6 +15,7 @@ from actor_store.blob_store.base import BlobStore, BlobStoreError, TempBlob
 from actor_store.blobs import BlobChanges, TempRef
 from actor_store.errors import ActorStoreError, RepoNotFound
 from database.errors import DatabaseError
+from database.timestamps import now_iso
 from repo.cid import Cid
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class BlobFiles:
                 tracked = await self._store.transact(
                     did,
                     lambda actor: actor.blob.track_upload(
-                        temp, mime_type=mime_type, created_at=_now_iso()
+                        temp, mime_type=mime_type, created_at=now_iso()
                     ),
                 )
             except BaseException:
@@ -125,7 +125,3 @@ class BlobFiles:
         if lock is None:
             lock = self._locks[did] = asyncio.Lock()
         return lock
-
-
-def _now_iso() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

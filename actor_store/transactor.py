@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from actor_store.blobs import BlobChanges, BlobTransactor, TempRef
@@ -22,6 +21,7 @@ from actor_store.reader import ActorStoreReader
 from actor_store.records import RecordTransactor
 from actor_store.writes import MAX_EVENT_BYTES, MAX_WRITES, UNSET, PreparedWrite
 from database.connection import Database
+from database.timestamps import now_iso
 from repo.cid import Cid
 from repo.commit import CommitData, Head, build_commit
 from repo.keys import PrivateKey
@@ -138,7 +138,7 @@ class ActorStoreTransactor(ActorStoreReader):
         writes: Sequence[PreparedWrite],
         made_permanent: Iterable[TempRef],
     ) -> None:
-        now = _now_iso()
+        now = now_iso()
         prevs = [op.prev for op in data.ops if op.prev is not None]
         if prevs or any(write.blobs for write in writes):
             # Before the old records' blocks go: they tell which of them had blobs.
@@ -206,7 +206,3 @@ def _check_swaps(tree: Mst, writes: Sequence[PreparedWrite]) -> None:
         current = tree.get(write.path)
         if current != expected:
             raise SwapMismatch(expected=expected, current=current, kind="Record")
-
-
-def _now_iso() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from database.connection import Database
 from database.errors import SchemaGap, SchemaTooNew
+from database.timestamps import now_iso
 
 # Byte for byte what kysely runs, so that sqlite_master is the same for both servers.
 _BOOKKEEPING: Final = """
@@ -50,7 +50,7 @@ def migrate(db: Database, migrations: Sequence[Migration]) -> None:
             db.script(migration.sql)
             db.run(
                 "INSERT INTO kysely_migration (name, timestamp) VALUES (?, ?)",
-                (migration.name, _now_iso()),
+                (migration.name, now_iso()),
             )
 
 
@@ -68,7 +68,3 @@ def _check_history(db: Database, applied: list[str], known: list[str]) -> None:
     if applied != known[: len(applied)]:
         missing = [name for name in known[: len(applied)] if name not in applied]
         raise SchemaGap(db.path, f"migrations {', '.join(missing)} were never applied")
-
-
-def _now_iso() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

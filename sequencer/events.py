@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Final, Literal, TypeAlias
 
+from database.timestamps import iso_of
 from repo.cid import Cid
 from repo.commit import RecordOp
 from sequencer import fragments
@@ -34,8 +34,6 @@ __all__ = [
     "info_frame",
     "timestamp",
 ]
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _DID: Final = text("did")
 _REV: Final = text("rev")
@@ -189,8 +187,7 @@ _ACTIONS: Final = {
 
 def timestamp(ms: int) -> str:
     """Return milliseconds since the Unix epoch in the form of `time` and `sequencedAt`."""
-    moment = _EPOCH + timedelta(milliseconds=ms)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso_of(ms / 1000)
 
 
 def _encode_ops(ops: Sequence[RecordOp]) -> bytes:

@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import Final
 
 from database.connection import Database
+from database.timestamps import epoch_s_of, iso_of
 from pds.accounts.codes import new_email_token
 from pds.accounts.errors import ExpiredToken, InvalidToken
-from pds.accounts.timestamps import epoch_s_of, iso_of
 from repo.syntax import Did
 
 LIFETIME_S: Final = 15 * 60

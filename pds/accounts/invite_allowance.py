@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from database.timestamps import epoch_ms_of
 from pds.accounts.invites import ADMIN, InviteCode
-from pds.accounts.timestamps import epoch_ms_of
 
 MAX_UNUSED: Final = 5
 """Earned codes that a user may have open at a time."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from database.retry import write
+from database.timestamps import epoch_ms_of
 from pds.accounts.codes import new_invite_code
 from pds.accounts.errors import AccountNotFound
 from pds.accounts.invite_allowance import earned_codes_due
 from pds.accounts.invites import ADMIN, InviteCode
 from pds.accounts.stores import AccountStores
-from pds.accounts.timestamps import epoch_ms_of
 from repo.syntax import Did
 
 

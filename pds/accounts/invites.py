@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from database.connection import Database
+from database.timestamps import epoch_ms_of, iso_of
 from pds.accounts.errors import AdminInvitesNotDisabled, InvalidInviteCode
-from pds.accounts.timestamps import epoch_ms_of, iso_of
 from repo.syntax import Did
 
 ADMIN: Final = "admin"

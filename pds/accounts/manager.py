@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from database.retry import write
+from database.timestamps import iso_of
 from pds.accounts.account import ActorAccount
 from pds.accounts.codes import new_refresh_jti
 from pds.accounts.credential_operations import CredentialOperations
@@ -26,7 +27,6 @@ from pds.accounts.passwords import MAX_NEW_LENGTH
 from pds.accounts.repo_roots import ListedRepo
 from pds.accounts.scopes import SessionScope
 from pds.accounts.session_operations import Session, SessionOperations
-from pds.accounts.timestamps import iso_of
 from repo.cid import Cid
 from repo.syntax import Did
 

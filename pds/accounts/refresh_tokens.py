@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from database.connection import Database
+from database.timestamps import epoch_s_of, iso_of
 from pds.accounts.codes import new_refresh_jti
 from pds.accounts.session_tokens import RefreshToken
-from pds.accounts.timestamps import epoch_s_of, iso_of
 from repo.syntax import Did
 
 GRACE_S: Final = 2 * 60 * 60

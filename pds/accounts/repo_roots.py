@@ -16,8 +16,8 @@ import structlog
 from database.connection import Database
 from database.errors import DatabaseError
 from database.retry import write
+from database.timestamps import Clock, iso_of
 from pds.accounts.account import AccountStatus
-from pds.accounts.timestamps import Clock, iso_of
 from repo.cid import Cid
 from repo.syntax import Did
 

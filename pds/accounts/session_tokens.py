@@ -16,9 +16,9 @@ from jwt.algorithms import HMACAlgorithm
 from jwt.api_jws import PyJWS
 from jwt.exceptions import InvalidTokenError
 
+from database.timestamps import Clock
 from pds.accounts.errors import ExpiredToken, InvalidToken, MissingTokenId
 from pds.accounts.scopes import SessionScope
-from pds.accounts.timestamps import Clock
 from repo.syntax import Did, is_did
 
 ACCESS_LIFETIME_S: Final = 120 * 60

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from database.connection import Database
+from database.timestamps import Clock, iso_of
 from pds.accounts.account_store import AccountStore
 from pds.accounts.app_passwords import AppPasswords
 from pds.accounts.email_tokens import EmailTokens
@@ -13,7 +14,6 @@ from pds.accounts.passwords import PasswordHasher
 from pds.accounts.refresh_tokens import RefreshTokens
 from pds.accounts.repo_roots import RepoRoots
 from pds.accounts.session_tokens import SessionTokens
-from pds.accounts.timestamps import Clock, iso_of
 
 MIN_LOGIN_MS = 350
 

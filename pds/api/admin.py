@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from actor_store.errors import BlobNotFound, RecordNotFound, RepoNotFound
 from actor_store.reader import ActorStoreReader
+from database.timestamps import now_iso
 from pds import lifecycle
 from pds.context import AppContext
 from pds.xrpc.auth import moderator
@@ -159,8 +159,7 @@ def _record_uri(text: str) -> AtUri:
 def _takedown_ref(takedown: dict[str, Any]) -> str | None:
     if not takedown["applied"]:
         return None
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return takedown.get("ref") or now
+    return takedown.get("ref") or now_iso()
 
 
 def _takedown_json(ref: str | None) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import hdrs, web
 
 from actor_store.blob_store.base import BlobFileMissing
 from actor_store.errors import BlobNotFound
+from database.timestamps import epoch_ms_of, iso_of
 from pds.accounts.account import AccountStatus
 from pds.accounts.scopes import STANDARD, SessionScope
 from pds.availability import get_readable_account
@@ -122,8 +122,8 @@ async def list_repos(call: XrpcCall) -> Answer:
         ]
     }
     if repos:
-        created = datetime.fromisoformat(repos[-1].created_at)
-        output["cursor"] = f"{round(created.timestamp() * 1000)}::{repos[-1].did}"
+        last = repos[-1]
+        output["cursor"] = f"{epoch_ms_of(last.created_at)}::{last.did}"
     return output
 
 
@@ -200,7 +200,6 @@ def _parse_repos_cursor(cursor: str) -> tuple[str, str]:
     if match is None:
         raise XrpcError(400, message="Malformed cursor")
     try:
-        moment = datetime.fromtimestamp(int(match[1]) / 1000, tz=UTC)
+        return iso_of(int(match[1]) / 1000), match[2]
     except (OverflowError, ValueError, OSError) as exc:
         raise XrpcError(400, message="Malformed cursor") from exc
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"), match[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from database.timestamps import iso_of
 from pds.accounts.errors import (
     AccountNotFound,
     AdminInvitesNotDisabled,
@@ -13,7 +14,6 @@ from pds.accounts.invite_allowance import earned_codes_due
 from pds.accounts.invites import ADMIN, InvalidInviteCursor, InviteCode, InviteUse
 from pds.accounts.manager import AccountManager
 from pds.accounts.session_operations import Session
-from pds.accounts.timestamps import iso_of
 from repo.syntax import Did
 from tests.pds.accounts.conftest import ALICE, BOB, START_S, FakeClock, MakeAccount
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from database.timestamps import epoch_s_of
 from pds.accounts.account import AccountStatus
 from pds.accounts.errors import AccountTakendown, ExpiredToken
 from pds.accounts.manager import AccountManager, NewAccount
 from pds.accounts.schema import open_account_database
 from pds.accounts.scopes import SessionScope
 from pds.accounts.session_tokens import SessionTokens
-from pds.accounts.timestamps import epoch_s_of
 from repo.syntax import Did
 from tests.pds.accounts.conftest import BOB, CID, REV, FakeClock
 from tests.reference import data as reference_data

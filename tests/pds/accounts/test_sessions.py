@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from database.timestamps import iso_of
 from pds.accounts.errors import (
     AccountTakendown,
     AppPasswordExists,
@@ -21,7 +22,6 @@ from pds.accounts.schema import open_account_database
 from pds.accounts.scopes import SessionScope
 from pds.accounts.session_operations import Session
 from pds.accounts.session_tokens import REFRESH_LIFETIME_S, SessionTokens
-from pds.accounts.timestamps import iso_of
 from tests.pds.accounts.conftest import ALICE, BOB, START_S, FakeClock, MakeAccount
 
 

@@ -1,10 +1,11 @@
-"""Times as columns of the service database hold them: ISO 8601, UTC, milliseconds, `Z`.
+"""Times as columns hold them: ISO 8601, UTC, milliseconds, `Z`.
 
 All have the same length, so their order as text is their order in time.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -17,6 +18,11 @@ def iso_of(epoch_s: float) -> str:
     """The column text of a time given in seconds since the Unix epoch."""
     text = datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="milliseconds")
     return text.removesuffix("+00:00") + "Z"
+
+
+def now_iso() -> str:
+    """The column text of the time now."""
+    return iso_of(time.time())
 
 
 def epoch_s_of(iso: str) -> float:
