@@ -73,7 +73,11 @@ async def settle_all(ctx: AppContext) -> None:
         if entry.kind == "damaged":
             continue
         _log.info("settling a change that was cut off", did=entry.did, kind=entry.kind)
-        await _settle_here(ctx, entry)
+        try:
+            await _settle_here(ctx, entry)
+        except (ActorStoreError, DatabaseError, OSError) as exc:
+            # Of one actor; that the log and the accounts can be written is seen soon enough.
+            _log.warning("not settled yet", did=entry.did, kind=entry.kind, reason=str(exc))
         _settle_later(ctx, entry)
 
 
@@ -101,7 +105,7 @@ async def _settled(ctx: AppContext, entry: Entry) -> bool:
     """Settle `entry` now; False if that must wait."""
     try:
         await _settle(ctx, entry)
-    except (ActorStoreError, DatabaseError, OSError, PlcError) as exc:
+    except Exception as exc:  # noqa: BLE001 (the caller has a failure to tell of already)
         _log.warning("not settled yet", did=entry.did, kind=entry.kind, reason=str(exc))
         return False
     return True

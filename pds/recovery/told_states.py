@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from actor_store.errors import ActorStoreError
-from database.errors import DatabaseDamaged
+from database.errors import DatabaseError
 from pds.recovery.announcing import EVERYTHING, state_events
 from sequencer.log import ToldState
 
@@ -50,7 +50,7 @@ async def _tell(ctx: AppContext, account: ActorAccount, kinds: set[EventType]) -
     _log.info("telling of a change that the log lacks", did=account.did, events=sorted(kinds))
     try:
         events = await state_events(ctx, account.did, kinds)
-    except (ActorStoreError, DatabaseDamaged):
+    except (ActorStoreError, DatabaseError):
         # Its store is held back later on; the rest can be told.
         events = await state_events(ctx, account.did, kinds - {"sync"})
     await ctx.sequencer.append(*events)

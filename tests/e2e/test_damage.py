@@ -13,6 +13,7 @@ import pytest
 
 from database.wal import wal_path
 from tests.e2e.power import keep, put_back
+from tests.e2e.promises import NotAnswered, sign_up
 from tests.e2e.world import World
 
 REFUSED = (503, "RepoUnavailable")
@@ -193,3 +194,23 @@ def report_of(world: World) -> dict[str, Any]:
     ]
     found: dict[str, Any] = lines[-1]
     return found
+
+
+async def test_a_damaged_store_of_a_half_made_account_keeps_nobody_from_starting(
+    world: World,
+) -> None:
+    async def join(world: World) -> None:
+        with pytest.raises(NotAnswered):
+            await sign_up(world.server, world.http, "carol")
+
+    await world.end_at("store-created", join)
+    (store,) = (
+        store
+        for store in world.server.data.glob("actors/*/*/store.sqlite")
+        if store.parent.name not in (world.alice.did, world.bob.did)
+    )
+    overwrite(store)
+    world.start()
+    assert (await world.try_to_create(world.bob, "written"))[0] == 200
+    carol = await sign_up(world.server, world.http, "carol")
+    await world.create(carol, "hello")
