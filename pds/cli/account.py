@@ -135,7 +135,8 @@ def _as_json(one: ActorAccount) -> dict[str, object]:
 
 
 def _print_table(accounts: list[ActorAccount]) -> None:
-    table = Table(title=f"{len(accounts)} accounts", title_justify="left")
+    noun = "account" if len(accounts) == 1 else "accounts"
+    table = Table(title=f"{len(accounts)} {noun}", title_justify="left")
     for column in ("Handle", "DID", "Email", "Status", "Created"):
         table.add_column(column, overflow="fold")
     for one in accounts:
