@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from repo.syntax import Did
+
+INVALID_HANDLE: Final = "handle.invalid"
+"""What the protocol shows in place of a handle that there is not."""
 
 
 class AccountStatus(StrEnum):
@@ -36,6 +40,11 @@ class ActorAccount:
     """None for an account without a password."""
     email_confirmed_at: str | None
     invites_disabled: bool
+
+    @property
+    def shown_handle(self) -> str:
+        """The handle, or `INVALID_HANDLE` for an account without one."""
+        return self.handle or INVALID_HANDLE
 
     @property
     def status(self) -> AccountStatus:

@@ -26,7 +26,6 @@ from repo.syntax import Did
 
 methods = XrpcMethods()
 
-INVALID_HANDLE: Final = "handle.invalid"
 _APPLY_WRITES: Final = "com.atproto.repo.applyWrites"
 _ACTIONS: Final[dict[str, Action]] = {
     f"{_APPLY_WRITES}#create": "create",
@@ -183,7 +182,7 @@ async def describe_repo(call: XrpcCall) -> Answer:
     except DidResolutionError as exc:
         raise invalid_request(f"Could not resolve DID: {exc}") from exc
     collections = await ctx.actor_store.peek(account.did, lambda actor: actor.record.collections())
-    handle = account.handle or INVALID_HANDLE
+    handle = account.shown_handle
     return {
         "handle": handle,
         "did": account.did,

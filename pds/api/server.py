@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from identity.resolver import DidResolutionError
 from pds import lifecycle
@@ -23,8 +23,6 @@ from pds.xrpc.methods import XrpcMethods
 from repo.syntax import Did
 
 methods = XrpcMethods()
-
-INVALID_HANDLE: Final = "handle.invalid"
 
 
 @methods.method("com.atproto.server.describeServer")
@@ -228,7 +226,7 @@ async def _session_output(
 def _account_output(account: ActorAccount) -> dict[str, Any]:
     output: dict[str, Any] = {
         "did": account.did,
-        "handle": account.handle or INVALID_HANDLE,
+        "handle": account.shown_handle,
         "emailConfirmed": account.email_confirmed_at is not None,
         "active": account.active,
     }

@@ -51,11 +51,6 @@ class XrpcRouter:
         self._ctx = ctx
         self._routes = {method.nsid: self._route_for(method) for method in methods}
 
-    @property
-    def nsids(self) -> frozenset[str]:
-        """The methods that are served."""
-        return frozenset(self._routes)
-
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request; every error becomes an XRPC error response."""
         if request.method == "OPTIONS":

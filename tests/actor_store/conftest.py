@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.layout import ActorLayout
+from actor_store.schema import migrate_store
 from actor_store.store import ActorStore
+from database.connection import Database, open_database
 from repo.keys import K256PrivateKey
 from repo.tid import TidClock
 from tests.actor_store.support import DID
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    """A database of one actor, without the store around it."""
+    database = open_database(tmp_path / "store.sqlite")
+    migrate_store(database)
+    yield database
+    database.close()
 
 
 @pytest.fixture

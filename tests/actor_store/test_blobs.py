@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from actor_store.blob_store.base import TempBlob, new_temp_key
 from actor_store.blobs import BlobChanges, BlobTransactor, MissingBlob, TempRef, TrackedUpload
 from actor_store.errors import BlobNotFound, BlobTakendown, InvalidMimeType, InvalidSize
-from actor_store.schema import migrate_store
-from database.connection import Database, open_database
+from database.connection import Database
 from repo.cid import Cid
 from repo.datamodel import BlobRef
 
 NOW = "2026-01-02T03:04:05.678Z"
 ONE, TWO, THREE = (f"at://did:plc:a/app.bsky.feed.post/{n}" for n in "123")
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    database = open_database(tmp_path / "store.sqlite")
-    migrate_store(database)
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import pytest
 
@@ -16,20 +14,11 @@ from actor_store.preferences import (
     PreferenceNotAllowed,
     PreferenceTransactor,
 )
-from actor_store.schema import migrate_store
-from database.connection import Database, open_database
+from database.connection import Database
 
 TODAY = date(2026, 11, 20)
 FEEDS: Preference = {"$type": "app.bsky.actor.defs#savedFeedsPref", "saved": ["at://ü/1"]}
 THREADS: Preference = {"$type": "app.bsky.actor.defs#threadViewPref", "sort": "newest"}
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    database = open_database(tmp_path / "store.sqlite")
-    migrate_store(database)
-    yield database
-    database.close()
 
 
 @pytest.fixture
