@@ -1,4 +1,4 @@
-"""The endpoints: one module per Lexicon namespace."""
+"""The endpoints: a package or module per Lexicon namespace."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pds.api import actor, admin, identity, repo, server, subscribe_repos, sync
 from pds.xrpc.methods import XrpcMethods
 
 METHODS: Final[tuple[XrpcMethods, ...]] = (
+    *admin.METHODS,
+    *identity.METHODS,
+    *repo.METHODS,
+    *server.METHODS,
     actor.methods,
-    admin.methods,
-    identity.methods,
-    repo.methods,
-    server.methods,
     subscribe_repos.methods,
     sync.methods,
 )

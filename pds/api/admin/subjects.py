@@ -1,4 +1,4 @@
-"""com.atproto.admin: moderation of accounts, records and blobs."""
+"""com.atproto.admin: the state of accounts, records and blobs, and taking them down."""
 
 from __future__ import annotations
 

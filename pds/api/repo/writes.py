@@ -1,24 +1,18 @@
-"""com.atproto.repo: reading and writing the records of one repository."""
+"""com.atproto.repo: writing the records of one repository."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-import orjson
-
-from actor_store.errors import RepoNotFound
-from actor_store.media_type import media_type_of
 from actor_store.reader import ActorStoreReader
 from actor_store.writes import MAX_WRITES, UNSET, PreparedWrite
-from identity.resolver import DidResolutionError
-from pds.availability import get_readable_account
 from pds.commits import commit_planned, commit_writes
 from pds.context import AppContext
 from pds.legacy_profile import PROFILE, upgrade_images
 from pds.record_writes import PreparedRecord, prepare_record
-from pds.xrpc.auth import check_standing, user, user_or_service
-from pds.xrpc.call import Answer, JsonBytes, XrpcCall
-from pds.xrpc.errors import XrpcError, auth_required, invalid_request
+from pds.xrpc.auth import check_standing, user
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.errors import auth_required, invalid_request
 from pds.xrpc.methods import XrpcMethods
 from repo.cid import Cid
 from repo.commit import Action, CommitData
@@ -123,97 +117,6 @@ async def apply_writes(call: XrpcCall) -> Answer:
     swap_commit = _optional_cid(body.get("swapCommit"))
     data = await commit_writes(ctx, did, writes, swap_commit=swap_commit)
     return {"commit": _commit_json(data), "results": [result for _, result in prepared]}
-
-
-@methods.method("com.atproto.repo.getRecord")
-async def get_record(call: XrpcCall) -> Answer:
-    """com.atproto.repo.getRecord"""
-    ctx, params = call.ctx, call.params
-    account = ctx.accounts.find_account(params["repo"])
-    if account is None:
-        raise invalid_request("Could not locate record")
-    did, collection, rkey = account.did, params["collection"], params["rkey"]
-    wanted: str | None = params.get("cid")
-
-    def view(actor: ActorStoreReader) -> bytes | None:
-        ref = actor.record.find_ref(collection, rkey)
-        if ref is None or (wanted is not None and str(ref.cid) != wanted):
-            return None
-        return ctx.record_json.view(actor, ref)
-
-    json = await ctx.actor_store.read(did, view)
-    if json is None:
-        uri = f"at://{did}/{collection}/{rkey}"
-        raise invalid_request(f"Could not locate record: {uri}", "RecordNotFound")
-    return JsonBytes(json)
-
-
-@methods.method("com.atproto.repo.listRecords")
-async def list_records(call: XrpcCall) -> Answer:
-    """com.atproto.repo.listRecords: newest record keys first, unless `reverse`"""
-    ctx, params = call.ctx, call.params
-    account = ctx.accounts.find_account(params["repo"])
-    if account is None:
-        raise invalid_request(f"Could not find repo: {params['repo']}")
-    did, collection = account.did, params["collection"]
-
-    def views(actor: ActorStoreReader) -> tuple[bytes, str | None]:
-        refs = actor.record.list_refs(
-            collection,
-            limit=params["limit"],
-            cursor=params.get("cursor"),
-            reverse=params.get("reverse", False),
-        )
-        page = b",".join([ctx.record_json.view(actor, ref) for ref in refs])
-        return page, refs[-1].rkey if refs else None
-
-    page, cursor = await ctx.actor_store.read(did, views)
-    rest = b"" if cursor is None else b',"cursor":' + orjson.dumps(cursor)
-    return JsonBytes(b'{"records":[%b]%b}' % (page, rest))
-
-
-@methods.method("com.atproto.repo.describeRepo")
-async def describe_repo(call: XrpcCall) -> Answer:
-    """com.atproto.repo.describeRepo"""
-    ctx = call.ctx
-    account = get_readable_account(call, call.params["repo"])
-    try:
-        document = await ctx.did_resolver.resolve(account.did)
-    except DidResolutionError as exc:
-        raise invalid_request(f"Could not resolve DID: {exc}") from exc
-    collections = await ctx.actor_store.peek(account.did, lambda actor: actor.record.collections())
-    handle = account.shown_handle
-    return {
-        "handle": handle,
-        "did": account.did,
-        "didDoc": document.raw,
-        "collections": collections,
-        "handleIsCorrect": document.handle == handle,
-    }
-
-
-@methods.method("com.atproto.repo.uploadBlob", auth=user_or_service())
-async def upload_blob(call: XrpcCall) -> Answer:
-    """com.atproto.repo.uploadBlob: kept for a record that is about to refer to it"""
-    ctx, request = call.ctx, call.request
-    did = call.service.issuer if call.service else call.user.did
-    if not ctx.actor_store.exists(did):
-        # Service tokens are anybody's: look before their bytes come in.
-        raise RepoNotFound(did)
-    limit = ctx.settings.service.blob_upload_limit_bytes
-    if (request.content_length or 0) > limit:
-        raise XrpcError(413, message="request entity too large")
-    temp = await ctx.blob_store.put_temp(did, request.content.iter_any(), max_bytes=limit)
-    mime_type = media_type_of(temp.head, request.headers["Content-Type"])
-    await ctx.actor_store.keep_upload(did, temp, mime_type=mime_type)
-    return {
-        "blob": {
-            "$type": "blob",
-            "ref": {"$link": str(temp.cid)},
-            "mimeType": mime_type,
-            "size": temp.size,
-        }
-    }
 
 
 def _writer(call: XrpcCall) -> Did:

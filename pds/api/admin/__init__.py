@@ -1,0 +1,10 @@
+"""com.atproto.admin: moderation, and the care of accounts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pds.api.admin import subjects
+from pds.xrpc.methods import XrpcMethods
+
+METHODS: Final[tuple[XrpcMethods, ...]] = (subjects.methods,)

@@ -1,0 +1,36 @@
+"""com.atproto.repo: the blobs that records refer to."""
+
+from __future__ import annotations
+
+from actor_store.errors import RepoNotFound
+from actor_store.media_type import media_type_of
+from pds.xrpc.auth import user_or_service
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.errors import XrpcError
+from pds.xrpc.methods import XrpcMethods
+
+methods = XrpcMethods()
+
+
+@methods.method("com.atproto.repo.uploadBlob", auth=user_or_service())
+async def upload_blob(call: XrpcCall) -> Answer:
+    """com.atproto.repo.uploadBlob: kept for a record that is about to refer to it"""
+    ctx, request = call.ctx, call.request
+    did = call.service.issuer if call.service else call.user.did
+    if not ctx.actor_store.exists(did):
+        # Service tokens are anybody's: look before their bytes come in.
+        raise RepoNotFound(did)
+    limit = ctx.settings.service.blob_upload_limit_bytes
+    if (request.content_length or 0) > limit:
+        raise XrpcError(413, message="request entity too large")
+    temp = await ctx.blob_store.put_temp(did, request.content.iter_any(), max_bytes=limit)
+    mime_type = media_type_of(temp.head, request.headers["Content-Type"])
+    await ctx.actor_store.keep_upload(did, temp, mime_type=mime_type)
+    return {
+        "blob": {
+            "$type": "blob",
+            "ref": {"$link": str(temp.cid)},
+            "mimeType": mime_type,
+            "size": temp.size,
+        }
+    }

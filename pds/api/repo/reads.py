@@ -1,0 +1,81 @@
+"""com.atproto.repo: reading the records of one repository."""
+
+from __future__ import annotations
+
+import orjson
+
+from actor_store.reader import ActorStoreReader
+from identity.resolver import DidResolutionError
+from pds.availability import get_readable_account
+from pds.xrpc.call import Answer, JsonBytes, XrpcCall
+from pds.xrpc.errors import invalid_request
+from pds.xrpc.methods import XrpcMethods
+
+methods = XrpcMethods()
+
+
+@methods.method("com.atproto.repo.getRecord")
+async def get_record(call: XrpcCall) -> Answer:
+    """com.atproto.repo.getRecord"""
+    ctx, params = call.ctx, call.params
+    account = ctx.accounts.find_account(params["repo"])
+    if account is None:
+        raise invalid_request("Could not locate record")
+    did, collection, rkey = account.did, params["collection"], params["rkey"]
+    wanted: str | None = params.get("cid")
+
+    def view(actor: ActorStoreReader) -> bytes | None:
+        ref = actor.record.find_ref(collection, rkey)
+        if ref is None or (wanted is not None and str(ref.cid) != wanted):
+            return None
+        return ctx.record_json.view(actor, ref)
+
+    json = await ctx.actor_store.read(did, view)
+    if json is None:
+        uri = f"at://{did}/{collection}/{rkey}"
+        raise invalid_request(f"Could not locate record: {uri}", "RecordNotFound")
+    return JsonBytes(json)
+
+
+@methods.method("com.atproto.repo.listRecords")
+async def list_records(call: XrpcCall) -> Answer:
+    """com.atproto.repo.listRecords: newest record keys first, unless `reverse`"""
+    ctx, params = call.ctx, call.params
+    account = ctx.accounts.find_account(params["repo"])
+    if account is None:
+        raise invalid_request(f"Could not find repo: {params['repo']}")
+    did, collection = account.did, params["collection"]
+
+    def views(actor: ActorStoreReader) -> tuple[bytes, str | None]:
+        refs = actor.record.list_refs(
+            collection,
+            limit=params["limit"],
+            cursor=params.get("cursor"),
+            reverse=params.get("reverse", False),
+        )
+        page = b",".join([ctx.record_json.view(actor, ref) for ref in refs])
+        return page, refs[-1].rkey if refs else None
+
+    page, cursor = await ctx.actor_store.read(did, views)
+    rest = b"" if cursor is None else b',"cursor":' + orjson.dumps(cursor)
+    return JsonBytes(b'{"records":[%b]%b}' % (page, rest))
+
+
+@methods.method("com.atproto.repo.describeRepo")
+async def describe_repo(call: XrpcCall) -> Answer:
+    """com.atproto.repo.describeRepo"""
+    ctx = call.ctx
+    account = get_readable_account(call, call.params["repo"])
+    try:
+        document = await ctx.did_resolver.resolve(account.did)
+    except DidResolutionError as exc:
+        raise invalid_request(f"Could not resolve DID: {exc}") from exc
+    collections = await ctx.actor_store.peek(account.did, lambda actor: actor.record.collections())
+    handle = account.shown_handle
+    return {
+        "handle": handle,
+        "did": account.did,
+        "didDoc": document.raw,
+        "collections": collections,
+        "handleIsCorrect": document.handle == handle,
+    }

@@ -1,0 +1,42 @@
+"""com.atproto.server: app passwords."""
+
+from __future__ import annotations
+
+from pds.accounts.scopes import FULL
+from pds.xrpc.auth import user
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.methods import XrpcMethods
+
+methods = XrpcMethods()
+
+
+@methods.method("com.atproto.server.createAppPassword", auth=user(FULL, refuse_takendown=True))
+async def create_app_password(call: XrpcCall) -> Answer:
+    """com.atproto.server.createAppPassword"""
+    created, password = await call.ctx.accounts.create_app_password(
+        call.user.did, call.body["name"], privileged=call.body.get("privileged", False)
+    )
+    return {
+        "name": created.name,
+        "password": password,
+        "createdAt": created.created_at,
+        "privileged": created.privileged,
+    }
+
+
+@methods.method("com.atproto.server.listAppPasswords", auth=user())
+async def list_app_passwords(call: XrpcCall) -> Answer:
+    """com.atproto.server.listAppPasswords"""
+    return {
+        "passwords": [
+            {"name": one.name, "createdAt": one.created_at, "privileged": one.privileged}
+            for one in call.ctx.accounts.list_app_passwords(call.user.did)
+        ]
+    }
+
+
+@methods.method("com.atproto.server.revokeAppPassword", auth=user())
+async def revoke_app_password(call: XrpcCall) -> Answer:
+    """com.atproto.server.revokeAppPassword"""
+    await call.ctx.accounts.revoke_app_password(call.user.did, call.body["name"])
+    return None

@@ -1,0 +1,92 @@
+"""com.atproto.server: opening, renewing and ending sessions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pds.accounts.account import ActorAccount
+from pds.accounts.scopes import STANDARD, SessionScope
+from pds.accounts.session_operations import Session
+from pds.api.server.did_docs import find_did_doc
+from pds.context import AppContext
+from pds.xrpc.auth import refresh, user
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.errors import auth_required, invalid_request
+from pds.xrpc.methods import XrpcMethods
+from repo.syntax import Did
+
+methods = XrpcMethods()
+
+
+@methods.method("com.atproto.server.createSession")
+async def create_session(call: XrpcCall) -> Answer:
+    """com.atproto.server.createSession"""
+    body, accounts = call.body, call.ctx.accounts
+    login = await accounts.login(
+        body["identifier"],
+        body["password"],
+        allow_takendown=body.get("allowTakendown", False),
+    )
+    session = await accounts.create_session(login)
+    return await _session_output(call.ctx, login.account, session)
+
+
+@methods.method("com.atproto.server.refreshSession", auth=refresh())
+async def refresh_session(call: XrpcCall) -> Answer:
+    """com.atproto.server.refreshSession"""
+    ctx, did = call.ctx, call.refresh.did
+    account = ctx.accounts.find_account(did, include_inactive=True)
+    if account is None:
+        raise invalid_request(f"Could not find user info for account: {did}")
+    if account.takedown_ref is not None:
+        raise auth_required("Account has been taken down", "AccountTakedown")
+    session = await ctx.accounts.rotate_refresh_token(call.refresh.jti)
+    return await _session_output(ctx, account, session)
+
+
+@methods.method("com.atproto.server.deleteSession", auth=refresh(allow_expired=True))
+async def delete_session(call: XrpcCall) -> Answer:
+    """com.atproto.server.deleteSession"""
+    await call.ctx.accounts.revoke_refresh_token(call.refresh.jti)
+    return None
+
+
+@methods.method("com.atproto.server.getSession", auth=user(STANDARD | {SessionScope.SIGNUP_QUEUED}))
+async def get_session(call: XrpcCall) -> Answer:
+    """com.atproto.server.getSession"""
+    ctx, did = call.ctx, call.user.did
+    account = ctx.accounts.find_account(did, include_deactivated=True)
+    if account is None:
+        raise invalid_request(f"Could not find user info for account: {did}")
+    return {**_account_output(account), **await _session_did_doc(ctx, did)}
+
+
+async def _session_output(
+    ctx: AppContext, account: ActorAccount, session: Session
+) -> dict[str, Any]:
+    return {
+        "accessJwt": session.access_jwt,
+        "refreshJwt": session.refresh_jwt,
+        **_account_output(account),
+        **await _session_did_doc(ctx, account.did),
+    }
+
+
+def _account_output(account: ActorAccount) -> dict[str, Any]:
+    output: dict[str, Any] = {
+        "did": account.did,
+        "handle": account.shown_handle,
+        "emailConfirmed": account.email_confirmed_at is not None,
+        "active": account.active,
+    }
+    if account.email is not None:
+        output["email"] = account.email
+    if not account.active:
+        output["status"] = account.status
+    return output
+
+
+async def _session_did_doc(ctx: AppContext, did: Did) -> dict[str, Any]:
+    if not ctx.settings.identity.enable_did_doc_with_session:
+        return {}
+    return await find_did_doc(ctx, did)
