@@ -66,19 +66,31 @@ def write_all(
     return written
 
 
-def _sign_up(client: Client, written: Written, name: str, invite_code: str) -> None:
-    session = client.call(
-        "com.atproto.server.createAccount",
-        {
-            "handle": f"{name}.test",
-            "email": f"{name}@example.com",
-            "password": f"{name}-password",
-            "inviteCode": invite_code,
-        },
+def write_account(client: Client, name: str, *, domain: str) -> tuple[str, str]:
+    """Make an account with records, blobs and preferences; returns its DID and password."""
+    session = _create(client, name, domain=domain)
+    _write_records(client, session, name)
+    _write_profile(client, session, name)
+    _set_up_account(client, session, name, Written(), domain=domain)
+    return session["did"], _password(name)
+
+
+def _create(client: Client, name: str, *, domain: str, **more: str) -> Any:
+    body = {"handle": f"{name}{domain}", "email": f"{name}@example.com"}
+    return client.call(
+        "com.atproto.server.createAccount", {**body, "password": _password(name), **more}
     )
+
+
+def _password(name: str) -> str:
+    return f"{name}-password"
+
+
+def _sign_up(client: Client, written: Written, name: str, invite_code: str) -> None:
+    session = _create(client, name, domain=".test", inviteCode=invite_code)
     written.sessions[name] = session
     written.dids[name] = session["did"]
-    written.passwords[session["did"]] = f"{name}-password"
+    written.passwords[session["did"]] = _password(name)
 
 
 def _write_records(client: Client, session: Any, tag: str) -> None:
@@ -144,7 +156,9 @@ def _hide_a_blob(
     _moderate(client, admin, subject, ref=f"case {tag}")
 
 
-def _set_up_account(client: Client, session: Any, tag: str, written: Written) -> None:
+def _set_up_account(
+    client: Client, session: Any, tag: str, written: Written, *, domain: str = ".test"
+) -> None:
     auth = _auth(session)
     created = client.call("com.atproto.server.createAppPassword", {"name": f"app {tag}"}, auth)
     written.app_password = created["password"]
@@ -153,7 +167,7 @@ def _set_up_account(client: Client, session: Any, tag: str, written: Written) ->
         {"$type": "app.bsky.actor.defs#interestsPref", "tags": [tag, "ünïcode"]},
     ]
     client.call("app.bsky.actor.putPreferences", {"preferences": preferences}, auth)
-    client.call("com.atproto.identity.updateHandle", {"handle": f"renamed-{tag}.test"}, auth)
+    client.call("com.atproto.identity.updateHandle", {"handle": f"renamed-{tag}{domain}"}, auth)
 
 
 def reveal_blob(client: Client, admin: dict[str, str], blob: dict[str, str]) -> None:
