@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := repo database actor_store sequencer identity pds
 
-.PHONY: help run test lint format conformance bench clean
+.PHONY: help run test lint format conformance bench endpoints clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -37,6 +37,9 @@ conformance: $(VENV)/.ready ## Run the tests beside the real reference PDS, whic
 
 bench: $(VENV)/.ready ## Measure Holdfast beside the reference PDS
 	$(BIN)/python -m benchmarks
+
+endpoints: $(VENV)/.ready ## Run the tests of the server and write docs/endpoints.md
+	$(BIN)/python -m tests.endpoints
 
 clean: ## Remove what make has created
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -19,12 +19,14 @@ from pds.cli import main
 from pds.config import DocumentedSetting, documented_settings
 from pds.config.environ import groups_of, variable_of
 from pds.config.settings import Settings
+from tests.endpoints import all_methods, start_of_row
 from tests.processes import DevServer
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
+ENDPOINTS = ROOT / "docs" / "endpoints.md"
 DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
     *sorted(ROOT.glob("docs/**/*.md")),
@@ -206,6 +208,16 @@ def test_every_dependency_has_its_reason() -> None:
     extras = config["optional-dependencies"].values()
     wanted = [*config["dependencies"], *(item for extra in extras for item in extra)]
     assert sorted(explained) == sorted(re.split(r"[><=~!\[]", item)[0] for item in wanted)
+
+
+# Endpoints
+
+
+def test_every_method_is_in_the_table_of_endpoints_with_its_tests() -> None:
+    rows = [line for line in read(ENDPOINTS).splitlines() if line.startswith("| `")]
+    assert len(rows) == len(all_methods()), "run `make endpoints`"
+    for row, method in zip(rows, all_methods(), strict=True):
+        assert row.startswith(f"{start_of_row(method)} ["), "run `make endpoints`"
 
 
 # Installing

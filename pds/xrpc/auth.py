@@ -9,14 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
 
 from pds.accounts.errors import InvalidToken
-from pds.accounts.scopes import STANDARD, SessionScope
+from pds.accounts.scopes import FULL, PRIVILEGED, STANDARD, SessionScope
 from pds.accounts.session_tokens import require_scope
+from pds.xrpc.authenticator import Authenticator, demands
 from pds.xrpc.credentials import (
     AdminCredentials,
     Anonymous,
@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from pds.accounts.account import ActorAccount
     from pds.context import AppContext
 
-Authenticator: TypeAlias = Callable[["AppContext", web.Request], Awaitable[Credentials]]
-
 _SCHEMES: Final = frozenset({"basic", "bearer", "dpop"})
 _ADMIN_USER: Final = "admin"
+_EXTRA_SCOPES: Final = {
+    SessionScope.TAKENDOWN: "of a taken-down account",
+    SessionScope.SIGNUP_QUEUED: "waiting to sign up",
+}
 _ANONYMOUS: Final = Anonymous()
 _ADMIN: Final = AdminCredentials()
 
@@ -47,7 +49,16 @@ def user(
 ) -> Authenticator:
     """An access token with one of `scopes`; the account may have to be in good standing."""
     checks_account = refuse_takendown or refuse_deactivated
+    refused = [
+        state
+        for state, is_refused in (
+            ("taken down", refuse_takendown),
+            ("deactivated", refuse_deactivated),
+        )
+        if is_refused
+    ]
 
+    @demands(", not ".join([f"session ({_scopes_in_words(scopes)})", *refused]))
     async def authenticate(ctx: AppContext, request: web.Request) -> UserCredentials:
         credentials = _verify_access(ctx, _require_token(request), scopes)
         if checks_account:
@@ -65,6 +76,7 @@ def user(
 def optional_user(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
     """Nobody, an access token with one of `scopes`, or the administrator."""
 
+    @demands(f"none; session ({_scopes_in_words(scopes)}) or admin sees more")
     async def authenticate(ctx: AppContext, request: web.Request) -> Credentials:
         if hdrs.AUTHORIZATION not in request.headers:
             return _ANONYMOUS
@@ -79,6 +91,7 @@ def optional_user(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
 def refresh(*, allow_expired: bool = False) -> Authenticator:
     """A refresh token."""
 
+    @demands("refresh token, also an expired one" if allow_expired else "refresh token")
     async def authenticate(ctx: AppContext, request: web.Request) -> RefreshCredentials:
         claims = ctx.session_tokens.verify_refresh(
             _require_token(request), allow_expired=allow_expired
@@ -88,6 +101,7 @@ def refresh(*, allow_expired: bool = False) -> Authenticator:
     return authenticate
 
 
+@demands("admin")
 async def admin(ctx: AppContext, request: web.Request) -> AdminCredentials:
     """The administrator's password, by HTTP Basic."""
     scheme, _, value = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
@@ -96,6 +110,7 @@ async def admin(ctx: AppContext, request: web.Request) -> AdminCredentials:
     return _verify_admin(ctx, value)
 
 
+@demands("admin or moderation service")
 async def moderator(ctx: AppContext, request: web.Request) -> Credentials:
     """The administrator, or the moderation service by a service token."""
     scheme, _, value = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
@@ -105,6 +120,7 @@ async def moderator(ctx: AppContext, request: web.Request) -> Credentials:
     return ServiceCredentials(issuer)
 
 
+@demands("none, or a service token")
 async def optional_service(ctx: AppContext, request: web.Request) -> Credentials:
     """Nobody, or a service token that an account signed for this method."""
     header = request.headers.get(hdrs.AUTHORIZATION)
@@ -120,6 +136,7 @@ def user_or_service(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator
     """An access token of an account in good standing, or a service token that it signed."""
     by_session = user(scopes, refuse_takendown=True)
 
+    @demands(f"{by_session.demands}; or a service token")
     async def authenticate(ctx: AppContext, request: web.Request) -> Credentials:
         token = _require_token(request)
         if not ctx.service_auth.is_service_token(token):
@@ -146,6 +163,13 @@ def check_standing(
 def method_of(request: web.Request) -> str:
     """The NSID that a request calls."""
     return request.match_info["nsid"].rstrip("/")
+
+
+def _scopes_in_words(scopes: frozenset[SessionScope]) -> str:
+    """The named set that `scopes` is, and what it takes in addition."""
+    named = ((STANDARD, "any"), (PRIVILEGED, "privileged"), (FULL, "full"))
+    base, name = next((one for one in named if one[0] <= scopes), (frozenset(), ""))
+    return " + ".join([name, *sorted(_EXTRA_SCOPES[scope] for scope in scopes - base)])
 
 
 def _verify_access(ctx: AppContext, token: str, scopes: frozenset[SessionScope]) -> UserCredentials:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pds.xrpc.auth import Authenticator
+from pds.xrpc.authenticator import Authenticator
 from pds.xrpc.call import Handler
 
 

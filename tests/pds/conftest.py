@@ -19,6 +19,7 @@ from pds.config import Settings
 from pds.context import AppContext
 from pds.dev.plc_directory import plc_application
 from pds.dev.plc_store import PlcStore
+from tests.calls import record_calls
 
 ADMIN_PASSWORD = "admin-pass"
 
@@ -203,7 +204,9 @@ async def start_pds(stack: AsyncExitStack, data: Path, environ: Mapping[str, str
     )
     ctx = await AppContext.open(settings, min_login_ms=0)
     stack.push_async_callback(ctx.close)
-    port = await _listen(stack, make_app(ctx))
+    app = make_app(ctx)
+    record_calls(app)
+    port = await _listen(stack, app)
     http = await stack.enter_async_context(aiohttp.ClientSession())
     return Pds(ctx, f"http://127.0.0.1:{port}", http, plc)
 
