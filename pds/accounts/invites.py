@@ -205,7 +205,13 @@ def _read_cursor(sort: InviteSort, cursor: str | None) -> tuple[str | int | None
     if cursor is None:
         return None, None
     head, separator, code = cursor.partition("::")
-    if not separator or not code or len(head) > 15 or not (head.isascii() and head.isdigit()):
+    if (
+        not separator
+        or not code
+        or "::" in code
+        or len(head) > 15
+        or not (head.isascii() and head.isdigit())
+    ):
         raise InvalidInviteCursor("Malformed cursor")
     try:
         return (iso_of(int(head) / 1000) if sort == "recent" else int(head)), code

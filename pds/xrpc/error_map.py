@@ -55,6 +55,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     account_errors.AccountNotFound: (400, "AccountNotFound"),
     account_errors.AccountExists: (400, "AlreadyExists"),
     account_errors.AccountTakendown: (401, "AccountTakedown"),
+    account_errors.NoLogin: (400, "InvalidRequest"),
     account_errors.HandleTaken: (400, "InvalidRequest"),
     account_errors.HandleNotAvailable: (400, "HandleNotAvailable"),
     account_errors.InvalidHandle: (400, "InvalidHandle"),
