@@ -45,6 +45,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     actor_errors.InvalidMimeType: (400, "InvalidMimeType"),
     actor_errors.InvalidSize: (400, "InvalidSize"),
     actor_errors.InvalidStoreName: (400, "InvalidRequest"),
+    actor_errors.TooManyReservedKeys: (503, "NotEnoughResources"),
     InvalidPreference: (400, "InvalidRequest"),
     blob_errors.BlobTooLarge: (413, "PayloadTooLarge"),
     blob_errors.BlobStoreFull: (503, "NotEnoughResources"),
