@@ -8,10 +8,11 @@ from typing import Final, TypeAlias
 
 import orjson
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from database.errors import DatabaseError
 from pds.context import CONTEXT, AppContext
+from pds.trusted_proxies import host_of
 from pds.xrpc.responses import add_common_headers, preflight
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
@@ -73,7 +74,7 @@ async def _robots(_request: web.Request) -> web.Response:
 
 async def _atproto_did(request: web.Request) -> web.Response:
     """The DID of the hosted handle that the request's host name is."""
-    host = request.headers.get(hdrs.HOST, "").partition(":")[0].lower()
+    host = host_of(request)
     try:
         did = _hosted_did(request.app[CONTEXT], host)
     except DatabaseError:

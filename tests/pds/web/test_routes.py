@@ -100,6 +100,37 @@ async def test_other_hosts_name_nobody(pds: Pds, host: str) -> None:
     assert (reply.status, reply.body) == (404, b"User not found")
 
 
+@pytest.mark.parametrize(
+    ("forwarded", "names_alice"),
+    [
+        ("alice.test", True),
+        ("ALICE.test:443", True),
+        ("alice.test, proxy.example.com", True),
+        ("proxy.example.com, alice.test", False),
+        ("", False),
+    ],
+)
+async def test_a_proxy_near_the_server_says_which_host_was_asked_for(
+    pds: Pds, alice: Account, forwarded: str, names_alice: bool
+) -> None:
+    headers = {"Host": "pds.internal:3000", "X-Forwarded-Host": forwarded}
+    reply = await pds.request("GET", DID_PATH, headers=headers)
+    assert (reply.status, reply.body.decode()) == (
+        (200, alice.did) if names_alice else (404, "User not found")
+    )
+
+
+async def test_anyone_else_is_not_believed_what_host_was_asked_for(
+    pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pds.trusted_proxies._NEIGHBOURS", ())
+    for host, status in (("nobody.test", 404), ("alice.test", 200)):
+        headers = {"Host": host, "X-Forwarded-Host": "alice.test"}
+        assert (await pds.request("GET", DID_PATH, headers=headers)).status == status
+    headers = {"Host": alice.handle, "X-Forwarded-Host": "nobody.test"}
+    assert (await pds.request("GET", DID_PATH, headers=headers)).status == 200
+
+
 async def test_a_request_without_a_host_names_nobody(
     pds: Pds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
