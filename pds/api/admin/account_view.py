@@ -8,7 +8,6 @@ from typing import Any
 from pds.accounts.account import ActorAccount
 from pds.accounts.invites import InviteCode
 from pds.accounts.manager import AccountManager
-from pds.api.invite_json import invite_json
 
 
 def account_views(accounts: AccountManager, dids: Sequence[str]) -> list[dict[str, Any]]:
@@ -34,14 +33,14 @@ def _account_view(
         "did": account.did,
         "handle": account.shown_handle,
         "indexedAt": account.created_at,
-        "invites": [invite_json(code) for code in invites],
+        "invites": [code.to_json() for code in invites],
         "invitesDisabled": account.invites_disabled,
     }
     optional = {
         "email": account.email,
         "emailConfirmedAt": account.email_confirmed_at,
         "deactivatedAt": account.deactivated_at,
-        "invitedBy": None if invited_by is None else invite_json(invited_by),
+        "invitedBy": None if invited_by is None else invited_by.to_json(),
     }
     view.update((name, value) for name, value in optional.items() if value is not None)
     return view

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pds.api.invite_json import invite_json
 from pds.xrpc.auth import moderator
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
@@ -23,7 +22,7 @@ async def get_invite_codes(call: XrpcCall) -> Answer:
     codes, cursor = call.ctx.accounts.invites.page(
         sort, limit=params["limit"], cursor=params.get("cursor")
     )
-    output: dict[str, Any] = {"codes": [invite_json(code) for code in codes]}
+    output: dict[str, Any] = {"codes": [code.to_json() for code in codes]}
     if cursor is not None:
         output["cursor"] = cursor
     return output

@@ -1,0 +1,45 @@
+"""`pds account activate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pds.cli.account.changing import Target, account_argument
+from pds.cli.environment import env_file_option, explain_failures
+from pds.cli.operator import OperatorError
+from pds.cli.output import json_option
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+
+
+@click.command()
+@account_argument
+@json_option
+@env_file_option
+@explain_failures
+def activate(account: str, as_json: bool, env_file: Path | None) -> None:
+    """End a deactivation, if the account's DID leads to this server.
+
+    A takedown must be reversed first.
+
+    \b
+    Examples:
+      pds account activate alice.example.com
+    """
+    target = Target.find(account, env_file)
+    if target.account.takedown_ref is not None:
+        raise OperatorError(
+            f"{target.name} is taken down. Reverse that first, with `pds account untakedown`."
+        )
+
+    async def on_files(ctx: AppContext) -> None:
+        from pds import lifecycle
+
+        await lifecycle.activate(ctx, target.did)
+
+    target.change_status({"deactivated": {"applied": False}}, on_files=on_files)
+    target.report(f"{target.name} is active.", as_json=as_json)

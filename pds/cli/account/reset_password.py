@@ -1,0 +1,49 @@
+"""`pds account reset-password`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pds.cli.account.changing import Target, account_argument
+from pds.cli.account.create import new_password, password_option
+from pds.cli.environment import env_file_option, explain_failures
+from pds.cli.output import json_option, print_fields, print_json
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+
+
+@click.command("reset-password")
+@account_argument
+@password_option
+@json_option
+@env_file_option
+@explain_failures
+def reset_password(
+    account: str, password: str | None, as_json: bool, env_file: Path | None
+) -> None:
+    """Give an account another password, and end its sessions.
+
+    \b
+    Examples:
+      pds account reset-password alice.example.com
+      pds account reset-password did:plc:ewvi7nxzyoun6zhxrhs64oiz --json | jq -r .password
+    """
+    target = Target.find(account, env_file)
+    chosen = password or new_password()
+
+    async def on_files(ctx: AppContext) -> None:
+        await ctx.accounts.update_password(target.did, chosen)
+
+    body = {"did": target.did, "password": chosen}
+    target.change("com.atproto.admin.updateAccountPassword", body, on_files=on_files)
+    result = {"handle": target.account.shown_handle, "did": target.did}
+    if password is None:
+        result["password"] = chosen
+    if as_json:
+        print_json(result)
+    else:
+        print_fields(result.items())
