@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from tests.conformance.answers import (
+    admin,
     blobs,
     identity,
     moderation,
     protocol,
     reads,
+    service_auth,
     sessions,
     signup,
     sync,
@@ -25,4 +27,6 @@ TOPICS: tuple[Topic, ...] = (
     blobs.TOPIC,
     identity.TOPIC,
     moderation.TOPIC,
+    admin.TOPIC,
+    service_auth.TOPIC,
 )
