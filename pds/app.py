@@ -12,6 +12,7 @@ from database.errors import DatabaseError
 from pds.api import METHODS
 from pds.api.subscribe_repos import close_subscribers
 from pds.context import CONTEXT, AppContext
+from pds.rate_limits.headers import add_headers
 from pds.web.routes import add_web_routes
 from pds.xrpc.responses import add_common_headers
 from pds.xrpc.router import XrpcRouter
@@ -29,6 +30,8 @@ def make_app(ctx: AppContext) -> web.Application:
     app.router.add_get("/xrpc/_health", _health)
     app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
     add_web_routes(app)
+    if ctx.rate_limiter is not None:
+        app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_tell_subscribers)
     return app
 

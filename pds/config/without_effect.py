@@ -34,13 +34,6 @@ WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
         "PDS_MODERATION_EMAIL_SMTP_URL",
         "PDS_MODERATION_EMAIL_ADDRESS",
     ),
-    "Rate limits": (
-        "PDS_RATE_LIMITS_ENABLED",
-        "PDS_RATE_LIMIT_BYPASS_KEY",
-        "PDS_RATE_LIMIT_BYPASS_IPS",
-        "PDS_REDIS_SCRATCH_ADDRESS",
-        "PDS_REDIS_SCRATCH_PASSWORD",
-    ),
     "Blobs on S3": (
         "PDS_BLOBSTORE_S3_BUCKET",
         "PDS_BLOBSTORE_S3_REGION",

@@ -1,6 +1,6 @@
 """The XRPC router: one HTTP route for every method.
 
-A request is checked in the reference's order: method, parameters, credentials, body.
+A request is checked in the reference's order: method, parameters, credentials, body, rate limits.
 Spec: https://atproto.com/specs/xrpc
 """
 
@@ -60,6 +60,8 @@ class XrpcRouter:
         private = route is not None and route.method.auth is not None
         try:
             if route is None:
+                if self._ctx.rate_limiter is not None:
+                    await self._ctx.rate_limiter.count_unserved(request)
                 raise _not_served(request, nsid)
             return await self._dispatch(request, route)
         except (web.HTTPException, ConnectionResetError):
@@ -78,7 +80,10 @@ class XrpcRouter:
         params = {} if route.is_stream else self._parse_params(request, method.nsid)
         credentials = await method.auth(self._ctx, request) if method.auth else _ANONYMOUS
         json = {} if route.is_query else await self._read_body(request, route)
-        answer = await method.handler(XrpcCall(self._ctx, request, params, credentials, json))
+        call = XrpcCall(self._ctx, request, params, credentials, json)
+        if self._ctx.rate_limiter is not None:
+            await self._ctx.rate_limiter.count_call(method.nsid, call)
+        answer = await method.handler(call)
         return respond(request, answer, private=method.auth is not None)
 
     def _parse_params(self, request: web.Request, nsid: str) -> dict[str, Any]:
