@@ -32,6 +32,7 @@ def make_app(ctx: AppContext) -> web.Application:
     add_web_routes(app)
     if ctx.rate_limiter is not None:
         app.on_response_prepare.append(add_headers)
+    app.on_startup.append(_follow_events)
     app.on_shutdown.append(_tell_subscribers)
     return app
 
@@ -46,6 +47,12 @@ def make_runner(app: web.Application) -> web.AppRunner:
         # The signals are the caller's, who stops more than this application.
         handle_signals=False,
     )
+
+
+async def _follow_events(app: web.Application) -> None:
+    # From now on relays that hear of events find a server that answers them.
+    ctx = app[CONTEXT]
+    ctx.sequencer.on_append(ctx.crawlers.notify_soon)
 
 
 async def _tell_subscribers(app: web.Application) -> None:

@@ -28,6 +28,7 @@ from pds.accounts.schema import open_account_database
 from pds.accounts.session_tokens import SessionTokens
 from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
+from pds.crawlers import Crawlers
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.memory import MemoryStore
 from pds.rate_limits.store import CounterStore
@@ -70,6 +71,7 @@ class AppContext:
     client_addresses: ClientAddresses
     rate_limiter: RateLimiter | None
     """None unless the operator wants limits."""
+    crawlers: Crawlers
     subscribers: dict[web.WebSocketResponse, web.Request]
     """Consumers of the firehose and their requests, to be told when the server stops."""
     _closing: AsyncExitStack
@@ -120,6 +122,8 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     actor_store = _open_actor_store(settings, blob_store, tid_clock, stack)
     http = _open_http(settings, stack)
     did_resolver = _open_did_resolver(settings, http, stack)
+    crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=http)
+    stack.push_async_callback(crawlers.close)
     client_addresses = ClientAddresses(settings.trusted_proxies)
     return AppContext(
         settings=settings,
@@ -147,6 +151,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         recovery=recovery,
         client_addresses=client_addresses,
         rate_limiter=_open_rate_limiter(settings, client_addresses, stack),
+        crawlers=crawlers,
         subscribers={},
         _closing=stack,
     )

@@ -26,7 +26,6 @@ WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
         "PDS_PROXY_MAX_RETRIES",
         "PDS_PROXY_PREFER_COMPRESSED",
     ),
-    "Telling relays of new events": ("PDS_CRAWLERS",),
     "Mail": (
         "PDS_EMAIL_SMTP_URL",
         "PDS_EMAIL_FROM_ADDRESS",
