@@ -11,6 +11,7 @@ from aiohttp import web
 from database.errors import DatabaseError
 from pds.api import METHODS
 from pds.api.subscribe_repos import close_subscribers
+from pds.connections import TimedRunner
 from pds.context import CONTEXT, AppContext
 from pds.rate_limits.headers import add_headers
 from pds.web.routes import add_web_routes
@@ -39,7 +40,7 @@ def make_app(ctx: AppContext) -> web.Application:
 
 def make_runner(app: web.Application) -> web.AppRunner:
     """Serve an application the way the server does, without binding an address yet."""
-    return web.AppRunner(
+    return TimedRunner(
         app,
         access_log=None,
         keepalive_timeout=KEEP_ALIVE_S,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 _ANONYMOUS = Anonymous()
+_REQUEST_TIMEOUT = 408
 _QUERY_VERBS = frozenset({"GET", "HEAD"})
 
 
@@ -67,10 +68,11 @@ class XrpcRouter:
         except (web.HTTPException, ConnectionResetError):
             raise  # aiohttp answers the one; for the other there is nobody to answer.
         except Exception as exc:  # noqa: BLE001 (the boundary: nothing may leave it unmapped)
-            response = self._error(nsid, exc).response()
+            error = self._error(nsid, exc)
+            response = error.response()
             add_common_headers(response.headers, private=private)
-            if request.content.exception() is not None:
-                response.force_close()  # The rest of a damaged body cannot be skipped.
+            if request.content.exception() is not None or error.status == _REQUEST_TIMEOUT:
+                response.force_close()  # The rest of the body cannot be skipped.
             return response
 
     async def _dispatch(self, request: web.Request, route: _Route) -> web.StreamResponse:
