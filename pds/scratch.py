@@ -18,8 +18,7 @@ _CONNECTIONS: Final = 8
 def open_scratch(settings: Settings) -> Redis | None:
     """A client that connects when it is first used; None if the operator has no such server.
 
-    A call takes `ANSWER_S` at most for each of its steps, and is not repeated: it raises
-    `redis.RedisError`.
+    Each step of a call takes `ANSWER_S` at most. What fails raises `redis.RedisError`.
     """
     address = settings.redis_address
     if address is None:
@@ -28,6 +27,7 @@ def open_scratch(settings: Settings) -> Redis | None:
     from redis.asyncio import BlockingConnectionPool, Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
+    from redis.exceptions import ConnectionError as ConnectionLost
 
     host, port = address
     pool = BlockingConnectionPool(
@@ -38,7 +38,8 @@ def open_scratch(settings: Settings) -> Redis | None:
         password=settings.limits.redis_password,
         socket_connect_timeout=ANSWER_S,
         socket_timeout=ANSWER_S,
-        retry=Retry(NoBackoff(), 0),
+        # Once: the connection may have died while nobody used it.
+        retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionLost,)),
         # Spoken by every version; what the newer one adds is not needed here.
         protocol=2,
     )

@@ -148,6 +148,18 @@ async def test_limits_do_not_hold_while_redis_is_down_and_hold_again(
     assert [log["event"] for log in logs] == [DOWN, UP]
 
 
+async def test_a_restart_between_two_requests_goes_unnoticed(
+    store: RedisStore, redis: RedisServer
+) -> None:
+    await asyncio.gather(*(add(store, "a") for _ in range(50)))
+    redis.kill()
+    redis.start_again()
+    with capture_logs() as logs:
+        counts = await asyncio.gather(*(add(store, "a") for _ in range(50)))
+    assert max(count.used for count in counts) == 50
+    assert logs == []
+
+
 async def test_a_redis_that_hangs_delays_nobody_for_long(
     store: RedisStore, redis: RedisServer, clock: Clock
 ) -> None:
