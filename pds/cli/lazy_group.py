@@ -13,8 +13,8 @@ import click
 class LazyGroup(click.Group):
     """A `click.Group` that answers `--help` without importing the server.
 
-    `summaries` maps the name of each command to the first line of its help. The command `x` is
-    the attribute `x` of the module `x` beside this one.
+    `summaries` maps the name of each command to the first line of its help. The command `x-y` is
+    the attribute `x_y` of the module `x_y` beside this one.
     """
 
     def __init__(self, *args: Any, summaries: Mapping[str, str], **kwargs: Any) -> None:
@@ -32,7 +32,8 @@ class LazyGroup(click.Group):
         # Importing makes much that stays: looking for garbage would take a fifth of its time.
         gc.disable()
         try:
-            command: click.Command = getattr(import_module(f"pds.cli.{cmd_name}"), cmd_name)
+            name = cmd_name.replace("-", "_")
+            command: click.Command = getattr(import_module(f"pds.cli.{name}"), name)
         finally:
             gc.enable()
         return command

@@ -6,10 +6,12 @@ Each check yields sentences; none stops at the first, so that all come in one re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from pds.config.addresses import parse_base_url, parse_host_port, parse_network
 from repo.syntax import is_did
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ def find_problems(settings: Settings) -> list[str]:
         _check_blobstore,
         _check_email,
         _check_services,
+        _check_crawlers,
+        _check_limits,
         _check_identity,
         _check_entryway,
     )
@@ -145,6 +149,32 @@ def _check_services(settings: Settings) -> Iterator[str]:
             )
 
 
+def _check_crawlers(settings: Settings) -> Iterator[str]:
+    for crawler in settings.services.crawlers:
+        if not _can_parse(parse_base_url, crawler):
+            yield (
+                f'PDS_CRAWLERS has "{crawler}": set the base URLs of relays, such as '
+                "https://bsky.network, separated by commas"
+            )
+
+
+def _check_limits(settings: Settings) -> Iterator[str]:
+    limits = settings.limits
+    for network in limits.bypass_ips:
+        if not _can_parse(parse_network, network):
+            yield (
+                f'PDS_RATE_LIMIT_BYPASS_IPS has "{network}": set addresses and networks such as '
+                "192.0.2.1 and 2001:db8::/32, separated by commas"
+            )
+    if limits.redis_address is not None and not _can_parse(
+        partial(parse_host_port, default_port=1), limits.redis_address
+    ):
+        yield (
+            f'PDS_REDIS_SCRATCH_ADDRESS is "{limits.redis_address}": set a host, or a host and '
+            "a port such as localhost:6379"
+        )
+
+
 def _check_identity(settings: Settings) -> Iterator[str]:
     identity = settings.identity
     yield from _check_url("PDS_DID_PLC_URL", identity.plc_url)
@@ -172,6 +202,14 @@ def _check_pair(first: tuple[str, str | None], second: tuple[str, str | None]) -
     for (name, value), (other_name, other_value) in ((first, second), (second, first)):
         if value and not other_value:
             yield f"{name} is set but {other_name} is missing: set both, or unset {name}"
+
+
+def _can_parse(parse: Callable[[str], object], text: str) -> bool:
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_url(name: str, url: str | None) -> Iterator[str]:

@@ -26,20 +26,12 @@ WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
         "PDS_PROXY_MAX_RETRIES",
         "PDS_PROXY_PREFER_COMPRESSED",
     ),
-    "Telling relays of new events": ("PDS_CRAWLERS",),
     "Mail": (
         "PDS_EMAIL_SMTP_URL",
         "PDS_EMAIL_FROM_ADDRESS",
         "PDS_EMAIL_DISABLE_CONFIRMATION_LINK",
         "PDS_MODERATION_EMAIL_SMTP_URL",
         "PDS_MODERATION_EMAIL_ADDRESS",
-    ),
-    "Rate limits": (
-        "PDS_RATE_LIMITS_ENABLED",
-        "PDS_RATE_LIMIT_BYPASS_KEY",
-        "PDS_RATE_LIMIT_BYPASS_IPS",
-        "PDS_REDIS_SCRATCH_ADDRESS",
-        "PDS_REDIS_SCRATCH_PASSWORD",
     ),
     "Blobs on S3": (
         "PDS_BLOBSTORE_S3_BUCKET",
