@@ -28,6 +28,7 @@ from pds.accounts.schema import open_account_database
 from pds.accounts.session_tokens import SessionTokens
 from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
+from pds.mail.mailer import Mailer
 from pds.record_json import RecordJsonCache
 from pds.recovery.journal import Journal
 from pds.recovery.start import recover
@@ -60,6 +61,7 @@ class AppContext:
     handle_resolver: HandleResolver
     plc: PlcClient
     service_auth: ServiceAuth
+    mailer: Mailer
     record_json: RecordJsonCache
     recovery: Recovery
     subscribers: dict[web.WebSocketResponse, web.Request]
@@ -134,6 +136,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
             service_did=settings.service_did,
             moderator_did=settings.services.mod_did,
         ),
+        mailer=Mailer.of(settings),
         record_json=RecordJsonCache(),
         recovery=recovery,
         subscribers={},

@@ -144,10 +144,11 @@ async def test_a_mail_server_has_to_greet(greeting: bytes, status: str) -> None:
     ("url", "status"),
     [
         ("smtp://127.0.0.1:1", "error"),
-        ("http://127.0.0.1", "error"),
-        ("smtps://", "error"),
-        ("smtp://host:port", "error"),
-        ("smtp:///?sendmail=true", "skipped"),
+        ("http://127.0.0.1", "skipped"),
+        ("smtps://", "skipped"),
+        ("smtp://host:port", "skipped"),
+        ("smtp:///?sendmail=true&path=/bin/true", "ok"),
+        ("smtp:///?sendmail=true&path=/nowhere/sendmail", "error"),
     ],
 )
 async def test_unusable_mail_servers_are_told(url: str, status: str) -> None:
