@@ -36,7 +36,7 @@ def html_to_text(html: str) -> str:
         else:
             reader.take_text(piece)
     reader.close_link()
-    text = "\n".join(line.strip() for line in "".join(reader.parts).split("\n"))
+    text = "\n".join(_SPACES.sub(" ", line.strip()) for line in "".join(reader.parts).split("\n"))
     return _EMPTY_LINES.sub("\n\n", text).strip() + "\n"
 
 

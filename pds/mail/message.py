@@ -16,7 +16,8 @@ from pds.mail.errors import InvalidMail
 MAX_SUBJECT_LENGTH: Final = 500
 """Characters; a mail program shows some 80."""
 
-_ADDRESS: Final = re.compile(
+_FORM: Final = re.compile(r"(?P<name>[^<>]*)<(?P<spec>[^<>]+)>|(?P<plain>[^<>]+)")
+_LOCAL: Final = re.compile(
     r"[^\s\x00-\x1f\x7f<>()\[\],;:\\\"@-][^\s\x00-\x1f\x7f<>()\[\],;:\\\"@]*"
 )
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9.-]{1,253}")
@@ -39,17 +40,16 @@ def parse_address(text: str) -> Address:
     An international domain becomes what DNS has for it. Refused is what could be taken for more
     than one address, for a header, or for an option of a program.
     """
-    before, bracket, rest = text.strip().partition("<")
-    spec = rest.removesuffix(">") if bracket else before
+    form = _FORM.fullmatch(text.strip())
+    name, spec = (form["name"] or "", form["spec"] or form["plain"]) if form else ("", "")
     local, _, host = spec.rpartition("@")
     try:
         domain = host.encode("idna").decode()
-    except UnicodeError as exc:
-        raise InvalidMail(f"not a mail address: {text!r}") from exc
-    if not _ADDRESS.fullmatch(local) or not _DOMAIN.fullmatch(domain):
+    except UnicodeError:
+        domain = ""
+    if not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
         raise InvalidMail(f"not a mail address: {text!r}")
-    name = one_line(before).strip('" ') if bracket else ""
-    return Address(name, local, domain)
+    return Address(one_line(name).strip('" '), local, domain)
 
 
 def one_line(text: str) -> str:

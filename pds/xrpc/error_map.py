@@ -64,6 +64,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     account_errors.EmailTaken: (400, "InvalidRequest"),
     account_errors.EmailNotSupported: (400, "InvalidRequest"),
     account_errors.InvalidEmail: (400, "InvalidEmail"),
+    account_errors.NoEmailAddress: (400, "InvalidRequest"),
     account_errors.InvalidInviteCode: (400, "InvalidInviteCode"),
     InvalidInviteCursor: (400, "InvalidRequest"),
     account_errors.AdminInvitesNotDisabled: (400, "InvalidRequest"),
