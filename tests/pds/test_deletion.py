@@ -8,8 +8,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
 from database.connection import Database, open_database
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.deletion import delete_account
@@ -18,6 +16,7 @@ from repo.cid import Cid
 from repo.syntax import Did
 from tests.pds.accounts.test_erasure import sign_in
 from tests.pds.api.moderation import NOTE, PNG
+from tests.pds.api.signups import make_invite_codes
 from tests.pds.conftest import Account, Pds
 
 IMPERSONAL: Final = {
@@ -27,33 +26,11 @@ IMPERSONAL: Final = {
 """Tables of the service database that name nobody."""
 
 
-@pytest.fixture
-def pds_environ() -> dict[str, str]:
-    return {"PDS_INVITE_REQUIRED": "true"}
-
-
-async def invite(pds: Pds, name: str) -> Account:
-    """Make an account with a code of its own."""
-    codes = await pds.ctx.accounts.create_invite_codes(["admin"], count=1, uses=1)
-    body = {
-        "handle": f"{name}.test",
-        "email": f"{name}@example.com",
-        "password": f"{name}-password",
-        "inviteCode": codes["admin"][0],
-    }
-    made = (await pds.post("com.atproto.server.createAccount", body)).json
-    return Account(
-        made["did"],
-        body["handle"],
-        body["email"],
-        body["password"],
-        made["accessJwt"],
-        made["refreshJwt"],
-    )
-
-
 async def test_nothing_is_left_but_the_event_that_says_so(pds: Pds, tmp_path: Path) -> None:
-    alice, bob = await invite(pds, "alice"), await invite(pds, "bob")
+    alice, bob = [
+        await pds.create_account(name, inviteCode=code)
+        for name, code in zip(("alice", "bob"), await make_invite_codes(pds, 2), strict=True)
+    ]
     for account in (alice, bob):
         await leave_traces(pds, account)
     traces = {place for word in (alice.did, alice.handle) for place in places_of(tmp_path, word)}

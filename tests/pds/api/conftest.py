@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 from identity.handles import HandleResolver
 from identity.http import SafeHttp
 from tests.identity.conftest import DnsServer, WebHost
-from tests.pds.api.mailbox import Mailbox
+from tests.pds.api.mailbox import Mailbox, settings_of
 from tests.pds.api.moderation import NOTE, PNG, Recorder
 from tests.pds.conftest import Account, Pds
 from tests.pds.mail.smtp_server import MailServer, mail_server
@@ -84,10 +84,7 @@ async def smtp() -> AsyncIterator[MailServer]:
 @pytest.fixture
 def pds_with_mail(pds_environ: dict[str, str], smtp: MailServer) -> dict[str, str]:
     """Settings that let the server of the test send mail; asked for before `pds`."""
-    pds_environ |= {
-        "PDS_EMAIL_SMTP_URL": f"smtp://{smtp.address}",
-        "PDS_EMAIL_FROM_ADDRESS": "noreply@pds.example.com",
-    }
+    pds_environ |= settings_of(f"smtp://{smtp.address}")
     return pds_environ
 
 

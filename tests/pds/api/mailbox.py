@@ -60,6 +60,19 @@ class Mailbox:
         assert reply.status == 200, reply.body
 
 
+def settings_of(url: str, *, moderation: bool = False) -> dict[str, str]:
+    """Settings that let mails go through the server of a URL."""
+    if moderation:
+        return {
+            "PDS_MODERATION_EMAIL_SMTP_URL": url,
+            "PDS_MODERATION_EMAIL_ADDRESS": "Moderators <mod@pds.example.com>",
+        }
+    return {
+        "PDS_EMAIL_SMTP_URL": url,
+        "PDS_EMAIL_FROM_ADDRESS": "noreply@pds.example.com",
+    }
+
+
 def token_in(mail: Received) -> str:
     """The token that a mail brings, which both of its forms have."""
     found = re.search(r"\b[A-Z2-7]{5}-[A-Z2-7]{5}\b", mail.body("plain"))
