@@ -9,7 +9,7 @@ from email.policy import default
 from typing import TYPE_CHECKING, Final
 
 from pds.mail.message import make_message, parse_address
-from pds.mail.transport import not_sent
+from pds.mail.transport import SEE_ITS_LOG, not_sent
 
 if TYPE_CHECKING:
     from pds.mail.errors import MailNotSent
@@ -49,7 +49,11 @@ class SendmailTransport:
                 env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             )
         except OSError as exc:
-            raise self._not_sent(str(exc)) from exc
+            remedy = (
+                f"Install it, or name another in {self._setting} as "
+                "smtp:///?sendmail=true&path=/usr/sbin/sendmail."
+            )
+            raise self._not_sent(str(exc), remedy) from exc
         try:
             async with asyncio.timeout(self._timeout_s):
                 _, said = await process.communicate(message)
@@ -63,11 +67,5 @@ class SendmailTransport:
             words = said[:_SHOWN_BYTES].decode(errors="replace").strip()
             raise self._not_sent(f"ended with status {process.returncode}: {words}")
 
-    def _not_sent(self, reason: str) -> MailNotSent:
-        return not_sent(
-            self._setting,
-            self._program,
-            reason=reason,
-            remedy=f"Install sendmail, or name it in {self._setting} as "
-            "smtp:///?sendmail=true&path=/usr/sbin/sendmail.",
-        )
+    def _not_sent(self, reason: str, remedy: str = SEE_ITS_LOG) -> MailNotSent:
+        return not_sent(self._setting, self._program, reason=reason, remedy=remedy)

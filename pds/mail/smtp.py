@@ -13,7 +13,7 @@ import aiosmtplib
 
 from pds.mail.mail_url import TlsUse
 from pds.mail.message import Mail, make_message
-from pds.mail.transport import not_sent
+from pds.mail.transport import SEE_ITS_LOG, not_sent
 
 if TYPE_CHECKING:
     from pds.mail.errors import MailNotSent
@@ -132,4 +132,4 @@ def _remedy(exc: Exception) -> str:
                 "Correct host and port in {setting}, or open the way there: many hosters close "
                 "port 25. `pds doctor` tries the connection."
             )
-    return "Look into the mail server's own log. The user was asked to try again."
+    return SEE_ITS_LOG

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -10,6 +10,9 @@ from pds.mail.errors import MailNotSent
 
 if TYPE_CHECKING:
     from pds.mail.message import Mail
+
+SEE_ITS_LOG: Final = "Look into its own log. The user was asked to try again."
+"""What an operator can do about a refusal that says all there is."""
 
 _log = structlog.get_logger(__name__)
 
