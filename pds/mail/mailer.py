@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from pds.mail.errors import InvalidMail
 from pds.mail.html_to_text import html_to_text
 from pds.mail.mail_url import Sendmail, parse_mail_url
 from pds.mail.message import Mail, parse_address
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from pds.accounts.account import ActorAccount
     from pds.accounts.email_tokens import EmailTokenPurpose
     from pds.config import Settings
+
+MAX_SUBJECT_LENGTH: Final = 500
+"""Characters; a mail program shows some 80."""
 
 _ACCOUNTS: Final = "PDS_EMAIL_SMTP_URL"
 _MODERATION: Final = "PDS_MODERATION_EMAIL_SMTP_URL"
@@ -57,6 +61,8 @@ class Mailer:
 
     async def send_from_moderation(self, email: str, *, subject: str, html: str) -> None:
         """Send what a moderator has written, to the address of an account."""
+        if len(subject) > MAX_SUBJECT_LENGTH:
+            raise InvalidMail(f"The subject has more than {MAX_SUBJECT_LENGTH} characters")
         await self._send(self._moderation, Mail(email, subject, html_to_text(html), html))
 
     async def _send(self, transport: MailTransport, mail: Mail) -> None:

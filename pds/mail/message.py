@@ -13,9 +13,6 @@ from typing import Final
 
 from pds.mail.errors import InvalidMail
 
-MAX_SUBJECT_LENGTH: Final = 500
-"""Characters; a mail program shows some 80."""
-
 _FORM: Final = re.compile(r"(?P<name>[^<>]*)<(?P<spec>[^<>]+)>|(?P<plain>[^<>]+)")
 _LOCAL: Final = re.compile(
     r"[^\s\x00-\x1f\x7f<>()\[\],;:\\\"@-][^\s\x00-\x1f\x7f<>()\[\],;:\\\"@]*"
@@ -59,8 +56,6 @@ def one_line(text: str) -> str:
 
 def make_message(mail: Mail, *, sender: Address) -> EmailMessage:
     """The message to hand to a mail server. Raises `InvalidMail`."""
-    if len(mail.subject) > MAX_SUBJECT_LENGTH:
-        raise InvalidMail(f"The subject has more than {MAX_SUBJECT_LENGTH} characters")
     message = EmailMessage(policy=SMTP)
     try:
         message["From"] = sender

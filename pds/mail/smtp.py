@@ -63,9 +63,9 @@ class SmtpTransport:
                 await client.connect()
                 await self._log_in(client)
                 await client.send_message(message)
-                # It is sent: how the server takes its leave does not matter.
-                with suppress(aiosmtplib.SMTPException):
-                    await client.quit(timeout=_QUIT_S)
+            # It is sent: how the server takes its leave does not matter.
+            with suppress(aiosmtplib.SMTPException, OSError):
+                await client.quit(timeout=_QUIT_S)
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as exc:
             raise self._not_sent(exc) from exc
         finally:

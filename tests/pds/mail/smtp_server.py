@@ -44,6 +44,8 @@ class MailServer:
     """The only right one; None asks for none."""
     answers: dict[str, str] = field(default_factory=dict)
     """An answer to RCPT or DATA in place of a good one."""
+    stays_silent_at_the_end: bool = False
+    """Whether QUIT gets no answer."""
 
     @property
     def address(self) -> str:
@@ -79,6 +81,13 @@ class MailServer:
             )
         )
         return "250 taken"
+
+    async def handle_QUIT(  # noqa: N802
+        self, _server: SMTP, _session: Session, _envelope: Envelope
+    ) -> str:
+        if self.stays_silent_at_the_end:
+            await asyncio.Event().wait()
+        return "221 bye"
 
     def authenticate(self, *arguments: Any) -> AuthResult:
         """Check a login of PLAIN or LOGIN."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from pds.mail import smtp
 from pds.mail.errors import InvalidMail, MailNotSent
 from pds.mail.mail_url import SmtpServer, parse_mail_url
 from pds.mail.message import Mail, parse_address
@@ -160,10 +161,21 @@ async def test_a_server_that_hangs_is_left_in_time(greeting: bytes) -> None:
         assert "pds doctor" in line["remedy"]
 
 
-@pytest.mark.parametrize("greeting", [b"", b"220 mail.test ESMTP\r\n", b"HTTP/1.1 400\r\n\r\n"])
+@pytest.mark.parametrize(
+    "greeting", [b"", b"220 mail.test ESMTP\r\n", b"HTTP/1.1 400\r\n\r\n", b"220-\xff\r\n" * 99_999]
+)
 async def test_a_server_that_hangs_up_is_an_error_at_once(greeting: bytes) -> None:
     async with silent_server(greeting=greeting, hangs_up=True) as port:
         await refusal(transport(f"smtp://127.0.0.1:{port}"))
+
+
+async def test_a_mail_is_sent_once_the_server_has_it_however_it_takes_leave(
+    server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.stays_silent_at_the_end = True
+    monkeypatch.setattr(smtp, "_QUIT_S", 0.3)
+    await transport(f"smtp://{server.address}", timeout_s=0.25).send(MAIL)
+    assert len(server.mails) == 1
 
 
 async def test_many_mails_at_once_wait_for_a_connection(server: MailServer) -> None:
