@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import chain
 from typing import Final
 
@@ -23,13 +24,20 @@ SHUTDOWN_S: Final = 0.5
 """How long a request that is cut off may take to clean up. See `pds.draining`."""
 
 
-def make_app(ctx: AppContext) -> web.Application:
-    """Build the application around an open context, which the caller closes."""
+def make_app(
+    ctx: AppContext, *, add_routes: Callable[[web.Application], None] | None = None
+) -> web.Application:
+    """Build the application around an open context, which the caller closes.
+
+    `add_routes` may add to it, before the route that finds nothing.
+    """
     app = web.Application(client_max_size=ctx.settings.service.blob_upload_limit_bytes)
     app[CONTEXT] = ctx
     router = XrpcRouter(ctx, chain.from_iterable(METHODS))
     app.router.add_get("/xrpc/_health", _health)
     app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
+    if add_routes is not None:
+        add_routes(app)
     add_web_routes(app)
     if ctx.rate_limiter is not None:
         app.on_response_prepare.append(add_headers)

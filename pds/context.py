@@ -29,6 +29,7 @@ from pds.accounts.session_tokens import SessionTokens
 from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
 from pds.crawlers import Crawlers
+from pds.mail.mailer import Mailer
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.memory import MemoryStore
 from pds.rate_limits.store import CounterStore
@@ -66,6 +67,7 @@ class AppContext:
     handle_resolver: HandleResolver
     plc: PlcClient
     service_auth: ServiceAuth
+    mailer: Mailer
     record_json: RecordJsonCache
     recovery: Recovery
     client_addresses: ClientAddresses
@@ -147,6 +149,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
             service_did=settings.service_did,
             moderator_did=settings.services.mod_did,
         ),
+        mailer=Mailer.of(settings),
         record_json=RecordJsonCache(),
         recovery=recovery,
         client_addresses=client_addresses,

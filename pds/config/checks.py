@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from pds.config.addresses import parse_base_url, parse_host_port, parse_network
+from pds.mail.errors import InvalidMail
+from pds.mail.mail_url import InvalidMailUrl, parse_mail_url
+from pds.mail.message import parse_address
 from repo.syntax import is_did
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ def find_problems(settings: Settings) -> list[str]:
         _check_rotation_key,
         _check_database,
         _check_blobstore,
+        _check_invites,
         _check_email,
         _check_services,
         _check_crawlers,
@@ -122,16 +126,30 @@ def _check_blobstore(settings: Settings) -> Iterator[str]:
     yield from _check_url("PDS_BLOBSTORE_S3_ENDPOINT", blobs.s3_endpoint)
 
 
+def _check_invites(settings: Settings) -> Iterator[str]:
+    interval_ms = settings.invites.interval_ms
+    if interval_ms is not None and interval_ms <= 0:
+        yield (
+            f"PDS_INVITE_INTERVAL is {interval_ms}: set the milliseconds in which a user earns an "
+            "invite code, or unset it for none"
+        )
+
+
 def _check_email(settings: Settings) -> Iterator[str]:
     email = settings.email
-    yield from _check_pair(
-        ("PDS_EMAIL_SMTP_URL", email.smtp_url),
-        ("PDS_EMAIL_FROM_ADDRESS", email.from_address),
-    )
-    yield from _check_pair(
-        ("PDS_MODERATION_EMAIL_SMTP_URL", email.moderation_smtp_url),
-        ("PDS_MODERATION_EMAIL_ADDRESS", email.moderation_address),
-    )
+    for url, address in (
+        (
+            ("PDS_EMAIL_SMTP_URL", email.smtp_url),
+            ("PDS_EMAIL_FROM_ADDRESS", email.from_address),
+        ),
+        (
+            ("PDS_MODERATION_EMAIL_SMTP_URL", email.moderation_smtp_url),
+            ("PDS_MODERATION_EMAIL_ADDRESS", email.moderation_address),
+        ),
+    ):
+        yield from _check_pair(url, address)
+        yield from _check_mail_url(*url)
+        yield from _check_mail_address(*address)
 
 
 def _check_services(settings: Settings) -> Iterator[str]:
@@ -222,3 +240,29 @@ def _check_url(name: str, url: str | None) -> Iterator[str]:
         usable = False
     if not usable:
         yield f'{name} is "{url}": set a URL that starts with https:// or http://'
+
+
+def _check_mail_url(name: str, url: str | None) -> Iterator[str]:
+    if not url:
+        return
+    try:
+        parse_mail_url(url)
+    except InvalidMailUrl as exc:
+        # The value is not repeated: it may have a password.
+        yield (
+            f"{name} {exc}: set one such as smtps://user:password@smtp.example.com:465 or "
+            "smtp://user:password@host, with special characters of user and password "
+            "percent-encoded"
+        )
+
+
+def _check_mail_address(name: str, address: str | None) -> Iterator[str]:
+    if not address:
+        return
+    try:
+        parse_address(address)
+    except InvalidMail:
+        yield (
+            f'{name} is "{address}": set one address, such as noreply@example.com '
+            "or My PDS <noreply@example.com>"
+        )

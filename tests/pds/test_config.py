@@ -189,6 +189,20 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"PDS_BLOBSTORE_S3_ACCESS_KEY_ID": "k"}, "PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY"),
         ({"PDS_EMAIL_FROM_ADDRESS": "a@b.c"}, "PDS_EMAIL_SMTP_URL"),
         ({"PDS_MODERATION_EMAIL_ADDRESS": "a@b.c"}, "PDS_MODERATION_EMAIL_SMTP_URL"),
+        (
+            {"PDS_EMAIL_SMTP_URL": "http://m", "PDS_EMAIL_FROM_ADDRESS": "a@b.c"},
+            "PDS_EMAIL_SMTP_URL is not an smtp:// or smtps:// URL",
+        ),
+        (
+            {"PDS_EMAIL_SMTP_URL": "smtp://m", "PDS_EMAIL_FROM_ADDRESS": "a@b.c, d@e.f"},
+            "PDS_EMAIL_FROM_ADDRESS",
+        ),
+        (
+            {"PDS_MODERATION_EMAIL_SMTP_URL": "smtp://", "PDS_MODERATION_EMAIL_ADDRESS": "a@b.c"},
+            "PDS_MODERATION_EMAIL_SMTP_URL names no host",
+        ),
+        ({"PDS_INVITE_INTERVAL": "0"}, "PDS_INVITE_INTERVAL"),
+        ({"PDS_INVITE_INTERVAL": "-5"}, "PDS_INVITE_INTERVAL"),
         ({"PDS_BSKY_APP_VIEW_URL": "https://a.example"}, "PDS_BSKY_APP_VIEW_DID"),
         ({"PDS_MOD_SERVICE_URL": "https://a.example"}, "PDS_MOD_SERVICE_DID"),
         ({"PDS_REPORT_SERVICE_URL": "https://a.example"}, "PDS_REPORT_SERVICE_DID"),
@@ -207,6 +221,12 @@ def test_a_setting_that_cannot_work_is_refused_by_name(changes: dict[str, str], 
     (problem,) = problems_with(**changes)
     assert named in problem
     assert "set" in problem
+
+
+def test_the_password_of_a_mail_server_is_not_told() -> None:
+    url = "smtp://me:hunter2@mail:port"
+    (problem,) = problems_with(PDS_EMAIL_SMTP_URL=url, PDS_EMAIL_FROM_ADDRESS="a@b.c")
+    assert "hunter2" not in problem
 
 
 def test_secrets_do_not_show_in_the_representation() -> None:

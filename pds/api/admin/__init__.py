@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pds.api.admin import subjects
+from pds.api.admin import email, subjects
 from pds.xrpc.methods import XrpcMethods
 
-METHODS: Final[tuple[XrpcMethods, ...]] = (subjects.methods,)
+METHODS: Final[tuple[XrpcMethods, ...]] = (email.methods, subjects.methods)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pds.api.identity import handles
+from pds.api.identity import handles, plc_operations
 from pds.xrpc.methods import XrpcMethods
 
-METHODS: Final[tuple[XrpcMethods, ...]] = (handles.methods,)
+METHODS: Final[tuple[XrpcMethods, ...]] = (handles.methods, plc_operations.methods)

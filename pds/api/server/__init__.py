@@ -1,16 +1,29 @@
-"""com.atproto.server: the server itself, accounts, sessions, app passwords, invite codes."""
+"""com.atproto.server: the server itself, accounts, sessions, passwords, mail, invite codes."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from pds.api.server import app_passwords, description, invites, sessions, signup, status
+from pds.api.server import (
+    app_passwords,
+    deletion,
+    description,
+    email,
+    invites,
+    passwords,
+    sessions,
+    signup,
+    status,
+)
 from pds.xrpc.methods import XrpcMethods
 
 METHODS: Final[tuple[XrpcMethods, ...]] = (
     app_passwords.methods,
+    deletion.methods,
     description.methods,
+    email.methods,
     invites.methods,
+    passwords.methods,
     sessions.methods,
     signup.methods,
     status.methods,

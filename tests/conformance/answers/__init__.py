@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.conformance.answers import (
     blobs,
     identity,
+    mail,
     moderation,
     protocol,
     reads,
@@ -24,5 +25,6 @@ TOPICS: tuple[Topic, ...] = (
     sync.TOPIC,
     blobs.TOPIC,
     identity.TOPIC,
+    mail.TOPIC,
     moderation.TOPIC,
 )
