@@ -133,7 +133,9 @@ class SafeHttp:
         response.raise_for_status()
         return response.text()
 
-    async def post_json(self, url: str, value: object, *, trusted: bool = False) -> FetchedResponse:
+    async def post_json(
+        self, url: str, value: object, *, trusted: bool = False, timeout_ms: int | None = None
+    ) -> FetchedResponse:
         """The answer to a POST of `value` as JSON, of any status. Raises `FetchError`."""
         return await self.request(
             "POST",
@@ -141,6 +143,7 @@ class SafeHttp:
             trusted=trusted,
             headers={"Content-Type": "application/json"},
             body=orjson.dumps(value),
+            timeout_ms=timeout_ms,
         )
 
     async def request(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import chain
 from typing import Final
 
@@ -11,7 +12,9 @@ from aiohttp import web
 from database.errors import DatabaseError
 from pds.api import METHODS
 from pds.api.subscribe_repos import close_subscribers
+from pds.connections import TimedRunner
 from pds.context import CONTEXT, AppContext
+from pds.rate_limits.headers import add_headers
 from pds.web.routes import add_web_routes
 from pds.xrpc.responses import add_common_headers
 from pds.xrpc.router import XrpcRouter
@@ -21,21 +24,31 @@ SHUTDOWN_S: Final = 0.5
 """How long a request that is cut off may take to clean up. See `pds.draining`."""
 
 
-def make_app(ctx: AppContext) -> web.Application:
-    """Build the application around an open context, which the caller closes."""
+def make_app(
+    ctx: AppContext, *, add_routes: Callable[[web.Application], None] | None = None
+) -> web.Application:
+    """Build the application around an open context, which the caller closes.
+
+    `add_routes` may add to it, before the route that finds nothing.
+    """
     app = web.Application(client_max_size=ctx.settings.service.blob_upload_limit_bytes)
     app[CONTEXT] = ctx
     router = XrpcRouter(ctx, chain.from_iterable(METHODS))
     app.router.add_get("/xrpc/_health", _health)
     app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
+    if add_routes is not None:
+        add_routes(app)
     add_web_routes(app)
+    if ctx.rate_limiter is not None:
+        app.on_response_prepare.append(add_headers)
+    app.on_startup.append(_follow_events)
     app.on_shutdown.append(_tell_subscribers)
     return app
 
 
 def make_runner(app: web.Application) -> web.AppRunner:
     """Serve an application the way the server does, without binding an address yet."""
-    return web.AppRunner(
+    return TimedRunner(
         app,
         access_log=None,
         keepalive_timeout=KEEP_ALIVE_S,
@@ -43,6 +56,12 @@ def make_runner(app: web.Application) -> web.AppRunner:
         # The signals are the caller's, who stops more than this application.
         handle_signals=False,
     )
+
+
+async def _follow_events(app: web.Application) -> None:
+    # From now on relays that hear of events find a server that answers them.
+    ctx = app[CONTEXT]
+    ctx.sequencer.on_append(ctx.crawlers.notify_soon)
 
 
 async def _tell_subscribers(app: web.Application) -> None:

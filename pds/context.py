@@ -28,11 +28,18 @@ from pds.accounts.schema import open_account_database
 from pds.accounts.session_tokens import SessionTokens
 from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
+from pds.crawlers import Crawlers
+from pds.mail.mailer import Mailer
+from pds.rate_limits.limiter import RateLimiter
+from pds.rate_limits.memory import MemoryStore
+from pds.rate_limits.store import CounterStore
 from pds.record_json import RecordJsonCache
 from pds.recovery.journal import Journal
 from pds.recovery.start import recover
 from pds.recovery.state import Recovery
+from pds.scratch import open_scratch
 from pds.service_auth import ServiceAuth
+from pds.xrpc.client_address import ClientAddresses
 from repo.keys import K256PrivateKey, PrivateKey
 from repo.lexicon import Lexicons, default_lexicons
 from repo.tid import TidClock
@@ -60,8 +67,13 @@ class AppContext:
     handle_resolver: HandleResolver
     plc: PlcClient
     service_auth: ServiceAuth
+    mailer: Mailer
     record_json: RecordJsonCache
     recovery: Recovery
+    client_addresses: ClientAddresses
+    rate_limiter: RateLimiter | None
+    """None unless the operator wants limits."""
+    crawlers: Crawlers
     subscribers: dict[web.WebSocketResponse, web.Request]
     """Consumers of the firehose and their requests, to be told when the server stops."""
     _closing: AsyncExitStack
@@ -112,6 +124,9 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     actor_store = _open_actor_store(settings, blob_store, tid_clock, stack)
     http = _open_http(settings, stack)
     did_resolver = _open_did_resolver(settings, http, stack)
+    crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=http)
+    stack.push_async_callback(crawlers.close)
+    client_addresses = ClientAddresses(settings.trusted_proxies)
     return AppContext(
         settings=settings,
         lexicons=default_lexicons(),
@@ -134,8 +149,12 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
             service_did=settings.service_did,
             moderator_did=settings.services.mod_did,
         ),
+        mailer=Mailer.of(settings),
         record_json=RecordJsonCache(),
         recovery=recovery,
+        client_addresses=client_addresses,
+        rate_limiter=_open_rate_limiter(settings, client_addresses, stack),
+        crawlers=crawlers,
         subscribers={},
         _closing=stack,
     )
@@ -237,3 +256,26 @@ def _open_did_resolver(settings: Settings, http: SafeHttp, stack: AsyncExitStack
     )
     stack.push_async_callback(resolver.close)
     return resolver
+
+
+def _open_rate_limiter(
+    settings: Settings, addresses: ClientAddresses, stack: AsyncExitStack
+) -> RateLimiter | None:
+    if not settings.limits.rate_limits_enabled:
+        return None
+    return RateLimiter(
+        _open_counters(settings, stack),
+        addresses,
+        bypass_key=settings.limits.bypass_key,
+        bypass_networks=settings.rate_limit_bypass,
+    )
+
+
+def _open_counters(settings: Settings, stack: AsyncExitStack) -> CounterStore:
+    redis = open_scratch(settings)
+    if redis is None:
+        return MemoryStore()
+    from pds.rate_limits.redis_store import RedisStore  # With it comes the client's library.
+
+    stack.push_async_callback(redis.aclose)
+    return RedisStore(redis)

@@ -37,12 +37,14 @@ async def serve(
     *,
     on_ready: Callable[[AppContext], None],
     start_beside: Callable[[AsyncExitStack], Awaitable[None]] | None = None,
+    add_routes: Callable[[web.Application], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish requests, tell subscribers, close databases.
 
     Raises `DataDirectoryError`, `ListenError`, or the `DatabaseError` of a file that cannot be
     opened. `on_ready` is called once requests are answered. `start_beside` is awaited as soon as
-    the data directory is ours; what it puts on the stack outlives the server.
+    the data directory is ours; what it puts on the stack outlives the server. `add_routes` may
+    add to the application.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -60,7 +62,8 @@ async def serve(
         with _no_garbage_collection():
             ctx = await AppContext.open(settings)
         stack.push_async_callback(ctx.close)
-        await listen(stack, make_app(ctx), host=settings.service.host, port=settings.service.port)
+        app = make_app(ctx, add_routes=add_routes)
+        await listen(stack, app, host=settings.service.host, port=settings.service.port)
         tune_garbage_collector()
         on_ready(ctx)
         await stop.wait()

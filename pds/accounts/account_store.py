@@ -136,11 +136,6 @@ class AccountStore:
         """Note whether the account's new invite codes start disabled."""
         self._db.run("UPDATE account SET invitesDisabled = ? WHERE did = ?", (disabled, did))
 
-    def delete(self, did: Did) -> None:
-        """Delete both rows. Foreign keys clear `account_device` and `authorized_client`."""
-        self._db.run("DELETE FROM account WHERE did = ?", (did,))
-        self._db.run("DELETE FROM actor WHERE did = ?", (did,))
-
 
 def _visible(
     row: tuple[Any, ...] | None, include_takendown: bool, include_deactivated: bool

@@ -71,7 +71,3 @@ class AppPasswords:
     def delete(self, did: Did, name: str) -> None:
         """Delete one; an unknown name is fine."""
         self._db.run("DELETE FROM app_password WHERE did = ? AND name = ?", (did, name))
-
-    def delete_all(self, did: Did) -> None:
-        """Delete all of an account's."""
-        self._db.run("DELETE FROM app_password WHERE did = ?", (did,))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
+from functools import cache
 from typing import Final
 
 from pds.accounts.errors import EmailNotSupported
@@ -19,7 +21,8 @@ def check_email(email: str) -> str:
     """Check an address's syntax and return it in lower case, the form that is stored.
 
     Quoted local parts and addresses of hosts without a domain are refused: nobody has them, and
-    they let header injection hide. Raises `EmailNotSupported`.
+    they let header injection hide. So are mailboxes that last for minutes. Raises
+    `EmailNotSupported`.
     """
     local, _, domain = email.rpartition("@")
     dots_wrong = local.startswith(".") or local.endswith(".") or ".." in local
@@ -27,4 +30,15 @@ def check_email(email: str) -> str:
         raise EmailNotSupported
     if not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
         raise EmailNotSupported
+    if domain.lower() in _disposable_domains():
+        raise EmailNotSupported
     return email.lower()
+
+
+@cache
+def _disposable_domains() -> Set[str]:
+    """Domains that give out mailboxes for minutes to anybody."""
+    # Ten thousand of them: read when the first address comes.
+    from disposable_email_domains import blocklist
+
+    return frozenset(blocklist)

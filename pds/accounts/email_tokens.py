@@ -49,7 +49,7 @@ class EmailTokens:
         """Raise `InvalidToken` or `ExpiredToken` unless `token` is the account's."""
         requested_at = self._db.value(
             "SELECT requestedAt FROM email_token WHERE purpose = ? AND did = ? AND token = ?",
-            (purpose.value, did, token.upper()),
+            (purpose.value, did, _as_stored(token)),
         )
         _check_age(requested_at, now_s)
 
@@ -57,7 +57,7 @@ class EmailTokens:
         """Whose token it is. Raises `InvalidToken` or `ExpiredToken`."""
         row = self._db.one(
             "SELECT did, requestedAt FROM email_token WHERE purpose = ? AND token = ?",
-            (purpose.value, token.upper()),
+            (purpose.value, _as_stored(token)),
         )
         did, requested_at = row or (None, None)
         _check_age(requested_at, now_s)
@@ -70,6 +70,11 @@ class EmailTokens:
     def delete_all(self, did: Did) -> None:
         """Forget all of the account's tokens."""
         self._db.run("DELETE FROM email_token WHERE did = ?", (did,))
+
+
+def _as_stored(token: str) -> str:
+    """A token as typed, or as pasted out of a mail."""
+    return token.strip().upper()
 
 
 def _check_age(requested_at: str | None, now_s: float) -> None:

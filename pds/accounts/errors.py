@@ -13,6 +13,7 @@ AccountError
 ├── EmailTaken                another account has the address
 ├── EmailNotSupported         not an address that mail can be sent to
 ├── InvalidEmail              not the account's address
+├── NoEmailAddress            the account has none to write to
 ├── InvalidInviteCode         unknown, used up or disabled
 ├── AdminInvitesNotDisabled   codes of `admin` cannot be disabled as a whole
 ├── InvalidCredentials        identifier and password do not belong together
@@ -116,6 +117,13 @@ class InvalidEmail(AccountError):
 
     def __init__(self) -> None:
         super().__init__("invalid email")
+
+
+class NoEmailAddress(AccountError):
+    """There is no address to write to."""
+
+    def __init__(self) -> None:
+        super().__init__("account does not have an email address")
 
 
 class InvalidInviteCode(AccountError):

@@ -14,6 +14,7 @@ from database.timestamps import iso_of
 from pds.accounts.account import ActorAccount
 from pds.accounts.codes import new_refresh_jti
 from pds.accounts.credential_operations import CredentialOperations
+from pds.accounts.erasure import erase
 from pds.accounts.errors import (
     AccountExists,
     AccountNotFound,
@@ -172,19 +173,8 @@ class AccountManager(SessionOperations, CredentialOperations, InviteOperations):
         await write(self.db, untakedown)
 
     async def delete_account(self, did: Did) -> None:
-        """Delete all that lets the account exist or log in. An unknown DID is fine.
-
-        Its invite codes and their uses stay, for they tell where other accounts came from.
-        """
-
-        def delete() -> None:
-            self.repo_roots.delete(did)
-            self.email_tokens.delete_all(did)
-            self.app_passwords.delete_all(did)
-            self._end_all_sessions(did)
-            self.store.delete(did)
-
-        await write(self.db, delete)
+        """Delete every row of the account. An unknown DID is fine."""
+        await write(self.db, lambda: erase(self.db, did))
         self.repo_roots.forget(did)
 
     async def close(self) -> None:
@@ -215,7 +205,3 @@ class AccountManager(SessionOperations, CredentialOperations, InviteOperations):
         )
         if email is not None and password_hash is not None:
             self.store.add_login(new.did, email=email, password_hash=password_hash)
-
-    def _end_all_sessions(self, did: Did) -> None:
-        self.refresh_tokens.revoke_all(did)
-        self.db.run("DELETE FROM token WHERE did = ?", (did,))

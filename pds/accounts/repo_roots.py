@@ -82,10 +82,6 @@ class RepoRoots:
             (did, str(cid), rev, iso_of(self._clock())),
         )
 
-    def delete(self, did: Did) -> None:
-        """Delete an account's row, inside its transaction. Once it has committed: `forget`."""
-        self._db.run("DELETE FROM repo_root WHERE did = ?", (did,))
-
     def forget(self, did: Did) -> None:
         """Drop the unwritten head of a deleted account: the DID may come back with another."""
         self._pending.pop(did, None)

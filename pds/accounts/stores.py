@@ -16,6 +16,7 @@ from pds.accounts.passwords import PasswordHasher
 from pds.accounts.refresh_tokens import RefreshTokens
 from pds.accounts.repo_roots import RepoRoots
 from pds.accounts.session_tokens import SessionTokens
+from repo.syntax import Did
 
 MIN_LOGIN_MS = 350
 
@@ -61,3 +62,8 @@ class AccountStores:
 
     def _now_iso(self) -> str:
         return iso_of(self._clock())
+
+    def _end_all_sessions(self, did: Did) -> None:
+        """End every session, OAuth's too. Access tokens work on until they expire."""
+        self.refresh_tokens.revoke_all(did)
+        self.db.run("DELETE FROM token WHERE did = ?", (did,))

@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "dev": "Run a complete network on this machine, without internet or configuration.",
     "doctor": "Check settings, files and network; change nothing.",
     "invite": "Make, list and disable invite codes.",
+    "request-crawl": "Ask relays to follow this server.",
     "serve": "Run the server with the settings of the environment.",
 }
 """Every command and the first line of its help."""

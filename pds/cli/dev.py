@@ -14,6 +14,8 @@ from rich.console import Console
 from pds.cli.environment import explain_failures
 from pds.config import Settings
 from pds.dev.environment import ENV_FILE, dev_environment, write_env_file
+from pds.dev.mails import PATH as MAILS_PATH
+from pds.dev.mails import show_mails
 from pds.dev.plc_directory import plc_application
 from pds.dev.plc_store import PlcStore
 from pds.logs import configure_logs
@@ -63,6 +65,7 @@ def dev(port: int, plc_port: int, data: Path, host: str) -> None:
         serve(
             settings,
             start_beside=start_directory,
+            add_routes=show_mails,
             on_ready=lambda _ctx: _welcome(settings, env_file),
         )
     )
@@ -72,6 +75,7 @@ def _welcome(settings: Settings, env_file: Path) -> None:
     url = settings.public_url
     _console.print(f"[bold green]Holdfast is ready on {url}[/]   (Ctrl-C stops it)")
     _console.print(f"PLC directory   {settings.identity.plc_url}")
+    _console.print(f"Mails           {url}{MAILS_PATH}")
     _console.print(f"Data, secrets   {settings.data_directory}, {env_file}")
     _console.print(
         f"""

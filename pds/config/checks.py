@@ -6,10 +6,15 @@ Each check yields sentences; none stops at the first, so that all come in one re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from pds.config.addresses import parse_base_url, parse_host_port, parse_network
+from pds.mail.errors import InvalidMail
+from pds.mail.mail_url import InvalidMailUrl, parse_mail_url
+from pds.mail.message import parse_address
 from repo.syntax import is_did
 
 if TYPE_CHECKING:
@@ -27,8 +32,11 @@ def find_problems(settings: Settings) -> list[str]:
         _check_rotation_key,
         _check_database,
         _check_blobstore,
+        _check_invites,
         _check_email,
         _check_services,
+        _check_crawlers,
+        _check_limits,
         _check_identity,
         _check_entryway,
     )
@@ -118,16 +126,30 @@ def _check_blobstore(settings: Settings) -> Iterator[str]:
     yield from _check_url("PDS_BLOBSTORE_S3_ENDPOINT", blobs.s3_endpoint)
 
 
+def _check_invites(settings: Settings) -> Iterator[str]:
+    interval_ms = settings.invites.interval_ms
+    if interval_ms is not None and interval_ms <= 0:
+        yield (
+            f"PDS_INVITE_INTERVAL is {interval_ms}: set the milliseconds in which a user earns an "
+            "invite code, or unset it for none"
+        )
+
+
 def _check_email(settings: Settings) -> Iterator[str]:
     email = settings.email
-    yield from _check_pair(
-        ("PDS_EMAIL_SMTP_URL", email.smtp_url),
-        ("PDS_EMAIL_FROM_ADDRESS", email.from_address),
-    )
-    yield from _check_pair(
-        ("PDS_MODERATION_EMAIL_SMTP_URL", email.moderation_smtp_url),
-        ("PDS_MODERATION_EMAIL_ADDRESS", email.moderation_address),
-    )
+    for url, address in (
+        (
+            ("PDS_EMAIL_SMTP_URL", email.smtp_url),
+            ("PDS_EMAIL_FROM_ADDRESS", email.from_address),
+        ),
+        (
+            ("PDS_MODERATION_EMAIL_SMTP_URL", email.moderation_smtp_url),
+            ("PDS_MODERATION_EMAIL_ADDRESS", email.moderation_address),
+        ),
+    ):
+        yield from _check_pair(url, address)
+        yield from _check_mail_url(*url)
+        yield from _check_mail_address(*address)
 
 
 def _check_services(settings: Settings) -> Iterator[str]:
@@ -143,6 +165,32 @@ def _check_services(settings: Settings) -> Iterator[str]:
                 f"{prefix}_URL is set but {prefix}_DID is missing: set the service's DID, "
                 f"or unset {prefix}_URL"
             )
+
+
+def _check_crawlers(settings: Settings) -> Iterator[str]:
+    for crawler in settings.services.crawlers:
+        if not _can_parse(parse_base_url, crawler):
+            yield (
+                f'PDS_CRAWLERS has "{crawler}": set the base URLs of relays, such as '
+                "https://bsky.network, separated by commas"
+            )
+
+
+def _check_limits(settings: Settings) -> Iterator[str]:
+    limits = settings.limits
+    for network in limits.bypass_ips:
+        if not _can_parse(parse_network, network):
+            yield (
+                f'PDS_RATE_LIMIT_BYPASS_IPS has "{network}": set addresses and networks such as '
+                "192.0.2.1 and 2001:db8::/32, separated by commas"
+            )
+    if limits.redis_address is not None and not _can_parse(
+        partial(parse_host_port, default_port=1), limits.redis_address
+    ):
+        yield (
+            f'PDS_REDIS_SCRATCH_ADDRESS is "{limits.redis_address}": set a host, or a host and '
+            "a port such as localhost:6379"
+        )
 
 
 def _check_identity(settings: Settings) -> Iterator[str]:
@@ -174,6 +222,14 @@ def _check_pair(first: tuple[str, str | None], second: tuple[str, str | None]) -
             yield f"{name} is set but {other_name} is missing: set both, or unset {name}"
 
 
+def _can_parse(parse: Callable[[str], object], text: str) -> bool:
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _check_url(name: str, url: str | None) -> Iterator[str]:
     if not url:
         return
@@ -184,3 +240,29 @@ def _check_url(name: str, url: str | None) -> Iterator[str]:
         usable = False
     if not usable:
         yield f'{name} is "{url}": set a URL that starts with https:// or http://'
+
+
+def _check_mail_url(name: str, url: str | None) -> Iterator[str]:
+    if not url:
+        return
+    try:
+        parse_mail_url(url)
+    except InvalidMailUrl as exc:
+        # The value is not repeated: it may have a password.
+        yield (
+            f"{name} {exc}: set one such as smtps://user:password@smtp.example.com:465 or "
+            "smtp://user:password@host, with special characters of user and password "
+            "percent-encoded"
+        )
+
+
+def _check_mail_address(name: str, address: str | None) -> Iterator[str]:
+    if not address:
+        return
+    try:
+        parse_address(address)
+    except InvalidMail:
+        yield (
+            f'{name} is "{address}": set one address, such as noreply@example.com '
+            "or My PDS <noreply@example.com>"
+        )

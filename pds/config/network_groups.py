@@ -187,10 +187,18 @@ class ProxySettings(Group):
 class BrandingSettings(Group):
     """The look of pages and mails."""
 
-    home_url: str | None = Field(None, alias="PDS_HOME_URL", description="Link to the home page")
-    logo_url: str | None = Field(None, alias="PDS_LOGO_URL", description="Logo")
+    home_url: str | None = Field(
+        None,
+        alias="PDS_HOME_URL",
+        description="Link to the home page; in mails https://bsky.app if unset",
+    )
+    logo_url: str | None = Field(
+        None, alias="PDS_LOGO_URL", description="Logo; in mails the service name if unset"
+    )
     support_url: str | None = Field(None, alias="PDS_SUPPORT_URL", description="Link to help")
-    primary_color: str | None = Field(None, alias="PDS_PRIMARY_COLOR", description="CSS colour")
+    primary_color: str | None = Field(
+        None, alias="PDS_PRIMARY_COLOR", description="CSS colour; in mails #067df7 if unset"
+    )
     error_color: str | None = Field(None, alias="PDS_ERROR_COLOR", description="CSS colour")
     warning_color: str | None = Field(None, alias="PDS_WARNING_COLOR", description="CSS colour")
     info_color: str | None = Field(None, alias="PDS_INFO_COLOR", description="CSS colour")

@@ -27,7 +27,9 @@ class ServiceSettings(Group):
         None, alias="PDS_SERVICE_DID", description="The server's DID; did:web:<hostname> if unset"
     )
     name: str | None = Field(
-        None, alias="PDS_SERVICE_NAME", description="Shown on pages and in mails"
+        None,
+        alias="PDS_SERVICE_NAME",
+        description="Shown on pages and in mails; <hostname> PDS if unset",
     )
     version: str | None = Field(
         None, alias="PDS_VERSION", description="Reported by _health instead of the package's own"
@@ -186,13 +188,18 @@ class InviteSettings(Group):
 
 
 class EmailSettings(Group):
-    """Outgoing mail. Without it mails only go to the log, at debug level."""
+    """Outgoing mail. Without a server mails go to the log, at level debug; in development, info."""
 
     smtp_url: str | None = Field(
-        None, alias="PDS_EMAIL_SMTP_URL", description="smtp:// or smtps:// URL", repr=False
+        None,
+        alias="PDS_EMAIL_SMTP_URL",
+        description="smtp:// or smtps:// URL of the mail server",
+        repr=False,
     )
     from_address: str | None = Field(
-        None, alias="PDS_EMAIL_FROM_ADDRESS", description="Sender of mails"
+        None,
+        alias="PDS_EMAIL_FROM_ADDRESS",
+        description="Sender of mails, as an address or Name <address>",
     )
     disable_confirmation_link: bool = Field(
         False,
@@ -202,7 +209,7 @@ class EmailSettings(Group):
     moderation_smtp_url: str | None = Field(
         None,
         alias="PDS_MODERATION_EMAIL_SMTP_URL",
-        description="smtp:// or smtps:// URL for admin.sendEmail",
+        description="URL of the mail server for admin.sendEmail",
         repr=False,
     )
     moderation_address: str | None = Field(

@@ -7,10 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from pds.config.addresses import (
+    PRIVATE_NETWORKS,
+    IpNetwork,
+    parse_base_url,
+    parse_host_port,
+    parse_network,
+)
 from pds.config.checks import find_problems
 from pds.config.environ import EnvironSource
 from pds.config.errors import ConfigError
@@ -34,6 +42,8 @@ from pds.config.server_groups import (
     SecretSettings,
     ServiceSettings,
 )
+
+REDIS_PORT: Final = 6379
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +115,11 @@ class Settings(BaseSettings):
         if self.hostname == "localhost":
             return f"http://localhost:{self.service.port}"
         return f"https://{self.hostname}"
+
+    @property
+    def public_host(self) -> str:
+        """The host that relays find the server at, with its port where that is not the usual."""
+        return urlsplit(self.public_url).netloc
 
     @property
     def service_did(self) -> str:
@@ -207,6 +222,28 @@ class Settings(BaseSettings):
     def report_service(self) -> ServiceTarget | None:
         """The service that takes reports; by default the moderation service."""
         return _target(self.services.report_url, self.services.report_did) or self.mod_service
+
+    @property
+    def crawlers(self) -> tuple[str, ...]:
+        """The base URLs of the relays to tell about new events, without trailing slashes."""
+        return tuple(map(parse_base_url, self.services.crawlers))
+
+    @property
+    def rate_limit_bypass(self) -> tuple[IpNetwork, ...]:
+        """The networks whose requests are not limited."""
+        return tuple(map(parse_network, self.limits.bypass_ips))
+
+    @property
+    def trusted_proxies(self) -> tuple[IpNetwork, ...]:
+        """The networks whose X-Forwarded-For header tells the client's address."""
+        bypass = self.rate_limit_bypass if self.limits.rate_limits_enabled else ()
+        return PRIVATE_NETWORKS + bypass
+
+    @property
+    def redis_address(self) -> tuple[str, int] | None:
+        """Host and port of the Redis or Valkey that servers share, if there is one."""
+        address = self.limits.redis_address
+        return None if address is None else parse_host_port(address, default_port=REDIS_PORT)
 
     @property
     def hcaptcha_enabled(self) -> bool:

@@ -26,21 +26,6 @@ WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
         "PDS_PROXY_MAX_RETRIES",
         "PDS_PROXY_PREFER_COMPRESSED",
     ),
-    "Telling relays of new events": ("PDS_CRAWLERS",),
-    "Mail": (
-        "PDS_EMAIL_SMTP_URL",
-        "PDS_EMAIL_FROM_ADDRESS",
-        "PDS_EMAIL_DISABLE_CONFIRMATION_LINK",
-        "PDS_MODERATION_EMAIL_SMTP_URL",
-        "PDS_MODERATION_EMAIL_ADDRESS",
-    ),
-    "Rate limits": (
-        "PDS_RATE_LIMITS_ENABLED",
-        "PDS_RATE_LIMIT_BYPASS_KEY",
-        "PDS_RATE_LIMIT_BYPASS_IPS",
-        "PDS_REDIS_SCRATCH_ADDRESS",
-        "PDS_REDIS_SCRATCH_PASSWORD",
-    ),
     "Blobs on S3": (
         "PDS_BLOBSTORE_S3_BUCKET",
         "PDS_BLOBSTORE_S3_REGION",
@@ -52,7 +37,6 @@ WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
         "PDS_BLOBSTORE_S3_REQUEST_TIMEOUT_MS",
     ),
     "Importing repositories": ("PDS_ACCEPTING_REPO_IMPORTS", "PDS_MAX_REPO_IMPORT_SIZE"),
-    "Invite codes that users earn": ("PDS_INVITE_INTERVAL", "PDS_INVITE_EPOCH"),
     "OAuth": (
         "PDS_DPOP_SECRET",
         "PDS_OAUTH_TRUSTED_CLIENTS",
@@ -62,11 +46,7 @@ WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
         "PDS_LEXICON_AUTHORITY_DID",
     ),
     "Pages": (
-        "PDS_SERVICE_NAME",
-        "PDS_HOME_URL",
-        "PDS_LOGO_URL",
         "PDS_SUPPORT_URL",
-        "PDS_PRIMARY_COLOR",
         "PDS_ERROR_COLOR",
         "PDS_WARNING_COLOR",
         "PDS_INFO_COLOR",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import ssl
 from collections.abc import Sequence
@@ -10,11 +11,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
-from urllib.parse import urlsplit
 
 from identity.addresses import is_public_address
 from identity.http import FetchedResponse, FetchError, SafeHttp
 from pds.doctor.finding import Finding
+from pds.mail.mail_url import InvalidMailUrl, Sendmail, parse_mail_url
 
 PLC: Final = "PLC directory"
 CLOCK: Final = "clock"
@@ -27,7 +28,6 @@ MAX_SKEW_S: Final = 60
 _TIMEOUT_S: Final = 5.0
 _EXPIRES_SOON_S: Final = 7 * 24 * 3600
 _PROBE_LABEL: Final = "holdfast-doctor-probe"
-_SMTP_PORTS: Final = {"smtp": 587, "smtps": 465}
 
 
 async def check_plc(http: SafeHttp, url: str, *, now: datetime) -> list[Finding]:
@@ -124,28 +124,35 @@ async def check_certificate(
 
 
 async def check_smtp(setting: str, url: str, *, context: ssl.SSLContext | None = None) -> Finding:
-    """Whether the mail server of a `smtp://` or `smtps://` URL greets. Nothing is sent."""
-    parts = urlsplit(url)
-    if "sendmail" in parts.query:
-        return Finding.skipped(SMTP, setting, "mails go through sendmail, not SMTP")
+    """Whether what a mail server's URL leads to is there. Nothing is sent."""
     try:
-        default_port = _SMTP_PORTS[parts.scheme]
-        host, port = parts.hostname, parts.port or default_port
-    except (KeyError, ValueError):
-        host, port = None, 0
-    if not host:
-        remedy = f"Set {setting} to smtps://user:password@host:465 or smtp://user:password@host."
-        return Finding.error(SMTP, setting, "is not an smtp:// or smtps:// URL", remedy)
-    where = f"{host}:{port}"  # Without the credentials of the URL.
-    tls = (context or ssl.create_default_context()) if parts.scheme == "smtps" else None
+        route = parse_mail_url(url)
+    except InvalidMailUrl as exc:
+        # That is told with the settings.
+        return Finding.skipped(SMTP, setting, f"not asked, as it {exc}")
+    if isinstance(route, Sendmail):
+        return _check_sendmail(setting, route)
+    where = route.address
+    tls = (context or route.tls_context()) if route.tls == "from the start" else None
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            greeting = await _greeting(host, port, tls)
+            greeting = await _greeting(route.host, route.port, tls)
     except (OSError, TimeoutError) as exc:
         return _no_mail(setting, f"{where} does not answer: {_reason(exc)}")
     if not greeting.startswith(b"220"):
         return _no_mail(setting, f"{where} does not greet as a mail server does")
     return Finding.ok(SMTP, setting, f"{where} answers")
+
+
+def _check_sendmail(setting: str, route: Sendmail) -> Finding:
+    if shutil.which(route.program) is None:
+        return Finding.error(
+            SMTP,
+            setting,
+            f"there is no program {route.program} for the user of this process",
+            f"Install it, or name its path in {setting}.",
+        )
+    return Finding.ok(SMTP, setting, f"mails go through {route.program}")
 
 
 def _no_mail(setting: str, message: str) -> Finding:

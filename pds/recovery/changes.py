@@ -91,6 +91,11 @@ async def finish_deletion(ctx: AppContext, did: Did) -> None:
     await ctx.actor_store.destroy(did)
     kept = ctx.sequencer.log.last_seq_of(did, "account")
     await ctx.sequencer.delete_events_of(did, keep_seq=kept or 0)
+    ctx.did_resolver.forget(did)
+    if did in ctx.recovery.damaged:
+        ctx.recovery.damaged.discard(did)
+        ctx.recovery.mender.forget(("damaged", did))
+        await ctx.recovery.journal.drop(Entry("damaged", did), durably=False)
 
 
 def _settle_later(ctx: AppContext, entry: Entry) -> None:

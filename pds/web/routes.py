@@ -12,7 +12,6 @@ from aiohttp import web
 
 from database.errors import DatabaseError
 from pds.context import CONTEXT, AppContext
-from pds.trusted_proxies import host_of
 from pds.xrpc.responses import add_common_headers, preflight
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
@@ -74,9 +73,10 @@ async def _robots(_request: web.Request) -> web.Response:
 
 async def _atproto_did(request: web.Request) -> web.Response:
     """The DID of the hosted handle that the request's host name is."""
-    host = host_of(request)
+    ctx = request.app[CONTEXT]
+    host = ctx.client_addresses.host_of(request)
     try:
-        did = _hosted_did(request.app[CONTEXT], host)
+        did = _hosted_did(ctx, host)
     except DatabaseError:
         _log.exception("a handle could not be looked up", host=host)
         return web.Response(status=500, text="Internal Server Error")

@@ -1,7 +1,9 @@
-"""Request bodies: which are expected, in what encoding, and how large they may be."""
+"""Request bodies: which are expected, in what encoding, how large and how slow they may be."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Final
 
 import orjson
@@ -12,6 +14,12 @@ from repo.lexicon import MethodSchema
 
 JSON_LIMIT_BYTES: Final = 150 * 1024
 WRITE_LIMIT_BYTES: Final = 1_000_000
+JSON_S: Final = 30.0
+"""How long a body that is read as a whole may take to come in."""
+PACE_BYTES: Final = 32 * 1024
+PACE_S: Final = 30.0
+"""How long each `PACE_BYTES` of any other body may keep the server waiting."""
+
 _WRITE_METHODS: Final = frozenset(
     f"com.atproto.repo.{name}" for name in ("createRecord", "putRecord", "applyWrites")
 )
@@ -28,7 +36,7 @@ async def check_absent(request: web.Request) -> None:
     """For a method without input: raise `XrpcError` if the request brings one."""
     if not request.can_read_body:
         return
-    if (request.content_length or 0) > 0 or await request.content.readany():
+    if (request.content_length or 0) > 0 or await _in_time(request.content.readany(), JSON_S):
         raise invalid_request("A request body was provided when none was expected")
 
 
@@ -70,9 +78,35 @@ async def read_json(request: web.Request, limit_bytes: int) -> Any:
 
 
 async def read_bounded(request: web.Request, limit_bytes: int) -> bytes:
-    """Read the whole body, decompressed. Raises `XrpcError` 413 when it passes the limit."""
+    """Read the whole body, decompressed. Raises `XrpcError`: 413 beyond the limit, 408."""
     if (request.content_length or 0) > limit_bytes:
         raise _too_large()
+    reading = _read_bounded(request, limit_bytes)
+    # Mostly all of it has come with the head, and needs no clock.
+    return await (reading if request.content.is_eof() else _in_time(reading, JSON_S))
+
+
+async def iter_body(request: web.Request) -> AsyncIterator[bytes]:
+    """The parts of a body, decompressed, as they come in; their sum has no limit.
+
+    Raises `XrpcError` 408 when the client is slower than a kilobyte a second. How long the caller
+    takes for a part does not count.
+    """
+    loop = asyncio.get_running_loop()
+    patience_s, received = PACE_S, 0
+    while True:
+        begun = loop.time()
+        chunk = await _in_time(request.content.readany(), patience_s)
+        if not chunk:
+            return
+        patience_s -= loop.time() - begun
+        received += len(chunk)
+        if received >= PACE_BYTES:
+            patience_s, received = PACE_S, 0
+        yield chunk
+
+
+async def _read_bounded(request: web.Request, limit_bytes: int) -> bytes:
     chunks: list[bytes] = []
     received = 0
     # Counted while it comes in: a small compressed body may stand for a huge one.
@@ -82,6 +116,14 @@ async def read_bounded(request: web.Request, limit_bytes: int) -> bytes:
             raise _too_large()
         chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _in_time(reading: Awaitable[bytes], seconds: float) -> bytes:
+    try:
+        async with asyncio.timeout(seconds):
+            return await reading
+    except TimeoutError as exc:
+        raise XrpcError(408, message="The request body comes in too slowly") from exc
 
 
 def _too_large() -> XrpcError:

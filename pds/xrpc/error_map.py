@@ -16,6 +16,7 @@ from identity.plc_data import InvalidPlcOperation
 from pds.accounts import errors as account_errors
 from pds.accounts.invites import InvalidInviteCursor
 from pds.accounts.service_jwt import ServiceJwtError
+from pds.mail.errors import InvalidMail, MailNotSent
 from pds.xrpc.errors import XrpcError
 from repo.cid import InvalidCid
 from repo.datamodel import InvalidDataModel
@@ -65,6 +66,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     account_errors.EmailTaken: (400, "InvalidRequest"),
     account_errors.EmailNotSupported: (400, "InvalidRequest"),
     account_errors.InvalidEmail: (400, "InvalidEmail"),
+    account_errors.NoEmailAddress: (400, "InvalidRequest"),
     account_errors.InvalidInviteCode: (400, "InvalidInviteCode"),
     InvalidInviteCursor: (400, "InvalidRequest"),
     account_errors.AdminInvitesNotDisabled: (400, "InvalidRequest"),
@@ -76,6 +78,9 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     account_errors.MissingTokenId: (401, "MissingTokenId"),
     account_errors.InvalidToken: (400, "InvalidToken"),
     account_errors.ExpiredToken: (400, "ExpiredToken"),
+    # Mail
+    InvalidMail: (400, "InvalidRequest"),
+    MailNotSent: (502, "UpstreamFailure"),
 }
 """By class; a class that is not listed is looked up by its nearest listed ancestor."""
 

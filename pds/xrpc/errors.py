@@ -17,6 +17,7 @@ DEFAULT_ERRORS: Final[Mapping[int, tuple[str, str]]] = {
     403: ("Forbidden", "Forbidden"),
     404: ("XRPCNotSupported", "XRPC Not Supported"),
     406: ("NotAcceptable", "Not Acceptable"),
+    408: ("RequestTimeout", "Request Timeout"),
     413: ("PayloadTooLarge", "Payload Too Large"),
     415: ("UnsupportedMediaType", "Unsupported Media Type"),
     429: ("RateLimitExceeded", "Rate Limit Exceeded"),

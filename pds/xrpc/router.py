@@ -1,6 +1,6 @@
 """The XRPC router: one HTTP route for every method.
 
-A request is checked in the reference's order: method, parameters, credentials, body.
+A request is checked in the reference's order: method, parameters, credentials, body, rate limits.
 Spec: https://atproto.com/specs/xrpc
 """
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 _ANONYMOUS = Anonymous()
+_REQUEST_TIMEOUT = 408
 _QUERY_VERBS = frozenset({"GET", "HEAD"})
 
 
@@ -60,15 +61,18 @@ class XrpcRouter:
         private = route is not None and route.method.auth is not None
         try:
             if route is None:
+                if self._ctx.rate_limiter is not None:
+                    await self._ctx.rate_limiter.count_unserved(request)
                 raise _not_served(request, nsid)
             return await self._dispatch(request, route)
         except (web.HTTPException, ConnectionResetError):
             raise  # aiohttp answers the one; for the other there is nobody to answer.
         except Exception as exc:  # noqa: BLE001 (the boundary: nothing may leave it unmapped)
-            response = self._error(nsid, exc).response()
+            error = self._error(nsid, exc)
+            response = error.response()
             add_common_headers(response.headers, private=private)
-            if request.content.exception() is not None:
-                response.force_close()  # The rest of a damaged body cannot be skipped.
+            if request.content.exception() is not None or error.status == _REQUEST_TIMEOUT:
+                response.force_close()  # The rest of the body cannot be skipped.
             return response
 
     async def _dispatch(self, request: web.Request, route: _Route) -> web.StreamResponse:
@@ -78,7 +82,10 @@ class XrpcRouter:
         params = {} if route.is_stream else self._parse_params(request, method.nsid)
         credentials = await method.auth(self._ctx, request) if method.auth else _ANONYMOUS
         json = {} if route.is_query else await self._read_body(request, route)
-        answer = await method.handler(XrpcCall(self._ctx, request, params, credentials, json))
+        call = XrpcCall(self._ctx, request, params, credentials, json)
+        if self._ctx.rate_limiter is not None:
+            await self._ctx.rate_limiter.count_call(method.nsid, call)
+        answer = await method.handler(call)
         return respond(request, answer, private=method.auth is not None)
 
     def _parse_params(self, request: web.Request, nsid: str) -> dict[str, Any]:

@@ -28,15 +28,11 @@ class Zygote:
 
     process: subprocess.Popen[str]
 
-    def fork(
-        self, args: list[str], *, env: Mapping[str, str], log: Path, call: str | None = None
-    ) -> int:
-        """Run a `pds` command in a new process, or the function `call`, and return its pid."""
+    def fork(self, args: list[str], *, env: Mapping[str, str], log: Path) -> int:
+        """Run a `pds` command in a new process, and return its pid."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         order = {"args": args, "env": clean_environment(env), "log": str(log)}
-        if call is not None:
-            order["call"] = call
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
@@ -100,11 +96,6 @@ class ForkedServer:
         )
         self.pidfd = os.pidfd_open(pid)
         return pid
-
-    def run(self, call: str, **env: str) -> None:
-        """Run a function of the tests in a process, with the server stopped, and wait for it."""
-        self.pidfd = os.pidfd_open(self.zygote.fork([], env=env, log=self.log_file, call=call))
-        assert self.wait_ended(), f"{call} did not end:\n{self.log()}"
 
     def kill(self) -> None:
         """End at once, as a crash does."""

@@ -197,12 +197,7 @@ async def test_a_takedown_and_its_reversal(world: World, point: str) -> None:
     ],
 )
 async def test_a_deletion_is_finished(world: World, point: str) -> None:
-    world.start()
-    await world.watcher.catch_up()
-    world.server.stop()
-    environ = {"TEST_DATA": str(world.server.data), "TEST_DID": world.alice.did, VARIABLE: point}
-    world.server.run("tests.e2e.deleting:delete", **environ)
-    world.start()
+    await world.crash(point, lambda world: world.delete(world.alice))
     await world.check(accounts=1)
     assert world.watcher.copies[world.alice.did].status == "deleted"
     assert events_of(world.server.data, world.alice.did) == ["account"]

@@ -200,12 +200,12 @@ def test_relative_locations_and_an_environment_file_work(directory: Path) -> Non
 
 
 def test_settings_without_effect_are_told_in_one_line(directory: Path) -> None:
-    crawlers, limits = "PDS_CRAWLERS", "PDS_RATE_LIMITS_ENABLED"
-    with serving(directory, **{crawlers: "https://bsky.network", limits: "true"}) as server:
+    region, token = "PDS_BLOBSTORE_S3_REGION", "PDS_ENTRYWAY_ADMIN_TOKEN"
+    with serving(directory, **{region: "eu-central-1", token: "x"}) as server:
         pass
-    lines = [line for line in server.log().splitlines() if crawlers in line or limits in line]
+    lines = [line for line in server.log().splitlines() if region in line or token in line]
     (line,) = lines
-    assert {crawlers, limits} <= set(json.loads(line)["variables"])
+    assert {region, token} <= set(json.loads(line)["variables"])
 
 
 def test_blobs_on_s3_are_refused_before_anything_is_touched(directory: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
@@ -82,6 +83,26 @@ class World:
             basic_auth("admin", ENVIRON["PDS_ADMIN_PASSWORD"]),
             subject={"$type": "com.atproto.admin.defs#repoRef", "did": person.did},
             takedown={"applied": takedown},
+        )
+
+    async def token(self, nsid: str, person: Person) -> str:
+        """Ask for a token and read it in the mail that comes."""
+        await self.post(nsid, person.auth)
+        return await self.newest_token(person)
+
+    async def newest_token(self, person: Person) -> str:
+        """The token in the newest mail, which is to `person`."""
+        async with self.http.get(f"{self.server.url}/dev/mails.json") as response:
+            mail = (await response.json())["mails"][0]
+        assert mail["to"] == person.handle.replace(".test", "@example.com")
+        (token,) = re.findall(r"^ +([A-Z2-7]{5}-[A-Z2-7]{5})$", mail["text"], re.MULTILINE)
+        return str(token)
+
+    async def delete(self, person: Person) -> None:
+        """Delete an account as its owner."""
+        token = await self.token("com.atproto.server.requestAccountDelete", person)
+        await self.post(
+            "com.atproto.server.deleteAccount", did=person.did, password="a password", token=token
         )
 
     async def records(self, person: Person) -> set[str]:

@@ -2,7 +2,6 @@
 
 Tests that start dozens of servers would otherwise spend their time on imports. It reads one JSON
 object a line (`args` of `pds`, `env`, `log`), forks, and answers with the pid of the new server.
-With `call`, it runs a function of the tests in place of a command.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import signal
 import sys
 import traceback
 from importlib import import_module
-from pkgutil import resolve_name
 from typing import Any
 
 from pds.cli import main
@@ -45,11 +43,7 @@ def become_server(order: dict[str, Any]) -> None:
     os.environ.update(order["env"])
     status = 1
     try:
-        if "call" in order:
-            resolve_name(order["call"])()
-            status = 0
-        else:
-            main(order["args"], standalone_mode=True)
+        main(order["args"], standalone_mode=True)
     except SystemExit as exc:
         status = exc.code if isinstance(exc.code, int) else 1
     except Exception:  # noqa: BLE001 (there is nobody else to tell)

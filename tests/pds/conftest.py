@@ -117,13 +117,13 @@ class Pds:
             data=data,
         )
 
-    async def create_account(self, name: str | None = None) -> Account:
-        """Make an account with a fresh name under .test."""
+    async def create_account(self, name: str | None = None, **more: Any) -> Account:
+        """Make an account with a fresh name under .test; `more` goes into the request."""
         name = name or f"user{next(self._names)}"
         handle, email, password = f"{name}.test", f"{name}@example.com", f"{name}-password"
         reply = await self.post(
             "com.atproto.server.createAccount",
-            {"handle": handle, "email": email, "password": password},
+            {"handle": handle, "email": email, "password": password, **more},
         )
         assert reply.status == 200, reply.body
         return Account(

@@ -96,6 +96,41 @@ def test_lists_are_separated_by_commas_and_not_trimmed() -> None:
     assert settings.services.crawlers == ("https://a.example", " https://b.example")
 
 
+@pytest.mark.parametrize(
+    ("raw", "url"),
+    [
+        ("https://relay.example", "https://relay.example"),
+        (" https://relay.example/ ", "https://relay.example"),
+        ("relay.example", "https://relay.example"),
+        ("localhost:2470", "https://localhost:2470"),
+        ("http://[::1]:2470", "http://[::1]:2470"),
+    ],
+)
+def test_relays_are_urls_or_hosts(raw: str, url: str) -> None:
+    assert settings_with(PDS_CRAWLERS=raw).crawlers == (url,)
+
+
+@pytest.mark.parametrize(
+    ("raw", "address"),
+    [
+        ("", None),
+        ("redis", ("redis", 6379)),
+        ("redis.internal:6380", ("redis.internal", 6380)),
+        ("10.0.0.1", ("10.0.0.1", 6379)),
+        ("[::1]", ("::1", 6379)),
+        ("[fd00::7]:6380", ("fd00::7", 6380)),
+    ],
+)
+def test_the_address_of_redis_may_have_a_port(raw: str, address: tuple[str, int] | None) -> None:
+    assert settings_with(PDS_REDIS_SCRATCH_ADDRESS=raw).redis_address == address
+
+
+def test_relays_are_told_the_public_host() -> None:
+    assert settings_with(PDS_PORT="3000").public_host == "pds.example.com"
+    local = settings_with(PDS_HOSTNAME="localhost", PDS_DEV_MODE="1", PDS_PORT="3000")
+    assert local.public_host == "localhost:3000"
+
+
 def test_reports_go_to_the_moderation_service_unless_told_otherwise() -> None:
     mod = {"PDS_MOD_SERVICE_URL": "https://mod.example/", "PDS_MOD_SERVICE_DID": "did:web:mod"}
     settings = settings_with(**mod)
@@ -128,6 +163,16 @@ def test_every_problem_is_reported_at_once() -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
+        ({"PDS_CRAWLERS": "https://relay.example,ftp://relay.example"}, "PDS_CRAWLERS"),
+        ({"PDS_CRAWLERS": "https://relay.example:many"}, "PDS_CRAWLERS"),
+        ({"PDS_CRAWLERS": "https://"}, "PDS_CRAWLERS"),
+        ({"PDS_RATE_LIMIT_BYPASS_IPS": "192.0.2.1,gateway"}, "PDS_RATE_LIMIT_BYPASS_IPS"),
+        ({"PDS_RATE_LIMIT_BYPASS_IPS": "192.0.2.0/33"}, "PDS_RATE_LIMIT_BYPASS_IPS"),
+        ({"PDS_RATE_LIMIT_BYPASS_IPS": " "}, "PDS_RATE_LIMIT_BYPASS_IPS"),
+        ({"PDS_REDIS_SCRATCH_ADDRESS": "redis://localhost"}, "PDS_REDIS_SCRATCH_ADDRESS"),
+        ({"PDS_REDIS_SCRATCH_ADDRESS": "localhost:"}, "PDS_REDIS_SCRATCH_ADDRESS"),
+        ({"PDS_REDIS_SCRATCH_ADDRESS": "localhost:70000"}, "PDS_REDIS_SCRATCH_ADDRESS"),
+        ({"PDS_REDIS_SCRATCH_ADDRESS": "::1:6379"}, "PDS_REDIS_SCRATCH_ADDRESS"),
         ({"PDS_JWT_SECRET": ""}, "PDS_JWT_SECRET"),
         ({"PDS_ADMIN_PASSWORD": ""}, "PDS_ADMIN_PASSWORD"),
         ({"PDS_DPOP_SECRET": "abc"}, "PDS_DPOP_SECRET"),
@@ -144,6 +189,20 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"PDS_BLOBSTORE_S3_ACCESS_KEY_ID": "k"}, "PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY"),
         ({"PDS_EMAIL_FROM_ADDRESS": "a@b.c"}, "PDS_EMAIL_SMTP_URL"),
         ({"PDS_MODERATION_EMAIL_ADDRESS": "a@b.c"}, "PDS_MODERATION_EMAIL_SMTP_URL"),
+        (
+            {"PDS_EMAIL_SMTP_URL": "http://m", "PDS_EMAIL_FROM_ADDRESS": "a@b.c"},
+            "PDS_EMAIL_SMTP_URL is not an smtp:// or smtps:// URL",
+        ),
+        (
+            {"PDS_EMAIL_SMTP_URL": "smtp://m", "PDS_EMAIL_FROM_ADDRESS": "a@b.c, d@e.f"},
+            "PDS_EMAIL_FROM_ADDRESS",
+        ),
+        (
+            {"PDS_MODERATION_EMAIL_SMTP_URL": "smtp://", "PDS_MODERATION_EMAIL_ADDRESS": "a@b.c"},
+            "PDS_MODERATION_EMAIL_SMTP_URL names no host",
+        ),
+        ({"PDS_INVITE_INTERVAL": "0"}, "PDS_INVITE_INTERVAL"),
+        ({"PDS_INVITE_INTERVAL": "-5"}, "PDS_INVITE_INTERVAL"),
         ({"PDS_BSKY_APP_VIEW_URL": "https://a.example"}, "PDS_BSKY_APP_VIEW_DID"),
         ({"PDS_MOD_SERVICE_URL": "https://a.example"}, "PDS_MOD_SERVICE_DID"),
         ({"PDS_REPORT_SERVICE_URL": "https://a.example"}, "PDS_REPORT_SERVICE_DID"),
@@ -162,6 +221,12 @@ def test_a_setting_that_cannot_work_is_refused_by_name(changes: dict[str, str], 
     (problem,) = problems_with(**changes)
     assert named in problem
     assert "set" in problem
+
+
+def test_the_password_of_a_mail_server_is_not_told() -> None:
+    url = "smtp://me:hunter2@mail:port"
+    (problem,) = problems_with(PDS_EMAIL_SMTP_URL=url, PDS_EMAIL_FROM_ADDRESS="a@b.c")
+    assert "hunter2" not in problem
 
 
 def test_secrets_do_not_show_in_the_representation() -> None:

@@ -49,10 +49,13 @@ def test_every_listed_setting_exists() -> None:
     ("environ", "told"),
     [
         ({}, []),
-        ({"PDS_CRAWLERS": "https://bsky.network"}, ["PDS_CRAWLERS"]),
-        ({"PDS_CRAWLERS": ""}, []),
-        ({"PDS_RATE_LIMITS_ENABLED": "true"}, ["PDS_RATE_LIMITS_ENABLED"]),
-        ({"PDS_RATE_LIMITS_ENABLED": "false", "PDS_INVITE_EPOCH": "0"}, []),
+        ({"PDS_ENTRYWAY_ADMIN_TOKEN": "x"}, ["PDS_ENTRYWAY_ADMIN_TOKEN"]),
+        ({"PDS_ENTRYWAY_ADMIN_TOKEN": ""}, []),
+        (
+            {"PDS_BLOBSTORE_S3_FORCE_PATH_STYLE": "true"},
+            ["PDS_BLOBSTORE_S3_FORCE_PATH_STYLE"],
+        ),
+        ({"PDS_BLOBSTORE_S3_UPLOAD_TIMEOUT_MS": "20000", "PDS_INVITE_EPOCH": "0"}, []),
         ({"PDS_BLOB_UPLOAD_LIMIT": "104857600", "LOG_ENABLED": "false"}, []),
     ],
 )

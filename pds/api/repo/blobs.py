@@ -5,6 +5,7 @@ from __future__ import annotations
 from actor_store.errors import RepoNotFound
 from actor_store.media_type import media_type_of
 from pds.xrpc.auth import user_or_service
+from pds.xrpc.body import iter_body
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import XrpcError
 from pds.xrpc.methods import XrpcMethods
@@ -23,7 +24,7 @@ async def upload_blob(call: XrpcCall) -> Answer:
     limit = ctx.settings.service.blob_upload_limit_bytes
     if (request.content_length or 0) > limit:
         raise XrpcError(413, message="request entity too large")
-    temp = await ctx.blob_store.put_temp(did, request.content.iter_any(), max_bytes=limit)
+    temp = await ctx.blob_store.put_temp(did, iter_body(request), max_bytes=limit)
     mime_type = media_type_of(temp.head, request.headers["Content-Type"])
     await ctx.actor_store.keep_upload(did, temp, mime_type=mime_type)
     return {

@@ -1,4 +1,4 @@
-"""com.atproto.server: the server itself, accounts, sessions, app passwords, invite codes."""
+"""com.atproto.server: the server itself, accounts, sessions, passwords, mail, invite codes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from typing import Final
 
 from pds.api.server import (
     app_passwords,
+    deletion,
     description,
+    email,
     invites,
+    passwords,
     service_auth,
     sessions,
     signing_keys,
@@ -18,8 +21,11 @@ from pds.xrpc.methods import XrpcMethods
 
 METHODS: Final[tuple[XrpcMethods, ...]] = (
     app_passwords.methods,
+    deletion.methods,
     description.methods,
+    email.methods,
     invites.methods,
+    passwords.methods,
     service_auth.methods,
     sessions.methods,
     signing_keys.methods,

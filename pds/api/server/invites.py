@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pds.accounts.invites import ADMIN
-from pds.xrpc.auth import admin
+from pds.accounts.scopes import FULL
+from pds.xrpc.auth import admin, user
 from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import XrpcMethods
 
 methods = XrpcMethods()
@@ -30,3 +32,18 @@ async def create_invite_codes(call: XrpcCall) -> Answer:
         uses=body["useCount"],
     )
     return {"codes": [{"account": account, "codes": made} for account, made in codes.items()]}
+
+
+@methods.method("com.atproto.server.getAccountInviteCodes", auth=user(FULL, refuse_takendown=True))
+async def get_account_invite_codes(call: XrpcCall) -> Answer:
+    """com.atproto.server.getAccountInviteCodes"""
+    ctx, did, params = call.ctx, call.user.did, call.params
+    if ctx.accounts.find_account(did) is None:
+        raise invalid_request("Account not found", "NotFound")
+    invites = ctx.settings.invites
+    if params["createAvailable"] and invites.required and invites.interval_ms is not None:
+        await ctx.accounts.create_earned_invite_codes(
+            did, interval_ms=invites.interval_ms, epoch_ms=invites.epoch_ms
+        )
+    codes = ctx.accounts.list_account_invite_codes(did, include_used=params["includeUsed"])
+    return {"codes": [code.to_json() for code in codes]}

@@ -127,6 +127,8 @@ def test_an_address_is_kept_in_lower_case(email: str) -> None:
         "a@[127.0.0.1]",
         "a" * 65 + "@b.de",
         "a@" + "b" * 250 + ".de",
+        "a@mailinator.com",
+        "a@Mailinator.COM",
     ],
 )
 def test_what_is_no_address_is_refused(email: str) -> None:

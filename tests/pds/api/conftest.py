@@ -12,9 +12,11 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from identity.handles import HandleResolver
 from identity.http import SafeHttp
 from tests.identity.conftest import DnsServer, WebHost, serve_pages
+from tests.pds.api.mailbox import Mailbox, settings_of
 from tests.pds.api.moderation import NOTE, PNG, Recorder
 from tests.pds.conftest import Account, Pds
 from tests.pds.identities import WebDid
+from tests.pds.mail.smtp_server import MailServer, mail_server
 
 
 class EveryName(AbstractResolver):
@@ -76,6 +78,24 @@ async def web_did() -> AsyncIterator[WebDid]:
 def new_events(pds: Pds, alice: Account) -> Recorder:
     """The events since the last look; those of the fixtures' accounts are not among them."""
     return Recorder(pds)
+
+
+@pytest.fixture
+async def smtp() -> AsyncIterator[MailServer]:
+    async with mail_server() as server:
+        yield server
+
+
+@pytest.fixture
+def pds_with_mail(pds_environ: dict[str, str], smtp: MailServer) -> dict[str, str]:
+    """Settings that let the server of the test send mail; asked for before `pds`."""
+    pds_environ |= settings_of(f"smtp://{smtp.address}")
+    return pds_environ
+
+
+@pytest.fixture
+def mailbox(pds_with_mail: dict[str, str], pds: Pds, smtp: MailServer) -> Mailbox:
+    return Mailbox(pds, smtp)
 
 
 @pytest.fixture

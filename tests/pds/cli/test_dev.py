@@ -46,6 +46,7 @@ def test_the_first_post_that_it_shows_is_as_it_says(running: OperatedServer) -> 
     log = running.server.log()
     assert f"Holdfast is ready on {running.server.url}" in log
     assert f"PLC directory   http://localhost:{running.server.plc_port}" in log
+    assert f"Mails           {running.server.url}/dev/mails" in log
     assert str(running.server.env_file) in log.replace("\n", "")
     assert f"{running.server.url}/xrpc/com.atproto.server.createAccount" in log
 

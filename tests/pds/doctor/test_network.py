@@ -12,11 +12,6 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509.oid import NameOID
 
 from identity.http import SafeHttp
 from pds.doctor.network import (
@@ -26,6 +21,7 @@ from pds.doctor.network import (
     check_plc,
     check_smtp,
 )
+from tests.tls import certificate_of_localhost
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _MAIL = b"220 mail.test ESMTP\r\n"
@@ -144,10 +140,11 @@ async def test_a_mail_server_has_to_greet(greeting: bytes, status: str) -> None:
     ("url", "status"),
     [
         ("smtp://127.0.0.1:1", "error"),
-        ("http://127.0.0.1", "error"),
-        ("smtps://", "error"),
-        ("smtp://host:port", "error"),
-        ("smtp:///?sendmail=true", "skipped"),
+        ("http://127.0.0.1", "skipped"),
+        ("smtps://", "skipped"),
+        ("smtp://host:port", "skipped"),
+        ("smtp:///?sendmail=true&path=/bin/true", "ok"),
+        ("smtp:///?sendmail=true&path=/nowhere/sendmail", "error"),
     ],
 )
 async def test_unusable_mail_servers_are_told(url: str, status: str) -> None:
@@ -158,36 +155,9 @@ async def test_unusable_mail_servers_are_told(url: str, status: str) -> None:
 @asynccontextmanager
 async def tls_server(tmp_path: Path, *, days: float) -> AsyncIterator[tuple[int, ssl.SSLContext]]:
     """A TLS server for `localhost`: its port, and a context that trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=30))
-        .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, SHA256())
-    )
-    path = tmp_path / "certificate.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    trust = ssl.create_default_context()
-    trust.load_verify_locations(path)
-    async with listening(_MAIL, context) as port:
-        yield port, trust
+    certificate = certificate_of_localhost(tmp_path, days=days)
+    async with listening(_MAIL, certificate.server) as port:
+        yield port, certificate.trust
 
 
 async def test_a_valid_certificate_is_fine(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pds.xrpc.client_address import ClientAddresses
 from tests.pds.conftest import Account, Pds, Reply
 from tests.pds.raw_http import exchange
 
@@ -121,9 +122,9 @@ async def test_a_proxy_near_the_server_says_which_host_was_asked_for(
 
 
 async def test_anyone_else_is_not_believed_what_host_was_asked_for(
-    pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
+    pds: Pds, alice: Account
 ) -> None:
-    monkeypatch.setattr("pds.trusted_proxies._NEIGHBOURS", ())
+    pds.ctx.client_addresses = ClientAddresses(())
     for host, status in (("nobody.test", 404), ("alice.test", 200)):
         headers = {"Host": host, "X-Forwarded-Host": "alice.test"}
         assert (await pds.request("GET", DID_PATH, headers=headers)).status == status

@@ -22,6 +22,7 @@ from pds.accounts.errors import AccountError, InvalidToken
 from pds.accounts.invites import InvalidInviteCursor
 from pds.accounts.service_jwt import BadJwt, ServiceJwtError
 from pds.config import ConfigError
+from pds.mail.mail_url import InvalidMailUrl
 from pds.xrpc.error_map import XRPC_ERRORS, to_xrpc
 from pds.xrpc.errors import DEFAULT_ERRORS, XrpcError
 from repo.car import InvalidCar
@@ -60,6 +61,7 @@ INTERNAL: dict[type[Exception], str] = {
     InversionMismatch: "a check of ours found a bug",
     Mismatch: "becomes an InvalidLexicon",
     ConfigError: "refused at start",
+    InvalidMailUrl: "refused at start",
 }
 """Classes that are a 500 on purpose, with the reason."""
 

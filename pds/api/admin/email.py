@@ -1,0 +1,30 @@
+"""com.atproto.admin.sendEmail: a moderator's words to an account."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pds.accounts.errors import NoEmailAddress
+from pds.xrpc.auth import moderator
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.errors import invalid_request
+from pds.xrpc.methods import XrpcMethods
+
+methods = XrpcMethods()
+
+_DEFAULT_SUBJECT: Final = "Message via your PDS"
+
+
+@methods.method("com.atproto.admin.sendEmail", auth=moderator)
+async def send_email(call: XrpcCall) -> Answer:
+    """com.atproto.admin.sendEmail"""
+    ctx, body = call.ctx, call.body
+    account = ctx.accounts.find_account(body["recipientDid"], include_inactive=True)
+    if account is None:
+        raise invalid_request("Recipient not found")
+    if account.email is None:
+        raise NoEmailAddress
+    await ctx.mailer.send_from_moderation(
+        account.email, subject=body.get("subject", _DEFAULT_SUBJECT), html=body["content"]
+    )
+    return {"sent": True}

@@ -1,0 +1,32 @@
+"""com.atproto.server: deleting an account, by its owner."""
+
+from __future__ import annotations
+
+from pds.accounts.email_tokens import EmailTokenPurpose
+from pds.accounts.scopes import FULL
+from pds.deletion import delete_account
+from pds.mailed_tokens import get_account, send_token
+from pds.xrpc.auth import user
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.methods import XrpcMethods
+
+methods = XrpcMethods()
+
+
+@methods.method("com.atproto.server.requestAccountDelete", auth=user(FULL, refuse_takendown=True))
+async def request_account_delete(call: XrpcCall) -> Answer:
+    """com.atproto.server.requestAccountDelete"""
+    account = get_account(call.ctx, call.user.did)
+    await send_token(call.ctx, account, EmailTokenPurpose.DELETE_ACCOUNT)
+    return None
+
+
+@methods.method("com.atproto.server.deleteAccount")
+async def delete_account_method(call: XrpcCall) -> Answer:
+    """com.atproto.server.deleteAccount: password and token stand for a session"""
+    ctx, body = call.ctx, call.body
+    did = get_account(ctx, body["did"]).did
+    await ctx.accounts.check_password(did, body["password"])
+    ctx.accounts.check_email_token(did, EmailTokenPurpose.DELETE_ACCOUNT, body["token"])
+    await delete_account(ctx, did)
+    return None

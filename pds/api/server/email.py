@@ -1,0 +1,50 @@
+"""com.atproto.server: confirming an account's email address, and changing it."""
+
+from __future__ import annotations
+
+from pds.accounts.email_rules import check_email
+from pds.accounts.email_tokens import EmailTokenPurpose
+from pds.accounts.errors import NoEmailAddress
+from pds.accounts.scopes import FULL
+from pds.mailed_tokens import get_account, send_token
+from pds.xrpc.auth import user
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.methods import XrpcMethods
+
+methods = XrpcMethods()
+
+
+@methods.method("com.atproto.server.requestEmailConfirmation", auth=user(refuse_takendown=True))
+async def request_email_confirmation(call: XrpcCall) -> Answer:
+    """com.atproto.server.requestEmailConfirmation"""
+    account = get_account(call.ctx, call.user.did)
+    await send_token(call.ctx, account, EmailTokenPurpose.CONFIRM_EMAIL)
+    return None
+
+
+@methods.method("com.atproto.server.confirmEmail", auth=user(refuse_takendown=True))
+async def confirm_email(call: XrpcCall) -> Answer:
+    """com.atproto.server.confirmEmail"""
+    body = call.body
+    await call.ctx.accounts.confirm_email(call.user.did, body["email"], body["token"])
+    return None
+
+
+@methods.method("com.atproto.server.requestEmailUpdate", auth=user(FULL, refuse_takendown=True))
+async def request_email_update(call: XrpcCall) -> Answer:
+    """com.atproto.server.requestEmailUpdate: only a confirmed address is asked for leave"""
+    account = get_account(call.ctx, call.user.did)
+    if account.email is None:
+        raise NoEmailAddress
+    if account.email_confirmed_at is None:
+        return {"tokenRequired": False}
+    await send_token(call.ctx, account, EmailTokenPurpose.UPDATE_EMAIL)
+    return {"tokenRequired": True}
+
+
+@methods.method("com.atproto.server.updateEmail", auth=user(FULL, refuse_takendown=True))
+async def update_email(call: XrpcCall) -> Answer:
+    """com.atproto.server.updateEmail"""
+    email = check_email(call.body["email"])
+    await call.ctx.accounts.change_email(call.user.did, email, token=call.body.get("token"))
+    return None

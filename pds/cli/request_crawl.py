@@ -1,0 +1,62 @@
+"""`pds request-crawl`: making relays follow the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from pds.cli.environment import env_file_option, explain_failures, load_settings
+from pds.cli.operator import OperatorError
+from pds.config import Settings
+from pds.config.addresses import parse_base_url
+
+
+@click.command()
+@click.argument("hosts", nargs=-1, metavar="[HOST]...")
+@env_file_option
+@explain_failures
+def request_crawl(hosts: tuple[str, ...], env_file: Path | None) -> None:
+    """Ask relays to follow this server.
+
+    Without a HOST it asks those of PDS_CRAWLERS. A running server asks them by itself as soon as
+    something happens on it. The server must be reachable for them by its public name.
+
+    \b
+    Examples:
+      pds request-crawl --env-file /pds/pds.env
+      pds request-crawl bsky.network relay.example.com
+    """
+    settings = load_settings(env_file)
+    relays = _relays(hosts) or settings.crawlers
+    if not relays:
+        raise OperatorError("There is no relay to ask: name one, or set PDS_CRAWLERS.")
+    asyncio.run(_ask(settings, relays))
+
+
+def _relays(hosts: Sequence[str]) -> tuple[str, ...]:
+    """The base URLs of what was named; commas separate hosts too, as in PDS_CRAWLERS."""
+    try:
+        return tuple(parse_base_url(host) for word in hosts for host in word.split(",") if host)
+    except ValueError as exc:
+        raise OperatorError(f"{exc}: name a host, such as bsky.network.") from exc
+
+
+async def _ask(settings: Settings, relays: Sequence[str]) -> None:
+    """Ask every relay and tell how each answered. Raises `OperatorError` if one did not take it."""
+    from identity.http import SafeHttp
+    from pds import crawlers
+
+    host, failures = settings.public_host, []
+    async with SafeHttp() as http:
+        for relay in relays:
+            try:
+                await crawlers.request_crawl(http, relay, host=host)
+            except crawlers.CrawlNotRequested as exc:
+                failures.append(f"{relay} was not asked: {exc}")
+            else:
+                click.echo(f"{relay} was asked to follow {host}")
+    if failures:
+        raise OperatorError("\n".join(failures))

@@ -1,0 +1,121 @@
+"""Telling relays that there is something new here: com.atproto.sync.requestCrawl."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+import orjson
+import structlog
+
+from identity.fetch import FetchedResponse, FetchError
+from identity.http import SafeHttp
+
+INTERVAL_S: Final = 20 * 60.0
+"""Relays that follow the server see every event anyway; this is for those that have lost it."""
+_ANSWER_MS: Final = 10_000
+
+_log = structlog.get_logger(__name__)
+
+
+class CrawlNotRequested(Exception):
+    """A relay did not take the request; the message says why."""
+
+
+async def request_crawl(http: SafeHttp, crawler: str, *, host: str) -> None:
+    """Ask the relay with the base URL `crawler` to follow `host`. Raises `CrawlNotRequested`."""
+    if _is_in_vain(crawler, host=host):
+        raise CrawlNotRequested(f"it is not on this machine, so it cannot reach {host}")
+    url = f"{crawler}/xrpc/com.atproto.sync.requestCrawl"
+    try:
+        response = await http.post_json(
+            url, {"hostname": host}, trusted=True, timeout_ms=_ANSWER_MS
+        )
+    except FetchError as exc:
+        raise CrawlNotRequested(exc.reason) from exc
+    if not 200 <= response.status < 300:
+        raise CrawlNotRequested(_reason(response))
+
+
+class Crawlers:
+    """The relays that hear of new events, at most once in `interval_s` seconds.
+
+    `host` is where they find this server; on localhost only relays of this machine are told. The
+    first event is told at once. Those before the interval is over are told at its end, where the
+    reference PDS does not tell them: a relay that was down at the first hears of the second.
+    """
+
+    def __init__(
+        self, urls: Iterable[str], *, host: str, http: SafeHttp, interval_s: float = INTERVAL_S
+    ) -> None:
+        self._urls = tuple(url for url in urls if not _is_in_vain(url, host=host))
+        self._host = host
+        self._http = http
+        self._interval_s = interval_s
+        self._earliest_s = 0.0
+        self._due: asyncio.Handle | None = None
+        self._telling: set[asyncio.Task[None]] = set()
+        self._failing: set[str] = set()
+        self._closed = False
+
+    def notify_soon(self) -> None:
+        """Note that there are new events. Returns at once, and never raises."""
+        if self._due is not None or self._closed or not self._urls:
+            return
+        loop = asyncio.get_running_loop()
+        self._due = loop.call_at(max(self._earliest_s, loop.time()), self._notify)
+
+    async def close(self) -> None:
+        """Give up what is under way, and notify nobody from now on."""
+        self._closed = True
+        if self._due is not None:
+            self._due.cancel()
+        for task in self._telling:
+            task.cancel()
+        await asyncio.gather(*self._telling, return_exceptions=True)
+
+    def _notify(self) -> None:
+        self._due = None
+        loop = asyncio.get_running_loop()
+        self._earliest_s = loop.time() + self._interval_s
+        for url in self._urls:
+            task = loop.create_task(self._tell(url))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+    async def _tell(self, url: str) -> None:
+        try:
+            await request_crawl(self._http, url, host=self._host)
+        except CrawlNotRequested as exc:
+            if url not in self._failing:
+                self._failing.add(url)
+                _log.warning("a relay cannot be told of new events", relay=url, reason=str(exc))
+            return
+        if url in self._failing:
+            self._failing.remove(url)
+            _log.info("a relay is told of new events again", relay=url)
+
+
+def _is_in_vain(crawler: str, *, host: str) -> bool:
+    return _is_local(f"//{host}") and not _is_local(crawler)
+
+
+def _is_local(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _reason(response: FetchedResponse) -> str:
+    """Why a relay refuses: its own words if they are those of XRPC."""
+    try:
+        body = orjson.loads(response.body)
+        reason = f"{body['error']}: {body['message']}"
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        reason = f"status {response.status}"
+    return reason[:300]

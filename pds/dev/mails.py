@@ -1,0 +1,110 @@
+"""The mails of `pds dev`, on a page of its own instead of in a mailbox."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+from itertools import count
+from typing import Final
+
+import orjson
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from pds.context import CONTEXT
+from pds.mail.message import Mail
+
+PATH: Final = "/dev/mails"
+MAX_KEPT: Final = 50
+"""Mails; the oldest make place for new ones, and all are gone when the server stops."""
+
+_SECURITY: Final = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_PAGE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
+# Whatever a mail says, it runs nothing, and has no part in this server.
+_MAIL_POLICY: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src * data:"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMail:
+    """A mail that was sent, with its number since the start and its time in ISO 8601."""
+
+    number: int
+    sent_at: str
+    to: str
+    subject: str
+    text: str
+    html: str
+
+
+class RecentMails:
+    """The last mails, newest first."""
+
+    def __init__(self) -> None:
+        self._mails: deque[KeptMail] = deque(maxlen=MAX_KEPT)
+        self._numbers = count(1)
+
+    def add(self, mail: Mail) -> None:
+        """Keep a mail."""
+        sent_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._mails.appendleft(
+            KeptMail(next(self._numbers), sent_at, mail.to, mail.subject, mail.text, mail.html)
+        )
+
+    def all(self) -> list[KeptMail]:
+        """Those that are kept."""
+        return list(self._mails)
+
+    def find(self, number: int) -> KeptMail | None:
+        """One by its number."""
+        return next((mail for mail in self._mails if mail.number == number), None)
+
+
+def show_mails(app: web.Application) -> None:
+    """Keep the mails that the application sends from now on, and show them at `PATH`."""
+    mails = RecentMails()
+    app[CONTEXT].mailer.on_mail = mails.add
+
+    async def page(_request: web.Request) -> web.Response:
+        html = _template().render(mails=mails.all(), path=PATH, max_kept=MAX_KEPT)
+        return _html(html, _PAGE_POLICY)
+
+    async def as_json(_request: web.Request) -> web.Response:
+        body = orjson.dumps({"mails": [asdict(mail) for mail in mails.all()]})
+        return web.Response(body=body, content_type="application/json", headers=_SECURITY)
+
+    async def one(request: web.Request) -> web.Response:
+        mail = mails.find(int(request.match_info["number"]))
+        if mail is None:
+            return web.Response(status=404, text="This mail is not kept any more.")
+        return _html(mail.html, _MAIL_POLICY)
+
+    app.router.add_get(PATH, page)
+    app.router.add_get(f"{PATH}.json", as_json)
+    app.router.add_get(rf"{PATH}/{{number:\d{{1,9}}}}.html", one)
+
+
+def _html(text: str, policy: str) -> web.Response:
+    return web.Response(
+        text=text,
+        content_type="text/html",
+        charset="utf-8",
+        headers={**_SECURITY, "Content-Security-Policy": policy},
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("pds.dev", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("mails.html")

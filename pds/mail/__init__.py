@@ -1,0 +1,1 @@
+"""Mail to users: rendering it, and handing it to a mail server."""

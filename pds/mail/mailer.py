@@ -1,0 +1,82 @@
+"""`Mailer`: every mail that the server sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from pds.mail.errors import InvalidMail
+from pds.mail.html_to_text import html_to_text
+from pds.mail.mail_url import Sendmail, parse_mail_url
+from pds.mail.message import Mail, parse_address
+from pds.mail.sendmail import SendmailTransport
+from pds.mail.smtp import SmtpTransport
+from pds.mail.texts import Branding, token_mail
+from pds.mail.transport import LogTransport, MailTransport
+
+if TYPE_CHECKING:
+    from pds.accounts.account import ActorAccount
+    from pds.accounts.email_tokens import EmailTokenPurpose
+    from pds.config import Settings
+
+MAX_SUBJECT_LENGTH: Final = 500
+"""Characters; a mail program shows some 80."""
+
+_ACCOUNTS: Final = "PDS_EMAIL_SMTP_URL"
+_MODERATION: Final = "PDS_MODERATION_EMAIL_SMTP_URL"
+
+
+class Mailer:
+    """Writes mails and sends them: tokens by one transport, moderators' words by another.
+
+    `on_mail` is told of every mail before it is sent. Methods raise `MailNotSent` and
+    `InvalidMail`.
+    """
+
+    def __init__(
+        self, branding: Branding, *, accounts: MailTransport, moderation: MailTransport
+    ) -> None:
+        self.on_mail: Callable[[Mail], None] | None = None
+        self._branding = branding
+        self._accounts = accounts
+        self._moderation = moderation
+
+    @classmethod
+    def of(cls, settings: Settings) -> Mailer:
+        """The mailer that the operator has set up; the settings have been checked."""
+        email = settings.email
+        return cls(
+            Branding.of(settings),
+            accounts=_transport(settings, _ACCOUNTS, email.smtp_url, email.from_address),
+            moderation=_transport(
+                settings, _MODERATION, email.moderation_smtp_url, email.moderation_address
+            ),
+        )
+
+    async def send_token(
+        self, purpose: EmailTokenPurpose, account: ActorAccount, email: str, token: str
+    ) -> None:
+        """Send a token to `email`, the address of `account`."""
+        await self._send(self._accounts, token_mail(self._branding, purpose, account, email, token))
+
+    async def send_from_moderation(self, email: str, *, subject: str, html: str) -> None:
+        """Send what a moderator has written, to the address of an account."""
+        if len(subject) > MAX_SUBJECT_LENGTH:
+            raise InvalidMail(f"The subject has more than {MAX_SUBJECT_LENGTH} characters")
+        await self._send(self._moderation, Mail(email, subject, html_to_text(html), html))
+
+    async def _send(self, transport: MailTransport, mail: Mail) -> None:
+        if self.on_mail is not None:
+            self.on_mail(mail)
+        await transport.send(mail)
+
+
+def _transport(
+    settings: Settings, setting: str, url: str | None, from_address: str | None
+) -> MailTransport:
+    if url is None or from_address is None:
+        return LogTransport(setting, shows=settings.service.dev_mode)
+    route, sender = parse_mail_url(url), parse_address(from_address)
+    if isinstance(route, Sendmail):
+        return SendmailTransport(setting, route, sender=sender)
+    return SmtpTransport(setting, route, sender=sender, ehlo_name=settings.hostname)

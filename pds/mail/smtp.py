@@ -1,0 +1,135 @@
+"""Handing mails to a mail server by SMTP."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from email.headerregistry import Address
+from typing import TYPE_CHECKING, Final
+
+import aiosmtplib
+
+from pds.mail.mail_url import TlsUse
+from pds.mail.message import Mail, make_message
+from pds.mail.transport import SEE_ITS_LOG, not_sent
+
+if TYPE_CHECKING:
+    from pds.mail.errors import MailNotSent
+    from pds.mail.mail_url import SmtpServer
+
+TIMEOUT_S: Final = 15.0
+"""For one mail, from waiting for a free connection to the server's word that it has taken it."""
+MAX_CONNECTIONS: Final = 10
+"""At a time to one server; further mails wait."""
+
+_QUIT_S: Final = 1.0
+_START_TLS: Final[Mapping[TlsUse, bool | None]] = {
+    "from the start": False,
+    "when offered": None,
+    "required": True,
+    "never": False,
+}
+
+
+class SmtpTransport:
+    """Sends mails through one server, a connection for each. `setting` is where it is set."""
+
+    def __init__(
+        self,
+        setting: str,
+        server: SmtpServer,
+        *,
+        sender: Address,
+        ehlo_name: str,
+        tls_context: ssl.SSLContext | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._setting = setting
+        self._server = server
+        self._sender = sender
+        self._ehlo_name = server.ehlo_name or ehlo_name
+        self._tls_context = tls_context or server.tls_context()
+        self._timeout_s = timeout_s
+        self._free = asyncio.Semaphore(MAX_CONNECTIONS)
+
+    async def send(self, mail: Mail) -> None:
+        """Send a mail. Raises `MailNotSent` or `InvalidMail`."""
+        message = make_message(mail, sender=self._sender)
+        client = self._client()
+        try:
+            async with asyncio.timeout(self._timeout_s), self._free:
+                await client.connect()
+                await self._log_in(client)
+                await client.send_message(message)
+            # It is sent: how the server takes its leave does not matter.
+            with suppress(aiosmtplib.SMTPException, OSError):
+                await client.quit(timeout=_QUIT_S)
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as exc:
+            raise self._not_sent(exc) from exc
+        finally:
+            client.close()
+
+    def _client(self) -> aiosmtplib.SMTP:
+        server = self._server
+        return aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            use_tls=server.tls == "from the start",
+            start_tls=_START_TLS[server.tls],
+            tls_context=self._tls_context,
+            local_hostname=self._ehlo_name,
+            timeout=self._timeout_s,
+        )
+
+    async def _log_in(self, client: aiosmtplib.SMTP) -> None:
+        if self._server.username is None:
+            return
+        if client.is_ehlo_or_helo_needed:
+            await client.ehlo()
+        # A server that asks for no password gets none, as from the reference PDS.
+        if client.supports_extension("auth"):
+            await client.login(self._server.username, self._server.password)
+
+    def _not_sent(self, exc: Exception) -> MailNotSent:
+        return not_sent(
+            self._setting,
+            self._server.address,
+            reason=self._reason(exc),
+            remedy=_remedy(exc).format(setting=self._setting),
+        )
+
+    def _reason(self, exc: Exception) -> str:
+        refusal = exc.recipients[0] if isinstance(exc, aiosmtplib.SMTPRecipientsRefused) else exc
+        if isinstance(refusal, aiosmtplib.SMTPResponseException):
+            return f"{refusal.code} {refusal.message}"
+        return str(refusal) or f"no answer within {self._timeout_s:g} s"
+
+
+def _remedy(exc: Exception) -> str:
+    """What an operator can do about a failure."""
+    cause: BaseException | None = exc
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return (
+                "Let {setting} name the host as its certificate does; for a certificate that is "
+                "its own, append ?tls.rejectUnauthorized=false."
+            )
+        cause = cause.__cause__
+    match exc:
+        case aiosmtplib.SMTPAuthenticationError():
+            return (
+                "Correct user and password in {setting}. Special characters in them are written "
+                "percent-encoded, an @ as %40."
+            )
+        case aiosmtplib.SMTPSenderRefused():
+            return "Let the mail server allow this sender, or set another From address."
+        case aiosmtplib.SMTPRecipientsRefused():
+            return "If it is so for every address: give {setting} a user and password."
+        case aiosmtplib.SMTPConnectError() | aiosmtplib.SMTPTimeoutError() | TimeoutError():
+            return (
+                "Correct host and port in {setting}, or open the way there: many hosters close "
+                "port 25. `pds doctor` tries the connection."
+            )
+    return SEE_ITS_LOG

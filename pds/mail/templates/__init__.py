@@ -1,0 +1,1 @@
+"""Texts of mails, each as HTML and as plain text."""

@@ -1,0 +1,1 @@
+"""Rate limits: how often a client or an account may call which method."""

@@ -1,0 +1,96 @@
+"""Counters in the memory of this process."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from pds.rate_limits.store import Count, Hit
+
+MAX_KEYS: Final = 50_000
+"""Counters kept for each limit: 15 MB at the most."""
+_SWEEP_FROM: Final = 1024
+_KEPT_EIGHTHS: Final = 7
+"""What is kept of a full table, so that making room for the next ones is rare."""
+
+
+@dataclass(slots=True)
+class _Window:
+    used: int
+    ends_ms: int
+
+
+class _Counters:
+    """The counters of one limit, of which there are never more than `max_keys`.
+
+    When there is no room, the smallest are forgotten, and who comes from then on begins at the
+    largest of those. Otherwise a client would be rid of its own count once it has come under
+    enough other names. So a count may be too high, after such an attack, but never too low.
+    """
+
+    __slots__ = ("_floor", "_floor_until_ms", "_max_keys", "_sweep_at", "_windows")
+
+    def __init__(self, max_keys: int) -> None:
+        self._max_keys = max_keys
+        self._sweep_at = min(_SWEEP_FROM, max_keys)
+        self._windows: dict[str, _Window] = {}
+        self._floor = 0
+        self._floor_until_ms = 0
+
+    def add(self, hit: Hit, now_ms: int) -> Count:
+        window = self._windows.get(hit.key)
+        if window is None or window.ends_ms <= now_ms:
+            window = self._open(hit.key, now_ms, window_ms=hit.limit.window_s * 1000)
+        window.used += hit.points
+        return Count(hit.limit, window.used, window.ends_ms - now_ms)
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def _open(self, key: str, now_ms: int, *, window_ms: int) -> _Window:
+        if self._floor_until_ms <= now_ms:
+            self._floor = 0
+        if len(self._windows) >= self._sweep_at:
+            self._sweep(now_ms, window_ms=window_ms)
+        window = self._windows[key] = _Window(self._floor, now_ms + window_ms)
+        return window
+
+    def _sweep(self, now_ms: int, *, window_ms: int) -> None:
+        """Drop what has ended, and the smallest of the rest if that leaves no room."""
+        live = {key: window for key, window in self._windows.items() if window.ends_ms > now_ms}
+        excess = len(live) - self._max_keys * _KEPT_EIGHTHS // 8
+        if excess > 0:
+            largest = sorted(window.used for window in live.values())[excess - 1]
+            live = {key: window for key, window in live.items() if window.used > largest}
+            self._floor = max(self._floor, largest)
+            # None of those would have lasted longer.
+            self._floor_until_ms = now_ms + window_ms
+        self._windows = live
+        # With twice as many, so that a sweep is paid for by what has been added since the last.
+        self._sweep_at = min(max(_SWEEP_FROM, 2 * len(live)), self._max_keys)
+
+
+class MemoryStore:
+    """A `CounterStore` for one process. `now_ms` is a clock that never goes back."""
+
+    def __init__(
+        self,
+        *,
+        max_keys: int = MAX_KEYS,
+        now_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
+    ) -> None:
+        self._now_ms = now_ms
+        self._counters: defaultdict[str, _Counters] = defaultdict(partial(_Counters, max_keys))
+
+    def __len__(self) -> int:
+        """How many counters are kept."""
+        return sum(map(len, self._counters.values()))
+
+    async def add(self, hits: Sequence[Hit]) -> list[Count] | None:
+        """See `CounterStore.add`; never None."""
+        now_ms = self._now_ms()
+        return [self._counters[hit.limit.name].add(hit, now_ms) for hit in hits]

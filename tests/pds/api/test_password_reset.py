@@ -1,0 +1,126 @@
+"""com.atproto.server: a new password with a token sent by mail."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.pds.api.mailbox import (
+    CONFIRMATION,
+    LIFETIME_S,
+    RESET,
+    WRONG_TOKEN,
+    Mailbox,
+    let_time_pass,
+    login,
+)
+from tests.pds.api.moderation import make_inactive
+from tests.pds.conftest import Account, Pds, Reply
+
+pytestmark = pytest.mark.usefixtures("pds_with_mail")
+
+SET = "com.atproto.server.resetPassword"
+
+
+async def reset(pds: Pds, token: str, new: str = "new-pass") -> Reply:
+    return await pds.post(SET, {"token": token, "password": new})
+
+
+async def test_a_reset_sets_the_password_and_ends_every_session(
+    pds: Pds, mailbox: Mailbox, alice: Account
+) -> None:
+    pds.ctx.accounts.db.run(
+        "INSERT INTO token (did, tokenId, createdAt, updatedAt, expiresAt, clientId, clientAuth,"
+        " parameters) VALUES (?, 'tok-1', '', '', '', 'client', 'null', '{}')",
+        (alice.did,),
+    )
+    token = await mailbox.token(RESET, alice)
+    reply = await reset(pds, token.lower())
+    assert (reply.status, reply.body) == (200, b"")
+    assert (await login(pds, alice, "new-pass")).status == 200
+    assert (await login(pds, alice, alice.password)).error == (401, "AuthenticationRequired")
+    renewed = await pds.post("com.atproto.server.refreshSession", headers=alice.refresh_auth)
+    assert renewed.error == (400, "ExpiredToken")
+    assert pds.ctx.accounts.db.value("SELECT count(*) FROM token") == 0
+    assert (await reset(pds, token)).error == (400, "InvalidToken")
+
+
+@pytest.mark.parametrize("state", ["takendown", "deactivated"])
+async def test_an_account_in_any_state_may_have_a_new_password(
+    pds: Pds, mailbox: Mailbox, alice: Account, state: str
+) -> None:
+    await make_inactive(pds, alice, state)
+    assert (await reset(pds, await mailbox.token(RESET, alice))).status == 200
+
+
+async def test_the_mail_names_the_account_and_goes_to_its_address_in_any_letter_case(
+    pds: Pds, mailbox: Mailbox, alice: Account
+) -> None:
+    assert (await pds.post(RESET, {"email": alice.email.upper()})).status == 200
+    (mail,) = mailbox.server.mails
+    assert mail.recipients == [alice.email]
+    assert "for the account alice.test" in mail.body("plain")
+    assert mail.message["From"] == "noreply@pds.example.com"
+
+
+@pytest.mark.parametrize("email", ["nobody@example.com", "", "no address", "%"])
+async def test_an_address_without_an_account_is_told_so(
+    pds: Pds, mailbox: Mailbox, alice: Account, email: str
+) -> None:
+    reply = await pds.post(RESET, {"email": email})
+    assert reply.json == {
+        "error": "InvalidRequest",
+        "message": "account does not have an email address",
+    }
+    assert mailbox.server.mails == []
+
+
+async def test_only_the_last_token_that_was_sent_for_this_resets(
+    pds: Pds, mailbox: Mailbox, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await mailbox.token(RESET, alice)
+    last = await mailbox.token(RESET, alice)
+    of_confirmation = await mailbox.token(CONFIRMATION, alice)
+    for token in (first, of_confirmation, WRONG_TOKEN, ""):
+        reply = await reset(pds, token)
+        assert reply.json == {"error": "InvalidToken", "message": "Token is invalid"}
+    let_time_pass(pds, monkeypatch, LIFETIME_S + 1)
+    reply = await reset(pds, last)
+    assert reply.json == {"error": "ExpiredToken", "message": "Token is expired"}
+    assert (await login(pds, alice, alice.password)).status == 200
+
+
+async def test_a_token_is_good_for_one_of_many_requests_at_once(
+    pds: Pds, mailbox: Mailbox, alice: Account
+) -> None:
+    token = await mailbox.token(RESET, alice)
+    replies = await asyncio.gather(*(reset(pds, token, f"pass-{n}") for n in range(4)))
+    assert sorted(reply.status for reply in replies) == [200, 400, 400, 400]
+    won = next(n for n, reply in enumerate(replies) if reply.status == 200)
+    assert (await login(pds, alice, f"pass-{won}")).status == 200
+
+
+@pytest.mark.parametrize("length", [0, 257])
+async def test_a_password_of_an_unusable_length_is_refused_and_the_token_kept(
+    pds: Pds, mailbox: Mailbox, alice: Account, length: int
+) -> None:
+    token = await mailbox.token(RESET, alice)
+    reply = await reset(pds, token, "x" * length)
+    assert reply.json == {"error": "InvalidRequest", "message": "Invalid password length."}
+    assert (await reset(pds, token, "x" * 256)).status == 200
+    assert (await login(pds, alice, "x" * 256)).status == 200
+
+
+async def test_a_guessed_token_costs_the_server_no_hash(
+    pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+
+    async def note(password: str) -> str:
+        hashed.append(password)
+        return "x:x"
+
+    monkeypatch.setattr(pds.ctx.accounts._hasher, "hash", note)
+    assert (await reset(pds, WRONG_TOKEN)).error == (400, "InvalidToken")
+    assert hashed == []

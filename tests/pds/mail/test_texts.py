@@ -1,0 +1,152 @@
+"""The mails that bring a token: their words, their look, and what nobody can write into them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from pds.accounts.account import ActorAccount
+from pds.accounts.email_tokens import EmailTokenPurpose
+from pds.config import Settings
+from pds.mail.message import Mail
+from pds.mail.texts import Branding, token_mail
+from repo.syntax import Did
+from tests.pds.test_config import WORKING
+
+ALICE = ActorAccount(
+    Did("did:plc:aliceaaaaaaaaaaaaaaaaaaa"),
+    "alice.test",
+    "2026-01-01T00:00:00.000Z",
+    None,
+    None,
+    None,
+    "alice@example.com",
+    None,
+    invites_disabled=False,
+)
+TOKEN = "ABCDE-FGH23"
+LINK = f"https://bsky.app/intent/verify-email?code={TOKEN}"
+HOSTILE = "<script>alert(1)</script>\"'&{{token}}"
+CONFIRM = EmailTokenPurpose.CONFIRM_EMAIL
+RESET = EmailTokenPurpose.RESET_PASSWORD
+
+each_purpose = pytest.mark.parametrize("purpose", list(EmailTokenPurpose))
+
+
+def mail_of(
+    purpose: EmailTokenPurpose, account: ActorAccount = ALICE, branding: Branding | None = None
+) -> Mail:
+    return token_mail(branding or Branding("My PDS"), purpose, account, "alice@example.com", TOKEN)
+
+
+def branding_of(**environ: str) -> Branding:
+    return Branding.of(Settings.from_env(WORKING | environ))
+
+
+class Tags(HTMLParser):
+    """The tags of a page, and the values of their attributes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.values: list[str | None] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.values += [value for _, value in attrs]
+
+
+@pytest.mark.parametrize(
+    ("purpose", "subject"),
+    [
+        (CONFIRM, "Email Confirmation"),
+        (EmailTokenPurpose.UPDATE_EMAIL, "Email Update Requested"),
+        (RESET, "Password Reset Requested"),
+        (EmailTokenPurpose.DELETE_ACCOUNT, "Account Deletion Requested"),
+        (EmailTokenPurpose.PLC_OPERATION, "PLC Update Operation Requested"),
+    ],
+)
+def test_each_mail_has_the_reference_s_subject_and_the_token(
+    purpose: EmailTokenPurpose, subject: str
+) -> None:
+    mail = mail_of(purpose)
+    assert (mail.to, mail.subject) == ("alice@example.com", subject)
+    for form in (mail.text, mail.html):
+        assert TOKEN in form
+        assert "alice.test" in form
+        assert "15 minutes" in form
+        assert "My PDS" in form
+        assert "https://bsky.app" in form
+    assert f"\n\n    {TOKEN}\n\n" in mail.text
+    assert "{" not in mail.text
+    assert max(map(len, mail.text.splitlines())) < 80
+
+
+@each_purpose
+def test_both_forms_have_the_same_words(purpose: EmailTokenPurpose) -> None:
+    mail = mail_of(purpose)
+    html = " ".join(mail.html.split())
+    title, body, *_ = mail.text.split("\n\n")
+    assert title in html
+    assert " ".join(body.split()) in html
+
+
+def test_only_the_confirmation_links_to_the_app_and_only_if_it_may() -> None:
+    with_link = {purpose for purpose in EmailTokenPurpose if LINK in mail_of(purpose).html}
+    assert with_link == {CONFIRM}
+    assert LINK in mail_of(CONFIRM).text
+    without = mail_of(CONFIRM, branding=branding_of(PDS_EMAIL_DISABLE_CONFIRMATION_LINK="true"))
+    assert "intent" not in without.text + without.html
+    assert TOKEN in without.text
+
+
+def test_an_account_without_a_handle_is_called_by_its_address() -> None:
+    mail = mail_of(RESET, replace(ALICE, handle=None))
+    assert "for the account alice@example.com" in mail.text
+    assert "for the account alice@example.com" in mail.html
+
+
+@each_purpose
+def test_a_hostile_handle_stays_text(purpose: EmailTokenPurpose) -> None:
+    plain, hostile = (
+        Tags(mail_of(purpose, replace(ALICE, handle=handle)).html)
+        for handle in ("alice.test", HOSTILE)
+    )
+    assert hostile.tags == plain.tags
+    assert hostile.values == plain.values
+    text = mail_of(purpose, replace(ALICE, handle="alice.test\r\n\r\nYour new code: X")).text
+    assert "alice.test Your new code: X" in text
+
+
+def test_settings_stay_where_they_are_put() -> None:
+    branding = Branding(HOSTILE, home_url=HOSTILE, logo_url=HOSTILE, primary_color=HOSTILE)
+    tags = Tags(mail_of(RESET, branding=branding).html)
+    assert "script" not in tags.tags
+    assert tags.values.count(HOSTILE) == 4  # two links, the logo, its name
+
+
+def test_the_look_is_the_operator_s() -> None:
+    branding = branding_of(
+        PDS_SERVICE_NAME="Example Social",
+        PDS_HOME_URL="https://social.example",
+        PDS_LOGO_URL="https://social.example/logo.png",
+        PDS_PRIMARY_COLOR="#ff0088",
+    )
+    mail = mail_of(CONFIRM, branding=branding)
+    assert mail.text.endswith("-- \nExample Social\nhttps://social.example")
+    html = Tags(mail.html)
+    assert {"https://social.example", "https://social.example/logo.png", "Example Social"} <= set(
+        html.values
+    )
+    assert sum("color: #ff0088" in (value or "") for value in html.values) == 3
+
+
+def test_without_a_look_it_is_the_reference_s_but_for_its_logo() -> None:
+    branding = branding_of(PDS_HOSTNAME="pds.example.com")
+    assert branding == Branding(
+        "pds.example.com PDS", "https://bsky.app", None, "#067df7", has_confirmation_link=True
+    )
+    assert "img" not in Tags(mail_of(CONFIRM, branding=branding).html).tags

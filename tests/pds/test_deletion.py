@@ -1,0 +1,108 @@
+"""Deleting an account: the whole data directory is searched for what is left of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from database.connection import Database, open_database
+from pds.accounts.email_tokens import EmailTokenPurpose
+from pds.deletion import delete_account
+from pds.recovery.damage import report
+from repo.cid import Cid
+from repo.syntax import Did
+from tests.pds.accounts.test_erasure import sign_in
+from tests.pds.api.moderation import NOTE, PNG
+from tests.pds.api.signups import make_invite_codes
+from tests.pds.conftest import Account, Pds
+
+IMPERSONAL: Final = {
+    *("kysely_migration", "kysely_migration_lock", "lexicon", "sqlite_sequence"),
+    "holdfast_run",
+}
+"""Tables of the service database that name nobody."""
+
+
+async def test_nothing_is_left_but_the_event_that_says_so(pds: Pds, tmp_path: Path) -> None:
+    alice, bob = [
+        await pds.create_account(name, inviteCode=code)
+        for name, code in zip(("alice", "bob"), await make_invite_codes(pds, 2), strict=True)
+    ]
+    for account in (alice, bob):
+        await leave_traces(pds, account)
+    traces = {place for word in (alice.did, alice.handle) for place in places_of(tmp_path, word)}
+    personal = set(tables_of(tmp_path / "account.sqlite")) - IMPERSONAL
+    assert {place for place in traces if not place.startswith("store.sqlite")} == {
+        *(f"account.sqlite: {table}" for table in personal),
+        *("did_cache.sqlite: did_doc", "sequencer.sqlite: repo_seq"),
+        *("name: actors", "name: blobs", "name: blobs/tempt", "name: blobs/quarantine"),
+    }
+    of_bob = places_of(tmp_path, bob.did)
+    await delete_account(pds.ctx, Did(alice.did))
+    assert places_of(tmp_path, alice.did) == {"sequencer.sqlite: repo_seq"}
+    assert len(rows_with(tmp_path / "sequencer.sqlite", alice.did)) == 1
+    for word in (alice.handle, alice.email):
+        assert places_of(tmp_path, word) == set()
+    assert places_of(tmp_path, bob.did) == of_bob
+
+
+async def leave_traces(pds: Pds, account: Account) -> None:
+    """Use everything that keeps something of an account."""
+    ctx, did = pds.ctx, Did(account.did)
+    for text in (f"{account.handle} one", f"{account.handle} two"):
+        blob = (await pds.upload(account, text.encode(), "text/plain")).json["blob"]
+        await pds.create_record(account, NOTE, {"file": blob})
+    await ctx.blob_store.quarantine(did, Cid.parse(blob["ref"]["$link"]))
+    await pds.upload(account, PNG)
+    await pds.post("com.atproto.server.createAppPassword", {"name": "x"}, account.auth)
+    await ctx.accounts.create_email_token(did, EmailTokenPurpose.RESET_PASSWORD)
+    await ctx.accounts.create_invite_codes([did], count=1, uses=1)
+    await pds.get("com.atproto.repo.describeRepo", repo=did)
+    sign_in(ctx.accounts, did, f"device-{account.handle}")
+    await ctx.accounts.repo_roots.flush()
+    report(ctx, did, "a test says so")
+    async with asyncio.timeout(5):
+        while did not in {entry.did for entry in ctx.recovery.journal.entries()}:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def places_of(data: Path, word: str) -> set[str]:
+    """Where a word is: `file: table` of databases, and directories with a name that has it."""
+    places = {
+        f"{path.name}: {table}"
+        for path in data.rglob("*.sqlite")
+        if path.name != "plc.sqlite"  # the directory's, which is not of this server
+        for table, _ in rows_with(path, word)
+    }
+    for path in data.rglob("*"):
+        if word in path.name:
+            parts = path.relative_to(data).parent.parts
+            places.add("name: " + "/".join(part for part in parts if len(part) != 2))
+    return places
+
+
+def rows_with(path: Path, word: str) -> list[tuple[str, tuple[Any, ...]]]:
+    """Every row of a database that has a word in any column, with its table."""
+    with closing(open_database(path, create=False, read_only=True)) as db:
+        return list(_rows_with(db, word.encode()))
+
+
+def _rows_with(db: Database, word: bytes) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    for table in _tables_in(db):
+        for row in db.all(f'SELECT * FROM "{table}"'):
+            values = [value if isinstance(value, bytes) else str(value).encode() for value in row]
+            if any(word in value for value in values):
+                yield table, row
+
+
+def tables_of(path: Path) -> list[str]:
+    """The tables of a database."""
+    with closing(open_database(path, create=False, read_only=True)) as db:
+        return _tables_in(db)
+
+
+def _tables_in(db: Database) -> list[str]:
+    return [name for (name,) in db.all("SELECT name FROM sqlite_master WHERE type = 'table'")]
