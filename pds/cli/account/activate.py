@@ -7,20 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pds.cli.account.changing import Target, account_argument
-from pds.cli.environment import env_file_option, explain_failures
+from pds.cli.account.changing import Target, account_options
 from pds.cli.operator import OperatorError
-from pds.cli.output import json_option
 
 if TYPE_CHECKING:
     from pds.context import AppContext
 
 
 @click.command()
-@account_argument
-@json_option
-@env_file_option
-@explain_failures
+@account_options
 def activate(account: str, as_json: bool, env_file: Path | None) -> None:
     """End a deactivation, if the account's DID leads to this server.
 

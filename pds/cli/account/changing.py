@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 import click
 
 from pds.accounts.account import ActorAccount
 from pds.cli.account.view import account_json
-from pds.cli.environment import load_settings
+from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import on_server_or_files
-from pds.cli.output import print_json
+from pds.cli.output import json_option, print_json
 from pds.cli.service_database import get_account, reading_accounts
 from pds.config import Settings
 from repo.syntax import Did
@@ -23,9 +23,16 @@ if TYPE_CHECKING:
     from pds.cli.running_server import RunningServer
     from pds.context import AppContext
 
-UPDATE_SUBJECT_STATUS = "com.atproto.admin.updateSubjectStatus"
+P = ParamSpec("P")
+
+UPDATE_SUBJECT_STATUS: Final = "com.atproto.admin.updateSubjectStatus"
 
 account_argument = click.argument("account", metavar="ACCOUNT")
+
+
+def account_options(command: Callable[P, None]) -> Callable[P, None]:
+    """What every command takes that is about one account; its failures are explained."""
+    return account_argument(json_option(env_file_option(explain_failures(command))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pds.cli.account.changing import Target, account_argument
-from pds.cli.environment import env_file_option, explain_failures
-from pds.cli.output import json_option
+from pds.cli.account.changing import Target, account_options
 
 if TYPE_CHECKING:
     from pds.context import AppContext
 
 
 @click.command()
-@account_argument
-@json_option
-@env_file_option
-@explain_failures
+@account_options
 def deactivate(account: str, as_json: bool, env_file: Path | None) -> None:
     """Hide an account until it is activated. Its user goes on having sessions.
 

@@ -7,21 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pds.cli.account.changing import Target, account_argument
+from pds.cli.account.changing import Target, account_options
 from pds.cli.confirmation import confirm, yes_option
-from pds.cli.environment import env_file_option, explain_failures
-from pds.cli.output import json_option, print_json
+from pds.cli.output import print_json
 
 if TYPE_CHECKING:
     from pds.context import AppContext
 
 
 @click.command()
-@account_argument
+@account_options
 @yes_option
-@json_option
-@env_file_option
-@explain_failures
 def delete(account: str, yes: bool, as_json: bool, env_file: Path | None) -> None:
     """Delete an account with its repository, blobs and events.
 

@@ -7,21 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pds.cli.account.changing import Target, account_argument
+from pds.cli.account.changing import Target, account_options
 from pds.cli.account.create import new_password, password_option
-from pds.cli.environment import env_file_option, explain_failures
-from pds.cli.output import json_option, print_fields, print_json
+from pds.cli.output import print_fields, print_json
 
 if TYPE_CHECKING:
     from pds.context import AppContext
 
 
 @click.command("reset-password")
-@account_argument
+@account_options
 @password_option
-@json_option
-@env_file_option
-@explain_failures
 def reset_password(
     account: str, password: str | None, as_json: bool, env_file: Path | None
 ) -> None:

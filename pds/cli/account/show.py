@@ -13,19 +13,16 @@ from pds.accounts.account import ActorAccount
 from pds.accounts.app_passwords import AppPasswords
 from pds.accounts.invites import InviteCode, Invites
 from pds.accounts.repo_roots import RepoRoots
-from pds.cli.account.changing import account_argument
+from pds.cli.account.changing import account_options
 from pds.cli.account.view import account_json
-from pds.cli.environment import env_file_option, explain_failures, load_settings
+from pds.cli.environment import load_settings
 from pds.cli.invite.view import uses_text
-from pds.cli.output import json_option, print_fields, print_json
+from pds.cli.output import print_fields, print_json
 from pds.cli.service_database import get_account, reading_accounts
 
 
 @click.command()
-@account_argument
-@json_option
-@env_file_option
-@explain_failures
+@account_options
 def show(account: str, as_json: bool, env_file: Path | None) -> None:
     """Show all that is known of an account. Works while the server runs.
 
@@ -97,7 +94,7 @@ class _Details:
         if account.deactivated_at is not None:
             yield "Deactivated", account.deactivated_at
         if account.delete_after is not None:
-            yield "To be deleted", f"after {account.delete_after}, by its user's wish"
+            yield "Delete after", f"{account.delete_after} (a note; nothing deletes it by itself)"
         if self.root is not None:
             head, rev = self.root
             yield "Repository", f"rev {rev}, head {head}"

@@ -7,20 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pds.cli.account.changing import Target, account_argument
-from pds.cli.environment import env_file_option, explain_failures
-from pds.cli.output import json_option
+from pds.cli.account.changing import Target, account_options
 
 if TYPE_CHECKING:
     from pds.context import AppContext
 
 
 @click.command()
-@account_argument
+@account_options
 @click.option("--ref", help="Why: kept with the account; by default the time.")
-@json_option
-@env_file_option
-@explain_failures
 def takedown(account: str, ref: str | None, as_json: bool, env_file: Path | None) -> None:
     """Take an account down: hide it and end its sessions.
 
@@ -37,6 +32,6 @@ def takedown(account: str, ref: str | None, as_json: bool, env_file: Path | None
 
         await lifecycle.takedown(ctx, target.did, ref=ref)
 
-    takedown = {"applied": True, **({} if ref is None else {"ref": ref})}
-    target.change_status({"takedown": takedown}, on_files=on_files)
+    applied = {"applied": True, **({} if ref is None else {"ref": ref})}
+    target.change_status({"takedown": applied}, on_files=on_files)
     target.report(f"{target.name} is taken down.", as_json=as_json)

@@ -7,20 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pds.cli.account.changing import Target, account_argument
-from pds.cli.environment import env_file_option, explain_failures
-from pds.cli.output import json_option
+from pds.cli.account.changing import Target, account_options
 
 if TYPE_CHECKING:
     from pds.context import AppContext
 
 
 @click.command("update-email")
-@account_argument
+@account_options
 @click.argument("email")
-@json_option
-@env_file_option
-@explain_failures
 def update_email(account: str, email: str, as_json: bool, env_file: Path | None) -> None:
     """Give an account another email address.
 

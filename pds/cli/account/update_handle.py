@@ -7,20 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pds.cli.account.changing import Target, account_argument
-from pds.cli.environment import env_file_option, explain_failures
-from pds.cli.output import json_option
+from pds.cli.account.changing import Target, account_options
 
 if TYPE_CHECKING:
     from pds.context import AppContext
 
 
 @click.command("update-handle")
-@account_argument
+@account_options
 @click.argument("handle")
-@json_option
-@env_file_option
-@explain_failures
 def update_handle(account: str, handle: str, as_json: bool, env_file: Path | None) -> None:
     """Give an account another handle, also a reserved one.
 
