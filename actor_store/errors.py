@@ -7,7 +7,7 @@
     ├── RepoExists          there is one already
     ├── ActorStoreDamaged   its files cannot be read: this actor is held back, others are not
     ├── InvalidStoreName    the DID cannot be part of a path
-    ├── TooManyReservedKeys  no further signing key is kept for an actor to come
+    ├── TooManyReservedKeys no further signing key is kept for an actor to come
     ├── RecordNotFound      no such record in the repo
     ├── RecordExists        a create met a record
     ├── SwapMismatch        the commit or record is not the one the caller expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -31,6 +31,14 @@ def print_fields(fields: Iterable[tuple[str, object]]) -> None:
     width = max(len(name) for name, _ in pairs) + 2
     for name, value in pairs:
         click.echo(f"{name + ':':{width}}{value}")
+
+
+def print_object(fields: Mapping[str, object], *, as_json: bool) -> None:
+    """Print one thing with its fields, for a program or for a person."""
+    if as_json:
+        print_json(fields)
+    else:
+        print_fields(fields.items())
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> None:

@@ -15,7 +15,7 @@ from pds.accounts.handle_rules import CheckedHandle, check_handle
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.invite.create import create_invites
 from pds.cli.operator import OperatorError, on_server_or_files
-from pds.cli.output import json_option, print_fields, print_json
+from pds.cli.output import json_option, print_object
 from pds.config import Settings
 
 if TYPE_CHECKING:
@@ -52,10 +52,7 @@ def create(
     created = {"handle": handle.lower(), "did": did}
     if password is None:
         created["password"] = chosen
-    if as_json:
-        print_json(created)
-    else:
-        print_fields(created.items())
+    print_object(created, as_json=as_json)
 
 
 def new_password() -> str:

@@ -9,7 +9,7 @@ import click
 
 from pds.cli.account.changing import Target, account_options
 from pds.cli.account.create import new_password, password_option
-from pds.cli.output import print_fields, print_json
+from pds.cli.output import print_object
 
 if TYPE_CHECKING:
     from pds.context import AppContext
@@ -39,7 +39,4 @@ def reset_password(
     result = {"handle": target.account.shown_handle, "did": target.did}
     if password is None:
         result["password"] = chosen
-    if as_json:
-        print_json(result)
-    else:
-        print_fields(result.items())
+    print_object(result, as_json=as_json)

@@ -20,23 +20,32 @@ def pds_environ() -> dict[str, str]:
     return {"PDS_INVITE_REQUIRED": "true"}
 
 
-async def create_account(pds: Pds, name: str) -> Account:
-    """`pdsadmin account create EMAIL HANDLE`"""
+async def create_invite_code(pds: Pds) -> str:
+    """`pdsadmin create-invite-code`"""
     made = await pds.post(f"{SERVER}.createInviteCode", {"useCount": 1}, pds.admin)
-    password = secrets.token_urlsafe(18)
-    body = {
+    return str(made.json["code"])
+
+
+def signup(name: str, code: str) -> dict[str, str]:
+    """What somebody signs up with."""
+    return {
         "email": f"{name}@example.com",
         "handle": f"{name}.test",
-        "password": password,
-        "inviteCode": made.json["code"],
+        "password": secrets.token_urlsafe(18),
+        "inviteCode": code,
     }
+
+
+async def create_account(pds: Pds, name: str) -> Account:
+    """`pdsadmin account create EMAIL HANDLE`"""
+    body = signup(name, await create_invite_code(pds))
     answer = (await pds.post(f"{SERVER}.createAccount", body)).json
     assert answer["did"].startswith("did:")
     return Account(
         answer["did"],
         body["handle"],
         body["email"],
-        password,
+        body["password"],
         answer["accessJwt"],
         answer["refreshJwt"],
     )
@@ -73,13 +82,7 @@ async def test_accounts_are_created_and_listed(pds: Pds) -> None:
 
 async def test_an_account_that_cannot_be_made_is_explained(pds: Pds) -> None:
     await create_account(pds, "alice")
-    made = await pds.post(f"{SERVER}.createInviteCode", {"useCount": 1}, pds.admin)
-    body = {
-        "email": "other@example.com",
-        "handle": "alice.test",
-        "password": "password",
-        "inviteCode": made.json["code"],
-    }
+    body = {**signup("other", await create_invite_code(pds)), "handle": "alice.test"}
     answer = (await pds.post(f"{SERVER}.createAccount", body)).json
     assert not answer.get("did", "").startswith("did:")
     assert answer["message"] == "Handle already taken: alice.test"
@@ -110,14 +113,7 @@ async def test_an_account_is_deleted(pds: Pds) -> None:
 
 
 async def test_an_invite_code_is_made_for_whoever_gets_it(pds: Pds) -> None:
-    """`pdsadmin create-invite-code`"""
-    made = await pds.post(f"{SERVER}.createInviteCode", {"useCount": 1}, pds.admin)
-    body = {
-        "email": "carol@example.com",
-        "handle": "carol.test",
-        "password": "password",
-        "inviteCode": made.json["code"],
-    }
-    assert (await pds.post(f"{SERVER}.createAccount", body)).status == 200
-    again = {**body, "email": "dan@example.com", "handle": "dan.test"}
-    assert (await pds.post(f"{SERVER}.createAccount", again)).json["error"] == "InvalidInviteCode"
+    code = await create_invite_code(pds)
+    assert (await pds.post(f"{SERVER}.createAccount", signup("carol", code))).status == 200
+    again = await pds.post(f"{SERVER}.createAccount", signup("dan", code))
+    assert again.error == (400, "InvalidInviteCode")
