@@ -7,6 +7,7 @@
     ├── RepoExists          there is one already
     ├── ActorStoreDamaged   its files cannot be read: this actor is held back, others are not
     ├── InvalidStoreName    the DID cannot be part of a path
+    ├── TooManyReservedKeys no further signing key is kept for an actor to come
     ├── RecordNotFound      no such record in the repo
     ├── RecordExists        a create met a record
     ├── SwapMismatch        the commit or record is not the one the caller expected
@@ -57,6 +58,13 @@ class InvalidStoreName(ActorStoreError, ValueError):
     def __init__(self, name: str) -> None:
         super().__init__(f"not a DID that can be stored: {name[:80]!r}")
         self.name = name
+
+
+class TooManyReservedKeys(ActorStoreError):
+    """As many signing keys are reserved as are kept, and none is old enough to make room."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many signing keys are reserved. Try again later.")
 
 
 class RecordNotFound(ActorStoreError):

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from cachetools import LRUCache
 
-from actor_store.errors import ActorStoreDamaged, RepoNotFound
+from actor_store.errors import ActorStoreDamaged, RepoNotFound, TooManyReservedKeys
 from actor_store.layout import ActorLayout
 from repo.keys import InvalidKey, K256PrivateKey, PrivateKey
 
 DEFAULT_CACHED_KEYS: Final = 50_000
+MAX_RESERVED_KEYS: Final = 1_000
+"""Keys kept for actors to come: anyone may ask for one, so a stranger could fill the disk."""
+RESERVATION_S: Final = 7 * 24 * 60 * 60
+"""How long a reserved key is sure of its place; moving an account takes hours, at most days."""
 
 
 class SigningKeys:
@@ -23,6 +29,7 @@ class SigningKeys:
     def __init__(self, layout: ActorLayout, *, max_cached: int = DEFAULT_CACHED_KEYS) -> None:
         self._layout = layout
         self._cache: LRUCache[str, PrivateKey] = LRUCache(max_cached)
+        self._reserving = threading.Lock()
 
     def get(self, did: str) -> PrivateKey:
         """The key that signs the repo. Raises `RepoNotFound`, or `ActorStoreDamaged` for no key."""
@@ -49,17 +56,21 @@ class SigningKeys:
     def reserve(self, did: str | None = None) -> PrivateKey:
         """Make a key to be used by an actor that comes later, and keep it under its did:key.
 
-        With a DID it is kept under that, and a second call returns the same key.
+        With a DID it is kept under that, and a second call returns the same key. When
+        `MAX_RESERVED_KEYS` are kept, those older than `RESERVATION_S` make room. Waits for the
+        disk: to be called in a thread. Raises `InvalidStoreName` or `TooManyReservedKeys`.
         """
-        if did is not None:
-            found = self.find_reserved(did)
+        # Two calls at once for one DID must not write two keys, of which one is lost.
+        with self._reserving:
+            found = None if did is None else self.find_reserved(did)
             if found is not None:
                 return found
-        key = K256PrivateKey.generate()
-        path = self._layout.reserved_key(did or key.did_key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_key(path, key)
-        return key
+            key = K256PrivateKey.generate()
+            path = self._layout.reserved_key(did or key.did_key)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_room(path.parent)
+            write_key(path, key)
+            return key
 
     def find_reserved(self, name: str) -> PrivateKey | None:
         """The key reserved under a DID or did:key, or None."""
@@ -73,6 +84,22 @@ class SigningKeys:
     def release(self, name: str) -> None:
         """Delete a reserved key, now that an actor has it; an absent one is ignored."""
         self._layout.reserved_key(name).unlink(missing_ok=True)
+
+
+def _make_room(directory: Path) -> None:
+    files = list(directory.iterdir())
+    if len(files) < MAX_RESERVED_KEYS:
+        return
+    oldest_s = time.time() - RESERVATION_S
+    deleted = 0
+    for file in files:
+        # One that an actor gets just now is gone.
+        with suppress(FileNotFoundError):
+            if file.stat().st_mtime < oldest_s:
+                file.unlink()
+                deleted += 1
+    if not deleted:
+        raise TooManyReservedKeys
 
 
 def write_key(path: Path, key: PrivateKey) -> None:

@@ -57,12 +57,18 @@ class PlcClient:
         self, did: Did, change: Callable[[PlcData], PlcData], *, key: Signer
     ) -> PlcOperation:
         """Send what `change` makes of the current state, and return that operation."""
+        operation = await self.sign_update(did, change, key=key)
+        await self.send(did, operation)
+        return operation
+
+    async def sign_update(
+        self, did: Did, change: Callable[[PlcData], PlcData], *, key: Signer
+    ) -> PlcOperation:
+        """Sign what `change` makes of the current state, for somebody else to send."""
         last = await self.last_op(did)
         if last.data is None:
             raise PlcError(400, "Did is tombstoned")
-        operation = PlcOperation.sign(change(last.data), prev=last.cid, key=key)
-        await self.send(did, operation)
-        return operation
+        return PlcOperation.sign(change(last.data), prev=last.cid, key=key)
 
     async def update_handle(self, did: Did, handle: str, *, key: Signer) -> None:
         """Replace the first `at://` alias."""

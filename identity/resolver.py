@@ -106,6 +106,13 @@ class DidResolver:
             self._fetch_once(did)
         return found.document
 
+    async def refresh(self, did: Did) -> None:
+        """Fetch a document that has changed now, so that no older one is served from here on."""
+        try:
+            await self.resolve(did, force=True)
+        except DidResolutionError:
+            self.forget(did)
+
     def forget(self, did: Did) -> None:
         """Drop `did` from the cache, as after an update of it."""
         self._cache.delete(did)

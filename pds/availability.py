@@ -22,10 +22,10 @@ def get_readable_account(call: XrpcCall, identifier: str) -> ActorAccount:
         raise invalid_request(f"Could not find repo for DID: {identifier}", "RepoNotFound")
     if account.active or call.may_see_everything_of(account.did):
         return account
-    raise _unavailable(account)
+    raise _unavailable(account, identifier)
 
 
-def _unavailable(account: ActorAccount) -> XrpcError:
+def _unavailable(account: ActorAccount, identifier: str) -> XrpcError:
     if account.takedown_ref is not None:
-        return invalid_request(f"Repo has been takendown: {account.did}", "RepoTakendown")
-    return invalid_request(f"Repo has been deactivated: {account.did}", "RepoDeactivated")
+        return invalid_request(f"Repo has been takendown: {identifier}", "RepoTakendown")
+    return invalid_request(f"Repo has been deactivated: {identifier}", "RepoDeactivated")

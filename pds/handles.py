@@ -77,7 +77,7 @@ def _refuse_taken(ctx: AppContext, did: Did, handle: Handle) -> None:
 async def _point_did_at(ctx: AppContext, did: Did, handle: Handle) -> None:
     if did.startswith("did:plc:"):
         await ctx.plc.update_handle(did, handle, key=ctx.rotation_key)
-        await _refresh(ctx, did)
+        await ctx.did_resolver.refresh(did)
         return
     try:
         document = await ctx.did_resolver.resolve(did, force=True)
@@ -85,11 +85,3 @@ async def _point_did_at(ctx: AppContext, did: Did, handle: Handle) -> None:
         raise invalid_request("DID is not properly configured for handle") from exc
     if document.handle != handle:
         raise invalid_request("DID is not properly configured for handle")
-
-
-async def _refresh(ctx: AppContext, did: Did) -> None:
-    """Fetch the changed document now, so that what is served next is not the old one."""
-    try:
-        await ctx.did_resolver.resolve(did, force=True)
-    except DidResolutionError:
-        ctx.did_resolver.forget(did)

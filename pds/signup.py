@@ -46,12 +46,13 @@ class Signup:
 async def create_account(ctx: AppContext, signup: Signup) -> Session:
     """Make the account and open its first session.
 
-    An account that brings its DID starts deactivated and without events. Raises `AccountError`s,
-    `RepoExists`, `PlcError`.
+    An account that brings its DID starts deactivated and without events, with the signing key
+    that was reserved for it, if one was. Raises `AccountError`s, `RepoExists`, `PlcError`.
     """
-    key = K256PrivateKey.generate()
-    operation = None
     did = signup.did
+    reserved = None if did is None else ctx.actor_store.keys.find_reserved(did)
+    key = reserved or K256PrivateKey.generate()
+    operation = None
     if did is None:
         operation = _genesis(ctx, signup, key)
         did = operation.did()
@@ -73,6 +74,8 @@ async def create_account(ctx: AppContext, signup: Signup) -> Session:
                 deactivated=operation is None,
             )
         )
+    if reserved is not None:
+        ctx.actor_store.keys.release(did)
     if operation is not None:
         await ctx.sequencer.append(*_birth_events(signup.handle.handle, commit))
     return session

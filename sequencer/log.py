@@ -43,6 +43,10 @@ _LAST_OF_EACH: Final = (
     "SELECT did, event FROM repo_seq WHERE seq IN ("
     "SELECT max(seq) FROM repo_seq WHERE eventType = ? AND invalidated = 0 GROUP BY did)"
 )
+_ALL_OF: Final = (
+    "SELECT event FROM repo_seq WHERE did = ? AND +eventType = ? AND invalidated = 0"
+    " ORDER BY seq DESC"
+)
 _NEWEST_TIME: Final = (
     "SELECT sequencedAt FROM repo_seq WHERE invalidated = 0 ORDER BY seq DESC LIMIT 1"
 )
@@ -179,9 +183,17 @@ class EventLog:
         return {did: _state_in(body) for did, body in self._db.all(_LAST_OF_EACH, ("account",))}
 
     def all_handles(self) -> dict[str, str | None]:
-        """The handle that each DID's last identity event names, if it does."""
+        """The handle that each DID's last identity event names, or the last one that does.
+
+        None for a DID of which no event has named one.
+        """
         rows = self._db.all(_LAST_OF_EACH, ("identity",))
-        return {did: _text_in(body, "handle") for did, body in rows}
+        return {did: _text_in(body, "handle") or self._last_handle_of(did) for did, body in rows}
+
+    def _last_handle_of(self, did: str) -> str | None:
+        # A change of the DID that leaves the handle alone is told without one.
+        bodies = (body for (body,) in self._db.iter(_ALL_OF, (did, "identity")))
+        return next((handle for body in bodies if (handle := _text_in(body, "handle"))), None)
 
     def delete_some_of(self, did: str, *, keep_seq: int, limit: int) -> int:
         """Delete up to `limit` events of `did` but not `keep_seq`; return how many went."""

@@ -82,15 +82,8 @@ class CredentialOperations(AccountStores):
         await write(self.db, change)
 
     async def update_email(self, did: Did, email: str) -> None:
-        """Change the address as the admin. Raises `AccountNotFound` or `EmailTaken`."""
-
-        def update() -> None:
-            account = self.store.find(did, include_takendown=True, include_deactivated=True)
-            if account is None or account.email is None:
-                raise AccountNotFound(f"Account does not exist: {did}")
-            self._set_email(account, email)
-
-        await write(self.db, update)
+        """Change the address as the admin. Raises `AccountNotFound`, `NoLogin` or `EmailTaken`."""
+        await write(self.db, lambda: self._set_email(self._get_with_login(did), email))
 
     async def reset_password(self, token: str, password: str) -> Did:
         """Set the password of whoever was sent the token, and end their sessions.
@@ -117,15 +110,14 @@ class CredentialOperations(AccountStores):
     async def update_password(self, did: Did, password: str) -> None:
         """Set the password as the admin, and end the account's sessions.
 
-        Raises `InvalidPasswordLength`, or `AccountNotFound` for an account that has no login.
+        Raises `InvalidPasswordLength`, `AccountNotFound` or `NoLogin`.
         """
         _check_new(password)
         stored = await self._hasher.hash(password)
         await write(self.db, lambda: self._set_password(did, stored))
 
     def _set_password(self, did: Did, stored: str) -> None:
-        if self.store.password_hash(did) is None:
-            raise AccountNotFound
+        self._get_with_login(did)
         self.store.set_password_hash(did, stored)
         self.email_tokens.delete(did, EmailTokenPurpose.RESET_PASSWORD)
         self._end_all_sessions(did)

@@ -4,6 +4,7 @@ AccountError
 ├── AccountNotFound           no such account, or one hidden from the caller
 ├── AccountExists             this server already has the DID
 ├── AccountTakendown          the account has been taken down
+├── NoLogin                   the account has neither email address nor password
 ├── HandleTaken               another account has the handle (creating an account)
 ├── HandleNotAvailable        reserved, or another account has it (changing a handle)
 ├── InvalidHandle             syntax, or not allowed on a service domain
@@ -55,6 +56,14 @@ class AccountTakendown(AccountError):
 
     def __init__(self) -> None:
         super().__init__("Account has been taken down")
+
+
+class NoLogin(AccountError):
+    """The account was made without a password, so it has no email address either."""
+
+    def __init__(self, did: str) -> None:
+        self.did = did
+        super().__init__(f"The account has no email address and password: {did}")
 
 
 class HandleTaken(AccountError):

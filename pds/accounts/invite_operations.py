@@ -76,5 +76,13 @@ class InviteOperations(AccountStores):
         await write(self.db, lambda: self.invites.disable(codes, accounts))
 
     async def set_invites_disabled(self, did: Did, *, disabled: bool) -> None:
-        """Say whether codes that the account earns start disabled."""
-        await write(self.db, lambda: self.store.set_invites_disabled(did, disabled=disabled))
+        """Say whether codes that the account earns start disabled.
+
+        Raises `AccountNotFound`, or `NoLogin` for an account that cannot earn any.
+        """
+
+        def update() -> None:
+            self._get_with_login(did)
+            self.store.set_invites_disabled(did, disabled=disabled)
+
+        await write(self.db, update)

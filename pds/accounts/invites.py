@@ -66,6 +66,18 @@ class InviteCode:
         """No use is left."""
         return len(self.uses) >= self.available
 
+    def to_json(self) -> dict[str, Any]:
+        """The code as the API shows it: com.atproto.server.defs#inviteCode."""
+        return {
+            "code": self.code,
+            "available": self.available,
+            "disabled": self.disabled,
+            "forAccount": self.for_account,
+            "createdBy": self.created_by,
+            "createdAt": self.created_at,
+            "uses": [{"usedBy": use.used_by, "usedAt": use.used_at} for use in self.uses],
+        }
+
 
 class InvalidInviteCursor(ValueError):
     """The cursor of a list of invite codes is not one that was given out."""
@@ -141,6 +153,11 @@ class Invites:
         by_code = {code.code: code for code in self._with_uses(rows)}
         return {did: by_code[code] for did, code in used if code in by_code}
 
+    def known(self, codes: Sequence[str]) -> set[str]:
+        """Those of `codes` that there are, in any state."""
+        rows = self._in_parts("SELECT code FROM invite_code WHERE code IN (%s)", codes)
+        return {code for (code,) in rows}
+
     def page(
         self, sort: InviteSort, *, limit: int, cursor: str | None
     ) -> tuple[list[InviteCode], str | None]:
@@ -205,7 +222,13 @@ def _read_cursor(sort: InviteSort, cursor: str | None) -> tuple[str | int | None
     if cursor is None:
         return None, None
     head, separator, code = cursor.partition("::")
-    if not separator or not code or len(head) > 15 or not (head.isascii() and head.isdigit()):
+    if (
+        not separator
+        or not code
+        or "::" in code
+        or len(head) > 15
+        or not (head.isascii() and head.isdigit())
+    ):
         raise InvalidInviteCursor("Malformed cursor")
     try:
         return (iso_of(int(head) / 1000) if sort == "recent" else int(head)), code

@@ -6,9 +6,11 @@ import time
 
 from database.connection import Database
 from database.timestamps import Clock, iso_of
+from pds.accounts.account import ActorAccount
 from pds.accounts.account_store import AccountStore
 from pds.accounts.app_passwords import AppPasswords
 from pds.accounts.email_tokens import EmailTokens
+from pds.accounts.errors import AccountNotFound, NoLogin
 from pds.accounts.invites import Invites
 from pds.accounts.passwords import PasswordHasher
 from pds.accounts.refresh_tokens import RefreshTokens
@@ -48,6 +50,15 @@ class AccountStores:
         self._hostname = hostname
         self._clock = clock
         self._min_login_s = min_login_ms / 1000
+
+    def _get_with_login(self, did: str) -> ActorAccount:
+        """The account of a DID in any state. Raises `AccountNotFound` or `NoLogin`."""
+        account = self.store.find(did, include_takendown=True, include_deactivated=True)
+        if account is None:
+            raise AccountNotFound
+        if account.email is None:
+            raise NoLogin(did)
+        return account
 
     def _now_iso(self) -> str:
         return iso_of(self._clock())

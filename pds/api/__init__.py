@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pds.api import actor, admin, identity, repo, server, subscribe_repos, sync
+from pds.api import actor, admin, identity, repo, server, subscribe_repos, sync, temp
 from pds.xrpc.methods import XrpcMethods
 
 METHODS: Final[tuple[XrpcMethods, ...]] = (
@@ -15,5 +15,6 @@ METHODS: Final[tuple[XrpcMethods, ...]] = (
     actor.methods,
     subscribe_repos.methods,
     sync.methods,
+    temp.methods,
 )
 """Every method that is served."""

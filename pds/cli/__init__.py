@@ -9,10 +9,10 @@ import click
 from pds.cli.lazy_group import LazyGroup
 
 COMMANDS: Final = {
-    "account": "Create and list accounts.",
+    "account": "Create, list and change accounts.",
     "dev": "Run a complete network on this machine, without internet or configuration.",
     "doctor": "Check settings, files and network; change nothing.",
-    "invite": "Make invite codes.",
+    "invite": "Make, list and disable invite codes.",
     "request-crawl": "Ask relays to follow this server.",
     "serve": "Run the server with the settings of the environment.",
 }
@@ -21,6 +21,7 @@ COMMANDS: Final = {
 
 @click.group(
     cls=LazyGroup,
+    package=__name__,
     summaries=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

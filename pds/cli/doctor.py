@@ -20,6 +20,7 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from pds.cli.environment import env_file_option, explain_failures
+from pds.cli.output import console
 from pds.config.env_file import read_env_file
 from pds.doctor.examination import Options, examine
 from pds.doctor.finding import Finding, Status
@@ -31,7 +32,6 @@ from pds.server import raise_file_limit
 P = ParamSpec("P")
 
 _COULD_NOT_RUN: Final = 2
-_PIPE_WIDTH: Final = 1_000
 _STYLES: Final[dict[Status, str]] = {
     "ok": "green",
     "warning": "yellow",
@@ -123,17 +123,16 @@ def _progress() -> Iterator[Progress]:
 
 
 def _print_report(report: Report) -> None:
-    # Only a terminal has an edge to fold at: in a pipe every finding stays on one line.
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+    output = console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("", "Check", "Subject", "Finding"):
         table.add_column(column, overflow="fold")
     for finding in report.findings:
         table.add_row(*_row(finding))
-    console.print(table)
+    output.print(table)
     counts = ", ".join(f"{report.count(status)} {name}" for status, name in _COUNTED.items())
     verdict = "[green]Nothing is wrong.[/]" if report.exit_status == 0 else "[red]Needs mending.[/]"
-    console.print(f"{verdict} {counts}.")
+    output.print(f"{verdict} {counts}.")
 
 
 def _row(finding: Finding) -> tuple[str, str, str, str]:

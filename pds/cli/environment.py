@@ -55,11 +55,22 @@ def explain_failures(command: Callable[P, T]) -> Callable[P, T]:
 def _expected_errors() -> tuple[type[Exception], ...]:
     """What an operator can mend; anything else is a bug and shows its traceback."""
     # Only here, so that a command which needs no server does not import it.
+    from actor_store.errors import ActorStoreError
     from database.errors import DatabaseError
     from identity.plc import PlcError
     from pds.accounts.errors import AccountError
     from pds.cli.operator import OperatorError
     from pds.data_directory import DataDirectoryError
     from pds.server import ListenError
+    from pds.xrpc.errors import XrpcError
 
-    return AccountError, DataDirectoryError, DatabaseError, ListenError, OperatorError, PlcError
+    return (
+        AccountError,
+        ActorStoreError,
+        DataDirectoryError,
+        DatabaseError,
+        ListenError,
+        OperatorError,
+        PlcError,
+        XrpcError,
+    )

@@ -11,19 +11,22 @@ import click
 
 
 class LazyGroup(click.Group):
-    """A `click.Group` that answers `--help` without importing the server.
+    """A `click.Group` that answers `--help` without importing its commands, or the server.
 
     `summaries` maps the name of each command to the first line of its help. The command `x-y` is
-    the attribute `x_y` of the module `x_y` beside this one.
+    the one of that name in the module `x_y` of `package`.
     """
 
-    def __init__(self, *args: Any, summaries: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, package: str, summaries: Mapping[str, str], **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.package = package
         self.summaries = summaries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands, sorted."""
-        return sorted(self.summaries)
+        """The names of all commands, in the order of `summaries`."""
+        return list(self.summaries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command; None if there is none of that name."""
@@ -32,11 +35,11 @@ class LazyGroup(click.Group):
         # Importing makes much that stays: looking for garbage would take a fifth of its time.
         gc.disable()
         try:
-            name = cmd_name.replace("-", "_")
-            command: click.Command = getattr(import_module(f"pds.cli.{name}"), name)
+            module = import_module(f"{self.package}.{cmd_name.replace('-', '_')}")
         finally:
             gc.enable()
-        return command
+        found = (one for one in vars(module).values() if isinstance(one, click.Command))
+        return next(command for command in found if command.name == cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with their summaries."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Final
 
 import aiohttp
+import orjson
 
 from pds.cli.operator import OperatorError
 from pds.config import Settings
 
-_TIMEOUT_S: Final = 30.0
+_CONNECT_S: Final = 10.0
+_TIMEOUT_S: Final = 300.0
+"""Deleting an account with many files takes its time."""
 
 
 class RunningServer:
@@ -17,23 +21,28 @@ class RunningServer:
 
     def __init__(self, settings: Settings) -> None:
         self._url = f"http://{_local_host(settings.service.host)}:{settings.service.port}/xrpc"
-        self._auth = aiohttp.BasicAuth("admin", settings.secrets.admin_password)
+        credentials = base64.b64encode(f"admin:{settings.secrets.admin_password}".encode())
+        self._admin = {"Authorization": f"Basic {credentials.decode()}"}
 
     async def call(self, nsid: str, body: dict[str, Any], *, as_admin: bool) -> dict[str, Any]:
         """Call a procedure. Raises `OperatorError` with the server's message."""
-        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
+        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S, connect=_CONNECT_S)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as http,
                 http.post(
-                    f"{self._url}/{nsid}", json=body, auth=self._auth if as_admin else None
+                    f"{self._url}/{nsid}", json=body, headers=self._admin if as_admin else None
                 ) as response,
             ):
-                answer: dict[str, Any] = await response.json()
+                output = await response.read()
+                # Many procedures succeed without an output.
+                answer: dict[str, Any] = orjson.loads(output) if output else {}
         except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
+            # That a time is over comes without a text.
+            reason = str(exc) or "no answer in time"
             raise OperatorError(
                 "A server holds the data directory, but does not answer on "
-                f"{self._url.removesuffix('/xrpc')}: {exc}. Check PDS_HOST and PDS_PORT."
+                f"{self._url.removesuffix('/xrpc')}: {reason}. Check PDS_HOST and PDS_PORT."
             ) from exc
         if response.status != 200:
             raise OperatorError(f"{answer.get('error')}: {answer.get('message')}")

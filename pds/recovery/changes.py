@@ -8,11 +8,13 @@ change    its steps                                      cut off
 ========  =============================================  =======================================
 create    store, PLC operation, rows                     no rows: store deleted, DID withdrawn
 handle    PLC operation, row                             the DID gets back the handle of the row
+identity  PLC operation of the user's own, event         the event, if the directory took it
 delete    rows, event, store, older events               all of it again
 ========  =============================================  =======================================
 
 Every step of settling may be repeated, so a crash while it runs harms nothing. Events follow the
-first two; where they are missing, `pds.recovery.start` finds that by comparing.
+first two; where they are missing, `pds.recovery.start` finds that by comparing. That is not
+possible for an operation that leaves the handle as it is.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from database.errors import DatabaseError
 from identity.plc import PlcError
 from pds.recovery.journal import Entry
 from repo.syntax import Did
-from sequencer.events import AccountEvent
+from sequencer.events import AccountEvent, IdentityEvent
 from sequencer.log import DELETED
 
 if TYPE_CHECKING:
@@ -134,7 +136,7 @@ async def _settle_here(ctx: AppContext, entry: Entry) -> None:
 async def _settle_directory(ctx: AppContext, entry: Entry) -> None:
     """Let the DID say what the account says. Raises `PlcError` while that is not possible."""
     did = entry.did
-    if not did.startswith("did:plc:") or entry.kind not in ("create", "handle"):
+    if not did.startswith("did:plc:") or entry.kind not in ("create", "handle", "identity"):
         return
     account = ctx.accounts.find_account(did, include_inactive=True)
     try:
@@ -143,6 +145,8 @@ async def _settle_directory(ctx: AppContext, entry: Entry) -> None:
                 await _withdraw(ctx, did)
         elif entry.kind == "handle" and account is not None and account.handle is not None:
             await _point_back(ctx, did, entry.detail, account.handle)
+        elif entry.kind == "identity" and account is not None:
+            await _tell_of_operation(ctx, did, entry.detail)
     except PlcError as exc:
         if exc.status >= 500:
             raise
@@ -189,3 +193,10 @@ async def _point_back(ctx: AppContext, did: Did, tried: str, handle: str) -> Non
     if handle != tried and f"at://{tried}" in (await ctx.plc.data(did)).also_known_as:
         await ctx.plc.update_handle(did, handle, key=ctx.rotation_key)
     ctx.did_resolver.forget(did)
+
+
+async def _tell_of_operation(ctx: AppContext, did: Did, cid: str) -> None:
+    """Tell of an operation, if it has become the DID's last one."""
+    if str((await ctx.plc.last_op(did)).cid) == cid:
+        await ctx.did_resolver.refresh(did)
+        await ctx.sequencer.append(IdentityEvent(did))

@@ -16,7 +16,7 @@ from database.retry import write
 from database.wal import sync_wal
 from repo.syntax import Did
 
-ChangeKind: TypeAlias = Literal["create", "handle", "delete", "damaged"]
+ChangeKind: TypeAlias = Literal["create", "handle", "identity", "delete", "damaged"]
 
 _NORMAL: Final = 1
 """What `PRAGMA synchronous` calls NORMAL."""
@@ -36,8 +36,9 @@ _DROP: Final = "DELETE FROM holdfast_journal WHERE kind = ? AND did = ?"
 class Entry:
     """A change that is under way.
 
-    `create` and `delete` are of an account, `handle` gives it the handle `detail`; `damaged`
-    is an actor store that could not be read and is looked at again at every start.
+    `create` and `delete` are of an account, `handle` gives it the handle `detail`, `identity`
+    is the PLC operation with the CID `detail`; `damaged` is an actor store that could not be
+    read and is looked at again at every start.
     """
 
     kind: ChangeKind

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import orjson
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from database.errors import DatabaseError
 from pds.context import CONTEXT, AppContext
@@ -73,9 +73,10 @@ async def _robots(_request: web.Request) -> web.Response:
 
 async def _atproto_did(request: web.Request) -> web.Response:
     """The DID of the hosted handle that the request's host name is."""
-    host = request.headers.get(hdrs.HOST, "").partition(":")[0].lower()
+    ctx = request.app[CONTEXT]
+    host = ctx.client_addresses.host_of(request)
     try:
-        did = _hosted_did(request.app[CONTEXT], host)
+        did = _hosted_did(ctx, host)
     except DatabaseError:
         _log.exception("a handle could not be looked up", host=host)
         return web.Response(status=500, text="Internal Server Error")

@@ -1,8 +1,9 @@
-"""Whose request it is: the address of the client, also behind reverse proxies.
+"""Whose request it is, and for which host: also behind reverse proxies.
 
 A connection from one of our own proxies brings the client's address in X-Forwarded-For, to which
 each proxy has added whom it was connected to. The list is read from its end for as long as those
-who wrote it are trusted, so what a client itself puts there is never believed.
+who wrote it are trusted, so what a client itself puts there is never believed. The host that was
+asked for comes in X-Forwarded-Host.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final, TypeAlias
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from pds.config.addresses import IpNetwork
 
@@ -61,6 +62,17 @@ class ClientAddresses:
         if not is_trusted or FORWARDED_FOR not in request.headers:
             return address
         return self._behind(address, ",".join(request.headers.getall(FORWARDED_FOR)))
+
+    def host_of(self, request: web.BaseRequest) -> str:
+        """The host name in lower case that the client asked for, without a port; maybe empty."""
+        host = request.headers.get(hdrs.HOST, "")
+        forwarded = request.headers.get(hdrs.X_FORWARDED_HOST)
+        if forwarded:
+            peer = self._hop(request.remote or "")
+            if peer is not None and peer[1]:
+                # Each proxy adds its own at the end.
+                host = forwarded.partition(",")[0].strip()
+        return host.partition(":")[0].lower()
 
     def _behind(self, proxy: ClientAddress, forwarded: str) -> ClientAddress:
         """Who is behind our own `proxy`: the last address in the list that is no such itself."""

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from actor_store.keys import SigningKeys, write_key
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from actor_store.errors import InvalidStoreName, TooManyReservedKeys
+from actor_store.keys import RESERVATION_S, SigningKeys, write_key
 from actor_store.layout import ActorLayout
 from repo.keys import K256PrivateKey
 from tests.actor_store.support import DID, OTHER_DID
@@ -53,3 +60,43 @@ def test_released_key_is_gone(layout: ActorLayout) -> None:
     keys.release(key.did_key)
     keys.release(key.did_key)
     assert keys.find_reserved(key.did_key) is None
+
+
+def test_calls_at_once_for_a_did_reserve_one_key(layout: ActorLayout) -> None:
+    keys = SigningKeys(layout)
+    with ThreadPoolExecutor(8) as pool:
+        reserved = {key.did_key for key in pool.map(lambda _: keys.reserve(DID), range(8))}
+    assert len(reserved) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["did:web:a/b", "did:web:a\\b", "../key", ".did", "did:web:" + "a" * 300]
+)
+def test_key_is_not_reserved_under_a_name_that_is_a_path(layout: ActorLayout, name: str) -> None:
+    with pytest.raises(InvalidStoreName):
+        SigningKeys(layout).reserve(name)
+    assert not (layout.actors_dir / "reserved_keys").exists()
+
+
+def test_so_many_keys_are_reserved_and_only_old_ones_make_room(
+    layout: ActorLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actor_store.keys.MAX_RESERVED_KEYS", 3)
+    keys = SigningKeys(layout)
+    old, *others = (keys.reserve() for _ in range(3))
+    with pytest.raises(TooManyReservedKeys):
+        keys.reserve(DID)
+    assert keys.find_reserved(DID) is None
+    age(layout, old, RESERVATION_S + 60)
+    age(layout, others[0], RESERVATION_S - 60)
+    # What is reserved already is found, however many there are.
+    keys.reserve(DID)
+    keys.reserve(DID)
+    assert keys.find_reserved(old.did_key) is None
+    assert all(keys.find_reserved(key.did_key) is not None for key in others)
+
+
+def age(layout: ActorLayout, key: K256PrivateKey, seconds: float) -> None:
+    """Let a reserved key have been reserved some time ago."""
+    then = time.time() - seconds
+    os.utime(layout.reserved_key(key.did_key), (then, then))

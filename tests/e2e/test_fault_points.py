@@ -9,13 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import Any
 
 import pytest
 
 from database.connection import open_database
+from identity.plc_operation import PlcOperation
+from pds.config.env_file import read_env_file
 from pds.faults import POINTS, VARIABLE
+from repo.keys import K256PrivateKey
 from tests.e2e.promises import BROKEN, NotAnswered, Person, sign_up
 from tests.e2e.world import ENVIRON, REACHED_S, World
 
@@ -125,6 +130,33 @@ async def test_a_change_of_handle(world: World, point: str, handle: str) -> None
     assert world.watcher.copies[world.alice.did].handle == handle
 
 
+@pytest.mark.parametrize(
+    ("point", "arrived"),
+    [
+        ("journaled", False),
+        ("plc-sent", True),
+        ("log-commit", True),
+        ("log-committed", True),
+        ("journal-drop", True),
+        ("journal-dropped", True),
+    ],
+)
+async def test_an_operation_of_the_user_s_own(world: World, point: str, arrived: bool) -> None:
+    """What the directory has taken is told, though it leaves the handle as it is."""
+    did, key = world.alice.did, K256PrivateKey.generate().did_key
+
+    async def submit(world: World) -> None:
+        operation = await _sign_rotation_key(world, did, key)
+        nsid = "com.atproto.identity.submitPlcOperation"
+        await world.post(nsid, world.alice.auth, operation=operation)
+
+    told = events_of(world.server.data, did).count("identity")
+    await world.crash(point, submit)
+    await world.check(accounts=2)
+    assert (key in (await _plc_data(world, did))["rotationKeys"]) == arrived
+    assert (events_of(world.server.data, did).count("identity") > told) == arrived
+
+
 @pytest.mark.parametrize("point", ["deactivated-row", "log-commit", "log-committed"])
 async def test_a_deactivation_and_an_activation(world: World, point: str) -> None:
     def call(name: str) -> Callable[[World], Awaitable[object]]:
@@ -186,6 +218,24 @@ async def test_a_crash_while_recovering(world: World, point: str) -> None:
 def test_every_fault_point_names_a_function_that_there_is() -> None:
     for point in POINTS.values():
         assert callable(getattr(resolve_name(point.owner), point.function))
+
+
+async def _plc_data(world: World, did: str) -> dict[str, Any]:
+    """What the directory says of a DID."""
+    async with world.http.get(f"{world.server.plc_url}/{did}/data") as response:
+        data: dict[str, Any] = await response.json()
+        return data
+
+
+async def _sign_rotation_key(world: World, did: str, added: str) -> dict[str, Any]:
+    """An operation that gives a DID one more rotation key, signed with the server's."""
+    secret = read_env_file(world.server.data / "dev.env")
+    key = bytes.fromhex(secret["PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX"])
+    async with world.http.get(f"{world.server.plc_url}/{did}/log/last") as response:
+        last = PlcOperation.parse(await response.json())
+    assert last.data is not None
+    data = replace(last.data, rotation_keys=(added, *last.data.rotation_keys))
+    return PlcOperation.sign(data, prev=last.cid, key=K256PrivateKey.from_bytes(key)).to_json()
 
 
 async def _resolves(world: World, did: str) -> bool:

@@ -89,7 +89,8 @@ class Watcher:
             case "#account":
                 copy.active, copy.status = body["active"], body.get("status")
             case "#identity":
-                copy.handle = body["handle"]
+                # Left out where the DID changed, but not its handle.
+                copy.handle = body.get("handle", copy.handle)
         # Only now: what a crash interrupts is read once more.
         self.cursor = seq
         self.seen[seq] = (message.kind, did, body.get("rev"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import dns.flags
@@ -60,14 +60,21 @@ class WebHost:
         return web.Response(status=404) if page is None else await page(request)
 
 
-@pytest.fixture
-async def web_host() -> AsyncIterator[WebHost]:
+@asynccontextmanager
+async def serve_pages() -> AsyncIterator[WebHost]:
+    """A web host on a free port."""
     app = web.Application()
     host = WebHost(TestServer(app))
     app.router.add_route("*", "/{path:.*}", host.handle)
     await host.server.start_server()
     yield host
     await host.server.close()
+
+
+@pytest.fixture
+async def web_host() -> AsyncIterator[WebHost]:
+    async with serve_pages() as host:
+        yield host
 
 
 @pytest.fixture

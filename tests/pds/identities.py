@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Self
+
+import orjson
 
 from identity.plc_data import PlcData, PlcService
 from identity.plc_operation import PlcOperation
 from pds.accounts.service_jwt import create_service_jwt
 from repo.keys import K256PrivateKey, PrivateKey
 from repo.syntax import Did
+from tests.identity.conftest import WebHost
 from tests.pds.conftest import Pds
 
 
 @dataclass(slots=True)
-class ForeignDid:
-    """A did:plc of another server. One key is its rotation key and its signing key."""
+class Signer:
+    """Who proves with a key to be a DID."""
 
     did: Did
     key: PrivateKey
@@ -38,11 +42,59 @@ class ForeignDid:
         """The headers of a call of `lxm` by the DID."""
         return {"Authorization": f"Bearer {self.token(pds, lxm)}"}
 
+
+@dataclass(slots=True)
+class ForeignDid(Signer):
+    """A did:plc of another server. One key is its rotation key and its signing key."""
+
     def update(self, pds: Pds, data: PlcData) -> None:
         """Give the DID another state, as its owner may at any time."""
         last = pds.plc.find_last(self.did)
         assert last is not None
         pds.plc.append(self.did, PlcOperation.sign(data, prev=last.cid, key=self.key))
+
+
+@dataclass(slots=True)
+class WebDid(Signer):
+    """A did:web, whose document its owner serves on this machine."""
+
+    host: WebHost
+
+    @classmethod
+    def on(cls, host: WebHost) -> Self:
+        """The DID of a host. It has no document until `publish` is called."""
+        return cls(Did(f"did:web:localhost%3A{host.port}"), K256PrivateKey.generate(), host)
+
+    def publish(
+        self, *, handle: str, key: str | None = None, endpoint: str = "https://old.example.com"
+    ) -> None:
+        """Serve a document with the signing key `key`, by default the owner's own."""
+        document = {
+            "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"],
+            "id": self.did,
+            "alsoKnownAs": [f"at://{handle}"],
+            "verificationMethod": [
+                {
+                    "id": f"{self.did}#atproto",
+                    "type": "Multikey",
+                    "controller": self.did,
+                    "publicKeyMultibase": (key or self.key.did_key).removeprefix("did:key:"),
+                }
+            ],
+            "service": [
+                {
+                    "id": "#atproto_pds",
+                    "type": "AtprotoPersonalDataServer",
+                    "serviceEndpoint": endpoint,
+                }
+            ],
+        }
+        self.host.answer("/.well-known/did.json", orjson.dumps(document))
+
+    def publish_for(self, pds: Pds, *, handle: str) -> None:
+        """Serve the document that leads to the account on `pds`."""
+        key = pds.ctx.actor_store.key(self.did).did_key
+        self.publish(handle=handle, key=key, endpoint=pds.ctx.settings.public_url)
 
 
 def register_foreign_did(pds: Pds, *, handle: str = "carol.example.com") -> ForeignDid:

@@ -7,8 +7,9 @@ test_damage.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -17,6 +18,8 @@ import pytest
 from actor_store.blob_store.disk import DiskBlobStore
 from database.errors import DatabaseFull
 from identity.plc import PlcClient, PlcError
+from identity.plc_data import PlcData
+from identity.plc_operation import PlcOperation
 from pds import faults
 from pds.accounts.errors import HandleNotAvailable
 from pds.deletion import delete_account
@@ -28,7 +31,8 @@ from pds.recovery.changes import NEW, journaled
 from pds.recovery.journal import Entry, Journal
 from pds.recovery.mender import Mender
 from repo.syntax import Did
-from tests.pds.conftest import Account, Pds, start_pds
+from sequencer.events import IdentityEvent
+from tests.pds.conftest import Account, Pds, Reply, start_pds
 from tests.pds.events import kinds_of, read_events
 
 
@@ -75,6 +79,33 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def unreachable(*_: object, **__: object) -> object:
     raise PlcError(502, "the directory does not answer")
+
+
+def losing_the_answer(
+    send: Callable[..., Awaitable[None]],
+) -> Callable[..., Awaitable[None]]:
+    """Sending an operation that arrives, and whose answer does not."""
+
+    async def send_and_lose(*args: object) -> None:
+        await send(*args)
+        unreachable()
+
+    return send_and_lose
+
+
+async def sign_alias(pds: Pds, account: Account, alias: str) -> PlcOperation:
+    """An operation that gives an account's DID one more alias."""
+
+    def add(data: PlcData) -> PlcData:
+        return replace(data, also_known_as=(*data.also_known_as, alias))
+
+    return await pds.ctx.plc.sign_update(Did(account.did), add, key=pds.ctx.rotation_key)
+
+
+async def submit(pds: Pds, account: Account, operation: PlcOperation) -> Reply:
+    """com.atproto.identity.submitPlcOperation."""
+    body = {"operation": operation.to_json()}
+    return await pds.post("com.atproto.identity.submitPlcOperation", body, account.auth)
 
 
 class TestStarting:
@@ -125,6 +156,22 @@ class TestStarting:
         pds = await starts.again()
         assert kinds_of(read_events(pds)) == told
 
+    async def test_a_handle_is_told_though_the_last_event_of_its_did_names_none(
+        self, starts: Starts
+    ) -> None:
+        pds = await starts.start()
+        alice = await pds.create_account("alice")
+        await pds.ctx.sequencer.append(IdentityEvent(alice.did), IdentityEvent(alice.did))
+        mark_as_crashed(pds)
+        await starts.stop()
+        pds = await starts.start()
+        before = pds.ctx.sequencer.current_seq
+        await pds.ctx.accounts.update_handle(Did(alice.did), "alicia.test")
+        mark_as_crashed(pds)
+        pds = await starts.again()
+        told = read_events(pds, after=before)
+        assert [event.body for event in told] == [{"did": alice.did, "handle": "alicia.test"}]
+
 
 class TestJournal:
     """Changes of several places that do not get to their end."""
@@ -140,14 +187,8 @@ class TestJournal:
     async def test_an_account_that_could_not_be_undone_is_undone_once_plc_answers(
         self, pds: Pds, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        send = PlcClient.send
-
-        async def send_and_lose_the_answer(plc: PlcClient, *args: object) -> None:
-            await send(plc, *args)  # type: ignore[arg-type]
-            unreachable()
-
         with monkeypatch.context() as patch:
-            patch.setattr(PlcClient, "send", send_and_lose_the_answer)
+            patch.setattr(PlcClient, "send", losing_the_answer(PlcClient.send))
             patch.setattr(PlcClient, "last_op", unreachable)
             reply = await pds.post("com.atproto.server.createAccount", signup("alice"))
             assert reply.error == (502, "UpstreamFailure")
@@ -175,6 +216,33 @@ class TestJournal:
             assert journal(pds) == [Entry("handle", did, "alicia.test")]
         await until(lambda: not journal(pds))
         assert (await pds.ctx.plc.data(did)).also_known_as == ("at://alice.test",)
+
+    async def test_an_operation_whose_answer_was_lost_is_told_once_plc_answers(
+        self, pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        did, before = Did(alice.did), pds.ctx.sequencer.current_seq
+        operation = await sign_alias(pds, alice, "https://alice.example.com")
+        with monkeypatch.context() as patch:
+            patch.setattr(PlcClient, "send", losing_the_answer(PlcClient.send))
+            patch.setattr(PlcClient, "last_op", unreachable)
+            reply = await submit(pds, alice, operation)
+            assert reply.error == (502, "UpstreamFailure")
+            assert journal(pds) == [Entry("identity", did, str(operation.cid))]
+            assert pds.ctx.sequencer.current_seq == before
+        await until(lambda: not journal(pds))
+        (event,) = read_events(pds, after=before)
+        assert (event.kind, event.body) == ("identity", {"did": did})
+
+    async def test_an_operation_that_never_arrived_is_not_told(
+        self, pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = pds.ctx.sequencer.current_seq
+        operation = await sign_alias(pds, alice, "https://alice.example.com")
+        with monkeypatch.context() as patch:
+            patch.setattr(PlcClient, "send", unreachable)
+            assert (await submit(pds, alice, operation)).error == (502, "UpstreamFailure")
+        assert journal(pds) == []
+        assert read_events(pds, after=before) == []
 
     async def test_two_changes_of_one_account_wait_for_each_other(
         self, pds: Pds, alice: Account

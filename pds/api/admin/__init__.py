@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from pds.api.admin import email, subjects
+from pds.api.admin import accounts, email, invites, subjects
 from pds.xrpc.methods import XrpcMethods
 
-METHODS: Final[tuple[XrpcMethods, ...]] = (email.methods, subjects.methods)
+METHODS: Final[tuple[XrpcMethods, ...]] = (
+    accounts.methods,
+    email.methods,
+    invites.methods,
+    subjects.methods,
+)

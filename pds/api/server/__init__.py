@@ -11,7 +11,9 @@ from pds.api.server import (
     email,
     invites,
     passwords,
+    service_auth,
     sessions,
+    signing_keys,
     signup,
     status,
 )
@@ -24,7 +26,9 @@ METHODS: Final[tuple[XrpcMethods, ...]] = (
     email.methods,
     invites.methods,
     passwords.methods,
+    service_auth.methods,
     sessions.methods,
+    signing_keys.methods,
     signup.methods,
     status.methods,
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pds.accounts.invites import ADMIN
 from pds.accounts.scopes import FULL
-from pds.api.invite_codes import invite_code_output
 from pds.xrpc.auth import admin, user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
@@ -47,4 +46,4 @@ async def get_account_invite_codes(call: XrpcCall) -> Answer:
             did, interval_ms=invites.interval_ms, epoch_ms=invites.epoch_ms
         )
     codes = ctx.accounts.list_account_invite_codes(did, include_used=params["includeUsed"])
-    return {"codes": [invite_code_output(code) for code in codes]}
+    return {"codes": [code.to_json() for code in codes]}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from tests.conformance.answers import (
+    admin,
     blobs,
     identity,
     mail,
     moderation,
     protocol,
     reads,
+    service_auth,
     sessions,
     signup,
     sync,
@@ -27,4 +29,6 @@ TOPICS: tuple[Topic, ...] = (
     identity.TOPIC,
     mail.TOPIC,
     moderation.TOPIC,
+    admin.TOPIC,
+    service_auth.TOPIC,
 )

@@ -74,9 +74,30 @@ def test_the_service_domain_itself_is_an_external_handle() -> None:
 
 def test_the_reserved_labels_are_words_that_could_be_labels() -> None:
     labels = reserved_labels()
-    assert len(labels) > 500
-    assert {"at", "atp", "plc", "xrpc", "bsky", "support", "www"} <= labels
-    assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", label) for label in labels)
+    assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{,16}[a-z0-9])?", label) for label in labels)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        # The protocol, and the names that operators' own hosts and mailboxes have
+        {"at", "atp", "plc", "pds", "did", "repo", "tid", "nsid", "xrpc", "lex", "lexicon"},
+        {"bsky", "bluesky", "handle"},
+        {"about", "admin", "api", "help", "login", "mail", "news", "root", "support", "www"},
+        {"abuse", "hostmaster", "postmaster", "webmaster", "noreply", "mta", "autoconfig"},
+        {"localhost", "wpad", "well-known", "nameserver", "mx1"},
+        # Whom everyone knows
+        {"google", "microsoft", "twitter", "wikipedia", "mastodon", "nytimes", "bbc"},
+        {"whitehouse", "europol", "nasa", "unicef", "barackobama", "taylorswift"},
+    ],
+)
+def test_names_that_would_deceive_are_reserved(labels: set[str]) -> None:
+    assert labels <= reserved_labels()
+
+
+def test_ordinary_names_are_not_reserved() -> None:
+    ordinary = {"alice", "bob", "carol", "dana", "maria", "john-smith", "gardener", "astronomy"}
+    assert not ordinary & reserved_labels()
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.test_utils import TestServer
 
 from identity.handles import HandleResolver
 from identity.http import SafeHttp
-from tests.identity.conftest import DnsServer, WebHost
+from tests.identity.conftest import DnsServer, WebHost, serve_pages
 from tests.pds.api.mailbox import Mailbox, settings_of
 from tests.pds.api.moderation import NOTE, PNG, Recorder
 from tests.pds.conftest import Account, Pds
+from tests.pds.identities import WebDid
 from tests.pds.mail.smtp_server import MailServer, mail_server
 
 
@@ -47,26 +46,32 @@ class HandleWorld:
     host: WebHost
     names: EveryName
 
-    def publish(self, handle: str, did: str) -> None:
-        """Let a TXT record of `handle` name `did`."""
-        self.dns.txt[f"_atproto.{handle}"] = [f"did={did}"]
+    def publish(self, handle: str, did: str, *, by: Literal["dns", "web"] = "dns") -> None:
+        """Let a TXT record of `handle`, or a page on it, name `did`."""
+        if by == "dns":
+            self.dns.txt[f"_atproto.{handle}"] = [f"did={did}"]
+        else:
+            self.host.answer("/.well-known/atproto-did", did)
 
 
 @pytest.fixture
 async def handle_world(pds: Pds) -> AsyncIterator[HandleWorld]:
     """Makes the server of the test look up external handles in a world of its own."""
-    app = web.Application()
-    host = WebHost(TestServer(app))
-    app.router.add_route("*", "/{path:.*}", host.handle)
-    await host.server.start_server()
     dns = DnsServer()
     await dns.start()
-    names = EveryName(host.port)
-    async with SafeHttp(allow_private=True, resolver=names) as http:
-        pds.ctx.handle_resolver = HandleResolver(http, nameservers=[dns.address], scheme="http")
-        yield HandleWorld(dns, host, names)
+    async with serve_pages() as host:
+        names = EveryName(host.port)
+        async with SafeHttp(allow_private=True, resolver=names) as http:
+            pds.ctx.handle_resolver = HandleResolver(http, nameservers=[dns.address], scheme="http")
+            yield HandleWorld(dns, host, names)
     dns.close()
-    await host.server.close()
+
+
+@pytest.fixture
+async def web_did() -> AsyncIterator[WebDid]:
+    """A did:web on this machine, whose document does not exist yet."""
+    async with serve_pages() as host:
+        yield WebDid.on(host)
 
 
 @pytest.fixture

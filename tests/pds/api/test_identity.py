@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from database.errors import DatabaseBusy
 from identity.plc_data import InvalidPlcOperation
-from pds.accounts.scopes import SessionScope
 from repo.syntax import Did
 from tests.pds.api.conftest import HandleWorld
 from tests.pds.conftest import Account, Pds, Reply
@@ -180,14 +179,15 @@ async def test_the_handle_of_an_inactive_account_is_not_given_away(
     assert (await update(pds, alice, bob.handle)).error == (400, "HandleNotAvailable")
 
 
+@pytest.mark.parametrize("by", ["dns", "web"])
 async def test_an_external_handle_must_lead_to_the_account(
-    pds: Pds, alice: Account, handle_world: HandleWorld
+    pds: Pds, alice: Account, handle_world: HandleWorld, by: Literal["dns", "web"]
 ) -> None:
-    handle_world.publish(CAROL, SOMEBODY)
+    handle_world.publish(CAROL, SOMEBODY, by=by)
     assert (await update(pds, alice, CAROL)).json["message"] == (
         "External handle did not resolve to DID"
     )
-    handle_world.publish(CAROL, alice.did)
+    handle_world.publish(CAROL, alice.did, by=by)
     assert (await update(pds, alice, CAROL)).status == 200
     assert await did_handle(pds, alice.did) == (f"at://{CAROL}",)
     assert (await resolve(pds, "alice.test")).error == (400, "HandleNotFound")
@@ -252,34 +252,3 @@ async def test_the_failure_is_reported_even_when_the_did_cannot_be_changed_back(
     monkeypatch.setattr(pds.ctx.accounts, "update_handle", fail)
     assert (await update(pds, alice, "dana.test")).error == (503, "NotEnoughResources")
     assert await account_handle(pds, alice) == alice.handle
-
-
-async def test_a_did_web_is_changed_by_its_owner(
-    pds: Pds, handle_world: HandleWorld, alice: Account
-) -> None:
-    """Its document must name the handle before the account can have it."""
-    did = f"did:web:localhost%3A{handle_world.host.port}"
-    _adopt(pds, alice, did)
-    auth = {"Authorization": f"Bearer {_access_jwt(pds, did)}"}
-    for alias, status in (("at://eve.test", 400), ("at://dana.test", 200)):
-        document = f'{{"id":"{did}","alsoKnownAs":["{alias}"]}}'
-        handle_world.host.answer("/.well-known/did.json", document)
-        reply = await pds.post(UPDATE, {"handle": "dana.test"}, auth)
-        assert reply.status == status
-        if status == 400:
-            assert reply.json["message"] == "DID is not properly configured for handle"
-    await handle_world.host.server.close()
-    unreachable = await pds.post(UPDATE, {"handle": "dora.test"}, auth)
-    assert unreachable.json["message"] == "DID is not properly configured for handle"
-
-
-def _adopt(pds: Pds, account: Account, did: str) -> None:
-    """Let an account of the service database have another DID."""
-    db = pds.ctx.accounts.db
-    with db.transaction():
-        for table in ("actor", "account"):
-            db.run(f"UPDATE {table} SET did = ? WHERE did = ?", (did, account.did))
-
-
-def _access_jwt(pds: Pds, did: str) -> str:
-    return pds.ctx.session_tokens.create_access(Did(did), SessionScope.ACCESS)

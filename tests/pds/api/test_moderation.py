@@ -11,7 +11,6 @@ from tests.pds.api.moderation import (
     PNG,
     REVERSED,
     STATUS,
-    UPDATE,
     Recorder,
     applied,
     make_inactive,
@@ -20,7 +19,6 @@ from tests.pds.api.moderation import (
     update_account,
 )
 from tests.pds.conftest import Account, Pds, Reply
-from tests.pds.identities import register_foreign_did
 
 # --- Records and blobs
 
@@ -153,52 +151,6 @@ async def test_subjects_that_are_not_there_are_refused(
     ):
         reply = await update(pds, subject, takedown=applied())
         assert reply.status == 400, subject
-
-
-# --- Who moderates
-
-
-async def test_moderation_is_for_the_administrator(pds: Pds, alice: Account) -> None:
-    body = {"subject": repo_ref(alice), "takedown": applied()}
-    for headers in (None, {"Authorization": "Basic nonsense"}):
-        for reply in (
-            await pds.post(UPDATE, body, headers),
-            await pds.get(STATUS, headers, did=alice.did),
-        ):
-            assert reply.error == (401, "AuthenticationRequired")
-    # A session token is not a service token, and there is no moderation service here.
-    assert (await pds.post(UPDATE, body, alice.auth)).error == (401, "UntrustedIss")
-
-
-MODERATOR = "did:web:mod.example.com"
-
-
-class TestWithAModerationService:
-    @pytest.fixture
-    def pds_environ(self) -> dict[str, str]:
-        return {
-            "PDS_MOD_SERVICE_URL": "https://mod.example.com",
-            "PDS_MOD_SERVICE_DID": MODERATOR,
-        }
-
-    async def test_it_moderates_with_tokens_for_the_method(
-        self, pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        owner = register_foreign_did(pds)
-        monkeypatch.setattr(pds.ctx.service_auth, "_moderator_did", owner.did)
-        body = {"subject": repo_ref(alice), "takedown": applied("by-mod")}
-        reply = await pds.post(UPDATE, body, owner.auth(pds, UPDATE))
-        assert reply.status == 200
-        status = await pds.get(STATUS, owner.auth(pds, STATUS), did=alice.did)
-        assert status.json["takedown"] == applied("by-mod")
-        crossed = await pds.get(STATUS, owner.auth(pds, UPDATE), did=alice.did)
-        assert crossed.error == (401, "BadJwtLexiconMethod")
-
-    async def test_nobody_else_does(self, pds: Pds, alice: Account) -> None:
-        other = register_foreign_did(pds)
-        reply = await pds.get(STATUS, other.auth(pds, STATUS), did=alice.did)
-        assert reply.json == {"error": "UntrustedIss", "message": "Untrusted issuer"}
-        assert (await pds.get(STATUS, pds.admin, did=alice.did)).status == 200
 
 
 async def _get_record(pds: Pds, account: Account) -> Reply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 import pytest
 
@@ -45,15 +46,16 @@ async def test_an_existing_did_is_announced_when_it_is_activated(pds: Pds) -> No
     assert events[1].body == {"did": owner.did, "handle": "dana.test"}
 
 
+@pytest.mark.parametrize("by", ["dns", "web"])
 async def test_an_existing_did_may_keep_its_own_domain_as_handle(
-    pds: Pds, handle_world: HandleWorld
+    pds: Pds, handle_world: HandleWorld, by: Literal["dns", "web"]
 ) -> None:
     owner = register_foreign_did(pds)
     auth = owner.auth(pds, CREATE)
     reply = await create(pds, auth, did=owner.did, handle="carol.example.com")
     assert reply.error == (400, "InvalidRequest")
     assert reply.json["message"] == "External handle did not resolve to DID"
-    handle_world.publish("carol.example.com", owner.did)
+    handle_world.publish("carol.example.com", owner.did, by=by)
     reply = await create(pds, auth, did=owner.did, handle="carol.example.com")
     assert (reply.status, reply.json["handle"]) == (200, "carol.example.com")
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+from click.testing import CliRunner, Result
 
+from database.connection import open_database
+from pds.accounts.passwords import PasswordHasher
+from pds.cli import main
 from tests.processes import DevServer, run_pds
 
 
@@ -43,6 +52,108 @@ class OperatedServer:
         with urlopen(request, timeout=10) as response:  # noqa: S310
             answer: dict[str, Any] = json.load(response)
         return answer
+
+
+@dataclass(slots=True)
+class Operator:
+    """Commands given within this process: about a server that runs, or about files."""
+
+    server: OperatedServer
+    environ: dict[str, str]
+    """What differs from the server's settings."""
+    data: Path
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a server holds the data directory."""
+        return not self.environ
+
+    def run(self, *args: str) -> str:
+        """Give a command that succeeds; return its output."""
+        done = self._invoke(args)
+        assert done.exit_code == 0, (done.output, done.exception)
+        return done.stdout
+
+    def run_json(self, *args: str) -> Any:
+        """Give a command that prints one JSON value."""
+        return json.loads(self.run(*args, "--json"))
+
+    def run_lines(self, *args: str) -> list[Any]:
+        """Give a command that prints a JSON value a line."""
+        return [json.loads(line) for line in self.run(*args, "--json").splitlines()]
+
+    def refuse(self, *args: str) -> str:
+        """Give a command that fails; return its message, which is no traceback."""
+        done = self._invoke(args)
+        assert (done.exit_code, done.stdout) == (1, ""), (done.output, done.exception)
+        assert done.stderr.startswith("Error: ")
+        return done.stderr
+
+    def create(self, name: str) -> dict[str, str]:
+        """Make an account under .test: its handle, DID and password."""
+        made: dict[str, str] = self.run_json(
+            "account", "create", f"{name}@example.com", f"{name}.test"
+        )
+        return made
+
+    def run_fields(self, *args: str) -> dict[str, str]:
+        """Give a command that prints `name: value` lines."""
+        pairs = (line.partition(":") for line in self.run(*args).splitlines())
+        return {name: value.strip() for name, _, value in pairs}
+
+    def show(self, account: str) -> Any:
+        """All that is known of an account."""
+        return self.run_json("account", "show", account)
+
+    def events_of(self, did: str) -> list[str]:
+        """The types of the events that the log has of a DID."""
+        query = "SELECT eventType FROM repo_seq WHERE did = ? ORDER BY seq"
+        with closing(open_database(self.data / "sequencer.sqlite", read_only=True)) as db:
+            return [kind for (kind,) in db.all(query, (did,))]
+
+    def knows_password(self, did: str, password: str) -> bool:
+        """Whether it is the account's."""
+        query = "SELECT passwordScrypt FROM account WHERE did = ?"
+        with closing(open_database(self.data / "account.sqlite", read_only=True)) as db:
+            stored = db.value(query, (did,))
+        hasher = PasswordHasher()
+        try:
+            return asyncio.run(hasher.verify(password, stored))
+        finally:
+            hasher.close()
+
+    def _invoke(self, args: tuple[str, ...]) -> Result:
+        words = [*args, "--env-file", str(self.server.server.env_file)]
+        return CliRunner().invoke(main, words, env=self.environ, prog_name="pds")
+
+
+@pytest.fixture(params=["running", "files"])
+def operator(
+    request: pytest.FixtureRequest,
+    running: OperatedServer,
+    files: Operator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Operator:
+    """The operator of a server that runs, then of one that does not."""
+    # Logs of this process go on to where they went before.
+    monkeypatch.setattr("pds.logs.configure_logs", lambda **_: None)
+    return Operator(running, {}, running.server.data) if request.param == "running" else files
+
+
+@pytest.fixture(scope="package")
+def files(
+    running: OperatedServer, stopped: OperatedServer, tmp_path_factory: pytest.TempPathFactory
+) -> Operator:
+    """The files of a server that does not run, while its PLC directory does."""
+    data = tmp_path_factory.mktemp("files") / "data"
+    shutil.copytree(stopped.server.data, data)
+    environ = {
+        "PDS_DATA_DIRECTORY": str(data),
+        "PDS_BLOBSTORE_DISK_LOCATION": str(data / "blobs"),
+        # Of another server, but a directory like any other.
+        "PDS_DID_PLC_URL": f"http://localhost:{running.server.plc_port}",
+    }
+    return Operator(stopped, environ, data)
 
 
 @pytest.fixture(scope="package")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pds.xrpc.client_address import ClientAddresses
 from tests.pds.conftest import Account, Pds, Reply
 from tests.pds.raw_http import exchange
 
@@ -98,6 +99,37 @@ async def test_the_host_of_a_handle_names_its_did(pds: Pds, alice: Account) -> N
 async def test_other_hosts_name_nobody(pds: Pds, host: str) -> None:
     reply = await get(pds, DID_PATH, host)
     assert (reply.status, reply.body) == (404, b"User not found")
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "names_alice"),
+    [
+        ("alice.test", True),
+        ("ALICE.test:443", True),
+        ("alice.test, proxy.example.com", True),
+        ("proxy.example.com, alice.test", False),
+        ("", False),
+    ],
+)
+async def test_a_proxy_near_the_server_says_which_host_was_asked_for(
+    pds: Pds, alice: Account, forwarded: str, names_alice: bool
+) -> None:
+    headers = {"Host": "pds.internal:3000", "X-Forwarded-Host": forwarded}
+    reply = await pds.request("GET", DID_PATH, headers=headers)
+    assert (reply.status, reply.body.decode()) == (
+        (200, alice.did) if names_alice else (404, "User not found")
+    )
+
+
+async def test_anyone_else_is_not_believed_what_host_was_asked_for(
+    pds: Pds, alice: Account
+) -> None:
+    pds.ctx.client_addresses = ClientAddresses(())
+    for host, status in (("nobody.test", 404), ("alice.test", 200)):
+        headers = {"Host": host, "X-Forwarded-Host": "alice.test"}
+        assert (await pds.request("GET", DID_PATH, headers=headers)).status == status
+    headers = {"Host": alice.handle, "X-Forwarded-Host": "nobody.test"}
+    assert (await pds.request("GET", DID_PATH, headers=headers)).status == 200
 
 
 async def test_a_request_without_a_host_names_nobody(

@@ -1,0 +1,52 @@
+"""com.atproto.identity: what a DID should say, and operations of its user that change it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pds.accounts.scopes import FULL, SessionScope
+from pds.plc_updates import ensure_plc, sign_operation, submit_operation
+from pds.signup import plc_data
+from pds.xrpc.auth import check_standing, user
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.errors import invalid_request
+from pds.xrpc.methods import XrpcMethods
+
+methods = XrpcMethods()
+
+
+@methods.method("com.atproto.identity.getRecommendedDidCredentials", auth=user())
+async def get_recommended_did_credentials(call: XrpcCall) -> Answer:
+    """com.atproto.identity.getRecommendedDidCredentials: a did:web has no rotation keys"""
+    ctx, did = call.ctx, call.user.did
+    account = check_standing(ctx, did, refuse_takendown=False, refuse_deactivated=False)
+    key = ctx.actor_store.key(did)
+    output: dict[str, Any] = plc_data(
+        ctx, handle=account.shown_handle, key=key, recovery_key=None
+    ).to_json()
+    if account.handle is None:
+        del output["alsoKnownAs"]
+    if not did.startswith("did:plc:"):
+        del output["rotationKeys"]
+    return output
+
+
+@methods.method("com.atproto.identity.signPlcOperation", auth=user(FULL | {SessionScope.TAKENDOWN}))
+async def sign_plc_operation(call: XrpcCall) -> Answer:
+    """com.atproto.identity.signPlcOperation: fields that are left out keep their values"""
+    did, token = call.user.did, call.body.get("token")
+    ensure_plc(did)
+    if not token:
+        raise invalid_request("email confirmation token required to sign PLC operations")
+    operation = await sign_operation(call.ctx, did, token, call.body)
+    return {"operation": operation.to_json()}
+
+
+@methods.method("com.atproto.identity.submitPlcOperation", auth=user())
+async def submit_plc_operation(call: XrpcCall) -> Answer:
+    """com.atproto.identity.submitPlcOperation"""
+    ctx, did = call.ctx, call.user.did
+    ensure_plc(did)
+    account = check_standing(ctx, did, refuse_takendown=False, refuse_deactivated=False)
+    await submit_operation(ctx, account, call.body["operation"])
+    return None

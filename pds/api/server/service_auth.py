@@ -1,0 +1,87 @@
+"""com.atproto.server.getServiceAuth: tokens by which an account speaks to other services."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Final
+
+from pds.accounts.scopes import PRIVILEGED, STANDARD, SessionScope
+from pds.accounts.service_jwt import create_service_jwt
+from pds.xrpc.auth import check_standing, user
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.errors import invalid_request
+from pds.xrpc.method_rules import is_privileged, is_protected
+from pds.xrpc.methods import XrpcMethods
+
+methods = XrpcMethods()
+
+MAX_LIFETIME_S: Final = 60 * 60
+MAX_LIFETIME_WITHOUT_METHOD_S: Final = 60
+_MOVE: Final = "com.atproto.server.createAccount"
+"""What a taken-down account may still do elsewhere."""
+# The DIDs that atproto knows, a port only for tests on one machine, and a fragment as URLs have.
+_AUDIENCE: Final = re.compile(
+    r"did:(?:plc:[a-z2-7]{24}|web:localhost%3A[0-9]{1,5}|web:[A-Za-z0-9._-]+)"
+    r"(?:#(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})+)?"
+).fullmatch
+
+
+@methods.method("com.atproto.server.getServiceAuth", auth=user(STANDARD | {SessionScope.TAKENDOWN}))
+async def get_service_auth(call: XrpcCall) -> Answer:
+    """com.atproto.server.getServiceAuth"""
+    ctx, params, did = call.ctx, call.params, call.user.did
+    audience, lxm, expires_at = params["aud"], params.get("lxm"), params.get("exp")
+    if _AUDIENCE(audience) is None:
+        raise invalid_request("aud must be a valid atproto DID or did#serviceId reference")
+    _check_caller(call, lxm)
+    now_s = time.time()
+    # 0 makes a token that has expired, which harms nobody.
+    if expires_at:
+        _check_expiration(expires_at, now_s, has_method=lxm is not None)
+    if lxm is not None and is_protected(lxm):
+        raise invalid_request(
+            f"cannot request a service auth token for the following protected method: {lxm}"
+        )
+    token = create_service_jwt(
+        ctx.actor_store.key(did),
+        iss=did,
+        aud=audience,
+        now_s=int(now_s),
+        lxm=lxm,
+        expires_at=expires_at,
+    )
+    return {"token": token}
+
+
+def _check_caller(call: XrpcCall, lxm: str | None) -> None:
+    """Raise `XrpcError` unless this session may have a token for the method."""
+    scope, moves_away = call.user.scope, lxm == _MOVE
+    if scope is SessionScope.TAKENDOWN:
+        if not moves_away:
+            raise invalid_request("Bad token scope", "InvalidToken")
+    elif lxm is not None and is_privileged(lxm) and scope not in PRIVILEGED:
+        raise invalid_request(
+            f"insufficient access to request a service auth token for the following method: {lxm}"
+        )
+    # A session from before a takedown goes on for two hours, but not outside of this server.
+    check_standing(
+        call.ctx, call.user.did, refuse_takendown=not moves_away, refuse_deactivated=False
+    )
+
+
+def _check_expiration(expires_at: int, now_s: float, *, has_method: bool) -> None:
+    lifetime_s = expires_at - now_s
+    if lifetime_s < 0:
+        raise invalid_request("expiration is in past", "BadExpiration")
+    if lifetime_s > MAX_LIFETIME_S:
+        raise invalid_request(
+            "cannot request a token with an expiration more than an hour in the future",
+            "BadExpiration",
+        )
+    if not has_method and lifetime_s > MAX_LIFETIME_WITHOUT_METHOD_S:
+        raise invalid_request(
+            "cannot request a method-less token with an expiration more than a minute in the "
+            "future",
+            "BadExpiration",
+        )

@@ -1,0 +1,21 @@
+"""com.atproto.server.reserveSigningKey: a signing key ahead of the account that will use it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pds.accounts.errors import AccountExists
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.methods import XrpcMethods
+
+methods = XrpcMethods()
+
+
+@methods.method("com.atproto.server.reserveSigningKey")
+async def reserve_signing_key(call: XrpcCall) -> Answer:
+    """com.atproto.server.reserveSigningKey: the same for a DID each time; not for accounts here"""
+    ctx, did = call.ctx, call.body.get("did")
+    if did is not None and ctx.accounts.find_account(did, include_inactive=True) is not None:
+        raise AccountExists(did)
+    key = await asyncio.to_thread(ctx.actor_store.keys.reserve, did)
+    return {"signingKey": key.did_key}

@@ -1,0 +1,18 @@
+"""com.atproto.temp: whether an account has to wait for its turn, which none here has to."""
+
+from __future__ import annotations
+
+from pds.accounts.scopes import STANDARD, SessionScope
+from pds.xrpc.auth import user
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.methods import XrpcMethods
+
+methods = XrpcMethods()
+
+
+@methods.method(
+    "com.atproto.temp.checkSignupQueue", auth=user(STANDARD | {SessionScope.SIGNUP_QUEUED})
+)
+async def check_signup_queue(_call: XrpcCall) -> Answer:
+    """com.atproto.temp.checkSignupQueue"""
+    return {"activated": True}

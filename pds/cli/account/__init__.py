@@ -1,0 +1,40 @@
+"""`pds account`: the accounts of this server."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from pds.cli.lazy_group import LazyGroup
+
+COMMANDS: Final = {
+    "create": "Create an account; no invite code is needed.",
+    "list": "List all accounts, oldest first. Works while the server runs.",
+    "show": "Show all that is known of an account. Works while the server runs.",
+    "reset-password": "Give an account another password, and end its sessions.",
+    "update-handle": "Give an account another handle, also a reserved one.",
+    "update-email": "Give an account another email address.",
+    "deactivate": "Hide an account until it is activated. Its user goes on having sessions.",
+    "activate": "End a deactivation, if the account's DID leads to this server.",
+    "takedown": "Take an account down: hide it and end its sessions.",
+    "untakedown": "Reverse a takedown. Sessions that it ended stay ended.",
+    "delete": "Delete an account with its repository, blobs and events.",
+}
+"""Every command and the first line of its help."""
+
+
+@click.group(cls=LazyGroup, package=__name__, summaries=COMMANDS)
+def account() -> None:
+    """Create, list and change accounts.
+
+    Accounts are named by handle or DID. What changes something asks the running server to do
+    it, or works on its files if none runs.
+
+    \b
+    Examples:
+      pds account create alice@example.com alice.example.com
+      pds account list
+      pds account show alice.example.com
+      pds account takedown did:plc:ewvi7nxzyoun6zhxrhs64oiz --ref "report 17"
+    """

@@ -1,0 +1,89 @@
+"""What commands have in common that change one account."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
+
+import click
+
+from pds.accounts.account import ActorAccount
+from pds.cli.account.view import account_json
+from pds.cli.environment import env_file_option, explain_failures, load_settings
+from pds.cli.operator import on_server_or_files
+from pds.cli.output import json_option, print_json
+from pds.cli.service_database import get_account, reading_accounts
+from pds.config import Settings
+from repo.syntax import Did
+
+if TYPE_CHECKING:
+    from pds.cli.running_server import RunningServer
+    from pds.context import AppContext
+
+P = ParamSpec("P")
+
+UPDATE_SUBJECT_STATUS: Final = "com.atproto.admin.updateSubjectStatus"
+
+account_argument = click.argument("account", metavar="ACCOUNT")
+
+
+def account_options(command: Callable[P, None]) -> Callable[P, None]:
+    """What every command takes that is about one account; its failures are explained."""
+    return account_argument(json_option(env_file_option(explain_failures(command))))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The account that a command is about, as it was before."""
+
+    settings: Settings
+    account: ActorAccount
+
+    @classmethod
+    def find(cls, identifier: str, env_file: Path | None) -> Target:
+        """The account of a DID or handle. Raises `OperatorError` if there is none."""
+        settings = load_settings(env_file)
+        with reading_accounts(settings) as db:
+            return cls(settings, get_account(db, identifier))
+
+    @property
+    def did(self) -> Did:
+        """Its DID."""
+        return self.account.did
+
+    @property
+    def name(self) -> str:
+        """How people call it."""
+        return f"{self.account.shown_handle} ({self.did})"
+
+    def change(
+        self,
+        nsid: str,
+        body: dict[str, Any],
+        *,
+        on_files: Callable[[AppContext], Awaitable[None]],
+    ) -> None:
+        """Call the procedure `nsid` of the running server, or do the same on the files."""
+
+        async def running(server: RunningServer) -> None:
+            await server.call(nsid, body, as_admin=True)
+
+        asyncio.run(on_server_or_files(self.settings, running=running, stopped=on_files))
+
+    def change_status(
+        self, status: dict[str, Any], *, on_files: Callable[[AppContext], Awaitable[None]]
+    ) -> None:
+        """As `change`, for a takedown or a deactivation."""
+        subject = {"$type": "com.atproto.admin.defs#repoRef", "did": self.did}
+        self.change(UPDATE_SUBJECT_STATUS, {"subject": subject, **status}, on_files=on_files)
+
+    def report(self, text: str, *, as_json: bool) -> None:
+        """Print that a change is done: `text`, or the account as it is now."""
+        if not as_json:
+            click.echo(text)
+            return
+        with reading_accounts(self.settings) as db:
+            print_json(account_json(get_account(db, self.did)))

@@ -1,0 +1,94 @@
+"""`pds account create`."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pds.accounts.email_rules import check_email
+from pds.accounts.errors import EmailTaken, HandleNotAvailable, HandleTaken
+from pds.accounts.handle_rules import CheckedHandle, check_handle
+from pds.cli.environment import env_file_option, explain_failures, load_settings
+from pds.cli.invite.create import create_invites
+from pds.cli.operator import OperatorError, on_server_or_files
+from pds.cli.output import json_option, print_object
+from pds.config import Settings
+
+if TYPE_CHECKING:
+    from pds.cli.running_server import RunningServer
+    from pds.context import AppContext
+
+password_option = click.option(
+    "--password", help="The account's password; generated and printed if not given."
+)
+
+
+@click.command()
+@click.argument("email")
+@click.argument("handle")
+@password_option
+@json_option
+@env_file_option
+@explain_failures
+def create(
+    email: str, handle: str, password: str | None, as_json: bool, env_file: Path | None
+) -> None:
+    """Create an account; no invite code is needed.
+
+    Asks the running server to do it, or works on its files if none runs.
+
+    \b
+    Examples:
+      pds account create alice@example.com alice.example.com
+      pds account create bob@example.com bob.test --env-file data/dev.env
+    """
+    settings = load_settings(env_file)
+    chosen = password or new_password()
+    did = asyncio.run(_create(settings, email=email, handle=handle, password=chosen))
+    created = {"handle": handle.lower(), "did": did}
+    if password is None:
+        created["password"] = chosen
+    print_object(created, as_json=as_json)
+
+
+def new_password() -> str:
+    """A password of 24 characters that nobody guesses."""
+    return secrets.token_urlsafe(18)
+
+
+def _check_handle(settings: Settings, handle: str) -> CheckedHandle:
+    try:
+        return check_handle(handle, settings.service_handle_domains, did_known=False)
+    except HandleNotAvailable as exc:
+        raise OperatorError(
+            f"{exc}: {handle}. Create the account under another handle, and then give it this one "
+            "with `pds account update-handle`."
+        ) from exc
+
+
+async def _create(settings: Settings, *, email: str, handle: str, password: str) -> str:
+    checked = _check_handle(settings, handle)
+
+    async def running(server: RunningServer) -> str:
+        body = {"email": email, "handle": handle, "password": password}
+        if settings.invites.required:
+            (body["inviteCode"],) = await create_invites(settings, uses=1)
+        answer = await server.call("com.atproto.server.createAccount", body, as_admin=False)
+        return str(answer["did"])
+
+    async def stopped(ctx: AppContext) -> str:
+        from pds.signup import Signup, create_account
+
+        # Looked at before a DID is made in vain.
+        if ctx.accounts.find_account(checked.handle, include_inactive=True):
+            raise HandleTaken(checked.handle)
+        if ctx.accounts.find_account_by_email(email, include_inactive=True):
+            raise EmailTaken
+        session = await create_account(ctx, Signup(checked, check_email(email), password))
+        return session.did
+
+    return await on_server_or_files(settings, running=running, stopped=stopped)

@@ -1,0 +1,37 @@
+"""`pds account list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pds.accounts.account_store import AccountStore
+from pds.cli.account.view import account_json
+from pds.cli.environment import env_file_option, explain_failures, load_settings
+from pds.cli.output import counted, json_lines_option, print_json, print_table
+from pds.cli.service_database import reading_accounts
+
+
+@click.command("list")
+@json_lines_option
+@env_file_option
+@explain_failures
+def list_accounts(as_json: bool, env_file: Path | None) -> None:
+    """List all accounts, oldest first. Works while the server runs.
+
+    \b
+    Examples:
+      pds account list
+      pds account list --json | jq -r .did
+    """
+    with reading_accounts(load_settings(env_file)) as db:
+        accounts = AccountStore(db).iter_all()
+        if as_json:
+            for one in accounts:
+                print_json(account_json(one))
+            return
+        rows = [(one.handle, one.did, one.email, one.status, one.created_at) for one in accounts]
+    print_table(
+        counted(len(rows), "account"), ("Handle", "DID", "Email", "Status", "Created"), rows
+    )

@@ -1,0 +1,38 @@
+"""`pds account update-handle`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pds.cli.account.changing import Target, account_options
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+
+
+@click.command("update-handle")
+@account_options
+@click.argument("handle")
+def update_handle(account: str, handle: str, as_json: bool, env_file: Path | None) -> None:
+    """Give an account another handle, also a reserved one.
+
+    A handle outside of the server's own domains must lead to the account's DID already.
+
+    \b
+    Examples:
+      pds account update-handle alice.example.com alicia.example.com
+      pds account update-handle did:plc:ewvi7nxzyoun6zhxrhs64oiz www.alice.net
+    """
+    target = Target.find(account, env_file)
+
+    async def on_files(ctx: AppContext) -> None:
+        from pds import handles
+
+        await handles.update_handle(ctx, target.did, handle, allow_reserved=True)
+
+    body = {"did": target.did, "handle": handle}
+    target.change("com.atproto.admin.updateAccountHandle", body, on_files=on_files)
+    target.report(f"{target.name} is now {handle.lower()}.", as_json=as_json)

@@ -1,0 +1,16 @@
+"""An account as commands print it for programs."""
+
+from __future__ import annotations
+
+from pds.accounts.account import ActorAccount
+
+
+def account_json(account: ActorAccount) -> dict[str, object]:
+    """What the list and every change tell of an account."""
+    return {
+        "did": account.did,
+        "handle": account.handle,
+        "email": account.email,
+        "status": account.status,
+        "createdAt": account.created_at,
+    }

@@ -1,0 +1,26 @@
+"""Asking before something is destroyed."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pds.cli.operator import OperatorError
+
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on if the operator says so, or has said so with `--yes`.
+
+    Raises `click.Abort` on a no, and `OperatorError` where nobody can be asked.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise OperatorError(
+            "This cannot be undone, and there is no terminal to ask on. Repeat the command with "
+            "--yes if you are sure."
+        )
+    click.confirm(question, abort=True)

@@ -1,0 +1,78 @@
+"""`pds invite disable`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from database.connection import Database
+from pds.accounts.invites import Invites
+from pds.cli.environment import env_file_option, explain_failures, load_settings
+from pds.cli.operator import OperatorError, on_server_or_files
+from pds.cli.output import counted, json_option, print_json
+from pds.cli.service_database import get_account, reading_accounts
+
+if TYPE_CHECKING:
+    from pds.cli.running_server import RunningServer
+    from pds.context import AppContext
+
+
+@click.command()
+@click.argument("codes", nargs=-1, metavar="[CODE]...")
+@click.option(
+    "--of",
+    "accounts",
+    multiple=True,
+    metavar="ACCOUNT",
+    help="Disable all codes of this account, a handle or DID; may be repeated.",
+)
+@json_option
+@env_file_option
+@explain_failures
+def disable(
+    codes: tuple[str, ...], accounts: tuple[str, ...], as_json: bool, env_file: Path | None
+) -> None:
+    """Disable invite codes, so that no account is made with them any more.
+
+    Accounts that were made with them stay as they are. Nothing enables a code again; make
+    another one.
+
+    \b
+    Examples:
+      pds invite disable pds-example-com-jrsgi-2bzdu
+      pds invite disable --of spam.example.com
+    """
+    if not codes and not accounts:
+        raise click.UsageError("Name a code, or an account with --of.")
+    settings = load_settings(env_file)
+    with reading_accounts(settings) as db:
+        _ensure_known(db, codes)
+        dids = [get_account(db, account).did for account in accounts]
+        owned = [code.code for each in Invites(db).of_accounts(dids).values() for code in each]
+
+    async def running(server: RunningServer) -> None:
+        body = {"codes": codes, "accounts": dids}
+        await server.call("com.atproto.admin.disableInviteCodes", body, as_admin=True)
+
+    async def stopped(ctx: AppContext) -> None:
+        await ctx.accounts.disable_invite_codes(codes, dids)
+
+    asyncio.run(on_server_or_files(settings, running=running, stopped=stopped))
+    disabled = sorted({*codes, *owned})
+    if as_json:
+        print_json({"disabled": disabled})
+    else:
+        click.echo(f"{counted(len(disabled), 'code')} disabled.")
+
+
+def _ensure_known(db: Database, codes: Sequence[str]) -> None:
+    unknown = sorted(set(codes) - Invites(db).known(codes))
+    if unknown:
+        raise OperatorError(
+            f"There is no invite code {', '.join(unknown)} on this server; nothing is disabled. "
+            "`pds invite list` shows all."
+        )
