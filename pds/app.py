@@ -14,7 +14,10 @@ from pds.api import METHODS
 from pds.api.subscribe_repos import close_subscribers
 from pds.connections import TimedRunner
 from pds.context import CONTEXT, AppContext
+from pds.logs.quick import Log, PlainLog
 from pds.rate_limits.headers import add_headers
+from pds.requests.lines import LOGGER
+from pds.requests.observer import observe
 from pds.web.routes import add_web_routes
 from pds.xrpc.responses import add_common_headers
 from pds.xrpc.router import XrpcRouter
@@ -25,15 +28,20 @@ SHUTDOWN_S: Final = 0.5
 
 
 def make_app(
-    ctx: AppContext, *, add_routes: Callable[[web.Application], None] | None = None
+    ctx: AppContext,
+    *,
+    add_routes: Callable[[web.Application], None] | None = None,
+    request_log: Log | None = None,
 ) -> web.Application:
     """Build the application around an open context, which the caller closes.
 
-    `add_routes` may add to it, before the route that finds nothing.
+    `add_routes` may add to it, before the route that finds nothing. `request_log` gets a line for
+    each request; without one they go to structlog.
     """
     app = web.Application(client_max_size=ctx.settings.service.blob_upload_limit_bytes)
     app[CONTEXT] = ctx
-    router = XrpcRouter(ctx, chain.from_iterable(METHODS))
+    methods = list(chain.from_iterable(METHODS))
+    router = XrpcRouter(ctx, methods)
     app.router.add_get("/xrpc/_health", _health)
     app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
     if add_routes is not None:
@@ -42,6 +50,8 @@ def make_app(
     if ctx.rate_limiter is not None:
         app.on_response_prepare.append(add_headers)
     app.on_startup.append(_follow_events)
+    ctx.requests.count_by_name(method.nsid for method in methods)
+    observe(app, ctx, request_log or PlainLog(LOGGER))
     app.on_shutdown.append(_tell_subscribers)
     return app
 

@@ -37,6 +37,7 @@ from pds.record_json import RecordJsonCache
 from pds.recovery.journal import Journal
 from pds.recovery.start import recover
 from pds.recovery.state import Recovery
+from pds.requests.statistics import RequestStatistics
 from pds.scratch import open_scratch
 from pds.service_auth import ServiceAuth
 from pds.xrpc.client_address import ClientAddresses
@@ -74,6 +75,7 @@ class AppContext:
     rate_limiter: RateLimiter | None
     """None unless the operator wants limits."""
     crawlers: Crawlers
+    requests: RequestStatistics
     subscribers: dict[web.WebSocketResponse, web.Request]
     """Consumers of the firehose and their requests, to be told when the server stops."""
     _closing: AsyncExitStack
@@ -155,6 +157,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         client_addresses=client_addresses,
         rate_limiter=_open_rate_limiter(settings, client_addresses, stack),
         crawlers=crawlers,
+        requests=RequestStatistics(),
         subscribers={},
         _closing=stack,
     )

@@ -21,6 +21,8 @@ from pds.config import Settings
 from pds.context import AppContext
 from pds.data_directory import DataDirectoryLock, make_directories
 from pds.draining import stop_serving
+from pds.logs import Logs
+from pds.requests.lines import LOGGER
 
 _GC_THRESHOLDS: Final = (10_000, 20, 20)
 """Allocations before a young collection, and how many of those before an older one."""
@@ -38,18 +40,22 @@ async def serve(
     on_ready: Callable[[AppContext], None],
     start_beside: Callable[[AsyncExitStack], Awaitable[None]] | None = None,
     add_routes: Callable[[web.Application], None] | None = None,
+    logs: Logs | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish requests, tell subscribers, close databases.
 
     Raises `DataDirectoryError`, `ListenError`, or the `DatabaseError` of a file that cannot be
     opened. `on_ready` is called once requests are answered. `start_beside` is awaited as soon as
     the data directory is ours; what it puts on the stack outlives the server. `add_routes` may
-    add to the application.
+    add to the application. `logs` in a file are opened anew on SIGHUP, which would end the
+    process otherwise.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
+    if logs is not None and logs.are_in_file:
+        loop.add_signal_handler(signal.SIGHUP, logs.reopen)
     raise_file_limit()
     if settings.service.dev_mode:
         faults.install(os.environ)
@@ -62,7 +68,8 @@ async def serve(
         with _no_garbage_collection():
             ctx = await AppContext.open(settings)
         stack.push_async_callback(ctx.close)
-        app = make_app(ctx, add_routes=add_routes)
+        request_log = None if logs is None else logs.quick(LOGGER)
+        app = make_app(ctx, add_routes=add_routes, request_log=request_log)
         await listen(stack, app, host=settings.service.host, port=settings.service.port)
         tune_garbage_collector()
         on_ready(ctx)

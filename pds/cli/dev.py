@@ -12,13 +12,13 @@ import uvloop
 from rich.console import Console
 
 from pds.cli.environment import explain_failures
+from pds.cli.server_logs import server_logs
 from pds.config import Settings
 from pds.dev.environment import ENV_FILE, dev_environment, write_env_file
 from pds.dev.mails import PATH as MAILS_PATH
 from pds.dev.mails import show_mails
 from pds.dev.plc_directory import plc_application
 from pds.dev.plc_store import PlcStore
-from pds.logs import configure_logs
 from pds.server import listen, serve
 
 _console = Console(highlight=False)
@@ -53,7 +53,6 @@ def dev(port: int, plc_port: int, data: Path, host: str) -> None:
     env_file = data / ENV_FILE
     environ = dev_environment(data, host=host, port=port, plc_port=plc_port, environ=os.environ)
     settings = Settings.from_env(environ)
-    configure_logs(level=settings.logging.level, enabled=settings.logging.enabled)
 
     async def start_directory(stack: AsyncExitStack) -> None:
         write_env_file(env_file, environ)
@@ -61,14 +60,16 @@ def dev(port: int, plc_port: int, data: Path, host: str) -> None:
         stack.callback(store.close)
         await listen(stack, plc_application(store), host=host, port=plc_port)
 
-    uvloop.run(
-        serve(
-            settings,
-            start_beside=start_directory,
-            add_routes=show_mails,
-            on_ready=lambda _ctx: _welcome(settings, env_file),
+    with server_logs(settings) as logs:
+        uvloop.run(
+            serve(
+                settings,
+                start_beside=start_directory,
+                add_routes=show_mails,
+                on_ready=lambda _ctx: _welcome(settings, env_file),
+                logs=logs,
+            )
         )
-    )
 
 
 def _welcome(settings: Settings, env_file: Path) -> None:

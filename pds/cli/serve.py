@@ -36,11 +36,11 @@ def serve(env_file: Path | None) -> None:
     import uvloop
 
     from pds import server
-    from pds.logs import configure_logs
+    from pds.cli.server_logs import server_logs
 
-    configure_logs(level=settings.logging.level, enabled=settings.logging.enabled)
-    _warn_of_settings_without_effect(settings)
-    uvloop.run(server.serve(settings, on_ready=_announce))
+    with server_logs(settings) as logs:
+        _warn_of_settings_without_effect(settings)
+        uvloop.run(server.serve(settings, on_ready=_announce, logs=logs))
 
 
 def _warn_of_settings_without_effect(settings: Settings) -> None:

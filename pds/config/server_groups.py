@@ -226,5 +226,5 @@ class LoggingSettings(Group):
         None, alias="LOG_SYSTEMS", description="Names of the loggers to show, separated by blanks"
     )
     destination: str | None = Field(
-        None, alias="LOG_DESTINATION", description="File to log to; standard output if unset"
+        None, alias="LOG_DESTINATION", description="File to log to; standard error if unset"
     )

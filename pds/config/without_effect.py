@@ -54,7 +54,6 @@ WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
         "PDS_BACKGROUND_LIGHT_URL",
         "PDS_BACKGROUND_DARK_URL",
     ),
-    "Logs": ("LOG_SYSTEMS", "LOG_DESTINATION"),
     "Rotation key in AWS KMS": ("PDS_PLC_ROTATION_KEY_KMS_KEY_ID",),
     "Entryway": (
         "PDS_ENTRYWAY_URL",

@@ -36,6 +36,8 @@ class ClientAddress:
 
     ip: IpAddress | None
     """None where there is none, as for a connection that has just been lost."""
+    text: str
+    """The address as people write it."""
     group: str
     """What stands for the client where clients are counted.
 
@@ -43,7 +45,7 @@ class ClientAddress:
     """
 
 
-_UNKNOWN: Final = ClientAddress(None, "unknown")
+_UNKNOWN: Final = ClientAddress(None, "unknown", "unknown")
 
 
 class ClientAddresses:
@@ -67,12 +69,15 @@ class ClientAddresses:
         """The host name in lower case that the client asked for, without a port; maybe empty."""
         host = request.headers.get(hdrs.HOST, "")
         forwarded = request.headers.get(hdrs.X_FORWARDED_HOST)
-        if forwarded:
-            peer = self._hop(request.remote or "")
-            if peer is not None and peer[1]:
-                # Each proxy adds its own at the end.
-                host = forwarded.partition(",")[0].strip()
+        if forwarded and self.trusts_peer(request):
+            # Each proxy adds its own at the end.
+            host = forwarded.partition(",")[0].strip()
         return host.partition(":")[0].lower()
+
+    def trusts_peer(self, request: web.BaseRequest) -> bool:
+        """Whether the connection comes from one of our own proxies, or might."""
+        peer = self._hop(request.remote or "")
+        return peer is not None and peer[1]
 
     def _behind(self, proxy: ClientAddress, forwarded: str) -> ClientAddress:
         """Who is behind our own `proxy`: the last address in the list that is no such itself."""
@@ -91,7 +96,9 @@ class ClientAddresses:
         ip = _parse_ip(text)
         if ip is None:
             return None
-        return ClientAddress(ip, _group_of(ip)), any(ip in network for network in self._trusted)
+        return ClientAddress(ip, str(ip), _group_of(ip)), any(
+            ip in network for network in self._trusted
+        )
 
 
 def _parse_ip(text: str) -> IpAddress | None:

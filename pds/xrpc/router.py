@@ -6,7 +6,6 @@ Spec: https://atproto.com/specs/xrpc
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,10 @@ import structlog
 from aiohttp import web
 
 from pds.recovery.damage import recognise
+from pds.requests.noted import note_caller, request_id_of
 from pds.xrpc import body
 from pds.xrpc.call import XrpcCall
-from pds.xrpc.credentials import Anonymous
+from pds.xrpc.credentials import Anonymous, RefreshCredentials, UserCredentials
 from pds.xrpc.error_map import to_xrpc
 from pds.xrpc.errors import XrpcError, invalid_request
 from pds.xrpc.methods import XrpcMethod
@@ -68,7 +68,7 @@ class XrpcRouter:
         except (web.HTTPException, ConnectionResetError):
             raise  # aiohttp answers the one; for the other there is nobody to answer.
         except Exception as exc:  # noqa: BLE001 (the boundary: nothing may leave it unmapped)
-            error = self._error(nsid, exc)
+            error = self._error(request, nsid, exc)
             response = error.response()
             add_common_headers(response.headers, private=private)
             if request.content.exception() is not None or error.status == _REQUEST_TIMEOUT:
@@ -81,6 +81,8 @@ class XrpcRouter:
         # A subscription is refused by a frame, after the upgrade: it parses its own parameters.
         params = {} if route.is_stream else self._parse_params(request, method.nsid)
         credentials = await method.auth(self._ctx, request) if method.auth else _ANONYMOUS
+        if isinstance(credentials, UserCredentials | RefreshCredentials):
+            note_caller(request, credentials.did)
         json = {} if route.is_query else await self._read_body(request, route)
         call = XrpcCall(self._ctx, request, params, credentials, json)
         if self._ctx.rate_limiter is not None:
@@ -104,13 +106,12 @@ class XrpcRouter:
         checked: dict[str, Any] = self._ctx.lexicons.validate_input(route.method.nsid, json)
         return checked
 
-    def _error(self, nsid: str, exc: Exception) -> XrpcError:
+    def _error(self, request: web.Request, nsid: str, exc: Exception) -> XrpcError:
         error = to_xrpc(recognise(self._ctx, exc))
         if error.status == 500:
-            # The id is all that the caller learns; the traceback is for the operator.
-            request_id = secrets.token_hex(8)
-            _log.error("request failed", method=nsid, request_id=request_id, exc_info=exc)
-            error.message = f"{error.message} (request {request_id})"
+            # The id, which the line has as well, is all that the caller learns.
+            _log.error("request failed", method=nsid, exc_info=exc)
+            error.message = f"{error.message} (request {request_id_of(request)})"
         return error
 
     def _route_for(self, method: XrpcMethod) -> _Route:
