@@ -88,11 +88,21 @@ class BlobChanges:
     """Temporary bytes that no row names any more."""
 
 
+@dataclass(slots=True, frozen=True)
+class BlobTotals:
+    """All blobs of an actor together, temporary ones included."""
+
+    count: int
+    size_bytes: int
+
+
 class BlobReader:
     """Reads the blob rows of one actor."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._totals: BlobTotals | None = None
+        self._totals_version = 0
 
     def find(self, cid: Cid) -> StoredBlob | None:
         """The row of a blob in whatever state, or None."""
@@ -175,6 +185,16 @@ class BlobReader:
         row = self._db.one("SELECT 1 FROM record_blob WHERE blobCid = ? LIMIT 1", (str(cid),))
         return row is not None
 
+    def totals(self) -> BlobTotals:
+        """How many blobs there are, and their length; known from the last time if that is right."""
+        # Changes with every commit of another connection, in this process or another one.
+        version = self._db.value("PRAGMA data_version")
+        if self._totals is None or self._totals_version != version:
+            row = self._db.one("SELECT count(*), coalesce(sum(size), 0) FROM blob") or (0, 0)
+            self._totals = BlobTotals(*row)
+            self._totals_version = version
+        return self._totals
+
     def count(self) -> int:
         """How many blobs have been uploaded, temporary ones included."""
         return int(self._db.value("SELECT count(*) FROM blob"))
@@ -203,6 +223,8 @@ class BlobTransactor(BlobReader):
             " ON CONFLICT (cid) DO UPDATE SET tempKey = excluded.tempKey",
             (str(temp.cid), mime_type, temp.size, temp.key, created_at),
         )
+        if known is None:
+            self._change_totals(1, temp.size)
         return TrackedUpload(
             promote=TempRef(temp.cid, temp.key) if self.is_referenced(temp.cid) else None,
             orphaned_key=known.temp_key if known is not None else None,
@@ -239,7 +261,9 @@ class BlobTransactor(BlobReader):
             self.add_reference(uri, blob.cid)
         unused = tuple(cid for cid in before if not self.is_referenced(cid))
         for cid in unused:
-            self._db.run("DELETE FROM blob WHERE cid = ?", (str(cid),))
+            size = self._db.value("DELETE FROM blob WHERE cid = ? RETURNING size", (str(cid),))
+            if size is not None:
+                self._change_totals(-1, -size)
         return BlobChanges(unused, tuple(orphaned))
 
     def add_reference(self, record_uri: str, cid: Cid) -> None:
@@ -254,6 +278,15 @@ class BlobTransactor(BlobReader):
         if self.find(cid) is None:
             raise BlobNotFound(cid)
         self._db.run("UPDATE blob SET takedownRef = ? WHERE cid = ?", (takedown_ref, str(cid)))
+
+    def forget_totals(self) -> None:
+        """Count anew when asked: the transaction that has changed blobs was rolled back."""
+        self._totals = None
+
+    def _change_totals(self, count: int, size_bytes: int) -> None:
+        known = self._totals
+        if known is not None:
+            self._totals = BlobTotals(known.count + count, known.size_bytes + size_bytes)
 
     def _drop_references(self, uris: Sequence[str]) -> list[Cid]:
         """Delete the references of these records. Return the CIDs they had."""

@@ -10,6 +10,7 @@ from cachetools import LRUCache
 
 from actor_store.cids import stored_cid
 from actor_store.errors import ActorStoreDamaged, RepoNotFound
+from actor_store.lookups import Lookups
 from database.connection import Database
 from repo.car import encode_header, encode_varint
 from repo.cid import Cid
@@ -43,9 +44,21 @@ NodeCache = MutableMapping[bytes, Node]
 """MST nodes by binary CID. Not for several threads."""
 
 
-def new_node_cache(max_bytes: int = NODE_CACHE_BYTES) -> NodeCache:
-    """An empty cache that forgets what was used longest ago; its size is estimated."""
-    return LRUCache(max_bytes, getsizeof=_estimate_bytes)
+class CountedNodeCache(LRUCache[bytes, Node]):
+    """A `NodeCache` that forgets what was used longest ago. Its size is estimated."""
+
+    def __init__(self, max_bytes: int = NODE_CACHE_BYTES) -> None:
+        super().__init__(max_bytes, getsizeof=_estimate_bytes)
+        self.lookups = Lookups()
+
+    def __getitem__(self, cid: bytes) -> Node:
+        self.lookups.hits += 1
+        return super().__getitem__(cid)
+
+    def __missing__(self, cid: bytes) -> Node:
+        self.lookups.hits -= 1
+        self.lookups.misses += 1
+        raise KeyError(cid)
 
 
 class RepoReader:
@@ -173,8 +186,10 @@ class RepoTransactor(RepoReader):
         """Delete blocks that are not records."""
         self._db.many("DELETE FROM repo_block WHERE cid = ?", [(str(cid),) for cid in cids])
         # Room for nodes that are still part of a tree. Should this be rolled back, they are read.
+        nodes = self._nodes
         for cid in cids:
-            self._nodes.pop(cid.raw, None)
+            if cid.raw in nodes:
+                del nodes[cid.raw]
 
     def delete_unused_records(self, cids: Iterable[Cid]) -> None:
         """Delete those of these record blocks that no record has any more."""

@@ -15,6 +15,7 @@ from typing import Final
 
 from cachetools import LRUCache
 
+from actor_store.lookups import Lookups
 from actor_store.reader import ActorStoreReader
 from actor_store.transactor import ActorStoreTransactor
 from database.connection import Database
@@ -37,8 +38,12 @@ class Handle:
     """An open actor store."""
 
     db: Database
-    reader: ActorStoreReader
     transactor: ActorStoreTransactor
+
+    @property
+    def reader(self) -> ActorStoreReader:
+        """What may only read, and knows what the transactor has learned."""
+        return self.transactor
 
 
 class HandleCache:
@@ -47,6 +52,8 @@ class HandleCache:
     def __init__(self, open_handle: Callable[[str], Handle], *, max_open: int) -> None:
         self._open_handle = open_handle
         self._handles: LRUCache[str, Handle] = LRUCache(max_open)
+        self.max_open = max_open
+        self.lookups = Lookups()
         # Closing may write the WAL into the database and wait for the disk, so not on the loop.
         self._closer = ThreadPoolExecutor(1, thread_name_prefix="actor-store-close")
 
@@ -59,9 +66,13 @@ class HandleCache:
     def get(self, did: str) -> Handle:
         """The handle, valid until the caller next waits. Raises what opening raises."""
         try:
-            return self._handles[did]
+            handle = self._handles[did]
         except KeyError:
             pass
+        else:
+            self.lookups.hits += 1
+            return handle
+        self.lookups.misses += 1
         handle = self._open_handle(did)
         while len(self._handles) >= self._handles.maxsize:
             _, oldest = self._handles.popitem()

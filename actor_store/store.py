@@ -8,6 +8,7 @@ plain functions, which may run again if the file was busy.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,7 +19,7 @@ from typing import Final, TypeVar
 from actor_store.blob_files import BlobFiles
 from actor_store.blob_store.base import BlobStore, TempBlob
 from actor_store.blobs import TempRef
-from actor_store.blocks import NODE_CACHE_BYTES, NodeCache, new_node_cache
+from actor_store.blocks import NODE_CACHE_BYTES, CountedNodeCache
 from actor_store.creation import create_directory, remove_directory, remove_leftovers
 from actor_store.errors import ActorStoreDamaged, RepoNotFound
 from actor_store.handles import DEFAULT_MAX_OPEN, Handle, HandleCache, max_open_stores
@@ -33,9 +34,10 @@ from database.checkpoints import PAGES, Checkpointer
 from database.connection import BUSY_TIMEOUT_MS, Database, Synchronous, open_database
 from database.errors import DatabaseDamaged, DatabaseMissing
 from database.retry import when_free
+from database.transactions import WriteCounts
 from database.wal import check_wal
 from repo.cid import Cid
-from repo.commit import CommitData
+from repo.commit import Action, CommitData
 from repo.keys import PrivateKey
 from repo.tid import TidClock
 
@@ -81,12 +83,16 @@ class ActorStore:
         self._clock = clock
         self._settings = settings
         self._keys = SigningKeys(layout)
-        self._nodes = new_node_cache(settings.node_cache_bytes)
+        self._nodes = CountedNodeCache(settings.node_cache_bytes)
         self._handles = HandleCache(self._open_handle, max_open=max_open_stores(settings.max_open))
         self._checkpointer = Checkpointer(pages=settings.wal_autocheckpoint or PAGES)
         self._blob_files = BlobFiles(self, blob_store)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="actor-store")
         self._held_back: dict[str, str] = {}
+        self.write_counts = WriteCounts()
+        """Of all actors together."""
+        self.record_writes: Counter[Action] = Counter()
+        """Records written since the start."""
 
     @property
     def layout(self) -> ActorLayout:
@@ -97,6 +103,21 @@ class ActorStore:
     def keys(self) -> SigningKeys:
         """Signing keys, and those reserved for actors to come."""
         return self._keys
+
+    @property
+    def handles(self) -> HandleCache:
+        """The databases that are kept open."""
+        return self._handles
+
+    @property
+    def nodes(self) -> CountedNodeCache:
+        """The MST nodes that are kept."""
+        return self._nodes
+
+    @property
+    def checkpointer(self) -> Checkpointer:
+        """Moves the WALs of all actors into their databases."""
+        return self._checkpointer
 
     def key(self, did: str) -> PrivateKey:
         """The signing key of an actor. Raises `RepoNotFound`."""
@@ -195,7 +216,9 @@ class ActorStore:
                     return None
                 return actor.commit(writes, swap_commit=swap_commit, made_permanent=made_permanent)
 
-            return await self.transact(did, run)
+            data = await self.transact(did, run)
+            self.record_writes.update(op.action for op in (data.ops if data else ()))
+            return data
 
         if not refs:
             return await commit(())
@@ -296,6 +319,9 @@ class ActorStore:
         except DatabaseDamaged as exc:
             self._handles.discard(did)
             raise ActorStoreDamaged(did, str(exc)) from exc
+        except BaseException:
+            actor.blob.forget_totals()
+            raise
         if actor.leftovers:
             self._blob_files.delete_soon(did, actor.leftovers)
         return result
@@ -305,11 +331,7 @@ class ActorStore:
         if self._settings.wal_autocheckpoint is not None:
             self._checkpointer.watch(db)
         signing = Signing(self._clock, self._keys.get)
-        return Handle(
-            db,
-            ActorStoreReader(did, db, self._nodes),
-            ActorStoreTransactor(did, db, self._nodes, signing),
-        )
+        return Handle(db, ActorStoreTransactor(did, db, self._nodes, signing))
 
     def _open_for_thread(self, did: str, *, read_only: bool = True) -> Database:
         return self._open(did, _THREAD_PAGE_CACHE_KIB, BUSY_TIMEOUT_MS, read_only=read_only)
@@ -331,6 +353,7 @@ class ActorStore:
                 wal_autocheckpoint=self._settings.wal_autocheckpoint,
                 read_only=read_only,
                 busy_timeout_ms=busy_timeout_ms,
+                counts=self.write_counts,
             )
         except DatabaseMissing as exc:
             raise RepoNotFound(did) from exc
@@ -353,9 +376,9 @@ def _check_files(path: Path) -> None:
     check_wal(path)
 
 
-def _thread_nodes() -> NodeCache:
+def _thread_nodes() -> CountedNodeCache:
     """A cache of its own: the one of the event loop is not for threads."""
-    return new_node_cache(_THREAD_NODE_CACHE_BYTES)
+    return CountedNodeCache(_THREAD_NODE_CACHE_BYTES)
 
 
 def _name_damage(did: str, fn: Callable[[], T]) -> T:

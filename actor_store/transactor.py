@@ -19,6 +19,7 @@ from actor_store.errors import (
 from actor_store.preferences import PreferenceTransactor
 from actor_store.reader import ActorStoreReader
 from actor_store.records import RecordTransactor
+from actor_store.usage import UsageReader
 from actor_store.writes import MAX_EVENT_BYTES, MAX_WRITES, UNSET, PreparedWrite
 from database.connection import Database
 from database.timestamps import now_iso
@@ -62,6 +63,7 @@ class ActorStoreTransactor(ActorStoreReader):
         self.record = RecordTransactor(db, did)
         self.blob = BlobTransactor(db)
         self.pref = PreferenceTransactor(db)
+        self.usage = UsageReader(db, self.record, self.blob)
         self.leftovers = []
         self._nodes = nodes
         self._signing = signing

@@ -34,8 +34,15 @@ class Checkpointer:
         self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(
             1, thread_name_prefix="checkpoint"
         )
+        self._asked_for = 0
+        self._done = 0
         # SQLite does not wait for another checkpoint of a database, it gives up.
         self._lock = threading.Lock()
+
+    @property
+    def waiting(self) -> int:
+        """How many checkpoints have been asked for and are not done."""
+        return self._asked_for - self._done
 
     def watch(self, db: Database) -> None:
         """Take over the checkpoints of a database, until it is closed."""
@@ -44,6 +51,7 @@ class Checkpointer:
     def start(self, path: Path) -> None:
         """Checkpoint a database soon, as far as its readers allow."""
         if self._thread is not None:
+            self._asked_for += 1
             self._thread.submit(self._run, path)
 
     def finish(self, connection: apsw.Connection, path: Path) -> None:
@@ -58,6 +66,12 @@ class Checkpointer:
             thread.shutdown(wait=True)
 
     def _run(self, path: Path) -> None:
+        try:
+            self._checkpoint_file(path)
+        finally:
+            self._done += 1
+
+    def _checkpoint_file(self, path: Path) -> None:
         with self._lock:
             try:
                 connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Literal, TypeAlias
 
 import apsw
 
 from database.errors import DatabaseError, DatabaseIoFailed, map_error
+from database.transactions import Transaction, WriteCounts, WriteTransaction
 
 SqlValue: TypeAlias = "int | float | str | bytes | None"
 Row: TypeAlias = "tuple[Any, ...]"
@@ -41,12 +41,14 @@ def open_database(
     wal_autocheckpoint: int | None = 1_000,
     read_only: bool = False,
     busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+    counts: WriteCounts | None = None,
 ) -> Database:
     """Open `path` in WAL mode. The directory must exist.
 
     `cache_kib` bounds the page cache. `wal_autocheckpoint` is in pages; None leaves every
     checkpoint to another process, even the one at closing. `busy_timeout_ms` blocks the calling
-    thread: connections of the event loop pass 0 and go through `database.retry`.
+    thread: connections of the event loop pass 0 and go through `database.retry`. `counts` are
+    those of its write transactions; without any it gets its own.
     Raises `DatabaseMissing`, `DatabaseForbidden`, `DatabaseDamaged`, `DatabaseBusy`, …
     """
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
@@ -56,7 +58,7 @@ def open_database(
         connection = apsw.Connection(str(path), flags, statementcachesize=_STATEMENT_CACHE)
     except apsw.Error as exc:
         raise map_error(exc, path, os_errno=_open_errno(path, read_only=read_only)) from exc
-    db = Database(connection, path)
+    db = Database(connection, path, counts)
     try:
         _configure(db, cache_kib, synchronous, wal_autocheckpoint, busy_timeout_ms)
     except BaseException:
@@ -72,12 +74,15 @@ class Database:
     `DatabaseError`s; SQL is passed with bound parameters.
     """
 
-    __slots__ = ("_execute", "connection", "path")
+    __slots__ = ("_execute", "connection", "counts", "path")
 
-    def __init__(self, connection: apsw.Connection, path: Path) -> None:
+    def __init__(
+        self, connection: apsw.Connection, path: Path, counts: WriteCounts | None = None
+    ) -> None:
         """Wrap an open connection; `open_database` is the way to get one."""
         self.connection = connection
         self.path = path
+        self.counts = WriteCounts() if counts is None else counts
         self._execute = connection.execute
 
     def one(self, sql: str, params: Sequence[SqlValue] = ()) -> Row | None:
@@ -152,15 +157,13 @@ class Database:
         """Whether a transaction is open."""
         return self.connection.in_transaction
 
-    def transaction(self) -> Transaction:
+    def transaction(self) -> WriteTransaction:
         """A `with` block that is one write transaction: committed at its end, or rolled back."""
-        # IMMEDIATE: a transaction that reads first and writes later fails at once when another
-        # writer came between, and no busy timeout helps it.
-        return Transaction(self, "BEGIN IMMEDIATE")
+        return WriteTransaction(self)
 
     def snapshot(self) -> Transaction:
         """A `with` block whose reads all see the same state."""
-        return Transaction(self, "BEGIN")
+        return Transaction(self)
 
     def rollback(self) -> None:
         """Undo the open transaction, if SQLite has not already done so itself."""
@@ -192,36 +195,6 @@ class Database:
         with suppress(apsw.Error):
             os_errno = self.connection.system_errno
         return map_error(exc, self.path, os_errno=os_errno)
-
-
-class Transaction:
-    """The `with` block of `Database.transaction` and `Database.snapshot`."""
-
-    __slots__ = ("_begin", "_db")
-
-    def __init__(self, db: Database, begin: str) -> None:
-        """Remember how to begin; nothing is locked before the block is entered."""
-        self._db = db
-        self._begin = begin
-
-    def __enter__(self) -> Database:
-        self._db.run(self._begin)
-        return self._db
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            # What is being handled may have closed the database or ended the transaction.
-            with suppress(DatabaseError):
-                self._db.rollback()
-            return
-        try:
-            self._db.run("COMMIT")
-        except BaseException:
-            with suppress(DatabaseError):
-                self._db.rollback()
-            raise
 
 
 def _configure(

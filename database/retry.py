@@ -13,7 +13,8 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from database.connection import Database
-from database.errors import DatabaseBusy, DatabaseError
+from database.errors import DatabaseBusy
+from database.transactions import Transaction
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ async def write(db: Database, fn: Callable[[], T]) -> T:
     of the event loop as the COMMIT. `fn` may run again, so it touches nothing but `db`.
     Raises `DatabaseBusy` after about 5 seconds, and whatever `fn` raises, rolled back.
     """
-    return await when_free(lambda: _transact(db, "BEGIN IMMEDIATE", fn))
+    return await when_free(lambda: _transact(db.transaction(), fn))
 
 
 async def read(db: Database, fn: Callable[[], T]) -> T:
@@ -36,7 +37,7 @@ async def read(db: Database, fn: Callable[[], T]) -> T:
 
     Raises `DatabaseBusy` after about 5 seconds, and whatever `fn` raises.
     """
-    return await when_free(lambda: _transact(db, "BEGIN", fn))
+    return await when_free(lambda: _transact(db.snapshot(), fn))
 
 
 async def when_free(fn: Callable[[], T]) -> T:
@@ -56,13 +57,6 @@ async def _retry(fn: Callable[[], T]) -> T:
     return fn()
 
 
-def _transact(db: Database, begin: str, fn: Callable[[], T]) -> T:
-    db.run(begin)
-    try:
-        result = fn()
-        db.run("COMMIT")
-    except BaseException:
-        with suppress(DatabaseError):
-            db.rollback()
-        raise
-    return result
+def _transact(transaction: Transaction, fn: Callable[[], T]) -> T:
+    with transaction:
+        return fn()

@@ -58,6 +58,8 @@ class AppContext:
     lexicons: Lexicons
     accounts: AccountManager
     session_tokens: SessionTokens
+    checkpointer: Checkpointer
+    """Of the service database and the event log."""
     actor_store: ActorStore
     blob_store: BlobStore
     sequencer: Sequencer
@@ -134,6 +136,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         lexicons=default_lexicons(),
         accounts=accounts,
         session_tokens=session_tokens,
+        checkpointer=checkpointer,
         actor_store=actor_store,
         blob_store=blob_store,
         sequencer=sequencer,

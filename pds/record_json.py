@@ -8,6 +8,7 @@ from typing import Final
 import orjson
 from cachetools import LRUCache
 
+from actor_store.lookups import Lookups
 from actor_store.reader import ActorStoreReader
 from actor_store.records import RecordRef
 from repo import dagcbor
@@ -27,6 +28,12 @@ class RecordJsonCache:
 
     def __init__(self, max_bytes: int = _CACHE_BYTES) -> None:
         self._cache: LRUCache[bytes, bytes] = LRUCache(max_bytes, getsizeof=len)
+        self.lookups = Lookups()
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of all that is kept."""
+        return int(self._cache.currsize)
 
     def render(self, cid: Cid, get_block: Callable[[Cid], bytes]) -> bytes:
         """The JSON form of the record `cid`. Raises what `get_block` raises."""
@@ -36,6 +43,9 @@ class RecordJsonCache:
             json = orjson.dumps(value, default=json_default)
             if len(json) <= _LARGEST_CACHED_BYTES:
                 self._cache[cid.raw] = json
+            self.lookups.misses += 1
+        else:
+            self.lookups.hits += 1
         return json
 
     def view(self, actor: ActorStoreReader, ref: RecordRef) -> bytes:

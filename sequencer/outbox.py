@@ -113,32 +113,34 @@ async def _frames(
         yield _OUTDATED
     ring = sequencer.ring
     allowed = max_buffer
-    while not ring.closed:
-        behind = ring.last_seq - cursor
-        if behind <= 0:
-            await ring.wait_beyond(cursor)
-            # A burst of one transaction that exceeds the buffer is not the consumer's slowness.
-            allowed = max(max_buffer, ring.last_seq - cursor)
-            continue
-        if caught_up and behind > allowed:
-            raise ConsumerTooSlow
-        caught_up = caught_up or _caught_up(behind, max_buffer)
-        live = ring.find(cursor + 1)
-        if live is not None:
-            cursor += 1
-            yield live
-            await _take_turns(cursor)
-            continue
-        newest = ring.last_seq
-        page = await when_free(partial(sequencer.read_after, cursor, PAGE))
-        if not page:
-            # What was there up to the newest seq has been deleted.
-            cursor = max(cursor, newest)
-        for stored in page:
-            cursor = stored.seq
-            if stored.event_type in EVENT_TYPES:
-                yield frame(stored.event_type, stored.body, stored.seq, stored.sequenced_at)
-            await _take_turns(cursor)
+    with sequencer.subscriptions.opened(cursor, live=caught_up) as at:
+        while not ring.closed:
+            behind = ring.last_seq - at.seq
+            if behind <= 0:
+                await ring.wait_beyond(at.seq)
+                # A burst of one transaction that exceeds the buffer is not the consumer's slowness.
+                allowed = max(max_buffer, ring.last_seq - at.seq)
+                continue
+            if at.live and behind > allowed:
+                sequencer.subscriptions.cut_off += 1
+                raise ConsumerTooSlow
+            at.live = at.live or _caught_up(behind, max_buffer)
+            live = ring.find(at.seq + 1)
+            if live is not None:
+                at.seq += 1
+                yield live
+                await _take_turns(at.seq)
+                continue
+            newest = ring.last_seq
+            page = await when_free(partial(sequencer.read_after, at.seq, PAGE))
+            if not page:
+                # What was there up to the newest seq has been deleted.
+                at.seq = max(at.seq, newest)
+            for stored in page:
+                at.seq = stored.seq
+                if stored.event_type in EVENT_TYPES:
+                    yield frame(stored.event_type, stored.body, stored.seq, stored.sequenced_at)
+                await _take_turns(at.seq)
 
 
 async def _take_turns(seq: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,11 +20,13 @@ from database import retry
 from database.checkpoints import Checkpointer
 from database.connection import Synchronous, open_database
 from database.errors import DatabaseBusy, DatabaseError
+from database.transactions import WriteCounts
 from sequencer.events import Event, timestamp
 from sequencer.frames import EncodedEvent
 from sequencer.log import EventLog, LastEvent, StoredEvent
 from sequencer.ring import FrameRing
 from sequencer.run_state import RunState
+from sequencer.subscriptions import Subscriptions
 
 _log = logging.getLogger(__name__)
 
@@ -92,6 +95,9 @@ class Sequencer:
         self._flush_at: asyncio.Handle | None = None
         self._listeners: list[Callable[[], None]] = []
         self._closed = False
+        self.events_by_type: Counter[str] = Counter()
+        """Events committed since the start."""
+        self.subscriptions = Subscriptions()
 
     @property
     def current_seq(self) -> int:
@@ -102,6 +108,16 @@ class Sequencer:
     def is_behind(self) -> bool:
         """Whether events wait in the queue that the log has refused once."""
         return bool(self._queue) and self._queue[0].refused
+
+    @property
+    def waiting_events(self) -> int:
+        """How many events have been appended and are not committed."""
+        return sum(len(waiting.events) for waiting in self._queue)
+
+    @property
+    def write_counts(self) -> WriteCounts:
+        """Of the transactions of the log."""
+        return self._db.counts
 
     @property
     def log(self) -> EventLog:
@@ -235,6 +251,7 @@ class Sequencer:
             event.frame(seq, sequenced_at) for seq, event in enumerate(events, start=first_seq)
         ]
         self.ring.publish(first_seq, frames)
+        self.events_by_type.update(event.event_type for event in events)
         return first_seq
 
     def _wait_for_lock(self, busy: DatabaseBusy) -> None:

@@ -67,6 +67,11 @@ class RepoRoots:
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many heads are still to be written."""
+        return len(self._pending)
+
     def set(self, did: str, cid: Cid, rev: str) -> None:
         """Note a new head, to be written within about `flush_after_s`. Needs a running loop."""
         self._pending[did] = (cid, rev)

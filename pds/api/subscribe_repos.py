@@ -6,6 +6,7 @@ Spec: https://atproto.com/specs/event-stream
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import Final
 
 import structlog
@@ -92,8 +93,9 @@ async def _send_frames(
             max_buffer=subscription.max_buffer,
             backfill_limit_ms=subscription.backfill_limit_ms,
         )
-        async for frame in frames:
-            await _send(socket, frame)
+        async with aclosing(frames):
+            async for frame in frames:
+                await _send(socket, frame)
     except InvalidLexicon as exc:
         error, message = "InvalidRequest", str(exc)
     except FirehoseError as exc:

@@ -24,6 +24,11 @@ class Mender:
         self._jobs: dict[Hashable, Job] = {}
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs are not done."""
+        return len(self._jobs)
+
     def later(self, key: Hashable, job: Job) -> None:
         """Run `job` soon, and again for as long as it raises. One with the same key is replaced."""
         self._jobs[key] = job

@@ -1,0 +1,36 @@
+"""Who reads the firehose, and how far each has come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(slots=True, eq=False)
+class Position:
+    """Where one subscriber is."""
+
+    seq: int
+    """The last event that it was given."""
+    live: bool
+    """Whether it has caught up once, and so may be cut off for falling behind."""
+
+
+class Subscriptions:
+    """The subscribers that are there now."""
+
+    def __init__(self) -> None:
+        self.positions: set[Position] = set()
+        self.cut_off = 0
+        """How many were too slow, since the start."""
+
+    @contextmanager
+    def opened(self, seq: int, *, live: bool) -> Iterator[Position]:
+        """A `with` block during which somebody reads the events after `seq`."""
+        position = Position(seq, live)
+        self.positions.add(position)
+        try:
+            yield position
+        finally:
+            self.positions.discard(position)
