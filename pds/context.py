@@ -6,6 +6,7 @@ import random
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -40,6 +41,8 @@ from pds.recovery.state import Recovery
 from pds.requests.statistics import RequestStatistics
 from pds.scratch import open_scratch
 from pds.service_auth import ServiceAuth
+from pds.storage.server import measure_actors_and_blobs
+from pds.storage.survey import StorageSurvey
 from pds.xrpc.client_address import ClientAddresses
 from repo.keys import K256PrivateKey, PrivateKey
 from repo.lexicon import Lexicons, default_lexicons
@@ -78,6 +81,8 @@ class AppContext:
     """None unless the operator wants limits."""
     crawlers: Crawlers
     requests: RequestStatistics
+    storage: StorageSurvey
+    """How much room actors and blobs take."""
     subscribers: dict[web.WebSocketResponse, web.Request]
     """Consumers of the firehose and their requests, to be told when the server stops."""
     _closing: AsyncExitStack
@@ -131,6 +136,8 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=http)
     stack.push_async_callback(crawlers.close)
     client_addresses = ClientAddresses(settings.trusted_proxies)
+    storage = StorageSurvey(partial(measure_actors_and_blobs, settings))
+    stack.push_async_callback(storage.close)
     return AppContext(
         settings=settings,
         lexicons=default_lexicons(),
@@ -161,6 +168,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         rate_limiter=_open_rate_limiter(settings, client_addresses, stack),
         crawlers=crawlers,
         requests=RequestStatistics(),
+        storage=storage,
         subscribers={},
         _closing=stack,
     )

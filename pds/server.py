@@ -71,11 +71,21 @@ async def serve(
         request_log = None if logs is None else logs.quick(LOGGER)
         app = make_app(ctx, add_routes=add_routes, request_log=request_log)
         await listen(stack, app, host=settings.service.host, port=settings.service.port)
+        await _listen_for_metrics(stack, ctx)
         tune_garbage_collector()
         on_ready(ctx)
         await stop.wait()
         _log.info("stopping")
     _log.info("stopped")
+
+
+async def _listen_for_metrics(stack: AsyncExitStack, ctx: AppContext) -> None:
+    port = ctx.settings.metrics.port
+    if port is None:
+        return
+    from pds.metrics.exposition import make_metrics_app  # With it comes the client's library.
+
+    await listen(stack, make_metrics_app(ctx), host=ctx.settings.metrics.host, port=port)
 
 
 async def listen(stack: AsyncExitStack, app: web.Application, *, host: str, port: int) -> None:

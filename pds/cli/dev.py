@@ -78,6 +78,9 @@ def _welcome(settings: Settings, env_file: Path) -> None:
     _console.print(f"PLC directory   {settings.identity.plc_url}")
     _console.print(f"Mails           {url}{MAILS_PATH}")
     _console.print(f"Data, secrets   {settings.data_directory}, {env_file}")
+    if settings.metrics.port is not None:
+        host, port = settings.metrics.host, settings.metrics.port
+        _console.print(f"Metrics         http://{host}:{port}/metrics")
     _console.print(
         f"""
 Make the first post:

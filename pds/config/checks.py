@@ -39,6 +39,7 @@ def find_problems(settings: Settings) -> list[str]:
         _check_limits,
         _check_identity,
         _check_entryway,
+        _check_metrics,
     )
     return [problem for check in checks for problem in check(settings)]
 
@@ -213,6 +214,16 @@ def _check_entryway(settings: Settings) -> Iterator[str]:
             "PDS_ENTRYWAY_URL is set, but this server owns its logins and cannot work behind an "
             "entryway: unset all PDS_ENTRYWAY_ variables"
         )
+
+
+def _check_metrics(settings: Settings) -> Iterator[str]:
+    port = settings.metrics.port
+    if port is None:
+        return
+    if not 0 < port < 65_536:
+        yield f"PDS_METRICS_PORT is {port}: set a TCP port from 1 to 65535, or unset it"
+    elif port == settings.service.port:
+        yield f"PDS_METRICS_PORT is {port}, as PDS_PORT is: set a port that nothing else uses"
 
 
 def _check_pair(first: tuple[str, str | None], second: tuple[str, str | None]) -> Iterator[str]:

@@ -217,6 +217,17 @@ class EmailSettings(Group):
     )
 
 
+class MetricsSettings(Group):
+    """Metrics for Prometheus, on an address of their own."""
+
+    host: str = Field(
+        "127.0.0.1", alias="PDS_METRICS_HOST", description="Address to bind for metrics"
+    )
+    port: int | None = Field(
+        None, alias="PDS_METRICS_PORT", description="TCP port that serves /metrics; none if unset"
+    )
+
+
 class LoggingSettings(Group):
     """The log."""
 

@@ -39,6 +39,7 @@ from pds.config.server_groups import (
     EmailSettings,
     InviteSettings,
     LoggingSettings,
+    MetricsSettings,
     SecretSettings,
     ServiceSettings,
 )
@@ -79,6 +80,7 @@ class Settings(BaseSettings):
     branding: BrandingSettings
     entryway: EntrywaySettings
     logging: LoggingSettings
+    metrics: MetricsSettings
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:

@@ -1,0 +1,75 @@
+"""Serving the metrics over HTTP, on an address of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, ProcessCollector
+from prometheus_client.core import InfoMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from pds.metrics.caches import cache_families
+from pds.metrics.requests import request_families
+from pds.metrics.storage import storage_families
+from pds.metrics.writes import event_families, write_families
+
+if TYPE_CHECKING:
+    from pds.config import Settings
+    from pds.context import AppContext
+    from pds.storage.survey import Survey
+
+
+def make_metrics_app(ctx: AppContext) -> web.Application:
+    """An application that serves `/metrics`."""
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(
+            body=await render_metrics(ctx), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    return app
+
+
+async def render_metrics(ctx: AppContext) -> bytes:
+    """All metrics as they are now, in Prometheus's text format."""
+    ctx.storage.refresh()
+    # Counters belong to the event loop; what asks the system or takes long is for a thread.
+    families = [
+        *_about(ctx.settings),
+        *request_families(ctx.requests),
+        *write_families(ctx),
+        *event_families(ctx),
+        *cache_families(ctx),
+    ]
+    return await asyncio.to_thread(_render, families, ctx.settings, ctx.storage.latest)
+
+
+def _about(settings: Settings) -> Iterator[Metric]:
+    yield InfoMetricFamily(
+        "holdfast", "The version that runs.", value={"version": settings.version}
+    )
+
+
+def _render(families: list[Metric], settings: Settings, survey: Survey | None) -> bytes:
+    process = ProcessCollector(registry=None)
+    return generate_latest(
+        _Collected(chain(families, storage_families(settings, survey), process.collect()))
+    )
+
+
+class _Collected(Collector):
+    """What has been collected already."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        """The families."""
+        return self._families
