@@ -88,6 +88,10 @@ class DidCache:
         self._memory.clear()
         self._write(lambda: self._db.run("DELETE FROM did_doc"))
 
+    def check_health(self) -> None:
+        """Raise `DatabaseError` if the file does not answer."""
+        self._db.value("SELECT 1 FROM did_doc LIMIT 1")
+
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
         self._db.close()

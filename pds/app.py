@@ -6,10 +6,8 @@ from collections.abc import Callable
 from itertools import chain
 from typing import Final
 
-import orjson
 from aiohttp import web
 
-from database.errors import DatabaseError
 from pds.api import METHODS
 from pds.api.subscribe_repos import close_subscribers
 from pds.connections import TimedRunner
@@ -18,8 +16,8 @@ from pds.logs.quick import Log, PlainLog
 from pds.rate_limits.headers import add_headers
 from pds.requests.lines import LOGGER
 from pds.requests.observer import observe
+from pds.web.health import health
 from pds.web.routes import add_web_routes
-from pds.xrpc.responses import add_common_headers
 from pds.xrpc.router import XrpcRouter
 
 KEEP_ALIVE_S: Final = 90.0
@@ -42,7 +40,7 @@ def make_app(
     app[CONTEXT] = ctx
     methods = list(chain.from_iterable(METHODS))
     router = XrpcRouter(ctx, methods)
-    app.router.add_get("/xrpc/_health", _health)
+    app.router.add_get("/xrpc/_health", health)
     app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
     if add_routes is not None:
         add_routes(app)
@@ -76,19 +74,3 @@ async def _follow_events(app: web.Application) -> None:
 
 async def _tell_subscribers(app: web.Application) -> None:
     await close_subscribers(app[CONTEXT])
-
-
-async def _health(request: web.Request) -> web.Response:
-    """Whether the service database answers."""
-    ctx = request.app[CONTEXT]
-    body: dict[str, str] = {"version": ctx.settings.version}
-    status = 200
-    try:
-        ctx.accounts.check_health()
-    except DatabaseError:
-        status, body["error"] = 503, "Service Unavailable"
-    response = web.Response(
-        status=status, body=orjson.dumps(body), content_type="application/json", charset="utf-8"
-    )
-    add_common_headers(response.headers, private=False)
-    return response

@@ -30,6 +30,8 @@ from pds.accounts.session_tokens import SessionTokens
 from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
 from pds.crawlers import Crawlers
+from pds.health.check import HealthCheck
+from pds.health.server_check import make_health_check
 from pds.mail.mailer import Mailer
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.memory import MemoryStore
@@ -81,6 +83,7 @@ class AppContext:
     """None unless the operator wants limits."""
     crawlers: Crawlers
     requests: RequestStatistics
+    health: HealthCheck
     storage: StorageSurvey
     """How much room actors and blobs take."""
     subscribers: dict[web.WebSocketResponse, web.Request]
@@ -132,7 +135,8 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     stack.push_async_callback(_stop, sequencer, accounts, recovery)
     actor_store = _open_actor_store(settings, blob_store, tid_clock, stack)
     http = _open_http(settings, stack)
-    did_resolver = _open_did_resolver(settings, http, stack)
+    did_cache = _open_did_cache(settings, stack)
+    did_resolver = _open_did_resolver(settings, did_cache, http, stack)
     crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=http)
     stack.push_async_callback(crawlers.close)
     client_addresses = ClientAddresses(settings.trusted_proxies)
@@ -168,6 +172,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         rate_limiter=_open_rate_limiter(settings, client_addresses, stack),
         crawlers=crawlers,
         requests=RequestStatistics(),
+        health=make_health_check(settings, accounts, sequencer, did_cache),
         storage=storage,
         subscribers={},
         _closing=stack,
@@ -256,11 +261,17 @@ def _open_http(settings: Settings, stack: AsyncExitStack) -> SafeHttp:
     return http
 
 
-def _open_did_resolver(settings: Settings, http: SafeHttp, stack: AsyncExitStack) -> DidResolver:
+def _open_did_cache(settings: Settings, stack: AsyncExitStack) -> DidCache:
     cache = DidCache.open(
         settings.did_cache_db_path, wal_autocheckpoint=settings.wal_autocheckpoint
     )
     stack.callback(cache.close)
+    return cache
+
+
+def _open_did_resolver(
+    settings: Settings, cache: DidCache, http: SafeHttp, stack: AsyncExitStack
+) -> DidResolver:
     resolver = DidResolver(
         cache,
         http,

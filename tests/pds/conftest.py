@@ -17,6 +17,7 @@ from aiohttp import web
 from pds.app import make_app, make_runner
 from pds.config import Settings
 from pds.context import AppContext
+from pds.data_directory import make_directories
 from pds.dev.plc_directory import plc_application
 from pds.dev.plc_store import PlcStore
 from tests.calls import record_calls
@@ -202,6 +203,7 @@ async def start_pds(stack: AsyncExitStack, data: Path, environ: Mapping[str, str
             **environ,
         }
     )
+    make_directories(settings)
     ctx = await AppContext.open(settings, min_login_ms=0)
     stack.push_async_callback(ctx.close)
     app = make_app(ctx)

@@ -1,0 +1,121 @@
+"""What health checks look at on disk. For threads: each waits for the disk, if for little."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from database.connection import open_database
+from database.errors import DatabaseError
+
+_BUSY_MS: Final = 500
+_PROBE_NAME: Final = ".holdfast-health"
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(slots=True, frozen=True)
+class Failure:
+    """One thing that is wrong, and what an operator can do about it."""
+
+    check: str
+    reason: str
+    remedy: str
+
+
+class DatabaseProbe:
+    """Looks at the file of a database that the server has open."""
+
+    def __init__(self, check: str, path: Path, table: str) -> None:
+        """Note which file it is now. `table` is one that it has. Raises `OSError`."""
+        self._check = check
+        self._path = path
+        self._statement = f"SELECT 1 FROM {table} LIMIT 1"
+        self._file = _identity(path)
+
+    def failures(self) -> Iterator[Failure]:
+        """Whether it is still there, and can be read from the disk."""
+        try:
+            identity = _identity(self._path)
+        except OSError as exc:
+            reason = f"{self._path}: {exc.strerror}"
+            yield Failure(
+                self._check,
+                reason,
+                "Stop the server, look for the disk or restore the file, and start it again.",
+            )
+            return
+        if identity != self._file:
+            # What the server writes goes to the old file, which has no name any more.
+            yield Failure(
+                self._check,
+                f"{self._path} was replaced while the server has the old file open",
+                "Restart the server, and replace databases only while it is stopped.",
+            )
+            return
+        try:
+            # A connection of its own, for what the server has read already it reads no more.
+            db = open_database(self._path, create=False, read_only=True, busy_timeout_ms=_BUSY_MS)
+            try:
+                db.value(self._statement)
+            finally:
+                db.close()
+        except DatabaseError as exc:
+            yield database_failure(self._check, exc)
+
+
+class DirectoryProbe:
+    """Looks at a directory that files are written to."""
+
+    def __init__(self, check: str, directory: Path, *, needed_bytes: int) -> None:
+        """`needed_bytes` is the room that there should be."""
+        self._check = check
+        self._directory = directory
+        self._needed_bytes = needed_bytes
+
+    def failures(self) -> Iterator[Failure]:
+        """Whether a file can be written, and a large one would have room."""
+        try:
+            self._write()
+            space = os.statvfs(self._directory)
+        except OSError as exc:
+            yield Failure(self._check, f"{self._directory}: {exc.strerror}", _remedy(exc))
+            return
+        free = space.f_bavail * space.f_frsize
+        if free < self._needed_bytes:
+            yield Failure(
+                self._check,
+                f"{self._directory} has room for {free} bytes, the largest blob needs "
+                f"{self._needed_bytes}",
+                "Free space on its disk.",
+            )
+
+    def _write(self) -> None:
+        path = self._directory / _PROBE_NAME
+        try:
+            path.write_bytes(b"\n")
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def database_failure(check: str, exc: DatabaseError) -> Failure:
+    """What is wrong when a database does not answer."""
+    hint = exc.hint or "look into the log of the server"
+    return Failure(check, f"{exc.path}: {exc.reason}", f"{hint[:1].upper()}{hint[1:]}.")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    # Never opened here: closing it would drop the locks that SQLite has in this process.
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _remedy(exc: OSError) -> str:
+    if exc.errno in _FULL:
+        return "Free space on its disk."
+    if exc.errno in (errno.ENOENT, errno.ENOTDIR):
+        return "See that its disk is mounted."
+    return f"Let the user that runs pds (uid {os.getuid()}) write to it."

@@ -1,0 +1,59 @@
+"""The health check of this server: what of it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from database.errors import DatabaseError
+from identity.did_cache import DidCache
+from pds.accounts.manager import AccountManager
+from pds.config import Settings
+from pds.health.check import HealthCheck, Probe
+from pds.health.probes import DatabaseProbe, DirectoryProbe, Failure, database_failure
+from sequencer.sequencer import Sequencer
+
+ACCOUNTS: Final = "service database"
+LOG: Final = "event log"
+DID_CACHE: Final = "DID cache"
+BLOBS: Final = "blob directory"
+UPLOADS: Final = "upload directory"
+
+
+def make_health_check(
+    settings: Settings, accounts: AccountManager, sequencer: Sequencer, did_cache: DidCache
+) -> HealthCheck:
+    """The check of a server whose databases have just been opened. Raises `OSError`."""
+
+    def quick() -> Iterator[Failure]:
+        for check, ask in (
+            (ACCOUNTS, accounts.check_health),
+            (LOG, sequencer.log.latest_seq),
+            (DID_CACHE, did_cache.check_health),
+        ):
+            try:
+                ask()
+            except DatabaseError as exc:
+                yield database_failure(check, exc)
+        if sequencer.is_behind:
+            yield Failure(
+                LOG,
+                f"{sequencer.waiting_events} events wait, for it does not take them",
+                f"Free space on the disk of {settings.sequencer_db_path}, and see that no other "
+                "program has it locked.",
+            )
+
+    return HealthCheck(quick, list(_probes(settings)))
+
+
+def _probes(settings: Settings) -> Iterator[Probe]:
+    yield DatabaseProbe(ACCOUNTS, settings.account_db_path, "actor")
+    yield DatabaseProbe(LOG, settings.sequencer_db_path, "repo_seq")
+    yield DatabaseProbe(DID_CACHE, settings.did_cache_db_path, "did_doc")
+    needed = settings.service.blob_upload_limit_bytes
+    for check, directory in (
+        (BLOBS, settings.blob_directory),
+        (UPLOADS, settings.blob_tmp_directory),
+    ):
+        if directory is not None:
+            yield DirectoryProbe(check, directory, needed_bytes=needed)
