@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from actor_store.blob_store.base import BlobStore, BlobStoreError, TempBlob
-from actor_store.blobs import BlobChanges, TempRef
+from actor_store.blobs import BlobChanges, TempRef, TrackedUpload
 from actor_store.errors import ActorStoreError, RepoNotFound
 from database.errors import DatabaseError
 from database.timestamps import now_iso
@@ -59,19 +59,18 @@ class BlobFiles:
                 await self._blob_store.make_permanent(did, ref.key, ref.cid)
             return await fn(temporary)
 
-    async def keep_upload(self, did: str, temp: TempBlob, *, mime_type: str) -> None:
-        """Enter a finished upload, which becomes permanent at once if a record waits for it.
+    async def keep_upload(
+        self, did: str, temp: TempBlob, *, mime_type: str, check: Callable[[ActorStoreReader], None]
+    ) -> None:
+        """See `ActorStore.keep_upload`."""
 
-        Raises `BlobTakendown` and what `transact` raises; the temporary bytes are gone then.
-        """
+        def enter(actor: ActorStoreTransactor) -> TrackedUpload:
+            check(actor)
+            return actor.blob.track_upload(temp, mime_type=mime_type, created_at=now_iso())
+
         async with self._lock(did):
             try:
-                tracked = await self._store.transact(
-                    did,
-                    lambda actor: actor.blob.track_upload(
-                        temp, mime_type=mime_type, created_at=now_iso()
-                    ),
-                )
+                tracked = await self._store.transact(did, enter)
             except BaseException:
                 await self._blob_store.discard_temp(did, temp.key)
                 raise

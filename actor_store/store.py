@@ -224,12 +224,20 @@ class ActorStore:
             return await commit(())
         return await self._blob_files.with_permanent(did, refs, commit)
 
-    async def keep_upload(self, did: str, temp: TempBlob, *, mime_type: str) -> None:
+    async def keep_upload(
+        self,
+        did: str,
+        temp: TempBlob,
+        *,
+        mime_type: str,
+        check: Callable[[ActorStoreReader], None] = lambda _: None,
+    ) -> None:
         """Enter a finished upload, which becomes permanent at once if a record waits for it.
 
-        Raises `BlobTakendown` and what `transact` raises; the temporary bytes are gone then.
+        `check` is called in the transaction and may refuse by raising. Raises `BlobTakendown` and
+        what `transact` and `check` raise; the temporary bytes are gone then.
         """
-        await self._blob_files.keep_upload(did, temp, mime_type=mime_type)
+        await self._blob_files.keep_upload(did, temp, mime_type=mime_type, check=check)
 
     async def read_in_thread(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T:
         """As `read`, for long work: in a thread, on a connection of its own."""

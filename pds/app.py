@@ -17,6 +17,7 @@ from pds.rate_limits.headers import add_headers
 from pds.requests.lines import LOGGER
 from pds.requests.observer import observe
 from pds.web.health import health
+from pds.web.operator.routes import add_operator_routes
 from pds.web.routes import add_web_routes
 from pds.xrpc.router import XrpcRouter
 
@@ -44,6 +45,7 @@ def make_app(
     app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
     if add_routes is not None:
         add_routes(app)
+    add_operator_routes(app)
     add_web_routes(app)
     if ctx.rate_limiter is not None:
         app.on_response_prepare.append(add_headers)

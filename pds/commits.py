@@ -10,6 +10,7 @@ import structlog
 from actor_store.reader import ActorStoreReader
 from actor_store.writes import PreparedWrite
 from database.errors import DatabaseError
+from pds.quotas import within_quota
 from repo.car import encode_car
 from repo.cid import Cid
 from repo.commit import Action, CommitData, RecordOp
@@ -27,12 +28,12 @@ async def commit_writes(
 ) -> CommitData:
     """Commit `writes` to the repository of `did` and sequence the commit.
 
-    Raises what `ActorStore.commit_writes` raises, and the `DatabaseError` of an event log that
-    has stopped taking events. In either case nothing has been written.
+    Raises what `ActorStore.commit_writes` raises, `QuotaExceeded`, and the `DatabaseError` of an
+    event log that has stopped taking events. In any case nothing has been written.
     """
-    await _wait_for_log(ctx)
-    data = await ctx.actor_store.commit_writes(did, writes, swap_commit=swap_commit)
-    await _sequence(ctx, did, data)
+    data = await commit_planned(ctx, did, lambda _: writes, writes, swap_commit=swap_commit)
+    if data is None:
+        raise TypeError("a list of writes was planned")
     return data
 
 
@@ -49,7 +50,9 @@ async def commit_planned(
     `plan` returns None for no commit. Blobs may be those that `prepared` refers to.
     """
     await _wait_for_log(ctx)
-    data = await ctx.actor_store.commit_planned(did, plan, prepared, swap_commit=swap_commit)
+    data = await ctx.actor_store.commit_planned(
+        did, within_quota(ctx, did, plan), prepared, swap_commit=swap_commit
+    )
     if data is not None:
         await _sequence(ctx, did, data)
     return data

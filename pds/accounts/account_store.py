@@ -25,6 +25,10 @@ _BY_EMAIL: Final = (
     f"{_COLUMNS} FROM account JOIN actor ON actor.did = account.did"
     " WHERE lower(account.email) = lower(?)"
 )
+_PAGE: Final = (
+    f"{_SELECT} WHERE ?1 IS NULL OR (actor.createdAt, actor.did) > (?1, ?2)"
+    " ORDER BY actor.createdAt, actor.did LIMIT ?3"
+)
 _MAX_PARAMETERS: Final = 500
 
 
@@ -67,6 +71,14 @@ class AccountStore:
             for row in self._db.all(f"{_SELECT} WHERE actor.did IN ({marks})", some):
                 found[row[0]] = _account_of(row)
         return found
+
+    def list_page(self, *, limit: int, after: tuple[str, str] | None = None) -> list[ActorAccount]:
+        """Accounts in any state, oldest first.
+
+        `after` is the `created_at` and DID of the last one of the page before.
+        """
+        created_at, did = after or (None, None)
+        return [_account_of(row) for row in self._db.all(_PAGE, (created_at, did, limit))]
 
     def iter_all(self) -> Iterator[ActorAccount]:
         """Every account in any state, oldest first."""

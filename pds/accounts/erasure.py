@@ -42,6 +42,7 @@ _STATEMENTS: Final = (
     """UPDATE invite_code SET availableUses = availableUses - 1
         WHERE code IN (SELECT code FROM invite_code_use WHERE usedBy = ?1)""",
     "DELETE FROM invite_code_use WHERE usedBy = ?1",
+    "DELETE FROM holdfast_quota WHERE did = ?1",
     "DELETE FROM account WHERE did = ?1",
     "DELETE FROM actor WHERE did = ?1",
 )

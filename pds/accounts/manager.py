@@ -25,6 +25,7 @@ from pds.accounts.errors import (
 )
 from pds.accounts.invite_operations import InviteOperations
 from pds.accounts.passwords import MAX_NEW_LENGTH
+from pds.accounts.quotas import Quota
 from pds.accounts.repo_roots import ListedRepo
 from pds.accounts.scopes import SessionScope
 from pds.accounts.session_operations import Session, SessionOperations
@@ -172,10 +173,21 @@ class AccountManager(SessionOperations, CredentialOperations, InviteOperations):
 
         await write(self.db, untakedown)
 
+    async def set_quota(self, did: Did, quota: Quota | None) -> None:
+        """Give the account a quota of its own, or the default one. Raises `AccountNotFound`."""
+
+        def save() -> None:
+            self.get_account(did, include_inactive=True)
+            self.quotas.save(did, quota)
+
+        await write(self.db, save)
+        self.quotas.remember(did, quota)
+
     async def delete_account(self, did: Did) -> None:
         """Delete every row of the account. An unknown DID is fine."""
         await write(self.db, lambda: erase(self.db, did))
         self.repo_roots.forget(did)
+        self.quotas.remember(did, None)
 
     async def close(self) -> None:
         """Write the last repo heads and close the database. Raises `DatabaseError`."""

@@ -13,6 +13,7 @@ from pds.accounts.email_tokens import EmailTokens
 from pds.accounts.errors import AccountNotFound, NoLogin
 from pds.accounts.invites import Invites
 from pds.accounts.passwords import PasswordHasher
+from pds.accounts.quotas import Quotas
 from pds.accounts.refresh_tokens import RefreshTokens
 from pds.accounts.repo_roots import RepoRoots
 from pds.accounts.session_tokens import SessionTokens
@@ -43,6 +44,7 @@ class AccountStores:
         self.app_passwords = AppPasswords(db)
         self.email_tokens = EmailTokens(db)
         self.invites = Invites(db)
+        self.quotas = Quotas(db)
         self.refresh_tokens = RefreshTokens(db)
         self.repo_roots = RepoRoots(db, clock=clock)
         self.session_tokens = session_tokens

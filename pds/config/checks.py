@@ -70,6 +70,9 @@ def _check_service(settings: Settings) -> Iterator[str]:
     ):
         if value is not None and value <= 0:
             yield f"{name} is {value}: set a number of bytes above zero"
+    quota = service.account_quota_bytes
+    if quota is not None and quota < 0:
+        yield f"PDS_ACCOUNT_QUOTA_BYTES is {quota}: set a number of bytes, or unset it"
 
 
 def _check_secrets(settings: Settings) -> Iterator[str]:

@@ -54,6 +54,11 @@ class ServiceSettings(Group):
     blob_upload_limit_bytes: int = Field(
         5_242_880, alias="PDS_BLOB_UPLOAD_LIMIT", description="Largest blob, in bytes"
     )
+    account_quota_bytes: int | None = Field(
+        None,
+        alias="PDS_ACCOUNT_QUOTA_BYTES",
+        description="Room for the database and blobs of an account, in bytes; no limit if unset",
+    )
     dev_mode: bool = Field(
         False,
         alias="PDS_DEV_MODE",

@@ -17,6 +17,7 @@ from pds.accounts import errors as account_errors
 from pds.accounts.invites import InvalidInviteCursor
 from pds.accounts.service_jwt import ServiceJwtError
 from pds.mail.errors import InvalidMail, MailNotSent
+from pds.quotas import QuotaExceeded
 from pds.xrpc.errors import XrpcError
 from repo.cid import InvalidCid
 from repo.datamodel import InvalidDataModel
@@ -50,6 +51,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     InvalidPreference: (400, "InvalidRequest"),
     blob_errors.BlobTooLarge: (413, "PayloadTooLarge"),
     blob_errors.BlobStoreFull: (503, "NotEnoughResources"),
+    QuotaExceeded: (400, "QuotaExceeded"),
     # Databases
     database_errors.DatabaseBusy: (503, "NotEnoughResources"),
     database_errors.DatabaseFull: (503, "NotEnoughResources"),

@@ -174,6 +174,7 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"PDS_REDIS_SCRATCH_ADDRESS": "localhost:70000"}, "PDS_REDIS_SCRATCH_ADDRESS"),
         ({"PDS_REDIS_SCRATCH_ADDRESS": "::1:6379"}, "PDS_REDIS_SCRATCH_ADDRESS"),
         ({"PDS_METRICS_PORT": "0"}, "PDS_METRICS_PORT"),
+        ({"PDS_ACCOUNT_QUOTA_BYTES": "-1"}, "PDS_ACCOUNT_QUOTA_BYTES"),
         ({"PDS_METRICS_PORT": "65536"}, "PDS_METRICS_PORT"),
         ({"PDS_METRICS_PORT": "3000", "PDS_PORT": "3000"}, "PDS_METRICS_PORT"),
         ({"PDS_JWT_SECRET": ""}, "PDS_JWT_SECRET"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actor_store.errors import RepoNotFound
 from actor_store.media_type import media_type_of
+from pds.quotas import UploadRoom
 from pds.xrpc.auth import user_or_service
 from pds.xrpc.body import iter_body
 from pds.xrpc.call import Answer, XrpcCall
@@ -24,9 +25,14 @@ async def upload_blob(call: XrpcCall) -> Answer:
     limit = ctx.settings.service.blob_upload_limit_bytes
     if (request.content_length or 0) > limit:
         raise XrpcError(413, message="request entity too large")
-    temp = await ctx.blob_store.put_temp(did, iter_body(request), max_bytes=limit)
+    room = await UploadRoom.find(ctx, did)
+    room.check(request.content_length or 0)
+    chunks = room.metered(iter_body(request))
+    temp = await ctx.blob_store.put_temp(did, chunks, max_bytes=limit)
     mime_type = media_type_of(temp.head, request.headers["Content-Type"])
-    await ctx.actor_store.keep_upload(did, temp, mime_type=mime_type)
+    await ctx.actor_store.keep_upload(
+        did, temp, mime_type=mime_type, check=lambda actor: room.check_new(actor, temp)
+    )
     return {
         "blob": {
             "$type": "blob",

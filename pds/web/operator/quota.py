@@ -1,0 +1,41 @@
+"""`/_holdfast/quota/{did or handle}`: how much room an account may take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from pds.accounts.quotas import MAX_BYTES, Quota
+from pds.storage.accounts import read_account_usage
+from pds.web.operator.answers import get_account
+from pds.xrpc.body import JSON_LIMIT_BYTES, read_json
+from pds.xrpc.errors import invalid_request
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+
+
+async def set_quota(ctx: AppContext, request: web.Request) -> dict[str, Any]:
+    """PUT: `quotaBytes` is a number, "none" for no limit, or null for the default quota."""
+    account = get_account(ctx, request)
+    quota = _parse_quota(await read_json(request, JSON_LIMIT_BYTES))
+    await ctx.accounts.set_quota(account.did, quota)
+    return (await read_account_usage(ctx, account)).to_json()
+
+
+def _parse_quota(body: Any) -> Quota | None:
+    if not isinstance(body, dict) or "quotaBytes" not in body:
+        raise invalid_request('A JSON object with "quotaBytes" is expected')
+    match body["quotaBytes"]:
+        case None:
+            return None
+        case "none":
+            return Quota(None)
+        case int(limit) if not isinstance(limit, bool) and 0 <= limit <= MAX_BYTES:
+            return Quota(limit)
+        case _:
+            raise invalid_request(
+                'quotaBytes must be a number of bytes from 0, "none" for no limit, or null for '
+                "the default quota"
+            )

@@ -1,0 +1,18 @@
+"""Adding the routes for the operator."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from pds.web.operator.answers import for_operator
+from pds.web.operator.quota import set_quota
+from pds.web.operator.usage import account_usage, list_usage, server_storage
+
+
+def add_operator_routes(app: web.Application) -> None:
+    """Serve everything below `/_holdfast/`."""
+    router = app.router
+    router.add_get("/_holdfast/usage", for_operator(list_usage))
+    router.add_get("/_holdfast/usage/{account}", for_operator(account_usage))
+    router.add_get("/_holdfast/storage", for_operator(server_storage))
+    router.add_put("/_holdfast/quota/{account}", for_operator(set_quota))

@@ -1,0 +1,87 @@
+"""`/_holdfast/usage` and `/_holdfast/storage`: how much room accounts and the server take."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from pds.storage.accounts import read_account_usage
+from pds.storage.files import DatabaseTotals, FileTotals
+from pds.storage.server import Disk, find_disks, measure_services
+from pds.web.operator.answers import get_account, get_limit
+from pds.xrpc.errors import invalid_request
+
+if TYPE_CHECKING:
+    from pds.config import Settings
+    from pds.context import AppContext
+
+_DEFAULT_LIMIT: Final = 50
+_MAX_LIMIT: Final = 100
+_PATIENCE_S: Final = 20.0
+"""How long an answer waits for sizes that have never been measured."""
+
+
+async def list_usage(ctx: AppContext, request: web.Request) -> dict[str, Any]:
+    """GET /_holdfast/usage: a page of accounts, oldest first."""
+    limit = get_limit(request, default=_DEFAULT_LIMIT, most=_MAX_LIMIT)
+    page = ctx.accounts.store.list_page(limit=limit, after=_parse_cursor(request))
+    answer: dict[str, Any] = {
+        "accounts": [(await read_account_usage(ctx, account)).to_json() for account in page]
+    }
+    if len(page) == limit:
+        answer["cursor"] = f"{page[-1].created_at}::{page[-1].did}"
+    return answer
+
+
+async def account_usage(ctx: AppContext, request: web.Request) -> dict[str, Any]:
+    """GET /_holdfast/usage/{did or handle}"""
+    return (await read_account_usage(ctx, get_account(ctx, request))).to_json()
+
+
+async def server_storage(ctx: AppContext, _request: web.Request) -> dict[str, Any]:
+    """GET /_holdfast/storage: of actors and blobs as of some minutes ago, null if not known yet."""
+    survey = await ctx.storage.current(patience_s=_PATIENCE_S)
+    services, disks = await asyncio.to_thread(_look, ctx.settings)
+    return {
+        "databases": {name: _database_json(totals) for name, totals in services.items()},
+        "actorStores": survey
+        and {
+            "count": survey.totals.actor_stores.count,
+            **_database_json(survey.totals.actor_stores),
+        },
+        "blobs": survey and _files_json(survey.totals.blobs),
+        "uploads": survey and _files_json(survey.totals.uploads),
+        "measuredAt": survey and survey.measured_at,
+        "disks": [
+            {
+                "directory": str(disk.directory),
+                "totalBytes": disk.total_bytes,
+                "freeBytes": disk.free_bytes,
+            }
+            for disk in disks
+        ],
+    }
+
+
+def _look(settings: Settings) -> tuple[dict[str, DatabaseTotals], list[Disk]]:
+    return measure_services(settings), find_disks(settings)
+
+
+def _parse_cursor(request: web.Request) -> tuple[str, str] | None:
+    cursor = request.query.get("cursor")
+    if not cursor:
+        return None
+    created_at, separator, did = cursor.partition("::")
+    if not separator:
+        raise invalid_request("Malformed cursor")
+    return created_at, did
+
+
+def _database_json(totals: DatabaseTotals) -> dict[str, int]:
+    return {"bytes": totals.size_bytes, "walBytes": totals.wal_bytes}
+
+
+def _files_json(totals: FileTotals) -> dict[str, int]:
+    return {"count": totals.count, "bytes": totals.size_bytes}
