@@ -63,11 +63,6 @@ class Operator:
     """What differs from the server's settings."""
     data: Path
 
-    @property
-    def is_running(self) -> bool:
-        """Whether a server holds the data directory."""
-        return not self.environ
-
     def run(self, *args: str) -> str:
         """Give a command that succeeds; return its output."""
         done = self._invoke(args)
@@ -124,19 +119,15 @@ class Operator:
 
     def _invoke(self, args: tuple[str, ...]) -> Result:
         words = [*args, "--env-file", str(self.server.server.env_file)]
-        return CliRunner().invoke(main, words, env=self.environ, prog_name="pds")
+        with pytest.MonkeyPatch.context() as patch:
+            # The logs of this process go on to where they went before.
+            patch.setattr("pds.logs.configure_logs", lambda **_: None)
+            return CliRunner().invoke(main, words, env=self.environ, prog_name="pds")
 
 
 @pytest.fixture(params=["running", "files"])
-def operator(
-    request: pytest.FixtureRequest,
-    running: OperatedServer,
-    files: Operator,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Operator:
+def operator(request: pytest.FixtureRequest, running: OperatedServer, files: Operator) -> Operator:
     """The operator of a server that runs, then of one that does not."""
-    # Logs of this process go on to where they went before.
-    monkeypatch.setattr("pds.logs.configure_logs", lambda **_: None)
     return Operator(running, {}, running.server.data) if request.param == "running" else files
 
 
