@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from database.connection import Database, open_database
 from pds.accounts.email_tokens import EmailTokenPurpose
+from pds.accounts.quotas import Quota
 from pds.deletion import delete_account
 from pds.recovery.damage import report
 from repo.cid import Cid
@@ -60,6 +61,7 @@ async def leave_traces(pds: Pds, account: Account) -> None:
     await pds.post("com.atproto.server.createAppPassword", {"name": "x"}, account.auth)
     await ctx.accounts.create_email_token(did, EmailTokenPurpose.RESET_PASSWORD)
     await ctx.accounts.create_invite_codes([did], count=1, uses=1)
+    await ctx.accounts.set_quota(did, Quota(10_000_000))
     await pds.get("com.atproto.repo.describeRepo", repo=did)
     sign_in(ctx.accounts, did, f"device-{account.handle}")
     await ctx.accounts.repo_roots.flush()
