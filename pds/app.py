@@ -63,6 +63,8 @@ def make_runner(app: web.Application) -> web.AppRunner:
         access_log=None,
         keepalive_timeout=KEEP_ALIVE_S,
         shutdown_timeout=SHUTDOWN_S,
+        # Bodies that are passed on stay as they came; see `pds.xrpc.decoding`.
+        auto_decompress=False,
         # The signals are the caller's, who stops more than this application.
         handle_signals=False,
     )

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from pds.xrpc.decoding import ENCODINGS, encoding_of, unpack
 from pds.xrpc.errors import XrpcError, invalid_request
 from repo.lexicon import MethodSchema
 
@@ -23,8 +24,6 @@ PACE_S: Final = 30.0
 _WRITE_METHODS: Final = frozenset(
     f"com.atproto.repo.{name}" for name in ("createRecord", "putRecord", "applyWrites")
 )
-_JSON_ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
-_BINARY_ENCODINGS: Final = _JSON_ENCODINGS | {"br"}
 
 
 def limit_of(nsid: str) -> int:
@@ -54,7 +53,7 @@ def check_encoding(request: web.Request, schema: MethodSchema) -> None:
 
 def check_decodable(request: web.Request) -> None:
     """For binary input: raise `XrpcError` 415 if it is compressed in a way that is not undone."""
-    if request.headers.get("Content-Encoding", "").lower() not in _BINARY_ENCODINGS:
+    if encoding_of(request) not in ENCODINGS:
         raise XrpcError(415, message="unsupported content-encoding")
 
 
@@ -63,8 +62,8 @@ async def read_json(request: web.Request, limit_bytes: int) -> Any:
 
     That it is an object at all is for the Lexicon to check.
     """
-    encoding = request.headers.get("Content-Encoding", "").lower()
-    if encoding not in _JSON_ENCODINGS:
+    encoding = encoding_of(request)
+    if encoding not in ENCODINGS:
         raise XrpcError(
             415, "UnsupportedMediaTypeError", f'unsupported content encoding "{encoding[:100]}"'
         )
@@ -86,8 +85,16 @@ async def read_bounded(request: web.Request, limit_bytes: int) -> bytes:
     return await (reading if request.content.is_eof() else _in_time(reading, JSON_S))
 
 
-async def iter_body(request: web.Request) -> AsyncIterator[bytes]:
+def iter_body(request: web.Request) -> AsyncIterator[bytes]:
     """The parts of a body, decompressed, as they come in; their sum has no limit.
+
+    Raises what `iter_packed_body` and `unpack` raise.
+    """
+    return unpack(iter_packed_body(request), encoding_of(request))
+
+
+async def iter_packed_body(request: web.Request) -> AsyncIterator[bytes]:
+    """The parts of a body as the client has sent them, compressed or not.
 
     Raises `XrpcError` 408 when the client is slower than a kilobyte a second. How long the caller
     takes for a part does not count.
@@ -110,7 +117,7 @@ async def _read_bounded(request: web.Request, limit_bytes: int) -> bytes:
     chunks: list[bytes] = []
     received = 0
     # Counted while it comes in: a small compressed body may stand for a huge one.
-    async for chunk in request.content.iter_any():
+    async for chunk in unpack(request.content.iter_any(), encoding_of(request)):
         received += len(chunk)
         if received > limit_bytes:
             raise _too_large()

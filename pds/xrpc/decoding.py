@@ -1,0 +1,72 @@
+"""Bodies of requests as they were before `Content-Encoding`, part by part.
+
+The server hands bodies over as they came, for a request that is passed on to another service goes
+there untouched. Methods that are served here have theirs unpacked.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aiohttp import web
+
+from pds.xrpc.errors import XrpcError, invalid_request
+
+ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
+"""What is understood, in lower case."""
+
+_PART_BYTES: Final = 64 * 1024
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_RAW_DEFLATE: Final = -zlib.MAX_WBITS
+
+
+def encoding_of(request: web.Request) -> str:
+    """The content encoding that a request names, in lower case; empty if none."""
+    return request.headers.get("Content-Encoding", "").strip().lower()
+
+
+def unpack(parts: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
+    """The parts of a body, decompressed: none is much longer than 64 KiB, however it was packed.
+
+    Raises `XrpcError`: 415 for an encoding not in `ENCODINGS`, 400 for damaged data.
+    """
+    if encoding not in ENCODINGS:
+        raise XrpcError(415, message="unsupported content-encoding")
+    return parts if encoding in ("", "identity") else _unpack(parts, encoding)
+
+
+async def _unpack(parts: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
+    packed = await anext(parts, b"")
+    if not packed:
+        return
+    window = _window(encoding, packed)
+    unpacker = zlib.decompressobj(window)
+    while packed:
+        if unpacker.eof:
+            # A gzip file may have several members (RFC 1952, section 2.2).
+            if window != _GZIP:
+                raise _damaged()
+            unpacker = zlib.decompressobj(window)
+        try:
+            part = unpacker.decompress(packed, _PART_BYTES)
+        except zlib.error as exc:
+            raise _damaged() from exc
+        if part:
+            yield part
+        packed = unpacker.unconsumed_tail or unpacker.unused_data or await anext(parts, b"")
+    if not unpacker.eof:
+        raise _damaged()
+
+
+def _window(encoding: str, start: bytes) -> int:
+    if encoding == "gzip":
+        return _GZIP
+    # "deflate" means the zlib format (RFC 9110, section 8.4.1.2); some send it without its header.
+    has_header = start[0] & 0x0F == zlib.DEFLATED
+    return zlib.MAX_WBITS if has_header else _RAW_DEFLATE
+
+
+def _damaged() -> XrpcError:
+    return invalid_request("The request body is cut off or damaged")
