@@ -3,6 +3,7 @@
 FetchError
 ├── FetchRefused        a private address, a scheme or a URL that is not allowed
 ├── FetchUnreachable    no address, no connection, broken TLS or HTTP
+│   ├── FetchDisconnected   no connection, or it ended before the answer did
 │   └── FetchTimeout    no complete answer in time
 ├── FetchTooLarge       the answer is longer than allowed
 ├── FetchStatus         an answer whose status is not 2xx; `status` says which
@@ -33,6 +34,10 @@ class FetchRefused(FetchError):
 
 class FetchUnreachable(FetchError):
     """The host does not exist, does not answer, or does not speak TLS and HTTP properly."""
+
+
+class FetchDisconnected(FetchUnreachable):
+    """There was no connection, or none any more: the same request may succeed the next time."""
 
 
 class FetchTimeout(FetchUnreachable):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from types import TracebackType
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from yarl import URL
 
 from identity.addresses import is_public_address
 from identity.fetch import (
+    FetchDisconnected,
     FetchedResponse,
     FetchError,
     FetchMalformed,
@@ -28,8 +29,16 @@ from identity.fetch import (
     FetchTooLarge,
     FetchUnreachable,
 )
+from identity.http_stream import (
+    FAILURES,
+    PrivateAddress,
+    StreamedBody,
+    StreamedResponse,
+    fetch_error,
+)
 
 __all__ = [
+    "FetchDisconnected",
     "FetchError",
     "FetchMalformed",
     "FetchRefused",
@@ -40,28 +49,24 @@ __all__ = [
     "FetchedResponse",
     "PrivateAddress",
     "SafeHttp",
+    "StreamedResponse",
 ]
 
 DEFAULT_TIMEOUT_MS: Final = 3_000
 DEFAULT_MAX_BYTES: Final = 512 * 1024
+DEFAULT_CONNECTIONS: Final = 100
 
-_CHUNK_BYTES: Final = 64 * 1024
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
-
-
-class PrivateAddress(OSError):
-    """A connection was about to go to an address that is not public."""
-
-    def __init__(self) -> None:
-        # The same text for each address of a host: aiohttp then raises this very error.
-        super().__init__("the address is not public")
+_OWN_HEADERS: Final = ("Accept", "Content-Type", "User-Agent")
+"""What aiohttp adds to a request that lacks them."""
 
 
 class SafeHttp:
     """An HTTP client with bounds. `trusted` requests are to URLs from the operator's settings.
 
     Others go to public addresses over https, unless `allow_private` turns the protection off.
-    Sessions open with the first request; `close` ends them.
+    Neither kind can use up the connections of the other. Sessions open with the first request;
+    `close` ends them.
     """
 
     def __init__(
@@ -71,14 +76,21 @@ class SafeHttp:
         timeout_ms: int = DEFAULT_TIMEOUT_MS,
         max_bytes: int = DEFAULT_MAX_BYTES,
         max_redirects: int = 0,
+        connections: int = DEFAULT_CONNECTIONS,
+        connections_per_host: int = 0,
         user_agent: str = "holdfast",
         resolver: AbstractResolver | None = None,
     ) -> None:
-        """Set the defaults of all requests; `resolver` replaces the system's name lookup."""
+        """Set the defaults of all requests; `resolver` replaces the system's name lookup.
+
+        `connections` and `connections_per_host` (0: as many as there are) are for each kind.
+        """
         self.allow_private = allow_private
         self._timeout_ms = timeout_ms
         self._max_bytes = max_bytes
         self._max_redirects = max_redirects
+        self._connections = connections
+        self._connections_per_host = connections_per_host
         self._headers = {"User-Agent": user_agent}
         self._resolver = resolver
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
@@ -178,6 +190,41 @@ class SafeHttp:
         except TimeoutError as exc:
             raise FetchTimeout(url, f"no answer within {seconds:g} s") from exc
 
+    async def open(
+        self,
+        method: str,
+        base: str,
+        path: str,
+        *,
+        trusted: bool = False,
+        headers: Mapping[str, str],
+        body: bytes | AsyncIterable[bytes] | None = None,
+        decompress: bool = False,
+    ) -> StreamedResponse:
+        """Send a request and return once the head of its answer is there. Raises `FetchError`.
+
+        `path`, with a query if there is one, is put behind `base` as it is. No header is added but
+        those that frame the message, no redirect is followed, and nothing limits the time: that is
+        the caller's part. A GET that meets a connection just closed is sent once more.
+        """
+        checked = self._allowed_url(base, trusted=trusted)
+        if checked.raw_query_string or checked.raw_fragment:
+            raise FetchRefused(base, "not a URL that paths can be put behind")
+        url = URL(base.rstrip("/") + path, encoded=True)
+        try:
+            response = await self._session(trusted=trusted).request(
+                method,
+                url,
+                headers=headers,
+                data=StreamedBody(body) if isinstance(body, AsyncIterable) else body,
+                allow_redirects=False,
+                skip_auto_headers=_OWN_HEADERS,
+                auto_decompress=decompress,
+            )
+        except FAILURES as exc:
+            raise fetch_error(str(url), exc) from exc
+        return StreamedResponse(str(url), response)
+
     async def close(self) -> None:
         """Close all connections. The next request opens new ones."""
         sessions, self._sessions = list(self._sessions.values()), {}
@@ -203,24 +250,21 @@ class SafeHttp:
         limit: int,
     ) -> FetchedResponse | URL:
         """One exchange: the answer, or where it redirects to."""
-        session = self._session(guarded=not trusted and not self.allow_private)
         try:
-            async with session.request(
-                method, url, headers=headers, data=body, allow_redirects=False
+            async with self._session(trusted=trusted).request(
+                method,
+                url,
+                headers={**self._headers, **(headers or {})},
+                data=body,
+                allow_redirects=False,
             ) as response:
                 location = response.headers.get("Location")
                 if response.status in _REDIRECTS and location is not None:
                     return url.join(URL(location))
-                content = await _read(response, limit)
+                content = await StreamedResponse(str(url), response).read(limit)
                 return FetchedResponse(str(url), response.status, response.headers, content)
-        except aiohttp.ClientConnectorError as exc:
-            if isinstance(exc.os_error, PrivateAddress):
-                raise FetchRefused(str(url), str(exc.os_error)) from exc
-            raise FetchUnreachable(str(url), str(exc)) from exc
-        except aiohttp.InvalidURL as exc:
-            raise FetchRefused(str(url), str(exc)) from exc
-        except (aiohttp.ClientError, OSError, ValueError) as exc:
-            raise FetchUnreachable(str(url), str(exc) or type(exc).__name__) from exc
+        except FAILURES as exc:
+            raise fetch_error(str(url), exc) from exc
 
     def _allowed_url(self, text: str, *, trusted: bool) -> URL:
         try:
@@ -235,32 +279,23 @@ class SafeHttp:
             raise FetchRefused(text, "the URL carries credentials")
         return url
 
-    def _session(self, *, guarded: bool) -> aiohttp.ClientSession:
-        session = self._sessions.get(guarded)
+    def _session(self, *, trusted: bool) -> aiohttp.ClientSession:
+        session = self._sessions.get(trusted)
         if session is None:
+            guarded = not trusted and not self.allow_private
             connector = aiohttp.TCPConnector(
-                resolver=self._resolver, socket_factory=_guarded_socket if guarded else None
+                resolver=self._resolver,
+                socket_factory=_guarded_socket if guarded else None,
+                limit=self._connections,
+                limit_per_host=self._connections_per_host,
             )
-            session = self._sessions[guarded] = aiohttp.ClientSession(
+            session = self._sessions[trusted] = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers=self._headers,
                 # `request` bounds the whole exchange; a second clock would only hide which ran out.
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
             )
         return session
-
-
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """The body, decompressed, of at most `limit` bytes."""
-    if response.content_length is not None and response.content_length > limit:
-        raise FetchTooLarge(str(response.url), f"the answer is longer than {limit} bytes")
-    content = bytearray()
-    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-        content += chunk
-        if len(content) > limit:
-            raise FetchTooLarge(str(response.url), f"the answer is longer than {limit} bytes")
-    return bytes(content)
 
 
 def _guarded_socket(address: tuple[Any, ...]) -> socket.socket:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
@@ -250,6 +251,86 @@ async def test_post_sends_json_and_is_not_redirected(
     assert (response.status, response.json()) == (201, {"a": [1, None]})
     with pytest.raises(FetchRefused):
         await open_http.post_json(web_host.url + "/moved", {})
+
+
+async def test_a_streamed_answer_is_handed_out_as_it_was_sent(web_host: WebHost) -> None:
+    packed = gzip.compress(b"hello")
+
+    async def page(request: web.Request) -> web.Response:
+        sent = {name.lower() for name in request.headers} - {"host"}
+        headers = {"Content-Encoding": "gzip", "X-Sent": " ".join(sorted(sent))}
+        return web.Response(body=packed, headers=headers, status=404)
+
+    web_host.pages["/base/page"] = page
+    async with SafeHttp() as http:
+        for decompress, content in ((False, packed), (True, b"hello")):
+            response = await http.open(
+                "GET",
+                web_host.url + "/base/",
+                "/page?a=%2f&&b",
+                trusted=True,
+                headers={"Accept-Encoding": "gzip"},
+                decompress=decompress,
+            )
+            assert (response.status, response.headers["X-Sent"]) == (404, "accept-encoding")
+            assert await response.read(100) == content
+            assert response.at_end
+            await response.close()
+
+
+async def test_a_streamed_request_is_no_way_around_the_rules(web_host: WebHost) -> None:
+    web_host.redirect("/moved", "/x")
+    async with SafeHttp() as http:
+        for base in (web_host.url, "https://127.0.0.1", "https://user:x@example.com", "ftp://x"):
+            with pytest.raises(FetchRefused):
+                await http.open("GET", base, "/x", headers={})
+        for tail in ("?a", "#a"):
+            with pytest.raises(FetchRefused):
+                await http.open("GET", web_host.url + tail, "/x", trusted=True, headers={})
+        response = await http.open("GET", web_host.url, "/moved", trusted=True, headers={})
+        assert response.status == 302
+        await response.close()
+    assert web_host.requests == ["/moved"]
+
+
+async def test_a_body_that_is_not_sent_to_its_end_ends_the_connection(
+    open_http: SafeHttp,
+) -> None:
+    """Even while the host takes nothing: what is buffered for it is dropped."""
+    connected, given_up, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    made = received = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal received
+        connected.set()
+        await given_up.wait()
+        while data := await reader.read(2**20):
+            received += len(data)
+        writer.close()
+        ended.set()
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal made
+        while True:
+            made += 2**24
+            yield bytes(2**24)
+
+    small = socket.create_server(("127.0.0.1", 0))
+    # The less the system buffers, the more waits in the client.
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+    async with await asyncio.start_server(serve, sock=small, limit=2**16):
+        port = small.getsockname()[1]
+        sending = asyncio.create_task(
+            open_http.open("POST", f"http://127.0.0.1:{port}", "/", headers={}, body=endless())
+        )
+        await connected.wait()
+        for _ in range(500):
+            await asyncio.sleep(0)
+        sending.cancel()
+        await asyncio.wait([sending])
+        given_up.set()
+        await ended.wait()
+    assert 0 < received < made
 
 
 async def test_a_closed_client_opens_again(web_host: WebHost) -> None:
