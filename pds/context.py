@@ -33,6 +33,7 @@ from pds.crawlers import Crawlers
 from pds.health.check import HealthCheck
 from pds.health.server_check import make_health_check
 from pds.mail.mailer import Mailer
+from pds.proxy.service_tokens import ServiceTokens
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.memory import MemoryStore
 from pds.rate_limits.store import CounterStore
@@ -50,6 +51,11 @@ from repo.keys import K256PrivateKey, PrivateKey
 from repo.lexicon import Lexicons, default_lexicons
 from repo.tid import TidClock
 from sequencer.sequencer import Sequencer
+
+PROXY_CONNECTIONS: Final = 1024
+"""Requests that are passed on at a time, to the operator's services and again to all others."""
+PROXY_CONNECTIONS_PER_HOST: Final = 256
+"""Of these, the ones to one host; more wait their turn, within the time for an answer's head."""
 
 _CLOCK_IDS: Final = 32
 _log = structlog.get_logger(__name__)
@@ -75,6 +81,9 @@ class AppContext:
     handle_resolver: HandleResolver
     plc: PlcClient
     service_auth: ServiceAuth
+    service_tokens: ServiceTokens
+    proxy_http: SafeHttp
+    """For requests that are passed on to other services, with connections of its own."""
     mailer: Mailer
     record_json: RecordJsonCache
     recovery: Recovery
@@ -165,6 +174,8 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
             service_did=settings.service_did,
             moderator_did=settings.services.mod_did,
         ),
+        service_tokens=ServiceTokens(actor_store.key),
+        proxy_http=_open_proxy_http(settings, stack),
         mailer=Mailer.of(settings),
         record_json=RecordJsonCache(),
         recovery=recovery,
@@ -256,6 +267,18 @@ def _open_http(settings: Settings, stack: AsyncExitStack) -> SafeHttp:
         allow_private=not settings.ssrf_protection,
         timeout_ms=settings.identity.resolver_timeout_ms,
         max_bytes=settings.fetch.max_response_bytes,
+    )
+    stack.push_async_callback(http.close)
+    return http
+
+
+def _open_proxy_http(settings: Settings, stack: AsyncExitStack) -> SafeHttp:
+    http = SafeHttp(
+        allow_private=not settings.ssrf_protection,
+        timeout_ms=settings.identity.resolver_timeout_ms,
+        max_bytes=settings.fetch.max_response_bytes,
+        connections=PROXY_CONNECTIONS,
+        connections_per_host=PROXY_CONNECTIONS_PER_HOST,
     )
     stack.push_async_callback(http.close)
     return http

@@ -35,6 +35,7 @@ def find_problems(settings: Settings) -> list[str]:
         _check_invites,
         _check_email,
         _check_services,
+        _check_proxy,
         _check_crawlers,
         _check_limits,
         _check_identity,
@@ -169,6 +170,17 @@ def _check_services(settings: Settings) -> Iterator[str]:
                 f"{prefix}_URL is set but {prefix}_DID is missing: set the service's DID, "
                 f"or unset {prefix}_URL"
             )
+
+
+def _check_proxy(settings: Settings) -> Iterator[str]:
+    proxy = settings.proxy
+    for name, value, unit in (
+        ("PDS_PROXY_HEADERS_TIMEOUT", proxy.headers_timeout_ms, "milliseconds"),
+        ("PDS_PROXY_BODY_TIMEOUT", proxy.body_timeout_ms, "milliseconds"),
+        ("PDS_PROXY_MAX_RESPONSE_SIZE", proxy.max_response_bytes, "bytes"),
+    ):
+        if value <= 0:
+            yield f"{name} is {value}: set a number of {unit} above zero"
 
 
 def _check_crawlers(settings: Settings) -> Iterator[str]:

@@ -172,15 +172,15 @@ class ProxySettings(Group):
     max_response_bytes: int = Field(
         10_485_760,
         alias="PDS_PROXY_MAX_RESPONSE_SIZE",
-        description="Largest response that is read rather than streamed, in bytes",
+        description="Largest response, in bytes; a longer one is cut off",
     )
     max_retries: int = Field(
-        0, alias="PDS_PROXY_MAX_RETRIES", description="Retries of a request that failed to connect"
+        0, alias="PDS_PROXY_MAX_RETRIES", description="Retries of a query that failed to connect"
     )
     prefer_compressed: bool = Field(
         False,
         alias="PDS_PROXY_PREFER_COMPRESSED",
-        description="Ask services for compressed answers",
+        description="Ask services for compressed answers where the server reads them itself",
     )
 
 

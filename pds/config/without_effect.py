@@ -12,20 +12,8 @@ from pds.config.environ import groups_of, variable_of
 from pds.config.settings import Settings
 
 WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
-    "AppView, reports, proxying": (
-        "PDS_BSKY_APP_VIEW_URL",
-        "PDS_BSKY_APP_VIEW_DID",
-        "PDS_BSKY_APP_VIEW_CDN_URL_PATTERN",
-        "PDS_MOD_SERVICE_URL",
-        "PDS_REPORT_SERVICE_URL",
-        "PDS_REPORT_SERVICE_DID",
-        "PDS_PROXY_ALLOW_HTTP2",
-        "PDS_PROXY_HEADERS_TIMEOUT",
-        "PDS_PROXY_BODY_TIMEOUT",
-        "PDS_PROXY_MAX_RESPONSE_SIZE",
-        "PDS_PROXY_MAX_RETRIES",
-        "PDS_PROXY_PREFER_COMPRESSED",
-    ),
+    "Reading what was just written": ("PDS_BSKY_APP_VIEW_CDN_URL_PATTERN",),
+    "HTTP/2 to other services": ("PDS_PROXY_ALLOW_HTTP2",),
     "Blobs on S3": (
         "PDS_BLOBSTORE_S3_BUCKET",
         "PDS_BLOBSTORE_S3_REGION",

@@ -28,13 +28,17 @@ DEFAULT_ERRORS: Final[Mapping[int, tuple[str, str]]] = {
     504: ("UpstreamTimeout", "Upstream Timeout"),
 }
 """The name and message of a status when the error gives none."""
+_OTHER_REFUSAL: Final = 400
+_OTHER_FAILURE: Final = 502
 
 
 class XrpcError(Exception):
     """An answer that is an error: HTTP status, error name, message for a person."""
 
     def __init__(self, status: int, name: str | None = None, message: str | None = None) -> None:
-        default_name, default_message = DEFAULT_ERRORS[status]
+        # Other statuses come from the services that requests are passed on to.
+        other = DEFAULT_ERRORS[_OTHER_REFUSAL if status < 500 else _OTHER_FAILURE]
+        default_name, default_message = DEFAULT_ERRORS.get(status, other)
         self.status = status
         self.name = name or default_name
         self.message = message or default_message

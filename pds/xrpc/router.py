@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiohttp import web
 
+from pds.proxy.unserved import pass_on_unserved
 from pds.recovery.damage import recognise
 from pds.requests.noted import note_caller, request_id_of
 from pds.xrpc import body
@@ -24,7 +25,6 @@ from pds.xrpc.methods import XrpcMethod
 from pds.xrpc.query import parse_query
 from pds.xrpc.responses import add_common_headers, preflight, respond
 from repo.lexicon import MethodSchema
-from repo.syntax import InvalidSyntax, parse_nsid
 
 if TYPE_CHECKING:
     from pds.context import AppContext
@@ -58,12 +58,14 @@ class XrpcRouter:
             return preflight(request)
         nsid = request.match_info["nsid"].rstrip("/")
         route = self._routes.get(nsid)
-        private = route is not None and route.method.auth is not None
+        if route is not None and route.is_stream and not _is_upgrade(request):
+            route = None
+        private = route is None or route.method.auth is not None
         try:
             if route is None:
                 if self._ctx.rate_limiter is not None:
                     await self._ctx.rate_limiter.count_unserved(request)
-                raise _not_served(request, nsid)
+                return await pass_on_unserved(self._ctx, request, nsid)
             return await self._dispatch(request, route)
         except (web.HTTPException, ConnectionResetError):
             raise  # aiohttp answers the one; for the other there is nobody to answer.
@@ -132,19 +134,10 @@ def _check_verb(request: web.Request, route: _Route) -> None:
     verb = request.method
     if verb not in ("GET", "HEAD", "POST"):
         raise invalid_request("XRPC requests only supports GET and POST")
-    if route.is_stream:
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            raise XrpcError(501, message="Method is a WebSocket subscription")
-    elif (verb in _QUERY_VERBS) != route.is_query:
+    if not route.is_stream and (verb in _QUERY_VERBS) != route.is_query:
         expected = "GET" if route.is_query else "POST"
         raise invalid_request(f"Incorrect HTTP method ({verb}) expected {expected}")
 
 
-def _not_served(request: web.Request, nsid: str) -> XrpcError:
-    try:
-        parse_nsid(nsid)
-    except InvalidSyntax:
-        return invalid_request("invalid xrpc path")
-    if request.method not in ("GET", "HEAD", "POST"):
-        return invalid_request("XRPC requests only supports GET and POST")
-    return XrpcError(501)
+def _is_upgrade(request: web.Request) -> bool:
+    return request.headers.get("Upgrade", "").lower() == "websocket"

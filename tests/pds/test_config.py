@@ -219,6 +219,9 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"PDS_PORT": "70000"}, "PDS_PORT"),
         ({"PDS_DURABILITY": "fast"}, "PDS_DURABILITY"),
         ({"PDS_BLOB_UPLOAD_LIMIT": "0"}, "PDS_BLOB_UPLOAD_LIMIT"),
+        ({"PDS_PROXY_HEADERS_TIMEOUT": "0"}, "PDS_PROXY_HEADERS_TIMEOUT"),
+        ({"PDS_PROXY_BODY_TIMEOUT": "-1"}, "PDS_PROXY_BODY_TIMEOUT"),
+        ({"PDS_PROXY_MAX_RESPONSE_SIZE": "0"}, "PDS_PROXY_MAX_RESPONSE_SIZE"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_by_name(changes: dict[str, str], named: str) -> None:

@@ -395,4 +395,6 @@ async def test_consumer_goes_on_after_a_restart(tmp_path: Path) -> None:
 
 async def test_ordinary_request_is_no_subscription(pds: Pds) -> None:
     reply = await pds.request("GET", PATH)
-    assert reply.status in (401, 501)
+    # It would go to another service, of which there is none.
+    assert reply.json["message"] == "No service configured for com.atproto.sync.subscribeRepos"
+    assert reply.error == (400, "InvalidRequest")

@@ -46,7 +46,7 @@ def test_a_stranger_gives_no_ids() -> None:
         ("GET", "/xrpc/com.atproto.server.describeServer", 200),
         ("OPTIONS", "/xrpc/com.atproto.server.describeServer", 204),
         ("GET", "/xrpc/com.atproto.server.getSession", 401),
-        ("GET", "/xrpc/com.example.unknown", 501),
+        ("GET", "/xrpc/com.example.unknown", 400),
         ("GET", "/robots.txt", 200),
         ("GET", "/nowhere", 404),
     ],

@@ -144,7 +144,7 @@ async def test_strangers_make_no_names(pds: Pds) -> None:
         await pds.request("GET", f"/made/{number}")
         await pds.request("GET", f"/xrpc/{DESCRIBE}{number}")
     assert set(pds.ctx.requests.methods) == before
-    assert pds.ctx.requests.methods["other"].answers == {501: 40}
+    assert pds.ctx.requests.methods["other"].answers == {400: 40}
     assert pds.ctx.requests.methods["web"].answers == {404: 20}
 
 

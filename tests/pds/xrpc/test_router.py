@@ -50,21 +50,20 @@ async def test_wrong_methods_and_paths_are_refused(
 
 
 @pytest.mark.parametrize("verb", ["GET", "POST"])
-@pytest.mark.parametrize("nsid", ["com.example.unknown", "com.atproto.server.describeserver"])
-async def test_methods_that_nobody_serves_are_not_implemented(
+@pytest.mark.parametrize(
+    "nsid",
+    ["com.example.unknown", "com.atproto.server.describeserver", "com.atproto.sync.subscribeRepos"],
+)
+async def test_methods_that_are_not_served_are_for_other_services(
     pds: Pds, alice: Account, verb: str, nsid: str
 ) -> None:
+    """Of which there are none here. A subscription is served to WebSockets alone."""
     for headers in (None, alice.auth, {"Authorization": "nonsense"}):
         reply = await request(pds, verb, nsid, headers=headers)
         assert (reply.status, reply.json) == (
-            501,
-            {"error": "MethodNotImplemented", "message": "Method Not Implemented"},
+            400,
+            {"error": "InvalidRequest", "message": f"No service configured for {nsid}"},
         )
-
-
-async def test_a_subscription_needs_a_websocket(pds: Pds) -> None:
-    reply = await request(pds, "GET", "com.atproto.sync.subscribeRepos")
-    assert reply.error == (501, "MethodNotImplemented")
 
 
 @pytest.mark.parametrize("path", [f"{DESCRIBE}/", "com%2Eatproto.server.describeServer"])

@@ -1,0 +1,74 @@
+"""What a client is told when the service that its request went on to fails or refuses."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, Final
+
+import orjson
+import structlog
+
+from identity.http import FetchError, FetchTooLarge, StreamedResponse
+from pds.proxy.target import ProxyTarget
+from pds.proxy.watch import Watch
+from pds.xrpc.errors import XrpcError
+
+_SERVER_ERROR: Final = 500
+_BAD_GATEWAY: Final = 502
+_LAST_STATUS: Final = 599
+_MAX_ERROR_BYTES: Final = 256 * 1024
+"""An error that is longer is told without its name and message."""
+_ANY_ZLIB: Final = 32 + zlib.MAX_WBITS
+
+_log = structlog.get_logger(__name__)
+
+
+async def read_refusal(upstream: StreamedResponse, watch: Watch) -> XrpcError:
+    """The error that a service has answered with, read from its body. Raises `FetchError`."""
+    try:
+        body = await upstream.read(_MAX_ERROR_BYTES, before_part=watch.await_part)
+        if upstream.headers.get("Content-Encoding", "").lower() in ("gzip", "deflate"):
+            body = zlib.decompressobj(_ANY_ZLIB).decompress(body, _MAX_ERROR_BYTES)
+        json = orjson.loads(body)
+    except (FetchTooLarge, zlib.error, orjson.JSONDecodeError):
+        json = None
+    return refusal(upstream.status, json)
+
+
+def refusal(status: int, json: Any) -> XrpcError:
+    """The error that a service has answered with: its status, and its name and message if any.
+
+    A 500 becomes a 502: the fault is not in this server.
+    """
+    if status == _SERVER_ERROR or status > _LAST_STATUS:
+        status = _BAD_GATEWAY
+    told = json if isinstance(json, dict) else {}
+    return XrpcError(status, _text(told.get("error")), _text(told.get("message")))
+
+
+def unreachable(target: ProxyTarget, failure: FetchError) -> XrpcError:
+    """The answer to a request that a service has not answered, or not so that it can be used."""
+    note_failure(target, failure)
+    if isinstance(failure, FetchTooLarge):
+        return XrpcError(_BAD_GATEWAY, message="The answer of the upstream service is too large")
+    return XrpcError(_BAD_GATEWAY, message="Upstream service unreachable")
+
+
+def call_failed(target: ProxyTarget, failure: FetchError) -> XrpcError:
+    """As `unreachable`, for a request that is this server's own."""
+    note_failure(target, failure)
+    return XrpcError(_BAD_GATEWAY, "InternalServerError", "Failed to perform upstream request")
+
+
+def invalid_answer() -> XrpcError:
+    """The answer of a service to this server's own request is not what it must be."""
+    return XrpcError(_BAD_GATEWAY, "InvalidResponse", "Unable to parse response payload")
+
+
+def note_failure(target: ProxyTarget, failure: FetchError) -> None:
+    """Tell the operator."""
+    _log.warning("upstream service failed", service=target.did, reason=failure.reason[:200])
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,140 @@
+"""Passing a request on: its body streams up, the answer streams down, with no copy of either.
+
+What fails before the head of the answer has gone to the client is an XRPC error. What fails later
+cuts the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from aiohttp import hdrs
+
+from identity.http import FetchDisconnected, FetchError, FetchUnreachable, StreamedResponse
+from pds.proxy.downstream import Downstream
+from pds.proxy.errors import note_failure, read_refusal, unreachable
+from pds.proxy.headers import body_headers, request_headers
+from pds.proxy.upload import Upload
+from pds.proxy.watch import Watch
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from multidict import CIMultiDict
+
+    from pds.context import AppContext
+    from pds.proxy.target import ProxyTarget
+
+_FIRST_PAUSE_S: Final = 0.1
+
+
+async def pass_on(
+    ctx: AppContext,
+    request: web.Request,
+    target: ProxyTarget,
+    *,
+    token: str | None,
+    json: dict[str, Any] | None = None,
+) -> web.StreamResponse:
+    """Send a client's request on to `target`, as the account of `token`; its answer is the answer.
+
+    `json` is the body, if that has been read already. Without a token the answer is anybody's.
+    Raises `XrpcError`, and `ConnectionResetError` when there is nobody to answer, or the answer has
+    broken off.
+    """
+    limit_bytes = ctx.settings.proxy.max_response_bytes
+    down = Downstream(request, private=token is not None, max_bytes=limit_bytes)
+    try:
+        with Watch(request, ctx.settings) as watch:
+            upstream = await _send(ctx, request, target, watch, token=token, json=json)
+            try:
+                if upstream.status >= 400:
+                    raise await read_refusal(upstream, watch)
+                return await down.send(upstream, watch)
+            finally:
+                await upstream.close()
+    except FetchError as exc:
+        if not down.is_under_way:
+            raise unreachable(target, exc) from exc
+        note_failure(target, exc)
+        raise down.cut_off() from exc
+
+
+async def open_upstream(
+    ctx: AppContext,
+    method: str,
+    target: ProxyTarget,
+    path: str,
+    *,
+    headers: CIMultiDict[str],
+    body: bytes | Upload | None = None,
+    decompress: bool = False,
+) -> StreamedResponse:
+    """Send a request to a service. Raises `FetchError`.
+
+    A query that found no connection is sent again as often as the settings say.
+    """
+    retries = ctx.settings.proxy.max_retries if method in (hdrs.METH_GET, hdrs.METH_HEAD) else 0
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        try:
+            upstream = await ctx.proxy_http.open(
+                method,
+                target.url,
+                path,
+                trusted=target.trusted,
+                headers=headers,
+                body=body,
+                decompress=decompress,
+            )
+        except FetchDisconnected:
+            if retries <= 0:
+                raise
+        else:
+            if upstream.status >= 200:
+                return upstream
+            await upstream.close()
+            raise FetchUnreachable(target.url, f"status {upstream.status}")
+        retries -= 1
+        await asyncio.sleep(pause_s)
+        pause_s *= 2
+
+
+def path_of(request: web.Request) -> str:
+    """Path and query as the client wrote them."""
+    path = request.raw_path
+    if path.startswith("/xrpc/"):
+        return path
+    # A whole URL, as for an HTTP proxy, or letters in disguise.
+    query = request.rel_url.raw_query_string
+    return f"/xrpc/{request.match_info['nsid']}" + (f"?{query}" if query else "")
+
+
+async def _send(
+    ctx: AppContext,
+    request: web.Request,
+    target: ProxyTarget,
+    watch: Watch,
+    *,
+    token: str | None,
+    json: dict[str, Any] | None,
+) -> StreamedResponse:
+    headers = request_headers(request, token)
+    path = path_of(request)
+    if request.method != hdrs.METH_POST:
+        return await open_upstream(ctx, request.method, target, path, headers=headers)
+    if json is not None:
+        headers[hdrs.CONTENT_TYPE] = "application/json"
+        body = orjson.dumps(json)
+        return await open_upstream(ctx, request.method, target, path, headers=headers, body=body)
+    headers.update(body_headers(request))
+    if not request.body_exists:
+        return await open_upstream(ctx, request.method, target, path, headers=headers)
+    upload = Upload(request, watch)
+    try:
+        return await open_upstream(ctx, request.method, target, path, headers=headers, body=upload)
+    except FetchError:
+        if upload.failure is None:
+            raise
+        raise upload.failure from None

@@ -1,0 +1,128 @@
+"""Which service a request is passed on to.
+
+The `atproto-proxy` header names a service by DID and id; without it the method decides.
+Spec: https://atproto.com/specs/xrpc#service-proxying
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from identity.resolver import DidResolutionError, DidResolver
+from pds.xrpc.errors import invalid_request
+from repo.syntax import InvalidSyntax, parse_did
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from pds.config import Settings
+    from pds.config.settings import ServiceTarget
+
+HEADER: Final = "atproto-proxy"
+APPVIEW_ID: Final = "bsky_appview"
+CREATE_REPORT: Final = "com.atproto.moderation.createReport"
+
+_LABELER_ID: Final = "atproto_labeler"
+_MODERATION: Final = frozenset(
+    f"tools.ozone.{group}.{name}"
+    for group, names in {
+        "communication": "createTemplate deleteTemplate listTemplates updateTemplate",
+        "moderation": (
+            "cancelScheduledActions emitEvent getAccountTimeline getEvent getRecord getRepo "
+            "listScheduledActions queryEvents queryStatuses scheduleAction searchRepos"
+        ),
+        "safelink": "addRule queryEvents queryRules removeRule updateRule",
+        "team": "addMember deleteMember listMembers updateMember",
+        "verification": "grantVerifications listVerifications revokeVerifications",
+    }.items()
+    for name in names.split()
+)
+"""The methods that go to the moderation service, as in the reference."""
+
+
+@dataclass(slots=True, frozen=True)
+class ProxyTarget:
+    """A service to pass a request on to: `did` without the id that follows `#`."""
+
+    url: str
+    did: str
+    service_id: str
+    trusted: bool
+    """Whether the URL is from the operator's settings, not from a stranger's DID document."""
+
+
+@dataclass(slots=True, frozen=True)
+class NamedService:
+    """A service that a client has named, not looked up yet."""
+
+    did: str
+    service_id: str
+
+
+def choose_service(
+    settings: Settings, nsid: str, request: web.Request
+) -> ProxyTarget | NamedService:
+    """The service for a call of `nsid`. Raises `XrpcError` 400 for a bad header, or for none."""
+    named = named_service(request)
+    if named is None:
+        return default_target(settings, nsid)
+    appview = settings.appview
+    if appview is None or not is_appview(settings, named):
+        return named
+    return ProxyTarget(appview.url, appview.did, APPVIEW_ID, trusted=True)
+
+
+def named_service(request: web.Request) -> NamedService | None:
+    """The service that the header of a request names. Raises `XrpcError` 400 for a bad one."""
+    lines = request.headers.getall(HEADER, ())
+    return _parse(", ".join(lines)) if any(lines) else None
+
+
+def is_appview(settings: Settings, named: NamedService) -> bool:
+    """Whether a client has named our own AppView, which needs no looking up."""
+    appview = settings.appview
+    return appview is not None and named == NamedService(appview.did, APPVIEW_ID)
+
+
+def default_target(settings: Settings, nsid: str) -> ProxyTarget:
+    """The service that the settings have for a method. Raises `XrpcError` 400 if they have none."""
+    service, service_id = _configured(settings, nsid)
+    if service is None:
+        raise invalid_request(f"No service configured for {nsid}")
+    return ProxyTarget(service.url, service.did, service_id, trusted=True)
+
+
+async def locate(resolver: DidResolver, service: ProxyTarget | NamedService) -> ProxyTarget:
+    """Find out where a named service is. Raises `XrpcError` 400 if nothing says."""
+    if isinstance(service, ProxyTarget):
+        return service
+    try:
+        document = await resolver.resolve(parse_did(service.did))
+    except (InvalidSyntax, DidResolutionError) as exc:
+        raise invalid_request("could not resolve proxy did") from exc
+    url = document.service_endpoint(service.service_id)
+    if url is None:
+        raise invalid_request("could not resolve proxy did service url")
+    return ProxyTarget(url, service.did, service.service_id, trusted=False)
+
+
+def _parse(header: str) -> NamedService:
+    did, _, service_id = header.partition("#")
+    if not did and header:
+        raise invalid_request("no did specified in proxy header")
+    if not service_id:
+        raise invalid_request("no service id specified in proxy header")
+    if "#" in service_id:
+        raise invalid_request("invalid proxy header format")
+    if " " in header:
+        raise invalid_request("proxy header cannot contain spaces")
+    return NamedService(did, service_id)
+
+
+def _configured(settings: Settings, nsid: str) -> tuple[ServiceTarget | None, str]:
+    if nsid in _MODERATION:
+        return settings.mod_service, _LABELER_ID
+    if nsid == CREATE_REPORT:
+        return settings.report_service, _LABELER_ID
+    return settings.appview, APPVIEW_ID

@@ -1,0 +1,65 @@
+"""Methods that are not served here: they go on to the service that serves them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pds.accounts.errors import InvalidToken
+from pds.accounts.scopes import PRIVILEGED
+from pds.proxy.forwarding import pass_on
+from pds.proxy.target import choose_service, locate
+from pds.requests.noted import note_caller
+from pds.xrpc.auth import user
+from pds.xrpc.call import XrpcCall
+from pds.xrpc.errors import invalid_request
+from pds.xrpc.method_rules import is_privileged, is_protected
+from repo.syntax import InvalidSyntax, parse_nsid
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from pds.context import AppContext
+    from pds.proxy.target import NamedService, ProxyTarget
+
+# Neither a takedown nor a deactivation bars the way: that is for the service to know.
+_authenticate = user()
+
+
+async def pass_on_unserved(ctx: AppContext, request: web.Request, nsid: str) -> web.StreamResponse:
+    """Answer a request for a method that has no handler here.
+
+    The checks have the reference's order, but a stranger makes this server look up no DID.
+    Raises `XrpcError`, the `AccountError`s of a bad token, and what `pass_on` raises.
+    """
+    try:
+        parse_nsid(nsid)
+    except InvalidSyntax as exc:
+        raise invalid_request("invalid xrpc path") from exc
+    if request.method not in ("GET", "HEAD", "POST"):
+        raise invalid_request("XRPC requests only supports GET and POST")
+    if is_protected(nsid):
+        raise _bad_method()
+    service = choose_service(ctx.settings, nsid, request)
+    call = XrpcCall(ctx, request, {}, await _authenticate(ctx, request), {})
+    note_caller(request, call.user.did)
+    if is_privileged(nsid) and call.user.scope not in PRIVILEGED:
+        raise _bad_method()
+    return await pass_on_as_user(call, nsid, service)
+
+
+async def pass_on_as_user(
+    call: XrpcCall,
+    nsid: str,
+    service: ProxyTarget | NamedService,
+    *,
+    json: dict[str, Any] | None = None,
+) -> web.StreamResponse:
+    """Send a request on with a service token of the caller for `nsid`. See `pass_on`."""
+    ctx = call.ctx
+    target = await locate(ctx.did_resolver, service)
+    token = ctx.service_tokens.get(call.user.did, target.did, nsid)
+    return await pass_on(ctx, call.request, target, token=token, json=json)
+
+
+def _bad_method() -> InvalidToken:
+    return InvalidToken("Bad token method")

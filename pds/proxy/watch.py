@@ -1,0 +1,98 @@
+"""The time that a request takes which is passed on, and whether anybody still waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from identity.http import FetchTimeout
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from pds.config import Settings
+
+_LOOK_S: Final = 0.25
+"""How often it is looked whether the client is still there: aiohttp does not tell."""
+_CLIENT_STALL_S: Final = 120.0
+"""How long a client may take to take in one part of an answer."""
+
+
+class Watch:
+    """Ends what the current task does when one side keeps the other waiting, or the client leaves.
+
+    A context manager around an exchange; each step says what it waits for. The block ends with
+    `FetchTimeout` for the service, or `ConnectionResetError` when there is nobody to answer.
+    One timer serves all steps, so a step costs next to nothing.
+    """
+
+    def __init__(self, request: web.Request, settings: Settings) -> None:
+        self._request = request
+        self._headers_s = settings.proxy.headers_timeout_ms / 1000
+        self._body_s = settings.proxy.body_timeout_ms / 1000
+        self._loop = asyncio.get_running_loop()
+        self._deadline = 0.0
+        self._awaits_client = False
+        self._outcome: Exception | None = None
+
+    def await_head(self) -> None:
+        """Wait for the connection, or for the head of the answer to what has been sent."""
+        self._set(self._headers_s)
+
+    def await_part(self) -> None:
+        """Wait for the service to send, or to take in, a part of a body."""
+        self._set(self._body_s)
+
+    def await_upload(self) -> None:
+        """Wait for the client to send a part of its body, which whoever reads that does timed."""
+        self._set(math.inf)
+
+    def await_client(self) -> None:
+        """Wait for the client to take in a part of the answer."""
+        self._set(_CLIENT_STALL_S, awaits_client=True)
+
+    def __enter__(self) -> Self:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a watch needs a task")
+        self._task = task
+        self._cancelling = task.cancelling()
+        self.await_head()
+        self._look_later()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        if self._outcome is None:
+            return
+        # As in `asyncio.timeout`: a cancellation that is not ours goes on.
+        if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise self._outcome from exc
+
+    def _set(self, seconds: float, *, awaits_client: bool = False) -> None:
+        self._deadline = self._loop.time() + seconds
+        self._awaits_client = awaits_client
+
+    def _look_later(self) -> None:
+        left = self._deadline - self._loop.time()
+        self._timer = self._loop.call_later(min(max(left, 0), _LOOK_S), self._look)
+
+    def _look(self) -> None:
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            self._end(ConnectionResetError("the client has left"))
+        elif self._loop.time() < self._deadline:
+            self._look_later()
+        elif self._awaits_client:
+            transport.abort()  # Closing would wait until the client takes in what is buffered.
+            self._end(ConnectionResetError("the client takes nothing in"))
+        else:
+            self._end(FetchTimeout(self._request.path, "the service keeps silent"))
+
+    def _end(self, outcome: Exception) -> None:
+        self._outcome = outcome
+        self._task.cancel()
