@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from identity.handles import HandleUnresolvable
+from identity.http import FetchError
 from identity.resolver import DidResolutionError
 from pds.accounts.errors import HandleNotAvailable, HandleNotResolved
 from pds.accounts.handle_rules import check_handle, service_domain_of
 from pds.recovery.changes import journaled
 from pds.recovery.journal import Entry
 from pds.xrpc.errors import invalid_request
-from repo.syntax import Did, Handle
+from repo.syntax import Did, Handle, is_did
 from sequencer.events import IdentityEvent
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 async def resolve_handle(ctx: AppContext, handle: Handle) -> Did | None:
     """The DID a handle leads to: of an account here, or else of wherever it is hosted.
 
+    The AppView, if there is one, is asked before the network, for it has most handles at hand.
     None for a handle under our own domains that nobody has. Raises `HandleUnresolvable`.
     """
     account = ctx.accounts.find_account(handle)
@@ -28,7 +30,20 @@ async def resolve_handle(ctx: AppContext, handle: Handle) -> Did | None:
         return account.did
     if service_domain_of(handle, ctx.settings.service_handle_domains) is not None:
         return None
-    return await ctx.handle_resolver.resolve(handle)
+    return await _ask_appview(ctx, handle) or await ctx.handle_resolver.resolve(handle)
+
+
+async def _ask_appview(ctx: AppContext, handle: Handle) -> Did | None:
+    appview = ctx.settings.appview
+    if appview is None:
+        return None
+    url = f"{appview.url}/xrpc/com.atproto.identity.resolveHandle?handle={handle}"
+    try:
+        json = await ctx.proxy_http.get_json(url, trusted=True)
+    except FetchError:
+        return None
+    did = json.get("did") if isinstance(json, dict) else None
+    return Did(did) if isinstance(did, str) and is_did(did) else None
 
 
 async def check_leads_to(ctx: AppContext, handle: Handle, did: Did) -> None:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from pds.api import actor, admin, identity, repo, server, subscribe_repos, sync, temp
+from pds.api import (
+    actor,
+    admin,
+    feed,
+    identity,
+    moderation,
+    notification,
+    repo,
+    server,
+    subscribe_repos,
+    sync,
+    temp,
+)
 from pds.xrpc.methods import XrpcMethods
 
 METHODS: Final[tuple[XrpcMethods, ...]] = (
@@ -13,6 +25,9 @@ METHODS: Final[tuple[XrpcMethods, ...]] = (
     *repo.METHODS,
     *server.METHODS,
     actor.methods,
+    feed.methods,
+    moderation.methods,
+    notification.methods,
     subscribe_repos.methods,
     sync.methods,
     temp.methods,

@@ -146,6 +146,21 @@ def user_or_service(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator
     return authenticate
 
 
+def user_or_moderator(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
+    """An access token with one of `scopes`, or a service token of the moderation service."""
+    by_session = user(scopes)
+
+    @demands(f"{by_session.demands}; or the moderation service")
+    async def authenticate(ctx: AppContext, request: web.Request) -> Credentials:
+        token = _require_token(request)
+        if not ctx.service_auth.is_service_token(token):
+            return await by_session(ctx, request)
+        issuer = await ctx.service_auth.verify_moderator(token, nsid=method_of(request))
+        return ServiceCredentials(issuer)
+
+    return authenticate
+
+
 def check_standing(
     ctx: AppContext, identifier: str, *, refuse_takendown: bool, refuse_deactivated: bool
 ) -> ActorAccount:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import orjson
 
 from actor_store.reader import ActorStoreReader
 from identity.resolver import DidResolutionError
 from pds.availability import get_readable_account
+from pds.proxy.forwarding import pass_on
+from pds.proxy.target import choose_service, locate
 from pds.xrpc.call import Answer, JsonBytes, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import XrpcMethods
 
 methods = XrpcMethods()
 
+GET_RECORD: Final = "com.atproto.repo.getRecord"
 
-@methods.method("com.atproto.repo.getRecord")
+
+@methods.method(GET_RECORD)
 async def get_record(call: XrpcCall) -> Answer:
     """com.atproto.repo.getRecord"""
     ctx, params = call.ctx, call.params
     account = ctx.accounts.find_account(params["repo"])
     if account is None:
-        raise invalid_request("Could not locate record")
+        return await _read_elsewhere(call)
     did, collection, rkey = account.did, params["collection"], params["rkey"]
     wanted: str | None = params.get("cid")
 
@@ -35,6 +41,16 @@ async def get_record(call: XrpcCall) -> Answer:
         uri = f"at://{did}/{collection}/{rkey}"
         raise invalid_request(f"Could not locate record: {uri}", "RecordNotFound")
     return JsonBytes(json)
+
+
+async def _read_elsewhere(call: XrpcCall) -> Answer:
+    """A record of a repository that is not to be had here: the AppView may know it."""
+    ctx = call.ctx
+    if ctx.settings.appview is None:
+        raise invalid_request("Could not locate record")
+    service = choose_service(ctx.settings, GET_RECORD, call.request)
+    target = await locate(ctx.did_resolver, service)
+    return await pass_on(ctx, call.request, target, token=None)
 
 
 @methods.method("com.atproto.repo.listRecords")

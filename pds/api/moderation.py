@@ -1,0 +1,24 @@
+"""com.atproto.moderation: reports, which go to the service that takes them."""
+
+from __future__ import annotations
+
+from pds.accounts.scopes import STANDARD, SessionScope
+from pds.proxy.answers import call_service, json_object
+from pds.proxy.forwarding import path_of
+from pds.proxy.target import CREATE_REPORT, choose_service, locate
+from pds.xrpc.auth import user
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.methods import XrpcMethods
+
+methods = XrpcMethods()
+
+
+@methods.method(CREATE_REPORT, auth=user(STANDARD | {SessionScope.TAKENDOWN}))
+async def create_report(call: XrpcCall) -> Answer:
+    """com.atproto.moderation.createReport"""
+    ctx = call.ctx
+    service = choose_service(ctx.settings, CREATE_REPORT, call.request)
+    target = await locate(ctx.did_resolver, service)
+    token = ctx.service_tokens.get(call.user.did, target.did, CREATE_REPORT)
+    path = path_of(call.request)
+    return json_object(await call_service(call, target, path, token=token, json=call.body))
