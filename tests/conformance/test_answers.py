@@ -14,6 +14,7 @@ from tests.conformance.answers import TOPICS
 from tests.conformance.answers.case import Run, Topic
 from tests.conformance.answers.differences import DIFFERENCES, OTHER_WORDS
 from tests.conformance.client import Client
+from tests.conformance.service import running_service
 from tests.processes import ServerProcess, free_port, serve
 from tests.reference import data, plc
 from tests.reference.server import Reference
@@ -27,6 +28,8 @@ class Servers:
 
     holdfast: Client
     reference: Client
+    service: str
+    """The DID of a service that requests are passed on to."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,10 @@ def servers(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> I
     home = tmp_path_factory.mktemp("servers")
     PlcStore(home / "plc.sqlite").close()
     started: list[ServerProcess] = []
-    with plc.directory_of(home / "plc.sqlite") as plc_url:
+    with (
+        running_service(home / "plc.sqlite") as service,
+        plc.directory_of(home / "plc.sqlite") as plc_url,
+    ):
         try:
             for start in (serve, reference.serve):
                 directory = home / f"data-{len(started)}"
@@ -43,7 +49,7 @@ def servers(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> I
                 log_file = directory.with_suffix(".log")
                 started.append(start(env, port=free_port(), log_file=log_file))
             ours, theirs = started
-            yield Servers(Client(ours.url), Client(theirs.url))
+            yield Servers(Client(ours.url), Client(theirs.url), service)
         finally:
             for server in started:
                 server.stop()
@@ -51,8 +57,9 @@ def servers(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 def test_both_servers_answer_alike(servers: Servers, topic: Topic) -> None:
-    ours = Run(topic, servers.holdfast).answers()
-    theirs = Run(topic, servers.reference).answers()
+    names = {"service": servers.service}
+    ours = Run(topic, servers.holdfast, names).answers()
+    theirs = Run(topic, servers.reference, names).answers()
     pairs = {case.name: (theirs[case.name], ours[case.name]) for case in topic.cases}
     found = {
         name: (reference.brief, holdfast.brief)

@@ -9,6 +9,7 @@ from tests.conformance.answers import (
     mail,
     moderation,
     protocol,
+    proxying,
     reads,
     service_auth,
     sessions,
@@ -29,6 +30,7 @@ TOPICS: tuple[Topic, ...] = (
     identity.TOPIC,
     mail.TOPIC,
     moderation.TOPIC,
+    proxying.TOPIC,
     admin.TOPIC,
     service_auth.TOPIC,
 )

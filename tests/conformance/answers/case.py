@@ -96,10 +96,11 @@ _WITHIN: Final = (
 class Run:
     """One topic on one server."""
 
-    def __init__(self, topic: Topic, client: Client) -> None:
+    def __init__(self, topic: Topic, client: Client, names: Mapping[str, str]) -> None:
+        """`names` are known beside those of the accounts."""
         self._topic = topic
         self._client = client
-        self._names: dict[str, str] = {}
+        self._names = dict(names)
         self._tokens: dict[str, str] = {}
 
     def answers(self) -> dict[str, Answer]:
@@ -128,7 +129,7 @@ class Run:
         self._tokens[f"{name}:refresh"] = session["refreshJwt"]
 
     def _send(self, case: Case) -> Reply:
-        headers = dict(case.headers)
+        headers = {name: self._fill(value) for name, value in case.headers.items()}
         if case.as_ == "admin":
             headers |= ADMIN
         elif case.as_ in self._tokens:

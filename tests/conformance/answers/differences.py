@@ -15,15 +15,9 @@ class Difference:
     holdfast: str
 
 
-_NO_PROXY = ("502 UpstreamFailure", "400 InvalidRequest")
-
 DIFFERENCES: tuple[Difference, ...] = (
     Difference("protocol", "health", "200", "200"),
-    Difference("protocol", "an unknown method", "401 AuthMissing", "501 MethodNotImplemented"),
     Difference("protocol", "a path that is no NSID", "401 AuthMissing", "400 InvalidRequest"),
-    Difference(
-        "protocol", "a subscription over HTTP", "401 AuthMissing", "501 MethodNotImplemented"
-    ),
     Difference("writes", "a link that is none", "200", "400 InvalidRequest"),
     Difference("writes", "bytes that are none", "200", "400 InvalidRequest"),
     Difference(
@@ -35,10 +29,11 @@ DIFFERENCES: tuple[Difference, ...] = (
         "500 InternalServerError",
         "400 RecordNotFound",
     ),
-    Difference("reads", "a record of a stranger", *_NO_PROXY),
-    Difference("moderation", "deactivated: com.atproto.repo.getRecord", *_NO_PROXY),
-    Difference("moderation", "taken down: com.atproto.repo.getRecord", *_NO_PROXY),
     Difference("moderation", "take a stranger down", "200", "400 AccountNotFound"),
+    Difference(
+        "proxying", "a DID that is out of reach", "500 InternalServerError", "400 InvalidRequest"
+    ),
+    Difference("proxying", "new preferences elsewhere", "500 InternalServerError", "200"),
 )
 
 OTHER_WORDS: frozenset[tuple[str, str]] = frozenset(
