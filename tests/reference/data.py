@@ -18,6 +18,8 @@ ACTIVE: Final = ("alice", "bob", "dan", "eve")
 TAKEN_DOWN: Final = "carol"
 DEACTIVATED: Final = "frank"
 
+_CENTURY_MS: Final = str(100 * 365 * 24 * 3_600_000)
+
 
 def unpack(directory: Path) -> Path:
     """Unpack the data directory into `directory`, which is made if need be, and return it."""
@@ -56,7 +58,9 @@ def environment(data: Path) -> dict[str, str]:
         "PDS_BSKY_APP_VIEW_URL": "https://appview.invalid",
         "PDS_BSKY_APP_VIEW_DID": "did:example:invalid",
         # The events are older than the day that a cursor may go back by default.
-        "PDS_REPO_BACKFILL_LIMIT_MS": str(100 * 365 * 24 * 3_600_000),
+        "PDS_REPO_BACKFILL_LIMIT_MS": _CENTURY_MS,
+        # So are the DID documents than the day that they may be used.
+        "PDS_DID_CACHE_MAX_TTL": _CENTURY_MS,
     }
 
 
