@@ -30,8 +30,8 @@ _HEAD: Final = """\
 # Endpoints
 
 Every method that this server answers itself, who may call it, the tests that call it most, and
-the errors that tests have seen it answer with. Any other method is answered with 501
-`MethodNotImplemented`.
+the errors that tests have seen it answer with. Any other method goes to the AppView,
+or to the service that the `atproto-proxy` header names.
 
 Made by `make endpoints`; do not edit.
 
