@@ -15,7 +15,7 @@ from pds.logs.systems import Systems
 
 _LIBRARY: Final = logging.WARNING
 """Of other people's libraries only the warnings concern an operator."""
-_OWN_PACKAGES: Final = ("database", "actor_store", "sequencer", "identity", "pds")
+_OWN_PACKAGES: Final = frozenset({"database", "actor_store", "sequencer", "identity", "pds"})
 
 _log = structlog.get_logger(__name__)
 
@@ -80,7 +80,6 @@ def configure_logs(
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=NamedLoggers(target),
-        cache_logger_on_first_use=True,
     )
     _listen_to_standard_library(threshold)
     return logs
@@ -99,6 +98,8 @@ class _StandardLibrary(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log the record as if it had been logged with structlog."""
+        if record.levelno < _LIBRARY and record.name.partition(".")[0] not in _OWN_PACKAGES:
+            return
         log = structlog.get_logger(record.name)
         if record.exc_info:
             log.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
@@ -112,6 +113,4 @@ def _listen_to_standard_library(threshold: int) -> None:
         if isinstance(handler, _StandardLibrary):
             root.removeHandler(handler)
     root.addHandler(_StandardLibrary())
-    root.setLevel(max(threshold, _LIBRARY))
-    for name in _OWN_PACKAGES:
-        logging.getLogger(name).setLevel(threshold)
+    root.setLevel(threshold)

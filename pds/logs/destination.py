@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+
+Render: TypeAlias = Callable[[], bytes]
+"""Makes a line when it is written."""
 
 _MODE: Final = 0o640
 """Of a new log file: it names accounts and addresses, which are not for every user."""
+_STANDARD_ERROR: Final = 2
 _SOON_S: Final = 0.1
 _MOST_WAITING: Final = 256
 
 
 class LogDestination:
-    """Takes whole lines, given with their ends. Threads may share it."""
+    """Takes whole lines, given without their ends. Threads may share it."""
 
     def __init__(self, path: Path | None = None) -> None:
         """Append to the file `path`; None stands for standard error. Raises `OSError`."""
         self.path = path
         self._descriptor = _open(path)
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[bytes | Render] = deque()
         self._flush_is_due = False
 
     @property
@@ -36,8 +40,8 @@ class LogDestination:
         self._waiting.append(line)
         self.flush()
 
-    def write_soon(self, line: bytes) -> None:
-        """Write one line within a tenth of a second, together with others.
+    def write_soon(self, line: Render) -> None:
+        """Write the line that `line` gives within a tenth of a second, together with others.
 
         Only for the event loop. What waits is lost if the process is killed.
         """
@@ -54,8 +58,9 @@ class LogDestination:
         # One by one, for another thread may be at it as well.
         with suppress(IndexError):
             while True:
-                lines.append(self._waiting.popleft())
-        data = b"".join(lines)
+                line = self._waiting.popleft()
+                lines.append(line if isinstance(line, bytes) else line())
+        data = b"".join([line + b"\n" for line in lines])
         # A log that cannot be written must not keep the server from its work.
         with suppress(OSError):
             while data:
@@ -100,12 +105,12 @@ class NamedLogger:
         """Write a line, given without its end."""
         if isinstance(line, str):
             line = line.encode(errors="backslashreplace")
-        self._destination.write(line + b"\n")
+        self._destination.write(line)
 
     debug = info = warning = error = critical = exception = msg
 
 
 def _open(path: Path | None) -> int:
     if path is None:
-        return sys.stderr.fileno()
+        return _STANDARD_ERROR
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _MODE)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import itertools
-from collections.abc import AsyncIterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import structlog
 from aiohttp import web
 
 from pds.app import make_app, make_runner
@@ -159,6 +161,18 @@ def basic_auth(name: str, password: str) -> dict[str, str]:
     """The headers of HTTP Basic authentication."""
     encoded = base64.b64encode(f"{name}:{password}".encode()).decode()
     return {"Authorization": f"Basic {encoded}"}
+
+
+@pytest.fixture(autouse=True)
+def _put_logs_back() -> Iterator[None]:
+    """A test that sets up logs, as commands do, leaves other tests what they had."""
+    before = structlog.get_config()
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,6 @@ import structlog
 
 from pds.logs import configure_logs
 from pds.logs.destination import LogDestination
-
-
-@pytest.fixture(autouse=True)
-def _put_logging_back() -> Iterator[None]:
-    """Other tests keep the configuration that they had."""
-    before = structlog.get_config()
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.configure(**before)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name in ("database", "actor_store", "sequencer", "identity", "pds"):
-        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture
@@ -173,11 +159,11 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_lines_go_on_in_a_new_file_once_the_old_one_was_moved(tmp_path: Path, file: Path) -> None:
     destination = LogDestination(file)
-    destination.write(b"first\n")
+    destination.write(b"first")
     file.rename(tmp_path / "pds.log.1")
-    destination.write(b"second\n")
+    destination.write(b"second")
     destination.reopen()
-    destination.write(b"third\n")
+    destination.write(b"third")
     assert (tmp_path / "pds.log.1").read_text() == "first\nsecond\n"
     assert file.read_text() == "third\n"
 
@@ -189,11 +175,60 @@ def test_the_old_file_stays_in_use_if_no_new_one_can_be_made(tmp_path: Path) -> 
     directory.rename(tmp_path / "moved")
     with pytest.raises(FileNotFoundError):
         destination.reopen()
-    destination.write(b"still here\n")
+    destination.write(b"still here")
     assert (tmp_path / "moved" / "pds.log").read_text() == "still here\n"
 
 
 def test_a_full_disk_of_logs_stops_nobody() -> None:
     destination = LogDestination(Path("/dev/full"))
     for _ in range(3):
-        destination.write(b"lost\n" * 5000)
+        destination.write(b"lost" * 5000)
+
+
+async def test_lines_that_may_wait_keep_their_order_and_their_time(file: Path) -> None:
+    logs = configure_logs(destination=str(file))
+    quick = logs.quick("pds.requests")
+    for number in range(3):
+        quick.write("info", {"event": f"quick {number}"})
+    assert events_in(file) == []
+    structlog.get_logger("pds.example").info("at once")
+    assert events_in(file) == ["quick 0", "quick 1", "quick 2", "at once"]
+    times = [line["timestamp"] for line in lines_in(file)]
+    assert times == sorted(times)
+
+
+async def test_lines_that_may_wait_are_written_after_a_moment_or_when_they_are_many(
+    file: Path,
+) -> None:
+    logs = configure_logs(destination=str(file))
+    quick = logs.quick("pds.requests")
+    for number in range(300):
+        quick.write("info", {"event": f"quick {number}"})
+    assert len(events_in(file)) == 256
+    async with asyncio.timeout(5):
+        while len(events_in(file)) < 300:  # noqa: ASYNC110 (nothing tells it)
+            await asyncio.sleep(0)
+
+
+async def test_lines_that_wait_are_written_at_the_end(file: Path) -> None:
+    logs = configure_logs(destination=str(file))
+    logs.quick("pds.requests").write("info", {"event": "last"})
+    logs.flush()
+    assert events_in(file) == ["last"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "levels"),
+    [
+        ({}, {"info"}),
+        ({"level": "debug"}, {"debug", "info"}),
+        ({"level": "warning"}, set()),
+        ({"enabled": False}, set()),
+        ({"systems": "sequencer"}, set()),
+        ({"systems": "pds"}, {"info"}),
+    ],
+)
+def test_lines_that_would_not_be_shown_need_not_be_made(
+    file: Path, settings: dict[str, Any], levels: set[str]
+) -> None:
+    assert configure_logs(destination=str(file), **settings).quick("pds.requests").levels == levels
