@@ -35,12 +35,16 @@ class UsageReader:
         self._db = db
         self._records = records
         self._blobs = blobs
+        self._page_bytes = 0
 
     def database_bytes(self) -> int:
         """Bytes of the pages in use, those of the open transaction included."""
         value = self._db.value
+        if not self._page_bytes:
+            # A file keeps the size of its pages.
+            self._page_bytes = value("PRAGMA page_size")
         pages = value("PRAGMA page_count") - value("PRAGMA freelist_count")
-        return int(pages * value("PRAGMA page_size"))
+        return int(pages * self._page_bytes)
 
     def used_bytes(self) -> int:
         """Database and blobs together. Takes the same few microseconds for any number of them."""
