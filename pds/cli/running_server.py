@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from pds.cli.operator import OperatorError
 from pds.config import Settings
@@ -20,19 +21,29 @@ class RunningServer:
     """The server that holds the data directory, called over HTTP on this machine."""
 
     def __init__(self, settings: Settings) -> None:
-        self._url = f"http://{_local_host(settings.service.host)}:{settings.service.port}/xrpc"
+        self._url = f"http://{_local_host(settings.service.host)}:{settings.service.port}"
         credentials = base64.b64encode(f"admin:{settings.secrets.admin_password}".encode())
         self._admin = {"Authorization": f"Basic {credentials.decode()}"}
 
     async def call(self, nsid: str, body: dict[str, Any], *, as_admin: bool) -> dict[str, Any]:
         """Call a procedure. Raises `OperatorError` with the server's message."""
+        return await self._send("POST", f"/xrpc/{nsid}", body, as_admin=as_admin)
+
+    async def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Put something to a route for the operator. Raises `OperatorError` as `call` does."""
+        return await self._send("PUT", path, body, as_admin=True)
+
+    async def _send(
+        self, verb: str, path: str, body: dict[str, Any], *, as_admin: bool
+    ) -> dict[str, Any]:
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S, connect=_CONNECT_S)
+        headers = self._admin if as_admin else None
+        # Encoded already: the DID of a did:web may hold a percent sign.
+        url = URL(f"{self._url}{path}", encoded=True)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as http,
-                http.post(
-                    f"{self._url}/{nsid}", json=body, headers=self._admin if as_admin else None
-                ) as response,
+                http.request(verb, url, json=body, headers=headers) as response,
             ):
                 output = await response.read()
                 # Many procedures succeed without an output.
@@ -42,7 +53,7 @@ class RunningServer:
             reason = str(exc) or "no answer in time"
             raise OperatorError(
                 "A server holds the data directory, but does not answer on "
-                f"{self._url.removesuffix('/xrpc')}: {reason}. Check PDS_HOST and PDS_PORT."
+                f"{self._url}: {reason}. Check PDS_HOST and PDS_PORT."
             ) from exc
         if response.status != 200:
             raise OperatorError(f"{answer.get('error')}: {answer.get('message')}")

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "activate": "End a deactivation, if the account's DID leads to this server.",
     "takedown": "Take an account down: hide it and end its sessions.",
     "untakedown": "Reverse a takedown. Sessions that it ended stay ended.",
+    "quota": "Show or set how much room an account may take, database and blobs together.",
     "delete": "Delete an account with its repository, blobs and events.",
 }
 """Every command and the first line of its help."""

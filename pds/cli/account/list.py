@@ -14,18 +14,27 @@ from pds.cli.service_database import reading_accounts
 
 
 @click.command("list")
+@click.option("--usage", is_flag=True, help="With the room that each takes, and all together.")
 @json_lines_option
 @env_file_option
 @explain_failures
-def list_accounts(as_json: bool, env_file: Path | None) -> None:
+def list_accounts(usage: bool, as_json: bool, env_file: Path | None) -> None:
     """List all accounts, oldest first. Works while the server runs.
 
     \b
     Examples:
       pds account list
       pds account list --json | jq -r .did
+      pds account list --usage
+      pds account list --usage --json | jq 'select(.usedBytes > 1e9) | .handle'
     """
-    with reading_accounts(load_settings(env_file)) as db:
+    settings = load_settings(env_file)
+    with reading_accounts(settings) as db:
+        if usage:
+            from pds.cli.account.usage import list_usage  # It needs more than the list does.
+
+            list_usage(settings, db, as_json=as_json)
+            return
         accounts = AccountStore(db).iter_all()
         if as_json:
             for one in accounts:
