@@ -43,15 +43,16 @@ class RequestStatistics:
     """Requests by method. There are few names, whatever strangers ask for."""
 
     def __init__(self) -> None:
-        self.methods: dict[str, MethodStatistics] = {}
-        self.count_by_name((OTHER, WEB, HEALTH, PREFLIGHT))
+        self.methods = {name: MethodStatistics(name) for name in (OTHER, WEB, HEALTH, PREFLIGHT)}
         self._other = self.methods[OTHER]
+        # Without the names above, which anybody may write where an NSID belongs.
+        self._by_nsid: dict[str, MethodStatistics] = {}
 
-    def count_by_name(self, names: Iterable[str]) -> None:
+    def count_by_name(self, nsids: Iterable[str]) -> None:
         """Count these methods each for itself."""
-        for name in names:
-            self.methods.setdefault(name, MethodStatistics(name))
+        for nsid in nsids:
+            self._by_nsid[nsid] = self.methods.setdefault(nsid, MethodStatistics(nsid))
 
     def of_nsid(self, nsid: str) -> MethodStatistics:
         """Those of a method, or of all that are not counted by name."""
-        return self.methods.get(nsid) or self.methods.get(nsid.rstrip("/"), self._other)
+        return self._by_nsid.get(nsid) or self._by_nsid.get(nsid.rstrip("/"), self._other)

@@ -80,13 +80,13 @@ def _iter_files(
 ) -> Iterator[os.DirEntry[str]]:
     directories: list[Path | str] = [directory]
     while directories:
-        if should_stop():
-            raise MeasuringStopped
         with (
             suppress(FileNotFoundError, NotADirectoryError),
             os.scandir(directories.pop()) as found,
         ):
             for entry in found:
+                if should_stop():
+                    raise MeasuringStopped
                 if not entry.is_dir(follow_symlinks=False):
                     yield entry
                 elif entry.path != without:

@@ -148,6 +148,14 @@ async def test_strangers_make_no_names(pds: Pds) -> None:
     assert pds.ctx.requests.methods["web"].answers == {404: 20}
 
 
+@pytest.mark.parametrize("name", ["other", "web", "preflight", "_health/", "_health//"])
+async def test_our_own_names_are_no_methods(pds: Pds, lines: Lines, name: str) -> None:
+    before = counted(pds)
+    assert (await pds.get(name)).status == 400
+    assert counted(pds) - before == {("other", 400): 1}
+    assert (lines.last["log_level"], lines.last["path"]) == ("info", f"/xrpc/{name}")
+
+
 async def test_a_client_that_leaves_is_no_failure(
     pds: Pds, caplog: pytest.LogCaptureFixture
 ) -> None:
