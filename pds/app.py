@@ -39,8 +39,7 @@ def make_app(
     """
     app = web.Application(client_max_size=ctx.settings.service.blob_upload_limit_bytes)
     app[CONTEXT] = ctx
-    methods = list(chain.from_iterable(METHODS))
-    router = XrpcRouter(ctx, methods)
+    router = XrpcRouter(ctx, chain.from_iterable(METHODS))
     app.router.add_get("/xrpc/_health", health)
     app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
     if add_routes is not None:
@@ -50,7 +49,8 @@ def make_app(
     if ctx.rate_limiter is not None:
         app.on_response_prepare.append(add_headers)
     app.on_startup.append(_follow_events)
-    ctx.requests.count_by_name(method.nsid for method in methods)
+    # Those of other services as well, which requests are passed on to.
+    ctx.requests.count_by_name(ctx.lexicons.iter_methods())
     observe(app, ctx, request_log or PlainLog(LOGGER))
     app.on_shutdown.append(_tell_subscribers)
     return app

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Literal, TypeAlias
@@ -62,6 +62,10 @@ class Lexicons:
             if schema is not None and schema["type"] in _METHOD_KINDS:
                 found = self._methods[nsid] = _method_schema(nsid, schema)
         return found
+
+    def iter_methods(self) -> Iterator[str]:
+        """The NSIDs of all methods, in no order."""
+        return (nsid for nsid, schema in self._defs.items() if schema["type"] in _METHOD_KINDS)
 
     def parse_params(self, nsid: str, pairs: Iterable[tuple[str, str]]) -> Params:
         """Type and check the query of a method: unknown names ignored, defaults filled in.

@@ -20,24 +20,13 @@ from pds.config import Settings
 from pds.context import AppContext
 from pds.data_directory import DataDirectoryHeld, DataDirectoryLock
 from pds.server import ListenError, listen, raise_file_limit, serve
+from tests.pds.served import settings_on
 from tests.processes import free_port
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings.from_env(
-        {
-            "PDS_HOSTNAME": "localhost",
-            "PDS_HOST": "127.0.0.1",
-            "PDS_PORT": str(free_port()),
-            "PDS_DATA_DIRECTORY": str(tmp_path),
-            "PDS_BLOBSTORE_DISK_LOCATION": str(tmp_path / "blobs"),
-            "PDS_JWT_SECRET": "jwt-secret",
-            "PDS_ADMIN_PASSWORD": "admin-pass",
-            "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": "11" * 32,
-            "PDS_DEV_MODE": "true",
-        }
-    )
+    return settings_on(tmp_path)
 
 
 @pytest.fixture(autouse=True)

@@ -137,6 +137,13 @@ async def test_requests_are_counted_by_method_and_status(pds: Pds, alice: Accoun
     }
 
 
+async def test_methods_of_other_services_have_their_names(pds: Pds, alice: Account) -> None:
+    nsid = "app.bsky.feed.getTimeline"
+    before = counted(pds)
+    reply = await pds.get(nsid, alice.auth)
+    assert counted(pds) - before == {(nsid, reply.status): 1}
+
+
 async def test_strangers_make_no_names(pds: Pds) -> None:
     before = set(pds.ctx.requests.methods)
     for number in range(20):
