@@ -10,9 +10,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from pds.logs.quick import PlainLog
 from pds.rate_limits.headers import add_headers
 from pds.rate_limits.limit import by_did, by_identifier_and_ip, by_ip
 from pds.rate_limits.table import LIMITS
+from pds.requests.lines import LOGGER
+from pds.requests.observer import observe
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods
@@ -67,6 +70,7 @@ async def stubs(pds: Pds) -> AsyncIterator[Pds]:
     app = web.Application()
     app.on_response_prepare.append(add_headers)
     app.router.add_route("*", "/xrpc/{nsid:.*}", XrpcRouter(pds.ctx, methods).handle)
+    observe(app, pds.ctx, PlainLog(LOGGER))
     async with TestServer(app) as server:
         yield replace(pds, url=str(server.make_url("/")).rstrip("/"))
 
