@@ -17,6 +17,16 @@ from repo.cid import Cid
 from repo.datamodel import from_json, json_default
 from repo.lexicon import default_lexicons
 
+GET_PROFILE = "app.bsky.actor.getProfile"
+GET_PROFILES = "app.bsky.actor.getProfiles"
+LIKES = "app.bsky.feed.getActorLikes"
+AUTHOR_FEED = "app.bsky.feed.getAuthorFeed"
+TIMELINE = "app.bsky.feed.getTimeline"
+THREAD = "app.bsky.feed.getPostThread"
+GET_POSTS = "app.bsky.feed.getPosts"
+GET_GENERATOR = "app.bsky.feed.getFeedGenerator"
+GET_LIST = "app.bsky.graph.getList"
+
 ANN = "did:plc:7iza6de2dwap2sbkpav7c6c6"
 BOB = "did:plc:kjqdtlqv7lfpbb6b5pfzqwnv"
 POST = "app.bsky.feed.post"

@@ -12,8 +12,12 @@ from tests.pds.read_after_write.samples import (
     BLOB,
     BOB,
     CID,
+    GET_GENERATOR,
+    GET_LIST,
+    GET_POSTS,
     IMAGES,
     PICTURE,
+    TIMELINE,
     AppViewDouble,
     Json,
     ann,
@@ -27,10 +31,6 @@ from tests.pds.read_after_write.samples import (
     uri,
 )
 
-TIMELINE = "app.bsky.feed.getTimeline"
-GET_POSTS = "app.bsky.feed.getPosts"
-GET_GENERATOR = "app.bsky.feed.getFeedGenerator"
-GET_LIST = "app.bsky.graph.getList"
 QUOTED = uri(BOB, 1)
 THUMB = IMAGES.url("feed_thumbnail", str(PICTURE))
 FULLSIZE = IMAGES.url("feed_fullsize", str(PICTURE))

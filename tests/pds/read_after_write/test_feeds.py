@@ -11,11 +11,14 @@ from pds.read_after_write.appview import UnexpectedAnswer
 from pds.read_after_write.merges import MERGES
 from tests.pds.read_after_write.samples import (
     ANN,
+    AUTHOR_FEED,
     BLOB,
     BOB,
     CID,
     IMAGES,
+    LIKES,
     PICTURE,
+    TIMELINE,
     Json,
     ann,
     at,
@@ -29,9 +32,6 @@ from tests.pds.read_after_write.samples import (
     uri,
 )
 
-TIMELINE = "app.bsky.feed.getTimeline"
-AUTHOR_FEED = "app.bsky.feed.getAuthorFeed"
-LIKES = "app.bsky.feed.getActorLikes"
 PROFILE = new_profile(displayName="Ann", avatar=BLOB)
 
 

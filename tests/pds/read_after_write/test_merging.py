@@ -18,9 +18,15 @@ from pds.read_after_write.merging import merge, merge_new_thread
 from pds.read_after_write.requester import Requester
 from tests.pds.read_after_write.samples import (
     ANN,
+    AUTHOR_FEED,
     BLOB,
     BOB,
+    GET_PROFILE,
+    GET_PROFILES,
+    LIKES,
     NOT_FOUND,
+    THREAD,
+    TIMELINE,
     AppViewDouble,
     Json,
     ann,
@@ -45,15 +51,15 @@ POSTS = (
 PROFILE = new_profile(displayName="Ann", avatar=BLOB)
 
 SAMPLES: dict[str, Callable[[], Json]] = {
-    "app.bsky.actor.getProfile": lambda: detailed_view(ANN),
-    "app.bsky.actor.getProfiles": lambda: {"profiles": [detailed_view(BOB), detailed_view(ANN)]},
-    "app.bsky.feed.getActorLikes": lambda: {"feed": [item(BOB, 2), item(ANN, 1)]},
-    "app.bsky.feed.getAuthorFeed": lambda: {
+    GET_PROFILE: lambda: detailed_view(ANN),
+    GET_PROFILES: lambda: {"profiles": [detailed_view(BOB), detailed_view(ANN)]},
+    LIKES: lambda: {"feed": [item(BOB, 2), item(ANN, 1)]},
+    AUTHOR_FEED: lambda: {
         "feed": [item(ANN, 2), item(BOB, 1, reason=repost_by(ANN))],
         "cursor": "next",
     },
-    "app.bsky.feed.getTimeline": lambda: {"feed": [item(BOB, 2), item(ANN, 1)], "cursor": "next"},
-    "app.bsky.feed.getPostThread": lambda: {
+    TIMELINE: lambda: {"feed": [item(BOB, 2), item(ANN, 1)], "cursor": "next"},
+    THREAD: lambda: {
         "thread": node(
             post_view(BOB, 1), node(post_view(BOB, 2, **reply_to(ROOT, ROOT))), dict(NOT_FOUND)
         )
@@ -153,7 +159,7 @@ async def test_what_is_too_deep_to_be_written_again_is_refused() -> None:
         deep = [deep]
     body = json.dumps({"feed": [], "extra": deep}).encode()
     with pytest.raises(TypeError, match="Recursion"):
-        await merge("app.bsky.feed.getTimeline", {}, body, requester())
+        await merge(TIMELINE, {}, body, requester())
 
 
 async def test_thread_of_a_post_that_is_not_new_is_not_made() -> None:

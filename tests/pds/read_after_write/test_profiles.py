@@ -15,6 +15,8 @@ from tests.pds.read_after_write.samples import (
     BLOB,
     BOB,
     CDN,
+    GET_PROFILE,
+    GET_PROFILES,
     IMAGES,
     PICTURE,
     Json,
@@ -25,8 +27,6 @@ from tests.pds.read_after_write.samples import (
     new_profile,
 )
 
-GET_PROFILE = "app.bsky.actor.getProfile"
-GET_PROFILES = "app.bsky.actor.getProfiles"
 FULL = new_profile(displayName="Ann", description="new", avatar=BLOB, banner=BLOB)
 
 

@@ -14,6 +14,7 @@ from tests.pds.read_after_write.samples import (
     BLOCKED,
     BOB,
     NOT_FOUND,
+    THREAD,
     AppViewDouble,
     Json,
     ann,
@@ -25,7 +26,6 @@ from tests.pds.read_after_write.samples import (
     uri,
 )
 
-THREAD = "app.bsky.feed.getPostThread"
 ROOT = uri(BOB, 1)
 """The post that the thread began with."""
 ANSWER = uri(BOB, 2)
