@@ -100,9 +100,14 @@ class RecordReader:
         return None if text is None else stored_cid(text)
 
     def list_since(self, rev: str, *, limit: int) -> list[StoredRecord]:
-        """Records written after `rev`, oldest commit first, taken down or not."""
+        """Records written after `rev`, taken down or not: oldest commit first, then oldest row.
+
+        The rows that one commit made are as old as its writes are in order.
+        """
+        # The index by rev has the rows of a rev in this order: nothing is sorted.
         rows = self._db.all(
-            f"{_SELECT} WHERE record.repoRev > ? ORDER BY record.repoRev LIMIT ?", (rev, limit)
+            f"{_SELECT} WHERE record.repoRev > ? ORDER BY record.repoRev, record.rowid LIMIT ?",
+            (rev, limit),
         )
         return [_record_of(row) for row in rows]
 

@@ -170,6 +170,12 @@ def _check_services(settings: Settings) -> Iterator[str]:
                 f"{prefix}_URL is set but {prefix}_DID is missing: set the service's DID, "
                 f"or unset {prefix}_URL"
             )
+    pattern = services.appview_cdn_url_pattern
+    if pattern and pattern.count("%s") != 3:
+        yield (
+            f'PDS_BSKY_APP_VIEW_CDN_URL_PATTERN is "{pattern}": set a URL with %s three times, for '
+            "preset, DID and CID, or unset it to show images from this server"
+        )
 
 
 def _check_proxy(settings: Settings) -> Iterator[str]:

@@ -12,7 +12,6 @@ from pds.config.environ import groups_of, variable_of
 from pds.config.settings import Settings
 
 WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
-    "Reading what was just written": ("PDS_BSKY_APP_VIEW_CDN_URL_PATTERN",),
     "HTTP/2 to other services": ("PDS_PROXY_ALLOW_HTTP2",),
     "Blobs on S3": (
         "PDS_BLOBSTORE_S3_BUCKET",

@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -35,7 +36,7 @@ _PLAIN: Final = "identity;q=1, gzip;q=0.5, deflate;q=0.5"
 _FAILURES: Final = 400
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(frozen=True)
 class UpstreamAnswer:
     """An answer of a service, of any status, read to its end and decompressed."""
 
@@ -43,15 +44,14 @@ class UpstreamAnswer:
     headers: MultiMapping[str]
     """As the service sent them."""
     body: bytes
-    json: Any = field(init=False)
-    """The body as JSON; None if it is none."""
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON, parsed only if it is asked for; None if it is none."""
         try:
-            json = orjson.loads(self.body)
+            return orjson.loads(self.body)
         except orjson.JSONDecodeError:
-            json = None
-        object.__setattr__(self, "json", json)
+            return None
 
     @property
     def rev(self) -> str | None:

@@ -138,6 +138,13 @@ async def test_records_written_after_a_rev(posts: ActorStore) -> None:
     assert not await posts.read(DID, lambda actor: actor.record.any_until("2222222222222"))
 
 
+async def test_records_of_one_commit_come_in_the_order_of_its_writes(posts: ActorStore) -> None:
+    since = (await posts.read(DID, lambda actor: actor.repo.head())).rev
+    await posts.commit_writes(DID, [post(rkey) for rkey in ("z", "y", "x")])
+    records = await posts.read(DID, lambda actor: actor.record.list_since(since, limit=2))
+    assert [record.uri.rpartition("/")[2] for record in records] == ["z", "y"]
+
+
 @pytest.mark.parametrize(
     ("record", "expected"),
     [

@@ -181,6 +181,10 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"PDS_ADMIN_PASSWORD": ""}, "PDS_ADMIN_PASSWORD"),
         ({"PDS_DPOP_SECRET": "abc"}, "PDS_DPOP_SECRET"),
         (
+            {"PDS_BSKY_APP_VIEW_CDN_URL_PATTERN": "https://cdn.example/%s/%s"},
+            "PDS_BSKY_APP_VIEW_CDN_URL_PATTERN",
+        ),
+        (
             {"PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": ""},
             "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX",
         ),

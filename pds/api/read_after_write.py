@@ -1,0 +1,35 @@
+"""app.bsky: what the AppView answers, with what the account has written and it has not seen yet."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pds.proxy.answers import fetch_json, relay
+from pds.read_after_write.answering import merge_unseen
+from pds.xrpc.auth import method_of, user
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.responses import json_response
+
+methods = XrpcMethods()
+
+UPSTREAM_LAG: Final = "Atproto-Upstream-Lag"
+"""How many milliseconds the AppView is behind at least, on answers that were changed for it."""
+
+
+@methods.method("app.bsky.actor.getProfile", auth=user())
+@methods.method("app.bsky.actor.getProfiles", auth=user())
+@methods.method("app.bsky.feed.getActorLikes", auth=user())
+@methods.method("app.bsky.feed.getAuthorFeed", auth=user())
+@methods.method("app.bsky.feed.getPostThread", auth=user())
+@methods.method("app.bsky.feed.getTimeline", auth=user())
+async def read_after_write(call: XrpcCall) -> Answer:
+    """The methods of `pds.read_after_write.merges`."""
+    nsid = method_of(call.request)
+    answer = await fetch_json(call, nsid=nsid)
+    merged = await merge_unseen(call, nsid, answer)
+    if merged is None:
+        return relay(call, answer)
+    response = json_response(call.request, merged.body, private=True)
+    response.headers[UPSTREAM_LAG] = str(merged.lag_ms)
+    return response

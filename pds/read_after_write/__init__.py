@@ -1,0 +1,1 @@
+"""Read-after-write: what an account has just written, in answers of an AppView that lags behind."""

@@ -1,0 +1,86 @@
+"""The records of an account that its AppView has not seen: those of commits after a rev."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from actor_store.reader import ActorStoreReader
+from actor_store.records import StoredRecord
+from database.timestamps import epoch_ms_of
+from repo import dagcbor
+from repo.lexicon import InvalidLexicon, Lexicons
+
+POST: Final = "app.bsky.feed.post"
+PROFILE: Final = "app.bsky.actor.profile"
+_PROFILE_RKEY: Final = "self"
+
+MAX_RECORDS: Final = 10
+"""Records of any kind that are looked at: an AppView that is far behind is not made up for."""
+
+
+@dataclass(slots=True, frozen=True)
+class LocalRecord:
+    """A record that satisfies the Lexicon of its type."""
+
+    uri: str
+    cid: str
+    value: dict[str, Any]
+    """A value of the data model: links are `Cid`s."""
+    indexed_at: str
+
+
+@dataclass(slots=True, frozen=True)
+class LocalRecords:
+    """What the AppView has not seen, and the profile as it stands. At least one thing is new."""
+
+    posts: tuple[LocalRecord, ...]
+    """Oldest first."""
+    new_profile: LocalRecord | None
+    profile: dict[str, Any] | None
+    """The profile, new or not, which may be of an older form than its Lexicon's."""
+
+    def lag_ms(self, now_ms: int) -> int:
+        """How long the AppView has not seen the oldest of these records, in milliseconds."""
+        new = self.posts if self.new_profile is None else (*self.posts, self.new_profile)
+        return max(0, now_ms - epoch_ms_of(min(record.indexed_at for record in new)))
+
+
+def find_local_records(
+    actor: ActorStoreReader, rev: str, lexicons: Lexicons
+) -> LocalRecords | None:
+    """Posts and profile written after `rev`; None if there are none.
+
+    None also where nothing was written until `rev`: it is then the rev of another repository, as
+    that of an account before it moved here.
+    """
+    newer = actor.record.list_since(rev, limit=MAX_RECORDS)
+    if not newer:
+        return None
+    posts = tuple(_valid(newer, actor.record.uri(POST, ""), lexicons))
+    new_profile = next(_valid(newer, actor.record.uri(PROFILE, _PROFILE_RKEY), lexicons), None)
+    if (not posts and new_profile is None) or not actor.record.any_until(rev):
+        return None
+    return LocalRecords(posts, new_profile, _find_profile(actor))
+
+
+def _valid(
+    records: Iterable[StoredRecord], prefix: str, lexicons: Lexicons
+) -> Iterator[LocalRecord]:
+    """Those whose URI starts with `prefix`, but for what an AppView would not show either."""
+    for record in records:
+        if not record.uri.startswith(prefix) or record.takedown_ref is not None:
+            continue
+        value: Any = dagcbor.decode_trusted(record.block)
+        collection, rkey = record.uri.rsplit("/", 2)[1:]
+        with suppress(InvalidLexicon):
+            lexicons.validate_record(collection, rkey, value)
+            yield LocalRecord(record.uri, str(record.cid), value, record.indexed_at)
+
+
+def _find_profile(actor: ActorStoreReader) -> dict[str, Any] | None:
+    stored = actor.record.find(PROFILE, _PROFILE_RKEY)
+    value = None if stored is None else dagcbor.decode_trusted(stored.block)
+    return value if type(value) is dict else None

@@ -1,0 +1,33 @@
+"""The AppView of the settings, asked as the account whose request is being answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from pds.proxy.answers import call_service
+from pds.proxy.target import default_target
+from pds.read_after_write.appview import AppViewError
+from pds.xrpc.errors import XrpcError
+
+if TYPE_CHECKING:
+    from pds.xrpc.call import XrpcCall
+
+
+class ProxiedAppView:
+    """An `AppView`, also where the client has named another one for its request."""
+
+    def __init__(self, call: XrpcCall) -> None:
+        self._call = call
+
+    async def query(self, nsid: str, params: Mapping[str, str | int]) -> Any:
+        """See `AppView`. The time and the size of the answer are those of all proxying."""
+        call = self._call
+        try:
+            target = default_target(call.ctx.settings, nsid)
+            token = call.ctx.service_tokens.get(call.user.did, target.did, nsid)
+            path = f"/xrpc/{nsid}?{urlencode(params)}"
+            return (await call_service(call, target, path, token=token)).json
+        except XrpcError as exc:
+            raise AppViewError(f"{nsid}: {exc.status} {exc.name}") from exc
