@@ -221,10 +221,10 @@ async def test_the_named_service_is_asked(
 
 
 async def test_an_answer_that_nobody_looks_into_is_not_parsed(
-    timeline: Pds, alice: Account, appview: Upstream, handler: Handler
+    pds: Pds, alice: Account, appview: Upstream, handler: Handler
 ) -> None:
     appview.answers_json({"feed": []})
-    assert (await timeline.get(TIMELINE, alice.auth)).json == {"feed": []}
+    assert (await pds.get(TIMELINE, alice.auth)).json == {"feed": []}
     (answer,) = handler.answers
     assert "json" not in vars(answer)
     assert answer.json == {"feed": []}

@@ -42,6 +42,7 @@ from tests.pds.upstream import decode_part, register_service, via
 ROOT = uri(BOB, 1)
 LAG = "Atproto-Upstream-Lag"
 REV = "Atproto-Repo-Rev"
+FAILED = "read after write failed"
 CALLS: dict[str, Json] = {
     GET_PROFILE: {"actor": ANN},
     GET_PROFILES: {"actors": ANN},
@@ -222,8 +223,8 @@ async def test_failed_merge_leaves_the_answer_and_is_logged(
     with capture_logs() as logs:
         reply = await ann.ask(TIMELINE)
     assert (reply.status, reply.body, reply.headers[REV]) == (200, original, ann.rev)
-    logged = [one for one in logs if one["event"] == "read after write failed"]
-    assert [(one["method"], one["did"]) for one in logged] == [(TIMELINE, ann.account.did)]
+    logged = [(one["method"], one["did"]) for one in logs if one["event"] == FAILED]
+    assert logged == [(TIMELINE, ann.account.did)]
 
 
 @every_method
@@ -262,7 +263,7 @@ async def test_deactivated_account_is_not_shown(ann: Ann) -> None:
     await deactivate(ann.pds, ann.account)
     with capture_logs() as logs:
         assert (await ann.ask(TIMELINE)).body == body
-    assert logs == []
+    assert FAILED not in {one["event"] for one in logs}
 
 
 async def test_another_appview_of_the_client_is_made_up_for_as_well(ann: Ann) -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pds.read_after_write.appview import AppViewError
@@ -126,16 +126,20 @@ async def test_sample_is_changed_into_what_clients_can_read(nsid: str) -> None:
     checked(nsid, json.loads(merged.body))
 
 
+# A busy machine takes its time for the first values.
+any_machine = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
 @nsids
 @given(answer=st.dictionaries(st.sampled_from(NAMES), json_values, max_size=4))
-@settings(max_examples=60)
+@any_machine
 def test_any_object_is_merged_or_refused(nsid: str, answer: Json) -> None:
     merge_or_refuse(nsid, answer)
 
 
 @nsids
 @given(data=st.data())
-@settings(max_examples=60)
+@any_machine
 def test_sample_with_a_fault_is_merged_or_refused(nsid: str, data: st.DataObject) -> None:
     sample = SAMPLES[nsid]()
     put_at(sample, data.draw(st.sampled_from(list(places(sample)))), data.draw(json_values))
