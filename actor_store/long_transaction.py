@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from database.connection import Database
 from database.errors import DatabaseError
+from database.transactions import WriteTransaction
 
 T = TypeVar("T")
 
@@ -34,6 +35,7 @@ class LongTransaction(Generic[T]):
         self._fn = fn
         self._tidy = tidy
         self._db: Database | None = None
+        self._transaction: WriteTransaction
         self._closed = False
         self._lock = threading.Lock()
 
@@ -42,7 +44,8 @@ class LongTransaction(Generic[T]):
         with self._lock:
             db = self._db = self._open_db()
             try:
-                db.run("BEGIN IMMEDIATE")
+                self._transaction = db.transaction()
+                self._transaction.__enter__()
                 result = self._fn(db)
             except BaseException:
                 # Others may be waiting for the lock in every thread that could close this.
@@ -55,7 +58,7 @@ class LongTransaction(Generic[T]):
     def commit(self) -> None:
         """Make it last, once `run` has returned."""
         if self._db is not None:
-            self._db.run("COMMIT")
+            self._transaction.__exit__(None, None, None)
 
     def close(self) -> None:
         """Roll back what was not committed, and close the connection. May be repeated."""

@@ -28,6 +28,7 @@ from actor_store.reader import ActorStoreReader
 from actor_store.streaming import ThreadedSource, stream
 from actor_store.transactor import ActorStoreTransactor, Signing
 from actor_store.writes import PreparedWrite
+from database.checkpoints import Checkpointer
 from database.connection import Database
 from database.errors import DatabaseDamaged
 from database.retry import when_free
