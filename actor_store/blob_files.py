@@ -77,9 +77,13 @@ class BlobFiles:
             if tracked.orphaned_key is not None:
                 await self._blob_store.discard_temp(did, tracked.orphaned_key)
             if tracked.promote is not None:
-                cid = tracked.promote.cid
-                await self._blob_store.make_permanent(did, tracked.promote.key, cid)
-                await self._store.transact(did, lambda actor: actor.blob.mark_permanent(cid))
+                await self._keep(did, tracked.promote)
+
+    async def settle_uploads(self, did: str) -> None:
+        """Make every upload permanent that a record refers to, as after an import."""
+        async with self._lock(did):
+            for ref in await self._store.read(did, lambda actor: actor.blob.list_awaited()):
+                await self._keep(did, ref)
 
     def delete_soon(self, did: str, leftovers: Iterable[BlobChanges]) -> None:
         """Delete in the background what a committed transaction has left to nobody."""
@@ -91,6 +95,10 @@ class BlobFiles:
         """Wait until every deletion asked for so far is done."""
         while self._tasks:
             await asyncio.gather(*self._tasks)
+
+    async def _keep(self, did: str, ref: TempRef) -> None:
+        await self._blob_store.make_permanent(did, ref.key, ref.cid)
+        await self._store.transact(did, lambda actor: actor.blob.mark_permanent(ref.cid))
 
     async def _delete(self, did: str, leftovers: list[BlobChanges]) -> None:
         unused = [cid for changes in leftovers for cid in changes.unused]

@@ -62,7 +62,7 @@ class TempRef:
 
 @dataclass(slots=True, frozen=True)
 class MissingBlob:
-    """A blob that a record refers to and that was never uploaded here."""
+    """A blob that a record refers to and whose bytes are not kept here."""
 
     cid: Cid
     record_uri: str
@@ -161,17 +161,28 @@ class BlobReader:
         return [Cid.parse(text) for (text,) in rows]
 
     def list_missing(self, *, limit: int, cursor: str | None = None) -> list[MissingBlob]:
-        """Blobs that records refer to and that have no row, ascending by CID text after `cursor`.
+        """Blobs that records refer to and that were not uploaded, ascending by CID after `cursor`.
 
-        One record is named for each. Used by com.atproto.repo.listMissingBlobs.
+        One record is named for each. An upload that is still temporary counts as missing: what was
+        to make it permanent has been cut off, and a second upload does. Used by
+        com.atproto.repo.listMissingBlobs.
         """
         rows = self._db.all(
             "SELECT blobCid, min(recordUri) FROM record_blob WHERE blobCid > ?"
-            " AND NOT EXISTS (SELECT 1 FROM blob WHERE blob.cid = record_blob.blobCid)"
+            " AND NOT EXISTS"
+            " (SELECT 1 FROM blob WHERE blob.cid = record_blob.blobCid AND tempKey IS NULL)"
             " GROUP BY blobCid ORDER BY blobCid LIMIT ?",
             (cursor or "", limit),
         )
         return [MissingBlob(Cid.parse(text), uri) for text, uri in rows]
+
+    def list_awaited(self) -> list[TempRef]:
+        """Uploads that records refer to although their bytes are still temporary."""
+        rows = self._db.all(
+            "SELECT cid, tempKey FROM blob WHERE tempKey IS NOT NULL AND takedownRef IS NULL"
+            " AND EXISTS (SELECT 1 FROM record_blob WHERE blobCid = blob.cid)"
+        )
+        return [TempRef(Cid.parse(text), key) for text, key in rows]
 
     def records_with(self, cid: Cid) -> list[str]:
         """URIs of the records that refer to a blob, ascending."""

@@ -14,7 +14,7 @@ from actor_store.lookups import Lookups
 from database.connection import Database
 from repo.car import encode_header, encode_varint
 from repo.cid import Cid
-from repo.commit import Head, InvalidCommit, decode_commit
+from repo.commit import Commit, Head, InvalidCommit, decode_commit
 from repo.mst import InvalidMst, MissingBlock, Mst, Node
 from repo.mst.key import encode_key
 
@@ -162,13 +162,16 @@ class RepoReader:
         if parts:
             yield b"".join(parts)
 
+    def read_commit(self, cid: Cid) -> Commit:
+        """A commit that must be there. Raises `ActorStoreDamaged`."""
+        try:
+            return decode_commit(self.get_block(cid))
+        except (MissingBlock, InvalidCommit) as exc:
+            raise ActorStoreDamaged(self._did, str(exc)) from exc
+
     def _data_root(self, commit: Cid) -> Cid:
         if self._root is None or self._root[0] != commit:
-            try:
-                data = decode_commit(self.get_block(commit)).data
-            except (MissingBlock, InvalidCommit) as exc:
-                raise ActorStoreDamaged(self._did, str(exc)) from exc
-            self._root = (commit, data)
+            self._root = (commit, self.read_commit(commit).data)
         return self._root[1]
 
 

@@ -11,56 +11,40 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, TypeVar
 
 from actor_store.blob_files import BlobFiles
 from actor_store.blob_store.base import BlobStore, TempBlob
-from actor_store.blobs import TempRef
-from actor_store.blocks import NODE_CACHE_BYTES, CountedNodeCache
+from actor_store.blobs import BlobChanges, TempRef
+from actor_store.blocks import CountedNodeCache
 from actor_store.creation import create_directory, remove_directory, remove_leftovers
-from actor_store.errors import ActorStoreDamaged, RepoNotFound
-from actor_store.handles import DEFAULT_MAX_OPEN, Handle, HandleCache, max_open_stores
+from actor_store.errors import ActorStoreDamaged
+from actor_store.handles import Handle, HandleCache, max_open_stores
 from actor_store.keys import SigningKeys
 from actor_store.layout import ActorLayout
+from actor_store.long_transaction import LongTransaction
+from actor_store.opening import THREAD_PAGE_CACHE_KIB, StoreOpener, StoreSettings
 from actor_store.reader import ActorStoreReader
-from actor_store.schema import migrate_store
 from actor_store.streaming import ThreadedSource, stream
 from actor_store.transactor import ActorStoreTransactor, Signing
 from actor_store.writes import PreparedWrite
-from database.checkpoints import PAGES, Checkpointer
-from database.connection import BUSY_TIMEOUT_MS, Database, Synchronous, open_database
-from database.errors import DatabaseDamaged, DatabaseMissing
+from database.checkpoints import Checkpointer
+from database.connection import Database
+from database.errors import DatabaseDamaged
 from database.retry import when_free
 from database.transactions import WriteCounts
-from database.wal import check_wal
+from database.wal import sync_wal
 from repo.cid import Cid
 from repo.commit import Action, CommitData
 from repo.keys import PrivateKey
 from repo.tid import TidClock
 
+__all__ = ["ActorStore", "StoreSettings"]
+
 T = TypeVar("T")
 
 _THREADS: Final = 4
 _THREAD_NODE_CACHE_BYTES: Final = 4 * 1024 * 1024
-_THREAD_PAGE_CACHE_KIB: Final = 2_000
-
-
-@dataclass(slots=True, frozen=True)
-class StoreSettings:
-    """How the databases of actors are opened, and how much memory they may take."""
-
-    max_open: int = DEFAULT_MAX_OPEN
-    """Databases kept open; the limit of open files may allow fewer."""
-    page_cache_kib: int = 1_024
-    """Most page cache of one open database; a commit to a repo of 10,000 records uses this much."""
-    node_cache_bytes: int = NODE_CACHE_BYTES
-    """MST nodes of all actors together."""
-    synchronous: Synchronous = "NORMAL"
-    wal_autocheckpoint: int | None = PAGES
-    """Length of a WAL, in pages, that starts a checkpoint; None leaves them to Litestream."""
 
 
 _DEFAULTS: Final = StoreSettings()
@@ -85,14 +69,15 @@ class ActorStore:
         self._keys = SigningKeys(layout)
         self._nodes = CountedNodeCache(settings.node_cache_bytes)
         self._handles = HandleCache(self._open_handle, max_open=max_open_stores(settings.max_open))
-        self._checkpointer = Checkpointer(pages=settings.wal_autocheckpoint or PAGES)
         self._blob_files = BlobFiles(self, blob_store)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="actor-store")
-        self._held_back: dict[str, str] = {}
         self.write_counts = WriteCounts()
         """Of all actors together."""
         self.record_writes: Counter[Action] = Counter()
         """Records written since the start."""
+        self._opener = StoreOpener(
+            layout, settings, is_open=self._handles.__contains__, counts=self.write_counts
+        )
 
     @property
     def layout(self) -> ActorLayout:
@@ -117,7 +102,7 @@ class ActorStore:
     @property
     def checkpointer(self) -> Checkpointer:
         """Moves the WALs of all actors into their databases."""
-        return self._checkpointer
+        return self._opener.checkpointer
 
     def key(self, did: str) -> PrivateKey:
         """The signing key of an actor. Raises `RepoNotFound`."""
@@ -133,7 +118,7 @@ class ActorStore:
 
     def hold_back(self, did: str, reason: str) -> None:
         """Leave the files of an actor alone: from now on its use raises `ActorStoreDamaged`."""
-        self._held_back[did] = reason
+        self._opener.held_back[did] = reason
 
     async def remove_leftovers(self) -> None:
         """Delete what a crash has left of actors half made or half deleted. Only at start."""
@@ -155,7 +140,7 @@ class ActorStore:
         """Delete an actor: database, signing key, blobs. An absent one is ignored."""
         self._handles.discard(did)
         self._keys.forget(did)
-        self._held_back.pop(did, None)
+        self._opener.held_back.pop(did, None)
         await self._in_thread(lambda: remove_directory(self._layout, did))
         await self._blob_store.delete_all(did)
 
@@ -243,7 +228,7 @@ class ActorStore:
         """As `read`, for long work: in a thread, on a connection of its own."""
 
         def run() -> T:
-            db = self._open_for_thread(did)
+            db = self._opener.for_reading(did)
             try:
                 with db.snapshot():
                     return fn(ActorStoreReader(did, db, _thread_nodes()))
@@ -252,24 +237,53 @@ class ActorStore:
 
         return await self._in_thread(lambda: _name_damage(did, run))
 
-    async def transact_in_thread(self, did: str, fn: Callable[[ActorStoreTransactor], T]) -> T:
+    async def transact_in_thread(
+        self,
+        did: str,
+        fn: Callable[[ActorStoreTransactor], T],
+        *,
+        page_cache_kib: int = THREAD_PAGE_CACHE_KIB,
+    ) -> T:
         """As `transact`, for long work: in a thread, on a connection of its own.
 
-        Other writers of the actor wait meanwhile, for five seconds at most. The caller is
-        resumed in a later step of the event loop than that of the COMMIT.
+        Other writers of the actor wait meanwhile, for five seconds at most. The COMMIT is made on
+        the event loop, and the caller is resumed in the same step. When the caller is cancelled,
+        `fn` goes on to its end, and what it has done is rolled back.
         """
         key = self.key(did)
         signing = Signing(self._clock, lambda _: key)
+        leftovers: list[BlobChanges] = []
 
-        def run() -> T:
-            db = self._open_for_thread(did, read_only=False)
-            try:
-                with db.transaction():
-                    return fn(ActorStoreTransactor(did, db, _thread_nodes(), signing))
-            finally:
-                db.close()
+        def run(db: Database) -> T:
+            actor = ActorStoreTransactor(did, db, _thread_nodes(), signing)
+            result = fn(actor)
+            leftovers.extend(actor.leftovers)
+            # So that the COMMIT has nothing to wait for.
+            db.flush()
+            if self._settings.synchronous == "FULL":
+                sync_wal(db.path)
+            return result
 
-        return await self._in_thread(lambda: _name_damage(did, run))
+        work = LongTransaction(
+            lambda: self._opener.for_work(did, cache_kib=page_cache_kib),
+            run,
+            tidy=self._opener.empty_wal,
+        )
+        try:
+            result = await self._in_thread(lambda: _name_damage(did, work.run))
+            _name_damage(did, work.commit)
+        finally:
+            self._threads.submit(work.close)
+        if leftovers:
+            self._blob_files.delete_soon(did, leftovers)
+        return result
+
+    async def settle_uploads(self, did: str) -> None:
+        """Make the uploads permanent that records have come to refer to without a commit.
+
+        Raises what `transact` and `BlobStore.make_permanent` raise.
+        """
+        await self._blob_files.settle_uploads(did)
 
     def stream(
         self, did: str, fn: Callable[[ActorStoreReader], Iterator[bytes]]
@@ -286,7 +300,7 @@ class ActorStore:
                 raise ActorStoreDamaged(did, str(exc)) from exc
 
         source = ThreadedSource(
-            lambda: _name_damage(did, lambda: self._open_for_thread(did)), chunks
+            lambda: _name_damage(did, lambda: self._opener.for_reading(did)), chunks
         )
         return stream(self._threads, source)
 
@@ -302,7 +316,7 @@ class ActorStore:
     def _close_files(self) -> None:
         self._threads.shutdown(wait=True)
         self._handles.close()
-        self._checkpointer.close()
+        self._opener.close()
 
     def _read(
         self, did: str, fn: Callable[[ActorStoreReader], T], *, in_snapshot: bool = True
@@ -335,53 +349,12 @@ class ActorStore:
         return result
 
     def _open_handle(self, did: str) -> Handle:
-        db = _name_damage(did, lambda: self._open(did, self._settings.page_cache_kib, 0))
-        if self._settings.wal_autocheckpoint is not None:
-            self._checkpointer.watch(db)
+        db = _name_damage(did, lambda: self._opener.for_loop(did))
         signing = Signing(self._clock, self._keys.get)
         return Handle(db, ActorStoreTransactor(did, db, self._nodes, signing))
 
-    def _open_for_thread(self, did: str, *, read_only: bool = True) -> Database:
-        return self._open(did, _THREAD_PAGE_CACHE_KIB, BUSY_TIMEOUT_MS, read_only=read_only)
-
-    def _open(
-        self, did: str, cache_kib: int, busy_timeout_ms: int, *, read_only: bool = False
-    ) -> Database:
-        path = self._layout.store(did)
-        if did in self._held_back:
-            raise ActorStoreDamaged(did, self._held_back[did])
-        if did not in self._handles:
-            _check_files(path)
-        try:
-            db = open_database(
-                path,
-                create=False,
-                cache_kib=cache_kib,
-                synchronous=self._settings.synchronous,
-                wal_autocheckpoint=self._settings.wal_autocheckpoint,
-                read_only=read_only,
-                busy_timeout_ms=busy_timeout_ms,
-                counts=self.write_counts,
-            )
-        except DatabaseMissing as exc:
-            raise RepoNotFound(did) from exc
-        try:
-            migrate_store(db)
-        except BaseException:
-            db.close()
-            raise
-        return db
-
     async def _in_thread(self, fn: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, fn)
-
-
-def _check_files(path: Path) -> None:
-    """Raise `DatabaseDamaged` for what SQLite would take for an empty database or WAL."""
-    with suppress(FileNotFoundError):
-        if path.stat().st_size == 0:
-            raise DatabaseDamaged(path, "is empty")
-    check_wal(path)
 
 
 def _thread_nodes() -> CountedNodeCache:

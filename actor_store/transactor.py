@@ -8,6 +8,7 @@ from typing import Final
 
 from actor_store.blobs import BlobChanges, BlobTransactor, TempRef
 from actor_store.blocks import NodeCache, RepoTransactor
+from actor_store.bulk_rows import BulkRows
 from actor_store.errors import (
     ActorStoreDamaged,
     RecordExists,
@@ -48,7 +49,7 @@ class Signing:
 class ActorStoreTransactor(ActorStoreReader):
     """Everything `ActorStore.transact` lends to its callback, valid only while that runs."""
 
-    __slots__ = ("_nodes", "_signing", "leftovers")
+    __slots__ = ("_db", "_nodes", "_signing", "leftovers")
 
     repo: RepoTransactor
     record: RecordTransactor
@@ -65,6 +66,7 @@ class ActorStoreTransactor(ActorStoreReader):
         self.pref = PreferenceTransactor(db)
         self.usage = UsageReader(db, self.record, self.blob)
         self.leftovers = []
+        self._db = db
         self._nodes = nodes
         self._signing = signing
 
@@ -95,6 +97,27 @@ class ActorStoreTransactor(ActorStoreReader):
             raise SwapMismatch(expected=swap_commit, current=head.cid, kind="Commit")
         tree = self.repo.tree(head)
         return self._commit(head, tree, writes, made_permanent, max(head.rev, above_rev or ""))
+
+    def renew_commit(self) -> Head:
+        """Make a commit of the same records if consumers could not verify the current one.
+
+        That is so after an import: the commit has been signed elsewhere, or its rev is not the
+        one that it has here. Returns the current commit. Raises as `commit` does.
+        """
+        head = self.repo.head()
+        commit = self.repo.read_commit(head.cid)
+        if commit.rev == head.rev and commit.verify(self._signing.get_key(self.did).public):
+            return head
+        data = self.commit((), above_rev=commit.rev)
+        return Head(data.cid, data.rev)
+
+    def bulk_rows(self) -> BulkRows:
+        """Writing rows by the thousand, once for a connection."""
+        return BulkRows(self._db, self.did)
+
+    def next_rev(self, above: str) -> str:
+        """A new rev that is greater than `above`."""
+        return self._signing.clock.next_rev(above)
 
     def _commit(
         self,

@@ -20,7 +20,9 @@ import apsw
 from database.errors import DatabaseError, DatabaseIoFailed, map_error
 from database.transactions import Transaction, WriteCounts, WriteTransaction
 
-SqlValue: TypeAlias = "int | float | str | bytes | None"
+SqlArray: TypeAlias = "apsw.CArrayBinding"
+"""What `database.arrays.array_of` makes."""
+SqlValue: TypeAlias = "int | float | str | bytes | SqlArray | None"
 Row: TypeAlias = "tuple[Any, ...]"
 """One row. Its columns are `SqlValue`s of the types the statement's author knows."""
 Synchronous: TypeAlias = Literal["NORMAL", "FULL"]
@@ -170,6 +172,13 @@ class Database:
         try:
             if self.connection.in_transaction:
                 self._execute("ROLLBACK")
+        except apsw.Error as exc:
+            raise self._error(exc) from exc
+
+    def flush(self) -> None:
+        """Write what the open transaction has changed to the WAL, so that COMMIT takes no time."""
+        try:
+            self.connection.cache_flush()
         except apsw.Error as exc:
             raise self._error(exc) from exc
 

@@ -13,7 +13,7 @@ from database.errors import DatabaseError
 from pds.quotas import within_quota
 from repo.car import encode_car
 from repo.cid import Cid
-from repo.commit import Action, CommitData, RecordOp
+from repo.commit import Action, CommitData, Head, RecordOp
 from repo.syntax import Did
 from sequencer.events import CommitEvent, SyncEvent
 
@@ -49,32 +49,33 @@ async def commit_planned(
 
     `plan` returns None for no commit. Blobs may be those that `prepared` refers to.
     """
-    await _wait_for_log(ctx)
+    await wait_for_log(ctx)
     data = await ctx.actor_store.commit_planned(
         did, within_quota(ctx, did, plan), prepared, swap_commit=swap_commit
     )
     if data is not None:
-        await _sequence(ctx, did, data)
+        await sequence(ctx, commit_event(data), Head(data.cid, data.rev))
     return data
 
 
-async def _wait_for_log(ctx: AppContext) -> None:
+async def wait_for_log(ctx: AppContext) -> None:
     """Hold writes back while events of earlier ones wait. Raises why the log refuses them."""
     if ctx.sequencer.is_behind:
         await ctx.sequencer.append()
 
 
-async def _sequence(ctx: AppContext, did: Did, data: CommitData) -> None:
+async def sequence(ctx: AppContext, event: CommitEvent | SyncEvent, head: Head) -> None:
+    """Tell of a commit that has become the `head` of its repository, in the step of its COMMIT."""
     # Nothing is awaited between the store's commit and `append`: the log has a DID's commits in
     # the order of their revs. After a crash right here `pds.recovery` brings the two together.
-    sequenced = ctx.sequencer.append(commit_event(data))
-    ctx.accounts.repo_roots.set(did, data.cid, data.rev)
+    sequenced = ctx.sequencer.append(event)
+    ctx.accounts.repo_roots.set(event.did, head.cid, head.rev)
     try:
         await sequenced
     except DatabaseError as exc:
         # The commit stands, and the event is kept until the log takes it: an error would only
         # make the caller write once more.
-        _log.error("event of a commit is late", did=did, rev=data.rev, reason=str(exc))
+        _log.error("event of a commit is late", did=event.did, rev=head.rev, reason=str(exc))
 
 
 def commit_event(data: CommitData) -> CommitEvent:

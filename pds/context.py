@@ -32,6 +32,7 @@ from pds.config import ConfigError, Settings
 from pds.crawlers import Crawlers
 from pds.health.check import HealthCheck
 from pds.health.server_check import make_health_check
+from pds.imports import Imports
 from pds.mail.mailer import Mailer
 from pds.proxy.service_tokens import ServiceTokens
 from pds.rate_limits.limiter import RateLimiter
@@ -87,6 +88,7 @@ class AppContext:
     mailer: Mailer
     record_json: RecordJsonCache
     recovery: Recovery
+    imports: Imports
     client_addresses: ClientAddresses
     rate_limiter: RateLimiter | None
     """None unless the operator wants limits."""
@@ -179,6 +181,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         mailer=Mailer.of(settings),
         record_json=RecordJsonCache(),
         recovery=recovery,
+        imports=Imports(),
         client_addresses=client_addresses,
         rate_limiter=_open_rate_limiter(settings, client_addresses, stack),
         crawlers=crawlers,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from identity.did_document import DidDocument
+from identity.plc import PlcError
 from identity.resolver import DidResolutionError
 from pds.accounts.account import AccountStatus, status_of
 from pds.accounts.errors import AccountNotFound
 from pds.commits import sync_event
-from pds.xrpc.errors import invalid_request
+from pds.xrpc.errors import XrpcError, invalid_request
+from repo.commit import Head
 from repo.syntax import Did
 from sequencer.events import AccountEvent, IdentityEvent, SyncEvent
 from sequencer.events import AccountStatus as EventStatus
@@ -33,10 +35,14 @@ async def activate(ctx: AppContext, did: Did) -> None:
     if account is None:
         raise AccountNotFound("user not found")
     await check_did_leads_here(ctx, did)
-    await ctx.accounts.activate(did)
-    sync = await current_sync_event(ctx, did)
-    identity = IdentityEvent(did, account.handle)
-    await ctx.sequencer.append(account_event(ctx, did), identity, sync)
+    # No import comes between the commit that is announced and the announcement.
+    async with ctx.recovery.lock(did):
+        # First of all, so that an account that has no room for it stays as it is.
+        await _renewed_commit(ctx, did)
+        await ctx.accounts.activate(did)
+        sync = await current_sync_event(ctx, did)
+        identity = IdentityEvent(did, account.handle)
+        await ctx.sequencer.append(account_event(ctx, did), identity, sync)
 
 
 async def takedown(ctx: AppContext, did: Did, *, ref: str | None) -> None:
@@ -60,11 +66,29 @@ def account_event(ctx: AppContext, did: Did) -> AccountEvent:
 
 
 async def current_sync_event(ctx: AppContext, did: Did) -> SyncEvent:
-    """The `#sync` event of a repository's current commit."""
-    head, block = await ctx.actor_store.read(
-        did, lambda actor: (head := actor.repo.head(), actor.repo.get_block(head.cid))
-    )
+    """The `#sync` event of a repository's current commit, to be appended in the same step.
+
+    The commit is made anew if consumers could not verify it, as after an import.
+    """
+    head, block = await _renewed_commit(ctx, did)
     return sync_event(did, cid=head.cid, rev=head.rev, block=block)
+
+
+async def _renewed_commit(ctx: AppContext, did: Did) -> tuple[Head, bytes]:
+    head, block = await ctx.actor_store.transact(
+        did, lambda actor: (head := actor.renew_commit(), actor.repo.get_block(head.cid))
+    )
+    ctx.accounts.repo_roots.set(did, head.cid, head.rev)
+    return head, block
+
+
+async def leads_here(ctx: AppContext, did: Did) -> bool:
+    """Whether the DID names this server and the repository's signing key, as far as can be told."""
+    try:
+        await check_did_leads_here(ctx, did)
+    except (XrpcError, PlcError):
+        return False
+    return True
 
 
 async def check_did_leads_here(ctx: AppContext, did: Did) -> None:

@@ -72,6 +72,18 @@ def within_quota(ctx: AppContext, did: str, plan: Plan) -> Plan:
     return planned
 
 
+def check_growth(actor: ActorStoreReader, quota_bytes: int | None, used_bytes: int) -> None:
+    """Inside a transaction that has written: raise `QuotaExceeded` if it has passed the quota.
+
+    `used_bytes` is what was used before. One that makes room is always allowed.
+    """
+    used = actor.usage.used_bytes()
+    if quota_bytes is not None and used > max(quota_bytes, used_bytes):
+        raise QuotaExceeded(
+            used_bytes=used_bytes, quota_bytes=quota_bytes, adding_bytes=used - used_bytes
+        )
+
+
 class UploadRoom:
     """The room that an account has for an upload."""
 

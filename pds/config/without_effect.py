@@ -23,7 +23,6 @@ WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
         "PDS_BLOBSTORE_S3_UPLOAD_TIMEOUT_MS",
         "PDS_BLOBSTORE_S3_REQUEST_TIMEOUT_MS",
     ),
-    "Importing repositories": ("PDS_ACCEPTING_REPO_IMPORTS", "PDS_MAX_REPO_IMPORT_SIZE"),
     "OAuth": (
         "PDS_DPOP_SECRET",
         "PDS_OAUTH_TRUSTED_CLIENTS",

@@ -5,7 +5,8 @@ The store is written first, the log second, in two files that do not commit toge
 ===================================  ==========================================================
 found                                done
 ===================================  ==========================================================
-store ahead of the log               a `#sync` event with the current commit
+store ahead of the log               a `#sync` event with the current commit, which is made
+                                     anew if it was imported; none if deactivated
 log ahead of the store               a new commit of the same records with a rev above the
                                      log's, and its `#sync`: consumers have seen commits that
                                      the store has lost
@@ -17,7 +18,7 @@ store cannot be read                 the account is held back; everyone else is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -34,6 +35,9 @@ from repo.mst import MissingBlock
 if TYPE_CHECKING:
     from pds.accounts.account import ActorAccount
     from pds.context import AppContext
+    from sequencer.events import EventType
+
+_SYNC: Final[frozenset[EventType]] = frozenset(("sync",))
 
 _log = structlog.get_logger(__name__)
 
@@ -65,14 +69,20 @@ async def _compare(ctx: AppContext, account: ActorAccount, may_lack_commits: boo
     ctx.actor_store.key(did)
     head = await ctx.actor_store.read(did, _sound_head)
     told_rev = _told_rev(ctx, did)
+    untold: frozenset[EventType] = frozenset()
     if told_rev is None:
         if account.active:
-            await ctx.sequencer.append(*await state_events(ctx, did, EVERYTHING))
-        return head
-    if head.rev < told_rev or may_lack_commits:
-        head = await _commit_above(ctx, did, head, told_rev)
-    if head.rev != told_rev:
-        await ctx.sequencer.append(*await state_events(ctx, did, {"sync"}))
+            untold = EVERYTHING
+    else:
+        if head.rev < told_rev or may_lack_commits:
+            head = await _commit_above(ctx, did, head, told_rev)
+        # A deactivated account is told of when it is activated.
+        if head.rev != told_rev and account.deactivated_at is None:
+            untold = _SYNC
+    if untold:
+        await ctx.sequencer.append(*await state_events(ctx, did, untold))
+        # That of an import is made anew to be told of.
+        head = await ctx.actor_store.read(did, lambda actor: actor.repo.head())
     return head
 
 

@@ -85,6 +85,12 @@ async def read_bounded(request: web.Request, limit_bytes: int) -> bytes:
     return await (reading if request.content.is_eof() else _in_time(reading, JSON_S))
 
 
+def check_length(request: web.Request, limit_bytes: int) -> None:
+    """For binary input: raise `XrpcError` 413 if the client says that it is longer."""
+    if (request.content_length or 0) > limit_bytes:
+        raise XrpcError(413, message="request entity too large")
+
+
 def iter_body(request: web.Request) -> AsyncIterator[bytes]:
     """The parts of a body, decompressed, as they come in; their sum has no limit.
 

@@ -18,7 +18,9 @@ from pds.accounts.invites import InvalidInviteCursor
 from pds.accounts.service_jwt import ServiceJwtError
 from pds.mail.errors import InvalidMail, MailNotSent
 from pds.quotas import QuotaExceeded
+from pds.spool import BodyTooLarge, SpoolFull
 from pds.xrpc.errors import XrpcError
+from repo.car import InvalidCar
 from repo.cid import InvalidCid
 from repo.datamodel import InvalidDataModel
 from repo.lexicon import InvalidLexicon
@@ -28,6 +30,7 @@ from repo.syntax import InvalidSyntax
 XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     # Formats
     RequestPayloadError: (400, "InvalidRequest"),
+    InvalidCar: (400, "InvalidRequest"),
     InvalidCid: (400, "InvalidRequest"),
     InvalidDataModel: (400, "InvalidRequest"),
     InvalidLexicon: (400, "InvalidRequest"),
@@ -47,11 +50,14 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     actor_errors.InvalidMimeType: (400, "InvalidMimeType"),
     actor_errors.InvalidSize: (400, "InvalidSize"),
     actor_errors.InvalidStoreName: (400, "InvalidRequest"),
+    actor_errors.InvalidRepo: (400, "InvalidRequest"),
     actor_errors.TooManyReservedKeys: (503, "NotEnoughResources"),
     InvalidPreference: (400, "InvalidRequest"),
     blob_errors.BlobTooLarge: (413, "PayloadTooLarge"),
     blob_errors.BlobStoreFull: (503, "NotEnoughResources"),
     QuotaExceeded: (400, "QuotaExceeded"),
+    BodyTooLarge: (413, "PayloadTooLarge"),
+    SpoolFull: (503, "NotEnoughResources"),
     # Databases
     database_errors.DatabaseBusy: (503, "NotEnoughResources"),
     database_errors.DatabaseFull: (503, "NotEnoughResources"),
@@ -89,6 +95,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
 _MESSAGES: Final = {
     RequestPayloadError: "The request body is cut off or damaged",
     blob_errors.BlobTooLarge: "request entity too large",
+    BodyTooLarge: "request entity too large",
     # Their own messages name files of the server.
     actor_errors.ActorStoreDamaged: (
         "The files of this account are damaged. The operator of the server has been told."
@@ -96,6 +103,7 @@ _MESSAGES: Final = {
     database_errors.DatabaseBusy: "The server is busy. Try again.",
     database_errors.DatabaseFull: "The server is out of disk space.",
     blob_errors.BlobStoreFull: "The server is out of disk space.",
+    SpoolFull: "The server is out of disk space.",
 }
 """What callers are told in place of an error's own message."""
 

@@ -201,8 +201,9 @@ def test_listing_since_a_rev_names_blobs_of_later_records(
 
 
 def test_missing_blobs_are_those_without_an_upload(blobs: BlobTransactor) -> None:
-    present = upload(blobs, b"present")
-    missing = sorted((Cid.of_raw(bytes([n])) for n in range(3)), key=str)
+    present, temporary = upload(blobs, b"present"), upload(blobs, b"temporary")
+    blobs.mark_permanent(present.cid)
+    missing = sorted((temporary.cid, *(Cid.of_raw(bytes([n])) for n in range(2))), key=str)
     for uri in (THREE, TWO):
         for cid in (*missing, present.cid):
             blobs.add_reference(uri, cid)

@@ -26,11 +26,7 @@ from tests.processes import ServerProcess, clean_environment, free_port, serve
 from tests.reference import data, plc
 from tests.reference.server import Reference
 
-pytestmark = [
-    pytest.mark.conformance,
-    pytest.mark.timeout(300),
-    pytest.mark.skip(reason="importRepo, which every migration needs, is not served yet"),
-]
+pytestmark = [pytest.mark.conformance, pytest.mark.timeout(300)]
 
 ROUTES = (("reference", "holdfast"), ("holdfast", "reference"), ("holdfast", "holdfast"))
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from pds.api.repo import blobs, reads, writes
+from pds.api.repo import blobs, imports, reads, writes
 from pds.xrpc.methods import XrpcMethods
 
-METHODS: Final[tuple[XrpcMethods, ...]] = (blobs.methods, reads.methods, writes.methods)
+METHODS: Final[tuple[XrpcMethods, ...]] = (
+    blobs.methods,
+    imports.methods,
+    reads.methods,
+    writes.methods,
+)

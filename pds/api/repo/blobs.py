@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from actor_store.errors import RepoNotFound
 from actor_store.media_type import media_type_of
 from pds.quotas import UploadRoom
-from pds.xrpc.auth import user_or_service
-from pds.xrpc.body import iter_body
+from pds.xrpc.auth import user, user_or_service
+from pds.xrpc.body import check_length, iter_body
 from pds.xrpc.call import Answer, XrpcCall
-from pds.xrpc.errors import XrpcError
 from pds.xrpc.methods import XrpcMethods
 
 methods = XrpcMethods()
@@ -23,8 +24,7 @@ async def upload_blob(call: XrpcCall) -> Answer:
         # Service tokens are anybody's: look before their bytes come in.
         raise RepoNotFound(did)
     limit = ctx.settings.service.blob_upload_limit_bytes
-    if (request.content_length or 0) > limit:
-        raise XrpcError(413, message="request entity too large")
+    check_length(request, limit)
     room = await UploadRoom.find(ctx, did)
     room.check(request.content_length or 0)
     chunks = room.metered(iter_body(request))
@@ -41,3 +41,19 @@ async def upload_blob(call: XrpcCall) -> Answer:
             "size": temp.size,
         }
     }
+
+
+@methods.method("com.atproto.repo.listMissingBlobs", auth=user())
+async def list_missing_blobs(call: XrpcCall) -> Answer:
+    """com.atproto.repo.listMissingBlobs: what is to be uploaded after an import"""
+    params = call.params
+    missing = await call.ctx.actor_store.read(
+        call.user.did,
+        lambda actor: actor.blob.list_missing(limit=params["limit"], cursor=params.get("cursor")),
+    )
+    answer: dict[str, Any] = {
+        "blobs": [{"cid": str(blob.cid), "recordUri": blob.record_uri} for blob in missing]
+    }
+    if missing:
+        answer["cursor"] = str(missing[-1].cid)
+    return answer

@@ -1,14 +1,46 @@
-"""com.atproto.server: activating and deactivating an account."""
+"""com.atproto.server: the state of an account, and activating and deactivating it."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from actor_store.reader import ActorStoreReader
 from pds import lifecycle
 from pds.accounts.scopes import FULL, SessionScope
+from pds.quotas import storage_status
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods
 
 methods = XrpcMethods()
+
+
+@methods.method("com.atproto.server.checkAccountStatus", auth=user())
+async def check_account_status(call: XrpcCall) -> Answer:
+    """com.atproto.server.checkAccountStatus: how far an account has moved in"""
+    ctx, did = call.ctx, call.user.did
+    account = ctx.accounts.get_account(did, include_inactive=True)
+    # Every block and record is counted: with a large repository that takes its time.
+    contents = await ctx.actor_store.read_in_thread(did, _contents)
+    return {
+        "activated": account.active,
+        "validDid": await lifecycle.leads_here(ctx, did),
+        **contents,
+        "privateStateValues": 0,
+        **await storage_status(ctx, did),
+    }
+
+
+def _contents(actor: ActorStoreReader) -> dict[str, Any]:
+    head = actor.repo.head()
+    return {
+        "repoCommit": str(head.cid),
+        "repoRev": head.rev,
+        "repoBlocks": actor.repo.block_count(),
+        "indexedRecords": actor.record.count(),
+        "expectedBlobs": actor.blob.count_referenced(),
+        "importedBlobs": actor.blob.count(),
+    }
 
 
 @methods.method("com.atproto.server.activateAccount", auth=user(FULL))

@@ -32,6 +32,7 @@ from repo.keys import InvalidKey
 from repo.lexicon.errors import Mismatch
 from repo.mst import KeyExists, KeyMissing, MissingBlock
 from repo.mst.invert import InversionMismatch
+from repo.record import InvalidRecord
 from repo.tid import InvalidTid
 from tests.pds.conftest import Account, Pds
 
@@ -49,10 +50,10 @@ INTERNAL: dict[type[Exception], str] = {
     database_errors.StatementFailed: "a bug",
     database_errors.SchemaTooNew: "refused at start",
     database_errors.SchemaGap: "refused at start",
-    InvalidCar: "CARs are made here, not taken",
     InvalidCommit: "a stored commit is damaged",
     InvalidDagCbor: "a stored block is damaged; records of clients are checked before",
     InvalidKey: "a key file is damaged; keys in DID documents are answered for",
+    InvalidRecord: "becomes an InvalidRepo",
     InvalidTid: "TIDs of clients are checked by the Lexicon",
     InvalidDidDocument: "becomes a DidResolutionError",
     KeyExists: "the actor store looks first",

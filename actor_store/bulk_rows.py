@@ -1,0 +1,253 @@
+"""Rows of one actor by the thousand: the statements of an import.
+
+Each takes an array (`database.arrays`) of values that hold what belongs together, such as the text
+of a CID before a block. A record is named by its key in the tree, `collection/rkey`.
+
+What a block links to is noted by its CID while the CAR is read, and becomes rows of the records
+that have that CID once those are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self
+
+from database.arrays import array_of
+from repo.cid import Cid
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from actor_store.backlinks import Backlink
+    from database.connection import Database
+
+_TABLES: Final = """
+CREATE TEMP TABLE no_record (cid TEXT PRIMARY KEY, reason TEXT) WITHOUT ROWID;
+CREATE TEMP TABLE link (cid TEXT, path TEXT, linkTo TEXT, PRIMARY KEY (cid, path)) WITHOUT ROWID;
+CREATE TEMP TABLE reference (cid TEXT, blobCid TEXT, PRIMARY KEY (cid, blobCid)) WITHOUT ROWID;
+CREATE TEMP TABLE changed_record (uri TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE dropped_blob (cid TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE node (cid TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+# The text of a CID has 59 characters.
+_PUT_BLOCKS: Final = """
+INSERT INTO repo_block (cid, repoRev, size, content)
+SELECT CAST(substr(value, 1, 59) AS TEXT), ?2, length(value) - 59, substr(value, 60)
+FROM carray(?1) WHERE true ON CONFLICT DO NOTHING
+"""
+_NOTE_NO_RECORDS: Final = """
+INSERT INTO temp.no_record (cid, reason) SELECT substr(value, 1, 59), substr(value, 60)
+FROM carray(?1) WHERE true ON CONFLICT DO NOTHING
+"""
+_NOTE_LINKS: Final = """
+INSERT INTO temp.link (cid, path, linkTo) SELECT substr(value, 1, 59), ?2, substr(value, 60)
+FROM carray(?1) WHERE true ON CONFLICT DO NOTHING
+"""
+_NOTE_REFERENCES: Final = """
+INSERT INTO temp.reference (cid, blobCid) SELECT substr(value, 1, 59), substr(value, 60)
+FROM carray(?1) WHERE true ON CONFLICT DO NOTHING
+"""
+_PAGE: Final = """
+SELECT substr(uri, length(?2) + 1), cid FROM record WHERE uri > ?1 ORDER BY uri LIMIT 1000
+"""
+_PUT_RECORDS: Final = """
+INSERT INTO record (uri, cid, collection, rkey, repoRev, indexedAt)
+SELECT ?2 || substr(value, 60), substr(value, 1, 59),
+  substr(value, 60, instr(value, '/') - 60), substr(value, instr(value, '/') + 1), ?3, ?4
+FROM carray(?1) WHERE true ON CONFLICT (uri) DO UPDATE
+SET cid = excluded.cid, repoRev = excluded.repoRev, indexedAt = excluded.indexedAt
+"""
+_NAMED: Final = "(SELECT ?2 || value FROM carray(?1))"
+# Where an index is named, SQLite would else take that of the rev, which all records share.
+_NOT_IN_CAR: Final = """
+SELECT cid, substr(uri, length(?2) + 1),
+  (SELECT content FROM repo_block WHERE repo_block.cid = record.cid)
+FROM record WHERE repoRev = ?1 AND NOT EXISTS
+  (SELECT 1 FROM repo_block INDEXED BY repo_block_repo_rev_idx
+   WHERE repo_block.repoRev = ?1 AND repo_block.cid = record.cid)
+ORDER BY cid
+"""
+_NO_RECORD: Final = """
+SELECT record.cid, substr(uri, length(?2) + 1), reason
+FROM temp.no_record CROSS JOIN record INDEXED BY record_cid_idx ON record.cid = no_record.cid
+WHERE record.repoRev = ?1 LIMIT 1
+"""
+_COUNT_REFERENCES: Final = """
+SELECT coalesce(sum(blobs * (SELECT count(*) FROM record WHERE cid = found.cid)), 0)
+FROM (SELECT cid, count(*) AS blobs FROM temp.reference GROUP BY cid) AS found
+"""
+_PUT_BACKLINKS: Final = """
+INSERT INTO backlink (uri, path, linkTo) SELECT uri, path, linkTo
+FROM temp.link CROSS JOIN record INDEXED BY record_cid_idx ON record.cid = link.cid
+WHERE record.repoRev = ?1 ON CONFLICT DO NOTHING
+"""
+_PUT_REFERENCES: Final = """
+INSERT INTO record_blob (blobCid, recordUri) SELECT blobCid, uri
+FROM temp.reference CROSS JOIN record INDEXED BY record_cid_idx ON record.cid = reference.cid
+WHERE record.repoRev = ?1 ON CONFLICT DO NOTHING
+"""
+_REFERENCES_OF_CHANGED: Final = (
+    "FROM record_blob WHERE recordUri IN (SELECT uri FROM temp.changed_record)"
+)
+_DELETE_UNUSED_BLOBS: Final = """
+DELETE FROM blob WHERE cid IN (SELECT cid FROM temp.dropped_blob)
+AND NOT EXISTS (SELECT 1 FROM record_blob WHERE blobCid = cid) RETURNING cid, tempKey
+"""
+_DELETE_STRAYS: Final = """
+DELETE FROM repo_block WHERE cid <> ?1
+AND NOT EXISTS (SELECT 1 FROM record WHERE record.cid = repo_block.cid)
+AND NOT EXISTS (SELECT 1 FROM temp.node WHERE node.cid = repo_block.cid)
+"""
+
+
+@dataclass(slots=True)
+class BlockBatch:
+    """Blocks on their way to the database, and what is known of each."""
+
+    blocks: list[bytes] = field(default_factory=list)
+    """The text of the CID, then the block."""
+    no_records: list[str] = field(default_factory=list)
+    """The CID, then why the block cannot be a record."""
+    links: dict[str, list[str]] = field(default_factory=dict)
+    """By path in the record: the CID, then what the record links to."""
+    references: list[str] = field(default_factory=list)
+    """The CID, then that of a blob which the record refers to."""
+
+    def add_link(self, cid: str, link: Backlink) -> None:
+        """Note a backlink of the block `cid`."""
+        self.links.setdefault(link.path, []).append(cid + link.link_to)
+
+
+class BulkRows:
+    """Writes to one actor's tables, as a `with` block within a transaction.
+
+    Large writes run in a thread of their own, while the caller prepares the next: every other
+    method waits for them first, and so must whoever else uses the connection, by `wait`.
+    """
+
+    def __init__(self, db: Database, did: str) -> None:
+        self._db = db
+        self._base = f"at://{did}/"
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bulk-rows")
+        self._writing: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        self._db.script(_TABLES)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(wait=True)
+        if kind is None:
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait for the write that is under way. Raises `DatabaseError` if it has failed."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _behind(self, write: Callable[[], None]) -> None:
+        self.wait()
+        self._writing = self._thread.submit(write)
+
+    def put_blocks(self, batch: BlockBatch, rev: str) -> None:
+        """Store blocks and what is known of them; one that is stored already keeps its rev."""
+        self._behind(lambda: self._put_blocks(batch, rev))
+
+    def _put_blocks(self, batch: BlockBatch, rev: str) -> None:
+        if batch.blocks:
+            # In the order of the indexes many of them fall on the same pages.
+            batch.blocks.sort()
+            self._db.run(_PUT_BLOCKS, (array_of(batch.blocks), rev))
+        if batch.no_records:
+            self._db.run(_NOTE_NO_RECORDS, (array_of(batch.no_records),))
+        for path, links in batch.links.items():
+            self._db.run(_NOTE_LINKS, (array_of(links), path))
+        if batch.references:
+            self._db.run(_NOTE_REFERENCES, (array_of(batch.references),))
+
+    def iter_records(self) -> Iterator[tuple[str, str]]:
+        """Key and CID of every record in the order of the keys, read page by page.
+
+        Records up to the last one given may be written meanwhile.
+        """
+        after = self._base
+        while True:
+            self.wait()
+            page = self._db.all(_PAGE, (after, self._base))
+            if not page:
+                return
+            yield from page
+            after = self._base + page[-1][0]
+
+    def put_records(self, values: Collection[str], *, rev: str, indexed_at: str) -> None:
+        """Enter records: of each the CID, then the key. A takedown stays."""
+        params = (array_of(values), self._base, rev, indexed_at)
+        self._behind(lambda: self._db.run(_PUT_RECORDS, params))
+
+    def remove_records(self, keys: Collection[str]) -> None:
+        """Take records out of the index."""
+        self._run_named(f"DELETE FROM record WHERE uri IN {_NAMED}", keys)
+
+    def forget_links(self, keys: Collection[str]) -> None:
+        """Delete the backlinks of records, and note that their references to blobs are old."""
+        self._run_named(f"DELETE FROM backlink WHERE uri IN {_NAMED}", keys)
+        self._run_named(f"INSERT INTO temp.changed_record (uri) SELECT * FROM {_NAMED}", keys)
+
+    def iter_not_in_car(self, rev: str) -> Iterator[tuple[str, str, bytes | None]]:
+        """CID, key and block of the records entered at `rev` whose blocks were not stored then.
+
+        Ordered by CID. The block is None where there is none.
+        """
+        self.wait()
+        return self._db.iter(_NOT_IN_CAR, (rev, self._base))
+
+    def find_no_record(self, rev: str) -> tuple[str, str, str] | None:
+        """CID and key of a record entered at `rev` whose block cannot be one, and why not."""
+        self.wait()
+        return self._db.one(_NO_RECORD, (rev, self._base))
+
+    def count_references(self) -> int:
+        """How many references to blobs the records have, as far as their blocks were noted."""
+        self.wait()
+        return int(self._db.value(_COUNT_REFERENCES))
+
+    def settle_links(self, rev: str) -> list[tuple[str, str | None]]:
+        """Give the records entered at `rev` their backlinks and references, for the old ones.
+
+        Returns CID and temporary key of the blobs that no record refers to any more, which have
+        lost their rows.
+        """
+        self.wait()
+        db = self._db
+        # The table has no index by record: one pass for all of them.
+        db.run(f"INSERT INTO temp.dropped_blob SELECT DISTINCT blobCid {_REFERENCES_OF_CHANGED}")
+        db.run(f"DELETE {_REFERENCES_OF_CHANGED}")
+        db.run(_PUT_BACKLINKS, (rev,))
+        db.run(_PUT_REFERENCES, (rev,))
+        return db.all(_DELETE_UNUSED_BLOBS)
+
+    def count_blocks(self) -> int:
+        """How many blocks are stored."""
+        self.wait()
+        return int(self._db.value("SELECT count(*) FROM repo_block"))
+
+    def count_record_blocks(self) -> int:
+        """How many blocks the records take: less than there are records, if some are equal."""
+        self.wait()
+        return int(self._db.value("SELECT count(DISTINCT cid) FROM record"))
+
+    def delete_strays(self, head: Cid, nodes: Iterable[Cid]) -> None:
+        """Delete every block but the commit `head`, the tree's `nodes` and the records."""
+        self.wait()
+        self._db.many("INSERT INTO temp.node (cid) VALUES (?)", ((str(cid),) for cid in nodes))
+        self._db.run(_DELETE_STRAYS, (str(head),))
+
+    def _run_named(self, sql: str, keys: Collection[str]) -> None:
+        if keys:
+            self.wait()
+            self._db.run(sql, (array_of(keys), self._base))

@@ -1,0 +1,327 @@
+"""Importing a repository: the rows of a CAR, written in one transaction of the actor's database.
+
+1. Every block of the CAR is hashed and stored. What it would link to as a record is noted.
+2. The root must be a commit of this actor, signed by one of the keys it may have signed with.
+3. The tree below it is walked in the order of its keys. The index of the records has the same
+   order, so that the two side by side tell which records are new, changed or gone.
+4. The records get their links. What nothing refers to any more is deleted, and the commit becomes
+   the head.
+
+However large the CAR is, no more is held than a batch of blocks, a bounded number of tree nodes
+and a batch of keys. Whatever is at fault raises, and the caller's transaction is rolled back.
+
+The commit is stored as it is, as the reference PDS does it, under a rev of this server. See
+`ActorStoreTransactor.renew_commit` for one that consumers can verify.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from actor_store.backlinks import backlinks_of
+from actor_store.blobs import BlobChanges
+from actor_store.bulk_rows import BlockBatch, BulkRows
+from actor_store.errors import InvalidRepo
+from database.timestamps import now_iso
+from repo.car import CarReader
+from repo.cid import BLESSED_LENGTH, Cid
+from repo.commit import Commit, Head, InvalidCommit, decode_commit
+from repo.datamodel import iter_blob_refs, iter_legacy_blobs
+from repo.mst import InvalidMst, MissingBlock, Mst, VerifiedWalk
+from repo.mst.decode import decode_parts
+from repo.record import MAX_RECORD_BYTES, NODE_FORM, InvalidRecord, decode_record, has_node_form
+from repo.syntax import InvalidSyntax, parse_nsid, parse_rkey
+from repo.tid import decode_tid, is_tid
+
+if TYPE_CHECKING:
+    from actor_store.transactor import ActorStoreTransactor
+    from repo.car import ByteSource
+    from repo.commit import Verifier
+    from repo.dagcbor import Value
+    from repo.mst import BlockSource
+
+_BATCH_BYTES: Final = 8 * 1024 * 1024
+_BLOCK_OVERHEAD_BYTES: Final = 150
+"""What a block of a batch takes in memory beside its bytes."""
+_BATCH_RECORDS: Final = 20_000
+_NODES_BYTES: Final = 32 * 1024 * 1024
+"""Memory for nodes of the CAR, which the walk of the tree asks for."""
+_NODE_OVERHEAD_BYTES: Final = 220
+_BLOB_MARK: Final = b"mimeType"
+"""Every record that refers to a blob, typed or legacy, has this key."""
+_EMPTY_TREE: Final = Mst.empty().root
+"""The node that no tree but the empty one has."""
+_MAX_AHEAD_US: Final = 24 * 3_600 * 1_000_000
+"""How far in the future a commit may lie: the clock of the other server is not ours."""
+
+_Difference: TypeAlias = tuple[str, str | None, bool]
+"""Key of a record; its CID from now on, or None; whether there was a record before."""
+
+
+@dataclass(slots=True, frozen=True)
+class ImportedRepo:
+    """What an import has made the current commit, and how many records it has."""
+
+    head: Head
+    records: int
+
+
+def import_car(
+    actor: ActorStoreTransactor,
+    source: ByteSource,
+    *,
+    keys: Sequence[Verifier],
+    proceed: Callable[[], None] = lambda: None,
+) -> ImportedRepo:
+    """Replace the repository of `actor` by that of a CAR.
+
+    The commit may be signed by any of `keys`. Blocks that are stored already may be missing in
+    the CAR. `proceed` is called again and again; what it raises ends the import. Raises
+    `InvalidCar`, `InvalidRepo` and `RepoNotFound`.
+    """
+    old = actor.repo.head()
+    rev = actor.next_rev(old.rev)
+    with actor.bulk_rows() as rows:
+        car = _CarBlocks(rows, rev)
+        root = car.store(source, proceed)
+        commit = _read_commit(actor, root, keys, newest=rev)
+        tree = _Tree(commit.data, _Nodes(car.nodes, rows, actor.repo))
+        _index(rows, tree, rev, proceed)
+        _link(rows, car, rev, actor.leftovers)
+        head = Head(root, rev if commit.rev < rev else actor.next_rev(commit.rev))
+        actor.repo.set_head(head, data=commit.data, indexed_at=now_iso())
+        _delete_strays(actor, rows, tree, old=old, head=head)
+    return ImportedRepo(head, tree.records)
+
+
+# --- blocks
+
+
+class _CarBlocks:
+    """The blocks of a CAR on their way to the database."""
+
+    def __init__(self, rows: BulkRows, rev: str) -> None:
+        self._rows = rows
+        self._rev = rev
+        self._batch = BlockBatch()
+        self._batch_bytes = 0
+        self.bytes = 0
+        """Length of all blocks so far."""
+        self.nodes: dict[bytes, bytes] = {}
+        """Nodes by binary CID, as far as there is room for them."""
+        self._room = _NODES_BYTES
+
+    def store(self, source: ByteSource, proceed: Callable[[], None]) -> Cid:
+        """Store every block, which must hash to its CID. Return the root."""
+        reader = CarReader(source, max_block_bytes=MAX_RECORD_BYTES)
+        if len(reader.roots) != 1:
+            raise InvalidRepo("expected one root")
+        for cid, block in reader:
+            text = str(cid)
+            self._batch.blocks.append(text.encode() + block)
+            if has_node_form(block):
+                self._batch.no_records.append(text + NODE_FORM)
+                self._keep_node(cid.raw, block)
+            else:
+                self._note(text, block)
+            self._count(block)
+            if self._batch_bytes >= _BATCH_BYTES:
+                proceed()
+                self._flush()
+        self._flush()
+        self._rows.wait()
+        return reader.roots[0]
+
+    def note_stored(self) -> None:
+        """Note what records link to whose blocks were not in the CAR, as of one of changes only."""
+        last = ""
+        for cid, key, block in self._rows.iter_not_in_car(self._rev):
+            if block is None:
+                raise _unreadable(key, cid, "it is not there")
+            if cid != last:
+                self._note(cid, block)
+                self._count(block)
+                last = cid
+            if self._batch_bytes >= _BATCH_BYTES:
+                self._flush()
+                self._rows.wait()
+        self._flush()
+
+    def _note(self, cid: str, block: bytes) -> None:
+        try:
+            record = decode_record(block)
+        except InvalidRecord as exc:
+            reason = str(exc).encode("ascii", "replace").decode().replace("\0", "?")
+            self._batch.no_records.append(cid + reason)
+            return
+        for link in backlinks_of(record):
+            self._batch.add_link(cid, link)
+        if _BLOB_MARK in block:
+            self._batch.references += [cid + blob for blob in _blobs_of(record)]
+
+    def _keep_node(self, cid: bytes, block: bytes) -> None:
+        size = len(block) + _NODE_OVERHEAD_BYTES
+        if size <= self._room:
+            self._room -= size
+            self.nodes[cid] = block
+
+    def _count(self, block: bytes) -> None:
+        self.bytes += len(block)
+        self._batch_bytes += len(block) + _BLOCK_OVERHEAD_BYTES
+
+    def _flush(self) -> None:
+        self._rows.put_blocks(self._batch, self._rev)
+        self._batch = BlockBatch()
+        self._batch_bytes = 0
+
+
+def _blobs_of(record: Value) -> set[str]:
+    return {str(ref.cid) for ref in iter_blob_refs(record)} | set(iter_legacy_blobs(record))
+
+
+def _read_commit(
+    actor: ActorStoreTransactor, root: Cid, keys: Sequence[Verifier], *, newest: str
+) -> Commit:
+    """The commit, if it is one of this actor. `newest` is the rev that it would get now."""
+    try:
+        commit = decode_commit(actor.repo.get_block(root))
+    except MissingBlock as exc:
+        raise InvalidRepo(f"the root {root} is not among the blocks") from exc
+    except InvalidCommit as exc:
+        raise InvalidRepo(f"the root {root} is no commit: {exc}") from exc
+    if commit.did != actor.did:
+        raise InvalidRepo(f"the commit {root} is one of {commit.did:.200}, not of {actor.did}")
+    if not is_tid(commit.rev):
+        raise InvalidRepo(f"the commit {root} has a rev that is no TID: {commit.rev!r}")
+    if decode_tid(commit.rev)[0] > decode_tid(newest)[0] + _MAX_AHEAD_US:
+        raise InvalidRepo(f"the commit {root} has a rev of more than a day ahead: {commit.rev}")
+    if not any(commit.verify(key) for key in keys):
+        raise InvalidRepo(f"the commit {root} is not signed by a key of {actor.did}")
+    return commit
+
+
+def _delete_strays(
+    actor: ActorStoreTransactor, rows: BulkRows, tree: _Tree, *, old: Head, head: Head
+) -> None:
+    """Delete the blocks of the tree before, and what the CAR had beside its tree."""
+    # All that most imports leave: they are made into an empty repository.
+    actor.repo.delete_unused_records({old.cid, _EMPTY_TREE} - {head.cid, tree.root})
+    # Nodes, records and the commit are never the same blocks.
+    if rows.count_blocks() != 1 + tree.nodes + rows.count_record_blocks():
+        rows.delete_strays(head.cid, tree.iter_nodes())
+
+
+# --- the tree
+
+
+class _Nodes:
+    """Blocks of the tree: those that were kept from the CAR, each for one use, and stored ones."""
+
+    def __init__(self, kept: dict[bytes, bytes], rows: BulkRows, stored: BlockSource) -> None:
+        self._kept = kept
+        self._rows = rows
+        self._stored = stored
+
+    def get_block(self, cid: Cid, /) -> bytes:
+        block = self._kept.pop(cid.raw, None)
+        if block is None:
+            self._rows.wait()
+            block = self._stored.get_block(cid)
+        return block
+
+
+class _Tree:
+    """The imported tree, whose blocks were hashed when they came in."""
+
+    def __init__(self, root: Cid, blocks: BlockSource) -> None:
+        self.root = root
+        self._blocks = blocks
+        self.nodes = 0
+        self.records = 0
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        """Give key and CID of every record, in order. Raises `InvalidRepo` for any fault."""
+        walk = VerifiedWalk(self.root, self._blocks)
+        collection = ""
+        try:
+            for raw_key, cid in walk:
+                key = raw_key.decode()
+                before, _, rkey = key.partition("/")
+                if before != collection:
+                    collection = parse_nsid(before)
+                parse_rkey(rkey)
+                self.records += 1
+                yield key, str(Cid(cid))
+        except MissingBlock as exc:
+            raise InvalidRepo(f"the tree node {exc.cid} is not among the blocks") from exc
+        except (InvalidMst, InvalidSyntax) as exc:
+            raise InvalidRepo(f"the tree is at fault at node {walk.current}: {exc}") from exc
+        self.nodes = walk.nodes
+
+    def iter_nodes(self) -> Iterator[Cid]:
+        """Give the CID of every node, once the tree has been checked."""
+        waiting = [self.root]
+        while waiting:
+            cid = waiting.pop()
+            yield cid
+            links = decode_parts(self._blocks.get_block(cid), cid.raw).links
+            waiting += [Cid(link) for link in links if link is not None]
+
+
+# --- records
+
+
+def _index(rows: BulkRows, tree: _Tree, rev: str, proceed: Callable[[], None]) -> None:
+    """Bring the index of the records up to the tree."""
+    now = now_iso()
+    differences = _differences(tree.check(), rows.iter_records())
+    while batch := list(islice(differences, _BATCH_RECORDS)):
+        proceed()
+        rows.forget_links([key for key, _, replaces in batch if replaces])
+        rows.remove_records([key for key, cid, _ in batch if cid is None])
+        written = [cid + key for key, cid, _ in batch if cid is not None]
+        if written:
+            rows.put_records(written, rev=rev, indexed_at=now)
+
+
+def _differences(
+    new: Iterator[tuple[str, str]], old: Iterator[tuple[str, str]]
+) -> Iterator[_Difference]:
+    """What leads from the old records to the new ones, both in the order of their keys."""
+    known = next(old, None)
+    for key, cid in new:
+        while known is not None and known[0] < key:
+            yield known[0], None, True
+            known = next(old, None)
+        if known is None or known[0] != key:
+            yield key, cid, False
+            continue
+        if known[1] != cid:
+            yield key, cid, True
+        known = next(old, None)
+    while known is not None:
+        yield known[0], None, True
+        known = next(old, None)
+
+
+def _link(rows: BulkRows, car: _CarBlocks, rev: str, leftovers: list[BlobChanges]) -> None:
+    """Check that the new records are records, and give them their links."""
+    car.note_stored()
+    found = rows.find_no_record(rev)
+    if found is not None:
+        cid, key, reason = found
+        raise _unreadable(key, cid, reason)
+    # Thousands of keys may lead to one record of a megabyte that refers to thousands of blobs.
+    if rows.count_references() > car.bytes // BLESSED_LENGTH:
+        raise InvalidRepo("records refer to more blobs than all blocks together can name")
+    unused = rows.settle_links(rev)
+    if unused:
+        cids = tuple(Cid.parse(cid) for cid, _ in unused)
+        leftovers.append(BlobChanges(cids, tuple(key for _, key in unused if key)))
+
+
+def _unreadable(key: str, cid: str, reason: str) -> InvalidRepo:
+    return InvalidRepo(f"Could not parse record at '{key}': block {cid}: {reason}")

@@ -1,0 +1,135 @@
+"""Opening the database of an actor: for the event loop, for a thread that reads or that works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from actor_store.blocks import NODE_CACHE_BYTES
+from actor_store.errors import ActorStoreDamaged, RepoNotFound
+from actor_store.handles import DEFAULT_MAX_OPEN
+from actor_store.layout import ActorLayout
+from actor_store.schema import migrate_store
+from database.checkpoints import PAGES, Checkpointer
+from database.connection import BUSY_TIMEOUT_MS, Database, Synchronous, open_database
+from database.errors import DatabaseDamaged, DatabaseMissing
+from database.transactions import WriteCounts
+from database.wal import check_wal
+
+THREAD_PAGE_CACHE_KIB: Final = 2_000
+
+
+@dataclass(slots=True, frozen=True)
+class StoreSettings:
+    """How the databases of actors are opened, and how much memory they may take."""
+
+    max_open: int = DEFAULT_MAX_OPEN
+    """Databases kept open; the limit of open files may allow fewer."""
+    page_cache_kib: int = 1_024
+    """Most page cache of one open database; a commit to a repo of 10,000 records uses this much."""
+    node_cache_bytes: int = NODE_CACHE_BYTES
+    """MST nodes of all actors together."""
+    synchronous: Synchronous = "NORMAL"
+    wal_autocheckpoint: int | None = PAGES
+    """Length of a WAL, in pages, that starts a checkpoint; None leaves them to Litestream."""
+
+
+class StoreOpener:
+    """Connections to actors' databases. Raises `RepoNotFound`, `ActorStoreDamaged`, and
+    `DatabaseError`s, of which `DatabaseDamaged` is still to be named by its actor.
+    """
+
+    def __init__(
+        self,
+        layout: ActorLayout,
+        settings: StoreSettings,
+        *,
+        is_open: Callable[[str], bool],
+        counts: WriteCounts,
+    ) -> None:
+        """`is_open` tells whether the event loop has the database of a DID open already."""
+        self._layout = layout
+        self._settings = settings
+        self._is_open = is_open
+        self._counts = counts
+        self.checkpointer = Checkpointer(pages=settings.wal_autocheckpoint or PAGES)
+        self.held_back: dict[str, str] = {}
+        """Actors whose files are left alone, by DID, and why."""
+
+    def for_loop(self, did: str) -> Database:
+        """A connection that stays open and never waits for a lock."""
+        db = self._open(did, cache_kib=self._settings.page_cache_kib, busy_timeout_ms=0)
+        if self._settings.wal_autocheckpoint is not None:
+            self.checkpointer.watch(db)
+        return db
+
+    def for_reading(self, did: str) -> Database:
+        """A read-only connection for a thread."""
+        return self._open(did, cache_kib=THREAD_PAGE_CACHE_KIB, read_only=True)
+
+    def for_work(self, did: str, *, cache_kib: int) -> Database:
+        """A connection for one long transaction in a thread; to be followed by `empty_wal`."""
+        # A checkpoint within its COMMIT would hold up the event loop.
+        db = self._open(did, cache_kib=cache_kib, own_checkpoints=False)
+        self._checkpoint(db)
+        return db
+
+    def empty_wal(self, db: Database) -> None:
+        """Give back the room of a WAL that a long transaction has made long."""
+        self._checkpoint(db)
+        if self._settings.wal_autocheckpoint is not None:
+            # Nobody can write meanwhile, but nearly all has been done by now.
+            db.checkpoint()
+
+    def close(self) -> None:
+        """Finish the checkpoints that have been asked for."""
+        self.checkpointer.close()
+
+    def _checkpoint(self, db: Database) -> None:
+        if self._settings.wal_autocheckpoint is not None:
+            self.checkpointer.finish(db.connection, db.path)
+
+    def _open(
+        self,
+        did: str,
+        *,
+        cache_kib: int,
+        busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+        read_only: bool = False,
+        own_checkpoints: bool = True,
+    ) -> Database:
+        path = self._layout.store(did)
+        if did in self.held_back:
+            raise ActorStoreDamaged(did, self.held_back[did])
+        if not self._is_open(did):
+            _check_files(path)
+        try:
+            db = open_database(
+                path,
+                create=False,
+                cache_kib=cache_kib,
+                synchronous=self._settings.synchronous,
+                wal_autocheckpoint=self._settings.wal_autocheckpoint if own_checkpoints else None,
+                read_only=read_only,
+                busy_timeout_ms=busy_timeout_ms,
+                counts=self._counts,
+            )
+        except DatabaseMissing as exc:
+            raise RepoNotFound(did) from exc
+        try:
+            migrate_store(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+def _check_files(path: Path) -> None:
+    """Raise `DatabaseDamaged` for what SQLite would take for an empty database or WAL."""
+    with suppress(FileNotFoundError):
+        if path.stat().st_size == 0:
+            raise DatabaseDamaged(path, "is empty")
+    check_wal(path)

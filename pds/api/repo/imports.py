@@ -1,0 +1,24 @@
+"""com.atproto.repo: a whole repository at once."""
+
+from __future__ import annotations
+
+from pds.accounts.scopes import FULL
+from pds.imports import import_repo as import_car_of
+from pds.xrpc.auth import user
+from pds.xrpc.body import check_length, iter_body
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.errors import invalid_request
+from pds.xrpc.methods import XrpcMethods
+
+methods = XrpcMethods()
+
+
+@methods.method("com.atproto.repo.importRepo", auth=user(FULL, refuse_takendown=True))
+async def import_repo(call: XrpcCall) -> Answer:
+    """com.atproto.repo.importRepo: the repository of an account that moves in"""
+    settings = call.ctx.settings
+    if not settings.service.accepting_repo_imports:
+        raise invalid_request("Service is not accepting repo imports")
+    check_length(call.request, settings.max_repo_import_bytes)
+    await import_car_of(call.ctx, call.user.did, iter_body(call.request))
+    return None

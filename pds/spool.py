@@ -1,0 +1,90 @@
+"""Spools: bodies of requests on disk, until they have come in whole."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import tempfile
+import threading
+from collections.abc import AsyncIterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+_BATCH_BYTES: Final = 512 * 1024
+"""How much is gathered before a thread is asked to write it."""
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+class SpoolError(Exception):
+    """A body could not be kept, and nothing of it was."""
+
+
+class SpoolFull(SpoolError):
+    """No space is left on the disk."""
+
+
+class BodyTooLarge(SpoolError):
+    """The body has more bytes than are taken."""
+
+
+class Spool:
+    """A file without a name, as a `with` block.
+
+    It is gone when the block ends, or with the process, however that ends: there is never anything
+    to be cleared away. What has been put in is read from its beginning, by `read` in any thread.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Make the file on the disk that has `directory`. Raises `SpoolFull`."""
+        with _space_errors():
+            self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 (closed by the block)
+        # A task that is cancelled does not stop the thread that writes for it.
+        self._lock = threading.Lock()
+
+    async def fill(self, chunks: AsyncIterable[bytes], *, max_bytes: int) -> None:
+        """Put `chunks` in. Raises `BodyTooLarge`, `SpoolFull`, and what `chunks` raises."""
+        batch, size = bytearray(), 0
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > max_bytes:
+                raise BodyTooLarge(f"body has more than {max_bytes} bytes")
+            batch += chunk
+            if len(batch) >= _BATCH_BYTES:
+                await asyncio.to_thread(self._write, batch)
+                batch = bytearray()
+        await asyncio.to_thread(self._write, batch, is_last=True)
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes; nothing at the end."""
+        with self._lock:
+            return self._file.read(size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        # Closing writes what is buffered, which a full disk refuses again.
+        with self._lock, suppress(OSError):
+            self._file.close()
+
+    def _write(self, data: bytearray, *, is_last: bool = False) -> None:
+        with self._lock, _space_errors():
+            if self._file.closed:
+                return
+            self._file.write(data)
+            if is_last:
+                self._file.seek(0)
+
+
+@contextmanager
+def _space_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _NO_SPACE:
+            raise SpoolFull("no space for the body of a request") from exc
+        raise
