@@ -27,7 +27,7 @@ async def check_account_status(call: XrpcCall) -> Answer:
         "validDid": await lifecycle.leads_here(ctx, did),
         **contents,
         "privateStateValues": 0,
-        **await storage_status(ctx, did),
+        "storage": await storage_status(ctx, did),
     }
 
 
