@@ -44,6 +44,13 @@ POINTS: Final[Mapping[str, FaultPoint]] = {
     "log-committed": FaultPoint("after", _LOG, "insert"),
     "upload-written": FaultPoint("after", _DISK_BLOBS, "put_temp"),
     "blob-permanent": FaultPoint("after", _DISK_BLOBS, "make_permanent"),
+    # An import: its body on disk, all rows written, the COMMIT; the commit that activation makes.
+    "import-spooled": FaultPoint("after", "pds.spool:Spool", "fill"),
+    "import-loaded": FaultPoint("after", "pds.imports", "import_car"),
+    "import-committed": FaultPoint(
+        "after", "actor_store.long_transaction:LongTransaction", "commit"
+    ),
+    "commit-renewed": FaultPoint("after", "pds.lifecycle", "_renewed_commit"),
     # Changes of whole accounts
     "journaled": FaultPoint("after", _JOURNAL, "add"),
     "journal-drop": FaultPoint("before", _JOURNAL, "drop"),

@@ -8,7 +8,7 @@ that had followed before the crash, and one that reads the log from its beginnin
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
@@ -172,6 +172,75 @@ async def test_a_deactivation_and_an_activation(world: World, point: str) -> Non
     await world.crash(point.replace("deactivated", "activated"), call("activate"))
     await world.check(accounts=2)
     assert world.watcher.copies[world.alice.did].active
+
+
+@pytest.mark.parametrize(
+    ("point", "imported"),
+    [
+        ("import-spooled", False),
+        ("import-loaded", False),
+        ("store-commit", False),
+        ("import-committed", True),
+        ("log-commit", True),
+        ("log-committed", True),
+    ],
+)
+async def test_an_import_into_an_active_account(world: World, point: str, imported: bool) -> None:
+    car = await export_and_write(world)
+    await world.crash(point, lambda world: import_car(world, car))
+    await world.check(accounts=2)
+    expected = {"first"} if imported else {"first", "second"}
+    assert await world.records(world.alice) == expected
+
+
+@pytest.mark.parametrize("point", ["import-spooled", "import-loaded", "import-committed"])
+async def test_an_import_of_an_account_that_moves_in(world: World, point: str) -> None:
+    car = await export_and_write(world, then_deactivate=True)
+    await world.crash(point, lambda world: import_car(world, car))
+    # Whichever state it has, it can be brought to the other, and be activated.
+    await import_car(world, car)
+    await world.post("com.atproto.server.activateAccount", world.alice.auth)
+    await world.check(accounts=2)
+    assert await world.records(world.alice) == {"first"}
+
+
+@pytest.mark.parametrize(
+    "point", ["store-commit", "commit-renewed", "activated-row", "log-commit", "log-committed"]
+)
+async def test_an_activation_after_an_import(world: World, point: str) -> None:
+    car = await export_and_write(world, then_deactivate=True)
+    world.start()
+    await import_car(world, car)
+    world.server.stop()
+    activate = "com.atproto.server.activateAccount"
+    await world.crash(point, lambda world: world.post(activate, world.alice.auth))
+    await world.post(activate, world.alice.auth)
+    await world.check(accounts=2)
+    assert await world.records(world.alice) == {"first"}
+
+
+async def export_and_write(world: World, *, then_deactivate: bool = False) -> bytes:
+    """Alice's repository as it is, before a second record comes; then the server is stopped."""
+    world.start()
+    await world.watcher.catch_up()
+    _, car = await world.get("com.atproto.sync.getRepo", did=world.alice.did)
+    await world.create(world.alice, "second")
+    if then_deactivate:
+        later = "2040-01-01T00:00:00Z"
+        nsid = "com.atproto.server.deactivateAccount"
+        await world.post(nsid, world.alice.auth, deleteAfter=later)
+    await world.watcher.catch_up()
+    world.server.stop()
+    return bytes(car)
+
+
+async def import_car(world: World, car: bytes) -> None:
+    """Replace alice's repository."""
+    url = f"{world.server.url}/xrpc/com.atproto.repo.importRepo"
+    headers = {**world.alice.auth, "Content-Type": "application/vnd.ipld.car"}
+    with suppress(*BROKEN):
+        async with world.http.post(url, headers=headers, data=car) as response:
+            assert response.status == 200, await response.text()
 
 
 @pytest.mark.parametrize("point", ["takedown-row", "log-commit", "log-committed"])
