@@ -7,7 +7,7 @@ to, and whether there was a Lexicon to validate them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from actor_store.backlinks import Backlink, backlinks_of
 from actor_store.writes import UNSET, PreparedWrite, Unset
@@ -17,9 +17,7 @@ from repo.cid import Cid
 from repo.commit import Action
 from repo.datamodel import BlobRef, find_legacy_blob, from_json, iter_blob_refs
 from repo.lexicon import Lexicons
-
-MAX_RECORD_BYTES: Final = 1_000_000
-"""Of one encoded record; relays accept no larger ones."""
+from repo.record import MAX_RECORD_BYTES
 
 
 @dataclass(slots=True, frozen=True)

@@ -177,10 +177,17 @@ class CarParser:
         max_length = self._max_block_bytes + BLESSED_LENGTH
         self._needed_bytes = 1
         while start < end:
-            found = self._read_length(data, start)
-            if found is None:
-                break
-            length, cid_start = found
+            length = data[start]
+            cid_start = start + 1
+            # Most blocks have lengths of one byte or two; this is where reading spends its time.
+            if length >= 0x80 and cid_start < end and 0 < data[cid_start] < 0x80:
+                length += (data[cid_start] - 1) << 7
+                cid_start += 1
+            elif length >= 0x80:
+                found = self._read_length(data, start)
+                if found is None:
+                    break
+                length, cid_start = found
             if not BLESSED_LENGTH <= length <= max_length:
                 raise InvalidCar(f"block and CID cannot have {length} bytes", self._offset + start)
             block_end = cid_start + length

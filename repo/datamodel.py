@@ -99,14 +99,18 @@ def iter_blob_refs(value: Value) -> Iterator[BlobRef]:
             yield BlobRef(cid, mime_type, size)
 
 
-def find_legacy_blob(value: Value) -> str | None:
-    """The CID of the first blob in the form of before 2023: a map of `cid` and `mimeType` alone."""
+def iter_legacy_blobs(value: Value) -> Iterator[str]:
+    """The CIDs of blobs in the form of before 2023: a map of `cid` and `mimeType` alone."""
     for item in _iter_maps(value):
         if len(item) == 2:
             cid, mime_type = item.get("cid"), item.get("mimeType")
             if type(cid) is str and type(mime_type) is str and _is_cid(cid):
-                return cid
-    return None
+                yield cid
+
+
+def find_legacy_blob(value: Value) -> str | None:
+    """The first of `iter_legacy_blobs`, or None."""
+    return next(iter_legacy_blobs(value), None)
 
 
 # --- reading ---

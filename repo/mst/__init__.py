@@ -22,7 +22,7 @@ from repo.mst.invert import InversionMismatch, RepoOp, invert
 from repo.mst.node import Node
 from repo.mst.store import BlockSource, CachedNodeStore, MemoryBlocks, NodeStore
 from repo.mst.tree import Mst, diff
-from repo.mst.verify import MstSize, verify_structure
+from repo.mst.verify import MstSize, VerifiedWalk, verify_structure
 
 __all__ = [
     "BlockSource",
@@ -41,6 +41,7 @@ __all__ = [
     "NodeChanges",
     "NodeStore",
     "RepoOp",
+    "VerifiedWalk",
     "build_blocks",
     "diff",
     "invert",

@@ -18,6 +18,8 @@ MAX_KEY_BYTES: Final = 1024
 MAX_HEIGHT: Final = 128
 """Layers a tree can have above layer 0: the zero bit pairs of a SHA-256 digest."""
 
+_FIRST_BYTE: Final = tuple((8 - byte.bit_length()) >> 1 for byte in range(256))
+"""The zero bit pairs at the beginning of a byte."""
 _is_key: Final = re.compile(rb"[A-Za-z0-9_~.:-]+/[A-Za-z0-9_~.:-]+").fullmatch
 
 
@@ -40,6 +42,8 @@ def check_key(raw: bytes) -> None:
 def key_height(raw: bytes) -> int:
     """The layer of a key: leading zero bits of its SHA-256 in pairs, 0 to `MAX_HEIGHT`."""
     digest = hashlib.sha256(raw).digest()
+    if digest[0]:
+        return _FIRST_BYTE[digest[0]]
     return (256 - int.from_bytes(digest, "big").bit_length()) >> 1
 
 

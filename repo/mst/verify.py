@@ -1,15 +1,14 @@
-"""Checking a stored tree as a whole: for tests, imports and `pds doctor`."""
+"""Checking a stored tree as a whole: for imports, `pds doctor` and tests."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 from repo.cid import Cid
-from repo.mst.decode import decode_node
+from repo.mst.decode import NodeParts, decode_parts
 from repo.mst.errors import InvalidMst
-from repo.mst.node import Node
-from repo.mst.search import open_child, open_root
+from repo.mst.node import NO_HEIGHT
 from repo.mst.store import BlockSource
 
 
@@ -23,21 +22,84 @@ class MstSize:
     """Layers of nodes; 1 for the empty tree."""
 
 
-class _CheckingStore:
-    """Nodes straight from their blocks, which must hash to their CIDs."""
+class VerifiedWalk:
+    """The records of a stored tree in the order of their keys, once.
+
+    Every node is read and checked on the way, itself and its place, so that a walk that comes to
+    its end has seen the one tree of these records. Holds a path of the tree. Iterating raises
+    `InvalidMst` at the first fault, and `MissingBlock` for a node that is not there.
+    """
+
+    def __init__(self, root: Cid, blocks: BlockSource) -> None:
+        """The blocks are trusted to hash to their CIDs."""
+        self._get_block = blocks.get_block
+        self.current = root
+        """The node that was read last."""
+        self.nodes = 0
+        """Nodes read so far."""
+        self.height = 0
+        """Layers of nodes, once the root has been read."""
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield keys and binary CIDs."""
+        node = self._open_root()
+        top = node.height
+        # The nodes above, each with the position of the subtree that has been entered.
+        above: list[tuple[NodeParts, int]] = []
+        index = 0
+        last = b""
+        while True:
+            link = node.links[index]
+            if link is not None:
+                above.append((node, index))
+                node = self._open(link, top - len(above))
+                index = 0
+                continue
+            while index == len(node.keys):
+                if not above:
+                    return
+                node, index = above.pop()
+            key = node.keys[index]
+            if key <= last:
+                raise InvalidMst(f"keys out of order: {key!r} after {last!r}")
+            yield key, node.values[index]
+            last = key
+            index += 1
+
+    def _open_root(self) -> NodeParts:
+        node = self._read(self.current.raw)
+        if node.height == NO_HEIGHT and node.links[0] is not None:
+            raise InvalidMst("root has no keys but a subtree")
+        self.height = max(node.height, 0) + 1
+        return node
+
+    def _open(self, link: bytes, layer: int) -> NodeParts:
+        """The node of a subtree that hangs in `layer`."""
+        node = self._read(link)
+        # Layers fall by one a step and never below 0, so no path is longer than a digest has pairs.
+        if node.height != layer and (node.height != NO_HEIGHT or layer <= 0):
+            raise InvalidMst("subtree in the wrong layer")
+        if node.height == NO_HEIGHT and node.links[0] is None:
+            raise InvalidMst("empty node below the root")
+        return node
+
+    def _read(self, link: bytes) -> NodeParts:
+        self.current = cid = Cid(link)
+        self.nodes += 1
+        return decode_parts(self._get_block(cid), link)
+
+
+class _HashedBlocks:
+    """Blocks that are found to hash to their CIDs."""
 
     def __init__(self, blocks: BlockSource) -> None:
         self._blocks = blocks
 
-    def get_node(self, cid: bytes, /) -> Node:
-        name = Cid(cid)
-        block = self._blocks.get_block(name)
-        if not name.matches(block):
-            raise InvalidMst(f"block does not hash to its CID {name}")
-        return decode_node(block, cid)
-
-    def keep_node(self, cid: bytes, node: Node, /) -> None:
-        """Nothing is kept: every block is to be looked at."""
+    def get_block(self, cid: Cid, /) -> bytes:
+        block = self._blocks.get_block(cid)
+        if not cid.matches(block):
+            raise InvalidMst(f"block does not hash to its CID {cid}")
+        return block
 
 
 def verify_structure(root: Cid, blocks: BlockSource) -> MstSize:
@@ -45,24 +107,6 @@ def verify_structure(root: Cid, blocks: BlockSource) -> MstSize:
 
     Raises `InvalidMst` at the first fault, and `MissingBlock` for a node that is not there.
     """
-    store = _CheckingStore(blocks)
-    node = open_root(store, root.raw)
-    layer, low, high = node.height, b"", b"\xff"
-    height = max(layer, 0) + 1
-    records = nodes = 0
-    # Subtrees to come, with their layers and the keys that theirs must lie between.
-    pending: list[tuple[bytes | Node, int, bytes, bytes]] = []
-    while True:
-        keys = node.keys
-        if keys and (keys[0] <= low or keys[-1] >= high):
-            raise InvalidMst("subtree has keys outside its gap")
-        nodes += 1
-        records += len(keys)
-        gaps = pairwise((low, *keys, high))
-        for link, (left, right) in zip(node.links, gaps, strict=True):
-            if link is not None:
-                pending.append((link, layer - 1, left, right))
-        if not pending:
-            return MstSize(records, nodes, height)
-        link, layer, low, high = pending.pop()
-        node = open_child(store, link, layer)
+    walk = VerifiedWalk(root, _HashedBlocks(blocks))
+    records = sum(1 for _ in walk)
+    return MstSize(records, walk.nodes, walk.height)

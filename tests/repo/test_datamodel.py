@@ -20,6 +20,7 @@ from repo.datamodel import (
     find_legacy_blob,
     from_json,
     iter_blob_refs,
+    iter_legacy_blobs,
     json_default,
     to_json,
 )
@@ -307,6 +308,7 @@ def test_a_legacy_blob_is_a_cid_and_a_media_type_and_nothing_else() -> None:
         "cid",
     ]
     assert find_legacy_blob(others) is None
+    assert list(iter_legacy_blobs([legacy, others, {"a": legacy}])) == [LINK, LINK]
 
 
 def test_walking_deep_values_does_not_recurse() -> None:

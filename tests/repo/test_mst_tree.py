@@ -14,6 +14,7 @@ from repo.mst import (
     MissingBlock,
     Mst,
     Node,
+    VerifiedWalk,
     verify_structure,
 )
 from tests.repo.mst_support import (
@@ -77,6 +78,16 @@ def test_each_step_of_a_series_is_a_sound_tree(items: dict[str, Cid], changes: E
         blocks = MemoryBlocks(tree.changed_blocks())
         assert blocks.blocks.keys() == node_blocks(model).keys()
         assert verify_structure(tree.root, blocks).records == len(model)
+
+
+@unhurried
+@given(records)
+def test_a_verified_walk_gives_every_record_in_order(items: dict[str, Cid]) -> None:
+    blocks = MemoryBlocks(node_blocks(items))
+    walk = VerifiedWalk(tree_of(items).root, blocks)
+    found = [(key.decode(), Cid(value)) for key, value in walk]
+    assert found == sorted(items.items())
+    assert walk.nodes == len(blocks.blocks)
 
 
 @unhurried
