@@ -66,6 +66,16 @@ def encode_varint(number: int) -> bytes:
     return bytes(groups)
 
 
+def decode_varint(data: bytes) -> tuple[int, int]:
+    """Read the number that `encode_varint` has put before other bytes, and where those begin."""
+    number = 0
+    for position, byte in enumerate(data):
+        number |= (byte & 0x7F) << (7 * position)
+        if byte < 0x80:
+            return number, position + 1
+    raise ValueError("the number has no end")
+
+
 _VARINTS: Final = tuple(map(encode_varint, range(2048)))
 """The lengths of all but few blocks."""
 
@@ -127,6 +137,11 @@ class CarParser:
         self._waiting_bytes = 0
         self._needed_bytes = 1
         self._offset = 0
+
+    @property
+    def position(self) -> int:
+        """Where the next block begins in the CAR, in bytes."""
+        return self._offset
 
     def feed(self, chunk: bytes) -> list[tuple[Cid, bytes]]:
         """Take the next bytes; return the blocks they complete. Raises `InvalidCar`."""

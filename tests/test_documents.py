@@ -136,7 +136,7 @@ def check_command(words: list[str]) -> None:
         command = found
         rest.pop(0)
     known = {option for param in command.params for option in param.opts} | {"--help", "-h"}
-    used = {word.partition("=")[0] for word in rest if word.startswith("-")}
+    used = {word.partition("=")[0] for word in rest if word.startswith("-") and word != "-"}
     assert used <= known, words
 
 

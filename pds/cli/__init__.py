@@ -10,6 +10,7 @@ from pds.cli.lazy_group import LazyGroup
 
 COMMANDS: Final = {
     "account": "Create, list and change accounts.",
+    "car": "Look into repositories in CAR files, check, edit, compare and export them.",
     "dev": "Run a complete network on this machine, without internet or configuration.",
     "doctor": "Check settings, files and network; change nothing.",
     "invite": "Make, list and disable invite codes.",
@@ -36,4 +37,5 @@ def main() -> None:
       pds account create alice@example.com alice.example.com
       pds invite create --uses 5
       pds doctor --env-file /pds/pds.env       is all well?
+      pds car export alice.example.com         keep a copy of a repository
     """

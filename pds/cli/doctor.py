@@ -24,9 +24,9 @@ from pds.cli.output import console
 from pds.config.env_file import read_env_file
 from pds.doctor.examination import Options, examine
 from pds.doctor.finding import Finding, Status
-from pds.doctor.progress import Progress, no_progress
 from pds.doctor.report import Report
 from pds.logs import configure_logs
+from pds.progress import Progress, no_progress
 from pds.server import raise_file_limit
 
 P = ParamSpec("P")

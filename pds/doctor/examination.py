@@ -25,11 +25,11 @@ from pds.doctor.finding import Finding, counted
 from pds.doctor.identities import Expected
 from pds.doctor.inspection import examine_unchanged
 from pds.doctor.machine import check_file_limit, check_filesystems, check_space
-from pds.doctor.progress import Progress, no_progress
 from pds.doctor.report import Report
 from pds.doctor.surroundings import check_surroundings
 from pds.doctor.users import find_users
 from pds.network_filesystem import database_directories
+from pds.progress import Progress, no_progress
 
 
 @dataclass(slots=True, frozen=True)

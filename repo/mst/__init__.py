@@ -7,6 +7,7 @@
     walk, proof     reading a tree        changes, diff    comparing two
     tree            `Mst`, which joins all these
     build, verify   whole trees           invert           commits undone
+    stream          a whole tree, block by block
 
 Keys of a layer stand in that layer's nodes, subtrees one layer down in the gaps between them.
 The layer of a key follows from its hash, so a set of records has exactly one tree.
@@ -20,7 +21,14 @@ from repo.mst.diff import MstDiff
 from repo.mst.errors import InvalidMst, KeyExists, KeyMissing, MissingBlock, MstError
 from repo.mst.invert import InversionMismatch, RepoOp, invert
 from repo.mst.node import Node
-from repo.mst.store import BlockSource, CachedNodeStore, MemoryBlocks, NodeStore
+from repo.mst.store import (
+    BlockSource,
+    CachedNodeStore,
+    MemoryBlocks,
+    NodeStore,
+    UncachedNodeStore,
+)
+from repo.mst.stream import TreeNode, TreeRecord, stream_tree
 from repo.mst.tree import Mst, diff
 from repo.mst.verify import MstSize, VerifiedWalk, verify_structure
 
@@ -41,9 +49,13 @@ __all__ = [
     "NodeChanges",
     "NodeStore",
     "RepoOp",
+    "TreeNode",
+    "TreeRecord",
+    "UncachedNodeStore",
     "VerifiedWalk",
     "build_blocks",
     "diff",
     "invert",
+    "stream_tree",
     "verify_structure",
 ]

@@ -30,10 +30,11 @@ class MstDiff:
 class _Cursor:
     """A position in a tree: before a subtree not yet entered, before a key, or at the end."""
 
-    def __init__(self, store: NodeStore, root: bytes | Node) -> None:
+    def __init__(self, store: NodeStore, root: bytes | Node, *, note_entered: bool) -> None:
         self._store = store
+        self._note_entered = note_entered
         self.entered: dict[bytes, bytes] = {}
-        """Block of each node entered, by CID."""
+        """Block of each node entered, by CID, if they are to be noted."""
         self.subtree: bytes | None = None
         """CID of the subtree ahead; None if a key or the end is."""
         self.key: bytes | None = None
@@ -56,7 +57,8 @@ class _Cursor:
         link = self._link
         assert link is not None  # noqa: S101 - callers see a subtree ahead
         node = open_child(self._store, link, self.layer) if self._stack else self._root(link)
-        self.entered[seal(node)] = node.block
+        if self._note_entered:
+            self.entered[seal(node)] = node.block
         self._stack.append((node, 0))
         self._link = node.links[0]
         self._look()
@@ -87,7 +89,8 @@ class _Cursor:
             if index < len(node.keys):
                 key = node.keys[index]
                 if key <= self._last:
-                    raise InvalidMst(f"keys out of order: {key!r} after {self._last!r}")
+                    where = Cid(seal(node))
+                    raise InvalidMst(f"keys out of order in {where}: {key!r} after {self._last!r}")
                 self._last = self.key = key
                 self.value = node.values[index]
                 return
@@ -98,7 +101,8 @@ def diff_trees(
     old_store: NodeStore, old: bytes | Node, new_store: NodeStore, new: bytes | Node
 ) -> MstDiff:
     """Compare two trees, reading only nodes that are not in both, and few others."""
-    a, b = _Cursor(old_store, old), _Cursor(new_store, new)
+    a = _Cursor(old_store, old, note_entered=True)
+    b = _Cursor(new_store, new, note_entered=True)
     creates: dict[str, Cid] = {}
     updates: dict[str, tuple[Cid, Cid]] = {}
     deletes: dict[str, Cid] = {}
@@ -114,6 +118,21 @@ def diff_trees(
     added = {Cid(cid): block for cid, block in b.entered.items() if cid not in a.entered}
     removed = frozenset(Cid(cid) for cid in a.entered if cid not in b.entered)
     return MstDiff(creates, updates, deletes, added, removed)
+
+
+def iter_differences(
+    old_store: NodeStore, old: bytes | Node, new_store: NodeStore, new: bytes | Node
+) -> Iterator[tuple[str, Cid | None, Cid | None]]:
+    """Yield each key whose record differs, in order, with the old and the new record.
+
+    As `diff_trees`, but keeps nothing, so that trees of any size can be compared.
+    """
+    a = _Cursor(old_store, old, note_entered=False)
+    b = _Cursor(new_store, new, note_entered=False)
+    for key, before, after in _differing_keys(a, b):
+        old_cid = None if before is None else Cid(before)
+        new_cid = None if after is None else Cid(after)
+        yield key.decode(), old_cid, new_cid
 
 
 def _differing_keys(a: _Cursor, b: _Cursor) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:

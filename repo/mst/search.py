@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Final, NamedTuple
 
+from repo.cid import Cid
 from repo.mst.errors import InvalidMst
-from repo.mst.node import NO_HEIGHT, Node
+from repo.mst.node import NO_HEIGHT, Node, seal
 from repo.mst.store import NodeStore
 
 _BELOW_ALL_KEYS: Final = b""
@@ -25,7 +26,7 @@ def open_root(store: NodeStore, link: bytes | Node) -> Node:
     """The root node. Raises `InvalidMst` if it has a subtree but no key."""
     node = link if isinstance(link, Node) else store.get_node(link)
     if node.height == NO_HEIGHT and node.links[0] is not None:
-        raise InvalidMst("root has no keys but a subtree")
+        raise InvalidMst(f"root {Cid(seal(node))} has no keys but a subtree")
     return node
 
 
@@ -35,9 +36,9 @@ def open_child(store: NodeStore, link: bytes | Node, layer: int) -> Node:
     height = node.height
     # Layers fall by one a step and never below 0, so no path is longer than a digest has pairs.
     if height != layer and (height != NO_HEIGHT or layer <= 0):
-        raise InvalidMst("subtree in the wrong layer")
+        raise InvalidMst(f"subtree {Cid(seal(node))} is in the wrong layer")
     if node.links[0] is None and height == NO_HEIGHT:
-        raise InvalidMst("empty node below the root")
+        raise InvalidMst(f"empty node {Cid(seal(node))} below the root")
     return node
 
 
@@ -55,7 +56,7 @@ def find_path(store: NodeStore, root: bytes | Node, key: bytes) -> tuple[list[St
     while True:
         keys = node.keys
         if keys and (keys[0] <= low or keys[-1] >= high):
-            raise InvalidMst("subtree has keys outside its gap")
+            raise InvalidMst(f"subtree {Cid(seal(node))} has keys outside its gap")
         index = bisect_left(keys, key)
         path.append(Step(link, node, index))
         if index < len(keys):

@@ -65,6 +65,22 @@ class CachedNodeStore:
         self._cache[cid] = node
 
 
+class UncachedNodeStore:
+    """Nodes parsed from `get_block` each time: for one walk over a tree, whatever its size."""
+
+    __slots__ = ("_get_block",)
+
+    def __init__(self, get_block: Callable[[Cid], bytes]) -> None:
+        self._get_block = get_block
+
+    def get_node(self, cid: bytes, /) -> Node:
+        """Read and parse the node."""
+        return decode_node(self._get_block(Cid(cid)), cid)
+
+    def keep_node(self, cid: bytes, node: Node, /) -> None:
+        """Nothing is kept: a walk comes by once."""
+
+
 class MemoryBlocks:
     """Blocks of a mapping, such as those of one CAR file, as a `BlockSource`."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 
+from repo.cid import Cid
 from repo.mst.errors import InvalidMst
-from repo.mst.node import Node
+from repo.mst.node import Node, seal
 from repo.mst.search import open_child, open_root
 from repo.mst.store import NodeStore
 
@@ -35,7 +36,7 @@ def walk_forward(
             node, index = stack[-1]
         key = node.keys[index]
         if key <= last:
-            raise InvalidMst(f"keys out of order: {key!r} after {last!r}")
+            raise InvalidMst(f"keys out of order in {Cid(seal(node))}: {key!r} after {last!r}")
         yield key, node.values[index]
         last = key
         index += 1
@@ -68,7 +69,7 @@ def walk_backward(
         index -= 1
         key = node.keys[index]
         if key >= last:
-            raise InvalidMst(f"keys out of order: {key!r} before {last!r}")
+            raise InvalidMst(f"keys out of order in {Cid(seal(node))}: {key!r} before {last!r}")
         yield key, node.values[index]
         last = key
         stack[-1] = (node, index)

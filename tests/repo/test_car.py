@@ -15,6 +15,7 @@ from repo.car import (
     CarParser,
     CarReader,
     InvalidCar,
+    decode_varint,
     encode_block,
     encode_car,
     encode_header,
@@ -110,6 +111,24 @@ def test_a_bunch_of_blocks_has_no_roots() -> None:
 )
 def test_varints(number: int, encoded: str) -> None:
     assert encode_varint(number).hex() == encoded
+    assert decode_varint(bytes.fromhex(encoded) + b"more") == (number, len(encoded) // 2)
+
+
+def test_a_varint_without_an_end_is_none() -> None:
+    for data in (b"", b"\x80", b"\xff\xff"):
+        with pytest.raises(ValueError, match="no end"):
+            decode_varint(data)
+
+
+@given(st.lists(blocks_of_bytes, max_size=6), st.integers(1, 400))
+def test_the_position_is_where_the_next_block_begins(blocks: list[Block], size: int) -> None:
+    car = encode_car([CID], blocks)
+    parser = CarParser()
+    count = 0
+    for start in range(0, len(car), size):
+        count += len(parser.feed(car[start : start + size]))
+        if parser.header is not None:
+            assert parser.position == len(encode_car([CID], blocks[:count]))
 
 
 @pytest.mark.parametrize("size", [0, 91, 92, 2011, 2012, 20_000, 300_000])

@@ -16,8 +16,8 @@ from pds.doctor.identities import (
     choose,
     judge,
 )
-from pds.doctor.progress import no_progress
 from pds.doctor.surroundings import _check
+from pds.progress import no_progress
 from tests.pds.conftest import Pds
 
 _URL, _KEY, _ROTATION = "https://pds.test", "did:key:zSigning", "did:key:zRotation"

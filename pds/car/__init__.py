@@ -1,0 +1,14 @@
+"""CAR files of repositories as archivists use them: read, checked, taken apart, put together.
+
+    block_index, block_file   where each block is in a file, in little memory
+    repo_file                 a repository in a file or a pipe, ready to be read
+    verification              everything that can be wrong with it
+    summary, blob_refs        what is in it
+    file_names                keys as names of files, exactly, on any file system
+    unpacking, packing        a directory of JSON files, and back
+    canonical, output_file    writing: one order of blocks, files that are whole or not there
+    differences               between two
+    export, download, …       a copy of a live repository, and of its blobs
+
+Nothing here knows the command line or the server. Formats are in `repo`.
+"""

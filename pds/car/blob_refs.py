@@ -1,0 +1,79 @@
+"""The blobs that records refer to, each once, however many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Self
+
+from database.connection import Database
+from database.scratch import open_scratch
+from pds.car.share import Share
+from repo.cid import Cid
+from repo.dagcbor import InvalidDagCbor, decode_trusted
+from repo.datamodel import BlobRef, iter_blob_refs, iter_legacy_blobs
+from repo.mst import TreeRecord
+from repo.verify import InvalidRepo
+
+UNKNOWN_TYPE: Final = ""
+UNKNOWN_SIZE: Final = -1
+"""Of a blob in the form of before 2023."""
+
+_MARK: Final = b"mimeType"
+"""Every record that refers to a blob, typed or legacy, has this key; most refer to none."""
+_TABLE: Final = (
+    "CREATE TABLE blob (cid BLOB PRIMARY KEY, mimeType TEXT NOT NULL, size INTEGER NOT NULL)"
+    " STRICT, WITHOUT ROWID"
+)
+
+
+class BlobRefs:
+    """A set of blobs on disk. Leave it by `close` or a `with` block."""
+
+    def __init__(self) -> None:
+        self._db: Database = open_scratch()
+        self._db.run(_TABLE)
+
+    def add(self, record: TreeRecord, block: bytes) -> None:
+        """Add what a record refers to. Of what two records claim of a blob, the first counts.
+
+        That the block is canonical is left to others. Raises `InvalidRepo` if it is no DAG-CBOR.
+        """
+        if _MARK not in block:
+            return
+        try:
+            value = decode_trusted(block)
+        except InvalidDagCbor as exc:
+            reason = f"record {record.key} ({record.cid}): {exc}"
+            raise InvalidRepo(reason, cid=record.cid) from exc
+        legacy = (
+            BlobRef(Cid.parse(cid), UNKNOWN_TYPE, UNKNOWN_SIZE) for cid in iter_legacy_blobs(value)
+        )
+        for ref in (*iter_blob_refs(value), *legacy):
+            self._db.run(
+                "INSERT OR IGNORE INTO blob (cid, mimeType, size) VALUES (?, ?, ?)",
+                (ref.cid.raw, ref.mime_type, ref.size),
+            )
+
+    def total(self) -> Share:
+        """Their number, and their size as the records claim; the legacy form claims none."""
+        total = Share()
+        for ref in self:
+            total.add(max(ref.size, 0))
+        return total
+
+    def __iter__(self) -> Iterator[BlobRef]:
+        """Each blob, in the order of their CIDs."""
+        for raw, mime_type, size in self._db.iter(
+            "SELECT cid, mimeType, size FROM blob ORDER BY cid"
+        ):
+            yield BlobRef(Cid(raw), mime_type, size)
+
+    def close(self) -> None:
+        """Forget them. May be repeated."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

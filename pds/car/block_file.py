@@ -1,0 +1,214 @@
+"""The blocks of a CAR that lies in a file, found by their CIDs, few of them in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import BinaryIO, Final, NamedTuple
+
+from pds.car.block_index import MAX_OFFSET, BlockIndex
+from repo.car import CarParser, InvalidCar, decode_varint, encode_block
+from repo.cid import BLESSED_LENGTH, Cid
+from repo.mst import MissingBlock
+
+_FIRST_READ_BYTES: Final = 2048
+"""Enough for most blocks, so that one call of the system gets them."""
+_LONG_ENOUGH: Final = 9 + BLESSED_LENGTH
+"""Bytes that hold the length and CID of any block."""
+
+
+class Stray(NamedTuple):
+    """A block that was not marked."""
+
+    offset: int
+    cid: Cid
+    size: int
+    """Of the block alone, in bytes."""
+
+
+class BlockFile:
+    """Blocks in a file that stays open, as the CAR format writes them; a `BlockSource`.
+
+    A block that comes twice is kept once.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Begin with no block. `file` is a real one, and is read without moving its position."""
+        self._fd = file.fileno()
+        self._index = BlockIndex()
+        self.repeated = 0
+        """Blocks that came once more."""
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __contains__(self, cid: Cid) -> bool:
+        return self._find(cid) is not None
+
+    def add(self, cid: Cid, offset: int) -> None:
+        """Note the block that begins at `offset` in the file."""
+        if self._find(cid) is not None:
+            self.repeated += 1
+            return
+        if offset > MAX_OFFSET:
+            raise InvalidCar("the file is larger than 64 GiB", offset)
+        self._index.add(cid.raw, offset)
+
+    def get_block(self, cid: Cid, /) -> bytes:
+        """Read a block. Raises `MissingBlock`, and `InvalidCar` if the file has been cut off."""
+        return self._get(cid)[1]
+
+    def take_block(self, cid: Cid) -> bytes:
+        """Read a block and mark it."""
+        slot, block = self._get(cid)
+        self._index.mark(slot)
+        return block
+
+    def find_offset(self, cid: Cid) -> int | None:
+        """Where the block begins in the file; None if there is none."""
+        slot = self._find(cid)
+        return None if slot is None else self._index.offset(slot)
+
+    def mark(self, cid: Cid) -> bool:
+        """Mark a block. False if it was marked before. Raises `MissingBlock`."""
+        slot = self._find(cid)
+        if slot is None:
+            raise MissingBlock(cid)
+        return self._index.mark(slot)
+
+    def clear_marks(self) -> None:
+        """Take all marks away."""
+        self._index.clear_marks()
+
+    def iter_strays(self) -> Iterator[Stray]:
+        """The blocks without a mark, in no order."""
+        for offset in self._index.iter_unmarked():
+            head, start, end = self._read(offset, _LONG_ENOUGH)
+            data_start = start + BLESSED_LENGTH
+            yield Stray(offset, Cid(head[start:data_start]), end - data_start)
+
+    def _get(self, cid: Cid) -> tuple[int, bytes]:
+        """The slot and the block."""
+        raw = cid.raw
+        for slot in self._index.slots(raw):
+            offset = self._index.offset(slot)
+            head, start, end = self._read(offset, _FIRST_READ_BYTES)
+            data_start = start + BLESSED_LENGTH
+            if head[start:data_start] != raw:
+                continue
+            if end > len(head):
+                head += os.pread(self._fd, end - len(head), offset + len(head))
+            if end > len(head):
+                raise _cut_off(offset)
+            return slot, head[data_start:end]
+        raise MissingBlock(cid)
+
+    def _find(self, cid: Cid) -> int | None:
+        raw = cid.raw
+        for slot in self._index.slots(raw):
+            head, start, _ = self._read(self._index.offset(slot), _LONG_ENOUGH)
+            if head[start : start + BLESSED_LENGTH] == raw:
+                return slot
+        return None
+
+    def _read(self, offset: int, size: int) -> tuple[bytes, int, int]:
+        """Up to `size` bytes from `offset` on, and where therein CID and data begin and end."""
+        head = os.pread(self._fd, size, offset)
+        try:
+            length, start = decode_varint(head)
+        except ValueError as exc:
+            raise _cut_off(offset) from exc
+        if len(head) < start + BLESSED_LENGTH:
+            raise _cut_off(offset)
+        return head, start, start + length
+
+
+class UsedBlocks:
+    """A `BlockSource` that marks every block it gives, so that the rest can be told."""
+
+    def __init__(self, blocks: BlockFile) -> None:
+        """Take away the marks of earlier uses."""
+        blocks.clear_marks()
+        self._blocks = blocks
+
+    def get_block(self, cid: Cid, /) -> bytes:
+        """Read and mark a block. Raises `MissingBlock`."""
+        return self._blocks.take_block(cid)
+
+
+class CarScan:
+    """Takes a CAR chunk by chunk while it is written to a file, and notes where its blocks are.
+
+    Every block is hashed. Raises `InvalidCar`.
+    """
+
+    def __init__(self, blocks: BlockFile) -> None:
+        """`blocks` is of the file in which the CAR begins at byte 0."""
+        self._blocks = blocks
+        self._parser = CarParser()
+        self._next: int | None = None
+        """Where the next block begins, once the header is complete."""
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes, which are in the file already."""
+        found = self._parser.feed(chunk)
+        if self._parser.header is None:
+            return
+        offset = self._next
+        if offset is None:
+            offset = self._parser.position - sum(_section_bytes(block) for _, block in found)
+        for cid, block in found:
+            self._blocks.add(cid, offset)
+            offset += _section_bytes(block)
+        self._next = offset
+
+    def finish(self) -> tuple[Cid, ...]:
+        """Say that the last chunk has been fed. Return the roots."""
+        self._parser.finish()
+        header = self._parser.header
+        return () if header is None else header.roots
+
+
+class BlockSpool(BlockFile):
+    """Blocks that are written to a temporary file one by one, and can be read at once."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        """`file` is new, and open for reading and writing."""
+        super().__init__(file)
+        self._file = file
+        # No offset is 0, which is the index's sign of an empty slot.
+        self._end = self._file.write(b"\0")
+        self._is_flushed = False
+
+    def append(self, cid: Cid, block: bytes) -> None:
+        """Write a block, unless it is there already."""
+        before = self.repeated
+        self.add(cid, self._end)
+        if self.repeated == before:
+            self._end += self._file.write(encode_block(cid, block))
+            self._is_flushed = False
+
+    def _get(self, cid: Cid) -> tuple[int, bytes]:
+        self._flush()
+        return super()._get(cid)
+
+    def _find(self, cid: Cid) -> int | None:
+        # Only now and then: nearly always the index alone knows that a block is new.
+        if self._index.slots(cid.raw):
+            self._flush()
+        return super()._find(cid)
+
+    def _flush(self) -> None:
+        if not self._is_flushed:
+            self._file.flush()
+            self._is_flushed = True
+
+
+def _section_bytes(block: bytes) -> int:
+    """What a block takes in a file, with its length and CID."""
+    length = BLESSED_LENGTH + len(block)
+    return length + (length.bit_length() + 6) // 7
+
+
+def _cut_off(offset: int) -> InvalidCar:
+    return InvalidCar("the file was cut off while it was read", offset)

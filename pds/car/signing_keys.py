@@ -1,0 +1,56 @@
+"""Keys around commits: the public one that has to have signed, the private one that is to sign."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from pds.car.errors import KeyUnavailable
+from repo.keys import (
+    PRIVATE_KEY_BYTES,
+    K256PrivateKey,
+    PrivateKey,
+    PublicKey,
+    parse_did_key,
+)
+from repo.syntax import Did
+
+_MAX_FILE_BYTES: Final = 1024
+_LOOKUP_TIMEOUT_MS: Final = 10_000
+
+
+async def look_up_public_key(did: Did, *, plc_url: str) -> PublicKey:
+    """The signing key in the DID document as it is now. Raises `KeyUnavailable`."""
+    # The network takes its time to import, and most uses of a CAR need none.
+    from identity.did_source import DidResolutionError, DidSource
+    from identity.http import SafeHttp
+
+    hint = "Check --plc, or name the key with --key did:key:…"
+    async with SafeHttp(timeout_ms=_LOOKUP_TIMEOUT_MS) as http:
+        try:
+            document = await DidSource(http, plc_url=plc_url).fetch(did)
+        except DidResolutionError as exc:
+            raise KeyUnavailable(f"{exc}. {hint}") from exc
+    did_key = document.signing_key()
+    if did_key is None:
+        raise KeyUnavailable(f"The DID document of {did} names no signing key. {hint}")
+    return parse_did_key(did_key)
+
+
+def read_private_key(path: Path) -> PrivateKey:
+    """Read a K-256 key from a file of 32 bytes, or of their hexadecimal digits.
+
+    Raises `KeyUnavailable` and `OSError`.
+    """
+    with path.open("rb") as file:
+        content = file.read(_MAX_FILE_BYTES)
+    try:
+        if len(content) != PRIVATE_KEY_BYTES:
+            content = bytes.fromhex(content.decode("ascii").strip())
+        return K256PrivateKey.from_bytes(content)
+    except ValueError:
+        # Without the cause, which may quote what is in the file.
+        raise KeyUnavailable(
+            f"{path} is no private key: it has to have 32 bytes, as the `key` file of an actor, "
+            "or their 64 hexadecimal digits."
+        ) from None

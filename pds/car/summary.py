@@ -1,0 +1,63 @@
+"""What is in a repository: its collections, its blobs, and what they take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from pds.car.blob_refs import BlobRefs
+from pds.car.block_file import UsedBlocks
+from pds.car.repo_file import RepoFile, record_block
+from pds.car.share import Share
+from pds.progress import Progress, no_progress
+from repo.mst import TreeNode, stream_tree
+
+COUNTING: Final = "counting"
+
+
+@dataclass(slots=True)
+class Summary:
+    """The contents of a repository."""
+
+    collections: dict[str, Share] = field(default_factory=dict)
+    """Records by collection, in the order of their keys. One with two keys counts twice."""
+    nodes: Share = field(default_factory=Share)
+    unused: Share = field(default_factory=Share)
+    """Blocks that belong to nothing."""
+    blobs: Share = field(default_factory=Share)
+    """Different blobs that records refer to, in bytes as they claim."""
+
+    @property
+    def records(self) -> Share:
+        """All collections together."""
+        shares = self.collections.values()
+        return Share(
+            sum(share.count for share in shares), sum(share.size_bytes for share in shares)
+        )
+
+
+def summarize(repo: RepoFile, progress: Progress = no_progress) -> Summary:
+    """Walk through the tree and look at every block.
+
+    Records are not checked. Raises `InvalidRepo` and `MstError`.
+    """
+    summary = Summary()
+    used = UsedBlocks(repo.blocks)
+    used.get_block(repo.root)
+    done = 0
+    with BlobRefs() as blobs:
+        for item in stream_tree(repo.commit.data, used):
+            done += 1
+            if done % 1000 == 0:
+                progress(COUNTING, done, len(repo.blocks))
+            if isinstance(item, TreeNode):
+                summary.nodes.add(len(item.block))
+                continue
+            block = record_block(item, used)
+            collection = item.key.partition("/")[0]
+            summary.collections.setdefault(collection, Share()).add(len(block))
+            blobs.add(item, block)
+        summary.blobs = blobs.total()
+    for stray in repo.blocks.iter_strays():
+        summary.unused.add(stray.size)
+    return summary

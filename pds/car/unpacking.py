@@ -1,0 +1,93 @@
+"""A repository as a directory: a file for each record, the commit beside them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from pds.car.errors import UnpackRefused
+from pds.car.file_names import COMMIT, is_ignored, path_of
+from pds.car.record_files import encode_file, json_text
+from pds.car.repo_file import RepoFile, record_block
+from pds.progress import Progress, no_progress
+from repo import dagcbor
+from repo.mst import TreeRecord
+from repo.syntax import InvalidSyntax
+from repo.verify import InvalidRepo, read_record
+
+UNPACKING: Final = "unpacking"
+
+
+def unpack(repo: RepoFile, directory: Path, progress: Progress = no_progress) -> int:
+    """Write the records and the commit of `repo` into `directory`, which is made if need be.
+
+    Returns the number of records. Raises `UnpackRefused` if there is anything in it, `InvalidRepo`
+    and `MstError`; nothing is left behind then.
+    """
+    directory = Path(os.path.realpath(directory))
+    is_new = not directory.exists()
+    if is_new:
+        directory.mkdir()
+    elif not _is_empty(directory):
+        raise UnpackRefused(
+            f"{directory} is not empty. Name a new directory: what lies in this one would be "
+            "packed as part of the repository."
+        )
+    part = directory / f".{secrets.token_hex(8)}.part"
+    try:
+        part.mkdir()
+        records = _write_records(repo, part, progress)
+        _move_up(part)
+        # Last, for its presence says that the rest is there.
+        commit = json_text(dagcbor.decode_trusted(repo.commit_block))
+        (directory / COMMIT).write_bytes(commit)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        if is_new:
+            with suppress(OSError):
+                directory.rmdir()
+        raise
+    return records
+
+
+def _write_records(repo: RepoFile, part: Path, progress: Progress) -> int:
+    records = 0
+    for record in repo.iter_records():
+        _write_record(repo, record, part)
+        records += 1
+        if records % 1000 == 0:
+            progress(UNPACKING, records, 0)
+    return records
+
+
+def _write_record(repo: RepoFile, record: TreeRecord, part: Path) -> None:
+    block = record_block(record, repo.blocks)
+    value = read_record(record.key, cid=record.cid, block=block)
+    try:
+        path = part / path_of(record.key)
+    except InvalidSyntax as exc:
+        raise InvalidRepo(f"record {record.key} ({record.cid}): {exc}", cid=record.cid) from exc
+    suffix, content = encode_file(value, block)
+    path = path.with_name(path.name + suffix)
+    try:
+        file = path.open("xb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True)
+        file = path.open("xb")
+    with file:
+        file.write(content)
+
+
+def _move_up(part: Path) -> None:
+    for entry in list(part.iterdir()):
+        entry.rename(part.parent / entry.name)
+    part.rmdir()
+
+
+def _is_empty(directory: Path) -> bool:
+    with os.scandir(directory) as entries:
+        return all(is_ignored(entry.name) for entry in entries)

@@ -1,0 +1,112 @@
+"""Everything that can be wrong with a repository in a CAR whose blocks have been read.
+
+A fault of a record is noted and the next one looked at; a fault of the tree ends the walk, for
+what hangs below it cannot be known.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from pds.car.block_file import UsedBlocks
+from pds.car.repo_file import RepoFile, record_block
+from pds.doctor.finding import Sample, counted
+from pds.progress import Progress, no_progress
+from repo.mst import MstError, TreeNode, TreeRecord, stream_tree
+from repo.syntax import InvalidSyntax
+from repo.verify import InvalidRepo, read_record, split_key
+
+if TYPE_CHECKING:
+    from repo.keys import PublicKey
+
+CHECKING: Final = "checking"
+_MAX_FAULTS: Final = 100
+_MAX_STRAYS: Final = 3
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was found. Sound if there is no fault."""
+
+    faults: list[str] = field(default_factory=list)
+    """Each names a CID, a key or a byte of the file; the first 100."""
+    fault_count: int = 0
+    notes: list[str] = field(default_factory=list)
+    """What is odd and does no harm."""
+    is_signed: bool | None = None
+    """Whether the key has signed the commit; None without a key."""
+    records: int = 0
+    nodes: int = 0
+
+    @property
+    def is_sound(self) -> bool:
+        return self.fault_count == 0
+
+    def add_fault(self, reason: str) -> None:
+        """Note a fault; beyond the first 100 they are only counted."""
+        self.fault_count += 1
+        if self.fault_count <= _MAX_FAULTS:
+            self.faults.append(reason)
+
+
+def verify(repo: RepoFile, *, key: PublicKey | None, progress: Progress = no_progress) -> Verdict:
+    """Check signature, tree, keys and records, and look for blocks that belong to nothing."""
+    verdict = Verdict()
+    if key is not None:
+        verdict.is_signed = repo.commit.verify(key)
+        if not verdict.is_signed:
+            verdict.add_fault(f"the commit {repo.root} is not signed by {key.did_key}")
+    used = UsedBlocks(repo.blocks)
+    used.get_block(repo.root)
+    try:
+        for item in stream_tree(repo.commit.data, used):
+            if isinstance(item, TreeNode):
+                verdict.nodes += 1
+                continue
+            verdict.records += 1
+            try:
+                check_record(item, record_block(item, used))
+            except InvalidRepo as exc:
+                verdict.add_fault(_with_offset(repo, exc))
+            if verdict.records % 1000 == 0:
+                progress(CHECKING, verdict.records + verdict.nodes, len(repo.blocks))
+    except MstError as exc:
+        verdict.add_fault(_with_offset(repo, exc))
+    else:
+        _note_strays(repo, verdict)
+    return verdict
+
+
+def check_record(record: TreeRecord, block: bytes) -> None:
+    """Check a record's key and its block. Raises `InvalidRepo`."""
+    try:
+        split_key(record.key)
+    except InvalidSyntax as exc:
+        raise InvalidRepo(f"record {record.key} ({record.cid}): {exc}", cid=record.cid) from exc
+    read_record(record.key, cid=record.cid, block=block)
+
+
+def _with_offset(repo: RepoFile, exc: InvalidRepo | MstError) -> str:
+    """The message, with the place of the block in the file if it is there."""
+    cid = getattr(exc, "cid", None)
+    offset = None if cid is None else repo.blocks.find_offset(cid)
+    return str(exc) if offset is None else f"{exc}, at byte {offset} of the CAR"
+
+
+def _note_strays(repo: RepoFile, verdict: Verdict) -> None:
+    strays = Sample()
+    size = 0
+    for stray in repo.blocks.iter_strays():
+        strays.count += 1
+        size += stray.size
+    if strays:
+        # The index has them in the order of a secret; the first of the file are told.
+        first = heapq.nsmallest(_MAX_STRAYS, repo.blocks.iter_strays())
+        strays.examples += [f"{stray.cid} at byte {stray.offset}" for stray in first]
+        verdict.notes.append(
+            f"{counted(strays.count, 'block')} of {size:,} bytes in no use: {strays}"
+        )
+    if repo.blocks.repeated:
+        verdict.notes.append(f"{counted(repo.blocks.repeated, 'block')} repeated")

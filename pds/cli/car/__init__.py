@@ -1,0 +1,38 @@
+"""`pds car`: repositories in CAR files."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from pds.cli.lazy_group import LazyGroup
+
+COMMANDS: Final = {
+    "diff": "Compare two CARs: which records were created, updated, deleted.",
+    "export": "Copy a repository from its server, or bring a copy up to date.",
+    "get": "Print one record.",
+    "inspect": "Tell what is in a CAR.",
+    "ls": "List records, or the blobs they refer to.",
+    "pack": "Make a CAR of a directory that `unpack` has made.",
+    "unpack": "Write every record into a file of its own.",
+    "verify": "Check everything in CARs.",
+}
+"""Every command and the first line of its help."""
+
+
+@click.group(cls=LazyGroup, summaries=COMMANDS, package=__name__)
+def car() -> None:
+    """Look into repositories in CAR files, check, edit, compare and export them.
+
+    None of this needs a server or settings. FILE may be - for standard input or output. Only
+    data goes to standard output.
+
+    \b
+    Examples:
+      pds car export alice.example.com alice.car --blobs blobs
+      pds car inspect alice.car
+      pds car verify alice.car --plc https://plc.directory
+      pds car ls alice.car app.bsky.feed.post
+      pds car unpack alice.car alice
+    """

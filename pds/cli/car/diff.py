@@ -1,0 +1,68 @@
+"""`pds car diff`: what became of a repository between two CARs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Final
+
+import click
+import orjson
+
+from pds.car.errors import CarToolError
+from pds.cli.car.failures import explained, naming
+from pds.cli.car.files import STANDARD, file_argument, open_repo, write_lines
+from pds.cli.car.progress import progress_bars
+
+_TROUBLE: Final = 2
+_SIGNS: Final = {"create": "+", "update": "~", "delete": "-"}
+
+
+@click.command()
+@file_argument("a")
+@file_argument("b")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+@explained(status=_TROUBLE)
+def diff(a: str, b: str, as_json: bool) -> None:
+    """Compare two CARs: which records were created, updated, deleted.
+
+    From A, the older, to B. A line is + (created), ~ (updated) or - (deleted), the key of the
+    record, and its CIDs. Ends with status 0 if the records are the same, 1 if they differ, 2
+    if that cannot be told.
+
+    \b
+    Examples:
+      pds car diff monday.car tuesday.car
+      pds car diff monday.car tuesday.car --json | jq -r .action | sort | uniq -c
+      pds car export alice.example.com - | pds car diff alice.car -
+    """
+    from pds.car.differences import Difference, iter_differences
+
+    if a == b == STANDARD:
+        raise CarToolError("Only one of the two can be standard input.")
+    found = False
+
+    def lines(differences: Iterator[Difference]) -> Iterator[str]:
+        nonlocal found
+        for one in differences:
+            found = True
+            if as_json:
+                yield orjson.dumps(one.to_json()).decode()
+            else:
+                cids = " ".join(str(cid) for cid in (one.old, one.new) if cid is not None)
+                yield f"{_SIGNS[one.action]} {one.key} {cids}"
+
+    with ExitStack() as stack:
+        with progress_bars() as progress:
+            with naming(a):
+                old = stack.enter_context(open_repo(a, progress))
+            with naming(b):
+                new = stack.enter_context(open_repo(b, progress))
+        if old.commit.did != new.commit.did:
+            click.echo(
+                f"Note: two accounts are compared, {old.commit.did} and {new.commit.did}", err=True
+            )
+        with naming(f"{a} or {b}"):
+            write_lines(lines(iter_differences(old, new)))
+    sys.exit(1 if found else 0)

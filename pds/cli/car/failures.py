@@ -1,0 +1,78 @@
+"""How the CAR tools end when something is wrong: a message that says what, and a status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Final, NoReturn, ParamSpec
+
+import click
+
+from pds.car.errors import CarToolError
+from repo.car import InvalidCar
+from repo.mst import MstError
+from repo.syntax import InvalidSyntax
+from repo.verify import InvalidRepo
+
+P = ParamSpec("P")
+
+DAMAGED: Final = (InvalidCar, InvalidRepo, MstError)
+"""What reading a CAR raises because of what is in it."""
+_BROKEN_PIPE: Final = 128 + 13
+_INTERRUPTED: Final = 128 + 2
+"""The status of programs that SIGPIPE and SIGINT have ended."""
+
+
+def fail(message: str, *, status: int = 1) -> NoReturn:
+    """End with a message on standard error."""
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(status)
+
+
+def explained(*, status: int = 1) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Make a command end with `status` and a message for whatever its user can mend."""
+
+    def decorate(command: Callable[P, None]) -> Callable[P, None]:
+        @wraps(command)
+        def run(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                command(*args, **kwargs)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                # Nobody reads on, as with `| head`. What is buffered must not be written at exit.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                sys.exit(_BROKEN_PIPE)
+            except KeyboardInterrupt:
+                fail("interrupted", status=_INTERRUPTED)
+            except (*DAMAGED, CarToolError, InvalidSyntax) as exc:
+                fail(str(exc), status=status)
+            except OSError as exc:
+                where = f"{exc.filename}: " if exc.filename is not None else ""
+                fail(f"{where}{exc.strerror or exc}", status=status)
+            except Exception as exc:
+                if not _is_full_disk(exc):
+                    raise
+                fail(str(exc), status=status)
+
+        return run
+
+    return decorate
+
+
+@contextmanager
+def naming(file: str) -> Iterator[None]:
+    """Put the name of a file before what is wrong with it."""
+    try:
+        yield
+    except DAMAGED as exc:
+        raise CarToolError(f"{file}: {exc}") from exc
+
+
+def _is_full_disk(exc: Exception) -> bool:
+    """Whether a temporary database has found no room. Imports SQLite only then."""
+    from database.errors import DatabaseError
+
+    return isinstance(exc, DatabaseError)

@@ -1,0 +1,67 @@
+"""The FILE of a command: a path, or `-` for standard input or output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final, TypeVar
+
+import click
+
+from pds.car.errors import CarToolError
+from pds.car.repo_file import RepoFile
+from pds.cli.car.failures import naming
+from pds.cli.car.progress import progress_bars
+from pds.progress import Progress
+
+F = TypeVar("F", bound=Callable[..., None])
+
+STANDARD: Final = "-"
+
+
+def file_argument(name: str = "file") -> Callable[[F], F]:
+    """The argument of a CAR to read."""
+    # Whether it is there shows when it is opened; checked before, it would be a usage error.
+    return click.argument(name, metavar=name.upper())
+
+
+def open_repo(file: str, progress: Progress) -> RepoFile:
+    """Open a CAR and index it."""
+    if file == STANDARD:
+        return RepoFile.read(sys.stdin.buffer, progress)
+    return RepoFile.open(Path(file), progress)
+
+
+@contextmanager
+def opened_repo(file: str) -> Iterator[RepoFile]:
+    """A CAR for the time of a block; what is found wrong with it there is told with its name.
+
+    Bars show the reading, and are gone before the block begins: it may write to the same terminal.
+    """
+    with naming(file):
+        with progress_bars() as progress:
+            repo = open_repo(file, progress)
+        with repo:
+            yield repo
+
+
+def write_stdout(parts: Iterable[bytes]) -> None:
+    """Write data to standard output."""
+    out = sys.stdout.buffer
+    for part in parts:
+        out.write(part)
+    out.flush()
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Write lines of text to standard output. Not flushed one by one: there may be millions."""
+    write_stdout(f"{line}\n".encode() for line in lines)
+
+
+def binary_stdout() -> BinaryIO:
+    """Standard output for bytes that are no text. Refuses a terminal."""
+    if sys.stdout.isatty():
+        raise CarToolError("This is no text: redirect standard output to a file or a pipe.")
+    return sys.stdout.buffer

@@ -1,0 +1,59 @@
+"""The options that say whose signature a commit has to have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from repo.syntax import parse_did
+
+if TYPE_CHECKING:
+    from repo.keys import PublicKey
+
+F = TypeVar("F", bound=Callable[..., None])
+
+
+def _parse_key(
+    context: click.Context, param: click.Parameter, value: str | None
+) -> PublicKey | None:
+    if value is None:
+        return None
+    # Only now, for cryptography takes longer to import than a small CAR to read.
+    from repo.keys import InvalidKey, parse_did_key
+
+    try:
+        return parse_did_key(value)
+    except InvalidKey as exc:
+        raise click.BadParameter(f"{exc}; it has to be did:key:… of K-256 or P-256") from exc
+
+
+_key_option = click.option(
+    "--key",
+    metavar="DID:KEY",
+    callback=_parse_key,
+    help="The public key that has to have signed: did:key:…",
+)
+_plc_option = click.option(
+    "--plc",
+    "plc_url",
+    metavar="URL",
+    help="Look the key up in the account's DID document, at this PLC directory or its own host.",
+)
+
+
+def public_key_options(command: F) -> F:
+    """Add `--key` and `--plc`."""
+    return _key_option(_plc_option(command))
+
+
+def find_public_key(did: str, *, key: PublicKey | None, plc_url: str | None) -> PublicKey | None:
+    """The key that the options ask for; None without options. Raises `KeyUnavailable`."""
+    if key is not None or plc_url is None:
+        return key
+    import asyncio
+
+    from pds.car.signing_keys import look_up_public_key
+
+    return asyncio.run(look_up_public_key(parse_did(did), plc_url=plc_url))

@@ -1,0 +1,66 @@
+"""`pds car ls`: the records of a CAR, or the blobs that they refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import orjson
+
+from pds.car.repo_file import RepoFile, record_block
+from pds.cli.car.failures import explained
+from pds.cli.car.files import file_argument, opened_repo, write_lines
+from repo.syntax import parse_nsid
+
+
+@click.command()
+@file_argument()
+@click.argument("collection", required=False)
+@click.option("--blobs", is_flag=True, help="List the CIDs of blobs instead, each once.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+@explained()
+def ls(file: str, collection: str | None, blobs: bool, as_json: bool) -> None:
+    """List records, or the blobs they refer to.
+
+    A line has the key of a record, COLLECTION/RKEY, and its CID; lines are in the order of
+    the keys. Without COLLECTION all are listed.
+
+    \b
+    Examples:
+      pds car ls alice.car
+      pds car ls alice.car app.bsky.feed.post --json
+      pds car ls alice.car --blobs
+      curl -s https://pds.example/alice.car | pds car ls - | wc -l
+    """
+    if collection is not None:
+        parse_nsid(collection)
+    with opened_repo(file) as repo:
+        if blobs:
+            write_lines(_blobs(repo, collection, as_json=as_json))
+        else:
+            write_lines(_records(repo, collection, as_json=as_json))
+
+
+def _records(repo: RepoFile, collection: str | None, *, as_json: bool) -> Iterator[str]:
+    for record in repo.iter_records(collection):
+        if as_json:
+            name, _, rkey = record.key.partition("/")
+            fields = {"collection": name, "rkey": rkey, "cid": str(record.cid)}
+            yield orjson.dumps(fields).decode()
+        else:
+            yield f"{record.key} {record.cid}"
+
+
+def _blobs(repo: RepoFile, collection: str | None, *, as_json: bool) -> Iterator[str]:
+    from pds.car.blob_refs import UNKNOWN_SIZE, BlobRefs
+
+    with BlobRefs() as refs:
+        for record in repo.iter_records(collection):
+            refs.add(record, record_block(record, repo.blocks))
+        for ref in refs:
+            if as_json:
+                claimed = {"mimeType": ref.mime_type, "size": ref.size}
+                known = {} if ref.size == UNKNOWN_SIZE else claimed
+                yield orjson.dumps({"cid": str(ref.cid), **known}).decode()
+            else:
+                yield str(ref.cid)

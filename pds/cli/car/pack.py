@@ -1,0 +1,72 @@
+"""`pds car pack`: a CAR of a directory of JSON files."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import time
+from pathlib import Path
+
+import click
+
+from pds.cli.car.failures import explained
+from pds.cli.car.files import STANDARD, binary_stdout, write_stdout
+from pds.cli.car.progress import progress_bars
+from pds.doctor.finding import counted
+
+
+@click.command()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE")
+@click.option(
+    "--key",
+    "key_file",
+    type=click.Path(path_type=Path),
+    help="Sign a new commit with the private key in this file: 32 bytes, or as hexadecimal text.",
+)
+@explained()
+def pack(directory: Path, file: str, key_file: Path | None) -> None:
+    """Make a CAR of a directory that `unpack` has made.
+
+    Without a key the records must be those that were unpacked: the CAR has the same commit
+    with the same signature. With the account's signing key, records may be changed, added and
+    removed; a new commit with a higher rev is signed. An existing FILE is replaced.
+
+    \b
+    Examples:
+      pds car pack alice alice.car
+      pds car pack alice alice.car --key /pds/actors/35/did:plc:3kwllkzztbpgdj7ujjfg4ubk/key
+      pds car pack alice - | pds car verify -
+    """
+    from pds.car.output_file import replacing
+    from pds.car.packing import Signing
+    from pds.car.packing import pack as pack_files
+    from pds.car.signing_keys import read_private_key
+    from repo.tid import TidClock
+
+    signing = None
+    if key_file is not None:
+        clock = TidClock(lambda: time.time_ns() // 1000, secrets.randbelow(32))
+        signing = Signing(read_private_key(key_file), clock)
+    to_stdout = file == STANDARD
+    if to_stdout:
+        binary_stdout()
+    # Beside the result, for there must be room for as much again.
+    room = None if to_stdout else Path(file).resolve().parent
+    with progress_bars() as progress, tempfile.TemporaryFile(dir=room) as spool:
+        packed = pack_files(directory, spool, signing=signing, progress=progress)
+        if to_stdout:
+            write_stdout(packed.iter_car())
+        else:
+            with replacing(Path(file)) as out:
+                out.writelines(packed.iter_car())
+    commit = packed.signed.commit
+    kept = "newly signed" if packed.is_new_commit else "with the signature it had"
+    records = counted(packed.records, "record")
+    click.echo(f"{file}: {records} of {commit.did}, rev {commit.rev}, {kept}", err=True)
+    if not packed.is_same_key:
+        click.echo(
+            "Note: the commit before was signed with another key. A server takes this one only if "
+            "the DID document names the new key.",
+            err=True,
+        )

@@ -1,0 +1,35 @@
+"""`pds car unpack`: a CAR as a directory of JSON files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pds.cli.car.failures import explained
+from pds.cli.car.files import file_argument, opened_repo
+from pds.cli.car.progress import progress_bars
+from pds.doctor.finding import counted
+
+
+@click.command()
+@file_argument()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@explained()
+def unpack(file: str, directory: Path) -> None:
+    """Write every record into a file of its own.
+
+    DIR, which is made and must be empty, gets DIR/COLLECTION/RKEY.json for each record and
+    DIR/_commit.json with the signature. In names, upper-case and other special characters are
+    %XX. A record that JSON cannot hold exactly becomes RKEY.dag-cbor.
+
+    \b
+    Examples:
+      pds car unpack alice.car alice
+      pds car export alice.example.com - | pds car unpack - alice
+    """
+    from pds.car.unpacking import unpack as write_files
+
+    with opened_repo(file) as repo, progress_bars() as progress:
+        records = write_files(repo, directory, progress)
+    click.echo(f"{directory}: {counted(records, 'record')} of {repo.commit.did}", err=True)

@@ -1,0 +1,97 @@
+"""`pds car verify`: whether CARs are sound."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from pds.car.errors import CarToolError
+from pds.car.repo_file import RepoFile
+from pds.car.verification import Verdict
+from pds.car.verification import verify as check
+from pds.cli.car.failures import DAMAGED, explained
+from pds.cli.car.files import open_repo, write_lines
+from pds.cli.car.keys import find_public_key, public_key_options
+from pds.cli.car.progress import progress_bars
+from pds.doctor.finding import counted
+
+if TYPE_CHECKING:
+    from repo.keys import PublicKey
+
+
+@click.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@public_key_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object for each file.")
+@explained()
+def verify(
+    files: tuple[str, ...], key: PublicKey | None, plc_url: str | None, as_json: bool
+) -> None:
+    """Check everything in CARs.
+
+    Every block hashes to its CID; there is one root, a commit of version 3; the tree has the one
+    shape that its keys give it; keys are well formed; every record is there and is canonical
+    DAG-CBOR. With --key or --plc, the signature, too. Blocks that are in no use are told of,
+    but do no harm. Ends with status 0 if all files are sound, otherwise 1.
+
+    \b
+    Examples:
+      pds car verify alice.car
+      pds car verify alice.car --key did:key:zQ3shokFTS3brHcDQrn82RUDfCZESWL1ZdCEJwekUDPQiYBme
+      pds car verify archive/*.car --plc https://plc.directory --json
+    """
+    all_sound = True
+    for file in files:
+        report = _examine(file, key=key, plc_url=plc_url)
+        all_sound &= report["sound"]
+        write_lines([orjson.dumps(report).decode()] if as_json else _lines(file, report))
+    sys.exit(0 if all_sound else 1)
+
+
+def _examine(file: str, *, key: PublicKey | None, plc_url: str | None) -> dict[str, Any]:
+    """What is told of one file."""
+    try:
+        with progress_bars() as progress, open_repo(file, progress) as repo:
+            key = find_public_key(repo.commit.did, key=key, plc_url=plc_url)
+            return _report(file, repo, check(repo, key=key, progress=progress))
+    except (*DAMAGED, CarToolError) as exc:
+        return _no_verdict(file, str(exc))
+    except OSError as exc:
+        return _no_verdict(file, exc.strerror or str(exc))
+
+
+def _no_verdict(file: str, reason: str) -> dict[str, Any]:
+    return {"file": file, "sound": False, "faults": [reason], "faultCount": 1, "notes": []}
+
+
+def _report(file: str, repo: RepoFile, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "file": file,
+        "sound": verdict.is_sound,
+        "did": repo.commit.did,
+        "rev": repo.commit.rev,
+        "root": str(repo.root),
+        "signed": verdict.is_signed,
+        "records": verdict.records,
+        "nodes": verdict.nodes,
+        "faults": verdict.faults,
+        "faultCount": verdict.fault_count,
+        "notes": verdict.notes,
+    }
+
+
+def _lines(file: str, report: dict[str, Any]) -> list[str]:
+    lines = [f"{file}: {fault}" for fault in report["faults"]]
+    untold = report["faultCount"] - len(report["faults"])
+    if untold:
+        lines.append(f"{file}: and {counted(untold, 'fault')} more")
+    if report["sound"]:
+        signature = "signed by the key" if report["signed"] else "signature not checked"
+        lines.append(
+            f"{file}: sound, {counted(report['records'], 'record')} of {report['did']}, "
+            f"rev {report['rev']}, {signature}"
+        )
+    return [*lines, *(f"{file}: note: {note}" for note in report["notes"])]

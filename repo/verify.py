@@ -1,0 +1,78 @@
+"""Checking what strangers call a repository: its root, its commit, its keys, its records.
+
+The tree between them is checked by `repo.mst.stream_tree`, and blocks against their CIDs by
+`repo.car`. Every reason names the CID at fault.
+
+Spec: https://atproto.com/specs/repository
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from repo.cid import DAG_CBOR, Cid
+from repo.commit import Commit, InvalidCommit, decode_commit
+from repo.dagcbor import Value
+from repo.mst import BlockSource, MissingBlock
+from repo.record import InvalidRecord, decode_record
+from repo.syntax import InvalidSyntax, Nsid, Rkey, parse_did, parse_nsid, parse_rkey
+from repo.tid import is_tid
+
+
+class InvalidRepo(ValueError):
+    """The blocks are not one repository. `cid` is that of the block at fault, if it is one."""
+
+    def __init__(self, reason: str, *, cid: Cid | None = None) -> None:
+        super().__init__(reason)
+        self.cid = cid
+
+
+def root_of(roots: Sequence[Cid]) -> Cid:
+    """The CID of the commit: the one root of a repository's CAR. Raises `InvalidRepo`."""
+    if len(roots) != 1:
+        raise InvalidRepo(
+            f"the CAR has {len(roots)} roots, but a repository has one, its commit: {_list(roots)}"
+        )
+    return roots[0]
+
+
+def read_commit(root: Cid, blocks: BlockSource) -> tuple[Commit, bytes]:
+    """The commit at the root, and its block. Raises `InvalidRepo`; verifies no signature."""
+    _check_codec("commit", root)
+    try:
+        block = blocks.get_block(root)
+        commit = decode_commit(block)
+        parse_did(commit.did)
+    except MissingBlock as exc:
+        raise InvalidRepo(f"the commit {root} is missing", cid=root) from exc
+    except (InvalidCommit, InvalidSyntax) as exc:
+        raise InvalidRepo(f"the root {root} is no commit: {exc}", cid=root) from exc
+    if not is_tid(commit.rev):
+        raise InvalidRepo(f"the rev of commit {root} is not a TID: {commit.rev!r}", cid=root)
+    _check_codec("tree", commit.data)
+    return commit, block
+
+
+def split_key(key: str) -> tuple[Nsid, Rkey]:
+    """The collection and rkey of a key. Raises `InvalidSyntax`."""
+    collection, _, rkey = key.partition("/")
+    return parse_nsid(collection), parse_rkey(rkey)
+
+
+def read_record(key: str, *, cid: Cid, block: bytes) -> dict[str, Value]:
+    """The record of a block that hashes to `cid`. Raises `InvalidRepo`."""
+    try:
+        return decode_record(block)
+    except InvalidRecord as exc:
+        raise InvalidRepo(f"record {key} ({cid}): {exc}", cid=cid) from exc
+
+
+def _check_codec(role: str, cid: Cid) -> None:
+    """Refuse a CID of other bytes than DAG-CBOR, under which the same block could hide."""
+    if not cid.is_blessed or cid.codec != DAG_CBOR:
+        raise InvalidRepo(f"the CID of the {role} is not one of DAG-CBOR: {cid}", cid=cid)
+
+
+def _list(roots: Sequence[Cid]) -> str:
+    shown = ", ".join(map(str, roots[:3]))
+    return f"{shown}, …" if len(roots) > 3 else shown or "none"

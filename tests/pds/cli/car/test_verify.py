@@ -1,0 +1,82 @@
+"""`pds car verify`: a line for each file, and a status that a script can go by."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.pds.car.cars import (
+    DID,
+    FIXTURE_CARS,
+    KEY,
+    OTHER_KEY,
+    POST,
+    RECORDS,
+    REV,
+    car_of,
+    parts_of,
+)
+from tests.pds.cli.car.conftest import run_car
+from tests.pds.cli.conftest import OperatedServer
+
+
+def test_a_sound_file_is_sound(car: Path) -> None:
+    done = run_car("verify", car)
+    assert (done.status, done.err) == (0, "")
+    assert done.lines == [
+        f"{car}: sound, {len(RECORDS)} records of {DID}, rev {REV}, signature not checked"
+    ]
+
+
+def test_the_signature_decides_if_a_key_is_given(car: Path) -> None:
+    signed = run_car("verify", car, "--key", KEY.did_key)
+    assert signed.status == 0
+    assert signed.lines[0].endswith(", signed by the key")
+    forged = run_car("verify", car, "--key", OTHER_KEY.did_key)
+    assert forged.status == 1
+    assert forged.lines == [
+        f"{car}: the commit {parts_of().roots[0]} is not signed by {OTHER_KEY.did_key}"
+    ]
+
+
+def test_several_files_are_looked_at_whatever_one_is_like(car: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.car"
+    broken.write_bytes(car_of()[:-1])
+    absent = tmp_path / "absent.car"
+    done = run_car("verify", broken, absent, car, *FIXTURE_CARS)
+    assert done.status == 1
+    assert len(done.lines) == 7
+    assert done.lines[0].startswith(f"{broken}: CAR ends inside a block, at byte ")
+    assert done.lines[1] == f"{absent}: No such file or directory"
+    assert all(": sound, " in line for line in done.lines[2:])
+    assert done.err == ""
+
+
+def test_notes_do_not_change_the_status(tmp_path: Path) -> None:
+    parts = parts_of()
+    parts.blocks.append(parts.blocks[1])
+    path = tmp_path / "a.car"
+    path.write_bytes(parts.encode())
+    done = run_car("verify", path)
+    assert done.status == 0
+    assert done.lines[1] == f"{path}: note: 1 block repeated"
+
+
+def test_json_has_an_object_for_each_file(car: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.car"
+    broken.write_bytes(car_of({f"{POST}/..": {}, f"{POST}/a_b": {}}))
+    done = run_car("verify", car, broken, "--json")
+    assert done.status == 1
+    sound, faulty = map(json.loads, done.lines)
+    assert (sound["file"], sound["sound"], sound["records"]) == (str(car), True, len(RECORDS))
+    assert sound["signed"] is None
+    assert (faulty["sound"], faulty["faultCount"]) == (False, 1)
+    assert f"record {POST}/.. " in faulty["faults"][0]
+    assert "at byte" in faulty["faults"][0]
+
+
+def test_the_key_is_looked_up_in_a_directory(running: OperatedServer, car: Path) -> None:
+    plc = f"http://localhost:{running.server.plc_port}"
+    done = run_car("verify", car, "--plc", plc)
+    assert done.status == 1
+    assert f"Could not resolve DID: {DID} (not registered)" in done.lines[0]
