@@ -53,6 +53,21 @@ def create_directory(
     return result
 
 
+def adopt_database(layout: ActorLayout, did: str, database: Path) -> None:
+    """Move a complete database, closed and without a WAL, to where that of an actor belongs.
+
+    Its directory is on the same file system. Whoever has the one before open goes on reading it.
+    To be called in a thread. Raises `OSError`.
+    """
+    directory, store = layout.directory(did), layout.store(did)
+    directory.mkdir(parents=True, exist_ok=True)
+    # A WAL of the database before must not be taken for one of the new.
+    for suffix in ("-wal", "-shm"):
+        store.with_name(store.name + suffix).unlink(missing_ok=True)
+    database.rename(store)
+    sync_directory(directory)
+
+
 def remove_directory(layout: ActorLayout, did: str) -> None:
     """Delete everything in the directory of an actor; an absent one is ignored.
 

@@ -119,6 +119,14 @@ class RecordReader:
         """The collections that have records, rising."""
         return [name for (name,) in self._db.all(_COLLECTIONS)]
 
+    def counts(self) -> dict[str, int]:
+        """How many records each collection has. Reads the whole index: for a thread."""
+        return dict(
+            self._db.all(
+                "SELECT collection, count(*) FROM record GROUP BY collection ORDER BY collection"
+            )
+        )
+
     def count(self) -> int:
         """How many records there are."""
         return int(self._db.value("SELECT count(*) FROM record"))

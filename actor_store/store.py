@@ -11,13 +11,19 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Final, TypeVar
 
 from actor_store.blob_files import BlobFiles
 from actor_store.blob_store.base import BlobStore, TempBlob
 from actor_store.blobs import BlobChanges, TempRef
 from actor_store.blocks import CountedNodeCache
-from actor_store.creation import create_directory, remove_directory, remove_leftovers
+from actor_store.creation import (
+    adopt_database,
+    create_directory,
+    remove_directory,
+    remove_leftovers,
+)
 from actor_store.errors import ActorStoreDamaged
 from actor_store.handles import Handle, HandleCache, max_open_stores
 from actor_store.keys import SigningKeys
@@ -135,6 +141,15 @@ class ActorStore:
             return fn(ActorStoreTransactor(did, db, _thread_nodes(), signing))
 
         return await self._in_thread(lambda: create_directory(self._layout, did, key, fill))
+
+    async def adopt(self, did: str, database: Path) -> None:
+        """Let `database`, a complete one that nobody has open, be that of an actor from now on.
+
+        It is moved there in one step; one that was there before is gone. The actor needs no
+        signing key as long as nobody commits. Raises `OSError`.
+        """
+        self._handles.discard(did)
+        await self._in_thread(lambda: adopt_database(self._layout, did, database))
 
     async def destroy(self, did: str) -> None:
         """Delete an actor: database, signing key, blobs. An absent one is ignored."""

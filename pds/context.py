@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -102,8 +103,14 @@ class AppContext:
     _closing: AsyncExitStack
 
     @classmethod
-    async def open(cls, settings: Settings, *, min_login_ms: int = MIN_LOGIN_MS) -> AppContext:
-        """Open every database and mend what the last stop left. The data directory is ours.
+    async def open(
+        cls,
+        settings: Settings,
+        *,
+        min_login_ms: int = MIN_LOGIN_MS,
+        mend: Callable[[AppContext], Awaitable[None]] = recover,
+    ) -> AppContext:
+        """Open every database and `mend` what the last stop left. The data directory is ours.
 
         `min_login_ms` is how long checking a password takes at least. Raises `DatabaseError`s.
         """
@@ -111,7 +118,7 @@ class AppContext:
             ctx = _build(settings, min_login_ms, stack)
             stack.push_async_callback(ctx.recovery.mender.close)
             await ctx.actor_store.remove_leftovers()
-            await recover(ctx)
+            await mend(ctx)
             ctx._closing = stack.pop_all()
         return ctx
 

@@ -50,22 +50,13 @@ async def serve(
     add to the application. `logs` in a file are opened anew on SIGHUP, which would end the
     process otherwise.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
-    if logs is not None and logs.are_in_file:
-        loop.add_signal_handler(signal.SIGHUP, logs.reopen)
-    raise_file_limit()
     if settings.service.dev_mode:
         faults.install(os.environ)
-    async with AsyncExitStack() as stack:
-        lock = DataDirectoryLock.acquire(settings.data_directory)
-        stack.callback(lock.release)
-        make_directories(settings)
+
+    async def start(stack: AsyncExitStack) -> None:
         if start_beside is not None:
             await start_beside(stack)
-        with _no_garbage_collection():
+        with no_garbage_collection():
             ctx = await AppContext.open(settings)
         stack.push_async_callback(ctx.close)
         request_log = None if logs is None else logs.quick(LOGGER)
@@ -74,6 +65,32 @@ async def serve(
         await _listen_for_metrics(stack, ctx)
         tune_garbage_collector()
         on_ready(ctx)
+
+    await run_until_stopped(settings, start, logs=logs)
+
+
+async def run_until_stopped(
+    settings: Settings,
+    start: Callable[[AsyncExitStack], Awaitable[None]],
+    *,
+    logs: Logs | None = None,
+) -> None:
+    """Hold the data directory, `start`, and wait for SIGTERM or SIGINT; then close the stack.
+
+    `logs` are as for `serve`. Raises `DataDirectoryError` and what `start` raises.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    if logs is not None and logs.are_in_file:
+        loop.add_signal_handler(signal.SIGHUP, logs.reopen)
+    raise_file_limit()
+    async with AsyncExitStack() as stack:
+        lock = DataDirectoryLock.acquire(settings.data_directory)
+        stack.callback(lock.release)
+        make_directories(settings)
+        await start(stack)
         await stop.wait()
         _log.info("stopping")
     _log.info("stopped")
@@ -117,7 +134,7 @@ def tune_garbage_collector() -> None:
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
     """Spare a start half the time that the schemas take: they make no garbage."""
     gc.disable()
     try:

@@ -96,7 +96,7 @@ class AccountStore:
         self,
         did: Did,
         *,
-        handle: str,
+        handle: str | None,
         created_at: str,
         deactivated_at: str | None,
         delete_after: str | None,
@@ -115,7 +115,7 @@ class AccountStore:
             (did, email, password_hash),
         )
 
-    def set_handle(self, did: Did, handle: str) -> None:
+    def set_handle(self, did: Did, handle: str | None) -> None:
         """Change the handle."""
         self._db.run("UPDATE actor SET handle = ? WHERE did = ?", (handle, did))
 

@@ -125,6 +125,29 @@ class AccountManager(SessionOperations, CredentialOperations, InviteOperations):
         await write(self.db, create)
         return self._session(refresh, SessionScope.ACCESS)
 
+    async def host(self, did: Did, *, handle: str | None, cid: str, rev: str) -> None:
+        """Let an account without a login be there, with this handle and head; or change those.
+
+        It has no handle if another account has that one.
+        """
+
+        def host() -> None:
+            other = handle and self.find_account(handle, include_inactive=True)
+            free = handle if not other or other.did == did else None
+            if self.find_account(did, include_inactive=True) is None:
+                self.store.add(
+                    did,
+                    handle=free,
+                    created_at=self._now_iso(),
+                    deactivated_at=None,
+                    delete_after=None,
+                )
+            else:
+                self.store.set_handle(did, free)
+            self.repo_roots.add(did, Cid.parse(cid), rev)
+
+        await write(self.db, host)
+
     async def update_handle(self, did: Did, handle: str) -> None:
         """Give the account another handle. Raises `HandleNotAvailable`."""
 

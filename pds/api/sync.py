@@ -15,6 +15,7 @@ from pds.accounts.account import AccountStatus
 from pds.accounts.scopes import STANDARD, SessionScope
 from pds.availability import get_readable_account
 from pds.xrpc.auth import optional_user
+from pds.xrpc.blobs import send_blob
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import XrpcError, invalid_request
 from pds.xrpc.methods import XrpcMethods
@@ -29,7 +30,6 @@ CAR_TYPE: Final = "application/vnd.ipld.car"
 _READER = optional_user(STANDARD)
 _READER_OR_TAKENDOWN = optional_user(STANDARD | {SessionScope.TAKENDOWN})
 _REPOS_CURSOR: Final = re.compile(r"(\d{1,15})::(did:.+)", re.DOTALL)
-_TEXT_TYPES: Final = ("application/json", "application/javascript")
 
 
 @methods.method("com.atproto.sync.getLatestCommit", auth=_READER)
@@ -81,7 +81,7 @@ async def get_record(call: XrpcCall) -> Answer:
 async def get_blocks(call: XrpcCall) -> Answer:
     """com.atproto.sync.getBlocks"""
     did = get_readable_account(call, call.params["did"]).did
-    cids = [_parse_cid(text) for text in dict.fromkeys(call.params["cids"])]
+    cids = [parse_cid_param(text) for text in dict.fromkeys(call.params["cids"])]
     blocks = await call.ctx.actor_store.read(did, lambda actor: actor.repo.find_blocks(cids))
     missing = [str(cid) for cid in cids if cid not in blocks]
     if missing:
@@ -148,29 +148,13 @@ async def list_blobs(call: XrpcCall) -> Answer:
 async def get_blob(call: XrpcCall) -> Answer:
     """com.atproto.sync.getBlob"""
     did = get_readable_account(call, call.params["did"]).did
-    cid = _parse_cid(call.params["cid"])
+    cid = parse_cid_param(call.params["cid"])
     try:
         blob = await call.ctx.actor_store.peek(did, lambda actor: actor.blob.get_servable(cid))
         opened = await call.ctx.blob_store.open(did, cid)
     except (BlobNotFound, BlobFileMissing) as exc:
         raise invalid_request("Blob not found") from exc
-    async with opened:
-        response = web.StreamResponse()
-        response.content_type, response.content_length = "application/octet-stream", opened.size
-        response.headers.update(_blob_headers(cid, blob.mime_type))
-        add_common_headers(response.headers, private=True)
-        return await send_stream(call.request, response, aiter(opened))
-
-
-def _blob_headers(cid: Cid, mime_type: str) -> dict[str, str]:
-    """Headers under which a browser neither runs nor guesses what somebody uploaded."""
-    is_text = mime_type.startswith("text/") or mime_type in _TEXT_TYPES
-    return {
-        hdrs.CONTENT_TYPE: f"{mime_type}; charset=utf-8" if is_text else mime_type,
-        "X-Content-Type-Options": "nosniff",
-        "Content-Disposition": f'attachment; filename="{cid}"',
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-    }
+    return await send_blob(call.request, opened, cid=cid, mime_type=blob.mime_type, private=True)
 
 
 def _car_response(car: bytes) -> web.Response:
@@ -187,7 +171,8 @@ async def _stream_car(call: XrpcCall, chunks: AsyncIterator[bytes]) -> web.Strea
     return await send_stream(call.request, response, chunks)
 
 
-def _parse_cid(text: str) -> Cid:
+def parse_cid_param(text: str) -> Cid:
+    """A CID of a query. Raises `XrpcError` 400."""
     try:
         return Cid.parse(text)
     except InvalidCid as exc:

@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "dev": "Run a complete network on this machine, without internet or configuration.",
     "doctor": "Check settings, files and network; change nothing.",
     "invite": "Make, list and disable invite codes.",
+    "readonly": "Serve repositories from CAR files.",
     "request-crawl": "Ask relays to follow this server.",
     "serve": "Run the server with the settings of the environment.",
 }

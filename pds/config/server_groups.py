@@ -233,6 +233,17 @@ class MetricsSettings(Group):
     )
 
 
+class ReadonlySettings(Group):
+    """What `pds readonly` serves, unless its options say otherwise."""
+
+    car_directory: str | None = Field(
+        None, alias="PDS_CAR_DIR", description="CAR files: a file, a directory or a pattern"
+    )
+    blobs_directory: str | None = Field(
+        None, alias="PDS_BLOBS_DIR", description="Directory of blobs; none if unset"
+    )
+
+
 class LoggingSettings(Group):
     """The log."""
 

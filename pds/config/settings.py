@@ -40,6 +40,7 @@ from pds.config.server_groups import (
     InviteSettings,
     LoggingSettings,
     MetricsSettings,
+    ReadonlySettings,
     SecretSettings,
     ServiceSettings,
 )
@@ -79,6 +80,7 @@ class Settings(BaseSettings):
     oauth: OAuthSettings
     branding: BrandingSettings
     entryway: EntrywaySettings
+    readonly: ReadonlySettings
     logging: LoggingSettings
     metrics: MetricsSettings
 

@@ -40,11 +40,16 @@ Allow: /
 
 def add_web_routes(app: web.Application) -> None:
     """Serve everything outside `/xrpc/`."""
+    app.router.add_get("/", _for_every_origin(_front_page))
+    app.router.add_get("/.well-known/change-password", _for_every_origin(_change_password))
+    add_routes_of_every_server(app)
+
+
+def add_routes_of_every_server(app: web.Application) -> None:
+    """Serve what a read-only server has, too; whatever is left is not found."""
     for path, handler in (
-        ("/", _front_page),
         ("/robots.txt", _robots),
         ("/.well-known/atproto-did", _atproto_did),
-        ("/.well-known/change-password", _change_password),
         ("/tls-check", _tls_check),
     ):
         app.router.add_get(path, _for_every_origin(handler))

@@ -1,0 +1,164 @@
+"""`pds readonly`: repositories from CAR files, served to everyone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pds.cli.environment import explain_failures
+
+if TYPE_CHECKING:
+    from pds.config import Settings
+    from pds.readonly.library import Counts
+
+
+@click.command()
+@click.option(
+    "--car",
+    "cars",
+    multiple=True,
+    metavar="PATH",
+    help="A CAR file, a directory of them, or a pattern; may be repeated.",
+)
+@click.argument("more_cars", nargs=-1, metavar="[PATH]...")
+@click.option(
+    "--blobs",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory of blobs, as <did>/<cid> or <did>/<any>/<cid>.",
+)
+@click.option(
+    "--port", envvar="PDS_PORT", default=3000, show_default=True, help="Port to listen on."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind.")
+@click.option(
+    "--hostname",
+    envvar="PDS_HOSTNAME",
+    default="localhost",
+    show_default=True,
+    help="Public host name.",
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory of the stores, a cache; beside the first CAR file if not given.",
+)
+@click.option(
+    "--verify",
+    type=click.Choice(["available", "strict", "offline"]),
+    default="available",
+    show_default=True,
+    help="Verify signatures where the DID document can be had, always, or never.",
+)
+@click.option(
+    "--handles",
+    "handles_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file with a DID and its handle on each line.",
+)
+@click.option("--watch", is_flag=True, help="Pick up new and changed files while serving.")
+@explain_failures
+def readonly(
+    cars: tuple[str, ...],
+    more_cars: tuple[str, ...],
+    blobs: Path | None,
+    port: int,
+    host: str,
+    hostname: str,
+    data: Path | None,
+    verify: str,
+    handles_file: Path | None,
+    watch: bool,
+) -> None:
+    """Serve repositories from CAR files.
+
+    The reading half of the protocol is served, and pages for people. Every file is checked when
+    it is loaded: each block's hash, the tree, the records, and the commit's signature. One that
+    is at fault is named with the reason; the rest is served. What was loaded once is not loaded
+    again until its file changes.
+
+    \b
+    Examples:
+      pds readonly --car ./repos --blobs ./blobs
+      pds readonly --car ./repos/*.car --port 8080 --watch
+      pds readonly --car alice.car --verify offline
+    """
+    import uvloop
+
+    from pds.cli.server_logs import server_logs
+    from pds.readonly.environment import read_environment
+    from pds.readonly.handles_file import InvalidHandlesFile, read_handles_file
+    from pds.readonly.server import ReadonlyOptions, serve_readonly
+
+    found = read_environment(
+        os.environ,
+        places=(*cars, *more_cars),
+        blobs=blobs,
+        data=data,
+        listen={"PDS_HOST": host, "PDS_PORT": str(port), "PDS_HOSTNAME": hostname},
+    )
+    settings = found.settings
+    try:
+        handles = read_handles_file(handles_file) if handles_file else {}
+    except InvalidHandlesFile as exc:
+        raise click.ClickException(str(exc)) from exc
+    options = ReadonlyOptions(
+        places=found.places,
+        blobs=found.blobs,
+        verification=verify,  # type: ignore[arg-type] # click has checked it
+        handles=handles,
+        watch=watch,
+        processes=os.cpu_count() or 1,
+    )
+    with server_logs(settings) as logs, _Progress() as progress:
+        uvloop.run(
+            serve_readonly(
+                settings,
+                options,
+                on_progress=progress.show,
+                on_ready=lambda counts: _tell(progress, settings, counts),
+                logs=logs,
+            )
+        )
+
+
+class _Progress:
+    """A bar on standard error while files are loaded; only a terminal gets one."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        self._bar = Progress(
+            "Loading",
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None, visible=False)
+
+    def __enter__(self) -> _Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total, visible=True)
+
+    def end(self) -> None:
+        self._bar.stop()
+
+
+def _tell(progress: _Progress, settings: Settings, counts: Counts) -> None:
+    progress.end()
+    click.echo(
+        f"{counts.loaded} loaded, {counts.unchanged} unchanged, {counts.refused} refused.",
+        err=True,
+    )
+    click.echo(f"Serving on {settings.public_url}   (Ctrl-C stops it)", err=True)

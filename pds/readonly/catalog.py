@@ -1,0 +1,167 @@
+"""What has been loaded from which CAR file: a database beside the stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import orjson
+
+from database.connection import Database, open_database
+from database.migrations import Migration, migrate
+from pds.readonly.car_files import CarFile
+from repo.syntax import Did
+
+Verification: TypeAlias = Literal["available", "strict", "offline"]
+"""Whether signatures are verified where the key can be had, must be, or are not looked at."""
+SignatureState: TypeAlias = Literal["valid", "unchecked"]
+
+_REPO: Final = "SELECT did, handle, didDoc, cid, rev, path, sizeBytes, records, signature FROM repo"
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogedCar:
+    """A file that has been looked at, and what came of it: a repository or a problem."""
+
+    file: CarFile
+    verification: Verification
+    did: Did | None
+    rev: str | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogedRepo:
+    """A repository that is served."""
+
+    did: Did
+    handle: str | None
+    did_doc: dict[str, Any] | None
+    """None where the document could not be had when the file was loaded."""
+    cid: str
+    rev: str
+    path: Path
+    """The file that it was loaded from."""
+    size_bytes: int
+    """Of the file."""
+    records: int
+    signature: SignatureState
+
+
+class Catalog:
+    """The table of files and the table of repositories."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    @classmethod
+    def open(cls, path: Path) -> Catalog:
+        """Open the database, new or old. Raises `DatabaseError`s."""
+        db = open_database(path)
+        try:
+            sql = resources.files("pds.readonly").joinpath("schema.sql").read_text("utf-8")
+            migrate(db, (Migration("001", sql),))
+        except BaseException:
+            db.close()
+            raise
+        return cls(db)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def cars(self) -> dict[Path, CatalogedCar]:
+        """Every file that has been looked at."""
+        rows = self._db.all(
+            "SELECT path, sizeBytes, mtimeNs, verification, did, rev, problem FROM car"
+        )
+        return {Path(row[0]): _car_of(row) for row in rows}
+
+    def put_car(self, car: CatalogedCar) -> None:
+        """Note what came of a file, in place of what was noted before."""
+        file = car.file
+        self._db.run(
+            "INSERT OR REPLACE INTO car (path, sizeBytes, mtimeNs, verification, did, rev, problem)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                str(file.path),
+                file.size_bytes,
+                file.mtime_ns,
+                car.verification,
+                car.did,
+                car.rev,
+                car.problem,
+            ),
+        )
+
+    def forget_car(self, path: Path) -> None:
+        """Forget a file that is gone."""
+        self._db.run("DELETE FROM car WHERE path = ?", (str(path),))
+
+    def find_repo(self, did: str) -> CatalogedRepo | None:
+        """What is known of a repository."""
+        row = self._db.one(f"{_REPO} WHERE did = ?", (did,))
+        return None if row is None else _repo_of(row)
+
+    def repos(self, *, limit: int, after: str = "") -> list[CatalogedRepo]:
+        """Repositories by DID, those behind `after`."""
+        rows = self._db.all(f"{_REPO} WHERE did > ? ORDER BY did LIMIT ?", (after, limit))
+        return [_repo_of(row) for row in rows]
+
+    def count_repos(self) -> int:
+        """How many repositories are served."""
+        return int(self._db.value("SELECT count(*) FROM repo"))
+
+    def problems(self, *, limit: int) -> list[CatalogedCar]:
+        """Files that could not be loaded, by path."""
+        rows = self._db.all(
+            "SELECT path, sizeBytes, mtimeNs, verification, did, rev, problem FROM car"
+            " WHERE problem IS NOT NULL ORDER BY path LIMIT ?",
+            (limit,),
+        )
+        return [_car_of(row) for row in rows]
+
+    def put_repo(self, repo: CatalogedRepo) -> None:
+        """Note a repository, in place of what was noted before."""
+        self._db.run(
+            "INSERT OR REPLACE INTO repo"
+            " (did, handle, didDoc, cid, rev, path, sizeBytes, records, signature)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                repo.did,
+                repo.handle,
+                None if repo.did_doc is None else orjson.dumps(repo.did_doc).decode(),
+                repo.cid,
+                repo.rev,
+                str(repo.path),
+                repo.size_bytes,
+                repo.records,
+                repo.signature,
+            ),
+        )
+
+    def forget_repo(self, did: str) -> None:
+        """Forget a repository that is no longer served."""
+        self._db.run("DELETE FROM repo WHERE did = ?", (did,))
+
+
+def _car_of(row: tuple[Any, ...]) -> CatalogedCar:
+    path, size_bytes, mtime_ns, verification, did, rev, problem = row
+    return CatalogedCar(CarFile(Path(path), size_bytes, mtime_ns), verification, did, rev, problem)
+
+
+def _repo_of(row: tuple[Any, ...]) -> CatalogedRepo:
+    did, handle, did_doc, cid, rev, path, size_bytes, records, signature = row
+    return CatalogedRepo(
+        did,
+        handle,
+        None if did_doc is None else orjson.loads(did_doc),
+        cid,
+        rev,
+        Path(path),
+        size_bytes,
+        records,
+        signature,
+    )

@@ -1,0 +1,80 @@
+"""The settings of a read-only server: those of any server, with what it does without."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pds.config import ConfigError, Settings
+
+CACHE: Final = ".holdfast-readonly"
+"""The directory of the stores, where nobody names another: beside the CAR files."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadonlyEnvironment:
+    """Settings, and where the archive is."""
+
+    settings: Settings
+    places: tuple[str, ...]
+    """Where CAR files are: files, directories, patterns."""
+    blobs: Path | None
+
+
+def read_environment(
+    environ: Mapping[str, str],
+    *,
+    places: Sequence[str],
+    blobs: Path | None,
+    data: Path | None,
+    listen: Mapping[str, str],
+) -> ReadonlyEnvironment:
+    """What the options ask for, and else the variables. Raises `ConfigError`.
+
+    `listen` are the variables that say where to listen. Nobody can log in and nothing is signed, so
+    secrets are thrown away with the process; of `environ` count the variables that say how to
+    read: DIDs, limits, logs.
+    """
+    kept = {name: value for name, value in environ.items() if name.startswith(("PDS_", "LOG_"))}
+    variables = {
+        **kept,
+        **listen,
+        "PDS_BLOBSTORE_S3_BUCKET": "",
+        "PDS_BLOBSTORE_DISK_LOCATION": ".",
+        "PDS_JWT_SECRET": secrets.token_hex(32),
+        "PDS_ADMIN_PASSWORD": secrets.token_hex(32),
+        "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": "00" + secrets.token_hex(31),
+        "PDS_CRAWLERS": "",
+        # Allows a host name without https, for there is nobody to log in.
+        "PDS_DEV_MODE": "true",
+        "PDS_DISABLE_SSRF_PROTECTION": kept.get("PDS_DISABLE_SSRF_PROTECTION", "false"),
+    }
+    asked = Settings.from_env(variables)
+    car_directory = asked.readonly.car_directory
+    found = tuple(places) or ((car_directory,) if car_directory else ())
+    if not found:
+        raise ConfigError(["There is nothing to serve: give --car, or set PDS_CAR_DIR"])
+    directory = (data or _beside(found[0])).resolve()
+    settings = Settings.from_env(
+        variables
+        | {
+            "PDS_DATA_DIRECTORY": str(directory),
+            # Of uploads, which there are none of; the archive's blobs are in `BlobDirectory`.
+            "PDS_BLOBSTORE_DISK_LOCATION": str(directory / "uploads"),
+        }
+    )
+    if blobs is None and asked.readonly.blobs_directory:
+        blobs = Path(asked.readonly.blobs_directory)
+    if blobs is not None and not blobs.is_dir():
+        raise ConfigError([f"{blobs} is not a directory: name that of the blobs, or none"])
+    return ReadonlyEnvironment(settings, found, blobs)
+
+
+def _beside(place: str) -> Path:
+    path = Path(place)
+    while any(mark in path.name for mark in "*?["):
+        path = path.parent
+    return (path if path.is_dir() else path.parent) / CACHE

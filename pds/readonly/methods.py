@@ -1,0 +1,159 @@
+"""The methods of the read-only server: the reading ones of every server, some in a way of its own.
+
+What is not here is refused: there is nobody to log in and nothing to write to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
+from typing import Any, Final
+
+from actor_store.media_type import media_type_of
+from actor_store.reader import ActorStoreReader
+from pds import api
+from pds.api.sync import parse_cid_param
+from pds.availability import get_readable_account
+from pds.readonly.archive import ARCHIVE, Archive
+from pds.readonly.catalog import CatalogedRepo
+from pds.xrpc.blobs import send_blob
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.errors import XrpcError, invalid_request
+from pds.xrpc.methods import XrpcMethod, XrpcMethods
+from repo import dagcbor
+from repo.cid import Cid
+from repo.datamodel import iter_blob_refs
+from repo.syntax import normalize_handle
+
+own = XrpcMethods()
+
+_SHARED: Final = frozenset(
+    (
+        *(f"com.atproto.repo.{name}" for name in ("getRecord", "listRecords")),
+        *(
+            f"com.atproto.sync.{name}"
+            for name in (
+                *("getBlocks", "getCheckout", "getHead", "getLatestCommit", "getRecord", "getRepo"),
+                *("getRepoStatus", "listRepos", "subscribeRepos"),
+            )
+        ),
+    )
+)
+"""Methods that a full server answers in the same way."""
+_UNKNOWN_TYPE: Final = "application/octet-stream"
+
+
+def readonly_methods() -> Iterator[XrpcMethod]:
+    """Every method that is served. Nobody has credentials here, so none are looked at."""
+    for method in chain.from_iterable(api.METHODS):
+        if method.nsid in _SHARED:
+            yield replace(method, auth=None)
+    yield from own
+
+
+@own.method("com.atproto.server.describeServer")
+async def describe_server(call: XrpcCall) -> Answer:
+    """com.atproto.server.describeServer: `readOnly` tells what this server is"""
+    settings = call.ctx.settings
+    contact = settings.service.contact_email_address
+    return {
+        "did": settings.service_did,
+        "availableUserDomains": [],
+        "inviteCodeRequired": True,
+        "readOnly": True,
+        "links": {},
+        "contact": {"email": contact} if contact else {},
+    }
+
+
+@own.method("com.atproto.identity.resolveHandle")
+async def resolve_handle(call: XrpcCall) -> Answer:
+    """com.atproto.identity.resolveHandle: of the repositories that are here"""
+    account = call.ctx.accounts.find_account(normalize_handle(call.params["handle"]))
+    if account is None:
+        raise invalid_request("Unable to resolve handle", "HandleNotFound")
+    return {"did": account.did}
+
+
+@own.method("com.atproto.repo.describeRepo")
+async def describe_repo(call: XrpcCall) -> Answer:
+    """com.atproto.repo.describeRepo: with the DID document as it was when the file was loaded"""
+    account = get_readable_account(call, call.params["repo"])
+    repo = _archive(call).catalog.find_repo(account.did)
+    collections = await call.ctx.actor_store.peek(
+        account.did, lambda actor: actor.record.collections()
+    )
+    return {
+        "handle": account.shown_handle,
+        "did": account.did,
+        "didDoc": _document_of(account.did, repo),
+        "collections": collections,
+        "handleIsCorrect": _has_handle_in_document(account.handle, repo),
+    }
+
+
+@own.method("com.atproto.sync.getBlob")
+async def get_blob(call: XrpcCall) -> Answer:
+    """com.atproto.sync.getBlob"""
+    did = get_readable_account(call, call.params["did"]).did
+    cid = parse_cid_param(call.params["cid"])
+    found = await _archive(call).blobs.open(did, cid)
+    if found is None:
+        raise XrpcError(404, "BlobNotFound", "Blob not found")
+    declared = await call.ctx.actor_store.read(did, lambda actor: _declared_type(actor, cid))
+    mime_type = media_type_of(found.head, declared or _UNKNOWN_TYPE)
+    return await send_blob(call.request, found.file, cid=cid, mime_type=mime_type, private=False)
+
+
+@own.method("com.atproto.sync.listBlobs")
+async def list_blobs(call: XrpcCall) -> Answer:
+    """com.atproto.sync.listBlobs: those that records refer to and that there are files of"""
+    params, blobs = call.params, _archive(call).blobs
+    did = get_readable_account(call, params["did"]).did
+    limit, since = params["limit"], params.get("since")
+    cursor: str | None = params.get("cursor")
+
+    def page(actor: ActorStoreReader) -> list[Cid]:
+        return actor.blob.list_referenced(limit=limit, cursor=cursor, since=since)
+
+    cids: list[Cid] = []
+    while referenced := await call.ctx.actor_store.peek(did, page):
+        cids += await blobs.present(did, referenced)
+        cursor = str(referenced[-1])
+        if len(cids) >= limit or len(referenced) < limit:
+            break
+    output: dict[str, Any] = {"cids": [str(cid) for cid in cids[:limit]]}
+    if cids:
+        output["cursor"] = str(cids[:limit][-1])
+    return output
+
+
+def _archive(call: XrpcCall) -> Archive:
+    return call.request.app[ARCHIVE]
+
+
+def _document_of(did: str, repo: CatalogedRepo | None) -> dict[str, Any]:
+    """The document, or the least that one can say where it could not be had."""
+    if repo is not None and repo.did_doc is not None:
+        return repo.did_doc
+    document: dict[str, Any] = {"@context": ["https://www.w3.org/ns/did/v1"], "id": did}
+    if repo is not None and repo.handle is not None:
+        document["alsoKnownAs"] = [f"at://{repo.handle}"]
+    return document
+
+
+def _has_handle_in_document(handle: str | None, repo: CatalogedRepo | None) -> bool:
+    document = repo.did_doc if repo is not None else None
+    return document is not None and f"at://{handle}" in document.get("alsoKnownAs", ())
+
+
+def _declared_type(actor: ActorStoreReader, cid: Cid) -> str | None:
+    """The media type under which some record refers to a blob."""
+    for uri in actor.blob.records_with(cid)[:1]:
+        collection, rkey = uri.split("/")[-2:]
+        record = actor.record.find(collection, rkey)
+        if record is not None:
+            refs = iter_blob_refs(dagcbor.decode_trusted(record.block))
+            return next((ref.mime_type for ref in refs if ref.cid == cid), None)
+    return None

@@ -1,0 +1,102 @@
+"""Running the read-only server: load the CAR files, then answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pds.config import Settings
+from pds.context import AppContext
+from pds.logs import Logs
+from pds.readonly.app import make_readonly_app
+from pds.readonly.archive import Archive
+from pds.readonly.blob_directory import BlobDirectory
+from pds.readonly.catalog import Catalog, Verification
+from pds.readonly.library import Counts, Library, OnProgress, watch
+from pds.requests.lines import LOGGER
+from pds.server import listen, no_garbage_collection, run_until_stopped, tune_garbage_collector
+from repo.syntax import Did, Handle
+
+WATCH_S: Final = 2.0
+_CATALOG: Final = "catalog.sqlite"
+_LOADING: Final = "loading"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadonlyOptions:
+    """What the operator has asked for."""
+
+    places: Sequence[str]
+    blobs: Path | None
+    verification: Verification
+    handles: Mapping[Did, Handle]
+    watch: bool
+    processes: int
+
+
+async def serve_readonly(
+    settings: Settings,
+    options: ReadonlyOptions,
+    *,
+    on_progress: OnProgress,
+    on_ready: Callable[[Counts], None],
+    logs: Logs | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT. Raises as `pds.server.serve` does.
+
+    The stores are a cache: a crash leaves files that are loaded again at the next start.
+    """
+
+    async def start(stack: AsyncExitStack) -> None:
+        with no_garbage_collection():
+            ctx = await AppContext.open(settings, mend=_nothing_to_mend)
+        stack.push_async_callback(ctx.close)
+        archive, library = _open_archive(ctx, options, stack)
+        counts = await library.update(on_progress)
+        service = settings.service
+        request_log = None if logs is None else logs.quick(LOGGER)
+        app = make_readonly_app(ctx, archive, request_log=request_log)
+        await listen(stack, app, host=service.host, port=service.port)
+        tune_garbage_collector()
+        if options.watch:
+            stack.push_async_callback(_end, asyncio.create_task(watch(library, every_s=WATCH_S)))
+        on_ready(counts)
+
+    await run_until_stopped(settings, start, logs=logs)
+
+
+def _open_archive(
+    ctx: AppContext, options: ReadonlyOptions, stack: AsyncExitStack
+) -> tuple[Archive, Library]:
+    data = ctx.settings.data_directory
+    catalog = Catalog.open(data / _CATALOG)
+    stack.callback(catalog.close)
+    loading = data / _LOADING
+    loading.mkdir(exist_ok=True)
+    for leftover in loading.iterdir():
+        leftover.unlink()
+    library = Library(
+        ctx,
+        catalog,
+        places=options.places,
+        directory=loading,
+        verification=options.verification,
+        handles=options.handles,
+        processes=options.processes,
+    )
+    return Archive(catalog, BlobDirectory(options.blobs)), library
+
+
+async def _nothing_to_mend(ctx: AppContext) -> None:
+    ctx.sequencer.mark_recovered()
+    ctx.recovery.finished = True
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,37 @@
+"""Answers that are a blob: bytes that a stranger uploaded, and that no browser may run."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from actor_store.blob_store.base import OpenBlob
+from pds.xrpc.responses import add_common_headers
+from pds.xrpc.streaming import send_stream
+from repo.cid import Cid
+
+_TEXT_TYPES: Final = ("application/json", "application/javascript")
+
+
+async def send_blob(
+    request: web.Request, blob: OpenBlob, *, cid: Cid, mime_type: str, private: bool
+) -> web.StreamResponse:
+    """Send an open blob and close it. `private` marks what depends on who asked."""
+    async with blob:
+        response = web.StreamResponse()
+        response.content_type, response.content_length = "application/octet-stream", blob.size
+        response.headers.update(_headers(cid, mime_type))
+        add_common_headers(response.headers, private=private)
+        return await send_stream(request, response, aiter(blob))
+
+
+def _headers(cid: Cid, mime_type: str) -> dict[str, str]:
+    """Headers under which a browser neither runs nor guesses what somebody uploaded."""
+    is_text = mime_type.startswith("text/") or mime_type in _TEXT_TYPES
+    return {
+        hdrs.CONTENT_TYPE: f"{mime_type}; charset=utf-8" if is_text else mime_type,
+        "X-Content-Type-Options": "nosniff",
+        "Content-Disposition": f'attachment; filename="{cid}"',
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }

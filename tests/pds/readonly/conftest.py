@@ -1,0 +1,106 @@
+"""Read-only servers as processes, on the CAR files that the reference PDS exported."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pds.dev.plc_store import PlcStore
+from tests.conformance.client import Client
+from tests.processes import ServerProcess, clean_environment, free_port
+from tests.reference import data, plc
+
+NAMES = data.ACTIVE
+
+
+@dataclass(slots=True)
+class ReadonlyServer:
+    """A `pds readonly` process."""
+
+    process: ServerProcess
+    log_file: Path
+
+    @property
+    def client(self) -> Client:
+        return Client(self.process.url)
+
+    def log(self) -> str:
+        """What it has printed so far."""
+        return self.log_file.read_text(errors="replace")
+
+
+StartServer = Callable[..., ReadonlyServer]
+
+
+def start(cars: Path, log_file: Path, *options: str, **env: str) -> ReadonlyServer:
+    """Start a server on a directory of CAR files, and wait until it answers."""
+    port = free_port()
+    command = [sys.executable, "-m", "pds", "readonly", "--car", str(cars), "--port", str(port)]
+    process = ServerProcess.launch(
+        [*command, *options],
+        url=f"http://localhost:{port}",
+        log_file=log_file,
+        env=clean_environment(env),
+    )
+    return ReadonlyServer(process, log_file)
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Starts servers that end with the test."""
+    started: list[ReadonlyServer] = []
+
+    def start_one(cars: Path, *options: str, **env: str) -> ReadonlyServer:
+        log_file = tmp_path / f"{len(started)}.log"
+        started.append(start(cars, log_file, *options, **env))
+        return started[-1]
+
+    yield start_one
+    for server in started:
+        server.process.kill()
+
+
+@pytest.fixture
+def cars(tmp_path: Path) -> Path:
+    """A directory with the CAR files of the fixture."""
+    return copy_cars(tmp_path / "cars")
+
+
+def copy_cars(directory: Path) -> Path:
+    """Put the CAR files of the fixture into `directory`, which is made."""
+    directory.mkdir()
+    for name in NAMES:
+        shutil.copyfile(data.CARS / f"{name}.car", directory / f"{name}.car")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadonlyServer]:
+    """One server for the tests of a module: all CAR files, blobs, DID documents."""
+    root = tmp_path_factory.mktemp("archive")
+    unpacked = data.unpack(root / "data")
+    store = root / "plc.sqlite"
+    _fill_directory(store)
+    with plc.directory_of(store) as url:
+        server = start(
+            copy_cars(root / "cars"),
+            root / "log",
+            "--blobs",
+            str(unpacked / "blobs"),
+            "--verify",
+            "strict",
+            PDS_DID_PLC_URL=url,
+        )
+        yield server
+        server.process.kill()
+
+
+def _fill_directory(path: Path) -> None:
+    store = PlcStore(path)
+    plc.import_logs(store)
+    store.close()

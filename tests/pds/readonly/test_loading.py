@@ -1,0 +1,146 @@
+"""Which files are loaded, when, and what is said of those that are not."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from repo.car import encode_car
+from tests.pds.api.exports import read_car
+from tests.pds.readonly.conftest import NAMES, ReadonlyServer, StartServer
+from tests.reference import data
+
+OFFLINE = ("--verify", "offline")
+
+
+def served(server: ReadonlyServer) -> set[str]:
+    return {repo["did"] for repo in server.client.call("com.atproto.sync.listRepos")["repos"]}
+
+
+def dids(*names: str) -> set[str]:
+    return {data.manifest()["accounts"][name]["did"] for name in names}
+
+
+def test_files_that_have_not_changed_are_not_loaded_again(
+    start_server: StartServer, cars: Path
+) -> None:
+    first = start_server(cars, *OFFLINE)
+    first.process.stop()
+    assert "4 loaded, 0 unchanged, 0 refused" in first.log()
+    shutil.copyfile(cars / "alice.car", cars / "alice-again.car")
+    again = start_server(cars, *OFFLINE)
+    assert "0 loaded, 4 unchanged, 1 refused" in again.log()
+    assert served(again) == dids(*NAMES)
+
+
+def test_a_file_that_is_gone_takes_its_repository_along(
+    start_server: StartServer, cars: Path
+) -> None:
+    start_server(cars, *OFFLINE).process.stop()
+    (cars / "bob.car").unlink()
+    again = start_server(cars, *OFFLINE)
+    assert served(again) == dids("alice", "dan", "eve")
+
+
+def test_files_and_patterns_can_be_named(start_server: StartServer, cars: Path) -> None:
+    server = start_server(cars / "a*.car", "--car", str(cars / "eve.car"), *OFFLINE)
+    assert served(server) == dids("alice", "eve")
+
+
+def flipped(car: bytes) -> bytes:
+    middle = len(car) // 2
+    return car[:middle] + bytes([car[middle] ^ 1]) + car[middle + 1 :]
+
+
+def two_rooted(car: bytes) -> bytes:
+    roots, blocks = read_car(car)
+    return encode_car([*roots, *roots], blocks.items())
+
+
+def without_a_block(car: bytes) -> bytes:
+    roots, blocks = read_car(car)
+    kept = list(blocks.items())
+    return encode_car(roots, [pair for pair in kept if pair[0] in roots] + kept[3:])
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda car: car[:3000], "at byte"),
+        (lambda _: b"", "CAR ends inside its header"),
+        (flipped, "at byte"),
+        (two_rooted, "one root"),
+        (without_a_block, "bafyrei"),
+        (lambda _: b"not a CAR file at all, but long enough to look like one", "at byte"),
+    ],
+    ids=["cut off", "empty", "a bit flipped", "two roots", "a block missing", "something else"],
+)
+def test_a_bad_file_is_named_with_the_reason_and_the_rest_is_served(
+    start_server: StartServer, cars: Path, damage: Callable[[bytes], bytes], reason: str
+) -> None:
+    (cars / "alice.car").write_bytes(damage((data.CARS / "alice.car").read_bytes()))
+    server = start_server(cars, *OFFLINE)
+    assert served(server) == dids("bob", "dan", "eve")
+    (line,) = [line for line in server.log().splitlines() if "is not served" in line]
+    assert "alice.car" in line
+    assert reason in line
+    page = server.client.request("GET", "/").body.decode()
+    assert "alice.car" in page
+
+
+def test_without_its_did_document_a_strict_server_serves_nothing(
+    start_server: StartServer, cars: Path
+) -> None:
+    # Nothing listens there.
+    server = start_server(cars, "--verify", "strict", PDS_DID_PLC_URL="http://127.0.0.1:1")
+    assert served(server) == set()
+    assert server.log().count("the signature cannot be verified") == len(NAMES)
+
+
+def test_a_handles_file_names_what_no_document_does(
+    start_server: StartServer, cars: Path, tmp_path: Path
+) -> None:
+    (did,) = dids("alice")
+    handles = tmp_path / "handles"
+    handles.write_text(f"# of the archive\n{did} Alice.Example.com\n")
+    server = start_server(cars, *OFFLINE, "--handles", str(handles))
+    resolved = server.client.call("com.atproto.identity.resolveHandle", handle="alice.example.com")
+    assert resolved == {"did": did}
+
+
+def test_of_two_repositories_with_one_handle_the_first_has_it(
+    start_server: StartServer, cars: Path, tmp_path: Path
+) -> None:
+    handles = tmp_path / "handles"
+    handles.write_text("".join(f"{did} same.example.com\n" for did in dids("alice", "bob")))
+    server = start_server(cars, *OFFLINE, "--handles", str(handles))
+    assert served(server) == dids(*NAMES)
+    resolved = server.client.call("com.atproto.identity.resolveHandle", handle="same.example.com")
+    assert resolved["did"] in dids("alice", "bob")
+
+
+def test_watching_picks_up_new_changed_and_removed_files(
+    start_server: StartServer, cars: Path, tmp_path: Path
+) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    shutil.copyfile(cars / "alice.car", shelf / "alice.car")
+    server = start_server(shelf, *OFFLINE, "--watch")
+    assert served(server) == dids("alice")
+    shutil.copyfile(cars / "bob.car", shelf / "bob.car.part")
+    (shelf / "bob.car.part").replace(shelf / "bob.car")
+    wait_until(lambda: served(server) == dids("alice", "bob"))
+    (shelf / "alice.car").unlink()
+    wait_until(lambda: served(server) == dids("bob"))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Poll: what a watcher sees has no signal that a test could wait on."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
