@@ -23,6 +23,7 @@ from pds.accounts.invites import InvalidInviteCursor
 from pds.accounts.service_jwt import BadJwt, ServiceJwtError
 from pds.config import ConfigError
 from pds.mail.mail_url import InvalidMailUrl
+from pds.readonly.handles_file import InvalidHandlesFile
 from pds.xrpc.error_map import XRPC_ERRORS, to_xrpc
 from pds.xrpc.errors import DEFAULT_ERRORS, XrpcError
 from repo.car import InvalidCar
@@ -56,6 +57,7 @@ INTERNAL: dict[type[Exception], str] = {
     InvalidKey: "a key file is damaged; keys in DID documents are answered for",
     InvalidRecord: "becomes an InvalidRepo",
     InvalidRepo: "raised by the CAR tools only",
+    InvalidHandlesFile: "raised by `pds readonly` only",
     InvalidTid: "TIDs of clients are checked by the Lexicon",
     InvalidDidDocument: "becomes a DidResolutionError",
     KeyExists: "the actor store looks first",
