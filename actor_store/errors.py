@@ -8,7 +8,6 @@
     ├── ActorStoreDamaged   its files cannot be read: this actor is held back, others are not
     ├── InvalidStoreName    the DID cannot be part of a path
     ├── TooManyReservedKeys no further signing key is kept for an actor to come
-    ├── InvalidRepo         a CAR to be imported is no repository of this actor
     ├── RecordNotFound      no such record in the repo
     ├── RecordExists        a create met a record
     ├── SwapMismatch        the commit or record is not the one the caller expected
@@ -66,10 +65,6 @@ class TooManyReservedKeys(ActorStoreError):
 
     def __init__(self) -> None:
         super().__init__("Too many signing keys are reserved. Try again later.")
-
-
-class InvalidRepo(ActorStoreError):
-    """A CAR that is to be imported does not hold a whole and sound repository of this actor."""
 
 
 class RecordNotFound(ActorStoreError):

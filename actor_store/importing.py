@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from actor_store.backlinks import backlinks_of
 from actor_store.blobs import BlobChanges
 from actor_store.bulk_rows import BlockBatch, BulkRows
-from actor_store.errors import InvalidRepo
 from database.timestamps import now_iso
 from repo.car import CarReader
 from repo.cid import BLESSED_LENGTH, Cid
@@ -35,6 +34,7 @@ from repo.mst.decode import decode_parts
 from repo.record import MAX_RECORD_BYTES, NODE_FORM, InvalidRecord, decode_record, has_node_form
 from repo.syntax import InvalidSyntax, parse_nsid, parse_rkey
 from repo.tid import decode_tid, is_tid
+from repo.verify import InvalidRepo
 
 if TYPE_CHECKING:
     from actor_store.transactor import ActorStoreTransactor

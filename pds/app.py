@@ -52,7 +52,7 @@ def make_app(
     # Those of other services as well, which requests are passed on to.
     ctx.requests.count_by_name(ctx.lexicons.iter_methods())
     observe(app, ctx, request_log or PlainLog(LOGGER))
-    app.on_shutdown.append(_tell_subscribers)
+    app.on_shutdown.append(tell_subscribers)
     return app
 
 
@@ -76,5 +76,6 @@ async def _follow_events(app: web.Application) -> None:
     ctx.sequencer.on_append(ctx.crawlers.notify_soon)
 
 
-async def _tell_subscribers(app: web.Application) -> None:
+async def tell_subscribers(app: web.Application) -> None:
+    """Tell consumers of the firehose that the server stops."""
     await close_subscribers(app[CONTEXT])

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pds.cli.environment import explain_failures
+from pds.cli.progress import progress_bars
 
 if TYPE_CHECKING:
-    from pds.config import Settings
     from pds.readonly.library import Counts
 
 
@@ -112,53 +113,23 @@ def readonly(
         watch=watch,
         processes=os.cpu_count() or 1,
     )
-    with server_logs(settings) as logs, _Progress() as progress:
+    with server_logs(settings) as logs, ExitStack() as bars:
+        show = bars.enter_context(progress_bars())
+
+        def ready(counts: Counts) -> None:
+            bars.close()
+            click.echo(
+                f"{counts.loaded} loaded, {counts.unchanged} unchanged, {counts.refused} refused.\n"
+                f"Serving on {settings.public_url}   (Ctrl-C stops it)",
+                err=True,
+            )
+
         uvloop.run(
             serve_readonly(
                 settings,
                 options,
-                on_progress=progress.show,
-                on_ready=lambda counts: _tell(progress, settings, counts),
+                on_progress=lambda done, total: show("loading", done, total),
+                on_ready=ready,
                 logs=logs,
             )
         )
-
-
-class _Progress:
-    """A bar on standard error while files are loaded; only a terminal gets one."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-        self._bar = Progress(
-            "Loading",
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=None, visible=False)
-
-    def __enter__(self) -> _Progress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total, visible=True)
-
-    def end(self) -> None:
-        self._bar.stop()
-
-
-def _tell(progress: _Progress, settings: Settings, counts: Counts) -> None:
-    progress.end()
-    click.echo(
-        f"{counts.loaded} loaded, {counts.unchanged} unchanged, {counts.refused} refused.",
-        err=True,
-    )
-    click.echo(f"Serving on {settings.public_url}   (Ctrl-C stops it)", err=True)

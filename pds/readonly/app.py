@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
-from pds.api.subscribe_repos import close_subscribers
+from pds.app import tell_subscribers
 from pds.context import CONTEXT, AppContext
 from pds.logs.quick import Log, PlainLog
 from pds.readonly.archive import ARCHIVE, Archive
@@ -17,12 +16,14 @@ from pds.requests.lines import LOGGER
 from pds.requests.observer import observe
 from pds.web.health import health
 from pds.web.routes import add_routes_of_every_server
-from pds.xrpc.errors import auth_required
-from pds.xrpc.responses import add_common_headers, preflight
+from pds.xrpc.errors import XrpcError, auth_required
+from pds.xrpc.responses import add_common_headers
 from pds.xrpc.router import XrpcRouter
 
-_READING: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 _REFUSED_PATHS: Final = ("/oauth", "/@atproto", "/account", "/.well-known/oauth")
+"""Beginnings of what needs an account."""
+_READ_ONLY: Final = auth_required("This PDS is read-only")
+_WRITING: Final = ("POST", "PUT", "PATCH", "DELETE")
 
 
 def make_readonly_app(
@@ -32,42 +33,39 @@ def make_readonly_app(
 
     `request_log` gets a line for each request; without one they go to structlog.
     """
-    app = web.Application(middlewares=[_refuse_writes])
+    app = web.Application()
     app[CONTEXT], app[ARCHIVE] = ctx, archive
     served = frozenset(method.nsid for method in readonly_methods())
     router = XrpcRouter(ctx, readonly_methods())
 
     async def answer(request: web.Request) -> web.StreamResponse:
         nsid = request.match_info["nsid"].rstrip("/")
+        is_read = nsid in served and request.method not in _WRITING
+        if is_read or request.method == "OPTIONS":
+            return await router.handle(request)
         # A method that a full server has, a session for instance, is refused rather than unknown.
-        if nsid not in served and ctx.lexicons.method(nsid) is not None:
-            return _refusal(request)
-        return await router.handle(request)
+        is_known = request.method in _WRITING or ctx.lexicons.method(nsid) is not None
+        return _error(_READ_ONLY if is_known else XrpcError(501))
 
     app.router.add_get("/xrpc/_health", health)
+    for method in _WRITING:
+        app.router.add_route(method, "/{path:.*}", _refuse)
     app.router.add_route("*", "/xrpc/{nsid:.*}", answer)
+    for path in _REFUSED_PATHS:
+        app.router.add_get(path + "{rest:.*}", _refuse)
     add_pages(app)
     add_routes_of_every_server(app)
     ctx.requests.count_by_name(ctx.lexicons.iter_methods())
     observe(app, ctx, request_log or PlainLog(LOGGER))
-    app.on_shutdown.append(_tell_subscribers)
+    app.on_shutdown.append(tell_subscribers)
     return app
 
 
-@web.middleware
-async def _refuse_writes(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if request.method not in _READING or request.path.startswith(_REFUSED_PATHS):
-        return _refusal(request)
-    return await handler(request)
+async def _refuse(_request: web.Request) -> web.Response:
+    return _error(_READ_ONLY)
 
 
-def _refusal(request: web.Request) -> web.StreamResponse:
-    if request.method == "OPTIONS":
-        return preflight(request)
-    response = auth_required("This PDS is read-only").response()
+def _error(error: XrpcError) -> web.Response:
+    response = error.response()
     add_common_headers(response.headers, private=False)
     return response
-
-
-async def _tell_subscribers(app: web.Application) -> None:
-    await close_subscribers(app[CONTEXT])

@@ -14,6 +14,15 @@ CACHE: Final = ".holdfast-readonly"
 """The directory of the stores, where nobody names another: beside the CAR files."""
 
 
+_READ: Final = (
+    *("LOG_", "PDS_METRICS_", "PDS_DID_", "PDS_ID_", "PDS_FETCH_", "PDS_DISABLE_SSRF_PROTECTION"),
+    *("PDS_CAR_DIR", "PDS_BLOBS_DIR", "PDS_SERVICE_DID", "PDS_CONTACT_EMAIL_ADDRESS"),
+    *("PDS_ACTOR_STORE_CACHE_SIZE", "PDS_MAX_SUBSCRIPTION_BUFFER"),
+)
+"""Beginnings of the variables that count: no accounts, no other services."""
+_CENTURY_MS: Final = 100 * 365 * 24 * 3_600_000
+
+
 @dataclass(frozen=True, slots=True)
 class ReadonlyEnvironment:
     """Settings, and where the archive is."""
@@ -35,19 +44,18 @@ def read_environment(
     """What the options ask for, and else the variables. Raises `ConfigError`.
 
     `listen` are the variables that say where to listen. Nobody can log in and nothing is signed, so
-    secrets are thrown away with the process; of `environ` count the variables that say how to
-    read: DIDs, limits, logs.
+    secrets are thrown away with the process.
     """
-    kept = {name: value for name, value in environ.items() if name.startswith(("PDS_", "LOG_"))}
+    kept = {name: value for name, value in environ.items() if name.startswith(_READ)}
     variables = {
         **kept,
         **listen,
-        "PDS_BLOBSTORE_S3_BUCKET": "",
         "PDS_BLOBSTORE_DISK_LOCATION": ".",
         "PDS_JWT_SECRET": secrets.token_hex(32),
         "PDS_ADMIN_PASSWORD": secrets.token_hex(32),
         "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": "00" + secrets.token_hex(31),
-        "PDS_CRAWLERS": "",
+        # Every repository was loaded some time ago, and is told of from any cursor.
+        "PDS_REPO_BACKFILL_LIMIT_MS": str(_CENTURY_MS),
         # Allows a host name without https, for there is nobody to log in.
         "PDS_DEV_MODE": "true",
         "PDS_DISABLE_SSRF_PROTECTION": kept.get("PDS_DISABLE_SSRF_PROTECTION", "false"),

@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from actor_store.errors import ActorStoreError
+from database.errors import DatabaseError
 from identity.did_document import DidDocument
 from identity.resolver import DidNotFound, DidResolutionError
 from pds.commits import sync_event
@@ -79,21 +80,29 @@ class Library:
         self._handles = handles
         self._processes = processes
         self._resolving = asyncio.Semaphore(RESOLVING_AT_ONCE)
+        self._alone = asyncio.Lock()
 
-    async def update(self, on_progress: OnProgress | None = None) -> Counts:
-        """Look at all files; load those that are new or changed, drop those that are gone."""
+    async def update(self, on_progress: OnProgress | None = None, *, again: bool = False) -> Counts:
+        """Look at all files; load those that are new or changed, drop those that are gone.
+
+        With `again` also those that could not be loaded before, for the reason may be gone.
+        """
         files = await asyncio.to_thread(find_car_files, self._places)
         known = self._catalog.cars()
         counts = Counts()
         await self._drop_missing(known, {file.path for file in files}, counts)
-        changed = [file for file in files if not self._is_known(known.get(file.path), file)]
+        changed = [
+            file for file in files if not self._is_known(known.get(file.path), file, again=again)
+        ]
         counts.unchanged = len(files) - len(changed)
         if changed:
             await self._load_all(changed, counts, on_progress or _nobody)
         return counts
 
-    def _is_known(self, car: CatalogedCar | None, file: CarFile) -> bool:
-        return car is not None and car.file == file and car.verification == self._verification
+    def _is_known(self, car: CatalogedCar | None, file: CarFile, *, again: bool) -> bool:
+        if car is None or (again and car.problem is not None):
+            return False
+        return car.file == file and car.verification == self._verification
 
     async def _load_all(
         self, files: Sequence[CarFile], counts: Counts, on_progress: OnProgress
@@ -101,8 +110,7 @@ class Library:
         """Load files in processes, a few more than there are cores waiting their turn."""
         done = 0
         waiting = asyncio.Semaphore(2 * self._processes)
-        # Spawned, not forked: this process has threads and open databases.
-        pool = ProcessPoolExecutor(self._processes, mp_context=get_context("spawn"))
+        pool = _new_pool(self._processes)
 
         async def load(file: CarFile) -> None:
             nonlocal done
@@ -126,7 +134,7 @@ class Library:
             did, rev = loaded.did, loaded.commit.rev
             await self._serve(file, loaded, store)
             counts.loaded += 1
-        except _Refused as exc:
+        except (_Refused, ActorStoreError, DatabaseError, OSError) as exc:
             problem = str(exc)
             counts.refused += 1
             _log.warning("a CAR file is not served", file=str(file.path), reason=problem)
@@ -136,16 +144,24 @@ class Library:
         self._catalog.put_car(CatalogedCar(file, self._verification, did, rev, problem))
 
     async def _read(self, pool: ProcessPoolExecutor, file: CarFile, store: Path) -> LoadedCar:
-        loop = asyncio.get_running_loop()
         try:
-            loaded = await loop.run_in_executor(pool, load_car, file.path, store)
-        except BrokenProcessPool as exc:
-            raise _Refused(
-                "the process that read it has ended, perhaps for lack of memory"
-            ) from exc
+            loaded = await _load_in(pool, file, store)
+        except BrokenProcessPool:
+            # Some file has ended a process, and with it the pool: by itself it is found out.
+            loaded = await self._read_alone(file, store)
         if isinstance(loaded, BadCar):
             raise _Refused(loaded.reason)
         return loaded
+
+    async def _read_alone(self, file: CarFile, store: Path) -> LoadedCar | BadCar:
+        async with self._alone:
+            pool = _new_pool(1)
+            try:
+                return await _load_in(pool, file, store)
+            except BrokenProcessPool:
+                return BadCar("the process that read it has ended, perhaps for lack of memory")
+            finally:
+                pool.shutdown(wait=False)
 
     async def _serve(self, file: CarFile, loaded: LoadedCar, store: Path) -> None:
         did = loaded.did
@@ -234,15 +250,28 @@ async def watch(library: Library, *, every_s: float) -> None:
     """Keep looking for new and changed files, until cancelled."""
     while True:
         await asyncio.sleep(every_s)
-        with suppress(OSError):
+        try:
             counts = await library.update()
-            if counts.loaded or counts.refused or counts.removed:
-                _log.info(
-                    "the CAR files have changed",
-                    loaded=counts.loaded,
-                    refused=counts.refused,
-                    removed=counts.removed,
-                )
+        except (DatabaseError, OSError) as exc:
+            _log.warning("the CAR files could not be looked at", reason=str(exc))
+            continue
+        if counts.loaded or counts.refused or counts.removed:
+            _log.info(
+                "the CAR files have changed",
+                loaded=counts.loaded,
+                refused=counts.refused,
+                removed=counts.removed,
+            )
+
+
+def _new_pool(processes: int) -> ProcessPoolExecutor:
+    # Spawned, not forked: this process has threads and open databases.
+    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+
+
+async def _load_in(pool: ProcessPoolExecutor, file: CarFile, store: Path) -> LoadedCar | BadCar:
+    """Load a file in another process, into a new database. Raises `BrokenProcessPool`."""
+    return await asyncio.get_running_loop().run_in_executor(pool, load_car, file.path, store)
 
 
 def _nobody(_done: int, _total: int) -> None:

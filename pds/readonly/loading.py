@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from actor_store.blocks import CountedNodeCache
-from actor_store.errors import InvalidRepo
 from actor_store.importing import import_car
 from actor_store.schema import migrate_store
 from actor_store.transactor import ActorStoreTransactor, Signing
@@ -25,6 +24,7 @@ from repo.commit import Commit, Head, InvalidCommit, decode_commit
 from repo.keys import K256PrivateKey
 from repo.syntax import Did
 from repo.tid import TidClock
+from repo.verify import InvalidRepo, root_of
 
 _CACHE_KIB: Final = 64 * 1024
 _NODE_CACHE_BYTES: Final = 4 * 1024 * 1024
@@ -73,9 +73,7 @@ def _find_commit(path: Path) -> Commit:
     """The commit, wherever in the file it is; mostly that is at the beginning."""
     with path.open("rb") as file:
         reader = CarReader(file, verify=False)
-        if len(reader.roots) != 1:
-            raise InvalidRepo(f"expected one root, found {len(reader.roots)}")
-        (root,) = reader.roots
+        root = root_of(reader.roots)
         for cid, block in reader:
             if cid == root:
                 return decode_commit(block)
@@ -84,6 +82,9 @@ def _find_commit(path: Path) -> Commit:
 
 @contextmanager
 def _new_store(path: Path) -> Iterator[Database]:
+    # A process that ended may have left a part of one.
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
     db = open_database(path, cache_kib=_CACHE_KIB)
     try:
         # Of a process that is ended here the file is made anew.

@@ -56,7 +56,7 @@ async def serve_readonly(
             ctx = await AppContext.open(settings, mend=_nothing_to_mend)
         stack.push_async_callback(ctx.close)
         archive, library = _open_archive(ctx, options, stack)
-        counts = await library.update(on_progress)
+        counts = await library.update(on_progress, again=True)
         service = settings.service
         request_log = None if logs is None else logs.quick(LOGGER)
         app = make_readonly_app(ctx, archive, request_log=request_log)

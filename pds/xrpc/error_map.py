@@ -26,6 +26,7 @@ from repo.datamodel import InvalidDataModel
 from repo.lexicon import InvalidLexicon
 from repo.mst import InvalidMst
 from repo.syntax import InvalidSyntax
+from repo.verify import InvalidRepo
 
 XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     # Formats
@@ -36,6 +37,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     InvalidLexicon: (400, "InvalidRequest"),
     InvalidMst: (400, "InvalidRequest"),
     InvalidPlcOperation: (400, "InvalidRequest"),
+    InvalidRepo: (400, "InvalidRequest"),
     InvalidSyntax: (400, "InvalidRequest"),
     # Actor stores
     actor_errors.RepoNotFound: (400, "RepoNotFound"),
@@ -50,7 +52,6 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     actor_errors.InvalidMimeType: (400, "InvalidMimeType"),
     actor_errors.InvalidSize: (400, "InvalidSize"),
     actor_errors.InvalidStoreName: (400, "InvalidRequest"),
-    actor_errors.InvalidRepo: (400, "InvalidRequest"),
     actor_errors.TooManyReservedKeys: (503, "NotEnoughResources"),
     InvalidPreference: (400, "InvalidRequest"),
     blob_errors.BlobTooLarge: (413, "PayloadTooLarge"),

@@ -13,7 +13,7 @@ import orjson
 from pds.car.errors import CarToolError
 from pds.cli.car.failures import explained, naming
 from pds.cli.car.files import STANDARD, file_argument, open_repo, write_lines
-from pds.cli.car.progress import progress_bars
+from pds.cli.progress import progress_bars
 
 _TROUBLE: Final = 2
 _SIGNS: Final = {"create": "+", "update": "~", "delete": "-"}

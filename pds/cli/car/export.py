@@ -15,7 +15,7 @@ from pds.car.errors import CarToolError
 from pds.car.repo_file import RepoFile
 from pds.cli.car.failures import DAMAGED, explained, fail
 from pds.cli.car.files import STANDARD, binary_stdout, open_repo, write_stdout
-from pds.cli.car.progress import progress_bars
+from pds.cli.progress import progress_bars
 from pds.doctor.finding import counted
 from pds.progress import Progress
 

@@ -13,7 +13,7 @@ import click
 from pds.car.errors import CarToolError
 from pds.car.repo_file import RepoFile
 from pds.cli.car.failures import naming
-from pds.cli.car.progress import progress_bars
+from pds.cli.progress import progress_bars
 from pds.progress import Progress
 
 F = TypeVar("F", bound=Callable[..., None])

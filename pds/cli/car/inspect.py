@@ -15,7 +15,7 @@ from pds.car.summary import Summary, summarize
 from pds.cli.car.failures import explained
 from pds.cli.car.files import file_argument, opened_repo, write_lines, write_stdout
 from pds.cli.car.keys import find_public_key, public_key_options
-from pds.cli.car.progress import progress_bars
+from pds.cli.progress import progress_bars
 from pds.doctor.finding import counted
 from repo.tid import decode_tid
 

@@ -11,7 +11,7 @@ import click
 
 from pds.cli.car.failures import explained
 from pds.cli.car.files import STANDARD, binary_stdout, write_stdout
-from pds.cli.car.progress import progress_bars
+from pds.cli.progress import progress_bars
 from pds.doctor.finding import counted
 
 

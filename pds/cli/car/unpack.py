@@ -8,7 +8,7 @@ import click
 
 from pds.cli.car.failures import explained
 from pds.cli.car.files import file_argument, opened_repo
-from pds.cli.car.progress import progress_bars
+from pds.cli.progress import progress_bars
 from pds.doctor.finding import counted
 
 

@@ -15,7 +15,7 @@ from pds.car.verification import verify as check
 from pds.cli.car.failures import DAMAGED, explained
 from pds.cli.car.files import open_repo, write_lines
 from pds.cli.car.keys import find_public_key, public_key_options
-from pds.cli.car.progress import progress_bars
+from pds.cli.progress import progress_bars
 from pds.doctor.finding import counted
 
 if TYPE_CHECKING:

@@ -85,7 +85,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadonlyServer
     root = tmp_path_factory.mktemp("archive")
     unpacked = data.unpack(root / "data")
     store = root / "plc.sqlite"
-    _fill_directory(store)
+    fill_directory(store)
     with plc.directory_of(store) as url:
         server = start(
             copy_cars(root / "cars"),
@@ -100,7 +100,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadonlyServer
         server.process.kill()
 
 
-def _fill_directory(path: Path) -> None:
+def fill_directory(path: Path) -> None:
+    """Make a PLC directory with the accounts of the fixture."""
     store = PlcStore(path)
     plc.import_logs(store)
     store.close()

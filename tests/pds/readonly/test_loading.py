@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from pds.readonly import library
+from pds.readonly.catalog import Catalog
+from pds.readonly.library import Library
+from pds.readonly.loading import BadCar, LoadedCar, load_car
 from repo.car import encode_car
 from tests.pds.api.exports import read_car
-from tests.pds.readonly.conftest import NAMES, ReadonlyServer, StartServer
-from tests.reference import data
+from tests.pds.conftest import Pds
+from tests.pds.readonly.conftest import NAMES, ReadonlyServer, StartServer, fill_directory
+from tests.reference import data, plc
 
 OFFLINE = ("--verify", "offline")
 
@@ -73,7 +80,7 @@ def without_a_block(car: bytes) -> bytes:
         (lambda car: car[:3000], "at byte"),
         (lambda _: b"", "CAR ends inside its header"),
         (flipped, "at byte"),
-        (two_rooted, "one root"),
+        (two_rooted, "2 roots"),
         (without_a_block, "bafyrei"),
         (lambda _: b"not a CAR file at all, but long enough to look like one", "at byte"),
     ],
@@ -99,6 +106,50 @@ def test_without_its_did_document_a_strict_server_serves_nothing(
     server = start_server(cars, "--verify", "strict", PDS_DID_PLC_URL="http://127.0.0.1:1")
     assert served(server) == set()
     assert server.log().count("the signature cannot be verified") == len(NAMES)
+
+
+def test_what_could_not_be_verified_is_tried_again_at_the_next_start(
+    start_server: StartServer, cars: Path, tmp_path: Path
+) -> None:
+    start_server(cars, "--verify", "strict", PDS_DID_PLC_URL="http://127.0.0.1:1").process.stop()
+    directory = tmp_path / "plc.sqlite"
+    fill_directory(directory)
+    with plc.directory_of(directory) as url:
+        again = start_server(cars, "--verify", "strict", PDS_DID_PLC_URL=url)
+        assert served(again) == dids(*NAMES)
+
+
+async def test_a_file_that_ends_its_process_takes_no_other_along(
+    pds: Pds, cars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "load_car", load_or_die)
+    catalog = Catalog.open(tmp_path / "catalog.sqlite")
+    loading = tmp_path / "loading"
+    loading.mkdir()
+    shelf = Library(
+        pds.ctx,
+        catalog,
+        places=[str(cars)],
+        directory=loading,
+        verification="offline",
+        handles={},
+        processes=2,
+    )
+    counts = await shelf.update()
+    assert (counts.loaded, counts.refused) == (3, 1)
+    (bad,) = catalog.problems(limit=10)
+    assert bad.file.path.name == "bob.car"
+    assert bad.problem is not None
+    assert "has ended" in bad.problem
+    assert list(loading.iterdir()) == []
+    catalog.close()
+
+
+def load_or_die(path: Path, store: Path) -> LoadedCar | BadCar:
+    """Load a file, unless it is bob's: then end at once, as the system ends who takes too much."""
+    if path.name == "bob.car":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return load_car(path, store)
 
 
 def test_a_handles_file_names_what_no_document_does(

@@ -35,7 +35,6 @@ from repo.mst import KeyExists, KeyMissing, MissingBlock
 from repo.mst.invert import InversionMismatch
 from repo.record import InvalidRecord
 from repo.tid import InvalidTid
-from repo.verify import InvalidRepo
 from tests.pds.conftest import Account, Pds
 
 PACKAGES = ("repo", "database", "actor_store", "sequencer", "identity", "pds")
@@ -56,7 +55,6 @@ INTERNAL: dict[type[Exception], str] = {
     InvalidDagCbor: "a stored block is damaged; records of clients are checked before",
     InvalidKey: "a key file is damaged; keys in DID documents are answered for",
     InvalidRecord: "becomes an InvalidRepo",
-    InvalidRepo: "raised by the CAR tools only",
     InvalidHandlesFile: "raised by `pds readonly` only",
     InvalidTid: "TIDs of clients are checked by the Lexicon",
     InvalidDidDocument: "becomes a DidResolutionError",
