@@ -33,9 +33,12 @@ class DataDirectoryLock:
         self._file_descriptor = file_descriptor
 
     @classmethod
-    def acquire(cls, directory: Path) -> DataDirectoryLock:
-        """Create the directory if need be and lock it. Raises `DataDirectoryError`s."""
-        _make_writable(directory, "data", "PDS_DATA_DIRECTORY")
+    def acquire(cls, directory: Path, *, option: str = "PDS_DATA_DIRECTORY") -> DataDirectoryLock:
+        """Create the directory if need be and lock it. Raises `DataDirectoryError`s.
+
+        `option` is the setting that names the directory, for the operator.
+        """
+        _make_writable(directory, "data", option)
         try:
             descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as exc:
@@ -50,7 +53,7 @@ class DataDirectoryLock:
             os.close(descriptor)
             raise DataDirectoryHeld(
                 f"Another PDS process (pid {holder}) holds the data directory {directory}. "
-                "Stop it first, or set PDS_DATA_DIRECTORY to another directory."
+                f"Stop it first, or set {option} to another directory."
             ) from exc
         except OSError as exc:
             os.close(descriptor)
@@ -105,7 +108,8 @@ def _make_writable(directory: Path, kind: str, setting: str) -> None:
         raise DataDirectoryError(_no_permission(directory, kind, setting)) from exc
     except OSError as exc:
         raise DataDirectoryError(
-            f"Cannot use the {kind} directory {directory}: {exc.strerror}."
+            f"Cannot use the {kind} directory {directory}: {exc.strerror}. "
+            f"Set {setting} to another directory."
         ) from exc
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         raise DataDirectoryError(_no_permission(directory, kind, setting))

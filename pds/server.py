@@ -74,10 +74,12 @@ async def run_until_stopped(
     start: Callable[[AsyncExitStack], Awaitable[None]],
     *,
     logs: Logs | None = None,
+    data_option: str = "PDS_DATA_DIRECTORY",
 ) -> None:
     """Hold the data directory, `start`, and wait for SIGTERM or SIGINT; then close the stack.
 
-    `logs` are as for `serve`. Raises `DataDirectoryError` and what `start` raises.
+    `logs` are as for `serve`; `data_option` is where the operator has named the data directory.
+    Raises `DataDirectoryError` and what `start` raises.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -87,7 +89,7 @@ async def run_until_stopped(
         loop.add_signal_handler(signal.SIGHUP, logs.reopen)
     raise_file_limit()
     async with AsyncExitStack() as stack:
-        lock = DataDirectoryLock.acquire(settings.data_directory)
+        lock = DataDirectoryLock.acquire(settings.data_directory, option=data_option)
         stack.callback(lock.release)
         make_directories(settings)
         await start(stack)

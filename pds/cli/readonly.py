@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,8 +79,8 @@ def readonly(
 
     The reading half of the protocol is served, and pages for people. Every file is checked when
     it is loaded: each block's hash, the tree, the records, and the commit's signature. One that
-    is at fault is named with the reason; the rest is served. What was loaded once is not loaded
-    again until its file changes.
+    is at fault is named with the reason; the rest is served. What was loaded once is served at
+    once, and not loaded again until its file changes.
 
     \b
     Examples:
@@ -91,6 +93,7 @@ def readonly(
     from pds.cli.server_logs import server_logs
     from pds.readonly.environment import read_environment
     from pds.readonly.handles_file import InvalidHandlesFile, read_handles_file
+    from pds.readonly.progress_lines import log_progress
     from pds.readonly.server import ReadonlyOptions, serve_readonly
 
     found = read_environment(
@@ -114,13 +117,15 @@ def readonly(
         processes=os.cpu_count() or 1,
     )
     with server_logs(settings) as logs, ExitStack() as bars:
-        show = bars.enter_context(progress_bars())
+        show = log_progress() if not sys.stderr.isatty() else bars.enter_context(_bars())
 
-        def ready(counts: Counts) -> None:
+        def listening() -> None:
+            click.echo(f"Serving on {settings.public_url}   (Ctrl-C stops it)", err=True)
+
+        def loaded(counts: Counts) -> None:
             bars.close()
             click.echo(
-                f"{counts.loaded} loaded, {counts.unchanged} unchanged, {counts.refused} refused.\n"
-                f"Serving on {settings.public_url}   (Ctrl-C stops it)",
+                f"{counts.loaded} loaded, {counts.unchanged} unchanged, {counts.refused} refused.",
                 err=True,
             )
 
@@ -128,8 +133,15 @@ def readonly(
             serve_readonly(
                 settings,
                 options,
-                on_progress=lambda done, total: show("loading", done, total),
-                on_ready=ready,
+                on_listening=listening,
+                on_progress=show,
+                on_loaded=loaded,
                 logs=logs,
             )
         )
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[int, int], None]]:
+    with progress_bars() as show:
+        yield lambda done, total: show("loading kB", done // 1000, total // 1000)

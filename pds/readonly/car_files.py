@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 SUFFIX: Final = ".car"
+CACHE: Final = ".holdfast-readonly"
+"""The directory of the stores, where nobody names another: beside the CAR files."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -24,18 +28,38 @@ def find_car_files(places: Iterable[str]) -> list[CarFile]:
 
     What is not there (any more) is left out.
     """
-    paths: set[Path] = set()
-    for place in places:
-        path = Path(place)
+    paths = {os.path.realpath(path) for place in places for path in _iter_paths(place)}
+    found = (_look_at(Path(path)) for path in paths)
+    return sorted(file for file in found if file is not None)
+
+
+def printable(path: Path) -> str:
+    """A path for people: names that are not UTF-8 have their bytes as `\\xff`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _iter_paths(place: str) -> Iterator[Path]:
+    for path in [Path(place)] if Path(place).exists() else _matches(place):
         if path.is_dir():
-            paths.update(path.rglob(f"*{SUFFIX}"))
-        elif path.exists():
-            paths.add(path)
+            yield from _search(path)
         else:
-            start = Path(path.anchor)
-            paths.update(start.glob(str(path.relative_to(start)) if path.anchor else place))
-    found = (_look_at(path.resolve()) for path in paths)
-    return sorted({file for file in found if file is not None})
+            yield path
+
+
+def _matches(pattern: str) -> list[Path]:
+    start = Path(Path(pattern).anchor)
+    try:
+        return list(start.glob(str(Path(pattern).relative_to(start))))
+    except ValueError:
+        return []  # Such as `**` within a name: nothing can match it.
+
+
+def _search(directory: Path) -> Iterator[Path]:
+    """Files below `directory`. Links to directories are not followed: they may lead in circles."""
+    for root, directories, names in os.walk(directory):
+        # Thousands of directories, and no CAR file in them.
+        directories[:] = [name for name in directories if name != CACHE]
+        yield from (Path(root, name) for name in names if name.endswith(SUFFIX))
 
 
 def _look_at(path: Path) -> CarFile | None:
@@ -43,6 +67,6 @@ def _look_at(path: Path) -> CarFile | None:
         status = path.stat()
     except OSError:
         return None
-    if not path.is_file():
+    if not stat.S_ISREG(status.st_mode):
         return None
     return CarFile(path, status.st_size, status.st_mtime_ns)

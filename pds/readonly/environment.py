@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pds.config import ConfigError, Settings
-
-CACHE: Final = ".holdfast-readonly"
-"""The directory of the stores, where nobody names another: beside the CAR files."""
-
+from pds.readonly.car_files import CACHE, printable
 
 _READ: Final = (
     *("LOG_", "PDS_METRICS_", "PDS_DID_", "PDS_ID_", "PDS_FETCH_", "PDS_DISABLE_SSRF_PROTECTION"),
@@ -65,7 +63,7 @@ def read_environment(
     found = tuple(places) or ((car_directory,) if car_directory else ())
     if not found:
         raise ConfigError(["There is nothing to serve: give --car, or set PDS_CAR_DIR"])
-    directory = (data or _beside(found[0])).resolve()
+    directory = _cache_directory(data, found[0])
     settings = Settings.from_env(
         variables
         | {
@@ -81,8 +79,21 @@ def read_environment(
     return ReadonlyEnvironment(settings, found, blobs)
 
 
+def _cache_directory(named: Path | None, first_place: str) -> Path:
+    """Where the stores are: in a directory that was named, or beside the first CAR file."""
+    directory = Path(os.path.realpath(named or _beside(first_place)))
+    if named is None and not directory.parent.is_dir():
+        raise ConfigError([f"{first_place} is not there"])
+    try:
+        str(directory).encode()
+    except UnicodeEncodeError as exc:
+        reason = "SQLite needs a path in UTF-8: name another directory with --data"
+        raise ConfigError([f"{printable(directory)}: {reason}"]) from exc
+    return directory
+
+
 def _beside(place: str) -> Path:
     path = Path(place)
-    while any(mark in path.name for mark in "*?["):
+    while not path.exists() and any(mark in str(path) for mark in "*?["):
         path = path.parent
     return (path if path.is_dir() else path.parent) / CACHE

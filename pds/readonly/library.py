@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -23,9 +21,10 @@ from database.errors import DatabaseError
 from identity.did_document import DidDocument
 from identity.resolver import DidNotFound, DidResolutionError
 from pds.commits import sync_event
-from pds.readonly.car_files import CarFile, find_car_files
+from pds.readonly.car_files import CarFile, find_car_files, printable
 from pds.readonly.catalog import Catalog, CatalogedCar, CatalogedRepo, SignatureState, Verification
-from pds.readonly.loading import BadCar, LoadedCar, load_car
+from pds.readonly.loaders import Loaders
+from pds.readonly.loading import BadCar, LoadedCar, read_bytes_of
 from repo.cid import Cid
 from repo.keys import parse_did_key
 from repo.syntax import Did, Handle
@@ -36,11 +35,12 @@ if TYPE_CHECKING:
 
 RESOLVING_AT_ONCE: Final = 16
 """DID documents asked for at the same time."""
+_PROGRESS_S: Final = 0.2
 
 _log = structlog.get_logger(__name__)
 
 OnProgress = Callable[[int, int], None]
-"""Told how many files are done, of how many."""
+"""Told how many bytes of files are loaded, of how many."""
 
 
 @dataclass(slots=True)
@@ -51,6 +51,29 @@ class Counts:
     unchanged: int = 0
     refused: int = 0
     removed: int = 0
+
+
+@dataclass(slots=True)
+class Look:
+    """What a look at all files has found: those to load, and what has been done already."""
+
+    changed: list[CarFile]
+    counts: Counts
+
+
+@dataclass(slots=True)
+class _Work:
+    """How much of the files that are to be loaded is done."""
+
+    total_bytes: int
+    done_bytes: int = 0
+    loading: dict[Path, CarFile] = field(default_factory=dict)
+    """Files that are being loaded, by the database that is made of them."""
+
+    def bytes(self) -> int:
+        """Bytes of files that are done, and of those under way what has been read."""
+        read = (min(read_bytes_of(store), file.size_bytes) for store, file in self.loading.items())
+        return self.done_bytes + sum(read)
 
 
 class _Refused(Exception):
@@ -80,23 +103,50 @@ class Library:
         self._handles = handles
         self._processes = processes
         self._resolving = asyncio.Semaphore(RESOLVING_AT_ONCE)
-        self._alone = asyncio.Lock()
+        self._serving: WeakValueDictionary[Did, asyncio.Lock] = WeakValueDictionary()
 
-    async def update(self, on_progress: OnProgress | None = None, *, again: bool = False) -> Counts:
-        """Look at all files; load those that are new or changed, drop those that are gone.
+    async def update(self, on_progress: OnProgress | None = None) -> Counts:
+        """Look at all files, and load those that are new or changed."""
+        return await self.load(await self.look(), on_progress)
 
-        With `again` also those that could not be loaded before, for the reason may be gone.
+    async def look(self, *, again: bool = False) -> Look:
+        """Look at all files, and drop the repositories of those that are gone.
+
+        With `again` files that could not be loaded before are to be loaded as well, for the
+        reason may be gone.
         """
         files = await asyncio.to_thread(find_car_files, self._places)
-        known = self._catalog.cars()
         counts = Counts()
-        await self._drop_missing(known, {file.path for file in files}, counts)
+        await self._drop_missing({file.path for file in files}, counts)
+        known = self._catalog.cars()
         changed = [
             file for file in files if not self._is_known(known.get(file.path), file, again=again)
         ]
         counts.unchanged = len(files) - len(changed)
-        if changed:
-            await self._load_all(changed, counts, on_progress or _nobody)
+        return Look(changed, counts)
+
+    async def load(self, look: Look, on_progress: OnProgress | None = None) -> Counts:
+        """Load the files that `look` has found, in processes. `on_progress` is called often."""
+        files, counts = look.changed, look.counts
+        if not files:
+            return counts
+        loaders = Loaders(min(self._processes, len(files)))
+        # A few more than there are processes, so that none waits for this one.
+        waiting = asyncio.Semaphore(2 * self._processes)
+        work = _Work(sum(file.size_bytes for file in files))
+        telling = asyncio.create_task(_tell(work, on_progress or _nobody))
+
+        async def load(file: CarFile) -> None:
+            async with waiting:
+                await self._load(loaders, file, work, counts)
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for file in files:
+                    tasks.create_task(load(file))
+        finally:
+            telling.cancel()
+            loaders.close()
         return counts
 
     def _is_known(self, car: CatalogedCar | None, file: CarFile, *, again: bool) -> bool:
@@ -104,99 +154,75 @@ class Library:
             return False
         return car.file == file and car.verification == self._verification
 
-    async def _load_all(
-        self, files: Sequence[CarFile], counts: Counts, on_progress: OnProgress
-    ) -> None:
-        """Load files in processes, a few more than there are cores waiting their turn."""
-        done = 0
-        waiting = asyncio.Semaphore(2 * self._processes)
-        pool = _new_pool(self._processes)
-
-        async def load(file: CarFile) -> None:
-            nonlocal done
-            async with waiting:
-                await self._load(pool, file, counts)
-            done += 1
-            on_progress(done, len(files))
-
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for file in files:
-                    tasks.create_task(load(file))
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-    async def _load(self, pool: ProcessPoolExecutor, file: CarFile, counts: Counts) -> None:
+    async def _load(self, loaders: Loaders, file: CarFile, work: _Work, counts: Counts) -> None:
         store = self._directory / f"{secrets.token_hex(8)}.sqlite"
         did, rev, problem = None, None, None
+        work.loading[store] = file
         try:
-            loaded = await self._read(pool, file, store)
+            loaded = await loaders.load(file.path, store)
+            if isinstance(loaded, BadCar):
+                raise _Refused(loaded.reason)
             did, rev = loaded.did, loaded.commit.rev
             await self._serve(file, loaded, store)
             counts.loaded += 1
         except (_Refused, ActorStoreError, DatabaseError, OSError) as exc:
             problem = str(exc)
-            counts.refused += 1
-            _log.warning("a CAR file is not served", file=str(file.path), reason=problem)
+        except Exception as exc:  # noqa: BLE001 (whatever it is, it must cost the others nothing)
+            problem = f"it cannot be loaded: {exc!r}"
         finally:
+            del work.loading[store]
+            work.done_bytes += file.size_bytes
             for leftover in self._directory.glob(f"{store.name}*"):
                 leftover.unlink(missing_ok=True)
-        self._catalog.put_car(CatalogedCar(file, self._verification, did, rev, problem))
+        self._note(CatalogedCar(file, self._verification, did, rev, problem), counts)
 
-    async def _read(self, pool: ProcessPoolExecutor, file: CarFile, store: Path) -> LoadedCar:
+    def _note(self, car: CatalogedCar, counts: Counts) -> None:
+        """Note what came of a file; where that cannot be noted, the next start loads it again."""
+        if car.problem is not None:
+            counts.refused += 1
+            name = printable(car.file.path)
+            _log.warning("a CAR file is not served", file=name, reason=car.problem)
         try:
-            loaded = await _load_in(pool, file, store)
-        except BrokenProcessPool:
-            # Some file has ended a process, and with it the pool: by itself it is found out.
-            loaded = await self._read_alone(file, store)
-        if isinstance(loaded, BadCar):
-            raise _Refused(loaded.reason)
-        return loaded
-
-    async def _read_alone(self, file: CarFile, store: Path) -> LoadedCar | BadCar:
-        async with self._alone:
-            pool = _new_pool(1)
-            try:
-                return await _load_in(pool, file, store)
-            except BrokenProcessPool:
-                return BadCar("the process that read it has ended, perhaps for lack of memory")
-            finally:
-                pool.shutdown(wait=False)
+            self._catalog.put_car(car)
+        except DatabaseError as exc:
+            _log.error("the catalog of CAR files cannot be written", reason=str(exc))
 
     async def _serve(self, file: CarFile, loaded: LoadedCar, store: Path) -> None:
         did = loaded.did
-        served = self._catalog.find_repo(did)
-        if served is not None and served.path != file.path and served.rev >= loaded.commit.rev:
-            raise _Refused(f"{served.path} has a newer state of {did}")
         document = await self._document_of(did)
         signature = self._check_signature(loaded, document)
         handle = self._handles.get(did) or (document.handle if document else None)
-        await self._ctx.actor_store.adopt(did, store)
-        await self._ctx.accounts.host(did, handle=handle, cid=loaded.cid, rev=loaded.commit.rev)
-        self._catalog.put_repo(
-            CatalogedRepo(
-                did=did,
-                handle=handle,
-                did_doc=dict(document.raw) if document else None,
-                cid=loaded.cid,
-                rev=loaded.commit.rev,
-                path=file.path,
-                size_bytes=file.size_bytes,
-                records=loaded.records,
-                signature=signature,
+        # Of two files of one repository, loaded at the same time, the newer must win.
+        async with self._serving.setdefault(did, asyncio.Lock()):
+            served = self._catalog.find_repo(did)
+            if served is not None and served.path != file.path and served.rev >= loaded.commit.rev:
+                state = "the same" if served.rev == loaded.commit.rev else "a newer"
+                raise _Refused(f"{printable(served.path)} has {state} state of {did}")
+            await self._ctx.actor_store.adopt(did, store)
+            await self._ctx.accounts.host(did, handle=handle, cid=loaded.cid, rev=loaded.commit.rev)
+            if served is None or served.cid != loaded.cid:
+                await self._announce(loaded, handle)
+            # Last: a repository that is not here is loaded, and told of, once more.
+            self._catalog.put_repo(
+                CatalogedRepo(
+                    did=did,
+                    handle=handle,
+                    did_doc=dict(document.raw) if document else None,
+                    cid=loaded.cid,
+                    rev=loaded.commit.rev,
+                    path=file.path,
+                    size_bytes=file.size_bytes,
+                    records=loaded.records,
+                    signature=signature,
+                )
             )
-        )
-        if served is None or served.cid != loaded.cid:
-            await self._announce(loaded, handle)
 
     async def _announce(self, loaded: LoadedCar, handle: str | None) -> None:
-        did = loaded.did
-        cid = Cid.parse(loaded.cid)
-        block = await self._ctx.actor_store.read(did, lambda actor: actor.repo.get_block(cid))
+        did, cid, rev = loaded.did, Cid.parse(loaded.cid), loaded.commit.rev
         await self._ctx.sequencer.append(
             IdentityEvent(did, handle),
             AccountEvent(did, active=True),
-            sync_event(did, cid=cid, rev=loaded.commit.rev, block=block),
+            sync_event(did, cid=cid, rev=rev, block=loaded.block),
         )
 
     async def _document_of(self, did: Did) -> DidDocument | None:
@@ -224,10 +250,9 @@ class Library:
             raise _Refused(f"the commit {loaded.cid} is not signed by the key of {loaded.did}")
         return "valid"
 
-    async def _drop_missing(
-        self, known: Mapping[Path, CatalogedCar], present: Iterable[Path], counts: Counts
-    ) -> None:
-        for path in known.keys() - set(present):
+    async def _drop_missing(self, present: set[Path], counts: Counts) -> None:
+        known = self._catalog.cars()
+        for path in known.keys() - present:
             self._catalog.forget_car(path)
             did = known[path].did
             repo = None if did is None else self._catalog.find_repo(did)
@@ -264,14 +289,11 @@ async def watch(library: Library, *, every_s: float) -> None:
             )
 
 
-def _new_pool(processes: int) -> ProcessPoolExecutor:
-    # Spawned, not forked: this process has threads and open databases.
-    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
-
-
-async def _load_in(pool: ProcessPoolExecutor, file: CarFile, store: Path) -> LoadedCar | BadCar:
-    """Load a file in another process, into a new database. Raises `BrokenProcessPool`."""
-    return await asyncio.get_running_loop().run_in_executor(pool, load_car, file.path, store)
+async def _tell(work: _Work, on_progress: OnProgress) -> None:
+    """Tell of progress until cancelled."""
+    while True:
+        await asyncio.sleep(_PROGRESS_S)
+        on_progress(work.bytes(), work.total_bytes)
 
 
 def _nobody(_done: int, _total: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from actor_store.blocks import CountedNodeCache
 from actor_store.importing import import_car
@@ -19,15 +19,16 @@ from actor_store.transactor import ActorStoreTransactor, Signing
 from database.connection import Database, open_database
 from database.errors import DatabaseError
 from repo.car import CarReader, InvalidCar
-from repo.cid import Cid
 from repo.commit import Commit, Head, InvalidCommit, decode_commit
 from repo.keys import K256PrivateKey
-from repo.syntax import Did
-from repo.tid import TidClock
+from repo.syntax import Did, InvalidSyntax, parse_did
+from repo.tid import TidClock, decode_tid, is_tid
 from repo.verify import InvalidRepo, root_of
 
-_CACHE_KIB: Final = 64 * 1024
+_CACHE_KIB: Final = 32 * 1024
 _NODE_CACHE_BYTES: Final = 4 * 1024 * 1024
+_MAX_AHEAD_US: Final = 24 * 3_600 * 1_000_000
+"""How far in the future a commit may lie: the clock of the other server is not ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class LoadedCar:
     did: Did
     cid: str
     commit: Commit
+    block: bytes
+    """That of the commit."""
     records: int
 
 
@@ -48,18 +51,52 @@ class BadCar:
 
 
 def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
-    """Load `path` into a new database `store`; one of a file that is refused is to be deleted."""
+    """Load `path` into a new database `store`; one of a file that is refused is to be deleted.
+
+    `read_bytes_of` tells another process how far this has come.
+    """
     try:
         commit = _find_commit(path)
-        with path.open("rb") as file, _new_store(store) as db, db.transaction():
-            actor = _actor(commit.did, db)
-            imported = import_car(actor, file, keys=[_Anybody()])
-            _take_over_rev(db, actor, imported.head.cid, commit)
-            return LoadedCar(Did(commit.did), str(imported.head.cid), commit, imported.records)
+        with path.open("rb") as file, _new_store(store) as db:
+            _check_commit(file, commit)
+            with db.transaction():
+                actor = _actor(commit, db)
+                report = _Report(file, store)
+                imported = import_car(actor, file, keys=[_Anybody()], proceed=report)
+                root, block = imported.head.cid, actor.repo.get_block(imported.head.cid)
+                if decode_commit(block) != commit:
+                    return BadCar(f"the file has changed while it was read: its root is {root} now")
+                # Nobody will write here: the repository stays at the rev of its own commit.
+                head = Head(root, commit.rev)
+                actor.repo.set_head(head, data=commit.data, indexed_at=_indexed_at(db))
+        return LoadedCar(Did(commit.did), str(root), commit, block, imported.records)
     except (InvalidCar, InvalidRepo, InvalidCommit) as exc:
         return BadCar(str(exc))
     except (DatabaseError, OSError) as exc:
         return BadCar(f"it cannot be read or loaded: {exc}")
+
+
+def read_bytes_of(store: Path) -> int:
+    """How many bytes of its file have been read for the database `store`, roughly."""
+    try:
+        return int(_report_of(store).read_bytes() or 0)
+    except FileNotFoundError:
+        return 0
+
+
+class _Report:
+    """Notes how far a file has been read, in a file beside the database."""
+
+    def __init__(self, file: BinaryIO, store: Path) -> None:
+        self._file = file
+        self._path = _report_of(store)
+
+    def __call__(self) -> None:
+        self._path.write_bytes(b"%d" % self._file.tell())
+
+
+def _report_of(store: Path) -> Path:
+    return store.with_name(store.name + "-read")
 
 
 class _Anybody:
@@ -80,6 +117,21 @@ def _find_commit(path: Path) -> Commit:
     raise InvalidRepo(f"the root {root} is not among the blocks")
 
 
+def _check_commit(file: BinaryIO, commit: Commit) -> None:
+    """Refuse a commit whose DID or rev is none, before its DID is written to every row."""
+    root = root_of(CarReader(file).roots)
+    file.seek(0)
+    try:
+        parse_did(commit.did)
+    except InvalidSyntax as exc:
+        raise InvalidRepo(f"the commit {root} has no DID: {exc}", cid=root) from exc
+    if not is_tid(commit.rev):
+        raise InvalidRepo(f"the commit {root} has a rev that is no TID: {commit.rev!r}", cid=root)
+    if decode_tid(commit.rev)[0] > time.time_ns() // 1000 + _MAX_AHEAD_US:
+        reason = f"the commit {root} has a rev of more than a day ahead: {commit.rev}"
+        raise InvalidRepo(reason, cid=root)
+
+
 @contextmanager
 def _new_store(path: Path) -> Iterator[Database]:
     # A process that ended may have left a part of one.
@@ -87,28 +139,28 @@ def _new_store(path: Path) -> Iterator[Database]:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     db = open_database(path, cache_kib=_CACHE_KIB)
     try:
-        # Of a process that is ended here the file is made anew.
-        db.connection.pragma("synchronous", "OFF")
+        # What goes wrong is deleted, not rolled back. A WAL of gigabytes is slow to find pages in.
+        db.run("PRAGMA journal_mode = OFF")
+        db.run("PRAGMA synchronous = OFF")
         migrate_store(db)
         yield db
+        db.run("PRAGMA synchronous = NORMAL")
+        db.run("PRAGMA journal_mode = WAL")
     finally:
         db.close()
 
 
-def _actor(did: str, db: Database) -> ActorStoreTransactor:
-    """The actor with an empty repository, signed with a key that is thrown away."""
+def _actor(commit: Commit, db: Database) -> ActorStoreTransactor:
+    """The actor with an empty repository, signed with a key that is thrown away.
+
+    The next rev that it gets is that of `commit`, so that its rows have it at once.
+    """
     key = K256PrivateKey.generate()
-    signing = Signing(TidClock(lambda: time.time_ns() // 1000, 0), lambda _: key)
-    actor = ActorStoreTransactor(did, db, CountedNodeCache(_NODE_CACHE_BYTES), signing)
+    micros, clock_id = decode_tid(commit.rev)
+    signing = Signing(TidClock(lambda: micros - 1, clock_id), lambda _: key)
+    actor = ActorStoreTransactor(commit.did, db, CountedNodeCache(_NODE_CACHE_BYTES), signing)
     actor.create_repo()
     return actor
-
-
-def _take_over_rev(db: Database, actor: ActorStoreTransactor, root: Cid, commit: Commit) -> None:
-    """Let the repository be at the rev of its own commit: here nobody will write another."""
-    for table in ("repo_block", "record"):
-        db.run(f"UPDATE {table} SET repoRev = ?", (commit.rev,))
-    actor.repo.set_head(Head(root, commit.rev), data=commit.data, indexed_at=_indexed_at(db))
 
 
 def _indexed_at(db: Database) -> str:

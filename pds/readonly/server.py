@@ -1,4 +1,4 @@
-"""Running the read-only server: load the CAR files, then answer."""
+"""Running the read-only server: answer with what was loaded before, and load what is new."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import structlog
 
 from pds.config import Settings
 from pds.context import AppContext
@@ -24,6 +26,8 @@ from repo.syntax import Did, Handle
 WATCH_S: Final = 2.0
 _CATALOG: Final = "catalog.sqlite"
 _LOADING: Final = "loading"
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +46,15 @@ async def serve_readonly(
     settings: Settings,
     options: ReadonlyOptions,
     *,
+    on_listening: Callable[[], None],
     on_progress: OnProgress,
-    on_ready: Callable[[Counts], None],
+    on_loaded: Callable[[Counts], None],
     logs: Logs | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Raises as `pds.server.serve` does.
 
-    The stores are a cache: a crash leaves files that are loaded again at the next start.
+    New and changed files are loaded while requests are answered; `on_loaded` is called once all
+    are. The stores are a cache: a crash leaves files that are loaded again at the next start.
     """
 
     async def start(stack: AsyncExitStack) -> None:
@@ -56,17 +62,24 @@ async def serve_readonly(
             ctx = await AppContext.open(settings, mend=_nothing_to_mend)
         stack.push_async_callback(ctx.close)
         archive, library = _open_archive(ctx, options, stack)
-        counts = await library.update(on_progress, again=True)
+        look = await library.look(again=True)
+        if not look.changed and not look.counts.unchanged:
+            _log.warning("there are no CAR files yet", places=list(options.places))
         service = settings.service
         request_log = None if logs is None else logs.quick(LOGGER)
         app = make_readonly_app(ctx, archive, request_log=request_log)
         await listen(stack, app, host=service.host, port=service.port)
         tune_garbage_collector()
-        if options.watch:
-            stack.push_async_callback(_end, asyncio.create_task(watch(library, every_s=WATCH_S)))
-        on_ready(counts)
+        on_listening()
 
-    await run_until_stopped(settings, start, logs=logs)
+        async def load() -> None:
+            on_loaded(await library.load(look, on_progress))
+            if options.watch:
+                await watch(library, every_s=WATCH_S)
+
+        stack.push_async_callback(_end, asyncio.create_task(load()))
+
+    await run_until_stopped(settings, start, logs=logs, data_option="--data")
 
 
 def _open_archive(

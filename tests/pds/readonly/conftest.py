@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ StartServer = Callable[..., ReadonlyServer]
 
 
 def start(cars: Path, log_file: Path, *options: str, **env: str) -> ReadonlyServer:
-    """Start a server on a directory of CAR files, and wait until it answers."""
+    """Start a server on a directory of CAR files, and wait until it has loaded them."""
     port = free_port()
     command = [sys.executable, "-m", "pds", "readonly", "--car", str(cars), "--port", str(port)]
     process = ServerProcess.launch(
@@ -47,7 +48,17 @@ def start(cars: Path, log_file: Path, *options: str, **env: str) -> ReadonlyServ
         log_file=log_file,
         env=clean_environment(env),
     )
-    return ReadonlyServer(process, log_file)
+    server = ReadonlyServer(process, log_file)
+    wait_until(lambda: " loaded, " in server.log())
+    return server
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Poll: what another process does has no signal that a test could wait on."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.fixture

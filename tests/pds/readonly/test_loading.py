@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pds.readonly import library
+from pds.readonly import loaders
 from pds.readonly.catalog import Catalog
 from pds.readonly.library import Library
 from pds.readonly.loading import BadCar, LoadedCar, load_car
 from repo.car import encode_car
 from tests.pds.api.exports import read_car
 from tests.pds.conftest import Pds
-from tests.pds.readonly.conftest import NAMES, ReadonlyServer, StartServer, fill_directory
+from tests.pds.readonly.conftest import (
+    NAMES,
+    ReadonlyServer,
+    StartServer,
+    fill_directory,
+    wait_until,
+)
 from tests.reference import data, plc
 
 OFFLINE = ("--verify", "offline")
@@ -122,7 +127,7 @@ def test_what_could_not_be_verified_is_tried_again_at_the_next_start(
 async def test_a_file_that_ends_its_process_takes_no_other_along(
     pds: Pds, cars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(library, "load_car", load_or_die)
+    monkeypatch.setattr(loaders, "load_car", load_or_die)
     catalog = Catalog.open(tmp_path / "catalog.sqlite")
     loading = tmp_path / "loading"
     loading.mkdir()
@@ -187,11 +192,3 @@ def test_watching_picks_up_new_changed_and_removed_files(
     wait_until(lambda: served(server) == dids("alice", "bob"))
     (shelf / "alice.car").unlink()
     wait_until(lambda: served(server) == dids("bob"))
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Poll: what a watcher sees has no signal that a test could wait on."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
