@@ -56,19 +56,17 @@ def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
     `read_bytes_of` tells another process how far this has come.
     """
     try:
-        commit = _find_commit(path)
-        with path.open("rb") as file, _new_store(store) as db:
-            _check_commit(file, commit)
-            with db.transaction():
-                actor = _actor(commit, db)
-                report = _Report(file, store)
-                imported = import_car(actor, file, keys=[_Anybody()], proceed=report)
-                root, block = imported.head.cid, actor.repo.get_block(imported.head.cid)
-                if decode_commit(block) != commit:
-                    return BadCar(f"the file has changed while it was read: its root is {root} now")
-                # Nobody will write here: the repository stays at the rev of its own commit.
-                head = Head(root, commit.rev)
-                actor.repo.set_head(head, data=commit.data, indexed_at=_indexed_at(db))
+        commit = _read_commit(path)
+        with path.open("rb") as file, _new_store(store) as db, db.transaction():
+            actor = _actor(commit, db)
+            report = _Report(file, store)
+            imported = import_car(actor, file, keys=[_Anybody()], proceed=report)
+            root, block = imported.head.cid, actor.repo.get_block(imported.head.cid)
+            if decode_commit(block) != commit:
+                return BadCar(f"the file has changed while it was read: its root is {root} now")
+            # Nobody will write here: the repository stays at the rev of its own commit.
+            head = Head(root, commit.rev)
+            actor.repo.set_head(head, data=commit.data, indexed_at=_indexed_at(db))
         return LoadedCar(Did(commit.did), str(root), commit, block, imported.records)
     except (InvalidCar, InvalidRepo, InvalidCommit) as exc:
         return BadCar(str(exc))
@@ -117,19 +115,21 @@ def _find_commit(path: Path) -> Commit:
     raise InvalidRepo(f"the root {root} is not among the blocks")
 
 
-def _check_commit(file: BinaryIO, commit: Commit) -> None:
-    """Refuse a commit whose DID or rev is none, before its DID is written to every row."""
-    root = root_of(CarReader(file).roots)
-    file.seek(0)
+def _read_commit(path: Path) -> Commit:
+    """The commit, if its DID and rev are such: the DID is going to be in every row."""
+    with path.open("rb") as file:
+        root = root_of(CarReader(file).roots)
     try:
+        commit = _find_commit(path)
         parse_did(commit.did)
-    except InvalidSyntax as exc:
-        raise InvalidRepo(f"the commit {root} has no DID: {exc}", cid=root) from exc
+    except (InvalidCommit, InvalidSyntax) as exc:
+        raise InvalidRepo(f"the root {root} is no commit: {exc}", cid=root) from exc
     if not is_tid(commit.rev):
         raise InvalidRepo(f"the commit {root} has a rev that is no TID: {commit.rev!r}", cid=root)
     if decode_tid(commit.rev)[0] > time.time_ns() // 1000 + _MAX_AHEAD_US:
         reason = f"the commit {root} has a rev of more than a day ahead: {commit.rev}"
         raise InvalidRepo(reason, cid=root)
+    return commit
 
 
 @contextmanager

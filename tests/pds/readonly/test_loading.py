@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 
 from pds.readonly import loaders
-from pds.readonly.catalog import Catalog
-from pds.readonly.library import Library
 from pds.readonly.loading import BadCar, LoadedCar, load_car
 from repo.car import encode_car
 from tests.pds.api.exports import read_car
@@ -24,6 +22,7 @@ from tests.pds.readonly.conftest import (
     fill_directory,
     wait_until,
 )
+from tests.pds.readonly.shelves import open_shelf
 from tests.reference import data, plc
 
 OFFLINE = ("--verify", "offline")
@@ -128,26 +127,12 @@ async def test_a_file_that_ends_its_process_takes_no_other_along(
     pds: Pds, cars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loaders, "load_car", load_or_die)
-    catalog = Catalog.open(tmp_path / "catalog.sqlite")
-    loading = tmp_path / "loading"
-    loading.mkdir()
-    shelf = Library(
-        pds.ctx,
-        catalog,
-        places=[str(cars)],
-        directory=loading,
-        verification="offline",
-        handles={},
-        processes=2,
-    )
-    counts = await shelf.update()
-    assert (counts.loaded, counts.refused) == (3, 1)
-    (bad,) = catalog.problems(limit=10)
-    assert bad.file.path.name == "bob.car"
-    assert bad.problem is not None
-    assert "has ended" in bad.problem
-    assert list(loading.iterdir()) == []
-    catalog.close()
+    with open_shelf(pds.ctx, tmp_path, [cars]) as shelf:
+        counts = await shelf.library.update()
+        assert (counts.loaded, counts.refused) == (3, 1)
+        assert shelf.problems().keys() == {"bob.car"}
+        assert "has ended" in shelf.problems()["bob.car"]
+        assert list(shelf.loading.iterdir()) == []
 
 
 def load_or_die(path: Path, store: Path) -> LoadedCar | BadCar:
