@@ -42,7 +42,8 @@ class RecordJsonCache:
             value = dagcbor.decode_trusted(get_block(cid))
             json = orjson.dumps(value, default=json_default)
             if len(json) <= _LARGEST_CACHED_BYTES:
-                self._cache[cid.raw] = json
+                # A copy, for the result of orjson keeps the large buffer that it was written to.
+                self._cache[cid.raw] = bytes(memoryview(json))
             self.lookups.misses += 1
         else:
             self.lookups.hits += 1

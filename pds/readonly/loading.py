@@ -5,6 +5,7 @@ Runs in a process of its own: hashing, decoding and SQLite keep a core busy each
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ from repo.verify import InvalidRepo, root_of
 
 _CACHE_KIB: Final = 32 * 1024
 _NODE_CACHE_BYTES: Final = 4 * 1024 * 1024
+_REPORTED_BYTES: Final = 1_000_000
+"""Less is read before anybody looks."""
 _MAX_AHEAD_US: Final = 24 * 3_600 * 1_000_000
 """How far in the future a commit may lie: the clock of the other server is not ours."""
 
@@ -90,7 +93,15 @@ class _Report:
         self._path = _report_of(store)
 
     def __call__(self) -> None:
-        self._path.write_bytes(b"%d" % self._file.tell())
+        read_bytes = self._file.tell()
+        if read_bytes < _REPORTED_BYTES:
+            return
+        # Written over in place, so that nobody finds it empty in between.
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, b"%20d" % read_bytes)
+        finally:
+            os.close(descriptor)
 
 
 def _report_of(store: Path) -> Path:

@@ -167,8 +167,10 @@ def _line(rkey: str, block: bytes) -> RecordLine:
 
 def _page(template: str, *, status: int = 200, **values: Any) -> web.Response:
     text = _templates.get_template(template).render(**values)
+    # Names of files need not be UTF-8.
+    body = text.encode("utf-8", "backslashreplace")
     return web.Response(
-        text=text, status=status, content_type="text/html", charset="utf-8", headers=_HEADERS
+        body=body, status=status, content_type="text/html", charset="utf-8", headers=_HEADERS
     )
 
 

@@ -17,6 +17,7 @@ from tests.processes import ServerProcess, clean_environment, free_port
 from tests.reference import data, plc
 
 NAMES = data.ACTIVE
+OFFLINE = ("--verify", "offline")
 
 
 @dataclass(slots=True)
@@ -30,6 +31,10 @@ class ReadonlyServer:
     def client(self) -> Client:
         return Client(self.process.url)
 
+    def serves(self, did: str) -> bool:
+        """Whether it has a repository."""
+        return self.client.get("com.atproto.sync.getLatestCommit", did=did).status == 200
+
     def log(self) -> str:
         """What it has printed so far."""
         return self.log_file.read_text(errors="replace")
@@ -38,8 +43,10 @@ class ReadonlyServer:
 StartServer = Callable[..., ReadonlyServer]
 
 
-def start(cars: Path, log_file: Path, *options: str, **env: str) -> ReadonlyServer:
-    """Start a server on a directory of CAR files, and wait until it has loaded them."""
+def start(
+    cars: Path, log_file: Path, *options: str, loaded: bool = True, **env: str
+) -> ReadonlyServer:
+    """Start a server on CAR files, and wait until it has `loaded` them, or only answers."""
     port = free_port()
     command = [sys.executable, "-m", "pds", "readonly", "--car", str(cars), "--port", str(port)]
     process = ServerProcess.launch(
@@ -49,7 +56,8 @@ def start(cars: Path, log_file: Path, *options: str, **env: str) -> ReadonlyServ
         env=clean_environment(env),
     )
     server = ReadonlyServer(process, log_file)
-    wait_until(lambda: " loaded, " in server.log())
+    if loaded:
+        wait_until(lambda: " loaded, " in server.log())
     return server
 
 
@@ -66,9 +74,9 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
     """Starts servers that end with the test."""
     started: list[ReadonlyServer] = []
 
-    def start_one(cars: Path, *options: str, **env: str) -> ReadonlyServer:
+    def start_one(cars: Path, *options: str, loaded: bool = True, **env: str) -> ReadonlyServer:
         log_file = tmp_path / f"{len(started)}.log"
-        started.append(start(cars, log_file, *options, **env))
+        started.append(start(cars, log_file, *options, loaded=loaded, **env))
         return started[-1]
 
     yield start_one

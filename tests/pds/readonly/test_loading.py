@@ -17,6 +17,7 @@ from tests.pds.api.exports import read_car
 from tests.pds.conftest import Pds
 from tests.pds.readonly.conftest import (
     NAMES,
+    OFFLINE,
     ReadonlyServer,
     StartServer,
     fill_directory,
@@ -24,8 +25,6 @@ from tests.pds.readonly.conftest import (
 )
 from tests.pds.readonly.shelves import open_shelf
 from tests.reference import data, plc
-
-OFFLINE = ("--verify", "offline")
 
 
 def served(server: ReadonlyServer) -> set[str]:
