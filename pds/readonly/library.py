@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 from weakref import WeakValueDictionary
 
 import structlog
@@ -39,8 +39,10 @@ _PROGRESS_S: Final = 0.2
 
 _log = structlog.get_logger(__name__)
 
-OnProgress = Callable[[int, int], None]
+OnProgress: TypeAlias = Callable[[int, int], None]
 """Told how many bytes of files are loaded, of how many."""
+_Read: TypeAlias = Callable[[Path, Path], Awaitable[LoadedCar | BadCar]]
+"""Loads a file into a new database."""
 
 
 @dataclass(slots=True)
@@ -109,6 +111,12 @@ class Library:
         """Look at all files, and load those that are new or changed."""
         return await self.load(await self.look(), on_progress)
 
+    async def drop_unfinished(self) -> None:
+        """Drop what a crash has left of repositories that are not in the catalog."""
+        for did in await asyncio.to_thread(lambda: list(self._ctx.actor_store.iter_dids())):
+            if self._catalog.find_repo(did) is None:
+                await self._drop(Did(did))
+
     async def look(self, *, again: bool = False) -> Look:
         """Look at all files, and drop the repositories of those that are gone.
 
@@ -136,14 +144,14 @@ class Library:
         work = _Work(sum(file.size_bytes for file in files))
         telling = asyncio.create_task(_tell(work, on_progress or _nobody))
 
-        async def load(file: CarFile) -> None:
+        async def read(path: Path, store: Path) -> LoadedCar | BadCar:
             async with waiting:
-                await self._load(loaders, file, work, counts)
+                return await loaders.load(path, store)
 
         try:
             async with asyncio.TaskGroup() as tasks:
                 for file in files:
-                    tasks.create_task(load(file))
+                    tasks.create_task(self._load(file, read, work, counts))
         finally:
             telling.cancel()
             loaders.close()
@@ -154,12 +162,12 @@ class Library:
             return False
         return car.file == file and car.verification == self._verification
 
-    async def _load(self, loaders: Loaders, file: CarFile, work: _Work, counts: Counts) -> None:
+    async def _load(self, file: CarFile, read: _Read, work: _Work, counts: Counts) -> None:
         store = self._directory / f"{secrets.token_hex(8)}.sqlite"
         did, rev, problem = None, None, None
         work.loading[store] = file
         try:
-            loaded = await loaders.load(file.path, store)
+            loaded = await read(file.path, store)
             if isinstance(loaded, BadCar):
                 raise _Refused(loaded.reason)
             did, rev = loaded.did, loaded.commit.rev

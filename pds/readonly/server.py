@@ -62,6 +62,7 @@ async def serve_readonly(
             ctx = await AppContext.open(settings, mend=_nothing_to_mend)
         stack.push_async_callback(ctx.close)
         archive, library = _open_archive(ctx, options, stack)
+        await library.drop_unfinished()
         look = await library.look(again=True)
         if not look.changed and not look.counts.unchanged:
             _log.warning("there are no CAR files yet", places=list(options.places))

@@ -11,6 +11,7 @@ import pytest
 from database.connection import Database, open_database
 from pds.commits import sync_event
 from pds.readonly import library, loading
+from pds.readonly.catalog import Catalog
 from pds.readonly.loading import BadCar, LoadedCar, load_car
 from repo.cid import Cid
 from repo.commit import Commit
@@ -145,6 +146,26 @@ async def test_what_nobody_foresaw_costs_one_file_only(
         assert (counts.loaded, counts.refused) == (1, 1)
         assert shelf.dids() == [other]
         assert "ZeroDivisionError" in shelf.problems()["a.car"]
+
+
+async def test_what_a_crash_left_of_a_file_that_is_gone_is_dropped(
+    pds: Pds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_args: object) -> None:
+        raise ZeroDivisionError
+
+    path = tmp_path / "a.car"
+    path.write_bytes(state(OLD))
+    with open_shelf(pds.ctx, tmp_path, [path]) as shelf:
+        with monkeypatch.context() as patch:
+            patch.setattr(Catalog, "put_repo", crash)
+            await shelf.library.update()
+        path.unlink()
+        assert (await pds.get("com.atproto.sync.getLatestCommit", did=DID)).status == 200
+        await shelf.library.drop_unfinished()
+        await shelf.library.look(again=True)
+        assert (await pds.get("com.atproto.sync.getLatestCommit", did=DID)).status == 400
+    assert not pds.ctx.actor_store.exists(DID)
 
 
 def test_a_loaded_database_has_nothing_beside_it(tmp_path: Path) -> None:
