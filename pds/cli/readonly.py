@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 @click.option(
     "--port", envvar="PDS_PORT", default=3000, show_default=True, help="Port to listen on."
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind.")
+@click.option(
+    "--host", envvar="PDS_HOST", default="127.0.0.1", show_default=True, help="Address to bind."
+)
 @click.option(
     "--hostname",
     envvar="PDS_HOSTNAME",

@@ -113,18 +113,30 @@ def test_the_firehose_tells_of_every_repository_and_stays_open(archive: Readonly
     assert heads == {account(name)["did"]: account(name)["latestCommit"]["cid"] for name in NAMES}
 
 
-async def _history(url: str, repos: int) -> list[Message]:
-    """Every event from the beginning until each repository has had its `#sync`."""
+def test_a_cursor_is_where_the_firehose_begins(archive: ReadonlyServer) -> None:
+    messages = asyncio.run(_history(archive.client.url, len(NAMES)))
+    seqs = [message.body["seq"] for message in messages]
+    assert seqs == sorted(seqs)
+    later = asyncio.run(_history(archive.client.url, 1, cursor=seqs[-4]))
+    assert [message.body["seq"] for message in later] == seqs[-3:]
+
+
+async def _history(url: str, repos: int, *, cursor: int = 0) -> list[Message]:
+    """Every event behind `cursor` until so many repositories have had their `#sync`.
+
+    After the last one the stream stays open, and nothing follows.
+    """
     messages: list[Message] = []
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(
-            f"{url}/xrpc/com.atproto.sync.subscribeRepos?cursor=0", max_msg_size=0
+            f"{url}/xrpc/com.atproto.sync.subscribeRepos?cursor={cursor}", max_msg_size=0
         ) as socket,
     ):
         while sum(message.kind == "#sync" for message in messages) < repos:
             messages.append(Message.parse(await socket.receive_bytes(timeout=10)))
-        assert not socket.closed
+        with pytest.raises(TimeoutError):
+            await socket.receive(timeout=0.1)
     return messages
 
 
