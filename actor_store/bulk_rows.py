@@ -78,9 +78,10 @@ _COUNT_REFERENCES: Final = """
 SELECT coalesce(sum(blobs * (SELECT count(*) FROM record WHERE cid = found.cid)), 0)
 FROM (SELECT cid, count(*) AS blobs FROM temp.reference GROUP BY cid) AS found
 """
+# From the records, which are mostly in the order of their URIs, as the rows that are written are.
 _PUT_BACKLINKS: Final = """
 INSERT INTO backlink (uri, path, linkTo) SELECT uri, path, linkTo
-FROM temp.link CROSS JOIN record INDEXED BY record_cid_idx ON record.cid = link.cid
+FROM record INDEXED BY record_repo_rev_idx CROSS JOIN temp.link ON link.cid = record.cid
 WHERE record.repoRev = ?1 ON CONFLICT DO NOTHING
 """
 _PUT_REFERENCES: Final = """
@@ -100,6 +101,9 @@ DELETE FROM repo_block WHERE cid <> ?1
 AND NOT EXISTS (SELECT 1 FROM record WHERE record.cid = repo_block.cid)
 AND NOT EXISTS (SELECT 1 FROM temp.node WHERE node.cid = repo_block.cid)
 """
+BLOCK_INDEX: Final = "repo_block_repo_rev_idx"
+RECORD_INDEX: Final = "record_cid_idx"
+BACKLINK_INDEX: Final = "backlink_link_to_idx"
 
 
 @dataclass(slots=True)
@@ -132,6 +136,7 @@ class BulkRows:
         self._base = f"at://{did}/"
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bulk-rows")
         self._writing: Future[None] | None = None
+        self._postponed: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         self._db.script(_TABLES)
@@ -153,6 +158,24 @@ class BulkRows:
     def _behind(self, write: Callable[[], None]) -> None:
         self.wait()
         self._writing = self._thread.submit(write)
+
+    def postpone_indexes(self) -> None:
+        """Do without the indexes whose keys come in no order, each until it is built.
+
+        For millions of rows in a database that nobody else has open: sorted once they take a
+        tenth of the time.
+        """
+        for name in (BLOCK_INDEX, RECORD_INDEX, BACKLINK_INDEX):
+            sql = self._db.value("SELECT sql FROM sqlite_master WHERE name = ?", (name,))
+            self._postponed[name] = str(sql)
+            self._db.run(f"DROP INDEX {name}")
+
+    def build_index(self, name: str) -> None:
+        """Build an index, if it was postponed."""
+        sql = self._postponed.pop(name, None)
+        if sql is not None:
+            self.wait()
+            self._db.run(sql)
 
     def put_blocks(self, batch: BlockBatch, rev: str) -> None:
         """Store blocks and what is known of them; one that is stored already keeps its rev."""

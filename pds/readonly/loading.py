@@ -26,8 +26,10 @@ from repo.syntax import Did, InvalidSyntax, parse_did
 from repo.tid import TidClock, decode_tid, is_tid
 from repo.verify import InvalidRepo, root_of
 
-_CACHE_KIB: Final = 32 * 1024
+_CACHE_KIB: Final = 24 * 1024
 _NODE_CACHE_BYTES: Final = 4 * 1024 * 1024
+_LARGE_BYTES: Final = 8 * 1024 * 1024
+"""Of a file for which it pays to build indexes at the end."""
 _REPORTED_BYTES: Final = 1_000_000
 """Less is read before anybody looks."""
 _MAX_AHEAD_US: Final = 24 * 3_600 * 1_000_000
@@ -62,8 +64,14 @@ def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
         commit = _read_commit(path)
         with path.open("rb") as file, _new_store(store) as db, db.transaction():
             actor = _actor(commit, db)
-            report = _Report(file, store)
-            imported = import_car(actor, file, keys=[_Anybody()], proceed=report)
+            is_large = os.fstat(file.fileno()).st_size >= _LARGE_BYTES
+            imported = import_car(
+                actor,
+                file,
+                keys=[_Anybody()],
+                proceed=_Report(file, store),
+                postpone_indexes=is_large,
+            )
             root, block = imported.head.cid, actor.repo.get_block(imported.head.cid)
             if decode_commit(block) != commit:
                 return BadCar(f"the file has changed while it was read: its root is {root} now")

@@ -23,7 +23,8 @@ def log_progress(clock_s: Callable[[], float] = time.monotonic) -> OnProgress:
         nonlocal last_s
         if clock_s() - last_s >= EVERY_S:
             last_s = clock_s()
-            percent = 100 * done // total if total else 100
+            # All bytes have been read a while before the last file is loaded.
+            percent = min(99, 100 * done // max(total, 1))
             _log.info("loading CAR files", percent=percent, done_bytes=done, total_bytes=total)
 
     return show

@@ -90,6 +90,38 @@ def _actor(db: Database) -> ActorStoreTransactor:
     return ActorStoreTransactor(DID, db, CountedNodeCache(4_000_000), Signing(clock, lambda _: KEY))
 
 
+def test_indexes_built_at_the_end_are_those_of_every_store(tmp_path: Path) -> None:
+    like = {"subject": {"uri": "at://did:plc:abc/app.bsky.feed.post/a", "cid": "bafy"}}
+    blocks = {
+        f"app.bsky.feed.like/{n}": dagcbor.encode({"$type": "app.bsky.feed.like", "n": n, **like})
+        for n in range(100)
+    }
+    cids = {key: Cid.of_dag_cbor(block) for key, block in blocks.items()}
+    nodes = list(build_blocks(sorted(cids.items())))
+    commit = sign_commit(DID, data=nodes[-1][0], rev="3l2vqs4u2dk2a", key=KEY)
+    pairs = [(commit.cid, commit.block), *nodes, *zip(cids.values(), blocks.values(), strict=True)]
+    car = encode_car([commit.cid], pairs)
+
+    def contents(path: Path, *, postpone_indexes: bool) -> list[object]:
+        with closing(open_database(path)) as db:
+            actor = new_actor(db)
+            with db.transaction():
+                import_car(
+                    actor, io.BytesIO(car), keys=[KEY.public], postpone_indexes=postpone_indexes
+                )
+            assert db.value("PRAGMA integrity_check") == "ok"
+            return [
+                db.all("SELECT name, sql FROM sqlite_master ORDER BY name"),
+                db.all("SELECT cid, content FROM repo_block ORDER BY cid"),
+                db.all("SELECT uri, cid FROM record ORDER BY uri"),
+                db.all("SELECT uri, path, linkTo FROM backlink ORDER BY uri, path"),
+            ]
+
+    usual = contents(tmp_path / "usual.sqlite", postpone_indexes=False)
+    assert contents(tmp_path / "large.sqlite", postpone_indexes=True) == usual
+    assert len(usual[-1]) == 100  # type: ignore[arg-type] # rows
+
+
 def test_memory_does_not_grow_with_the_car(tmp_path: Path) -> None:
     # Records of two kilobytes: 40 MB, of which none may stay.
     path = tmp_path / "large.car"
