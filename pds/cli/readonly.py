@@ -95,7 +95,7 @@ def readonly(
     from pds.cli.server_logs import server_logs
     from pds.readonly.environment import read_environment
     from pds.readonly.handles_file import InvalidHandlesFile, read_handles_file
-    from pds.readonly.progress_lines import log_progress
+    from pds.readonly.progress import log_progress
     from pds.readonly.server import ReadonlyOptions, serve_readonly
 
     found = read_environment(

@@ -2,8 +2,11 @@
 
     car_files        which files there are
     loading          one file into an actor store, checked
+    loaders          the processes that do that
     catalog          what was loaded from which file, so that it is not loaded again
     library          keeps stores, accounts and events in step with the files
+    watching         again and again
+    progress         how far that has come
     blob_directory   blobs from a directory of files
     methods, app     the reading half of the protocol; everything else is refused
     pages            the repositories for people with a browser

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 from weakref import WeakValueDictionary
@@ -24,7 +24,8 @@ from pds.commits import sync_event
 from pds.readonly.car_files import CarFile, find_car_files, printable
 from pds.readonly.catalog import Catalog, CatalogedCar, CatalogedRepo, SignatureState, Verification
 from pds.readonly.loaders import Loaders
-from pds.readonly.loading import BadCar, LoadedCar, read_bytes_of
+from pds.readonly.loading import BadCar, LoadedCar, remove_store
+from pds.readonly.progress import OnProgress, Work, nobody, tell
 from repo.cid import Cid
 from repo.keys import parse_did_key
 from repo.syntax import Did, Handle
@@ -35,13 +36,10 @@ if TYPE_CHECKING:
 
 RESOLVING_AT_ONCE: Final = 16
 """DID documents asked for at the same time."""
-_PROGRESS_S: Final = 0.2
 
 _log = structlog.get_logger(__name__)
 
-OnProgress: TypeAlias = Callable[[int, int], None]
-"""Told how many bytes of files are loaded, of how many."""
-_Read: TypeAlias = Callable[[Path, Path], Awaitable[LoadedCar | BadCar]]
+_Read: TypeAlias = Callable[[CarFile, Path], Awaitable[LoadedCar | BadCar]]
 """Loads a file into a new database."""
 
 
@@ -61,21 +59,6 @@ class Look:
 
     changed: list[CarFile]
     counts: Counts
-
-
-@dataclass(slots=True)
-class _Work:
-    """How much of the files that are to be loaded is done."""
-
-    total_bytes: int
-    done_bytes: int = 0
-    loading: dict[Path, CarFile] = field(default_factory=dict)
-    """Files that are being loaded, by the database that is made of them."""
-
-    def bytes(self) -> int:
-        """Bytes of files that are done, and of those under way what has been read."""
-        read = (min(read_bytes_of(store), file.size_bytes) for store, file in self.loading.items())
-        return self.done_bytes + sum(read)
 
 
 class _Refused(Exception):
@@ -141,17 +124,18 @@ class Library:
         loaders = Loaders(min(self._processes, len(files)))
         # A few more than there are processes, so that none waits for this one.
         waiting = asyncio.Semaphore(2 * self._processes)
-        work = _Work(sum(file.size_bytes for file in files))
-        telling = asyncio.create_task(_tell(work, on_progress or _nobody))
+        work = Work(sum(file.size_bytes for file in files))
+        telling = asyncio.create_task(tell(work, on_progress or nobody))
 
-        async def read(path: Path, store: Path) -> LoadedCar | BadCar:
+        async def read(file: CarFile, store: Path) -> LoadedCar | BadCar:
             async with waiting:
-                return await loaders.load(path, store)
+                with work.on(file, store):
+                    return await loaders.load(file.path, store)
 
         try:
             async with asyncio.TaskGroup() as tasks:
                 for file in files:
-                    tasks.create_task(self._load(file, read, work, counts))
+                    tasks.create_task(self._load(file, read, counts))
         finally:
             telling.cancel()
             loaders.close()
@@ -162,12 +146,11 @@ class Library:
             return False
         return car.file == file and car.verification == self._verification
 
-    async def _load(self, file: CarFile, read: _Read, work: _Work, counts: Counts) -> None:
+    async def _load(self, file: CarFile, read: _Read, counts: Counts) -> None:
         store = self._directory / f"{secrets.token_hex(8)}.sqlite"
         did, rev, problem = None, None, None
-        work.loading[store] = file
         try:
-            loaded = await read(file.path, store)
+            loaded = await read(file, store)
             if isinstance(loaded, BadCar):
                 raise _Refused(loaded.reason)
             did, rev = loaded.did, loaded.commit.rev
@@ -178,10 +161,7 @@ class Library:
         except Exception as exc:  # noqa: BLE001 (whatever it is, it must cost the others nothing)
             problem = f"it cannot be loaded: {exc!r}"
         finally:
-            del work.loading[store]
-            work.done_bytes += file.size_bytes
-            for leftover in self._directory.glob(f"{store.name}*"):
-                leftover.unlink(missing_ok=True)
+            remove_store(store)
         self._note(CatalogedCar(file, self._verification, did, rev, problem), counts)
 
     def _note(self, car: CatalogedCar, counts: Counts) -> None:
@@ -277,32 +257,3 @@ class Library:
         await self._ctx.accounts.delete_account(did)
         await self._ctx.sequencer.append(AccountEvent(did, active=False, status="deleted"))
         await self._ctx.actor_store.destroy(did)
-
-
-async def watch(library: Library, *, every_s: float) -> None:
-    """Keep looking for new and changed files, until cancelled."""
-    while True:
-        await asyncio.sleep(every_s)
-        try:
-            counts = await library.update()
-        except (DatabaseError, OSError) as exc:
-            _log.warning("the CAR files could not be looked at", reason=str(exc))
-            continue
-        if counts.loaded or counts.refused or counts.removed:
-            _log.info(
-                "the CAR files have changed",
-                loaded=counts.loaded,
-                refused=counts.refused,
-                removed=counts.removed,
-            )
-
-
-async def _tell(work: _Work, on_progress: OnProgress) -> None:
-    """Tell of progress until cancelled."""
-    while True:
-        await asyncio.sleep(_PROGRESS_S)
-        on_progress(work.bytes(), work.total_bytes)
-
-
-def _nobody(_done: int, _total: int) -> None:
-    """Nobody wants to see progress."""

@@ -28,6 +28,7 @@ from repo.verify import InvalidRepo, root_of
 
 _CACHE_KIB: Final = 24 * 1024
 _NODE_CACHE_BYTES: Final = 4 * 1024 * 1024
+_REPORT: Final = "-read"
 _LARGE_BYTES: Final = 8 * 1024 * 1024
 """Of a file for which it pays to build indexes at the end."""
 _REPORTED_BYTES: Final = 1_000_000
@@ -93,6 +94,12 @@ def read_bytes_of(store: Path) -> int:
         return 0
 
 
+def remove_store(store: Path) -> None:
+    """Delete a database, or what there is of it."""
+    for suffix in ("", "-wal", "-shm", _REPORT):
+        store.with_name(store.name + suffix).unlink(missing_ok=True)
+
+
 class _Report:
     """Notes how far a file has been read, in a file beside the database."""
 
@@ -113,7 +120,7 @@ class _Report:
 
 
 def _report_of(store: Path) -> Path:
-    return store.with_name(store.name + "-read")
+    return store.with_name(store.name + _REPORT)
 
 
 class _Anybody:
@@ -154,8 +161,7 @@ def _read_commit(path: Path) -> Commit:
 @contextmanager
 def _new_store(path: Path) -> Iterator[Database]:
     # A process that ended may have left a part of one.
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    remove_store(path)
     db = open_database(path, cache_kib=_CACHE_KIB)
     try:
         # What goes wrong is deleted, not rolled back. A WAL of gigabytes is slow to find pages in.

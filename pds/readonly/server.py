@@ -18,7 +18,9 @@ from pds.readonly.app import make_readonly_app
 from pds.readonly.archive import Archive
 from pds.readonly.blob_directory import BlobDirectory
 from pds.readonly.catalog import Catalog, Verification
-from pds.readonly.library import Counts, Library, OnProgress, watch
+from pds.readonly.library import Counts, Library
+from pds.readonly.progress import OnProgress
+from pds.readonly.watching import watch
 from pds.requests.lines import LOGGER
 from pds.server import listen, no_garbage_collection, run_until_stopped, tune_garbage_collector
 from repo.syntax import Did, Handle

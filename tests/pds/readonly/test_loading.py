@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from pds.readonly import loaders
+from pds.readonly.library import Look
 from pds.readonly.loading import BadCar, LoadedCar, load_car
+from pds.readonly.watching import watch
 from repo.car import encode_car
 from tests.pds.api.exports import read_car
 from tests.pds.conftest import Pds
@@ -176,3 +179,29 @@ def test_watching_picks_up_new_changed_and_removed_files(
     wait_until(lambda: served(server) == dids("alice", "bob"))
     (shelf / "alice.car").unlink()
     wait_until(lambda: served(server) == dids("bob"))
+
+
+async def test_a_file_that_is_still_being_written_is_left_alone(
+    pds: Pds, cars: Path, tmp_path: Path
+) -> None:
+    car, growing = (cars / "alice.car").read_bytes(), tmp_path / "growing.car"
+    with open_shelf(pds.ctx, tmp_path, [growing]) as shelf:
+        look, looks, loaded = shelf.library.look, 0, asyncio.Event()
+
+        async def write_and_look() -> Look:
+            nonlocal looks
+            looks += 1
+            if shelf.catalog.cars():
+                loaded.set()
+            # In three parts, and then no more.
+            growing.write_bytes(car[: len(car) * looks // 3])
+            os.utime(growing, ns=(0, min(looks, 3)))
+            return await look()
+
+        shelf.library.look = write_and_look  # type: ignore[method-assign]
+        watching = asyncio.create_task(watch(shelf.library, every_s=0.01))
+        await loaded.wait()
+        watching.cancel()
+        assert shelf.problems() == {}
+        assert shelf.dids() == list(dids("alice"))
+        assert looks >= 4

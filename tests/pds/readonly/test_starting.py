@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 
-from pds.readonly.progress_lines import log_progress
+from pds.readonly.progress import log_progress
 from tests.pds.car.cars import DID, POST, car_of
 from tests.pds.conftest import Pds
 from tests.pds.readonly.conftest import OFFLINE, ReadonlyServer, StartServer, wait_until
@@ -79,9 +78,8 @@ def test_sigterm_ends_a_first_load_at_once_and_every_process(
 ) -> None:
     server = start_loading(start_server, cars, tmp_path / "store")
     loading = children(server)
-    started_s = time.monotonic()
     assert server.process.stop() == 0
-    assert time.monotonic() - started_s < 2
+    assert " loaded, " not in server.log()
     assert "Traceback" not in server.log()
     wait_until(lambda: not any(map(is_alive, loading)))
 
