@@ -101,6 +101,15 @@ class Catalog:
         """Forget a file that is gone."""
         self._db.run("DELETE FROM car WHERE path = ?", (os.fsencode(path),))
 
+    def forget_cars_of(self, did: str) -> None:
+        """Forget the files of a repository, so that they are loaded again."""
+        self._db.run("DELETE FROM car WHERE did = ?", (did,))
+
+    def dids_of(self, path: Path) -> list[Did]:
+        """The repositories that are served from a file: one, or more if it was another's before."""
+        rows = self._db.all("SELECT did FROM repo WHERE path = ?", (os.fsencode(path),))
+        return [did for (did,) in rows]
+
     def find_repo(self, did: str) -> CatalogedRepo | None:
         """What is known of a repository."""
         row = self._db.one(f"{_REPO} WHERE did = ?", (did,))

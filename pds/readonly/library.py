@@ -155,10 +155,14 @@ class Library:
                 raise _Refused(loaded.reason)
             did, rev = loaded.did, loaded.commit.rev
             await self._serve(file, loaded, store)
+            for before in self._catalog.dids_of(file.path):
+                if before != did:
+                    await self._drop(before)
             counts.loaded += 1
         except (_Refused, ActorStoreError, DatabaseError, OSError) as exc:
             problem = str(exc)
         except Exception as exc:  # noqa: BLE001 (whatever it is, it must cost the others nothing)
+            _log.exception("a fault in loading a CAR file", file=printable(file.path))
             problem = f"it cannot be loaded: {exc!r}"
         finally:
             remove_store(store)
@@ -239,21 +243,16 @@ class Library:
         return "valid"
 
     async def _drop_missing(self, present: set[Path], counts: Counts) -> None:
-        known = self._catalog.cars()
-        for path in known.keys() - present:
+        for path in self._catalog.cars().keys() - present:
             self._catalog.forget_car(path)
-            did = known[path].did
-            repo = None if did is None else self._catalog.find_repo(did)
-            if did is not None and repo is not None and repo.path == path:
+            for did in self._catalog.dids_of(path):
                 await self._drop(did)
                 counts.removed += 1
-                # An older copy of it may be there, which now has its turn.
-                for other in known.values():
-                    if other.did == did:
-                        self._catalog.forget_car(other.file.path)
 
     async def _drop(self, did: Did) -> None:
         self._catalog.forget_repo(did)
+        # An older copy of it may be there, which now has its turn.
+        self._catalog.forget_cars_of(did)
         await self._ctx.accounts.delete_account(did)
         await self._ctx.sequencer.append(AccountEvent(did, active=False, status="deleted"))
         await self._ctx.actor_store.destroy(did)

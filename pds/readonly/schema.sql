@@ -19,3 +19,5 @@ CREATE TABLE repo (
   records INTEGER NOT NULL,
   signature TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX car_did_idx ON car (did);
+CREATE INDEX repo_path_idx ON repo (path);

@@ -148,6 +148,35 @@ async def test_what_nobody_foresaw_costs_one_file_only(
         assert "ZeroDivisionError" in shelf.problems()["a.car"]
 
 
+async def test_a_file_that_has_become_another_s_repository_drops_the_first(
+    pds: Pds, tmp_path: Path
+) -> None:
+    path, other = tmp_path / "a.car", "did:web:example.com"
+    path.write_bytes(state(OLD))
+    with open_shelf(pds.ctx, tmp_path, [path]) as shelf:
+        await shelf.library.update()
+        path.write_bytes(car_of(did=other))
+        await shelf.library.update()
+        assert shelf.dids() == [other]
+        assert not pds.ctx.actor_store.exists(DID)
+
+
+async def test_a_repository_outlives_damage_to_its_file_and_goes_with_it(
+    pds: Pds, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.car"
+    path.write_bytes(state(OLD))
+    with open_shelf(pds.ctx, tmp_path, [path]) as shelf:
+        await shelf.library.update()
+        path.write_bytes(b"x")
+        assert (await shelf.library.update()).refused == 1
+        assert shelf.dids() == [DID]
+        path.unlink()
+        assert (await shelf.library.update()).removed == 1
+        assert shelf.dids() == []
+        assert not pds.ctx.actor_store.exists(DID)
+
+
 async def test_what_a_crash_left_of_a_file_that_is_gone_is_dropped(
     pds: Pds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
