@@ -120,6 +120,10 @@ class Catalog:
         rows = self._db.all(f"{_REPO} WHERE did > ? ORDER BY did LIMIT ?", (after, limit))
         return [_repo_of(row) for row in rows]
 
+    def repos_without_document(self) -> list[CatalogedRepo]:
+        """Repositories whose DID document could not be had."""
+        return [_repo_of(row) for row in self._db.all(f"{_REPO} WHERE didDoc IS NULL")]
+
     def count_repos(self) -> int:
         """How many repositories are served."""
         return int(self._db.value("SELECT count(*) FROM repo"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 from weakref import WeakValueDictionary
@@ -27,7 +27,9 @@ from pds.readonly.loaders import Loaders
 from pds.readonly.loading import BadCar, LoadedCar, remove_store
 from pds.readonly.progress import OnProgress, Work, nobody, tell
 from repo.cid import Cid
+from repo.commit import Commit, decode_commit
 from repo.keys import parse_did_key
+from repo.mst import MissingBlock
 from repo.syntax import Did, Handle
 from sequencer.events import AccountEvent, IdentityEvent
 
@@ -141,6 +143,13 @@ class Library:
             loaders.close()
         return counts
 
+    async def ask_again(self) -> None:
+        """Ask for DID documents that could not be had when their repositories were loaded."""
+        if self._verification == "available":
+            async with asyncio.TaskGroup() as tasks:
+                for repo in self._catalog.repos_without_document():
+                    tasks.create_task(self._complete(repo))
+
     def _is_known(self, car: CatalogedCar | None, file: CarFile, *, again: bool) -> bool:
         if car is None or (again and car.problem is not None):
             return False
@@ -182,7 +191,8 @@ class Library:
     async def _serve(self, file: CarFile, loaded: LoadedCar, store: Path) -> None:
         did = loaded.did
         document = await self._document_of(did)
-        signature = self._check_signature(loaded, document)
+        cid = Cid.parse(loaded.cid)
+        signature = self._check_signature(did, cid, loaded.commit, document)
         handle = self._handles.get(did) or (document.handle if document else None)
         # Of two files of one repository, loaded at the same time, the newer must win.
         async with self._serving.setdefault(did, asyncio.Lock()):
@@ -209,6 +219,36 @@ class Library:
                 )
             )
 
+    async def _complete(self, repo: CatalogedRepo) -> None:
+        """Give a repository its handle, and verify its signature, if its document is there now."""
+        did, cid = repo.did, Cid.parse(repo.cid)
+        document = await self._document_of(did)
+        if document is None:
+            return
+        handle = self._handles.get(did) or document.handle
+        async with self._serving.setdefault(did, asyncio.Lock()):
+            if self._catalog.find_repo(did) != repo:
+                return
+            car = self._catalog.cars().get(repo.path)
+            try:
+                block = await self._ctx.actor_store.read(
+                    did, lambda actor: actor.repo.get_block(cid)
+                )
+                signature = self._check_signature(did, cid, decode_commit(block), document)
+                await self._ctx.accounts.host(did, handle=handle, cid=repo.cid, rev=repo.rev)
+                await self._ctx.sequencer.append(IdentityEvent(did, handle))
+                raw = dict(document.raw)
+                self._catalog.put_repo(
+                    replace(repo, handle=handle, did_doc=raw, signature=signature)
+                )
+            except _Refused as exc:
+                car = self._catalog.cars().get(repo.path)
+                await self._drop(did)
+                if car is not None:
+                    self._note(replace(car, problem=str(exc)), Counts())
+            except (ActorStoreError, DatabaseError, MissingBlock) as exc:
+                _log.error("a repository could not be verified", did=did, reason=str(exc))
+
     async def _announce(self, loaded: LoadedCar, handle: str | None) -> None:
         did, cid, rev = loaded.did, Cid.parse(loaded.cid), loaded.commit.rev
         await self._ctx.sequencer.append(
@@ -230,7 +270,9 @@ class Library:
             level("a DID document could not be had", did=did, reason=exc.reason)
             return None
 
-    def _check_signature(self, loaded: LoadedCar, document: DidDocument | None) -> SignatureState:
+    def _check_signature(
+        self, did: Did, cid: Cid, commit: Commit, document: DidDocument | None
+    ) -> SignatureState:
         if document is None:
             return "unchecked"
         key = document.signing_key()
@@ -238,8 +280,8 @@ class Library:
             if self._verification == "strict":
                 raise _Refused("the signature cannot be verified: the DID document has no key")
             return "unchecked"
-        if not loaded.commit.verify(parse_did_key(key)):
-            raise _Refused(f"the commit {loaded.cid} is not signed by the key of {loaded.did}")
+        if not commit.verify(parse_did_key(key)):
+            raise _Refused(f"the commit {cid} is not signed by the key of {did}")
         return "valid"
 
     async def _drop_missing(self, present: set[Path], counts: Counts) -> None:

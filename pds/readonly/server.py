@@ -80,7 +80,8 @@ async def serve_readonly(
             if options.watch:
                 await watch(library, every_s=WATCH_S)
 
-        stack.push_async_callback(_end, asyncio.create_task(load()))
+        for work in (library.ask_again(), load()):
+            stack.push_async_callback(_end, asyncio.create_task(work))
 
     await run_until_stopped(settings, start, logs=logs, data_option="--data")
 

@@ -17,7 +17,8 @@ from pds.readonly.loading import BadCar, LoadedCar, load_car
 from pds.readonly.watching import watch
 from repo.car import encode_car
 from tests.pds.api.exports import read_car
-from tests.pds.conftest import Pds
+from tests.pds.car.cars import parts_of
+from tests.pds.conftest import Account, Pds
 from tests.pds.readonly.conftest import (
     NAMES,
     OFFLINE,
@@ -36,6 +37,11 @@ def served(server: ReadonlyServer) -> set[str]:
 
 def dids(*names: str) -> set[str]:
     return {data.manifest()["accounts"][name]["did"] for name in names}
+
+
+def one(name: str) -> str:
+    (did,) = dids(name)
+    return did
 
 
 def test_files_that_have_not_changed_are_not_loaded_again(
@@ -123,6 +129,40 @@ def test_what_could_not_be_verified_is_tried_again_at_the_next_start(
     with plc.directory_of(directory) as url:
         again = start_server(cars, "--verify", "strict", PDS_DID_PLC_URL=url)
         assert served(again) == dids(*NAMES)
+
+
+def test_a_document_that_could_not_be_had_is_asked_for_at_the_next_start(
+    start_server: StartServer, cars: Path, tmp_path: Path
+) -> None:
+    first = start_server(cars, PDS_DID_PLC_URL="http://127.0.0.1:1")
+    assert served(first) == dids(*NAMES)
+    described = first.client.call("com.atproto.repo.describeRepo", repo=one("alice"))
+    assert described["handleIsCorrect"] is False
+    first.process.stop()
+    directory = tmp_path / "plc.sqlite"
+    fill_directory(directory)
+    with plc.directory_of(directory) as url:
+        again = start_server(cars, PDS_DID_PLC_URL=url)
+        assert "0 loaded, 4 unchanged, 0 refused" in again.log()
+        handle = data.manifest()["accounts"]["alice"]["handle"]
+        resolve = "com.atproto.identity.resolveHandle"
+        wait_until(lambda: again.client.get(resolve, handle=handle).status == 200)
+        described = again.client.call("com.atproto.repo.describeRepo", repo=one("alice"))
+        assert described["handleIsCorrect"] is True
+
+
+async def test_a_signature_that_turns_out_to_be_false_ends_the_service(
+    pds: Pds, alice: Account, tmp_path: Path
+) -> None:
+    parts = parts_of(did=alice.did)
+    (tmp_path / "alice.car").write_bytes(parts.encode())
+    with open_shelf(pds.ctx, tmp_path, [tmp_path / "alice.car"]) as shelf:
+        await shelf.library.update()
+        assert shelf.dids() == [alice.did]
+        shelf.library._verification = "available"
+        await shelf.library.ask_again()
+        assert shelf.dids() == []
+        assert f"the commit {parts.roots[0]} is not signed" in shelf.problems()["alice.car"]
 
 
 async def test_a_file_that_ends_its_process_takes_no_other_along(
