@@ -73,14 +73,14 @@ def import_car(
     actor: ActorStoreTransactor,
     source: ByteSource,
     *,
-    keys: Sequence[Verifier],
+    keys: Sequence[Verifier] | None,
     proceed: Callable[[], None] = lambda: None,
 ) -> ImportedRepo:
     """Replace the repository of `actor` by that of a CAR.
 
-    The commit may be signed by any of `keys`. Blocks that are stored already may be missing in
-    the CAR. `proceed` is called again and again; what it raises ends the import. Raises
-    `InvalidCar`, `InvalidRepo` and `RepoNotFound`.
+    The commit may be signed by any of `keys`; with None its signature is not looked at. Blocks that
+    are stored already may be missing in the CAR. `proceed` is called again and again; what it
+    raises ends the import. Raises `InvalidCar`, `InvalidRepo` and `RepoNotFound`.
     """
     old = actor.repo.head()
     rev = actor.next_rev(old.rev)
@@ -183,7 +183,7 @@ def _blobs_of(record: Value) -> set[str]:
 
 
 def _read_commit(
-    actor: ActorStoreTransactor, root: Cid, keys: Sequence[Verifier], *, newest: str
+    actor: ActorStoreTransactor, root: Cid, keys: Sequence[Verifier] | None, *, newest: str
 ) -> Commit:
     """The commit, if it is one of this actor. `newest` is the rev that it would get now."""
     try:
@@ -198,7 +198,7 @@ def _read_commit(
         raise InvalidRepo(f"the commit {root} has a rev that is no TID: {commit.rev!r}")
     if decode_tid(commit.rev)[0] > decode_tid(newest)[0] + _MAX_AHEAD_US:
         raise InvalidRepo(f"the commit {root} has a rev of more than a day ahead: {commit.rev}")
-    if not any(commit.verify(key) for key in keys):
+    if keys is not None and not any(commit.verify(key) for key in keys):
         raise InvalidRepo(f"the commit {root} is not signed by a key of {actor.did}")
     return commit
 

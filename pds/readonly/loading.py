@@ -20,11 +20,11 @@ from database.connection import Database, open_database
 from database.errors import DatabaseError
 from repo.car import CarReader, InvalidCar
 from repo.cid import Cid
-from repo.commit import Commit, Head, InvalidCommit, decode_commit
+from repo.commit import Commit, Head
 from repo.keys import K256PrivateKey
 from repo.syntax import Did
 from repo.tid import TidClock
-from repo.verify import InvalidRepo, root_of
+from repo.verify import InvalidRepo, find_commit
 
 _CACHE_KIB: Final = 64 * 1024
 _NODE_CACHE_BYTES: Final = 4 * 1024 * 1024
@@ -50,34 +50,18 @@ class BadCar:
 def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
     """Load `path` into a new database `store`; one of a file that is refused is to be deleted."""
     try:
-        commit = _find_commit(path)
+        with path.open("rb") as file:
+            commit = find_commit(CarReader(file, verify=False))
         with path.open("rb") as file, _new_store(store) as db, db.transaction():
             actor = _actor(commit.did, db)
-            imported = import_car(actor, file, keys=[_Anybody()])
+            # The key that signed it is looked for when all else is sound.
+            imported = import_car(actor, file, keys=None)
             _take_over_rev(db, actor, imported.head.cid, commit)
             return LoadedCar(Did(commit.did), str(imported.head.cid), commit, imported.records)
-    except (InvalidCar, InvalidRepo, InvalidCommit) as exc:
+    except (InvalidCar, InvalidRepo) as exc:
         return BadCar(str(exc))
     except (DatabaseError, OSError) as exc:
         return BadCar(f"it cannot be read or loaded: {exc}")
-
-
-class _Anybody:
-    """In place of the key that signed the commit: it is looked for when the file is loaded."""
-
-    def verify(self, _message: bytes, _signature: bytes, /) -> bool:
-        return True
-
-
-def _find_commit(path: Path) -> Commit:
-    """The commit, wherever in the file it is; mostly that is at the beginning."""
-    with path.open("rb") as file:
-        reader = CarReader(file, verify=False)
-        root = root_of(reader.roots)
-        for cid, block in reader:
-            if cid == root:
-                return decode_commit(block)
-    raise InvalidRepo(f"the root {root} is not among the blocks")
 
 
 @contextmanager

@@ -14,6 +14,12 @@ ROUTES = [
     ("GET", "/_holdfast/usage/alice.test"),
     ("GET", "/_holdfast/storage"),
     ("PUT", "/_holdfast/quota/alice.test"),
+    ("POST", "/_holdfast/import"),
+    ("GET", "/_holdfast/blobs/alice.test"),
+    (
+        "PUT",
+        "/_holdfast/blobs/alice.test/bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku",
+    ),
 ]
 
 
