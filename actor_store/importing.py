@@ -74,24 +74,28 @@ def import_car(
     source: ByteSource,
     *,
     keys: Sequence[Verifier] | None,
+    rev: str | None = None,
     proceed: Callable[[], None] = lambda: None,
 ) -> ImportedRepo:
     """Replace the repository of `actor` by that of a CAR.
 
     The commit may be signed by any of `keys`; with None its signature is not looked at. Blocks that
-    are stored already may be missing in the CAR. `proceed` is called again and again; what it
-    raises ends the import. Raises `InvalidCar`, `InvalidRepo` and `RepoNotFound`.
+    are stored already may be missing in the CAR. The repository is at a new rev, or at `rev`: that
+    of the commit, where nobody will ever write another. `proceed` is called again and again; what
+    it raises ends the import. Raises `InvalidCar`, `InvalidRepo` and `RepoNotFound`.
     """
     old = actor.repo.head()
-    rev = actor.next_rev(old.rev)
+    new_rev = actor.next_rev(old.rev)
+    rows_rev = rev or new_rev
     with actor.bulk_rows() as rows:
-        car = _CarBlocks(rows, rev)
+        car = _CarBlocks(rows, rows_rev)
         root = car.store(source, proceed)
-        commit = _read_commit(actor, root, keys, newest=rev)
+        commit = _read_commit(actor, root, keys, newest=new_rev)
         tree = _Tree(commit.data, _Nodes(car.nodes, rows, actor.repo))
-        _index(rows, tree, rev, proceed)
-        _link(rows, car, rev, actor.leftovers)
-        head = Head(root, rev if commit.rev < rev else actor.next_rev(commit.rev))
+        _index(rows, tree, rows_rev, proceed)
+        _link(rows, car, rows_rev, actor.leftovers)
+        is_newest = rev is not None or commit.rev < rows_rev
+        head = Head(root, rows_rev if is_newest else actor.next_rev(commit.rev))
         actor.repo.set_head(head, data=commit.data, indexed_at=now_iso())
         _delete_strays(actor, rows, tree, old=old, head=head)
     return ImportedRepo(head, tree.records)

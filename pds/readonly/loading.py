@@ -19,8 +19,7 @@ from actor_store.transactor import ActorStoreTransactor, Signing
 from database.connection import Database, open_database
 from database.errors import DatabaseError
 from repo.car import CarReader, InvalidCar
-from repo.cid import Cid
-from repo.commit import Commit, Head
+from repo.commit import Commit
 from repo.keys import K256PrivateKey
 from repo.syntax import Did
 from repo.tid import TidClock
@@ -55,8 +54,7 @@ def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
         with path.open("rb") as file, _new_store(store) as db, db.transaction():
             actor = _actor(commit.did, db)
             # The key that signed it is looked for when all else is sound.
-            imported = import_car(actor, file, keys=None)
-            _take_over_rev(db, actor, imported.head.cid, commit)
+            imported = import_car(actor, file, keys=None, rev=commit.rev)
             return LoadedCar(Did(commit.did), str(imported.head.cid), commit, imported.records)
     except (InvalidCar, InvalidRepo) as exc:
         return BadCar(str(exc))
@@ -86,14 +84,3 @@ def _actor(did: str, db: Database) -> ActorStoreTransactor:
     actor = ActorStoreTransactor(did, db, CountedNodeCache(_NODE_CACHE_BYTES), signing)
     actor.create_repo()
     return actor
-
-
-def _take_over_rev(db: Database, actor: ActorStoreTransactor, root: Cid, commit: Commit) -> None:
-    """Let the repository be at the rev of its own commit: here nobody will write another."""
-    for table in ("repo_block", "record"):
-        db.run(f"UPDATE {table} SET repoRev = ?", (commit.rev,))
-    actor.repo.set_head(Head(root, commit.rev), data=commit.data, indexed_at=_indexed_at(db))
-
-
-def _indexed_at(db: Database) -> str:
-    return str(db.value("SELECT indexedAt FROM repo_root"))
