@@ -6,7 +6,6 @@ Protocol: https://chromedevtools.github.io/devtools-protocol/
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import shutil
 import subprocess
@@ -107,17 +106,22 @@ class Browser:
         """Go to a page, and wait until it is loaded with everything that it shows."""
         self.loading(lambda: self.command("Page.navigate", url=url))
 
-    def click(self, selector: str) -> None:
-        """Press the mouse in the middle of the first element that `selector` finds."""
+    def click(self, text: str) -> None:
+        """Press the mouse in the middle of the first link with this text."""
         x, y = self.evaluate(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
-            "e.scrollIntoView({block: 'center'}); const r = e.getClientRects()[0];"
-            "return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+            "(() => { const link = [...document.links].find("
+            f"link => link.textContent.trim() === {json.dumps(text)});"
+            "link.scrollIntoView({block: 'center'}); const box = link.getBoundingClientRect();"
+            "return [box.x + box.width / 2, box.y + box.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.command(
                 "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1
             )
+
+    def follow(self, text: str) -> None:
+        """Click a link, and wait until the page that it leads to is loaded."""
+        self.loading(lambda: self.click(text))
 
     def loading(self, action: Callable[[], object]) -> None:
         """Do what leads to another page, and wait until that is loaded."""
@@ -145,10 +149,14 @@ class Browser:
             raise Refused(str(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
-    def screenshot(self) -> bytes:
-        """A picture of the whole page, PNG."""
-        answer = self.command("Page.captureScreenshot", captureBeyondViewport=True)
-        return base64.b64decode(answer["data"])
+    def complaints(self) -> list[str]:
+        """What the browser has had to complain of since the last `forget`."""
+        return [
+            str(params)
+            for name, params in self.events
+            if name in ("Runtime.exceptionThrown", "Network.loadingFailed")
+            or (name == "Log.entryAdded" and params["entry"]["level"] in ("warning", "error"))
+        ]
 
     def _attach(self) -> None:
         targets = self.command("Target.getTargets")["targetInfos"]

@@ -5,6 +5,7 @@ What is not here is refused: there is nobody to log in and nothing to write to.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
@@ -42,6 +43,8 @@ _SHARED: Final = frozenset(
 )
 """Methods that a full server answers in the same way."""
 _UNKNOWN_TYPE: Final = "application/octet-stream"
+_MEDIA_TYPE: Final = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}", re.ASCII).fullmatch
+"""Without parameters (RFC 6838, section 4.2)."""
 
 
 def readonly_methods() -> Iterator[XrpcMethod]:
@@ -149,11 +152,14 @@ def _has_handle_in_document(handle: str | None, repo: CatalogedRepo | None) -> b
 
 
 def _declared_type(actor: ActorStoreReader, cid: Cid) -> str | None:
-    """The media type under which some record refers to a blob."""
+    """The media type under which some record refers to a blob, if it is one."""
     for uri in actor.blob.records_with(cid)[:1]:
         collection, rkey = uri.split("/")[-2:]
         record = actor.record.find(collection, rkey)
         if record is not None:
             refs = iter_blob_refs(dagcbor.decode_trusted(record.block))
-            return next((ref.mime_type for ref in refs if ref.cid == cid), None)
+            # A record of a file may say anything, also what has no place in a header.
+            stated = next((ref.mime_type for ref in refs if ref.cid == cid), "")
+            mime_type = stated.partition(";")[0].strip()
+            return mime_type if _MEDIA_TYPE(mime_type) else None
     return None

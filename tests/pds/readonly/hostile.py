@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,12 +18,6 @@ SVG: Final = (
     '<circle r="9"/></svg>'
 ).encode()
 HTML: Final = f"<!DOCTYPE html><title>page</title><script>{RAN}</script>".encode()
-PICTURE: Final = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
-    "0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
-)
-"""A PNG file of one red pixel."""
-
 TEXTS: Final = {
     "script": f"<script>{RAN}</script>",
     "pre": f'</pre></p></li><img src=x onerror="{RAN}">',
@@ -38,6 +34,20 @@ KEYS: Final = ("~", "a:b", "a~b_c-d.e", "_", ":", "-", "k" * 512, "...")
 """Odd ones that the syntax allows."""
 
 
+def png(width: int, height: int) -> bytes:
+    """A black picture."""
+    row = b"\0" + bytes(-(-width // 8))
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(row * height)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+
+
 def blob(data: bytes, mime_type: str) -> dict[str, Any]:
     """A reference to `data` as a record has it."""
     return {"$type": "blob", "ref": Cid.of_raw(data), "mimeType": mime_type, "size": len(data)}
@@ -48,7 +58,9 @@ BLOBS: Final = {
     "html": (HTML, "text/html"),
     "html-as-picture": (HTML + b" ", "image/png"),
     "xml": (b'<?xml version="1.0"?>' + SVG, "application/xhtml+xml"),
-    "picture": (PICTURE, "image/png"),
+    "line-break": (b"a line", "text/html\r\nX-Evil: 1"),
+    "no-type": (b"no type", "\u2028"),
+    "picture": (png(3000, 40), "image/png"),
 }
 """By the record's key, a blob and the type that the record says it has."""
 BIG: Final = "x<b>" * 240_000
@@ -62,7 +74,7 @@ RECORDS: Final[dict[str, Any]] = {
     f"{NOTE}/big": {"title": "big", "body": BIG},
     **{
         f"com.example.file/{key}": {
-            "title": key,
+            "title": f"of {key}",
             "file": {"alt": f'a "{key}" <b>', "image": blob(data, mime_type)},
         }
         for key, (data, mime_type) in BLOBS.items()
