@@ -5,15 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from repo.syntax.datetime import parse_datetime
 from repo.tid import decode_tid, is_tid
 
 
 def time_of_record(record: Any, rkey: str) -> datetime | None:
-    """When a record was made: what it says itself, or else what its key says."""
-    created_at = record.get("createdAt") if isinstance(record, dict) else None
-    stated = _time_of_text(created_at) if isinstance(created_at, str) else None
-    return stated or time_of_tid(rkey)
+    """When a record was made, in UTC: what it says itself, or else what its key says."""
+    stated = record.get("createdAt") if isinstance(record, dict) else None
+    return (_parse(stated) if isinstance(stated, str) else None) or time_of_tid(rkey)
 
 
 def time_of_tid(text: str) -> datetime | None:
@@ -21,14 +19,13 @@ def time_of_tid(text: str) -> datetime | None:
     if not is_tid(text):
         return None
     micros, _ = decode_tid(text)
-    try:
-        return datetime.fromtimestamp(micros / 1_000_000, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None
+    return datetime.fromtimestamp(micros / 1_000_000, UTC)
 
 
-def _time_of_text(text: str) -> datetime | None:
+def _parse(text: str) -> datetime | None:
+    # Old records have times without a zone, or no time of the day.
     try:
-        return datetime.fromisoformat(parse_datetime(text)).astimezone(UTC)
+        stated = datetime.fromisoformat(text)
+        return stated.replace(tzinfo=stated.tzinfo or UTC).astimezone(UTC)
     except (OverflowError, ValueError):
-        return None  # It is none, or one that no calendar of Python has.
+        return None
