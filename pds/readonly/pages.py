@@ -15,6 +15,7 @@ from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError
 from pds.context import CONTEXT
 from pds.readonly.archive import ARCHIVE
+from pds.readonly.car_files import shown_path
 from pds.readonly.catalog import CatalogedRepo
 from pds.readonly.record_blobs import shown_blobs
 from pds.readonly.record_list import RecordList, list_records
@@ -182,5 +183,6 @@ _templates.filters.update(
     size=_size,
     records=lambda number: f"{number:,} {'record' if number == 1 else 'records'}",
     segment=lambda text: quote(text, safe=":"),
+    shown=shown_path,
     tid_time=time_of_tid,
 )
