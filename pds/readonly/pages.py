@@ -105,6 +105,7 @@ async def _record_page(request: web.Request) -> web.Response:
         raise _not_found("There is no such record in this repository.")
     value = dagcbor.decode_trusted(record.block)
     json, is_whole = json_of(value)
+    blobs, more_blobs = await shown_blobs(request.app[ARCHIVE].blobs, repo.did, value)
     return _page(
         "record.html",
         repo=repo,
@@ -115,7 +116,8 @@ async def _record_page(request: web.Request) -> web.Response:
         text=text_of(value),
         json=json,
         is_whole=is_whole,
-        blobs=await shown_blobs(request.app[ARCHIVE].blobs, repo.did, value),
+        blobs=blobs,
+        more_blobs=more_blobs,
     )
 
 

@@ -35,11 +35,15 @@ class ShownBlob:
     """Whether it is here and its bytes are a picture's."""
 
 
-async def shown_blobs(blobs: BlobDirectory, did: str, value: Value) -> list[ShownBlob]:
-    """The first `BLOBS_ON_A_PAGE` blobs of a record, each once."""
-    refs = {ref.cid: ref for ref in islice(iter_blob_refs(value), BLOBS_ON_A_PAGE)}
+async def shown_blobs(blobs: BlobDirectory, did: str, value: Value) -> tuple[list[ShownBlob], int]:
+    """The first `BLOBS_ON_A_PAGE` blobs of a record, each once, and how many more it has."""
+    refs = {ref.cid: ref for ref in iter_blob_refs(value)}
     alts = dict(_iter_alts(value))
-    return [await _look_at(blobs, did, ref, alts.get(ref.cid, "")) for ref in refs.values()]
+    shown = [
+        await _look_at(blobs, did, ref, alts.get(ref.cid, ""))
+        for ref in islice(refs.values(), BLOBS_ON_A_PAGE)
+    ]
+    return shown, len(refs) - len(shown)
 
 
 async def _look_at(blobs: BlobDirectory, did: str, ref: BlobRef, alt: str) -> ShownBlob:

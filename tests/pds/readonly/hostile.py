@@ -79,6 +79,7 @@ RECORDS: Final[dict[str, Any]] = {
         }
         for key, (data, mime_type) in BLOBS.items()
     },
+    "com.example.file/many": {"files": [blob(bytes([n]), "image/png") for n in range(60)] * 2},
     "com.example.file/gone": {"file": blob(b"gone", "image/png")},
 }
 

@@ -101,3 +101,9 @@ def test_pictures_are_shown_and_what_is_missing_is_named(hostile: ReadonlyServer
     text = page(hostile, f"/repo/{DID}/com.example.file/gone")
     assert "<img " not in text
     assert "not in this archive" in text
+
+
+def test_of_many_blobs_some_are_shown_each_once(hostile: ReadonlyServer) -> None:
+    text = page(hostile, f"/repo/{DID}/com.example.file/many")
+    assert text.count("not in this archive") == 50
+    assert "And 10 more." in text
