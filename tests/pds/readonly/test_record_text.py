@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
 import pytest
 
 from pds.readonly.record_text import JSON_SHOWN_CHARACTERS, json_of, preview_of, text_of
 from repo.cid import Cid
 from repo.dagcbor import MAX_DEPTH
+from repo.datamodel import json_default
 
 CID = Cid.of_raw(b"something")
 
@@ -26,10 +28,7 @@ CID = Cid.of_raw(b"something")
 def test_the_json_is_that_of_the_record(value: Any) -> None:
     text, is_whole = json_of(value)
     assert is_whole
-    as_json = {Cid: lambda cid: {"$link": str(cid)}, bytes: lambda _: {"$bytes": "AP8"}}
-    assert json.loads(text) == json.loads(
-        json.dumps(value, default=lambda one: as_json[type(one)](one))
-    )
+    assert json.loads(text) == json.loads(orjson.dumps(value, default=json_default))
 
 
 def test_joiners_stay_and_what_turns_text_around_is_escaped() -> None:
