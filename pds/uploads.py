@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterable, Callable
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from repo.cid import Cid
 
 UNKNOWN_TYPE: Final = "application/octet-stream"
+_is_media_type: Final = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}", re.ASCII).fullmatch
+"""Without parameters (RFC 6838, section 4.2)."""
 
 
 async def receive_blob(
@@ -42,11 +45,14 @@ async def receive_blob(
 
 
 def declared_type(actor: ActorStoreReader, cid: Cid) -> str | None:
-    """The media type under which some record refers to a blob."""
+    """The media type under which some record refers to a blob, if it is one."""
     for uri in actor.blob.records_with(cid)[:1]:
         collection, rkey = uri.split("/")[-2:]
         record = actor.record.find(collection, rkey)
         if record is not None:
             refs = iter_blob_refs(dagcbor.decode_trusted(record.block))
-            return next((ref.mime_type for ref in refs if ref.cid == cid), None)
+            # A record that was imported may say anything, also what has no place in a header.
+            stated = next((ref.mime_type for ref in refs if ref.cid == cid), "")
+            mime_type = stated.partition(";")[0].strip()
+            return mime_type if _is_media_type(mime_type) else None
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,11 @@ def find_car_files(places: Iterable[str]) -> list[CarFile]:
             paths.update(start.glob(str(path.relative_to(start)) if path.anchor else place))
     found = (_look_at(path.resolve()) for path in paths)
     return sorted({file for file in found if file is not None})
+
+
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """A path, or a part of one, for people: bytes that are no text are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _look_at(path: Path) -> CarFile | None:

@@ -23,7 +23,7 @@ from database.errors import DatabaseError
 from identity.did_document import DidDocument
 from identity.resolver import DidNotFound, DidResolutionError
 from pds.commits import sync_event
-from pds.readonly.car_files import CarFile, find_car_files
+from pds.readonly.car_files import CarFile, find_car_files, shown_path
 from pds.readonly.catalog import Catalog, CatalogedCar, CatalogedRepo, SignatureState, Verification
 from pds.readonly.loading import BadCar, LoadedCar, load_car
 from repo.cid import Cid
@@ -137,7 +137,7 @@ class Library:
         except (_Refused, ActorStoreError, DatabaseError, OSError) as exc:
             problem = str(exc)
             counts.refused += 1
-            _log.warning("a CAR file is not served", file=str(file.path), reason=problem)
+            _log.warning("a CAR file is not served", file=shown_path(file.path), reason=problem)
         finally:
             for leftover in self._directory.glob(f"{store.name}*"):
                 leftover.unlink(missing_ok=True)
@@ -167,7 +167,7 @@ class Library:
         did = loaded.did
         served = self._catalog.find_repo(did)
         if served is not None and served.path != file.path and served.rev >= loaded.commit.rev:
-            raise _Refused(f"{served.path} has a newer state of {did}")
+            raise _Refused(f"{shown_path(served.path)} has a newer state of {did}")
         document = await self._document_of(did)
         signature = self._check_signature(loaded, document)
         handle = self._handles.get(did) or (document.handle if document else None)

@@ -44,6 +44,22 @@ def test_files_that_have_not_changed_are_not_loaded_again(
     assert served(again) == dids(*NAMES)
 
 
+def test_files_whose_names_are_not_text_are_loaded_like_others(
+    start_server: StartServer, cars: Path
+) -> None:
+    (cars / "bob.car").rename(cars / os.fsdecode(b"b\xff.car"))
+    (cars / os.fsdecode(b"\xfe.car")).write_bytes(b"")
+    first = start_server(cars, *OFFLINE)
+    assert served(first) == dids(*NAMES)
+    assert r"\xfe.car" in first.client.request("GET", "/").body.decode()
+    (bob,) = dids("bob")
+    assert r"b\xff.car" in first.client.request("GET", f"/repo/{bob}").body.decode()
+    first.process.stop()
+    again = start_server(cars, *OFFLINE)
+    assert "0 loaded, 4 unchanged, 1 refused" in again.log()
+    assert served(again) == dids(*NAMES)
+
+
 def test_a_file_that_is_gone_takes_its_repository_along(
     start_server: StartServer, cars: Path
 ) -> None:
