@@ -124,19 +124,18 @@ def _memory(run: Run) -> Iterator[tuple[str, list[float | None], float | None]]:
 
 def _car_rows(run: Run) -> Iterator[tuple[str, ...]]:
     ours, theirs = (m.cars if m else None for m in (run.holdfast, run.reference))
-    reference_s = theirs and theirs.import_s
-    size = f"{run.car_records:,} records"
+    ours_s, reference_s = (cars.import_s if cars else None for cars in (ours, theirs))
     if ours or theirs:
-        yield _faster(f"s for importRepo of a CAR of {size}", ours and ours.import_s, reference_s)
+        title = f"s for importRepo of a CAR of {run.car_records:,} records"
+        yield _faster(title, ours_s, reference_s)
     if ours is None:
         return
     title = "s to load it read-only, all verified; reference: importRepo"
     yield _faster(title, ours.load_s, reference_s)
     yield ("MiB resident at most meanwhile", _number(ours.load_mib), *[_NONE] * 4)
     yield _in_time("s for `pds car inspect` of it", ours.inspect_s, INSPECT_TARGET_S)
-    served = ours.reads and ours.reads.requests_s
-    full = _result(run.holdfast, GET_RECORD)
-    ratio = _ratio(served, full and full.requests_s)
+    served = _requests_s(ours.reads)
+    ratio = _ratio(served, _requests_s(_result(run.holdfast, GET_RECORD)))
     judged = _judged(ratio, READONLY_TARGET, at_least=True)
     yield ("repo.getRecord/s read-only; ratio: to the full server", _number(served), _NONE, *judged)
 
@@ -182,6 +181,10 @@ def _figures(result: Result | None, scenario: Scenario) -> tuple[str, str, str]:
 
 def _speed(result: Result, scenario: Scenario) -> float:
     return result.mb_s if scenario.unit == "MB/s" else result.requests_s
+
+
+def _requests_s(result: Result | None) -> float | None:
+    return result.requests_s if result is not None else None
 
 
 def _result(measured: Measured | None, scenario: Scenario) -> Result | None:
