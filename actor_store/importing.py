@@ -79,32 +79,37 @@ def import_car(
     actor: ActorStoreTransactor,
     source: ByteSource,
     *,
-    keys: Sequence[Verifier],
+    keys: Sequence[Verifier] | None,
+    rev: str | None = None,
     proceed: Callable[[], None] = lambda: None,
     postpone_indexes: bool = False,
 ) -> ImportedRepo:
     """Replace the repository of `actor` by that of a CAR.
 
-    The commit may be signed by any of `keys`. Blocks that are stored already may be missing in
-    the CAR. `proceed` is called again and again; what it raises ends the import.
-    `postpone_indexes` saves half the time of a large import into a new database, which is thrown
-    away if it fails. Raises `InvalidCar`, `InvalidRepo` and `RepoNotFound`.
+    The commit may be signed by any of `keys`; with None its signature is not looked at. Blocks that
+    are stored already may be missing in the CAR. The repository is at a new rev, or at `rev`: that
+    of the commit, where nobody will ever write another. `proceed` is called again and again; what
+    it raises ends the import. `postpone_indexes` saves half the time of a large import into a new
+    database, which is thrown away if it fails. Raises `InvalidCar`, `InvalidRepo` and
+    `RepoNotFound`.
     """
     old = actor.repo.head()
-    rev = actor.next_rev(old.rev)
+    new_rev = actor.next_rev(old.rev)
+    rows_rev = rev or new_rev
     with actor.bulk_rows() as rows:
         if postpone_indexes:
             rows.postpone_indexes()
-        car = _CarBlocks(rows, rev)
+        car = _CarBlocks(rows, rows_rev)
         root = car.store(source, proceed)
         rows.build_index(BLOCK_INDEX)
-        commit = _read_commit(actor, root, keys, newest=rev)
+        commit = _read_commit(actor, root, keys, newest=new_rev)
         tree = _Tree(commit.data, _Nodes(car.nodes, rows, actor.repo))
-        _index(rows, tree, rev, proceed)
+        _index(rows, tree, rows_rev, proceed)
         rows.build_index(RECORD_INDEX)
-        _link(rows, car, rev, actor.leftovers)
+        _link(rows, car, rows_rev, actor.leftovers)
         rows.build_index(BACKLINK_INDEX)
-        head = Head(root, rev if commit.rev < rev else actor.next_rev(commit.rev))
+        is_newest = rev is not None or commit.rev < rows_rev
+        head = Head(root, rows_rev if is_newest else actor.next_rev(commit.rev))
         actor.repo.set_head(head, data=commit.data, indexed_at=now_iso())
         _delete_strays(actor, rows, tree, old=old, head=head)
     return ImportedRepo(head, tree.records)
@@ -196,7 +201,7 @@ def _blobs_of(record: Value) -> set[str]:
 
 
 def _read_commit(
-    actor: ActorStoreTransactor, root: Cid, keys: Sequence[Verifier], *, newest: str
+    actor: ActorStoreTransactor, root: Cid, keys: Sequence[Verifier] | None, *, newest: str
 ) -> Commit:
     """The commit, if it is one of this actor. `newest` is the rev that it would get now."""
     try:
@@ -211,7 +216,7 @@ def _read_commit(
         raise InvalidRepo(f"the commit {root} has a rev that is no TID: {commit.rev!r}")
     if decode_tid(commit.rev)[0] > decode_tid(newest)[0] + _MAX_AHEAD_US:
         raise InvalidRepo(f"the commit {root} has a rev of more than a day ahead: {commit.rev}")
-    if not any(commit.verify(key) for key in keys):
+    if keys is not None and not any(commit.verify(key) for key in keys):
         raise InvalidRepo(f"the commit {root} is not signed by a key of {actor.did}")
     return commit
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
@@ -302,7 +302,7 @@ class ActorStore:
 
     def stream(
         self, did: str, fn: Callable[[ActorStoreReader], Iterator[bytes]]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The bytes of `fn`, made in a thread from one consistent state, as they are consumed.
 
         Ending or cancelling the iteration ends the reading. Raises as `read` does, while iterating.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Executor
 
 from database.connection import Database
@@ -49,7 +49,7 @@ class ThreadedSource:
                 db.close()
 
 
-async def stream(executor: Executor, source: ThreadedSource) -> AsyncIterator[bytes]:
+async def stream(executor: Executor, source: ThreadedSource) -> AsyncGenerator[bytes, None]:
     """Yield the parts of `source`, and make one ahead while the consumer has another.
 
     No thread waits for a slow consumer: it holds two parts and a connection, nothing more.

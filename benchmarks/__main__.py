@@ -11,10 +11,20 @@ from typing import Final
 import click
 
 from benchmarks import load, machine, report
+from benchmarks.archive import Cars
 from benchmarks.measure import Measured, measure
-from benchmarks.scenarios import QUICK_SIZES, SCENARIOS, SIZES, RepoName, Scenario
+from benchmarks.scenarios import (
+    CAR_RECORDS,
+    CARS,
+    QUICK_CAR_RECORDS,
+    QUICK_SIZES,
+    SCENARIOS,
+    SIZES,
+    RepoName,
+    Scenario,
+)
 from benchmarks.seed import RequestFailed
-from benchmarks.servers import Launch, ServerFailed, holdfast, reference
+from benchmarks.servers import WORK, Launch, ServerFailed, holdfast, reference
 from tests.reference.install import InstallFailed, install_reference, reference_directory
 
 _QUICK_SECONDS: Final = 2.0
@@ -28,8 +38,8 @@ _SERVERS: Final = ("holdfast", "reference")
     "--only",
     multiple=True,
     metavar="NAME",
-    type=click.Choice([scenario.name for scenario in SCENARIOS]),
-    help="Run this load only; may be repeated.",
+    type=click.Choice([*(scenario.name for scenario in SCENARIOS), CARS]),
+    help="Run this load only, or what is done with CAR files; may be repeated.",
 )
 @click.option("--server", type=click.Choice(_SERVERS), help="Measure one server only.")
 @click.option(
@@ -64,12 +74,13 @@ def main(
     measured: dict[str, Measured] = {}
     try:
         load.require_wrk()
+        cars = None if only and CARS not in only else _cars(quick=quick)
         # One after the other: together they would share the processor.
-        if server != "holdfast" and theirs:
+        if server != "holdfast" and (theirs or cars):
             launch = _reference(reference_dir)
-            measured["reference"] = measure(launch, scenarios, sizes=theirs, seconds=duration)
+            measured["reference"] = measure(launch, scenarios, theirs, duration, cars)
         if server != "reference":
-            measured["holdfast"] = measure(holdfast(), scenarios, sizes=sizes, seconds=duration)
+            measured["holdfast"] = measure(holdfast(), scenarios, sizes, duration, cars)
     except (load.LoadFailed, InstallFailed, RequestFailed, ServerFailed) as exc:
         raise click.ClickException(str(exc)) from exc
     text = report.tables(
@@ -77,6 +88,7 @@ def main(
             date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             machine=machine.describe(),
             seconds=duration,
+            car_records=QUICK_CAR_RECORDS if quick else CAR_RECORDS,
             holdfast=measured.get("holdfast"),
             reference=measured.get("reference"),
         ),
@@ -92,6 +104,11 @@ def _reference(directory: Path | None) -> Launch:
         directory = reference_directory()
         install_reference(directory)
     return reference(directory)
+
+
+def _cars(*, quick: bool) -> Cars:
+    records, sizes = (QUICK_CAR_RECORDS, QUICK_SIZES) if quick else (CAR_RECORDS, SIZES)
+    return Cars.write(WORK, loaded=records, served=sizes["reads"])
 
 
 def _sizes(scenarios: list[Scenario], sizes: dict[RepoName, int]) -> dict[RepoName, int]:

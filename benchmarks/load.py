@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.scenarios import Scenario
 from benchmarks.seed import Repo
 from benchmarks.servers import Server
 
@@ -38,6 +39,13 @@ def require_wrk() -> None:
     """Raise `LoadFailed` with what to do if `wrk` is missing."""
     if shutil.which("wrk") is None:
         raise LoadFailed("wrk is not installed: apt-get install wrk (or brew install wrk)")
+
+
+def run(server: Server, scenario: Scenario, repo: Repo, seconds: float) -> Result:
+    """Load a server as the scenario says, after a warm-up. Raises `LoadFailed`."""
+    # Servers reach full speed only after a while: caches, and Node's compiler.
+    _once(server, scenario, repo, max(1.0, seconds / 4))
+    return _once(server, scenario, repo, seconds)
 
 
 def get(server: Server, paths: Sequence[str], *, connections: int, seconds: float) -> Result:
@@ -74,6 +82,13 @@ def parse_result(output: str) -> Result:
         p50_ms=found["p50_us"] / 1e3,
         p99_ms=found["p99_us"] / 1e3,
     )
+
+
+def _once(server: Server, scenario: Scenario, repo: Repo, seconds: float) -> Result:
+    if scenario.paths is None:
+        return create(server, repo, connections=scenario.connections, seconds=seconds)
+    paths = scenario.paths(repo)
+    return get(server, paths, connections=scenario.connections, seconds=seconds)
 
 
 def _run(server: Server, arguments: list[str], *, connections: int, seconds: float) -> Result:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from benchmarks import load
+from benchmarks.archive import CarFigures, Cars, measure_cars
 from benchmarks.memory import Memory, memory_of
 from benchmarks.scenarios import RepoName, Scenario
 from benchmarks.seed import Repo, create_repo
@@ -24,16 +25,20 @@ class Measured:
     """Records a second while the repositories were filled, 200 a commit."""
     memory_started: Memory | None = None
     memory_after: Memory | None = None
+    cars: CarFigures | None = None
 
 
 def measure(
     launch: Launch,
     scenarios: Sequence[Scenario],
-    *,
     sizes: dict[RepoName, int],
     seconds: float,
+    cars: Cars | None,
 ) -> Measured:
-    """Run the scenarios whose repository is in `sizes`, each for `seconds` after a warm-up."""
+    """Run the scenarios whose repository is in `sizes`, each for `seconds` after a warm-up.
+
+    `cars` are CAR files, if something is to be done with them in the end.
+    """
     measured = Measured(launch.version, sizes)
     wanted = [scenario for scenario in scenarios if scenario.repo in sizes]
     with running(launch) as server:
@@ -42,12 +47,15 @@ def measure(
         for scenario in wanted:
             _say(f"{server.name}: {scenario.name}")
             try:
-                result = _load(server, scenario, repos[scenario.repo], seconds)
+                result = load.run(server, scenario, repos[scenario.repo], seconds)
                 measured.results[scenario.name] = result
             except load.LoadFailed as exc:
                 _say(f"{server.name}: {scenario.name} failed: {exc}")
                 measured.failures[scenario.name] = str(exc)
         measured.memory_after = memory_of(server.pid)
+        if cars is not None:
+            _say(f"{server.name}: CAR files")
+            measured.cars = measure_cars(server, cars, seconds)
     return measured
 
 
@@ -59,19 +67,6 @@ def _fill(server: Server, names: set[RepoName], measured: Measured) -> dict[Repo
         repos[name] = create_repo(server, f"bench-{name}", size)
         measured.write_rates[name] = size / repos[name].seconds
     return repos
-
-
-def _load(server: Server, scenario: Scenario, repo: Repo, seconds: float) -> load.Result:
-    # Both servers reach full speed only after a while: caches, and Node's compiler.
-    _once(server, scenario, repo, max(1.0, seconds / 4))
-    return _once(server, scenario, repo, seconds)
-
-
-def _once(server: Server, scenario: Scenario, repo: Repo, seconds: float) -> load.Result:
-    if scenario.paths is None:
-        return load.create(server, repo, connections=scenario.connections, seconds=seconds)
-    paths = scenario.paths(repo)
-    return load.get(server, paths, connections=scenario.connections, seconds=seconds)
 
 
 def _say(text: str) -> None:

@@ -9,7 +9,17 @@ from typing import Final
 
 from benchmarks.load import Result
 from benchmarks.measure import Measured
-from benchmarks.scenarios import GROWTH_TARGET, MEMORY_TARGET, SIZES, RepoName, Scenario
+from benchmarks.scenarios import (
+    GET_RECORD,
+    GROWTH_TARGET,
+    IMPORT_TARGET,
+    INSPECT_TARGET_S,
+    MEMORY_TARGET,
+    READONLY_TARGET,
+    SIZES,
+    RepoName,
+    Scenario,
+)
 
 README: Final = Path(__file__).with_name("README.md")
 BEGIN: Final = "<!-- results: written by `make bench` -->"
@@ -29,6 +39,8 @@ class Run:
     machine: str
     seconds: float
     """How long each load lasted, after its warm-up."""
+    car_records: int
+    """Of the CAR that was imported and loaded."""
     holdfast: Measured | None
     reference: Measured | None
 
@@ -81,6 +93,7 @@ def _other_rows(run: Run) -> Iterator[tuple[str, ...]]:
             yield (title, *map(_number, rates), *_judged(_ratio(*rates), None, at_least=True))
     for title, figures, target in _memory(run):
         yield (title, *map(_number, figures), *_judged(_ratio(*figures), target, at_least=False))
+    yield from _car_rows(run)
 
 
 def _growth_rows(run: Run) -> Iterator[tuple[str, ...]]:
@@ -107,6 +120,36 @@ def _memory(run: Run) -> Iterator[tuple[str, list[float | None], float | None]]:
     yield "MiB resident after start", [m.now if m else None for m in started], None
     yield "MiB resident after the run", [m.now if m else None for m in after], MEMORY_TARGET
     yield "MiB resident at most", [m.peak if m else None for m in after], None
+
+
+def _car_rows(run: Run) -> Iterator[tuple[str, ...]]:
+    ours, theirs = (m.cars if m else None for m in (run.holdfast, run.reference))
+    ours_s, reference_s = (cars.import_s if cars else None for cars in (ours, theirs))
+    if ours or theirs:
+        title = f"s for importRepo of a CAR of {run.car_records:,} records"
+        yield _faster(title, ours_s, reference_s)
+    if ours is None:
+        return
+    title = "s to load it read-only, all verified; reference: importRepo"
+    yield _faster(title, ours.load_s, reference_s)
+    yield ("MiB resident at most meanwhile", _number(ours.load_mib), *[_NONE] * 4)
+    yield _in_time("s for `pds car inspect` of it", ours.inspect_s, INSPECT_TARGET_S)
+    served = _requests_s(ours.reads)
+    ratio = _ratio(served, _requests_s(_result(run.holdfast, GET_RECORD)))
+    judged = _judged(ratio, READONLY_TARGET, at_least=True)
+    yield ("repo.getRecord/s read-only; ratio: to the full server", _number(served), _NONE, *judged)
+
+
+def _faster(title: str, ours_s: float | None, theirs_s: float | None) -> tuple[str, ...]:
+    """A row of two times; the ratio is how many times faster ours is."""
+    judged = _judged(_ratio(theirs_s, ours_s), IMPORT_TARGET, at_least=True)
+    return (title, _number(ours_s), _number(theirs_s), *judged)
+
+
+def _in_time(title: str, ours_s: float | None, most_s: float) -> tuple[str, ...]:
+    """A row of a time that has a limit of its own."""
+    verdict = _NONE if ours_s is None else "met" if ours_s <= most_s else "missed"
+    return (title, _number(ours_s), _NONE, _NONE, f"≤ {most_s:g} s", verdict)
 
 
 def _failures(run: Run) -> list[str]:
@@ -138,6 +181,10 @@ def _figures(result: Result | None, scenario: Scenario) -> tuple[str, str, str]:
 
 def _speed(result: Result, scenario: Scenario) -> float:
     return result.mb_s if scenario.unit == "MB/s" else result.requests_s
+
+
+def _requests_s(result: Result | None) -> float | None:
+    return result.requests_s if result is not None else None
 
 
 def _result(measured: Measured | None, scenario: Scenario) -> Result | None:

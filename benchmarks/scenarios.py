@@ -52,15 +52,16 @@ def _records(method: str, account: str) -> Callable[[Repo], list[str]]:
     return paths
 
 
+GET_RECORD: Final = Scenario(
+    "getRecord",
+    "repo.getRecord, records at random",
+    "reads",
+    16,
+    8.0,
+    _records("com.atproto.repo.getRecord", "repo"),
+)
 SCENARIOS: Final = (
-    Scenario(
-        "getRecord",
-        "repo.getRecord, records at random",
-        "reads",
-        16,
-        8.0,
-        _records("com.atproto.repo.getRecord", "repo"),
-    ),
+    GET_RECORD,
     Scenario(
         "listRecords",
         "repo.listRecords, limit 50",
@@ -117,7 +118,18 @@ SCENARIOS: Final = (
     Scenario("createRecord-large", "repo.createRecord, one account", "large", 8, None),
 )
 
+CARS: Final = "cars"
+"""What `--only` calls the work on CAR files."""
+CAR_RECORDS: Final = 100_000
+QUICK_CAR_RECORDS: Final = 4_000
+
 MEMORY_TARGET: Final = 1 / 3
 """The share of the reference's resident memory, after the run, that Holdfast means to need."""
 GROWTH_TARGET: Final = 1 / 1.5
 """createRecord in the large repo against the small one: the share of its speed that must remain."""
+IMPORT_TARGET: Final = 10.0
+"""How many times faster than the reference's importRepo a CAR is imported, or loaded read-only."""
+INSPECT_TARGET_S: Final = 3.0
+"""How long `pds car inspect` may take."""
+READONLY_TARGET: Final = 0.95
+"""getRecord read-only against the full server: as fast, but for what two loads differ anyway."""

@@ -49,7 +49,7 @@ def create_repo(server: Server, name: str, records: int) -> Repo:
         },
     )
     did, token = account["did"], account["accessJwt"]
-    rkeys = tuple(_rkey(number) for number in range(records))
+    rkeys = rkeys_of(records)
     start = time.monotonic()
     for first in range(0, records, _BATCH):
         writes = [_create(number, rkeys[number]) for number in _batch(first, records)]
@@ -66,12 +66,19 @@ def call(
         headers["authorization"] = f"Bearer {token}"
     data = orjson.dumps(body) if body is not None else None
     request = urllib.request.Request(f"{server.url}/xrpc/{method}", data=data, headers=headers)
+    return orjson.loads(send(request))
+
+
+def send(request: urllib.request.Request, *, timeout_s: float = 120) -> bytes:
+    """Send any request for the body of its answer. Raises `RequestFailed`."""
     try:
-        with urllib.request.urlopen(request, timeout=120) as response:
-            return orjson.loads(response.read())
+        with urllib.request.urlopen(request, timeout=timeout_s) as response:
+            return bytes(response.read())
     except urllib.error.HTTPError as exc:
         detail = exc.read(500).decode(errors="replace")
-        raise RequestFailed(f"{server.name}: {method} answered {exc.code}: {detail}") from exc
+        raise RequestFailed(f"{request.full_url} answered {exc.code}: {detail}") from exc
+    except OSError as exc:
+        raise RequestFailed(f"{request.full_url}: {exc}") from exc
 
 
 def _batch(first: int, records: int) -> range:
@@ -83,13 +90,23 @@ def _create(number: int, rkey: str) -> dict[str, object]:
         "$type": "com.atproto.repo.applyWrites#create",
         "collection": COLLECTION,
         "rkey": rkey,
-        "value": {
-            "$type": COLLECTION,
-            "text": f"Post number {number}, about as long as posts are: two short sentences.",
-            "langs": ["en"],
-            "createdAt": "2026-01-01T00:00:00.000Z",
-        },
+        "value": post(number),
     }
+
+
+def post(number: int) -> dict[str, Any]:
+    """One of the records."""
+    return {
+        "$type": COLLECTION,
+        "text": f"Post number {number}, about as long as posts are: two short sentences.",
+        "langs": ["en"],
+        "createdAt": "2026-01-01T00:00:00.000Z",
+    }
+
+
+def rkeys_of(records: int) -> tuple[str, ...]:
+    """Their record keys, ascending."""
+    return tuple(_rkey(number) for number in range(records))
 
 
 def _rkey(number: int) -> str:

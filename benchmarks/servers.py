@@ -25,6 +25,15 @@ _STOP_SECONDS: Final = 30
 _SECRET: Final = "11" * 32
 
 
+def _program() -> tuple[str, ...]:
+    script = Path(sys.executable).with_name("pds")
+    return (str(script),) if script.exists() else (sys.executable, "-m", "pds")
+
+
+PDS: Final = _program()
+"""The words that run `pds`, with the interpreter that runs this program."""
+
+
 class ServerFailed(Exception):
     """A server did not start; the message says where its log is."""
 
@@ -38,7 +47,13 @@ class Launch:
     command: tuple[str, ...]
     environment: dict[str, str]
     url: str
+    plc_url: str
     data: Path
+
+    @property
+    def log(self) -> Path:
+        """Where it writes what it prints."""
+        return self.data.with_suffix(".log")
 
 
 @dataclass(slots=True, frozen=True)
@@ -48,6 +63,7 @@ class Server:
     name: str
     version: str
     url: str
+    plc_url: str
     pid: int
 
 
@@ -62,6 +78,7 @@ def reference(directory: Path) -> Launch:
         (str(node_program(directory)), str(boot / "serve.mjs")),
         _environment(data, port, plc_port),
         f"http://127.0.0.1:{port}",
+        f"http://127.0.0.1:{plc_port}",
         data,
     )
 
@@ -69,25 +86,51 @@ def reference(directory: Path) -> Launch:
 def holdfast() -> Launch:
     """Holdfast from this tree, with the interpreter that runs this program."""
     data, port, plc_port = _fresh_data("holdfast"), _free_port(), _free_port()
-    script = Path(sys.executable).with_name("pds")
-    program = (str(script),) if script.exists() else (sys.executable, "-m", "pds")
     options = ("--port", str(port), "--plc-port", str(plc_port), "--data", str(data))
-    python = ".".join(map(str, sys.version_info[:3]))
     return Launch(
         "holdfast",
-        f"Holdfast {metadata.version('holdfast')}, Python {python}",
-        (*program, "dev", *options),
+        _our_version(),
+        (*PDS, "dev", *options),
         _environment(data, port, plc_port),
         f"http://127.0.0.1:{port}",
+        f"http://127.0.0.1:{plc_port}",
         data,
     )
 
 
+def readonly(car: Path, *, plc_url: str) -> Launch:
+    """Our read-only server on a CAR file that was never loaded, every signature verified."""
+    data, port = _fresh_data("readonly"), _free_port()
+    options = ("--car", str(car), "--data", str(data), "--port", str(port), "--verify", "strict")
+    own = {"PDS_DID_PLC_URL": plc_url, "PDS_DISABLE_SSRF_PROTECTION": "true"}
+    return Launch(
+        "readonly",
+        _our_version(),
+        (*PDS, "readonly", *options),
+        {**_caller(), **own, "LOG_ENABLED": "false"},
+        f"http://127.0.0.1:{port}",
+        plc_url,
+        data,
+    )
+
+
+def _our_version() -> str:
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"Holdfast {metadata.version('holdfast')}, Python {python}"
+
+
 @contextlib.contextmanager
 def running(launch: Launch) -> Iterator[Server]:
-    """Start a server, wait until it answers, and end it with SIGTERM at the end of the block."""
-    log = launch.data.with_suffix(".log")
-    with log.open("wb") as output:
+    """Start a server, wait until it answers, and end it at the end of the block."""
+    with started(launch) as process:
+        _wait_until_ready(process, launch)
+        yield Server(launch.name, launch.version, launch.url, launch.plc_url, process.pid)
+
+
+@contextlib.contextmanager
+def started(launch: Launch) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a server, and end it with SIGTERM at the end of the block. Its data is deleted."""
+    with launch.log.open("wb") as output:
         process = subprocess.Popen(
             launch.command,
             env=launch.environment,
@@ -98,8 +141,7 @@ def running(launch: Launch) -> Iterator[Server]:
             start_new_session=True,
         )
     try:
-        _wait_until_ready(process, launch, log)
-        yield Server(launch.name, launch.version, launch.url, process.pid)
+        yield process
     finally:
         _end(process)
         shutil.rmtree(launch.data, ignore_errors=True)
@@ -107,9 +149,7 @@ def running(launch: Launch) -> Iterator[Server]:
 
 def _environment(data: Path, port: int, plc_port: int) -> dict[str, str]:
     """Both servers as in production: neither dev mode nor logs, which would slow them down."""
-    # Nothing of the caller's environment may change one of the servers.
-    ours = {k: v for k, v in os.environ.items() if not k.startswith(("PDS_", "LOG_", "NODE_"))}
-    return ours | {
+    return _caller() | {
         "NODE_ENV": "production",
         "LOG_ENABLED": "false",
         "PLC_PORT": str(plc_port),
@@ -121,10 +161,16 @@ def _environment(data: Path, port: int, plc_port: int) -> dict[str, str]:
         "PDS_DID_PLC_URL": f"http://localhost:{plc_port}",
         "PDS_DISABLE_SSRF_PROTECTION": "true",
         "PDS_INVITE_REQUIRED": "false",
+        "PDS_MAX_REPO_IMPORT_SIZE": str(1024**3),
         "PDS_JWT_SECRET": _SECRET,
         "PDS_ADMIN_PASSWORD": _SECRET,
         "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": _SECRET,
     }
+
+
+def _caller() -> dict[str, str]:
+    """The caller's environment, without what would change one of the servers."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("PDS_", "LOG_", "NODE_"))}
 
 
 def _boot_directory(directory: Path) -> Path:
@@ -148,15 +194,15 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], launch: Launch, log: Path) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], launch: Launch) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise ServerFailed(f"{launch.name} ended with {process.returncode}; see {log}")
+            raise ServerFailed(f"{launch.name} ended with {process.returncode}; see {launch.log}")
         if _answers(launch.url):
             return
         time.sleep(0.1)
-    raise ServerFailed(f"{launch.name} does not answer; see {log}")
+    raise ServerFailed(f"{launch.name} does not answer; see {launch.log}")
 
 
 def _answers(url: str) -> bool:

@@ -1,8 +1,8 @@
 """Importing a repository that comes as a CAR, and telling the firehose of it.
 
-An account that moves in is deactivated: nobody is told of its repository before it is activated,
-so the commit stays as it came. An active account has consumers, so it gets a commit of its own
-over the imported records, and a `#sync` event with it.
+An account that moves in is deactivated, or still being made: nobody is told of its repository
+before it is activated, so the commit stays as it came. An active account has consumers, so it gets
+a commit of its own over the imported records, and a `#sync` event with it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from actor_store.importing import import_car
+from actor_store.importing import ImportedRepo, import_car
 from identity.resolver import DidResolutionError
 from pds.commits import sequence, sync_event, wait_for_log
 from pds.quotas import check_growth, find_quota
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from actor_store.transactor import ActorStoreTransactor
     from pds.context import AppContext
     from repo.car import ByteSource
-    from repo.commit import Head
     from repo.syntax import Did
 
 _PAGE_CACHE_KIB: Final = 64 * 1024
@@ -75,7 +75,7 @@ async def import_repo(ctx: AppContext, did: Did, chunks: AsyncIterable[bytes]) -
         keys = await _signing_keys(ctx, did)
         # The account is neither activated nor deleted meanwhile.
         async with ctx.imports.loading, ctx.recovery.lock(did):
-            await _load(ctx, did, spool, keys)
+            await load_repo(ctx, did, spool, keys, quota=find_quota(ctx, did))
     await ctx.actor_store.settle_uploads(did)
 
 
@@ -90,9 +90,20 @@ async def _signing_keys(ctx: AppContext, did: Did) -> list[PublicKey]:
     return keys if named is None else [parse_did_key(named), *keys]
 
 
-async def _load(ctx: AppContext, did: Did, source: ByteSource, keys: list[PublicKey]) -> None:
-    account = ctx.accounts.get_account(did, include_inactive=True)
-    quota = find_quota(ctx, did)
+async def load_repo(
+    ctx: AppContext,
+    did: Did,
+    source: ByteSource,
+    keys: Sequence[PublicKey] | None,
+    *,
+    quota: int | None,
+) -> ImportedRepo:
+    """Replace the repository of an account that has one, or is getting one, by that of a CAR.
+
+    To be called with `Imports.loading` and the account's lock held. `keys` are those of
+    `import_car`; `quota` is in bytes. Raises as `import_repo` does.
+    """
+    is_active = _is_active(ctx, did)
     started = time.monotonic()
     stopped = threading.Event()
 
@@ -100,31 +111,39 @@ async def _load(ctx: AppContext, did: Did, source: ByteSource, keys: list[Public
         if stopped.is_set():
             raise _ImportStopped
 
-    def load(actor: ActorStoreTransactor) -> tuple[Head, bytes, int]:
+    def load(actor: ActorStoreTransactor) -> tuple[ImportedRepo, bytes]:
         used_bytes = actor.usage.used_bytes()
         imported = import_car(actor, source, keys=keys, proceed=proceed)
-        head = actor.renew_commit() if account.deactivated_at is None else imported.head
+        if is_active:
+            imported = replace(imported, head=actor.renew_commit())
         check_growth(actor, quota, used_bytes)
-        return head, actor.repo.get_block(head.cid), imported.records
+        return imported, actor.repo.get_block(imported.head.cid)
 
     await wait_for_log(ctx)
     try:
-        head, block, records = await ctx.actor_store.transact_in_thread(
+        imported, block = await ctx.actor_store.transact_in_thread(
             did, load, page_cache_kib=_PAGE_CACHE_KIB
         )
     except asyncio.CancelledError:
         stopped.set()
         raise
     # Nothing is awaited between the COMMIT and this, as for any commit.
-    account = ctx.accounts.get_account(did, include_inactive=True)
-    if account.deactivated_at is None:
+    head = imported.head
+    if _is_active(ctx, did):
         await sequence(ctx, sync_event(did, cid=head.cid, rev=head.rev, block=block), head)
-    else:
+    elif ctx.accounts.find_account(did, include_inactive=True) is not None:
         ctx.accounts.repo_roots.set(did, head.cid, head.rev)
     _log.info(
         "imported a repository",
         did=did,
         rev=head.rev,
-        records=records,
+        records=imported.records,
         took_ms=round((time.monotonic() - started) * 1000),
     )
+    return imported
+
+
+def _is_active(ctx: AppContext, did: Did) -> bool:
+    """Whether there are consumers to be told; of an account that is taken down there may be."""
+    account = ctx.accounts.find_account(did, include_inactive=True)
+    return account is not None and account.deactivated_at is None

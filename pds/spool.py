@@ -61,6 +61,11 @@ class Spool:
         with self._lock:
             return self._file.read(size)
 
+    def rewind(self) -> None:
+        """Let `read` begin anew."""
+        with self._lock:
+            self._file.seek(0)
+
     def __enter__(self) -> Self:
         return self
 

@@ -91,7 +91,7 @@ def json_default(value: object) -> JsonValue:
 
 def iter_blob_refs(value: Value) -> Iterator[BlobRef]:
     """Give the typed blobs at any depth, in the order of the value."""
-    for item in _iter_maps(value):
+    for item in iter_maps(value):
         if item.get("$type") != "blob":
             continue
         cid, mime_type, size = item.get("ref"), item.get("mimeType"), item.get("size")
@@ -101,7 +101,7 @@ def iter_blob_refs(value: Value) -> Iterator[BlobRef]:
 
 def iter_legacy_blobs(value: Value) -> Iterator[str]:
     """The CIDs of blobs in the form of before 2023: a map of `cid` and `mimeType` alone."""
-    for item in _iter_maps(value):
+    for item in iter_maps(value):
         if len(item) == 2:
             cid, mime_type = item.get("cid"), item.get("mimeType")
             if type(cid) is str and type(mime_type) is str and _is_cid(cid):
@@ -282,7 +282,7 @@ def _encode_base64(data: bytes) -> str:
 # --- walking ---
 
 
-def _iter_maps(value: Value) -> Iterator[dict[str, Value]]:
+def iter_maps(value: Value) -> Iterator[dict[str, Value]]:
     """Give every map within `value`, itself included, in the order of the value."""
     # A stack of our own: input from outside must not steer Python's recursion.
     stack = [value]

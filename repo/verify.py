@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from repo.car import CarReader
 from repo.cid import DAG_CBOR, Cid
 from repo.commit import Commit, InvalidCommit, decode_commit
 from repo.dagcbor import Value
@@ -41,16 +42,23 @@ def read_commit(root: Cid, blocks: BlockSource) -> tuple[Commit, bytes]:
     _check_codec("commit", root)
     try:
         block = blocks.get_block(root)
-        commit = decode_commit(block)
-        parse_did(commit.did)
     except MissingBlock as exc:
         raise InvalidRepo(f"the commit {root} is missing", cid=root) from exc
-    except (InvalidCommit, InvalidSyntax) as exc:
-        raise InvalidRepo(f"the root {root} is no commit: {exc}", cid=root) from exc
-    if not is_tid(commit.rev):
-        raise InvalidRepo(f"the rev of commit {root} is not a TID: {commit.rev!r}", cid=root)
+    commit = _decode_commit(root, block)
     _check_codec("tree", commit.data)
     return commit, block
+
+
+def find_commit(car: CarReader) -> Commit:
+    """The commit of a CAR that nothing was read of yet; mostly it is the first block.
+
+    Raises `InvalidRepo` and `InvalidCar`; verifies no signature.
+    """
+    root = root_of(car.roots)
+    for cid, block in car:
+        if cid == root:
+            return _decode_commit(root, block)
+    raise InvalidRepo(f"the root {root} is not among the blocks", cid=root)
 
 
 def split_key(key: str) -> tuple[Nsid, Rkey]:
@@ -65,6 +73,17 @@ def read_record(key: str, *, cid: Cid, block: bytes) -> dict[str, Value]:
         return decode_record(block)
     except InvalidRecord as exc:
         raise InvalidRepo(f"record {key} ({cid}): {exc}", cid=cid) from exc
+
+
+def _decode_commit(root: Cid, block: bytes) -> Commit:
+    try:
+        commit = decode_commit(block)
+        parse_did(commit.did)
+    except (InvalidCommit, InvalidSyntax) as exc:
+        raise InvalidRepo(f"the root {root} is no commit: {exc}", cid=root) from exc
+    if not is_tid(commit.rev):
+        raise InvalidRepo(f"the rev of commit {root} is not a TID: {commit.rev!r}", cid=root)
+    return commit
 
 
 def _check_codec(role: str, cid: Cid) -> None:

@@ -64,10 +64,10 @@ async def _record(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _error_of(response: web.StreamResponse) -> str:
-    is_error = response.status >= 400 and isinstance(response, web.Response)
-    if not is_error or not isinstance(response.body, bytes):
+    body = response.body if isinstance(response, web.Response) else None
+    if response.status < 400 or not isinstance(body, bytes):
         return ""
     try:
-        return str(json.loads(response.body)["error"])
+        return str(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError):
         return ""

@@ -24,6 +24,11 @@ _MEMORY_BYTES: Final = 64 * 1024 * 1024
 """Bound given to OpenSSL; one hash takes 16 MiB."""
 
 
+def new_password() -> str:
+    """A password of 24 characters that nobody guesses."""
+    return secrets.token_urlsafe(18)
+
+
 class PasswordHasher:
     """Hashes and checks passwords in threads of its own.
 

@@ -10,7 +10,7 @@ from pds.cli.lazy_group import LazyGroup
 
 COMMANDS: Final = {
     "account": "Create, list and change accounts.",
-    "car": "Look into repositories in CAR files, check, edit, compare and export them.",
+    "car": "Look into repositories in CAR files, check, edit, compare, export and import them.",
     "dev": "Run a complete network on this machine, without internet or configuration.",
     "doctor": "Check settings, files and network; change nothing.",
     "invite": "Make, list and disable invite codes.",

@@ -62,6 +62,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from pds.cli.operator import OperatorError
     from pds.data_directory import DataDirectoryError
     from pds.server import ListenError
+    from pds.spool import SpoolError
     from pds.xrpc.errors import XrpcError
 
     return (
@@ -72,5 +73,6 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         ListenError,
         OperatorError,
         PlcError,
+        SpoolError,
         XrpcError,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Mapping
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ class LazyGroup(click.Group):
     """A `click.Group` that answers `--help` without importing its commands, or the server.
 
     `summaries` maps the name of each command to the first line of its help. The command `x-y` is
-    the one of that name in the module `x_y` of `package`.
+    the one of that name in the module `x_y` of `package`, `import` that in `import_`.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class LazyGroup(click.Group):
         # Importing makes much that stays: looking for garbage would take a fifth of its time.
         gc.disable()
         try:
-            module = import_module(f"{self.package}.{cmd_name.replace('-', '_')}")
+            module = import_module(f"{self.package}.{_module_of(cmd_name)}")
         finally:
             gc.enable()
         found = (one for one in vars(module).values() if isinstance(one, click.Command))
@@ -45,3 +46,7 @@ class LazyGroup(click.Group):
         """List the commands with their summaries."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, self.summaries[name]) for name in self.list_commands(ctx)])
+
+
+def _module_of(command: str) -> str:
+    return f"{command}_" if iskeyword(command) else command.replace("-", "_")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import AsyncIterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import aiohttp
@@ -27,23 +29,48 @@ class RunningServer:
 
     async def call(self, nsid: str, body: dict[str, Any], *, as_admin: bool) -> dict[str, Any]:
         """Call a procedure. Raises `OperatorError` with the server's message."""
-        return await self._send("POST", f"/xrpc/{nsid}", body, as_admin=as_admin)
+        return await self._send("POST", f"/xrpc/{nsid}", json=body, as_admin=as_admin)
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """Ask a route for the operator. Raises `OperatorError` as `call` does."""
+        return await self._send("GET", path, as_admin=True)
 
     async def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Put something to a route for the operator. Raises `OperatorError` as `call` does."""
-        return await self._send("PUT", path, body, as_admin=True)
+        return await self._send("PUT", path, json=body, as_admin=True)
+
+    async def upload(
+        self, verb: str, path: str, chunks: AsyncIterable[bytes], *, content_type: str
+    ) -> dict[str, Any]:
+        """Send bytes to a route for the operator, however long it takes. Raises as `call` does."""
+        return await self._send(
+            verb,
+            path,
+            data=chunks,
+            headers={"Content-Type": content_type},
+            as_admin=True,
+            total_s=None,
+        )
 
     async def _send(
-        self, verb: str, path: str, body: dict[str, Any], *, as_admin: bool
+        self,
+        verb: str,
+        path: str,
+        *,
+        json: dict[str, Any] | None = None,
+        data: AsyncIterable[bytes] | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        as_admin: bool,
+        total_s: float | None = _TIMEOUT_S,
     ) -> dict[str, Any]:
-        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S, connect=_CONNECT_S)
-        headers = self._admin if as_admin else None
+        timeout = aiohttp.ClientTimeout(total=total_s, connect=_CONNECT_S)
+        sent = {**headers, **(self._admin if as_admin else {})}
         # Encoded already: the DID of a did:web may hold a percent sign.
         url = URL(f"{self._url}{path}", encoded=True)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as http,
-                http.request(verb, url, json=body, headers=headers) as response,
+                http.request(verb, url, json=json, data=data, headers=sent) as response,
             ):
                 output = await response.read()
                 # Many procedures succeed without an output.

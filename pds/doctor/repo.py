@@ -89,7 +89,7 @@ def check_repo(db: Database, did: str, *, key: PublicKey | None, key_path: Path)
     commit, finding = _read_commit(db, did, head)
     if commit is None:
         return _with(state, [*scan.findings, *finding])
-    findings = [*scan.findings, *_check_signature(commit, head, key, key_path)]
+    findings = [*scan.findings, *_check_signature(db, commit, head, key, key_path)]
     nodes = _StoredNodes(db, scan.damaged)
     try:
         index = compare_index(db, did, walk_forward(nodes, commit.data.raw))
@@ -130,7 +130,7 @@ def _read_commit(db: Database, did: str, head: RepoHead) -> tuple[Commit | None,
         return None, [_bad_commit(db, head, f"cannot be read: {exc}")]
     if commit.did != did:
         return None, [_bad_commit(db, head, f"is one of {commit.did}")]
-    if commit.rev != head.rev:
+    if commit.rev > head.rev:
         return None, [_bad_commit(db, head, f"has rev {commit.rev}, but should have {head.rev}")]
     return commit, []
 
@@ -142,8 +142,10 @@ def _bad_commit(db: Database, head: RepoHead, fault: str) -> Finding:
 
 
 def _check_signature(
-    commit: Commit, head: RepoHead, key: PublicKey | None, key_path: Path
+    db: Database, commit: Commit, head: RepoHead, key: PublicKey | None, key_path: Path
 ) -> list[Finding]:
+    if commit.rev < head.rev:
+        return [_imported(db, head, commit)]
     if key is None or commit.verify(key):
         return []
     return [
@@ -156,6 +158,17 @@ def _check_signature(
             "If it is, the store beside it is an old or a foreign one: restore that.",
         )
     ]
+
+
+def _imported(db: Database, head: RepoHead, commit: Commit) -> Finding:
+    return Finding.warning(
+        COMMIT,
+        db.path,
+        f"the current commit {head.cid} was imported: its rev is {commit.rev}, before {head.rev}, "
+        "which this server gave to it",
+        "Usual while an account moves in: it gets a commit of its own when it is activated. If "
+        "the account is active, `pds account deactivate` and `pds account activate` make one.",
+    )
 
 
 def _broken_tree(db: Database, exc: MissingBlock | InvalidMst) -> Finding:

@@ -33,8 +33,8 @@ def find_car_files(places: Iterable[str]) -> list[CarFile]:
     return sorted(file for file in found if file is not None)
 
 
-def printable(path: Path) -> str:
-    """A path for people: names that are not UTF-8 have their bytes as `\\xff`."""
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """A path, or a part of one, for people: bytes that are no text are escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -78,7 +78,7 @@ class Catalog:
         rows = self._db.all(
             "SELECT path, sizeBytes, mtimeNs, verification, did, rev, problem FROM car"
         )
-        return {car.file.path: car for car in map(_car_of, rows)}
+        return {_path_of(row[0]): _car_of(row) for row in rows}
 
     def put_car(self, car: CatalogedCar) -> None:
         """Note what came of a file, in place of what was noted before."""
@@ -87,7 +87,7 @@ class Catalog:
             "INSERT OR REPLACE INTO car (path, sizeBytes, mtimeNs, verification, did, rev, problem)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
-                os.fsencode(file.path),
+                _text_of(file.path),
                 file.size_bytes,
                 file.mtime_ns,
                 car.verification,
@@ -99,7 +99,7 @@ class Catalog:
 
     def forget_car(self, path: Path) -> None:
         """Forget a file that is gone."""
-        self._db.run("DELETE FROM car WHERE path = ?", (os.fsencode(path),))
+        self._db.run("DELETE FROM car WHERE path = ?", (_text_of(path),))
 
     def forget_cars_of(self, did: str) -> None:
         """Forget the files of a repository, so that they are loaded again."""
@@ -107,7 +107,7 @@ class Catalog:
 
     def dids_of(self, path: Path) -> list[Did]:
         """The repositories that are served from a file: one, or more if it was another's before."""
-        rows = self._db.all("SELECT did FROM repo WHERE path = ?", (os.fsencode(path),))
+        rows = self._db.all("SELECT did FROM repo WHERE path = ?", (_text_of(path),))
         return [did for (did,) in rows]
 
     def find_repo(self, did: str) -> CatalogedRepo | None:
@@ -149,7 +149,7 @@ class Catalog:
                 None if repo.did_doc is None else orjson.dumps(repo.did_doc).decode(),
                 repo.cid,
                 repo.rev,
-                os.fsencode(repo.path),
+                _text_of(repo.path),
                 repo.size_bytes,
                 repo.records,
                 repo.signature,
@@ -163,8 +163,9 @@ class Catalog:
 
 def _car_of(row: tuple[Any, ...]) -> CatalogedCar:
     path, size_bytes, mtime_ns, verification, did, rev, problem = row
-    file = CarFile(Path(os.fsdecode(path)), size_bytes, mtime_ns)
-    return CatalogedCar(file, verification, did, rev, problem)
+    return CatalogedCar(
+        CarFile(_path_of(path), size_bytes, mtime_ns), verification, did, rev, problem
+    )
 
 
 def _repo_of(row: tuple[Any, ...]) -> CatalogedRepo:
@@ -175,8 +176,18 @@ def _repo_of(row: tuple[Any, ...]) -> CatalogedRepo:
         None if did_doc is None else orjson.loads(did_doc),
         cid,
         rev,
-        Path(os.fsdecode(path)),
+        _path_of(path),
         size_bytes,
         records,
         signature,
     )
+
+
+# Names of files are bytes, columns are text. A resolved path has no two slashes in a row, so here
+# they stand before a byte that is no text, which Python makes a lone surrogate.
+def _text_of(path: Path) -> str:
+    return re.sub("[\udc80-\udcff]", lambda found: f"//{ord(found[0]) - 0xDC00:02x}", str(path))
+
+
+def _path_of(text: str) -> Path:
+    return Path(re.sub("//([0-9a-f]{2})", lambda found: chr(0xDC00 + int(found[1], 16)), text))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pds.config import ConfigError, Settings
-from pds.readonly.car_files import CACHE, printable
+from pds.readonly.car_files import CACHE, shown_path
 
 _READ: Final = (
     *("LOG_", "PDS_METRICS_", "PDS_DID_", "PDS_ID_", "PDS_FETCH_", "PDS_DISABLE_SSRF_PROTECTION"),
@@ -88,7 +88,7 @@ def _cache_directory(named: Path | None, first_place: str) -> Path:
         str(directory).encode()
     except UnicodeEncodeError as exc:
         reason = "SQLite needs a path in UTF-8: name another directory with --data"
-        raise ConfigError([f"{printable(directory)}: {reason}"]) from exc
+        raise ConfigError([f"{shown_path(directory)}: {reason}"]) from exc
     return directory
 
 

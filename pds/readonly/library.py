@@ -21,7 +21,7 @@ from database.errors import DatabaseError
 from identity.did_document import DidDocument
 from identity.resolver import DidNotFound, DidResolutionError
 from pds.commits import sync_event
-from pds.readonly.car_files import CarFile, find_car_files, printable
+from pds.readonly.car_files import CarFile, find_car_files, shown_path
 from pds.readonly.catalog import Catalog, CatalogedCar, CatalogedRepo, SignatureState, Verification
 from pds.readonly.loaders import Loaders
 from pds.readonly.loading import BadCar, LoadedCar, remove_store
@@ -171,7 +171,7 @@ class Library:
         except (_Refused, ActorStoreError, DatabaseError, OSError) as exc:
             problem = str(exc)
         except Exception as exc:  # noqa: BLE001 (whatever it is, it must cost the others nothing)
-            _log.exception("a fault in loading a CAR file", file=printable(file.path))
+            _log.exception("a fault in loading a CAR file", file=shown_path(file.path))
             problem = f"it cannot be loaded: {exc!r}"
         finally:
             remove_store(store)
@@ -181,7 +181,7 @@ class Library:
         """Note what came of a file; where that cannot be noted, the next start loads it again."""
         if car.problem is not None:
             counts.refused += 1
-            name = printable(car.file.path)
+            name = shown_path(car.file.path)
             _log.warning("a CAR file is not served", file=name, reason=car.problem)
         try:
             self._catalog.put_car(car)
@@ -199,7 +199,7 @@ class Library:
             served = self._catalog.find_repo(did)
             if served is not None and served.path != file.path and served.rev >= loaded.commit.rev:
                 state = "the same" if served.rev == loaded.commit.rev else "a newer"
-                raise _Refused(f"{printable(served.path)} has {state} state of {did}")
+                raise _Refused(f"{shown_path(served.path)} has {state} state of {did}")
             await self._ctx.actor_store.adopt(did, store)
             await self._ctx.accounts.host(did, handle=handle, cid=loaded.cid, rev=loaded.commit.rev)
             if served is None or served.cid != loaded.cid:
@@ -229,7 +229,6 @@ class Library:
         async with self._serving.setdefault(did, asyncio.Lock()):
             if self._catalog.find_repo(did) != repo:
                 return
-            car = self._catalog.cars().get(repo.path)
             try:
                 block = await self._ctx.actor_store.read(
                     did, lambda actor: actor.repo.get_block(cid)

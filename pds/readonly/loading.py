@@ -20,11 +20,11 @@ from actor_store.transactor import ActorStoreTransactor, Signing
 from database.connection import Database, open_database
 from database.errors import DatabaseError
 from repo.car import CarReader, InvalidCar
-from repo.commit import Commit, Head, InvalidCommit, decode_commit
+from repo.commit import Commit, decode_commit
 from repo.keys import K256PrivateKey
-from repo.syntax import Did, InvalidSyntax, parse_did
-from repo.tid import TidClock, decode_tid, is_tid
-from repo.verify import InvalidRepo, root_of
+from repo.syntax import Did
+from repo.tid import TidClock
+from repo.verify import InvalidRepo, find_commit
 
 _CACHE_KIB: Final = 24 * 1024
 _NODE_CACHE_BYTES: Final = 4 * 1024 * 1024
@@ -33,8 +33,6 @@ _LARGE_BYTES: Final = 8 * 1024 * 1024
 """Of a file for which it pays to build indexes at the end."""
 _REPORTED_BYTES: Final = 1_000_000
 """Less is read before anybody looks."""
-_MAX_AHEAD_US: Final = 24 * 3_600 * 1_000_000
-"""How far in the future a commit may lie: the clock of the other server is not ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +60,25 @@ def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
     `read_bytes_of` tells another process how far this has come.
     """
     try:
-        commit = _read_commit(path)
+        with path.open("rb") as file:
+            commit = find_commit(CarReader(file, verify=False))
         with path.open("rb") as file, _new_store(store) as db, db.transaction():
-            actor = _actor(commit, db)
+            actor = _actor(commit.did, db)
             is_large = os.fstat(file.fileno()).st_size >= _LARGE_BYTES
+            # The key that signed it is looked for when all else is sound.
             imported = import_car(
                 actor,
                 file,
-                keys=[_Anybody()],
+                keys=None,
+                rev=commit.rev,
                 proceed=_Report(file, store),
                 postpone_indexes=is_large,
             )
             root, block = imported.head.cid, actor.repo.get_block(imported.head.cid)
             if decode_commit(block) != commit:
                 return BadCar(f"the file has changed while it was read: its root is {root} now")
-            # Nobody will write here: the repository stays at the rev of its own commit.
-            head = Head(root, commit.rev)
-            actor.repo.set_head(head, data=commit.data, indexed_at=_indexed_at(db))
         return LoadedCar(Did(commit.did), str(root), commit, block, imported.records)
-    except (InvalidCar, InvalidRepo, InvalidCommit) as exc:
+    except (InvalidCar, InvalidRepo) as exc:
         return BadCar(str(exc))
     except (DatabaseError, OSError) as exc:
         return BadCar(f"it cannot be read or loaded: {exc}")
@@ -123,41 +121,6 @@ def _report_of(store: Path) -> Path:
     return store.with_name(store.name + _REPORT)
 
 
-class _Anybody:
-    """In place of the key that signed the commit: it is looked for when the file is loaded."""
-
-    def verify(self, _message: bytes, _signature: bytes, /) -> bool:
-        return True
-
-
-def _find_commit(path: Path) -> Commit:
-    """The commit, wherever in the file it is; mostly that is at the beginning."""
-    with path.open("rb") as file:
-        reader = CarReader(file, verify=False)
-        root = root_of(reader.roots)
-        for cid, block in reader:
-            if cid == root:
-                return decode_commit(block)
-    raise InvalidRepo(f"the root {root} is not among the blocks")
-
-
-def _read_commit(path: Path) -> Commit:
-    """The commit, if its DID and rev are such: the DID is going to be in every row."""
-    with path.open("rb") as file:
-        root = root_of(CarReader(file).roots)
-    try:
-        commit = _find_commit(path)
-        parse_did(commit.did)
-    except (InvalidCommit, InvalidSyntax) as exc:
-        raise InvalidRepo(f"the root {root} is no commit: {exc}", cid=root) from exc
-    if not is_tid(commit.rev):
-        raise InvalidRepo(f"the commit {root} has a rev that is no TID: {commit.rev!r}", cid=root)
-    if decode_tid(commit.rev)[0] > time.time_ns() // 1000 + _MAX_AHEAD_US:
-        reason = f"the commit {root} has a rev of more than a day ahead: {commit.rev}"
-        raise InvalidRepo(reason, cid=root)
-    return commit
-
-
 @contextmanager
 def _new_store(path: Path) -> Iterator[Database]:
     # A process that ended may have left a part of one.
@@ -175,18 +138,10 @@ def _new_store(path: Path) -> Iterator[Database]:
         db.close()
 
 
-def _actor(commit: Commit, db: Database) -> ActorStoreTransactor:
-    """The actor with an empty repository, signed with a key that is thrown away.
-
-    The next rev that it gets is that of `commit`, so that its rows have it at once.
-    """
+def _actor(did: str, db: Database) -> ActorStoreTransactor:
+    """The actor with an empty repository, signed with a key that is thrown away."""
     key = K256PrivateKey.generate()
-    micros, clock_id = decode_tid(commit.rev)
-    signing = Signing(TidClock(lambda: micros - 1, clock_id), lambda _: key)
-    actor = ActorStoreTransactor(commit.did, db, CountedNodeCache(_NODE_CACHE_BYTES), signing)
+    signing = Signing(TidClock(lambda: time.time_ns() // 1000, 0), lambda _: key)
+    actor = ActorStoreTransactor(did, db, CountedNodeCache(_NODE_CACHE_BYTES), signing)
     actor.create_repo()
     return actor
-
-
-def _indexed_at(db: Database) -> str:
-    return str(db.value("SELECT indexedAt FROM repo_root"))

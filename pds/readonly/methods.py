@@ -17,13 +17,12 @@ from pds.api.sync import parse_cid_param
 from pds.availability import get_readable_account
 from pds.readonly.archive import ARCHIVE, Archive
 from pds.readonly.catalog import CatalogedRepo
+from pds.uploads import UNKNOWN_TYPE, declared_type
 from pds.xrpc.blobs import send_blob
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import XrpcError, invalid_request
 from pds.xrpc.methods import XrpcMethod, XrpcMethods
-from repo import dagcbor
 from repo.cid import Cid
-from repo.datamodel import iter_blob_refs
 from repo.syntax import normalize_handle
 
 own = XrpcMethods()
@@ -41,7 +40,6 @@ _SHARED: Final = frozenset(
     )
 )
 """Methods that a full server answers in the same way."""
-_UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
 def readonly_methods() -> Iterator[XrpcMethod]:
@@ -101,8 +99,8 @@ async def get_blob(call: XrpcCall) -> Answer:
     found = await _archive(call).blobs.open(did, cid)
     if found is None:
         raise XrpcError(404, "BlobNotFound", "Blob not found")
-    declared = await call.ctx.actor_store.read(did, lambda actor: _declared_type(actor, cid))
-    mime_type = media_type_of(found.head, declared or _UNKNOWN_TYPE)
+    declared = await call.ctx.actor_store.read(did, lambda actor: declared_type(actor, cid))
+    mime_type = media_type_of(found.head, declared or UNKNOWN_TYPE)
     return await send_blob(call.request, found.file, cid=cid, mime_type=mime_type, private=False)
 
 
@@ -146,14 +144,3 @@ def _document_of(did: str, repo: CatalogedRepo | None) -> dict[str, Any]:
 def _has_handle_in_document(handle: str | None, repo: CatalogedRepo | None) -> bool:
     document = repo.did_doc if repo is not None else None
     return document is not None and f"at://{handle}" in document.get("alsoKnownAs", ())
-
-
-def _declared_type(actor: ActorStoreReader, cid: Cid) -> str | None:
-    """The media type under which some record refers to a blob."""
-    for uri in actor.blob.records_with(cid)[:1]:
-        collection, rkey = uri.split("/")[-2:]
-        record = actor.record.find(collection, rkey)
-        if record is not None:
-            refs = iter_blob_refs(dagcbor.decode_trusted(record.block))
-            return next((ref.mime_type for ref in refs if ref.cid == cid), None)
-    return None

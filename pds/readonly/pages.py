@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
+from importlib import resources
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import jinja2
-import orjson
 from aiohttp import hdrs, web
 
 from actor_store.errors import ActorStoreDamaged
@@ -17,21 +15,22 @@ from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError
 from pds.context import CONTEXT
 from pds.readonly.archive import ARCHIVE
+from pds.readonly.car_files import shown_path
 from pds.readonly.catalog import CatalogedRepo
+from pds.readonly.record_blobs import shown_blobs
+from pds.readonly.record_list import RecordList, list_records
+from pds.readonly.record_text import json_of, text_of
+from pds.readonly.times import time_of_record, time_of_tid
 from repo import dagcbor
-from repo.datamodel import iter_blob_refs, json_default
-from repo.tid import decode_tid, is_tid
 
 T = TypeVar("T")
 
 REPOS_ON_A_PAGE: Final = 100
-RECORDS_ON_A_PAGE: Final = 50
-_PREVIEW_CHARACTERS: Final = 200
 _PROBLEMS_SHOWN: Final = 20
-_PREVIEW_FIELDS: Final = ("text", "displayName", "name", "title", "description")
 _HEADERS: Final = {
     # Nothing of what strangers wrote can run here, whatever it is.
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
@@ -44,32 +43,25 @@ _templates: Final = jinja2.Environment(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RecordLine:
-    """A record in a list."""
-
-    rkey: str
-    preview: str
-    created_at: str
-
-
 def add_pages(app: web.Application) -> None:
     """Serve the pages at `/` and below `/repo/`."""
     app.router.add_get("/", _front_page)
-    app.router.add_get("/style.css", _style)
+    app.router.add_get("/style.css", _file("style.css", "text/css"))
+    app.router.add_get("/icon.svg", _file("icon.svg", "image/svg+xml"))
     app.router.add_get("/repo/{did}", _repo_page)
     app.router.add_get("/repo/{did}/{collection}", _collection_page)
     app.router.add_get("/repo/{did}/{collection}/{rkey}", _record_page)
 
 
 async def _front_page(request: web.Request) -> web.Response:
-    catalog = request.app[ARCHIVE].catalog
-    repos = catalog.repos(limit=REPOS_ON_A_PAGE + 1, after=request.query.get("after", ""))
+    catalog, start = request.app[ARCHIVE].catalog, request.query.get("after", "")
+    repos = catalog.repos(limit=REPOS_ON_A_PAGE + 1, after=start)
     return _page(
         "index.html",
         hostname=request.app[CONTEXT].settings.hostname,
         total=catalog.count_repos(),
         repos=repos[:REPOS_ON_A_PAGE],
+        is_first=not start,
         after=repos[REPOS_ON_A_PAGE - 1].did if len(repos) > REPOS_ON_A_PAGE else None,
         problems=catalog.problems(limit=_PROBLEMS_SHOWN),
     )
@@ -88,21 +80,21 @@ async def _repo_page(request: web.Request) -> web.Response:
 
 async def _collection_page(request: web.Request) -> web.Response:
     repo, collection = _find_repo(request), request.match_info["collection"]
-    before = request.query.get("before")
+    before, after = request.query.get("before"), request.query.get("after")
 
-    def lines(actor: ActorStoreReader) -> list[RecordLine]:
-        refs = actor.record.list_refs(
-            collection, limit=RECORDS_ON_A_PAGE + 1, cursor=before, reverse=False
-        )
-        blocks = actor.repo.find_blocks(ref.cid for ref in refs)
-        return [_line(ref.rkey, blocks[ref.cid]) for ref in refs]
+    def read(actor: ActorStoreReader) -> RecordList:
+        return list_records(actor, collection, before=before, after=after)
 
-    found = await _read(request, repo, lines)
-    if not found and before is None:
+    records = await _read(request, repo, read)
+    if not records.lines and before is None:
         raise _not_found("There is no such collection in this repository.")
-    shown = found[:RECORDS_ON_A_PAGE]
-    more = shown[-1].rkey if len(found) > RECORDS_ON_A_PAGE else None
-    return _page("collection.html", repo=repo, collection=collection, records=shown, before=more)
+    return _page(
+        "collection.html",
+        repo=repo,
+        collection=collection,
+        records=records,
+        is_newest=records.lines and records.newer_than is None,
+    )
 
 
 async def _record_page(request: web.Request) -> web.Response:
@@ -112,21 +104,31 @@ async def _record_page(request: web.Request) -> web.Response:
     if record is None:
         raise _not_found("There is no such record in this repository.")
     value = dagcbor.decode_trusted(record.block)
-    json = orjson.dumps(value, default=json_default, option=orjson.OPT_INDENT_2).decode()
+    json, is_whole = json_of(value)
+    blobs, more_blobs = await shown_blobs(request.app[ARCHIVE].blobs, repo.did, value)
     return _page(
         "record.html",
         repo=repo,
         collection=collection,
         rkey=rkey,
         record=record,
+        created_at=time_of_record(value, rkey),
+        text=text_of(value),
         json=json,
-        blobs=[(str(ref.cid), ref.mime_type) for ref in iter_blob_refs(value)],
+        is_whole=is_whole,
+        blobs=blobs,
+        more_blobs=more_blobs,
     )
 
 
-async def _style(_request: web.Request) -> web.Response:
-    source, _, _ = _templates.loader.get_source(_templates, "style.css")  # type: ignore[union-attr]
-    return web.Response(text=source, content_type="text/css", headers=_HEADERS)
+def _file(name: str, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A handler that gives a file which lies beside the templates."""
+    text = resources.files("pds.readonly.templates").joinpath(name).read_text("utf-8")
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text=text, content_type=content_type, headers=_HEADERS)
+
+    return answer
 
 
 async def _read(
@@ -150,27 +152,10 @@ def _find_repo(request: web.Request) -> CatalogedRepo:
     return repo
 
 
-def _line(rkey: str, block: bytes) -> RecordLine:
-    value = dagcbor.decode_trusted(block)
-    record: Mapping[str, Any] = value if isinstance(value, dict) else {}
-    texts = (record.get(name) for name in _PREVIEW_FIELDS)
-    preview = next((text for text in texts if isinstance(text, str) and text.strip()), None)
-    if preview is None:
-        preview = orjson.dumps(value, default=json_default).decode()
-    created_at = record.get("createdAt")
-    return RecordLine(
-        rkey,
-        preview[:_PREVIEW_CHARACTERS],
-        created_at[:10] if isinstance(created_at, str) else _date_of(rkey),
-    )
-
-
 def _page(template: str, *, status: int = 200, **values: Any) -> web.Response:
     text = _templates.get_template(template).render(**values)
-    # Names of files need not be UTF-8.
-    body = text.encode("utf-8", "backslashreplace")
     return web.Response(
-        body=body, status=status, content_type="text/html", charset="utf-8", headers=_HEADERS
+        text=text, status=status, content_type="text/html", charset="utf-8", headers=_HEADERS
     )
 
 
@@ -186,17 +171,6 @@ def _error(status: int, message: str) -> web.HTTPException:
     return error
 
 
-def _date_of(tid: str) -> str:
-    """The day of a TID, or nothing for what is none."""
-    if not is_tid(tid):
-        return ""
-    micros, _ = decode_tid(tid)
-    try:
-        return datetime.fromtimestamp(micros / 1_000_000, UTC).date().isoformat()
-    except (OverflowError, ValueError, OSError):
-        return ""
-
-
 def _size(size_bytes: int) -> str:
     """A size for people: `1.2 MB`."""
     size = float(size_bytes)
@@ -207,4 +181,10 @@ def _size(size_bytes: int) -> str:
     raise AssertionError("unreachable")
 
 
-_templates.filters.update(date=_date_of, size=_size, segment=lambda text: quote(text, safe=":"))
+_templates.filters.update(
+    size=_size,
+    records=lambda number: f"{number:,} {'record' if number == 1 else 'records'}",
+    segment=lambda text: quote(text, safe=":"),
+    shown=shown_path,
+    tid_time=time_of_tid,
+)

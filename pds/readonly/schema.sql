@@ -1,6 +1,5 @@
--- Paths are bytes: not every name of a file is text.
 CREATE TABLE car (
-  path BLOB NOT NULL PRIMARY KEY,
+  path TEXT NOT NULL PRIMARY KEY,
   sizeBytes INTEGER NOT NULL,
   mtimeNs INTEGER NOT NULL,
   verification TEXT NOT NULL,
@@ -14,7 +13,7 @@ CREATE TABLE repo (
   didDoc TEXT,
   cid TEXT NOT NULL,
   rev TEXT NOT NULL,
-  path BLOB NOT NULL,
+  path TEXT NOT NULL,
   sizeBytes INTEGER NOT NULL,
   records INTEGER NOT NULL,
   signature TEXT NOT NULL

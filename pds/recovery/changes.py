@@ -42,6 +42,8 @@ NEW: Final = "new"
 """Detail of a `create`: its DID has been made here, too."""
 MOVED: Final = "moved"
 """Detail of a `create`: the DID existed before."""
+IMPORTED: Final = "imported"
+"""Detail of a `create`: as `MOVED`, and the store gets the repository of a file."""
 
 _log = structlog.get_logger(__name__)
 
@@ -128,7 +130,7 @@ async def _settle_here(ctx: AppContext, entry: Entry) -> None:
     """Bring account and store together, as far as that is done on this machine."""
     account = ctx.accounts.find_account(entry.did, include_inactive=True)
     if entry.kind == "create" and account is None:
-        await _undo_creation(ctx, entry.did)
+        await _undo_creation(ctx, entry.did, is_imported=entry.detail == IMPORTED)
     elif entry.kind == "delete":
         await finish_deletion(ctx, entry.did)
 
@@ -154,9 +156,9 @@ async def _settle_directory(ctx: AppContext, entry: Entry) -> None:
         _log.warning("the PLC directory refuses to be mended", did=did, reason=str(exc))
 
 
-async def _undo_creation(ctx: AppContext, did: Did) -> None:
+async def _undo_creation(ctx: AppContext, did: Did, *, is_imported: bool) -> None:
     def is_new(actor: ActorStoreReader) -> bool:
-        return actor.record.count() == 0 and actor.blob.count() == 0
+        return actor.blob.count() == 0 and (is_imported or actor.record.count() == 0)
 
     try:
         if await ctx.actor_store.read(did, is_new) and not _was_told_of(ctx, did):

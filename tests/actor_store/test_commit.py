@@ -18,6 +18,7 @@ from actor_store.errors import (
     TooManyWrites,
 )
 from actor_store.store import ActorStore
+from actor_store.transactor import ActorStoreTransactor
 from actor_store.writes import PreparedWrite
 from repo.car import CarReader
 from repo.cid import Cid
@@ -221,8 +222,8 @@ async def test_plan_for_nothing_makes_no_commit(actors: ActorStore) -> None:
 async def test_transaction_that_fails_after_a_commit_rolls_it_back(actors: ActorStore) -> None:
     first = await actors.commit_writes(DID, [post("a")])
 
-    def fail(actor: object) -> None:
-        actor.commit([post("b")])  # type: ignore[attr-defined]
+    def fail(actor: ActorStoreTransactor) -> None:
+        actor.commit([post("b")])
         raise LookupError
 
     with pytest.raises(LookupError):

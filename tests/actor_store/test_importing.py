@@ -91,7 +91,9 @@ def _actor(db: Database) -> ActorStoreTransactor:
 
 
 def test_indexes_built_at_the_end_are_those_of_every_store(tmp_path: Path) -> None:
-    like = {"subject": {"uri": "at://did:plc:abc/app.bsky.feed.post/a", "cid": "bafy"}}
+    like: dict[str, dagcbor.Value] = {
+        "subject": {"uri": "at://did:plc:abc/app.bsky.feed.post/a", "cid": "bafy"}
+    }
     blocks = {
         f"app.bsky.feed.like/{n}": dagcbor.encode({"$type": "app.bsky.feed.like", "n": n, **like})
         for n in range(100)

@@ -11,7 +11,7 @@ import pytest
 from actor_store.errors import InvalidStoreName, TooManyReservedKeys
 from actor_store.keys import RESERVATION_S, SigningKeys, write_key
 from actor_store.layout import ActorLayout
-from repo.keys import K256PrivateKey
+from repo.keys import K256PrivateKey, PrivateKey
 from tests.actor_store.support import DID, OTHER_DID
 
 
@@ -96,7 +96,7 @@ def test_so_many_keys_are_reserved_and_only_old_ones_make_room(
     assert all(keys.find_reserved(key.did_key) is not None for key in others)
 
 
-def age(layout: ActorLayout, key: K256PrivateKey, seconds: float) -> None:
+def age(layout: ActorLayout, key: PrivateKey, seconds: float) -> None:
     """Let a reserved key have been reserved some time ago."""
     then = time.time() - seconds
     os.utime(layout.reserved_key(key.did_key), (then, then))

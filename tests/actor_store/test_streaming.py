@@ -52,7 +52,7 @@ async def test_slow_consumer_holds_two_parts_and_no_thread(actors: ActorStore) -
     assert await actors.read_in_thread(DID, contents) == {}
     assert all(source.made <= 2 for source in sources)
     for stream in streams:
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
     for source in sources:
         assert await asyncio.to_thread(source.ended.wait, 10)
 
@@ -99,13 +99,13 @@ async def test_error_in_a_part_nobody_waits_for_is_not_reported(actors: ActorSto
     stream = actors.stream(DID, source)
     await anext(stream)
     assert await asyncio.to_thread(source.ended.wait, 10)
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 async def test_closing_the_store_waits_for_streams_given_up(actors: ActorStore) -> None:
     source = Counter(100)
     stream = actors.stream(DID, source)
     await anext(stream)
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     await actors.close()
     assert source.ended.is_set()

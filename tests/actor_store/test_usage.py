@@ -15,6 +15,7 @@ from actor_store.usage import Usage
 from database.connection import open_database
 from repo.datamodel import BlobRef
 from tests.actor_store.support import DID, blob_value, delete, post
+from tests.database.statements import statements_of
 
 
 async def upload(store: ActorStore, blob_store: DiskBlobStore, data: bytes) -> BlobRef:
@@ -102,11 +103,8 @@ async def test_the_answer_costs_the_same_however_many_blobs_there_are(
     actors: ActorStore, tmp_path: Path
 ) -> None:
     """What is asked on every write reads no row: it takes known totals forward."""
-    statements: list[str] = []
-    db = actors.handles.get(DID).db
     await usage_of(actors)
-    db.connection.exec_trace = lambda _cursor, sql, _bindings: statements.append(sql) or True
-    await actors.read(DID, lambda actor: actor.usage.used_bytes())
-    db.connection.exec_trace = None
+    with statements_of(actors.handles.get(DID).db) as statements:
+        await actors.read(DID, lambda actor: actor.usage.used_bytes())
     assert [sql for sql in statements if "blob" in sql or "record" in sql] == []
     assert len(statements) <= 7

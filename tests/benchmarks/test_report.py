@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks.archive import CarFigures
 from benchmarks.load import LoadFailed, Result, parse_result
 from benchmarks.measure import Measured
 from benchmarks.memory import Memory
@@ -30,7 +32,7 @@ def measured(version: str, speed: float, memory_mib: float) -> Measured:
 
 
 def run(holdfast: Measured | None, reference: Measured | None) -> Run:
-    return Run("2026-01-01 00:00 UTC", "a machine", 10, holdfast, reference)
+    return Run("2026-01-01 00:00 UTC", "a machine", 10, 100_000, holdfast, reference)
 
 
 def row(report: str, title: str) -> list[str]:
@@ -48,6 +50,22 @@ def test_faster_and_smaller_server_meets_its_targets() -> None:
     assert row(report, "sync.getRepo")[1:3] == ["MB/s", "900"]
     assert row(report, "after the run")[1:] == ["100", "400", "0.25×", "≤ 0.33×", "met"]
     assert row(report, "with 100,000 records ÷")[1:] == ["1.00", "1.00", "–", "≥ 0.67×", "met"]
+
+
+def test_work_on_car_files_is_judged_by_how_long_it_takes() -> None:
+    ours, theirs = measured("ours", 9000, 100), measured("theirs", 1000, 400)
+    reads = replace(ours.results["getRecord"], requests_s=8100)
+    ours.cars = CarFigures(2.0, load_s=2.5, load_mib=150, inspect_s=3.1, reads=reads)
+    theirs.cars = CarFigures(24.0)
+    report = tables(run(ours, theirs), SCENARIOS)
+    assert row(report, "importRepo of a CAR of 100,000")[1:] == [
+        *("2.0", "24.0", "12.00×", "≥ 10×", "met"),
+    ]
+    assert row(report, "load it read-only")[1:] == ["2.5", "24.0", "9.60×", "≥ 10×", "missed"]
+    assert row(report, "inspect")[1:] == ["3.1", "–", "–", "≤ 3 s", "missed"]
+    assert row(report, "getRecord/s read-only")[1:] == ["8,100", "–", "0.90×", "≥ 0.95×", "missed"]
+    # Only what was measured is told.
+    assert "CAR" not in tables(run(measured("ours", 1, 1), None), SCENARIOS)
 
 
 def test_slower_and_larger_server_misses_its_targets() -> None:

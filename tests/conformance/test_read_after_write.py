@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,7 +91,9 @@ class World:
         headers = {**self.auth, "Content-Type": kind}
         return self.client.request("POST", path, headers=headers, body=content).json["blob"]
 
-    def answers(self, nsid: str, body: Any, status: int = 200, **headers: str) -> None:
+    def answers(
+        self, nsid: str, body: Any, status: int = 200, headers: Mapping[str, str] = {}
+    ) -> None:
         """Let the AppView answer this, at the rev it has seen."""
         content = body if isinstance(body, bytes) else self._own(body)
         known = {"atproto-repo-rev": self.rev, "content-language": "en", **headers}
@@ -159,7 +161,7 @@ def nothing_new(world: World) -> Results:
         ("a rev that is none", {"atproto-repo-rev": "zzzz"}),
         ("no JSON", {"content-type": "text/plain"}),
     ):
-        world.answers(TIMELINE, timeline, **headers)
+        world.answers(TIMELINE, timeline, headers=headers)
         found[name] = world.ask(TIMELINE)
     return found
 

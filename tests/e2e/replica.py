@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from atproto import AsyncFirehoseSubscribeReposClient, models, parse_subscribe_repos_message  # type: ignore[import-untyped]
+from atproto import AsyncFirehoseSubscribeReposClient, models, parse_subscribe_repos_message
 from multiformats import multibase
 
 from tests.e2e.checked_repo import CheckedRepo, SigningKey, check_commit, read_car

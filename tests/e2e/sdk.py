@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.request import urlopen
 
-from atproto import Client, Session, models  # type: ignore[import-untyped]
+from atproto import Client, Session, models
 
 from tests.e2e.checked_repo import SigningKey
 from tests.processes import DevServer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atproto import CAR, models  # type: ignore[import-untyped]
+from atproto import CAR, models
 from multiformats import multibase
 
 from tests.e2e.checked_repo import check_commit, check_export, read_car

@@ -23,7 +23,10 @@ from pds.faults import POINTS, VARIABLE
 from repo.keys import K256PrivateKey
 from tests.e2e.promises import BROKEN, NotAnswered, Person, sign_up
 from tests.e2e.world import ENVIRON, REACHED_S, World
+from tests.pds.api.imports import Repo
+from tests.pds.conftest import basic_auth
 
+_MOVED = "did:plc:3kwllkzztbpgdj7ujjfg4ubk"
 _PNG = b"\x89PNG\r\n\x1a\n" + bytes(200)
 
 
@@ -217,6 +220,46 @@ async def test_an_activation_after_an_import(world: World, point: str) -> None:
     await world.post(activate, world.alice.auth)
     await world.check(accounts=2)
     assert await world.records(world.alice) == {"first"}
+
+
+@pytest.mark.parametrize(
+    ("point", "is_there"),
+    [
+        ("import-spooled", False),
+        ("journaled", False),
+        ("store-created", False),
+        ("import-loaded", False),
+        ("import-committed", False),
+        ("rows-created", True),
+        ("journal-drop", True),
+        ("journal-dropped", True),
+    ],
+)
+async def test_an_account_that_an_operator_makes_of_a_car(
+    world: World, point: str, is_there: bool
+) -> None:
+    key = K256PrivateKey.generate()
+    car = Repo.of(_MOVED, key, {"com.example.note/a": {"n": 1}}).car()
+    query = {"email": "carol@example.com", "handle": "carol.test", "key": key.did_key}
+    operator = basic_auth("admin", ENVIRON["PDS_ADMIN_PASSWORD"])
+
+    async def bring(world: World) -> int:
+        url = f"{world.server.url}/_holdfast/import"
+        async with world.http.post(url, params=query, headers=operator, data=car) as response:
+            return response.status
+
+    async def bring_in_vain(world: World) -> None:
+        with suppress(*BROKEN):
+            await bring(world)
+
+    await world.crash(point, bring_in_vain)
+    status, answer = await world.get("com.atproto.sync.getRepoStatus", did=_MOVED)
+    assert (status, answer.get("status")) == ((200, "deactivated") if is_there else (400, None))
+    assert bool(list(world.server.data.glob(f"actors/??/{_MOVED}"))) is is_there
+    # Whichever state it has, it can be brought, and nobody has heard of it.
+    assert await bring(world) == 200
+    await world.watcher.catch_up()
+    assert _MOVED not in world.watcher.copies
 
 
 async def export_and_write(world: World, *, then_deactivate: bool = False) -> bytes:

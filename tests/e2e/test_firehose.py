@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from atproto import models  # type: ignore[import-untyped]
+from atproto import models
 
 from tests.e2e.checked_repo import check_export
 from tests.e2e.replica import Copy, Replica, follow

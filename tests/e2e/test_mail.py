@@ -31,5 +31,7 @@ async def test_a_password_that_was_reset_stays_so(world: World) -> None:
     await world.post("com.atproto.server.resetPassword", token=token, password="a new one")
     world.server.kill()
     world.start()
-    login = {"identifier": "alice.test", "password": "a new one"}
-    assert (await world.call("com.atproto.server.createSession", **login))[0] == 200
+    login = await world.call(
+        "com.atproto.server.createSession", identifier="alice.test", password="a new one"
+    )
+    assert login[0] == 200

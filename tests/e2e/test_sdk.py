@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from atproto import Client, models  # type: ignore[import-untyped]
-from atproto.exceptions import BadRequestError, UnauthorizedError  # type: ignore[import-untyped]
+from atproto import Client, models
+from atproto.exceptions import BadRequestError, UnauthorizedError
 
 from tests.e2e.sdk import Network, Person, png
 

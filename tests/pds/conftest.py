@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 import structlog
 from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from pds.app import make_app, make_runner
 from pds.config import Settings
@@ -32,7 +33,7 @@ class Reply:
     """An answer of the server, read to its end."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: CIMultiDictProxy[str]
     body: bytes
     json: Any
 

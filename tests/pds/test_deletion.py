@@ -53,10 +53,13 @@ async def test_nothing_is_left_but_the_event_that_says_so(pds: Pds, tmp_path: Pa
 async def leave_traces(pds: Pds, account: Account) -> None:
     """Use everything that keeps something of an account."""
     ctx, did = pds.ctx, Did(account.did)
-    for text in (f"{account.handle} one", f"{account.handle} two"):
-        blob = (await pds.upload(account, text.encode(), "text/plain")).json["blob"]
+    blobs = [
+        (await pds.upload(account, text.encode(), "text/plain")).json["blob"]
+        for text in (f"{account.handle} one", f"{account.handle} two")
+    ]
+    for blob in blobs:
         await pds.create_record(account, NOTE, {"file": blob})
-    await ctx.blob_store.quarantine(did, Cid.parse(blob["ref"]["$link"]))
+    await ctx.blob_store.quarantine(did, Cid.parse(blobs[1]["ref"]["$link"]))
     await pds.upload(account, PNG)
     await pds.post("com.atproto.server.createAppPassword", {"name": "x"}, account.auth)
     await ctx.accounts.create_email_token(did, EmailTokenPurpose.RESET_PASSWORD)

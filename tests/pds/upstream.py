@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,11 +82,16 @@ class Upstream:
 
         self.answer = answer
 
+    def answers_bytes(
+        self, body: bytes, *, status: int = 200, headers: Mapping[str, str] = {}
+    ) -> None:
+        """Answer every request with the same."""
+        self.answers(lambda: web.Response(status=status, body=body, headers=headers))
+
     def answers_json(self, value: Any, *, status: int = 200, **headers: str) -> None:
         """Answer every request with JSON; `Some_Name` becomes the header Some-Name."""
         named = {name.replace("_", "-"): text for name, text in headers.items()}
-        body = orjson.dumps(value)
-        self.answers(lambda: web.Response(status=status, body=body, headers=JSON_TYPE | named))
+        self.answers_bytes(orjson.dumps(value), status=status, headers=JSON_TYPE | named)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if self.unread is not None:

@@ -12,6 +12,7 @@ from repo import dagcbor
 from repo.car import CarReader
 from repo.cid import Cid
 from repo.commit import (
+    Action,
     CommitData,
     Head,
     InvalidCommit,
@@ -41,14 +42,12 @@ DATA = Mst.empty().root
 HEAD = Head(Cid.of_dag_cbor(b"the commit before"), REV)
 
 
-def write(action: str, path: str, value: int = 0) -> RecordWrite:
+def write(action: Action, path: str, value: int = 0) -> RecordWrite:
     collection, rkey = path.split("/")
     if action == "delete":
         return RecordWrite("delete", collection, rkey)
     block = dagcbor.encode({"$type": collection, "value": value})
-    assert action in ("create", "update")
-    kind = "create" if action == "create" else "update"
-    return RecordWrite(kind, collection, rkey, Cid.of_dag_cbor(block), block)  # type: ignore[arg-type]
+    return RecordWrite(action, collection, rkey, Cid.of_dag_cbor(block), block)
 
 
 def commit(tree: Mst, head: Head | None, *writes: RecordWrite) -> CommitData:
@@ -187,7 +186,7 @@ def _writes(items: dict[str, Cid], changes: Edits) -> tuple[dict[str, Cid], list
     for number, (key, value) in enumerate(changes):
         if value is None and key not in model:
             continue
-        action = "delete" if value is None else "update" if key in model else "create"
+        action: Action = "delete" if value is None else "update" if key in model else "create"
         made = write(action, key, number)
         writes.append(made)
         if made.cid is None:

@@ -113,5 +113,6 @@ def test_nodes_are_recognised_and_are_no_records() -> None:
         assert has_node_form(block)
         with pytest.raises(InvalidRecord, match="form of a tree node"):
             decode_record(block)
-    for record in ({"$type": "a.b.c", "e": 1}, {"e": [], "l": 1}, {"e": [], "m": None}):
-        assert decode_record(dagcbor.encode(record)) == record  # type: ignore[arg-type]
+    others: list[Value] = [{"$type": "a.b.c", "e": 1}, {"e": [], "l": 1}, {"e": [], "m": None}]
+    for record in others:
+        assert decode_record(dagcbor.encode(record)) == record

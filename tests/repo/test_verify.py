@@ -15,7 +15,13 @@ from repo.verify import InvalidRepo, read_commit, read_record, root_of, split_ke
 KEY = K256PrivateKey.from_bytes(b"\x11" * 32)
 DATA = Cid.of_dag_cbor(b"tree")
 SIGNED = sign_commit("did:plc:" + "a" * 24, data=DATA, rev="3n2qm55oosc2x", key=KEY)
-FIELDS = {"did": "did:plc:x", "version": 3, "data": DATA, "rev": "3n2qm55oosc2x", "prev": None}
+FIELDS: dict[str, dagcbor.Value] = {
+    "did": "did:plc:x",
+    "version": 3,
+    "data": DATA,
+    "rev": "3n2qm55oosc2x",
+    "prev": None,
+}
 
 
 def test_the_root_is_the_only_one() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from database import retry
 from database.connection import Database, open_database
 from database.errors import DatabaseBusy, DatabaseFull
 from sequencer import run_state
@@ -17,6 +18,7 @@ from sequencer.events import AccountEvent, CommitEvent, IdentityEvent, SyncEvent
 from sequencer.outbox import subscribe
 from sequencer.run_state import RESERVED_SEQS
 from sequencer.sequencer import Sequencer, SequencerClosed
+from tests.database.statements import statements_of
 from tests.sequencer.samples import (
     DID,
     OTHER_DID,
@@ -62,10 +64,16 @@ async def test_order_is_that_of_the_calls_not_of_the_awaits(sequencer: Sequencer
 async def test_events_of_one_step_share_a_transaction(
     sequencer: Sequencer, other: Database
 ) -> None:
-    commits = []
-    sequencer._db.connection.set_commit_hook(lambda: bool(commits.append(1)))
+    commits = 0
+
+    def count() -> bool:
+        nonlocal commits
+        commits += 1
+        return False
+
+    sequencer._db.connection.set_commit_hook(count)
     await asyncio.gather(*(sequencer.append(commit_event(n)) for n in range(8)))
-    assert len(commits) == 1
+    assert commits == 1
     assert other.value("SELECT count(*) FROM repo_seq") == 8
 
 
@@ -184,7 +192,7 @@ async def test_busy_log_is_waited_for_without_losing_order(
 async def test_log_busy_for_too_long_fails_the_oldest_and_keeps_their_events(
     sequencer: Sequencer, other: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sequencer_module.retry, "DELAYS_MS", (1, 1, 1))
+    monkeypatch.setattr(retry, "DELAYS_MS", (1, 1, 1))
     other.run("BEGIN IMMEDIATE")
     oldest = sequencer.append(identity_event(1))
     while sequencer._queue[0].tries < 3:
@@ -239,15 +247,16 @@ async def test_seqs_go_on_behind_the_reserved_ones_when_the_log_has_lost_events(
 ) -> None:
     running = Sequencer(log_path)
     running.mark_running()
+    published = 0
     for _ in range(RESERVED_SEQS // 500 + 1):
-        published = await running.append(*(identity_event() for _ in range(500)))
+        *_, published = await running.append(*(identity_event() for _ in range(500)))
     running._db.run("DELETE FROM repo_seq")
     running._db.run("DELETE FROM sqlite_sequence")
     await running.close()
     reopened = Sequencer(log_path)
-    assert published[-1] > RESERVED_SEQS
-    assert reopened.current_seq > published[-1]
-    assert (await reopened.append(identity_event()))[0] > published[-1]
+    assert published > RESERVED_SEQS
+    assert reopened.current_seq > published
+    assert (await reopened.append(identity_event()))[0] > published
     await reopened.close()
 
 
@@ -377,16 +386,15 @@ async def test_log_moved_by_another_server_counts_as_unclean_and_goes_on_without
 async def test_running_flag_is_synced_to_the_disk_with_its_own_commit(
     sequencer: Sequencer,
 ) -> None:
-    statements: list[str] = []
-    sequencer._db.connection.exec_trace = lambda _, sql, __: not statements.append(sql)
-    sequencer.mark_running()
+    with statements_of(sequencer._db) as statements:
+        sequencer.mark_running()
     assert statements[1] == "PRAGMA synchronous = FULL"
     assert statements[2].startswith("INSERT INTO holdfast_run")
     assert statements[3] == "PRAGMA synchronous = 1"
 
 
 async def test_event_that_cannot_be_encoded_is_refused_at_the_call(sequencer: Sequencer) -> None:
-    broken = CommitEvent(DID, None, "rev", None, b"", (), None)  # type: ignore[arg-type]
+    broken = CommitEvent(DID, None, "rev", None, b"", (), None)  # type: ignore[arg-type] # no CID
     with pytest.raises(AttributeError):
         sequencer.append(broken)
     assert await sequencer.append(identity_event()) == [1]

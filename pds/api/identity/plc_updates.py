@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pds.accounts.scopes import FULL, SessionScope
 from pds.plc_updates import ensure_plc, sign_operation, submit_operation
-from pds.signup import plc_data
+from pds.signup import did_credentials
 from pds.xrpc.auth import check_standing, user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
@@ -20,15 +18,7 @@ async def get_recommended_did_credentials(call: XrpcCall) -> Answer:
     """com.atproto.identity.getRecommendedDidCredentials: a did:web has no rotation keys"""
     ctx, did = call.ctx, call.user.did
     account = check_standing(ctx, did, refuse_takendown=False, refuse_deactivated=False)
-    key = ctx.actor_store.key(did)
-    output: dict[str, Any] = plc_data(
-        ctx, handle=account.shown_handle, key=key, recovery_key=None
-    ).to_json()
-    if account.handle is None:
-        del output["alsoKnownAs"]
-    if not did.startswith("did:plc:"):
-        del output["rotationKeys"]
-    return output
+    return did_credentials(ctx, account)
 
 
 @methods.method("com.atproto.identity.signPlcOperation", auth=user(FULL | {SessionScope.TAKENDOWN}))

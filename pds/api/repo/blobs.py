@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from actor_store.errors import RepoNotFound
-from actor_store.media_type import media_type_of
 from pds.quotas import UploadRoom
+from pds.uploads import receive_blob
 from pds.xrpc.auth import user, user_or_service
 from pds.xrpc.body import check_length, iter_body
 from pds.xrpc.call import Answer, XrpcCall
@@ -27,18 +27,20 @@ async def upload_blob(call: XrpcCall) -> Answer:
     check_length(request, limit)
     room = await UploadRoom.find(ctx, did)
     room.check(request.content_length or 0)
-    chunks = room.metered(iter_body(request))
-    temp = await ctx.blob_store.put_temp(did, chunks, max_bytes=limit)
-    mime_type = media_type_of(temp.head, request.headers["Content-Type"])
-    await ctx.actor_store.keep_upload(
-        did, temp, mime_type=mime_type, check=lambda actor: room.check_new(actor, temp)
+    blob = await receive_blob(
+        ctx,
+        did,
+        room.metered(iter_body(request)),
+        declared_type=request.headers["Content-Type"],
+        max_bytes=limit,
+        check=room.check_new,
     )
     return {
         "blob": {
             "$type": "blob",
-            "ref": {"$link": str(temp.cid)},
-            "mimeType": mime_type,
-            "size": temp.size,
+            "ref": {"$link": str(blob.cid)},
+            "mimeType": blob.mime_type,
+            "size": blob.size,
         }
     }
 

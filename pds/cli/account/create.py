@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pds.accounts.email_rules import check_email
-from pds.accounts.errors import EmailTaken, HandleNotAvailable, HandleTaken
+from pds.accounts.errors import HandleNotAvailable
 from pds.accounts.handle_rules import CheckedHandle, check_handle
+from pds.accounts.passwords import new_password
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.invite.create import create_invites
 from pds.cli.operator import OperatorError, on_server_or_files
@@ -55,11 +55,6 @@ def create(
     print_object(created, as_json=as_json)
 
 
-def new_password() -> str:
-    """A password of 24 characters that nobody guesses."""
-    return secrets.token_urlsafe(18)
-
-
 def _check_handle(settings: Settings, handle: str) -> CheckedHandle:
     try:
         return check_handle(handle, settings.service_handle_domains, did_known=False)
@@ -81,13 +76,9 @@ async def _create(settings: Settings, *, email: str, handle: str, password: str)
         return str(answer["did"])
 
     async def stopped(ctx: AppContext) -> str:
-        from pds.signup import Signup, create_account
+        from pds.signup import Signup, check_free, create_account
 
-        # Looked at before a DID is made in vain.
-        if ctx.accounts.find_account(checked.handle, include_inactive=True):
-            raise HandleTaken(checked.handle)
-        if ctx.accounts.find_account_by_email(email, include_inactive=True):
-            raise EmailTaken
+        check_free(ctx, handle=checked.handle, email=email)
         session = await create_account(ctx, Signup(checked, check_email(email), password))
         return session.did
 

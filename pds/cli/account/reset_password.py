@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pds.accounts.passwords import new_password
 from pds.cli.account.changing import Target, account_options
-from pds.cli.account.create import new_password, password_option
+from pds.cli.account.create import password_option
 from pds.cli.output import print_object
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ COMMANDS: Final = {
     "diff": "Compare two CARs: which records were created, updated, deleted.",
     "export": "Copy a repository from its server, or bring a copy up to date.",
     "get": "Print one record.",
+    "import": "Make a deactivated account of this server of a CAR.",
     "inspect": "Tell what is in a CAR.",
     "ls": "List records, or the blobs they refer to.",
     "pack": "Make a CAR of a directory that `unpack` has made.",
@@ -23,9 +24,9 @@ COMMANDS: Final = {
 
 @click.group(cls=LazyGroup, summaries=COMMANDS, package=__name__)
 def car() -> None:
-    """Look into repositories in CAR files, check, edit, compare and export them.
+    """Look into repositories in CAR files, check, edit, compare, export and import them.
 
-    None of this needs a server or settings. FILE may be - for standard input or output. Only
+    Only `import` needs a server's settings. FILE may be - for standard input or output. Only
     data goes to standard output.
 
     \b
@@ -35,4 +36,5 @@ def car() -> None:
       pds car verify alice.car --plc https://plc.directory
       pds car ls alice.car app.bsky.feed.post
       pds car unpack alice.car alice
+      pds car import alice.car --email alice@example.com --blobs blobs
     """

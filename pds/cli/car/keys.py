@@ -29,7 +29,7 @@ def _parse_key(
         raise click.BadParameter(f"{exc}; it has to be did:key:… of K-256 or P-256") from exc
 
 
-_key_option = click.option(
+key_option = click.option(
     "--key",
     metavar="DID:KEY",
     callback=_parse_key,
@@ -45,7 +45,7 @@ _plc_option = click.option(
 
 def public_key_options(command: F) -> F:
     """Add `--key` and `--plc`."""
-    return _key_option(_plc_option(command))
+    return key_option(_plc_option(command))
 
 
 def find_public_key(did: str, *, key: PublicKey | None, plc_url: str | None) -> PublicKey | None:

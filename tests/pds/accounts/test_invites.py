@@ -11,7 +11,7 @@ from pds.accounts.errors import (
     InvalidInviteCode,
 )
 from pds.accounts.invite_allowance import earned_codes_due
-from pds.accounts.invites import ADMIN, InvalidInviteCursor, InviteCode, InviteUse
+from pds.accounts.invites import ADMIN, InvalidInviteCursor, InviteCode, InviteSort, InviteUse
 from pds.accounts.manager import AccountManager
 from pds.accounts.session_operations import Session
 from repo.syntax import Did
@@ -97,7 +97,7 @@ async def test_uses_are_listed_newest_first(
 
 @pytest.mark.parametrize("sort", ["recent", "usage"])
 async def test_all_codes_are_paged_without_gaps(
-    accounts: AccountManager, make_account: MakeAccount, clock: FakeClock, sort: str
+    accounts: AccountManager, make_account: MakeAccount, clock: FakeClock, sort: InviteSort
 ) -> None:
     for _ in range(3):
         await accounts.create_invite_codes([ADMIN, ALICE], count=2, uses=1)
@@ -107,7 +107,7 @@ async def test_all_codes_are_paged_without_gaps(
     seen: list[str] = []
     cursor = None
     while True:
-        page, cursor = accounts.invites.page(sort, limit=4, cursor=cursor)  # type: ignore[arg-type]
+        page, cursor = accounts.invites.page(sort, limit=4, cursor=cursor)
         if not page:
             break
         seen += [code.code for code in page]

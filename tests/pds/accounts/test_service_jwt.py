@@ -181,7 +181,7 @@ async def test_a_rotated_key_is_found_in_a_fresh_document() -> None:
 
 
 async def test_an_issuer_that_cannot_be_resolved_is_refused() -> None:
-    async def resolve(_: str, *, force: bool) -> PublicKey:
+    async def resolve(iss: str, *, force: bool) -> PublicKey:
         raise JwtIssuerUnresolved
 
     with pytest.raises(JwtIssuerUnresolved, match="could not resolve iss did"):

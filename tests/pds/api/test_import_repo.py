@@ -209,9 +209,9 @@ async def test_an_upload_before_the_import_counts(pds: Pds, mover: Mover) -> Non
 # --- Refused, with nothing changed
 
 
-def with_blocks(repo: Repo, change: Callable[[dict[Cid, bytes]], None]) -> bytes:
+def without(repo: Repo, missing: Cid) -> bytes:
     blocks = repo.blocks()
-    change(blocks)
+    del blocks[missing]
     return encode_car([repo.commit().cid], blocks.items())
 
 
@@ -234,7 +234,7 @@ def no_root(repo: Repo) -> bytes:
 
 
 def root_missing(repo: Repo) -> bytes:
-    return with_blocks(repo, lambda blocks: blocks.pop(repo.commit().cid) and None)
+    return without(repo, repo.commit().cid)
 
 
 def root_is_a_record(repo: Repo) -> bytes:
@@ -242,11 +242,11 @@ def root_is_a_record(repo: Repo) -> bytes:
 
 
 def record_missing(repo: Repo) -> bytes:
-    return with_blocks(repo, lambda blocks: blocks.pop(list(repo.cids().values())[3]) and None)
+    return without(repo, list(repo.cids().values())[3])
 
 
 def node_missing(repo: Repo) -> bytes:
-    return with_blocks(repo, lambda blocks: blocks.pop(repo.nodes()[0][0]) and None)
+    return without(repo, repo.nodes()[0][0])
 
 
 def forged(repo: Repo) -> bytes:
@@ -271,7 +271,13 @@ def no_tid(repo: Repo) -> bytes:
 
 def older_version(repo: Repo) -> bytes:
     commit = repo.commit().commit
-    unsigned = {"did": repo.did, "version": 2, "data": commit.data, "rev": repo.rev, "prev": None}
+    unsigned: dict[str, dagcbor.Value] = {
+        "did": repo.did,
+        "version": 2,
+        "data": commit.data,
+        "rev": repo.rev,
+        "prev": None,
+    }
     block = dagcbor.encode({**unsigned, "sig": repo.key.sign(dagcbor.encode(unsigned))})
     cid = Cid.of_dag_cbor(block)
     return encode_car([cid], [*repo.blocks().items(), (cid, block)])
@@ -309,7 +315,7 @@ def key_is_no_key(repo: Repo) -> bytes:
 def tree_of_a_cycle(repo: Repo) -> bytes:
     # A node cannot have its own CID in it, so this one only claims to.
     (cid, block) = repo.nodes()[-1]
-    return with_blocks(repo, lambda blocks: blocks.update({cid: block + b"\x00"}))
+    return encode_car([repo.commit().cid], {**repo.blocks(), cid: block + b"\x00"}.items())
 
 
 def tree_is_a_record(repo: Repo) -> bytes:
@@ -321,7 +327,8 @@ def tree_is_a_record(repo: Repo) -> bytes:
 
 def tree_of_wrong_layers(repo: Repo) -> bytes:
     # All keys in one node, whatever their hashes say.
-    entries, last = [], b""
+    entries: list[dagcbor.Value] = []
+    last = b""
     for path, cid in repo.cids().items():
         key = path.encode()
         shared = next(

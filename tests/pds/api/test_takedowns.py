@@ -172,10 +172,9 @@ async def test_a_record_that_is_taken_down_stays_in_repository_and_firehose(
     await take_record_down(pds, furnished)
     assert read_events(pds) == log
     cid = Cid.parse(furnished["cids"])
-    place = {"did": alice.did, "collection": NOTE, "rkey": "one"}
     for reply in (
         await pds.get(f"{SYNC}.getRepo", did=alice.did),
-        await pds.get(f"{SYNC}.getRecord", **place),
+        await pds.get(f"{SYNC}.getRecord", did=alice.did, collection=NOTE, rkey="one"),
         await pds.get(f"{SYNC}.getBlocks", did=alice.did, cids=furnished["cids"]),
     ):
         assert cid in read_car(reply.body)[1]

@@ -8,12 +8,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
 from pds.car.repo_file import READING, RepoFile
 from repo.car import InvalidCar
+from repo.cid import Cid
 from repo.mst import InvalidMst
 from repo.verify import InvalidRepo
 from tests.pds.car.cars import DID, POST, RECORDS, REV, car_of, parts_of
@@ -88,7 +89,7 @@ def test_a_refused_file_is_closed(car: bytes, tmp_path: Path) -> None:
 
 
 def test_records_of_one_collection_are_those_of_its_name_alone() -> None:
-    records = {
+    records: dict[str, dict[str, Any]] = {
         f"{collection}/{rkey}": {}
         for collection in ("com.example.a", "com.example.a.b", "com.example.ab", "com.example.b")
         for rkey in "xyz"
@@ -109,17 +110,19 @@ def test_a_record_is_found_by_its_key() -> None:
             repo.find("no key")
 
 
-def test_looking_for_one_record_does_not_need_the_others() -> None:
+def test_looking_for_one_record_does_not_need_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     parts = parts_of({f"{POST}/{n:05}": {"n": n} for n in range(500)})
     with RepoFile.read(io.BytesIO(parts.encode())) as repo:
         read = 0
         get_block = repo.blocks.get_block
 
-        def counting(cid: object) -> bytes:
+        def counting(cid: Cid) -> bytes:
             nonlocal read
             read += 1
-            return get_block(cid)  # type: ignore[arg-type]
+            return get_block(cid)
 
-        repo.blocks.get_block = counting  # type: ignore[method-assign]
+        monkeypatch.setattr(repo.blocks, "get_block", counting)
         assert repo.find(f"{POST}/00250") is not None
         assert 0 < read < 10 < parts.nodes

@@ -27,6 +27,11 @@ class OperatedServer:
     def __init__(self, server: DevServer) -> None:
         self.server = server
 
+    @property
+    def plc_url(self) -> str:
+        """Its PLC directory, while it runs."""
+        return f"http://localhost:{self.server.plc_port}"
+
     def run(self, *args: str) -> str:
         """Run a command with the server's settings to its success; return its output."""
         done = run_pds(*args, "--env-file", str(self.server.env_file))
@@ -62,6 +67,11 @@ class Operator:
     environ: dict[str, str]
     """What differs from the server's settings."""
     data: Path
+
+    @property
+    def plc_url(self) -> str:
+        """The PLC directory of the accounts."""
+        return self.environ.get("PDS_DID_PLC_URL", self.server.plc_url)
 
     def run(self, *args: str) -> str:
         """Give a command that succeeds; return its output."""
@@ -119,10 +129,7 @@ class Operator:
 
     def _invoke(self, args: tuple[str, ...]) -> Result:
         words = [*args, "--env-file", str(self.server.server.env_file)]
-        with pytest.MonkeyPatch.context() as patch:
-            # The logs of this process go on to where they went before.
-            patch.setattr("pds.logs.configure_logs", lambda **_: None)
-            return CliRunner().invoke(main, words, env=self.environ, prog_name="pds")
+        return CliRunner().invoke(main, words, env=self.environ, prog_name="pds")
 
 
 @pytest.fixture(params=["running", "files"])
@@ -142,7 +149,7 @@ def files(
         "PDS_DATA_DIRECTORY": str(data),
         "PDS_BLOBSTORE_DISK_LOCATION": str(data / "blobs"),
         # Of another server, but a directory like any other.
-        "PDS_DID_PLC_URL": f"http://localhost:{running.server.plc_port}",
+        "PDS_DID_PLC_URL": running.plc_url,
     }
     return Operator(stopped, environ, data)
 

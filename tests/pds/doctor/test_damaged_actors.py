@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pds.doctor.finding import Finding
 from repo.cid import Cid
 from repo.commit import decode_commit
 from repo.keys import K256PrivateKey
@@ -70,6 +71,29 @@ def test_a_missing_node_is_told_as_a_broken_tree(patient: Patient) -> None:
     assert (problem.check, problem.subject) == ("tree", str(patient.store("alice")))
     assert root in problem.message
     assert "restore" in problem.remedy
+
+
+def problem_of_commit(patient: Patient, head_rev: str) -> Finding:
+    """What is said of alice's commit, once its row has another rev; the log disagrees, too."""
+    store = patient.store("alice")
+    with changed(store) as db:
+        db.run("UPDATE repo_root SET rev = ?", (head_rev,))
+    (problem,) = [each for each in patient.problems() if each.check == "commit"]
+    assert problem.subject == str(store)
+    return problem
+
+
+def test_a_commit_that_was_imported_is_no_damage(patient: Patient) -> None:
+    problem = problem_of_commit(patient, "3zzzzzzzzzzz2")
+    assert problem.status == "warning"
+    assert "was imported" in problem.message
+    assert "activate" in problem.remedy
+
+
+def test_a_commit_that_is_newer_than_its_head_is_told(patient: Patient) -> None:
+    problem = problem_of_commit(patient, "3aaaaaaaaaaa2")
+    assert problem.status == "error"
+    assert "but should have 3aaaaaaaaaaa2" in problem.message
 
 
 def test_a_missing_commit_is_told(patient: Patient) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -88,7 +89,7 @@ async def test_subscribers_are_told_with_their_lag(pds: Pds, alice: Account) -> 
 
 async def test_caches_and_open_stores_are_told(pds: Pds, alice: Account) -> None:
     await create(pds, alice, {"n": 1}, rkey="one")
-    params = {"repo": alice.did, "collection": "com.example.note", "rkey": "one"}
+    params: dict[str, Any] = {"repo": alice.did, "collection": "com.example.note", "rkey": "one"}
     before = await scrape(pds)
     for _ in range(3):
         await pds.get("com.atproto.repo.getRecord", **params)

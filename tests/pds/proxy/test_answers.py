@@ -165,17 +165,15 @@ async def test_head_has_the_answer_of_get_without_its_body(
 async def test_an_answer_that_is_too_large_is_not_read(
     pds: Pds, alice: Account, appview: Upstream, packed: bool
 ) -> None:
+    headers = {"Content-Encoding": "gzip" if packed else "identity"}
     exact = b'"' + b"x" * (LIMIT - 2) + b'"'
-    for body, status in ((exact, 200), (exact + b" ", 502)):
-        appview.answers(
-            lambda body=body: web.Response(
-                body=gzip.compress(body) if packed else body,
-                headers={"Content-Encoding": "gzip" if packed else "identity"},
-            )
-        )
-        reply = await pds.get(TIMELINE, alice.auth)
-        assert reply.status == status
-    assert reply.json["message"] == "The answer of the upstream service is too large"
+    replies = []
+    for body in (exact, exact + b" "):
+        appview.answers_bytes(gzip.compress(body) if packed else body, headers=headers)
+        replies.append(await pds.get(TIMELINE, alice.auth))
+    taken, refused = replies
+    assert (taken.status, refused.status) == (200, 502)
+    assert refused.json["message"] == "The answer of the upstream service is too large"
 
 
 async def test_a_service_that_keeps_silent_is_given_up(
@@ -203,9 +201,7 @@ async def test_a_service_that_keeps_silent_is_given_up(
 async def test_damaged_compression_is_a_failure_of_the_service(
     pds: Pds, alice: Account, appview: Upstream
 ) -> None:
-    appview.answers(
-        lambda: web.Response(body=b"no gzip at all", headers={"Content-Encoding": "gzip"})
-    )
+    appview.answers_bytes(b"no gzip at all", headers={"Content-Encoding": "gzip"})
     assert (await pds.get(TIMELINE, alice.auth)).error == (502, "UpstreamFailure")
 
 

@@ -6,7 +6,6 @@ import json
 import time
 
 import pytest
-from aiohttp import web
 
 from pds.accounts.service_jwt import create_service_jwt
 from repo.keys import K256PrivateKey, PrivateKey
@@ -232,7 +231,7 @@ async def test_a_handle_that_the_appview_does_not_know_is_looked_up(
         return f"did:web:{handle}"
 
     monkeypatch.setattr(pds.ctx.handle_resolver, "resolve", resolve)
-    appview.answers(lambda: web.Response(status=status, body=body))
+    appview.answers_bytes(body, status=status)
     reply = await pds.get(RESOLVE, handle="carol.example.com")
     assert reply.json == {"did": "did:web:carol.example.com"}
     assert len(appview.received) == 1

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import aiohttp
 import pytest
@@ -256,12 +257,12 @@ async def test_a_query_that_met_no_connection_is_sent_again(
     runner = web.AppRunner(app)
     await runner.setup()
 
-    async def open_late(*args: object, **named: object) -> object:
+    async def open_late(*args: Any, **named: Any) -> Any:
         nonlocal attempts
         attempts += 1
         if attempts == fails + 1:
             await web.TCPSite(runner, "127.0.0.1", port).start()
-        return await sent(*args, **named)  # type: ignore[arg-type]
+        return await sent(*args, **named)
 
     monkeypatch.setattr(pds.ctx.proxy_http, "open", open_late)
     assert (await pds.get(SEARCH, {**alice.auth, **named})).status == 200

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from repo.syntax import Did
 from tests.pds.conftest import Account, Pds, Reply
@@ -99,7 +98,7 @@ async def test_a_refusal_of_the_service_is_relayed(
 async def test_an_answer_that_is_none_is_told(
     pds: Pds, alice: Account, mod_service: Upstream, status: int, body: bytes
 ) -> None:
-    mod_service.answers(lambda: web.Response(status=status, body=body))
+    mod_service.answers_bytes(body, status=status)
     reply = await report(pds, alice)
     assert reply.error == (502, "InvalidResponse")
     assert reply.json["message"] == "Unable to parse response payload"

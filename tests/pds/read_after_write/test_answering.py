@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,9 @@ class Ann:
         self.appview = appview
         self.rev = rev
 
-    def answers(self, nsid: str, body: Any, status: int = 200, **headers: str) -> bytes:
+    def answers(
+        self, nsid: str, body: Any, status: int = 200, headers: Mapping[str, str] = {}
+    ) -> bytes:
         """Let the AppView answer this, before it has seen anything new."""
         is_text = isinstance(body, bytes)
         content = body if is_text else json.dumps(body).replace(ANN, self.account.did).encode()
@@ -91,7 +93,7 @@ class Ann:
             default_lexicons().validate_output(nsid, from_json(reply.json))
         return reply
 
-    async def post(self, text: str, **fields: Any) -> Json:
+    async def post(self, text: str, **fields: Any) -> Any:
         return await self.pds.create_record(self.account, POST, post(text, **fields))
 
 
@@ -245,7 +247,7 @@ async def test_answer_of_another_shape_is_passed_on(ann: Ann, nsid: str, body: b
 @pytest.mark.parametrize("kind", ["text/plain", "application/cbor", ""])
 async def test_answer_that_is_not_called_json_is_passed_on(ann: Ann, kind: str) -> None:
     await ann.post("new")
-    body = ann.answers(TIMELINE, {"feed": []}, **{"content-type": kind})
+    body = ann.answers(TIMELINE, {"feed": []}, headers={"content-type": kind})
     reply = await ann.pds.request("GET", f"/xrpc/{TIMELINE}", headers=ann.account.auth)
     assert reply.body == body
 
@@ -253,7 +255,7 @@ async def test_answer_that_is_not_called_json_is_passed_on(ann: Ann, kind: str) 
 @pytest.mark.parametrize("rev", ["", "zzzz", "2222222222222", "x" * 4000])
 async def test_rev_that_says_nothing_changes_nothing(ann: Ann, rev: str) -> None:
     await ann.post("new")
-    body = ann.answers(TIMELINE, {"feed": []}, **{"atproto-repo-rev": rev})
+    body = ann.answers(TIMELINE, {"feed": []}, headers={"atproto-repo-rev": rev})
     assert (await ann.ask(TIMELINE)).body == body
 
 

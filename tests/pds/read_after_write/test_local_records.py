@@ -104,7 +104,8 @@ async def test_taken_down_post_stays_hidden(pds: Pds, alice: Account) -> None:
 
 async def test_records_that_break_their_lexicon_are_left_out(pds: Pds, alice: Account) -> None:
     rev = await first_rev(pds, alice)
-    for number, bad in enumerate(({"embed": 5}, {"text": 1}, {"reply": {}})):
+    broken: list[dict[str, Any]] = [{"embed": 5}, {"text": 1}, {"reply": {}}]
+    for number, bad in enumerate(broken):
         record = {**post(f"bad {number}"), **bad}
         assert (await create(pds, alice, record, POST, validate=False)).status == 200
     bad_profile = {"$type": PROFILE, "displayName": 5}

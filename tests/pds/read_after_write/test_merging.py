@@ -91,8 +91,12 @@ def requester() -> Requester:
 
 def merge_or_refuse(nsid: str, answer: Json) -> None:
     """Any other error than that of an unexpected answer is a fault of ours."""
-    with suppress(AppViewError):
-        asyncio.run(MERGES[nsid](answer, requester(), {}))  # type: ignore[arg-type] # a coroutine
+
+    async def merged() -> None:
+        with suppress(AppViewError):
+            await MERGES[nsid](answer, requester(), {})
+
+    asyncio.run(merged())
 
 
 def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from pds.dev.plc_store import PlcStore
+from tests.browser import Browser, find_browser
 from tests.conformance.client import Client
+from tests.pds.readonly.hostile import write_hostile_archive
 from tests.processes import ServerProcess, clean_environment, free_port
 from tests.reference import data, plc
 
@@ -117,6 +119,28 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadonlyServer
         )
         yield server
         server.process.kill()
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadonlyServer]:
+    """A server of one repository, whose records mean harm."""
+    root = tmp_path_factory.mktemp("hostile")
+    write_hostile_archive(root / "cars", root / "blobs")
+    options = ("--blobs", str(root / "blobs"), "--verify", "offline")
+    server = start(root / "cars", root / "log", *options)
+    yield server
+    server.process.kill()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for the tests of a module. Scripts of pages may not run in it."""
+    if find_browser() is None:
+        pytest.skip("no Chromium is installed")
+    started = Browser.start(tmp_path_factory.mktemp("browser"))
+    started.command("Emulation.setScriptExecutionDisabled", value=True)
+    yield started
+    started.close()
 
 
 def fill_directory(path: Path) -> None:

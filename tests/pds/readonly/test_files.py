@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from pds.config import ConfigError
-from pds.readonly.car_files import CACHE, find_car_files, printable
+from pds.readonly.car_files import CACHE, find_car_files, shown_path
 from pds.readonly.environment import ReadonlyEnvironment, read_environment
 
 ODD_NAMES = [b"a b.car", b"*.car", b"[x].car", b"line\nbreak.car", b"\xff\xfe.car", b"<b>.car"]
 
 
 def found(*places: Path | str) -> list[str]:
-    return [printable(file.path) for file in find_car_files(map(str, places))]
+    return [shown_path(file.path) for file in find_car_files(map(str, places))]
 
 
 def files_in(directory: Path, *names: str) -> None:
@@ -64,7 +64,7 @@ def test_any_name_will_do(tmp_path: Path, name: bytes) -> None:
     for place in (tmp_path, path):
         (file,) = find_car_files([str(place)])
         assert file.path == path
-    printable(file.path).encode()
+    shown_path(path).encode()
 
 
 def environment(place: Path | str, **options: Path) -> ReadonlyEnvironment:

@@ -13,9 +13,11 @@ from pds.commits import sync_event
 from pds.readonly import library, loading
 from pds.readonly.catalog import Catalog
 from pds.readonly.loading import BadCar, LoadedCar, load_car
+from repo.car import CarReader
 from repo.cid import Cid
 from repo.commit import Commit
 from repo.tid import encode_tid
+from repo.verify import find_commit
 from tests.pds.car.cars import DID, POST, car_of
 from tests.pds.conftest import Pds
 from tests.pds.readonly.shelves import open_shelf
@@ -85,14 +87,13 @@ def test_a_file_that_is_replaced_while_it_is_read_is_not_taken(
 ) -> None:
     path = tmp_path / "a.car"
     path.write_bytes(state(OLD))
-    read_commit = loading._read_commit
 
-    def read_and_replace(path: Path) -> Commit:
-        commit = read_commit(path)
+    def find_and_replace(car: CarReader) -> Commit:
+        commit = find_commit(car)
         path.write_bytes(state(NEW))
         return commit
 
-    monkeypatch.setattr(loading, "_read_commit", read_and_replace)
+    monkeypatch.setattr(loading, "find_commit", find_and_replace)
     loaded = load_car(path, tmp_path / "a.sqlite")
     assert isinstance(loaded, BadCar)
     assert "has changed while it was read" in loaded.reason

@@ -56,6 +56,22 @@ def test_files_that_have_not_changed_are_not_loaded_again(
     assert served(again) == dids(*NAMES)
 
 
+def test_files_whose_names_are_not_text_are_loaded_like_others(
+    start_server: StartServer, cars: Path
+) -> None:
+    (cars / "bob.car").rename(cars / os.fsdecode(b"b\xff.car"))
+    (cars / os.fsdecode(b"\xfe.car")).write_bytes(b"")
+    first = start_server(cars, *OFFLINE)
+    assert served(first) == dids(*NAMES)
+    assert r"\xfe.car" in first.client.request("GET", "/").body.decode()
+    (bob,) = dids("bob")
+    assert r"b\xff.car" in first.client.request("GET", f"/repo/{bob}").body.decode()
+    first.process.stop()
+    again = start_server(cars, *OFFLINE)
+    assert "0 loaded, 4 unchanged, 1 refused" in again.log()
+    assert served(again) == dids(*NAMES)
+
+
 def test_a_file_that_is_gone_takes_its_repository_along(
     start_server: StartServer, cars: Path
 ) -> None:
@@ -228,7 +244,7 @@ async def test_a_file_that_is_still_being_written_is_left_alone(
     with open_shelf(pds.ctx, tmp_path, [growing]) as shelf:
         look, looks, loaded = shelf.library.look, 0, asyncio.Event()
 
-        async def write_and_look() -> Look:
+        async def write_and_look(*, again: bool = False) -> Look:
             nonlocal looks
             looks += 1
             if shelf.catalog.cars():
@@ -236,7 +252,7 @@ async def test_a_file_that_is_still_being_written_is_left_alone(
             # In three parts, and then no more.
             growing.write_bytes(car[: len(car) * looks // 3])
             os.utime(growing, ns=(0, min(looks, 3)))
-            return await look()
+            return await look(again=again)
 
         shelf.library.look = write_and_look  # type: ignore[method-assign]
         watching = asyncio.create_task(watch(shelf.library, every_s=0.01))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tests.pds.car.cars import DID
 from tests.pds.readonly.conftest import ReadonlyServer
 from tests.reference import data
 
@@ -32,7 +33,7 @@ def test_from_the_front_page_every_record_is_a_few_links_away(archive: ReadonlyS
         text = page(archive, path)
         records += path.count("/") == 4
         for link in re.findall(r'href="([^"]+)"', text):
-            if link.startswith("/") and not link.startswith("/style"):
+            if link.startswith("/") and link not in ("/style.css", "/icon.svg"):
                 waiting.append(link.replace("&amp;", "&"))
             elif link.startswith("?"):
                 waiting.append(path.partition("?")[0] + link)
@@ -62,3 +63,47 @@ def test_what_is_not_there_is_not_found(archive: ReadonlyServer) -> None:
     did = data.manifest()["accounts"]["alice"]["did"]
     for path in ("/repo/did:plc:nobody", f"/repo/{did}/com.example.none", f"/repo/{did}/a/b"):
         assert archive.client.request("GET", path).status == 404
+
+
+def test_pages_of_records_lead_back_the_way_they_came(archive: ReadonlyServer) -> None:
+    start = f"/repo/{data.manifest()['accounts']['dan']['did']}/app.bsky.feed.post"
+    older = walk(archive, start, "Older records")
+    assert [len(keys) for keys in older] == [50] * 4
+    last = f"{start}?before={older[-2][-1]}"
+    assert walk(archive, last, "Newer records") == older[::-1]
+
+
+def walk(server: ReadonlyServer, path: str, link: str) -> list[list[str]]:
+    """The keys on each page from `path` on, following the link of that name to its end."""
+    pages = []
+    while True:
+        text = page(server, path)
+        pages.append(re.findall(r'<li>\n<a href="/[^"]+/([^"/]+)">', text))
+        following = re.search(rf'<a href="(\?[^"]+)">{link}</a>', text)
+        if following is None:
+            return pages
+        path = path.partition("?")[0] + following[1]
+
+
+def test_beyond_the_last_page_there_is_a_way_back(archive: ReadonlyServer) -> None:
+    did = data.manifest()["accounts"]["dan"]["did"]
+    text = page(archive, f"/repo/{did}/app.bsky.feed.post?before=0")
+    assert "No more records" in text
+    assert f'<a href="/repo/{did}/app.bsky.feed.post">Newest records</a>' in text
+    text = page(archive, "/?after=did:zzz")
+    assert '<a href="/">Back to the first page</a>' in text
+
+
+def test_pictures_are_shown_and_what_is_missing_is_named(hostile: ReadonlyServer) -> None:
+    text = page(hostile, f"/repo/{DID}/com.example.file/picture")
+    assert text.count("<img ") == 1
+    assert 'alt="a &#34;picture&#34; &lt;b&gt;"' in text
+    text = page(hostile, f"/repo/{DID}/com.example.file/gone")
+    assert "<img " not in text
+    assert "not in this archive" in text
+
+
+def test_of_many_blobs_some_are_shown_each_once(hostile: ReadonlyServer) -> None:
+    text = page(hostile, f"/repo/{DID}/com.example.file/many")
+    assert text.count("not in this archive") == 50
+    assert "And 10 more." in text

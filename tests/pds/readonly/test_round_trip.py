@@ -110,7 +110,7 @@ async def test_lists_page_by_page_are_those_of_the_live_server(
     car.write_bytes((await pds.get("com.atproto.sync.getRepo", did=alice.did)).body)
     server = await start(pds, start_server, car)
     for collection in ("com.example.note", "app.bsky.feed.post"):
-        params = {"repo": alice.did, "collection": collection, "limit": "70"}
+        params: dict[str, Any] = {"repo": alice.did, "collection": collection, "limit": "70"}
         while True:
             live = await pds.get("com.atproto.repo.listRecords", **params)
             assert server.client.call("com.atproto.repo.listRecords", **params) == live.json

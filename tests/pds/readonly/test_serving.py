@@ -9,10 +9,13 @@ import aiohttp
 import pytest
 
 from identity.did_document import DidDocument
+from repo.cid import Cid
 from repo.keys import parse_did_key
 from tests.pds.api.exports import read_car, verify_export
 from tests.pds.api.firehose import Message
+from tests.pds.car.cars import DID
 from tests.pds.readonly.conftest import NAMES, ReadonlyServer
+from tests.pds.readonly.hostile import BLOBS
 from tests.reference import data
 
 each_account = pytest.mark.parametrize("name", NAMES)
@@ -94,6 +97,14 @@ def test_blobs_come_from_the_directory(archive: ReadonlyServer) -> None:
         reply = archive.client.get("com.atproto.sync.getBlob", did=seen["did"], cid=cid)
         assert (reply.status, reply.content_type) == (200, "image/png")
         assert reply.headers["content-security-policy"] == "default-src 'none'; sandbox"
+
+
+def test_a_media_type_that_is_none_is_not_passed_on(hostile: ReadonlyServer) -> None:
+    for rkey in ("line-break", "no-type"):
+        cid = str(Cid.of_raw(BLOBS[rkey][0]))
+        reply = hostile.client.get("com.atproto.sync.getBlob", did=DID, cid=cid)
+        assert (reply.status, reply.content_type) == (200, "application/octet-stream")
+        assert "x-evil" not in reply.headers
 
 
 def test_a_blob_that_is_not_there_is_not_found(archive: ReadonlyServer) -> None:

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -206,10 +207,10 @@ def test_an_interruption_ends_it_without_a_traceback() -> None:
 @pytest.mark.parametrize("words", [("inspect",), ("ls",), ("get", f"{POST}/x")], ids=" ".join)
 @pytest.mark.parametrize("damage", [lambda car: b"", lambda car: car[:-1], lambda car: b"x" * 99])
 def test_a_damaged_file_is_named_with_the_byte(
-    tmp_path: Path, words: tuple[str, ...], damage: object
+    tmp_path: Path, words: tuple[str, ...], damage: Callable[[bytes], bytes]
 ) -> None:
     path = tmp_path / "broken.car"
-    path.write_bytes(damage(car_of()))  # type: ignore[operator]
+    path.write_bytes(damage(car_of()))
     done = run_car(words[0], path, *words[1:])
     assert (done.status, done.out) == (1, b"")
     assert re.fullmatch(rf"Error: {path}: .*at byte \d+ of the CAR\n", done.err)

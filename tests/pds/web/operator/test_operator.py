@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from repo.syntax import Did
 from tests.pds.api.records import create
 from tests.pds.conftest import Account, Pds, Reply, basic_auth
 
@@ -14,6 +15,12 @@ ROUTES = [
     ("GET", "/_holdfast/usage/alice.test"),
     ("GET", "/_holdfast/storage"),
     ("PUT", "/_holdfast/quota/alice.test"),
+    ("POST", "/_holdfast/import"),
+    ("GET", "/_holdfast/blobs/alice.test"),
+    (
+        "PUT",
+        "/_holdfast/blobs/alice.test/bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku",
+    ),
 ]
 
 
@@ -72,13 +79,15 @@ async def test_an_account_that_is_not_here_is_not_found(pds: Pds) -> None:
 
 
 async def test_inactive_accounts_are_told_with_their_state(pds: Pds, alice: Account) -> None:
-    await pds.ctx.accounts.takedown(alice.did)
+    await pds.ctx.accounts.takedown(Did(alice.did))
     assert (await ask(pds, f"usage/{alice.did}")).json["status"] == "takendown"
 
 
 async def test_pages_hold_every_account_once(pds: Pds) -> None:
     made = [(await pds.create_account()).did for _ in range(7)]
-    found, cursor, pages = [], {}, 0
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    pages = 0
     while pages < 5:
         reply = await ask(pds, "usage", limit=3, **cursor)
         found += [account["did"] for account in reply.json["accounts"]]
@@ -147,12 +156,12 @@ async def test_a_quota_is_set_and_holds_at_once(pds: Pds, alice: Account) -> Non
     assert (reply.json["quotaBytes"], reply.json["quotaIsOwn"]) == (None, False)
 
 
+NO_QUOTAS: list[Any] = [-1, 2**63, 1.5, True, "5", "", [], {}]
+
+
 @pytest.mark.parametrize(
     "body",
-    [
-        *({"quotaBytes": value} for value in (-1, 2**63, 1.5, True, "5", "", [], {})),
-        *({}, [], 5, {"quota": 5}),
-    ],
+    [*({"quotaBytes": value} for value in NO_QUOTAS), *({}, [], 5, {"quota": 5})],
     ids=repr,
 )
 async def test_a_quota_that_is_none_is_refused(pds: Pds, alice: Account, body: Any) -> None:

@@ -1,0 +1,137 @@
+"""What is done with CAR files: moving one into a server, serving it read-only, looking into it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from benchmarks import load
+from benchmarks.cars import Owner, write_car
+from benchmarks.memory import memory_of
+from benchmarks.scenarios import GET_RECORD
+from benchmarks.seed import Repo, call, rkeys_of, send
+from benchmarks.servers import PDS, Server, ServerFailed, readonly, running, started
+from pds.accounts.service_jwt import create_service_jwt
+
+_LOADED: Final = "1 loaded"
+"""What the read-only server prints when it has loaded the one file."""
+_LOAD_SECONDS: Final = 300
+_IMPORT_SECONDS: Final = 1800
+
+
+@dataclass(slots=True, frozen=True)
+class Cars:
+    """The files of a run, the same for every server."""
+
+    owner: Owner
+    loaded: Path
+    """The one that is imported, loaded and inspected."""
+    loaded_records: int
+    served: Path
+    """The one that the read-only server is asked for records of."""
+    served_records: int
+
+    @classmethod
+    def write(cls, directory: Path, *, loaded: int, served: int) -> Cars:
+        """Make them, with so many records."""
+        owner = Owner.new()
+        return cls(
+            owner,
+            write_car(directory / "loaded.car", owner, loaded),
+            loaded,
+            write_car(directory / "served.car", owner, served),
+            served,
+        )
+
+
+@dataclass(slots=True)
+class CarFigures:
+    """What one server has done with the files. Only ours serves and inspects them."""
+
+    import_s: float
+    load_s: float | None = None
+    load_mib: float | None = None
+    """Resident memory of all processes together, at most, while the file was loaded."""
+    inspect_s: float | None = None
+    reads: load.Result | None = None
+    """getRecord from the read-only server."""
+
+
+def measure_cars(server: Server, cars: Cars, seconds: float) -> CarFigures:
+    """Let a server import a file; if it is ours, do the rest, loads for `seconds`.
+
+    Raises `RequestFailed`, `ServerFailed` and `LoadFailed`.
+    """
+    cars.owner.register(server)
+    figures = CarFigures(_import(server, cars))
+    if server.name == "holdfast":
+        figures.load_s, figures.load_mib = _load(server, cars.loaded)
+        figures.inspect_s = _inspect(cars.loaded)
+        figures.reads = _read(server, cars, seconds)
+    return figures
+
+
+def _import(server: Server, cars: Cars) -> float:
+    """Move the owner in. Return how many seconds the import of the repository took."""
+    owner = cars.owner
+    nsid = "com.atproto.server.createAccount"
+    described = call(server, "com.atproto.server.describeServer")
+    token = create_service_jwt(
+        owner.key, iss=owner.did, aud=described["did"], now_s=int(time.time()), lxm=nsid
+    )
+    body: dict[str, object] = {
+        "did": owner.did,
+        "handle": f"bench-import{described['availableUserDomains'][0]}",
+        "email": "bench-import@example.com",
+        "password": "correct-horse-battery",
+    }
+    session = call(server, nsid, body, token)
+    request = urllib.request.Request(
+        f"{server.url}/xrpc/com.atproto.repo.importRepo",
+        data=cars.loaded.read_bytes(),
+        headers={
+            "content-type": "application/vnd.ipld.car",
+            "authorization": f"Bearer {session['accessJwt']}",
+        },
+    )
+    begun = time.monotonic()
+    send(request, timeout_s=_IMPORT_SECONDS)
+    return time.monotonic() - begun
+
+
+def _load(server: Server, car: Path) -> tuple[float, float]:
+    """Seconds until a read-only server that starts has loaded a file, and its memory in MiB."""
+    begun, peak = time.monotonic(), 0.0
+    launch = readonly(car, plc_url=server.plc_url)
+    with started(launch) as process:
+        while time.monotonic() < begun + _LOAD_SECONDS:
+            if _LOADED in launch.log.read_text():
+                return time.monotonic() - begun, peak
+            if process.poll() is not None:
+                break
+            peak = max(peak, memory_of(process.pid).now)
+            time.sleep(0.02)
+    raise ServerFailed(f"the read-only server has not loaded {car}; see {launch.log}")
+
+
+def _inspect(car: Path) -> float:
+    begun = time.monotonic()
+    done = subprocess.run(
+        [*PDS, "car", "inspect", "--json", str(car)], capture_output=True, check=True, timeout=300
+    )
+    seconds = time.monotonic() - begun
+    orjson.loads(done.stdout)
+    return seconds
+
+
+def _read(server: Server, cars: Cars, seconds: float) -> load.Result:
+    """getRecord from a read-only server, as from the full one."""
+    repo = Repo(cars.owner.did, "", "", rkeys_of(cars.served_records), 0)
+    with running(readonly(cars.served, plc_url=server.plc_url)) as archive:
+        return load.run(archive, GET_RECORD, repo, seconds)

@@ -1,0 +1,184 @@
+"""`pds car import`: an account of this server from a CAR."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import sys
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import click
+
+from pds.car.errors import CarToolError
+from pds.cli.car.failures import explained
+from pds.cli.car.files import STANDARD, file_argument
+from pds.cli.car.keys import key_option
+from pds.cli.environment import env_file_option, explain_failures, load_settings
+from pds.cli.operator import on_server_or_files
+from pds.cli.output import counted, json_option, print_fields, print_json
+from pds.cli.progress import progress_bars
+from pds.progress import Progress
+from repo.syntax import Did
+
+if TYPE_CHECKING:
+    from pds.account_import import AccountImport
+    from pds.cli.car.import_targets import ImportTarget
+    from pds.cli.running_server import RunningServer
+    from pds.context import AppContext
+    from repo.keys import PublicKey
+
+_READ_BYTES: Final = 1024 * 1024
+
+
+@click.command("import")
+@file_argument()
+@click.option("--email", help="Email address of the new account.")
+@click.option("--handle", help="Handle of the new account; that of its DID if not given.")
+@click.option(
+    "--blobs",
+    type=click.Path(path_type=Path),
+    help="Also bring its blobs from this directory, as `pds car export --blobs` makes it.",
+)
+@key_option
+@click.option(
+    "--ignore-signature",
+    is_flag=True,
+    help="Take the repository whoever has signed it: its records are not proved to be theirs.",
+)
+@json_option
+@env_file_option
+@explain_failures
+@explained()
+def import_(
+    file: str,
+    email: str | None,
+    handle: str | None,
+    blobs: Path | None,
+    key: PublicKey | None,
+    ignore_signature: bool,
+    as_json: bool,
+    env_file: Path | None,
+) -> None:
+    """Make a deactivated account of this server of a CAR.
+
+    The account has the DID of the repository, and a new password, which is printed. It stays
+    deactivated until its owner lets the DID lead here; what the DID has to say then is printed,
+    too. If the DID has an account here that is deactivated, its repository is replaced.
+
+    The commit has to be signed with the key in the DID document, or with that of --key. After
+    any error nothing has changed. Asks the running server to do it, or works on its files if
+    none runs.
+
+    \b
+    Examples:
+      pds car import alice.car --email alice@example.com --blobs blobs
+      pds car import alice.car --email alice@example.com --handle alice.pds.example.com
+      pds car export alice.example.com - | pds car import - --email alice@example.com
+    """
+    from pds.account_import import AccountImport
+
+    settings = load_settings(env_file)
+    if blobs is not None and not blobs.is_dir():
+        raise CarToolError(f"{blobs} is no directory.")
+    work = _Work(AccountImport(handle, email, key, ignores_signature=ignore_signature), blobs)
+    try:
+        with ExitStack() as stack:
+            work.source = sys.stdin.buffer
+            if file != STANDARD:
+                work.source = stack.enter_context(Path(file).open("rb"))
+            work.progress = stack.enter_context(progress_bars())
+            asyncio.run(on_server_or_files(settings, running=work.on_server, stopped=work.on_files))
+    finally:
+        # Whatever becomes of the blobs, the account is there, and nobody else has its password.
+        if work.done is not None:
+            _print(work.done, as_json=as_json, had_blobs=blobs is not None)
+
+
+class _Work:
+    def __init__(self, asked: AccountImport, blobs: Path | None) -> None:
+        self.source: BinaryIO
+        self.progress: Progress
+        self.done: dict[str, Any] | None = None
+        """What has become of the account, once it is there."""
+        self._asked = asked
+        self._blobs = blobs
+
+    async def on_server(self, server: RunningServer) -> None:
+        from pds.cli.car.import_targets import OnServer
+
+        await self._run(OnServer(server))
+
+    async def on_files(self, ctx: AppContext) -> None:
+        from pds.cli.car.import_targets import OnFiles
+
+        await self._run(OnFiles(ctx))
+
+    async def _run(self, target: ImportTarget) -> None:
+        self.done = await target.bring_account(self._chunks(), self._asked)
+        if self._blobs is not None and self.done["missingBlobs"]:
+            await self._bring_blobs(target, self._blobs, self.done)
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        total, done = _size_of(self.source), 0
+        while chunk := await asyncio.to_thread(self.source.read, _READ_BYTES):
+            done += len(chunk)
+            self.progress("reading", done, total)
+            yield chunk
+        self.progress("loading", 0, 0)
+
+    async def _bring_blobs(self, target: ImportTarget, blobs: Path, done: dict[str, Any]) -> None:
+        """Bring the missing ones that are in the directory."""
+        from pds.readonly.blob_directory import BlobDirectory
+
+        did, directory = Did(done["did"]), BlobDirectory(blobs)
+        total, looked_at = done["missingBlobs"], 0
+        after: str | None = None
+        while missing := await target.list_missing(did, after=after):
+            for cid in missing:
+                found = await directory.open(did, cid)
+                if found is not None:
+                    async with found.file as blob:
+                        await target.bring_blob(did, cid, blob)
+                    done["missingBlobs"] -= 1
+                looked_at += 1
+                self.progress("blobs", looked_at, total)
+            after = str(missing[-1])
+
+
+def _size_of(source: BinaryIO) -> int:
+    """How long a file is; 0 for a pipe."""
+    status = os.fstat(source.fileno())
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
+def _print(done: dict[str, Any], *, as_json: bool, had_blobs: bool) -> None:
+    if as_json:
+        print_json(done)
+        return
+    names = ("handle", "did", "rev", "records", "password")
+    print_fields([(name, done[name]) for name in names if done[name] is not None])
+    if done["password"] is None:
+        click.echo("The account was here before: its handle, email and password are as they were.")
+    if done["missingBlobs"]:
+        what = counted(done["missingBlobs"], "blob")
+        where = "are not in the directory" if had_blobs else "can be brought with --blobs"
+        click.echo(f"{what} that its records refer to {where}.")
+    click.echo("\nIt is deactivated until its identity leads here. Its DID has to say:")
+    for name, value in _lines(done["didCredentials"]):
+        click.echo(f"  {name:20} {value}")
+    click.echo(f"When it does, run: pds account activate {done['did']}")
+
+
+def _lines(credentials: dict[str, Any]) -> list[tuple[str, str]]:
+    """Fields of a DID as a person reads them."""
+    keys, services = credentials["verificationMethods"], credentials["services"]
+    return [
+        *(("rotation key", key) for key in credentials.get("rotationKeys", ())),
+        *(("handle", name) for name in credentials.get("alsoKnownAs", ())),
+        *((f"#{name}", key) for name, key in keys.items()),
+        *((f"#{name}", service["endpoint"]) for name, service in services.items()),
+    ]

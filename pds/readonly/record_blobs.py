@@ -1,0 +1,70 @@
+"""The blobs of a record, as its page shows them: pictures, links, and what is not here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from actor_store.media_type import sniff
+from pds.readonly.blob_directory import BlobDirectory
+from repo.cid import Cid
+from repo.dagcbor import Value
+from repo.datamodel import BlobRef, iter_blob_refs, iter_maps
+
+BLOBS_ON_A_PAGE: Final = 50
+_ALT_CHARACTERS: Final = 1000
+_PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif")
+"""What every browser shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownBlob:
+    """A blob that a record refers to."""
+
+    cid: str
+    mime_type: str
+    """As the record says."""
+    size: int
+    """In bytes, as the record says; -1 where it says nothing."""
+    alt: str
+    """What the record says of a picture for those who do not see it; may be empty."""
+    is_here: bool
+    is_picture: bool
+    """Whether it is here and its bytes are a picture's."""
+
+
+async def shown_blobs(blobs: BlobDirectory, did: str, value: Value) -> tuple[list[ShownBlob], int]:
+    """The first `BLOBS_ON_A_PAGE` blobs of a record, each once, and how many more it has."""
+    refs = {ref.cid: ref for ref in iter_blob_refs(value)}
+    alts = dict(_iter_alts(value))
+    shown = [
+        await _look_at(blobs, did, ref, alts.get(ref.cid, ""))
+        for ref in islice(refs.values(), BLOBS_ON_A_PAGE)
+    ]
+    return shown, len(refs) - len(shown)
+
+
+async def _look_at(blobs: BlobDirectory, did: str, ref: BlobRef, alt: str) -> ShownBlob:
+    is_here = is_picture = False
+    if ref.mime_type in _PICTURES:
+        # The bytes are looked at, for a broken picture is worse than none.
+        found = await blobs.open(did, ref.cid)
+        if found is not None:
+            await found.file.close()
+            is_here, is_picture = True, sniff(found.head) in _PICTURES
+    else:
+        is_here = bool(await blobs.present(did, [ref.cid]))
+    return ShownBlob(str(ref.cid), ref.mime_type, ref.size, alt, is_here, is_picture)
+
+
+def _iter_alts(value: Value) -> Iterator[tuple[Cid, str]]:
+    """Alternative texts: in the lexicons of the network they stand beside the blob."""
+    for item in iter_maps(value):
+        alt = item.get("alt")
+        if type(alt) is not str:
+            continue
+        for child in item.values():
+            if type(child) is dict and type(ref := child.get("ref")) is Cid:
+                yield ref, alt[:_ALT_CHARACTERS]

@@ -1,0 +1,72 @@
+"""A page of the records of a collection, the newest first, and where the next pages begin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from actor_store.reader import ActorStoreReader
+from actor_store.records import RecordRef
+from pds.readonly.record_text import preview_of
+from pds.readonly.times import time_of_record
+from repo import dagcbor
+
+RECORDS_ON_A_PAGE: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLine:
+    """A record in a list."""
+
+    rkey: str
+    preview: str
+    created_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordList:
+    """Records by falling key."""
+
+    lines: list[RecordLine]
+    newer_than: str | None
+    """The key that newer records are behind; None where this page has the newest."""
+    older_than: str | None
+
+
+def list_records(
+    actor: ActorStoreReader, collection: str, *, before: str | None, after: str | None
+) -> RecordList:
+    """The records below the key `before`, or those next above `after`, or the newest."""
+    refs, has_newer, has_older = _page(actor, collection, before=before, after=after)
+    blocks = actor.repo.find_blocks(ref.cid for ref in refs)
+    return RecordList(
+        [_line(ref.rkey, blocks[ref.cid]) for ref in refs],
+        newer_than=refs[0].rkey if has_newer else None,
+        older_than=refs[-1].rkey if has_older else None,
+    )
+
+
+def _page(
+    actor: ActorStoreReader, collection: str, *, before: str | None, after: str | None
+) -> tuple[list[RecordRef], bool, bool]:
+    """The records, and whether there are newer and older ones."""
+
+    def some(cursor: str | None, *, newer: bool, limit: int) -> list[RecordRef]:
+        return actor.record.list_refs(collection, limit=limit, cursor=cursor, reverse=newer)
+
+    if after is not None:
+        found = some(after, newer=True, limit=RECORDS_ON_A_PAGE + 1)
+        if len(found) > RECORDS_ON_A_PAGE:
+            refs = found[:RECORDS_ON_A_PAGE][::-1]
+            return refs, True, bool(some(refs[-1].rkey, newer=False, limit=1))
+        before = None  # What is left is on the first page, which is shown whole.
+    found = some(before, newer=False, limit=RECORDS_ON_A_PAGE + 1)
+    refs = found[:RECORDS_ON_A_PAGE]
+    has_newer = bool(before is not None and refs and some(refs[0].rkey, newer=True, limit=1))
+    return refs, has_newer, len(found) > RECORDS_ON_A_PAGE
+
+
+def _line(rkey: str, block: bytes) -> RecordLine:
+    value = dagcbor.decode_trusted(block)
+    return RecordLine(rkey, preview_of(value), time_of_record(value, rkey))

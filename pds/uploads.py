@@ -1,0 +1,58 @@
+"""Keeping the bytes of a blob, whoever brings them, and telling its media type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterable, Callable
+from typing import TYPE_CHECKING, Final
+
+from actor_store.media_type import media_type_of
+from repo import dagcbor
+from repo.datamodel import BlobRef, iter_blob_refs
+
+if TYPE_CHECKING:
+    from actor_store.blob_store.base import TempBlob
+    from actor_store.reader import ActorStoreReader
+    from pds.context import AppContext
+    from repo.cid import Cid
+
+UNKNOWN_TYPE: Final = "application/octet-stream"
+_is_media_type: Final = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}", re.ASCII).fullmatch
+"""Without parameters (RFC 6838, section 4.2)."""
+
+
+async def receive_blob(
+    ctx: AppContext,
+    did: str,
+    chunks: AsyncIterable[bytes],
+    *,
+    declared_type: str,
+    max_bytes: int,
+    check: Callable[[ActorStoreReader, TempBlob], None],
+) -> BlobRef:
+    """Keep a blob of an account, until a record refers to it or for one that does.
+
+    `declared_type` counts where the bytes do not tell their type. `check` may refuse the blob by
+    raising, in the transaction that enters it. Nothing is kept of one that is refused. Raises what
+    `BlobStore.put_temp` and `ActorStore.keep_upload` raise.
+    """
+    temp = await ctx.blob_store.put_temp(did, chunks, max_bytes=max_bytes)
+    mime_type = media_type_of(temp.head, declared_type)
+    await ctx.actor_store.keep_upload(
+        did, temp, mime_type=mime_type, check=lambda actor: check(actor, temp)
+    )
+    return BlobRef(temp.cid, mime_type, temp.size)
+
+
+def declared_type(actor: ActorStoreReader, cid: Cid) -> str | None:
+    """The media type under which some record refers to a blob, if it is one."""
+    for uri in actor.blob.records_with(cid)[:1]:
+        collection, rkey = uri.split("/")[-2:]
+        record = actor.record.find(collection, rkey)
+        if record is not None:
+            refs = iter_blob_refs(dagcbor.decode_trusted(record.block))
+            # A record that was imported may say anything, also what has no place in a header.
+            stated = next((ref.mime_type for ref in refs if ref.cid == cid), "")
+            mime_type = stated.partition(";")[0].strip()
+            return mime_type if _is_media_type(mime_type) else None
+    return None

@@ -1,0 +1,55 @@
+"""`/_holdfast/import` and `/_holdfast/blobs/…`: an account from a CAR, and the blobs it lacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from pds.account_import import AccountImport, import_account
+from pds.blob_import import import_blob, list_missing_blobs
+from pds.web.operator.answers import get_account, get_limit
+from pds.xrpc.body import iter_body
+from pds.xrpc.errors import invalid_request
+from repo.cid import Cid
+from repo.keys import InvalidKey, parse_did_key
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+    from repo.keys import PublicKey
+
+_MAX_LIMIT: Final = 1_000
+
+
+async def import_car(ctx: AppContext, request: web.Request) -> dict[str, Any]:
+    """POST: the CAR is the body; `handle`, `email`, `key`, `ignoreSignature` are parameters."""
+    query = request.query
+    asked = AccountImport(
+        handle=query.get("handle"),
+        email=query.get("email"),
+        key=_parse_key(query.get("key")),
+        ignores_signature=query.get("ignoreSignature") == "true",
+    )
+    return (await import_account(ctx, iter_body(request), asked)).to_json()
+
+
+async def missing_blobs(ctx: AppContext, request: web.Request) -> dict[str, Any]:
+    """GET: a page of CIDs, after `cursor`."""
+    did = get_account(ctx, request).did
+    limit = get_limit(request, default=_MAX_LIMIT, most=_MAX_LIMIT)
+    missing = await list_missing_blobs(ctx, did, limit=limit, after=request.query.get("cursor"))
+    return {"missing": [str(cid) for cid in missing]}
+
+
+async def put_blob(ctx: AppContext, request: web.Request) -> dict[str, Any]:
+    """PUT: the body is a blob that some record refers to."""
+    did, cid = get_account(ctx, request).did, Cid.parse(request.match_info["cid"])
+    blob = await import_blob(ctx, did, cid, iter_body(request))
+    return {"cid": str(blob.cid), "mimeType": blob.mime_type, "size": blob.size}
+
+
+def _parse_key(text: str | None) -> PublicKey | None:
+    try:
+        return None if text is None else parse_did_key(text)
+    except InvalidKey as exc:
+        raise invalid_request(f"key must be a did:key of K-256 or P-256: {exc}") from exc
