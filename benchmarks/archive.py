@@ -16,7 +16,7 @@ from benchmarks.cars import Owner, write_car
 from benchmarks.memory import memory_of
 from benchmarks.scenarios import GET_RECORD
 from benchmarks.seed import Repo, call, rkeys_of, send
-from benchmarks.servers import PDS, Server, ServerFailed, readonly, running, started
+from benchmarks.servers import PDS, Launch, Server, ServerFailed, readonly, started
 from pds.accounts.service_jwt import create_service_jwt
 
 _LOADED: Final = "1 loaded"
@@ -107,17 +107,22 @@ def _import(server: Server, cars: Cars) -> float:
 
 def _load(server: Server, car: Path) -> tuple[float, float]:
     """Seconds until a read-only server that starts has loaded a file, and its memory in MiB."""
-    begun, peak = time.monotonic(), 0.0
+    begun = time.monotonic()
     launch = readonly(car, plc_url=server.plc_url)
     with started(launch) as process:
-        while time.monotonic() < begun + _LOAD_SECONDS:
-            if _LOADED in launch.log.read_text():
-                return time.monotonic() - begun, peak
-            if process.poll() is not None:
-                break
-            peak = max(peak, memory_of(process.pid).now)
-            time.sleep(0.02)
-    raise ServerFailed(f"the read-only server has not loaded {car}; see {launch.log}")
+        peak_mib = _wait_until_loaded(launch, process)
+        return time.monotonic() - begun, peak_mib
+
+
+def _wait_until_loaded(launch: Launch, process: subprocess.Popen[bytes]) -> float:
+    """Return how much memory was resident at most meanwhile, in MiB."""
+    deadline, peak_mib = time.monotonic() + _LOAD_SECONDS, 0.0
+    while _LOADED not in launch.log.read_text():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise ServerFailed(f"the read-only server has not loaded its file; see {launch.log}")
+        peak_mib = max(peak_mib, memory_of(process.pid).now)
+        time.sleep(0.02)
+    return peak_mib
 
 
 def _inspect(car: Path) -> float:
@@ -133,5 +138,9 @@ def _inspect(car: Path) -> float:
 def _read(server: Server, cars: Cars, seconds: float) -> load.Result:
     """getRecord from a read-only server, as from the full one."""
     repo = Repo(cars.owner.did, "", "", rkeys_of(cars.served_records), 0)
-    with running(readonly(cars.served, plc_url=server.plc_url)) as archive:
+    launch = readonly(cars.served, plc_url=server.plc_url)
+    with started(launch) as process:
+        # It answers before it has loaded anything.
+        _wait_until_loaded(launch, process)
+        archive = Server(launch.name, launch.version, launch.url, launch.plc_url, process.pid)
         return load.run(archive, GET_RECORD, repo, seconds)
