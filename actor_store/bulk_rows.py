@@ -61,13 +61,17 @@ SET cid = excluded.cid, repoRev = excluded.repoRev, indexedAt = excluded.indexed
 """
 _NAMED: Final = "(SELECT ?2 || value FROM carray(?1))"
 # Where an index is named, SQLite would else take that of the rev, which all records share.
+# The blocks are missed first, by the two indexes alone: mostly none is.
 _NOT_IN_CAR: Final = """
+WITH missed AS MATERIALIZED (
+  SELECT rowid AS id FROM record INDEXED BY record_cid_idx WHERE NOT EXISTS
+    (SELECT 1 FROM repo_block INDEXED BY repo_block_repo_rev_idx
+     WHERE repo_block.repoRev = ?1 AND repo_block.cid = record.cid)
+)
 SELECT cid, substr(uri, length(?2) + 1),
   (SELECT content FROM repo_block WHERE repo_block.cid = record.cid)
-FROM record WHERE repoRev = ?1 AND NOT EXISTS
-  (SELECT 1 FROM repo_block INDEXED BY repo_block_repo_rev_idx
-   WHERE repo_block.repoRev = ?1 AND repo_block.cid = record.cid)
-ORDER BY cid
+FROM missed CROSS JOIN record ON record.rowid = missed.id
+WHERE repoRev = ?1 ORDER BY cid
 """
 _NO_RECORD: Final = """
 SELECT record.cid, substr(uri, length(?2) + 1), reason
@@ -171,11 +175,10 @@ class BulkRows:
             self._db.run(f"DROP INDEX {name}")
 
     def build_index(self, name: str) -> None:
-        """Build an index, if it was postponed."""
+        """Begin to build an index, if it was postponed."""
         sql = self._postponed.pop(name, None)
         if sql is not None:
-            self.wait()
-            self._db.run(sql)
+            self._behind(lambda: self._db.run(sql))
 
     def put_blocks(self, batch: BlockBatch, rev: str) -> None:
         """Store blocks and what is known of them; one that is stored already keeps its rev."""
@@ -194,18 +197,20 @@ class BulkRows:
             self._db.run(_NOTE_REFERENCES, (array_of(batch.references),))
 
     def iter_records(self) -> Iterator[tuple[str, str]]:
-        """Key and CID of every record in the order of the keys, read page by page.
+        """Key and CID of every record in the order of the keys, read page by page, the first now.
 
         Records up to the last one given may be written meanwhile.
         """
-        after = self._base
-        while True:
-            self.wait()
-            page = self._db.all(_PAGE, (after, self._base))
-            if not page:
-                return
+        return self._iter_pages(self._page(self._base))
+
+    def _iter_pages(self, page: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        while page:
             yield from page
-            after = self._base + page[-1][0]
+            page = self._page(self._base + page[-1][0])
+
+    def _page(self, after: str) -> list[tuple[str, str]]:
+        self.wait()
+        return self._db.all(_PAGE, (after, self._base))
 
     def put_records(self, values: Collection[str], *, rev: str, indexed_at: str) -> None:
         """Enter records: of each the CID, then the key. A takedown stays."""

@@ -49,10 +49,10 @@ if TYPE_CHECKING:
     from repo.dagcbor import Value
     from repo.mst import BlockSource
 
-_BATCH_BYTES: Final = 8 * 1024 * 1024
+_BATCH_BYTES: Final = 4 * 1024 * 1024
 _BLOCK_OVERHEAD_BYTES: Final = 150
 """What a block of a batch takes in memory beside its bytes."""
-_BATCH_RECORDS: Final = 20_000
+_BATCH_RECORDS: Final = 10_000
 _NODES_BYTES: Final = 32 * 1024 * 1024
 """Memory for nodes of the CAR, which the walk of the tree asks for."""
 _NODE_OVERHEAD_BYTES: Final = 220
@@ -101,10 +101,13 @@ def import_car(
             rows.postpone_indexes()
         car = _CarBlocks(rows, rows_rev)
         root = car.store(source, proceed)
-        rows.build_index(BLOCK_INDEX)
         commit = _read_commit(actor, root, keys, newest=new_rev)
         tree = _Tree(commit.data, _Nodes(car.nodes, rows, actor.repo))
-        _index(rows, tree, rows_rev, proceed)
+        differences = _differences(tree.check(), rows.iter_records())
+        # While the tree is walked.
+        rows.build_index(BLOCK_INDEX)
+        _index(rows, differences, rows_rev, proceed)
+        car.nodes.clear()
         rows.build_index(RECORD_INDEX)
         _link(rows, car, rows_rev, actor.leftovers)
         rows.build_index(BACKLINK_INDEX)
@@ -140,11 +143,10 @@ class _CarBlocks:
         for cid, block in reader:
             text = str(cid)
             self._batch.blocks.append(text.encode() + block)
-            if has_node_form(block):
-                self._batch.no_records.append(text + NODE_FORM)
-                self._keep_node(cid.raw, block)
-            else:
+            if not has_node_form(block):
                 self._note(text, block)
+            elif not self._keep_node(cid.raw, block):
+                self._batch.no_records.append(text + NODE_FORM)
             self._count(block)
             if self._batch_bytes >= _BATCH_BYTES:
                 proceed()
@@ -180,11 +182,13 @@ class _CarBlocks:
         if _BLOB_MARK in block:
             self._batch.references += [cid + blob for blob in _blobs_of(record)]
 
-    def _keep_node(self, cid: bytes, block: bytes) -> None:
-        size = len(block) + _NODE_OVERHEAD_BYTES
-        if size <= self._room:
-            self._room -= size
-            self.nodes[cid] = block
+    def _keep_node(self, cid: bytes, block: bytes) -> bool:
+        """Keep a node, if there is room for it."""
+        self._room -= len(block) + _NODE_OVERHEAD_BYTES
+        if self._room < 0:
+            return False
+        self.nodes[cid] = block
+        return True
 
     def _count(self, block: bytes) -> None:
         self.bytes += len(block)
@@ -236,15 +240,16 @@ def _delete_strays(
 
 
 class _Nodes:
-    """Blocks of the tree: those that were kept from the CAR, each for one use, and stored ones."""
+    """Blocks of the tree: those that were kept from the CAR, and stored ones."""
 
     def __init__(self, kept: dict[bytes, bytes], rows: BulkRows, stored: BlockSource) -> None:
-        self._kept = kept
+        self.kept = kept
+        """By binary CID. Nothing else that came with the CAR is one of these blocks."""
         self._rows = rows
         self._stored = stored
 
     def get_block(self, cid: Cid, /) -> bytes:
-        block = self._kept.pop(cid.raw, None)
+        block = self.kept.get(cid.raw)
         if block is None:
             self._rows.wait()
             block = self._stored.get_block(cid)
@@ -254,7 +259,7 @@ class _Nodes:
 class _Tree:
     """The imported tree, whose blocks were hashed when they came in."""
 
-    def __init__(self, root: Cid, blocks: BlockSource) -> None:
+    def __init__(self, root: Cid, blocks: _Nodes) -> None:
         self.root = root
         self._blocks = blocks
         self.nodes = 0
@@ -263,6 +268,7 @@ class _Tree:
     def check(self) -> Iterator[tuple[str, str]]:
         """Give key and CID of every record, in order. Raises `InvalidRepo` for any fault."""
         walk = VerifiedWalk(self.root, self._blocks)
+        nodes = self._blocks.kept
         collection = ""
         try:
             for raw_key, cid in walk:
@@ -271,6 +277,8 @@ class _Tree:
                 if before != collection:
                     collection = parse_nsid(before)
                 parse_rkey(rkey)
+                if cid in nodes:
+                    raise _unreadable(key, str(Cid(cid)), NODE_FORM)
                 self.records += 1
                 yield key, str(Cid(cid))
         except MissingBlock as exc:
@@ -292,10 +300,11 @@ class _Tree:
 # --- records
 
 
-def _index(rows: BulkRows, tree: _Tree, rev: str, proceed: Callable[[], None]) -> None:
+def _index(
+    rows: BulkRows, differences: Iterator[_Difference], rev: str, proceed: Callable[[], None]
+) -> None:
     """Bring the index of the records up to the tree."""
     now = now_iso()
-    differences = _differences(tree.check(), rows.iter_records())
     while batch := list(islice(differences, _BATCH_RECORDS)):
         proceed()
         rows.forget_links([key for key, _, replaces in batch if replaces])

@@ -68,12 +68,6 @@ async def serve_readonly(
         look = await library.look(again=True)
         if not look.changed and not look.counts.unchanged:
             _log.warning("there are no CAR files yet", places=list(options.places))
-        service = settings.service
-        request_log = None if logs is None else logs.quick(LOGGER)
-        app = make_readonly_app(ctx, archive, request_log=request_log)
-        await listen(stack, app, host=service.host, port=service.port)
-        tune_garbage_collector()
-        on_listening()
 
         async def load() -> None:
             on_loaded(await library.load(look, on_progress))
@@ -82,6 +76,14 @@ async def serve_readonly(
 
         for work in (library.ask_again(), load()):
             stack.push_async_callback(_end, asyncio.create_task(work))
+        # So that the processes which load start while the application is made.
+        await asyncio.sleep(0)
+        service = settings.service
+        request_log = None if logs is None else logs.quick(LOGGER)
+        app = make_readonly_app(ctx, archive, request_log=request_log)
+        await listen(stack, app, host=service.host, port=service.port)
+        tune_garbage_collector()
+        on_listening()
 
     await run_until_stopped(settings, start, logs=logs, data_option="--data")
 
