@@ -104,6 +104,8 @@ async def load_repo(
     `import_car`; `quota` is in bytes. Raises as `import_repo` does.
     """
     is_active = _is_active(ctx, did)
+    # One that is being made is thrown away if it fails.
+    is_new = ctx.accounts.find_account(did, include_inactive=True) is None
     started = time.monotonic()
     stopped = threading.Event()
 
@@ -113,7 +115,7 @@ async def load_repo(
 
     def load(actor: ActorStoreTransactor) -> tuple[ImportedRepo, bytes]:
         used_bytes = actor.usage.used_bytes()
-        imported = import_car(actor, source, keys=keys, proceed=proceed)
+        imported = import_car(actor, source, keys=keys, proceed=proceed, postpone_indexes=is_new)
         if is_active:
             imported = replace(imported, head=actor.renew_commit())
         check_growth(actor, quota, used_bytes)

@@ -9,6 +9,7 @@
     canonical, output_file    writing: one order of blocks, files that are whole or not there
     differences               between two
     export, download, …       a copy of a live repository, and of its blobs
+    blob_directory            such blobs, found and checked
 
 Nothing here knows the command line or the server. Formats are in `repo`.
 """

@@ -7,7 +7,6 @@
     library          keeps stores, accounts and events in step with the files
     watching         again and again
     progress         how far that has come
-    blob_directory   blobs from a directory of files
     methods, app     the reading half of the protocol; everything else is refused
     pages            the repositories for people with a browser
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from pds.readonly.blob_directory import BlobDirectory
+from pds.car.blob_directory import BlobDirectory
 from pds.readonly.catalog import Catalog
 
 

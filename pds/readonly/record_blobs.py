@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from actor_store.media_type import sniff
-from pds.readonly.blob_directory import BlobDirectory
+from pds.car.blob_directory import BlobDirectory
 from repo.cid import Cid
 from repo.dagcbor import Value
 from repo.datamodel import BlobRef, iter_blob_refs, iter_maps

@@ -11,12 +11,12 @@ from typing import Final
 
 import structlog
 
+from pds.car.blob_directory import BlobDirectory
 from pds.config import Settings
 from pds.context import AppContext
 from pds.logs import Logs
 from pds.readonly.app import make_readonly_app
 from pds.readonly.archive import Archive
-from pds.readonly.blob_directory import BlobDirectory
 from pds.readonly.catalog import Catalog, Verification
 from pds.readonly.library import Counts, Library
 from pds.readonly.progress import OnProgress

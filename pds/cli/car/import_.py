@@ -132,7 +132,7 @@ class _Work:
 
     async def _bring_blobs(self, target: ImportTarget, blobs: Path, done: dict[str, Any]) -> None:
         """Bring the missing ones that are in the directory."""
-        from pds.readonly.blob_directory import BlobDirectory
+        from pds.car.blob_directory import BlobDirectory
 
         did, directory = Did(done["did"]), BlobDirectory(blobs)
         total, looked_at = done["missingBlobs"], 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pds.readonly.blob_directory import BlobDirectory
+from pds.car.blob_directory import BlobDirectory
 from repo.cid import Cid
 from tests.pds.car.cars import BLOB, DID, LEGACY_BLOB, car_of
 from tests.pds.readonly.conftest import OFFLINE, ReadonlyServer, start
