@@ -12,7 +12,7 @@ import click
 
 from benchmarks import load, machine, report
 from benchmarks.archive import Cars
-from benchmarks.measure import Measured, measure
+from benchmarks.measure import ROUNDS, measure
 from benchmarks.scenarios import (
     CAR_RECORDS,
     CARS,
@@ -62,7 +62,7 @@ def main(
     reference_large: bool,
     write: bool | None,
 ) -> None:
-    """Start each server in turn on loopback, fill it over HTTP, load it with wrk, and compare."""
+    """Start the servers on loopback, fill them over HTTP, load them in turn with wrk, compare."""
     # The default action would leave a server behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     scenarios = [scenario for scenario in SCENARIOS if not only or scenario.name in only]
@@ -71,16 +71,16 @@ def main(
     theirs = dict(sizes)
     if not reference_large:
         theirs.pop("large", None)
-    measured: dict[str, Measured] = {}
     try:
         load.require_wrk()
-        cars = None if only and CARS not in only else _cars(quick=quick)
-        # One after the other: together they would share the processor.
-        if server != "holdfast" and (theirs or cars):
-            launch = _reference(reference_dir)
-            measured["reference"] = measure(launch, scenarios, theirs, duration, cars)
+        cars = [] if only and CARS not in only else _cars(quick=quick)
+        launches: dict[str, Launch] = {}
+        if server != "holdfast":
+            launches["reference"] = _reference(reference_dir)
         if server != "reference":
-            measured["holdfast"] = measure(holdfast(), scenarios, sizes, duration, cars)
+            launches["holdfast"] = holdfast()
+        all_sizes = {"reference": theirs, "holdfast": sizes}
+        measured = measure(launches, scenarios, all_sizes, duration, cars)
     except (load.LoadFailed, InstallFailed, RequestFailed, ServerFailed) as exc:
         raise click.ClickException(str(exc)) from exc
     text = report.tables(
@@ -106,9 +106,12 @@ def _reference(directory: Path | None) -> Launch:
     return reference(directory)
 
 
-def _cars(*, quick: bool) -> Cars:
+def _cars(*, quick: bool) -> list[Cars]:
     records, sizes = (QUICK_CAR_RECORDS, QUICK_SIZES) if quick else (CAR_RECORDS, SIZES)
-    return Cars.write(WORK, loaded=records, served=sizes["reads"])
+    return [
+        Cars.write(WORK, f"bench-mover{number}", loaded=records, served=sizes["reads"])
+        for number in range(ROUNDS)
+    ]
 
 
 def _sizes(scenarios: list[Scenario], sizes: dict[RepoName, int]) -> dict[RepoName, int]:

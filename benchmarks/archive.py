@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -31,54 +31,53 @@ _IMPORT_SECONDS: Final = 1800
 
 @dataclass(slots=True, frozen=True)
 class Cars:
-    """The files of a run, the same for every server."""
+    """The files of a round, the same for every server."""
 
     owner: Owner
     loaded: Path
     """The one that is imported, loaded and inspected."""
-    loaded_records: int
     served: Path
     """The one that the read-only server is asked for records of."""
     served_records: int
 
     @classmethod
-    def write(cls, directory: Path, *, loaded: int, served: int) -> Cars:
-        """Make them, with so many records."""
-        owner = Owner.new()
+    def write(cls, directory: Path, name: str, *, loaded: int, served: int) -> Cars:
+        """Make them, with so many records; they are somebody's who is called `name`."""
+        owner = Owner.new(name)
         return cls(
             owner,
-            write_car(directory / "loaded.car", owner, loaded),
-            loaded,
-            write_car(directory / "served.car", owner, served),
+            write_car(directory / f"{name}-loaded.car", owner, loaded),
+            write_car(directory / f"{name}-served.car", owner, served),
             served,
         )
 
 
 @dataclass(slots=True)
 class CarFigures:
-    """What one server has done with the files. Only ours serves and inspects them."""
+    """What one server has done with the files, round by round. Only ours does all of it."""
 
-    import_s: float
-    load_s: float | None = None
-    load_mib: float | None = None
+    import_s: list[float] = field(default_factory=list)
+    load_s: list[float] = field(default_factory=list)
+    load_mib: list[float] = field(default_factory=list)
     """Resident memory of all processes together, at most, while the file was loaded."""
-    inspect_s: float | None = None
-    reads: load.Result | None = None
-    """getRecord from the read-only server."""
+    inspect_s: list[float] = field(default_factory=list)
+    reads_s: list[float] = field(default_factory=list)
+    """Answers to getRecord in a second, from the read-only server."""
 
 
-def measure_cars(server: Server, cars: Cars, seconds: float) -> CarFigures:
+def measure_cars(server: Server, cars: Cars, figures: CarFigures, seconds: float) -> None:
     """Let a server import a file; if it is ours, do the rest, loads for `seconds`.
 
     Raises `RequestFailed`, `ServerFailed` and `LoadFailed`.
     """
     cars.owner.register(server)
-    figures = CarFigures(_import(server, cars))
+    figures.import_s.append(_import(server, cars))
     if server.name == "holdfast":
-        figures.load_s, figures.load_mib = _load(server, cars.loaded)
-        figures.inspect_s = _inspect(cars.loaded)
-        figures.reads = _read(server, cars, seconds)
-    return figures
+        load_s, load_mib = _load(server, cars.loaded)
+        figures.load_s.append(load_s)
+        figures.load_mib.append(load_mib)
+        figures.inspect_s.append(_inspect(cars.loaded))
+        figures.reads_s.append(_read(server, cars, seconds).requests_s)
 
 
 def _import(server: Server, cars: Cars) -> float:
@@ -91,8 +90,8 @@ def _import(server: Server, cars: Cars) -> float:
     )
     body: dict[str, object] = {
         "did": owner.did,
-        "handle": f"bench-import{described['availableUserDomains'][0]}",
-        "email": "bench-import@example.com",
+        "handle": owner.name + described["availableUserDomains"][0],
+        "email": f"{owner.name}@example.com",
         "password": "correct-horse-battery",
     }
     session = call(server, nsid, body, token)

@@ -28,21 +28,22 @@ _REV: Final = "3l2vqs4u2dk2a"
 class Owner:
     """Who has signed the repositories, with a DID that leads to a server that is gone."""
 
+    name: str
     key: K256PrivateKey
     genesis: PlcOperation
 
     @classmethod
-    def new(cls) -> Owner:
+    def new(cls, name: str) -> Owner:
         """Somebody with a new key."""
         key = K256PrivateKey.generate()
         service = PlcService("AtprotoPersonalDataServer", "https://gone.example.com")
         data = PlcData(
             rotation_keys=(key.did_key,),
             verification_methods={"atproto": key.did_key},
-            also_known_as=("at://bench-import.test",),
+            also_known_as=(f"at://{name}.test",),
             services={"atproto_pds": service},
         )
-        return cls(key, PlcOperation.sign(data, prev=None, key=key))
+        return cls(name, key, PlcOperation.sign(data, prev=None, key=key))
 
     @property
     def did(self) -> Did:

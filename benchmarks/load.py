@@ -35,6 +35,11 @@ class Result:
     p99_ms: float
 
 
+def median(results: Sequence[Result]) -> Result:
+    """The one in the middle, by the bytes it has moved in a second."""
+    return sorted(results, key=lambda result: result.mb_s)[len(results) // 2]
+
+
 def require_wrk() -> None:
     """Raise `LoadFailed` with what to do if `wrk` is missing."""
     if shutil.which("wrk") is None:
