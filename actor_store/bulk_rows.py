@@ -108,6 +108,8 @@ AND NOT EXISTS (SELECT 1 FROM temp.node WHERE node.cid = repo_block.cid)
 BLOCK_INDEX: Final = "repo_block_repo_rev_idx"
 RECORD_INDEX: Final = "record_cid_idx"
 BACKLINK_INDEX: Final = "backlink_link_to_idx"
+UNORDERED_INDEXES: Final = (BLOCK_INDEX, RECORD_INDEX, BACKLINK_INDEX)
+"""Those whose keys come in no order."""
 
 
 @dataclass(slots=True)
@@ -163,13 +165,13 @@ class BulkRows:
         self.wait()
         self._writing = self._thread.submit(write)
 
-    def postpone_indexes(self) -> None:
-        """Do without the indexes whose keys come in no order, each until it is built.
+    def postpone_indexes(self, names: Iterable[str]) -> None:
+        """Do without some of `UNORDERED_INDEXES`, each until it is built.
 
         For millions of rows in a database that nobody else has open: sorted once they take a
         tenth of the time.
         """
-        for name in (BLOCK_INDEX, RECORD_INDEX, BACKLINK_INDEX):
+        for name in names:
             sql = self._db.value("SELECT sql FROM sqlite_master WHERE name = ?", (name,))
             self._postponed[name] = str(sql)
             self._db.run(f"DROP INDEX {name}")

@@ -16,7 +16,7 @@ The commit is stored as it is, as the reference PDS does it, under a rev of this
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -82,23 +82,22 @@ def import_car(
     keys: Sequence[Verifier] | None,
     rev: str | None = None,
     proceed: Callable[[], None] = lambda: None,
-    postpone_indexes: bool = False,
+    postponed: Collection[str] = (),
 ) -> ImportedRepo:
     """Replace the repository of `actor` by that of a CAR.
 
     The commit may be signed by any of `keys`; with None its signature is not looked at. Blocks that
     are stored already may be missing in the CAR. The repository is at a new rev, or at `rev`: that
     of the commit, where nobody will ever write another. `proceed` is called again and again; what
-    it raises ends the import. `postpone_indexes` saves half the time of a large import into a new
-    database, which is thrown away if it fails. Raises `InvalidCar`, `InvalidRepo` and
-    `RepoNotFound`.
+    it raises ends the import. `postponed` are indexes that are built at the end: with all of
+    `UNORDERED_INDEXES` a large import into a new database, which is thrown away if it fails, takes
+    half the time. Raises `InvalidCar`, `InvalidRepo` and `RepoNotFound`.
     """
     old = actor.repo.head()
     new_rev = actor.next_rev(old.rev)
     rows_rev = rev or new_rev
     with actor.bulk_rows() as rows:
-        if postpone_indexes:
-            rows.postpone_indexes()
+        rows.postpone_indexes(postponed)
         car = _CarBlocks(rows, rows_rev)
         root = car.store(source, proceed)
         commit = _read_commit(actor, root, keys, newest=new_rev)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from actor_store.bulk_rows import UNORDERED_INDEXES
 from actor_store.importing import ImportedRepo, import_car
 from identity.resolver import DidResolutionError
 from pds.commits import sequence, sync_event, wait_for_log
@@ -115,7 +116,9 @@ async def load_repo(
 
     def load(actor: ActorStoreTransactor) -> tuple[ImportedRepo, bytes]:
         used_bytes = actor.usage.used_bytes()
-        imported = import_car(actor, source, keys=keys, proceed=proceed, postpone_indexes=is_new)
+        imported = import_car(
+            actor, source, keys=keys, proceed=proceed, postponed=UNORDERED_INDEXES if is_new else ()
+        )
         if is_active:
             imported = replace(imported, head=actor.renew_commit())
         check_growth(actor, quota, used_bytes)

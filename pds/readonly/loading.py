@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from actor_store.blocks import CountedNodeCache
+from actor_store.bulk_rows import BLOCK_INDEX, UNORDERED_INDEXES
 from actor_store.importing import import_car
 from actor_store.schema import migrate_store
 from actor_store.transactor import ActorStoreTransactor, Signing
@@ -30,7 +31,8 @@ _CACHE_KIB: Final = 24 * 1024
 _NODE_CACHE_BYTES: Final = 4 * 1024 * 1024
 _REPORT: Final = "-read"
 _LARGE_BYTES: Final = 8 * 1024 * 1024
-"""Of a file for which it pays to build indexes at the end."""
+_HUGE_BYTES: Final = 64 * 1024 * 1024
+"""Of files for which it pays to build one index at the end, and all."""
 _REPORTED_BYTES: Final = 1_000_000
 """Less is read before anybody looks."""
 
@@ -64,7 +66,6 @@ def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
             commit = find_commit(CarReader(file, verify=False))
         with path.open("rb") as file, _new_store(store) as db, db.transaction():
             actor = _actor(commit.did, db)
-            is_large = os.fstat(file.fileno()).st_size >= _LARGE_BYTES
             # The key that signed it is looked for when all else is sound.
             imported = import_car(
                 actor,
@@ -72,7 +73,7 @@ def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
                 keys=None,
                 rev=commit.rev,
                 proceed=_Report(file, store),
-                postpone_indexes=is_large,
+                postponed=_postponed(os.fstat(file.fileno()).st_size),
             )
             root, block = imported.head.cid, actor.repo.get_block(imported.head.cid)
             if decode_commit(block) != commit:
@@ -82,6 +83,13 @@ def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
         return BadCar(str(exc))
     except (DatabaseError, OSError) as exc:
         return BadCar(f"it cannot be read or loaded: {exc}")
+
+
+def _postponed(size_bytes: int) -> tuple[str, ...]:
+    """The indexes that are built at the end; the others grow while something else is waited for."""
+    if size_bytes < _LARGE_BYTES:
+        return ()
+    return (BLOCK_INDEX,) if size_bytes < _HUGE_BYTES else UNORDERED_INDEXES
 
 
 def read_bytes_of(store: Path) -> int:
