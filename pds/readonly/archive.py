@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,8 @@ class Archive:
 
     catalog: Catalog
     blobs: BlobDirectory
+    waiting: Callable[[], int]
+    """Tells how many files are yet to be loaded."""
 
 
 ARCHIVE: Final = web.AppKey("archive", Archive)

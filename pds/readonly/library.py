@@ -91,6 +91,8 @@ class Library:
         self._processes = processes
         self._resolving = asyncio.Semaphore(RESOLVING_AT_ONCE)
         self._serving: WeakValueDictionary[Did, asyncio.Lock] = WeakValueDictionary()
+        self.waiting = 0
+        """How many files are yet to be loaded."""
 
     async def update(self, on_progress: OnProgress | None = None) -> Counts:
         """Look at all files, and load those that are new or changed."""
@@ -134,10 +136,15 @@ class Library:
                 with work.on(file, store):
                     return await loaders.load(file.path, store)
 
+        async def load(file: CarFile) -> None:
+            await self._load(file, read, counts)
+            self.waiting -= 1
+
+        self.waiting = len(files)
         try:
             async with asyncio.TaskGroup() as tasks:
                 for file in files:
-                    tasks.create_task(self._load(file, read, counts))
+                    tasks.create_task(load(file))
         finally:
             telling.cancel()
             loaders.close()

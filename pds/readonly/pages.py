@@ -54,12 +54,14 @@ def add_pages(app: web.Application) -> None:
 
 
 async def _front_page(request: web.Request) -> web.Response:
-    catalog, start = request.app[ARCHIVE].catalog, request.query.get("after", "")
+    archive, start = request.app[ARCHIVE], request.query.get("after", "")
+    catalog = archive.catalog
     repos = catalog.repos(limit=REPOS_ON_A_PAGE + 1, after=start)
     return _page(
         "index.html",
         hostname=request.app[CONTEXT].settings.hostname,
         total=catalog.count_repos(),
+        waiting=archive.waiting(),
         repos=repos[:REPOS_ON_A_PAGE],
         is_first=not start,
         after=repos[REPOS_ON_A_PAGE - 1].did if len(repos) > REPOS_ON_A_PAGE else None,

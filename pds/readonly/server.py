@@ -107,7 +107,8 @@ def _open_archive(
         handles=options.handles,
         processes=options.processes,
     )
-    return Archive(catalog, BlobDirectory(options.blobs)), library
+    archive = Archive(catalog, BlobDirectory(options.blobs), waiting=lambda: library.waiting)
+    return archive, library
 
 
 async def _nothing_to_mend(ctx: AppContext) -> None:

@@ -50,6 +50,10 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def front_page(server: ReadonlyServer) -> str:
+    return server.client.request("GET", "/").body.decode()
+
+
 def start_loading(start_server: StartServer, cars: Path, store: Path) -> ReadonlyServer:
     """A server of which it is certain that it is loading the large file."""
     server = start_server(cars, *OFFLINE, "--data", str(store), loaded=False)
@@ -70,7 +74,9 @@ def test_what_is_loaded_is_served_while_the_rest_is_loading(
     server = start_loading(start_server, cars, tmp_path / "store")
     assert not server.serves(LARGE)
     assert "Serving on" in server.log()
+    assert "1 more file is being loaded." in front_page(server)
     wait_until(lambda: server.serves(LARGE))
+    wait_until(lambda: "being loaded" not in front_page(server))
 
 
 def test_sigterm_ends_a_first_load_at_once_and_every_process(
