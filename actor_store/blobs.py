@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from repo.datamodel import BlobRef
 
 _COLUMNS: Final = "cid, mimeType, size, tempKey, takedownRef, createdAt"
+_IS_MISSING: Final = (
+    "NOT EXISTS (SELECT 1 FROM blob WHERE blob.cid = record_blob.blobCid AND tempKey IS NULL)"
+)
 
 
 @dataclass(slots=True, frozen=True)
@@ -168,13 +171,16 @@ class BlobReader:
         com.atproto.repo.listMissingBlobs.
         """
         rows = self._db.all(
-            "SELECT blobCid, min(recordUri) FROM record_blob WHERE blobCid > ?"
-            " AND NOT EXISTS"
-            " (SELECT 1 FROM blob WHERE blob.cid = record_blob.blobCid AND tempKey IS NULL)"
+            f"SELECT blobCid, min(recordUri) FROM record_blob WHERE blobCid > ? AND {_IS_MISSING}"
             " GROUP BY blobCid ORDER BY blobCid LIMIT ?",
             (cursor or "", limit),
         )
         return [MissingBlob(Cid.parse(text), uri) for text, uri in rows]
+
+    def count_missing(self) -> int:
+        """How many blobs `list_missing` has in all."""
+        sql = f"SELECT count(DISTINCT blobCid) FROM record_blob WHERE {_IS_MISSING}"
+        return int(self._db.value(sql))
 
     def list_awaited(self) -> list[TempRef]:
         """Uploads that records refer to although their bytes are still temporary."""

@@ -29,7 +29,6 @@ from repo.verify import find_commit
 
 if TYPE_CHECKING:
     from actor_store.importing import ImportedRepo
-    from actor_store.reader import ActorStoreReader
     from identity.did_document import DidDocument
     from pds.accounts.account import ActorAccount
     from pds.context import AppContext
@@ -104,16 +103,12 @@ async def import_account(
                     repo = await _replace(ctx, did, spool, keys)
     await ctx.actor_store.settle_uploads(did)
     account = ctx.accounts.get_account(did, include_inactive=True)
-    missing = await ctx.actor_store.read_in_thread(did, _count_missing_blobs)
+    missing = await ctx.actor_store.read_in_thread(did, lambda actor: actor.blob.count_missing())
     return ImportedAccount(account, repo, password, missing, did_credentials(ctx, account))
 
 
 def _find_did(source: ByteSource) -> Did:
     return parse_did(find_commit(CarReader(source, verify=False)).did)
-
-
-def _count_missing_blobs(actor: ActorStoreReader) -> int:
-    return actor.blob.count_referenced() - actor.blob.count()
 
 
 async def _find_document(ctx: AppContext, did: Did) -> tuple[DidDocument | None, str]:
@@ -154,7 +149,9 @@ async def _signup(
         raise invalid_request(f"{did} has no account here yet, and a new one needs an --email")
     email = check_email(asked.email)
     domains = ctx.settings.service_handle_domains
-    checked = check_handle(handle, domains, did_known=True, allow_reserved=True)
+    # A DID may claim any handle; a reserved one is given out by the operator's own word.
+    reserved = asked.handle is not None
+    checked = check_handle(handle, domains, did_known=True, allow_reserved=reserved)
     check_free(ctx, handle=checked.handle, email=email)
     if checked.is_external:
         try:

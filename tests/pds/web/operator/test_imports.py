@@ -251,6 +251,14 @@ async def test_what_cannot_be_an_account_is_refused(
         assert pds.ctx.accounts.find_account(owner.did, include_inactive=True) is None
 
 
+async def test_a_reserved_handle_is_given_out_by_the_operator_alone(pds: Pds) -> None:
+    owner = register_foreign_did(pds, handle="admin.test")
+    assert (await bring(pds, repo_of(owner).car())).error == (400, "HandleNotAvailable")
+    await expect_nothing_left(pds)
+    reply = await bring(pds, repo_of(owner).car(), handle="admin.test")
+    assert (reply.status, reply.json["handle"]) == (200, "admin.test")
+
+
 async def test_an_account_that_is_taken_down_stays_as_it_is(pds: Pds, owner: ForeignDid) -> None:
     did = (await bring(pds, repo_of(owner).car())).json["did"]
     await pds.ctx.accounts.takedown(did)
@@ -283,6 +291,17 @@ async def test_blobs_that_are_missing_are_listed_and_taken(pds: Pds, owner: Fore
     assert reply.json["mimeType"] == "image/png"
     assert await missing(pds, owner.did) == []
     assert await pds.ctx.blob_store.exists(owner.did, Cid.of_raw(BLOB))
+
+
+async def test_uploads_that_nothing_refers_to_make_up_for_no_missing_blob(
+    pds: Pds, alice: Account
+) -> None:
+    await pds.create_record(alice, NOTE, {"image": (await pds.upload(alice, BLOB)).json["blob"]})
+    car = (await pds.get("com.atproto.sync.getRepo", did=alice.did)).body
+    for number in range(3):
+        await pds.upload(alice, b"unused %d" % number)
+    await pds.post("com.atproto.server.deactivateAccount", {}, alice.auth)
+    assert (await bring(pds, car)).json["missingBlobs"] == 0
 
 
 async def test_blobs_of_nobody_and_wrong_bytes_are_not_kept(pds: Pds, owner: ForeignDid) -> None:
