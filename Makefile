@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := repo database actor_store sequencer identity pds
 
-.PHONY: help run test lint format conformance bench endpoints clean
+.PHONY: help run test lint format hostile conformance bench endpoints clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -30,6 +30,9 @@ lint: $(VENV)/.ready ## Check formatting, lint and types
 format: $(VENV)/.ready ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+hostile: $(VENV)/.ready ## Attack the server with hostile clients, at length
+	HOLDFAST_HOSTILE=long $(BIN)/pytest tests/e2e/hostile
 
 conformance: $(VENV)/.ready ## Run the tests beside the real reference PDS, which this installs
 	$(BIN)/python -m tests.reference.install

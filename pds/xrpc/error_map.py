@@ -16,6 +16,7 @@ from identity.plc_data import InvalidPlcOperation
 from pds.accounts import errors as account_errors
 from pds.accounts.invites import InvalidInviteCursor
 from pds.accounts.service_jwt import ServiceJwtError
+from pds.fairness.turns import TooBusy
 from pds.mail.errors import InvalidMail, MailNotSent
 from pds.quotas import QuotaExceeded
 from pds.spool import BodyTooLarge, SpoolFull
@@ -115,6 +116,8 @@ def to_xrpc(exc: Exception) -> XrpcError:
         return exc
     if isinstance(exc, ServiceJwtError):
         return XrpcError(401, exc.error, str(exc))
+    if isinstance(exc, TooBusy):
+        return XrpcError(503, message=str(exc), retry_after_s=exc.retry_after_s)
     if isinstance(exc, PlcError):
         if exc.status >= 500:
             return XrpcError(502, "UpstreamFailure", exc.message)

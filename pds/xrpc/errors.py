@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
 DEFAULT_ERRORS: Final[Mapping[int, tuple[str, str]]] = {
     400: ("InvalidRequest", "Invalid Request"),
@@ -35,21 +35,33 @@ _OTHER_FAILURE: Final = 502
 class XrpcError(Exception):
     """An answer that is an error: HTTP status, error name, message for a person."""
 
-    def __init__(self, status: int, name: str | None = None, message: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        name: str | None = None,
+        message: str | None = None,
+        *,
+        retry_after_s: int | None = None,
+    ) -> None:
+        """`retry_after_s` tells the client when to come again, in a header."""
         # Other statuses come from the services that requests are passed on to.
         other = DEFAULT_ERRORS[_OTHER_REFUSAL if status < 500 else _OTHER_FAILURE]
         default_name, default_message = DEFAULT_ERRORS.get(status, other)
         self.status = status
         self.name = name or default_name
         self.message = message or default_message
+        self.retry_after_s = retry_after_s
         super().__init__(self.message)
 
     def response(self) -> web.Response:
         """The JSON answer."""
         body = orjson.dumps({"error": self.name, "message": self.message})
-        return web.Response(
+        response = web.Response(
             status=self.status, body=body, content_type="application/json", charset="utf-8"
         )
+        if self.retry_after_s is not None:
+            response.headers[hdrs.RETRY_AFTER] = str(self.retry_after_s)
+        return response
 
 
 def invalid_request(message: str, name: str = "InvalidRequest") -> XrpcError:

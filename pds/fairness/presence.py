@@ -1,0 +1,79 @@
+"""Work that ends when the client it is done for has left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from aiohttp import web
+
+LOOK_S: Final = 0.25
+"""How often it is looked whether the client is still there: aiohttp does not tell."""
+
+
+class ClientLeft(ConnectionResetError):
+    """Nobody waits for the answer any more. The request's line says 499; it is no error."""
+
+    def __init__(self) -> None:
+        super().__init__("the client has left")
+
+
+def has_left(request: web.BaseRequest) -> bool:
+    """Whether the connection of a request is gone."""
+    transport = request.transport
+    return transport is None or transport.is_closing()
+
+
+@contextmanager
+def while_present(request: web.BaseRequest) -> Iterator[None]:
+    """A `with` block that is cancelled when the client leaves, and then raises `ClientLeft`.
+
+    Only for what may be dropped at any await: waiting in a queue, hashing, reading, streaming.
+    Never around a write that must be carried out whole.
+    """
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("only a task can be cancelled")
+    cancelling = task.cancelling()
+    left = False
+
+    def end() -> None:
+        nonlocal left
+        left = True
+        task.cancel()
+
+    with _watched(request, end):
+        try:
+            yield
+        except BaseException as exc:
+            # As in `asyncio.timeout`: a cancellation that is not ours goes on.
+            if left and task.uncancel() <= cancelling and isinstance(exc, asyncio.CancelledError):
+                raise ClientLeft from exc
+            raise
+    if left:
+        task.uncancel()  # The block has ended all the same, and with it what was to be ended.
+
+
+@contextmanager
+def _watched(request: web.BaseRequest, end: Callable[[], None]) -> Iterator[None]:
+    """Call `end` once when the client of `request` leaves within a `with` block."""
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
+
+    def look_later() -> None:
+        nonlocal timer
+        timer = loop.call_later(LOOK_S, look)
+
+    def look() -> None:
+        if has_left(request):
+            end()
+        else:
+            look_later()
+
+    look_later()
+    try:
+        yield
+    finally:
+        timer.cancel()

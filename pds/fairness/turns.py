@@ -1,0 +1,164 @@
+"""A bounded number of turns at something scarce, handed out fairly among those who want one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+RETRY_AFTER_S: Final = 2
+"""What a refused client is told to wait, unless there is something better to tell."""
+
+
+class TooBusy(Exception):
+    """There is no turn to be had soon: too many wait already, or this one has waited too long."""
+
+    def __init__(self, what: str, *, retry_after_s: int = RETRY_AFTER_S) -> None:
+        self.what = what
+        self.retry_after_s = retry_after_s
+        super().__init__(f"The server is busy with {what}. Try again in {retry_after_s} seconds.")
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """Somebody in the queue. Ends with a turn, or with a cancelled future."""
+
+    holders: tuple[str, ...]
+    granted: asyncio.Future[None] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class Turns:
+    """At most `at_once` turns at a time, at most `each` of them held by any one holder.
+
+    Whoever finds none free waits. A free turn goes to the one whose holders hold the fewest, and
+    among these to the one who has waited longest, so a holder who asks a thousand times delays
+    another by no more than one turn. Waiting costs a place as well: at most `waiting` in all and
+    `waiting_each` of one holder, and for `wait_s` seconds at most. Who stops waiting, because the
+    client has left, leaves no trace.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        at_once: int,
+        each: int,
+        waiting: int,
+        waiting_each: int,
+        wait_s: float,
+        retry_after_s: int = RETRY_AFTER_S,
+    ) -> None:
+        """`what` names the scarce thing in the message of `TooBusy`, such as "logins"."""
+        self._what = what
+        self._at_once = at_once
+        self._each = each
+        self._max_waiting = waiting
+        self._max_waiting_each = waiting_each
+        self._wait_s = wait_s
+        self._retry_after_s = retry_after_s
+        self._running = 0
+        self._held: Counter[str] = Counter()
+        self._waiting_of: Counter[str] = Counter()
+        # In the order of their coming. A scan of it is bounded by `waiting`.
+        self._queue: dict[_Waiting, None] = {}
+
+    @property
+    def running(self) -> int:
+        """How many turns are being held."""
+        return self._running
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for one."""
+        return len(self._queue)
+
+    @asynccontextmanager
+    async def turn(self, *holders: str) -> AsyncIterator[None]:
+        """Hold a turn for the length of an `async with` block, for every one of `holders`.
+
+        Raises `TooBusy` before the block if there is none to be had.
+        """
+        await self._take(holders)
+        try:
+            yield
+        finally:
+            self._give_back(holders)
+
+    async def _take(self, holders: tuple[str, ...]) -> None:
+        if self._is_free(holders):
+            # Nobody in the queue could use it: they would have it already.
+            self._start(holders)
+            return
+        if len(self._queue) >= self._max_waiting or any(
+            self._waiting_of[holder] >= self._max_waiting_each for holder in holders
+        ):
+            raise self._busy()
+        place = _Waiting(holders)
+        self._queue[place] = None
+        self._waiting_of.update(holders)
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await place.granted
+        except TimeoutError:
+            # The turn may have come in the same step of the event loop as the timeout.
+            if not _has_turn(place):
+                raise self._busy() from None
+        except asyncio.CancelledError:
+            if _has_turn(place):
+                self._give_back(holders)
+            raise
+        finally:
+            if place in self._queue:
+                self._leave(place)
+
+    def _is_free(self, holders: tuple[str, ...]) -> bool:
+        return self._running < self._at_once and self._most_held(holders) < self._each
+
+    def _most_held(self, holders: tuple[str, ...]) -> int:
+        return max((self._held[holder] for holder in holders), default=0)
+
+    def _start(self, holders: tuple[str, ...]) -> None:
+        self._running += 1
+        self._held.update(holders)
+
+    def _give_back(self, holders: tuple[str, ...]) -> None:
+        self._running -= 1
+        _subtract(self._held, holders)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._running < self._at_once and self._queue:
+            # `min` keeps the first of several, who has waited longest.
+            place = min(self._queue, key=lambda place: self._most_held(place.holders))
+            if place.granted.cancelled():
+                self._leave(place)
+            elif self._is_free(place.holders):
+                self._leave(place)
+                self._start(place.holders)
+                place.granted.set_result(None)
+            else:
+                return
+
+    def _leave(self, place: _Waiting) -> None:
+        del self._queue[place]
+        _subtract(self._waiting_of, place.holders)
+
+    def _busy(self) -> TooBusy:
+        return TooBusy(self._what, retry_after_s=self._retry_after_s)
+
+
+def _has_turn(place: _Waiting) -> bool:
+    return place.granted.done() and not place.granted.cancelled()
+
+
+def _subtract(counter: Counter[str], holders: tuple[str, ...]) -> None:
+    """Count each of `holders` one less, and keep no zeros: names come from strangers."""
+    for holder in holders:
+        counter[holder] -= 1
+        if counter[holder] <= 0:
+            del counter[holder]
