@@ -34,6 +34,8 @@ _MAX_AHEAD: Final = 1_024
 _POLL_S: Final = 0.01
 _SHARE_OF_TIME: Final = 20
 """Looking at what is open takes at most one part in so many of the time."""
+_OUTDATED_S: Final = 1.0
+"""Not all that is opened is told."""
 _WARN_EVERY_S: Final = 60.0
 
 logger = logging.getLogger(__name__)
@@ -77,6 +79,7 @@ class OpenFiles:
         self._promised = 0
         """About to be opened."""
         self._look_at = 0.0
+        self._outdated_at = 0.0
         self._warn_at = 0.0
 
     def keep_with(self, keeper: Keeper) -> None:
@@ -130,14 +133,16 @@ class OpenFiles:
 
     def _find_room(self, files: int, spare: int) -> bool:
         room = self._room(files, spare)
-        if room >= self._ahead:
-            return True
         now = time.monotonic()
+        if room >= self._ahead and now < self._outdated_at:
+            return True
         if now >= self._look_at:
             # Of the processor's time: this thread may have to wait for it.
             began = time.thread_time()
             self._known, self._since = self._count(), 0
-            self._look_at = now + (time.thread_time() - began) * _SHARE_OF_TIME
+            took_s = time.thread_time() - began
+            self._look_at = now + took_s * _SHARE_OF_TIME
+            self._outdated_at = self._look_at + _OUTDATED_S
             room = self._room(files, spare)
             if room < self._ahead and self._keeper is not None:
                 # Twice as far, so that it is not asked for each file anew.

@@ -50,10 +50,10 @@ async def serve(
     """Serve until SIGTERM or SIGINT; then finish requests, tell subscribers, close databases.
 
     Raises `TooFewFiles`, `DataDirectoryError`, `ListenError`, or the `DatabaseError` of a file
-    that cannot be opened. `on_ready` is called once requests are answered. `start_beside` is awaited as soon as
-    the data directory is ours; what it puts on the stack outlives the server. `add_routes` may
-    add to the application. `logs` in a file are opened anew on SIGHUP, which would end the
-    process otherwise.
+    that cannot be opened. `on_ready` is called once requests are answered. `start_beside` is
+    awaited as soon as the data directory is ours; what it puts on the stack outlives the server.
+    `add_routes` may add to the application. `logs` in a file are opened anew on SIGHUP, which
+    would end the process otherwise.
     """
     if settings.service.dev_mode:
         faults.install(os.environ)

@@ -63,6 +63,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     # Databases
     database_errors.DatabaseBusy: (503, "NotEnoughResources"),
     database_errors.DatabaseFull: (503, "NotEnoughResources"),
+    database_errors.DatabaseOutOfFiles: (503, "NotEnoughResources"),
     # Accounts
     account_errors.AccountNotFound: (400, "AccountNotFound"),
     account_errors.AccountExists: (400, "AlreadyExists"),
