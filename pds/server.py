@@ -93,6 +93,7 @@ async def run_until_stopped(
     if logs is not None and logs.are_in_file:
         loop.add_signal_handler(signal.SIGHUP, logs.reopen)
     raise_file_limit()
+    _require_files()
     async with AsyncExitStack() as stack:
         lock = DataDirectoryLock.acquire(settings.data_directory, option=data_option)
         stack.callback(lock.release)
@@ -124,13 +125,13 @@ async def listen(stack: AsyncExitStack, app: web.Application, *, host: str, port
 
 
 def raise_file_limit() -> None:
-    """Allow as many open files as the system lets this process have: actor stores take three.
-
-    Raises `TooFewFiles`.
-    """
+    """Allow as many open files as the system lets this process have: actor stores take three."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _require_files() -> None:
     limit = limit_of_open_files()
     if limit < MIN_LIMIT:
         raise TooFewFiles(
