@@ -1,13 +1,12 @@
-"""Open actor stores: as many connections as the process may have, the last used ones.
+"""Open actor stores: as many connections as there is room for, the last used ones.
 
-A connection is only ever used within one step of the event loop, and one is closed only when
-another is asked for. So none is closed in use, though nothing counts its users.
+A connection is only ever used within one step of the event loop, and one is closed only between
+two uses. So none is closed in use, though nothing counts its users.
 """
 
 from __future__ import annotations
 
 import logging
-import resource
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,16 +18,19 @@ from actor_store.lookups import Lookups
 from actor_store.reader import ActorStoreReader
 from actor_store.transactor import ActorStoreTransactor
 from database.connection import Database
-from database.errors import DatabaseError
+from database.errors import DatabaseError, DatabaseOutOfFiles
+from database.open_files import OpenFiles, limit_of_open_files
 
 DEFAULT_MAX_OPEN: Final = 2_000
 """Actor stores kept open unless the file limit is lower; one takes 200 to 300 KiB of memory."""
 
-_FILES_PER_STORE: Final = 3
-"""The database, its -wal and its -shm."""
-_RESERVED_FILES: Final = 256
-"""Files left for sockets, blobs, service databases and threads with connections of their own."""
-_MIN_OPEN: Final = 16
+FILES_PER_STORE: Final = 3
+"""The database, its -wal and its -shm. SQLite keeps one more of a database that a thread has had
+open as well, until no connection has it any more."""
+_OTHER_FILES: Final = 96
+"""What a server has open without any store, at least."""
+_MIN_OPEN: Final = 4
+_MAX_MIN_OPEN: Final = 16
 
 logger = logging.getLogger(__name__)
 
@@ -47,15 +49,22 @@ class Handle:
 
 
 class HandleCache:
-    """Handles by DID, for the event loop only."""
+    """Handles by DID, for the event loop only. They give way when open files become scarce."""
 
-    def __init__(self, open_handle: Callable[[str], Handle], *, max_open: int) -> None:
+    def __init__(
+        self, open_handle: Callable[[str], Handle], *, max_open: int, files: OpenFiles
+    ) -> None:
         self._open_handle = open_handle
         self._handles: LRUCache[str, Handle] = LRUCache(max_open)
         self.max_open = max_open
+        self._min_open = min(max_open, _MAX_MIN_OPEN, max(_MIN_OPEN, files.limit // 64))
         self.lookups = Lookups()
+        self._files = files
+        files.keep_with(self)
         # Closing may write the WAL into the database and wait for the disk, so not on the loop.
         self._closer = ThreadPoolExecutor(1, thread_name_prefix="actor-store-close")
+        self._asked_to_close = 0
+        self._closed = 0
 
     def __len__(self) -> int:
         return len(self._handles)
@@ -64,7 +73,10 @@ class HandleCache:
         return did in self._handles
 
     def get(self, did: str) -> Handle:
-        """The handle, valid until the caller next waits. Raises what opening raises."""
+        """The handle, valid until the caller next waits.
+
+        Raises what opening raises, and `DatabaseOutOfFiles` while files are still being closed.
+        """
         try:
             handle = self._handles[did]
         except KeyError:
@@ -73,12 +85,25 @@ class HandleCache:
             self.lookups.hits += 1
             return handle
         self.lookups.misses += 1
+        if not self._files.has_room(FILES_PER_STORE, for_keeper=True):
+            raise DatabaseOutOfFiles(did, f"{self._files.limit} files may be open, and are")
         handle = self._open_handle(did)
+        self._files.note_opened(FILES_PER_STORE)
         while len(self._handles) >= self._handles.maxsize:
-            _, oldest = self._handles.popitem()
-            self._closer.submit(_close, oldest.db)
+            self._close_oldest()
         self._handles[did] = handle
         return handle
+
+    @property
+    def wanted_files(self) -> int:
+        """See `Keeper.wanted_files`: without a few open stores nobody would be served."""
+        return FILES_PER_STORE * max(0, self._min_open - len(self._handles))
+
+    def give_back(self, files: int) -> None:
+        """See `Keeper.give_back`."""
+        stores = -(-files // FILES_PER_STORE)
+        while self._closing < stores and len(self._handles) > self._min_open:
+            self._close_oldest()
 
     def discard(self, did: str) -> None:
         """Close the handle, if it is open, at once."""
@@ -89,17 +114,31 @@ class HandleCache:
     def close(self) -> None:
         """Close all handles and wait for it: to be called in a thread."""
         while self._handles:
-            _, handle = self._handles.popitem()
-            self._closer.submit(_close, handle.db)
+            self._close_oldest()
         self._closer.shutdown(wait=True)
+
+    @property
+    def _closing(self) -> int:
+        """Handles that have been dropped, and whose files may be open still."""
+        return self._asked_to_close - self._closed
+
+    def _close_oldest(self) -> None:
+        _, oldest = self._handles.popitem()
+        self._asked_to_close += 1
+        self._closer.submit(self._close_in_thread, oldest.db)
+
+    def _close_in_thread(self, db: Database) -> None:
+        _close(db)
+        # Nobody else counts here: there is one such thread.
+        self._closed += 1
 
 
 def max_open_stores(wanted: int = DEFAULT_MAX_OPEN) -> int:
-    """How many of the `wanted` stores the limit of open files (RLIMIT_NOFILE) allows."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit == resource.RLIM_INFINITY:
-        return wanted
-    return min(wanted, max(_MIN_OPEN, (limit - _RESERVED_FILES) // _FILES_PER_STORE))
+    """How many of the `wanted` stores may be open at the most, by the limit of open files.
+
+    While much else is open, such as connections, it is fewer.
+    """
+    return min(wanted, max(_MIN_OPEN, (limit_of_open_files() - _OTHER_FILES) // FILES_PER_STORE))
 
 
 def _close(db: Database) -> None:

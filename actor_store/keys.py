@@ -14,6 +14,7 @@ from cachetools import LRUCache
 
 from actor_store.errors import ActorStoreDamaged, RepoNotFound, TooManyReservedKeys
 from actor_store.layout import ActorLayout
+from database.errors import OUT_OF_FILES
 from repo.keys import InvalidKey, K256PrivateKey, PrivateKey
 
 DEFAULT_CACHED_KEYS: Final = 50_000
@@ -45,6 +46,7 @@ class SigningKeys:
                 raise ActorStoreDamaged(did, f"{path} is missing: restore it") from exc
             raise RepoNotFound(did) from exc
         except (OSError, InvalidKey) as exc:
+            _raise_if_out_of_files(exc)
             raise ActorStoreDamaged(did, f"{path}: {exc}") from exc
         self._cache[did] = key
         return key
@@ -79,11 +81,18 @@ class SigningKeys:
         except FileNotFoundError:
             return None
         except (OSError, InvalidKey) as exc:
+            _raise_if_out_of_files(exc)
             raise ActorStoreDamaged(name, f"reserved key: {exc}") from exc
 
     def release(self, name: str) -> None:
         """Delete a reserved key, now that an actor has it; an absent one is ignored."""
         self._layout.reserved_key(name).unlink(missing_ok=True)
+
+
+def _raise_if_out_of_files(exc: Exception) -> None:
+    """Raise `exc` if it says nothing about the file: there were too many others."""
+    if isinstance(exc, OSError) and exc.errno in OUT_OF_FILES:
+        raise exc
 
 
 def _make_room(directory: Path) -> None:

@@ -15,7 +15,7 @@ from actor_store.layout import ActorLayout
 from actor_store.schema import migrate_store
 from database.checkpoints import PAGES, Checkpointer
 from database.connection import BUSY_TIMEOUT_MS, Database, Synchronous, open_database
-from database.errors import DatabaseDamaged, DatabaseMissing
+from database.errors import OUT_OF_FILES, DatabaseDamaged, DatabaseMissing, DatabaseOutOfFiles
 from database.transactions import WriteCounts
 from database.wal import check_wal
 
@@ -118,6 +118,8 @@ class StoreOpener:
                 counts=self._counts,
             )
         except DatabaseMissing as exc:
+            if path.exists():
+                raise
             raise RepoNotFound(did) from exc
         try:
             migrate_store(db)
@@ -132,4 +134,9 @@ def _check_files(path: Path) -> None:
     with suppress(FileNotFoundError):
         if path.stat().st_size == 0:
             raise DatabaseDamaged(path, "is empty")
-    check_wal(path)
+    try:
+        check_wal(path)
+    except OSError as exc:
+        if exc.errno in OUT_OF_FILES:
+            raise DatabaseOutOfFiles(path, str(exc)) from exc
+        raise

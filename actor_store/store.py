@@ -11,6 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -25,7 +26,7 @@ from actor_store.creation import (
     remove_leftovers,
 )
 from actor_store.errors import ActorStoreDamaged
-from actor_store.handles import Handle, HandleCache, max_open_stores
+from actor_store.handles import FILES_PER_STORE, Handle, HandleCache, max_open_stores
 from actor_store.keys import SigningKeys
 from actor_store.layout import ActorLayout
 from actor_store.long_transaction import LongTransaction
@@ -37,6 +38,7 @@ from actor_store.writes import PreparedWrite
 from database.checkpoints import Checkpointer
 from database.connection import Database
 from database.errors import DatabaseDamaged
+from database.open_files import OpenFiles
 from database.retry import when_free
 from database.transactions import WriteCounts
 from database.wal import sync_wal
@@ -66,15 +68,19 @@ class ActorStore:
         blob_store: BlobStore,
         clock: TidClock,
         settings: StoreSettings = _DEFAULTS,
+        files: OpenFiles | None = None,
     ) -> None:
-        """`clock` gives the revs of all commits of the process."""
+        """`clock` gives the revs of all commits of the process; `files` are its open files."""
         self._layout = layout
         self._blob_store = blob_store
         self._clock = clock
         self._settings = settings
         self._keys = SigningKeys(layout)
         self._nodes = CountedNodeCache(settings.node_cache_bytes)
-        self._handles = HandleCache(self._open_handle, max_open=max_open_stores(settings.max_open))
+        self._files = OpenFiles() if files is None else files
+        self._handles = HandleCache(
+            self._open_handle, max_open=max_open_stores(settings.max_open), files=self._files
+        )
         self._blob_files = BlobFiles(self, blob_store)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="actor-store")
         self.write_counts = WriteCounts()
@@ -317,7 +323,7 @@ class ActorStore:
         source = ThreadedSource(
             lambda: _name_damage(did, lambda: self._opener.for_reading(did)), chunks
         )
-        return stream(self._threads, source)
+        return self._admit(stream(self._threads, source))
 
     async def settle(self) -> None:
         """Wait until the deletions of blobs that commits have asked for are done."""
@@ -368,7 +374,18 @@ class ActorStore:
         signing = Signing(self._clock, self._keys.get)
         return Handle(db, ActorStoreTransactor(did, db, self._nodes, signing))
 
+    async def _admit(self, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """Yield `parts`, whose first opens a connection, once there is room for its files."""
+        async with aclosing(parts):
+            async with self._files.room(FILES_PER_STORE):
+                part = await anext(parts, None)
+            while part is not None:
+                yield part
+                part = await anext(parts, None)
+
     async def _in_thread(self, fn: Callable[[], T]) -> T:
+        # There are few threads, so that the files they have open need not be counted.
+        await self._files.until_room(0)
         return await asyncio.get_running_loop().run_in_executor(self._threads, fn)
 
 

@@ -56,11 +56,7 @@ def open_database(
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
     if create and not read_only:
         flags |= apsw.SQLITE_OPEN_CREATE
-    try:
-        connection = apsw.Connection(str(path), flags, statementcachesize=_STATEMENT_CACHE)
-    except apsw.Error as exc:
-        raise map_error(exc, path, os_errno=_open_errno(path, read_only=read_only)) from exc
-    db = Database(connection, path, counts)
+    db = Database(_connect(path, flags), path, counts)
     try:
         _configure(db, cache_kib, synchronous, wal_autocheckpoint, busy_timeout_ms)
     except BaseException:
@@ -229,12 +225,29 @@ def _configure(
         db.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
 
 
-def _open_errno(path: Path, *, read_only: bool) -> int:
-    """Why opening failed: the connection is gone, so ask the system again."""
-    if not path.exists() and path.parent.is_dir():
-        return 0 if os.access(path.parent, os.W_OK | os.X_OK) else errno.EACCES
+def _connect(path: Path, flags: int) -> apsw.Connection:
     try:
-        with path.open("rb" if read_only else "rb+"):
-            return 0
+        return apsw.Connection(str(path), flags, statementcachesize=_STATEMENT_CACHE)
+    except apsw.Error as exc:
+        reason = _open_errno(path, flags)
+        if reason or not path.is_file():
+            raise map_error(exc, path, os_errno=reason) from exc
+    # It is there, and nothing is wrong with it: too many files were open, and no longer are.
+    try:
+        return apsw.Connection(str(path), flags, statementcachesize=_STATEMENT_CACHE)
+    except apsw.Error as exc:
+        raise map_error(exc, path, os_errno=_open_errno(path, flags)) from exc
+
+
+def _open_errno(path: Path, flags: int) -> int:
+    """Why opening failed: the connection is gone, so ask the system again."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as exc:
         return exc.errno or 0
+    if not path.exists():
+        closed = path.parent.is_dir() and not os.access(path.parent, os.W_OK | os.X_OK)
+        return errno.EACCES if closed else 0
+    # Never opened here: closing it would drop the locks that SQLite has in this process.
+    mode = os.R_OK if flags & apsw.SQLITE_OPEN_READONLY else os.R_OK | os.W_OK
+    return 0 if os.access(path, mode) else errno.EACCES

@@ -7,6 +7,7 @@ DatabaseError
 ├── DatabaseForbidden     the process may not read or write the file
 ├── DatabaseDamaged       not a database, or its pages are inconsistent
 ├── DatabaseFull          the disk or a quota is full
+├── DatabaseOutOfFiles    the process or the system has too many files open
 ├── DatabaseIoFailed      the operating system failed to read or write
 ├── ConstraintViolated    a row breaks a UNIQUE, NOT NULL or FOREIGN KEY rule
 ├── StatementFailed       the statement or its use is wrong: a bug of the caller
@@ -70,8 +71,17 @@ class DatabaseFull(DatabaseError):
     hint = "free space on the disk that holds it"
 
 
+class DatabaseOutOfFiles(DatabaseError):
+    """Too many files are open. Nothing was changed, and trying again later is safe."""
+
+    hint = (
+        "raise the limit of open files: LimitNOFILE= in the systemd unit, --ulimit nofile= for "
+        "docker run, ulimit -n in a shell"
+    )
+
+
 class DatabaseIoFailed(DatabaseError):
-    """The operating system failed to read or write, or files and memory ran out."""
+    """The operating system failed to read or write, or memory ran out."""
 
     hint = "check the kernel log and the disk"
 
@@ -123,7 +133,8 @@ _BY_CLASS: Final[dict[type[apsw.Error], type[DatabaseError]]] = {
 
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-_OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
+OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
+"""Numbers of the operating system for too many open files, of the process or of all together."""
 
 
 def map_error(exc: apsw.Error, path: Path | str, *, os_errno: int = 0) -> DatabaseError:
@@ -140,6 +151,6 @@ def _by_errno(os_errno: int, listed: type[DatabaseError]) -> type[DatabaseError]
         return DatabaseFull
     if os_errno in _FORBIDDEN:
         return DatabaseForbidden
-    if os_errno in _OUT_OF_FILES:
-        return DatabaseIoFailed
+    if os_errno in OUT_OF_FILES:
+        return DatabaseOutOfFiles
     return listed

@@ -13,13 +13,15 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from database.connection import Database
-from database.errors import DatabaseBusy
+from database.errors import DatabaseBusy, DatabaseOutOfFiles
 from database.transactions import Transaction
 
 T = TypeVar("T")
 
 DELAYS_MS: Final = (1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, *([100] * 48))
 """Milliseconds before each further try; about five seconds in all."""
+_PASSING: Final = (DatabaseBusy, DatabaseOutOfFiles)
+"""Files are closed in a thread, so that there may be room for another in a moment."""
 
 
 async def write(db: Database, fn: Callable[[], T]) -> T:
@@ -41,17 +43,20 @@ async def read(db: Database, fn: Callable[[], T]) -> T:
 
 
 async def when_free(fn: Callable[[], T]) -> T:
-    """Call `fn` until it no longer raises `DatabaseBusy`, for about 5 seconds."""
+    """Call `fn` until it no longer raises `DatabaseBusy` or `DatabaseOutOfFiles`.
+
+    After about 5 seconds either is raised.
+    """
     try:
         return fn()
-    except DatabaseBusy:
+    except _PASSING:
         return await _retry(fn)
 
 
 async def _retry(fn: Callable[[], T]) -> T:
     for delay_ms in DELAYS_MS[:-1]:
         await asyncio.sleep(delay_ms / 1000)
-        with suppress(DatabaseBusy):
+        with suppress(*_PASSING):
             return fn()
     await asyncio.sleep(DELAYS_MS[-1] / 1000)
     return fn()

@@ -2,6 +2,7 @@
 
 FetchError
 ├── FetchRefused        a private address, a scheme or a URL that is not allowed
+├── FetchOutOfFiles     this server has too many files open to connect
 ├── FetchUnreachable    no address, no connection, broken TLS or HTTP
 │   ├── FetchDisconnected   no connection, or it ended before the answer did
 │   └── FetchTimeout    no complete answer in time
@@ -30,6 +31,10 @@ class FetchError(Exception):
 
 class FetchRefused(FetchError):
     """The URL leads to an address, scheme or port that this server does not talk to."""
+
+
+class FetchOutOfFiles(FetchError):
+    """This server has too many files open to make one more connection. Try again later."""
 
 
 class FetchUnreachable(FetchError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Final
 
@@ -17,12 +18,14 @@ import orjson
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from database.open_files import OpenFiles, OutOfFiles
 from identity.addresses import is_public_address
 from identity.fetch import (
     FetchDisconnected,
     FetchedResponse,
     FetchError,
     FetchMalformed,
+    FetchOutOfFiles,
     FetchRefused,
     FetchStatus,
     FetchTimeout,
@@ -41,6 +44,7 @@ __all__ = [
     "FetchDisconnected",
     "FetchError",
     "FetchMalformed",
+    "FetchOutOfFiles",
     "FetchRefused",
     "FetchStatus",
     "FetchTimeout",
@@ -80,9 +84,11 @@ class SafeHttp:
         connections_per_host: int = 0,
         user_agent: str = "holdfast",
         resolver: AbstractResolver | None = None,
+        files: OpenFiles | None = None,
     ) -> None:
         """Set the defaults of all requests; `resolver` replaces the system's name lookup.
 
+        `files` are the open files of the process, of which each connection is one.
         `connections` and `connections_per_host` (0: as many as there are) are for each kind.
         """
         self.allow_private = allow_private
@@ -93,6 +99,7 @@ class SafeHttp:
         self._connections_per_host = connections_per_host
         self._headers = {"User-Agent": user_agent}
         self._resolver = resolver
+        self._files = OpenFiles() if files is None else files
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def get(
@@ -285,7 +292,7 @@ class SafeHttp:
             guarded = not trusted and not self.allow_private
             connector = aiohttp.TCPConnector(
                 resolver=self._resolver,
-                socket_factory=_guarded_socket if guarded else None,
+                socket_factory=partial(self._socket, guarded=guarded),
                 limit=self._connections,
                 limit_per_host=self._connections_per_host,
             )
@@ -297,10 +304,13 @@ class SafeHttp:
             )
         return session
 
-
-def _guarded_socket(address: tuple[Any, ...]) -> socket.socket:
-    """A socket for one result of `getaddrinfo`, if it is public."""
-    family, kind, protocol, _, target = address
-    if not is_public_address(target[0]):
-        raise PrivateAddress
-    return socket.socket(family, kind, protocol)
+    def _socket(self, address: tuple[Any, ...], *, guarded: bool) -> socket.socket:
+        """A socket for one result of `getaddrinfo`; one that is `guarded` is for public ones."""
+        family, kind, protocol, _, target = address
+        if guarded and not is_public_address(target[0]):
+            raise PrivateAddress
+        if not self._files.has_room(1):
+            self._files.warn()
+            raise OutOfFiles(self._files.limit)
+        self._files.note_opened(1)
+        return socket.socket(family, kind, protocol)

@@ -14,9 +14,11 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 from multidict import CIMultiDictProxy
 
+from database.errors import OUT_OF_FILES
 from identity.fetch import (
     FetchDisconnected,
     FetchError,
+    FetchOutOfFiles,
     FetchRefused,
     FetchTooLarge,
     FetchUnreachable,
@@ -39,6 +41,8 @@ def fetch_error(url: str, exc: Exception) -> FetchError:
     """The `FetchError` for one of `FAILURES`."""
     if isinstance(exc, aiohttp.ClientConnectorError) and isinstance(exc.os_error, PrivateAddress):
         return FetchRefused(url, str(exc.os_error))
+    if isinstance(exc, aiohttp.ClientConnectorError) and exc.os_error.errno in OUT_OF_FILES:
+        return FetchOutOfFiles(url, str(exc.os_error))
     if isinstance(exc, aiohttp.InvalidURL):
         return FetchRefused(url, str(exc))
     kind = FetchDisconnected if isinstance(exc, _DISCONNECTED) else FetchUnreachable

@@ -86,6 +86,7 @@ async def import_account(
     Raises `XrpcError` with what the operator can do, `AccountError`s, `InvalidCar`,
     `InvalidRepo`, `SpoolError`s, and as `load_repo` does. In any case nothing has been changed.
     """
+    await ctx.open_files.until_room(1)
     with Spool(ctx.settings.data_directory) as spool:
         await spool.fill(chunks, max_bytes=MAX_CAR_BYTES)
         did = await asyncio.to_thread(_find_did, spool)

@@ -8,9 +8,10 @@ from typing import Final
 
 from aiohttp import web
 
+from database.open_files import OpenFiles
 from pds.api import METHODS
 from pds.api.subscribe_repos import close_subscribers
-from pds.connections import TimedRunner
+from pds.connections import HEALTH_PATH, TimedRunner
 from pds.context import CONTEXT, AppContext
 from pds.logs.quick import Log, PlainLog
 from pds.rate_limits.headers import add_headers
@@ -40,7 +41,7 @@ def make_app(
     app = web.Application(client_max_size=ctx.settings.service.blob_upload_limit_bytes)
     app[CONTEXT] = ctx
     router = XrpcRouter(ctx, chain.from_iterable(METHODS))
-    app.router.add_get("/xrpc/_health", health)
+    app.router.add_get(HEALTH_PATH, health)
     app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
     if add_routes is not None:
         add_routes(app)
@@ -58,8 +59,10 @@ def make_app(
 
 def make_runner(app: web.Application) -> web.AppRunner:
     """Serve an application the way the server does, without binding an address yet."""
+    ctx = app.get(CONTEXT)
     return TimedRunner(
         app,
+        files=OpenFiles() if ctx is None else ctx.open_files,
         access_log=None,
         keepalive_timeout=KEEP_ALIVE_S,
         shutdown_timeout=SHUTDOWN_S,

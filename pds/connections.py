@@ -1,4 +1,4 @@
-"""Connections of the HTTP server, on which the head of a request must arrive in time.
+"""Connections of the HTTP server: bounded in number, and with a time for the head of a request.
 
 aiohttp closes connections that idle; by itself it waits for the rest of a head as long as for the
 next request. Bodies are timed where they are read, in `pds.xrpc.body`.
@@ -7,17 +7,33 @@ next request. Bodies are timed where they are read, in `pds.xrpc.body`.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from database.open_files import OpenFiles
+from pds.connection_limit import ConnectionLimit
+from pds.xrpc.errors import XrpcError
+from pds.xrpc.responses import add_common_headers
+
+HEALTH_PATH: Final = "/xrpc/_health"
 HEAD_S: Final = 30.0
 """From the connection to the end of the first head, and from the beginning to the end of others."""
+RETRY_AFTER_S: Final = 5
+"""What the clients of connections too many are told to wait."""
 
 
 class TimedRunner(web.AppRunner):
-    """Runs an application on connections that are closed when a head takes too long."""
+    """Runs an application on connections that are closed when a head takes too long.
+
+    A connection too many is answered with 503, unless it asks for `HEALTH_PATH`.
+    """
+
+    def __init__(self, app: web.Application, *, files: OpenFiles, **kwargs: Any) -> None:
+        """`files` are the open files of the process; `kwargs` are those of `AppRunner`."""
+        super().__init__(app, **kwargs)
+        self._limit = ConnectionLimit(files)
 
     async def _make_server(self) -> web.Server:
         # The one way that aiohttp leaves to put a connection of one's own into an application.
@@ -26,23 +42,68 @@ class TimedRunner(web.AppRunner):
             made.request_handler,
             request_factory=made.request_factory,
             handler_cancellation=made.handler_cancellation,
+            limit=self._limit,
             **made._kwargs,
         )
 
 
 class _Server(web.Server):
+    def __init__(self, *args: Any, limit: ConnectionLimit, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.limit = limit
+
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
 
+    def admit(self, connection: _Connection) -> bool:
+        """Whether a connection that has just been made may ask for anything."""
+        connections: dict[_Connection, Any] = self._connections  # type: ignore[assignment]
+        return self.limit.admit(connection, connections)
+
+    async def answer_surplus(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer the one request of a connection too many."""
+        request.protocol.close()
+        if request.path == HEALTH_PATH:
+            return await self.request_handler(request)
+        message = "The server has as many connections as it can take. Try again later."
+        response = XrpcError(503, message=message, retry_after_s=RETRY_AFTER_S).response()
+        add_common_headers(response.headers, private=False)
+        response.force_close()
+        return response
+
 
 class _Connection(RequestHandler):
-    __slots__ = ("_head_due",)
+    __slots__ = ("_head_due", "_server")
 
     _head_due: asyncio.TimerHandle | None
+    _server: _Server
+
+    def __init__(self, server: _Server, **kwargs: Any) -> None:
+        super().__init__(server, **kwargs)
+        self._server = server
+
+    @property
+    def is_idle(self) -> bool:
+        """See `Connection.is_idle`."""
+        return self._head_is_missing()
+
+    @property
+    def is_open(self) -> bool:
+        """See `Connection.is_open`."""
+        return not self._force_close
+
+    @property
+    def last_used(self) -> float:
+        """See `Connection.last_used`."""
+        return self._next_keepalive_close_time
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._head_due = self._loop.call_later(HEAD_S, self._give_up)
+        if not self._server.admit(self):
+            self._request_handler = self._server.answer_surplus
+            # Nor is the rest of a body waited for.
+            self._lingering_time = 0.0
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -53,6 +114,7 @@ class _Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._cancel()
+        self._server.limit.forget(self)
         super().connection_lost(exc)
 
     def _head_is_missing(self) -> bool:

@@ -20,6 +20,7 @@ from actor_store.store import ActorStore, StoreSettings
 from database.checkpoints import Checkpointer
 from database.connection import Database
 from database.errors import DatabaseError
+from database.open_files import OpenFiles
 from identity.did_cache import DidCache
 from identity.handles import HandleResolver
 from identity.http import SafeHttp
@@ -68,6 +69,7 @@ class AppContext:
     """What every handler works with. One for each running server."""
 
     settings: Settings
+    open_files: OpenFiles
     lexicons: Lexicons
     accounts: AccountManager
     session_tokens: SessionTokens
@@ -133,7 +135,8 @@ CONTEXT: Final = web.AppKey("context", AppContext)
 def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppContext:
     """Open the parts in the order they need each other; `stack` closes them in reverse."""
     # First, because it may refuse the settings: no file has been touched then.
-    blob_store = _open_blob_store(settings)
+    open_files = OpenFiles()
+    blob_store = _open_blob_store(settings, open_files)
     stack.push_async_callback(blob_store.close)
     tid_clock = _tid_clock()
     session_tokens = SessionTokens(
@@ -151,8 +154,8 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     recovery = Recovery(Journal(accounts.db))
     sequencer = _open_sequencer(settings, checkpointer, stack)
     stack.push_async_callback(_stop, sequencer, accounts, recovery)
-    actor_store = _open_actor_store(settings, blob_store, tid_clock, stack)
-    http = _open_http(settings, stack)
+    actor_store = _open_actor_store(settings, blob_store, tid_clock, open_files, stack)
+    http = _open_http(settings, open_files, stack)
     did_cache = _open_did_cache(settings, stack)
     did_resolver = _open_did_resolver(settings, did_cache, http, stack)
     crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=http)
@@ -162,6 +165,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     stack.push_async_callback(storage.close)
     return AppContext(
         settings=settings,
+        open_files=open_files,
         lexicons=default_lexicons(),
         accounts=accounts,
         session_tokens=session_tokens,
@@ -184,7 +188,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
             moderator_did=settings.services.mod_did,
         ),
         service_tokens=ServiceTokens(actor_store.key),
-        proxy_http=_open_proxy_http(settings, stack),
+        proxy_http=_open_proxy_http(settings, open_files, stack),
         mailer=Mailer.of(settings),
         record_json=RecordJsonCache(),
         recovery=recovery,
@@ -242,7 +246,7 @@ async def _stop(sequencer: Sequencer, accounts: AccountManager, recovery: Recove
         _log.error("the event log is incomplete; the next start mends it", reason=str(exc))
 
 
-def _open_blob_store(settings: Settings) -> BlobStore:
+def _open_blob_store(settings: Settings, open_files: OpenFiles) -> BlobStore:
     directory = settings.blob_directory
     if directory is None:
         problem = (
@@ -251,12 +255,19 @@ def _open_blob_store(settings: Settings) -> BlobStore:
         )
         raise ConfigError([problem])
     return DiskBlobStore(
-        directory, settings.blob_tmp_directory, full_sync=settings.synchronous == "FULL"
+        directory,
+        settings.blob_tmp_directory,
+        full_sync=settings.synchronous == "FULL",
+        files=open_files,
     )
 
 
 def _open_actor_store(
-    settings: Settings, blob_store: BlobStore, tid_clock: TidClock, stack: AsyncExitStack
+    settings: Settings,
+    blob_store: BlobStore,
+    tid_clock: TidClock,
+    open_files: OpenFiles,
+    stack: AsyncExitStack,
 ) -> ActorStore:
     actor_store = ActorStore(
         layout=ActorLayout(settings.actors_directory),
@@ -267,28 +278,31 @@ def _open_actor_store(
             synchronous=settings.synchronous,
             wal_autocheckpoint=settings.wal_autocheckpoint,
         ),
+        files=open_files,
     )
     stack.push_async_callback(actor_store.close)
     return actor_store
 
 
-def _open_http(settings: Settings, stack: AsyncExitStack) -> SafeHttp:
+def _open_http(settings: Settings, open_files: OpenFiles, stack: AsyncExitStack) -> SafeHttp:
     http = SafeHttp(
         allow_private=not settings.ssrf_protection,
         timeout_ms=settings.identity.resolver_timeout_ms,
         max_bytes=settings.fetch.max_response_bytes,
+        files=open_files,
     )
     stack.push_async_callback(http.close)
     return http
 
 
-def _open_proxy_http(settings: Settings, stack: AsyncExitStack) -> SafeHttp:
+def _open_proxy_http(settings: Settings, open_files: OpenFiles, stack: AsyncExitStack) -> SafeHttp:
     http = SafeHttp(
         allow_private=not settings.ssrf_protection,
         timeout_ms=settings.identity.resolver_timeout_ms,
         max_bytes=settings.fetch.max_response_bytes,
         connections=PROXY_CONNECTIONS,
         connections_per_host=PROXY_CONNECTIONS_PER_HOST,
+        files=open_files,
     )
     stack.push_async_callback(http.close)
     return http

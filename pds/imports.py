@@ -71,6 +71,7 @@ async def import_repo(ctx: AppContext, did: Did, chunks: AsyncIterable[bytes]) -
     `BodyTooLarge`, `SpoolFull`, `QuotaExceeded`, and what `import_car` and
     `ActorStore.transact_in_thread` raise. In any case nothing has been changed.
     """
+    await ctx.open_files.until_room(1)
     with ctx.imports.begun(did), Spool(ctx.settings.data_directory) as spool:
         await spool.fill(chunks, max_bytes=ctx.settings.max_repo_import_bytes)
         keys = await _signing_keys(ctx, did)

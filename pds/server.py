@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from database.open_files import MIN_LIMIT, REMEDY, limit_of_open_files
 from pds import faults
 from pds.app import make_app, make_runner
 from pds.config import Settings
@@ -34,6 +35,10 @@ class ListenError(Exception):
     """The server cannot listen on its address; the message tells the operator why."""
 
 
+class TooFewFiles(Exception):
+    """The process may not have as many files open as a server needs; the message says how many."""
+
+
 async def serve(
     settings: Settings,
     *,
@@ -44,11 +49,11 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish requests, tell subscribers, close databases.
 
-    Raises `DataDirectoryError`, `ListenError`, or the `DatabaseError` of a file that cannot be
-    opened. `on_ready` is called once requests are answered. `start_beside` is awaited as soon as
-    the data directory is ours; what it puts on the stack outlives the server. `add_routes` may
-    add to the application. `logs` in a file are opened anew on SIGHUP, which would end the
-    process otherwise.
+    Raises `TooFewFiles`, `DataDirectoryError`, `ListenError`, or the `DatabaseError` of a file
+    that cannot be opened. `on_ready` is called once requests are answered. `start_beside` is
+    awaited as soon as the data directory is ours; what it puts on the stack outlives the server.
+    `add_routes` may add to the application. `logs` in a file are opened anew on SIGHUP, which
+    would end the process otherwise.
     """
     if settings.service.dev_mode:
         faults.install(os.environ)
@@ -79,7 +84,7 @@ async def run_until_stopped(
     """Hold the data directory, `start`, and wait for SIGTERM or SIGINT; then close the stack.
 
     `logs` are as for `serve`; `data_option` is where the operator has named the data directory.
-    Raises `DataDirectoryError` and what `start` raises.
+    Raises `TooFewFiles`, `DataDirectoryError` and what `start` raises.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -88,6 +93,7 @@ async def run_until_stopped(
     if logs is not None and logs.are_in_file:
         loop.add_signal_handler(signal.SIGHUP, logs.reopen)
     raise_file_limit()
+    _require_files()
     async with AsyncExitStack() as stack:
         lock = DataDirectoryLock.acquire(settings.data_directory, option=data_option)
         stack.callback(lock.release)
@@ -123,6 +129,15 @@ def raise_file_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _require_files() -> None:
+    limit = limit_of_open_files()
+    if limit < MIN_LIMIT:
+        raise TooFewFiles(
+            f"The limit of open files is {limit}. The server needs {MIN_LIMIT}, and serves many "
+            f"accounts well from some thousands on: {REMEDY}."
+        )
 
 
 def tune_garbage_collector() -> None:

@@ -30,6 +30,7 @@ from actor_store.blob_store.base import (
 )
 from actor_store.blob_store.disk_files import OpenFile
 from actor_store.blob_store.disk_upload import UploadFile
+from database.open_files import OpenFiles
 from repo.cid import Cid
 
 _BATCH_BYTES: Final = 512 * 1024
@@ -42,16 +43,24 @@ _TEMP_KEY: Final = re.compile(r"[a-z2-7]{52}", re.ASCII)
 class DiskBlobStore:
     """A `BlobStore` on the local disk."""
 
-    def __init__(self, blobs: Path, tmp: Path | None = None, *, full_sync: bool = False) -> None:
+    def __init__(
+        self,
+        blobs: Path,
+        tmp: Path | None = None,
+        *,
+        full_sync: bool = False,
+        files: OpenFiles | None = None,
+    ) -> None:
         """Keep permanent files in `blobs`, temporary ones in `tmp` (default `<blobs>/tempt`).
 
         With `full_sync` a file and its directories are synced before an upload is done and before
         it counts as permanent, so a power failure loses none; without, the system writes when it
-        likes, as SQLite's `synchronous=NORMAL` does.
+        likes, as SQLite's `synchronous=NORMAL` does. `files` are the open files of the process.
         """
         self._blobs = blobs
         self._tmp = tmp if tmp is not None else blobs / "tempt"
         self._full_sync = full_sync
+        self._files = OpenFiles() if files is None else files
 
     def path(self, did: str, cid: Cid) -> Path:
         """Where the permanent file is or would be. Raises `InvalidBlobName`."""
@@ -59,6 +68,7 @@ class DiskBlobStore:
 
     async def put_temp(self, did: str, chunks: AsyncIterable[bytes], *, max_bytes: int) -> TempBlob:
         """See `BlobStore.put_temp`."""
+        await self._files.until_room(1)
         key = new_temp_key()
         upload = UploadFile(self._temp_path(did, key), full_sync=self._full_sync)
         try:
@@ -82,7 +92,8 @@ class DiskBlobStore:
     async def open(self, did: str, cid: Cid) -> OpenFile:
         """See `BlobStore.open`."""
         try:
-            return await asyncio.to_thread(OpenFile, self.path(did, cid))
+            async with self._files.room(1):
+                return await asyncio.to_thread(OpenFile, self.path(did, cid))
         except FileNotFoundError as exc:
             raise BlobFileMissing(did, str(cid)) from exc
 

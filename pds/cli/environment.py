@@ -61,7 +61,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from pds.accounts.errors import AccountError
     from pds.cli.operator import OperatorError
     from pds.data_directory import DataDirectoryError
-    from pds.server import ListenError
+    from pds.server import ListenError, TooFewFiles
     from pds.spool import SpoolError
     from pds.xrpc.errors import XrpcError
 
@@ -74,5 +74,6 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         OperatorError,
         PlcError,
         SpoolError,
+        TooFewFiles,
         XrpcError,
     )

@@ -9,6 +9,7 @@ from actor_store.handles import max_open_stores
 from actor_store.layout import ActorLayout
 from database.connection import Database
 from database.errors import DatabaseError
+from database.open_files import limit_of_open_files
 from identity.did_cache import MIGRATIONS as DID_CACHE_MIGRATIONS
 from pds.config import Settings
 from pds.doctor.accounts import Accounts, check_unfinished, read_accounts
@@ -87,7 +88,12 @@ def _check_files(
         yield Finding.skipped(DATABASE, settings.data_directory, "nothing has been stored yet")
         return
     wanted = settings.database.actor_store_cache_size
-    yield check_file_limit(len(actors), wanted=wanted, allowed=max_open_stores(wanted))
+    yield check_file_limit(
+        len(actors),
+        wanted=wanted,
+        allowed=max_open_stores(wanted),
+        limit=limit_of_open_files(),
+    )
     reports = tuple(_run(actors, options, progress))
     for report in reports:
         yield from report.findings

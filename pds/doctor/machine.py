@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from database.open_files import MIN_LIMIT, REMEDY
 from pds.doctor.finding import Finding, counted
 from pds.network_filesystem import filesystem_type, find_network_type
 
@@ -21,13 +22,16 @@ _SCARCE_FILES: Final = 10_000
 Usage = Callable[[Path], os.statvfs_result]
 
 
-def check_file_limit(actors: int, *, wanted: int, allowed: int) -> Finding:
-    """Whether the stores in use can be kept open.
+def check_file_limit(actors: int, *, wanted: int, allowed: int, limit: int = MIN_LIMIT) -> Finding:
+    """Whether the server starts, and the stores in use can be kept open.
 
-    `wanted` is the setting, `allowed` what the limit of open files leaves of it.
+    `wanted` is the setting, `allowed` what the `limit` of open files leaves of it.
     """
     needed = min(actors, wanted)
     subject = "RLIMIT_NOFILE"
+    if limit < MIN_LIMIT:
+        message = f"is {limit}: the server does not start with fewer than {MIN_LIMIT} files"
+        return Finding.error(FILE_LIMIT, subject, message, f"{REMEDY[:1].upper()}{REMEDY[1:]}.")
     if allowed >= needed:
         message = f"enough to keep {counted(needed, 'actor store')} open"
         return Finding.ok(FILE_LIMIT, subject, message)
@@ -36,7 +40,7 @@ def check_file_limit(actors: int, *, wanted: int, allowed: int) -> Finding:
         subject,
         f"only {allowed:,} of {counted(needed, 'actor store')} can be kept open; the others are "
         "opened for each request",
-        f"Raise the limit to {3 * needed + 256} or more: LimitNOFILE= in the systemd unit, "
+        f"Raise the limit to {4 * needed + 1_024} or more: LimitNOFILE= in the systemd unit, "
         "--ulimit nofile= for docker run, nofile in /etc/security/limits.conf.",
     )
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from database.connection import open_database
-from database.errors import DatabaseError
+from database.errors import OUT_OF_FILES, DatabaseError
+from database.open_files import REMEDY
 
 _BUSY_MS: Final = 500
 _PROBE_NAME: Final = ".holdfast-health"
@@ -116,6 +117,8 @@ def _identity(path: Path) -> tuple[int, int]:
 def _remedy(exc: OSError) -> str:
     if exc.errno in _FULL:
         return "Free space on its disk."
+    if exc.errno in OUT_OF_FILES:
+        return f"{REMEDY[:1].upper()}{REMEDY[1:]}."
     if exc.errno in (errno.ENOENT, errno.ENOTDIR):
         return "See that its disk is mounted."
     return f"Let the user that runs pds (uid {os.getuid()}) write to it."

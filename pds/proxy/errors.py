@@ -8,10 +8,10 @@ from typing import Any, Final
 import orjson
 import structlog
 
-from identity.http import FetchError, FetchTooLarge, StreamedResponse
+from identity.http import FetchError, FetchOutOfFiles, FetchTooLarge, StreamedResponse
 from pds.proxy.target import ProxyTarget
 from pds.proxy.watch import Watch
-from pds.xrpc.errors import XrpcError
+from pds.xrpc.errors import XrpcError, out_of_files
 
 _SERVER_ERROR: Final = 500
 _BAD_GATEWAY: Final = 502
@@ -49,6 +49,8 @@ def refusal(status: int, json: Any) -> XrpcError:
 def unreachable(target: ProxyTarget, failure: FetchError) -> XrpcError:
     """The answer to a request that a service has not answered, or not so that it can be used."""
     note_failure(target, failure)
+    if isinstance(failure, FetchOutOfFiles):
+        return out_of_files()
     if isinstance(failure, FetchTooLarge):
         return XrpcError(_BAD_GATEWAY, message="The answer of the upstream service is too large")
     return XrpcError(_BAD_GATEWAY, message="Upstream service unreachable")
@@ -57,6 +59,8 @@ def unreachable(target: ProxyTarget, failure: FetchError) -> XrpcError:
 def call_failed(target: ProxyTarget, failure: FetchError) -> XrpcError:
     """As `unreachable`, for a request that is this server's own."""
     note_failure(target, failure)
+    if isinstance(failure, FetchOutOfFiles):
+        return out_of_files()
     return XrpcError(_BAD_GATEWAY, "InternalServerError", "Failed to perform upstream request")
 
 

@@ -96,12 +96,14 @@ async def get_blob(call: XrpcCall) -> Answer:
     """com.atproto.sync.getBlob"""
     did = get_readable_account(call, call.params["did"]).did
     cid = parse_cid_param(call.params["cid"])
-    found = await _archive(call).blobs.open(did, cid)
+    async with call.ctx.open_files.room(1):
+        found = await _archive(call).blobs.open(did, cid)
     if found is None:
         raise XrpcError(404, "BlobNotFound", "Blob not found")
-    declared = await call.ctx.actor_store.read(did, lambda actor: declared_type(actor, cid))
-    mime_type = media_type_of(found.head, declared or UNKNOWN_TYPE)
-    return await send_blob(call.request, found.file, cid=cid, mime_type=mime_type, private=False)
+    async with found.file as file:
+        declared = await call.ctx.actor_store.read(did, lambda actor: declared_type(actor, cid))
+        mime_type = media_type_of(found.head, declared or UNKNOWN_TYPE)
+        return await send_blob(call.request, file, cid=cid, mime_type=mime_type, private=False)
 
 
 @own.method("com.atproto.sync.listBlobs")

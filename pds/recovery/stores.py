@@ -24,7 +24,7 @@ import structlog
 
 from actor_store.errors import ActorStoreDamaged, ActorStoreError, RepoNotFound
 from actor_store.reader import ActorStoreReader
-from database.errors import DatabaseError, DatabaseFull
+from database.errors import DatabaseError, DatabaseFull, DatabaseOutOfFiles
 from database.wal import check_length
 from pds.recovery.announcing import EVERYTHING, state_events
 from pds.recovery.damage import hold_back
@@ -46,11 +46,11 @@ async def mend_store(ctx: AppContext, account: ActorAccount, *, may_lack_commits
     """Bring the store of an account and the log together; whether the store could be read.
 
     `may_lack_commits` if a power failure may have taken commits from the store and the log alike.
-    Raises `DatabaseError` if the log cannot be written, and `DatabaseFull`.
+    Raises `DatabaseError` if the log cannot be written, `DatabaseFull` and `DatabaseOutOfFiles`.
     """
     try:
         head = await _compare(ctx, account, may_lack_commits)
-    except DatabaseFull:
+    except (DatabaseFull, DatabaseOutOfFiles):
         raise
     except (ActorStoreError, DatabaseError) as exc:
         reason = exc.reason if isinstance(exc, ActorStoreDamaged) else str(exc)

@@ -20,7 +20,7 @@ from pds.fairness.turns import TooBusy
 from pds.mail.errors import InvalidMail, MailNotSent
 from pds.quotas import QuotaExceeded
 from pds.spool import BodyTooLarge, SpoolFull
-from pds.xrpc.errors import XrpcError
+from pds.xrpc.errors import XrpcError, out_of_files
 from repo.car import InvalidCar
 from repo.cid import InvalidCid
 from repo.datamodel import InvalidDataModel
@@ -63,6 +63,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     # Databases
     database_errors.DatabaseBusy: (503, "NotEnoughResources"),
     database_errors.DatabaseFull: (503, "NotEnoughResources"),
+    database_errors.DatabaseOutOfFiles: (503, "NotEnoughResources"),
     # Accounts
     account_errors.AccountNotFound: (400, "AccountNotFound"),
     account_errors.AccountExists: (400, "AlreadyExists"),
@@ -114,6 +115,8 @@ def to_xrpc(exc: Exception) -> XrpcError:
     """Map an error to an answer. One that nothing here foresees is a 500 without detail."""
     if isinstance(exc, XrpcError):
         return exc
+    if is_out_of_files(exc):
+        return out_of_files()
     if isinstance(exc, ServiceJwtError):
         return XrpcError(401, exc.error, str(exc))
     if isinstance(exc, TooBusy):
@@ -127,3 +130,10 @@ def to_xrpc(exc: Exception) -> XrpcError:
         return XrpcError(500)
     status, name = XRPC_ERRORS[listed]
     return XrpcError(status, name, _MESSAGES.get(listed, str(exc)))
+
+
+def is_out_of_files(exc: Exception) -> bool:
+    """Whether it is told, of whatever was to be opened, that too many files are open."""
+    if isinstance(exc, OSError):
+        return exc.errno in database_errors.OUT_OF_FILES
+    return isinstance(exc, database_errors.DatabaseOutOfFiles)

@@ -28,6 +28,7 @@ DEFAULT_ERRORS: Final[Mapping[int, tuple[str, str]]] = {
     504: ("UpstreamTimeout", "Upstream Timeout"),
 }
 """The name and message of a status when the error gives none."""
+_FILES_RETRY_AFTER_S: Final = 5
 _OTHER_REFUSAL: Final = 400
 _OTHER_FAILURE: Final = 502
 
@@ -67,6 +68,12 @@ class XrpcError(Exception):
 def invalid_request(message: str, name: str = "InvalidRequest") -> XrpcError:
     """A 400 that a client can act on."""
     return XrpcError(400, name, message)
+
+
+def out_of_files() -> XrpcError:
+    """A 503: as many files are open as may be."""
+    message = "The server has reached its limit of open files. Try again later."
+    return XrpcError(503, message=message, retry_after_s=_FILES_RETRY_AFTER_S)
 
 
 def auth_required(message: str, name: str = "AuthenticationRequired") -> XrpcError:

@@ -19,7 +19,7 @@ from pds.requests.noted import note_caller, request_id_of
 from pds.xrpc import body
 from pds.xrpc.call import XrpcCall
 from pds.xrpc.credentials import Anonymous, RefreshCredentials, UserCredentials
-from pds.xrpc.error_map import to_xrpc
+from pds.xrpc.error_map import is_out_of_files, to_xrpc
 from pds.xrpc.errors import XrpcError, invalid_request
 from pds.xrpc.methods import XrpcMethod
 from pds.xrpc.query import parse_query
@@ -110,6 +110,8 @@ class XrpcRouter:
 
     def _error(self, request: web.Request, nsid: str, exc: Exception) -> XrpcError:
         error = to_xrpc(recognise(self._ctx, exc))
+        if is_out_of_files(exc):
+            self._ctx.open_files.warn()
         if error.status == 500:
             # The id, which the line has as well, is all that the caller learns.
             _log.error("request failed", method=nsid, exc_info=exc)

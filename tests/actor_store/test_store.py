@@ -18,11 +18,12 @@ from actor_store.store import ActorStore, StoreSettings
 from actor_store.transactor import ActorStoreTransactor
 from database import retry
 from database.connection import open_database
-from database.errors import DatabaseBusy, SchemaTooNew
+from database.errors import DatabaseBusy, DatabaseOutOfFiles, SchemaTooNew
+from database.open_files import OpenFiles, OutOfFiles, count_open_files
 from repo.commit import CommitData
 from repo.keys import K256PrivateKey
 from repo.tid import TidClock
-from tests.actor_store.support import DID, OTHER_DID, POST, contents, post
+from tests.actor_store.support import DID, OTHER_DID, POST, collect, contents, post
 
 
 def _create_repo(actor: ActorStoreTransactor) -> object:
@@ -344,10 +345,72 @@ async def test_few_handles_serve_many_actors(
 
 def test_limit_of_open_files_limits_open_stores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resource.getrlimit", lambda which: (1024, 4096))
-    assert max_open_stores(30_000) == 256
+    assert max_open_stores(30_000) == 309
     assert max_open_stores(100) == 100
-    monkeypatch.setattr("resource.getrlimit", lambda which: (64, 64))
-    assert max_open_stores(30_000) == 16
+
+
+async def test_open_stores_never_use_up_the_limit_of_open_files(
+    layout: ActorLayout, blob_store: DiskBlobStore, clock: TidClock, key: K256PrivateKey
+) -> None:
+    # A room of 100 files for stores, which would take 160: four each, with that of the thread.
+    files = OpenFiles(limit=count_open_files() + 100 + OpenFiles().spare)
+    store = ActorStore(layout=layout, blob_store=blob_store, clock=clock, files=files)
+    dids = [f"did:plc:{n:024}" for n in range(40)]
+    for did in dids:
+        await store.create(did, key, _create_repo)
+    most = 0
+    for did in dids * 2:
+        assert await store.read(did, contents) == {}
+        assert await collect(store.stream(did, lambda actor: actor.repo.iter_car(since=None)))
+        most = max(most, count_open_files())
+    assert most <= files.limit
+    assert len(store.handles) > 4
+    await store.close()
+
+
+async def test_files_that_others_take_are_given_back_by_open_stores(
+    layout: ActorLayout, blob_store: DiskBlobStore, clock: TidClock, key: K256PrivateKey
+) -> None:
+    taken = 0
+    files = OpenFiles(limit=1_000, count=lambda: taken)
+    store = ActorStore(layout=layout, blob_store=blob_store, clock=clock, files=files)
+    dids = [f"did:plc:{n:024}" for n in range(20)]
+    for did in dids:
+        await store.create(did, key, _create_repo)
+        await store.read(did, contents)
+    assert len(store.handles) == 20
+    taken = 1_000 - files.spare
+    files.note_opened(taken)
+    with pytest.raises(DatabaseOutOfFiles, match="limit of open files"):
+        store.handles.get("did:plc:" + "z" * 24)
+    assert len(store.handles) < 20
+    await store.close()
+
+
+async def test_some_stores_stay_open_whatever_others_take(
+    layout: ActorLayout, blob_store: DiskBlobStore, clock: TidClock, key: K256PrivateKey
+) -> None:
+    taken = 0
+    files = OpenFiles(limit=1_000, count=lambda: taken)
+    store = ActorStore(layout=layout, blob_store=blob_store, clock=clock, files=files)
+    await store.create(DID, key, _create_repo)
+    taken = 1_000 - files.spare - 10
+    files.note_opened(taken)
+    assert not files.has_room(1), "what is left is for stores"
+    assert await store.read(DID, contents) == {}
+    await store.close()
+
+
+async def test_a_stream_is_refused_where_no_file_is_left(
+    actors: ActorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("database.open_files.WAIT_S", 0.02)
+    monkeypatch.setattr(actors._files, "_count", lambda: actors._files.limit)
+    actors._files.note_opened(actors._files.limit)
+    with pytest.raises(OutOfFiles, match="LimitNOFILE"):
+        await collect(actors.stream(DID, lambda actor: actor.repo.iter_car(since=None)))
+    monkeypatch.undo()
+    assert await collect(actors.stream(DID, lambda actor: actor.repo.iter_car(since=None)))
 
 
 async def test_closing_writes_everything_into_the_databases(

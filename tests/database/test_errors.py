@@ -13,6 +13,7 @@ from database.errors import (
     DatabaseFull,
     DatabaseIoFailed,
     DatabaseMissing,
+    DatabaseOutOfFiles,
     StatementFailed,
     map_error,
 )
@@ -41,7 +42,9 @@ def test_every_error_of_apsw_has_a_place(kind: type[apsw.Error]) -> None:
         (apsw.CantOpenError(), 0, DatabaseMissing),
         (apsw.CantOpenError(), errno.EACCES, DatabaseForbidden),
         (apsw.CantOpenError(), errno.EROFS, DatabaseForbidden),
-        (apsw.CantOpenError(), errno.EMFILE, DatabaseIoFailed),
+        (apsw.CantOpenError(), errno.EMFILE, DatabaseOutOfFiles),
+        (apsw.CantOpenError(), errno.ENFILE, DatabaseOutOfFiles),
+        (apsw.IOError(), errno.EMFILE, DatabaseOutOfFiles),
         (apsw.IOError(), 0, DatabaseIoFailed),
         (apsw.IOError(), errno.ENOSPC, DatabaseFull),
         (apsw.SQLError(), errno.ENOSPC, StatementFailed),
@@ -51,6 +54,13 @@ def test_one_code_of_sqlite_is_told_apart_by_errno(
     error: apsw.Error, os_errno: int, expected: type[DatabaseError]
 ) -> None:
     assert type(map_error(error, "x.sqlite", os_errno=os_errno)) is expected
+
+
+def test_too_many_open_files_are_not_taken_for_a_failing_disk() -> None:
+    error = map_error(apsw.CantOpenError("unable to open"), "x.sqlite", os_errno=errno.EMFILE)
+    assert "limit of open files" in str(error)
+    assert "LimitNOFILE" in str(error)
+    assert "disk" not in str(error)
 
 
 def test_operator_is_told_what_to_do() -> None:

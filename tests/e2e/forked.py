@@ -28,11 +28,26 @@ class Zygote:
 
     process: subprocess.Popen[str]
 
-    def fork(self, args: list[str], *, env: Mapping[str, str], log: Path) -> int:
-        """Run a `pds` command in a new process, and return its pid."""
+    def fork(
+        self,
+        args: list[str],
+        *,
+        env: Mapping[str, str],
+        log: Path,
+        open_files: int | None = None,
+    ) -> int:
+        """Run a `pds` command in a new process, and return its pid.
+
+        `open_files` is its limit of open files, soft and hard.
+        """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        order = {"args": args, "env": clean_environment(env), "log": str(log)}
+        order = {
+            "args": args,
+            "env": clean_environment(env),
+            "log": str(log),
+            "open_files": open_files,
+        }
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
@@ -63,6 +78,8 @@ class ForkedServer:
     data: Path
     port: int
     plc_port: int
+    open_files: int | None = None
+    """The limit of open files, soft and hard; None leaves it as it is."""
     pidfd: int = -1
 
     @property
@@ -92,7 +109,10 @@ class ForkedServer:
         """Start with `env`, wait for nothing, and return the pid."""
         ports = ["--port", str(self.port), "--plc-port", str(self.plc_port)]
         pid = self.zygote.fork(
-            ["dev", "--data", str(self.data), *ports], env=env, log=self.log_file
+            ["dev", "--data", str(self.data), *ports],
+            env=env,
+            log=self.log_file,
+            open_files=self.open_files,
         )
         self.pidfd = os.pidfd_open(pid)
         return pid

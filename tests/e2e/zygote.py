@@ -1,7 +1,8 @@
 """A process with the server's modules loaded, which becomes a server within milliseconds.
 
 Tests that start dozens of servers would otherwise spend their time on imports. It reads one JSON
-object a line (`args` of `pds`, `env`, `log`), forks, and answers with the pid of the new server.
+object a line (`args` of `pds`, `env`, `log`, `open_files`: the most of them), forks, and answers
+with the pid of the new server.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -39,6 +41,8 @@ def become_server(order: dict[str, Any]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    if (limit := order.get("open_files")) is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     os.environ.clear()
     os.environ.update(order["env"])
     status = 1

@@ -15,11 +15,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from database.open_files import MIN_LIMIT
 from pds import server
 from pds.config import Settings
 from pds.context import AppContext
 from pds.data_directory import DataDirectoryHeld, DataDirectoryLock
-from pds.server import ListenError, listen, raise_file_limit, serve
+from pds.server import ListenError, TooFewFiles, listen, raise_file_limit, serve
 from tests.pds.served import settings_on
 from tests.processes import free_port
 
@@ -99,6 +100,15 @@ def test_the_limit_of_open_files_is_raised_as_far_as_allowed() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("limit", [64, MIN_LIMIT - 1])
+async def test_too_few_open_files_are_refused_with_the_way_to_raise_them(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda which: (limit, limit))
+    with pytest.raises(TooFewFiles, match=f"limit of open files is {limit}.*LimitNOFILE"):
+        await serve(settings, on_ready=lambda _ctx: None)
 
 
 def listens(settings: Settings) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from database.open_files import MIN_LIMIT
 from pds.doctor import machine
 from pds.doctor.machine import check_file_limit, check_filesystems, check_space
 
@@ -71,4 +72,10 @@ def test_the_limit_of_open_files_has_to_fit_the_stores_in_use(
     finding = check_file_limit(actors, wanted=wanted, allowed=allowed)
     assert finding.status == status
     if status == "warning":
-        assert "15256" in finding.remedy
+        assert "21024" in finding.remedy
+
+
+def test_a_limit_of_open_files_with_which_the_server_does_not_start_is_an_error() -> None:
+    finding = check_file_limit(10, wanted=100, allowed=4, limit=MIN_LIMIT - 1)
+    assert finding.status == "error"
+    assert "LimitNOFILE" in finding.remedy

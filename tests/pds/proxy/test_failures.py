@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from database.open_files import OpenFiles
 from tests.pds.conftest import Account, Pds, Reply
 from tests.pds.upstream import Hang, Upstream, register_service, via
 from tests.processes import free_port
@@ -55,6 +56,16 @@ async def raw_service(
     async with server:
         port = server.sockets[0].getsockname()[1]
         yield via(register_service(pds, {"raw": f"http://127.0.0.1:{port}"}), "raw")
+
+
+async def test_a_service_that_no_file_is_left_to_connect_to_is_not_called_unreachable(
+    pds: Pds, alice: Account, appview: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pds.ctx.proxy_http, "_files", OpenFiles(limit=100, count=lambda: 100))
+    reply = await pds.get(SEARCH, alice.auth)
+    assert reply.error == (503, "NotEnoughResources")
+    assert "limit of open files" in reply.json["message"]
+    assert appview.received == []
 
 
 # --- Silence

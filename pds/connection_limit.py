@@ -1,0 +1,112 @@
+"""How many connections the server has, so that they never use up the limit of open files.
+
+A client may keep its connection while it asks for nothing, but not at the cost of others: beyond
+the limit those that have idled longest are closed. If all are busy, a few more are taken, to be
+told so, and for health checks: these are answered as long as the server can do its work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from typing import Final, Protocol
+
+import structlog
+
+from database.open_files import REMEDY, OpenFiles
+
+_OTHER_FILES: Final = 96
+"""What the server has open beside connections, at least."""
+_MIN_CONNECTIONS: Final = 8
+_AT_ONCE: Final = 16
+"""One in so many connections is closed at a time, so that not each new one has to look for one."""
+_SHARE_OF_TIME: Final = 20
+"""Looking for idle connections takes at most one part in so many of the time."""
+_WARN_EVERY_S: Final = 60.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Connection(Protocol):
+    """What there is to know of a connection."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it does nothing but wait for the rest of a request."""
+        ...
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not been told to close."""
+        ...
+
+    @property
+    def last_used(self) -> float:
+        """When its last request was answered, or when it was made; only to be compared."""
+        ...
+
+    def force_close(self) -> None: ...
+
+
+class ConnectionLimit:
+    """Decides on every new connection of a server."""
+
+    def __init__(self, files: OpenFiles) -> None:
+        self._files = files
+        self.max_connections = max(_MIN_CONNECTIONS, (files.limit - _OTHER_FILES) // 2)
+        """A half, for a request may need as many files more: a database, a blob."""
+        self._max_surplus = files.spare // 4
+        self._surplus: dict[Connection, None] = {}
+        self._look_at = 0.0
+        self._warn_at = 0.0
+
+    def admit(self, connection: Connection, others: Collection[Connection]) -> bool:
+        """Whether a new connection may ask for anything; if not, it is one too many.
+
+        `others` are those of the server, with or without it. Closes what has to give way, perhaps
+        the very one.
+        """
+        self._files.note_opened(1)
+        has_room = self._files.has_room_for_connection()
+        if (len(others) <= self.max_connections and has_room) or self._close_idle(others):
+            return True
+        self._warn()
+        self._surplus[connection] = None
+        if len(self._surplus) > self._max_surplus:
+            # The oldest that waits for its request; else the new one, for which there is no place.
+            idle = next((each for each in self._surplus if each.is_idle), connection)
+            self._surplus.pop(idle)
+            idle.force_close()
+        return False
+
+    def forget(self, connection: Connection) -> None:
+        """A connection has ended."""
+        self._surplus.pop(connection, None)
+
+    def _close_idle(self, connections: Collection[Connection]) -> bool:
+        """Close those that have idled longest, if that makes room."""
+        now, began = time.monotonic(), time.thread_time()
+        if now < self._look_at:
+            return False
+        still_open = sum(each.is_open for each in connections)
+        excess = max(1, still_open - self.max_connections)
+        idle = sorted(
+            (each for each in connections if each.is_idle), key=lambda each: each.last_used
+        )
+        for each in idle[: excess + self.max_connections // _AT_ONCE]:
+            each.force_close()
+        if len(idle) >= excess:
+            return True
+        self._look_at = now + (time.thread_time() - began) * _SHARE_OF_TIME
+        return False
+
+    def _warn(self) -> None:
+        now = time.monotonic()
+        if now >= self._warn_at:
+            self._warn_at = now + _WARN_EVERY_S
+            _log.warning(
+                "connections are refused",
+                connections=self.max_connections,
+                open_files=self._files.limit,
+                remedy=f"If they are not an attack, {REMEDY}.",
+            )

@@ -1,0 +1,156 @@
+"""Connections are bounded: idle ones give way, and health is answered when all are busy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+
+from database.open_files import OpenFiles
+from pds.connection_limit import ConnectionLimit
+from pds.connections import HEALTH_PATH, TimedRunner
+
+LIMIT = 160
+"""Of open files: 32 connections, and 9 more for health."""
+
+
+@dataclass(slots=True)
+class Site:
+    """A small application on a server with few files, and handlers that end when they may."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    may_end: asyncio.Event = field(default_factory=asyncio.Event)
+    busy: int = 0
+    open_files: int = 60
+
+    async def wait(self, _request: web.Request) -> web.Response:
+        self.busy += 1
+        await self.may_end.wait()
+        return web.Response(text="done")
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(self.host, self.port)
+
+    async def ask(self, path: str, *, method: str = "GET", body: str = "") -> tuple[int, str, str]:
+        """The status, headers and body of an answer on a connection of its own."""
+        reader, writer = await self.connect()
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        writer.write(f"{head}Connection: close\r\n\r\n{body}".encode())
+        answer = (await asyncio.wait_for(reader.read(), 5)).decode()
+        writer.close()
+        headers, _, text = answer.partition("\r\n\r\n")
+        return int(headers.split(" ", 2)[1]), headers, text
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    site = Site()
+    app = web.Application()
+
+    async def quick(_request: web.Request) -> web.Response:
+        return web.Response(text="fine")
+
+    app.router.add_get("/wait", site.wait)
+    app.router.add_route("*", "/quick", quick)
+    app.router.add_get(HEALTH_PATH, quick)
+    files = OpenFiles(limit=LIMIT, count=lambda: site.open_files)
+    runner = TimedRunner(app, files=files, keepalive_timeout=90.0)
+    async with AsyncExitStack() as stack:
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, site.host, 0).start()
+        site.port = runner.addresses[0][1]
+        stack.callback(site.may_end.set)
+        yield site
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 (of another task)
+            await asyncio.sleep(0.005)
+
+
+async def make_busy(stack: AsyncExitStack, site: Site, connections: int) -> None:
+    """Let so many connections wait for an answer."""
+    for _ in range(connections):
+        _, writer = await site.connect()
+        stack.callback(writer.close)
+        writer.write(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+    await until(lambda: site.busy == connections)
+
+
+async def test_connections_that_idle_are_closed_for_those_that_ask(site: Site) -> None:
+    async with AsyncExitStack() as stack:
+        idle = []
+        for _ in range(3 * LIMIT):
+            reader, writer = await site.connect()
+            stack.callback(writer.close)
+            idle.append(reader)
+        assert (await site.ask("/quick"))[0] == 200
+        assert await asyncio.wait_for(idle[0].read(), 5) == b"", "the oldest has been closed"
+        still_open = sum(not reader.at_eof() for reader in idle)
+        assert still_open <= ConnectionLimit(OpenFiles(limit=LIMIT)).max_connections + 1
+
+
+async def test_the_one_that_has_idled_longest_is_closed_first(site: Site) -> None:
+    request = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with AsyncExitStack() as stack:
+
+        async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            reader, writer = await site.connect()
+            stack.callback(writer.close)
+            return reader, writer
+
+        first_reader, first_writer = await connect()
+        others = [(await connect())[0] for _ in range(25)]
+        # Now the first connection has been used last.
+        first_writer.write(request)
+        assert (await first_reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200")
+        for _ in range(10):
+            await connect()
+        assert await asyncio.wait_for(others[0].read(), 5) == b""
+        first_writer.write(request)
+        assert (await first_reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_request_too_many_is_refused_with_an_answer(site: Site) -> None:
+    async with AsyncExitStack() as stack:
+        await make_busy(stack, site, 32)
+        status, headers, body = await site.ask("/quick")
+        assert status == 503
+        assert "NotEnoughResources" in body
+        assert "Retry-After: 5" in headers
+        assert (await site.ask("/quick", method="POST", body="x" * 100_000))[0] == 503
+        site.may_end.set()
+    async with asyncio.timeout(5):
+        while (await site.ask("/quick"))[0] != 200:
+            pass  # The server has yet to see that the others are gone.
+
+
+async def test_health_is_answered_when_all_connections_are_busy(site: Site) -> None:
+    async with AsyncExitStack() as stack:
+        await make_busy(stack, site, 32)
+        for _ in range(20):
+            assert (await site.ask(HEALTH_PATH))[0] == 200
+
+
+async def test_connections_too_many_that_say_nothing_do_not_keep_health_out(site: Site) -> None:
+    async with AsyncExitStack() as stack:
+        await make_busy(stack, site, 32)
+        for _ in range(50):
+            _, writer = await site.connect()
+            stack.callback(writer.close)
+        assert (await site.ask(HEALTH_PATH))[0] == 200
+
+
+async def test_files_of_others_count_too(site: Site) -> None:
+    site.open_files = LIMIT
+    async with AsyncExitStack() as stack:
+        await make_busy(stack, site, 0)
+        assert (await site.ask("/quick"))[0] == 503
+        assert (await site.ask(HEALTH_PATH))[0] == 200
