@@ -91,16 +91,12 @@ class DidResolver:
     async def resolve_again(self, did: Did) -> DidDocument:
         """The document of `did`, asked for again because a stranger's word speaks against it.
 
-        One that is younger than `ASK_AGAIN_S`, or that was asked for again within that time, is
-        given as it is. Raises `DidResolutionError`.
+        One that was asked for again less than `ASK_AGAIN_S` ago is given as it is. Raises
+        `DidResolutionError`.
         """
         if did in self._fetches:
             return await self._wait_for(did)
-        found = self._cache.find(did)
-        is_young = found is not None and (
-            0 <= self._now_ms() - found.updated_at_ms < ASK_AGAIN_S * 1_000
-        )
-        if is_young or did in self._asked_again:
+        if did in self._asked_again:
             return await self.resolve(did)
         self._asked_again[did] = None
         return await self.resolve(did, force=True)
