@@ -32,6 +32,7 @@ from pds.accounts.session_tokens import SessionTokens
 from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
 from pds.crawlers import Crawlers
+from pds.fairness.turns import Turns
 from pds.health.check import HealthCheck
 from pds.health.server_check import make_health_check
 from pds.imports import Imports
@@ -92,6 +93,8 @@ class AppContext:
     record_json: RecordJsonCache
     recovery: Recovery
     imports: Imports
+    reserving: Turns
+    """Reservations of signing keys, which write one after the other."""
     client_addresses: ClientAddresses
     rate_limiter: RateLimiter | None
     """None unless the operator wants limits."""
@@ -193,6 +196,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         record_json=RecordJsonCache(),
         recovery=recovery,
         imports=Imports(),
+        reserving=Turns("signing keys", at_once=1, each=1, waiting=256, waiting_each=64, wait_s=10),
         client_addresses=client_addresses,
         rate_limiter=_open_rate_limiter(settings, client_addresses, stack),
         crawlers=crawlers,
