@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 from actor_store.blob_files import BlobFiles
 from actor_store.blob_store.base import BlobStore, TempBlob
-from actor_store.blobs import BlobChanges, TempRef
+from actor_store.blobs import BlobChanges, SweptUploads, TempRef
 from actor_store.blocks import CountedNodeCache
 from actor_store.creation import (
     adopt_database,
@@ -305,6 +305,19 @@ class ActorStore:
         Raises what `transact` and `BlobStore.make_permanent` raise.
         """
         await self._blob_files.settle_uploads(did)
+
+    async def sweep_uploads(
+        self, did: str, *, before_s: float, limit: int, parts_only: bool
+    ) -> SweptUploads:
+        """Delete uploads of before a time in Unix seconds that no record refers to.
+
+        `limit` uploads at most, and all that uploads left which were cut off; with `parts_only`
+        just those. There need be no such actor any more. Raises what `read_in_thread`, `transact`
+        and the blob store raise.
+        """
+        return await self._blob_files.sweep(
+            did, before_s=before_s, limit=limit, parts_only=parts_only
+        )
 
     def stream(
         self, did: str, fn: Callable[[ActorStoreReader], Iterator[bytes]]

@@ -50,6 +50,7 @@ from pds.scratch import open_scratch
 from pds.service_auth import ServiceAuth
 from pds.storage.server import measure_actors_and_blobs
 from pds.storage.survey import StorageSurvey
+from pds.upload_sweep import UploadSweep
 from pds.xrpc.client_address import ClientAddresses
 from repo.keys import K256PrivateKey, PrivateKey
 from repo.lexicon import Lexicons, default_lexicons
@@ -101,6 +102,7 @@ class AppContext:
     crawlers: Crawlers
     requests: RequestStatistics
     health: HealthCheck
+    upload_sweep: UploadSweep
     storage: StorageSurvey
     """How much room actors and blobs take."""
     subscribers: dict[web.WebSocketResponse, web.Request]
@@ -164,6 +166,8 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=http)
     stack.push_async_callback(crawlers.close)
     client_addresses = ClientAddresses(settings.trusted_proxies)
+    upload_sweep = UploadSweep(actor_store, blob_store, accounts)
+    stack.push_async_callback(upload_sweep.close)
     storage = StorageSurvey(partial(measure_actors_and_blobs, settings))
     stack.push_async_callback(storage.close)
     return AppContext(
@@ -202,6 +206,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         crawlers=crawlers,
         requests=RequestStatistics(),
         health=make_health_check(settings, accounts, sequencer, did_cache),
+        upload_sweep=upload_sweep,
         storage=storage,
         subscribers={},
         _closing=stack,
