@@ -35,7 +35,7 @@ from pds.crawlers import Crawlers
 from pds.fairness.turns import Turns
 from pds.health.check import HealthCheck
 from pds.health.server_check import make_health_check
-from pds.imports import Imports
+from pds.import_queue import Imports
 from pds.mail.mailer import Mailer
 from pds.proxy.service_tokens import ServiceTokens
 from pds.rate_limits.limiter import RateLimiter
