@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from actor_store.blob_files import BlobFiles
 from actor_store.blob_store.base import BlobStore, TempBlob
@@ -83,6 +83,8 @@ class ActorStore:
         )
         self._blob_files = BlobFiles(self, blob_store)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="actor-store")
+        self._long_work: set[LongTransaction[Any]] = set()
+        self._closed = False
         self.write_counts = WriteCounts()
         """Of all actors together."""
         self.record_writes: Counter[Action] = Counter()
@@ -268,8 +270,8 @@ class ActorStore:
         """As `transact`, for long work: in a thread, on a connection of its own.
 
         Other writers of the actor wait meanwhile, for five seconds at most. The COMMIT is made on
-        the event loop, and the caller is resumed in the same step. When the caller is cancelled,
-        `fn` goes on to its end, and what it has done is rolled back.
+        the event loop, and the caller is resumed in the same step. When the caller is cancelled or
+        the store closed, `fn` ends soon, and what it has done is rolled back.
         """
         key = self.key(did)
         signing = Signing(self._clock, lambda _: key)
@@ -290,11 +292,15 @@ class ActorStore:
             run,
             tidy=self._opener.empty_wal,
         )
+        self._long_work.add(work)
         try:
             result = await self._in_thread(lambda: _name_damage(did, work.run))
             _name_damage(did, work.commit)
         finally:
-            self._threads.submit(work.close)
+            self._long_work.discard(work)
+            # Otherwise the threads are gone, and `close` has closed it.
+            if not self._closed:
+                self._threads.submit(work.close)
         if leftovers:
             self._blob_files.delete_soon(did, leftovers)
         return result
@@ -345,9 +351,13 @@ class ActorStore:
     async def close(self) -> None:
         """Finish what is under way and close every database. May be repeated."""
         await self.settle()
+        self._closed = True
         await asyncio.to_thread(self._close_files)
 
     def _close_files(self) -> None:
+        # Whoever has sent an import may be gone, and the import not know of it.
+        for work in [*self._long_work]:
+            work.close()
         self._threads.shutdown(wait=True)
         self._handles.close()
         self._opener.close()

@@ -192,6 +192,11 @@ class Database:
         except apsw.Error as exc:
             raise self._error(exc) from exc
 
+    def interrupt(self) -> None:
+        """End the statement that another thread is running, if there is one, with an error."""
+        with suppress(apsw.ConnectionClosedError):
+            self.connection.interrupt()
+
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
         try:

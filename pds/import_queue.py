@@ -63,14 +63,14 @@ class Sender:
 class Imports:
     """The imports that are under way, and the turns they take at being loaded.
 
-    Each takes the memory of its page cache and as much of a processor as it gets, so two are loaded
-    at a time, and one of them is small: nobody with a small repository waits for a large one.
+    Each takes the memory of its page cache and as much of a processor as it gets. Three are loaded
+    at a time, and two of them are small: nobody with a small repository waits for a large one, nor
+    for all that come from one address.
     """
 
     def __init__(self) -> None:
         self._under_way: dict[str, Import] = {}
-        # An account has one import; several accounts may come from one address.
-        self._all = _turns("imports", at_once=2)
+        self._all = _turns("imports", at_once=3)
         self._large = _turns("large imports", at_once=1)
         self.room = SpoolRoom()
         """What the CARs take of the disk while they wait."""
@@ -129,7 +129,8 @@ def _turns(what: str, *, at_once: int) -> Turns:
     return Turns(
         what,
         at_once=at_once,
-        each=1,
+        # An account has one at a time; several accounts may come from one address.
+        each=2,
         waiting=64,
         waiting_each=8,
         wait_s=_WAIT_S,
