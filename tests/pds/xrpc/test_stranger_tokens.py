@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
+from identity.did_document import DidDocument
 from identity.did_source import DidSource
 from pds.accounts.service_jwt import create_service_jwt
 from repo.keys import K256PrivateKey
 from repo.syntax import Did
-from tests.pds.conftest import Pds
+from tests.pds.conftest import Account, Pds
 from tests.pds.identities import register_foreign_did
 
 CREATE_ACCOUNT = "com.atproto.server.createAccount"
@@ -63,3 +65,24 @@ async def test_tokens_of_a_did_that_is_not_there_ask_for_it_once(
     for _ in range(20):
         assert await send_token(pds, did) == (401, "AuthenticationRequired")
     assert fetched == [did]
+
+
+async def test_documents_that_strangers_name_do_not_fill_the_disk(
+    pds: Pds, alice: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver = pds.ctx.did_resolver
+    await resolver.resolve(Did(alice.did))
+
+    async def fetch(_: DidSource, did: Did) -> DidDocument:
+        return DidDocument({"id": did, "alsoKnownAs": ["at://" + "a" * 120_000]})
+
+    monkeypatch.setattr(DidSource, "fetch", fetch)
+    for n in range(400):
+        refusal = await send_token(pds, f"did:web:n{n}.example.com")
+        assert refusal == (401, "AuthenticationRequired")
+        assert resolver.find_cached(Did(alice.did)) is not None  # What is in use stays.
+    assert size_of_cache(tmp_path) < 48_000_000
+
+
+def size_of_cache(data: Path) -> int:
+    return sum(path.stat().st_size for path in data.glob("did_cache.sqlite*"))
