@@ -95,8 +95,8 @@ class UploadSweep:
     async def _sweep_batch(self, did: str) -> bool:
         """Remove some of one account's. Return whether there are more."""
         started = time.monotonic()
-        account = self._accounts.find_account(did, include_inactive=True)
         try:
+            account = self._accounts.find_account(did, include_inactive=True)
             swept = await self._actor_store.sweep_uploads(
                 did,
                 before_s=self._clock() - KEPT_S,
