@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from actor_store.blob_store.base import BlobStore, BlobStoreError, TempBlob
-from actor_store.blobs import BlobChanges, TempRef, TrackedUpload
+from actor_store.blobs import BlobChanges, SweptUploads, TempRef, TrackedUpload
 from actor_store.errors import ActorStoreError, RepoNotFound
 from database.errors import DatabaseError
-from database.timestamps import now_iso
+from database.timestamps import iso_of, now_iso
 from repo.cid import Cid
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Transactions(Protocol):
     async def read(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T: ...
 
     async def transact(self, did: str, fn: Callable[[ActorStoreTransactor], T]) -> T: ...
+
+    async def read_in_thread(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T: ...
 
 
 class BlobFiles:
@@ -55,9 +57,13 @@ class BlobFiles:
         """
         async with self._lock(did):
             temporary = await self._store.read(did, lambda actor: actor.blob.check_refs(refs))
-            for ref in temporary:
-                await self._blob_store.make_permanent(did, ref.key, ref.cid)
-            return await fn(temporary)
+            try:
+                for ref in temporary:
+                    await self._blob_store.make_permanent(did, ref.key, ref.cid)
+                return await fn(temporary)
+            except BaseException:
+                await self._put_back(did, temporary)
+                raise
 
     async def keep_upload(
         self, did: str, temp: TempBlob, *, mime_type: str, check: Callable[[ActorStoreReader], None]
@@ -85,6 +91,35 @@ class BlobFiles:
             for ref in await self._store.read(did, lambda actor: actor.blob.list_awaited()):
                 await self._keep(did, ref)
 
+    async def sweep(
+        self, did: str, *, before_s: float, limit: int, parts_only: bool
+    ) -> SweptUploads:
+        """See `ActorStore.sweep_uploads`."""
+        # The files first: what is old and has no row by then never gets one.
+        keys = await self._blob_store.list_temp(did, before_s=before_s)
+        if not keys:
+            return SweptUploads()
+        before = iso_of(before_s)
+
+        def look(actor: ActorStoreReader) -> tuple[list[Cid], frozenset[str]]:
+            unused = [] if parts_only else actor.blob.list_unused(before=before, limit=limit)
+            return unused, actor.blob.list_temp_keys()
+
+        try:
+            found, known = await self._store.read_in_thread(did, look)
+        except RepoNotFound:
+            found, known = [], frozenset()
+        parts = [key for key in keys if key not in known]
+        # A record that refers to an upload comes before, and keeps it, or after, and is refused.
+        async with self._lock(did):
+            changes, size_bytes = BlobChanges((), ()), 0
+            if found:
+                changes, size_bytes = await self._store.transact(
+                    did, lambda actor: actor.blob.drop_unused(found, before=before)
+                )
+            await self._delete_bytes(did, changes.unused, (*changes.orphaned_keys, *parts))
+        return SweptUploads(len(changes.unused), size_bytes, len(parts))
+
     def delete_soon(self, did: str, leftovers: Iterable[BlobChanges]) -> None:
         """Delete in the background what a committed transaction has left to nobody."""
         task = asyncio.get_running_loop().create_task(self._delete(did, list(leftovers)))
@@ -96,6 +131,17 @@ class BlobFiles:
         while self._tasks:
             await asyncio.gather(*self._tasks)
 
+    async def _put_back(self, did: str, refs: Iterable[TempRef]) -> None:
+        """Make those temporary again to which no record has come to refer."""
+        try:
+            known = await self._store.read(did, lambda actor: actor.blob.list_temp_keys())
+            for ref in refs:
+                if ref.key in known:
+                    await self._blob_store.make_temporary(did, ref.key, ref.cid)
+        except (ActorStoreError, BlobStoreError, DatabaseError, OSError):
+            # As after a crash: the bytes are there for the next record, and harm nobody.
+            logger.warning("bytes of blobs of %s were not put back", did, exc_info=True)
+
     async def _keep(self, did: str, ref: TempRef) -> None:
         await self._blob_store.make_permanent(did, ref.key, ref.cid)
         await self._store.transact(did, lambda actor: actor.blob.mark_permanent(ref.cid))
@@ -105,12 +151,15 @@ class BlobFiles:
         keys = [key for changes in leftovers for key in changes.orphaned_keys]
         try:
             async with self._lock(did):
-                await self._blob_store.delete(did, await self._still_unused(did, unused))
-                for key in keys:
-                    await self._blob_store.discard_temp(did, key)
+                await self._delete_bytes(did, await self._still_unused(did, unused), keys)
         except (ActorStoreError, BlobStoreError, DatabaseError, OSError):
             # Nobody waits for this, and bytes that stay behind harm nobody.
             logger.warning("bytes of unused blobs of %s were not deleted", did, exc_info=True)
+
+    async def _delete_bytes(self, did: str, cids: Iterable[Cid], keys: Iterable[str]) -> None:
+        await self._blob_store.delete(did, cids)
+        for key in keys:
+            await self._blob_store.discard_temp(did, key)
 
     async def _still_unused(self, did: str, cids: list[Cid]) -> list[Cid]:
         """Leave out what was uploaded and referred to once more since the transaction."""

@@ -39,6 +39,10 @@ _COLUMNS: Final = "cid, mimeType, size, tempKey, takedownRef, createdAt"
 _IS_MISSING: Final = (
     "NOT EXISTS (SELECT 1 FROM blob WHERE blob.cid = record_blob.blobCid AND tempKey IS NULL)"
 )
+_IS_UNUSED: Final = (
+    "createdAt < ? AND takedownRef IS NULL"
+    " AND NOT EXISTS (SELECT 1 FROM record_blob WHERE record_blob.blobCid = blob.cid)"
+)
 
 
 @dataclass(slots=True, frozen=True)
@@ -89,6 +93,24 @@ class BlobChanges:
     """CIDs whose rows are gone: delete the permanent bytes."""
     orphaned_keys: tuple[str, ...]
     """Temporary bytes that no row names any more."""
+
+
+@dataclass(slots=True, frozen=True)
+class SweptUploads:
+    """What was deleted because no record had come to refer to it."""
+
+    uploads: int = 0
+    size_bytes: int = 0
+    """Length of these uploads."""
+    parts: int = 0
+    """Files that uploads left which were cut off."""
+
+    def __add__(self, other: SweptUploads) -> SweptUploads:
+        return SweptUploads(
+            self.uploads + other.uploads,
+            self.size_bytes + other.size_bytes,
+            self.parts + other.parts,
+        )
 
 
 @dataclass(slots=True, frozen=True)
@@ -190,6 +212,19 @@ class BlobReader:
         )
         return [TempRef(Cid.parse(text), key) for text, key in rows]
 
+    def list_unused(self, *, before: str, limit: int) -> list[Cid]:
+        """Uploads that no record refers to, `before` a time (ISO 8601), in no order.
+
+        Reads every row: for a thread.
+        """
+        rows = self._db.all(f"SELECT cid FROM blob WHERE {_IS_UNUSED} LIMIT ?", (before, limit))
+        return [Cid.parse(text) for (text,) in rows]
+
+    def list_temp_keys(self) -> frozenset[str]:
+        """The keys of all temporary bytes that have a row."""
+        rows = self._db.all("SELECT tempKey FROM blob WHERE tempKey IS NOT NULL")
+        return frozenset(key for (key,) in rows)
+
     def records_with(self, cid: Cid) -> list[str]:
         """URIs of the records that refer to a blob, ascending."""
         rows = self._db.all(
@@ -227,17 +262,22 @@ class BlobTransactor(BlobReader):
     def track_upload(self, temp: TempBlob, *, mime_type: str, created_at: str) -> TrackedUpload:
         """Enter a finished upload. Raises `BlobTakendown` if its bytes have been taken down.
 
-        A blob that is known keeps its media type and size. `created_at` is ISO 8601 in UTC with
-        milliseconds.
+        A blob that is known keeps its media type and size, and counts as new if no record refers
+        to it. `created_at` is ISO 8601 in UTC with milliseconds.
         """
         known = self.find(temp.cid)
         if known is not None and known.takedown_ref is not None:
             raise BlobTakendown(temp.cid)
         if known is not None and known.temp_key is None:
+            if not self.is_referenced(temp.cid):
+                self._db.run(
+                    "UPDATE blob SET createdAt = ? WHERE cid = ?", (created_at, str(temp.cid))
+                )
             return TrackedUpload(promote=None, orphaned_key=temp.key)
         self._db.run(
             "INSERT INTO blob (cid, mimeType, size, tempKey, createdAt) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (cid) DO UPDATE SET tempKey = excluded.tempKey",
+            " ON CONFLICT (cid) DO UPDATE"
+            " SET tempKey = excluded.tempKey, createdAt = excluded.createdAt",
             (str(temp.cid), mime_type, temp.size, temp.key, created_at),
         )
         if known is None:
@@ -289,6 +329,28 @@ class BlobTransactor(BlobReader):
             "INSERT INTO record_blob (blobCid, recordUri) VALUES (?, ?) ON CONFLICT DO NOTHING",
             (str(cid), record_uri),
         )
+
+    def drop_unused(self, cids: Iterable[Cid], *, before: str) -> tuple[BlobChanges, int]:
+        """Forget those of `cids` that no record refers to and that were uploaded `before` a time.
+
+        Returns the bytes that nobody needs any more, and their length.
+        """
+        unused: list[Cid] = []
+        keys: list[str] = []
+        size_bytes = 0
+        for cid in cids:
+            row = self._db.one(
+                f"DELETE FROM blob WHERE cid = ? AND {_IS_UNUSED} RETURNING tempKey, size",
+                (str(cid), before),
+            )
+            if row is None:
+                continue  # A record has come to refer to it, or it was uploaded once more.
+            key, size = row
+            unused.append(cid)
+            keys += [] if key is None else [key]
+            size_bytes += size
+        self._change_totals(-len(unused), -size_bytes)
+        return BlobChanges(tuple(unused), tuple(keys)), size_bytes
 
     def set_takedown(self, cid: Cid, takedown_ref: str | None) -> None:
         """Take a blob down, or with None reverse it. Raises `BlobNotFound`."""

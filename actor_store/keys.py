@@ -6,6 +6,8 @@ import os
 import secrets
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -21,7 +23,9 @@ DEFAULT_CACHED_KEYS: Final = 50_000
 MAX_RESERVED_KEYS: Final = 1_000
 """Keys kept for actors to come: anyone may ask for one, so a stranger could fill the disk."""
 RESERVATION_S: Final = 7 * 24 * 60 * 60
-"""How long a reserved key is sure of its place; moving an account takes hours, at most days."""
+"""How long a key is kept in any case unless keys are scarce; moving an account takes days."""
+SURE_S: Final = 60 * 60
+"""How long the only key of a holder is sure of its place, however many holders there are."""
 
 
 class SigningKeys:
@@ -31,6 +35,8 @@ class SigningKeys:
         self._layout = layout
         self._cache: LRUCache[str, PrivateKey] = LRUCache(max_cached)
         self._reserving = threading.Lock()
+        self._holders: dict[str, str] = {}
+        """Who has asked for which reserved key, as far as this process has seen it."""
 
     def get(self, did: str) -> PrivateKey:
         """The key that signs the repo. Raises `RepoNotFound`, or `ActorStoreDamaged` for no key."""
@@ -55,12 +61,15 @@ class SigningKeys:
         """Drop a key from memory: its actor is gone."""
         self._cache.pop(did, None)
 
-    def reserve(self, did: str | None = None) -> PrivateKey:
+    def reserve(self, did: str | None = None, *, holder: str | None = None) -> PrivateKey:
         """Make a key to be used by an actor that comes later, and keep it under its did:key.
 
-        With a DID it is kept under that, and a second call returns the same key. When
-        `MAX_RESERVED_KEYS` are kept, those older than `RESERVATION_S` make room. Waits for the
-        disk: to be called in a thread. Raises `InvalidStoreName` or `TooManyReservedKeys`.
+        With a DID it is kept under that, and a second call returns the same key. `holder` is
+        whoever a share is counted for. When `MAX_RESERVED_KEYS` are kept, room is made by those
+        older than `RESERVATION_S`, else by the oldest of the holder who has the most, so that
+        nobody takes the place of others by asking often; where each has one, by the oldest of all
+        if it is older than `SURE_S`. Waits for the disk: to be called in a thread. Raises
+        `InvalidStoreName` or `TooManyReservedKeys`.
         """
         # Two calls at once for one DID must not write two keys, of which one is lost.
         with self._reserving:
@@ -70,8 +79,10 @@ class SigningKeys:
             key = K256PrivateKey.generate()
             path = self._layout.reserved_key(did or key.did_key)
             path.parent.mkdir(parents=True, exist_ok=True)
-            _make_room(path.parent)
+            self._make_room(path.parent)
             write_key(path, key)
+            if holder is not None:
+                self._holders[path.name] = holder
             return key
 
     def find_reserved(self, name: str) -> PrivateKey | None:
@@ -87,6 +98,33 @@ class SigningKeys:
     def release(self, name: str) -> None:
         """Delete a reserved key, now that an actor has it; an absent one is ignored."""
         self._layout.reserved_key(name).unlink(missing_ok=True)
+        self._holders.pop(name, None)
+
+    def _make_room(self, directory: Path) -> None:
+        """Delete reserved keys if there are too many. Raises `TooManyReservedKeys`."""
+        times_s = dict(_reservations(directory))
+        if len(times_s) < MAX_RESERVED_KEYS:
+            return
+        now_s = time.time()
+        names = [name for name, then_s in times_s.items() if then_s < now_s - RESERVATION_S]
+        if not names:
+            self._holders = {n: holder for n, holder in self._holders.items() if n in times_s}
+            name = self._oldest_of_most(times_s)
+            if name is None:
+                name = min(times_s, key=times_s.__getitem__)
+                if times_s[name] > now_s - SURE_S:
+                    raise TooManyReservedKeys
+            names = [name]
+        for name in names:
+            self.release(name)
+
+    def _oldest_of_most(self, times_s: dict[str, float]) -> str | None:
+        """The oldest key of the holder who has the most, unless that is one."""
+        [(holder, count)] = Counter(self._holders.values()).most_common(1) or [("", 0)]
+        if count <= 1:
+            return None
+        held = (name for name, other in self._holders.items() if other == holder)
+        return min(held, key=times_s.__getitem__)
 
 
 def _raise_if_out_of_files(exc: Exception) -> None:
@@ -95,20 +133,13 @@ def _raise_if_out_of_files(exc: Exception) -> None:
         raise exc
 
 
-def _make_room(directory: Path) -> None:
-    files = list(directory.iterdir())
-    if len(files) < MAX_RESERVED_KEYS:
-        return
-    oldest_s = time.time() - RESERVATION_S
-    deleted = 0
-    for file in files:
-        # One that an actor gets just now is gone.
+def _reservations(directory: Path) -> Iterator[tuple[str, float]]:
+    """Name of each reserved key, and when it was reserved, in Unix seconds."""
+    for entry in os.scandir(directory):
+        # One that an actor gets just now is gone; one that is being written has no name yet.
         with suppress(FileNotFoundError):
-            if file.stat().st_mtime < oldest_s:
-                file.unlink()
-                deleted += 1
-    if not deleted:
-        raise TooManyReservedKeys
+            if not entry.name.startswith("."):
+                yield entry.name, entry.stat().st_mtime
 
 
 def write_key(path: Path, key: PrivateKey) -> None:

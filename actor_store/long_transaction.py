@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Final, Generic, TypeVar
 
 from database.connection import Database
-from database.errors import DatabaseError
+from database.errors import DatabaseBusy, DatabaseError
 from database.transactions import WriteTransaction
 
 T = TypeVar("T")
+
+_INTERRUPT_S: Final = 0.05
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +23,7 @@ class LongTransaction(Generic[T]):
     """One transaction on a connection of its own, which `open_db` opens.
 
     `run` and `close` are called in threads, `commit` between them on the event loop. `close` is
-    called in any case, also while `run` is under way: nobody waits for it then.
+    called in any case, also while `run` is under way: nobody waits for its result then.
     """
 
     def __init__(
@@ -36,35 +39,51 @@ class LongTransaction(Generic[T]):
         self._tidy = tidy
         self._db: Database | None = None
         self._transaction: WriteTransaction
+        self._path: Path
         self._closed = False
         self._lock = threading.Lock()
 
     def run(self) -> T:
-        """Do the work, all but the COMMIT."""
+        """Do the work, all but the COMMIT. Raises what it raises, and `DatabaseBusy` if closed."""
         with self._lock:
             db = self._db = self._open_db()
+            self._path = db.path
             try:
                 self._transaction = db.transaction()
                 self._transaction.__enter__()
                 result = self._fn(db)
-            except BaseException:
+            except BaseException as exc:
                 # Others may be waiting for the lock in every thread that could close this.
                 self._end()
+                if self._closed:
+                    raise _ended(db.path) from exc
                 raise
             if self._closed:
                 self._end()
             return result
 
     def commit(self) -> None:
-        """Make it last, once `run` has returned."""
-        if self._db is not None:
+        """Make it last, once `run` has returned. Raises `DatabaseBusy` if it was closed since."""
+        with self._lock:
+            if self._db is None:
+                raise _ended(self._path)
             self._transaction.__exit__(None, None, None)
 
     def close(self) -> None:
-        """Roll back what was not committed, and close the connection. May be repeated."""
+        """Roll back what was not committed, and close the connection. May be repeated.
+
+        What `run` is doing ends soon, with `DatabaseBusy`.
+        """
         self._closed = True
-        with self._lock:
+        # Again and again, for there may be no statement to be ended just now.
+        while not self._lock.acquire(timeout=_INTERRUPT_S):
+            db = self._db
+            if db is not None:
+                db.interrupt()
+        try:
             self._end()
+        finally:
+            self._lock.release()
 
     def _end(self) -> None:
         db, self._db = self._db, None
@@ -77,3 +96,7 @@ class LongTransaction(Generic[T]):
             logger.warning("after a long transaction: %s", exc)
         finally:
             db.close()
+
+
+def _ended(path: Path) -> DatabaseBusy:
+    return DatabaseBusy(path, "the work was ended before it was done")

@@ -61,7 +61,9 @@ class StoreOpener:
 
     def for_loop(self, did: str) -> Database:
         """A connection that stays open and never waits for a lock."""
-        db = self._open(did, cache_kib=self._settings.page_cache_kib, busy_timeout_ms=0)
+        db = self._open(
+            did, cache_kib=self._settings.page_cache_kib, busy_timeout_ms=0, secure_delete=True
+        )
         if self._settings.wal_autocheckpoint is not None:
             self.checkpointer.watch(db)
         return db
@@ -100,6 +102,7 @@ class StoreOpener:
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
         read_only: bool = False,
         own_checkpoints: bool = True,
+        secure_delete: bool = False,
     ) -> Database:
         path = self._layout.store(did)
         if did in self.held_back:
@@ -115,6 +118,7 @@ class StoreOpener:
                 wal_autocheckpoint=self._settings.wal_autocheckpoint if own_checkpoints else None,
                 read_only=read_only,
                 busy_timeout_ms=busy_timeout_ms,
+                secure_delete=secure_delete,
                 counts=self._counts,
             )
         except DatabaseMissing as exc:

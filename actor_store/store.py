@@ -13,11 +13,11 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from actor_store.blob_files import BlobFiles
 from actor_store.blob_store.base import BlobStore, TempBlob
-from actor_store.blobs import BlobChanges, TempRef
+from actor_store.blobs import BlobChanges, SweptUploads, TempRef
 from actor_store.blocks import CountedNodeCache
 from actor_store.creation import (
     adopt_database,
@@ -83,6 +83,8 @@ class ActorStore:
         )
         self._blob_files = BlobFiles(self, blob_store)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="actor-store")
+        self._long_work: set[LongTransaction[Any]] = set()
+        self._closed = False
         self.write_counts = WriteCounts()
         """Of all actors together."""
         self.record_writes: Counter[Action] = Counter()
@@ -268,8 +270,8 @@ class ActorStore:
         """As `transact`, for long work: in a thread, on a connection of its own.
 
         Other writers of the actor wait meanwhile, for five seconds at most. The COMMIT is made on
-        the event loop, and the caller is resumed in the same step. When the caller is cancelled,
-        `fn` goes on to its end, and what it has done is rolled back.
+        the event loop, and the caller is resumed in the same step. When the caller is cancelled or
+        the store closed, `fn` ends soon, and what it has done is rolled back.
         """
         key = self.key(did)
         signing = Signing(self._clock, lambda _: key)
@@ -290,11 +292,15 @@ class ActorStore:
             run,
             tidy=self._opener.empty_wal,
         )
+        self._long_work.add(work)
         try:
             result = await self._in_thread(lambda: _name_damage(did, work.run))
             _name_damage(did, work.commit)
         finally:
-            self._threads.submit(work.close)
+            self._long_work.discard(work)
+            # Otherwise the threads are gone, and `close` has closed it.
+            if not self._closed:
+                self._threads.submit(work.close)
         if leftovers:
             self._blob_files.delete_soon(did, leftovers)
         return result
@@ -305,6 +311,19 @@ class ActorStore:
         Raises what `transact` and `BlobStore.make_permanent` raise.
         """
         await self._blob_files.settle_uploads(did)
+
+    async def sweep_uploads(
+        self, did: str, *, before_s: float, limit: int, parts_only: bool
+    ) -> SweptUploads:
+        """Delete uploads of before a time in Unix seconds that no record refers to.
+
+        `limit` uploads at most, and all that uploads left which were cut off; with `parts_only`
+        just those. There need be no such actor any more. Raises what `read_in_thread`, `transact`
+        and the blob store raise.
+        """
+        return await self._blob_files.sweep(
+            did, before_s=before_s, limit=limit, parts_only=parts_only
+        )
 
     def stream(
         self, did: str, fn: Callable[[ActorStoreReader], Iterator[bytes]]
@@ -332,9 +351,13 @@ class ActorStore:
     async def close(self) -> None:
         """Finish what is under way and close every database. May be repeated."""
         await self.settle()
+        self._closed = True
         await asyncio.to_thread(self._close_files)
 
     def _close_files(self) -> None:
+        # Whoever has sent an import may be gone, and the import not know of it.
+        for work in [*self._long_work]:
+            work.close()
         self._threads.shutdown(wait=True)
         self._handles.close()
         self._opener.close()

@@ -43,14 +43,16 @@ def open_database(
     wal_autocheckpoint: int | None = 1_000,
     read_only: bool = False,
     busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+    secure_delete: bool = False,
     counts: WriteCounts | None = None,
 ) -> Database:
     """Open `path` in WAL mode. The directory must exist.
 
     `cache_kib` bounds the page cache. `wal_autocheckpoint` is in pages; None leaves every
     checkpoint to another process, even the one at closing. `busy_timeout_ms` blocks the calling
-    thread: connections of the event loop pass 0 and go through `database.retry`. `counts` are
-    those of its write transactions; without any it gets its own.
+    thread: connections of the event loop pass 0 and go through `database.retry`. With
+    `secure_delete` what this connection deletes is overwritten, so that it is not to be found in
+    the file any more. `counts` are those of its write transactions; without any it gets its own.
     Raises `DatabaseMissing`, `DatabaseForbidden`, `DatabaseDamaged`, `DatabaseBusy`, …
     """
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
@@ -59,6 +61,8 @@ def open_database(
     db = Database(_connect(path, flags), path, counts)
     try:
         _configure(db, cache_kib, synchronous, wal_autocheckpoint, busy_timeout_ms)
+        if secure_delete:
+            db.run("PRAGMA secure_delete = ON")
     except BaseException:
         db.close()
         raise
@@ -187,6 +191,11 @@ class Database:
             return
         except apsw.Error as exc:
             raise self._error(exc) from exc
+
+    def interrupt(self) -> None:
+        """End the statement that another thread is running, if there is one, with an error."""
+        with suppress(apsw.ConnectionClosedError):
+            self.connection.interrupt()
 
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""

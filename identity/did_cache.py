@@ -2,6 +2,10 @@
 
 Nothing in the file is precious. A damaged one is replaced, and a disk that refuses to write
 costs speed, never an answer.
+
+Anyone can make the server fetch documents, so the file is bounded: the rows that were stored first
+make room, but for those that have been asked for since. A row gets a new rowid whenever its
+document is fetched, so the order of the table is the order of storing and needs no index.
 """
 
 from __future__ import annotations
@@ -25,6 +29,22 @@ MIGRATIONS: Final = (Migration("001", Path(__file__).with_name("schema.sql").rea
 _MEMORY_BYTES: Final = 8 * 1024 * 1024
 """JSON text of the documents kept parsed: of some 8,000. Parsed, they take a few times that."""
 
+_FILE_BYTES: Final = 32 * 1024 * 1024
+"""What the pages in use may take: of some 16,000 usual documents."""
+_EVICTED_AT_ONCE: Final = 8
+"""Rows looked at in a step of making room; one has up to 128 KiB."""
+_EVICTION_STEPS: Final = 16
+"""Steps for one document that is stored: more than it needs, so that a larger file shrinks too."""
+_SPARING_STEPS: Final = 4
+"""Of these, the ones that spare what has been asked for: more would take too long."""
+_SPARED_BYTES: Final = 8 * 1024
+"""Documents that are longer are not spared: moving them within the file takes too long."""
+_MAX_USED: Final = 100_000
+"""More DIDs than the file has room for."""
+
+_OLDEST: Final = "SELECT rowid, did, octet_length(doc) FROM did_doc ORDER BY rowid LIMIT ?"
+_SPARE: Final = "UPDATE did_doc SET rowid = (SELECT max(rowid) + 1 FROM did_doc) WHERE rowid = ?"
+
 _log = structlog.get_logger(__name__)
 
 
@@ -41,10 +61,15 @@ class CachedDocument:
 class DidCache:
     """Documents by DID. Reading one twice gives the same object."""
 
-    def __init__(self, db: Database, *, memory_bytes: int = _MEMORY_BYTES) -> None:
-        """Keep documents in `db`, and those used last, up to `memory_bytes`, parsed."""
+    def __init__(
+        self, db: Database, *, memory_bytes: int = _MEMORY_BYTES, file_bytes: int = _FILE_BYTES
+    ) -> None:
+        """Keep documents in `db`, up to `file_bytes`; those used last, `memory_bytes`, parsed."""
         self._db = db
         self._memory: LRUCache[Did, CachedDocument] = LRUCache(memory_bytes, _size_bytes)
+        self._max_pages = file_bytes // int(db.value("PRAGMA page_size"))
+        self._used: set[Did] = set()
+        """Those asked for since they were stored, or since they were spared."""
 
     @classmethod
     def open(cls, path: Path, *, wal_autocheckpoint: int | None = 1_000) -> DidCache:
@@ -64,28 +89,34 @@ class DidCache:
             found = self._load(did)
             if found is not None:
                 self._remember(found)
+        if found is not None:
+            self._used.add(did)
         return found
 
     def put(self, document: DidDocument, *, updated_at_ms: int) -> None:
         """Remember `document` as fetched at `updated_at_ms`."""
         text = orjson.dumps(document.raw).decode()
         self._remember(CachedDocument(document, updated_at_ms, len(text)))
-        self._write(
-            lambda: self._db.run(
-                "INSERT INTO did_doc (did, doc, updatedAt) VALUES (?, ?, ?) ON CONFLICT (did) "
-                "DO UPDATE SET doc = excluded.doc, updatedAt = excluded.updatedAt",
+
+        def write() -> None:
+            self._db.run(
+                "INSERT OR REPLACE INTO did_doc (did, doc, updatedAt) VALUES (?, ?, ?)",
                 (document.did, text, updated_at_ms),
             )
-        )
+            self._make_room()
+
+        self._write(write)
 
     def delete(self, did: Did) -> None:
         """Forget the document of `did`."""
         self._memory.pop(did, None)
+        self._used.discard(did)
         self._write(lambda: self._db.run("DELETE FROM did_doc WHERE did = ?", (did,)))
 
     def clear(self) -> None:
         """Forget every document."""
         self._memory.clear()
+        self._used.clear()
         self._write(lambda: self._db.run("DELETE FROM did_doc"))
 
     def check_health(self) -> None:
@@ -102,6 +133,26 @@ class DidCache:
         else:
             # An older and smaller one must not stay in its place.
             self._memory.pop(found.document.did, None)
+
+    def _make_room(self) -> None:
+        """Delete what was stored first, as long as the file has more pages than it may."""
+        if len(self._used) > _MAX_USED:
+            self._used.clear()
+        for step in range(_EVICTION_STEPS):
+            if self._pages_in_use() <= self._max_pages:
+                return
+            with self._db.transaction():
+                for rowid, did, size_bytes in self._db.all(_OLDEST, (_EVICTED_AT_ONCE,)):
+                    spared = did in self._used and size_bytes <= _SPARED_BYTES
+                    self._used.discard(did)
+                    if spared and step < _SPARING_STEPS:
+                        self._db.run(_SPARE, (rowid,))
+                    else:
+                        self._db.run("DELETE FROM did_doc WHERE rowid = ?", (rowid,))
+
+    def _pages_in_use(self) -> int:
+        pages, free = self._db.value("PRAGMA page_count"), self._db.value("PRAGMA freelist_count")
+        return int(pages) - int(free)
 
     def _load(self, did: Did) -> CachedDocument | None:
         try:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
+from cachetools import TTLCache
 
 from identity.did_cache import DidCache
 from identity.did_document import DidDocument
@@ -31,6 +32,12 @@ __all__ = [
 
 DEFAULT_STALE_TTL_MS: Final = 3_600_000
 DEFAULT_MAX_TTL_MS: Final = 86_400_000
+ASK_AGAIN_S: Final = 60
+"""How often at most a source is asked for a document that is cached because a stranger says so."""
+FAILURE_S: Final = 10
+"""How long a DID that could not be resolved counts as such, so that nobody is asked meanwhile."""
+_MAX_NOTED: Final = 10_000
+"""DIDs that are kept in mind for either; each has cost a request before."""
 
 _log = structlog.get_logger(__name__)
 
@@ -47,6 +54,7 @@ class DidResolver:
         stale_ttl_ms: int = DEFAULT_STALE_TTL_MS,
         max_ttl_ms: int = DEFAULT_MAX_TTL_MS,
         now_ms: Callable[[], int] | None = None,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Documents older than `stale_ttl_ms` are refreshed behind the answer; older than
         `max_ttl_ms`, before it.
@@ -57,17 +65,41 @@ class DidResolver:
         self._max_ttl_ms = max_ttl_ms
         self._now_ms = now_ms or _wall_clock_ms
         self._fetches: dict[Did, asyncio.Task[DidDocument]] = {}
+        self._asked_again: TTLCache[Did, None] = TTLCache(_MAX_NOTED, ASK_AGAIN_S, monotonic_s)
+        self._failures: TTLCache[Did, tuple[type[DidResolutionError], str]] = TTLCache(
+            _MAX_NOTED, FAILURE_S, monotonic_s
+        )
 
     async def resolve(self, did: Did, *, force: bool = False) -> DidDocument:
         """The document of `did`; `force` asks its source even if the cache knows.
 
-        Raises `DidResolutionError`.
+        Only what an owner does with an account of their own may `force`: strangers could make the
+        server ask as often as they like, and have `resolve_again`. Raises `DidResolutionError`.
         """
-        cached = None if force else self.find_cached(did)
-        if cached is not None:
-            return cached
-        # Shielded: others may wait for the same fetch when this caller is cancelled.
-        return await asyncio.shield(self._fetch_once(did))
+        if not force:
+            cached = self.find_cached(did)
+            if cached is not None:
+                return cached
+            if did not in self._fetches and (failure := self._failures.get(did)) is not None:
+                kind, reason = failure
+                raise kind(did, reason)
+        elif (earlier := self._fetches.get(did)) is not None:
+            # It may have been answered before what the caller knows of had happened.
+            await asyncio.wait((earlier,))
+        return await self._wait_for(did)
+
+    async def resolve_again(self, did: Did) -> DidDocument:
+        """The document of `did`, asked for again because a stranger's word speaks against it.
+
+        One that was asked for again less than `ASK_AGAIN_S` ago is given as it is. Raises
+        `DidResolutionError`.
+        """
+        if did in self._fetches:
+            return await self._wait_for(did)
+        if did in self._asked_again:
+            return await self.resolve(did)
+        self._asked_again[did] = None
+        return await self.resolve(did, force=True)
 
     def find_cached(self, did: Did) -> DidDocument | None:
         """The document if the cache has one young enough; refreshes it unseen when it is stale."""
@@ -78,7 +110,7 @@ class DidResolver:
         # A clock that was set back leaves times in the future: those entries count as expired.
         if not -self._stale_ttl_ms <= age_ms <= self._max_ttl_ms:
             return None
-        if age_ms > self._stale_ttl_ms:
+        if age_ms > self._stale_ttl_ms and did not in self._failures:
             self._fetch_once(did)
         return found.document
 
@@ -92,6 +124,8 @@ class DidResolver:
     def forget(self, did: Did) -> None:
         """Drop `did` from the cache, as after an update of it."""
         self._cache.delete(did)
+        self._failures.pop(did, None)
+        self._asked_again.pop(did, None)
 
     async def close(self) -> None:
         """Stop refreshing."""
@@ -99,6 +133,10 @@ class DidResolver:
         for task in fetches:
             task.cancel()
         await asyncio.gather(*fetches, return_exceptions=True)
+
+    async def _wait_for(self, did: Did) -> DidDocument:
+        # Shielded: others may wait for the same fetch when this caller is cancelled.
+        return await asyncio.shield(self._fetch_once(did))
 
     def _fetch_once(self, did: Did) -> asyncio.Task[DidDocument]:
         task = self._fetches.get(did)
@@ -116,9 +154,12 @@ class DidResolver:
     async def _fetch(self, did: Did) -> DidDocument:
         try:
             document = await self._source.fetch(did)
-        except DidNotFound:
-            self._cache.delete(did)
+        except DidResolutionError as exc:
+            if isinstance(exc, DidNotFound):
+                self._cache.delete(did)
+            self._failures[did] = type(exc), exc.reason
             raise
+        self._failures.pop(did, None)
         self._cache.put(document, updated_at_ms=self._now_ms())
         return document
 

@@ -18,6 +18,7 @@ from pds.accounts.errors import HandleNotResolved
 from pds.accounts.handle_rules import check_handle
 from pds.accounts.passwords import new_password
 from pds.handles import check_leads_to
+from pds.import_queue import Sender
 from pds.imports import load_repo
 from pds.signup import Signup, check_free, create_account, did_credentials
 from pds.spool import Spool
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 MAX_CAR_BYTES: Final = 64 * 1024**3
 """The largest CAR that an operator may bring."""
+_OPERATOR: Final = Sender()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,10 @@ class ImportedAccount:
 
 
 async def import_account(
-    ctx: AppContext, chunks: AsyncIterable[bytes], asked: AccountImport
+    ctx: AppContext,
+    chunks: AsyncIterable[bytes],
+    asked: AccountImport,
+    sender: Sender = _OPERATOR,
 ) -> ImportedAccount:
     """Make a deactivated account of a CAR, or give one that is deactivated the CAR's repository.
 
@@ -87,14 +92,15 @@ async def import_account(
     `InvalidRepo`, `SpoolError`s, and as `load_repo` does. In any case nothing has been changed.
     """
     await ctx.open_files.until_room(1)
-    with Spool(ctx.settings.data_directory) as spool:
+    with Spool(ctx.settings.data_directory, ctx.imports.room, sender.holder) as spool:
         await spool.fill(chunks, max_bytes=MAX_CAR_BYTES)
         did = await asyncio.to_thread(_find_did, spool)
         spool.rewind()
-        with ctx.imports.begun(did):
+        with ctx.imports.begun(did) as begun:
+            begun.size_bytes = spool.size_bytes
             document, why_not = await _find_document(ctx, did)
             keys = _keys(ctx, did, asked, document, why_not)
-            async with ctx.imports.loading:
+            async with ctx.imports.loading(begun, sender):
                 if ctx.accounts.find_account(did, include_inactive=True) is None:
                     password = new_password()
                     signup = await _signup(ctx, did, asked, document, password)

@@ -32,9 +32,10 @@ from pds.accounts.session_tokens import SessionTokens
 from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
 from pds.crawlers import Crawlers
+from pds.fairness.turns import Turns
 from pds.health.check import HealthCheck
 from pds.health.server_check import make_health_check
-from pds.imports import Imports
+from pds.import_queue import Imports
 from pds.mail.mailer import Mailer
 from pds.proxy.service_tokens import ServiceTokens
 from pds.rate_limits.limiter import RateLimiter
@@ -49,6 +50,7 @@ from pds.scratch import open_scratch
 from pds.service_auth import ServiceAuth
 from pds.storage.server import measure_actors_and_blobs
 from pds.storage.survey import StorageSurvey
+from pds.upload_sweep import UploadSweep
 from pds.xrpc.client_address import ClientAddresses
 from repo.keys import K256PrivateKey, PrivateKey
 from repo.lexicon import Lexicons, default_lexicons
@@ -92,12 +94,15 @@ class AppContext:
     record_json: RecordJsonCache
     recovery: Recovery
     imports: Imports
+    reserving: Turns
+    """Reservations of signing keys, which write one after the other."""
     client_addresses: ClientAddresses
     rate_limiter: RateLimiter | None
     """None unless the operator wants limits."""
     crawlers: Crawlers
     requests: RequestStatistics
     health: HealthCheck
+    upload_sweep: UploadSweep
     storage: StorageSurvey
     """How much room actors and blobs take."""
     subscribers: dict[web.WebSocketResponse, web.Request]
@@ -161,6 +166,8 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=http)
     stack.push_async_callback(crawlers.close)
     client_addresses = ClientAddresses(settings.trusted_proxies)
+    upload_sweep = UploadSweep(actor_store, blob_store, accounts)
+    stack.push_async_callback(upload_sweep.close)
     storage = StorageSurvey(partial(measure_actors_and_blobs, settings))
     stack.push_async_callback(storage.close)
     return AppContext(
@@ -193,11 +200,13 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         record_json=RecordJsonCache(),
         recovery=recovery,
         imports=Imports(),
+        reserving=Turns("signing keys", at_once=1, each=1, waiting=256, waiting_each=64, wait_s=10),
         client_addresses=client_addresses,
         rate_limiter=_open_rate_limiter(settings, client_addresses, stack),
         crawlers=crawlers,
         requests=RequestStatistics(),
         health=make_health_check(settings, accounts, sequencer, did_cache),
+        upload_sweep=upload_sweep,
         storage=storage,
         subscribers={},
         _closing=stack,

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from pds.config import Settings
 
 LOCK_FILE: Final = "holdfast.lock"
+_OWNER_ONLY: Final = 0o077
+"""The umask of a process that holds a data directory, whatever it was started with.
+
+What it makes is for no other user to read: databases have the addresses, password hashes and
+private settings of people. Directories that are there keep the modes that the operator gave them,
+and default ACLs go before any umask.
+"""
 
 
 class DataDirectoryError(Exception):
@@ -29,15 +36,26 @@ class DataDirectoryLock:
     The kernel drops it with the process, however that ends, so no stale lock is ever left.
     """
 
-    def __init__(self, file_descriptor: int) -> None:
+    def __init__(self, file_descriptor: int, umask_before: int) -> None:
         self._file_descriptor = file_descriptor
+        self._umask_before = umask_before
 
     @classmethod
     def acquire(cls, directory: Path, *, option: str = "PDS_DATA_DIRECTORY") -> DataDirectoryLock:
         """Create the directory if need be and lock it. Raises `DataDirectoryError`s.
 
+        As long as the lock is held, the process makes files that only its own user can read.
         `option` is the setting that names the directory, for the operator.
         """
+        umask_before = os.umask(_OWNER_ONLY)
+        try:
+            return cls(cls._lock(directory, option), umask_before)
+        except BaseException:
+            os.umask(umask_before)
+            raise
+
+    @staticmethod
+    def _lock(directory: Path, option: str) -> int:
         _make_writable(directory, "data", option)
         try:
             descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
@@ -63,13 +81,14 @@ class DataDirectoryLock:
             ) from exc
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
-        return cls(descriptor)
+        return descriptor
 
     def release(self) -> None:
         """Let another process have the directory. Releasing twice is harmless."""
         if self._file_descriptor >= 0:
             os.close(self._file_descriptor)
             self._file_descriptor = -1
+            os.umask(self._umask_before)
 
 
 def make_directories(settings: Settings) -> None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -23,12 +22,15 @@ from identity.resolver import DidResolutionError
 from pds.commits import sequence, sync_event, wait_for_log
 from pds.quotas import check_growth, find_quota
 from pds.spool import Spool
-from pds.xrpc.errors import XrpcError, invalid_request
+from pds.xrpc.errors import invalid_request
+from repo.car_census import check_block_count
 from repo.keys import PublicKey, parse_did_key
+from repo.record import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
     from actor_store.transactor import ActorStoreTransactor
     from pds.context import AppContext
+    from pds.import_queue import Sender
     from repo.car import ByteSource
     from repo.syntax import Did
 
@@ -38,47 +40,38 @@ _PAGE_CACHE_KIB: Final = 64 * 1024
 _log = structlog.get_logger(__name__)
 
 
-class Imports:
-    """The imports that are under way."""
-
-    def __init__(self) -> None:
-        self._dids: set[str] = set()
-        # Each takes the memory of its page cache, and a whole processor.
-        self.loading = asyncio.Semaphore(1)
-        """Held by the one whose CAR is being loaded."""
-
-    @contextmanager
-    def begun(self, did: str) -> Iterator[None]:
-        """A `with` block for an import of this account. Raises `XrpcError` during another one."""
-        if did in self._dids:
-            # Their bodies would wait on the disk for each other.
-            raise XrpcError(503, message="Another import of this repository is under way. Wait.")
-        self._dids.add(did)
-        try:
-            yield
-        finally:
-            self._dids.remove(did)
-
-
 class _ImportStopped(Exception):
     """Nobody waits for the import any more."""
 
 
-async def import_repo(ctx: AppContext, did: Did, chunks: AsyncIterable[bytes]) -> None:
+async def import_repo(
+    ctx: AppContext, did: Did, chunks: AsyncIterable[bytes], sender: Sender
+) -> None:
     """Replace the repository of an account by that of a CAR.
 
     Raises `XrpcError` 400 if the DID has no document and 503 if another import is under way,
-    `BodyTooLarge`, `SpoolFull`, `QuotaExceeded`, and what `import_car` and
+    `TooBusy`, `ClientLeft` while it waits for its turn, `BodyTooLarge`, `SpoolFull`,
+    `QuotaExceeded`, and what `check_block_count`, `import_car` and
     `ActorStore.transact_in_thread` raise. In any case nothing has been changed.
     """
     await ctx.open_files.until_room(1)
-    with ctx.imports.begun(did), Spool(ctx.settings.data_directory) as spool:
+    with (
+        ctx.imports.begun(did) as begun,
+        Spool(ctx.settings.data_directory, ctx.imports.room, sender.holder) as spool,
+    ):
         await spool.fill(chunks, max_bytes=ctx.settings.max_repo_import_bytes)
+        begun.size_bytes = spool.size_bytes
         keys = await _signing_keys(ctx, did)
         # The account is neither activated nor deleted meanwhile.
-        async with ctx.imports.loading, ctx.recovery.lock(did):
+        async with ctx.imports.loading(begun, sender), ctx.recovery.lock(did):
+            await asyncio.to_thread(_count_blocks, spool)
             await load_repo(ctx, did, spool, keys, quota=find_quota(ctx, did))
     await ctx.actor_store.settle_uploads(did)
+
+
+def _count_blocks(spool: Spool) -> None:
+    check_block_count(spool, size_bytes=spool.size_bytes, max_block_bytes=MAX_RECORD_BYTES)
+    spool.rewind()
 
 
 async def _signing_keys(ctx: AppContext, did: Did) -> list[PublicKey]:
@@ -102,7 +95,7 @@ async def load_repo(
 ) -> ImportedRepo:
     """Replace the repository of an account that has one, or is getting one, by that of a CAR.
 
-    To be called with `Imports.loading` and the account's lock held. `keys` are those of
+    To be called within `Imports.loading` and with the account's lock held. `keys` are those of
     `import_car`; `quota` is in bytes. Raises as `import_repo` does.
     """
     is_active = _is_active(ctx, did)

@@ -69,6 +69,7 @@ async def serve(
         await listen(stack, app, host=settings.service.host, port=settings.service.port)
         await _listen_for_metrics(stack, ctx)
         tune_garbage_collector()
+        ctx.upload_sweep.start()
         on_ready(ctx)
 
     await run_until_stopped(settings, start, logs=logs)

@@ -68,7 +68,8 @@ class ServiceAuth:
     async def _resolve_key(self, iss: str, *, force: bool) -> PublicKey:
         did, _, fragment = iss.partition("#")
         try:
-            document = await self._resolver.resolve(Did(did), force=force)
+            resolve = self._resolver.resolve_again if force else self._resolver.resolve
+            document = await resolve(Did(did))
         except DidResolutionError as exc:
             raise JwtIssuerUnresolved from exc
         key = document.verification_key(_LABEL_KEY if fragment == _LABELER else _REPO_KEY)

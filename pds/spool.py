@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import AsyncIterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,9 @@ from typing import Final, Self
 _BATCH_BYTES: Final = 512 * 1024
 """How much is gathered before a thread is asked to write it."""
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+_KEPT_FREE_BYTES: Final = 256 * 1024 * 1024
+_KEPT_FREE_PART: Final = 20
+"""Room that spools leave to the databases on the same disk: so much, or so small a part of it."""
 
 
 class SpoolError(Exception):
@@ -29,6 +34,40 @@ class BodyTooLarge(SpoolError):
     """The body has more bytes than are taken."""
 
 
+class SpoolRoom:
+    """How much of the disk all spools together take, and each holder of them.
+
+    A holder may have as much as is left for others: one has up to half of the free room, the next
+    up to a third of it, and there is always some for one more. Threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._used: Counter[str] = Counter()
+
+    @property
+    def used_bytes(self) -> int:
+        """What all spools have."""
+        return self._used.total()
+
+    def take(self, holder: str, size_bytes: int, file_descriptor: int) -> None:
+        """Count what is about to be written to a file. Raises `SpoolFull` if it is too much."""
+        disk = os.fstatvfs(file_descriptor)
+        kept_free = min(_KEPT_FREE_BYTES, disk.f_blocks * disk.f_frsize // _KEPT_FREE_PART)
+        left = disk.f_bavail * disk.f_frsize - kept_free - size_bytes
+        with self._lock:
+            if self._used[holder] + size_bytes > left:
+                raise SpoolFull("too little space for the body of a request")
+            self._used[holder] += size_bytes
+
+    def give_back(self, holder: str, size_bytes: int) -> None:
+        """Count off what a spool had."""
+        with self._lock:
+            self._used[holder] -= size_bytes
+            if self._used[holder] <= 0:
+                del self._used[holder]
+
+
 class Spool:
     """A file without a name, as a `with` block.
 
@@ -36,8 +75,15 @@ class Spool:
     to be cleared away. What has been put in is read from its beginning, by `read` in any thread.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Make the file on the disk that has `directory`. Raises `SpoolFull`."""
+    def __init__(self, directory: Path, room: SpoolRoom, holder: str) -> None:
+        """Make the file on the disk that has `directory`. Raises `SpoolFull`.
+
+        `holder` is who takes the `room` for it.
+        """
+        self._room = room
+        self._holder = holder
+        self.size_bytes = 0
+        """How much has been put in."""
         with _space_errors():
             self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 (closed by the block)
         # A task that is cancelled does not stop the thread that writes for it.
@@ -73,13 +119,18 @@ class Spool:
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         # Closing writes what is buffered, which a full disk refuses again.
-        with self._lock, suppress(OSError):
-            self._file.close()
+        with self._lock:
+            with suppress(OSError):
+                self._file.close()
+            self._room.give_back(self._holder, self.size_bytes)
+            self.size_bytes = 0
 
     def _write(self, data: bytearray, *, is_last: bool = False) -> None:
         with self._lock, _space_errors():
             if self._file.closed:
                 return
+            self._room.take(self._holder, len(data), self._file.fileno())
+            self.size_bytes += len(data)
             self._file.write(data)
             if is_last:
                 self._file.seek(0)

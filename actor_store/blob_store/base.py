@@ -120,6 +120,18 @@ class BlobStore(Protocol):
         """Delete temporary bytes; absent ones are ignored."""
         ...
 
+    async def make_temporary(self, did: str, key: str, cid: Cid) -> None:
+        """Undo `make_permanent`. Bytes that are not there are ignored."""
+        ...
+
+    async def list_temp(self, did: str, *, before_s: float) -> list[str]:
+        """Keys of temporary bytes last written to before a time in Unix seconds, in no order."""
+        ...
+
+    async def list_temp_dids(self) -> list[str]:
+        """The DIDs that may have temporary bytes."""
+        ...
+
     async def open(self, did: str, cid: Cid) -> OpenBlob:
         """Open permanent bytes for reading. Raises `BlobFileMissing`."""
         ...

@@ -89,6 +89,21 @@ class DiskBlobStore:
         """See `BlobStore.discard_temp`."""
         await asyncio.to_thread(self._temp_path(did, key).unlink, missing_ok=True)
 
+    async def make_temporary(self, did: str, key: str, cid: Cid) -> None:
+        """See `BlobStore.make_temporary`."""
+        await asyncio.to_thread(files.move, self.path(did, cid), self._temp_path(did, key))
+
+    async def list_temp(self, did: str, *, before_s: float) -> list[str]:
+        """See `BlobStore.list_temp`."""
+        directory = self._tmp / _checked_did(did)
+        names = await asyncio.to_thread(files.list_old, directory, before_s=before_s)
+        return [name for name in names if _TEMP_KEY.fullmatch(name)]
+
+    async def list_temp_dids(self) -> list[str]:
+        """See `BlobStore.list_temp_dids`."""
+        names = await asyncio.to_thread(files.list_names, self._tmp)
+        return [name for name in names if _DID.fullmatch(name)]
+
     async def open(self, did: str, cid: Cid) -> OpenFile:
         """See `BlobStore.open`."""
         try:

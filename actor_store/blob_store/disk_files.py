@@ -125,6 +125,28 @@ def delete_tree(directory: Path) -> None:
         shutil.rmtree(directory)
 
 
+def list_names(directory: Path) -> list[str]:
+    """What a directory has; nothing if it is absent."""
+    with contextlib.suppress(FileNotFoundError):
+        return [path.name for path in directory.iterdir()]
+    return []
+
+
+def list_old(directory: Path, *, before_s: float) -> list[str]:
+    """Files that were last written to before a time in Unix seconds."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+        return list(_old(entries, before_s))
+    return []
+
+
+def _old(entries: Iterator[os.DirEntry[str]], before_s: float) -> Iterator[str]:
+    for entry in entries:
+        # One that has become permanent meanwhile is gone.
+        with contextlib.suppress(FileNotFoundError):
+            if entry.stat(follow_symlinks=False).st_mtime < before_s:
+                yield entry.name
+
+
 def _rename(source: Path, target: Path) -> None:
     try:
         source.replace(target)

@@ -30,6 +30,8 @@ def open_account_database(
         cache_kib=_CACHE_KIB,
         synchronous=synchronous,
         wal_autocheckpoint=wal_autocheckpoint,
+        # Whoever deletes their account takes the address, the password hash and the sessions along.
+        secure_delete=True,
     )
     try:
         migrate(db, account_migrations())

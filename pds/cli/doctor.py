@@ -94,7 +94,7 @@ def doctor(
     environ = {**(read_env_file(env_file) if env_file else {}), **os.environ}
     # As the server does, so that its limit is the one that is judged.
     raise_file_limit()
-    options = Options(offline=offline, blobs=blobs, identities=identities)
+    options = Options(offline=offline, blobs=blobs, identities=identities, env_file=env_file)
     with _progress() as progress:
         report = examine(environ, options, progress)
     if as_json:

@@ -38,7 +38,7 @@ def dev_environment(
 
 def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
     """Replace `path`, readable by its owner alone. A crash leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lines = "".join(f"{name}={value}\n" for name, value in sorted(variables.items()))
     unfinished = path.with_name(f"{path.name}.new")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -5,6 +5,7 @@
     users               who uses the directory meanwhile
     environment         settings
     machine             open files, disk space, file systems
+    permissions         who else can read databases and secrets
     database            any SQLite file: pages, references, schema version
     actor, actors       one and all: signing_key, blocks, repo, record_index, blobs
     accounts, event_log the service database, the event log

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from actor_store.handles import max_open_stores
 from actor_store.layout import ActorLayout
@@ -26,6 +27,7 @@ from pds.doctor.finding import Finding, counted
 from pds.doctor.identities import Expected
 from pds.doctor.inspection import examine_unchanged
 from pds.doctor.machine import check_file_limit, check_filesystems, check_space
+from pds.doctor.permissions import check_databases, check_env_file
 from pds.doctor.report import Report
 from pds.doctor.surroundings import check_surroundings
 from pds.doctor.users import find_users
@@ -43,6 +45,8 @@ class Options:
     """Read every blob, instead of comparing sizes."""
     identities: bool = False
     """Look up every account's DID, instead of a sample."""
+    env_file: Path | None = None
+    """Where the settings came from."""
     processes: int | None = None
     """Processes to check actors with; None lets their size decide."""
 
@@ -52,6 +56,8 @@ def examine(
 ) -> Report:
     """Examine what the settings in `environ` lead to. Blocks; changes no file."""
     settings, findings = read_settings(environ)
+    if options.env_file is not None:
+        findings.append(check_env_file(options.env_file))
     findings += _check_machine(settings)
     if settings.data_directory.is_dir():
         expected: list[Expected] = []
@@ -87,6 +93,7 @@ def _check_files(
     if _is_new(settings, actors):
         yield Finding.skipped(DATABASE, settings.data_directory, "nothing has been stored yet")
         return
+    yield from check_databases(settings.data_directory, _databases(settings, actors))
     wanted = settings.database.actor_store_cache_size
     yield check_file_limit(
         len(actors),
@@ -130,6 +137,13 @@ def _actors(
         )
         for did in directories_of(layout)
     ]
+
+
+def _databases(settings: Settings, actors: list[ActorFiles]) -> Iterator[Path]:
+    yield settings.account_db_path
+    yield settings.sequencer_db_path
+    yield settings.did_cache_db_path
+    yield from (files.store for files in actors)
 
 
 def _is_new(settings: Settings, actors: list[ActorFiles]) -> bool:

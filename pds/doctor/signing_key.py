@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pds.doctor.finding import Finding
+from pds.doctor.permissions import is_exposed
 from repo.keys import PRIVATE_KEY_BYTES, InvalidKey, K256PrivateKey, PublicKey
 
 CHECK: Final = "signing key"
@@ -41,14 +41,6 @@ def read_key_file(path: Path) -> KeyFile:
     except InvalidKey as exc:
         return _unusable(path, f"is no private key: {exc}")
     return KeyFile(public, (), is_exposed(path))
-
-
-def is_exposed(path: Path) -> bool:
-    """Whether the modes of a file and of all directories above it let other users read it."""
-    path = path.absolute()
-    return bool(path.stat().st_mode & stat.S_IROTH) and all(
-        parent.stat().st_mode & stat.S_IXOTH for parent in path.parents
-    )
 
 
 def _unusable(path: Path, message: str) -> KeyFile:

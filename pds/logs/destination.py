@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -73,7 +74,8 @@ class LogDestination:
         """
         self.flush()
         if self.path is not None:
-            new = _open(self.path)
+            # As open as the file before, whatever umask the process has now.
+            new = _open(self.path, mode=stat.S_IMODE(os.fstat(self._descriptor).st_mode))
             # In one step: a thread that is about to write must not find the number given to
             # another file.
             os.dup2(new, self._descriptor, inheritable=False)
@@ -110,7 +112,14 @@ class NamedLogger:
     debug = info = warning = error = critical = exception = msg
 
 
-def _open(path: Path | None) -> int:
+def _open(path: Path | None, *, mode: int | None = None) -> int:
+    """A descriptor. A new file has exactly `mode`, if one is given, whatever the umask is."""
     if path is None:
         return _STANDARD_ERROR
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _MODE)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    if mode is not None:
+        with suppress(FileExistsError):
+            descriptor = os.open(path, flags | os.O_EXCL, mode)
+            os.fchmod(descriptor, mode)
+            return descriptor
+    return os.open(path, flags, _MODE)

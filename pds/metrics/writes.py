@@ -50,6 +50,11 @@ def write_families(ctx: AppContext) -> Iterator[Metric]:
             "mending": ctx.recovery.mender.waiting,
         },
     )
+    yield counter(
+        "uploads_removed",
+        "Uploads that no record has come to refer to, removed.",
+        ctx.upload_sweep.removed.uploads,
+    )
     yield gauge(
         "damaged_accounts",
         "Accounts that are not served because their files are damaged.",

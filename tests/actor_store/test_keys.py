@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from actor_store.errors import InvalidStoreName, TooManyReservedKeys
-from actor_store.keys import RESERVATION_S, SigningKeys, write_key
+from actor_store.keys import RESERVATION_S, SURE_S, SigningKeys, write_key
 from actor_store.layout import ActorLayout
 from repo.keys import K256PrivateKey, PrivateKey
 from tests.actor_store.support import DID, OTHER_DID
@@ -93,6 +93,36 @@ def test_so_many_keys_are_reserved_and_only_old_ones_make_room(
     keys.reserve(DID)
     keys.reserve(DID)
     assert keys.find_reserved(old.did_key) is None
+    assert all(keys.find_reserved(key.did_key) is not None for key in others)
+
+
+def test_who_asks_often_takes_the_place_of_nobody_else(
+    layout: ActorLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actor_store.keys.MAX_RESERVED_KEYS", 3)
+    keys = SigningKeys(layout)
+    mine = keys.reserve(DID, holder="me")
+    flood = [keys.reserve(holder="stranger") for _ in range(50)]
+    kept = [key for key in flood if keys.find_reserved(key.did_key) is not None]
+    assert kept == flood[-2:]
+    assert keys.reserve(DID, holder="me").did_key == mine.did_key
+    # And who comes later finds room.
+    theirs = keys.reserve(OTHER_DID, holder="another")
+    assert keys.reserve(OTHER_DID, holder="another").did_key == theirs.did_key
+
+
+def test_the_only_key_of_a_holder_is_sure_of_its_place_for_an_hour(
+    layout: ActorLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actor_store.keys.MAX_RESERVED_KEYS", 3)
+    keys = SigningKeys(layout)
+    oldest, *others = [keys.reserve(holder=f"stranger {n}") for n in range(3)]
+    age(layout, oldest, SURE_S - 60)
+    with pytest.raises(TooManyReservedKeys):
+        keys.reserve(DID, holder="me")
+    age(layout, oldest, SURE_S + 60)
+    keys.reserve(DID, holder="me")
+    assert keys.find_reserved(oldest.did_key) is None
     assert all(keys.find_reserved(key.did_key) is not None for key in others)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -436,3 +437,27 @@ async def test_wal_is_left_to_litestream_when_asked(
     await store.close()
     assert layout.store(DID).stat().st_size == size
     assert layout.store(DID).with_name("store.sqlite-wal").stat().st_size > 300_000
+
+
+@pytest.mark.parametrize("by", ["cancelling", "closing"])
+async def test_long_work_ends_when_nobody_waits_for_it(actors: ActorStore, by: str) -> None:
+    begun = threading.Event()
+
+    def tell(*_: object) -> None:
+        begun.set()
+
+    def count_for_hours(actor: ActorStoreTransactor) -> None:
+        db = actor.repo._db
+        db.connection.create_scalar_function("tell", tell)
+        numbers = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n)"
+        db.value(f"{numbers} SELECT count(*) FROM n WHERE n > 1 OR tell() IS NULL")
+
+    work = asyncio.create_task(actors.transact_in_thread(DID, count_for_hours))
+    assert await asyncio.to_thread(begun.wait, 5)
+    if by == "cancelling":
+        work.cancel()
+        await asyncio.wait((work,))
+    async with asyncio.timeout(20):
+        await actors.close()
+    with pytest.raises(asyncio.CancelledError if by == "cancelling" else DatabaseBusy):
+        await work

@@ -152,3 +152,45 @@ def test_memory_is_bounded_and_the_file_knows_the_rest(path: Path) -> None:
     assert latest is not None
     assert latest.updated_at_ms == 2
     cache.close()
+
+
+def test_the_file_does_not_grow_with_what_strangers_have_fetched(path: Path) -> None:
+    DidCache.open(path).close()
+    cache = DidCache(open_database(path), file_bytes=512 * 1024)
+    for n in range(200):
+        did = Did(f"did:web:n{n}.example.com")
+        cache.put(_document("a" * 100_000, did), updated_at_ms=1)
+    assert cache.find(Did("did:web:n199.example.com")) is not None
+    assert path.stat().st_size < 1024 * 1024
+    cache.close()
+
+
+def test_documents_in_use_outlast_a_flood_of_others(path: Path) -> None:
+    DidCache.open(path).close()
+    cache = DidCache(open_database(path), file_bytes=512 * 1024, memory_bytes=1)
+    cache.put(_document(), updated_at_ms=7)
+    for n in range(1_000):
+        did = Did(f"did:web:n{n}.example.com")
+        cache.put(_document("a" * 2_000, did), updated_at_ms=1)
+        if n % 50 == 0:
+            assert cache.find(_DID) is not None
+    found = cache.find(_DID)
+    assert found is not None
+    assert found.updated_at_ms == 7
+    assert cache.find(Did("did:web:n0.example.com")) is None
+    cache.close()
+
+
+def test_a_file_that_was_too_large_before_makes_room_bit_by_bit(path: Path) -> None:
+    cache = DidCache.open(path)
+    for n in range(500):
+        cache.put(_document("a" * 3_000, Did(f"did:web:n{n}.example.com")), updated_at_ms=1)
+    cache.close()
+    size_before = path.stat().st_size
+    db = open_database(path)
+    cache = DidCache(db, file_bytes=256 * 1024)
+    for n in range(8):
+        cache.put(_document("a" * 3_000, Did(f"did:web:new{n}.example.com")), updated_at_ms=1)
+    assert int(db.value("SELECT count(*) FROM did_doc")) < 100
+    assert path.stat().st_size <= size_before
+    cache.close()

@@ -11,6 +11,8 @@ from aiohttp import web
 from identity.did_cache import DidCache
 from identity.http import SafeHttp
 from identity.resolver import (
+    ASK_AGAIN_S,
+    FAILURE_S,
     DidNotFound,
     DidResolver,
     DidUnresolvable,
@@ -35,6 +37,9 @@ class Clock:
     def __call__(self) -> int:
         return self.now_ms
 
+    def monotonic_s(self) -> float:
+        return self.now_ms / 1_000
+
 
 @pytest.fixture
 def clock() -> Clock:
@@ -52,7 +57,13 @@ def cache(tmp_path: Path) -> Iterator[DidCache]:
 async def resolver(
     cache: DidCache, open_http: SafeHttp, web_host: WebHost, clock: Clock
 ) -> AsyncIterator[DidResolver]:
-    resolver = DidResolver(cache, open_http, plc_url=web_host.url + "/", now_ms=clock)
+    resolver = DidResolver(
+        cache,
+        open_http,
+        plc_url=web_host.url + "/",
+        now_ms=clock,
+        monotonic_s=clock.monotonic_s,
+    )
     yield resolver
     await resolver.close()
 
@@ -97,9 +108,90 @@ async def test_a_stale_document_is_served_and_refreshed_once(
     for _ in range(5):
         assert (await resolver.resolve(_PLC_DID)).handle == "alice.test"
     # Joins the refresh that is already under way.
-    assert (await resolver.resolve(_PLC_DID, force=True)).handle == "new.test"
+    assert (await resolver.resolve_again(_PLC_DID)).handle == "new.test"
     assert len(web_host.requests) == 2
     assert (await resolver.resolve(_PLC_DID)).handle == "new.test"
+
+
+async def test_a_forced_look_up_never_believes_a_fetch_that_began_before_it(
+    resolver: DidResolver, web_host: WebHost
+) -> None:
+    answer = _json(_PLC_DID, "old.test")
+    reached, released = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: web.Request) -> web.Response:
+        text = answer
+        reached.set()
+        await released.wait()
+        return web.Response(text=text)
+
+    web_host.pages[f"/{_PLC_DID}"] = slow
+    stranger = asyncio.create_task(resolver.resolve(_PLC_DID))
+    await reached.wait()
+    answer = _json(_PLC_DID, "new.test")
+    owners = [asyncio.create_task(resolver.resolve(_PLC_DID, force=True)) for _ in range(3)]
+    await asyncio.sleep(0)
+    released.set()
+    assert (await stranger).handle == "old.test"
+    assert {document.handle for document in await asyncio.gather(*owners)} == {"new.test"}
+    assert len(web_host.requests) == 2
+
+
+async def test_strangers_make_the_server_ask_again_once_a_minute(
+    resolver: DidResolver, web_host: WebHost, clock: Clock
+) -> None:
+    web_host.answer(f"/{_PLC_DID}", _json(_PLC_DID))
+    await resolver.resolve(_PLC_DID)
+    for _ in range(100):
+        await resolver.resolve_again(_PLC_DID)
+    assert len(web_host.requests) == 2
+    web_host.answer(f"/{_PLC_DID}", _json(_PLC_DID, "new.test"))
+    clock.now_ms += ASK_AGAIN_S * 1_000
+    results = await asyncio.gather(*(resolver.resolve_again(_PLC_DID) for _ in range(100)))
+    assert {document.handle for document in results} == {"new.test"}
+    assert len(web_host.requests) == 3
+
+
+async def test_strangers_ask_a_source_that_fails_once_a_minute(
+    resolver: DidResolver, web_host: WebHost, clock: Clock
+) -> None:
+    web_host.answer(f"/{_PLC_DID}", _json(_PLC_DID))
+    await resolver.resolve(_PLC_DID)
+    web_host.answer(f"/{_PLC_DID}", "", status=500)
+    clock.now_ms += ASK_AGAIN_S * 1_000
+    with pytest.raises(DidUnresolvable):
+        await resolver.resolve_again(_PLC_DID)
+    for _ in range(10):
+        clock.now_ms += 5_000
+        assert (await resolver.resolve_again(_PLC_DID)).handle == "alice.test"
+    assert len(web_host.requests) == 2
+
+
+async def test_a_did_that_is_not_there_is_not_looked_up_again_and_again(
+    resolver: DidResolver, web_host: WebHost, clock: Clock
+) -> None:
+    web_host.answer(f"/{_PLC_DID}", "", status=404)
+    for _ in range(10):
+        with pytest.raises(DidNotFound, match="not registered"):
+            await resolver.resolve(_PLC_DID)
+    assert len(web_host.requests) == 1
+    web_host.answer(f"/{_PLC_DID}", _json(_PLC_DID))
+    clock.now_ms += FAILURE_S * 1_000
+    assert (await resolver.resolve(_PLC_DID)).handle == "alice.test"
+
+
+@pytest.mark.parametrize("by", ["force", "forget"])
+async def test_an_owner_s_did_is_found_as_soon_as_it_is_there(
+    resolver: DidResolver, web_host: WebHost, by: str
+) -> None:
+    web_host.answer(f"/{_PLC_DID}", "", status=404)
+    with pytest.raises(DidNotFound):
+        await resolver.resolve(_PLC_DID)
+    web_host.answer(f"/{_PLC_DID}", _json(_PLC_DID))
+    if by == "forget":
+        resolver.forget(_PLC_DID)
+    assert await resolver.resolve(_PLC_DID, force=by == "force")
+    assert await resolver.resolve(_PLC_DID)
 
 
 async def test_a_failed_refresh_leaves_the_stale_document(
@@ -112,7 +204,9 @@ async def test_a_failed_refresh_leaves_the_stale_document(
     await resolver.resolve(_PLC_DID)
     with pytest.raises(DidUnresolvable):
         await resolver.resolve(_PLC_DID, force=True)
-    assert (await resolver.resolve(_PLC_DID)).handle == "alice.test"
+    for _ in range(10):
+        assert (await resolver.resolve(_PLC_DID)).handle == "alice.test"
+    assert len(web_host.requests) == 3  # Not again for each that asks.
 
 
 async def test_an_expired_document_is_not_served(

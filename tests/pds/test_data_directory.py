@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from pds.data_directory import (
     DataDirectoryLock,
     make_directories,
 )
+from tests.pds.conftest import start_pds
 from tests.pds.test_config import WORKING
 
 
@@ -115,3 +118,52 @@ def test_a_directory_that_cannot_be_made_is_named_with_its_setting(
     file.touch()
     with pytest.raises(DataDirectoryError, match=f"The {kind} directory {file}.*Set {variable}"):
         make_directories(settings_in(tmp_path, **{variable: str(file)}))
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def modes_below(directory: Path) -> dict[str, str]:
+    """The mode of every file and directory, by its path."""
+    paths = [directory, *directory.rglob("*")]
+    return {str(path.relative_to(directory)): f"{path.stat().st_mode & 0o777:o}" for path in paths}
+
+
+@pytest.mark.usefixtures("usual_umask")
+async def test_nothing_that_the_server_makes_is_for_other_users(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with AsyncExitStack() as stack:
+        stack.callback(DataDirectoryLock.acquire(data).release)
+        pds = await start_pds(stack, data, {})
+        alice = await pds.create_account("alice")
+        await pds.upload(alice, b"an upload that nothing refers to")
+        blob = (await pds.upload(alice, b"a file", "text/plain")).json["blob"]
+        await pds.create_record(alice, "com.example.note", {"file": blob})
+        await pds.post("com.atproto.server.reserveSigningKey", {})
+        modes = modes_below(data)
+    assert {"account.sqlite", "account.sqlite-wal", "account.sqlite-shm", "actors"} <= set(modes)
+    assert len(modes) > 20
+    assert {path: mode for path, mode in modes.items() if mode not in ("600", "700")} == {}
+
+
+@pytest.mark.usefixtures("usual_umask")
+def test_modes_that_the_operator_has_chosen_stay(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o750)
+    (tmp_path / "data" / "account.sqlite").touch(0o640)
+    lock = DataDirectoryLock.acquire(tmp_path / "data")
+    make_directories(settings_in(tmp_path / "data"))
+    lock.release()
+    modes = modes_below(tmp_path / "data")
+    assert (modes["."], modes["account.sqlite"]) == ("750", "640")
+
+
+@pytest.mark.usefixtures("usual_umask")
+def test_a_released_directory_gives_the_umask_back(tmp_path: Path) -> None:
+    DataDirectoryLock.acquire(tmp_path).release()
+    with pytest.raises(DataDirectoryError):
+        DataDirectoryLock.acquire(Path("/proc/nothing/here"))
+    assert os.umask(0o022) == 0o022

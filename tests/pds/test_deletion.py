@@ -50,6 +50,24 @@ async def test_nothing_is_left_but_the_event_that_says_so(pds: Pds, tmp_path: Pa
     assert places_of(tmp_path, bob.did) == of_bob
 
 
+async def test_neither_address_nor_password_nor_session_is_left_in_free_pages(
+    pds: Pds, tmp_path: Path
+) -> None:
+    # Rows of many pages, so that whole pages become free.
+    accounts = [await pds.create_account(f"someone{n}") for n in range(30)]
+    db, path = pds.ctx.accounts.db, tmp_path / "account.sqlite"
+    secrets = [account.email for account in accounts]
+    for sql in ("SELECT passwordScrypt FROM account", "SELECT id FROM refresh_token"):
+        secrets += [text for (text,) in db.all(sql)]
+    db.checkpoint()
+    assert all(secret.encode() in path.read_bytes() for secret in secrets)
+    for account in accounts:
+        await delete_account(pds.ctx, Did(account.did))
+    db.checkpoint()
+    left = path.read_bytes() + path.with_name("account.sqlite-wal").read_bytes()
+    assert [secret for secret in secrets if secret.encode() in left] == []
+
+
 async def leave_traces(pds: Pds, account: Account) -> None:
     """Use everything that keeps something of an account."""
     ctx, did = pds.ctx, Did(account.did)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pds.accounts.scopes import FULL
+from pds.fairness.presence import while_present
+from pds.import_queue import Sender
 from pds.imports import import_repo as import_car_of
 from pds.xrpc.auth import user
 from pds.xrpc.body import check_length, iter_body
@@ -20,5 +22,7 @@ async def import_repo(call: XrpcCall) -> Answer:
     if not settings.service.accepting_repo_imports:
         raise invalid_request("Service is not accepting repo imports")
     check_length(call.request, settings.max_repo_import_bytes)
-    await import_car_of(call.ctx, call.user.did, iter_body(call.request))
+    request = call.request
+    sender = Sender(call.ctx.client_addresses.of(request).group, lambda: while_present(request))
+    await import_car_of(call.ctx, call.user.did, iter_body(request), sender)
     return None

@@ -17,5 +17,8 @@ async def reserve_signing_key(call: XrpcCall) -> Answer:
     ctx, did = call.ctx, call.body.get("did")
     if did is not None and ctx.accounts.find_account(did, include_inactive=True) is not None:
         raise AccountExists(did)
-    key = await asyncio.to_thread(ctx.actor_store.keys.reserve, did)
+    # Anyone may ask, and each waits for the disk.
+    holder = ctx.client_addresses.of(call.request).group
+    async with ctx.reserving.turn(holder):
+        key = await asyncio.to_thread(ctx.actor_store.keys.reserve, did, holder=holder)
     return {"signingKey": key.did_key}

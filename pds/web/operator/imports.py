@@ -8,6 +8,8 @@ from aiohttp import web
 
 from pds.account_import import AccountImport, import_account
 from pds.blob_import import import_blob, list_missing_blobs
+from pds.fairness.presence import while_present
+from pds.import_queue import Sender
 from pds.web.operator.answers import get_account, get_limit
 from pds.xrpc.body import iter_body
 from pds.xrpc.errors import invalid_request
@@ -30,7 +32,13 @@ async def import_car(ctx: AppContext, request: web.Request) -> dict[str, Any]:
         key=_parse_key(query.get("key")),
         ignores_signature=query.get("ignoreSignature") == "true",
     )
-    return (await import_account(ctx, iter_body(request), asked)).to_json()
+    sender = Sender(present=lambda: while_present(request))
+    return (await import_account(ctx, iter_body(request), asked, sender)).to_json()
+
+
+async def list_imports(ctx: AppContext, _request: web.Request) -> dict[str, Any]:
+    """GET: the imports that are under way, and which of them wait for their turn."""
+    return {"imports": ctx.imports.to_json()}
 
 
 async def missing_blobs(ctx: AppContext, request: web.Request) -> dict[str, Any]:

@@ -83,6 +83,23 @@ async def test_strangers_do_not_fill_the_disk(pds: Pds) -> None:
     assert (await reserve(pds, did=CAROL)).status == 200
 
 
+async def test_an_address_that_asks_often_shuts_nobody_out(
+    pds: Pds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actor_store.keys.MAX_RESERVED_KEYS", 10)
+    flood = [reserve(pds, did=f"did:web:n{number}.example.com") for number in range(50)]
+    assert {reply.status for reply in await asyncio.gather(*flood)} == {200}
+    assert len(reserved_files(pds)) == 10
+    elsewhere = {"X-Forwarded-For": "203.0.113.7"}
+    body = {"did": CAROL}
+    reply = await pds.post("com.atproto.server.reserveSigningKey", body, elsewhere)
+    assert reply.status == 200
+    for number in range(20):
+        assert (await reserve(pds, did=f"did:web:more{number}.example.com")).status == 200
+    again = await pds.post("com.atproto.server.reserveSigningKey", body, elsewhere)
+    assert again.json == reply.json
+
+
 async def test_an_account_that_moves_here_gets_the_key_reserved_for_it(pds: Pds) -> None:
     owner = register_foreign_did(pds)
     reserved = (await reserve(pds, did=owner.did)).json["signingKey"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,16 @@ def test_lines_go_on_in_a_new_file_once_the_old_one_was_moved(tmp_path: Path, fi
     destination.write(b"third")
     assert (tmp_path / "pds.log.1").read_text() == "first\nsecond\n"
     assert file.read_text() == "third\n"
+
+
+def test_a_new_file_is_as_open_as_the_one_before(file: Path) -> None:
+    destination = LogDestination(file)
+    file.chmod(0o640)
+    file.rename(file.with_name("pds.log.1"))
+    before = os.umask(0o077)
+    destination.reopen()
+    os.umask(before)
+    assert file.stat().st_mode & 0o777 == 0o640
 
 
 def test_the_old_file_stays_in_use_if_no_new_one_can_be_made(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pds.import_queue import Sender
 from repo.syntax import Did
 from tests.pds.api.records import create
 from tests.pds.conftest import Account, Pds, Reply, basic_auth
@@ -16,6 +17,7 @@ ROUTES = [
     ("GET", "/_holdfast/storage"),
     ("PUT", "/_holdfast/quota/alice.test"),
     ("POST", "/_holdfast/import"),
+    ("GET", "/_holdfast/imports"),
     ("GET", "/_holdfast/blobs/alice.test"),
     (
         "PUT",
@@ -42,6 +44,22 @@ async def test_only_the_administrator_is_served(
         assert reply.error == (401, "AuthenticationRequired")
         assert "Access-Control-Allow-Origin" not in reply.headers
     assert pds.ctx.accounts.quotas.find(alice.did) is None
+
+
+# --- Imports
+
+
+async def test_imports_under_way_are_told_with_their_places_in_the_queue(pds: Pds) -> None:
+    assert (await ask(pds, "imports")).json == {"imports": []}
+    did = Did("did:plc:aaaaaaaaaaaaaaaaaaaaaaaa")
+    with pds.ctx.imports.begun(did) as one:
+        one.size_bytes = 1_000
+        (told,) = (await ask(pds, "imports")).json["imports"]
+        assert told == {"did": did, "state": "receiving", "sizeBytes": 1_000}
+        async with pds.ctx.imports.loading(one, Sender()):
+            (told,) = (await ask(pds, "imports")).json["imports"]
+            assert told["state"] == "loading"
+    assert (await ask(pds, "imports")).json == {"imports": []}
 
 
 # --- Usage

@@ -1,0 +1,87 @@
+"""Who can read databases and secrets, as `pds doctor` tells it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from pds.doctor.examination import Options, examine
+from pds.doctor.permissions import check_databases, check_env_file
+from tests.pds.doctor.conftest import Patient
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A directory that is open to others; pytest's own are closed."""
+    with TemporaryDirectory() as name:
+        closed = [path for path in Path(name).parents if not path.stat().st_mode & 0o001]
+        if closed:
+            pytest.skip(f"{closed[0]} is closed to others")
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def make_files(directory: Path, *names: str, mode: int) -> list[Path]:
+    files = [directory / name for name in names]
+    for file in files:
+        file.touch()
+        file.chmod(mode)
+    return files
+
+
+def test_databases_that_others_can_read_are_one_warning_whose_remedy_works(directory: Path) -> None:
+    files = make_files(directory, "a.sqlite", "b.sqlite", mode=0o644)
+    (warning,) = check_databases(directory, [*files, directory / "absent.sqlite"])
+    assert (warning.check, warning.status) == ("permissions", "warning")
+    assert "any user of this machine can read 2 databases: a.sqlite, b.sqlite" in warning.message
+    subprocess.run(warning.remedy.partition(": ")[2].split(), check=True)  # noqa: S603
+    (found,) = check_databases(directory, files)
+    assert found.status == "ok"
+
+
+def test_a_database_elsewhere_is_a_warning_of_its_own(directory: Path) -> None:
+    (file,) = make_files(directory, "a.sqlite", mode=0o644)
+    warning, rest = check_databases(directory / "data", [file])
+    assert (warning.status, warning.subject) == ("warning", str(file))
+    assert warning.remedy.endswith(f"chmod o-rwx {file}")
+    assert rest.status == "ok"
+
+
+def test_a_group_that_can_read_is_told_and_no_fault(directory: Path) -> None:
+    files = make_files(directory, "a.sqlite", mode=0o640)
+    (found,) = check_databases(directory, files)
+    assert found.status == "ok"
+    assert f"the group {files[0].group()} can read" in found.message
+    files[0].chmod(0o600)
+    (found,) = check_databases(directory, files)
+    assert "by their user alone" in found.message
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "message"),
+    [
+        (0o644, "warning", "the secrets of the server"),
+        (0o640, "ok", "the group"),
+        (0o600, "ok", "by its user alone"),
+    ],
+)
+def test_an_environment_file_that_others_can_read_is_a_warning(
+    directory: Path, mode: int, status: str, message: str
+) -> None:
+    (file,) = make_files(directory, "pds.env", mode=mode)
+    found = check_env_file(file)
+    assert found.status == status
+    assert message in found.message
+    assert not found.remedy or found.remedy.endswith(f"chmod o-rwx {file}")
+
+
+def test_an_examination_looks_at_databases_and_environment_file(patient: Patient) -> None:
+    env_file = patient.data / "pds.env"
+    env_file.touch(0o600)
+    report = examine(patient.environ, Options(offline=True, env_file=env_file))
+    subjects = [each.subject for each in report.findings if each.check == "permissions"]
+    assert subjects == [str(env_file), str(patient.data)]
