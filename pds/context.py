@@ -37,6 +37,7 @@ from pds.health.server_check import make_health_check
 from pds.imports import Imports
 from pds.mail.mailer import Mailer
 from pds.proxy.service_tokens import ServiceTokens
+from pds.rate_limits.admin_guesses import AdminGuesses
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.memory import MemoryStore
 from pds.rate_limits.store import CounterStore
@@ -95,6 +96,7 @@ class AppContext:
     client_addresses: ClientAddresses
     rate_limiter: RateLimiter | None
     """None unless the operator wants limits."""
+    admin_guesses: AdminGuesses
     crawlers: Crawlers
     requests: RequestStatistics
     health: HealthCheck
@@ -195,6 +197,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         imports=Imports(),
         client_addresses=client_addresses,
         rate_limiter=_open_rate_limiter(settings, client_addresses, stack),
+        admin_guesses=AdminGuesses(client_addresses),
         crawlers=crawlers,
         requests=RequestStatistics(),
         health=make_health_check(settings, accounts, sequencer, did_cache),

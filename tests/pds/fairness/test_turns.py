@@ -152,8 +152,8 @@ async def test_the_places_of_a_holder_are_shared_among_those_it_holds_them_with(
 
 async def test_with_a_memory_those_go_first_who_have_had_fewest_turns() -> None:
     turns = turns_of(memory_s=LONG_S)
-    for holders in (("a", "x"), ("a", "y"), ("b", "x")):
-        async with turns.turn(*holders):
+    for earlier in (("a", "x"), ("a", "y"), ("b", "x")):
+        async with turns.turn(*earlier):
             pass
     crowd = Crowd(turns)
     await crowd.join("first", "nobody", "z")
