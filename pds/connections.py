@@ -1,7 +1,8 @@
 """Connections of the HTTP server: bounded in number, and with a time for the head of a request.
 
 aiohttp closes connections that idle; by itself it waits for the rest of a head as long as for the
-next request. Bodies are timed where they are read, in `pds.xrpc.body`.
+next request. Bodies are timed where they are read, in `pds.xrpc.body`. A head that is malformed is
+noted in a line that quotes nothing of it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from database.open_files import OpenFiles
@@ -22,6 +25,8 @@ HEAD_S: Final = 30.0
 """From the connection to the end of the first head, and from the beginning to the end of others."""
 RETRY_AFTER_S: Final = 5
 """What the clients of connections too many are told to wait."""
+
+_log = structlog.get_logger(__name__)
 
 
 class TimedRunner(web.AppRunner):
@@ -116,6 +121,17 @@ class _Connection(RequestHandler):
         self._cancel()
         self._server.limit.forget(self)
         super().connection_lost(exc)
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        exc = kw.get("exc_info")
+        if not isinstance(exc, HttpProcessingError):
+            super().log_exception(*args, **kw)
+            return
+        # Its message quotes the head: an Authorization header that is too long, for instance. It
+        # is no error of the server's, and comes as often as a stranger likes.
+        transport = self.transport
+        peer = transport.get_extra_info("peername") if transport is not None else None
+        _log.info("malformed request", peer=peer and peer[0], reason=type(exc).__name__)
 
     def _head_is_missing(self) -> bool:
         """Whether the connection does nothing but wait for a request to be complete."""

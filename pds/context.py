@@ -38,6 +38,7 @@ from pds.health.server_check import make_health_check
 from pds.import_queue import Imports
 from pds.mail.mailer import Mailer
 from pds.proxy.service_tokens import ServiceTokens
+from pds.rate_limits.admin_guesses import AdminGuesses
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.memory import MemoryStore
 from pds.rate_limits.store import CounterStore
@@ -99,6 +100,7 @@ class AppContext:
     client_addresses: ClientAddresses
     rate_limiter: RateLimiter | None
     """None unless the operator wants limits."""
+    admin_guesses: AdminGuesses
     crawlers: Crawlers
     requests: RequestStatistics
     health: HealthCheck
@@ -203,6 +205,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         reserving=Turns("signing keys", at_once=1, each=1, waiting=256, waiting_each=64, wait_s=10),
         client_addresses=client_addresses,
         rate_limiter=_open_rate_limiter(settings, client_addresses, stack),
+        admin_guesses=AdminGuesses(client_addresses),
         crawlers=crawlers,
         requests=RequestStatistics(),
         health=make_health_check(settings, accounts, sequencer, did_cache),

@@ -17,6 +17,7 @@ from identity.plc_operation import PlcOperation
 from pds.accounts.errors import EmailTaken, HandleTaken
 from pds.accounts.handle_rules import CheckedHandle
 from pds.accounts.manager import NewAccount
+from pds.accounts.passwords import OPERATOR, Asker
 from pds.accounts.session_operations import Session
 from pds.commits import commit_event, sync_event
 from pds.handles import check_leads_to
@@ -46,14 +47,15 @@ class Signup:
     """A did:key that the user holds, to be the strongest rotation key of a new DID."""
     fill: Callable[[Did], Awaitable[Head]] | None = None
     """Brings the repository of a DID that moves here into its store; else it starts empty."""
+    asker: Asker = OPERATOR
 
 
 async def create_account(ctx: AppContext, signup: Signup) -> Session:
     """Make the account and open its first session.
 
     An account that brings its DID starts deactivated and without events, with the signing key
-    that was reserved for it, if one was. Raises `AccountError`s, `RepoExists`, `PlcError`, and
-    what `Signup.fill` raises.
+    that was reserved for it, if one was. Raises `AccountError`s, `TooBusy`, `RepoExists`,
+    `PlcError`, and what `Signup.fill` raises.
     """
     did = signup.did
     reserved = None if did is None else ctx.actor_store.keys.find_reserved(did)
@@ -64,6 +66,12 @@ async def create_account(ctx: AppContext, signup: Signup) -> Session:
         did = operation.did()
     if signup.handle.is_external:
         await check_leads_to(ctx, signup.handle.handle, did)
+    # Before anything is made: there may be no turn at hashing, or nobody left to wait for it.
+    password_hash = None
+    if signup.password is not None:
+        password_hash = await ctx.accounts.hash_new_password(
+            did, signup.password, asker=signup.asker
+        )
     async with journaled(ctx, Entry("create", did, _detail(signup, operation))):
         commit = await ctx.actor_store.create(did, key, lambda actor: actor.create_repo())
         head = Head(commit.cid, commit.rev)
@@ -78,7 +86,7 @@ async def create_account(ctx: AppContext, signup: Signup) -> Session:
                 cid=head.cid,
                 rev=head.rev,
                 email=signup.email,
-                password=signup.password,
+                password_hash=password_hash,
                 invite_code=signup.invite_code,
                 deactivated=operation is None,
             )

@@ -13,7 +13,7 @@ from pds.accounts.errors import (
     NoEmailAddress,
     TokenRequired,
 )
-from pds.accounts.passwords import MAX_NEW_LENGTH
+from pds.accounts.passwords import MAX_NEW_LENGTH, OPERATOR, Asker
 from pds.accounts.stores import AccountStores
 from repo.syntax import Did
 
@@ -85,10 +85,18 @@ class CredentialOperations(AccountStores):
         """Change the address as the admin. Raises `AccountNotFound`, `NoLogin` or `EmailTaken`."""
         await write(self.db, lambda: self._set_email(self._get_with_login(did), email))
 
-    async def reset_password(self, token: str, password: str) -> Did:
+    async def hash_new_password(self, did: Did, password: str, *, asker: Asker = OPERATOR) -> str:
+        """The hash of a password for a new account. Raises `InvalidPasswordLength` or `TooBusy`."""
+        if len(password) > MAX_NEW_LENGTH:
+            raise InvalidPasswordLength(
+                f"Password too long. Maximum length is {MAX_NEW_LENGTH} characters."
+            )
+        return await self._hash(did, password, asker)
+
+    async def reset_password(self, token: str, password: str, *, asker: Asker = OPERATOR) -> Did:
         """Set the password of whoever was sent the token, and end their sessions.
 
-        Raises `InvalidPasswordLength`, `InvalidToken` or `ExpiredToken`.
+        Raises `InvalidPasswordLength`, `InvalidToken`, `ExpiredToken` or `TooBusy`.
         """
 
         def find() -> Did:
@@ -103,18 +111,21 @@ class CredentialOperations(AccountStores):
 
         _check_new(password)
         # Hashing takes 50 ms of a core: nobody gets that for a token that was guessed.
-        find()
-        stored = await self._hasher.hash(password)
+        stored = await self._hash(find(), password, asker)
         return await write(self.db, reset)
 
     async def update_password(self, did: Did, password: str) -> None:
         """Set the password as the admin, and end the account's sessions.
 
-        Raises `InvalidPasswordLength`, `AccountNotFound` or `NoLogin`.
+        Raises `InvalidPasswordLength`, `AccountNotFound`, `NoLogin` or `TooBusy`.
         """
         _check_new(password)
-        stored = await self._hasher.hash(password)
+        stored = await self._hash(did, password, OPERATOR)
         await write(self.db, lambda: self._set_password(did, stored))
+
+    async def _hash(self, did: Did, password: str, asker: Asker) -> str:
+        async with self._hasher.turn(asker, about=did) as hashing:
+            return await hashing.hash(password)
 
     def _set_password(self, did: Did, stored: str) -> None:
         self._get_with_login(did)

@@ -21,10 +21,8 @@ from pds.accounts.errors import (
     EmailTaken,
     HandleNotAvailable,
     HandleTaken,
-    InvalidPasswordLength,
 )
 from pds.accounts.invite_operations import InviteOperations
-from pds.accounts.passwords import MAX_NEW_LENGTH
 from pds.accounts.quotas import Quota
 from pds.accounts.repo_roots import ListedRepo
 from pds.accounts.scopes import SessionScope
@@ -47,7 +45,8 @@ class NewAccount:
     """Of the repo's first commit."""
     rev: str
     email: str | None = None
-    password: str | None = None
+    password_hash: str | None = None
+    """As `AccountManager.hash_new_password` makes it."""
     invite_code: str | None = None
     deactivated: bool = False
     """For an account that moves here: it stays so until it is activated."""
@@ -105,20 +104,13 @@ class AccountManager(SessionOperations, CredentialOperations, InviteOperations):
     async def create_account(self, new: NewAccount) -> Session:
         """Make an account and open its first session, in one transaction.
 
-        Raises `InvalidPasswordLength`, `AccountExists`, `HandleTaken`, `EmailTaken` or
-        `InvalidInviteCode`; clashes with accounts in any state count.
+        Raises `AccountExists`, `HandleTaken`, `EmailTaken` or `InvalidInviteCode`; clashes with
+        accounts in any state count.
         """
-        stored = None
-        if new.password is not None:
-            if len(new.password) > MAX_NEW_LENGTH:
-                raise InvalidPasswordLength(
-                    f"Password too long. Maximum length is {MAX_NEW_LENGTH} characters."
-                )
-            stored = await self._hasher.hash(new.password)
         refresh = self.session_tokens.create_refresh(new.did, new_refresh_jti())
 
         def create() -> None:
-            self._add_rows(new, stored)
+            self._add_rows(new)
             self.refresh_tokens.add(refresh, app_password_name=None)
             self.repo_roots.add(new.did, new.cid, new.rev)
 
@@ -220,7 +212,7 @@ class AccountManager(SessionOperations, CredentialOperations, InviteOperations):
             self._hasher.close()
             self.db.close()
 
-    def _add_rows(self, new: NewAccount, password_hash: str | None) -> None:
+    def _add_rows(self, new: NewAccount) -> None:
         email = None if new.email is None else new.email.lower()
         if self.find_account(new.did, include_inactive=True) is not None:
             raise AccountExists(new.did)
@@ -238,5 +230,5 @@ class AccountManager(SessionOperations, CredentialOperations, InviteOperations):
             deactivated_at=iso_of(now_s) if new.deactivated else None,
             delete_after=iso_of(now_s + MIGRATION_GRACE_S) if new.deactivated else None,
         )
-        if email is not None and password_hash is not None:
-            self.store.add_login(new.did, email=email, password_hash=password_hash)
+        if email is not None and new.password_hash is not None:
+            self.store.add_login(new.did, email=email, password_hash=new.password_hash)

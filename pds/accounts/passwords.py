@@ -1,6 +1,8 @@
 """Password hashes: scrypt, in the reference PDS's format, computed off the event loop.
 
 `<salt>:<hash>`, both in hex. The salt that goes into scrypt is the hex text, not the bytes.
+
+A hash takes 50 ms of a core, for whoever asks: so there are turns at it, which are few.
 """
 
 from __future__ import annotations
@@ -9,9 +11,17 @@ import asyncio
 import hashlib
 import hmac
 import secrets
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Final
 
+from pds.fairness.turns import Turns
+from repo.syntax import Did
+
+MIN_CHOSEN_LENGTH: Final = 8
+"""Characters of a password that the operator chooses; clients decide for themselves."""
 MAX_NEW_LENGTH: Final = 256
 """Characters of a password that is being set."""
 MAX_CHECKED_LENGTH: Final = 512
@@ -23,40 +33,101 @@ _HASH_BYTES: Final = 64
 _MEMORY_BYTES: Final = 64 * 1024 * 1024
 """Bound given to OpenSSL; one hash takes 16 MiB."""
 
+_PARALLEL: Final = 2
+_WAITING: Final = 64
+_WAITING_EACH: Final = 16
+_WAIT_S: Final = 10.0
+_MEMORY_S: Final = 300.0
+_MAX_NAME: Final = 256
+"""Longer than any handle or email address that an account can have."""
+_NOBODY: Final = Did("did:plc:nobody")
+_NOBODYS_HASH: Final = f"{'0' * 32}:"
+
 
 def new_password() -> str:
     """A password of 24 characters that nobody guesses."""
     return secrets.token_urlsafe(18)
 
 
-class PasswordHasher:
-    """Hashes and checks passwords in threads of its own.
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """On whose behalf passwords are hashed."""
 
-    `max_parallel` bounds how many hashes run at once, at 16 MiB and about 50 ms of a core each:
-    logins queue up rather than take the machine down.
+    who: str
+    """Whom turns are counted for, such as the group of an address."""
+    while_present: Callable[[], AbstractContextManager[object]] = nullcontext
+    """Surrounds the waiting for a turn, and ends it by raising once nobody waits for the answer."""
+
+
+OPERATOR: Final = Asker("operator")
+"""Whoever runs the server, with a share that strangers cannot use up."""
+
+
+class PasswordHasher:
+    """Gives out turns at hashing: two at a time, and one to an asker and about a name.
+
+    Who asks for a turn waits among 64, and leaves when the client does. Those go first who have
+    asked the least in the last minutes, then those about whose name the least has been asked. So
+    wrong logins delay neither those of other addresses nor those of the same address to other
+    accounts, and wrong logins to an account from everywhere do not lock out its owner.
     """
 
-    def __init__(self, max_parallel: int = 2) -> None:
-        self._threads = ThreadPoolExecutor(max_parallel, thread_name_prefix="scrypt")
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="scrypt")
+        self._hashing = Hashing(self._threads)
+        self._turns = Turns(
+            "logins",
+            at_once=_PARALLEL,
+            each=1,
+            waiting=_WAITING,
+            waiting_each=_WAITING_EACH,
+            wait_s=_WAIT_S,
+            memory_s=_MEMORY_S,
+        )
+
+    @asynccontextmanager
+    async def turn(self, asker: Asker, *, about: str) -> AsyncIterator[Hashing]:
+        """Hash passwords within an `async with` block.
+
+        `about` is the name that a login gives, or a DID. Raises `TooBusy`, and what
+        `Asker.while_present` raises; both before the block.
+        """
+        async with AsyncExitStack() as stack:
+            # Not around the block, which may write.
+            with asker.while_present():
+                # A name must not pass for an address: it is the asker's own choice.
+                turn = self._turns.turn(asker.who, f"name:{about[:_MAX_NAME]}")
+                await stack.enter_async_context(turn)
+            yield self._hashing
+
+    def close(self) -> None:
+        """Let the threads end once they are idle."""
+        self._threads.shutdown(wait=False)
+
+
+class Hashing:
+    """What a turn is for. Every call costs one hash, whatever it is given."""
+
+    def __init__(self, threads: ThreadPoolExecutor) -> None:
+        self._threads = threads
 
     async def hash(self, password: str) -> str:
         """The hash of an account's password, with a new salt."""
         return await self._run(password, secrets.token_hex(16))
 
-    async def hash_app_password(self, did: str, password: str) -> str:
-        """The hash of an app password, with the salt that follows from the DID."""
-        return await self._run(password, hashlib.sha256(did.encode()).digest()[:16].hex())
+    async def hash_app_password(self, did: Did | None, password: str) -> str:
+        """The hash of an app password, with the salt that follows from the DID.
 
-    async def verify(self, password: str, stored: str) -> bool:
-        """Whether `stored` is the hash of `password`. A hash of another format matches nothing."""
-        salt, separator, _ = stored.partition(":")
-        if not separator:
-            return False
-        return same_hash(await self._run(password, salt), stored)
+        None stands for an account that there is not.
+        """
+        return await self._run(
+            password, hashlib.sha256((did or _NOBODY).encode()).digest()[:16].hex()
+        )
 
-    def close(self) -> None:
-        """Let the threads end once they are idle."""
-        self._threads.shutdown(wait=False)
+    async def verify(self, password: str, stored: str | None) -> bool:
+        """Whether `stored` is the hash of `password`. None and other formats match nothing."""
+        salt, _, _ = (stored or _NOBODYS_HASH).partition(":")
+        return same_hash(await self._run(password, salt), stored or "")
 
     async def _run(self, password: str, salt: str) -> str:
         loop = asyncio.get_running_loop()

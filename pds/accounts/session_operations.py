@@ -16,7 +16,7 @@ from pds.accounts.errors import (
     InvalidCredentials,
     PasswordTooLong,
 )
-from pds.accounts.passwords import MAX_CHECKED_LENGTH
+from pds.accounts.passwords import MAX_CHECKED_LENGTH, OPERATOR, Asker
 from pds.accounts.scopes import SessionScope, scope_of_app_password
 from pds.accounts.session_tokens import RefreshToken
 from pds.accounts.stores import AccountStores
@@ -44,31 +44,39 @@ class SessionOperations(AccountStores):
     """Sessions of clients other than OAuth's."""
 
     async def login(
-        self, identifier: str, password: str, *, allow_takendown: bool = False
+        self,
+        identifier: str,
+        password: str,
+        *,
+        allow_takendown: bool = False,
+        asker: Asker = OPERATOR,
     ) -> Login:
         """Check a handle, DID or email address and its password or app password.
 
         App passwords do not open an account that is taken down. Takes at least `min_login_ms`.
-        Raises `InvalidCredentials`, `PasswordTooLong` or `AccountTakendown`.
+        Raises `InvalidCredentials`, `PasswordTooLong`, `AccountTakendown` or `TooBusy`.
         """
         started = time.monotonic()
         try:
-            login = await self._check_login(identifier.lower(), password)
+            login = await self._check_login(identifier.lower(), password, asker)
         finally:
             await self._wait_since(started)
         if login.account.takedown_ref is not None and not allow_takendown:
             raise AccountTakendown
         return login
 
-    async def check_password(self, did: Did, password: str) -> None:
+    async def check_password(self, did: Did, password: str, *, asker: Asker = OPERATOR) -> None:
         """Check the account's own password. Takes at least `min_login_ms`.
 
-        Raises `InvalidCredentials` or `PasswordTooLong`.
+        Raises `InvalidCredentials`, `PasswordTooLong` or `TooBusy`.
         """
         started = time.monotonic()
         try:
-            if not await self._is_password(did, password):
-                raise InvalidCredentials("Invalid did or password")
+            if len(password) > MAX_CHECKED_LENGTH:
+                raise PasswordTooLong
+            async with self._hasher.turn(asker, about=did) as hashing:
+                if not await hashing.verify(password, self.store.password_hash(did)):
+                    raise InvalidCredentials("Invalid did or password")
         finally:
             await self._wait_since(started)
 
@@ -98,11 +106,12 @@ class SessionOperations(AccountStores):
         await write(self.db, lambda: self.refresh_tokens.revoke(jti))
 
     async def create_app_password(
-        self, did: Did, name: str, *, privileged: bool = False
+        self, did: Did, name: str, *, privileged: bool = False, asker: Asker = OPERATOR
     ) -> tuple[AppPassword, str]:
-        """A new app password and its text. Raises `AppPasswordExists`."""
+        """A new app password and its text. Raises `AppPasswordExists` or `TooBusy`."""
         text = new_app_password()
-        stored = await self._hasher.hash_app_password(did, text)
+        async with self._hasher.turn(asker, about=did) as hashing:
+            stored = await hashing.hash_app_password(did, text)
         created = AppPassword(name, self._now_iso(), privileged)
         await write(self.db, lambda: self.app_passwords.add(did, created, password_hash=stored))
         return created, text
@@ -134,16 +143,20 @@ class SessionOperations(AccountStores):
         access_jwt = self.session_tokens.create_access(refresh.did, scope)
         return Session(refresh.did, access_jwt, refresh.jwt)
 
-    async def _check_login(self, identifier: str, password: str) -> Login:
+    async def _check_login(self, identifier: str, password: str, asker: Asker) -> Login:
         if len(password) > MAX_CHECKED_LENGTH:
             raise PasswordTooLong
-        account = self._find_login(identifier)
-        if account is None:
-            raise InvalidCredentials
-        if await self._is_password(account.did, password):
-            return Login(account, None)
-        if account.takedown_ref is None and self.app_passwords.list(account.did):
-            stored = await self._hasher.hash_app_password(account.did, password)
+        # About the name as it was given: two names of one account look like any other two.
+        async with self._hasher.turn(asker, about=identifier) as hashing:
+            account = self._find_login(identifier)
+            did = None if account is None else account.did
+            stored = None if did is None else self.store.password_hash(did)
+            if await hashing.verify(password, stored) and account is not None:
+                return Login(account, None)
+            # Every wrong login costs two hashes: that there is no account, or that it has no app
+            # passwords, must not be told by how long it takes.
+            stored = await hashing.hash_app_password(did, password)
+        if account is not None and account.takedown_ref is None:
             app_password = self.app_passwords.find_by_hash(account.did, stored)
             if app_password is not None:
                 return Login(account, app_password)
@@ -156,12 +169,6 @@ class SessionOperations(AccountStores):
             )
         find = self.store.find if identifier.startswith("did:") else self.store.find_by_handle
         return find(identifier, include_takendown=True, include_deactivated=True)
-
-    async def _is_password(self, did: Did, password: str) -> bool:
-        if len(password) > MAX_CHECKED_LENGTH:
-            raise PasswordTooLong
-        stored = self.store.password_hash(did)
-        return stored is not None and await self._hasher.verify(password, stored)
 
     async def _wait_since(self, started: float) -> None:
         await asyncio.sleep(max(0.0, started + self._min_login_s - time.monotonic()))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from pds.config import Settings, find_without_effect
+from pds.config import Settings, find_weak_secrets, find_without_effect
 from pds.config.checks import find_problems
 from pds.config.environ import EnvironSource
 from pds.doctor.finding import Finding
@@ -23,10 +23,11 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
     """
     settings = Settings(**EnvironSource(Settings, environ)())
     findings = [_problem(text) for text in find_problems(settings)]
+    weak = [_problem(text, Finding.warning) for text in find_weak_secrets(settings)]
     domains = list(check_handle_domains(settings.service_handle_domains))
     if not findings:
         findings.append(Finding.ok(SETTINGS, settings.public_url, "the server can start with them"))
-    findings += _without_effect(settings)
+    findings += [*weak, *_without_effect(settings)]
     return settings, [*findings, *domains]
 
 
@@ -69,9 +70,11 @@ def _fault_of(domain: str) -> str | None:
     return None if domain == domain.lower() else "it has capital letters"
 
 
-def _problem(text: str) -> Finding:
+def _problem(
+    text: str, finding: Callable[[str, str, str, str], Finding] = Finding.error
+) -> Finding:
     """Split what `find_problems` says at the colon before what to do."""
     message, _, remedy = text.partition(": ")
     variable = next((word for word in text.split() if word.startswith("PDS_")), "environment")
     remedy = f"{remedy[:1].upper()}{remedy[1:]}." if remedy else ""
-    return Finding.error(SETTINGS, variable, message, remedy)
+    return finding(SETTINGS, variable, message, remedy)

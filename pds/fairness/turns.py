@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from pds.fairness.recent import Recent
+
 RETRY_AFTER_S: Final = 2
 """What a refused client is told to wait, unless there is something better to tell."""
 
@@ -24,10 +26,10 @@ class TooBusy(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """Somebody in the queue. Ends with a turn, or with a cancelled future."""
+    """Somebody in the queue. Ends with a turn, without one, or with a cancelled future."""
 
     holders: tuple[str, ...]
-    granted: asyncio.Future[None] = field(
+    granted: asyncio.Future[bool] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
 
@@ -38,8 +40,15 @@ class Turns:
     Whoever finds none free waits. A free turn goes to the one whose holders hold the fewest, and
     among these to the one who has waited longest, so a holder who asks a thousand times delays
     another by no more than one turn. Waiting costs a place as well: at most `waiting` in all and
-    `waiting_each` of one holder, and for `wait_s` seconds at most. Who stops waiting, because the
-    client has left, leaves no trace.
+    `waiting_each` of one holder, and for `wait_s` seconds at most. Where there is no place left,
+    the one whose holders have the most of them gives way. Who stops waiting, because the client
+    has left, leaves no trace.
+
+    With `memory_s`, turns of the last so many seconds count, too: of those whose holders hold as
+    many, whoever has had fewest goes first and gives way last; the first of `holders` counts
+    before the others. And among equals the one who has waited longest gives way, not the one who
+    comes. That is for turns which strangers want so often that the queue is always full: what they
+    hold at a time hardly tells them from those who come once, and these shall find a place.
     """
 
     def __init__(
@@ -51,6 +60,7 @@ class Turns:
         waiting: int,
         waiting_each: int,
         wait_s: float,
+        memory_s: float = 0.0,
         retry_after_s: int = RETRY_AFTER_S,
     ) -> None:
         """`what` names the scarce thing in the message of `TooBusy`, such as "logins"."""
@@ -62,6 +72,8 @@ class Turns:
         self._wait_s = wait_s
         self._retry_after_s = retry_after_s
         self._running = 0
+        self._remembers = memory_s > 0
+        self._recent = Recent(memory_s)
         self._held: Counter[str] = Counter()
         self._waiting_of: Counter[str] = Counter()
         # In the order of their coming. A scan of it is bounded by `waiting`.
@@ -94,20 +106,15 @@ class Turns:
             # Nobody in the queue could use it: they would have it already.
             self._start(holders)
             return
-        if len(self._queue) >= self._max_waiting or any(
-            self._waiting_of[holder] >= self._max_waiting_each for holder in holders
-        ):
-            raise self._busy()
         place = _Waiting(holders)
         self._queue[place] = None
         self._waiting_of.update(holders)
+        self._make_room(holders)
         try:
             async with asyncio.timeout(self._wait_s):
                 await place.granted
         except TimeoutError:
-            # The turn may have come in the same step of the event loop as the timeout.
-            if not _has_turn(place):
-                raise self._busy() from None
+            pass  # The turn may have come in the same step of the event loop.
         except asyncio.CancelledError:
             if _has_turn(place):
                 self._give_back(holders)
@@ -115,6 +122,33 @@ class Turns:
         finally:
             if place in self._queue:
                 self._leave(place)
+        if not _has_turn(place):
+            raise self._busy()
+
+    def _make_room(self, holders: tuple[str, ...]) -> None:
+        """Let the one with most give way if there are too many, now that `holders` wait as well."""
+        crowded = {each for each in holders if self._waiting_of[each] > self._max_waiting_each}
+        if not crowded and len(self._queue) <= self._max_waiting:
+            return
+        # `max` keeps the first of several. It may be the one just come.
+        order = self._queue if self._remembers else reversed(self._queue)
+        place = max(
+            (place for place in order if crowded.issubset(place.holders)),
+            key=lambda place: self._wanted(place.holders),
+        )
+        self._leave(place)
+        if not place.granted.done():
+            place.granted.set_result(False)
+
+    def _wanted(self, holders: tuple[str, ...]) -> tuple[int, ...]:
+        """How much each of `holders` has had lately and waits for."""
+        return tuple(self._recent.of(each) + self._waiting_of[each] for each in holders)
+
+    def _claim(self, holders: tuple[str, ...]) -> tuple[int, ...]:
+        """What decides who goes first: the least."""
+        if not self._remembers:
+            return (self._most_held(holders),)
+        return (self._most_held(holders), *map(self._recent.of, holders))
 
     def _is_free(self, holders: tuple[str, ...]) -> bool:
         return self._running < self._at_once and self._most_held(holders) < self._each
@@ -125,6 +159,7 @@ class Turns:
     def _start(self, holders: tuple[str, ...]) -> None:
         self._running += 1
         self._held.update(holders)
+        self._recent.add(holders)
 
     def _give_back(self, holders: tuple[str, ...]) -> None:
         self._running -= 1
@@ -134,13 +169,13 @@ class Turns:
     def _hand_out(self) -> None:
         while self._running < self._at_once and self._queue:
             # `min` keeps the first of several, who has waited longest.
-            place = min(self._queue, key=lambda place: self._most_held(place.holders))
+            place = min(self._queue, key=lambda place: self._claim(place.holders))
             if place.granted.cancelled():
                 self._leave(place)
             elif self._is_free(place.holders):
                 self._leave(place)
                 self._start(place.holders)
-                place.granted.set_result(None)
+                place.granted.set_result(True)
             else:
                 return
 
@@ -153,7 +188,8 @@ class Turns:
 
 
 def _has_turn(place: _Waiting) -> bool:
-    return place.granted.done() and not place.granted.cancelled()
+    granted = place.granted
+    return granted.done() and not granted.cancelled() and granted.result()
 
 
 def _subtract(counter: Counter[str], holders: tuple[str, ...]) -> None:

@@ -38,7 +38,10 @@ class MethodLimits:
     limits: tuple[Limit, ...]
     cost: Cost
     counts_among_all: bool = True
-    """Whether a call also counts among all requests of its client."""
+    """Whether a request also counts among all requests of its client.
+
+    If not, the method's own limits are by address, and count every request in their place.
+    """
 
 
 def by_ip(address: ClientAddress, _call: XrpcCall) -> str:

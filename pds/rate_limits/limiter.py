@@ -12,7 +12,6 @@ from aiohttp import web
 
 from pds.config.addresses import IpNetwork
 from pds.rate_limits.headers import HEADERS, headers_of
-from pds.rate_limits.limit import MethodLimits
 from pds.rate_limits.store import Count, CounterStore, Hit
 from pds.rate_limits.table import LIMITS, LimitTable
 from pds.xrpc.call import XrpcCall
@@ -22,7 +21,8 @@ from pds.xrpc.errors import XrpcError
 BYPASS_HEADER: Final = "x-ratelimit-bypass"
 
 _KNOWN_ADDRESSES: Final = 4096
-_NO_LIMITS_OF_ITS_OWN: Final = MethodLimits((), lambda _: 1)
+_TIGHTEST: Final = web.RequestKey("tightest_count", Count)
+"""Of those that a request has been counted by so far."""
 
 
 class RateLimiter:
@@ -50,32 +50,42 @@ class RateLimiter:
         self._is_exempt = lru_cache(_KNOWN_ADDRESSES)(self._find_exemption)
         self._now_s = now_s
 
-    async def count_call(self, nsid: str, call: XrpcCall) -> None:
-        """Count a call that is about to be handled. Raises `XrpcError` 429."""
-        address = self._addresses.of(call.request)
-        if self._may_bypass(call.request, address):
-            return
-        method = self._table.methods.get(nsid, _NO_LIMITS_OF_ITS_OWN)
-        points = method.cost(call)
-        hits = [Hit(limit, limit.key(address, call), points) for limit in method.limits if points]
-        if method.counts_among_all:
-            hits.append(self._hit_of_any(address))
-        await self._count(call.request, hits)
+    async def count_request(self, request: web.Request, nsid: str) -> None:
+        """Count a request before anything else is known of it. Raises `XrpcError` 429.
 
-    async def count_unserved(self, request: web.Request) -> None:
-        """Count a request that no method of this server answers. Raises `XrpcError` 429."""
+        `nsid` is the method that it names, whether there is such a one or not.
+        """
         address = self._addresses.of(request)
-        if not self._may_bypass(request, address):
-            await self._count(request, [self._hit_of_any(address)])
+        if self._may_bypass(request, address):
+            return
+        method = self._table.methods.get(nsid)
+        if method is None or method.counts_among_all:
+            hits = [Hit(self._table.all_requests, address.group, 1)]
+        else:
+            hits = [Hit(limit, address.group, 1) for limit in method.limits]
+        await self._count(request, hits)
 
-    def _hit_of_any(self, address: ClientAddress) -> Hit:
-        return Hit(self._table.all_requests, address.group, 1)
+    async def count_call(self, nsid: str, call: XrpcCall) -> None:
+        """Count a call that is about to be handled, if its method has limits of its own.
+
+        Raises `XrpcError` 429.
+        """
+        method = self._table.methods.get(nsid)
+        if method is None or not method.counts_among_all:
+            return
+        address = self._addresses.of(call.request)
+        points = method.cost(call)
+        if points and not self._may_bypass(call.request, address):
+            hits = [Hit(limit, limit.key(address, call), points) for limit in method.limits]
+            await self._count(call.request, hits)
 
     async def _count(self, request: web.Request, hits: list[Hit]) -> None:
         counts = await self._store.add(hits)
         if not counts:
             return
-        tightest = min(counts, key=_strictness)
+        earlier = request.get(_TIGHTEST)
+        tightest = min(counts if earlier is None else (earlier, *counts), key=_strictness)
+        request[_TIGHTEST] = tightest
         request[HEADERS] = headers_of(tightest, now_s=self._now_s())
         if tightest.remaining < 0:
             raise XrpcError(429)

@@ -90,7 +90,7 @@ class MemoryStore:
         """How many counters are kept."""
         return sum(map(len, self._counters.values()))
 
-    async def add(self, hits: Sequence[Hit]) -> list[Count] | None:
+    async def add(self, hits: Sequence[Hit]) -> list[Count]:
         """See `CounterStore.add`; never None."""
         now_ms = self._now_ms()
         return [self._counters[hit.limit.name].add(hit, now_ms) for hit in hits]

@@ -82,7 +82,7 @@ def optional_user(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
             return _ANONYMOUS
         scheme, value = _parse_header(request)
         if scheme == "basic":
-            return _verify_admin(ctx, value)
+            return await _verify_admin(ctx, request, value)
         return _verify_access(ctx, _bearer(scheme, value), scopes)
 
     return authenticate
@@ -107,7 +107,7 @@ async def admin(ctx: AppContext, request: web.Request) -> AdminCredentials:
     scheme, _, value = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if scheme.lower() != "basic":
         raise auth_required("Authentication Required")
-    return _verify_admin(ctx, value)
+    return await _verify_admin(ctx, request, value)
 
 
 @demands("admin or moderation service")
@@ -193,16 +193,21 @@ def _verify_access(ctx: AppContext, token: str, scopes: frozenset[SessionScope])
     return UserCredentials(claims.did, claims.scope)
 
 
-def _verify_admin(ctx: AppContext, encoded: str) -> AdminCredentials:
+async def _verify_admin(ctx: AppContext, request: web.Request, encoded: str) -> AdminCredentials:
+    if not _is_admin(encoded, ctx.settings.secrets.admin_password):
+        await ctx.admin_guesses.note_wrong(request)
+        raise auth_required("Authentication Required")
+    await ctx.admin_guesses.check_right(request)
+    return _ADMIN
+
+
+def _is_admin(encoded: str, expected: str) -> bool:
     try:
         text = base64.b64decode(encoded.strip(), validate=True).decode()
-    except (binascii.Error, ValueError) as exc:
-        raise auth_required("Authentication Required") from exc
+    except (binascii.Error, ValueError):
+        return False
     name, _, password = text.partition(":")
-    expected = ctx.settings.secrets.admin_password
-    if name != _ADMIN_USER or not hmac.compare_digest(password.encode(), expected.encode()):
-        raise auth_required("Authentication Required")
-    return _ADMIN
+    return name == _ADMIN_USER and hmac.compare_digest(password.encode(), expected.encode())
 
 
 def _require_token(request: web.Request) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiohttp import web
 
+from pds.accounts.passwords import Asker
+from pds.fairness.presence import while_present
 from pds.xrpc.credentials import (
     AdminCredentials,
     Credentials,
@@ -49,6 +52,12 @@ class XrpcCall:
     def service(self) -> ServiceCredentials | None:
         """The verified service token, if that is what was presented."""
         return self.credentials if isinstance(self.credentials, ServiceCredentials) else None
+
+    @property
+    def asker(self) -> Asker:
+        """On whose behalf passwords are hashed: the client's, for as long as it is there."""
+        address = self.ctx.client_addresses.of(self.request)
+        return Asker(address.group, partial(while_present, self.request))
 
     def may_see_everything_of(self, did: str) -> bool:
         """Whether the caller is the account itself or the administrator."""

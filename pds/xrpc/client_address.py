@@ -79,6 +79,12 @@ class ClientAddresses:
         peer = self._hop(request.remote or "")
         return peer is not None and peer[1]
 
+    def is_of_this_machine(self, request: web.BaseRequest) -> bool:
+        """Whether a request comes from this machine, and not through a proxy on it."""
+        peer = self._hop(request.remote or "")
+        local = peer is not None and peer[0].ip is not None and peer[0].ip.is_loopback
+        return local and FORWARDED_FOR not in request.headers
+
     def _behind(self, proxy: ClientAddress, forwarded: str) -> ClientAddress:
         """Who is behind our own `proxy`: the last address in the list that is no such itself."""
         client = proxy

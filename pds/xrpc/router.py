@@ -1,6 +1,7 @@
 """The XRPC router: one HTTP route for every method.
 
-A request is checked in the reference's order: method, parameters, credentials, body, rate limits.
+A request is counted, for the limit of all requests of a client, and then checked in the reference's
+order: method, parameters, credentials, body, rate limits of the method.
 Spec: https://atproto.com/specs/xrpc
 """
 
@@ -62,9 +63,10 @@ class XrpcRouter:
             route = None
         private = route is None or route.method.auth is not None
         try:
+            if self._ctx.rate_limiter is not None:
+                # First, for what is refused below costs something as well, and may be a guess.
+                await self._ctx.rate_limiter.count_request(request, nsid)
             if route is None:
-                if self._ctx.rate_limiter is not None:
-                    await self._ctx.rate_limiter.count_unserved(request)
                 return await pass_on_unserved(self._ctx, request, nsid)
             return await self._dispatch(request, route)
         except (web.HTTPException, ConnectionResetError):

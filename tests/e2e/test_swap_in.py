@@ -208,6 +208,15 @@ def test_settings_without_effect_are_told_in_one_line(directory: Path) -> None:
     assert {region, token} <= set(json.loads(line)["variables"])
 
 
+def test_a_server_with_a_secret_that_can_be_guessed_starts_and_tells(directory: Path) -> None:
+    with serving(directory, PDS_JWT_SECRET="a") as server:
+        pass
+    lines = [json.loads(line) for line in server.log().splitlines() if "PDS_JWT_SECRET" in line]
+    (line,) = lines
+    assert (line["level"], line["event"]) == ("warning", "a secret is weak")
+    assert "openssl rand --hex 16" in line["remedy"]
+
+
 def test_blobs_on_s3_are_refused_before_anything_is_touched(directory: Path) -> None:
     before = contents(directory)
     env = data.environment(directory) | {

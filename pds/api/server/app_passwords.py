@@ -14,7 +14,10 @@ methods = XrpcMethods()
 async def create_app_password(call: XrpcCall) -> Answer:
     """com.atproto.server.createAppPassword"""
     created, password = await call.ctx.accounts.create_app_password(
-        call.user.did, call.body["name"], privileged=call.body.get("privileged", False)
+        call.user.did,
+        call.body["name"],
+        privileged=call.body.get("privileged", False),
+        asker=call.asker,
     )
     return {
         "name": created.name,

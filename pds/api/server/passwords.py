@@ -25,5 +25,6 @@ async def request_password_reset(call: XrpcCall) -> Answer:
 @methods.method("com.atproto.server.resetPassword")
 async def reset_password(call: XrpcCall) -> Answer:
     """com.atproto.server.resetPassword"""
-    await call.ctx.accounts.reset_password(call.body["token"], call.body["password"])
+    token, password = call.body["token"], call.body["password"]
+    await call.ctx.accounts.reset_password(token, password, asker=call.asker)
     return None

@@ -26,6 +26,7 @@ async def create_session(call: XrpcCall) -> Answer:
         body["identifier"],
         body["password"],
         allow_takendown=body.get("allowTakendown", False),
+        asker=call.asker,
     )
     session = await accounts.create_session(login)
     return await _session_output(call.ctx, login.account, session)

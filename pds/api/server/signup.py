@@ -64,6 +64,7 @@ def _check_signup(call: XrpcCall) -> Signup:
         invite_code=code,
         did=None if did is None else Did(did),
         recovery_key=body.get("recoveryKey"),
+        asker=call.asker,
     )
 
 

@@ -11,7 +11,7 @@ import click
 from pds.accounts.email_rules import check_email
 from pds.accounts.errors import HandleNotAvailable
 from pds.accounts.handle_rules import CheckedHandle, check_handle
-from pds.accounts.passwords import new_password
+from pds.accounts.passwords import MAX_NEW_LENGTH, MIN_CHOSEN_LENGTH, new_password
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.invite.create import create_invites
 from pds.cli.operator import OperatorError, on_server_or_files
@@ -22,8 +22,25 @@ if TYPE_CHECKING:
     from pds.cli.running_server import RunningServer
     from pds.context import AppContext
 
+
+def _check_password(
+    _ctx: click.Context, _option: click.Parameter, password: str | None
+) -> str | None:
+    if password is not None and not MIN_CHOSEN_LENGTH <= len(password) <= MAX_NEW_LENGTH:
+        raise click.ClickException(
+            f"Invalid password length. Give {MIN_CHOSEN_LENGTH} to {MAX_NEW_LENGTH} characters, "
+            "or leave --password out for a generated one."
+        )
+    return password
+
+
 password_option = click.option(
-    "--password", help="The account's password; generated and printed if not given."
+    "--password",
+    callback=_check_password,
+    help=(
+        f"The account's password, of {MIN_CHOSEN_LENGTH} to {MAX_NEW_LENGTH} characters; "
+        "generated and printed if not given."
+    ),
 )
 
 

@@ -67,7 +67,11 @@ MakeAccount = Callable[..., Coroutine[Any, Any, Session]]
 def make_account(accounts: AccountManager) -> MakeAccount:
     """Make an account; without arguments alice.test, who has no login."""
 
-    async def make(did: Did = ALICE, handle: str = "alice.test", **fields: Any) -> Session:
+    async def make(
+        did: Did = ALICE, handle: str = "alice.test", password: str | None = None, **fields: Any
+    ) -> Session:
+        if password is not None:
+            fields["password_hash"] = await accounts.hash_new_password(did, password)
         return await accounts.create_account(
             NewAccount(did=did, handle=handle, cid=CID, rev=REV, **fields)
         )

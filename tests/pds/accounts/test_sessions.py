@@ -16,7 +16,7 @@ from pds.accounts.errors import (
     PasswordTooLong,
 )
 from pds.accounts.manager import AccountManager
-from pds.accounts.passwords import PasswordHasher
+from pds.accounts.passwords import OPERATOR, PasswordHasher
 from pds.accounts.refresh_tokens import GRACE_S
 from pds.accounts.schema import open_account_database
 from pds.accounts.scopes import SessionScope
@@ -277,4 +277,5 @@ async def test_a_closed_hasher_is_not_used_again() -> None:
     hasher = PasswordHasher()
     hasher.close()
     with pytest.raises(RuntimeError):
-        await hasher.hash("x")
+        async with hasher.turn(OPERATOR, about=ALICE) as hashing:
+            await hashing.hash("x")

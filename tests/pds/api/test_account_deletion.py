@@ -137,6 +137,7 @@ async def test_deleting_twice_at_once_deletes_once(
 ) -> None:
     token = await mailbox.token(DELETION, alice)
     replies = await asyncio.gather(*(delete(pds, alice, token) for _ in range(3)))
-    assert {reply.status for reply in replies} <= {200, 400}
+    # Whose turn comes after the deletion finds no password.
+    assert {reply.status for reply in replies} <= {200, 400, 401}
     assert 200 in {reply.status for reply in replies}
     assert kinds_of([one for one in read_events(pds) if one.did == alice.did]) == ["account"]

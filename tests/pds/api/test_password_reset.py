@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from pds.accounts.passwords import Hashing
 from tests.pds.api.mailbox import (
     CONFIRMATION,
     LIFETIME_S,
@@ -117,10 +118,10 @@ async def test_a_guessed_token_costs_the_server_no_hash(
 ) -> None:
     hashed: list[str] = []
 
-    async def note(password: str) -> str:
+    async def note(_hashing: Hashing, password: str) -> str:
         hashed.append(password)
         return "x:x"
 
-    monkeypatch.setattr(pds.ctx.accounts._hasher, "hash", note)
+    monkeypatch.setattr(Hashing, "hash", note)
     assert (await reset(pds, WRONG_TOKEN)).error == (400, "InvalidToken")
     assert hashed == []

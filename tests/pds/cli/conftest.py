@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from database.connection import open_database
-from pds.accounts.passwords import PasswordHasher
+from pds.accounts.passwords import OPERATOR, PasswordHasher
 from pds.cli import main
 from tests.processes import DevServer, run_pds
 
@@ -121,11 +121,7 @@ class Operator:
         query = "SELECT passwordScrypt FROM account WHERE did = ?"
         with closing(open_database(self.data / "account.sqlite", read_only=True)) as db:
             stored = db.value(query, (did,))
-        hasher = PasswordHasher()
-        try:
-            return asyncio.run(hasher.verify(password, stored))
-        finally:
-            hasher.close()
+        return asyncio.run(_is_hash_of(password, stored))
 
     def _invoke(self, args: tuple[str, ...]) -> Result:
         words = [*args, "--env-file", str(self.server.server.env_file)]
@@ -169,3 +165,12 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> OperatedServer:
     operated.run("account", "create", "alice@example.com", "alice.test")
     assert operated.server.stop() == 0
     return operated
+
+
+async def _is_hash_of(password: str, stored: str) -> bool:
+    hasher = PasswordHasher()
+    try:
+        async with hasher.turn(OPERATOR, about="the test") as hashing:
+            return await hashing.verify(password, stored)
+    finally:
+        hasher.close()

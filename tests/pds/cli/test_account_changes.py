@@ -61,12 +61,24 @@ def test_a_password_is_reset_to_a_generated_or_a_given_one(operator: Operator) -
     assert len(reset["password"]) == 24
     assert operator.knows_password(made["did"], reset["password"])
     assert not operator.knows_password(made["did"], made["password"])
-    told = operator.run("account", "reset-password", made["did"], "--password", "chosen")
+    told = operator.run("account", "reset-password", made["did"], "--password", "my choice")
     # What the operator chose need not be shown.
     assert told == f"handle: forgetful.test\ndid:    {made['did']}\n"
-    assert operator.knows_password(made["did"], "chosen")
-    long = operator.refuse("account", "reset-password", made["did"], "--password", "x" * 257)
-    assert "Invalid password length." in long
+    assert operator.knows_password(made["did"], "my choice")
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 257])
+def test_a_password_that_is_too_short_or_too_long_is_refused(
+    operator: Operator, length: int
+) -> None:
+    made = operator.create(f"secured{length}")
+    given = ("--password", "x" * length)
+    reset = operator.refuse("account", "reset-password", made["did"], *given)
+    name = f"unsecured{length}"
+    create = operator.refuse("account", "create", f"{name}@example.com", f"{name}.test", *given)
+    assert "Invalid password length. Give 8 to 256 characters" in reset
+    assert "Invalid password length. Give 8 to 256 characters" in create
+    assert operator.knows_password(made["did"], made["password"])
 
 
 def test_a_handle_is_changed_also_to_a_reserved_one(operator: Operator) -> None:

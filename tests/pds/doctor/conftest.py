@@ -39,8 +39,8 @@ class Patient:
             "PDS_DEV_MODE": "true",
             "PDS_DATA_DIRECTORY": str(self.data),
             "PDS_BLOBSTORE_DISK_LOCATION": str(self.data / "blobs"),
-            "PDS_JWT_SECRET": "jwt-secret",
-            "PDS_ADMIN_PASSWORD": "admin-pass",
+            "PDS_JWT_SECRET": "jwt-secret-of-a-patient",
+            "PDS_ADMIN_PASSWORD": "admin-pass-of-a-patient",
             "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": "11" * 32,
             **self.environ,
         }

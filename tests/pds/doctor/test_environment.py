@@ -37,6 +37,14 @@ def test_settings_that_do_nothing_are_a_warning(
     assert "PDS_PLANNED" in problem.message
 
 
+def test_a_secret_that_can_be_guessed_is_a_warning(patient: Patient) -> None:
+    patient.environ["PDS_JWT_SECRET"] = "a"
+    problem = patient.only_problem()
+    assert (problem.check, problem.subject) == ("settings", "PDS_JWT_SECRET")
+    assert problem.status == "warning"
+    assert problem.remedy.startswith("Set the output of openssl rand --hex 16;")
+
+
 @pytest.mark.parametrize("domain", [".example.com", ".test", ".a-b.org"])
 def test_domains_of_handles_are_fine(domain: str) -> None:
     (finding,) = check_handle_domains([domain])

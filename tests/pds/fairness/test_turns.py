@@ -19,6 +19,7 @@ def turns_of(
     waiting: int = 10,
     waiting_each: int = 10,
     wait_s: float = LONG_S,
+    memory_s: float = 0,
 ) -> Turns:
     return Turns(
         "tests",
@@ -27,6 +28,7 @@ def turns_of(
         waiting=waiting,
         waiting_each=waiting_each,
         wait_s=wait_s,
+        memory_s=memory_s,
     )
 
 
@@ -129,6 +131,48 @@ async def test_a_full_queue_refuses_at_once(limit: dict[str, int]) -> None:
         pass
 
 
+async def test_in_a_full_queue_the_holder_of_most_places_gives_way() -> None:
+    crowd = Crowd(turns_of(waiting=4))
+    for number in range(5):
+        await crowd.join(f"greedy-{number}", "greedy")
+    await crowd.join("modest", "modest")
+    await crowd.disperse()
+    assert crowd.started == ["greedy-0", "greedy-1", "greedy-2", "greedy-3", "modest"]
+
+
+async def test_the_places_of_a_holder_are_shared_among_those_it_holds_them_with() -> None:
+    crowd = Crowd(turns_of(waiting=10, waiting_each=3))
+    for number in range(4):
+        await crowd.join(f"greedy-{number}", "10.0.0.1", "did:greedy")
+    await crowd.join("modest", "10.0.0.1", "did:modest")
+    await crowd.join("another", "10.0.0.2", "did:another")
+    await crowd.disperse()
+    assert set(crowd.started) == {"greedy-0", "greedy-1", "greedy-2", "modest", "another"}
+
+
+async def test_with_a_memory_those_go_first_who_have_had_fewest_turns() -> None:
+    turns = turns_of(memory_s=LONG_S)
+    for earlier in (("a", "x"), ("a", "y"), ("b", "x")):
+        async with turns.turn(*earlier):
+            pass
+    crowd = Crowd(turns)
+    await crowd.join("first", "nobody", "z")
+    for name, *holders in ("ax", "ay", "bx", "by", "cx"):
+        await crowd.join("".join((name, *holders)), name, *holders)
+    for name in ("first", "cx", "by", "ay", "bx"):
+        await crowd.end(name)
+    assert crowd.started == ["first", "cx", "by", "ay", "bx", "ax"]
+    await crowd.disperse()
+
+
+async def test_with_a_memory_who_comes_finds_a_place_among_equals() -> None:
+    crowd = Crowd(turns_of(waiting=2, memory_s=LONG_S))
+    for name in "abcd":
+        await crowd.join(name, name)
+    await crowd.disperse()
+    assert crowd.started == ["a", "c", "d"]
+
+
 async def test_waiting_ends_after_its_time() -> None:
     turns = turns_of(wait_s=0.01)
     async with turns.turn("a"):
@@ -177,15 +221,17 @@ async def test_a_turn_is_given_back_when_its_work_fails() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
+    memory_s=st.sampled_from([0.0, LONG_S]),
     steps=st.lists(
         st.tuples(st.sampled_from(["join", "end", "leave"]), st.integers(0, 9), st.integers(0, 3)),
         max_size=40,
-    )
+    ),
 )
 async def test_no_limit_is_passed_and_no_turn_is_lost_whatever_happens(
+    memory_s: float,
     steps: list[tuple[str, int, int]],
 ) -> None:
-    turns = turns_of(at_once=3, each=2, waiting=6, waiting_each=3)
+    turns = turns_of(at_once=3, each=2, waiting=6, waiting_each=3, memory_s=memory_s)
     crowd = Crowd(turns)
     joined = 0
     for step, which, holder in steps:

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from tests.pds.api.records import NOTE, apply, create, creates, delete, deletes, put, updates
-from tests.pds.conftest import Account, Pds, Reply, start_pds
+from tests.pds.conftest import Account, Pds, Reply, basic_auth, start_pds
 from tests.pds.rate_limits.conftest import Clock, SetLimits, from_ip, told
 
 DESCRIBE = "com.atproto.server.describeServer"
@@ -89,7 +89,7 @@ async def test_the_tightest_limit_is_told(pds: Pds, set_limits: SetLimits) -> No
 async def test_of_two_limits_that_are_exceeded_the_longer_is_told(
     pds: Pds, set_limits: SetLimits
 ) -> None:
-    set_limits({LOGIN: (1, 1)}, all_requests=1)
+    set_limits({LOGIN: (1, 1)})
     body = {"identifier": "nobody.test", "password": "x"}
     await pds.post(LOGIN, body)
     reply = await pds.post(LOGIN, body)
@@ -115,10 +115,11 @@ async def test_streams_errors_and_answers_not_sent_again_tell_of_limits_too(
 # --- What counts
 
 
-async def test_parameters_credentials_and_body_come_before_the_limit(
+async def test_what_is_refused_counts_like_anything_else(
     pds: Pds, alice: Account, set_limits: SetLimits
 ) -> None:
-    set_limits(all_requests=1)
+    set_limits(all_requests=10)
+    admin = {"account": alice.did}, basic_auth("admin", "wrong")
     refused = [
         await pds.get("com.atproto.sync.getLatestCommit", did="nope"),
         await pds.post(DESCRIBE),
@@ -126,17 +127,56 @@ async def test_parameters_credentials_and_body_come_before_the_limit(
         await pds.get(SESSION, {"Authorization": "Bearer nonsense"}),
         await pds.post(LOGIN, {"identifier": "x.test"}),
         await pds.request("POST", f"/xrpc/{LOGIN}", data=b"{"),
+        await pds.post("com.atproto.admin.disableAccountInvites", *admin),
+    ]
+    assert [reply.status for reply in refused] == [400, 400, 401, 400, 400, 400, 401]
+    assert [told(reply)[1] for reply in refused] == list("9876543")
+
+
+async def test_other_routes_and_preflights_do_not_count(pds: Pds, set_limits: SetLimits) -> None:
+    set_limits(all_requests=1)
+    others = [
         await pds.request("OPTIONS", f"/xrpc/{DESCRIBE}"),
         await pds.get("_health"),
         await pds.request("GET", "/"),
     ]
-    assert not any(map(counts, refused))
+    assert not any(map(counts, others))
     assert (await call(pds)).status == 200
-    assert (await call(pds)).status == 429
-    # Now the defects are still told first.
-    assert (await pds.get(SESSION)).error == (401, "AuthMissing")
-    assert (await pds.get("com.atproto.sync.getLatestCommit", did="nope")).status == 400
     assert (await pds.get("_health")).status == 200
+
+
+async def test_the_limit_of_all_requests_comes_before_parameters_credentials_and_body(
+    pds: Pds, alice: Account, set_limits: SetLimits
+) -> None:
+    set_limits(all_requests=1)
+    await call(pds)
+    refused = [
+        await pds.get(SESSION),
+        await pds.get(SESSION, alice.auth),
+        await pds.get("com.atproto.sync.getLatestCommit", did="nope"),
+        await pds.get("com.atproto.admin.getAccountInfo", pds.admin, did=alice.did),
+        await pds.request("POST", f"/xrpc/{LOGIN}", data=b"{"),
+    ]
+    assert [reply.error for reply in refused] == [(429, "RateLimitExceeded")] * 5
+
+
+async def test_parameters_credentials_and_body_come_before_the_limits_of_a_method(
+    pds: Pds, set_limits: SetLimits
+) -> None:
+    set_limits({LOGIN: (1, 1), "com.atproto.repo.uploadBlob": (0,)})
+    assert (await pds.post(LOGIN, {"identifier": "x.test"})).error == (400, "InvalidRequest")
+    assert (await pds.post("com.atproto.repo.uploadBlob")).error == (401, "AuthMissing")
+    body = {"identifier": "x.test", "password": "x"}
+    assert [(await pds.post(LOGIN, body)).status for _ in range(2)] == [401, 429]
+
+
+async def test_exports_that_are_refused_count_among_exports_and_not_among_all(
+    pds: Pds, set_limits: SetLimits
+) -> None:
+    set_limits({REPO: (2,)}, all_requests=1)
+    statuses = [(await pds.get(REPO, did="nope")).status for _ in range(3)]
+    assert statuses == [400, 400, 429]
+    assert (await call(pds)).status == 200
 
 
 @pytest.mark.parametrize("verb", ["GET", "POST", "PUT"])

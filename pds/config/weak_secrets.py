@@ -1,0 +1,47 @@
+"""Secrets that can be guessed. The server starts with them, as the reference does, and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pds.config.settings import Settings
+
+_MIN_LENGTH: Final = 16
+_MIN_DIFFERENT: Final = 6
+"""Characters; of 16 random hex digits hardly any text has fewer."""
+
+
+def find_weak_secrets(settings: Settings) -> list[str]:
+    """What to do about each secret that is too short or too simple, as `find_problems` says it."""
+    return list(_find(settings))
+
+
+def _find(settings: Settings) -> Iterator[str]:
+    for name, secret, danger, remedy in (
+        (
+            "PDS_JWT_SECRET",
+            settings.secrets.jwt_secret,
+            "can sign in to every account",
+            "set the output of openssl rand --hex 16; everybody has to log in again then",
+        ),
+        (
+            "PDS_ADMIN_PASSWORD",
+            settings.secrets.admin_password,
+            "rules this server",
+            "set the output of openssl rand --hex 16",
+        ),
+        (
+            "PDS_RATE_LIMIT_BYPASS_KEY",
+            settings.limits.bypass_key,
+            "is free of every rate limit",
+            "set the output of openssl rand --hex 16, or unset it",
+        ),
+    ):
+        if secret and _is_weak(secret):
+            yield f"{name} is short or simple, and who guesses it {danger}: {remedy}"
+
+
+def _is_weak(secret: str) -> bool:
+    return len(secret) < _MIN_LENGTH or len(set(secret)) < _MIN_DIFFERENT

@@ -1,0 +1,61 @@
+"""A bound on wrong passwords of the administrator, whether the operator wants limits or not."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from pds.rate_limits.limit import MINUTE_S, Limit, by_ip
+from pds.rate_limits.memory import MemoryStore
+from pds.rate_limits.store import Count, Hit
+from pds.xrpc.client_address import ClientAddresses
+from pds.xrpc.errors import XrpcError
+
+WRONG: Final = Limit("admin-password", 100, 5 * MINUTE_S, by_ip)
+"""More than anybody mistypes, and too few to find a password that is any good."""
+
+_log = structlog.get_logger(__name__)
+
+
+class AdminGuesses:
+    """Counts the wrong passwords of each client.
+
+    Whoever has given too many is refused for the rest of the window, the right one included:
+    otherwise the answers would still tell which it is. Not so on the machine itself, where the
+    operator must get in, come what may.
+    """
+
+    def __init__(self, addresses: ClientAddresses, *, store: MemoryStore | None = None) -> None:
+        self._addresses = addresses
+        self._store = MemoryStore() if store is None else store
+
+    async def note_wrong(self, request: web.Request) -> None:
+        """Count a wrong password. Raises `XrpcError` 429."""
+        count = await self._add(request, 1)
+        if count.remaining == 0:
+            _log.warning(
+                "too many wrong admin passwords",
+                client=self._addresses.of(request).text,
+                refused_for_s=count.resets_in_ms // 1000,
+            )
+        if count.remaining < 0:
+            raise _refusal(count)
+
+    async def check_right(self, request: web.Request) -> None:
+        """Refuse the right password after too many wrong ones. Raises `XrpcError` 429."""
+        if self._addresses.is_of_this_machine(request):
+            return
+        count = await self._add(request, 0)
+        if count.remaining <= 0:
+            raise _refusal(count)
+
+    async def _add(self, request: web.Request, points: int) -> Count:
+        group = self._addresses.of(request).group
+        (count,) = await self._store.add([Hit(WRONG, group, points)])
+        return count
+
+
+def _refusal(count: Count) -> XrpcError:
+    return XrpcError(429, retry_after_s=-(-count.resets_in_ms // 1000))

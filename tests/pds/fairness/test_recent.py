@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from pds.fairness import recent
+from pds.fairness.recent import Recent
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_turns_are_counted_by_holder(clock: Clock) -> None:
+    had = Recent(10, now_s=clock)
+    for holders in (("a", "x"), ("a", "y"), ("b", "x")):
+        had.add(holders)
+    assert [had.of(holder) for holder in "abxyz"] == [2, 1, 2, 1, 0]
+
+
+@pytest.mark.parametrize(("passed_s", "left"), [(9, 3), (10, 3), (19, 3), (20, 1), (1000, 1)])
+def test_turns_are_forgotten_after_a_while(clock: Clock, passed_s: float, left: int) -> None:
+    had = Recent(10, now_s=clock)
+    had.add(("a",))
+    had.add(("a",))
+    clock.now_s += passed_s
+    had.add(("a",))
+    assert had.of("a") == left
+
+
+def test_without_a_memory_nothing_is_counted() -> None:
+    had = Recent(0)
+    had.add(("a",))
+    assert had.of("a") == 0
+
+
+def test_names_without_end_take_no_memory_without_end(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recent, "MAX_HOLDERS", 100)
+    had = Recent(10, now_s=clock)
+    for number in range(1000):
+        had.add((str(number),))
+    assert len(had._new) + len(had._old) <= 201

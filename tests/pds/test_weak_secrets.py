@@ -1,0 +1,32 @@
+"""Secrets that can be guessed: the server starts with them, and tells."""
+
+from __future__ import annotations
+
+import pytest
+
+from pds.config import Settings, find_weak_secrets
+from tests.pds.test_config import WORKING
+
+NAMES = ("PDS_JWT_SECRET", "PDS_ADMIN_PASSWORD", "PDS_RATE_LIMIT_BYPASS_KEY")
+STRONG = dict.fromkeys(NAMES, "f3a9c41b7d20e865")
+
+
+def weak_with(**secrets: str) -> list[str]:
+    return find_weak_secrets(Settings.from_env(WORKING | STRONG | secrets))
+
+
+def test_random_secrets_are_fine() -> None:
+    assert weak_with() == []
+    assert weak_with(PDS_RATE_LIMIT_BYPASS_KEY="") == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("secret", ["a", "f3a9c41b7d20e86", "a" * 32, "abcabcabcabcabcabc"])
+def test_what_is_short_or_simple_is_told_with_its_remedy_and_not_repeated(
+    name: str, secret: str
+) -> None:
+    (told,) = weak_with(**{name: secret})
+    assert told.startswith(f"{name} is short or simple")
+    assert "openssl rand --hex 16" in told
+    if len(secret) > 1:
+        assert secret not in told
