@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Final
 
 import structlog
@@ -20,6 +21,7 @@ from identity.did_source import (
     UnsupportedDidMethod,
 )
 from identity.http import SafeHttp
+from identity.lookups import fresh_lookups, must_be_fresh
 from repo.syntax import Did
 
 __all__ = [
@@ -74,19 +76,20 @@ class DidResolver:
         """The document of `did`; `force` asks its source even if the cache knows.
 
         Only what an owner does with an account of their own may `force`: strangers could make the
-        server ask as often as they like, and have `resolve_again`. Raises `DidResolutionError`.
+        server ask as often as they like, and have `resolve_again`. A failure of before does not
+        count among `fresh_lookups`. Raises `DidResolutionError`, and what shares raise.
         """
         if not force:
             cached = self.find_cached(did)
             if cached is not None:
                 return cached
-            if did not in self._fetches and (failure := self._failures.get(did)) is not None:
-                kind, reason = failure
-                raise kind(did, reason)
+            if did not in self._fetches and not must_be_fresh():
+                self._raise_failure(did)
         elif (earlier := self._fetches.get(did)) is not None:
             # It may have been answered before what the caller knows of had happened.
             await asyncio.wait((earlier,))
-        return await self._wait_for(did)
+        with fresh_lookups() if force else nullcontext():
+            return await self._wait_for(did)
 
     async def resolve_again(self, did: Did) -> DidDocument:
         """The document of `did`, asked for again because a stranger's word speaks against it.
@@ -135,8 +138,24 @@ class DidResolver:
         await asyncio.gather(*fetches, return_exceptions=True)
 
     async def _wait_for(self, did: Did) -> DidDocument:
-        # Shielded: others may wait for the same fetch when this caller is cancelled.
-        return await asyncio.shield(self._fetch_once(did))
+        is_shared = did in self._fetches
+        try:
+            # Shielded: others may wait for the same fetch when this caller is cancelled.
+            return await asyncio.shield(self._fetch_once(did))
+        except DidResolutionError:
+            raise
+        except Exception:
+            if not is_shared:
+                raise
+            # Whoever began it has had no turn; that says nothing of ours.
+            return await asyncio.shield(self._fetch_once(did))
+
+    def _raise_failure(self, did: Did) -> None:
+        """Raise what the last attempt has ended with, if that is only a moment ago."""
+        failure = self._failures.get(did)
+        if failure is not None:
+            kind, reason = failure
+            raise kind(did, reason)
 
     def _fetch_once(self, did: Did) -> asyncio.Task[DidDocument]:
         task = self._fetches.get(did)
