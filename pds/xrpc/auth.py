@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
 
+from identity.lookups import fresh_lookups
 from pds.accounts.errors import InvalidToken
 from pds.accounts.scopes import FULL, PRIVILEGED, STANDARD, SessionScope
 from pds.accounts.session_tokens import require_scope
@@ -129,7 +130,9 @@ async def optional_service(ctx: AppContext, request: web.Request) -> Credentials
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer":
         raise auth_required("Invalid authorization header")
-    return ServiceCredentials(await ctx.service_auth.verify(token, nsid=method_of(request)))
+    # Whoever comes with a DID may have set up its host a moment ago.
+    with fresh_lookups():
+        return ServiceCredentials(await ctx.service_auth.verify(token, nsid=method_of(request)))
 
 
 def user_or_service(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
