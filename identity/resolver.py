@@ -22,6 +22,7 @@ from identity.did_source import (
 )
 from identity.http import SafeHttp
 from identity.lookups import fresh_lookups, must_be_fresh
+from identity.share import Share
 from repo.syntax import Did
 
 __all__ = [
@@ -53,16 +54,17 @@ class DidResolver:
         http: SafeHttp,
         *,
         plc_url: str,
+        plc_share: Share | None = None,
         stale_ttl_ms: int = DEFAULT_STALE_TTL_MS,
         max_ttl_ms: int = DEFAULT_MAX_TTL_MS,
         now_ms: Callable[[], int] | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Documents older than `stale_ttl_ms` are refreshed behind the answer; older than
-        `max_ttl_ms`, before it.
+        `max_ttl_ms`, before it. For `plc_share` see `DidSource`.
         """
         self._cache = cache
-        self._source = DidSource(http, plc_url=plc_url)
+        self._source = DidSource(http, plc_url=plc_url, plc_share=plc_share)
         self._stale_ttl_ms = stale_ttl_ms
         self._max_ttl_ms = max_ttl_ms
         self._now_ms = now_ms or _wall_clock_ms

@@ -12,7 +12,8 @@ _SHORT_LABEL: Final = 3
 class Share(Protocol):
     """Lets a bounded number go ahead at a time, fairly among those they are held for.
 
-    Who asks is for the one to know who makes the share; what is asked is a domain.
+    Who asks is for the one to know who makes the share; what is asked is a domain of strangers, or
+    nothing that strangers could choose, which is an empty text.
     """
 
     def turn(self, domain: str, /) -> AbstractAsyncContextManager[None]:

@@ -55,7 +55,7 @@ from pds.scratch import open_scratch
 from pds.service_auth import ServiceAuth
 from pds.storage.server import measure_actors_and_blobs
 from pds.storage.survey import StorageSurvey
-from pds.stranger_share import FETCHES, StrangerShare, fetch_turns, lookup_turns
+from pds.stranger_share import FETCHES, StrangerShare, fetch_turns, lookup_turns, plc_turns
 from pds.upload_sweep import UploadSweep
 from pds.xrpc.client_address import ClientAddresses
 from repo.keys import K256PrivateKey, PrivateKey
@@ -174,7 +174,8 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     lookups = Lookups(timeout_ms=settings.identity.resolver_timeout_ms, share=lookup_share)
     http = _open_http(settings, lookups, askers_now, open_files, stack)
     did_cache = _open_did_cache(settings, stack)
-    did_resolver = _open_did_resolver(settings, did_cache, http, stack)
+    plc_share = StrangerShare(plc_turns(), askers_now)
+    did_resolver = _open_did_resolver(settings, did_cache, http, plc_share, stack)
     crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=http)
     stack.push_async_callback(crawlers.close)
     upload_sweep = UploadSweep(actor_store, blob_store, accounts)
@@ -352,12 +353,17 @@ def _open_did_cache(settings: Settings, stack: AsyncExitStack) -> DidCache:
 
 
 def _open_did_resolver(
-    settings: Settings, cache: DidCache, http: SafeHttp, stack: AsyncExitStack
+    settings: Settings,
+    cache: DidCache,
+    http: SafeHttp,
+    plc_share: StrangerShare,
+    stack: AsyncExitStack,
 ) -> DidResolver:
     resolver = DidResolver(
         cache,
         http,
         plc_url=settings.identity.plc_url,
+        plc_share=plc_share,
         stale_ttl_ms=settings.identity.cache_stale_ttl_ms,
         max_ttl_ms=settings.identity.cache_max_ttl_ms,
     )

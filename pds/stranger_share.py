@@ -12,6 +12,8 @@ LOOKUPS: Final = 128
 LOOKUPS_EACH: Final = 32
 FETCHES: Final = 100
 FETCHES_EACH: Final = 16
+PLC_FETCHES: Final = 64
+"""Fewer than there are connections for them, so that new accounts always find one."""
 _WAIT_S: Final = 2.0
 
 
@@ -23,30 +25,33 @@ class StrangerShare:
         self._askers = askers
 
     def turn(self, domain: str, /) -> AbstractAsyncContextManager[None]:
-        """A turn of the domain and of whoever asks now. Raises `TooBusy`."""
+        """A turn of the domain, if there is one, and of whoever asks now. Raises `TooBusy`."""
         # An address may be both asked and asking.
-        return self._turns.turn(f"host {domain}", *self._askers())
+        asked = (f"host {domain}",) if domain else ()
+        return self._turns.turn(*asked, *self._askers())
 
 
 def lookup_turns() -> Turns:
     """Turns at asking name servers, for one kind of record each."""
-    return Turns(
-        "looking up names",
-        at_once=LOOKUPS,
-        each=LOOKUPS_EACH,
-        waiting=4 * LOOKUPS,
-        waiting_each=2 * LOOKUPS_EACH,
-        wait_s=_WAIT_S,
-    )
+    return _turns("looking up names", LOOKUPS, LOOKUPS_EACH)
 
 
 def fetch_turns() -> Turns:
-    """Turns at fetching the documents of DIDs and handles from other hosts."""
+    """Turns at fetching the documents of DIDs and handles from hosts that strangers choose."""
+    return _turns("asking other hosts", FETCHES, FETCHES_EACH)
+
+
+def plc_turns() -> Turns:
+    """Turns at fetching documents of DIDs from the PLC directory."""
+    return _turns("asking the PLC directory", PLC_FETCHES, FETCHES_EACH)
+
+
+def _turns(what: str, at_once: int, each: int) -> Turns:
     return Turns(
-        "asking other hosts",
-        at_once=FETCHES,
-        each=FETCHES_EACH,
-        waiting=4 * FETCHES,
-        waiting_each=4 * FETCHES_EACH,
+        what,
+        at_once=at_once,
+        each=each,
+        waiting=4 * at_once,
+        waiting_each=4 * each,
         wait_s=_WAIT_S,
     )
