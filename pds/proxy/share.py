@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from pds.fairness.turns import Turns
@@ -32,24 +32,23 @@ class ProxyShare:
         self._turns: dict[str, Turns] = {}
         self._large = _turns("large requests to other services", LARGE_AT_ONCE, LARGE_EACH)
 
-    @asynccontextmanager
-    async def turn(self, target: ProxyTarget, *, large: bool = False) -> AsyncIterator[None]:
+    def turn(
+        self, target: ProxyTarget, *, large: bool = False
+    ) -> AbstractAsyncContextManager[None]:
         """A turn at a service, for an `async with` block of one exchange. Raises `TooBusy`.
 
         `large` for a body that keeps the connection for as long as the client takes to send it.
         """
-        async with self.turn_at(target.url if target.trusted else None, large=large):
-            yield
+        turns = self._turns_at(target.url if target.trusted else _OTHERS)
+        return self._large_turn(turns) if large else turns.turn(*self._askers())
+
+    def turn_at(self, url: str) -> AbstractAsyncContextManager[None]:
+        """As `turn`, at a service of the operator's by its URL."""
+        return self._turns_at(url).turn(*self._askers())
 
     @asynccontextmanager
-    async def turn_at(self, url: str | None, *, large: bool = False) -> AsyncIterator[None]:
-        """As `turn`, at a service of the operator's by its URL, or at any other."""
+    async def _large_turn(self, turns: Turns) -> AsyncIterator[None]:
         holders = self._askers()
-        turns = self._turns_at(url or _OTHERS)
-        if not large:
-            async with turns.turn(*holders):
-                yield
-            return
         # Whoever has the one waits for the other, but nobody the other way round.
         async with self._large.turn(*holders), turns.turn(*holders):
             yield
