@@ -15,6 +15,7 @@ import dns.asyncresolver
 from cachetools import TTLCache
 from dns.rdtypes.ANY.TXT import TXT
 
+from database.open_files import OpenFiles
 from identity.http import FetchError, FetchStatus, SafeHttp
 from identity.lookups import Client, LookupFailed, Lookups, fresh_lookups
 from identity.nameservers import make_client
@@ -59,13 +60,14 @@ class HandleResolver:
         nameservers: Sequence[str] = (),
         backup_nameservers: Sequence[str] = (),
         share: Share | None = None,
+        files: OpenFiles | None = None,
         scheme: Literal["https", "http"] = "https",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nameservers are `host` or `host:port`; without any, those of `lookups` are asked.
 
-        `share` is for the backup nameservers. `scheme` is http only on a closed network without
-        certificates.
+        `share` and `files` are for the backup nameservers. `scheme` is http only on a closed
+        network without certificates.
         """
         self._http = http
         self._dns = lookups or Lookups(
@@ -74,7 +76,10 @@ class HandleResolver:
         )
         self._backup_dns = (
             Lookups(
-                timeout_ms=timeout_ms, client=_client(backup_nameservers, timeout_ms), share=share
+                timeout_ms=timeout_ms,
+                client=_client(backup_nameservers, timeout_ms),
+                share=share,
+                files=files,
             )
             if backup_nameservers
             else None

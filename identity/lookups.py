@@ -20,6 +20,7 @@ import dns.rdata
 import dns.resolver
 from cachetools import TLRUCache
 
+from database.open_files import OpenFiles, OutOfFiles
 from identity.nameservers import SystemNameservers
 from identity.share import Share, Unshared, domain_of
 
@@ -85,10 +86,15 @@ class Lookups:
         *,
         timeout_ms: int = DEFAULT_TIMEOUT_MS,
         share: Share | None = None,
+        files: OpenFiles | None = None,
         client: Client | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`client` asks other name servers than the system's; `share` bounds how many look-ups."""
+        """`client` asks other name servers than the system's; `share` bounds how many look-ups.
+
+        `files` are the open files of the process, of which each question is one.
+        """
+        self._files = OpenFiles() if files is None else files
         self._share = share or Unshared()
         self._system = SystemNameservers(timeout_s=timeout_ms / 1_000)
         self._client = client or self._system_client
@@ -100,7 +106,7 @@ class Lookups:
     async def find(self, name: str, kind: str) -> Records:
         """The records of a `kind` that `name` has, perhaps none. Raises `LookupFailed`.
 
-        Raises what the share raises, too.
+        Raises `OutOfFiles`, and what the share raises.
         """
         question = (name.lower().rstrip("."), kind)
         known = self._remembered(question)
@@ -142,6 +148,11 @@ class Lookups:
 
     async def _ask_now(self, question: _Question) -> Records:
         name, kind = question
+        if not self._files.has_room(1):
+            # Of the name nothing is known by that, and nothing remembered.
+            self._files.warn()
+            raise OutOfFiles(self._files.limit)
+        self._files.note_opened(1)
         try:
             client = await self._client()
             answer = await client.resolve(f"{name}.", kind, search=False)

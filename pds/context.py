@@ -171,7 +171,9 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     client_addresses = ClientAddresses(settings.trusted_proxies)
     askers_now = partial(askers, client_addresses)
     lookup_share = StrangerShare(lookup_turns(), askers_now)
-    lookups = Lookups(timeout_ms=settings.identity.resolver_timeout_ms, share=lookup_share)
+    lookups = Lookups(
+        timeout_ms=settings.identity.resolver_timeout_ms, share=lookup_share, files=open_files
+    )
     http = _open_http(settings, lookups, askers_now, open_files, stack)
     did_cache = _open_did_cache(settings, stack)
     plc_share = StrangerShare(plc_turns(), askers_now)
@@ -201,6 +203,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
             lookups=lookups,
             backup_nameservers=settings.identity.handle_backup_nameservers,
             share=lookup_share,
+            files=open_files,
         ),
         plc=PlcClient(settings.identity.plc_url, http),
         service_auth=ServiceAuth(

@@ -11,6 +11,7 @@ from pathlib import Path
 import dns.asyncresolver
 import pytest
 
+from database.open_files import OpenFiles, OutOfFiles
 from identity import lookups as lookups_module
 from identity import nameservers
 from identity.lookups import LookupFailed, Lookups, fresh_lookups
@@ -223,6 +224,22 @@ async def test_what_is_remembered_has_a_bound(
     for number in range(30):
         await lookups.find(f"n{number}.example.com", "A")
     assert len(lookups._known) == 10
+
+
+async def test_a_lookup_without_a_file_for_it_says_nothing_of_the_name(
+    dns_server: DnsServer,
+) -> None:
+    dns_server.addresses[NAME] = ["192.0.2.1"]
+    opened = 1_000
+    files = OpenFiles(limit=1_000, count=lambda: opened)
+    client = make_client([("127.0.0.1", dns_server.port)], timeout_s=5)
+
+    async def ask() -> dns.asyncresolver.Resolver:
+        return client
+
+    with pytest.raises(OutOfFiles):
+        await Lookups(client=ask, files=files).find(NAME, "A")
+    assert dns_server.queries == []
 
 
 # --- Size
