@@ -21,7 +21,7 @@ from identity.did_source import (
     UnsupportedDidMethod,
 )
 from identity.http import SafeHttp
-from identity.lookups import fresh_lookups, must_be_fresh
+from identity.lookups import fresh_lookups
 from identity.share import Share
 from repo.syntax import Did
 
@@ -78,15 +78,16 @@ class DidResolver:
         """The document of `did`; `force` asks its source even if the cache knows.
 
         Only what an owner does with an account of their own may `force`: strangers could make the
-        server ask as often as they like, and have `resolve_again`. A failure of before does not
-        count among `fresh_lookups`. Raises `DidResolutionError`, and what shares raise.
+        server ask as often as they like, and have `resolve_again`. Raises `DidResolutionError`,
+        and what shares raise.
         """
         if not force:
             cached = self.find_cached(did)
             if cached is not None:
                 return cached
-            if did not in self._fetches and not must_be_fresh():
-                self._raise_failure(did)
+            if did not in self._fetches and (failure := self._failures.get(did)) is not None:
+                kind, reason = failure
+                raise kind(did, reason)
         elif (earlier := self._fetches.get(did)) is not None:
             # It may have been answered before what the caller knows of had happened.
             await asyncio.wait((earlier,))
@@ -151,13 +152,6 @@ class DidResolver:
                 raise
             # Whoever began it has had no turn; that says nothing of ours.
             return await asyncio.shield(self._fetch_once(did))
-
-    def _raise_failure(self, did: Did) -> None:
-        """Raise what the last attempt has ended with, if that is only a moment ago."""
-        failure = self._failures.get(did)
-        if failure is not None:
-            kind, reason = failure
-            raise kind(did, reason)
 
     def _fetch_once(self, did: Did) -> asyncio.Task[DidDocument]:
         task = self._fetches.get(did)
