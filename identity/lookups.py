@@ -73,6 +73,11 @@ def fresh_lookups() -> Iterator[None]:
         _fresh.reset(before)
 
 
+def must_be_fresh() -> bool:
+    """Whether the current task is within `fresh_lookups`."""
+    return _fresh.get()
+
+
 class Lookups:
     """Asks name servers for records."""
 
@@ -116,11 +121,11 @@ class Lookups:
         return known.records
 
     def _remembered(self, question: _Question) -> _Known | None:
-        return None if _fresh.get() else self._known.get(question)
+        return None if must_be_fresh() else self._known.get(question)
 
     async def _ask(self, question: _Question) -> Records:
         """Ask, or wait with others for the same answer."""
-        if _fresh.get():
+        if must_be_fresh():
             return await self._ask_now(question)
         shared = self._underway.get(question)
         if shared is None:

@@ -21,7 +21,7 @@ from identity.did_source import (
     UnsupportedDidMethod,
 )
 from identity.http import SafeHttp
-from identity.lookups import fresh_lookups
+from identity.lookups import fresh_lookups, must_be_fresh
 from identity.share import Share
 from repo.syntax import Did
 
@@ -85,9 +85,8 @@ class DidResolver:
             cached = self.find_cached(did)
             if cached is not None:
                 return cached
-            if did not in self._fetches and (failure := self._failures.get(did)) is not None:
-                kind, reason = failure
-                raise kind(did, reason)
+            if did not in self._fetches:
+                self._raise_failure(did)
         elif (earlier := self._fetches.get(did)) is not None:
             # It may have been answered before what the caller knows of had happened.
             await asyncio.wait((earlier,))
@@ -152,6 +151,15 @@ class DidResolver:
                 raise
             # Whoever began it has had no turn; that says nothing of ours.
             return await asyncio.shield(self._fetch_once(did))
+
+    def _raise_failure(self, did: Did) -> None:
+        """Raise what the last attempt has ended with, if that was a moment ago."""
+        if must_be_fresh() and did.startswith("did:web:"):
+            return  # Its owner may have set up the host since; only that host is asked again.
+        failure = self._failures.get(did)
+        if failure is not None:
+            kind, reason = failure
+            raise kind(did, reason)
 
     def _fetch_once(self, did: Did) -> asyncio.Task[DidDocument]:
         task = self._fetches.get(did)
