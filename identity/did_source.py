@@ -16,6 +16,7 @@ from typing import Final
 from identity.addresses import is_public_address
 from identity.did_document import DidDocument, InvalidDidDocument
 from identity.http import FetchError, FetchStatus, SafeHttp
+from identity.share import Share, Unshared
 from repo.syntax import Did
 
 MAX_DOCUMENT_BYTES: Final = 128 * 1024
@@ -23,6 +24,7 @@ MAX_DOCUMENT_BYTES: Final = 128 * 1024
 
 _GONE: Final = frozenset((404, 410))
 """A DID that a directory does not know, or that is tombstoned."""
+_NO_DOMAIN: Final = ""
 _WEB_HOST: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?:%3[Aa][0-9]{1,5})?").fullmatch
 
 
@@ -50,9 +52,13 @@ class DidUnresolvable(DidResolutionError):
 class DidSource:
     """Fetches documents, each time anew."""
 
-    def __init__(self, http: SafeHttp, *, plc_url: str) -> None:
-        """`plc_url` is an operator's setting, so it may be a private address."""
+    def __init__(self, http: SafeHttp, *, plc_url: str, plc_share: Share | None = None) -> None:
+        """`plc_url` is an operator's setting, so it may be a private address.
+
+        `plc_share` bounds the documents that are fetched from it at a time.
+        """
         self._http = http
+        self._plc_share = plc_share or Unshared()
         self._plc_url = plc_url.rstrip("/")
 
     async def fetch(self, did: Did) -> DidDocument:
@@ -74,7 +80,8 @@ class DidSource:
     async def _fetch_plc(self, did: Did) -> object:
         try:
             url = f"{self._plc_url}/{did}"
-            return await self._http.get_json(url, trusted=True, max_bytes=MAX_DOCUMENT_BYTES)
+            async with self._plc_share.turn(_NO_DOMAIN):
+                return await self._http.get_json(url, trusted=True, max_bytes=MAX_DOCUMENT_BYTES)
         except FetchStatus as exc:
             if exc.status in _GONE:
                 raise DidNotFound(did, "not registered") from exc

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Literal
 
 import dns.asyncresolver
-import dns.exception
-import dns.nameserver
-import dns.resolver
+from cachetools import TTLCache
+from dns.rdtypes.ANY.TXT import TXT
 
+from database.open_files import OpenFiles
 from identity.http import FetchError, FetchStatus, SafeHttp
+from identity.lookups import Client, LookupFailed, Lookups, fresh_lookups
+from identity.nameservers import make_client
+from identity.share import Share
 from repo.syntax import Did, Handle, InvalidSyntax, parse_did
 
 DEFAULT_TIMEOUT_MS: Final = 3_000
@@ -26,6 +30,9 @@ _MAX_WELL_KNOWN_BYTES: Final = 4_096
 _MAX_REDIRECTS: Final = 3
 _DNS_PORT: Final = 53
 _MAX_TXT_RECORDS: Final = 100
+_NEGATIVE_CACHED: Final = 4_096
+_NEGATIVE_S: Final = 30.0
+"""How long it is remembered that a handle leads nowhere."""
 
 
 class HandleUnresolvable(Exception):
@@ -49,34 +56,73 @@ class HandleResolver:
         http: SafeHttp,
         *,
         timeout_ms: int = DEFAULT_TIMEOUT_MS,
+        lookups: Lookups | None = None,
         nameservers: Sequence[str] = (),
         backup_nameservers: Sequence[str] = (),
+        share: Share | None = None,
+        files: OpenFiles | None = None,
         scheme: Literal["https", "http"] = "https",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nameservers are `host` or `host:port`; without any, the system's are asked.
+        """Nameservers are `host` or `host:port`; without any, those of `lookups` are asked.
 
-        `scheme` is http only on a closed network without certificates.
+        `share` and `files` are for the backup nameservers. `scheme` is http only on a closed
+        network without certificates.
         """
         self._http = http
-        self._timeout_ms = timeout_ms
-        self._nameservers = tuple(nameservers)
-        self._backup_nameservers = tuple(backup_nameservers)
+        self._dns = lookups or Lookups(
+            timeout_ms=timeout_ms,
+            client=_client(nameservers, timeout_ms) if nameservers else None,
+        )
+        self._backup_dns = (
+            Lookups(
+                timeout_ms=timeout_ms,
+                client=_client(backup_nameservers, timeout_ms),
+                share=share,
+                files=files,
+            )
+            if backup_nameservers
+            else None
+        )
         self._scheme = scheme
-        self._dns: dns.asyncresolver.Resolver | None = None
-        self._backup_dns: dns.asyncresolver.Resolver | None = None
+        self._negative: TTLCache[Handle, str | None] = TTLCache(
+            _NEGATIVE_CACHED, _NEGATIVE_S, timer=clock
+        )
 
-    async def resolve(self, handle: Handle) -> Did | None:
+    async def resolve(self, handle: Handle, *, fresh: bool = False) -> Did | None:
         """The DID that `handle` points to, or None if it points to none.
 
-        Raises `HandleUnresolvable` if neither DNS nor HTTPS could say.
+        `fresh` asks anew what was found to lead nowhere a moment ago. Raises `HandleUnresolvable`
+        if neither DNS nor HTTPS could say.
         """
+        if fresh:
+            with fresh_lookups():
+                return await self._resolve(handle)
+        if handle in self._negative:
+            _again(handle, self._negative[handle])
+            return None
+        return await self._resolve(handle)
+
+    async def _resolve(self, handle: Handle) -> Did | None:
+        try:
+            did = await self._ask(handle)
+        except HandleUnresolvable as exc:
+            self._negative[handle] = exc.reason
+            raise
+        if did is None:
+            self._negative[handle] = None
+        else:
+            self._negative.pop(handle, None)
+        return did
+
+    async def _ask(self, handle: Handle) -> Did | None:
         web = asyncio.create_task(self._ask_web(handle))
         try:
             failures: list[str] = []
-            did = await _outcome(self._ask_dns(handle), failures)
+            did = await _outcome(_ask_dns(self._dns, handle), failures)
             did = did or await _outcome(web, failures)
-            if did is None and self._backup_nameservers:
-                did = await _outcome(self._ask_backup_dns(handle), [])
+            if did is None and self._backup_dns is not None:
+                did = await _outcome(_ask_dns(self._backup_dns, handle), [])
             if did is None and len(failures) == 2:
                 raise HandleUnresolvable(handle, "; ".join(failures))
             return did
@@ -84,26 +130,6 @@ class HandleResolver:
             # DNS has the last word, so the request is not waited for once it has spoken.
             web.cancel()
             await asyncio.gather(web, return_exceptions=True)
-
-    async def _ask_dns(self, handle: Handle) -> Did | None:
-        if self._dns is None:
-            self._dns = await _resolver(self._nameservers, self._timeout_ms)
-        return await self._ask(self._dns, handle)
-
-    async def _ask_backup_dns(self, handle: Handle) -> Did | None:
-        if self._backup_dns is None:
-            self._backup_dns = await _resolver(self._backup_nameservers, self._timeout_ms)
-        return await self._ask(self._backup_dns, handle)
-
-    async def _ask(self, resolver: dns.asyncresolver.Resolver, handle: Handle) -> Did | None:
-        try:
-            answer = await resolver.resolve(f"_atproto.{handle}.", "TXT", search=False)
-        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-            return None
-        except (dns.exception.DNSException, OSError) as exc:
-            raise _Failed(f"DNS: {exc or type(exc).__name__}") from exc
-        texts = [b"".join(record.strings) for record in answer][:_MAX_TXT_RECORDS]
-        return did_of_txt_records(texts)
 
     async def _ask_web(self, handle: Handle) -> Did | None:
         url = f"{self._scheme}://{handle}/.well-known/atproto-did"
@@ -128,6 +154,21 @@ def did_of_txt_records(records: Sequence[bytes]) -> Did | None:
     return _did(values.pop()) if len(values) == 1 else None
 
 
+async def _ask_dns(lookups: Lookups, handle: Handle) -> Did | None:
+    try:
+        records = await lookups.find(f"_atproto.{handle}", "TXT")
+    except LookupFailed as exc:
+        raise _Failed(f"DNS: {exc}") from exc
+    texts = [b"".join(record.strings) for record in records if isinstance(record, TXT)]
+    return did_of_txt_records(texts[:_MAX_TXT_RECORDS])
+
+
+def _again(handle: Handle, failure: str | None) -> None:
+    """What was found a moment ago: nothing, or a failure."""
+    if failure is not None:
+        raise HandleUnresolvable(handle, failure)
+
+
 async def _outcome(asked: Awaitable[Did | None], failures: list[str]) -> Did | None:
     """What `asked` found; a failure is noted and counts as nothing found."""
     try:
@@ -144,19 +185,19 @@ def _did(text: str) -> Did | None:
         return None
 
 
-async def _resolver(nameservers: Sequence[str], timeout_ms: int) -> dns.asyncresolver.Resolver:
-    """A DNS client that asks `nameservers`, or the system's if there are none."""
-    try:
-        resolver = dns.asyncresolver.Resolver(configure=not nameservers)
-    except dns.resolver.NoResolverConfiguration as exc:
-        raise _Failed("DNS: the system has no nameservers") from exc
-    resolver.lifetime = timeout_ms / 1_000
-    if nameservers:
-        found = [address for name in nameservers for address in await _addresses(name)]
-        if not found:
-            raise _Failed("DNS: the nameservers have no addresses")
-        resolver.nameservers = [dns.nameserver.Do53Nameserver(*address) for address in found]
-    return resolver
+def _client(nameservers: Sequence[str], timeout_ms: int) -> Client:
+    """A client of `nameservers`, whose own names are looked up when it is first asked."""
+    made: list[dns.asyncresolver.Resolver] = []
+
+    async def client() -> dns.asyncresolver.Resolver:
+        if not made:
+            found = [address for name in nameservers for address in await _addresses(name)]
+            if not found:
+                raise LookupFailed("the nameservers have no addresses")
+            made.append(make_client(found, timeout_s=timeout_ms / 1_000))
+        return made[0]
+
+    return client
 
 
 async def _addresses(nameserver: str) -> list[tuple[str, int]]:

@@ -39,6 +39,7 @@ from identity.http_stream import (
     StreamedResponse,
     fetch_error,
 )
+from identity.share import Share, Unshared, domain_of
 
 __all__ = [
     "FetchDisconnected",
@@ -63,6 +64,7 @@ DEFAULT_CONNECTIONS: Final = 100
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _OWN_HEADERS: Final = ("Accept", "Content-Type", "User-Agent")
 """What aiohttp adds to a request that lacks them."""
+_UNSHARED: Final = Unshared()
 
 
 class SafeHttp:
@@ -84,12 +86,16 @@ class SafeHttp:
         connections_per_host: int = 0,
         user_agent: str = "holdfast",
         resolver: AbstractResolver | None = None,
+        share: Share | None = None,
         files: OpenFiles | None = None,
     ) -> None:
-        """Set the defaults of all requests; `resolver` replaces the system's name lookup.
+        """Set the defaults of all requests.
 
-        `files` are the open files of the process, of which each connection is one.
-        `connections` and `connections_per_host` (0: as many as there are) are for each kind.
+        `resolver` looks up the names that strangers choose, and keeps what it finds; those of the
+        operator are the system's to look up. `share` bounds the requests to hosts of strangers
+        that are answered as a whole. `connections` and `connections_per_host` (0: as many as there
+        are) are for each kind. `files` are the open files of the process, of which each connection
+        is one.
         """
         self.allow_private = allow_private
         self._timeout_ms = timeout_ms
@@ -100,6 +106,7 @@ class SafeHttp:
         self._headers = {"User-Agent": user_agent}
         self._resolver = resolver
         self._files = OpenFiles() if files is None else files
+        self._share = share or Unshared()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def get(
@@ -177,13 +184,18 @@ class SafeHttp:
         max_bytes: int | None = None,
         max_redirects: int | None = None,
     ) -> FetchedResponse:
-        """Send a request and read the whole answer, within a time that spans all redirects."""
+        """Send a request and read the whole answer, within a time that spans all redirects.
+
+        Raises `FetchError`, and what the share raises.
+        """
         limit = self._max_bytes if max_bytes is None else max_bytes
         left = self._max_redirects if max_redirects is None else max_redirects
         seconds = (self._timeout_ms if timeout_ms is None else timeout_ms) / 1_000
         target = self._allowed_url(url, trusted=trusted)
+        share = _UNSHARED if trusted else self._share
         try:
-            async with asyncio.timeout(seconds):
+            # The time begins with the turn: a queue has a time of its own.
+            async with share.turn(domain_of(target.host or "")), asyncio.timeout(seconds):
                 while True:
                     answer = await self._once(
                         method, target, trusted=trusted, headers=headers, body=body, limit=limit
@@ -290,8 +302,11 @@ class SafeHttp:
         session = self._sessions.get(trusted)
         if session is None:
             guarded = not trusted and not self.allow_private
+            resolver = None if trusted else self._resolver
             connector = aiohttp.TCPConnector(
-                resolver=self._resolver,
+                resolver=resolver,
+                # The client's own table of names grows with every name that a stranger thinks of.
+                use_dns_cache=resolver is None,
                 socket_factory=partial(self._socket, guarded=guarded),
                 limit=self._connections,
                 limit_per_host=self._connections_per_host,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Final
 
 import structlog
@@ -20,6 +21,8 @@ from identity.did_source import (
     UnsupportedDidMethod,
 )
 from identity.http import SafeHttp
+from identity.lookups import fresh_lookups, must_be_fresh
+from identity.share import Share
 from repo.syntax import Did
 
 __all__ = [
@@ -51,16 +54,17 @@ class DidResolver:
         http: SafeHttp,
         *,
         plc_url: str,
+        plc_share: Share | None = None,
         stale_ttl_ms: int = DEFAULT_STALE_TTL_MS,
         max_ttl_ms: int = DEFAULT_MAX_TTL_MS,
         now_ms: Callable[[], int] | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Documents older than `stale_ttl_ms` are refreshed behind the answer; older than
-        `max_ttl_ms`, before it.
+        `max_ttl_ms`, before it. For `plc_share` see `DidSource`.
         """
         self._cache = cache
-        self._source = DidSource(http, plc_url=plc_url)
+        self._source = DidSource(http, plc_url=plc_url, plc_share=plc_share)
         self._stale_ttl_ms = stale_ttl_ms
         self._max_ttl_ms = max_ttl_ms
         self._now_ms = now_ms or _wall_clock_ms
@@ -74,19 +78,20 @@ class DidResolver:
         """The document of `did`; `force` asks its source even if the cache knows.
 
         Only what an owner does with an account of their own may `force`: strangers could make the
-        server ask as often as they like, and have `resolve_again`. Raises `DidResolutionError`.
+        server ask as often as they like, and have `resolve_again`. Raises `DidResolutionError`,
+        and what shares raise.
         """
         if not force:
             cached = self.find_cached(did)
             if cached is not None:
                 return cached
-            if did not in self._fetches and (failure := self._failures.get(did)) is not None:
-                kind, reason = failure
-                raise kind(did, reason)
+            if did not in self._fetches:
+                self._raise_failure(did)
         elif (earlier := self._fetches.get(did)) is not None:
             # It may have been answered before what the caller knows of had happened.
             await asyncio.wait((earlier,))
-        return await self._wait_for(did)
+        with fresh_lookups() if force else nullcontext():
+            return await self._wait_for(did)
 
     async def resolve_again(self, did: Did) -> DidDocument:
         """The document of `did`, asked for again because a stranger's word speaks against it.
@@ -135,8 +140,26 @@ class DidResolver:
         await asyncio.gather(*fetches, return_exceptions=True)
 
     async def _wait_for(self, did: Did) -> DidDocument:
-        # Shielded: others may wait for the same fetch when this caller is cancelled.
-        return await asyncio.shield(self._fetch_once(did))
+        is_shared = did in self._fetches
+        try:
+            # Shielded: others may wait for the same fetch when this caller is cancelled.
+            return await asyncio.shield(self._fetch_once(did))
+        except DidResolutionError:
+            raise
+        except Exception:
+            if not is_shared:
+                raise
+            # Whoever began it has had no turn; that says nothing of ours.
+            return await asyncio.shield(self._fetch_once(did))
+
+    def _raise_failure(self, did: Did) -> None:
+        """Raise what the last attempt has ended with, if that was a moment ago."""
+        if must_be_fresh() and did.startswith("did:web:"):
+            return  # Its owner may have set up the host since; only that host is asked again.
+        failure = self._failures.get(did)
+        if failure is not None:
+            kind, reason = failure
+            raise kind(did, reason)
 
     def _fetch_once(self, did: Did) -> asyncio.Task[DidDocument]:
         task = self._fetches.get(did)

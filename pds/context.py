@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 from aiohttp import web
@@ -24,8 +24,10 @@ from database.open_files import OpenFiles
 from identity.did_cache import DidCache
 from identity.handles import HandleResolver
 from identity.http import SafeHttp
+from identity.lookups import Lookups
 from identity.plc import PlcClient
 from identity.resolver import DidResolver
+from identity.stranger_names import StrangerNames
 from pds.accounts.manager import AccountManager
 from pds.accounts.schema import open_account_database
 from pds.accounts.session_tokens import SessionTokens
@@ -38,6 +40,7 @@ from pds.health.server_check import make_health_check
 from pds.import_queue import Imports
 from pds.mail.mailer import Mailer
 from pds.proxy.service_tokens import ServiceTokens
+from pds.proxy.share import ProxyShare
 from pds.rate_limits.admin_guesses import AdminGuesses
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.memory import MemoryStore
@@ -46,11 +49,13 @@ from pds.record_json import RecordJsonCache
 from pds.recovery.journal import Journal
 from pds.recovery.start import recover
 from pds.recovery.state import Recovery
+from pds.requests.asker import askers
 from pds.requests.statistics import RequestStatistics
 from pds.scratch import open_scratch
 from pds.service_auth import ServiceAuth
 from pds.storage.server import measure_actors_and_blobs
 from pds.storage.survey import StorageSurvey
+from pds.stranger_share import FETCHES, StrangerShare, fetch_turns, lookup_turns, plc_turns
 from pds.upload_sweep import UploadSweep
 from pds.xrpc.client_address import ClientAddresses
 from repo.keys import K256PrivateKey, PrivateKey
@@ -60,8 +65,8 @@ from sequencer.sequencer import Sequencer
 
 PROXY_CONNECTIONS: Final = 1024
 """Requests that are passed on at a time, to the operator's services and again to all others."""
-PROXY_CONNECTIONS_PER_HOST: Final = 256
-"""Of these, the ones to one host; more wait their turn, within the time for an answer's head."""
+
+Askers: TypeAlias = Callable[[], tuple[str, ...]]
 
 _CLOCK_IDS: Final = 32
 _log = structlog.get_logger(__name__)
@@ -91,6 +96,7 @@ class AppContext:
     service_tokens: ServiceTokens
     proxy_http: SafeHttp
     """For requests that are passed on to other services, with connections of its own."""
+    proxy_share: ProxyShare
     mailer: Mailer
     record_json: RecordJsonCache
     recovery: Recovery
@@ -162,12 +168,18 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     sequencer = _open_sequencer(settings, checkpointer, stack)
     stack.push_async_callback(_stop, sequencer, accounts, recovery)
     actor_store = _open_actor_store(settings, blob_store, tid_clock, open_files, stack)
-    http = _open_http(settings, open_files, stack)
+    client_addresses = ClientAddresses(settings.trusted_proxies)
+    askers_now = partial(askers, client_addresses)
+    lookup_share = StrangerShare(lookup_turns(), askers_now)
+    lookups = Lookups(
+        timeout_ms=settings.identity.resolver_timeout_ms, share=lookup_share, files=open_files
+    )
+    http = _open_http(settings, lookups, askers_now, open_files, stack)
     did_cache = _open_did_cache(settings, stack)
-    did_resolver = _open_did_resolver(settings, did_cache, http, stack)
+    plc_share = StrangerShare(plc_turns(), askers_now)
+    did_resolver = _open_did_resolver(settings, did_cache, http, plc_share, stack)
     crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=http)
     stack.push_async_callback(crawlers.close)
-    client_addresses = ClientAddresses(settings.trusted_proxies)
     upload_sweep = UploadSweep(actor_store, blob_store, accounts)
     stack.push_async_callback(upload_sweep.close)
     storage = StorageSurvey(partial(measure_actors_and_blobs, settings))
@@ -188,7 +200,10 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         handle_resolver=HandleResolver(
             http,
             timeout_ms=settings.identity.resolver_timeout_ms,
+            lookups=lookups,
             backup_nameservers=settings.identity.handle_backup_nameservers,
+            share=lookup_share,
+            files=open_files,
         ),
         plc=PlcClient(settings.identity.plc_url, http),
         service_auth=ServiceAuth(
@@ -197,7 +212,8 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
             moderator_did=settings.services.mod_did,
         ),
         service_tokens=ServiceTokens(actor_store.key),
-        proxy_http=_open_proxy_http(settings, open_files, stack),
+        proxy_http=_open_proxy_http(settings, lookups, open_files, stack),
+        proxy_share=ProxyShare(askers_now),
         mailer=Mailer.of(settings),
         record_json=RecordJsonCache(),
         recovery=recovery,
@@ -296,24 +312,35 @@ def _open_actor_store(
     return actor_store
 
 
-def _open_http(settings: Settings, open_files: OpenFiles, stack: AsyncExitStack) -> SafeHttp:
+def _open_http(
+    settings: Settings,
+    lookups: Lookups,
+    askers: Askers,
+    open_files: OpenFiles,
+    stack: AsyncExitStack,
+) -> SafeHttp:
     http = SafeHttp(
         allow_private=not settings.ssrf_protection,
         timeout_ms=settings.identity.resolver_timeout_ms,
         max_bytes=settings.fetch.max_response_bytes,
+        connections=FETCHES,
+        resolver=StrangerNames(lookups),
+        share=StrangerShare(fetch_turns(), askers),
         files=open_files,
     )
     stack.push_async_callback(http.close)
     return http
 
 
-def _open_proxy_http(settings: Settings, open_files: OpenFiles, stack: AsyncExitStack) -> SafeHttp:
+def _open_proxy_http(
+    settings: Settings, lookups: Lookups, open_files: OpenFiles, stack: AsyncExitStack
+) -> SafeHttp:
     http = SafeHttp(
         allow_private=not settings.ssrf_protection,
         timeout_ms=settings.identity.resolver_timeout_ms,
         max_bytes=settings.fetch.max_response_bytes,
         connections=PROXY_CONNECTIONS,
-        connections_per_host=PROXY_CONNECTIONS_PER_HOST,
+        resolver=StrangerNames(lookups),
         files=open_files,
     )
     stack.push_async_callback(http.close)
@@ -329,12 +356,17 @@ def _open_did_cache(settings: Settings, stack: AsyncExitStack) -> DidCache:
 
 
 def _open_did_resolver(
-    settings: Settings, cache: DidCache, http: SafeHttp, stack: AsyncExitStack
+    settings: Settings,
+    cache: DidCache,
+    http: SafeHttp,
+    plc_share: StrangerShare,
+    stack: AsyncExitStack,
 ) -> DidResolver:
     resolver = DidResolver(
         cache,
         http,
         plc_url=settings.identity.plc_url,
+        plc_share=plc_share,
         stale_ttl_ms=settings.identity.cache_stale_ttl_ms,
         max_ttl_ms=settings.identity.cache_max_ttl_ms,
     )

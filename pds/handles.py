@@ -39,7 +39,8 @@ async def _ask_appview(ctx: AppContext, handle: Handle) -> Did | None:
         return None
     url = f"{appview.url}/xrpc/com.atproto.identity.resolveHandle?handle={handle}"
     try:
-        json = await ctx.proxy_http.get_json(url, trusted=True)
+        async with ctx.proxy_share.turn_at(appview.url):
+            json = await ctx.proxy_http.get_json(url, trusted=True)
     except FetchError:
         return None
     did = json.get("did") if isinstance(json, dict) else None
@@ -49,7 +50,7 @@ async def _ask_appview(ctx: AppContext, handle: Handle) -> Did | None:
 async def check_leads_to(ctx: AppContext, handle: Handle, did: Did) -> None:
     """Raise `HandleNotResolved` unless a handle outside our domains leads to `did`."""
     try:
-        found = await ctx.handle_resolver.resolve(handle)
+        found = await ctx.handle_resolver.resolve(handle, fresh=True)
     except HandleUnresolvable as exc:
         raise HandleNotResolved from exc
     if found != did:

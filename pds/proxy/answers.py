@@ -141,13 +141,16 @@ async def _read(
     settings = ctx.settings
     headers["Accept-Encoding"] = _PACKED if settings.proxy.prefer_compressed else _PLAIN
     with Watch(request, settings) as watch:
-        upstream = await open_upstream(
-            ctx, method, target, path, headers=headers, body=body, decompress=True
-        )
-        try:
-            content = await upstream.read(
-                settings.proxy.max_response_bytes, before_part=watch.await_part
+        watch.await_others()
+        async with ctx.proxy_share.turn(target):
+            watch.await_head()
+            upstream = await open_upstream(
+                ctx, method, target, path, headers=headers, body=body, decompress=True
             )
-        finally:
-            await upstream.close()
+            try:
+                content = await upstream.read(
+                    settings.proxy.max_response_bytes, before_part=watch.await_part
+                )
+            finally:
+                await upstream.close()
     return UpstreamAnswer(upstream.status, upstream.headers, content)

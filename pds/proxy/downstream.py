@@ -2,43 +2,69 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from identity.http import StreamedResponse
 from pds.proxy.headers import answer_headers
 from pds.proxy.watch import Watch
 
+HELD_BYTES: Final = 256 * 1024
+"""An answer of up to this is read before any of it is sent on, so that a client that is slow to
+take it keeps no connection to the service."""
+_AT_ONCE_BYTES: Final = 64 * 1024
+"""What a connection takes from one write, whatever its client does."""
+
 
 class Downstream:
-    """Streams one answer. `is_under_way` once the client has been told that it is one."""
+    """Passes one answer on. `is_under_way` once the client has been told that it is one."""
 
     def __init__(self, request: web.Request, *, private: bool, max_bytes: int) -> None:
         self.is_under_way = False
         self._request = request
         self._private = private
         self._max_bytes = max_bytes
+        self._parts: list[bytes] = []
+        self._size_bytes = 0
 
-    async def send(self, upstream: StreamedResponse, watch: Watch) -> web.StreamResponse:
-        """Pass the answer on, the client setting the pace.
-
-        The first part is there before anything is sent, so a failure up to then can still be told.
-        Raises `FetchError`; `FetchTooLarge` when the answer passes the limit.
-        """
-        headers = answer_headers(upstream.headers, private=self._private, as_sent=True)
+    async def take(self, upstream: StreamedResponse, watch: Watch) -> bool:
+        """Read an answer, or its beginning; whether it is the whole. Raises as `send_on` does."""
         if self._request.method == hdrs.METH_HEAD:
-            return web.Response(status=upstream.status, headers=headers)
+            return True
         if (upstream.content_length or 0) > self._max_bytes:
             raise upstream.too_long(self._max_bytes)
-        watch.await_part()
-        part = await upstream.read_part()
-        if upstream.at_end and len(part) <= self._max_bytes:
-            # Most answers are here as a whole: one write sends head and body.
-            headers.popall(hdrs.CONTENT_LENGTH, None)
-            return web.Response(status=upstream.status, headers=headers, body=part)
-        response = web.StreamResponse(status=upstream.status, headers=headers)
-        self.is_under_way = True
-        await response.prepare(self._request)
-        await self._stream(response, part, upstream, watch)
+        while self._size_bytes <= HELD_BYTES:
+            part = await self._read(upstream, watch)
+            self._parts.append(part)
+            if not part or upstream.at_end:
+                return True
+        return False
+
+    async def send_whole(self, upstream: StreamedResponse, watch: Watch) -> web.StreamResponse:
+        """Send an answer that has been read to its end."""
+        headers = self._headers(upstream)
+        if self._request.method == hdrs.METH_HEAD:
+            return web.Response(status=upstream.status, headers=headers)
+        headers.popall(hdrs.CONTENT_LENGTH, None)
+        if self._size_bytes <= _AT_ONCE_BYTES:
+            # Most answers: one write sends head and body.
+            body = b"".join(self._parts)
+            return web.Response(status=upstream.status, headers=headers, body=body)
+        headers[hdrs.CONTENT_LENGTH] = str(self._size_bytes)
+        response = await self._begin(upstream, headers, watch)
+        await response.write_eof()
+        return response
+
+    async def send_on(self, upstream: StreamedResponse, watch: Watch) -> web.StreamResponse:
+        """Send what has been read, then the rest as it comes, the client setting the pace.
+
+        Raises `FetchError`; `FetchTooLarge` when the answer passes the limit.
+        """
+        response = await self._begin(upstream, self._headers(upstream), watch)
+        while part := await self._read(upstream, watch):
+            await _write(response, part, watch)
         await response.write_eof()
         return response
 
@@ -48,15 +74,29 @@ class Downstream:
             self._request.transport.abort()
         return ConnectionResetError("the answer of a service has broken off")
 
-    async def _stream(
-        self, response: web.StreamResponse, part: bytes, upstream: StreamedResponse, watch: Watch
-    ) -> None:
-        size_bytes = 0
-        while part:
-            size_bytes += len(part)
-            if size_bytes > self._max_bytes:
-                raise upstream.too_long(self._max_bytes)
-            watch.await_client()
-            await response.write(part)
-            watch.await_part()
-            part = await upstream.read_part()
+    def _headers(self, upstream: StreamedResponse) -> CIMultiDict[str]:
+        return answer_headers(upstream.headers, private=self._private, as_sent=True)
+
+    async def _begin(
+        self, upstream: StreamedResponse, headers: CIMultiDict[str], watch: Watch
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(status=upstream.status, headers=headers)
+        self.is_under_way = True
+        await response.prepare(self._request)
+        parts, self._parts = self._parts, []
+        for part in parts:
+            await _write(response, part, watch)
+        return response
+
+    async def _read(self, upstream: StreamedResponse, watch: Watch) -> bytes:
+        watch.await_part()
+        part = await upstream.read_part()
+        self._size_bytes += len(part)
+        if self._size_bytes > self._max_bytes:
+            raise upstream.too_long(self._max_bytes)
+        return part
+
+
+async def _write(response: web.StreamResponse, part: bytes, watch: Watch) -> None:
+    with watch.await_client(len(part)):
+        await response.write(part)

@@ -1,4 +1,8 @@
-"""Passing a request on: its body streams up, the answer streams down, with no copy of either.
+"""Passing a request on. What is long streams up and down, with no copy of it.
+
+What is short is read as a whole: a body before a connection is taken for it, an answer before any
+of it is sent, when the connection has been given back. A slow client has none for longer than a
+quick one.
 
 What fails before the head of the answer has gone to the client is an XRPC error. What fails later
 cuts the connection.
@@ -9,14 +13,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 from aiohttp import hdrs
 
 from identity.http import FetchDisconnected, FetchError, FetchUnreachable, StreamedResponse
 from pds.proxy.downstream import Downstream
 from pds.proxy.errors import note_failure, read_refusal, unreachable
-from pds.proxy.headers import body_headers, request_headers
-from pds.proxy.upload import Upload
+from pds.proxy.headers import request_headers
+from pds.proxy.upload import Upload, take_body
 from pds.proxy.watch import Watch
 
 if TYPE_CHECKING:
@@ -40,20 +43,27 @@ async def pass_on(
     """Send a client's request on to `target`, as the account of `token`; its answer is the answer.
 
     `json` is the body, if that has been read already. Without a token the answer is anybody's.
-    Raises `XrpcError`, and `ConnectionResetError` when there is nobody to answer, or the answer has
-    broken off.
+    Raises `XrpcError`, `TooBusy`, and `ConnectionResetError` when there is nobody to answer, or the
+    answer has broken off.
     """
     limit_bytes = ctx.settings.proxy.max_response_bytes
     down = Downstream(request, private=token is not None, max_bytes=limit_bytes)
     try:
         with Watch(request, ctx.settings) as watch:
-            upstream = await _send(ctx, request, target, watch, token=token, json=json)
-            try:
-                if upstream.status >= 400:
-                    raise await read_refusal(upstream, watch)
-                return await down.send(upstream, watch)
-            finally:
-                await upstream.close()
+            headers = request_headers(request, token)
+            body = await take_body(request, headers, watch, json=json)
+            watch.await_others()
+            async with ctx.proxy_share.turn(target, large=isinstance(body, Upload)):
+                watch.await_head()
+                upstream = await _send(ctx, request, target, headers, body)
+                try:
+                    if upstream.status >= 400:
+                        raise await read_refusal(upstream, watch)
+                    if not await down.take(upstream, watch):
+                        return await down.send_on(upstream, watch)
+                finally:
+                    await upstream.close()
+            return await down.send_whole(upstream, watch)
     except FetchError as exc:
         if not down.is_under_way:
             raise unreachable(target, exc) from exc
@@ -115,26 +125,13 @@ async def _send(
     ctx: AppContext,
     request: web.Request,
     target: ProxyTarget,
-    watch: Watch,
-    *,
-    token: str | None,
-    json: dict[str, Any] | None,
+    headers: CIMultiDict[str],
+    body: bytes | Upload | None,
 ) -> StreamedResponse:
-    headers = request_headers(request, token)
     path = path_of(request)
-    if request.method != hdrs.METH_POST:
-        return await open_upstream(ctx, request.method, target, path, headers=headers)
-    if json is not None:
-        headers[hdrs.CONTENT_TYPE] = "application/json"
-        body = orjson.dumps(json)
-        return await open_upstream(ctx, request.method, target, path, headers=headers, body=body)
-    headers.update(body_headers(request))
-    if not request.body_exists:
-        return await open_upstream(ctx, request.method, target, path, headers=headers)
-    upload = Upload(request, watch)
     try:
-        return await open_upstream(ctx, request.method, target, path, headers=headers, body=upload)
+        return await open_upstream(ctx, request.method, target, path, headers=headers, body=body)
     except FetchError:
-        if upload.failure is None:
+        if not isinstance(body, Upload) or body.failure is None:
             raise
-        raise upload.failure from None
+        raise body.failure from None

@@ -1,7 +1,7 @@
 """Headers that pass between a client and the service that its request goes on to.
 
 Nothing else passes: cookies, addresses and credentials stay here, and what a service says of
-caching or of cookies is not for this server's origin.
+caching or of cookies is not for this server's origin. Nor is any page of its.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from multidict import CIMultiDict, MultiMapping
 
-from pds.xrpc.responses import add_common_headers
+from pds.xrpc.responses import SAFE_CONTENT, add_common_headers
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -60,8 +60,16 @@ def answer_headers(given: MultiMapping[str], *, private: bool, as_sent: bool) ->
     for name in (*_OF_SERVICES, *_OF_BYTES) if as_sent else _OF_SERVICES:
         if name in given:
             headers[name] = _value(given, name)
+    if not _is_json(headers):
+        headers.update(SAFE_CONTENT)
     add_common_headers(headers, private=private)
     return headers
+
+
+def _is_json(headers: MultiMapping[str]) -> bool:
+    """Whether an answer is what nearly all are, and no browser shows as a page."""
+    media_type = headers.get("Content-Type", "").partition(";")[0]
+    return media_type.strip().lower() == "application/json"
 
 
 def _value(headers: MultiMapping[str], name: str) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from identity.http import FetchTimeout
+from pds.fairness.pace import Pace
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -16,8 +19,9 @@ if TYPE_CHECKING:
 
 _LOOK_S: Final = 0.25
 """How often it is looked whether the client is still there: aiohttp does not tell."""
-_CLIENT_STALL_S: Final = 120.0
-"""How long a client may take to take in one part of an answer."""
+CLIENT_PACE_BYTES: Final = 128 * 1024
+CLIENT_PACE_S: Final = 30.0
+"""How long a client may take to take in each `CLIENT_PACE_BYTES` of an answer."""
 
 
 class Watch:
@@ -32,6 +36,7 @@ class Watch:
         self._request = request
         self._headers_s = settings.proxy.headers_timeout_ms / 1000
         self._body_s = settings.proxy.body_timeout_ms / 1000
+        self._client = Pace(CLIENT_PACE_BYTES, CLIENT_PACE_S)
         self._loop = asyncio.get_running_loop()
         self._deadline = 0.0
         self._awaits_client = False
@@ -45,13 +50,17 @@ class Watch:
         """Wait for the service to send, or to take in, a part of a body."""
         self._set(self._body_s)
 
-    def await_upload(self) -> None:
-        """Wait for the client to send a part of its body, which whoever reads that does timed."""
+    def await_others(self) -> None:
+        """Wait for a part of the client's body, or for a turn, which have times of their own."""
         self._set(math.inf)
 
-    def await_client(self) -> None:
-        """Wait for the client to take in a part of the answer."""
-        self._set(_CLIENT_STALL_S, awaits_client=True)
+    @contextmanager
+    def await_client(self, size: int) -> Iterator[None]:
+        """Wait for the client to take in `size` bytes of the answer, within a `with` block."""
+        begun = self._loop.time()
+        self._set(self._client.left_s, awaits_client=True)
+        yield
+        self._client.note(size, self._loop.time() - begun)
 
     def __enter__(self) -> Self:
         task = asyncio.current_task()
@@ -89,7 +98,7 @@ class Watch:
             self._look_later()
         elif self._awaits_client:
             transport.abort()  # Closing would wait until the client takes in what is buffered.
-            self._end(ConnectionResetError("the client takes nothing in"))
+            self._end(ConnectionResetError("the client takes the answer in too slowly"))
         else:
             self._end(FetchTimeout(self._request.path, "the service keeps silent"))
 

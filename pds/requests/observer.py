@@ -12,6 +12,7 @@ from aiohttp import web
 from structlog.contextvars import STRUCTLOG_KEY_PREFIX
 
 from pds.logs.quick import Log
+from pds.requests.asker import set_request
 from pds.requests.lines import write_line
 from pds.requests.noted import ID_HEADER, NOTED, note_request
 from pds.requests.statistics import HEALTH, PREFLIGHT, WEB, MethodStatistics
@@ -53,6 +54,7 @@ def _observed(
         noted = note_request(request, addresses)
         # Each request is a task of its own, so nothing has to be taken back.
         _request_id.set(noted.request_id)
+        set_request(request)
         started = perf_counter()
         status = _CLIENT_LEFT
         try:

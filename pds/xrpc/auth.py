@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
 
+from identity.lookups import fresh_lookups
 from pds.accounts.errors import InvalidToken
 from pds.accounts.scopes import FULL, PRIVILEGED, STANDARD, SessionScope
 from pds.accounts.session_tokens import require_scope
+from pds.fairness.presence import while_present
 from pds.xrpc.authenticator import Authenticator, demands
 from pds.xrpc.credentials import (
     AdminCredentials,
@@ -129,7 +131,9 @@ async def optional_service(ctx: AppContext, request: web.Request) -> Credentials
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer":
         raise auth_required("Invalid authorization header")
-    return ServiceCredentials(await ctx.service_auth.verify(token, nsid=method_of(request)))
+    # Whoever comes with a DID may have set up its host a moment ago.
+    with fresh_lookups():
+        return await _verify_service(ctx, request, token)
 
 
 def user_or_service(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
@@ -141,7 +145,7 @@ def user_or_service(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator
         token = _require_token(request)
         if not ctx.service_auth.is_service_token(token):
             return await by_session(ctx, request)
-        return ServiceCredentials(await ctx.service_auth.verify(token, nsid=method_of(request)))
+        return await _verify_service(ctx, request, token)
 
     return authenticate
 
@@ -208,6 +212,13 @@ def _is_admin(encoded: str, expected: str) -> bool:
         return False
     name, _, password = text.partition(":")
     return name == _ADMIN_USER and hmac.compare_digest(password.encode(), expected.encode())
+
+
+async def _verify_service(ctx: AppContext, request: web.Request, token: str) -> ServiceCredentials:
+    # Anybody can write a token whose DID is looked up, before anything else is known of it.
+    with while_present(request):
+        issuer = await ctx.service_auth.verify(token, nsid=method_of(request))
+    return ServiceCredentials(issuer)
 
 
 def _require_token(request: web.Request) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from actor_store.blob_store.base import OpenBlob
-from pds.xrpc.responses import add_common_headers
+from pds.xrpc.responses import SAFE_CONTENT, add_common_headers
 from pds.xrpc.streaming import send_stream
 from repo.cid import Cid
 
@@ -31,7 +31,6 @@ def _headers(cid: Cid, mime_type: str) -> dict[str, str]:
     is_text = mime_type.startswith("text/") or mime_type in _TEXT_TYPES
     return {
         hdrs.CONTENT_TYPE: f"{mime_type}; charset=utf-8" if is_text else mime_type,
-        "X-Content-Type-Options": "nosniff",
         "Content-Disposition": f'attachment; filename="{cid}"',
-        "Content-Security-Policy": "default-src 'none'; sandbox",
+        **SAFE_CONTENT,
     }

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from pds.fairness.pace import Pace
 from pds.xrpc.decoding import ENCODINGS, encoding_of, unpack
 from pds.xrpc.errors import XrpcError, invalid_request
 from repo.lexicon import MethodSchema
@@ -17,7 +18,7 @@ JSON_LIMIT_BYTES: Final = 150 * 1024
 WRITE_LIMIT_BYTES: Final = 1_000_000
 JSON_S: Final = 30.0
 """How long a body that is read as a whole may take to come in."""
-PACE_BYTES: Final = 32 * 1024
+PACE_BYTES: Final = 128 * 1024
 PACE_S: Final = 30.0
 """How long each `PACE_BYTES` of any other body may keep the server waiting."""
 
@@ -102,20 +103,16 @@ def iter_body(request: web.Request) -> AsyncIterator[bytes]:
 async def iter_packed_body(request: web.Request) -> AsyncIterator[bytes]:
     """The parts of a body as the client has sent them, compressed or not.
 
-    Raises `XrpcError` 408 when the client is slower than a kilobyte a second. How long the caller
-    takes for a part does not count.
+    Raises `XrpcError` 408 when the client is slower than four kilobytes a second. How long the
+    caller takes for a part does not count.
     """
-    loop = asyncio.get_running_loop()
-    patience_s, received = PACE_S, 0
+    loop, pace = asyncio.get_running_loop(), Pace(PACE_BYTES, PACE_S)
     while True:
         begun = loop.time()
-        chunk = await _in_time(request.content.readany(), patience_s)
+        chunk = await _in_time(request.content.readany(), pace.left_s)
         if not chunk:
             return
-        patience_s -= loop.time() - begun
-        received += len(chunk)
-        if received >= PACE_BYTES:
-            patience_s, received = PACE_S, 0
+        pace.note(len(chunk), loop.time() - begun)
         yield chunk
 
 

@@ -17,6 +17,11 @@ _PRIVATE: Final = {
     "Cache-Control": "private",
     "Vary": "Authorization, Accept-Encoding",
 }
+SAFE_CONTENT: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
+"""With bytes that a stranger has chosen: a browser neither guesses what they are nor runs them."""
 _JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
 # Copied for each answer, which costs less than filling one.
 _PUBLIC_JSON: Final = CIMultiDict(_PUBLIC | _JSON)

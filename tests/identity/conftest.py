@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 import pytest
 from aiohttp import web
@@ -98,51 +99,114 @@ class Hang:
 
 
 class DnsServer(asyncio.DatagramProtocol):
-    """A name server over UDP. Names it does not know do not exist; `broken` names fail."""
+    """A name server. Names it does not know do not exist; `broken` ones fail, `silent` ones wait.
+
+    Over TCP it gives what is too long for a packet.
+    """
 
     def __init__(self) -> None:
         self.txt: dict[str, list[str]] = {}
+        self.addresses: dict[str, list[str]] = {}
+        """By name; those of the other family than asked for are no answer."""
+        self.aliases: dict[str, str] = {}
         self.broken: set[str] = set()
         self.silent = False
+        self.silent_for: set[str] = set()
+        """Names, or kinds of records, that get no answer."""
+        self.ttl_s = 60
         self.queries: list[str] = []
+        self.asked = asyncio.Event()
         self._transport: asyncio.DatagramTransport | None = None
+        self._tcp: asyncio.Server | None = None
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(
-            lambda: self, local_addr=("127.0.0.1", 0)
-        )
-        self._transport = transport
+        while self._transport is None:
+            tcp = await asyncio.start_server(self._serve_tcp, "127.0.0.1", 0)
+            address = tcp.sockets[0].getsockname()
+            try:
+                self._transport, _ = await loop.create_datagram_endpoint(
+                    lambda: self, local_addr=address
+                )
+                self._tcp = tcp
+            except OSError:  # Somebody else has that port for datagrams.
+                tcp.close()
+
+    @property
+    def port(self) -> int:
+        assert self._transport is not None
+        return int(self._transport.get_extra_info("sockname")[1])
 
     @property
     def address(self) -> str:
-        assert self._transport is not None
-        host, port = self._transport.get_extra_info("sockname")[:2]
-        return f"{host}:{port}"
+        return f"127.0.0.1:{self.port}"
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
         with suppress(dns.exception.DNSException):
             query = dns.message.from_wire(data)
-            name = query.question[0].name.to_text().rstrip(".").lower()
-            self.queries.append(name)
-            if not self.silent and self._transport is not None:
-                self._transport.sendto(self._answer(query, name).to_wire(), addr)
+            answer = self._answer_to(query)
+            if answer is not None and self._transport is not None:
+                try:
+                    wire = answer.to_wire(max_size=1232)
+                except dns.exception.TooBig:
+                    cut = dns.message.make_response(query)
+                    cut.flags |= dns.flags.TC
+                    wire = cut.to_wire()
+                self._transport.sendto(wire, addr)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+        if self._tcp is not None:
+            self._tcp.close()
+            await self._tcp.wait_closed()
 
-    def _answer(self, query: dns.message.Message, name: str) -> dns.message.Message:
+    async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            size = int.from_bytes(await reader.readexactly(2), "big")
+            answer = self._answer_to(dns.message.from_wire(await reader.readexactly(size)))
+            if answer is not None:
+                writer.write(answer.to_wire(max_size=65_535, prepend_length=True))
+        writer.close()
+
+    def _answer_to(self, query: dns.message.Message) -> dns.message.Message | None:
+        question = query.question[0]
+        name = question.name.to_text().rstrip(".").lower()
+        kind = dns.rdatatype.to_text(question.rdtype)
+        self.queries.append(name)
+        self.asked.set()
+        if self.silent or self.silent_for & {name, kind}:
+            return None
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.RA
         if name in self.broken:
             answer.set_rcode(dns.rcode.SERVFAIL)
-        elif name not in self.txt:
+        elif name in self.aliases:
+            answer.answer.extend(self._chain(name, kind))
+        elif name not in {*self.txt, *self.addresses}:
             answer.set_rcode(dns.rcode.NXDOMAIN)
-        elif self.txt[name]:
-            texts = [f'"{text}"' for text in self.txt[name]]
-            answer.answer.append(dns.rrset.from_text(f"{name}.", 60, "IN", "TXT", *texts))
+        else:
+            answer.answer.extend(self._records(name, kind))
         return answer
+
+    def _chain(self, name: str, kind: str) -> list[dns.rrset.RRset]:
+        """What a recursive server answers: the aliases on the way, and the end of it."""
+        found, seen = [], set()
+        while name in self.aliases and name not in seen:
+            seen.add(name)
+            target = f"{self.aliases[name]}."
+            found.append(dns.rrset.from_text(f"{name}.", self.ttl_s, "IN", "CNAME", target))
+            name = self.aliases[name]
+        return [*found, *self._records(name, kind)]
+
+    def _records(self, name: str, kind: str) -> list[dns.rrset.RRset]:
+        texts: list[str] = []
+        if kind == "TXT":
+            texts = [f'"{text}"' for text in self.txt.get(name, [])]
+        elif kind in ("A", "AAAA"):
+            addresses = self.addresses.get(name, [])
+            texts = [each for each in addresses if (":" in each) == (kind == "AAAA")]
+        return [dns.rrset.from_text(f"{name}.", self.ttl_s, "IN", kind, *texts)] if texts else []
 
 
 @pytest.fixture
@@ -150,7 +214,7 @@ async def dns_server() -> AsyncIterator[DnsServer]:
     server = DnsServer()
     await server.start()
     yield server
-    server.close()
+    await server.close()
 
 
 @pytest.fixture
@@ -158,4 +222,4 @@ async def backup_dns_server() -> AsyncIterator[DnsServer]:
     server = DnsServer()
     await server.start()
     yield server
-    server.close()
+    await server.close()

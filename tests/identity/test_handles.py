@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -179,6 +181,58 @@ async def test_a_resolution_can_be_cancelled(network: Network) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     hang.release.set()
+
+
+@asynccontextmanager
+async def remembering(network: Network) -> AsyncIterator[tuple[HandleResolver, list[float]]]:
+    """A resolver for more than one question, and the clock it goes by."""
+    clock = [1_000.0]
+    names = NamesOf(network.host)
+    async with SafeHttp(allow_private=True, resolver=names, timeout_ms=5_000) as http:
+        yield (
+            HandleResolver(
+                http,
+                nameservers=[network.dns.address],
+                scheme="http",
+                clock=lambda: clock[0],
+            ),
+            clock,
+        )
+
+
+async def test_it_is_remembered_for_a_while_that_a_handle_leads_nowhere(network: Network) -> None:
+    async with remembering(network) as (resolver, clock):
+        for _ in range(3):
+            assert await resolver.resolve(_HANDLE) is None
+        assert network.host.requests == [_PAGE]
+        network.host.answer(_PAGE, _DID)
+        clock[0] += 31
+        assert await resolver.resolve(_HANDLE) == _DID
+
+
+async def test_it_is_remembered_for_a_while_that_nobody_says(network: Network) -> None:
+    network.dns.broken.add(_NAME)
+    hang = Hang()
+    network.host.pages[_PAGE] = hang
+    names = NamesOf(None)
+    async with SafeHttp(allow_private=True, resolver=names) as http:
+        resolver = HandleResolver(http, nameservers=[network.dns.address], scheme="http")
+        for _ in range(3):
+            with pytest.raises(HandleUnresolvable, match=r"DNS: .*; HTTPS: "):
+                await resolver.resolve(_HANDLE)
+    assert network.dns.queries == [_NAME]
+
+
+async def test_a_handle_that_has_just_been_set_up_is_found_when_that_is_asked(
+    network: Network,
+) -> None:
+    async with remembering(network) as (resolver, _):
+        assert await resolver.resolve(_HANDLE) is None
+        network.dns.txt[_NAME] = [f"did={_DID}"]
+        assert await resolver.resolve(_HANDLE) is None
+        assert await resolver.resolve(_HANDLE, fresh=True) == _DID
+        # From then on by everybody.
+        assert await resolver.resolve(_HANDLE) == _DID
 
 
 async def test_nameservers_that_do_not_exist_fail_like_silent_ones(web_host: WebHost) -> None:

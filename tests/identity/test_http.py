@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -331,6 +332,41 @@ async def test_a_body_that_is_not_sent_to_its_end_ends_the_connection(
         given_up.set()
         await ended.wait()
     assert 0 < received < made
+
+
+class OneTurn:
+    """A share of one request at a time, refused to whoever comes second."""
+
+    def __init__(self) -> None:
+        self.domains: list[str] = []
+        self._taken = False
+
+    @asynccontextmanager
+    async def turn(self, domain: str) -> AsyncIterator[None]:
+        if self._taken:
+            raise RuntimeError("busy")
+        self.domains.append(domain)
+        self._taken = True
+        yield
+        self._taken = False
+
+
+async def test_requests_to_strangers_take_turns_and_those_of_the_operator_do_not(
+    web_host: WebHost,
+) -> None:
+    web_host.pages["/hang"] = hang = Hang()
+    web_host.answer("/", "1")
+    share = OneTurn()
+    async with SafeHttp(allow_private=True, share=share, timeout_ms=5_000) as http:
+        waiting = asyncio.create_task(http.get(web_host.url + "/hang"))
+        await hang.reached.wait()
+        with pytest.raises(RuntimeError, match="busy"):
+            await http.get(web_host.url + "/")
+        assert await http.get_json(web_host.url + "/", trusted=True) == 1
+        hang.release.set()
+        await waiting
+        await http.get(f"http://localhost:{web_host.port}/")
+    assert share.domains == ["127.0.0.1", "localhost"]
 
 
 async def test_a_closed_client_opens_again(web_host: WebHost) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -342,6 +343,46 @@ async def test_concurrent_resolutions_share_one_request(
     assert isinstance(results[0], asyncio.CancelledError)
     assert len({id(result) for result in results[1:]}) == 1
     assert len(web_host.requests) == 1
+
+
+class Busy(Exception):
+    """What a share raises."""
+
+
+class Refusing:
+    """A share that lets nobody go ahead until it is told, and then refuses whoever came first."""
+
+    def __init__(self) -> None:
+        self.entered = asyncio.Event()
+        self.decided = asyncio.Event()
+        self.asked = 0
+
+    @asynccontextmanager
+    async def turn(self, _: str) -> AsyncIterator[None]:
+        self.asked += 1
+        first = self.asked == 1
+        self.entered.set()
+        await self.decided.wait()
+        if first:
+            raise Busy
+        yield
+
+
+async def test_whoever_joins_a_fetch_does_not_share_its_lack_of_a_turn(
+    cache: DidCache, open_http: SafeHttp, web_host: WebHost
+) -> None:
+    web_host.answer(f"/{_PLC_DID}", _json(_PLC_DID))
+    share = Refusing()
+    resolver = DidResolver(cache, open_http, plc_url=web_host.url, plc_share=share)
+    first = asyncio.create_task(resolver.resolve(_PLC_DID))
+    await share.entered.wait()
+    second = asyncio.create_task(resolver.resolve(_PLC_DID))
+    await asyncio.sleep(0)
+    share.decided.set()
+    with pytest.raises(Busy):
+        await first
+    assert (await second).did == _PLC_DID
+    await resolver.close()
 
 
 async def test_concurrent_failures_reach_every_caller(

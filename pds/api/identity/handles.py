@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from identity.handles import HandleUnresolvable
+from pds.fairness.presence import while_present
 from pds.handles import resolve_handle, update_handle
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
@@ -18,7 +19,8 @@ async def resolve_handle_method(call: XrpcCall) -> Answer:
     """com.atproto.identity.resolveHandle"""
     handle = normalize_handle(call.params["handle"])
     try:
-        did = await resolve_handle(call.ctx, handle)
+        with while_present(call.request):
+            did = await resolve_handle(call.ctx, handle)
     except HandleUnresolvable as exc:
         raise invalid_request("Unable to resolve handle") from exc
     if did is None:

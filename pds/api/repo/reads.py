@@ -10,7 +10,8 @@ from actor_store.reader import ActorStoreReader
 from identity.resolver import DidResolutionError
 from pds.availability import get_readable_account
 from pds.proxy.forwarding import pass_on
-from pds.proxy.target import choose_service, locate
+from pds.proxy.target import NamedService, choose_service, locate
+from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, JsonBytes, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import XrpcMethods
@@ -18,6 +19,8 @@ from pds.xrpc.methods import XrpcMethods
 methods = XrpcMethods()
 
 GET_RECORD: Final = "com.atproto.repo.getRecord"
+
+_authenticate: Final = user()
 
 
 @methods.method(GET_RECORD)
@@ -44,11 +47,17 @@ async def get_record(call: XrpcCall) -> Answer:
 
 
 async def _read_elsewhere(call: XrpcCall) -> Answer:
-    """A record of a repository that is not to be had here: the AppView may know it."""
+    """A record of a repository that is not to be had here: the AppView may know it.
+
+    Another service is asked for those only who have an account.
+    """
     ctx = call.ctx
     if ctx.settings.appview is None:
         raise invalid_request("Could not locate record")
     service = choose_service(ctx.settings, GET_RECORD, call.request)
+    if isinstance(service, NamedService):
+        # Else anybody could make this server send requests to anywhere.
+        await _authenticate(ctx, call.request)
     target = await locate(ctx.did_resolver, service)
     return await pass_on(ctx, call.request, target, token=None)
 

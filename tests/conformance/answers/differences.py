@@ -34,6 +34,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "proxying", "a DID that is out of reach", "500 InternalServerError", "400 InvalidRequest"
     ),
     Difference("proxying", "new preferences elsewhere", "500 InternalServerError", "200"),
+    Difference("proxying", "a record at a service, for nobody", "200", "401 AuthMissing"),
 )
 
 OTHER_WORDS: frozenset[tuple[str, str]] = frozenset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from tests.conformance.answers.case import Case, Topic, call, query
 
@@ -43,6 +44,7 @@ _REPORT = {
 }
 _FEED = f"at://{STRANGER}/app.bsky.feed.generator/a"
 _RECORD = {"repo": STRANGER, "collection": "com.example.note", "rkey": "a"}
+_RECORD_PATH = f"/xrpc/com.atproto.repo.getRecord?{urlencode(_RECORD)}"
 _PREFERENCES = "app.bsky.actor.getPreferences"
 
 TOPIC = Topic(
@@ -127,6 +129,8 @@ TOPIC = Topic(
         query("a feed of nobody", "app.bsky.feed.getFeed", feed=_FEED),
         query("a feed that is none", "app.bsky.feed.getFeed", "ann", feed="x"),
         query("a record elsewhere", "com.atproto.repo.getRecord", **_RECORD),
+        Case("a record at a service", "GET", _RECORD_PATH, None, "ann", ECHO),
+        Case("a record at a service, for nobody", "GET", _RECORD_PATH, None, None, ECHO),
         Case("preferences elsewhere", "GET", f"/xrpc/{_PREFERENCES}", None, "ann", ECHO),
         Case(
             "new preferences elsewhere",

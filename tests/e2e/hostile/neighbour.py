@@ -15,6 +15,8 @@ class Neighbour:
 
     took_s: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever a request is done."""
 
     @property
     def slowest_s(self) -> float:
@@ -25,6 +27,13 @@ class Neighbour:
     def median_s(self) -> float:
         """The median of the requests that are done."""
         return sorted(self.took_s)[len(self.took_s) // 2]
+
+    async def has_asked(self, times: int, *, within_s: float = 60.0) -> None:
+        """Wait until so many of the requests are done. Raises `TimeoutError`."""
+        async with asyncio.timeout(within_s):
+            while len(self.took_s) < times:
+                self.asked.clear()
+                await self.asked.wait()
 
 
 @asynccontextmanager
@@ -43,6 +52,7 @@ async def neighbour(
                 seen.failures.append(repr(exc))
             finally:
                 seen.took_s.append(time.monotonic() - started)
+                seen.asked.set()
             await asyncio.sleep(pause_s)
 
     task = asyncio.create_task(live())

@@ -64,7 +64,7 @@ async def handle_world(pds: Pds) -> AsyncIterator[HandleWorld]:
         async with SafeHttp(allow_private=True, resolver=names) as http:
             pds.ctx.handle_resolver = HandleResolver(http, nameservers=[dns.address], scheme="http")
             yield HandleWorld(dns, host, names)
-    dns.close()
+    await dns.close()
 
 
 @pytest.fixture

@@ -252,3 +252,14 @@ async def test_the_failure_is_reported_even_when_the_did_cannot_be_changed_back(
     monkeypatch.setattr(pds.ctx.accounts, "update_handle", fail)
     assert (await update(pds, alice, "dana.test")).error == (503, "NotEnoughResources")
     assert await account_handle(pds, alice) == alice.handle
+
+
+async def test_a_handle_that_was_set_up_a_moment_ago_is_found(
+    pds: Pds, alice: Account, handle_world: HandleWorld
+) -> None:
+    """Although it is remembered that it led nowhere before."""
+    assert (await pds.get(RESOLVE, handle=CAROL)).error == (400, "HandleNotFound")
+    handle_world.publish(CAROL, alice.did)
+    assert (await pds.get(RESOLVE, handle=CAROL)).error == (400, "HandleNotFound")
+    assert (await pds.post(UPDATE, {"handle": CAROL}, alice.auth)).status == 200
+    assert (await pds.get(RESOLVE, handle=CAROL)).json == {"did": alice.did}

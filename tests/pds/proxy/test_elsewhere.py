@@ -67,14 +67,28 @@ async def test_a_record_that_an_account_here_does_not_have_is_asked_of_nobody(
 
 
 async def test_a_record_may_be_asked_of_a_named_service(
-    pds: Pds, appview: Upstream, other: Upstream
+    pds: Pds, alice: Account, appview: Upstream, other: Upstream
 ) -> None:
     did = register_service(pds, {"thing": other.url})
-    assert (await get_record(pds, STRANGER, via(did, "thing"))).json == {"ok": True}
+    named = {**alice.auth, **via(did, "thing")}
+    assert (await get_record(pds, STRANGER, named)).json == {"ok": True}
     assert "Authorization" not in other.last.headers
     bad = await get_record(pds, STRANGER, {"atproto-proxy": "foo"})
     assert bad.json["message"] == "no service id specified in proxy header"
     assert appview.received == []
+
+
+async def test_nobody_without_an_account_has_requests_sent_to_a_named_service(
+    pds: Pds, appview: Upstream, other: Upstream
+) -> None:
+    for did in (register_service(pds, {"thing": other.url}), other.did_web):
+        named = via(did, "thing")
+        assert (await get_record(pds, STRANGER, named)).error == (401, "AuthMissing")
+        forged = {**named, "Authorization": "Bearer nonsense"}
+        assert (await get_record(pds, STRANGER, forged)).error == (400, "InvalidToken")
+    assert other.received == appview.received == []
+    # Whom the settings know may be named by anybody.
+    assert (await get_record(pds, STRANGER, via(APPVIEW_DID, "bsky_appview"))).status == 200
 
 
 async def test_an_appview_that_fails_is_told(pds: Pds, appview: Upstream) -> None:

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from pds.proxy.upload import HELD_BYTES
 from tests.pds.conftest import Account, Pds
 from tests.pds.raw_http import exchange
 from tests.pds.upstream import APPVIEW_DID, Upstream
@@ -167,7 +168,7 @@ async def test_a_compressed_body_stays_compressed(
         assert sent(appview)["content-length"] == str(len(body))
 
 
-async def test_a_body_of_unknown_length_is_sent_in_chunks(
+async def test_a_short_body_of_unknown_length_is_sent_as_a_whole(
     pds: Pds, alice: Account, appview: Upstream
 ) -> None:
     async def body() -> Any:
@@ -176,6 +177,19 @@ async def test_a_body_of_unknown_length_is_sent_in_chunks(
 
     await send(pds, alice, "POST", data=body(), Content_Type="text/plain")
     assert appview.last.body == b"firstsecond"
+    assert sent(appview)["content-length"] == "11"
+    assert "transfer-encoding" not in sent(appview)
+
+
+async def test_a_long_body_of_unknown_length_is_sent_in_chunks(
+    pds: Pds, alice: Account, appview: Upstream
+) -> None:
+    async def body() -> Any:
+        yield b"first"
+        yield b"x" * HELD_BYTES
+
+    await send(pds, alice, "POST", data=body(), Content_Type="text/plain")
+    assert appview.last.body == b"first" + b"x" * HELD_BYTES
     assert sent(appview)["transfer-encoding"] == "chunked"
     assert "content-length" not in sent(appview)
 

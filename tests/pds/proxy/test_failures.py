@@ -153,7 +153,7 @@ async def test_a_client_that_stops_sending_is_given_up(
 async def test_a_client_that_takes_nothing_in_is_given_up(
     pds: Pds, alice: Account, appview: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pds.proxy.watch._CLIENT_STALL_S", 0.15)
+    monkeypatch.setattr("pds.proxy.watch.CLIENT_PACE_S", 0.15)
     ended = asyncio.Event()
 
     async def endless(request: web.Request) -> web.StreamResponse:
@@ -327,11 +327,16 @@ class TestWithMoreTime:
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as http:
             crowd = replace(pds, http=http)
-            # More than a host may have connections: some wait for one, and are given up as well.
+            # More than an account has a share of: some wait for a turn, others are sent away.
             waiting = [asyncio.create_task(crowd.get(SEARCH, alice.auth)) for _ in range(280)]
             await hang.reached.wait()
             await self.check_others(pds, alice, other)
-            for reply in await asyncio.gather(*waiting):
+            replies = await asyncio.gather(*waiting)
+        refused = [reply for reply in replies if reply.status == 503]
+        assert 0 < len(refused) < len(replies)
+        assert {reply.headers["Retry-After"] for reply in refused} == {"2"}
+        for reply in replies:
+            if reply.status != 503:
                 assert_unreachable(reply)
 
     async def check_others(self, pds: Pds, alice: Account, other: Upstream) -> None:

@@ -1,0 +1,58 @@
+"""Names that the machine itself knows: those of /etc/hosts, and `localhost`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from identity.watched_file import WatchedFile
+
+HOSTS: Final = Path("/etc/hosts")
+
+_LOCALHOST: Final = "localhost"
+_LOOPBACK: Final = ("127.0.0.1", "::1")
+
+
+class HostsFile:
+    """Finds addresses without asking anybody."""
+
+    def __init__(self, path: Path = HOSTS) -> None:
+        self._file = WatchedFile(path, _parse)
+
+    def find(self, name: str) -> tuple[str, ...]:
+        """The addresses of `name`; none if the machine does not know it.
+
+        `localhost` and what is below it are this machine (RFC 6761, section 6.3).
+        """
+        name = name.lower().rstrip(".")
+        found = self._file.content().get(name, ())
+        if not found and (name == _LOCALHOST or name.endswith(f".{_LOCALHOST}")):
+            return _LOOPBACK
+        return found
+
+
+def _parse(path: Path) -> Mapping[str, tuple[str, ...]]:
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return {}
+    found: dict[str, tuple[str, ...]] = {}
+    for line in text.splitlines():
+        address, *names = line.partition("#")[0].split() or [""]
+        if not names or not _is_address(address):
+            continue
+        for name in names:
+            known = found.get(name.lower(), ())
+            if address not in known:
+                found[name.lower()] = (*known, address)
+    return found
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,71 @@
+"""What one client has of the connections to other services: the AppView above all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from pds.fairness.turns import Turns
+
+if TYPE_CHECKING:
+    from pds.proxy.target import ProxyTarget
+
+AT_ONCE: Final = 256
+"""Requests that are passed on at a time to one of the operator's services, or to all others."""
+EACH: Final = 32
+"""Of these, those of one account, and those of one address."""
+LARGE_AT_ONCE: Final = 64
+"""Of these, those whose bodies are sent on while they still come in."""
+LARGE_EACH: Final = 4
+
+_WAITING: Final = 1024
+_WAIT_S: Final = 5.0
+_OTHERS: Final = ""
+
+
+class ProxyShare:
+    """Turns at each of the operator's services, and at the services that clients name."""
+
+    def __init__(self, askers: Callable[[], tuple[str, ...]]) -> None:
+        self._askers = askers
+        self._turns: dict[str, Turns] = {}
+        self._large = _turns("large requests to other services", LARGE_AT_ONCE, LARGE_EACH)
+
+    def turn(
+        self, target: ProxyTarget, *, large: bool = False
+    ) -> AbstractAsyncContextManager[None]:
+        """A turn at a service, for an `async with` block of one exchange. Raises `TooBusy`.
+
+        `large` for a body that keeps the connection for as long as the client takes to send it.
+        """
+        turns = self._turns_at(target.url if target.trusted else _OTHERS)
+        return self._large_turn(turns) if large else turns.turn(*self._askers())
+
+    def turn_at(self, url: str) -> AbstractAsyncContextManager[None]:
+        """As `turn`, at a service of the operator's by its URL."""
+        return self._turns_at(url).turn(*self._askers())
+
+    @asynccontextmanager
+    async def _large_turn(self, turns: Turns) -> AsyncIterator[None]:
+        holders = self._askers()
+        # Whoever has the one waits for the other, but nobody the other way round.
+        async with self._large.turn(*holders), turns.turn(*holders):
+            yield
+
+    def _turns_at(self, service: str) -> Turns:
+        turns = self._turns.get(service)
+        if turns is None:
+            turns = self._turns[service] = _turns("requests to other services", AT_ONCE, EACH)
+        return turns
+
+
+def _turns(what: str, at_once: int, each: int) -> Turns:
+    return Turns(
+        what,
+        at_once=at_once,
+        each=each,
+        waiting=_WAITING,
+        waiting_each=2 * each,
+        wait_s=_WAIT_S,
+    )
