@@ -141,7 +141,10 @@ def user_or_service(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator
         token = _require_token(request)
         if not ctx.service_auth.is_service_token(token):
             return await by_session(ctx, request)
-        return ServiceCredentials(await ctx.service_auth.verify(token, nsid=method_of(request)))
+        issuer = await ctx.service_auth.verify(token, nsid=method_of(request))
+        if ctx.accounts.find_account(issuer, include_inactive=True) is not None:
+            check_standing(ctx, issuer, refuse_takendown=True, refuse_deactivated=False)
+        return ServiceCredentials(issuer)
 
     return authenticate
 
@@ -190,7 +193,7 @@ def _scopes_in_words(scopes: frozenset[SessionScope]) -> str:
 def _verify_access(ctx: AppContext, token: str, scopes: frozenset[SessionScope]) -> UserCredentials:
     claims = ctx.session_tokens.verify_access(token)
     require_scope(claims, scopes)
-    return UserCredentials(claims.did, claims.scope)
+    return UserCredentials(claims.did, claims.scope, claims.issued_at)
 
 
 async def _verify_admin(ctx: AppContext, request: web.Request, encoded: str) -> AdminCredentials:

@@ -14,6 +14,7 @@ import pytest
 from pds.accounts.service_jwt import create_service_jwt
 from repo.keys import K256PrivateKey, P256PrivateKey
 from repo.syntax import Did
+from tests.pds.api.moderation import make_inactive
 from tests.pds.conftest import Account, Pds, Reply
 from tests.pds.identities import ForeignDid, register_foreign_did
 
@@ -200,3 +201,13 @@ async def test_a_deeply_nested_token_is_refused_where_two_kinds_are_accepted(
         alice.access_jwt = token
         reply = await pds.upload(alice, b"hello", "text/plain")
         assert reply.error == (400, "InvalidToken")
+
+
+async def test_a_token_from_before_a_takedown_uploads_nothing(pds: Pds, alice: Account) -> None:
+    key = pds.ctx.actor_store.key(alice.did)
+    alice.access_jwt = create_service_jwt(
+        key, iss=alice.did, aud="did:web:localhost", now_s=int(time.time()), lxm=UPLOAD
+    )
+    assert (await pds.upload(alice, b"hello", "text/plain")).status == 200
+    await make_inactive(pds, alice, "takendown")
+    assert (await pds.upload(alice, b"hello", "text/plain")).error == (401, "AccountTakedown")
