@@ -19,10 +19,11 @@ def with_text_headers(make_request: _RequestFactory) -> _RequestFactory:
     """`make_request` for heads of any bytes: U+FFFD stands for those that are not UTF-8."""
 
     def make(message: Any, *args: Any) -> web.BaseRequest:
-        headers = message.headers
-        # Every request passes here, and nearly all are plain ASCII.
-        if not "".join(headers.values()).isascii():
-            message = message._replace(headers=_as_text(headers))
+        # Every request passes here, and nearly all are plain ASCII, as a quarter microsecond tells.
+        for _, value in message.raw_headers:
+            if not value.isascii():
+                message = message._replace(headers=_as_text(message.headers))
+                break
         request: web.BaseRequest = make_request(message, *args)
         return request
 
