@@ -17,6 +17,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from database.open_files import OpenFiles
 from pds.connection_limit import ConnectionLimit
+from pds.header_text import with_text_headers
 from pds.xrpc.errors import XrpcError
 from pds.xrpc.responses import add_common_headers
 
@@ -45,7 +46,7 @@ class TimedRunner(web.AppRunner):
         made = await super()._make_server()
         return _Server(
             made.request_handler,
-            request_factory=made.request_factory,
+            request_factory=with_text_headers(made.request_factory),
             handler_cancellation=made.handler_cancellation,
             limit=self._limit,
             **made._kwargs,

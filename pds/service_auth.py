@@ -9,7 +9,12 @@ from typing import Final
 import jwt
 
 from identity.resolver import DidResolutionError, DidResolver
-from pds.accounts.service_jwt import JwtIssuerUnresolved, UntrustedIss, verify_service_jwt
+from pds.accounts.service_jwt import (
+    JwtIssuerUnresolved,
+    ServiceJwt,
+    UntrustedIss,
+    verify_service_jwt,
+)
 from repo.keys import InvalidKey, PublicKey, parse_did_key
 from repo.syntax import Did
 
@@ -46,9 +51,22 @@ class ServiceAuth:
             return False
         return "lxm" in claims
 
-    async def verify(self, token: str, *, nsid: str, issuers: Collection[str] | None = None) -> Did:
-        """The DID that signed `token` for the method `nsid`. Raises `ServiceJwtError`."""
-        claims = await verify_service_jwt(
+    async def verify(self, token: str, *, nsid: str) -> Did:
+        """The account that signed `token` for the method `nsid`. Raises `ServiceJwtError`."""
+        return Did((await self._verify(token, nsid, issuers=None)).iss)
+
+    async def verify_moderator(self, token: str, *, nsid: str) -> Did:
+        """The moderation service's DID, if it signed `token`. Raises `ServiceJwtError`."""
+        did = self._moderator_did
+        if did is None:
+            raise UntrustedIss
+        await self._verify(token, nsid, issuers=(did, f"{did}#{_LABELER}"))
+        return Did(did)
+
+    async def _verify(
+        self, token: str, nsid: str, *, issuers: Collection[str] | None
+    ) -> ServiceJwt:
+        return await verify_service_jwt(
             token,
             audience=self._service_did,
             lxm=nsid,
@@ -56,14 +74,6 @@ class ServiceAuth:
             resolve_key=self._resolve_key,
             issuers=issuers,
         )
-        return Did(claims.did)
-
-    async def verify_moderator(self, token: str, *, nsid: str) -> Did:
-        """The moderation service's DID, if it signed `token`. Raises `ServiceJwtError`."""
-        did = self._moderator_did
-        if did is None:
-            raise UntrustedIss
-        return await self.verify(token, nsid=nsid, issuers=(did, f"{did}#{_LABELER}"))
 
     async def _resolve_key(self, iss: str, *, force: bool) -> PublicKey:
         did, _, fragment = iss.partition("#")

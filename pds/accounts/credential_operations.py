@@ -94,7 +94,7 @@ class CredentialOperations(AccountStores):
         return await self._hash(did, password, asker)
 
     async def reset_password(self, token: str, password: str, *, asker: Asker = OPERATOR) -> Did:
-        """Set the password of whoever was sent the token, and end their sessions.
+        """Set the password of whoever was sent the token, and end their sessions at once.
 
         Raises `InvalidPasswordLength`, `InvalidToken`, `ExpiredToken` or `TooBusy`.
         """
@@ -104,34 +104,38 @@ class CredentialOperations(AccountStores):
                 EmailTokenPurpose.RESET_PASSWORD, token, now_s=self._clock()
             )
 
-        def reset() -> Did:
+        def reset() -> tuple[Did, int]:
             did = find()
-            self._set_password(did, stored)
-            return did
+            return did, self._set_password(did, stored)
 
         _check_new(password)
         # Hashing takes 50 ms of a core: nobody gets that for a token that was guessed.
         stored = await self._hash(find(), password, asker)
-        return await write(self.db, reset)
+        did, valid_from = await write(self.db, reset)
+        self.access_cutoffs.remember(did, valid_from)
+        return did
 
     async def update_password(self, did: Did, password: str) -> None:
-        """Set the password as the admin, and end the account's sessions.
+        """Set the password as the admin, and end the account's sessions at once.
 
         Raises `InvalidPasswordLength`, `AccountNotFound`, `NoLogin` or `TooBusy`.
         """
         _check_new(password)
         stored = await self._hash(did, password, OPERATOR)
-        await write(self.db, lambda: self._set_password(did, stored))
+        valid_from = await write(self.db, lambda: self._set_password(did, stored))
+        self.access_cutoffs.remember(did, valid_from)
 
     async def _hash(self, did: Did, password: str, asker: Asker) -> str:
         async with self._hasher.turn(asker, about=did) as hashing:
             return await hashing.hash(password)
 
-    def _set_password(self, did: Did, stored: str) -> None:
+    def _set_password(self, did: Did, stored: str) -> int:
+        """Set a password. Returns where access tokens count from, to be remembered."""
         self._get_with_login(did)
         self.store.set_password_hash(did, stored)
         self.email_tokens.delete(did, EmailTokenPurpose.RESET_PASSWORD)
         self._end_all_sessions(did)
+        return self.access_cutoffs.save(did)
 
     def _set_email(self, account: ActorAccount, email: str) -> None:
         """Set an address that then is not confirmed; tokens sent to the old one are void."""

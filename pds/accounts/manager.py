@@ -109,12 +109,16 @@ class AccountManager(SessionOperations, CredentialOperations, InviteOperations):
         """
         refresh = self.session_tokens.create_refresh(new.did, new_refresh_jti())
 
-        def create() -> None:
+        def create() -> int | None:
             self._add_rows(new)
             self.refresh_tokens.add(refresh, app_password_name=None)
             self.repo_roots.add(new.did, new.cid, new.rev)
+            # A DID that moves in may have been here before, with sessions of that time.
+            return self.access_cutoffs.save(new.did) if new.deactivated else None
 
-        await write(self.db, create)
+        valid_from = await write(self.db, create)
+        if valid_from is not None:
+            self.access_cutoffs.remember(new.did, valid_from)
         return self._session(refresh, SessionScope.ACCESS)
 
     async def host(self, did: Did, *, handle: str | None, cid: str, rev: str) -> None:

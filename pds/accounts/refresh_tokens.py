@@ -5,6 +5,7 @@ Writing methods belong inside a transaction; `AccountManager` opens it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,8 +71,18 @@ class RefreshTokens:
         return Renewal(did, next_jti, app_password_name)
 
     def revoke(self, jti: str) -> None:
-        """Forget one token."""
-        self._db.run("DELETE FROM refresh_token WHERE id = ?", (jti,))
+        """Forget a token with its whole session: predecessors in their grace, and successors."""
+        rows = self._db.all(
+            "SELECT id, nextId FROM refresh_token"
+            " WHERE did = (SELECT did FROM refresh_token WHERE id = ?)",
+            (jti,),
+        )
+        following: dict[str, str | None] = dict(rows)
+        preceding: dict[str, str | None] = {
+            next_jti: one for one, next_jti in rows if next_jti is not None
+        }
+        family = [*_chain(jti, following), *_chain(jti, preceding)]
+        self._db.many("DELETE FROM refresh_token WHERE id = ?", [(one,) for one in family])
 
     def revoke_all(self, did: Did) -> None:
         """Forget every token of an account."""
@@ -80,3 +91,12 @@ class RefreshTokens:
     def revoke_of_app_password(self, did: Did, name: str) -> None:
         """Forget every token of the sessions opened with one app password."""
         self._db.run("DELETE FROM refresh_token WHERE did = ? AND appPasswordName = ?", (did, name))
+
+
+def _chain(jti: str | None, links: Mapping[str, str | None]) -> Iterator[str]:
+    """A token, and those that one link after the other leads to."""
+    seen: set[str] = set()
+    while jti is not None and jti not in seen:
+        seen.add(jti)
+        yield jti
+        jti = links.get(jti)

@@ -4,9 +4,10 @@ ServiceJwtError
 ├── BadJwt                  not a JWT with the claims that are needed
 ├── BadJwtType              a token of another protocol
 ├── JwtExpired
+├── JwtNotYetValid
 ├── BadJwtLexiconMethod     made for another method, or for none
 ├── BadJwtIss               the issuer is no DID
-├── UntrustedIss            only some issuers are accepted
+├── UntrustedIss            a service where an account is expected, or another service
 ├── JwtIssuerUnresolved     no DID document, or no key in it
 ├── BadJwtSignature
 └── BadJwtAudience          made for another service
@@ -32,6 +33,8 @@ from repo.syntax import is_did
 
 DEFAULT_LIFETIME_S: Final = 60
 MAX_TOKEN_LENGTH: Final = 16_384
+NOT_BEFORE_LEEWAY_S: Final = 60
+"""How far the clock of an issuer may be ahead."""
 _OTHER_TYPES: Final = ("at+jwt", "refresh+jwt", "dpop+jwt")
 
 
@@ -66,6 +69,13 @@ class JwtExpired(ServiceJwtError):
         super().__init__("jwt expired")
 
 
+class JwtNotYetValid(ServiceJwtError):
+    """The token's time has not come."""
+
+    def __init__(self) -> None:
+        super().__init__("jwt not yet valid")
+
+
 class BadJwtLexiconMethod(ServiceJwtError):
     """The token is for another method, or for none."""
 
@@ -85,7 +95,7 @@ class BadJwtIss(ServiceJwtError):
 
 
 class UntrustedIss(ServiceJwtError):
-    """The issuer is none of those that are accepted here."""
+    """The issuer is none of those that are accepted here: whose key it is decides what it opens."""
 
     error = "UntrustedIss"
 
@@ -134,14 +144,10 @@ class ServiceJwt:
     """The claims of a verified service token. `expires_at` is in Unix seconds."""
 
     iss: str
+    """A DID, which speaks for itself, or `did#fragment`, one of its services."""
     aud: str
     lxm: str
     expires_at: float
-
-    @property
-    def did(self) -> str:
-        """The issuer's DID, without the fragment."""
-        return self.iss.partition("#")[0]
 
 
 def create_service_jwt(
@@ -182,8 +188,9 @@ async def verify_service_jwt(
 ) -> ServiceJwt:
     """Check a service token for the method `lxm` of the service `audience`.
 
-    `issuers`, if given, are the only ones accepted. The order of checks is the reference's.
-    Raises `ServiceJwtError`.
+    `issuers`, if given, are the only ones accepted, each compared with its fragment. Otherwise
+    every DID is, but none of its services: the key of a labeler is not that of the account.
+    The order of checks is the reference's. Raises `ServiceJwtError`.
     """
     header, claims, signed, signature = _split(token)
     typ = header.get("typ")
@@ -191,28 +198,34 @@ async def verify_service_jwt(
         raise BadJwtType(typ)
     if claims["exp"] < now_s:
         raise JwtExpired
+    if claims.get("nbf", 0) > now_s + NOT_BEFORE_LEEWAY_S:
+        raise JwtNotYetValid
     if claims.get("lxm") != lxm:
         raise BadJwtLexiconMethod("bad" if claims.get("lxm") else "missing", lxm)
     iss = claims["iss"]
-    if not is_did(iss.partition("#")[0]):
+    did, separator, _ = iss.partition("#")
+    if not is_did(did):
         raise BadJwtIss
-    if issuers is not None and iss not in issuers:
+    if separator if issuers is None else iss not in issuers:
         raise UntrustedIss
-    await _check_signature(iss, signed, signature, resolve_key)
+    await _check_signature(iss, header["alg"], signed, signature, resolve_key)
     if claims["aud"] != audience:
         raise BadJwtAudience
     return ServiceJwt(iss, claims["aud"], lxm, claims["exp"])
 
 
 async def _check_signature(
-    iss: str, signed: bytes, signature: bytes, resolve_key: KeyResolver
+    iss: str, alg: str, signed: bytes, signature: bytes, resolve_key: KeyResolver
 ) -> None:
+    def fits(key: PublicKey) -> bool:
+        return key.jwt_alg == alg and key.verify(signed, signature, allow_high_s=True)
+
     key = await resolve_key(iss, force=False)
-    if key.verify(signed, signature, allow_high_s=True):
+    if fits(key):
         return
     # The cached document may be older than a key rotation.
     fresh = await resolve_key(iss, force=True)
-    if fresh.did_key == key.did_key or not fresh.verify(signed, signature, allow_high_s=True):
+    if fresh.did_key == key.did_key or not fits(fresh):
         raise BadJwtSignature
 
 
@@ -229,7 +242,8 @@ def _split(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
     if not isinstance(header, dict) or not isinstance(claims, dict):
         raise BadJwt
     texts = (header.get("alg"), claims.get("iss"), claims.get("aud"))
-    if not all(isinstance(text, str) for text in texts) or not _is_number(claims.get("exp")):
+    times = (claims.get("exp"), claims.get("nbf", 0))
+    if not all(isinstance(text, str) for text in texts) or not all(map(_is_number, times)):
         raise BadJwt
     return header, claims, parts[0] + b"." + parts[1], signature
 

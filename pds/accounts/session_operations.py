@@ -29,6 +29,8 @@ class Login:
 
     account: ActorAccount
     app_password: AppPassword | None
+    valid_from: int
+    """Where the account's access tokens counted from when its password was about to be checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +83,23 @@ class SessionOperations(AccountStores):
             await self._wait_since(started)
 
     async def create_session(self, login: Login) -> Session:
-        """Open a session. On an account that is taken down it cannot be renewed."""
+        """Open a session. On an account that is taken down it cannot be renewed.
+
+        Raises `InvalidCredentials` or `AccountTakendown` if that has changed since the login.
+        """
         did = login.account.did
         refresh = self.session_tokens.create_refresh(did, new_refresh_jti())
-        if login.account.takedown_ref is not None:
-            return self._session(refresh, SessionScope.TAKENDOWN)
         app_password = login.app_password
         name = None if app_password is None else app_password.name
-        await write(self.db, lambda: self.refresh_tokens.add(refresh, app_password_name=name))
-        return self._session(refresh, _scope(name, app_password))
+
+        def add() -> SessionScope:
+            self._check_still_right(login)
+            if login.account.takedown_ref is not None:
+                return SessionScope.TAKENDOWN
+            self.refresh_tokens.add(refresh, app_password_name=name)
+            return _scope(name, app_password)
+
+        return self._session(refresh, await write(self.db, add))
 
     async def rotate_refresh_token(self, jti: str) -> Session:
         """Renew a session. Raises `ExpiredToken` if its token is unknown or has been revoked.
@@ -102,18 +112,31 @@ class SessionOperations(AccountStores):
         return session
 
     async def revoke_refresh_token(self, jti: str) -> None:
-        """End a session. Access tokens work on until they expire. Ending it twice is harmless."""
+        """End a session, by any of its refresh tokens. Ending it twice is harmless.
+
+        Access tokens work on until they expire.
+        """
         await write(self.db, lambda: self.refresh_tokens.revoke(jti))
 
     async def create_app_password(
         self, did: Did, name: str, *, privileged: bool = False, asker: Asker = OPERATOR
     ) -> tuple[AppPassword, str]:
-        """A new app password and its text. Raises `AppPasswordExists` or `TooBusy`."""
+        """A new app password and its text.
+
+        Raises `AppPasswordExists`, `TooBusy`, and `ExpiredToken` if sessions have ended meanwhile.
+        """
+        valid_from = self.access_cutoffs.find(did)
+
+        def add() -> None:
+            if self.access_cutoffs.find(did) > valid_from:
+                raise ExpiredToken("Token has been revoked")
+            self.app_passwords.add(did, created, password_hash=stored)
+
         text = new_app_password()
         async with self._hasher.turn(asker, about=did) as hashing:
             stored = await hashing.hash_app_password(did, text)
         created = AppPassword(name, self._now_iso(), privileged)
-        await write(self.db, lambda: self.app_passwords.add(did, created, password_hash=stored))
+        await write(self.db, add)
         return created, text
 
     def list_app_passwords(self, did: Did) -> list[AppPassword]:
@@ -128,6 +151,19 @@ class SessionOperations(AccountStores):
             self.refresh_tokens.revoke_of_app_password(did, name)
 
         await write(self.db, revoke)
+
+    def _check_still_right(self, login: Login) -> None:
+        """Raise `AccountError` if a login is not right any more: checking it has taken its time."""
+        did, app_password = login.account.did, login.app_password
+        if self.access_cutoffs.find(did) > login.valid_from:
+            raise InvalidCredentials
+        if app_password is not None and self.app_passwords.find(did, app_password.name) is None:
+            raise InvalidCredentials
+        account = self.store.find(did, include_takendown=True, include_deactivated=True)
+        if account is None:
+            raise InvalidCredentials
+        if account.takedown_ref is not None and login.account.takedown_ref is None:
+            raise AccountTakendown
 
     def _rotate(self, jti: str) -> Session | None:
         renewal = self.refresh_tokens.renew(jti, now_s=self._clock())
@@ -150,16 +186,17 @@ class SessionOperations(AccountStores):
         async with self._hasher.turn(asker, about=identifier) as hashing:
             account = self._find_login(identifier)
             did = None if account is None else account.did
+            valid_from = 0 if did is None else self.access_cutoffs.find(did)
             stored = None if did is None else self.store.password_hash(did)
             if await hashing.verify(password, stored) and account is not None:
-                return Login(account, None)
+                return Login(account, None, valid_from)
             # Every wrong login costs two hashes: that there is no account, or that it has no app
             # passwords, must not be told by how long it takes.
             stored = await hashing.hash_app_password(did, password)
         if account is not None and account.takedown_ref is None:
             app_password = self.app_passwords.find_by_hash(account.did, stored)
             if app_password is not None:
-                return Login(account, app_password)
+                return Login(account, app_password, valid_from)
         raise InvalidCredentials
 
     def _find_login(self, identifier: str) -> ActorAccount | None:

@@ -1,7 +1,8 @@
 """Session tokens: the HS256 JWTs that log a user's client in.
 
 Both kinds carry scope, aud (this server's DID), sub (the account's DID), iat and exp; a refresh
-token also carries jti, the id of its row in `refresh_token`. Access tokens are stateless.
+token also carries jti, the id of its row in `refresh_token`. Access tokens are stateless, but for
+the accounts whose older ones are void: see `pds.accounts.access_cutoffs`.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ _CACHED_TOKENS: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What a verified access token says. `expires_at` is in Unix seconds."""
+    """What a verified access token says. Times are in Unix seconds."""
 
     did: Did
     scope: SessionScope
+    issued_at: float
     expires_at: float
 
 
@@ -63,23 +65,27 @@ class SessionTokens:
     """Makes and verifies the session tokens of one server."""
 
     def __init__(self, *, jwt_secret: str, service_did: str, clock: Clock = time.time) -> None:
+        self.valid_from: Final[dict[Did, int]] = {}
+        """Unix seconds that access tokens count from, for accounts whose older ones are void."""
         self._key = jwt_secret.encode()
         self._service_did = service_did
         self._clock = clock
         self._jws = PyJWS(algorithms=[])
         self._jws.register_algorithm("HS256", _AnyKeyHmac(HMACAlgorithm.SHA256))
         # Verifying takes about 25 us, and a client sends the same token with every request.
-        # Only what was found valid is kept, and it depends on nothing but the clock.
+        # Only what was found valid is kept; but for the clock and a cutoff it stays so.
         self._verified: LRUCache[str, AccessClaims] = LRUCache(_CACHED_TOKENS)
 
     def create_access(self, did: Did, scope: SessionScope) -> str:
         """A new access token, valid for two hours."""
         now_s = int(self._clock())
+        # Dated ahead if need be, or it would be as void as what was issued in the same second.
+        issued_at = max(now_s, self.valid_from.get(did, 0))
         claims = {
             "scope": scope.value,
             "aud": self._service_did,
             "sub": did,
-            "iat": now_s,
+            "iat": issued_at,
             "exp": now_s + ACCESS_LIFETIME_S,
         }
         return self._sign(_ACCESS_TYPE, claims)
@@ -109,7 +115,13 @@ class SessionTokens:
             self._verified[token] = known
         elif known.expires_at <= self._clock():
             raise _expired()
+        self.ensure_current(known.did, known.issued_at)
         return known
+
+    def ensure_current(self, did: Did, issued_at: float) -> None:
+        """Raise `ExpiredToken` if the account's access tokens of that time are void."""
+        if issued_at < self.valid_from.get(did, 0):
+            raise ExpiredToken("Token has been revoked")
 
     def verify_refresh(self, token: str, *, allow_expired: bool = False) -> RefreshClaims:
         """Check a refresh token. Raises `InvalidToken`, `ExpiredToken` or `MissingTokenId`."""
@@ -123,7 +135,10 @@ class SessionTokens:
 
     def _verify_access(self, token: str) -> AccessClaims:
         claims = self._verify(token, _ACCESS_TYPE, allow_expired=False)
-        return AccessClaims(claims["sub"], claims["scope"], claims["exp"])
+        told = claims.get("iat")
+        # One that does not tell its age is older than any cutoff.
+        issued_at = told if isinstance(told, int | float) else 0
+        return AccessClaims(claims["sub"], claims["scope"], issued_at, claims["exp"])
 
     def _verify(self, token: str, typ: str, *, allow_expired: bool) -> dict[str, Any]:
         if len(token) > MAX_TOKEN_LENGTH:

@@ -6,6 +6,7 @@ import time
 
 from database.connection import Database
 from database.timestamps import Clock, iso_of
+from pds.accounts.access_cutoffs import AccessCutoffs
 from pds.accounts.account import ActorAccount
 from pds.accounts.account_store import AccountStore
 from pds.accounts.app_passwords import AppPasswords
@@ -41,6 +42,7 @@ class AccountStores:
     ) -> None:
         self.db = db
         self.store = AccountStore(db)
+        self.access_cutoffs = AccessCutoffs(db, session_tokens.valid_from, clock=clock)
         self.app_passwords = AppPasswords(db)
         self.email_tokens = EmailTokens(db)
         self.invites = Invites(db)
@@ -66,6 +68,6 @@ class AccountStores:
         return iso_of(self._clock())
 
     def _end_all_sessions(self, did: Did) -> None:
-        """End every session, OAuth's too. Access tokens work on until they expire."""
+        """End every session, OAuth's too. Access tokens need a cutoff to end before they expire."""
         self.refresh_tokens.revoke_all(did)
         self.db.run("DELETE FROM token WHERE did = ?", (did,))

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from pds.proxy.answers import call_service, json_object
 from pds.proxy.forwarding import pass_on
+from pds.proxy.on_behalf import token_for
 from pds.proxy.target import choose_service, default_target, locate
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
@@ -27,7 +28,7 @@ async def get_feed(call: XrpcCall) -> Answer:
     service = choose_service(ctx.settings, GET_FEED, call.request)
     generator = await _generator_of(call, call.params["feed"])
     target = await locate(ctx.did_resolver, service)
-    token = ctx.service_tokens.get(call.user.did, generator, _GET_SKELETON)
+    token = token_for(call, generator, _GET_SKELETON)
     return await pass_on(ctx, call.request, target, token=token)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pds.accounts.scopes import STANDARD, SessionScope
 from pds.proxy.answers import call_service, json_object
 from pds.proxy.forwarding import path_of
+from pds.proxy.on_behalf import token_for
 from pds.proxy.target import CREATE_REPORT, choose_service, locate
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
@@ -19,6 +20,6 @@ async def create_report(call: XrpcCall) -> Answer:
     ctx = call.ctx
     service = choose_service(ctx.settings, CREATE_REPORT, call.request)
     target = await locate(ctx.did_resolver, service)
-    token = ctx.service_tokens.get(call.user.did, target.did, CREATE_REPORT)
+    token = token_for(call, target.did, CREATE_REPORT, is_appeal=True)
     path = path_of(call.request)
     return json_object(await call_service(call, target, path, token=token, json=call.body))

@@ -8,6 +8,7 @@ from identity.did_document import InvalidDidDocument
 from identity.resolver import DidResolutionError
 from pds.accounts.scopes import STANDARD, SessionScope
 from pds.proxy.answers import call_service
+from pds.proxy.on_behalf import token_for
 from pds.proxy.target import ProxyTarget
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
@@ -42,7 +43,7 @@ async def unregister_push(call: XrpcCall) -> Answer:
 
 async def _tell_notifier(call: XrpcCall, nsid: str) -> None:
     target = await _notifier(call.ctx, Did(call.body["serviceDid"]))
-    token = call.ctx.service_tokens.get(call.user.did, target.did, nsid)
+    token = token_for(call, target.did, nsid)
     await call_service(call, target, f"/xrpc/{nsid}", token=token, json=call.body)
 
 

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Final
 
 import structlog
-from aiohttp import WSCloseCode, web
+from aiohttp import WSCloseCode, hdrs, web
 
 from database.errors import DatabaseError
 from pds.context import AppContext
@@ -41,6 +41,9 @@ async def subscribe_repos(call: XrpcCall) -> web.WebSocketResponse:
     is an error frame followed by a close with code 1008.
     """
     request, ctx = call.request, call.ctx
+    if not request.headers.get(hdrs.SEC_WEBSOCKET_KEY, "").isascii():
+        # aiohttp refuses every other key that is none, and fails at this.
+        raise web.HTTPBadRequest(text="Handshake error: bad Sec-WebSocket-Key")
     socket = web.WebSocketResponse(max_msg_size=_MAX_CLIENT_MESSAGE_BYTES, compress=False)
     await socket.prepare(request)
     ctx.subscribers[socket] = request

@@ -14,6 +14,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from pds.context import CONTEXT
+from pds.dev.own_hosts import require_own_host
 from pds.mail.message import Mail
 
 PATH: Final = "/dev/mails"
@@ -22,6 +23,7 @@ MAX_KEPT: Final = 50
 
 _SECURITY: Final = {
     "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
@@ -69,16 +71,20 @@ def show_mails(app: web.Application) -> None:
     """Keep the mails that the application sends from now on, and show them at `PATH`."""
     mails = RecentMails()
     app[CONTEXT].mailer.on_mail = mails.add
+    hostname = app[CONTEXT].settings.hostname
 
-    async def page(_request: web.Request) -> web.Response:
+    async def page(request: web.Request) -> web.Response:
+        require_own_host(request, hostname)
         html = _template().render(mails=mails.all(), path=PATH, max_kept=MAX_KEPT)
         return _html(html, _PAGE_POLICY)
 
-    async def as_json(_request: web.Request) -> web.Response:
+    async def as_json(request: web.Request) -> web.Response:
+        require_own_host(request, hostname)
         body = orjson.dumps({"mails": [asdict(mail) for mail in mails.all()]})
         return web.Response(body=body, content_type="application/json", headers=_SECURITY)
 
     async def one(request: web.Request) -> web.Response:
+        require_own_host(request, hostname)
         mail = mails.find(int(request.match_info["number"]))
         if mail is None:
             return web.Response(status=404, text="This mail is not kept any more.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from pds.mail.errors import InvalidMail
@@ -11,11 +11,12 @@ from pds.mail.mail_url import Sendmail, parse_mail_url
 from pds.mail.message import Mail, parse_address
 from pds.mail.sendmail import SendmailTransport
 from pds.mail.smtp import SmtpTransport
-from pds.mail.texts import Branding, token_mail
+from pds.mail.texts import Branding, password_changed_mail, token_mail
 from pds.mail.transport import LogTransport, MailTransport
 
 if TYPE_CHECKING:
     from pds.accounts.account import ActorAccount
+    from pds.accounts.app_passwords import AppPassword
     from pds.accounts.email_tokens import EmailTokenPurpose
     from pds.config import Settings
 
@@ -58,6 +59,13 @@ class Mailer:
     ) -> None:
         """Send a token to `email`, the address of `account`."""
         await self._send(self._accounts, token_mail(self._branding, purpose, account, email, token))
+
+    async def send_password_changed(
+        self, account: ActorAccount, email: str, app_passwords: Sequence[AppPassword]
+    ) -> None:
+        """Tell `email`, the address of `account`, of a password set with a token."""
+        mail = password_changed_mail(self._branding, account, email, app_passwords)
+        await self._send(self._accounts, mail)
 
     async def send_from_moderation(self, email: str, *, subject: str, html: str) -> None:
         """Send what a moderator has written, to the address of an account."""

@@ -1,7 +1,8 @@
-"""The mails that this server writes: a token, and what it is for."""
+"""The mails that this server writes: a token, and what it is for; that a password is new."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -10,6 +11,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pds.accounts.account import ActorAccount
+from pds.accounts.app_passwords import AppPassword
 from pds.accounts.email_tokens import LIFETIME_S, EmailTokenPurpose
 from pds.config.settings import Settings
 from pds.mail.message import Mail, one_line
@@ -24,6 +26,9 @@ _SUBJECTS: Final = {
     EmailTokenPurpose.DELETE_ACCOUNT: "Account Deletion Requested",
     EmailTokenPurpose.PLC_OPERATION: "PLC Update Operation Requested",
 }
+_PASSWORD_CHANGED: Final = "password_changed"  # noqa: S105 - a template
+_APP_PASSWORDS_SHOWN: Final = 50
+_MAX_NAME_LENGTH: Final = 60
 _CONFIRMATION_LINK: Final = "https://bsky.app/intent/verify-email?code="
 
 
@@ -58,29 +63,61 @@ def token_mail(
     link = None
     if purpose is EmailTokenPurpose.CONFIRM_EMAIL and branding.has_confirmation_link:
         link = _CONFIRMATION_LINK + quote(token)
-    values = {
-        "subject": _SUBJECTS[purpose],
+    values = {"token": token, "link": link, "minutes": LIFETIME_S // 60}
+    return _mail(purpose, _SUBJECTS[purpose], branding, account, email, values)
+
+
+def password_changed_mail(
+    branding: Branding, account: ActorAccount, email: str, app_passwords: Sequence[AppPassword]
+) -> Mail:
+    """The mail to `email` that tells of a new password, and of what else opens the account.
+
+    `app_passwords` are all of the account's, newest first.
+    """
+    items = [_line_of(one) for one in app_passwords[:_APP_PASSWORDS_SHOWN]]
+    if len(app_passwords) > len(items):
+        items.append(f"and {len(app_passwords) - len(items)} older ones")
+    values = {"items": items}
+    return _mail(_PASSWORD_CHANGED, "Password Changed", branding, account, email, values)
+
+
+def _line_of(app_password: AppPassword) -> str:
+    name = one_line(app_password.name[:_MAX_NAME_LENGTH])
+    return f"{name}, created on {app_password.created_at[:10]}"
+
+
+def _mail(
+    template: str,
+    subject: str,
+    branding: Branding,
+    account: ActorAccount,
+    email: str,
+    values: dict[str, Any],
+) -> Mail:
+    whole = {
+        "subject": subject,
         "account": one_line(account.handle or email),
-        "token": token,
-        "link": link,
-        "minutes": LIFETIME_S // 60,
+        "token": None,
+        "link": None,
+        "items": None,
         "service_name": branding.service_name,
         "home_url": branding.home_url,
         "logo_url": branding.logo_url,
         "primary_color": branding.primary_color,
+        **values,
     }
     return Mail(
         email,
-        _SUBJECTS[purpose],
-        text=_render(purpose, "layout.txt", values),
-        html=_render(purpose, "layout.html", values),
+        subject,
+        text=_render(template, "layout.txt", whole),
+        html=_render(template, "layout.html", whole),
     )
 
 
-def _render(purpose: EmailTokenPurpose, layout: str, values: dict[str, Any]) -> str:
+def _render(template: str, layout: str, values: dict[str, Any]) -> str:
     """One wording, in the layout of one of the two forms."""
     environment = _environment(escapes=layout.endswith(".html"))
-    return environment.get_template(f"{purpose}.txt").render(values, layout=layout)
+    return environment.get_template(f"{template}.txt").render(values, layout=layout)
 
 
 @cache

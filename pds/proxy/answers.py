@@ -21,6 +21,7 @@ from identity.http import FetchError
 from pds.proxy.errors import call_failed, invalid_answer, refusal, unreachable
 from pds.proxy.forwarding import open_upstream, path_of
 from pds.proxy.headers import REPO_REV, answer_headers, request_headers
+from pds.proxy.on_behalf import token_for
 from pds.proxy.target import choose_service, locate
 from pds.proxy.watch import Watch
 from pds.xrpc.errors import XrpcError
@@ -68,13 +69,14 @@ async def fetch_json(call: XrpcCall, *, nsid: str) -> UpstreamAnswer:
     """Send a query on as it is, with a service token of the caller for `nsid`; read the answer.
 
     It goes where the `atproto-proxy` header says, or to the service that the settings have for
-    `nsid`. Raises `XrpcError`: 400 for a bad header or none of these services, 502 for a service
-    that does not answer in time or says more than `PDS_PROXY_MAX_RESPONSE_SIZE`.
+    `nsid`. Raises `XrpcError`: 400 for a bad header or none of these services, 401 for an account
+    that is taken down, 502 for a service that does not answer in time or says more than
+    `PDS_PROXY_MAX_RESPONSE_SIZE`.
     """
     ctx, request = call.ctx, call.request
     service = choose_service(ctx.settings, nsid, request)
     target = await locate(ctx.did_resolver, service)
-    token = ctx.service_tokens.get(call.user.did, target.did, nsid)
+    token = token_for(call, target.did, nsid)
     try:
         return await _read(
             ctx, request, target, "GET", path_of(request), request_headers(request, token)

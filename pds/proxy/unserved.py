@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pds.accounts.errors import InvalidToken
 from pds.accounts.scopes import PRIVILEGED
 from pds.proxy.forwarding import pass_on
+from pds.proxy.on_behalf import token_for
 from pds.proxy.target import choose_service, locate
 from pds.requests.noted import note_caller
 from pds.xrpc.auth import user
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pds.context import AppContext
     from pds.proxy.target import NamedService, ProxyTarget
 
-# Neither a takedown nor a deactivation bars the way: that is for the service to know.
+# A deactivation does not bar the way: that is for the service to know.
 _authenticate = user()
 
 
@@ -54,10 +55,13 @@ async def pass_on_as_user(
     *,
     json: dict[str, Any] | None = None,
 ) -> web.StreamResponse:
-    """Send a request on with a service token of the caller for `nsid`. See `pass_on`."""
+    """Send a request on with a service token of the caller for `nsid`.
+
+    Raises what `token_for`, `locate` and `pass_on` raise.
+    """
     ctx = call.ctx
     target = await locate(ctx.did_resolver, service)
-    token = ctx.service_tokens.get(call.user.did, target.did, nsid)
+    token = token_for(call, target.did, nsid)
     return await pass_on(ctx, call.request, target, token=token, json=json)
 
 

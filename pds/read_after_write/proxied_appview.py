@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from pds.proxy.answers import call_service
+from pds.proxy.on_behalf import token_for
 from pds.proxy.target import default_target
 from pds.read_after_write.appview import AppViewError
 from pds.xrpc.errors import XrpcError
@@ -26,7 +27,7 @@ class ProxiedAppView:
         call = self._call
         try:
             target = default_target(call.ctx.settings, nsid)
-            token = call.ctx.service_tokens.get(call.user.did, target.did, nsid)
+            token = token_for(call, target.did, nsid)
             path = f"/xrpc/{nsid}?{urlencode(params)}"
             return (await call_service(call, target, path, token=token)).json
         except XrpcError as exc:

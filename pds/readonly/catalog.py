@@ -31,6 +31,7 @@ class CatalogedCar:
     did: Did | None
     rev: str | None
     problem: str | None
+    """For everybody who asks, so without paths of this machine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from pds.readonly.catalog import Catalog, CatalogedCar, CatalogedRepo, Signature
 from pds.readonly.loaders import Loaders
 from pds.readonly.loading import BadCar, LoadedCar, remove_store
 from pds.readonly.progress import OnProgress, Work, nobody, tell
+from pds.readonly.reasons import public_reason
 from repo.cid import Cid
 from repo.commit import Commit, decode_commit
 from repo.keys import parse_did_key
@@ -64,7 +65,12 @@ class Look:
 
 
 class _Refused(Exception):
-    """A file is not served; the message says why."""
+    """A file is not served; the message says why, for everybody."""
+
+    def __init__(self, reason: str, details: str | None = None) -> None:
+        self.details = details
+        """For the operator, if there is more to say."""
+        super().__init__(reason)
 
 
 class Library:
@@ -164,32 +170,38 @@ class Library:
 
     async def _load(self, file: CarFile, read: _Read, counts: Counts) -> None:
         store = self._directory / f"{secrets.token_hex(8)}.sqlite"
-        did, rev, problem = None, None, None
+        did, rev, problem, details = None, None, None, None
         try:
             loaded = await read(file, store)
             if isinstance(loaded, BadCar):
-                raise _Refused(loaded.reason)
+                raise _Refused(loaded.reason, loaded.details)
             did, rev = loaded.did, loaded.commit.rev
             await self._serve(file, loaded, store)
             for before in self._catalog.dids_of(file.path):
                 if before != did:
                     await self._drop(before)
             counts.loaded += 1
-        except (_Refused, ActorStoreError, DatabaseError, OSError) as exc:
-            problem = str(exc)
+        except _Refused as exc:
+            problem, details = str(exc), exc.details
+        except (ActorStoreError, DatabaseError, OSError) as exc:
+            problem, details = f"it cannot be loaded: {public_reason(exc)}", str(exc)
         except Exception as exc:  # noqa: BLE001 (whatever it is, it must cost the others nothing)
             _log.exception("a fault in loading a CAR file", file=shown_path(file.path))
-            problem = f"it cannot be loaded: {exc!r}"
+            problem = f"it cannot be loaded: {public_reason(exc)}"
         finally:
             remove_store(store)
-        self._note(CatalogedCar(file, self._verification, did, rev, problem), counts)
+        car = CatalogedCar(file, self._verification, did, rev, problem)
+        self._note(car, counts, details=details)
 
-    def _note(self, car: CatalogedCar, counts: Counts) -> None:
-        """Note what came of a file; where that cannot be noted, the next start loads it again."""
+    def _note(self, car: CatalogedCar, counts: Counts, *, details: str | None = None) -> None:
+        """Note what came of a file; where that cannot be noted, the next start loads it again.
+
+        `details` are for the log alone: what is noted is shown to strangers.
+        """
         if car.problem is not None:
             counts.refused += 1
             name = shown_path(car.file.path)
-            _log.warning("a CAR file is not served", file=name, reason=car.problem)
+            _log.warning("a CAR file is not served", file=name, reason=details or car.problem)
         try:
             self._catalog.put_car(car)
         except DatabaseError as exc:
@@ -206,7 +218,10 @@ class Library:
             served = self._catalog.find_repo(did)
             if served is not None and served.path != file.path and served.rev >= loaded.commit.rev:
                 state = "the same" if served.rev == loaded.commit.rev else "a newer"
-                raise _Refused(f"{shown_path(served.path)} has {state} state of {did}")
+                name, path = (shown_path(one) for one in (served.path.name, served.path))
+                raise _Refused(
+                    f"{name} has {state} state of {did}", f"{path} has {state} state of {did}"
+                )
             await self._ctx.actor_store.adopt(did, store)
             await self._ctx.accounts.host(did, handle=handle, cid=loaded.cid, rev=loaded.commit.rev)
             if served is None or served.cid != loaded.cid:

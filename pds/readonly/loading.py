@@ -20,6 +20,7 @@ from actor_store.schema import migrate_store
 from actor_store.transactor import ActorStoreTransactor, Signing
 from database.connection import Database, open_database
 from database.errors import DatabaseError
+from pds.readonly.reasons import public_reason
 from repo.car import CarReader, InvalidCar
 from repo.commit import Commit, decode_commit
 from repo.keys import K256PrivateKey
@@ -51,9 +52,12 @@ class LoadedCar:
 
 @dataclass(frozen=True, slots=True)
 class BadCar:
-    """A file that was refused; `reason` names the byte or the CID."""
+    """A file that was refused."""
 
     reason: str
+    """For everybody: names the byte or the CID, and no path of this machine."""
+    details: str | None = None
+    """For the operator, if there is more to say."""
 
 
 def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
@@ -82,7 +86,7 @@ def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
     except (InvalidCar, InvalidRepo) as exc:
         return BadCar(str(exc))
     except (DatabaseError, OSError) as exc:
-        return BadCar(f"it cannot be read or loaded: {exc}")
+        return BadCar(f"it cannot be read or loaded: {public_reason(exc)}", details=str(exc))
 
 
 def _postponed(size_bytes: int) -> tuple[str, ...]:

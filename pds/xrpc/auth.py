@@ -145,7 +145,10 @@ def user_or_service(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator
         token = _require_token(request)
         if not ctx.service_auth.is_service_token(token):
             return await by_session(ctx, request)
-        return await _verify_service(ctx, request, token)
+        credentials = await _verify_service(ctx, request, token)
+        if ctx.accounts.find_account(credentials.issuer, include_inactive=True) is not None:
+            check_standing(ctx, credentials.issuer, refuse_takendown=True, refuse_deactivated=False)
+        return credentials
 
     return authenticate
 
@@ -194,7 +197,7 @@ def _scopes_in_words(scopes: frozenset[SessionScope]) -> str:
 def _verify_access(ctx: AppContext, token: str, scopes: frozenset[SessionScope]) -> UserCredentials:
     claims = ctx.session_tokens.verify_access(token)
     require_scope(claims, scopes)
-    return UserCredentials(claims.did, claims.scope)
+    return UserCredentials(claims.did, claims.scope, claims.issued_at)
 
 
 async def _verify_admin(ctx: AppContext, request: web.Request, encoded: str) -> AdminCredentials:

@@ -20,6 +20,8 @@ class UserCredentials:
 
     did: Did
     scope: SessionScope
+    issued_at: float
+    """Of the token, in Unix seconds."""
 
     @property
     def is_full(self) -> bool:

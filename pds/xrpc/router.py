@@ -88,6 +88,9 @@ class XrpcRouter:
         if isinstance(credentials, UserCredentials | RefreshCredentials):
             note_caller(request, credentials.did)
         json = {} if route.is_query else await self._read_body(request, route)
+        if json and isinstance(credentials, UserCredentials):
+            # A body may take half a minute, and its session has ended meanwhile.
+            self._ctx.session_tokens.ensure_current(credentials.did, credentials.issued_at)
         call = XrpcCall(self._ctx, request, params, credentials, json)
         if self._ctx.rate_limiter is not None:
             await self._ctx.rate_limiter.count_call(method.nsid, call)

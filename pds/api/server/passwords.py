@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import structlog
+
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.accounts.errors import NoEmailAddress
-from pds.mailed_tokens import send_token
+from pds.context import AppContext
+from pds.mail.errors import InvalidMail, MailNotSent
+from pds.mailed_tokens import get_account, send_token
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods
+from repo.syntax import Did
 
 methods = XrpcMethods()
+
+_log = structlog.get_logger(__name__)
 
 
 @methods.method("com.atproto.server.requestPasswordReset")
@@ -25,6 +32,20 @@ async def request_password_reset(call: XrpcCall) -> Answer:
 @methods.method("com.atproto.server.resetPassword")
 async def reset_password(call: XrpcCall) -> Answer:
     """com.atproto.server.resetPassword"""
-    token, password = call.body["token"], call.body["password"]
-    await call.ctx.accounts.reset_password(token, password, asker=call.asker)
+    ctx, body = call.ctx, call.body
+    did = await ctx.accounts.reset_password(body["token"], body["password"], asker=call.asker)
+    await _tell_owner(ctx, did)
     return None
+
+
+async def _tell_owner(ctx: AppContext, did: Did) -> None:
+    """Tell the account's address of its new password, and of the app passwords that still work."""
+    account = get_account(ctx, did)
+    if account.email is None:
+        return
+    app_passwords = ctx.accounts.list_app_passwords(did)
+    try:
+        await ctx.mailer.send_password_changed(account, account.email, app_passwords)
+    except (InvalidMail, MailNotSent) as exc:
+        # The password is set, and its token used up: this is no failure of the request.
+        _log.warning("a new password could not be told of", did=did, reason=str(exc))

@@ -11,9 +11,13 @@ import pytest
 
 from pds.accounts import service_jwt
 from pds.accounts.service_jwt import (
+    NOT_BEFORE_LEEWAY_S,
+    BadJwtSignature,
     JwtIssuerUnresolved,
+    JwtNotYetValid,
     ServiceJwt,
     ServiceJwtError,
+    UntrustedIss,
     create_service_jwt,
     verify_service_jwt,
 )
@@ -81,7 +85,7 @@ def test_a_token_without_a_method_has_no_lxm() -> None:
 
 async def test_a_token_is_accepted_for_its_method_and_service() -> None:
     verified = await verify(token_of())
-    assert (verified.did, verified.lxm, verified.aud) == (ALICE, LXM, SERVICE_DID)
+    assert (verified.iss, verified.lxm, verified.aud) == (ALICE, LXM, SERVICE_DID)
 
 
 async def test_p256_keys_sign_too() -> None:
@@ -90,11 +94,37 @@ async def test_p256_keys_sign_too() -> None:
     await verify(token_of(key), Resolver(cached=key.public))
 
 
-async def test_the_fragment_of_an_issuer_picks_its_key_and_is_no_part_of_its_did() -> None:
+async def test_a_service_of_a_did_is_accepted_only_where_it_is_listed_as_such() -> None:
+    """The key of a labeler must not open what the account's own key opens."""
+    labeler, resolver = f"{ALICE}#atproto_labeler", Resolver()
+    verified = await verify(token_of(iss=labeler), resolver, issuers=(ALICE, labeler))
+    assert verified.iss == labeler
+    assert resolver.asked == [(labeler, False)]
+    for issuers in (None, (ALICE,), (f"{ALICE}#another",)):
+        with pytest.raises(UntrustedIss):
+            await verify(token_of(iss=labeler), issuers=issuers)
+
+
+@pytest.mark.parametrize("fragment", ["#", "#atproto", "#atproto_label", "##", "#x#"])
+async def test_no_fragment_at_all_speaks_for_an_account(fragment: str) -> None:
     resolver = Resolver()
-    verified = await verify(token_of(iss=f"{ALICE}#atproto_labeler"), resolver)
-    assert verified.did == ALICE
-    assert resolver.asked == [(f"{ALICE}#atproto_labeler", False)]
+    with pytest.raises(UntrustedIss):
+        await verify(token_of(iss=ALICE + fragment), resolver)
+    assert resolver.asked == []
+
+
+async def test_a_token_is_not_accepted_before_its_time() -> None:
+    soon, too_soon = NOW_S + NOT_BEFORE_LEEWAY_S, NOW_S + NOT_BEFORE_LEEWAY_S + 1
+    for nbf in (0, NOW_S, soon):
+        await verify(signed(HEADER, CLAIMS | {"nbf": nbf}))
+    with pytest.raises(JwtNotYetValid):
+        await verify(signed(HEADER, CLAIMS | {"nbf": too_soon}))
+
+
+async def test_the_algorithm_that_a_token_names_is_that_of_the_key() -> None:
+    for alg in ("none", "HS256", "ES256", "es256k", ""):
+        with pytest.raises(BadJwtSignature):
+            await verify(signed(HEADER | {"alg": alg}, CLAIMS))
 
 
 HEADER = {"typ": "JWT", "alg": "ES256K"}
@@ -117,6 +147,8 @@ CLAIMS = {"iss": ALICE, "aud": SERVICE_DID, "exp": NOW_S + 60, "lxm": LXM}
         (signed(HEADER, CLAIMS | {"iss": 1}), "BadJwt", "poorly formatted jwt"),
         (signed(HEADER, CLAIMS | {"aud": [SERVICE_DID]}), "BadJwt", "poorly formatted jwt"),
         (signed(HEADER, CLAIMS | {"exp": "1"}), "BadJwt", "poorly formatted jwt"),
+        (signed(HEADER, CLAIMS | {"nbf": "1"}), "BadJwt", "poorly formatted jwt"),
+        (signed(HEADER, CLAIMS | {"nbf": None}), "BadJwt", "poorly formatted jwt"),
         (signed(HEADER | {"typ": "at+jwt"}, CLAIMS), "BadJwtType", 'Invalid jwt type "at+jwt"'),
         (
             signed(HEADER | {"typ": "refresh+jwt"}, CLAIMS),
@@ -192,6 +224,7 @@ async def test_an_issuer_that_cannot_be_resolved_is_refused() -> None:
 
 def test_every_refusal_has_a_name_of_the_protocol() -> None:
     refusals = ServiceJwtError.__subclasses__()
-    assert len(refusals) == 9
+    assert len(refusals) == 10
+    # The protocol has no name for a token whose time has not come.
     assert len({refusal.error for refusal in refusals}) == 9
     assert service_jwt.BadJwt.error == "BadJwt"

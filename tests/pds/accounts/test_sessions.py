@@ -215,6 +215,42 @@ async def test_an_ended_session_cannot_be_renewed(accounts: AccountManager, jti:
             await accounts.rotate_refresh_token(unknown)
 
 
+@pytest.mark.parametrize("ended_by", [0, 1, 2])
+async def test_no_token_of_a_session_renews_it_once_it_has_ended(
+    accounts: AccountManager, jti: str, session_tokens: SessionTokens, ended_by: int
+) -> None:
+    """Predecessors would, within their grace; successors would for months."""
+    family = [jti]
+    for _ in range(2):
+        renewed = await accounts.rotate_refresh_token(family[-1])
+        family.append(jti_of(renewed, session_tokens))
+    other = await accounts.create_session(await accounts.login("alice.test", "alice-pass"))
+    await accounts.revoke_refresh_token(family[ended_by])
+    for one in family:
+        with pytest.raises(ExpiredToken, match="revoked"):
+            await accounts.rotate_refresh_token(one)
+    await accounts.rotate_refresh_token(jti_of(other, session_tokens))
+
+
+async def test_a_session_that_is_already_gone_takes_no_other_with_it(
+    accounts: AccountManager, jti: str, alice: Session, make_account: MakeAccount
+) -> None:
+    await make_account(BOB, "bob.test", email="bob@example.com", password="bob-pass")
+    for unknown in ("never-given-out", ""):
+        await accounts.revoke_refresh_token(unknown)
+    assert accounts.db.value("SELECT count(*) FROM refresh_token") == 2
+    await accounts.revoke_refresh_token(jti)
+    assert accounts.db.all("SELECT did FROM refresh_token") == [(BOB,)]
+
+
+async def test_a_family_that_refers_to_itself_is_ended_too(
+    accounts: AccountManager, jti: str
+) -> None:
+    accounts.db.run("UPDATE refresh_token SET nextId = id")
+    await accounts.revoke_refresh_token(jti)
+    assert accounts.db.value("SELECT count(*) FROM refresh_token") == 0
+
+
 @pytest.mark.parametrize("privileged", [False, True])
 async def test_an_app_password_opens_a_lesser_session(
     accounts: AccountManager, alice: Session, session_tokens: SessionTokens, privileged: bool

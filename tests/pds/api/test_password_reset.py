@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
 from pds.accounts.passwords import Hashing
+from pds.mail.errors import MailNotSent
+from repo.syntax import Did
 from tests.pds.api.mailbox import (
     CONFIRMATION,
     LIFETIME_S,
@@ -21,6 +24,8 @@ from tests.pds.conftest import Account, Pds, Reply
 
 pytestmark = pytest.mark.usefixtures("pds_with_mail")
 
+SESSION = "com.atproto.server.getSession"
+APP_PASSWORD = "com.atproto.server.createAppPassword"
 SET = "com.atproto.server.resetPassword"
 
 
@@ -45,6 +50,76 @@ async def test_a_reset_sets_the_password_and_ends_every_session(
     assert renewed.error == (400, "ExpiredToken")
     assert pds.ctx.accounts.db.value("SELECT count(*) FROM token") == 0
     assert (await reset(pds, token)).error == (400, "InvalidToken")
+
+
+async def test_after_a_reset_an_older_access_token_opens_nothing(
+    pds: Pds, mailbox: Mailbox, alice: Account
+) -> None:
+    token = await mailbox.token(RESET, alice)
+    assert (await pds.get(SESSION, alice.auth)).status == 200
+    assert (await reset(pds, token)).status == 200
+    made = await pds.post(APP_PASSWORD, {"name": "phone"}, alice.auth)
+    # What clients renew a session for, and then ask for the password.
+    expired = {"error": "ExpiredToken", "message": "Token has been revoked"}
+    assert (made.status, made.json) == (400, expired)
+    assert (await pds.get(SESSION, alice.auth)).json == expired
+    alice.access_jwt = (await login(pds, alice, "new-pass")).json["accessJwt"]
+    assert (await pds.post(APP_PASSWORD, {"name": "phone"}, alice.auth)).status == 200
+
+
+async def test_a_body_that_comes_in_slowly_does_not_outlive_its_session(
+    pds: Pds, alice: Account
+) -> None:
+    """A request for an app password is begun with a token that then is void."""
+    body = b'{"name":"phone"}'
+    begun, rest = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield body[:5]
+        begun.set()
+        await rest.wait()
+        yield body[5:]
+
+    headers = {**alice.auth, "Content-Type": "application/json"}
+    making = asyncio.create_task(
+        pds.request("POST", f"/xrpc/{APP_PASSWORD}", headers=headers, data=slowly())
+    )
+    await begun.wait()
+    # Its credentials have been looked at once the server has been asked something else.
+    assert (await pds.get(SESSION, alice.auth)).status == 200
+    set_by_admin = {"did": alice.did, "password": "new-pass"}
+    updated = await pds.post("com.atproto.admin.updateAccountPassword", set_by_admin, pds.admin)
+    assert updated.status == 200
+    rest.set()
+    assert (await making).error == (400, "ExpiredToken")
+    assert pds.ctx.accounts.list_app_passwords(Did(alice.did)) == []
+
+
+async def test_the_owner_is_told_of_a_reset_and_of_the_app_passwords_that_are_left(
+    pds: Pds, mailbox: Mailbox, alice: Account
+) -> None:
+    made = await pds.post(APP_PASSWORD, {"name": "old phone"}, alice.auth)
+    token = await mailbox.token(RESET, alice)
+    assert (await reset(pds, token)).status == 200
+    mail = mailbox.server.mails[-1]
+    assert (mail.recipients, mail.message["Subject"]) == ([alice.email], "Password Changed")
+    day = made.json["createdAt"][:10]
+    for form in ("plain", "html"):
+        assert f"old phone, created on {day}" in mail.body(form)
+        assert made.json["password"] not in mail.body(form)
+
+
+async def test_a_reset_holds_although_its_owner_cannot_be_told(
+    pds: Pds, mailbox: Mailbox, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = await mailbox.token(RESET, alice)
+
+    async def fail(*_: object) -> None:
+        raise MailNotSent
+
+    monkeypatch.setattr(pds.ctx.mailer, "send_password_changed", fail)
+    assert (await reset(pds, token)).status == 200
+    assert (await login(pds, alice, "new-pass")).status == 200
 
 
 @pytest.mark.parametrize("state", ["takendown", "deactivated"])

@@ -214,6 +214,13 @@ async def test_a_session_can_be_ended_once_and_again(pds: Pds, alice: Account) -
     assert (await refresh(pds, other)).status == 200
 
 
+async def test_ending_a_session_ends_what_it_was_renewed_from(pds: Pds, alice: Account) -> None:
+    current = (await refresh(pds, alice.refresh_jwt)).json["refreshJwt"]
+    assert (await pds.post(DELETE, headers=bearer(current))).status == 200
+    for token in (alice.refresh_jwt, current):
+        assert (await refresh(pds, token)).error == (400, "ExpiredToken")
+
+
 async def test_an_expired_session_can_be_ended(
     pds: Pds, alice: Account, later: Callable[[float], None]
 ) -> None:

@@ -25,8 +25,8 @@ class Page:
     pds: Pds
     client: TestClient[Any, Any]
 
-    async def get(self, path: str = "") -> Reply:
-        async with self.client.get(f"/dev/mails{path}") as response:
+    async def get(self, path: str = "", **headers: str) -> Reply:
+        async with self.client.get(f"/dev/mails{path}", headers=headers) as response:
             is_json = response.content_type == "application/json"
             json = await response.json() if is_json else None
             return Reply(response.status, response.headers, await response.read(), json)
@@ -88,9 +88,45 @@ async def test_no_other_site_reads_it_and_nobody_keeps_it(page: Page) -> None:
     for path in ("", ".json", "/1.html"):
         headers = (await page.get(path)).headers
         assert "Access-Control-Allow-Origin" not in headers
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert headers["Cache-Control"] == "no-store"
         assert headers["X-Content-Type-Options"] == "nosniff"
     assert "default-src 'none'" in (await page.get()).headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("path", ["", ".json", "/1.html"])
+async def test_a_host_name_of_a_stranger_that_leads_here_is_refused(page: Page, path: str) -> None:
+    """Or any web page could read the mails, once its own name leads to this machine."""
+    await page.pds.ctx.mailer.send_from_moderation("a@b.co", subject="x", html="secret")
+    for host in (
+        "attacker.example",
+        "attacker.example:2583",
+        "localhost.attacker.example",
+        "a.test",
+    ):
+        for more in ({}, {"X-Forwarded-Host": "localhost"}):
+            refused = await page.get(path, Host=host, **more)
+            assert (refused.status, b"secret" in refused.body) == (403, False)
+            assert b"open it on localhost" in refused.body
+            assert b"PDS_HOSTNAME" in refused.body
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST:2583", "localhost.", "a.localhost", "127.0.0.1:1", "[::1]", "[::1]:1"],
+)
+async def test_names_of_this_machine_and_addresses_are_answered(page: Page, host: str) -> None:
+    assert (await page.get(".json", Host=host)).status == 200
+
+
+class TestWithAHostname:
+    @pytest.fixture
+    def pds_environ(self) -> dict[str, str]:
+        return {"PDS_HOSTNAME": "dev.example.com"}
+
+    async def test_the_server_s_own_name_is_answered(self, page: Page) -> None:
+        assert (await page.get(".json", Host="dev.example.com")).status == 200
+        assert (await page.get(".json", Host="example.com")).status == 403
 
 
 async def test_it_fits_a_phone_and_has_no_scripts(page: Page) -> None:

@@ -1,4 +1,4 @@
-"""The mails that bring a token: their words, their look, and what nobody can write into them."""
+"""Mails that the server writes: their words and look, and what nobody can write into them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from html.parser import HTMLParser
 import pytest
 
 from pds.accounts.account import ActorAccount
+from pds.accounts.app_passwords import AppPassword
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.config import Settings
 from pds.mail.message import Mail
-from pds.mail.texts import Branding, token_mail
+from pds.mail.texts import Branding, password_changed_mail, token_mail
 from repo.syntax import Did
 from tests.pds.test_config import WORKING
 
@@ -150,3 +151,36 @@ def test_without_a_look_it_is_the_reference_s_but_for_its_logo() -> None:
         "pds.example.com PDS", "https://bsky.app", None, "#067df7", has_confirmation_link=True
     )
     assert "img" not in Tags(mail_of(CONFIRM, branding=branding).html).tags
+
+
+def changed_mail(*names: str) -> Mail:
+    app_passwords = [AppPassword(name, "2026-02-03T04:05:06.789Z", False) for name in names]
+    return password_changed_mail(Branding("My PDS"), ALICE, "alice@example.com", app_passwords)
+
+
+def test_the_mail_of_a_new_password_lists_app_passwords_and_how_to_revoke_them() -> None:
+    mail = changed_mail("phone", "my tablet")
+    assert (mail.to, mail.subject) == ("alice@example.com", "Password Changed")
+    assert "\n* phone, created on 2026-02-03\n* my tablet, created on 2026-02-03\n" in mail.text
+    assert "<li>my tablet, created on 2026-02-03</li>" in mail.html
+    for form in (mail.text, mail.html):
+        assert "alice.test" in form
+        assert "com.atproto.server.revokeAppPassword" in form
+        assert "If it was not you" in form
+    assert "{" not in mail.text
+    assert max(map(len, mail.text.splitlines())) < 80
+
+
+def test_without_app_passwords_it_speaks_of_none() -> None:
+    mail = changed_mail()
+    for form in (mail.text, mail.html):
+        assert "app password" not in form.lower()
+        assert "If it was not you" in form
+
+
+def test_names_of_app_passwords_stay_text_and_their_number_bounded() -> None:
+    assert Tags(changed_mail(HOSTILE).html).tags == Tags(changed_mail("phone").html).tags
+    assert "\n* a Your new code: X, created" in changed_mail("a\r\n\r\nYour new code: X").text
+    mail = changed_mail(*(f"{number} {'x' * 100_000}" for number in range(1000)))
+    assert "* and 950 older ones" in mail.text
+    assert len(mail.html) < 10_000

@@ -261,3 +261,20 @@ async def test_a_file_that_is_still_being_written_is_left_alone(
         assert shelf.problems() == {}
         assert shelf.dids() == list(dids("alice"))
         assert looks >= 4
+
+
+@pytest.mark.parametrize("missing", ["file", "directory of the database"])
+def test_what_fails_is_told_to_everybody_and_where_only_to_the_operator(
+    tmp_path: Path, missing: str
+) -> None:
+    path, store = tmp_path / "a.car", tmp_path / "there" / "store.sqlite"
+    if missing == "file":
+        store.parent.mkdir()
+    else:
+        path.write_bytes(parts_of().encode())
+    bad = load_car(path, store)
+    assert isinstance(bad, BadCar)
+    assert bad.reason.startswith("it cannot be read or loaded: ")
+    assert str(tmp_path) not in bad.reason
+    assert bad.details is not None
+    assert str(tmp_path) in bad.details

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
+from pathlib import Path
 
 from tests.pds.car.cars import DID
-from tests.pds.readonly.conftest import ReadonlyServer
+from tests.pds.readonly.conftest import OFFLINE, ReadonlyServer, StartServer, copy_cars
 from tests.reference import data
 
 
@@ -107,3 +109,21 @@ def test_of_many_blobs_some_are_shown_each_once(hostile: ReadonlyServer) -> None
     text = page(hostile, f"/repo/{DID}/com.example.file/many")
     assert text.count("not in this archive") == 50
     assert "And 10 more." in text
+
+
+def test_the_pages_tell_names_of_files_and_no_paths(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    cars = copy_cars(tmp_path / "cars")
+    (cars / "more").mkdir()
+    shutil.copyfile(cars / "alice.car", cars / "more" / "copy of alice.car")
+    (cars / "more" / "broken.car").write_bytes(b"x")
+    server = start_server(cars, *OFFLINE)
+    front = page(server, "/")
+    assert "broken.car" in front
+    assert "has the same state of" in front
+    alice = data.manifest()["accounts"]["alice"]
+    for text in (front, page(server, f"/repo/{alice['did']}")):
+        assert str(tmp_path) not in text
+        assert "/more" not in text
+    assert f"{cars}/more/broken.car" in server.log()

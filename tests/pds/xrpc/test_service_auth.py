@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -12,6 +13,8 @@ import pytest
 
 from pds.accounts.service_jwt import create_service_jwt
 from repo.keys import K256PrivateKey, P256PrivateKey
+from repo.syntax import Did
+from tests.pds.api.moderation import make_inactive
 from tests.pds.conftest import Account, Pds, Reply
 from tests.pds.identities import ForeignDid, register_foreign_did
 
@@ -76,7 +79,11 @@ REFUSED_SERVICE_TOKENS: list[tuple[Callable[[ForeignDid], str], tuple[str, str]]
     ),
     (
         lambda owner: _service_token(owner, iss=f"{owner.did}#atproto_labeler"),
-        ("AuthenticationRequired", "missing or bad key in did doc"),
+        ("UntrustedIss", "Untrusted issuer"),
+    ),
+    (
+        lambda owner: _service_token(owner, nbf=int(time.time()) + 3600),
+        ("BadJwt", "jwt not yet valid"),
     ),
     (
         lambda owner: _service_token(owner, key_=K256PrivateKey.from_bytes(b"\x09" * 32)),
@@ -149,6 +156,27 @@ async def test_a_key_that_was_rotated_is_found(pds: Pds) -> None:
     assert reply.status == 200
 
 
+async def test_the_labeler_s_key_is_not_the_account_s(pds: Pds, alice: Account) -> None:
+    """It makes no account of its DID, and uploads nothing in its account."""
+    labeler_key = K256PrivateKey.generate()
+    owner = register_foreign_did(pds)
+    ours = ForeignDid(Did(alice.did), pds.ctx.rotation_key)
+    for one in (owner, ours):
+        last = pds.plc.find_last(one.did)
+        assert last is not None
+        assert last.data is not None
+        keys = {**last.data.verification_methods, "atproto_label": labeler_key.did_key}
+        one.update(pds, replace(last.data, verification_methods=keys))
+    for fragment in ("#atproto_labeler", "#atproto_label", "#", ""):
+        token = _service_token(owner, iss=owner.did + fragment, key_=labeler_key)
+        body = {"handle": "dana.test", "email": "dana@example.com", "did": owner.did}
+        reply = await pds.post(CREATE_ACCOUNT, body, {"Authorization": f"Bearer {token}"})
+        assert reply.status == 401
+        token = _service_token(ours, iss=ours.did + fragment, key_=labeler_key, lxm=UPLOAD)
+        alice.access_jwt = token
+        assert (await pds.upload(alice, b"hello", "text/plain")).status == 401
+
+
 async def test_an_account_uploads_with_a_token_it_signed_for_that(pds: Pds, alice: Account) -> None:
     key = pds.ctx.actor_store.key(alice.did)
 
@@ -173,3 +201,13 @@ async def test_a_deeply_nested_token_is_refused_where_two_kinds_are_accepted(
         alice.access_jwt = token
         reply = await pds.upload(alice, b"hello", "text/plain")
         assert reply.error == (400, "InvalidToken")
+
+
+async def test_a_token_from_before_a_takedown_uploads_nothing(pds: Pds, alice: Account) -> None:
+    key = pds.ctx.actor_store.key(alice.did)
+    alice.access_jwt = create_service_jwt(
+        key, iss=alice.did, aud="did:web:localhost", now_s=int(time.time()), lxm=UPLOAD
+    )
+    assert (await pds.upload(alice, b"hello", "text/plain")).status == 200
+    await make_inactive(pds, alice, "takendown")
+    assert (await pds.upload(alice, b"hello", "text/plain")).error == (401, "AccountTakedown")

@@ -1,0 +1,41 @@
+"""The host names that pages of `pds dev` answer to.
+
+A browser lets the page of a stranger read what comes from the stranger's own host name, and that
+name may lead to this machine (DNS rebinding). Names that nobody else can have are safe, and so
+are addresses: they are not looked up.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from aiohttp import hdrs, web
+
+
+def require_own_host(request: web.Request, hostname: str) -> None:
+    """Raise 403 unless the request is for this machine, or for `hostname`, the server's own.
+
+    What a proxy says of the host does not count: a page can say it as well.
+    """
+    name = _name_of(request.headers.get(hdrs.HOST, ""))
+    if name in (hostname, "localhost") or name.endswith(".localhost") or _is_address(name):
+        return
+    raise web.HTTPForbidden(
+        text=f"This page is not shown to {name[:100] or 'requests without a host'}: open it on "
+        "localhost. If that is the server's name, start it with PDS_HOSTNAME set to it.\n"
+    )
+
+
+def _name_of(host: str) -> str:
+    """The name or address in a Host header, in lower case, without a port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0].rstrip(".").lower()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,27 @@
+"""Speaking to other services on behalf of an account: the one way to, and who may."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pds.accounts.scopes import SessionScope
+from pds.xrpc.errors import auth_required
+
+if TYPE_CHECKING:
+    from pds.xrpc.call import XrpcCall
+
+
+def token_for(call: XrpcCall, aud: str, lxm: str, *, is_appeal: bool = False) -> str:
+    """A token by which the caller uses the method `lxm` of the service `aud`, a bare DID.
+
+    An account that is taken down speaks to nobody, also by a session from before; what
+    `is_appeal` it may send by a session that was opened for it. Raises `XrpcError` 401, and what
+    `ActorStore.key` raises.
+    """
+    ctx, user = call.ctx, call.user
+    account = ctx.accounts.find_account(user.did, include_inactive=True)
+    if account is not None and account.takedown_ref is not None:
+        appeals = is_appeal and user.scope is SessionScope.TAKENDOWN
+        if not appeals:
+            raise auth_required("Account has been taken down", "AccountTakedown")
+    return ctx.service_tokens.get(user.did, aud, lxm)
