@@ -17,7 +17,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from database.open_files import OpenFiles
 from pds.connection_limit import ConnectionLimit
-from pds.fairness.pace import Pace
+from pds.fairness.answer_pace import AnswerPace
 from pds.xrpc.errors import XrpcError
 from pds.xrpc.responses import add_common_headers
 
@@ -82,7 +82,7 @@ class _Connection(RequestHandler):
     __slots__ = ("_head_due", "_pace", "_server")
 
     _head_due: asyncio.TimerHandle | None
-    _pace: Pace
+    _pace: AnswerPace
     _server: _Server
 
     def __init__(self, server: _Server, **kwargs: Any) -> None:
@@ -107,7 +107,7 @@ class _Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._head_due = self._loop.call_later(HEAD_S, self._give_up)
-        self._pace = Pace(cast("asyncio.Transport", transport), self._loop)
+        self._pace = AnswerPace(cast("asyncio.Transport", transport), self._loop)
         if not self._server.admit(self):
             self._request_handler = self._server.answer_surplus
             # Nor is the rest of a body waited for.

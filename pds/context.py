@@ -33,6 +33,7 @@ from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
 from pds.crawlers import Crawlers
 from pds.fairness.turns import Turns
+from pds.fairness.streams import Streams
 from pds.health.check import HealthCheck
 from pds.health.server_check import make_health_check
 from pds.import_queue import Imports
@@ -107,6 +108,8 @@ class AppContext:
     upload_sweep: UploadSweep
     storage: StorageSurvey
     """How much room actors and blobs take."""
+    streams: Streams
+    """Who may have long answers now."""
     subscribers: dict[web.WebSocketResponse, web.Request]
     """Consumers of the firehose and their requests, to be told when the server stops."""
     _closing: AsyncExitStack
@@ -211,6 +214,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         health=make_health_check(settings, accounts, sequencer, did_cache),
         upload_sweep=upload_sweep,
         storage=storage,
+        streams=Streams(),
         subscribers={},
         _closing=stack,
     )

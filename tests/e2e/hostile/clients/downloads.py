@@ -56,15 +56,15 @@ def _drip(clients: list[socket.socket]) -> None:
         for client in clients:
             selector.register(client, selectors.EVENT_READ)
         for key, _ in selector.select(0):
-            client = key.fileobj
-            assert isinstance(client, socket.socket)
+            sock = key.fileobj
+            assert isinstance(sock, socket.socket)
             try:
-                alive = client.recv(1)
+                alive = sock.recv(1)
             except OSError:
                 alive = b""
             if not alive:
-                clients.remove(client)
-                client.close()
+                clients.remove(sock)
+                sock.close()
 
 
 if __name__ == "__main__":

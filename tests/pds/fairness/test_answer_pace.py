@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from pds.app import make_runner
-from pds.fairness import pace
+from pds.fairness import answer_pace
 
 WINDOW_S = 0.2
 ANSWER = b"x" * 20_000_000
@@ -19,7 +19,7 @@ ANSWER = b"x" * 20_000_000
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "PACE_S", WINDOW_S)
+    monkeypatch.setattr(answer_pace, "PACE_S", WINDOW_S)
 
 
 @asynccontextmanager
@@ -93,7 +93,7 @@ async def test_a_client_that_drips_loses_its_connection() -> None:
 
 
 async def test_a_slow_client_gets_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "PACE_BYTES", 4096)
+    monkeypatch.setattr(answer_pace, "PACE_BYTES", 4096)
     answer = b"x" * 4_000_000
     async with (
         served(answer) as (port, server),
@@ -111,9 +111,9 @@ async def test_a_slow_client_gets_its_answer(monkeypatch: pytest.MonkeyPatch) ->
 async def test_a_long_answer_must_keep_a_higher_pace_on_average(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pace, "PACE_BYTES", 1)
-    monkeypatch.setattr(pace, "GRACE_S", 2 * WINDOW_S)
-    monkeypatch.setattr(pace, "GRACE_PACE_BYTES", 1 << 30)
+    monkeypatch.setattr(answer_pace, "PACE_BYTES", 1)
+    monkeypatch.setattr(answer_pace, "GRACE_S", 2 * WINDOW_S)
+    monkeypatch.setattr(answer_pace, "GRACE_PACE_BYTES", 1 << 30)
     async with served() as (port, server), asking(port) as client:
 
         async def take_steadily() -> None:

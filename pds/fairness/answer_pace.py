@@ -13,7 +13,7 @@ import struct
 from contextlib import suppress
 from typing import Final
 
-PACE_BYTES: Final = 64 * 1024
+PACE_BYTES: Final = 128 * 1024
 PACE_S: Final = 30.0
 """How long a client may take for each `PACE_BYTES`: as long as it keeps a buffer full."""
 GRACE_S: Final = 600.0
@@ -31,7 +31,7 @@ def allowed_s(taken_bytes: int) -> float:
     return GRACE_S + taken_bytes / GRACE_PACE_BYTES
 
 
-class Pace:
+class AnswerPace:
     """Aborts a connection whose client takes too little while there is much to take.
 
     `begin` when the transport's buffer is full, `end` when there is room again: both are called for
@@ -39,7 +39,10 @@ class Pace:
     connection closes as soon as the rest is taken, `close` when it has.
     """
 
-    __slots__ = ("_begun", "_loop", "_seen", "_seen_at", "_timer", "_transport", "_waits_since")
+    __slots__ = (
+        *("_begun", "_is_closing", "_loop", "_seen", "_seen_at", "_timer", "_transport"),
+        "_waits_since",
+    )
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -48,6 +51,7 @@ class Pace:
         self._waits_since: float | None = None
         self._begun = self._seen = (0, 0)
         self._seen_at = 0.0
+        self._is_closing = False
 
     def begin(self) -> None:
         """The client is waited for from now on."""
@@ -58,10 +62,12 @@ class Pace:
 
     def end(self) -> None:
         """Nobody waits for the client any more."""
-        self._waits_since = None
+        if not self._is_closing:
+            self._waits_since = None
 
     def finish(self) -> None:
         """The connection closes once its buffer is empty."""
+        self._is_closing = True
         if self._transport.get_write_buffer_size():
             self.begin()
 
