@@ -17,10 +17,12 @@ from typing import ClassVar, Final
 from database.retry import when_free
 from sequencer.events import timestamp
 from sequencer.frames import EVENT_TYPES, error_frame, frame, info_frame
+from sequencer.log import PAGE_BYTES
 from sequencer.sequencer import Sequencer
 
 PAGE: Final = 32
-"""Events read from the log at once, or frames taken from the ring, before others get their turn."""
+"""Events that are read from the log, or taken from the ring, before others get their turn; fewer
+if they have more than `PAGE_BYTES`."""
 
 _OUTDATED: Final = info_frame(
     "OutdatedCursor", "Requested cursor exceeded limit. Possibly missing events"
@@ -79,8 +81,8 @@ def subscribe(
     Events older than `backfill_limit_ms` are left out, and an info frame says so. Raises
     `FutureCursor` at once. The iterator raises `ConsumerTooSlow` when it once had caught up and
     is asked for its next frame more than `max_buffer` events behind; it ends when the sequencer
-    closes. Until it has caught up, it awaits `next_slice` before every page and burst: sending
-    rarely waits by itself, so whoever has much to send would leave no time to others.
+    closes. Until it has waited for an event once, it awaits `next_slice` before every `PAGE`:
+    sending rarely waits by itself, so whoever is sent much would leave no time to others.
     """
     newest = sequencer.current_seq
     start, outdated = newest, False
@@ -130,8 +132,8 @@ async def _frames(
         yield _OUTDATED
     ring = sequencer.ring
     allowed = max_buffer
-    # Frames until others get their turn.
-    left = PAGE if caught_up else 0
+    # Whoever has waited for an event once is no burden: it has all that there was.
+    take_turn, room = next_slice, 0
     with sequencer.subscriptions.opened(cursor, live=caught_up) as at:
         while not ring.closed:
             behind = ring.last_seq - at.seq
@@ -139,23 +141,23 @@ async def _frames(
                 await ring.wait_beyond(at.seq)
                 # A burst of one transaction that exceeds the buffer is not the consumer's slowness.
                 allowed = max(max_buffer, ring.last_seq - at.seq)
-                left = PAGE
+                take_turn, room = _next_round, PAGE_BYTES
                 continue
             if at.live and behind > allowed:
                 sequencer.subscriptions.cut_off += 1
                 raise ConsumerTooSlow
             at.live = at.live or _caught_up(behind, max_buffer)
-            if left <= 0:
-                await (_next_round if at.live else next_slice)()
-                left = PAGE
+            if room <= 0:
+                await take_turn()
+                room = PAGE_BYTES
                 continue
             live = ring.find(at.seq + 1)
             if live is not None:
                 at.seq += 1
-                left -= 1
+                room -= max(len(live), PAGE_BYTES // PAGE)
                 yield live
                 continue
-            left = 0
+            room = 0
             newest = ring.last_seq
             page = await when_free(partial(sequencer.read_after, at.seq, PAGE))
             if not page:
