@@ -28,6 +28,8 @@ _log = structlog.get_logger(__name__)
 
 _MAX_CLIENT_MESSAGE_BYTES: Final = 1024
 """Consumers have nothing to say; what they send is read and dropped."""
+_WAITING_BYTES: Final = 64 * 1024
+"""Sent without looking whether the consumer takes it."""
 _CLOSE_S: Final = 3.0
 """How long a consumer may take to let itself be closed when the server stops."""
 
@@ -45,7 +47,9 @@ async def subscribe_repos(call: XrpcCall) -> web.WebSocketResponse:
 
 
 async def _subscribe(request: web.Request, ctx: AppContext) -> web.WebSocketResponse:
-    socket = web.WebSocketResponse(max_msg_size=_MAX_CLIENT_MESSAGE_BYTES, compress=False)
+    socket = web.WebSocketResponse(
+        max_msg_size=_MAX_CLIENT_MESSAGE_BYTES, compress=False, writer_limit=_WAITING_BYTES
+    )
     await socket.prepare(request)
     ctx.subscribers[socket] = request
     sender = asyncio.create_task(_serve(socket, request, ctx))
