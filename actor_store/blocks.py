@@ -18,9 +18,9 @@ from repo.commit import Commit, Head, InvalidCommit, decode_commit
 from repo.mst import InvalidMst, MissingBlock, Mst, Node
 from repo.mst.key import encode_key
 
-CHUNK_BYTES: Final = 64 * 1024
+CHUNK_BYTES: Final = 128 * 1024
 """Least size of the parts of a streamed CAR, but for the last. None is longer by more than a block:
-a consumer that stalls holds three."""
+a consumer that stalls holds two."""
 NODE_CACHE_BYTES: Final = 32 * 1024 * 1024
 """Memory for MST nodes of all actors together."""
 

@@ -20,7 +20,7 @@ from database.transactions import WriteCounts
 from database.wal import check_wal
 
 THREAD_PAGE_CACHE_KIB: Final = 2_000
-STREAM_PAGE_CACHE_KIB: Final = 128
+STREAM_PAGE_CACHE_KIB: Final = 256
 """There may be many streams, and an export reads every block once."""
 
 

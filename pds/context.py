@@ -32,8 +32,8 @@ from pds.accounts.session_tokens import SessionTokens
 from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
 from pds.crawlers import Crawlers
-from pds.fairness.turns import Turns
 from pds.fairness.streams import Streams
+from pds.fairness.turns import Turns
 from pds.health.check import HealthCheck
 from pds.health.server_check import make_health_check
 from pds.import_queue import Imports

@@ -15,7 +15,7 @@ from pds.fairness.turns import Turns
 REPOS: Final = 128
 REPOS_EACH: Final = 16
 """Downloads of repositories in all and from one address. Each holds a connection to a database
-with three files and some 300 kB; four threads make their parts, so more at once are no faster."""
+with three files and a megabyte; four threads make their parts, so more at once are no faster."""
 BLOBS: Final = 256
 BLOBS_EACH: Final = 32
 """Downloads of blobs. Each holds a file."""
