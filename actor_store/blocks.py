@@ -18,8 +18,9 @@ from repo.commit import Commit, Head, InvalidCommit, decode_commit
 from repo.mst import InvalidMst, MissingBlock, Mst, Node
 from repo.mst.key import encode_key
 
-CHUNK_BYTES: Final = 256 * 1024
-"""Least size of the parts of a streamed CAR, but for the last."""
+CHUNK_BYTES: Final = 128 * 1024
+"""Least size of the parts of a streamed CAR, but for the last. None is longer by more than a block:
+a consumer that stalls holds two."""
 NODE_CACHE_BYTES: Final = 32 * 1024 * 1024
 """Memory for MST nodes of all actors together."""
 
@@ -27,8 +28,6 @@ _NODE_OVERHEAD_BYTES: Final = 700
 _NODE_FACTOR: Final = 3
 """A parsed node holds its keys, its values and its block, each in objects of their own."""
 _CID_BYTES: Final = 36
-_ROWS_AT_ONCE: Final = 16
-"""Of an export. Each may be a megabyte, and a consumer that stalls holds some batches."""
 
 
 class _Varints(dict[int, bytes]):
@@ -136,31 +135,23 @@ class RepoReader:
         """
         header = encode_header((self.head().cid,))
         where, params = ("", ()) if since is None else ("WHERE repoRev > ?", (since,))
-        batches = self._db.iter_batches(
-            f"SELECT cid, content FROM repo_block {where} ORDER BY repoRev DESC, cid DESC",
-            params,
-            rows=_ROWS_AT_ONCE,
+        rows = self._db.iter(
+            f"SELECT cid, content FROM repo_block {where} ORDER BY repoRev DESC, cid DESC", params
         )
-        # No calls of our own for each block, lengths from a table, one join for a batch.
-        parts = [header]
+        # No calls of our own for each block, lengths from a table, one join for a part.
+        pieces = [header]
         size = 0
         varints, decode = _VARINTS, libipld.decode_multibase
-        for batch in batches:
-            part = b"".join(
-                [
-                    piece
-                    for text, block in batch
-                    for piece in (varints[_CID_BYTES + len(block)], decode(text)[1], block)
-                ]
-            )
-            parts.append(part)
-            size += len(part)
+        for text, block in rows:
+            length = _CID_BYTES + len(block)
+            pieces += (varints[length], decode(text)[1], block)
+            size += length
             if size >= CHUNK_BYTES:
-                yield b"".join(parts)
-                parts.clear()
+                yield b"".join(pieces)
+                pieces.clear()
                 size = 0
-        if parts:
-            yield b"".join(parts)
+        if pieces:
+            yield b"".join(pieces)
 
     def read_commit(self, cid: Cid) -> Commit:
         """A commit that must be there. Raises `ActorStoreDamaged`."""

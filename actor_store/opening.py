@@ -20,6 +20,8 @@ from database.transactions import WriteCounts
 from database.wal import check_wal
 
 THREAD_PAGE_CACHE_KIB: Final = 2_000
+STREAM_PAGE_CACHE_KIB: Final = 256
+"""There may be many streams, and an export reads every block once."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -68,9 +70,9 @@ class StoreOpener:
             self.checkpointer.watch(db)
         return db
 
-    def for_reading(self, did: str) -> Database:
+    def for_reading(self, did: str, *, cache_kib: int = THREAD_PAGE_CACHE_KIB) -> Database:
         """A read-only connection for a thread."""
-        return self._open(did, cache_kib=THREAD_PAGE_CACHE_KIB, read_only=True)
+        return self._open(did, cache_kib=cache_kib, read_only=True)
 
     def for_work(self, did: str, *, cache_kib: int) -> Database:
         """A connection for one long transaction in a thread; to be followed by `empty_wal`."""

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -30,7 +31,12 @@ from actor_store.handles import FILES_PER_STORE, Handle, HandleCache, max_open_s
 from actor_store.keys import SigningKeys
 from actor_store.layout import ActorLayout
 from actor_store.long_transaction import LongTransaction
-from actor_store.opening import THREAD_PAGE_CACHE_KIB, StoreOpener, StoreSettings
+from actor_store.opening import (
+    STREAM_PAGE_CACHE_KIB,
+    THREAD_PAGE_CACHE_KIB,
+    StoreOpener,
+    StoreSettings,
+)
 from actor_store.reader import ActorStoreReader
 from actor_store.streaming import ThreadedSource, stream
 from actor_store.transactor import ActorStoreTransactor, Signing
@@ -339,9 +345,10 @@ class ActorStore:
             except DatabaseDamaged as exc:
                 raise ActorStoreDamaged(did, str(exc)) from exc
 
-        source = ThreadedSource(
-            lambda: _name_damage(did, lambda: self._opener.for_reading(did)), chunks
-        )
+        def open_db() -> Database:
+            return self._opener.for_reading(did, cache_kib=STREAM_PAGE_CACHE_KIB)
+
+        source = ThreadedSource(partial(_name_damage, did, open_db), chunks)
         return self._admit(stream(self._threads, source))
 
     async def settle(self) -> None:

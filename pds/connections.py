@@ -1,14 +1,14 @@
-"""Connections of the HTTP server: bounded in number, and with a time for the head of a request.
+"""Connections of the HTTP server: bounded in number, with times for heads and for taking answers.
 
 aiohttp closes connections that idle; by itself it waits for the rest of a head as long as for the
-next request. Bodies are timed where they are read, in `pds.xrpc.body`. A head that is malformed is
-noted in a line that quotes nothing of it.
+next request, and for a client that takes nothing without end. Bodies are timed where they are
+read, in `pds.xrpc.body`. A head that is malformed is noted in a line that quotes nothing of it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
@@ -17,6 +17,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from database.open_files import OpenFiles
 from pds.connection_limit import ConnectionLimit
+from pds.fairness.answer_pace import AnswerPace
 from pds.header_text import with_text_headers
 from pds.xrpc.errors import XrpcError
 from pds.xrpc.responses import add_common_headers
@@ -79,9 +80,10 @@ class _Server(web.Server):
 
 
 class _Connection(RequestHandler):
-    __slots__ = ("_head_due", "_server")
+    __slots__ = ("_head_due", "_pace", "_server")
 
     _head_due: asyncio.TimerHandle | None
+    _pace: AnswerPace
     _server: _Server
 
     def __init__(self, server: _Server, **kwargs: Any) -> None:
@@ -106,10 +108,25 @@ class _Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._head_due = self._loop.call_later(HEAD_S, self._give_up)
+        self._pace = AnswerPace(cast("asyncio.Transport", transport), self._loop)
         if not self._server.admit(self):
             self._request_handler = self._server.answer_surplus
             # Nor is the rest of a body waited for.
             self._lingering_time = 0.0
+
+    async def start(self) -> None:
+        try:
+            await super().start()
+        finally:
+            self._pace.finish()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._pace.begin()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._pace.end()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -121,6 +138,7 @@ class _Connection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._cancel()
         self._server.limit.forget(self)
+        self._pace.close()
         super().connection_lost(exc)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:

@@ -34,6 +34,7 @@ from pds.accounts.session_tokens import SessionTokens
 from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
 from pds.crawlers import Crawlers
+from pds.fairness.streams import Streams
 from pds.fairness.turns import Turns
 from pds.health.check import HealthCheck
 from pds.health.server_check import make_health_check
@@ -113,6 +114,8 @@ class AppContext:
     upload_sweep: UploadSweep
     storage: StorageSurvey
     """How much room actors and blobs take."""
+    streams: Streams
+    """Who may have long answers now."""
     subscribers: dict[web.WebSocketResponse, web.Request]
     """Consumers of the firehose and their requests, to be told when the server stops."""
     _closing: AsyncExitStack
@@ -227,6 +230,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         health=make_health_check(settings, accounts, sequencer, did_cache),
         upload_sweep=upload_sweep,
         storage=storage,
+        streams=Streams(),
         subscribers={},
         _closing=stack,
     )

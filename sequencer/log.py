@@ -13,7 +13,7 @@ from repo import dagcbor
 from sequencer.events import EventType
 from sequencer.frames import EncodedEvent
 
-PAGE_BYTES: Final = 256 << 10
+PAGE_BYTES: Final = 64 << 10
 """Bytes of bodies after which a page ends early, so that reading one never takes long."""
 
 MIGRATIONS: Final = (Migration("001", Path(__file__).with_name("schema.sql").read_text()),)

@@ -10,19 +10,19 @@ Spec: https://atproto.com/specs/event-stream#sequence-numbers
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from typing import ClassVar, Final
 
 from database.retry import when_free
 from sequencer.events import timestamp
 from sequencer.frames import EVENT_TYPES, error_frame, frame, info_frame
+from sequencer.log import PAGE_BYTES
 from sequencer.sequencer import Sequencer
 
-PAGE: Final = 500
-"""Events read from the log at once."""
-_BURST: Final = 32
-"""Frames in a row before other tasks get their turn."""
+PAGE: Final = 32
+"""Events that are read from the log, or taken from the ring, before others get their turn; fewer
+if they have more than `PAGE_BYTES`."""
 
 _OUTDATED: Final = info_frame(
     "OutdatedCursor", "Requested cursor exceeded limit. Possibly missing events"
@@ -64,26 +64,39 @@ class ConsumerTooSlow(FirehoseError):
     message = "Stream consumer too slow"
 
 
+async def _next_round() -> None:
+    await asyncio.sleep(0)
+
+
 def subscribe(
     sequencer: Sequencer,
     cursor: int | None,
     *,
     max_buffer: int = 500,
     backfill_limit_ms: int = 86_400_000,
+    next_slice: Callable[[], Awaitable[None]] = _next_round,
 ) -> AsyncGenerator[bytes, None]:
     """Return the frames after `cursor`, without end; without a cursor, those from now on.
 
     Events older than `backfill_limit_ms` are left out, and an info frame says so. Raises
     `FutureCursor` at once. The iterator raises `ConsumerTooSlow` when it once had caught up and
     is asked for its next frame more than `max_buffer` events behind; it ends when the sequencer
-    closes.
+    closes. Until it has waited for an event once, it awaits `next_slice` before every `PAGE`:
+    sending rarely waits by itself, so whoever is sent much would leave no time to others.
     """
     newest = sequencer.current_seq
     start, outdated = newest, False
     if cursor is not None:
         start, outdated = _start(sequencer, max(cursor, 0), backfill_limit_ms)
     caught_up = _caught_up(newest - start, max_buffer)
-    return _frames(sequencer, start, max_buffer=max_buffer, caught_up=caught_up, outdated=outdated)
+    return _frames(
+        sequencer,
+        start,
+        max_buffer=max_buffer,
+        caught_up=caught_up,
+        outdated=outdated,
+        next_slice=next_slice,
+    )
 
 
 def _start(sequencer: Sequencer, cursor: int, backfill_limit_ms: int) -> tuple[int, bool]:
@@ -106,13 +119,21 @@ def _caught_up(behind: int, max_buffer: int) -> bool:
 
 
 async def _frames(
-    sequencer: Sequencer, cursor: int, *, max_buffer: int, caught_up: bool, outdated: bool
+    sequencer: Sequencer,
+    cursor: int,
+    *,
+    max_buffer: int,
+    caught_up: bool,
+    outdated: bool,
+    next_slice: Callable[[], Awaitable[None]],
 ) -> AsyncGenerator[bytes, None]:
     """Frames after `cursor` in the order of their seqs."""
     if outdated:
         yield _OUTDATED
     ring = sequencer.ring
     allowed = max_buffer
+    # Whoever has waited for an event once is no burden: it has all that there was.
+    take_turn, room = next_slice, 0
     with sequencer.subscriptions.opened(cursor, live=caught_up) as at:
         while not ring.closed:
             behind = ring.last_seq - at.seq
@@ -120,17 +141,23 @@ async def _frames(
                 await ring.wait_beyond(at.seq)
                 # A burst of one transaction that exceeds the buffer is not the consumer's slowness.
                 allowed = max(max_buffer, ring.last_seq - at.seq)
+                take_turn, room = _next_round, PAGE_BYTES
                 continue
             if at.live and behind > allowed:
                 sequencer.subscriptions.cut_off += 1
                 raise ConsumerTooSlow
             at.live = at.live or _caught_up(behind, max_buffer)
+            if room <= 0:
+                await take_turn()
+                room = PAGE_BYTES
+                continue
             live = ring.find(at.seq + 1)
             if live is not None:
                 at.seq += 1
+                room -= max(len(live), PAGE_BYTES // PAGE)
                 yield live
-                await _take_turns(at.seq)
                 continue
+            room = 0
             newest = ring.last_seq
             page = await when_free(partial(sequencer.read_after, at.seq, PAGE))
             if not page:
@@ -140,10 +167,3 @@ async def _frames(
                 at.seq = stored.seq
                 if stored.event_type in EVENT_TYPES:
                     yield frame(stored.event_type, stored.body, stored.seq, stored.sequenced_at)
-                await _take_turns(at.seq)
-
-
-async def _take_turns(seq: int) -> None:
-    """Let other tasks run after every burst of frames, for a send rarely waits by itself."""
-    if seq % _BURST == 0:
-        await asyncio.sleep(0)

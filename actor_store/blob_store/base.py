@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -83,7 +83,7 @@ class OpenBlob(Protocol):
     path: Path | None
     """The file, if there is one that the server may send by itself (`sendfile`)."""
 
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    def __aiter__(self) -> AsyncGenerator[bytes, None]: ...
 
     async def close(self) -> None: ...
 

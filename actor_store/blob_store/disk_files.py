@@ -8,7 +8,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
@@ -28,7 +28,7 @@ class OpenFile:
         self.path: Path | None = path
         self.size = os.fstat(self._file.fileno()).st_size
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
         async with self:
             while chunk := await asyncio.to_thread(self._file.read, _READ_BYTES):
                 yield chunk

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from functools import partial
 from typing import Final
 
 import structlog
@@ -27,8 +28,8 @@ _log = structlog.get_logger(__name__)
 
 _MAX_CLIENT_MESSAGE_BYTES: Final = 1024
 """Consumers have nothing to say; what they send is read and dropped."""
-_SEND_S: Final = 30.0
-"""How long one frame may wait for a consumer that reads nothing at all."""
+_WAITING_BYTES: Final = 64 * 1024
+"""Sent without looking whether the consumer takes it."""
 _CLOSE_S: Final = 3.0
 """How long a consumer may take to let itself be closed when the server stops."""
 
@@ -38,13 +39,20 @@ async def subscribe_repos(call: XrpcCall) -> web.WebSocketResponse:
     """com.atproto.sync.subscribeRepos: send frames until either side goes away.
 
     As in the reference the upgrade comes before the parameters are looked at, so every refusal
-    is an error frame followed by a close with code 1008.
+    is an error frame followed by a close with code 1008; but for 503 where there are too many
+    consumers.
     """
-    request, ctx = call.request, call.ctx
-    if not request.headers.get(hdrs.SEC_WEBSOCKET_KEY, "").isascii():
+    if not call.request.headers.get(hdrs.SEC_WEBSOCKET_KEY, "").isascii():
         # aiohttp refuses every other key that is none, and fails at this.
         raise web.HTTPBadRequest(text="Handshake error: bad Sec-WebSocket-Key")
-    socket = web.WebSocketResponse(max_msg_size=_MAX_CLIENT_MESSAGE_BYTES, compress=False)
+    async with call.ctx.streams.subscribers.turn(call.address_group):
+        return await _subscribe(call.request, call.ctx)
+
+
+async def _subscribe(request: web.Request, ctx: AppContext) -> web.WebSocketResponse:
+    socket = web.WebSocketResponse(
+        max_msg_size=_MAX_CLIENT_MESSAGE_BYTES, compress=False, writer_limit=_WAITING_BYTES
+    )
     await socket.prepare(request)
     ctx.subscribers[socket] = request
     sender = asyncio.create_task(_serve(socket, request, ctx))
@@ -76,10 +84,7 @@ async def _serve(socket: web.WebSocketResponse, request: web.Request, ctx: AppCo
     """Send frames, and close the socket when there will be no more."""
     try:
         code, reason = await _send_frames(socket, request, ctx)
-        async with asyncio.timeout(_SEND_S):
-            await socket.close(code=code, message=reason.encode())
-    except TimeoutError:
-        _abort(request)  # Nothing more would get through to it, not even a reason.
+        await socket.close(code=code, message=reason.encode())
     except ConnectionError:
         return  # The consumer left; the reading side sees it too and ends the request.
 
@@ -95,10 +100,11 @@ async def _send_frames(
             _parse_cursor(request, ctx),
             max_buffer=subscription.max_buffer,
             backfill_limit_ms=subscription.backfill_limit_ms,
+            next_slice=partial(ctx.streams.backfills.next, ctx.client_addresses.of(request).group),
         )
         async with aclosing(frames):
             async for frame in frames:
-                await _send(socket, frame)
+                await socket.send_bytes(frame)
     except InvalidLexicon as exc:
         error, message = "InvalidRequest", str(exc)
     except FirehoseError as exc:
@@ -108,13 +114,8 @@ async def _send_frames(
         return WSCloseCode.INTERNAL_ERROR, ""
     else:
         return WSCloseCode.GOING_AWAY, "server is stopping"
-    await _send(socket, error_frame(error, message))
+    await socket.send_bytes(error_frame(error, message))
     return WSCloseCode.POLICY_VIOLATION, error
-
-
-async def _send(socket: web.WebSocketResponse, frame: bytes) -> None:
-    async with asyncio.timeout(_SEND_S):
-        await socket.send_bytes(frame)
 
 
 def _abort(request: web.Request) -> None:

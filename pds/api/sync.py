@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from aiohttp import hdrs, web
 
 from actor_store.blob_store.base import BlobFileMissing
 from actor_store.errors import BlobNotFound
+from actor_store.reader import ActorStoreReader
 from database.timestamps import epoch_ms_of, iso_of
 from pds.accounts.account import AccountStatus
 from pds.accounts.scopes import STANDARD, SessionScope
 from pds.availability import get_readable_account
+from pds.fairness.streams import turn_for
 from pds.xrpc.auth import optional_user
 from pds.xrpc.blobs import send_blob
 from pds.xrpc.call import Answer, XrpcCall
@@ -53,16 +55,14 @@ async def get_repo(call: XrpcCall) -> Answer:
     """com.atproto.sync.getRepo"""
     did = get_readable_account(call, call.params["did"]).did
     since: str | None = call.params.get("since")
-    chunks = call.ctx.actor_store.stream(did, lambda actor: actor.repo.iter_car(since=since))
-    return await _stream_car(call, chunks)
+    return await _stream_car(call, did, lambda actor: actor.repo.iter_car(since=since))
 
 
 @methods.method("com.atproto.sync.getCheckout", auth=_READER)
 async def get_checkout(call: XrpcCall) -> Answer:
     """com.atproto.sync.getCheckout (deprecated): getRepo without `since`"""
     did = get_readable_account(call, call.params["did"]).did
-    chunks = call.ctx.actor_store.stream(did, lambda actor: actor.repo.iter_car(since=None))
-    return await _stream_car(call, chunks)
+    return await _stream_car(call, did, lambda actor: actor.repo.iter_car(since=None))
 
 
 @methods.method("com.atproto.sync.getRecord", auth=_READER)
@@ -149,26 +149,32 @@ async def get_blob(call: XrpcCall) -> Answer:
     """com.atproto.sync.getBlob"""
     did = get_readable_account(call, call.params["did"]).did
     cid = parse_cid_param(call.params["cid"])
-    try:
-        blob = await call.ctx.actor_store.peek(did, lambda actor: actor.blob.get_servable(cid))
-        opened = await call.ctx.blob_store.open(did, cid)
-    except (BlobNotFound, BlobFileMissing) as exc:
-        raise invalid_request("Blob not found") from exc
-    return await send_blob(call.request, opened, cid=cid, mime_type=blob.mime_type, private=True)
+    async with turn_for(call.request, call.ctx.streams.blobs, call.address_group):
+        try:
+            blob = await call.ctx.actor_store.peek(did, lambda actor: actor.blob.get_servable(cid))
+            opened = await call.ctx.blob_store.open(did, cid)
+        except (BlobNotFound, BlobFileMissing) as exc:
+            raise invalid_request("Blob not found") from exc
+        return await send_blob(
+            call.request, opened, cid=cid, mime_type=blob.mime_type, private=True
+        )
 
 
 def _car_response(car: bytes) -> web.Response:
     return web.Response(body=car, content_type=CAR_TYPE)
 
 
-async def _stream_car(call: XrpcCall, chunks: AsyncIterator[bytes]) -> web.StreamResponse:
+async def _stream_car(
+    call: XrpcCall, did: str, parts: Callable[[ActorStoreReader], Iterator[bytes]]
+) -> web.StreamResponse:
     response = web.StreamResponse()
     response.content_type = CAR_TYPE
     add_common_headers(response.headers, private=True)
     # An answer to HEAD has no body, yet a compressor would end one.
     if hdrs.ACCEPT_ENCODING in call.request.headers and call.request.method != hdrs.METH_HEAD:
         response.enable_compression()
-    return await send_stream(call.request, response, chunks)
+    async with turn_for(call.request, call.ctx.streams.repos, call.address_group):
+        return await send_stream(call.request, response, call.ctx.actor_store.stream(did, parts))
 
 
 def parse_cid_param(text: str) -> Cid:

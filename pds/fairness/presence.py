@@ -26,6 +26,16 @@ def has_left(request: web.BaseRequest) -> bool:
     return transport is None or transport.is_closing()
 
 
+def tells_of_leaving(request: web.BaseRequest, exc: BaseException) -> bool:
+    """Whether `exc` came up because the client of `request` has left, by whatever way."""
+    return has_left(request) and (
+        # A connection to somebody else may break as well, but not just then.
+        isinstance(exc, ConnectionError)
+        # What has ended the connection, such as "no route to host", ends the reading of a body.
+        or (isinstance(request, web.Request) and exc is request.content.exception())
+    )
+
+
 @contextmanager
 def while_present(request: web.BaseRequest) -> Iterator[None]:
     """A `with` block that is cancelled when the client leaves, and then raises `ClientLeft`.

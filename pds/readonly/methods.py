@@ -15,6 +15,7 @@ from actor_store.reader import ActorStoreReader
 from pds import api
 from pds.api.sync import parse_cid_param
 from pds.availability import get_readable_account
+from pds.fairness.streams import turn_for
 from pds.readonly.archive import ARCHIVE, Archive
 from pds.readonly.catalog import CatalogedRepo
 from pds.uploads import UNKNOWN_TYPE, declared_type
@@ -96,14 +97,15 @@ async def get_blob(call: XrpcCall) -> Answer:
     """com.atproto.sync.getBlob"""
     did = get_readable_account(call, call.params["did"]).did
     cid = parse_cid_param(call.params["cid"])
-    async with call.ctx.open_files.room(1):
-        found = await _archive(call).blobs.open(did, cid)
-    if found is None:
-        raise XrpcError(404, "BlobNotFound", "Blob not found")
-    async with found.file as file:
-        declared = await call.ctx.actor_store.read(did, lambda actor: declared_type(actor, cid))
-        mime_type = media_type_of(found.head, declared or UNKNOWN_TYPE)
-        return await send_blob(call.request, file, cid=cid, mime_type=mime_type, private=False)
+    async with turn_for(call.request, call.ctx.streams.blobs, call.address_group):
+        async with call.ctx.open_files.room(1):
+            found = await _archive(call).blobs.open(did, cid)
+        if found is None:
+            raise XrpcError(404, "BlobNotFound", "Blob not found")
+        async with found.file as file:
+            declared = await call.ctx.actor_store.read(did, lambda actor: declared_type(actor, cid))
+            mime_type = media_type_of(found.head, declared or UNKNOWN_TYPE)
+            return await send_blob(call.request, file, cid=cid, mime_type=mime_type, private=False)
 
 
 @own.method("com.atproto.sync.listBlobs")

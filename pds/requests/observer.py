@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 from structlog.contextvars import STRUCTLOG_KEY_PREFIX
 
+from pds.fairness.presence import ClientLeft, tells_of_leaving
 from pds.logs.quick import Log
 from pds.requests.asker import set_request
 from pds.requests.lines import write_line
@@ -92,8 +93,7 @@ def _observed(
 
 def _failed(request: web.Request, exc: Exception) -> web.Response:
     """The answer to a request whose handler failed; to nobody, if its client has left."""
-    transport = request.transport
-    if isinstance(exc, ConnectionError) and (transport is None or transport.is_closing()):
+    if isinstance(exc, ClientLeft) or tells_of_leaving(request, exc):
         return web.Response(status=_CLIENT_LEFT)
     request_id = request[NOTED].request_id
     _log.error("request failed", path=request.path, exc_info=exc)

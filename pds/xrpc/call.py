@@ -56,8 +56,12 @@ class XrpcCall:
     @property
     def asker(self) -> Asker:
         """On whose behalf passwords are hashed: the client's, for as long as it is there."""
-        address = self.ctx.client_addresses.of(self.request)
-        return Asker(address.group, partial(while_present, self.request))
+        return Asker(self.address_group, partial(while_present, self.request))
+
+    @property
+    def address_group(self) -> str:
+        """What stands for the client's address where shares are counted."""
+        return self.ctx.client_addresses.of(self.request).group
 
     def may_see_everything_of(self, did: str) -> bool:
         """Whether the caller is the account itself or the administrator."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiohttp import web
 
+from pds.fairness.presence import ClientLeft, tells_of_leaving
 from pds.proxy.unserved import pass_on_unserved
 from pds.recovery.damage import recognise
 from pds.requests.noted import note_caller, request_id_of
@@ -69,9 +70,11 @@ class XrpcRouter:
             if route is None:
                 return await pass_on_unserved(self._ctx, request, nsid)
             return await self._dispatch(request, route)
-        except (web.HTTPException, ConnectionResetError):
+        except (web.HTTPException, ClientLeft):
             raise  # aiohttp answers the one; for the other there is nobody to answer.
-        except Exception as exc:  # noqa: BLE001 (the boundary: nothing may leave it unmapped)
+        except Exception as exc:
+            if tells_of_leaving(request, exc):
+                raise ClientLeft from exc
             error = self._error(request, nsid, exc)
             response = error.response()
             add_common_headers(response.headers, private=private)

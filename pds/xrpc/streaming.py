@@ -2,37 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import structlog
 from aiohttp import hdrs, web
+
+from pds.fairness.answer_pace import allowed_s
+from pds.fairness.presence import ClientLeft, tells_of_leaving
 
 _log = structlog.get_logger(__name__)
 
 
 async def send_stream(
-    request: web.Request, response: web.StreamResponse, chunks: AsyncIterator[bytes]
+    request: web.Request, response: web.StreamResponse, parts: AsyncGenerator[bytes, None]
 ) -> web.StreamResponse:
-    """Send `chunks` as the body of a response that has its headers.
+    """Send `parts` as the body of a response that has its headers, and close them.
 
-    The first chunk is made before anything is sent, so a failure up to there is an error answer
-    like any other. A later one cuts the connection: no client takes a part for the whole.
+    The first part is made before anything is sent, so a failure up to there is an error answer
+    like any other. A later one cuts the connection: no client takes a part for the whole. So does
+    a client that is slower than `allowed_s`, for whom the parts would be kept open. Raises
+    `ConnectionResetError` when there is nobody to answer.
     """
-    first = await anext(chunks, b"")
-    await response.prepare(request)
-    if request.method == hdrs.METH_HEAD:
-        await response.write_eof()
-        return response
-    try:
-        await response.write(first)
-        async for chunk in chunks:
-            await response.write(chunk)
-        await response.write_eof()
-    except ConnectionError:
-        raise  # The client left.
-    except Exception:  # noqa: BLE001 (whatever it is, the part that went out is not the whole)
-        _log.exception("stream broken off", path=request.path)
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError("stream broken off") from None
+    # Whoever makes the parts is told at once that nobody takes them any more.
+    async with aclosing(parts):
+        first = await anext(parts, b"")
+        await response.prepare(request)
+        if request.method == hdrs.METH_HEAD:
+            await response.write_eof()
+            return response
+        try:
+            await _send(request, response, first, parts)
+        except Exception as exc:
+            if tells_of_leaving(request, exc):
+                raise ClientLeft from exc
+            _log.exception("stream broken off", path=request.path)
+            _abort(request)
+            raise ConnectionResetError("stream broken off") from None
     return response
+
+
+async def _send(
+    request: web.Request,
+    response: web.StreamResponse,
+    part: bytes,
+    parts: AsyncGenerator[bytes, None],
+) -> None:
+    """Send `part` and the others, for as long as the client may take for them."""
+    began = asyncio.get_running_loop().time()
+    sent_bytes = 0
+    limit = asyncio.timeout(None)
+    try:
+        async with limit:
+            while part:
+                limit.reschedule(began + allowed_s(sent_bytes))
+                await response.write(part)
+                sent_bytes += len(part)
+                part = await anext(parts, b"")
+            await response.write_eof()
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        _abort(request)
+        raise ClientLeft from None
+
+
+def _abort(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()

@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,9 @@ class Pds:
         """Call a procedure with a JSON body, or with none."""
         return await self.request("POST", f"/xrpc/{nsid}", headers=headers, json=json)
 
-    async def upload(self, account: Account, data: bytes, content_type: str = "image/png") -> Reply:
+    async def upload(
+        self, account: Account, data: bytes | BytesIO, content_type: str = "image/png"
+    ) -> Reply:
         """Upload a blob."""
         return await self.request(
             "POST",

@@ -12,7 +12,8 @@ import pytest
 
 from database.connection import open_database
 from sequencer.events import error_frame, info_frame
-from sequencer.outbox import ConsumerTooSlow, FutureCursor, subscribe
+from sequencer.log import PAGE_BYTES
+from sequencer.outbox import PAGE, ConsumerTooSlow, FutureCursor, subscribe
 from sequencer.ring import FrameRing
 from sequencer.sequencer import Sequencer
 from tests.sequencer.samples import (
@@ -260,6 +261,45 @@ async def test_long_backfill_lets_other_tasks_run(sequencer: Sequencer) -> None:
     await seqs_until(subscribe(sequencer, 0), 2_000)
     counter.cancel()
     assert turns >= 2_000 // 32
+
+
+async def test_only_a_backfill_takes_its_turn_with_others(sequencer: Sequencer) -> None:
+    await append_many(sequencer, 2_000)
+    sequencer.ring.clear()
+    slices = 0
+
+    async def next_slice() -> None:
+        nonlocal slices
+        slices += 1
+
+    frames = subscribe(sequencer, 0, next_slice=next_slice)
+    assert len(await take(frames, 2_000)) == 2_000
+    assert 2_000 // PAGE - 10 <= slices <= 2_000 // PAGE + 1, "one for each page"
+    slices = 0
+    waiting = asyncio.ensure_future(anext(frames))
+    await turn()
+    await append_many(sequencer, 200)
+    await waiting
+    assert len(await take(frames, 199)) == 199
+    assert slices == 0, "whoever has caught up waits for nobody"
+    await frames.aclose()
+
+
+@pytest.mark.parametrize("size", [10, 50_000])
+async def test_a_backfill_that_finds_its_frames_in_the_ring_takes_turns_as_well(
+    sequencer: Sequencer, size: int
+) -> None:
+    await append_many(sequencer, 200, size=size)
+    slices = 0
+
+    async def next_slice() -> None:
+        nonlocal slices
+        slices += 1
+
+    frames = subscribe(sequencer, 0, next_slice=next_slice)
+    assert len(await take(frames, 200)) == 200
+    assert slices >= max(200 // PAGE, 200 * size // PAGE_BYTES // 2)
+    await frames.aclose()
 
 
 async def test_deleted_events_are_not_sent_to_those_behind(sequencer: Sequencer) -> None:

@@ -316,7 +316,7 @@ async def test_invalidated_rows_are_skipped(sequencer: Sequencer, other: Databas
 
 
 async def test_page_ends_early_when_its_events_are_large(sequencer: Sequencer) -> None:
-    await sequencer.append(*(commit_event(n, block_bytes=200_000) for n in range(5)))
+    await sequencer.append(*(commit_event(n, block_bytes=50_000) for n in range(5)))
     assert [event.seq for event in sequencer.read_after(0, 500)] == [1, 2]
     assert [event.seq for event in sequencer.read_after(4, 500)] == [5]
 

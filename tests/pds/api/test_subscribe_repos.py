@@ -316,7 +316,7 @@ async def test_consumer_that_stops_reading_is_told_so_and_closed(
 async def test_consumer_that_never_reads_again_is_cut_off(
     pds: Pds, pds_environ: dict[str, str], alice: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pds.api.subscribe_repos._SEND_S", 0.05)
+    monkeypatch.setattr("pds.fairness.answer_pace.PACE_S", 0.05)
     async with subscribed(pds):
         await stall(pds, alice)
         await settled(pds)
