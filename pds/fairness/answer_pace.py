@@ -2,7 +2,7 @@
 
 What a client does not take waits in the buffers of its connection, and whoever made it waits as
 well; neither aiohttp nor the transport sets a limit to that. A client on the worst of lines still
-takes two kilobytes a second.
+takes four kilobytes a second.
 """
 
 from __future__ import annotations

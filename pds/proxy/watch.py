@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from identity.http import FetchTimeout
-from pds.fairness.pace import Pace
+from pds.fairness.presence import LOOK_S, ClientLeft, has_left
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from pds.config import Settings
 
-_LOOK_S: Final = 0.25
-"""How often it is looked whether the client is still there: aiohttp does not tell."""
-CLIENT_PACE_BYTES: Final = 128 * 1024
-CLIENT_PACE_S: Final = 30.0
-"""How long a client may take to take in each `CLIENT_PACE_BYTES` of an answer."""
-
 
 class Watch:
     """Ends what the current task does when one side keeps the other waiting, or the client leaves.
 
     A context manager around an exchange; each step says what it waits for. The block ends with
-    `FetchTimeout` for the service, or `ConnectionResetError` when there is nobody to answer.
+    `FetchTimeout` for the service, or `ClientLeft` when there is nobody to answer.
     One timer serves all steps, so a step costs next to nothing.
     """
 
@@ -36,10 +28,8 @@ class Watch:
         self._request = request
         self._headers_s = settings.proxy.headers_timeout_ms / 1000
         self._body_s = settings.proxy.body_timeout_ms / 1000
-        self._client = Pace(CLIENT_PACE_BYTES, CLIENT_PACE_S)
         self._loop = asyncio.get_running_loop()
         self._deadline = 0.0
-        self._awaits_client = False
         self._outcome: Exception | None = None
 
     def await_head(self) -> None:
@@ -51,16 +41,8 @@ class Watch:
         self._set(self._body_s)
 
     def await_others(self) -> None:
-        """Wait for a part of the client's body, or for a turn, which have times of their own."""
+        """Wait for the client, or for a turn, which have times of their own."""
         self._set(math.inf)
-
-    @contextmanager
-    def await_client(self, size: int) -> Iterator[None]:
-        """Wait for the client to take in `size` bytes of the answer, within a `with` block."""
-        begun = self._loop.time()
-        self._set(self._client.left_s, awaits_client=True)
-        yield
-        self._client.note(size, self._loop.time() - begun)
 
     def __enter__(self) -> Self:
         task = asyncio.current_task()
@@ -82,23 +64,18 @@ class Watch:
         if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise self._outcome from exc
 
-    def _set(self, seconds: float, *, awaits_client: bool = False) -> None:
+    def _set(self, seconds: float) -> None:
         self._deadline = self._loop.time() + seconds
-        self._awaits_client = awaits_client
 
     def _look_later(self) -> None:
         left = self._deadline - self._loop.time()
-        self._timer = self._loop.call_later(min(max(left, 0), _LOOK_S), self._look)
+        self._timer = self._loop.call_later(min(max(left, 0), LOOK_S), self._look)
 
     def _look(self) -> None:
-        transport = self._request.transport
-        if transport is None or transport.is_closing():
-            self._end(ConnectionResetError("the client has left"))
+        if has_left(self._request):
+            self._end(ClientLeft())
         elif self._loop.time() < self._deadline:
             self._look_later()
-        elif self._awaits_client:
-            transport.abort()  # Closing would wait until the client takes in what is buffered.
-            self._end(ConnectionResetError("the client takes the answer in too slowly"))
         else:
             self._end(FetchTimeout(self._request.path, "the service keeps silent"))
 

@@ -153,7 +153,7 @@ async def test_a_client_that_stops_sending_is_given_up(
 async def test_a_client_that_takes_nothing_in_is_given_up(
     pds: Pds, alice: Account, appview: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pds.proxy.watch.CLIENT_PACE_S", 0.15)
+    monkeypatch.setattr("pds.fairness.answer_pace.PACE_S", 0.15)
     ended = asyncio.Event()
 
     async def endless(request: web.Request) -> web.StreamResponse:

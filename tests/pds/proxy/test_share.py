@@ -174,8 +174,8 @@ async def test_a_client_that_trickles_its_answer_in_is_cut_off(
     pds: Pds, alice: Account, appview: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each part in good time, and yet nothing gets on."""
-    monkeypatch.setattr("pds.proxy.watch.CLIENT_PACE_S", 0.3)
-    monkeypatch.setattr("pds.proxy.watch.CLIENT_PACE_BYTES", 2**30)
+    monkeypatch.setattr("pds.fairness.answer_pace.PACE_S", 0.3)
+    monkeypatch.setattr("pds.fairness.answer_pace.PACE_BYTES", 2**30)
     hang = Hang()
 
     async def endless(request: web.Request) -> web.StreamResponse:
