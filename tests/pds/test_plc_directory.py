@@ -22,7 +22,6 @@ from tests.identity.plc_samples import (
     RECOVERY_KEY,
     SERVER_KEY,
     SIGNING_KEY,
-    SIGNING_KEY,
     STRANGERS_KEY,
     plc_data,
 )

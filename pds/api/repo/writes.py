@@ -105,7 +105,7 @@ async def delete_record(call: XrpcCall) -> Answer:
 
 @methods.method("com.atproto.repo.applyWrites", auth=user())
 async def apply_writes(call: XrpcCall) -> Answer:
-    """com.atproto.repo.applyWrites: several writes, one commit"""
+    """com.atproto.repo.applyWrites: several writes, one commit; none where nothing changes"""
     ctx, body, did = call.ctx, call.body, _writer(call)
     if len(body["writes"]) > MAX_WRITES:
         raise invalid_request(f"Too many writes. Max: {MAX_WRITES}")
@@ -116,7 +116,10 @@ async def apply_writes(call: XrpcCall) -> Answer:
     writes = [write for write, _ in prepared]
     swap_commit = _optional_cid(body.get("swapCommit"))
     data = await commit_writes(ctx, did, writes, swap_commit=swap_commit)
-    return {"commit": _commit_json(data), "results": [result for _, result in prepared]}
+    output: dict[str, Any] = {"results": [result for _, result in prepared]}
+    if data is not None:
+        output["commit"] = _commit_json(data)
+    return output
 
 
 def _writer(call: XrpcCall) -> Did:
