@@ -13,9 +13,14 @@ from actor_store.reader import ActorStoreReader
 from actor_store.records import RecordRef
 from repo import dagcbor
 from repo.cid import Cid
+from repo.dagcbor import InvalidDagCbor
 from repo.datamodel import json_default
+from repo.odd_record import read_kept
+from repo.record import InvalidRecord
 
 _CACHE_BYTES: Final = 16 * 1024 * 1024
+_LARGEST_ODD_BYTES: Final = 64 * 1024
+"""Of an odd record that is shown: what is read leniently takes its time."""
 _LARGEST_CACHED_BYTES: Final = 16 * 1024
 """A record larger than this would push out a hundred usual ones."""
 
@@ -36,11 +41,13 @@ class RecordJsonCache:
         return int(self._cache.currsize)
 
     def render(self, cid: Cid, get_block: Callable[[Cid], bytes]) -> bytes:
-        """The JSON form of the record `cid`. Raises what `get_block` raises."""
+        """The JSON form of the record `cid`.
+
+        Raises `InvalidRecord` for an odd one that has none, and what `get_block` raises.
+        """
         json = self._cache.get(cid.raw)
         if json is None:
-            value = dagcbor.decode_trusted(get_block(cid))
-            json = orjson.dumps(value, default=json_default)
+            json = _json_of(get_block(cid))
             if len(json) <= _LARGEST_CACHED_BYTES:
                 # A copy, for the result of orjson keeps the large buffer that it was written to.
                 self._cache[cid.raw] = bytes(memoryview(json))
@@ -58,3 +65,18 @@ class RecordJsonCache:
             str(ref.cid).encode(),
             value,
         )
+
+
+def _json_of(block: bytes) -> bytes:
+    try:
+        value = dagcbor.decode_trusted(block)
+        if type(value) is dict:
+            return orjson.dumps(value, default=json_default)
+    except (InvalidDagCbor, TypeError):
+        pass
+    if len(block) > _LARGEST_ODD_BYTES:
+        raise InvalidRecord(f"it is odd, and has {len(block)} bytes")
+    try:
+        return orjson.dumps(read_kept(block), default=json_default)
+    except TypeError as exc:
+        raise InvalidRecord(str(exc)) from exc

@@ -18,6 +18,7 @@ from repo.commit import Action
 from repo.datamodel import BlobRef, find_legacy_blob, from_json, iter_blob_refs
 from repo.lexicon import Lexicons
 from repo.record import MAX_RECORD_BYTES
+from repo.syntax import has_lower_case_authority
 
 
 @dataclass(slots=True, frozen=True)
@@ -68,6 +69,9 @@ def prepare_record(
     place in messages about the Lexicon, where that differs. Raises `XrpcError` 400,
     `InvalidLexicon` or `InvalidDataModel`.
     """
+    if not has_lower_case_authority(collection):
+        # Consumers may take it for the same as in lower case, or refuse it.
+        raise invalid_request(f"Upper-case letters in the authority of an NSID: {collection}")
     value = from_json(json, path=path)
     if not isinstance(value, dict):
         raise invalid_request(f"Expected object value type at {path}")

@@ -236,8 +236,12 @@ def decode_commit(block: bytes) -> Commit:
         raise InvalidCommit(f"commit has version {version!r}, not {VERSION}")
     if type(did) is not str or not did.startswith("did:"):
         raise InvalidCommit("commit has no DID")
-    if type(rev) is not str or len(rev) != _REV_LENGTH:
+    if type(rev) is not str:
         raise InvalidCommit("commit has no rev")
+    if len(rev) != _REV_LENGTH:
+        raise InvalidCommit(
+            f"commit has a rev of {len(rev)} characters, not of {_REV_LENGTH}: {rev:.40}"
+        )
     if type(data) is not Cid or not (prev is None or type(prev) is Cid):
         raise InvalidCommit("commit has no link to its data")
     if type(sig) is not bytes or len(sig) != _SIGNATURE_BYTES:

@@ -11,7 +11,10 @@ from actor_store.reader import ActorStoreReader
 from actor_store.records import StoredRecord
 from database.timestamps import epoch_ms_of
 from repo import dagcbor
+from repo.dagcbor import InvalidDagCbor
 from repo.lexicon import InvalidLexicon, Lexicons
+from repo.odd_record import read_kept
+from repo.record import InvalidRecord
 
 POST: Final = "app.bsky.feed.post"
 PROFILE: Final = "app.bsky.actor.profile"
@@ -73,14 +76,16 @@ def _valid(
     for record in records:
         if not record.uri.startswith(prefix) or record.takedown_ref is not None:
             continue
-        value: Any = dagcbor.decode_trusted(record.block)
         collection, rkey = record.uri.rsplit("/", 2)[1:]
-        with suppress(InvalidLexicon):
+        with suppress(InvalidLexicon, InvalidDagCbor):
+            value: Any = dagcbor.decode_trusted(record.block)
             lexicons.validate_record(collection, rkey, value)
             yield LocalRecord(record.uri, str(record.cid), value, record.indexed_at)
 
 
 def _find_profile(actor: ActorStoreReader) -> dict[str, Any] | None:
     stored = actor.record.find(PROFILE, _PROFILE_RKEY)
-    value = None if stored is None else dagcbor.decode_trusted(stored.block)
-    return value if type(value) is dict else None
+    if stored is not None:
+        with suppress(InvalidRecord):
+            return read_kept(stored.block)
+    return None

@@ -21,7 +21,8 @@ from pds.readonly.record_blobs import shown_blobs
 from pds.readonly.record_list import RecordList, list_records
 from pds.readonly.record_text import json_of, text_of
 from pds.readonly.times import time_of_record, time_of_tid
-from repo import dagcbor
+from repo.odd_record import read_kept
+from repo.record import InvalidRecord
 
 T = TypeVar("T")
 
@@ -105,8 +106,13 @@ async def _record_page(request: web.Request) -> web.Response:
     record = await _read(request, repo, lambda actor: actor.record.find(collection, rkey))
     if record is None:
         raise _not_found("There is no such record in this repository.")
-    value = dagcbor.decode_trusted(record.block)
-    json, is_whole = json_of(value)
+    value: dict[str, Any] = {}
+    json, is_whole, fault = "", True, ""
+    try:
+        value = read_kept(record.block)
+        json, is_whole = json_of(value)
+    except InvalidRecord as exc:
+        fault = str(exc)
     blobs, more_blobs = await shown_blobs(request.app[ARCHIVE].blobs, repo.did, value)
     return _page(
         "record.html",
@@ -118,6 +124,7 @@ async def _record_page(request: web.Request) -> web.Response:
         text=text_of(value),
         json=json,
         is_whole=is_whole,
+        fault=fault,
         blobs=blobs,
         more_blobs=more_blobs,
     )

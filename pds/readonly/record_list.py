@@ -9,8 +9,9 @@ from typing import Final
 from actor_store.reader import ActorStoreReader
 from actor_store.records import RecordRef
 from pds.readonly.record_text import preview_of
-from pds.readonly.times import time_of_record
-from repo import dagcbor
+from pds.readonly.times import time_of_record, time_of_tid
+from repo.odd_record import read_kept
+from repo.record import InvalidRecord
 
 RECORDS_ON_A_PAGE: Final = 50
 
@@ -68,5 +69,8 @@ def _page(
 
 
 def _line(rkey: str, block: bytes) -> RecordLine:
-    value = dagcbor.decode_trusted(block)
+    try:
+        value = read_kept(block)
+    except InvalidRecord as exc:
+        return RecordLine(rkey, f"(cannot be shown: {exc})", time_of_tid(rkey))
     return RecordLine(rkey, preview_of(value), time_of_record(value, rkey))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 import orjson
@@ -15,6 +16,7 @@ from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, JsonBytes, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import XrpcMethods
+from repo.record import InvalidRecord
 
 methods = XrpcMethods()
 
@@ -25,7 +27,7 @@ _authenticate: Final = user()
 
 @methods.method(GET_RECORD)
 async def get_record(call: XrpcCall) -> Answer:
-    """com.atproto.repo.getRecord"""
+    """com.atproto.repo.getRecord: an odd record as far as JSON can show it"""
     ctx, params = call.ctx, call.params
     account = ctx.accounts.find_account(params["repo"])
     if account is None:
@@ -39,7 +41,12 @@ async def get_record(call: XrpcCall) -> Answer:
             return None
         return ctx.record_json.view(actor, ref)
 
-    json = await ctx.actor_store.read(did, view)
+    try:
+        json = await ctx.actor_store.read(did, view)
+    except InvalidRecord as exc:
+        raise invalid_request(
+            f"This record cannot be shown as JSON: {exc}. com.atproto.sync.getRecord has it."
+        ) from exc
     if json is None:
         uri = f"at://{did}/{collection}/{rkey}"
         raise invalid_request(f"Could not locate record: {uri}", "RecordNotFound")
@@ -64,7 +71,10 @@ async def _read_elsewhere(call: XrpcCall) -> Answer:
 
 @methods.method("com.atproto.repo.listRecords")
 async def list_records(call: XrpcCall) -> Answer:
-    """com.atproto.repo.listRecords: newest record keys first, unless `reverse`"""
+    """com.atproto.repo.listRecords: newest record keys first, unless `reverse`
+
+    Without those that JSON cannot show, so fewer than `limit` are no sign of the end.
+    """
     ctx, params = call.ctx, call.params
     account = ctx.accounts.find_account(params["repo"])
     if account is None:
@@ -78,8 +88,11 @@ async def list_records(call: XrpcCall) -> Answer:
             cursor=params.get("cursor"),
             reverse=params.get("reverse", False),
         )
-        page = b",".join([ctx.record_json.view(actor, ref) for ref in refs])
-        return page, refs[-1].rkey if refs else None
+        views: list[bytes] = []
+        for ref in refs:
+            with suppress(InvalidRecord):
+                views.append(ctx.record_json.view(actor, ref))
+        return b",".join(views), refs[-1].rkey if refs else None
 
     page, cursor = await ctx.actor_store.read(did, views)
     rest = b"" if cursor is None else b',"cursor":' + orjson.dumps(cursor)
