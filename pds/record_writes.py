@@ -12,7 +12,7 @@ from typing import Any
 from actor_store.backlinks import Backlink, backlinks_of
 from actor_store.writes import UNSET, PreparedWrite, Unset
 from pds.xrpc.errors import invalid_request
-from repo import dagcbor
+from repo import dagcbor, piecewise
 from repo.cid import Cid
 from repo.commit import Action
 from repo.datamodel import BlobRef, find_legacy_blob, from_json, iter_blob_refs
@@ -61,11 +61,13 @@ def prepare_record(
     validate: bool | None,
     path: str = "$.record",
     record_path: str | None = None,
+    is_large: bool = False,
 ) -> PreparedRecord:
     """Check and encode a record that stands at `path` of the request.
 
     `validate` None means: if there is a Lexicon. `record_path` is what the reference calls the
-    place in messages about the Lexicon, where that differs. Raises `XrpcError` 400,
+    place in messages about the Lexicon, where that differs. `is_large` is for a thread: no other has
+    to wait for long then. Raises `XrpcError` 400,
     `InvalidLexicon` or `InvalidDataModel`.
     """
     value = from_json(json, path=path)
@@ -82,7 +84,7 @@ def prepare_record(
     legacy = find_legacy_blob(value)
     if legacy is not None:
         raise invalid_request(f"Legacy blobs are not allowed ({legacy})")
-    block = dagcbor.encode_checked(value)
+    block = piecewise.encode(value) if is_large else dagcbor.encode_checked(value)
     if len(block) > MAX_RECORD_BYTES:
         raise invalid_request(f"Record is larger than {MAX_RECORD_BYTES} bytes")
     return PreparedRecord(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from aiohttp import web
 
@@ -21,6 +21,9 @@ from pds.xrpc.credentials import (
 
 if TYPE_CHECKING:
     from pds.context import AppContext
+    from pds.fairness.large_work import LargeTurn
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -33,6 +36,20 @@ class XrpcCall:
     credentials: Credentials
     body: dict[str, Any]
     """The JSON input; empty for methods whose input is binary or absent."""
+    large: LargeTurn | None = None
+    """Held where the body is so large that it takes the processor for long."""
+
+    async def digest(self, fn: Callable[[], T]) -> T:
+        """The result of `fn`, which takes what is large out of the body and forgets it.
+
+        If the body is large, `fn` is called in a thread, and may touch nothing that others do.
+        """
+        if self.large is None:
+            return fn()
+        try:
+            return await self.large.run(fn)
+        finally:
+            await self.large.end()
 
     @property
     def user(self) -> UserCredentials:
@@ -58,6 +75,15 @@ class XrpcCall:
         """On whose behalf passwords are hashed: the client's, for as long as it is there."""
         address = self.ctx.client_addresses.of(self.request)
         return Asker(address.group, partial(while_present, self.request))
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """Whose share of a scarce thing the call takes: the client's, and the signed-in account's."""
+        group = self.ctx.client_addresses.of(self.request).group
+        credentials = self.credentials
+        if isinstance(credentials, UserCredentials | RefreshCredentials):
+            return group, credentials.did
+        return (group,)
 
     def may_see_everything_of(self, did: str) -> bool:
         """Whether the caller is the account itself or the administrator."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiohttp import web
 
+from pds.fairness.large_work import LARGE_BYTES
 from pds.proxy.unserved import pass_on_unserved
 from pds.recovery.damage import recognise
 from pds.requests.noted import note_caller, request_id_of
@@ -44,6 +46,7 @@ class _Route:
     is_stream: bool
     takes_json: bool
     body_limit_bytes: int
+    takes_large: bool
 
 
 class XrpcRouter:
@@ -87,29 +90,46 @@ class XrpcRouter:
         credentials = await method.auth(self._ctx, request) if method.auth else _ANONYMOUS
         if isinstance(credentials, UserCredentials | RefreshCredentials):
             note_caller(request, credentials.did)
-        json = {} if route.is_query else await self._read_body(request, route)
-        if json and isinstance(credentials, UserCredentials):
+        call = XrpcCall(self._ctx, request, params, credentials, {})
+        if route.is_query:
+            return await self._answer(route, call)
+        raw = await self._read_body(request, route)
+        if raw is None:
+            return await self._answer(route, call)
+        if len(raw) < LARGE_BYTES or not route.takes_large:
+            call.body = self._parse_body(route, raw)
+            return await self._answer(route, call)
+        async with self._ctx.large_work.turn(*call.holders) as call.large:
+            call.body = await call.large.run(partial(self._parse_body, route, raw))
+            return await self._answer(route, call)
+
+    async def _answer(self, route: _Route, call: XrpcCall) -> web.StreamResponse:
+        method, credentials = route.method, call.credentials
+        if call.body and isinstance(credentials, UserCredentials):
             # A body may take half a minute, and its session has ended meanwhile.
             self._ctx.session_tokens.ensure_current(credentials.did, credentials.issued_at)
-        call = XrpcCall(self._ctx, request, params, credentials, json)
         if self._ctx.rate_limiter is not None:
             await self._ctx.rate_limiter.count_call(method.nsid, call)
         answer = await method.handler(call)
-        return respond(request, answer, private=method.auth is not None)
+        return respond(call.request, answer, private=method.auth is not None)
 
     def _parse_params(self, request: web.Request, nsid: str) -> dict[str, Any]:
         pairs = parse_query(request.rel_url.raw_query_string)
         return self._ctx.lexicons.parse_params(nsid, pairs)
 
-    async def _read_body(self, request: web.Request, route: _Route) -> dict[str, Any]:
+    async def _read_body(self, request: web.Request, route: _Route) -> bytes | None:
+        """The JSON of a request; None if the method takes none."""
         if not route.schema.has_input:
             await body.check_absent(request)
-            return {}
+            return None
         body.check_encoding(request, route.schema)
         if not route.takes_json:
             body.check_decodable(request)
-            return {}
-        json = await body.read_json(request, route.body_limit_bytes)
+            return None
+        return await body.read_json(request, route.body_limit_bytes)
+
+    def _parse_body(self, route: _Route, raw: bytes) -> dict[str, Any]:
+        json = body.parse_json(raw)
         checked: dict[str, Any] = self._ctx.lexicons.validate_input(route.method.nsid, json)
         return checked
 
@@ -134,6 +154,7 @@ class XrpcRouter:
             is_stream=schema.kind == "subscription",
             takes_json=schema.input_encoding == "application/json",
             body_limit_bytes=body.limit_of(method.nsid),
+            takes_large=body.limit_of(method.nsid) > body.JSON_LIMIT_BYTES,
         )
 
 
