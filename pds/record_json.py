@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import orjson
 from cachetools import LRUCache
 
 from actor_store.lookups import Lookups
-from actor_store.reader import ActorStoreReader
-from actor_store.records import RecordRef
 from repo import dagcbor
 from repo.cid import Cid
 from repo.datamodel import json_default
@@ -35,26 +32,18 @@ class RecordJsonCache:
         """Length of all that is kept."""
         return int(self._cache.currsize)
 
-    def render(self, cid: Cid, get_block: Callable[[Cid], bytes]) -> bytes:
-        """The JSON form of the record `cid`. Raises what `get_block` raises."""
-        json = self._cache.get(cid.raw)
-        if json is None:
-            value = dagcbor.decode_trusted(get_block(cid))
-            json = orjson.dumps(value, default=json_default)
-            if len(json) <= _LARGEST_CACHED_BYTES:
-                # A copy, for the result of orjson keeps the large buffer that it was written to.
-                self._cache[cid.raw] = bytes(memoryview(json))
-            self.lookups.misses += 1
-        else:
-            self.lookups.hits += 1
+    def render(self, cid: Cid, block: bytes) -> bytes:
+        """The JSON form of the record `cid`, which is `block`."""
+        json = orjson.dumps(dagcbor.decode_trusted(block), default=json_default)
+        if len(json) <= _LARGEST_CACHED_BYTES:
+            # A copy, for the result of orjson keeps the large buffer that it was written to.
+            self._cache[cid.raw] = bytes(memoryview(json))
+        self.lookups.misses += 1
         return json
 
-    def view(self, actor: ActorStoreReader, ref: RecordRef) -> bytes:
-        """`{uri, cid, value}` of a record, as JSON."""
-        value = self.render(ref.cid, actor.repo.get_block)
-        # A URI and a CID hold nothing that JSON would escape.
-        return b'{"uri":"%b","cid":"%b","value":%b}' % (
-            ref.uri.encode(),
-            str(ref.cid).encode(),
-            value,
-        )
+    def find(self, cid: Cid) -> bytes | None:
+        """The JSON form of the record `cid`, if it is kept."""
+        json = self._cache.get(cid.raw)
+        if json is not None:
+            self.lookups.hits += 1
+        return json

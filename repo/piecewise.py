@@ -114,7 +114,7 @@ class _Reader:
         self._at = 0
 
     def value(self) -> Value:
-        outermost: list[Any] = []
+        outermost: list[Value] = []
         # Of each open container: itself, how many children are to come, and the last key of a map.
         into: Any = outermost
         left, key, last_key = 1, None, None

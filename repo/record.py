@@ -13,11 +13,14 @@ from typing import Final
 
 import libipld
 
-from repo import dagcbor
+from repo import dagcbor, piecewise
 from repo.dagcbor import InvalidDagCbor, Value
 
 MAX_RECORD_BYTES: Final = 1_000_000
 """Of one encoded record; relays accept no larger ones."""
+
+_LARGE_BYTES: Final = 32 * 1024
+"""cbor2 would take more than a few milliseconds in which no other thread goes on."""
 
 NODE_FORM: Final = "it has the form of a tree node"
 """What is wrong with a record that is `has_node_form`."""
@@ -56,12 +59,18 @@ def decode_record(block: bytes) -> dict[str, Value]:
     value: Value = _decode_plain(block)
     if value is None:
         try:
-            value = dagcbor.decode(block)
+            value = _decode_exactly(block)
         except InvalidDagCbor as exc:
             raise InvalidRecord(str(exc)) from exc
     if type(value) is not dict:
         raise InvalidRecord("it is not a map")
     return value
+
+
+def _decode_exactly(block: bytes) -> Value:
+    if len(block) < _LARGE_BYTES:
+        return dagcbor.decode(block)
+    return piecewise.decode(block)
 
 
 def _decode_plain(block: bytes) -> dict[str, Value] | None:

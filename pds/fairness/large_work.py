@@ -10,7 +10,7 @@ import asyncio
 import traceback
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final, TypeVar
 
 from pds.fairness.turns import Turns
@@ -22,7 +22,7 @@ LARGE_BYTES: Final = 32 * 1024
 """From here on work is large. A hostile value of this size takes the processor for 25 ms."""
 
 _WAITING: Final = 64
-_WAITING_EACH: Final = 8
+_WAITING_EACH: Final = 16
 _WAIT_S: Final = 30.0
 
 
@@ -52,6 +52,10 @@ class LargeWork:
             await stack.enter_async_context(self._turns.turn(*holders))
             stack.enter_context(without_collector())
             yield LargeTurn(self, stack)
+
+    def wait(self, *holders: str) -> AbstractAsyncContextManager[None]:
+        """A turn for work that has a thread of its own. Raises `TooBusy` before the block."""
+        return self._turns.turn(*holders)
 
     def close(self) -> None:
         """Wait for what is being done: to be called in a thread."""

@@ -48,11 +48,14 @@ async def upload_blob(call: XrpcCall) -> Answer:
 @methods.method("com.atproto.repo.listMissingBlobs", auth=user())
 async def list_missing_blobs(call: XrpcCall) -> Answer:
     """com.atproto.repo.listMissingBlobs: what is to be uploaded after an import"""
-    params = call.params
-    missing = await call.ctx.actor_store.read(
-        call.user.did,
-        lambda actor: actor.blob.list_missing(limit=params["limit"], cursor=params.get("cursor")),
-    )
+    ctx, params = call.ctx, call.params
+    async with ctx.large_work.wait(*call.holders):
+        missing = await ctx.actor_store.read_in_thread(
+            call.user.did,
+            lambda actor: actor.blob.list_missing(
+                limit=params["limit"], cursor=params.get("cursor")
+            ),
+        )
     answer: dict[str, Any] = {
         "blobs": [{"cid": str(blob.cid), "recordUri": blob.record_uri} for blob in missing]
     }

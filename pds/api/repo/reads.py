@@ -11,6 +11,7 @@ from identity.resolver import DidResolutionError
 from pds.availability import get_readable_account
 from pds.proxy.forwarding import pass_on
 from pds.proxy.target import NamedService, choose_service, locate
+from pds.record_answers import FoundRecord, find_records, views_of
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, JsonBytes, XrpcCall
 from pds.xrpc.errors import invalid_request
@@ -19,6 +20,8 @@ from pds.xrpc.methods import XrpcMethods
 methods = XrpcMethods()
 
 GET_RECORD: Final = "com.atproto.repo.getRecord"
+_FEW_COLLECTIONS: Final = 1000
+"""As many as are listed in a few milliseconds."""
 
 _authenticate: Final = user()
 
@@ -33,17 +36,17 @@ async def get_record(call: XrpcCall) -> Answer:
     did, collection, rkey = account.did, params["collection"], params["rkey"]
     wanted: str | None = params.get("cid")
 
-    def view(actor: ActorStoreReader) -> bytes | None:
+    def find(actor: ActorStoreReader) -> list[FoundRecord]:
         ref = actor.record.find_ref(collection, rkey)
         if ref is None or (wanted is not None and str(ref.cid) != wanted):
-            return None
-        return ctx.record_json.view(actor, ref)
+            return []
+        return find_records(ctx.record_json, actor, (ref,))
 
-    json = await ctx.actor_store.read(did, view)
-    if json is None:
+    found = await ctx.actor_store.read(did, find)
+    if not found:
         uri = f"at://{did}/{collection}/{rkey}"
         raise invalid_request(f"Could not locate record: {uri}", "RecordNotFound")
-    return JsonBytes(json)
+    return JsonBytes((await views_of(call, found))[0])
 
 
 async def _read_elsewhere(call: XrpcCall) -> Answer:
@@ -64,26 +67,29 @@ async def _read_elsewhere(call: XrpcCall) -> Answer:
 
 @methods.method("com.atproto.repo.listRecords")
 async def list_records(call: XrpcCall) -> Answer:
-    """com.atproto.repo.listRecords: newest record keys first, unless `reverse`"""
+    """com.atproto.repo.listRecords: newest record keys first, unless `reverse`
+
+    Fewer than `limit` are no sign of the end: the records may be large.
+    """
     ctx, params = call.ctx, call.params
     account = ctx.accounts.find_account(params["repo"])
     if account is None:
         raise invalid_request(f"Could not find repo: {params['repo']}")
     did, collection = account.did, params["collection"]
 
-    def views(actor: ActorStoreReader) -> tuple[bytes, str | None]:
+    def find(actor: ActorStoreReader) -> list[FoundRecord]:
         refs = actor.record.list_refs(
             collection,
             limit=params["limit"],
             cursor=params.get("cursor"),
             reverse=params.get("reverse", False),
         )
-        page = b",".join([ctx.record_json.view(actor, ref) for ref in refs])
-        return page, refs[-1].rkey if refs else None
+        return find_records(ctx.record_json, actor, refs)
 
-    page, cursor = await ctx.actor_store.read(did, views)
-    rest = b"" if cursor is None else b',"cursor":' + orjson.dumps(cursor)
-    return JsonBytes(b'{"records":[%b]%b}' % (page, rest))
+    found = await ctx.actor_store.read(did, find)
+    views = await views_of(call, found)
+    rest = b',"cursor":' + orjson.dumps(found[len(views) - 1].ref.rkey) if views else b""
+    return JsonBytes(b'{"records":[%b]%b}' % (b",".join(views), rest))
 
 
 @methods.method("com.atproto.repo.describeRepo")
@@ -95,7 +101,7 @@ async def describe_repo(call: XrpcCall) -> Answer:
         document = await ctx.did_resolver.resolve(account.did)
     except DidResolutionError as exc:
         raise invalid_request(f"Could not resolve DID: {exc}") from exc
-    collections = await ctx.actor_store.peek(account.did, lambda actor: actor.record.collections())
+    collections = await collections_of(call, account.did)
     handle = account.shown_handle
     return {
         "handle": handle,
@@ -104,3 +110,16 @@ async def describe_repo(call: XrpcCall) -> Answer:
         "collections": collections,
         "handleIsCorrect": document.handle == handle,
     }
+
+
+async def collections_of(call: XrpcCall, did: str) -> list[str]:
+    """The collections of a repository, of which there may be as many as it has records.
+
+    Raises `TooBusy`, and what `ActorStore.read_in_thread` raises.
+    """
+    store = call.ctx.actor_store
+    few = await store.peek(did, lambda actor: actor.record.collections(limit=_FEW_COLLECTIONS))
+    if len(few) < _FEW_COLLECTIONS:
+        return few
+    async with call.ctx.large_work.wait(*call.holders):
+        return await store.read_in_thread(did, lambda actor: actor.record.collections())
