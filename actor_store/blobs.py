@@ -232,10 +232,11 @@ class BlobReader:
         rows = self._db.all("SELECT tempKey FROM blob WHERE tempKey IS NOT NULL")
         return frozenset(key for (key,) in rows)
 
-    def records_with(self, cid: Cid) -> list[str]:
-        """URIs of the records that refer to a blob, ascending."""
+    def records_with(self, cid: Cid, *, limit: int = -1) -> list[str]:
+        """URIs of the records that refer to a blob, ascending; the first `limit`, or all."""
         rows = self._db.all(
-            "SELECT recordUri FROM record_blob WHERE blobCid = ? ORDER BY recordUri", (str(cid),)
+            "SELECT recordUri FROM record_blob WHERE blobCid = ? ORDER BY recordUri LIMIT ?",
+            (str(cid), limit),
         )
         return [uri for (uri,) in rows]
 

@@ -33,11 +33,19 @@ from actor_store.bulk_rows import (
 from database.timestamps import now_iso
 from repo.car import CarReader
 from repo.cid import BLESSED_LENGTH, Cid
+from repo.collector import without_collector
 from repo.commit import Commit, Head, InvalidCommit, decode_commit
 from repo.datamodel import iter_blob_refs, iter_legacy_blobs
 from repo.mst import InvalidMst, MissingBlock, Mst, VerifiedWalk
 from repo.mst.decode import decode_parts
-from repo.record import MAX_RECORD_BYTES, NODE_FORM, InvalidRecord, decode_record, has_node_form
+from repo.record import (
+    LARGE_BYTES,
+    MAX_RECORD_BYTES,
+    NODE_FORM,
+    InvalidRecord,
+    decode_record,
+    has_node_form,
+)
 from repo.syntax import InvalidSyntax, parse_nsid, parse_rkey
 from repo.tid import decode_tid, is_tid
 from repo.verify import InvalidRepo
@@ -170,6 +178,13 @@ class _CarBlocks:
         self._flush()
 
     def _note(self, cid: str, block: bytes) -> None:
+        if len(block) < LARGE_BYTES:
+            self._note_record(cid, block)
+            return
+        with without_collector():
+            self._note_record(cid, block)
+
+    def _note_record(self, cid: str, block: bytes) -> None:
         try:
             record = decode_record(block)
         except InvalidRecord as exc:

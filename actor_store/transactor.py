@@ -27,7 +27,7 @@ from database.timestamps import now_iso
 from repo.cid import Cid
 from repo.commit import CommitData, Head, build_commit
 from repo.keys import PrivateKey
-from repo.mst import InvalidMst, KeyExists, KeyMissing, MissingBlock, Mst
+from repo.mst import InvalidMst, KeyExists, KeyMissing, MissingBlock, Mst, NodeTooLarge
 from repo.mst.key import encode_key
 from repo.tid import TidClock
 
@@ -90,7 +90,8 @@ class ActorStoreTransactor(ActorStoreReader):
         blobs whose bytes the caller has made permanent. `above_rev` is a rev that consumers have
         seen, should the store have lost its commit. Raises `SwapMismatch`, `RecordExists`,
         `RecordNotFound`, `TooManyWrites`, `RepoNotFound`, `ActorStoreDamaged`, what
-        `BlobTransactor.apply_writes` raises, and `InvalidMst` for an impossible record key.
+        `BlobTransactor.apply_writes` raises, and `InvalidMst` for an impossible record key
+        or, as `NodeTooLarge`, for ones that were chosen to do harm.
         """
         head = self.repo.head()
         if swap_commit is not None and swap_commit != head.cid:
@@ -154,6 +155,8 @@ class ActorStoreTransactor(ActorStoreReader):
             raise RecordExists(f"at://{self.did}/{exc.key}") from exc
         except KeyMissing as exc:
             raise RecordNotFound(f"at://{self.did}/{exc.key}") from exc
+        except NodeTooLarge:
+            raise
         except (InvalidMst, MissingBlock) as exc:
             raise ActorStoreDamaged(self.did, str(exc)) from exc
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from pds.fairness.large_work import LARGE_BYTES
 from pds.fairness.presence import while_present
 from repo import piecewise
+from repo.record import LARGE_BYTES
 
 if TYPE_CHECKING:
     from actor_store.reader import ActorStoreReader

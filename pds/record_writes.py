@@ -66,9 +66,8 @@ def prepare_record(
     """Check and encode a record that stands at `path` of the request.
 
     `validate` None means: if there is a Lexicon. `record_path` is what the reference calls the
-    place in messages about the Lexicon, where that differs. `is_large` is for a thread: no other has
-    to wait for long then. Raises `XrpcError` 400,
-    `InvalidLexicon` or `InvalidDataModel`.
+    place in messages about the Lexicon, where that differs. `is_large` is for a thread, beside
+    which others are to go on. Raises `XrpcError` 400, `InvalidLexicon` or `InvalidDataModel`.
     """
     value = from_json(json, path=path)
     if not isinstance(value, dict):

@@ -18,6 +18,8 @@ from repo.dagcbor import MAX_DEPTH, InvalidDagCbor, Value
 from repo.datamodel import json_default
 
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _LIST, _MAP, _TAG, _SIMPLE = range(8)
+_INTEGERS: Final = (_UNSIGNED, _NEGATIVE)
+_CONTAINERS: Final = (_LIST, _MAP)
 _CONSTANTS: Final = {0xF4: False, 0xF5: True, 0xF6: None}
 _LINK_START: Final = b"\xd8\x2a"
 _MAX_INT: Final = 2**63 - 1
@@ -131,7 +133,7 @@ class _Reader:
             head, number = self._next_head()
             major = head >> 5
             item: Any
-            if major == _LIST or major == _MAP:
+            if major in _CONTAINERS:
                 if len(stack) >= MAX_DEPTH:
                     raise InvalidDagCbor(f"nested deeper than {MAX_DEPTH} levels")
                 self._check_count(major, number)
@@ -142,7 +144,7 @@ class _Reader:
                 into[key] = item
             else:
                 into.append(item)
-            if major == _LIST or major == _MAP:
+            if major in _CONTAINERS:
                 stack.append((into, left, last_key))
                 into, left, last_key = item, number, None
 
@@ -170,7 +172,7 @@ class _Reader:
                 out += b":"
             head, number = self._next_head()
             major = head >> 5
-            if major == _LIST or major == _MAP:
+            if major in _CONTAINERS:
                 if len(stack) >= MAX_DEPTH:
                     raise InvalidDagCbor(f"nested deeper than {MAX_DEPTH} levels")
                 self._check_count(major, number)
@@ -221,7 +223,7 @@ class _Reader:
     def _leaf(self, head: int, major: int, number: int) -> Value:
         if major == _TEXT:
             return self._text(number)
-        if major == _UNSIGNED or major == _NEGATIVE:
+        if major in _INTEGERS:
             if number > _MAX_INT:
                 raise InvalidDagCbor("integer does not fit 64 bits")
             return number if major == _UNSIGNED else -1 - number

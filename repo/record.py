@@ -19,8 +19,8 @@ from repo.dagcbor import InvalidDagCbor, Value
 MAX_RECORD_BYTES: Final = 1_000_000
 """Of one encoded record; relays accept no larger ones."""
 
-_LARGE_BYTES: Final = 32 * 1024
-"""cbor2 would take more than a few milliseconds in which no other thread goes on."""
+LARGE_BYTES: Final = 32 * 1024
+"""From here on a record is large: if it is hostile, cbor2 takes 25 ms, and no thread goes on."""
 
 NODE_FORM: Final = "it has the form of a tree node"
 """What is wrong with a record that is `has_node_form`."""
@@ -68,7 +68,7 @@ def decode_record(block: bytes) -> dict[str, Value]:
 
 
 def _decode_exactly(block: bytes) -> Value:
-    if len(block) < _LARGE_BYTES:
+    if len(block) < LARGE_BYTES:
         return dagcbor.decode(block)
     return piecewise.decode(block)
 

@@ -34,7 +34,7 @@ def loop_blocks() -> Iterator[LoopBlocks]:
             if took_ms > seen.longest_ms:
                 seen.longest_ms, seen.where = took_ms, repr(handle)
 
-    asyncio.Handle._run = timed  # type: ignore[method-assign]
+    asyncio.Handle._run = timed  # type: ignore[method-assign,assignment]
     try:
         yield seen
     finally:

@@ -18,16 +18,18 @@ from repo.collector import without_collector
 
 T = TypeVar("T")
 
-LARGE_BYTES: Final = 32 * 1024
-"""From here on work is large. A hostile value of this size takes the processor for 25 ms."""
-
 _WAITING: Final = 64
 _WAITING_EACH: Final = 16
 _WAIT_S: Final = 30.0
+_ANSWERS: Final = 16
+_ANSWERS_EACH: Final = 4
+_ANSWERS_WAITING: Final = 16
+_ANSWERS_WAITING_EACH: Final = 2
+"""Few, for they are in memory already."""
 
 
 class LargeWork:
-    """Turns at the one thread for large work, handed out fairly."""
+    """Turns at the one thread for large work, and at sending what is large, handed out fairly."""
 
     def __init__(self) -> None:
         self._turns = Turns(
@@ -38,6 +40,15 @@ class LargeWork:
             waiting_each=_WAITING_EACH,
             wait_s=_WAIT_S,
         )
+        self.answers = Turns(
+            "large answers",
+            at_once=_ANSWERS,
+            each=_ANSWERS_EACH,
+            waiting=_ANSWERS_WAITING,
+            waiting_each=_ANSWERS_WAITING_EACH,
+            wait_s=_WAIT_S,
+        )
+        """Those that are being sent: each is in memory as a whole until its client has it."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-work")
 
     async def run(self, fn: Callable[[], T], *holders: str) -> T:
@@ -66,7 +77,7 @@ class LargeWork:
 
 
 class LargeTurn:
-    """A turn that is being held. The collector rests until its end, when the value is to be gone."""
+    """A turn that is held. The collector rests until its end: let the value be gone by then."""
 
     def __init__(self, work: LargeWork, stack: AsyncExitStack) -> None:
         self._work = work

@@ -78,7 +78,7 @@ class XrpcCall:
 
     @property
     def holders(self) -> tuple[str, ...]:
-        """Whose share of a scarce thing the call takes: the client's, and the signed-in account's."""
+        """Whose share of a scarce thing the call takes: the client's and the account's."""
         group = self.ctx.client_addresses.of(self.request).group
         credentials = self.credentials
         if isinstance(credentials, UserCredentials | RefreshCredentials):

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiohttp import web
 
-from pds.fairness.large_work import LARGE_BYTES
 from pds.proxy.unserved import pass_on_unserved
 from pds.recovery.damage import recognise
 from pds.requests.noted import note_caller, request_id_of
@@ -26,8 +25,15 @@ from pds.xrpc.error_map import is_out_of_files, to_xrpc
 from pds.xrpc.errors import XrpcError, invalid_request
 from pds.xrpc.methods import XrpcMethod
 from pds.xrpc.query import parse_query
-from pds.xrpc.responses import add_common_headers, preflight, respond
+from pds.xrpc.responses import (
+    LARGE_ANSWER_BYTES,
+    add_common_headers,
+    body_length,
+    preflight,
+    respond,
+)
 from repo.lexicon import MethodSchema
+from repo.record import LARGE_BYTES
 
 if TYPE_CHECKING:
     from pds.context import AppContext
@@ -111,7 +117,12 @@ class XrpcRouter:
         if self._ctx.rate_limiter is not None:
             await self._ctx.rate_limiter.count_call(method.nsid, call)
         answer = await method.handler(call)
-        return respond(call.request, answer, private=method.auth is not None)
+        response = respond(call.request, answer, private=method.auth is not None)
+        if type(response) is web.Response and body_length(response) > LARGE_ANSWER_BYTES:
+            async with self._ctx.large_work.answers.turn(*call.holders):
+                await response.prepare(call.request)
+                await response.write_eof()
+        return response
 
     def _parse_params(self, request: web.Request, nsid: str) -> dict[str, Any]:
         pairs = parse_query(request.rel_url.raw_query_string)
