@@ -6,7 +6,7 @@ A page ends early where its records are large, and its cursor goes on from there
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -28,54 +28,69 @@ _STEP_BYTES: Final = 64 * 1024
 
 
 @dataclass(slots=True)
-class FoundRecord:
-    """A record as JSON, or else the block that it has yet to be made of."""
+class _Waiting:
+    """A record that has yet to be made JSON, or comes after one that has."""
 
     ref: RecordRef
     json: bytes | None
-    block: bytes = b""
+    block: bytes
 
 
-def find_records(
-    cache: RecordJsonCache, actor: ActorStoreReader, refs: Iterable[RecordRef]
-) -> list[FoundRecord]:
-    """The records of a page. Those that are small are rendered, as many as a step allows."""
-    found = []
+@dataclass(slots=True)
+class RecordPage:
+    """The records of an answer, as far as they have been read."""
+
+    refs: Sequence[RecordRef]
+    views: list[bytes]
+    """`{uri, cid, value}` of the first records, as JSON; of all of them once it is complete."""
+    waiting: list[_Waiting]
+
+    @property
+    def last(self) -> RecordRef | None:
+        """The last record of a complete page."""
+        return self.refs[len(self.views) - 1] if self.views else None
+
+
+def read_page(
+    cache: RecordJsonCache, actor: ActorStoreReader, refs: Sequence[RecordRef]
+) -> RecordPage:
+    """Read the records of a page, and render what takes no time."""
+    views: list[bytes] = []
+    waiting: list[_Waiting] = []
     size, room = 0, _STEP_BYTES
     for ref in refs:
-        record = FoundRecord(ref, cache.find(ref.cid))
-        found.append(record)
-        if record.json is None:
+        json, block = cache.find(ref.cid), b""
+        if json is None:
             block = actor.repo.get_block(ref.cid)
             room -= len(block)
-            if len(block) < LARGE_BYTES and room >= 0:
-                record.json = cache.render(ref.cid, block)
-            else:
-                record.block = block
-            size += len(block)
+            if room >= 0 and len(block) < LARGE_BYTES:
+                json = cache.render(ref.cid, block)
+        if json is None or waiting:
+            waiting.append(_Waiting(ref, json, block))
         else:
-            size += len(record.json)
+            views.append(_view(ref, json))
+        size += len(block if json is None else json)
         if size >= PAGE_BYTES:
             break
-    return found
+    return RecordPage(refs, views, waiting)
 
 
-async def views_of(call: XrpcCall, records: list[FoundRecord]) -> list[bytes]:
-    """`{uri, cid, value}` of the records as JSON; of the first of them where they are large.
+async def complete(call: XrpcCall, page: RecordPage) -> None:
+    """Render what is waiting, unless the page gets too large before.
 
     Raises `TooBusy`, and `ClientLeft` if nobody waits for the answer any more.
     """
-    if all(record.json is not None for record in records):
-        return [_view(record.ref, record.json or b"") for record in records]
-    with while_present(call.request):
-        return await _render(call, records)
+    if page.waiting:
+        with while_present(call.request):
+            await _render(call, page)
 
 
-async def _render(call: XrpcCall, records: list[FoundRecord]) -> list[bytes]:
+async def _render(call: XrpcCall, page: RecordPage) -> None:
     ctx = call.ctx
-    views = []
-    size, room = 0, 0
-    for record in records:
+    size, room = sum(map(len, page.views)), 0
+    for record in page.waiting:
+        if page.views and size >= PAGE_BYTES:
+            break
         ref, json, block = record.ref, record.json, record.block
         if json is None and len(block) < LARGE_BYTES:
             if room < len(block):
@@ -85,11 +100,8 @@ async def _render(call: XrpcCall, records: list[FoundRecord]) -> list[bytes]:
             json = ctx.record_json.render(ref.cid, block)
         elif json is None:
             json = await ctx.large_work.run(partial(piecewise.json_of, block), *call.holders)
-        views.append(_view(ref, json))
+        page.views.append(_view(ref, json))
         size += len(json)
-        if size >= PAGE_BYTES:
-            break
-    return views
 
 
 def _view(ref: RecordRef, json: bytes) -> bytes:

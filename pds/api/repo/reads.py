@@ -11,7 +11,7 @@ from identity.resolver import DidResolutionError
 from pds.availability import get_readable_account
 from pds.proxy.forwarding import pass_on
 from pds.proxy.target import NamedService, choose_service, locate
-from pds.record_answers import FoundRecord, find_records, views_of
+from pds.record_answers import RecordPage, complete, read_page
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, JsonBytes, XrpcCall
 from pds.xrpc.errors import invalid_request
@@ -36,17 +36,18 @@ async def get_record(call: XrpcCall) -> Answer:
     did, collection, rkey = account.did, params["collection"], params["rkey"]
     wanted: str | None = params.get("cid")
 
-    def find(actor: ActorStoreReader) -> list[FoundRecord]:
+    def read(actor: ActorStoreReader) -> RecordPage | None:
         ref = actor.record.find_ref(collection, rkey)
         if ref is None or (wanted is not None and str(ref.cid) != wanted):
-            return []
-        return find_records(ctx.record_json, actor, (ref,))
+            return None
+        return read_page(ctx.record_json, actor, (ref,))
 
-    found = await ctx.actor_store.read(did, find)
-    if not found:
+    page = await ctx.actor_store.read(did, read)
+    if page is None:
         uri = f"at://{did}/{collection}/{rkey}"
         raise invalid_request(f"Could not locate record: {uri}", "RecordNotFound")
-    return JsonBytes((await views_of(call, found))[0])
+    await complete(call, page)
+    return JsonBytes(page.views[0])
 
 
 async def _read_elsewhere(call: XrpcCall) -> Answer:
@@ -77,19 +78,19 @@ async def list_records(call: XrpcCall) -> Answer:
         raise invalid_request(f"Could not find repo: {params['repo']}")
     did, collection = account.did, params["collection"]
 
-    def find(actor: ActorStoreReader) -> list[FoundRecord]:
+    def read(actor: ActorStoreReader) -> RecordPage:
         refs = actor.record.list_refs(
             collection,
             limit=params["limit"],
             cursor=params.get("cursor"),
             reverse=params.get("reverse", False),
         )
-        return find_records(ctx.record_json, actor, refs)
+        return read_page(ctx.record_json, actor, refs)
 
-    found = await ctx.actor_store.read(did, find)
-    views = await views_of(call, found)
-    rest = b',"cursor":' + orjson.dumps(found[len(views) - 1].ref.rkey) if views else b""
-    return JsonBytes(b'{"records":[%b]%b}' % (b",".join(views), rest))
+    page = await ctx.actor_store.read(did, read)
+    await complete(call, page)
+    rest = b"" if page.last is None else b',"cursor":' + orjson.dumps(page.last.rkey)
+    return JsonBytes(b'{"records":[%b]%b}' % (b",".join(page.views), rest))
 
 
 @methods.method("com.atproto.repo.describeRepo")
