@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pds.fairness.presence import while_present
+from pds.requests.asker import askers
 from repo import piecewise
 from repo.record import LARGE_BYTES
 
@@ -99,7 +100,9 @@ async def _render(call: XrpcCall, page: RecordPage) -> None:
             room -= len(block)
             json = ctx.record_json.render(ref.cid, block)
         elif json is None:
-            json = await ctx.large_work.run(partial(piecewise.json_of, block), *call.holders)
+            json = await ctx.large_work.run(
+                partial(piecewise.json_of, block), *askers(ctx.client_addresses)
+            )
         page.views.append(_view(ref, json))
         size += len(json)
 

@@ -15,6 +15,7 @@ from database.timestamps import epoch_ms_of, iso_of
 from pds.accounts.account import AccountStatus
 from pds.accounts.scopes import STANDARD, SessionScope
 from pds.availability import get_readable_account
+from pds.requests.asker import askers
 from pds.xrpc.auth import optional_user
 from pds.xrpc.blobs import send_blob
 from pds.xrpc.call import Answer, XrpcCall
@@ -181,7 +182,7 @@ async def referenced_blobs(
 
     if since is None:
         return await ctx.actor_store.peek(did, page)
-    async with ctx.large_work.wait(*call.holders):
+    async with ctx.large_work.wait(*askers(ctx.client_addresses)):
         return await ctx.actor_store.read_in_thread(did, page)
 
 

@@ -24,6 +24,7 @@ from pds.readonly.record_blobs import shown_blobs
 from pds.readonly.record_list import RecordList, list_records
 from pds.readonly.record_view import view_of, view_of_large
 from pds.readonly.times import time_of_tid
+from pds.requests.asker import askers
 from repo.record import LARGE_BYTES
 
 T = TypeVar("T")
@@ -155,7 +156,7 @@ async def _turn(request: web.Request) -> AsyncIterator[None]:
     """A turn at what takes long."""
     ctx = request.app[CONTEXT]
     try:
-        async with ctx.large_work.wait(ctx.client_addresses.of(request).group):
+        async with ctx.large_work.wait(*askers(ctx.client_addresses)):
             yield
     except TooBusy as exc:
         raise _error(503, str(exc)) from exc

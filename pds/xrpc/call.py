@@ -76,15 +76,6 @@ class XrpcCall:
         address = self.ctx.client_addresses.of(self.request)
         return Asker(address.group, partial(while_present, self.request))
 
-    @property
-    def holders(self) -> tuple[str, ...]:
-        """Whose share of a scarce thing the call takes: the client's and the account's."""
-        group = self.ctx.client_addresses.of(self.request).group
-        credentials = self.credentials
-        if isinstance(credentials, UserCredentials | RefreshCredentials):
-            return group, credentials.did
-        return (group,)
-
     def may_see_everything_of(self, did: str) -> bool:
         """Whether the caller is the account itself or the administrator."""
         match self.credentials:

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from pds.proxy.unserved import pass_on_unserved
 from pds.recovery.damage import recognise
+from pds.requests.asker import askers
 from pds.requests.noted import note_caller, request_id_of
 from pds.xrpc import body
 from pds.xrpc.call import XrpcCall
@@ -105,7 +106,7 @@ class XrpcRouter:
         if len(raw) < LARGE_BYTES or not route.takes_large:
             call.body = self._parse_body(route, raw)
             return await self._answer(route, call)
-        async with self._ctx.large_work.turn(*call.holders) as call.large:
+        async with self._ctx.large_work.turn(*askers(self._ctx.client_addresses)) as call.large:
             call.body = await call.large.run(partial(self._parse_body, route, raw))
             return await self._answer(route, call)
 
@@ -119,7 +120,7 @@ class XrpcRouter:
         answer = await method.handler(call)
         response = respond(call.request, answer, private=method.auth is not None)
         if type(response) is web.Response and body_length(response) > LARGE_ANSWER_BYTES:
-            async with self._ctx.large_work.answers.turn(*call.holders):
+            async with self._ctx.large_work.answers.turn(*askers(self._ctx.client_addresses)):
                 await response.prepare(call.request)
                 await response.write_eof()
         return response

@@ -12,6 +12,7 @@ from pds.availability import get_readable_account
 from pds.proxy.forwarding import pass_on
 from pds.proxy.target import NamedService, choose_service, locate
 from pds.record_answers import RecordPage, complete, read_page
+from pds.requests.asker import askers
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, JsonBytes, XrpcCall
 from pds.xrpc.errors import invalid_request
@@ -118,9 +119,10 @@ async def collections_of(call: XrpcCall, did: str) -> list[str]:
 
     Raises `TooBusy`, and what `ActorStore.read_in_thread` raises.
     """
-    store = call.ctx.actor_store
+    ctx = call.ctx
+    store = ctx.actor_store
     few = await store.peek(did, lambda actor: actor.record.collections(limit=_FEW_COLLECTIONS))
     if len(few) < _FEW_COLLECTIONS:
         return few
-    async with call.ctx.large_work.wait(*call.holders):
+    async with ctx.large_work.wait(*askers(ctx.client_addresses)):
         return await store.read_in_thread(did, lambda actor: actor.record.collections())
