@@ -33,12 +33,19 @@ from actor_store.bulk_rows import (
 from database.timestamps import now_iso
 from repo.car import CarReader
 from repo.cid import BLESSED_LENGTH, Cid
+from repo.collector import without_collector
 from repo.commit import Commit, Head, InvalidCommit, decode_commit
 from repo.datamodel import iter_blob_refs, iter_legacy_blobs
 from repo.mst import InvalidMst, MissingBlock, Mst, VerifiedWalk
 from repo.mst.decode import decode_parts
 from repo.odd_record import read_kept
-from repo.record import NODE_FORM, InvalidRecord, decode_record, has_node_form
+from repo.record import (
+    LARGE_BYTES,
+    NODE_FORM,
+    InvalidRecord,
+    decode_record,
+    has_node_form,
+)
 from repo.syntax import InvalidSyntax, has_lower_case_authority, parse_nsid, parse_rkey
 from repo.tid import decode_tid, is_tid
 from repo.verify import InvalidRepo
@@ -175,6 +182,13 @@ class _CarBlocks:
         self._flush()
 
     def _note(self, cid: str, block: bytes) -> None:
+        if len(block) < LARGE_BYTES:
+            self._note_record(cid, block)
+            return
+        with without_collector():
+            self._note_record(cid, block)
+
+    def _note_record(self, cid: str, block: bytes) -> None:
         try:
             record = decode_record(block)
         except InvalidRecord as exc:
@@ -205,7 +219,10 @@ class _CarBlocks:
 
 
 def _read_odd(block: bytes) -> dict[str, Value]:
-    """What can be read of a record that is odd, or nothing."""
+    """What can be read of a record that is odd, or nothing; nothing of a large one."""
+    if len(block) >= LARGE_BYTES:
+        # Whoever reads leniently lets no other thread go on.
+        return {}
     try:
         return read_kept(block)
     except InvalidRecord:

@@ -21,8 +21,10 @@ _COLLECTIONS: Final = (
     "WITH RECURSIVE found (name) AS (SELECT min(collection) FROM record UNION ALL"
     " SELECT (SELECT min(collection) FROM record WHERE collection > found.name)"
     " FROM found WHERE found.name IS NOT NULL)"
-    " SELECT name FROM found WHERE name IS NOT NULL"
+    " SELECT name FROM found WHERE name IS NOT NULL LIMIT ?"
 )
+_LINKS_LOOKED_AT: Final = 1000
+"""An account may have imported any number of links to one thing."""
 CREATE_ODD: Final = (
     "CREATE TABLE IF NOT EXISTS holdfast_odd_record"
     " (uri TEXT PRIMARY KEY, cid TEXT NOT NULL, reason TEXT NOT NULL) STRICT, WITHOUT ROWID"
@@ -151,9 +153,9 @@ class RecordReader:
         """Whether a record was written at `rev` or before."""
         return self._db.one("SELECT 1 FROM record WHERE repoRev <= ? LIMIT 1", (rev,)) is not None
 
-    def collections(self) -> list[str]:
-        """The collections that have records, rising."""
-        return [name for (name,) in self._db.all(_COLLECTIONS)]
+    def collections(self, *, limit: int = -1) -> list[str]:
+        """The collections that have records, rising; the first `limit`, or all."""
+        return [name for (name,) in self._db.all(_COLLECTIONS, (limit,))]
 
     def counts(self) -> dict[str, int]:
         """How many records each collection has. Reads the whole index: for a thread."""
@@ -178,13 +180,17 @@ class RecordReader:
         return OddRecords(int(self._db.value(f"SELECT count(*) {_ODD}")), examples)
 
     def backlink_conflicts(self, collection: str, backlinks: Sequence[Backlink]) -> list[str]:
-        """Rkeys of the records in `collection` that link to the same things."""
+        """Rkeys of the records in `collection` that link to the same things.
+
+        Of each thing, `_LINKS_LOOKED_AT` records of any collection are looked at.
+        """
         rkeys: dict[str, None] = {}
         for link in backlinks:
             rows = self._db.all(
-                "SELECT record.rkey FROM backlink JOIN record ON record.uri = backlink.uri"
-                " WHERE backlink.path = ? AND backlink.linkTo = ? AND record.collection = ?",
-                (link.path, link.link_to, collection),
+                "SELECT record.rkey"
+                " FROM (SELECT uri FROM backlink WHERE path = ? AND linkTo = ? LIMIT ?) AS link"
+                " JOIN record ON record.uri = link.uri WHERE record.collection = ?",
+                (link.path, link.link_to, _LINKS_LOOKED_AT, collection),
             )
             rkeys.update((rkey, None) for (rkey,) in rows)
         return list(rkeys)

@@ -28,7 +28,7 @@ from repo.car import car_bytes
 from repo.cid import Cid
 from repo.commit import CommitData, Head, build_commit
 from repo.keys import PrivateKey
-from repo.mst import InvalidMst, KeyExists, KeyMissing, MissingBlock, Mst
+from repo.mst import InvalidMst, KeyExists, KeyMissing, MissingBlock, Mst, NodeTooLarge
 from repo.mst.key import encode_key
 from repo.tid import TidClock
 
@@ -93,7 +93,8 @@ class ActorStoreTransactor(ActorStoreReader):
         blobs whose bytes the caller has made permanent. `above_rev` is a rev that consumers have
         seen, should the store have lost its commit. Raises `SwapMismatch`, `RecordExists`,
         `RecordNotFound`, `TooManyWrites`, `RepoNotFound`, `ActorStoreDamaged`, what
-        `BlobTransactor.apply_writes` raises, and `InvalidMst` for an impossible record key.
+        `BlobTransactor.apply_writes` raises, and `InvalidMst` for an impossible record key
+        or, as `NodeTooLarge`, for ones that were chosen to do harm.
         """
         head = self._head(swap_commit)
         data = self._build(head, self.repo.tree(head), writes, max(head.rev, above_rev or ""))
@@ -169,6 +170,8 @@ class ActorStoreTransactor(ActorStoreReader):
             raise RecordExists(f"at://{self.did}/{exc.key}") from exc
         except KeyMissing as exc:
             raise RecordNotFound(f"at://{self.did}/{exc.key}") from exc
+        except NodeTooLarge:
+            raise
         except (InvalidMst, MissingBlock) as exc:
             raise ActorStoreDamaged(self.did, str(exc)) from exc
         if car_bytes((data.cid,), data.event_blocks.items()) > MAX_EVENT_BYTES:

@@ -22,6 +22,8 @@ _PROFILE_RKEY: Final = "self"
 
 MAX_RECORDS: Final = 10
 """Records of any kind that are looked at: an AppView that is far behind is not made up for."""
+_MAX_BYTES: Final = 64 * 1024
+"""Of these together: posts and profiles seldom have more than one kilobyte."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -59,7 +61,7 @@ def find_local_records(
     None also where nothing was written until `rev`: it is then the rev of another repository, as
     that of an account before it moved here.
     """
-    newer = actor.record.list_since(rev, limit=MAX_RECORDS)
+    newer = _without_large(actor.record.list_since(rev, limit=MAX_RECORDS))
     if not newer:
         return None
     posts = tuple(_valid(newer, actor.record.uri(POST, ""), lexicons))
@@ -67,6 +69,15 @@ def find_local_records(
     if (not posts and new_profile is None) or not actor.record.any_until(rev):
         return None
     return LocalRecords(posts, new_profile, _find_profile(actor))
+
+
+def _without_large(records: Iterable[StoredRecord]) -> list[StoredRecord]:
+    room, kept = _MAX_BYTES, []
+    for record in records:
+        if len(record.block) <= room:
+            room -= len(record.block)
+            kept.append(record)
+    return kept
 
 
 def _valid(
@@ -85,7 +96,7 @@ def _valid(
 
 def _find_profile(actor: ActorStoreReader) -> dict[str, Any] | None:
     stored = actor.record.find(PROFILE, _PROFILE_RKEY)
-    if stored is not None:
+    if stored is not None and len(stored.block) <= _MAX_BYTES:
         with suppress(InvalidRecord):
             return read_kept(stored.block)
     return None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import replace
 from io import BytesIO
+from itertools import islice
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,7 +26,9 @@ from repo.car import CarReader, encode_car
 from repo.cid import Cid
 from repo.commit import CommitData, RecordOp, decode_commit
 from repo.keys import K256PrivateKey
-from repo.mst import InvalidMst
+from repo.mst import InvalidMst, NodeTooLarge
+from repo.mst.key import key_height
+from repo.mst.node import MAX_KEYS
 from tests.actor_store.support import DID, POST, contents, delete, edit, in_one_step, post, put
 
 OTHER = Cid.of_dag_cbor(b"other")
@@ -181,6 +185,18 @@ async def test_refused_commit_changes_nothing(
     await _unchanged(actors, first, [post("a")])
     await actors.commit_writes(DID, [post("c")])
     assert len(await actors.read(DID, contents)) == 2
+
+
+async def test_keys_chosen_for_a_huge_tree_node_are_refused(actors: ActorStore) -> None:
+    names = map(str, itertools.count())
+    lowest = (name for name in names if key_height(f"{POST}/{name}".encode()) == 0)
+    chosen = [*islice(lowest, MAX_KEYS + 1)]
+    for start in range(0, MAX_KEYS, 200):
+        await actors.commit_writes(DID, [post(name) for name in chosen[start : start + 200]])
+    with pytest.raises(NodeTooLarge):
+        await actors.commit_writes(DID, [post(chosen[-1])])
+    await actors.commit_writes(DID, [delete(chosen[0])])
+    assert len(await actors.read(DID, contents)) == MAX_KEYS - 1
 
 
 async def test_two_hundred_writes_fit(actors: ActorStore) -> None:

@@ -133,6 +133,14 @@ async def test_ten_records_are_looked_at_of_whatever_kind(pds: Pds, alice: Accou
     assert texts(await unseen(pds, alice, rev)) == ["tenth"]
 
 
+async def test_records_that_would_take_long_to_read_are_left_out(pds: Pds, alice: Account) -> None:
+    rev = await first_rev(pds, alice)
+    large = {**post("large"), "tags": ["x"], "more": "y" * 70_000}
+    writes = [creates(one, collection=POST) for one in (large, post("small"))]
+    assert (await apply(pds, alice, *writes)).status == 200
+    assert texts(await unseen(pds, alice, rev)) == ["small"]
+
+
 async def test_lag_is_the_age_of_the_oldest(pds: Pds, alice: Account) -> None:
     rev = await first_rev(pds, alice)
     written = (await pds.post_text(alice))["uri"].rpartition("/")[2]
