@@ -36,6 +36,19 @@ if TYPE_CHECKING:
     from repo.datamodel import BlobRef
 
 _COLUMNS: Final = "cid, mimeType, size, tempKey, takedownRef, createdAt"
+# A loose index scan: one step a blob, where DISTINCT would visit every reference.
+_REFERENCED: Final = (
+    "WITH RECURSIVE found (cid) AS (SELECT min(blobCid) FROM record_blob WHERE blobCid > ?"
+    " UNION ALL SELECT (SELECT min(blobCid) FROM record_blob WHERE blobCid > found.cid)"
+    " FROM found WHERE found.cid IS NOT NULL)"
+    " SELECT cid FROM found WHERE cid IS NOT NULL LIMIT ?"
+)
+_REFERENCED_SINCE: Final = (
+    "SELECT DISTINCT record_blob.blobCid FROM record_blob"
+    " JOIN record ON record.uri = record_blob.recordUri"
+    " WHERE record_blob.blobCid > ? AND record.repoRev > ?"
+    " ORDER BY record_blob.blobCid LIMIT ?"
+)
 _IS_MISSING: Final = (
     "NOT EXISTS (SELECT 1 FROM blob WHERE blob.cid = record_blob.blobCid AND tempKey IS NULL)"
 )
@@ -169,28 +182,22 @@ class BlobReader:
     ) -> list[Cid]:
         """CIDs that records refer to, ascending by their text, after `cursor`.
 
-        With `since` (a rev) only those whose referring record was written after it.
+        With `since` (a rev) only those whose referring record was written after it: for a thread,
+        for it may look at every reference there is.
         Used by com.atproto.sync.listBlobs.
         """
-        conditions, params = ["record_blob.blobCid > ?"], [cursor or ""]
-        join = ""
-        if since is not None:
-            join = "JOIN record ON record.uri = record_blob.recordUri"
-            conditions.append("record.repoRev > ?")
-            params.append(since)
-        rows = self._db.all(
-            f"SELECT DISTINCT record_blob.blobCid FROM record_blob {join}"
-            f" WHERE {' AND '.join(conditions)} ORDER BY record_blob.blobCid LIMIT ?",
-            (*params, limit),
-        )
+        if since is None:
+            rows = self._db.all(_REFERENCED, (cursor or "", limit))
+        else:
+            rows = self._db.all(_REFERENCED_SINCE, (cursor or "", since, limit))
         return [Cid.parse(text) for (text,) in rows]
 
     def list_missing(self, *, limit: int, cursor: str | None = None) -> list[MissingBlob]:
         """Blobs that records refer to and that were not uploaded, ascending by CID after `cursor`.
 
         One record is named for each. An upload that is still temporary counts as missing: what was
-        to make it permanent has been cut off, and a second upload does. Used by
-        com.atproto.repo.listMissingBlobs.
+        to make it permanent has been cut off, and a second upload does. For a thread, as it may
+        look at every reference there is. Used by com.atproto.repo.listMissingBlobs.
         """
         rows = self._db.all(
             f"SELECT blobCid, min(recordUri) FROM record_blob WHERE blobCid > ? AND {_IS_MISSING}"
@@ -225,10 +232,11 @@ class BlobReader:
         rows = self._db.all("SELECT tempKey FROM blob WHERE tempKey IS NOT NULL")
         return frozenset(key for (key,) in rows)
 
-    def records_with(self, cid: Cid) -> list[str]:
-        """URIs of the records that refer to a blob, ascending."""
+    def records_with(self, cid: Cid, *, limit: int = -1) -> list[str]:
+        """URIs of the records that refer to a blob, ascending; the first `limit`, or all."""
         rows = self._db.all(
-            "SELECT recordUri FROM record_blob WHERE blobCid = ? ORDER BY recordUri", (str(cid),)
+            "SELECT recordUri FROM record_blob WHERE blobCid = ? ORDER BY recordUri LIMIT ?",
+            (str(cid), limit),
         )
         return [uri for (uri,) in rows]
 

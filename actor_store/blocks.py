@@ -12,7 +12,7 @@ from actor_store.cids import stored_cid
 from actor_store.errors import ActorStoreDamaged, RepoNotFound
 from actor_store.lookups import Lookups
 from database.connection import Database
-from repo.car import encode_header, encode_varint
+from repo.car import encode_block, encode_header, encode_varint
 from repo.cid import Cid
 from repo.commit import Commit, Head, InvalidCommit, decode_commit
 from repo.mst import InvalidMst, MissingBlock, Mst, Node
@@ -97,6 +97,22 @@ class RepoReader:
             if block is not None:
                 found[cid] = block
         return found
+
+    def block_sizes(self, cids: Iterable[Cid]) -> dict[Cid, int]:
+        """The length in bytes of those of the blocks that are stored."""
+        sizes: dict[Cid, int] = {}
+        for cid in cids:
+            size = self._db.value("SELECT size FROM repo_block WHERE cid = ?", (str(cid),))
+            if size is not None:
+                sizes[cid] = size
+        return sizes
+
+    def iter_blocks_car(self, cids: Iterable[Cid]) -> Iterator[bytes]:
+        """Those of the blocks that are stored, as a CAR without roots, block by block."""
+        yield encode_header(())
+        for cid in cids:
+            for block in self.find_blocks((cid,)).values():
+                yield encode_block(cid, block)
 
     def block_count(self) -> int:
         """How many blocks are stored."""

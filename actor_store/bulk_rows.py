@@ -14,8 +14,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
+from actor_store.records import CREATE_ODD, has_odd_table
 from database.arrays import array_of
 from repo.cid import Cid
+from repo.odd_record import ODD_AUTHORITY
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
     from database.connection import Database
 
 _TABLES: Final = """
-CREATE TEMP TABLE no_record (cid TEXT PRIMARY KEY, reason TEXT) WITHOUT ROWID;
+CREATE TEMP TABLE uncertain_node (cid TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE odd (cid TEXT PRIMARY KEY, reason TEXT) WITHOUT ROWID;
 CREATE TEMP TABLE link (cid TEXT, path TEXT, linkTo TEXT, PRIMARY KEY (cid, path)) WITHOUT ROWID;
 CREATE TEMP TABLE reference (cid TEXT, blobCid TEXT, PRIMARY KEY (cid, blobCid)) WITHOUT ROWID;
 CREATE TEMP TABLE changed_record (uri TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -37,8 +40,11 @@ INSERT INTO repo_block (cid, repoRev, size, content)
 SELECT CAST(substr(value, 1, 59) AS TEXT), ?2, length(value) - 59, substr(value, 60)
 FROM carray(?1) WHERE true ON CONFLICT DO NOTHING
 """
-_NOTE_NO_RECORDS: Final = """
-INSERT INTO temp.no_record (cid, reason) SELECT substr(value, 1, 59), substr(value, 60)
+_NOTE_NODES: Final = """
+INSERT INTO temp.uncertain_node (cid) SELECT value FROM carray(?1) WHERE true ON CONFLICT DO NOTHING
+"""
+_NOTE_ODD: Final = """
+INSERT INTO temp.odd (cid, reason) SELECT substr(value, 1, 59), substr(value, 60)
 FROM carray(?1) WHERE true ON CONFLICT DO NOTHING
 """
 _NOTE_LINKS: Final = """
@@ -73,10 +79,24 @@ SELECT cid, substr(uri, length(?2) + 1),
 FROM missed CROSS JOIN record ON record.rowid = missed.id
 WHERE repoRev = ?1 ORDER BY cid
 """
-_NO_RECORD: Final = """
-SELECT record.cid, substr(uri, length(?2) + 1), reason
-FROM temp.no_record CROSS JOIN record INDEXED BY record_cid_idx ON record.cid = no_record.cid
+_NODE_RECORD: Final = """
+SELECT record.cid, substr(uri, length(?2) + 1) FROM temp.uncertain_node AS node
+CROSS JOIN record INDEXED BY record_cid_idx ON record.cid = node.cid
 WHERE record.repoRev = ?1 LIMIT 1
+"""
+_PUT_ODD: Final = """
+INSERT OR REPLACE INTO holdfast_odd_record (uri, cid, reason) SELECT record.uri, odd.cid, reason
+FROM temp.odd CROSS JOIN record INDEXED BY record_cid_idx ON record.cid = odd.cid
+WHERE record.repoRev = ?1
+"""
+_PUT_ODD_AUTHORITIES: Final = """
+INSERT OR REPLACE INTO holdfast_odd_record (uri, cid, reason) SELECT uri, cid, ?2 FROM record
+WHERE repoRev = ?1 AND collection GLOB '*[A-Z]*.*'
+"""
+_DELETE_OLD_ODD: Final = """
+DELETE FROM holdfast_odd_record WHERE NOT EXISTS
+(SELECT 1 FROM record WHERE record.uri = holdfast_odd_record.uri
+ AND record.cid = holdfast_odd_record.cid)
 """
 _COUNT_REFERENCES: Final = """
 SELECT coalesce(sum(blobs * (SELECT count(*) FROM record WHERE cid = found.cid)), 0)
@@ -118,8 +138,10 @@ class BlockBatch:
 
     blocks: list[bytes] = field(default_factory=list)
     """The text of the CID, then the block."""
-    no_records: list[str] = field(default_factory=list)
-    """The CID, then why the block cannot be a record."""
+    nodes: list[str] = field(default_factory=list)
+    """CIDs of blocks that no record may have, by their form."""
+    odd: list[str] = field(default_factory=list)
+    """The CID, then what is odd about the block as a record."""
     links: dict[str, list[str]] = field(default_factory=dict)
     """By path in the record: the CID, then what the record links to."""
     references: list[str] = field(default_factory=list)
@@ -191,8 +213,10 @@ class BulkRows:
             # In the order of the indexes many of them fall on the same pages.
             batch.blocks.sort()
             self._db.run(_PUT_BLOCKS, (array_of(batch.blocks), rev))
-        if batch.no_records:
-            self._db.run(_NOTE_NO_RECORDS, (array_of(batch.no_records),))
+        if batch.nodes:
+            self._db.run(_NOTE_NODES, (array_of(batch.nodes),))
+        if batch.odd:
+            self._db.run(_NOTE_ODD, (array_of(batch.odd),))
         for path, links in batch.links.items():
             self._db.run(_NOTE_LINKS, (array_of(links), path))
         if batch.references:
@@ -236,10 +260,25 @@ class BulkRows:
         self.wait()
         return self._db.iter(_NOT_IN_CAR, (rev, self._base))
 
-    def find_no_record(self, rev: str) -> tuple[str, str, str] | None:
-        """CID and key of a record entered at `rev` whose block cannot be one, and why not."""
+    def find_node_record(self, rev: str) -> tuple[str, str] | None:
+        """CID and key of a record entered at `rev` whose block is among the noted nodes."""
         self.wait()
-        return self._db.one(_NO_RECORD, (rev, self._base))
+        return self._db.one(_NODE_RECORD, (rev, self._base))
+
+    def settle_odd(self, rev: str, *, odd_authorities: bool) -> None:
+        """Note which of the records entered at `rev` are odd, and forget those that are gone.
+
+        `odd_authorities` is whether some are by their keys.
+        """
+        self.wait()
+        db = self._db
+        if odd_authorities or db.one("SELECT 1 FROM temp.odd LIMIT 1") is not None:
+            db.run(CREATE_ODD)
+            if odd_authorities:
+                db.run(_PUT_ODD_AUTHORITIES, (rev, ODD_AUTHORITY))
+            db.run(_PUT_ODD, (rev,))
+        if has_odd_table(db):
+            db.run(_DELETE_OLD_ODD)
 
     def count_references(self) -> int:
         """How many references to blobs the records have, as far as their blocks were noted."""

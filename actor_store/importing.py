@@ -4,8 +4,8 @@
 2. The root must be a commit of this actor, signed by one of the keys it may have signed with.
 3. The tree below it is walked in the order of its keys. The index of the records has the same
    order, so that the two side by side tell which records are new, changed or gone.
-4. The records get their links. What nothing refers to any more is deleted, and the commit becomes
-   the head.
+4. The records get their links, and the odd ones are noted: records that no client may write are
+   kept as they are. What nothing refers to any more is deleted, and the commit becomes the head.
 
 However large the CAR is, no more is held than a batch of blocks, a bounded number of tree nodes
 and a batch of keys. Whatever is at fault raises, and the caller's transaction is rolled back.
@@ -33,16 +33,25 @@ from actor_store.bulk_rows import (
 from database.timestamps import now_iso
 from repo.car import CarReader
 from repo.cid import BLESSED_LENGTH, Cid
+from repo.collector import without_collector
 from repo.commit import Commit, Head, InvalidCommit, decode_commit
 from repo.datamodel import iter_blob_refs, iter_legacy_blobs
 from repo.mst import InvalidMst, MissingBlock, Mst, VerifiedWalk
 from repo.mst.decode import decode_parts
-from repo.record import MAX_RECORD_BYTES, NODE_FORM, InvalidRecord, decode_record, has_node_form
-from repo.syntax import InvalidSyntax, parse_nsid, parse_rkey
+from repo.odd_record import read_kept
+from repo.record import (
+    LARGE_BYTES,
+    NODE_FORM,
+    InvalidRecord,
+    decode_record,
+    has_node_form,
+)
+from repo.syntax import InvalidSyntax, has_lower_case_authority, parse_nsid, parse_rkey
 from repo.tid import decode_tid, is_tid
 from repo.verify import InvalidRepo
 
 if TYPE_CHECKING:
+    from actor_store.records import OddRecords
     from actor_store.transactor import ActorStoreTransactor
     from repo.car import ByteSource
     from repo.commit import Verifier
@@ -56,6 +65,7 @@ _BATCH_RECORDS: Final = 10_000
 _NODES_BYTES: Final = 32 * 1024 * 1024
 """Memory for nodes of the CAR, which the walk of the tree asks for."""
 _NODE_OVERHEAD_BYTES: Final = 220
+_REASON_CHARACTERS: Final = 200
 _BLOB_MARK: Final = b"mimeType"
 """Every record that refers to a blob, typed or legacy, has this key."""
 _EMPTY_TREE: Final = Mst.empty().root
@@ -69,10 +79,11 @@ _Difference: TypeAlias = tuple[str, str | None, bool]
 
 @dataclass(slots=True, frozen=True)
 class ImportedRepo:
-    """What an import has made the current commit, and how many records it has."""
+    """What an import has made the current commit, how many records it has, and which are odd."""
 
     head: Head
     records: int
+    odd: OddRecords
 
 
 def import_car(
@@ -109,12 +120,13 @@ def import_car(
         car.nodes.clear()
         rows.build_index(RECORD_INDEX)
         _link(rows, car, rows_rev, actor.leftovers)
+        rows.settle_odd(rows_rev, odd_authorities=tree.has_odd_authorities)
         rows.build_index(BACKLINK_INDEX)
         is_newest = rev is not None or commit.rev < rows_rev
         head = Head(root, rows_rev if is_newest else actor.next_rev(commit.rev))
         actor.repo.set_head(head, data=commit.data, indexed_at=now_iso())
         _delete_strays(actor, rows, tree, old=old, head=head)
-    return ImportedRepo(head, tree.records)
+    return ImportedRepo(head, tree.records, actor.record.odd())
 
 
 # --- blocks
@@ -136,7 +148,7 @@ class _CarBlocks:
 
     def store(self, source: ByteSource, proceed: Callable[[], None]) -> Cid:
         """Store every block, which must hash to its CID. Return the root."""
-        reader = CarReader(source, max_block_bytes=MAX_RECORD_BYTES)
+        reader = CarReader(source)
         if len(reader.roots) != 1:
             raise InvalidRepo("expected one root")
         for cid, block in reader:
@@ -145,7 +157,7 @@ class _CarBlocks:
             if not has_node_form(block):
                 self._note(text, block)
             elif not self._keep_node(cid.raw, block):
-                self._batch.no_records.append(text + NODE_FORM)
+                self._batch.nodes.append(text)
             self._count(block)
             if self._batch_bytes >= _BATCH_BYTES:
                 proceed()
@@ -170,12 +182,19 @@ class _CarBlocks:
         self._flush()
 
     def _note(self, cid: str, block: bytes) -> None:
+        if len(block) < LARGE_BYTES:
+            self._note_record(cid, block)
+            return
+        with without_collector():
+            self._note_record(cid, block)
+
+    def _note_record(self, cid: str, block: bytes) -> None:
         try:
             record = decode_record(block)
         except InvalidRecord as exc:
             reason = str(exc).encode("ascii", "replace").decode().replace("\0", "?")
-            self._batch.no_records.append(cid + reason)
-            return
+            self._batch.odd.append(cid + reason[:_REASON_CHARACTERS])
+            record = _read_odd(block)
         for link in backlinks_of(record):
             self._batch.add_link(cid, link)
         if _BLOB_MARK in block:
@@ -197,6 +216,17 @@ class _CarBlocks:
         self._rows.put_blocks(self._batch, self._rev)
         self._batch = BlockBatch()
         self._batch_bytes = 0
+
+
+def _read_odd(block: bytes) -> dict[str, Value]:
+    """What can be read of a record that is odd, or nothing; nothing of a large one."""
+    if len(block) >= LARGE_BYTES:
+        # Whoever reads leniently lets no other thread go on.
+        return {}
+    try:
+        return read_kept(block)
+    except InvalidRecord:
+        return {}
 
 
 def _blobs_of(record: Value) -> set[str]:
@@ -263,6 +293,7 @@ class _Tree:
         self._blocks = blocks
         self.nodes = 0
         self.records = 0
+        self.has_odd_authorities = False
 
     def check(self) -> Iterator[tuple[str, str]]:
         """Give key and CID of every record, in order. Raises `InvalidRepo` for any fault."""
@@ -275,6 +306,7 @@ class _Tree:
                 before, _, rkey = key.partition("/")
                 if before != collection:
                     collection = parse_nsid(before)
+                    self.has_odd_authorities |= not has_lower_case_authority(collection)
                 parse_rkey(rkey)
                 if cid in nodes:
                     raise _unreadable(key, str(Cid(cid)), NODE_FORM)
@@ -334,12 +366,12 @@ def _differences(
 
 
 def _link(rows: BulkRows, car: _CarBlocks, rev: str, leftovers: list[BlobChanges]) -> None:
-    """Check that the new records are records, and give them their links."""
+    """Check that the new records are no nodes of the tree, and give them their links."""
     car.note_stored()
-    found = rows.find_no_record(rev)
+    found = rows.find_node_record(rev)
     if found is not None:
-        cid, key, reason = found
-        raise _unreadable(key, cid, reason)
+        cid, key = found
+        raise _unreadable(key, cid, NODE_FORM)
     # Thousands of keys may lead to one record of a megabyte that refers to thousands of blobs.
     if rows.count_references() > car.bytes // BLESSED_LENGTH:
         raise InvalidRepo("records refer to more blobs than all blocks together can name")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from actor_store.backlinks import Backlink
 from actor_store.cids import stored_cid
@@ -21,8 +21,46 @@ _COLLECTIONS: Final = (
     "WITH RECURSIVE found (name) AS (SELECT min(collection) FROM record UNION ALL"
     " SELECT (SELECT min(collection) FROM record WHERE collection > found.name)"
     " FROM found WHERE found.name IS NOT NULL)"
-    " SELECT name FROM found WHERE name IS NOT NULL"
+    " SELECT name FROM found WHERE name IS NOT NULL LIMIT ?"
 )
+_LINKS_LOOKED_AT: Final = 1000
+"""An account may have imported any number of links to one thing."""
+CREATE_ODD: Final = (
+    "CREATE TABLE IF NOT EXISTS holdfast_odd_record"
+    " (uri TEXT PRIMARY KEY, cid TEXT NOT NULL, reason TEXT NOT NULL) STRICT, WITHOUT ROWID"
+)
+"""A table of our own, which only stores with an odd record have."""
+# What has been deleted or replaced since its import is still in the table.
+_ODD: Final = (
+    "FROM holdfast_odd_record AS odd JOIN record ON record.uri = odd.uri AND record.cid = odd.cid"
+)
+_ODD_EXAMPLES: Final = 20
+
+
+class OddRecord(NamedTuple):
+    """A record that no client may write, kept as it came."""
+
+    uri: str
+    cid: Cid
+    reason: str
+    """What is odd about it."""
+
+
+@dataclass(slots=True, frozen=True)
+class OddRecords:
+    """How many odd records there are, and the first of them."""
+
+    count: int
+    examples: tuple[OddRecord, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """For the owner and the operator."""
+        return {
+            "count": self.count,
+            "examples": [
+                {"uri": odd.uri, "cid": str(odd.cid), "reason": odd.reason} for odd in self.examples
+            ],
+        }
 
 
 class RecordRef(NamedTuple):
@@ -115,9 +153,9 @@ class RecordReader:
         """Whether a record was written at `rev` or before."""
         return self._db.one("SELECT 1 FROM record WHERE repoRev <= ? LIMIT 1", (rev,)) is not None
 
-    def collections(self) -> list[str]:
-        """The collections that have records, rising."""
-        return [name for (name,) in self._db.all(_COLLECTIONS)]
+    def collections(self, *, limit: int = -1) -> list[str]:
+        """The collections that have records, rising; the first `limit`, or all."""
+        return [name for (name,) in self._db.all(_COLLECTIONS, (limit,))]
 
     def counts(self) -> dict[str, int]:
         """How many records each collection has. Reads the whole index: for a thread."""
@@ -131,14 +169,28 @@ class RecordReader:
         """How many records there are."""
         return int(self._db.value("SELECT count(*) FROM record"))
 
+    def odd(self) -> OddRecords:
+        """The odd records that an import has brought, by their URIs."""
+        if not has_odd_table(self._db):
+            return OddRecords(0, ())
+        rows = self._db.all(
+            f"SELECT odd.uri, odd.cid, odd.reason {_ODD} ORDER BY odd.uri LIMIT ?", (_ODD_EXAMPLES,)
+        )
+        examples = tuple(OddRecord(uri, stored_cid(cid), reason) for uri, cid, reason in rows)
+        return OddRecords(int(self._db.value(f"SELECT count(*) {_ODD}")), examples)
+
     def backlink_conflicts(self, collection: str, backlinks: Sequence[Backlink]) -> list[str]:
-        """Rkeys of the records in `collection` that link to the same things."""
+        """Rkeys of the records in `collection` that link to the same things.
+
+        Of each thing, `_LINKS_LOOKED_AT` records of any collection are looked at.
+        """
         rkeys: dict[str, None] = {}
         for link in backlinks:
             rows = self._db.all(
-                "SELECT record.rkey FROM backlink JOIN record ON record.uri = backlink.uri"
-                " WHERE backlink.path = ? AND backlink.linkTo = ? AND record.collection = ?",
-                (link.path, link.link_to, collection),
+                "SELECT record.rkey"
+                " FROM (SELECT uri FROM backlink WHERE path = ? AND linkTo = ? LIMIT ?) AS link"
+                " JOIN record ON record.uri = link.uri WHERE record.collection = ?",
+                (link.path, link.link_to, _LINKS_LOOKED_AT, collection),
             )
             rkeys.update((rkey, None) for (rkey,) in rows)
         return list(rkeys)
@@ -213,6 +265,11 @@ class RecordTransactor(RecordReader):
         self._db.run("UPDATE record SET takedownRef = ? WHERE uri = ?", (takedown_ref, uri))
         if self._db.changes == 0:
             raise RecordNotFound(uri)
+
+
+def has_odd_table(db: Database) -> bool:
+    """Whether there is the table of `CREATE_ODD`."""
+    return db.one("SELECT 1 FROM sqlite_master WHERE name = 'holdfast_odd_record'") is not None
 
 
 def _record_of(row: Row) -> StoredRecord:

@@ -198,14 +198,14 @@ class ActorStore:
     async def commit_writes(
         self, did: str, writes: Sequence[PreparedWrite], *, swap_commit: Cid | None = None
     ) -> CommitData:
-        """Commit `writes` and take care of the bytes of the blobs they refer to.
+        """Commit `writes`, which change something, and take care of the blobs they refer to.
 
         As `transact`, does not suspend after the COMMIT. Raises what
-        `ActorStoreTransactor.commit` and `BlobStore.make_permanent` raise.
+        `ActorStoreTransactor.write` and `BlobStore.make_permanent` raise.
         """
         data = await self.commit_planned(did, lambda _: writes, writes, swap_commit=swap_commit)
         if data is None:
-            raise TypeError("a list of writes was planned")
+            raise ValueError("the writes change nothing")
         return data
 
     async def commit_planned(
@@ -218,8 +218,8 @@ class ActorStore:
     ) -> CommitData | None:
         """As `commit_writes`, with writes that `plan` makes inside the transaction.
 
-        `plan` returns None for no commit. Blobs may be those of `prepared`, the writes as far
-        as they are known before.
+        None where they leave every record as it was; `plan` returns None to say so itself. Blobs
+        may be those of `prepared`, the writes as far as they are known before.
         """
         refs = [blob for write in prepared for blob in write.blobs]
 
@@ -228,7 +228,7 @@ class ActorStore:
                 writes = plan(actor)
                 if writes is None:
                     return None
-                return actor.commit(writes, swap_commit=swap_commit, made_permanent=made_permanent)
+                return actor.write(writes, swap_commit=swap_commit, made_permanent=made_permanent)
 
             data = await self.transact(did, run)
             self.record_writes.update(op.action for op in (data.ops if data else ()))

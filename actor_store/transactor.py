@@ -24,10 +24,11 @@ from actor_store.usage import UsageReader
 from actor_store.writes import MAX_EVENT_BYTES, MAX_WRITES, UNSET, PreparedWrite
 from database.connection import Database
 from database.timestamps import now_iso
+from repo.car import car_bytes
 from repo.cid import Cid
 from repo.commit import CommitData, Head, build_commit
 from repo.keys import PrivateKey
-from repo.mst import InvalidMst, KeyExists, KeyMissing, MissingBlock, Mst
+from repo.mst import InvalidMst, KeyExists, KeyMissing, MissingBlock, Mst, NodeTooLarge
 from repo.mst.key import encode_key
 from repo.tid import TidClock
 
@@ -74,7 +75,9 @@ class ActorStoreTransactor(ActorStoreReader):
         """Make the first commit. Raises `RepoExists`, and what `commit` raises."""
         if self.repo.find_head() is not None:
             raise RepoExists(self.did)
-        return self._commit(None, Mst.empty(self.repo, cache=self._nodes), writes)
+        data = self._build(None, Mst.empty(self.repo, cache=self._nodes), writes, None)
+        self._store(data, writes, ())
+        return data
 
     def commit(
         self,
@@ -84,19 +87,38 @@ class ActorStoreTransactor(ActorStoreReader):
         made_permanent: Iterable[TempRef] = (),
         above_rev: str | None = None,
     ) -> CommitData:
-        """Apply `writes` in their order as one commit; none make a commit of the same records.
+        """Apply `writes` in their order as one commit, even if the records are the same after it.
 
         `swap_commit` must be the current commit, if given. `made_permanent` are the temporary
         blobs whose bytes the caller has made permanent. `above_rev` is a rev that consumers have
         seen, should the store have lost its commit. Raises `SwapMismatch`, `RecordExists`,
         `RecordNotFound`, `TooManyWrites`, `RepoNotFound`, `ActorStoreDamaged`, what
-        `BlobTransactor.apply_writes` raises, and `InvalidMst` for an impossible record key.
+        `BlobTransactor.apply_writes` raises, and `InvalidMst` for an impossible record key
+        or, as `NodeTooLarge`, for ones that were chosen to do harm.
         """
-        head = self.repo.head()
-        if swap_commit is not None and swap_commit != head.cid:
-            raise SwapMismatch(expected=swap_commit, current=head.cid, kind="Commit")
-        tree = self.repo.tree(head)
-        return self._commit(head, tree, writes, made_permanent, max(head.rev, above_rev or ""))
+        head = self._head(swap_commit)
+        data = self._build(head, self.repo.tree(head), writes, max(head.rev, above_rev or ""))
+        self._store(data, writes, made_permanent)
+        return data
+
+    def write(
+        self,
+        writes: Sequence[PreparedWrite],
+        *,
+        swap_commit: Cid | None = None,
+        made_permanent: Iterable[TempRef] = (),
+    ) -> CommitData | None:
+        """As `commit`, but None, and nothing changed, where the records are then as they were.
+
+        Consumers that verify commits take one without operations for a fault.
+        """
+        head = self._head(swap_commit)
+        data = self._build(head, self.repo.tree(head), writes, head.rev)
+        # Records that are the same have the same tree.
+        if data.data == data.prev_data:
+            return None
+        self._store(data, writes, made_permanent)
+        return data
 
     def renew_commit(self) -> Head:
         """Make a commit of the same records if consumers could not verify the current one.
@@ -119,30 +141,24 @@ class ActorStoreTransactor(ActorStoreReader):
         """A new rev that is greater than `above`."""
         return self._signing.clock.next_rev(above)
 
-    def _commit(
-        self,
-        head: Head | None,
-        tree: Mst,
-        writes: Sequence[PreparedWrite],
-        made_permanent: Iterable[TempRef] = (),
-        last_rev: str | None = None,
-    ) -> CommitData:
-        if len(writes) > MAX_WRITES:
-            raise TooManyWrites(f"Max: {MAX_WRITES}")
-        for write in writes:
-            encode_key(write.path)
-        data = self._build(head, tree, writes, last_rev)
-        if sum(map(len, data.event_blocks.values())) > MAX_EVENT_BYTES:
-            raise TooManyWrites("Max event size: 2MB")
-        self._store(data, writes, made_permanent)
-        return data
+    def _head(self, swap_commit: Cid | None) -> Head:
+        """The current commit, which must be `swap_commit` if that is given."""
+        head = self.repo.head()
+        if swap_commit is not None and swap_commit != head.cid:
+            raise SwapMismatch(expected=swap_commit, current=head.cid, kind="Commit")
+        return head
 
     def _build(
         self, head: Head | None, tree: Mst, writes: Sequence[PreparedWrite], last_rev: str | None
     ) -> CommitData:
+        """The commit, if it has room in an event. Nothing is stored yet."""
+        if len(writes) > MAX_WRITES:
+            raise TooManyWrites(f"Max: {MAX_WRITES}")
+        for write in writes:
+            encode_key(write.path)
         try:
             _check_swaps(tree, writes)
-            return build_commit(
+            data = build_commit(
                 self.did,
                 tree=tree,
                 head=head,
@@ -154,8 +170,13 @@ class ActorStoreTransactor(ActorStoreReader):
             raise RecordExists(f"at://{self.did}/{exc.key}") from exc
         except KeyMissing as exc:
             raise RecordNotFound(f"at://{self.did}/{exc.key}") from exc
+        except NodeTooLarge:
+            raise
         except (InvalidMst, MissingBlock) as exc:
             raise ActorStoreDamaged(self.did, str(exc)) from exc
+        if car_bytes((data.cid,), data.event_blocks.items()) > MAX_EVENT_BYTES:
+            raise TooManyWrites("Max event size: 2MB")
+        return data
 
     def _store(
         self,
@@ -173,9 +194,7 @@ class ActorStoreTransactor(ActorStoreReader):
         self.repo.delete_blocks(data.removed_cids)
         self.repo.put_blocks(data.new_blocks.items(), data.rev)
         if prevs:
-            # A batch that writes one record twice leaves the first version to nobody, too.
-            cids = [op.cid for op in data.ops if op.cid is not None]
-            self.repo.delete_unused_records([*prevs, *cids])
+            self.repo.delete_unused_records(prevs)
         self.repo.set_head(Head(data.cid, data.rev), data=data.data, indexed_at=now)
 
     def _index(self, writes: Sequence[PreparedWrite], rev: str, now: str) -> None:
@@ -200,8 +219,8 @@ class ActorStoreTransactor(ActorStoreReader):
         # record_blob has no index by record, so looking for the old records' blobs reads the
         # whole table: only done for records that can have some.
         replaced = [
-            self.record.uri(write.collection, write.rkey)
-            for write, op in zip(writes, data.ops, strict=True)
+            f"at://{self.did}/{op.path}"
+            for op in data.ops
             if op.prev is not None and self._may_have_blobs(op.prev)
         ]
         last = {write.path: write for write in writes}

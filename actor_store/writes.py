@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MAX_WRITES: Final = 200
 """Operations in one commit: the limit of `#commit` events in the Sync specification."""
 MAX_EVENT_BYTES: Final = 2_000_000
-"""Bytes of the blocks of one commit's event: the limit of the Sync specification."""
+"""Bytes of the CAR in one commit's event: the limit of the Sync specification."""
 
 
 class _Unset(Enum):

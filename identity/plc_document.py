@@ -7,51 +7,37 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import libipld
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
 from identity.plc_data import PlcData
 from repo.keys import InvalidKey, parse_did_key
 from repo.syntax import Did
 
-_DID_CONTEXT: Final = "https://www.w3.org/ns/did/v1"
-_MULTIKEY_CONTEXT: Final = "https://w3id.org/security/multikey/v1"
+_CONTEXTS: Final = ("https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1")
 _SUITES: Final = {
-    "ES256K": (
-        "https://w3id.org/security/suites/secp256k1-2019/v1",
-        "EcdsaSecp256k1VerificationKey2019",
-        ec.SECP256K1(),
-    ),
-    "ES256": (
-        "https://w3id.org/security/suites/ecdsa-2019/v1",
-        "EcdsaSecp256r1VerificationKey2019",
-        ec.SECP256R1(),
-    ),
+    "ES256K": "https://w3id.org/security/suites/secp256k1-2019/v1",
+    "ES256": "https://w3id.org/security/suites/ecdsa-2019/v1",
 }
+"""The context that each curve adds."""
 
 
 def document_of(did: Did, data: PlcData) -> dict[str, Any]:
     """The DID document that shows `data`."""
-    contexts = [_DID_CONTEXT]
-    methods = []
-    for name, key in data.verification_methods.items():
-        context, kind, multibase = _suite(key)
-        if context not in contexts:
-            contexts.append(context)
-        methods.append(
-            {
-                "id": f"#{name}",
-                "type": kind,
-                "controller": did,
-                "publicKeyMultibase": multibase,
-            }
-        )
+    keys = data.verification_methods
+    # In the order in which they first come.
+    contexts = dict.fromkeys((*_CONTEXTS, *filter(None, map(_suite, keys.values()))))
     return {
-        "@context": contexts,
+        "@context": list(contexts),
         "id": did,
         "alsoKnownAs": list(data.also_known_as),
-        "verificationMethod": methods,
+        "verificationMethod": [
+            {
+                "id": f"{did}#{name}",
+                "type": "Multikey",
+                "controller": did,
+                "publicKeyMultibase": key.removeprefix("did:key:"),
+            }
+            for name, key in keys.items()
+        ],
+        # The directory gives these ids without the DID.
         "service": [
             {"id": f"#{name}", "type": service.type, "serviceEndpoint": service.endpoint}
             for name, service in data.services.items()
@@ -59,14 +45,9 @@ def document_of(did: Did, data: PlcData) -> dict[str, Any]:
     }
 
 
-def _suite(did_key: str) -> tuple[str, str, str]:
-    """Context, type and `publicKeyMultibase` of a verification method."""
+def _suite(did_key: str) -> str | None:
+    """The context of a key, which may be of a curve that atproto does not use."""
     try:
-        public = parse_did_key(did_key)
+        return _SUITES[parse_did_key(did_key).jwt_alg]
     except InvalidKey:
-        return _MULTIKEY_CONTEXT, "Multikey", did_key.removeprefix("did:key:")
-    context, kind, curve = _SUITES[public.jwt_alg]
-    # These suites write the uncompressed point, without a codec.
-    key = ec.EllipticCurvePublicKey.from_encoded_point(curve, public.point)
-    point = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    return context, kind, libipld.encode_multibase("z", point)
+        return None

@@ -77,6 +77,7 @@ class ImportedAccount:
             "missingBlobs": self.missing_blobs,
             "password": self.password,
             "didCredentials": self.did_credentials,
+            **({"oddRecords": self.repo.odd.to_json()} if self.repo.odd.count else {}),
         }
 
 

@@ -13,7 +13,7 @@ from database.errors import DatabaseError
 from pds.quotas import within_quota
 from repo.car import encode_car
 from repo.cid import Cid
-from repo.commit import Action, CommitData, Head, RecordOp
+from repo.commit import CommitData, Head
 from repo.syntax import Did
 from sequencer.events import CommitEvent, SyncEvent
 
@@ -25,16 +25,14 @@ _log = structlog.get_logger(__name__)
 
 async def commit_writes(
     ctx: AppContext, did: Did, writes: Sequence[PreparedWrite], *, swap_commit: Cid | None = None
-) -> CommitData:
+) -> CommitData | None:
     """Commit `writes` to the repository of `did` and sequence the commit.
 
-    Raises what `ActorStore.commit_writes` raises, `QuotaExceeded`, and the `DatabaseError` of an
-    event log that has stopped taking events. In any case nothing has been written.
+    None, without a commit, where they leave every record as it was. Raises what
+    `ActorStore.commit_writes` raises, `QuotaExceeded`, and the `DatabaseError` of an event log that
+    has stopped taking events. In any case nothing has been written.
     """
-    data = await commit_planned(ctx, did, lambda _: writes, writes, swap_commit=swap_commit)
-    if data is None:
-        raise TypeError("a list of writes was planned")
-    return data
+    return await commit_planned(ctx, did, lambda _: writes, writes, swap_commit=swap_commit)
 
 
 async def commit_planned(
@@ -86,32 +84,9 @@ def commit_event(data: CommitData) -> CommitEvent:
         rev=data.rev,
         since=data.since,
         blocks=encode_car((data.cid,), data.event_blocks.items()),
-        ops=net_ops(data.ops),
+        ops=data.ops,
         prev_data=data.prev_data,
     )
-
-
-def net_ops(ops: tuple[RecordOp, ...]) -> tuple[RecordOp, ...]:
-    """What `ops` did to each record all in all, in the order in which they first came to it.
-
-    A batch may write a record twice, but relays refuse a commit that lists a path twice.
-    """
-    by_path: dict[str, tuple[RecordOp, RecordOp]] = {}
-    for op in ops:
-        first, _ = by_path.get(op.path, (op, op))
-        by_path[op.path] = (first, op)
-    if len(by_path) == len(ops):
-        return ops
-    return tuple(_joined(first, last) for first, last in by_path.values() if first.prev != last.cid)
-
-
-def _joined(first: RecordOp, last: RecordOp) -> RecordOp:
-    action: Action = "update"
-    if first.prev is None:
-        action = "create"
-    elif last.cid is None:
-        action = "delete"
-    return RecordOp(action, first.path, last.cid, first.prev)
 
 
 def sync_event(did: str, *, cid: Cid, rev: str, block: bytes) -> SyncEvent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -34,6 +35,7 @@ from pds.accounts.session_tokens import SessionTokens
 from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
 from pds.crawlers import Crawlers
+from pds.fairness.large_work import LargeWork
 from pds.fairness.streams import Streams
 from pds.fairness.turns import Turns
 from pds.health.check import HealthCheck
@@ -104,6 +106,7 @@ class AppContext:
     imports: Imports
     reserving: Turns
     """Reservations of signing keys, which write one after the other."""
+    large_work: LargeWork
     client_addresses: ClientAddresses
     rate_limiter: RateLimiter | None
     """None unless the operator wants limits."""
@@ -222,6 +225,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         recovery=recovery,
         imports=Imports(),
         reserving=Turns("signing keys", at_once=1, each=1, waiting=256, waiting_each=64, wait_s=10),
+        large_work=_open_large_work(stack),
         client_addresses=client_addresses,
         rate_limiter=_open_rate_limiter(settings, client_addresses, stack),
         admin_guesses=AdminGuesses(client_addresses),
@@ -292,6 +296,12 @@ def _open_blob_store(settings: Settings, open_files: OpenFiles) -> BlobStore:
         full_sync=settings.synchronous == "FULL",
         files=open_files,
     )
+
+
+def _open_large_work(stack: AsyncExitStack) -> LargeWork:
+    large_work = LargeWork()
+    stack.push_async_callback(asyncio.to_thread, large_work.close)
+    return large_work
 
 
 def _open_actor_store(

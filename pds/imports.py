@@ -23,11 +23,12 @@ from pds.commits import sequence, sync_event, wait_for_log
 from pds.quotas import check_growth, find_quota
 from pds.spool import Spool
 from pds.xrpc.errors import invalid_request
+from repo.car import MAX_BLOCK_BYTES
 from repo.car_census import check_block_count
 from repo.keys import PublicKey, parse_did_key
-from repo.record import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
+    from actor_store.records import OddRecords
     from actor_store.transactor import ActorStoreTransactor
     from pds.context import AppContext
     from pds.import_queue import Sender
@@ -70,7 +71,7 @@ async def import_repo(
 
 
 def _count_blocks(spool: Spool) -> None:
-    check_block_count(spool, size_bytes=spool.size_bytes, max_block_bytes=MAX_RECORD_BYTES)
+    check_block_count(spool, size_bytes=spool.size_bytes, max_block_bytes=MAX_BLOCK_BYTES)
     spool.rewind()
 
 
@@ -139,7 +140,19 @@ async def load_repo(
         records=imported.records,
         took_ms=round((time.monotonic() - started) * 1000),
     )
+    tell_of_odd(did, imported.odd)
     return imported
+
+
+def tell_of_odd(did: str, odd: OddRecords) -> None:
+    """Warn of records that an import has brought and that no client may write."""
+    if odd.count:
+        _log.warning(
+            "a repository has odd records, kept as they are",
+            did=did,
+            count=odd.count,
+            examples=[f"{one.uri}: {one.reason}" for one in odd.examples[:3]],
+        )
 
 
 def _is_active(ctx: AppContext, did: Did) -> bool:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import orjson
 from cachetools import LRUCache
 
 from actor_store.lookups import Lookups
-from actor_store.reader import ActorStoreReader
-from actor_store.records import RecordRef
 from repo import dagcbor
 from repo.cid import Cid
+from repo.dagcbor import InvalidDagCbor
 from repo.datamodel import json_default
+from repo.odd_record import read_kept
+from repo.record import InvalidRecord
 
 _CACHE_BYTES: Final = 16 * 1024 * 1024
 _LARGEST_CACHED_BYTES: Final = 16 * 1024
@@ -35,26 +35,34 @@ class RecordJsonCache:
         """Length of all that is kept."""
         return int(self._cache.currsize)
 
-    def render(self, cid: Cid, get_block: Callable[[Cid], bytes]) -> bytes:
-        """The JSON form of the record `cid`. Raises what `get_block` raises."""
+    def render(self, cid: Cid, block: bytes) -> bytes:
+        """The JSON form of the record `cid`, which is `block`.
+
+        Raises `InvalidRecord` for an odd one that has none.
+        """
+        json = _json_of(block)
+        if len(json) <= _LARGEST_CACHED_BYTES:
+            # A copy, for the result of orjson keeps the large buffer that it was written to.
+            self._cache[cid.raw] = bytes(memoryview(json))
+        self.lookups.misses += 1
+        return json
+
+    def find(self, cid: Cid) -> bytes | None:
+        """The JSON form of the record `cid`, if it is kept."""
         json = self._cache.get(cid.raw)
-        if json is None:
-            value = dagcbor.decode_trusted(get_block(cid))
-            json = orjson.dumps(value, default=json_default)
-            if len(json) <= _LARGEST_CACHED_BYTES:
-                # A copy, for the result of orjson keeps the large buffer that it was written to.
-                self._cache[cid.raw] = bytes(memoryview(json))
-            self.lookups.misses += 1
-        else:
+        if json is not None:
             self.lookups.hits += 1
         return json
 
-    def view(self, actor: ActorStoreReader, ref: RecordRef) -> bytes:
-        """`{uri, cid, value}` of a record, as JSON."""
-        value = self.render(ref.cid, actor.repo.get_block)
-        # A URI and a CID hold nothing that JSON would escape.
-        return b'{"uri":"%b","cid":"%b","value":%b}' % (
-            ref.uri.encode(),
-            str(ref.cid).encode(),
-            value,
-        )
+
+def _json_of(block: bytes) -> bytes:
+    try:
+        value = dagcbor.decode_trusted(block)
+        if type(value) is dict:
+            return orjson.dumps(value, default=json_default)
+    except (InvalidDagCbor, TypeError):
+        pass
+    try:
+        return orjson.dumps(read_kept(block), default=json_default)
+    except TypeError as exc:
+        raise InvalidRecord(str(exc)) from exc

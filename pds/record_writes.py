@@ -12,12 +12,13 @@ from typing import Any
 from actor_store.backlinks import Backlink, backlinks_of
 from actor_store.writes import UNSET, PreparedWrite, Unset
 from pds.xrpc.errors import invalid_request
-from repo import dagcbor
+from repo import dagcbor, piecewise
 from repo.cid import Cid
 from repo.commit import Action
 from repo.datamodel import BlobRef, find_legacy_blob, from_json, iter_blob_refs
 from repo.lexicon import Lexicons
 from repo.record import MAX_RECORD_BYTES
+from repo.syntax import has_lower_case_authority
 
 
 @dataclass(slots=True, frozen=True)
@@ -61,13 +62,17 @@ def prepare_record(
     validate: bool | None,
     path: str = "$.record",
     record_path: str | None = None,
+    is_large: bool = False,
 ) -> PreparedRecord:
     """Check and encode a record that stands at `path` of the request.
 
     `validate` None means: if there is a Lexicon. `record_path` is what the reference calls the
-    place in messages about the Lexicon, where that differs. Raises `XrpcError` 400,
-    `InvalidLexicon` or `InvalidDataModel`.
+    place in messages about the Lexicon, where that differs. `is_large` is for a thread, beside
+    which others are to go on. Raises `XrpcError` 400, `InvalidLexicon` or `InvalidDataModel`.
     """
+    if not has_lower_case_authority(collection):
+        # Consumers may take it for the same as in lower case, or refuse it.
+        raise invalid_request(f"Upper-case letters in the authority of an NSID: {collection}")
     value = from_json(json, path=path)
     if not isinstance(value, dict):
         raise invalid_request(f"Expected object value type at {path}")
@@ -82,7 +87,7 @@ def prepare_record(
     legacy = find_legacy_blob(value)
     if legacy is not None:
         raise invalid_request(f"Legacy blobs are not allowed ({legacy})")
-    block = dagcbor.encode_checked(value)
+    block = piecewise.encode(value) if is_large else dagcbor.encode_checked(value)
     if len(block) > MAX_RECORD_BYTES:
         raise invalid_request(f"Record is larger than {MAX_RECORD_BYTES} bytes")
     return PreparedRecord(

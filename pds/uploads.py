@@ -7,8 +7,9 @@ from collections.abc import AsyncIterable, Callable
 from typing import TYPE_CHECKING, Final
 
 from actor_store.media_type import media_type_of
-from repo import dagcbor
 from repo.datamodel import BlobRef, iter_blob_refs
+from repo.odd_record import read_kept
+from repo.record import LARGE_BYTES, InvalidRecord
 
 if TYPE_CHECKING:
     from actor_store.blob_store.base import TempBlob
@@ -45,12 +46,18 @@ async def receive_blob(
 
 
 def declared_type(actor: ActorStoreReader, cid: Cid) -> str | None:
-    """The media type under which some record refers to a blob, if it is one."""
-    for uri in actor.blob.records_with(cid)[:1]:
+    """The media type under which some record refers to a blob, if it is one.
+
+    None where that record is large, for it would take long to read.
+    """
+    for uri in actor.blob.records_with(cid, limit=1):
         collection, rkey = uri.split("/")[-2:]
         record = actor.record.find(collection, rkey)
-        if record is not None:
-            refs = iter_blob_refs(dagcbor.decode_trusted(record.block))
+        if record is not None and len(record.block) < LARGE_BYTES:
+            try:
+                refs = iter_blob_refs(read_kept(record.block))
+            except InvalidRecord:
+                return None
             # A record that was imported may say anything, also what has no place in a header.
             stated = next((ref.mime_type for ref in refs if ref.cid == cid), "")
             mime_type = stated.partition(";")[0].strip()

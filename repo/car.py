@@ -93,6 +93,15 @@ def encode_header(roots: Iterable[Cid]) -> bytes:
     return encode_varint(len(header)) + header
 
 
+def car_bytes(roots: Iterable[Cid], blocks: Iterable[tuple[Cid, bytes]]) -> int:
+    """How long `encode_car` makes it."""
+    size = len(encode_header(roots))
+    for cid, data in blocks:
+        length = len(cid.raw) + len(data)
+        size += length + len(_VARINTS[length] if length < 2048 else encode_varint(length))
+    return size
+
+
 def encode_block(cid: Cid, data: bytes) -> bytes:
     """Encode one block with its length and CID."""
     raw = cid.raw

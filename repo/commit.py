@@ -118,8 +118,10 @@ class CommitData:
     block: bytes
     """The commit block."""
     ops: tuple[RecordOp, ...]
+    """What is different in the tree: each record once, however often it was written."""
     new_blocks: dict[Cid, bytes]
-    """Blocks to store: MST nodes, records, the commit. A record may be stored already."""
+    """Blocks to store: MST nodes, the records of `ops`, the commit. A record may be stored already.
+    """
     removed_cids: tuple[Cid, ...]
     """Blocks that nothing refers to any more: MST nodes and the commit before, not records."""
     event_blocks: dict[Cid, bytes]
@@ -150,18 +152,19 @@ def build_commit(
     `KeyMissing` for a write that does not fit the tree, and what reading the tree raises.
     """
     after = tree
-    ops: list[RecordOp] = []
+    made: list[RecordOp] = []
     for write in writes:
         after, op = _apply(after, write)
-        ops.append(op)
+        made.append(op)
+    ops = _net(made)
     changes = after.changes_since(None if head is None else tree)
     signed = sign_commit(did, data=after.root, rev=rev, key=key)
     new_blocks = dict(changes.added)
-    new_blocks.update(
-        (write.cid, write.block)
-        for write in writes
-        if write.cid is not None and write.block is not None
-    )
+    records = {write.cid: write.block for write in writes}
+    for op in ops:
+        block = records[op.cid]
+        if op.cid is not None and block is not None:
+            new_blocks[op.cid] = block
     new_blocks[signed.cid] = signed.block
     event_blocks = dict(new_blocks)
     for op in ops:
@@ -175,7 +178,7 @@ def build_commit(
         data=after.root,
         prev_data=None if head is None else tree.root,
         block=signed.block,
-        ops=tuple(ops),
+        ops=ops,
         new_blocks=new_blocks,
         removed_cids=changes.removed if head is None else (head.cid, *changes.removed),
         event_blocks=event_blocks,
@@ -195,6 +198,30 @@ def _apply(tree: Mst, write: RecordWrite) -> tuple[Mst, RecordOp]:
     return tree, RecordOp(write.action, path, cid, prev)
 
 
+def _net(ops: Sequence[RecordOp]) -> tuple[RecordOp, ...]:
+    """What `ops` did to each record all in all, in the order in which they first came to it.
+
+    A batch may write a record twice, but relays refuse a commit that lists a path twice, and
+    consumers one that lists a record as updated which is what it was.
+    """
+    by_path: dict[str, tuple[RecordOp, RecordOp]] = {}
+    for op in ops:
+        first, _ = by_path.get(op.path, (op, op))
+        by_path[op.path] = (first, op)
+    return tuple(_joined(first, last) for first, last in by_path.values() if first.prev != last.cid)
+
+
+def _joined(first: RecordOp, last: RecordOp) -> RecordOp:
+    if first is last:
+        return first
+    action: Action = "update"
+    if first.prev is None:
+        action = "create"
+    elif last.cid is None:
+        action = "delete"
+    return RecordOp(action, first.path, last.cid, first.prev)
+
+
 def decode_commit(block: bytes) -> Commit:
     """Read a commit block; the signature is not verified. Raises `InvalidCommit`."""
     try:
@@ -209,8 +236,12 @@ def decode_commit(block: bytes) -> Commit:
         raise InvalidCommit(f"commit has version {version!r}, not {VERSION}")
     if type(did) is not str or not did.startswith("did:"):
         raise InvalidCommit("commit has no DID")
-    if type(rev) is not str or len(rev) != _REV_LENGTH:
+    if type(rev) is not str:
         raise InvalidCommit("commit has no rev")
+    if len(rev) != _REV_LENGTH:
+        raise InvalidCommit(
+            f"commit has a rev of {len(rev)} characters, not of {_REV_LENGTH}: {rev:.40}"
+        )
     if type(data) is not Cid or not (prev is None or type(prev) is Cid):
         raise InvalidCommit("commit has no link to its data")
     if type(sig) is not bytes or len(sig) != _SIGNATURE_BYTES:

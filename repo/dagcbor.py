@@ -8,7 +8,7 @@ Spec: https://atproto.com/specs/data-model and https://ipld.io/specs/codecs/dag-
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Never, TypeAlias
 
 import cbor2
@@ -21,9 +21,12 @@ Value: TypeAlias = "bool | int | str | bytes | Cid | list[Value] | dict[str, Val
 MAX_DEPTH: Final = 128
 """Nested lists and maps a block may have; deeper ones are refused, never recursed into."""
 
-_MAX_INT: Final = 2**63 - 1
-_MIN_INT: Final = -(2**63)
+MAX_INT: Final = 2**53 - 1
+"""Largest integer, and with a minus sign the smallest, that every implementation can read."""
+
 _LINK_TAG: Final = 42
+_MALFORMED: Final = (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError)
+"""What cbor2 raises."""
 
 
 class InvalidDagCbor(ValueError):
@@ -31,7 +34,7 @@ class InvalidDagCbor(ValueError):
 
 
 def encode(value: Value) -> bytes:
-    """Encode canonically. Raises `InvalidDagCbor` for floats, big integers and foreign types."""
+    """Encode canonically. Raises `InvalidDagCbor` for what is not of the data model."""
     check(value)
     return encode_checked(value)
 
@@ -67,7 +70,31 @@ def decode_trusted(data: bytes) -> Value:
             allow_duplicate_keys=False,
             strict_hashable_types=True,
         )
-    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError) as exc:
+    except _MALFORMED as exc:
+        raise InvalidDagCbor(f"malformed DAG-CBOR: {exc}") from exc
+
+
+def decode_leniently(data: bytes, *, max_depth: int, decode_link: Callable[[bytes], Any]) -> Any:
+    """Decode the first item of what a stranger wrote, whatever form of CBOR it has.
+
+    Text that is no Unicode has U+FFFD in place of what is none. `decode_link` makes a value of a
+    link's binary CID. Raises `InvalidDagCbor` for tags other than links, and what is no
+    CBOR.
+    """
+
+    def decode_tag(tag: cbor2.CBORTag, immutable: bool) -> Any:
+        return decode_link(_raw_link(tag))
+
+    try:
+        return cbor2.loads(
+            data,
+            tag_hook=decode_tag,
+            semantic_decoders=_ONLY_LINKS,
+            max_depth=max_depth + 1,
+            str_errors="replace",
+            strict_hashable_types=True,
+        )
+    except _MALFORMED as exc:
         raise InvalidDagCbor(f"malformed DAG-CBOR: {exc}") from exc
 
 
@@ -81,8 +108,8 @@ def check(value: object) -> None:
         if kind is str or kind is bool or item is None or kind is bytes or kind is Cid:
             continue
         if kind is int:
-            if not _MIN_INT <= item <= _MAX_INT:
-                raise InvalidDagCbor("integer does not fit 64 bits")
+            if not -MAX_INT <= item <= MAX_INT:
+                raise InvalidDagCbor("integer is beyond 2^53 - 1")
             continue
         if depth >= MAX_DEPTH:
             raise InvalidDagCbor(f"nested deeper than {MAX_DEPTH} levels")
@@ -130,7 +157,11 @@ _ONLY_LINKS: Final = _OnlyLinks()
 
 
 def _decode_link(tag: cbor2.CBORTag, immutable: bool) -> Cid:
+    return Cid.from_bytes(_raw_link(tag))
+
+
+def _raw_link(tag: cbor2.CBORTag) -> bytes:
     value = tag.value
     if tag.tag != _LINK_TAG or type(value) is not bytes or not value.startswith(b"\x00"):
         raise InvalidCid(f"CBOR tag {tag.tag} is not a link")
-    return Cid.from_bytes(value[1:])
+    return value[1:]

@@ -18,16 +18,13 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any, Final, TypeAlias
 
+import cbor2
+
 from repo.cid import Cid, InvalidCid
-from repo.dagcbor import MAX_DEPTH, Value
+from repo.dagcbor import MAX_DEPTH, MAX_INT, Value
 
 JsonValue: TypeAlias = "bool | int | str | list[JsonValue] | dict[str, JsonValue] | None"
 """What `json` and orjson write."""
-
-_MAX_INT: Final = 2**63 - 1
-_MIN_INT: Final = -(2**63)
-_MAX_EXACT_FLOAT: Final = 2.0**53
-"""Beyond it a float no longer stands for one integer."""
 
 _PLAIN: Final = frozenset((str, bool, NoneType))
 _UNCHANGED: Final = frozenset((str, bool, NoneType, int))
@@ -51,7 +48,7 @@ class BlobRef:
     cid: Cid
     mime_type: str
     size: int
-    """In bytes, as the record claims; -1 in records that were once of the legacy form."""
+    """In bytes, as the record claims; -1 where it claims nothing that can be a size."""
 
 
 def from_json(value: object, *, path: str = "$") -> Value:
@@ -80,12 +77,15 @@ def to_json(value: Value) -> JsonValue:
 def json_default(value: object) -> JsonValue:
     """The JSON form of a link or a byte string: `orjson.dumps(value, default=json_default)`.
 
-    Raises `TypeError` for anything else, as encoders expect.
+    Also of `undefined`, which odd records have. Raises `TypeError` for anything else, as encoders
+    expect.
     """
     if type(value) is Cid:
         return {"$link": str(value)}
     if type(value) is bytes:
         return {"$bytes": _encode_base64(value)}
+    if value is cbor2.undefined:
+        return None
     raise TypeError(f"{type(value).__name__} has no place in the data model")
 
 
@@ -94,9 +94,16 @@ def iter_blob_refs(value: Value) -> Iterator[BlobRef]:
     for item in iter_maps(value):
         if item.get("$type") != "blob":
             continue
-        cid, mime_type, size = item.get("ref"), item.get("mimeType"), item.get("size")
-        if type(cid) is Cid and type(mime_type) is str and type(size) is int:
+        cid, mime_type, size = item.get("ref"), item.get("mimeType"), _size_of(item.get("size"))
+        if type(cid) is Cid and type(mime_type) is str and size is not None:
             yield BlobRef(cid, mime_type, size)
+
+
+def _size_of(value: object) -> int | None:
+    """The size in a blob; None if it is no number. Odd records have floats and larger numbers."""
+    if type(value) is not int and type(value) is not float:
+        return None
+    return int(value) if abs(value) <= MAX_INT else -1
 
 
 def iter_legacy_blobs(value: Value) -> Iterator[str]:
@@ -182,13 +189,13 @@ def _read_array(value: list[Any], room: int) -> Value:
 
 
 def _read_integer(value: int) -> int:
-    if not _MIN_INT <= value <= _MAX_INT:
-        raise _Misfit("Integer does not fit 64 bits")
+    if not -MAX_INT <= value <= MAX_INT:
+        raise _Misfit("Integer is beyond 2^53 - 1, which not every program can read")
     return value
 
 
 def _read_float(value: float) -> int:
-    if value.is_integer() and abs(value) <= _MAX_EXACT_FLOAT:
+    if value.is_integer() and abs(value) <= MAX_INT:
         return int(value)
     if math.isfinite(value):
         raise _wrong_type(repr(value))

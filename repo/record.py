@@ -13,11 +13,14 @@ from typing import Final
 
 import libipld
 
-from repo import dagcbor
+from repo import dagcbor, piecewise
 from repo.dagcbor import InvalidDagCbor, Value
 
 MAX_RECORD_BYTES: Final = 1_000_000
 """Of one encoded record; relays accept no larger ones."""
+
+LARGE_BYTES: Final = 32 * 1024
+"""From here on a record is large: if it is hostile, cbor2 takes 25 ms, and no thread goes on."""
 
 NODE_FORM: Final = "it has the form of a tree node"
 """What is wrong with a record that is `has_node_form`."""
@@ -27,6 +30,7 @@ _RARE_HEADS: Final = b"\xd8\xfb\x1b\x3b"
 _CONTAINER_HEADS: Final = bytes(range(0x80, 0xC0))
 """How lists and maps begin. Text beyond ASCII has such bytes, too."""
 
+_MAP_HEADS: Final = frozenset(bytes((head,)) for head in range(0xA0, 0xC0))
 _NODE_START: Final = b"\xa2ae"
 _NODE_END: Final = b"al\xf6"
 _NODE_LINK: Final = b"al\xd8\x2a\x58\x25\x00"
@@ -44,6 +48,11 @@ def has_node_form(block: bytes) -> bool:
     )
 
 
+def has_map_form(block: bytes) -> bool:
+    """Whether the first item in the block, if it is CBOR, is a map."""
+    return block[:1] in _MAP_HEADS
+
+
 def decode_record(block: bytes) -> dict[str, Value]:
     """The record in `block`. Raises `InvalidRecord` unless it is a map in canonical DAG-CBOR,
     of `MAX_RECORD_BYTES` at most, and no node.
@@ -56,12 +65,18 @@ def decode_record(block: bytes) -> dict[str, Value]:
     value: Value = _decode_plain(block)
     if value is None:
         try:
-            value = dagcbor.decode(block)
+            value = _decode_exactly(block)
         except InvalidDagCbor as exc:
             raise InvalidRecord(str(exc)) from exc
     if type(value) is not dict:
         raise InvalidRecord("it is not a map")
     return value
+
+
+def _decode_exactly(block: bytes) -> Value:
+    if len(block) < LARGE_BYTES:
+        return dagcbor.decode(block)
+    return piecewise.decode(block)
 
 
 def _decode_plain(block: bytes) -> dict[str, Value] | None:

@@ -13,9 +13,7 @@ from collections.abc import Sequence
 from repo.car import CarReader
 from repo.cid import DAG_CBOR, Cid
 from repo.commit import Commit, InvalidCommit, decode_commit
-from repo.dagcbor import Value
 from repo.mst import BlockSource, MissingBlock
-from repo.record import InvalidRecord, decode_record
 from repo.syntax import InvalidSyntax, Nsid, Rkey, parse_did, parse_nsid, parse_rkey
 from repo.tid import is_tid
 
@@ -65,14 +63,6 @@ def split_key(key: str) -> tuple[Nsid, Rkey]:
     """The collection and rkey of a key. Raises `InvalidSyntax`."""
     collection, _, rkey = key.partition("/")
     return parse_nsid(collection), parse_rkey(rkey)
-
-
-def read_record(key: str, *, cid: Cid, block: bytes) -> dict[str, Value]:
-    """The record of a block that hashes to `cid`. Raises `InvalidRepo`."""
-    try:
-        return decode_record(block)
-    except InvalidRecord as exc:
-        raise InvalidRepo(f"record {key} ({cid}): {exc}", cid=cid) from exc
 
 
 def _decode_commit(root: Cid, block: bytes) -> Commit:

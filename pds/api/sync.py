@@ -16,6 +16,7 @@ from pds.accounts.account import AccountStatus
 from pds.accounts.scopes import STANDARD, SessionScope
 from pds.availability import get_readable_account
 from pds.fairness.streams import turn_for
+from pds.requests.asker import askers
 from pds.xrpc.auth import optional_user
 from pds.xrpc.blobs import send_blob
 from pds.xrpc.call import Answer, XrpcCall
@@ -29,6 +30,8 @@ from repo.cid import Cid, InvalidCid
 methods = XrpcMethods()
 
 CAR_TYPE: Final = "application/vnd.ipld.car"
+_FEW_BYTES: Final = 256 * 1024
+"""Blocks that are read in a millisecond."""
 _READER = optional_user(STANDARD)
 _READER_OR_TAKENDOWN = optional_user(STANDARD | {SessionScope.TAKENDOWN})
 _REPOS_CURSOR: Final = re.compile(r"(\d{1,15})::(did:.+)", re.DOTALL)
@@ -82,11 +85,20 @@ async def get_blocks(call: XrpcCall) -> Answer:
     """com.atproto.sync.getBlocks"""
     did = get_readable_account(call, call.params["did"]).did
     cids = [parse_cid_param(text) for text in dict.fromkeys(call.params["cids"])]
-    blocks = await call.ctx.actor_store.read(did, lambda actor: actor.repo.find_blocks(cids))
-    missing = [str(cid) for cid in cids if cid not in blocks]
-    if missing:
-        raise invalid_request(f"Could not find cids: {', '.join(missing)}")
-    return _car_response(encode_car((), ((cid, blocks[cid]) for cid in cids)))
+    store = call.ctx.actor_store
+
+    def find(actor: ActorStoreReader) -> dict[Cid, bytes] | None:
+        sizes = actor.repo.block_sizes(cids)
+        missing = [str(cid) for cid in cids if cid not in sizes]
+        if missing:
+            raise invalid_request(f"Could not find cids: {', '.join(missing)}")
+        return None if sum(sizes.values()) > _FEW_BYTES else actor.repo.find_blocks(cids)
+
+    blocks = await store.read(did, find)
+    if blocks is not None:
+        return _car_response(encode_car((), blocks.items()))
+    # Should one go meanwhile, the CAR is without it; each that is there can be verified.
+    return await _stream_car(call, did, lambda actor: actor.repo.iter_blocks_car(cids))
 
 
 @methods.method("com.atproto.sync.getRepoStatus")
@@ -132,12 +144,7 @@ async def list_blobs(call: XrpcCall) -> Answer:
     """com.atproto.sync.listBlobs"""
     params = call.params
     did = get_readable_account(call, params["did"]).did
-    cids = await call.ctx.actor_store.peek(
-        did,
-        lambda actor: actor.blob.list_referenced(
-            limit=params["limit"], cursor=params.get("cursor"), since=params.get("since")
-        ),
-    )
+    cids = await referenced_blobs(call, did, limit=params["limit"], cursor=params.get("cursor"))
     output: dict[str, Any] = {"cids": [str(cid) for cid in cids]}
     if cids:
         output["cursor"] = str(cids[-1])
@@ -162,6 +169,21 @@ async def get_blob(call: XrpcCall) -> Answer:
 
 def _car_response(car: bytes) -> web.Response:
     return web.Response(body=car, content_type=CAR_TYPE)
+
+
+async def referenced_blobs(
+    call: XrpcCall, did: str, *, limit: int, cursor: str | None
+) -> list[Cid]:
+    """The blobs that records refer to, from `cursor` on, of records since the rev asked for."""
+    ctx, since = call.ctx, call.params.get("since")
+
+    def page(actor: ActorStoreReader) -> list[Cid]:
+        return actor.blob.list_referenced(limit=limit, cursor=cursor, since=since)
+
+    if since is None:
+        return await ctx.actor_store.peek(did, page)
+    async with ctx.large_work.wait(*askers(ctx.client_addresses)):
+        return await ctx.actor_store.read_in_thread(did, page)
 
 
 async def _stream_car(

@@ -9,10 +9,10 @@ from database.connection import Database
 from database.scratch import open_scratch
 from pds.car.share import Share
 from repo.cid import Cid
-from repo.dagcbor import InvalidDagCbor, decode_trusted
 from repo.datamodel import BlobRef, iter_blob_refs, iter_legacy_blobs
 from repo.mst import TreeRecord
-from repo.verify import InvalidRepo
+from repo.odd_record import read_kept
+from repo.record import InvalidRecord
 
 UNKNOWN_TYPE: Final = ""
 UNKNOWN_SIZE: Final = -1
@@ -36,15 +36,14 @@ class BlobRefs:
     def add(self, record: TreeRecord, block: bytes) -> None:
         """Add what a record refers to. Of what two records claim of a blob, the first counts.
 
-        That the block is canonical is left to others. Raises `InvalidRepo` if it is no DAG-CBOR.
+        One that cannot be read refers to nothing.
         """
         if _MARK not in block:
             return
         try:
-            value = decode_trusted(block)
-        except InvalidDagCbor as exc:
-            reason = f"record {record.key} ({record.cid}): {exc}"
-            raise InvalidRepo(reason, cid=record.cid) from exc
+            value = read_kept(block)
+        except InvalidRecord:
+            return
         legacy = (
             BlobRef(Cid.parse(cid), UNKNOWN_TYPE, UNKNOWN_SIZE) for cid in iter_legacy_blobs(value)
         )

@@ -41,8 +41,8 @@ def iter_car(
 ) -> Iterator[bytes]:
     """Yield the CAR of commit `root` over the tree `data` in parts: the header, then a block each.
 
-    No block in `blocks` is marked before. Everything is checked but the signature. Raises
-    `InvalidRepo` and `MstError`; what was yielded until then is of no use.
+    No block in `blocks` is marked before. Everything is checked but the signature, and whether
+    records are odd. Raises `InvalidRepo` and `MstError`; what was yielded until then is of no use.
     """
     yield encode_header([root])
     yield encode_block(root, commit_block)

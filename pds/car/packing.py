@@ -22,12 +22,13 @@ from pds.car.file_names import (
     is_ignored,
     key_of,
 )
+from pds.car.oddities import Oddities
 from pds.car.record_files import decode_file
 from pds.progress import Progress, no_progress
 from repo.cid import Cid
 from repo.commit import Commit, SignedCommit, sign_commit
 from repo.keys import PrivateKey
-from repo.mst import MemoryBlocks, build_blocks
+from repo.mst import MemoryBlocks, TreeRecord, build_blocks
 from repo.record import MAX_RECORD_BYTES
 from repo.tid import InvalidTid, TidClock
 from repo.verify import InvalidRepo, read_commit
@@ -45,6 +46,7 @@ class PackedRepo:
     blocks: BlockSpool
     records: int
     is_new_commit: bool
+    odd: Oddities
     is_same_key: bool
     """Whether one key has signed this commit and the one before, or they are the same."""
 
@@ -75,10 +77,11 @@ def pack(
     `PackRefused` and `OSError`.
     """
     before = _read_commit(directory)
+    odd = Oddities()
     blocks = BlockSpool(spool)
     db = open_scratch()
     try:
-        records = _read_records(directory, blocks, db, progress)
+        records = _read_records(directory, blocks, db, odd, progress)
         data = _build_tree(blocks, db)
     finally:
         db.close()
@@ -89,11 +92,12 @@ def pack(
                 f"{data}, not {before.commit.data}): some were changed, added or removed since. "
                 "Undo that, or sign them as a new commit with --key FILE."
             )
-        return PackedRepo(before, blocks, records, is_new_commit=False, is_same_key=True)
+        return PackedRepo(before, blocks, records, odd=odd, is_new_commit=False, is_same_key=True)
     return PackedRepo(
         _sign(before.commit, data, signing),
         blocks,
         records,
+        odd=odd,
         is_new_commit=True,
         is_same_key=before.commit.verify(signing.key.public),
     )
@@ -112,7 +116,9 @@ def _read_commit(directory: Path) -> SignedCommit:
     return SignedCommit(cid, block, commit)
 
 
-def _read_records(directory: Path, blocks: BlockSpool, db: Database, progress: Progress) -> int:
+def _read_records(
+    directory: Path, blocks: BlockSpool, db: Database, odd: Oddities, progress: Progress
+) -> int:
     """Put each record's block into `blocks` and its key into `db`. Return their number."""
     db.run("CREATE TABLE record (key TEXT NOT NULL, cid BLOB NOT NULL) STRICT")
     count = 0
@@ -126,6 +132,7 @@ def _read_records(directory: Path, blocks: BlockSpool, db: Database, progress: P
             raise PackRefused(f"{file} is not a record: {exc}") from exc
         cid = Cid.of_dag_cbor(block)
         blocks.append(cid, block)
+        odd.look_at(TreeRecord(key, cid), block)
         db.run("INSERT INTO record (key, cid) VALUES (?, ?)", (key, cid.raw))
         count += 1
         if count % 1000 == 0:

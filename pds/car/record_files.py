@@ -8,9 +8,10 @@ import orjson
 
 from pds.car.file_names import DAG_CBOR, JSON
 from repo import dagcbor
+from repo.car import MAX_BLOCK_BYTES
 from repo.dagcbor import Value
 from repo.datamodel import from_json, json_default
-from repo.record import decode_record
+from repo.record import NODE_FORM, InvalidRecord, decode_record, has_node_form
 
 _OPTIONS: Final = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
@@ -20,23 +21,30 @@ def json_text(value: Value) -> bytes:
     return orjson.dumps(value, default=json_default, option=_OPTIONS)
 
 
-def encode_file(value: Value, block: bytes) -> tuple[str, bytes]:
-    """The suffix and the contents of the file of a record, `block` being the record's block.
+def encode_file(block: bytes) -> tuple[str, bytes]:
+    """The suffix and the contents of the file of a record.
 
-    A record may have what JSON takes for something else, such as a map with the key `$link`; its
-    file is the block itself.
+    A record may have what JSON takes for something else, such as a map with the key `$link`, or be
+    odd; its file is the block itself.
     """
-    text = json_text(value)
     try:
+        text = json_text(decode_record(block))
         is_exact = decode_file(JSON, text) == block
     except ValueError:
-        is_exact = False
+        return DAG_CBOR, block
     return (JSON, text) if is_exact else (DAG_CBOR, block)
 
 
 def decode_file(suffix: str, content: bytes) -> bytes:
-    """The block of a record's file. Raises `ValueError` with what is wrong."""
+    """The block of a record's file. Raises `ValueError` with what is wrong.
+
+    What is not JSON may be an odd record.
+    """
     if suffix == JSON:
         content = dagcbor.encode_checked(from_json(orjson.loads(content)))
-    decode_record(content)
+        decode_record(content)
+    elif has_node_form(content):
+        raise InvalidRecord(NODE_FORM)
+    elif len(content) > MAX_BLOCK_BYTES:
+        raise InvalidRecord(f"it has {len(content):,} bytes, of {MAX_BLOCK_BYTES:,} allowed")
     return content

@@ -9,20 +9,26 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from pds.car.canonical import OnRecord, ignore_record
 from pds.car.errors import UnpackRefused
 from pds.car.file_names import COMMIT, is_ignored, path_of
 from pds.car.record_files import encode_file, json_text
 from pds.car.repo_file import RepoFile, record_block
+from pds.car.verification import check_record
 from pds.progress import Progress, no_progress
 from repo import dagcbor
 from repo.mst import TreeRecord
-from repo.syntax import InvalidSyntax
-from repo.verify import InvalidRepo, read_record
 
 UNPACKING: Final = "unpacking"
 
 
-def unpack(repo: RepoFile, directory: Path, progress: Progress = no_progress) -> int:
+def unpack(
+    repo: RepoFile,
+    directory: Path,
+    progress: Progress = no_progress,
+    *,
+    on_record: OnRecord = ignore_record,
+) -> int:
     """Write the records and the commit of `repo` into `directory`, which is made if need be.
 
     Returns the number of records. Raises `UnpackRefused` if there is anything in it, `InvalidRepo`
@@ -40,7 +46,7 @@ def unpack(repo: RepoFile, directory: Path, progress: Progress = no_progress) ->
     part = directory / f".{secrets.token_hex(8)}.part"
     try:
         part.mkdir()
-        records = _write_records(repo, part, progress)
+        records = _write_records(repo, part, progress, on_record)
         _move_up(part)
         # Last, for its presence says that the rest is there.
         commit = json_text(dagcbor.decode_trusted(repo.commit_block))
@@ -54,24 +60,21 @@ def unpack(repo: RepoFile, directory: Path, progress: Progress = no_progress) ->
     return records
 
 
-def _write_records(repo: RepoFile, part: Path, progress: Progress) -> int:
+def _write_records(repo: RepoFile, part: Path, progress: Progress, on_record: OnRecord) -> int:
     records = 0
     for record in repo.iter_records():
-        _write_record(repo, record, part)
+        on_record(record, _write_record(repo, record, part))
         records += 1
         if records % 1000 == 0:
             progress(UNPACKING, records, 0)
     return records
 
 
-def _write_record(repo: RepoFile, record: TreeRecord, part: Path) -> None:
+def _write_record(repo: RepoFile, record: TreeRecord, part: Path) -> bytes:
     block = record_block(record, repo.blocks)
-    value = read_record(record.key, cid=record.cid, block=block)
-    try:
-        path = part / path_of(record.key)
-    except InvalidSyntax as exc:
-        raise InvalidRepo(f"record {record.key} ({record.cid}): {exc}", cid=record.cid) from exc
-    suffix, content = encode_file(value, block)
+    check_record(record, block)
+    path = part / path_of(record.key)
+    suffix, content = encode_file(block)
     path = path.with_name(path.name + suffix)
     try:
         file = path.open("xb")
@@ -80,6 +83,7 @@ def _write_record(repo: RepoFile, record: TreeRecord, part: Path) -> None:
         file = path.open("xb")
     with file:
         file.write(content)
+    return block
 
 
 def _move_up(part: Path) -> None:

@@ -1,7 +1,7 @@
 """Everything that can be wrong with a repository in a CAR whose blocks have been read.
 
 A fault of a record is noted and the next one looked at; a fault of the tree ends the walk, for
-what hangs below it cannot be known.
+what hangs below it cannot be known. A record that is odd is no fault: it is what was signed.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pds.car.block_file import UsedBlocks
+from pds.car.oddities import Oddities
 from pds.car.repo_file import RepoFile, record_block
 from pds.doctor.finding import Sample, counted
 from pds.progress import Progress, no_progress
 from repo.mst import MstError, TreeNode, TreeRecord, stream_tree
+from repo.record import NODE_FORM, has_node_form
 from repo.syntax import InvalidSyntax
-from repo.verify import InvalidRepo, read_record, split_key
+from repo.verify import InvalidRepo, split_key
 
 if TYPE_CHECKING:
     from repo.keys import PublicKey
@@ -28,21 +30,28 @@ _MAX_STRAYS: Final = 3
 
 @dataclass(slots=True)
 class Verdict:
-    """What was found. Sound if there is no fault."""
+    """What was found."""
 
     faults: list[str] = field(default_factory=list)
     """Each names a CID, a key or a byte of the file; the first 100."""
     fault_count: int = 0
+    odd: Oddities = field(default_factory=Oddities)
     notes: list[str] = field(default_factory=list)
-    """What is odd and does no harm."""
+    """What does no harm."""
     is_signed: bool | None = None
     """Whether the key has signed the commit; None without a key."""
     records: int = 0
     nodes: int = 0
 
     @property
-    def is_sound(self) -> bool:
+    def is_intact(self) -> bool:
+        """Whether everything is there and as it was signed."""
         return self.fault_count == 0
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is intact, and its records are such as clients may write."""
+        return self.is_intact and not self.odd.count
 
     def add_fault(self, reason: str) -> None:
         """Note a fault; beyond the first 100 they are only counted."""
@@ -67,7 +76,9 @@ def verify(repo: RepoFile, *, key: PublicKey | None, progress: Progress = no_pro
                 continue
             verdict.records += 1
             try:
-                check_record(item, record_block(item, used))
+                block = record_block(item, used)
+                check_record(item, block)
+                verdict.odd.look_at(item, block)
             except InvalidRepo as exc:
                 verdict.add_fault(_with_offset(repo, exc))
             if verdict.records % 1000 == 0:
@@ -80,12 +91,14 @@ def verify(repo: RepoFile, *, key: PublicKey | None, progress: Progress = no_pro
 
 
 def check_record(record: TreeRecord, block: bytes) -> None:
-    """Check a record's key and its block. Raises `InvalidRepo`."""
+    """Check a record's key, and that its block is no node. Raises `InvalidRepo`."""
+    reason = NODE_FORM if has_node_form(block) else None
     try:
         split_key(record.key)
     except InvalidSyntax as exc:
-        raise InvalidRepo(f"record {record.key} ({record.cid}): {exc}", cid=record.cid) from exc
-    read_record(record.key, cid=record.cid, block=block)
+        reason = str(exc)
+    if reason is not None:
+        raise InvalidRepo(f"record {record.key} ({record.cid}): {reason}", cid=record.cid)
 
 
 def _with_offset(repo: RepoFile, exc: InvalidRepo | MstError) -> str:

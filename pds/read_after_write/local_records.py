@@ -11,7 +11,10 @@ from actor_store.reader import ActorStoreReader
 from actor_store.records import StoredRecord
 from database.timestamps import epoch_ms_of
 from repo import dagcbor
+from repo.dagcbor import InvalidDagCbor
 from repo.lexicon import InvalidLexicon, Lexicons
+from repo.odd_record import read_kept
+from repo.record import InvalidRecord
 
 POST: Final = "app.bsky.feed.post"
 PROFILE: Final = "app.bsky.actor.profile"
@@ -19,6 +22,8 @@ _PROFILE_RKEY: Final = "self"
 
 MAX_RECORDS: Final = 10
 """Records of any kind that are looked at: an AppView that is far behind is not made up for."""
+_MAX_BYTES: Final = 64 * 1024
+"""Of these together: posts and profiles seldom have more than one kilobyte."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -56,7 +61,7 @@ def find_local_records(
     None also where nothing was written until `rev`: it is then the rev of another repository, as
     that of an account before it moved here.
     """
-    newer = actor.record.list_since(rev, limit=MAX_RECORDS)
+    newer = _without_large(actor.record.list_since(rev, limit=MAX_RECORDS))
     if not newer:
         return None
     posts = tuple(_valid(newer, actor.record.uri(POST, ""), lexicons))
@@ -66,6 +71,15 @@ def find_local_records(
     return LocalRecords(posts, new_profile, _find_profile(actor))
 
 
+def _without_large(records: Iterable[StoredRecord]) -> list[StoredRecord]:
+    room, kept = _MAX_BYTES, []
+    for record in records:
+        if len(record.block) <= room:
+            room -= len(record.block)
+            kept.append(record)
+    return kept
+
+
 def _valid(
     records: Iterable[StoredRecord], prefix: str, lexicons: Lexicons
 ) -> Iterator[LocalRecord]:
@@ -73,14 +87,16 @@ def _valid(
     for record in records:
         if not record.uri.startswith(prefix) or record.takedown_ref is not None:
             continue
-        value: Any = dagcbor.decode_trusted(record.block)
         collection, rkey = record.uri.rsplit("/", 2)[1:]
-        with suppress(InvalidLexicon):
+        with suppress(InvalidLexicon, InvalidDagCbor):
+            value: Any = dagcbor.decode_trusted(record.block)
             lexicons.validate_record(collection, rkey, value)
             yield LocalRecord(record.uri, str(record.cid), value, record.indexed_at)
 
 
 def _find_profile(actor: ActorStoreReader) -> dict[str, Any] | None:
     stored = actor.record.find(PROFILE, _PROFILE_RKEY)
-    value = None if stored is None else dagcbor.decode_trusted(stored.block)
-    return value if type(value) is dict else None
+    if stored is not None and len(stored.block) <= _MAX_BYTES:
+        with suppress(InvalidRecord):
+            return read_kept(stored.block)
+    return None

@@ -21,6 +21,7 @@ from database.errors import DatabaseError
 from identity.did_document import DidDocument
 from identity.resolver import DidNotFound, DidResolutionError
 from pds.commits import sync_event
+from pds.imports import tell_of_odd
 from pds.readonly.car_files import CarFile, find_car_files, shown_path
 from pds.readonly.catalog import Catalog, CatalogedCar, CatalogedRepo, SignatureState, Verification
 from pds.readonly.loaders import Loaders
@@ -240,6 +241,7 @@ class Library:
                     signature=signature,
                 )
             )
+        tell_of_odd(did, loaded.odd)
 
     async def _complete(self, repo: CatalogedRepo) -> None:
         """Give a repository its handle, and verify its signature, if its document is there now."""

@@ -16,6 +16,7 @@ from typing import BinaryIO, Final
 from actor_store.blocks import CountedNodeCache
 from actor_store.bulk_rows import BLOCK_INDEX, UNORDERED_INDEXES
 from actor_store.importing import import_car
+from actor_store.records import OddRecords
 from actor_store.schema import migrate_store
 from actor_store.transactor import ActorStoreTransactor, Signing
 from database.connection import Database, open_database
@@ -48,6 +49,7 @@ class LoadedCar:
     block: bytes
     """That of the commit."""
     records: int
+    odd: OddRecords
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
             root, block = imported.head.cid, actor.repo.get_block(imported.head.cid)
             if decode_commit(block) != commit:
                 return BadCar(f"the file has changed while it was read: its root is {root} now")
-        return LoadedCar(Did(commit.did), str(root), commit, block, imported.records)
+        return LoadedCar(Did(commit.did), str(root), commit, block, imported.records, imported.odd)
     except (InvalidCar, InvalidRepo) as exc:
         return BadCar(str(exc))
     except (DatabaseError, OSError) as exc:

@@ -11,9 +11,9 @@ from itertools import chain
 from typing import Any, Final
 
 from actor_store.media_type import media_type_of
-from actor_store.reader import ActorStoreReader
 from pds import api
-from pds.api.sync import parse_cid_param
+from pds.api.repo.reads import collections_of
+from pds.api.sync import parse_cid_param, referenced_blobs
 from pds.availability import get_readable_account
 from pds.fairness.streams import turn_for
 from pds.readonly.archive import ARCHIVE, Archive
@@ -80,9 +80,7 @@ async def describe_repo(call: XrpcCall) -> Answer:
     """com.atproto.repo.describeRepo: with the DID document as it was when the file was loaded"""
     account = get_readable_account(call, call.params["repo"])
     repo = _archive(call).catalog.find_repo(account.did)
-    collections = await call.ctx.actor_store.peek(
-        account.did, lambda actor: actor.record.collections()
-    )
+    collections = await collections_of(call, account.did)
     return {
         "handle": account.shown_handle,
         "did": account.did,
@@ -113,14 +111,10 @@ async def list_blobs(call: XrpcCall) -> Answer:
     """com.atproto.sync.listBlobs: those that records refer to and that there are files of"""
     params, blobs = call.params, _archive(call).blobs
     did = get_readable_account(call, params["did"]).did
-    limit, since = params["limit"], params.get("since")
+    limit = params["limit"]
     cursor: str | None = params.get("cursor")
-
-    def page(actor: ActorStoreReader) -> list[Cid]:
-        return actor.blob.list_referenced(limit=limit, cursor=cursor, since=since)
-
     cids: list[Cid] = []
-    while referenced := await call.ctx.actor_store.peek(did, page):
+    while referenced := await referenced_blobs(call, did, limit=limit, cursor=cursor):
         cids += await blobs.present(did, referenced)
         cursor = str(referenced[-1])
         if len(cids) >= limit or len(referenced) < limit:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from importlib import resources
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -14,14 +16,16 @@ from actor_store.errors import ActorStoreDamaged
 from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError
 from pds.context import CONTEXT
+from pds.fairness.turns import TooBusy
 from pds.readonly.archive import ARCHIVE
 from pds.readonly.car_files import shown_path
 from pds.readonly.catalog import CatalogedRepo
 from pds.readonly.record_blobs import shown_blobs
 from pds.readonly.record_list import RecordList, list_records
-from pds.readonly.record_text import json_of, text_of
-from pds.readonly.times import time_of_record, time_of_tid
-from repo import dagcbor
+from pds.readonly.record_view import view_of, view_of_large
+from pds.readonly.times import time_of_tid
+from pds.requests.asker import askers
+from repo.record import LARGE_BYTES
 
 T = TypeVar("T")
 
@@ -76,7 +80,8 @@ async def _repo_page(request: web.Request) -> web.Response:
         return actor.record.counts()
 
     # Counts every record of the repository: that may take a while.
-    collections = await _read(request, repo, counts, in_thread=True)
+    async with _turn(request):
+        collections = await _read(request, repo, counts, in_thread=True)
     return _page("repo.html", repo=repo, collections=collections)
 
 
@@ -87,7 +92,8 @@ async def _collection_page(request: web.Request) -> web.Response:
     def read(actor: ActorStoreReader) -> RecordList:
         return list_records(actor, collection, before=before, after=after)
 
-    records = await _read(request, repo, read)
+    async with _turn(request):
+        records = await _read(request, repo, read, in_thread=True)
     if not records.lines and before is None:
         raise _not_found("There is no such collection in this repository.")
     return _page(
@@ -105,21 +111,19 @@ async def _record_page(request: web.Request) -> web.Response:
     record = await _read(request, repo, lambda actor: actor.record.find(collection, rkey))
     if record is None:
         raise _not_found("There is no such record in this repository.")
-    value = dagcbor.decode_trusted(record.block)
-    json, is_whole = json_of(value)
-    blobs, more_blobs = await shown_blobs(request.app[ARCHIVE].blobs, repo.did, value)
+    if len(record.block) < LARGE_BYTES:
+        view = view_of(record.block, rkey)
+    else:
+        async with _turn(request):
+            view = await asyncio.to_thread(view_of_large, record.block, rkey)
     return _page(
         "record.html",
         repo=repo,
         collection=collection,
         rkey=rkey,
         record=record,
-        created_at=time_of_record(value, rkey),
-        text=text_of(value),
-        json=json,
-        is_whole=is_whole,
-        blobs=blobs,
-        more_blobs=more_blobs,
+        view=view,
+        blobs=await shown_blobs(request.app[ARCHIVE].blobs, repo.did, view.blobs),
     )
 
 
@@ -145,6 +149,17 @@ async def _read(
         return await (store.read_in_thread if in_thread else store.read)(repo.did, fn)
     except (ActorStoreDamaged, DatabaseError) as exc:
         raise _error(503, "This repository cannot be read just now.") from exc
+
+
+@asynccontextmanager
+async def _turn(request: web.Request) -> AsyncIterator[None]:
+    """A turn at what takes long."""
+    ctx = request.app[CONTEXT]
+    try:
+        async with ctx.large_work.wait(*askers(ctx.client_addresses)):
+            yield
+    except TooBusy as exc:
+        raise _error(503, str(exc)) from exc
 
 
 def _find_repo(request: web.Request) -> CatalogedRepo:

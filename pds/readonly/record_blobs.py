@@ -20,6 +20,15 @@ _PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image
 
 
 @dataclass(frozen=True, slots=True)
+class NamedBlob:
+    """A blob as a record names it."""
+
+    ref: BlobRef
+    alt: str
+    """What the record says of a picture for those who do not see it; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShownBlob:
     """A blob that a record refers to."""
 
@@ -29,21 +38,24 @@ class ShownBlob:
     size: int
     """In bytes, as the record says; -1 where it says nothing."""
     alt: str
-    """What the record says of a picture for those who do not see it; may be empty."""
     is_here: bool
     is_picture: bool
     """Whether it is here and its bytes are a picture's."""
 
 
-async def shown_blobs(blobs: BlobDirectory, did: str, value: Value) -> tuple[list[ShownBlob], int]:
+def named_blobs(value: Value) -> tuple[list[NamedBlob], int]:
     """The first `BLOBS_ON_A_PAGE` blobs of a record, each once, and how many more it has."""
     refs = {ref.cid: ref for ref in iter_blob_refs(value)}
     alts = dict(_iter_alts(value))
-    shown = [
-        await _look_at(blobs, did, ref, alts.get(ref.cid, ""))
-        for ref in islice(refs.values(), BLOBS_ON_A_PAGE)
+    named = [
+        NamedBlob(ref, alts.get(ref.cid, "")) for ref in islice(refs.values(), BLOBS_ON_A_PAGE)
     ]
-    return shown, len(refs) - len(shown)
+    return named, len(refs) - len(named)
+
+
+async def shown_blobs(blobs: BlobDirectory, did: str, named: list[NamedBlob]) -> list[ShownBlob]:
+    """What there is to be shown of these blobs."""
+    return [await _look_at(blobs, did, blob.ref, blob.alt) for blob in named]
 
 
 async def _look_at(blobs: BlobDirectory, did: str, ref: BlobRef, alt: str) -> ShownBlob:

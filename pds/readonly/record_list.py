@@ -9,8 +9,9 @@ from typing import Final
 from actor_store.reader import ActorStoreReader
 from actor_store.records import RecordRef
 from pds.readonly.record_text import preview_of
-from pds.readonly.times import time_of_record
-from repo import dagcbor
+from pds.readonly.times import time_of_record, time_of_tid
+from repo.odd_record import read_kept
+from repo.record import LARGE_BYTES, InvalidRecord
 
 RECORDS_ON_A_PAGE: Final = 50
 
@@ -37,11 +38,14 @@ class RecordList:
 def list_records(
     actor: ActorStoreReader, collection: str, *, before: str | None, after: str | None
 ) -> RecordList:
-    """The records below the key `before`, or those next above `after`, or the newest."""
+    """The records below the key `before`, or those next above `after`, or the newest.
+
+    For a thread: records of strangers take their time.
+    """
     refs, has_newer, has_older = _page(actor, collection, before=before, after=after)
-    blocks = actor.repo.find_blocks(ref.cid for ref in refs)
+    sizes = actor.repo.block_sizes(ref.cid for ref in refs)
     return RecordList(
-        [_line(ref.rkey, blocks[ref.cid]) for ref in refs],
+        [_line(actor, ref, sizes[ref.cid]) for ref in refs],
         newer_than=refs[0].rkey if has_newer else None,
         older_than=refs[-1].rkey if has_older else None,
     )
@@ -67,6 +71,12 @@ def _page(
     return refs, has_newer, len(found) > RECORDS_ON_A_PAGE
 
 
-def _line(rkey: str, block: bytes) -> RecordLine:
-    value = dagcbor.decode_trusted(block)
-    return RecordLine(rkey, preview_of(value), time_of_record(value, rkey))
+def _line(actor: ActorStoreReader, ref: RecordRef, size_bytes: int) -> RecordLine:
+    if size_bytes >= LARGE_BYTES:
+        # To read fifty of these would take a minute.
+        return RecordLine(ref.rkey, f"A record of {size_bytes:,} bytes", time_of_tid(ref.rkey))
+    try:
+        value = read_kept(actor.repo.get_block(ref.cid))
+    except InvalidRecord as exc:
+        return RecordLine(ref.rkey, f"(cannot be shown: {exc})", time_of_tid(ref.rkey))
+    return RecordLine(ref.rkey, preview_of(value), time_of_record(value, ref.rkey))

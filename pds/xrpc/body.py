@@ -58,17 +58,21 @@ def check_decodable(request: web.Request) -> None:
         raise XrpcError(415, message="unsupported content-encoding")
 
 
-async def read_json(request: web.Request, limit_bytes: int) -> Any:
-    """Read and parse JSON; nothing stands for an empty object. Raises `XrpcError`: 400, 413, 415.
-
-    That it is an object at all is for the Lexicon to check.
-    """
+async def read_json(request: web.Request, limit_bytes: int) -> bytes:
+    """Read what is to be JSON, for `parse_json`. Raises `XrpcError`: 408, 413, 415."""
     encoding = encoding_of(request)
     if encoding not in ENCODINGS:
         raise XrpcError(
             415, "UnsupportedMediaTypeError", f'unsupported content encoding "{encoding[:100]}"'
         )
-    raw = await read_bounded(request, limit_bytes)
+    return await read_bounded(request, limit_bytes)
+
+
+def parse_json(raw: bytes) -> Any:
+    """Parse JSON; nothing stands for an empty object. Raises `XrpcError` 400.
+
+    That it is an object at all is for the Lexicon to check.
+    """
     if not raw:
         return {}
     try:

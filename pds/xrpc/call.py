@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from aiohttp import web
 
@@ -21,6 +21,9 @@ from pds.xrpc.credentials import (
 
 if TYPE_CHECKING:
     from pds.context import AppContext
+    from pds.fairness.large_work import LargeTurn
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -33,6 +36,20 @@ class XrpcCall:
     credentials: Credentials
     body: dict[str, Any]
     """The JSON input; empty for methods whose input is binary or absent."""
+    large: LargeTurn | None = None
+    """Held where the body is so large that it takes the processor for long."""
+
+    async def digest(self, fn: Callable[[], T]) -> T:
+        """The result of `fn`, which takes what is large out of the body and forgets it.
+
+        If the body is large, `fn` is called in a thread, and may touch nothing that others do.
+        """
+        if self.large is None:
+            return fn()
+        try:
+            return await self.large.run(fn)
+        finally:
+            await self.large.end()
 
     @property
     def user(self) -> UserCredentials:

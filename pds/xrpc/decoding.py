@@ -6,6 +6,7 @@ there untouched. Methods that are served here have theirs unpacked.
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from typing import Final
@@ -18,6 +19,8 @@ ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
 """What is understood, in lower case."""
 
 _PART_BYTES: Final = 64 * 1024
+_MEMBERS_AT_ONCE: Final = 200
+"""Of a gzip file in one step of the event loop: thousands of empty ones come in one packet."""
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _RAW_DEFLATE: Final = -zlib.MAX_WBITS
 
@@ -43,11 +46,15 @@ async def _unpack(parts: AsyncIterator[bytes], encoding: str) -> AsyncIterator[b
         return
     window = _window(encoding, packed)
     unpacker = zlib.decompressobj(window)
+    members = 1
     while packed:
         if unpacker.eof:
             # A gzip file may have several members (RFC 1952, section 2.2).
             if window != _GZIP:
                 raise _damaged()
+            members += 1
+            if members % _MEMBERS_AT_ONCE == 0:
+                await asyncio.sleep(0)
             unpacker = zlib.decompressobj(window)
         try:
             part = unpacker.decompress(packed, _PART_BYTES)

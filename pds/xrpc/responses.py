@@ -27,6 +27,8 @@ _JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
 _PUBLIC_JSON: Final = CIMultiDict(_PUBLIC | _JSON)
 _PRIVATE_JSON: Final = CIMultiDict(_PRIVATE | _JSON)
 _COMPRESS_FROM_BYTES: Final = 1024
+LARGE_ANSWER_BYTES: Final = 1024 * 1024
+"""Answers beyond this are few, or somebody wants them to be many."""
 _PREFLIGHT_METHODS: Final = "GET,HEAD,PUT,PATCH,POST,DELETE"
 _PREFLIGHT_MAX_AGE_S: Final = "86400"
 
@@ -59,6 +61,12 @@ def json_response(request: web.Request, data: bytes, *, private: bool) -> web.Re
     response = web.Response(body=data, headers=headers)
     compress_if_worthwhile(request, response, len(data))
     return response
+
+
+def body_length(response: web.Response) -> int:
+    """How many bytes of an answer, before it is compressed, are in memory."""
+    body = response.body
+    return len(body) if isinstance(body, bytes) else 0
 
 
 def _has_already(request: web.Request, tag: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -17,6 +18,7 @@ from aiohttp import web
 from pds.fairness.presence import ClientLeft, tells_of_leaving
 from pds.proxy.unserved import pass_on_unserved
 from pds.recovery.damage import recognise
+from pds.requests.asker import askers
 from pds.requests.noted import note_caller, request_id_of
 from pds.xrpc import body
 from pds.xrpc.call import XrpcCall
@@ -25,8 +27,15 @@ from pds.xrpc.error_map import is_out_of_files, to_xrpc
 from pds.xrpc.errors import XrpcError, invalid_request
 from pds.xrpc.methods import XrpcMethod
 from pds.xrpc.query import parse_query
-from pds.xrpc.responses import add_common_headers, preflight, respond
+from pds.xrpc.responses import (
+    LARGE_ANSWER_BYTES,
+    add_common_headers,
+    body_length,
+    preflight,
+    respond,
+)
 from repo.lexicon import MethodSchema
+from repo.record import LARGE_BYTES
 
 if TYPE_CHECKING:
     from pds.context import AppContext
@@ -45,6 +54,7 @@ class _Route:
     is_stream: bool
     takes_json: bool
     body_limit_bytes: int
+    takes_large: bool
 
 
 class XrpcRouter:
@@ -90,29 +100,51 @@ class XrpcRouter:
         credentials = await method.auth(self._ctx, request) if method.auth else _ANONYMOUS
         if isinstance(credentials, UserCredentials | RefreshCredentials):
             note_caller(request, credentials.did)
-        json = {} if route.is_query else await self._read_body(request, route)
-        if json and isinstance(credentials, UserCredentials):
+        call = XrpcCall(self._ctx, request, params, credentials, {})
+        if route.is_query:
+            return await self._answer(route, call)
+        raw = await self._read_body(request, route)
+        if raw is None:
+            return await self._answer(route, call)
+        if len(raw) < LARGE_BYTES or not route.takes_large:
+            call.body = self._parse_body(route, raw)
+            return await self._answer(route, call)
+        async with self._ctx.large_work.turn(*askers(self._ctx.client_addresses)) as call.large:
+            call.body = await call.large.run(partial(self._parse_body, route, raw))
+            return await self._answer(route, call)
+
+    async def _answer(self, route: _Route, call: XrpcCall) -> web.StreamResponse:
+        method, credentials = route.method, call.credentials
+        if call.body and isinstance(credentials, UserCredentials):
             # A body may take half a minute, and its session has ended meanwhile.
             self._ctx.session_tokens.ensure_current(credentials.did, credentials.issued_at)
-        call = XrpcCall(self._ctx, request, params, credentials, json)
         if self._ctx.rate_limiter is not None:
             await self._ctx.rate_limiter.count_call(method.nsid, call)
         answer = await method.handler(call)
-        return respond(request, answer, private=method.auth is not None)
+        response = respond(call.request, answer, private=method.auth is not None)
+        if type(response) is web.Response and body_length(response) > LARGE_ANSWER_BYTES:
+            async with self._ctx.large_work.answers.turn(*askers(self._ctx.client_addresses)):
+                await response.prepare(call.request)
+                await response.write_eof()
+        return response
 
     def _parse_params(self, request: web.Request, nsid: str) -> dict[str, Any]:
         pairs = parse_query(request.rel_url.raw_query_string)
         return self._ctx.lexicons.parse_params(nsid, pairs)
 
-    async def _read_body(self, request: web.Request, route: _Route) -> dict[str, Any]:
+    async def _read_body(self, request: web.Request, route: _Route) -> bytes | None:
+        """The JSON of a request; None if the method takes none."""
         if not route.schema.has_input:
             await body.check_absent(request)
-            return {}
+            return None
         body.check_encoding(request, route.schema)
         if not route.takes_json:
             body.check_decodable(request)
-            return {}
-        json = await body.read_json(request, route.body_limit_bytes)
+            return None
+        return await body.read_json(request, route.body_limit_bytes)
+
+    def _parse_body(self, route: _Route, raw: bytes) -> dict[str, Any]:
+        json = body.parse_json(raw)
         checked: dict[str, Any] = self._ctx.lexicons.validate_input(route.method.nsid, json)
         return checked
 
@@ -137,6 +169,7 @@ class XrpcRouter:
             is_stream=schema.kind == "subscription",
             takes_json=schema.input_encoding == "application/json",
             body_limit_bytes=body.limit_of(method.nsid),
+            takes_large=body.limit_of(method.nsid) > body.JSON_LIMIT_BYTES,
         )
 
 

@@ -5,6 +5,7 @@ Spec: https://atproto.com/specs/lexicon#field-type-definitions
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ class Compiler:
         """`defs` has every definition by its full name: `nsid` or `nsid#name`."""
         self._defs = defs
         self._checks: dict[str, Check | None] = {}
+        # Large records are checked in a thread, and no other may meet a None.
+        self._lock = threading.RLock()
 
     def compile(self, schema: Schema, nsid: str, *, secret: bool = False) -> Check:
         """Compile a schema of the document `nsid`; a reference like `#name` is relative to it."""
@@ -45,11 +48,12 @@ class Compiler:
                 return _refusal(f"Unknown schema type {kind!r}")
 
     def _definition(self, name: str) -> Check:
-        if name not in self._checks:
-            # None marks a definition that is being compiled, for one may contain itself.
-            self._checks[name] = None
-            self._checks[name] = self._compile_definition(name)
-        return self._checks[name] or self._deferred(name)
+        with self._lock:
+            if name not in self._checks:
+                # None marks a definition that is being compiled, for one may contain itself.
+                self._checks[name] = None
+                self._checks[name] = self._compile_definition(name)
+            return self._checks[name] or self._deferred(name)
 
     def _compile_definition(self, name: str) -> Check:
         schema = self._defs.get(name)

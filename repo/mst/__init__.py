@@ -18,7 +18,14 @@ Spec: https://atproto.com/specs/repository#mst-structure
 from repo.mst.build import build_blocks
 from repo.mst.changes import NodeChanges
 from repo.mst.diff import MstDiff
-from repo.mst.errors import InvalidMst, KeyExists, KeyMissing, MissingBlock, MstError
+from repo.mst.errors import (
+    InvalidMst,
+    KeyExists,
+    KeyMissing,
+    MissingBlock,
+    MstError,
+    NodeTooLarge,
+)
 from repo.mst.invert import InversionMismatch, RepoOp, invert
 from repo.mst.node import Node
 from repo.mst.store import (
@@ -48,6 +55,7 @@ __all__ = [
     "Node",
     "NodeChanges",
     "NodeStore",
+    "NodeTooLarge",
     "RepoOp",
     "TreeNode",
     "TreeRecord",

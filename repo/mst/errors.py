@@ -2,6 +2,7 @@
 
 MstError
 ├── InvalidMst        blocks that are no canonical tree, or a key no tree may hold
+│   └── NodeTooLarge  more keys in one node than anybody comes to by chance
 ├── KeyExists         create of a key that is there
 ├── KeyMissing        update or delete of a key that is not there
 └── MissingBlock      a node the block source does not have
@@ -18,6 +19,13 @@ class MstError(ValueError):
 
 class InvalidMst(MstError):
     """The blocks are not a canonical tree, or the key may not stand in one."""
+
+
+class NodeTooLarge(InvalidMst):
+    """Keys have been chosen so that one node has more than `max_keys` of them."""
+
+    def __init__(self, max_keys: int) -> None:
+        super().__init__(f"a node of the tree has more than {max_keys} record keys")
 
 
 class KeyExists(MstError):

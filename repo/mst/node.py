@@ -6,6 +6,7 @@ import hashlib
 from typing import Final, TypeAlias, TypeVar
 
 from repo.mst.encode import encode_entries, entry_head
+from repo.mst.errors import NodeTooLarge
 
 Link: TypeAlias = "bytes | Node | None"
 """A subtree: the binary CID of a stored node, a node that is only in memory, or none."""
@@ -14,6 +15,12 @@ LinkT = TypeVar("LinkT", bound="bytes | Node | None")
 
 CID_PREFIX: Final = bytes((1, 0x71, 0x12, 32))
 """First bytes of every CID in a tree: version 1, dag-cbor, SHA-256 of 32 bytes."""
+MAX_KEYS: Final = 1000
+"""Of a node that is made or imported. One has four on average, and this many by no chance at all:
+whoever chooses keys for it wants every edit to copy thousands.
+
+Spec: https://atproto.com/specs/repository#security-considerations
+"""
 NO_HEIGHT: Final = -1
 """`Node.height` of a node without keys: its layer follows from where it hangs."""
 
@@ -151,9 +158,14 @@ def wrap(link: LinkT, layers: int) -> LinkT | Node:
 
 
 def seal(node: Node) -> bytes:
-    """Encode and hash `node` and the in-memory nodes below it, once. Return its binary CID."""
+    """Encode and hash `node` and the in-memory nodes below it, once. Return its binary CID.
+
+    Raises `NodeTooLarge`.
+    """
     cid = node.cid
     if cid is None:
+        if len(node.keys) > MAX_KEYS:
+            raise NodeTooLarge(MAX_KEYS)
         # The recursion is as deep as the tree is high, at most MAX_HEIGHT.
         links = [seal(link) if isinstance(link, Node) else link for link in node.links]
         block = node.block = encode_entries(node.heads, node.values, links)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from repo.cid import Cid
 from repo.mst.decode import NodeParts, decode_parts
-from repo.mst.errors import InvalidMst
-from repo.mst.node import NO_HEIGHT
+from repo.mst.errors import InvalidMst, NodeTooLarge
+from repo.mst.node import MAX_KEYS, NO_HEIGHT
 from repo.mst.store import BlockSource
 
 
@@ -86,7 +86,10 @@ class VerifiedWalk:
     def _read(self, link: bytes) -> NodeParts:
         self.current = cid = Cid(link)
         self.nodes += 1
-        return decode_parts(self._get_block(cid), link)
+        node = decode_parts(self._get_block(cid), link)
+        if len(node.keys) > MAX_KEYS:
+            raise NodeTooLarge(MAX_KEYS)
+        return node
 
 
 class _HashedBlocks:

@@ -79,6 +79,12 @@ def parse_at_identifier(text: str) -> Did | Handle:
     raise InvalidSyntax("AT identifier", text)
 
 
+def has_lower_case_authority(nsid: str) -> bool:
+    """Whether an NSID has the one spelling of its authority, whose letter case does not count."""
+    authority = nsid[: nsid.rfind(".")]
+    return authority == authority.lower()
+
+
 def parse_nsid(text: str) -> Nsid:
     """Check a namespaced identifier, as of a collection or a method."""
     if len(text) > MAX_NSID_LENGTH or _NSID(text) is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import replace
 from io import BytesIO
+from itertools import islice
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,11 +22,13 @@ from actor_store.errors import (
 from actor_store.store import ActorStore
 from actor_store.transactor import ActorStoreTransactor
 from actor_store.writes import PreparedWrite
-from repo.car import CarReader
+from repo.car import CarReader, encode_car
 from repo.cid import Cid
 from repo.commit import CommitData, RecordOp, decode_commit
 from repo.keys import K256PrivateKey
-from repo.mst import InvalidMst
+from repo.mst import InvalidMst, NodeTooLarge
+from repo.mst.key import key_height
+from repo.mst.node import MAX_KEYS
 from tests.actor_store.support import DID, POST, contents, delete, edit, in_one_step, post, put
 
 OTHER = Cid.of_dag_cbor(b"other")
@@ -74,11 +78,33 @@ async def test_record_row_says_when_it_was_last_written(actors: ActorStore) -> N
     assert a.block == edit("a", "new").block
 
 
-async def test_commit_without_writes_is_a_new_commit_of_the_same_records(
+async def test_writes_that_leave_all_records_as_they_are_make_no_commit(
+    actors: ActorStore,
+) -> None:
+    first = await actors.commit_writes(DID, [post("a"), post("b", "same")])
+    assert first.cid is not None
+    for writes in (
+        [],
+        [edit("a", "hello")],
+        [edit("a", "other"), edit("a", "hello")],
+        [post("c"), delete("c")],
+        [delete("a"), post("a")],
+        [edit("b", "same"), edit("a", "hello")],
+    ):
+        assert await actors.transact(DID, lambda actor: actor.write(writes)) is None  # noqa: B023
+        with pytest.raises(SwapMismatch):
+            await actors.commit_writes(DID, writes, swap_commit=OTHER)
+        with pytest.raises(ValueError, match="change nothing"):
+            await actors.commit_writes(DID, writes)
+        assert (await actors.read(DID, lambda actor: actor.repo.head())).cid == first.cid
+    await actors.read(DID, contents)
+
+
+async def test_commit_asked_for_without_writes_is_one_of_the_same_records(
     actors: ActorStore,
 ) -> None:
     first = await actors.commit_writes(DID, [post("a")])
-    second = await actors.commit_writes(DID, [])
+    second = await actors.transact(DID, lambda actor: actor.commit(()))
     assert second.data == first.data == second.prev_data
     assert second.cid != first.cid
     assert second.rev > first.rev
@@ -111,14 +137,20 @@ async def test_record_that_moves_to_another_key_keeps_its_block_and_its_rev(
 async def test_record_written_twice_in_one_commit_leaves_only_the_last(actors: ActorStore) -> None:
     writes = [post("a", "one"), edit("a", "two"), post("b", "gone"), delete("b")]
     data = await actors.commit_writes(DID, writes)
-    assert len(data.ops) == 4
+    assert [(op.action, op.path) for op in data.ops] == [("create", f"{POST}/a")]
+    assert post("a", "one").cid not in data.event_blocks
+    assert post("b", "gone").cid not in data.event_blocks
     assert await actors.read(DID, contents) == {f"{POST}/a": edit("a", "two").cid}
 
 
-async def test_update_to_the_same_record_is_a_commit(actors: ActorStore) -> None:
+async def test_update_to_the_same_record_is_no_operation_beside_others(
+    actors: ActorStore,
+) -> None:
     await actors.commit_writes(DID, [post("a")])
-    await actors.commit_writes(DID, [edit("a", "hello")])
-    assert await actors.read(DID, contents) == {f"{POST}/a": post("a").cid}
+    data = await actors.commit_writes(DID, [edit("a", "hello"), post("b", "new")])
+    assert [(op.action, op.path) for op in data.ops] == [("create", f"{POST}/b")]
+    assert post("a").cid not in data.event_blocks
+    assert set(await actors.read(DID, contents)) == {f"{POST}/a", f"{POST}/b"}
 
 
 async def _unchanged(store: ActorStore, head: CommitData, writes: list[PreparedWrite]) -> None:
@@ -153,6 +185,18 @@ async def test_refused_commit_changes_nothing(
     await _unchanged(actors, first, [post("a")])
     await actors.commit_writes(DID, [post("c")])
     assert len(await actors.read(DID, contents)) == 2
+
+
+async def test_keys_chosen_for_a_huge_tree_node_are_refused(actors: ActorStore) -> None:
+    names = map(str, itertools.count())
+    lowest = (name for name in names if key_height(f"{POST}/{name}".encode()) == 0)
+    chosen = [*islice(lowest, MAX_KEYS + 1)]
+    for start in range(0, MAX_KEYS, 200):
+        await actors.commit_writes(DID, [post(name) for name in chosen[start : start + 200]])
+    with pytest.raises(NodeTooLarge):
+        await actors.commit_writes(DID, [post(chosen[-1])])
+    await actors.commit_writes(DID, [delete(chosen[0])])
+    assert len(await actors.read(DID, contents)) == MAX_KEYS - 1
 
 
 async def test_two_hundred_writes_fit(actors: ActorStore) -> None:
@@ -264,8 +308,34 @@ async def test_store_holds_exactly_the_tree_after_any_commits(
             assert write.cid is not None
             model[path] = write.cid
             writes.append(write)
-        await actors.commit_writes(DID, writes)
+        await actors.transact(DID, lambda actor: actor.write(writes))  # noqa: B023
         assert await actors.read(DID, contents) == model
+
+
+async def test_limit_of_an_event_counts_all_bytes_of_its_car(actors: ActorStore) -> None:
+    """Of blocks far below the limit, the CIDs and lengths add what takes the CAR above it."""
+    rkeys = [f"{n:03}".ljust(500, "x") for n in range(199)]
+
+    def writes(size: int) -> list[PreparedWrite]:
+        return [
+            post("last", "y" * size),
+            *(post(rkey, f"{rkey[:3]}{'x' * 9000}") for rkey in rkeys),
+        ]
+
+    data = await actors.commit_writes(DID, [post("before")])
+    low, high = 0, 200_000
+    while high - low > 1:
+        size = (low + high) // 2
+        try:
+            data = await actors.commit_writes(DID, writes(size))
+        except TooManyWrites:
+            assert len(await actors.read(DID, contents)) == 1
+            high = size
+            continue
+        low = size
+        await actors.commit_writes(DID, [delete(write.rkey) for write in writes(size)])
+    assert 1_999_997 <= len(encode_car((data.cid,), data.event_blocks.items())) <= 2_000_000
+    assert sum(map(len, data.event_blocks.values())) < 1_993_000
 
 
 async def test_large_repo_survives_restarts_between_commits(actors: ActorStore) -> None:

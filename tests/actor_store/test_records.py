@@ -9,6 +9,7 @@ import pytest
 from actor_store.backlinks import Backlink, backlinks_of
 from actor_store.errors import RecordNotFound
 from actor_store.store import ActorStore
+from actor_store.transactor import ActorStoreTransactor
 from repo.cid import Cid
 from tests.actor_store.support import DID, OTHER_DID, POST, contents, delete, edit, post, put
 
@@ -189,6 +190,22 @@ async def test_second_like_of_one_post_is_a_conflict(actors: ActorStore) -> None
     await actors.commit_writes(DID, [delete("a", LIKE), again])
     assert await _conflicts(actors, LIKE, link) == ["b"]
     await actors.read(DID, contents)
+
+
+async def test_of_many_links_to_one_thing_some_are_looked_at(actors: ActorStore) -> None:
+    (link,) = put(LIKE, "a", subject={"uri": SUBJECT, "cid": "x"}).backlinks
+
+    link_to = post("p").cid
+    assert link_to is not None
+
+    def enter(actor: ActorStoreTransactor) -> None:
+        for number in range(1200):
+            rkey = f"{number:04}"
+            actor.record.index(LIKE, rkey, cid=link_to, rev="3aaaaaaaaaaaa", indexed_at="")
+            actor.record.add_backlinks(LIKE, rkey, [link])
+
+    await actors.transact(DID, enter)
+    assert len(await _conflicts(actors, LIKE, link)) == 1000
 
 
 async def test_backlinks_follow_updates_and_deletes(actors: ActorStore) -> None:

@@ -79,18 +79,17 @@ async def test_a_created_did_resolves(directory: Directory) -> None:
     assert response.json() == {
         "@context": [
             "https://www.w3.org/ns/did/v1",
+            "https://w3id.org/security/multikey/v1",
             "https://w3id.org/security/suites/secp256k1-2019/v1",
         ],
         "id": did,
         "alsoKnownAs": ["at://alice.test"],
         "verificationMethod": [
             {
-                "id": "#atproto",
-                "type": "EcdsaSecp256k1VerificationKey2019",
+                "id": f"{did}#atproto",
+                "type": "Multikey",
                 "controller": did,
-                "publicKeyMultibase": response.json()["verificationMethod"][0][
-                    "publicKeyMultibase"
-                ],
+                "publicKeyMultibase": SIGNING_KEY.public.multibase,
             }
         ],
         "service": [

@@ -15,6 +15,7 @@ from repo.car import (
     CarParser,
     CarReader,
     InvalidCar,
+    car_bytes,
     decode_varint,
     encode_block,
     encode_car,
@@ -64,6 +65,14 @@ def test_what_is_written_is_read(roots: list[Cid], blocks: list[Block]) -> None:
     car = encode_car(roots, blocks)
     assert car == encode_header(roots) + b"".join(encode_block(*block) for block in blocks)
     assert read(car) == (tuple(roots), blocks)
+
+
+@given(st.lists(cids, max_size=3), st.lists(st.binary(max_size=20_000), max_size=4))
+def test_the_length_of_a_car_is_known_before_it_is_made(
+    roots: list[Cid], data: list[bytes]
+) -> None:
+    blocks = [(Cid.of_dag_cbor(block), block) for block in data]
+    assert car_bytes(roots, blocks) == len(encode_car(roots, blocks))
 
 
 @given(st.lists(blocks_of_bytes, max_size=6), st.lists(st.integers(0, 400), max_size=20))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from itertools import islice
+
 import pytest
 from hypothesis import given
 
@@ -14,9 +17,12 @@ from repo.mst import (
     MissingBlock,
     Mst,
     Node,
+    NodeTooLarge,
     VerifiedWalk,
     verify_structure,
 )
+from repo.mst.key import key_height
+from repo.mst.node import MAX_KEYS
 from tests.repo.mst_support import (
     KEYS,
     VALUES,
@@ -40,6 +46,16 @@ def test_empty_tree_has_the_root_all_repositories_begin_with() -> None:
     assert str(tree_of({}).root) == EMPTY_ROOT
     assert list(Mst.empty().walk()) == []
     assert Mst.empty().get("a/b") is None
+
+
+def test_a_node_of_more_keys_than_chance_makes_is_neither_made_nor_taken_for_sound() -> None:
+    names = (f"com.example.record/{number:06}" for number in itertools.count())
+    lowest = [*islice((n for n in names if key_height(n.encode()) == 0), MAX_KEYS + 1)]
+    tree = tree_of(dict.fromkeys(lowest[:-1], VALUES[0]))
+    with pytest.raises(NodeTooLarge):
+        _ = tree.create(lowest[-1], VALUES[0]).root
+    with pytest.raises(NodeTooLarge):
+        tree_of(dict.fromkeys(lowest, VALUES[0]))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from repo.commit import sign_commit
 from repo.keys import K256PrivateKey
 from repo.mst import MemoryBlocks
 from repo.syntax import InvalidSyntax
-from repo.verify import InvalidRepo, read_commit, read_record, root_of, split_key
+from repo.verify import InvalidRepo, read_commit, root_of, split_key
 
 KEY = K256PrivateKey.from_bytes(b"\x11" * 32)
 DATA = Cid.of_dag_cbor(b"tree")
@@ -87,14 +87,3 @@ def test_a_key_has_a_collection_and_an_rkey() -> None:
     ):
         with pytest.raises(InvalidSyntax):
             split_key(key)
-
-
-def test_a_record_is_a_canonical_map() -> None:
-    block = dagcbor.encode({"text": "x"})
-    cid = Cid.of_dag_cbor(block)
-    assert read_record("com.example.x/a", cid=cid, block=block) == {"text": "x"}
-    for other in (b"", b"\xff", b"\x80", b"\xa1aa\x18\x01", block + b"\x00"):
-        cid = Cid.of_dag_cbor(other)
-        with pytest.raises(InvalidRepo, match=rf"com\.example\.x/a \({cid}\)") as refused:
-            read_record("com.example.x/a", cid=cid, block=other)
-        assert refused.value.cid == cid

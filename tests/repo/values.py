@@ -22,7 +22,7 @@ cids = st.binary(max_size=8).flatmap(
 )
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 keys = texts.filter(lambda key: not key.startswith("$"))
-integers = st.integers(-(2**63), 2**63 - 1)
+integers = st.integers(1 - 2**53, 2**53 - 1)
 values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | integers | texts | st.binary(max_size=40) | cids,
     lambda children: st.lists(children, max_size=5) | st.dictionaries(keys, children, max_size=5),

@@ -6,6 +6,7 @@ from typing import Any
 
 from actor_store.errors import RepoNotFound
 from pds.quotas import UploadRoom
+from pds.requests.asker import askers
 from pds.uploads import receive_blob
 from pds.xrpc.auth import user, user_or_service
 from pds.xrpc.body import check_length, iter_body
@@ -48,11 +49,14 @@ async def upload_blob(call: XrpcCall) -> Answer:
 @methods.method("com.atproto.repo.listMissingBlobs", auth=user())
 async def list_missing_blobs(call: XrpcCall) -> Answer:
     """com.atproto.repo.listMissingBlobs: what is to be uploaded after an import"""
-    params = call.params
-    missing = await call.ctx.actor_store.read(
-        call.user.did,
-        lambda actor: actor.blob.list_missing(limit=params["limit"], cursor=params.get("cursor")),
-    )
+    ctx, params = call.ctx, call.params
+    async with ctx.large_work.wait(*askers(ctx.client_addresses)):
+        missing = await ctx.actor_store.read_in_thread(
+            call.user.did,
+            lambda actor: actor.blob.list_missing(
+                limit=params["limit"], cursor=params.get("cursor")
+            ),
+        )
     answer: dict[str, Any] = {
         "blobs": [{"cid": str(blob.cid), "recordUri": blob.record_uri} for blob in missing]
     }

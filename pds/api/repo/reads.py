@@ -11,21 +11,26 @@ from identity.resolver import DidResolutionError
 from pds.availability import get_readable_account
 from pds.proxy.forwarding import pass_on
 from pds.proxy.target import NamedService, choose_service, locate
+from pds.record_answers import RecordPage, complete, read_page
+from pds.requests.asker import askers
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, JsonBytes, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import XrpcMethods
+from repo.record import InvalidRecord
 
 methods = XrpcMethods()
 
 GET_RECORD: Final = "com.atproto.repo.getRecord"
+_FEW_COLLECTIONS: Final = 1000
+"""As many as are listed in a few milliseconds."""
 
 _authenticate: Final = user()
 
 
 @methods.method(GET_RECORD)
 async def get_record(call: XrpcCall) -> Answer:
-    """com.atproto.repo.getRecord"""
+    """com.atproto.repo.getRecord: an odd record as far as JSON can show it"""
     ctx, params = call.ctx, call.params
     account = ctx.accounts.find_account(params["repo"])
     if account is None:
@@ -33,17 +38,23 @@ async def get_record(call: XrpcCall) -> Answer:
     did, collection, rkey = account.did, params["collection"], params["rkey"]
     wanted: str | None = params.get("cid")
 
-    def view(actor: ActorStoreReader) -> bytes | None:
+    def read(actor: ActorStoreReader) -> RecordPage | None:
         ref = actor.record.find_ref(collection, rkey)
         if ref is None or (wanted is not None and str(ref.cid) != wanted):
             return None
-        return ctx.record_json.view(actor, ref)
+        return read_page(ctx.record_json, actor, (ref,))
 
-    json = await ctx.actor_store.read(did, view)
-    if json is None:
+    page = await ctx.actor_store.read(did, read)
+    if page is None:
         uri = f"at://{did}/{collection}/{rkey}"
         raise invalid_request(f"Could not locate record: {uri}", "RecordNotFound")
-    return JsonBytes(json)
+    await complete(call, page)
+    (view,) = page.views
+    if isinstance(view, InvalidRecord):
+        raise invalid_request(
+            f"This record cannot be shown as JSON: {view}. com.atproto.sync.getRecord has it."
+        ) from view
+    return JsonBytes(view)
 
 
 async def _read_elsewhere(call: XrpcCall) -> Answer:
@@ -64,26 +75,31 @@ async def _read_elsewhere(call: XrpcCall) -> Answer:
 
 @methods.method("com.atproto.repo.listRecords")
 async def list_records(call: XrpcCall) -> Answer:
-    """com.atproto.repo.listRecords: newest record keys first, unless `reverse`"""
+    """com.atproto.repo.listRecords: newest record keys first, unless `reverse`
+
+    Without those that JSON cannot show, and no more than a page holds: fewer than `limit` are no
+    sign of the end.
+    """
     ctx, params = call.ctx, call.params
     account = ctx.accounts.find_account(params["repo"])
     if account is None:
         raise invalid_request(f"Could not find repo: {params['repo']}")
     did, collection = account.did, params["collection"]
 
-    def views(actor: ActorStoreReader) -> tuple[bytes, str | None]:
+    def read(actor: ActorStoreReader) -> RecordPage:
         refs = actor.record.list_refs(
             collection,
             limit=params["limit"],
             cursor=params.get("cursor"),
             reverse=params.get("reverse", False),
         )
-        page = b",".join([ctx.record_json.view(actor, ref) for ref in refs])
-        return page, refs[-1].rkey if refs else None
+        return read_page(ctx.record_json, actor, refs)
 
-    page, cursor = await ctx.actor_store.read(did, views)
-    rest = b"" if cursor is None else b',"cursor":' + orjson.dumps(cursor)
-    return JsonBytes(b'{"records":[%b]%b}' % (page, rest))
+    page = await ctx.actor_store.read(did, read)
+    await complete(call, page)
+    rest = b"" if page.last is None else b',"cursor":' + orjson.dumps(page.last.rkey)
+    shown = b",".join([view for view in page.views if type(view) is bytes])
+    return JsonBytes(b'{"records":[%b]%b}' % (shown, rest))
 
 
 @methods.method("com.atproto.repo.describeRepo")
@@ -95,7 +111,7 @@ async def describe_repo(call: XrpcCall) -> Answer:
         document = await ctx.did_resolver.resolve(account.did)
     except DidResolutionError as exc:
         raise invalid_request(f"Could not resolve DID: {exc}") from exc
-    collections = await ctx.actor_store.peek(account.did, lambda actor: actor.record.collections())
+    collections = await collections_of(call, account.did)
     handle = account.shown_handle
     return {
         "handle": handle,
@@ -104,3 +120,17 @@ async def describe_repo(call: XrpcCall) -> Answer:
         "collections": collections,
         "handleIsCorrect": document.handle == handle,
     }
+
+
+async def collections_of(call: XrpcCall, did: str) -> list[str]:
+    """The collections of a repository, of which there may be as many as it has records.
+
+    Raises `TooBusy`, and what `ActorStore.read_in_thread` raises.
+    """
+    ctx = call.ctx
+    store = ctx.actor_store
+    few = await store.peek(did, lambda actor: actor.record.collections(limit=_FEW_COLLECTIONS))
+    if len(few) < _FEW_COLLECTIONS:
+        return few
+    async with ctx.large_work.wait(*askers(ctx.client_addresses)):
+        return await store.read_in_thread(did, lambda actor: actor.record.collections())

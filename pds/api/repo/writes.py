@@ -7,7 +7,6 @@ from typing import Any, Final
 from actor_store.reader import ActorStoreReader
 from actor_store.writes import MAX_WRITES, UNSET, PreparedWrite
 from pds.commits import commit_planned, commit_writes
-from pds.context import AppContext
 from pds.legacy_profile import PROFILE, upgrade_images
 from pds.record_writes import PreparedRecord, prepare_record
 from pds.xrpc.auth import check_standing, user
@@ -33,13 +32,7 @@ async def create_record(call: XrpcCall) -> Answer:
     """com.atproto.repo.createRecord"""
     ctx, body, did = call.ctx, call.body, _writer(call)
     collection, rkey = body["collection"], body.get("rkey") or ctx.tid_clock.next()
-    record = prepare_record(
-        ctx.lexicons,
-        collection=collection,
-        rkey=rkey,
-        json=body["record"],
-        validate=body.get("validate"),
-    )
+    record = await _prepare(call, collection, rkey)
     write = record.write("create", collection, rkey)
 
     def plan(actor: ActorStoreReader) -> list[PreparedWrite]:
@@ -58,16 +51,10 @@ async def create_record(call: XrpcCall) -> Answer:
 async def put_record(call: XrpcCall) -> Answer:
     """com.atproto.repo.putRecord: create or replace; the same record again is no commit"""
     ctx, body, did = call.ctx, call.body, _writer(call)
-    collection, rkey, json = body["collection"], body["rkey"], body["record"]
+    collection, rkey = body["collection"], body["rkey"]
     if collection == PROFILE:
-        json = await upgrade_images(ctx, did, rkey, json)
-    record = prepare_record(
-        ctx.lexicons,
-        collection=collection,
-        rkey=rkey,
-        json=json,
-        validate=body.get("validate"),
-    )
+        body["record"] = await upgrade_images(ctx, did, rkey, body["record"])
+    record = await _prepare(call, collection, rkey)
     swap_record = _optional_cid(body["swapRecord"]) if "swapRecord" in body else UNSET
 
     def plan(actor: ActorStoreReader) -> list[PreparedWrite] | None:
@@ -105,18 +92,23 @@ async def delete_record(call: XrpcCall) -> Answer:
 
 @methods.method("com.atproto.repo.applyWrites", auth=user())
 async def apply_writes(call: XrpcCall) -> Answer:
-    """com.atproto.repo.applyWrites: several writes, one commit"""
+    """com.atproto.repo.applyWrites: several writes, one commit; none where nothing changes"""
     ctx, body, did = call.ctx, call.body, _writer(call)
     if len(body["writes"]) > MAX_WRITES:
         raise invalid_request(f"Too many writes. Max: {MAX_WRITES}")
-    prepared = [
-        _prepare_write(ctx, did, write, body.get("validate"), index)
-        for index, write in enumerate(body["writes"])
-    ]
+    prepared = await call.digest(
+        lambda: [
+            _prepare_write(call, did, write, index)
+            for index, write in enumerate(body.pop("writes"))
+        ]
+    )
     writes = [write for write, _ in prepared]
     swap_commit = _optional_cid(body.get("swapCommit"))
     data = await commit_writes(ctx, did, writes, swap_commit=swap_commit)
-    return {"commit": _commit_json(data), "results": [result for _, result in prepared]}
+    output: dict[str, Any] = {"results": [result for _, result in prepared]}
+    if data is not None:
+        output["commit"] = _commit_json(data)
+    return output
 
 
 def _writer(call: XrpcCall) -> Did:
@@ -128,10 +120,26 @@ def _writer(call: XrpcCall) -> Did:
     return did
 
 
+async def _prepare(call: XrpcCall, collection: str, rkey: str) -> PreparedRecord:
+    """The record of createRecord or putRecord."""
+    body = call.body
+    return await call.digest(
+        lambda: prepare_record(
+            call.ctx.lexicons,
+            collection=collection,
+            rkey=rkey,
+            json=body.pop("record"),
+            validate=body.get("validate"),
+            is_large=call.large is not None,
+        )
+    )
+
+
 def _prepare_write(
-    ctx: AppContext, did: Did, write: dict[str, Any], validate: bool | None, index: int
+    call: XrpcCall, did: Did, write: dict[str, Any], index: int
 ) -> tuple[PreparedWrite, dict[str, Any]]:
     """One entry of applyWrites, and the result that it has once the commit succeeds."""
+    ctx = call.ctx
     action: Action = _ACTIONS[write["$type"]]
     collection = write["collection"]
     if action == "delete":
@@ -144,9 +152,10 @@ def _prepare_write(
         collection=collection,
         rkey=rkey,
         json=write["value"],
-        validate=validate,
+        validate=call.body.get("validate"),
         path=f"$.writes[{index}].value",
         record_path=f"$.writes[{index}].record",
+        is_large=call.large is not None,
     )
     result = {
         "$type": f"{_APPLY_WRITES}#{action}Result",

@@ -33,6 +33,7 @@ async def check_account_status(call: XrpcCall) -> Answer:
 
 def _contents(actor: ActorStoreReader) -> dict[str, Any]:
     head = actor.repo.head()
+    odd = actor.record.odd()
     return {
         "repoCommit": str(head.cid),
         "repoRev": head.rev,
@@ -40,6 +41,7 @@ def _contents(actor: ActorStoreReader) -> dict[str, Any]:
         "indexedRecords": actor.record.count(),
         "expectedBlobs": actor.blob.count_referenced(),
         "importedBlobs": actor.blob.count(),
+        **({"oddRecords": odd.to_json()} if odd.count else {}),
     }
 
 

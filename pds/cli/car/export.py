@@ -14,7 +14,7 @@ import click
 from pds.car.errors import CarToolError
 from pds.car.repo_file import RepoFile
 from pds.cli.car.failures import DAMAGED, explained, fail
-from pds.cli.car.files import STANDARD, binary_stdout, open_repo, write_stdout
+from pds.cli.car.files import STANDARD, binary_stdout, open_repo, write_notes, write_stdout
 from pds.cli.progress import progress_bars
 from pds.doctor.finding import counted
 from pds.progress import Progress
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pds.car.account_lookup import Account
     from pds.car.blob_download import BlobCounts
     from pds.car.blob_refs import BlobRefs
+    from repo.mst import TreeRecord
 
 _PLC_URL: Final = "https://plc.directory"
 
@@ -107,8 +108,8 @@ async def _export(options: _Options, progress: Progress) -> BlobCounts | None:
 async def _export_repo(
     account: Account, options: _Options, refs: BlobRefs, progress: Progress
 ) -> None:
-    from pds.car.canonical import ignore_record
     from pds.car.exporting import Export
+    from pds.car.oddities import Oddities
     from pds.car.output_file import replacing
     from pds.car.remote import Retries
 
@@ -122,11 +123,18 @@ async def _export_repo(
             with replacing(path) as out:
                 out.writelines(parts)
 
+    odd = Oddities()
+
+    def look_at(record: TreeRecord, block: bytes) -> None:
+        odd.look_at(record, block)
+        if options.blobs is not None:
+            refs.add(record, block)
+
     work = Export(
         account,
         write,
         spool_directory=None if path is None else path.resolve().parent,
-        on_record=ignore_record if options.blobs is None else refs.add,
+        on_record=look_at,
         note=_note,
         retries=Retries(),
         progress=progress,
@@ -136,6 +144,7 @@ async def _export_repo(
         if path is not None and path.is_file():
             old = stack.enter_context(_open_old(file, progress))
         done = await work.run(old)
+    write_notes(odd.lines())
     _note(f"{file}: {done.change}, {account.did} at rev {done.commit.rev}")
 
 

@@ -60,6 +60,12 @@ def write_lines(lines: Iterable[str]) -> None:
     write_stdout(f"{line}\n".encode() for line in lines)
 
 
+def write_notes(lines: Iterable[str]) -> None:
+    """Write to standard error what the user should know although it went well."""
+    for line in lines:
+        click.echo(f"Note: {line}", err=True)
+
+
 def binary_stdout() -> BinaryIO:
     """Standard output for bytes that are no text. Refuses a terminal."""
     if sys.stdout.isatty():

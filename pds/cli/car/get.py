@@ -9,7 +9,9 @@ from pds.car.record_files import json_text
 from pds.car.repo_file import record_block
 from pds.cli.car.failures import explained
 from pds.cli.car.files import binary_stdout, file_argument, opened_repo, write_stdout
-from repo.verify import read_record, split_key
+from repo.odd_record import read_kept
+from repo.record import InvalidRecord
+from repo.verify import split_key
 
 
 @click.command()
@@ -20,7 +22,8 @@ from repo.verify import read_record, split_key
 def get(file: str, key: str, raw: bool) -> None:
     """Print one record.
 
-    As JSON, in which links are {"$link": CID} and bytes {"$bytes": BASE64}.
+    As JSON, in which links are {"$link": CID} and bytes {"$bytes": BASE64}. An odd record is shown
+    as far as JSON can show it; --raw has it as it is.
 
     \b
     Examples:
@@ -35,5 +38,11 @@ def get(file: str, key: str, raw: bool) -> None:
         if record is None:
             raise CarToolError(f"{file} has no record {key}. `pds car ls` lists what it has.")
         block = record_block(record, repo.blocks)
-        value = read_record(key, cid=record.cid, block=block)
-        write_stdout([block if raw else json_text(value)])
+        write_stdout([block if raw else _json_of(key, block)])
+
+
+def _json_of(key: str, block: bytes) -> bytes:
+    try:
+        return json_text(read_kept(block))
+    except (InvalidRecord, TypeError) as exc:
+        raise CarToolError(f"{key} cannot be shown as JSON: {exc}. --raw writes it.") from exc

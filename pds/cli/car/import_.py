@@ -167,6 +167,12 @@ def _print(done: dict[str, Any], *, as_json: bool, had_blobs: bool) -> None:
         what = counted(done["missingBlobs"], "blob")
         where = "are not in the directory" if had_blobs else "can be brought with --blobs"
         click.echo(f"{what} that its records refer to {where}.")
+    if "oddRecords" in done:
+        odd = done["oddRecords"]
+        what = "it is" if odd["count"] == 1 else "they are"
+        click.echo(f"{counted(odd['count'], 'odd record')}, kept as {what}:")
+        for one in odd["examples"]:
+            click.echo(f"  {one['uri']}: {one['reason']}")
     click.echo("\nIt is deactivated until its identity leads here. Its DID has to say:")
     for name, value in _lines(done["didCredentials"]):
         click.echo(f"  {name:20} {value}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from pds.cli.car.failures import explained
-from pds.cli.car.files import STANDARD, binary_stdout, write_stdout
+from pds.cli.car.files import STANDARD, binary_stdout, write_notes, write_stdout
 from pds.cli.progress import progress_bars
 from pds.doctor.finding import counted
 
@@ -60,6 +60,7 @@ def pack(directory: Path, file: str, key_file: Path | None) -> None:
         else:
             with replacing(Path(file)) as out:
                 out.writelines(packed.iter_car())
+    write_notes(packed.odd.lines())
     commit = packed.signed.commit
     kept = "newly signed" if packed.is_new_commit else "with the signature it had"
     records = counted(packed.records, "record")

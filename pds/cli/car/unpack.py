@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pds.cli.car.failures import explained
-from pds.cli.car.files import file_argument, opened_repo
+from pds.cli.car.files import file_argument, opened_repo, write_notes
 from pds.cli.progress import progress_bars
 from pds.doctor.finding import counted
 
@@ -21,15 +21,18 @@ def unpack(file: str, directory: Path) -> None:
 
     DIR, which is made and must be empty, gets DIR/COLLECTION/RKEY.json for each record and
     DIR/_commit.json with the signature. In names, upper-case and other special characters are
-    %XX. A record that JSON cannot hold exactly becomes RKEY.dag-cbor.
+    %XX. A record that JSON cannot hold exactly becomes RKEY.dag-cbor, the block as it is.
 
     \b
     Examples:
       pds car unpack alice.car alice
       pds car export alice.example.com - | pds car unpack - alice
     """
+    from pds.car.oddities import Oddities
     from pds.car.unpacking import unpack as write_files
 
+    odd = Oddities()
     with opened_repo(file) as repo, progress_bars() as progress:
-        records = write_files(repo, directory, progress)
+        records = write_files(repo, directory, progress, on_record=odd.look_at)
+    write_notes(odd.lines())
     click.echo(f"{directory}: {counted(records, 'record')} of {repo.commit.did}", err=True)

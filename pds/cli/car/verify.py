@@ -33,9 +33,10 @@ def verify(
     """Check everything in CARs.
 
     Every block hashes to its CID; there is one root, a commit of version 3; the tree has the one
-    shape that its keys give it; keys are well formed; every record is there and is canonical
-    DAG-CBOR. With --key or --plc, the signature, too. Blocks that are in no use are told of,
-    but do no harm. Ends with status 0 if all files are sound, otherwise 1.
+    shape that its keys give it; keys are well formed; every record is there. With --key or --plc,
+    the signature, too. Records that no client may write, with a float for example, are told of:
+    such a file is intact, but not sound. Blocks that are in no use are told of, too, but do no
+    harm. Ends with status 0 if all files are intact, otherwise 1.
 
     \b
     Examples:
@@ -43,12 +44,12 @@ def verify(
       pds car verify alice.car --key did:key:zQ3shokFTS3brHcDQrn82RUDfCZESWL1ZdCEJwekUDPQiYBme
       pds car verify archive/*.car --plc https://plc.directory --json
     """
-    all_sound = True
+    all_intact = True
     for file in files:
         report = _examine(file, key=key, plc_url=plc_url)
-        all_sound &= report["sound"]
+        all_intact &= report["intact"]
         write_lines([orjson.dumps(report).decode()] if as_json else _lines(file, report))
-    sys.exit(0 if all_sound else 1)
+    sys.exit(0 if all_intact else 1)
 
 
 def _examine(file: str, *, key: PublicKey | None, plc_url: str | None) -> dict[str, Any]:
@@ -64,12 +65,22 @@ def _examine(file: str, *, key: PublicKey | None, plc_url: str | None) -> dict[s
 
 
 def _no_verdict(file: str, reason: str) -> dict[str, Any]:
-    return {"file": file, "sound": False, "faults": [reason], "faultCount": 1, "notes": []}
+    return {
+        "file": file,
+        "intact": False,
+        "sound": False,
+        "faults": [reason],
+        "faultCount": 1,
+        "odd": [],
+        "oddCount": 0,
+        "notes": [],
+    }
 
 
 def _report(file: str, repo: RepoFile, verdict: Verdict) -> dict[str, Any]:
     return {
         "file": file,
+        "intact": verdict.is_intact,
         "sound": verdict.is_sound,
         "did": repo.commit.did,
         "rev": repo.commit.rev,
@@ -79,6 +90,8 @@ def _report(file: str, repo: RepoFile, verdict: Verdict) -> dict[str, Any]:
         "nodes": verdict.nodes,
         "faults": verdict.faults,
         "faultCount": verdict.fault_count,
+        "odd": verdict.odd.examples,
+        "oddCount": verdict.odd.count,
         "notes": verdict.notes,
     }
 
@@ -88,10 +101,15 @@ def _lines(file: str, report: dict[str, Any]) -> list[str]:
     untold = report["faultCount"] - len(report["faults"])
     if untold:
         lines.append(f"{file}: and {counted(untold, 'fault')} more")
-    if report["sound"]:
+    lines += [f"{file}: {odd}" for odd in report["odd"]]
+    untold = report["oddCount"] - len(report["odd"])
+    if untold:
+        lines.append(f"{file}: and {counted(untold, 'odd record')} more")
+    if report["intact"]:
+        state = "sound" if report["sound"] else "intact"
         signature = "signed by the key" if report["signed"] else "signature not checked"
         lines.append(
-            f"{file}: sound, {counted(report['records'], 'record')} of {report['did']}, "
+            f"{file}: {state}, {counted(report['records'], 'record')} of {report['did']}, "
             f"rev {report['rev']}, {signature}"
         )
     return [*lines, *(f"{file}: note: {note}" for note in report["notes"])]

@@ -9,7 +9,7 @@ from aiohttp import web
 from pds.accounts.quotas import MAX_BYTES, Quota
 from pds.storage.accounts import read_account_usage
 from pds.web.operator.answers import get_account
-from pds.xrpc.body import JSON_LIMIT_BYTES, read_json
+from pds.xrpc.body import JSON_LIMIT_BYTES, parse_json, read_json
 from pds.xrpc.errors import invalid_request
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 async def set_quota(ctx: AppContext, request: web.Request) -> dict[str, Any]:
     """PUT: `quotaBytes` is a number, "none" for no limit, or null for the default quota."""
     account = get_account(ctx, request)
-    quota = _parse_quota(await read_json(request, JSON_LIMIT_BYTES))
+    quota = _parse_quota(parse_json(await read_json(request, JSON_LIMIT_BYTES)))
     await ctx.accounts.set_quota(account.did, quota)
     return (await read_account_usage(ctx, account)).to_json()
 

@@ -29,6 +29,15 @@ DIFFERENCES: tuple[Difference, ...] = (
         "500 InternalServerError",
         "400 RecordNotFound",
     ),
+    Difference(
+        "writes",
+        "an integer beyond 2^53 - 1",
+        "500 InternalServerError",
+        "400 InvalidRequest",
+    ),
+    Difference("writes", "upper case in an authority", "200", "400 InvalidRequest"),
+    Difference("writes", "an empty batch", "200", "200"),
+    Difference("writes", "an update that changes nothing", "200", "200"),
     Difference("moderation", "take a stranger down", "200", "400 AccountNotFound"),
     Difference(
         "proxying", "a DID that is out of reach", "500 InternalServerError", "400 InvalidRequest"

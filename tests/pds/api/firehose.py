@@ -88,7 +88,7 @@ async def subscribed(pds: Pds, cursor: object = None, **options: Any) -> AsyncIt
 
 
 def verify_commit(body: dict[str, Any], key: PublicKey) -> dict[Cid, bytes]:
-    """Check one #commit event as Sync 1.1 asks, and return its blocks.
+    """Check one #commit event as Sync 1.1 asks and strict consumers do, and return its blocks.
 
     Blocks hash to their CIDs, the commit says what the event says and is signed, every
     operation's record is there, and undoing the operations gives `prevData`.
@@ -101,9 +101,11 @@ def verify_commit(body: dict[str, Any], key: PublicKey) -> dict[Cid, bytes]:
     assert commit.verify(key)
     ops = operations(body)
     assert len({op.path for op in ops}) == len(ops), "two operations on one record"
+    assert all(op.cid != op.prev for op in ops), "an operation that changes nothing"
     assert all(op.cid in blocks for op in ops if op.cid is not None)
     assert (body["rebase"], body["tooBig"], body["blobs"]) == (False, False, [])
     if "prevData" in body:
+        assert ops, "a commit that changes nothing"
         assert body["since"] < body["rev"]
         assert invert(commit.data, MemoryBlocks(blocks), ops) == body["prevData"]
     else:

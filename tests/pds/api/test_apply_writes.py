@@ -66,18 +66,30 @@ async def test_writes_are_one_commit_with_results_in_order(pds: Pds, alice: Acco
     assert exported.value(f"{NOTE}/old")["n"] == 4
 
 
-async def test_no_writes_make_a_commit_of_the_same_records(pds: Pds, alice: Account) -> None:
+async def test_no_writes_make_no_commit(pds: Pds, alice: Account) -> None:
     await create(pds, alice, {"n": 1}, rkey="one")
-    before = await export(pds, alice.did)
+    head = (await latest_commit(pds, alice))["cid"]
+    async with nothing_changes(pds, alice):
+        for swap in ({}, {"swapCommit": head}):
+            reply = await apply(pds, alice, **swap)
+            assert (reply.status, reply.json) == (200, {"results": []})
+        # What is asked of the commit holds nevertheless.
+        reply = await apply(pds, alice, swapCommit=str(Cid.of_dag_cbor(b"another")))
+        assert reply.error == (400, "InvalidSwap")
+
+
+async def test_update_that_changes_nothing_is_not_told_of(pds: Pds, alice: Account) -> None:
+    await create(pds, alice, {"n": 1}, rkey="one")
     async with subscribed(pds) as consumer:
-        reply = await apply(pds, alice)
+        reply = await apply(pds, alice, updates("one", {"n": 1}), creates({"n": 2}, "two"))
         body = (await consumer.next()).body
-    assert reply.json["results"] == []
-    verify_commit(body, await signing_key(pds, alice.did))
-    after = await export(pds, alice.did)
-    assert after.commit.rev > before.commit.rev
-    assert (after.commit.data, after.records) == (before.commit.data, before.records)
-    assert (body["ops"], body["prevData"]) == ([], before.commit.data)
+    assert [result["$type"].partition("#")[2] for result in reply.json["results"]] == [
+        "updateResult",
+        "createResult",
+    ]
+    blocks = verify_commit(body, await signing_key(pds, alice.did))
+    assert [(op.action, op.path) for op in operations(body)] == [("create", f"{NOTE}/two")]
+    assert Cid.parse(reply.json["results"][0]["cid"]) not in blocks
 
 
 async def test_two_hundred_writes_are_one_verifiable_commit(pds: Pds, alice: Account) -> None:
@@ -129,13 +141,10 @@ async def test_swap_commit_must_be_the_head(pds: Pds, alice: Account) -> None:
         ([deletes("one"), creates({"n": 2}, "one")], ("update", True, True)),
         ([updates("one", {"n": 2}), updates("one", {"n": 3})], ("update", True, True)),
         ([creates({"n": 2}, "new"), updates("new", {"n": 3})], ("create", False, True)),
-        ([creates({"n": 2}, "new"), deletes("new")], None),
-        ([deletes("one"), creates({"n": 1}, "one")], None),
-        ([updates("one", {"n": 2}), updates("one", {"n": 1})], None),
     ],
 )
 async def test_event_lists_a_record_once_however_often_it_is_written(
-    pds: Pds, alice: Account, writes: list[dict[str, Any]], op: tuple[str, bool, bool] | None
+    pds: Pds, alice: Account, writes: list[dict[str, Any]], op: tuple[str, bool, bool]
 ) -> None:
     created = (await create(pds, alice, {"n": 1}, rkey="one")).json
     async with subscribed(pds) as consumer:
@@ -145,11 +154,31 @@ async def test_event_lists_a_record_once_however_often_it_is_written(
         body = (await consumer.next()).body
     verify_commit(body, await signing_key(pds, alice.did))
     seen = [(op.action, op.prev is not None, op.cid is not None) for op in operations(body)]
-    assert seen == ([] if op is None else [op])
-    if op is not None and op[1]:
+    assert seen == [op]
+    if op[1]:
         assert str(operations(body)[0].prev) == created["cid"]
     # What came in between is left nowhere.
     await export(pds, alice.did)
+
+
+@pytest.mark.parametrize(
+    "writes",
+    [
+        [updates("one", {"n": 1})],
+        [creates({"n": 2}, "new"), deletes("new")],
+        [deletes("one"), creates({"n": 1}, "one")],
+        [updates("one", {"n": 2}), updates("one", {"n": 1})],
+    ],
+)
+async def test_writes_without_an_effect_make_no_commit(
+    pds: Pds, alice: Account, writes: list[dict[str, Any]]
+) -> None:
+    await create(pds, alice, {"n": 1}, rkey="one")
+    async with nothing_changes(pds, alice):
+        reply = await apply(pds, alice, *writes)
+        assert reply.status == 200
+        assert len(reply.json["results"]) == len(writes)
+        assert "commit" not in reply.json
 
 
 async def test_second_follow_is_not_noticed_here(pds: Pds, alice: Account, bob: Account) -> None:

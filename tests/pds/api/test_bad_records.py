@@ -76,7 +76,10 @@ async def test_numbers_outside_the_data_model(pds: Pds, alice: Account) -> None:
     for number in (b"1.5", b"-0.1", b"1e-1", b"1e300", b"18446744073709551616", b"1e19"):
         await check_refused(pds, alice, b'{"a":%b}' % number, reason="Expected one of null")
         await check_refused(pds, alice, b'{"a":[{"b":%b}]}' % number)
-    for number in (b"9223372036854775808", b"-9223372036854775809", b"18446744073709551615"):
+    # Beyond 2^53 - 1 the reference can neither read them nor write them again.
+    for number in (b"9007199254740992", b"-9007199254740992", b"9223372036854775807"):
+        await check_refused(pds, alice, b'{"a":%b}' % number, reason="beyond 2^53 - 1")
+    for number in (b"9007199254740992.0", b"9223372036854775808", b"18446744073709551615"):
         await check_refused(pds, alice, b'{"a":%b}' % number)
     for number in (b"1e400", b"NaN", b"Infinity", b"01", b"0x1", b"1" * 5000):
         for reply in await write_raw(pds, alice, b'{"a":%b}' % number, NOTE):
@@ -84,9 +87,17 @@ async def test_numbers_outside_the_data_model(pds: Pds, alice: Account) -> None:
 
 
 async def test_largest_integers_are_stored(pds: Pds, alice: Account) -> None:
-    record = {"$type": NOTE, "max": 2**63 - 1, "min": -(2**63), "whole": 2**53}
+    record = {"$type": NOTE, "max": 2**53 - 1, "min": 1 - 2**53}
     assert (await create(pds, alice, record, rkey="one")).status == 200
     assert (await export(pds, alice.did)).value(f"{NOTE}/one") == record
+
+
+async def test_collections_whose_authority_is_not_in_lower_case(pds: Pds, alice: Account) -> None:
+    for collection in ("App.bsky.feed.post", "com.EXAMPLE.note", "com.example.x.Y.note"):
+        reason = "Upper-case letters in the authority of an NSID"
+        await check_refused(pds, alice, b"{}", collection=collection, reason=reason)
+    # The name has a letter case of its own.
+    assert (await create(pds, alice, {}, collection="com.example.fooBar")).status == 200
 
 
 async def test_text_that_is_no_unicode(pds: Pds, alice: Account) -> None:

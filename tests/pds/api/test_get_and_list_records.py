@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pds.record_answers import PAGE_BYTES
 from repo.cid import Cid
 from tests.pds.api.exports import list_all
 from tests.pds.api.records import (
@@ -107,6 +108,36 @@ async def test_pages_give_every_record_once(pds: Pds, alice: Account, reverse: s
         page = {"cursor": reply.json["cursor"]}
     expected = [f"r{n:02}" for n in range(23)]
     assert seen == (expected if reverse == "true" else expected[::-1])
+
+
+async def test_pages_of_large_records_end_early_and_give_every_record_once(
+    pds: Pds, alice: Account
+) -> None:
+    names = [f"r{n}" for n in range(9)]
+    for name in names:
+        await create(pds, alice, {"text": "x" * 500_000}, rkey=name)
+    await create(pds, alice, {"text": "small"}, rkey="s")
+    seen: list[str] = []
+    pages = 0
+    cursor: dict[str, str] = {}
+    while True:
+        reply = await listed(pds, alice, limit=100, **cursor)
+        seen += rkeys(reply)
+        if not reply.json["records"]:
+            break
+        assert reply.json["cursor"] == seen[-1]
+        assert len(reply.body) < PAGE_BYTES + 600_000
+        cursor = {"cursor": reply.json["cursor"]}
+        pages += 1
+    assert seen == ["s", *reversed(names)]
+    assert pages == 2
+
+
+async def test_record_of_any_size_reads_as_it_was_written(pds: Pds, alice: Account) -> None:
+    value = {"n": list(range(-2000, 20_000)), "é": {"$bytes": "AAEC"}, "deep": [[{"a": None}]]}
+    await create(pds, alice, value, rkey="large")
+    reply = await get(pds, alice, "large")
+    assert reply.json["value"] == {"$type": NOTE, **value}
 
 
 async def test_default_limit_is_fifty(pds: Pds, alice: Account) -> None:

@@ -151,7 +151,7 @@ def link(cid: Cid) -> cbor2.CBORTag:
     return cbor2.CBORTag(42, b"\x00" + cid.raw)
 
 
-def damaged_records() -> Iterator[tuple[str, bytes, str]]:
+def odd_records() -> Iterator[tuple[str, bytes, str]]:
     bombs = {
         "a list": dagcbor.encode([]),
         "text": dagcbor.encode("x"),
@@ -176,6 +176,17 @@ def damaged_records() -> Iterator[tuple[str, bytes, str]]:
     for name, block in bombs.items():
         car = parts_of_blocks({f"{POST}/a": dagcbor.encode({}), f"{POST}/b": block}).encode()
         yield f"a record that is {name}", car, f"{POST}/b ({Cid.of_dag_cbor(block)})"
+    yield (
+        "a record with upper case in its authority",
+        car_of({"Com.example.x/a": {}}),
+        "Com.example.x/a",
+    )
+
+
+def damaged_records() -> Iterator[tuple[str, bytes, str]]:
+    node = dagcbor.encode({"e": [], "l": None})
+    car = parts_of_blocks({f"{POST}/a": node}).encode()
+    yield "a record that is a node", car, f"{POST}/a ({Cid.of_dag_cbor(node)})"
     empty = Cid.of_dag_cbor(dagcbor.encode({}))
     for key in ("not-an-nsid/a", f"{POST}/.", f"{POST}/..", f"{POST}/{'a' * 513}"):
         yield f"a record at {key[:30]}", car_of({key: {}}), f"({empty}): Invalid"
@@ -183,3 +194,6 @@ def damaged_records() -> Iterator[tuple[str, bytes, str]]:
 
 DAMAGED_CARS = {name: (car, part) for name, car, part in damaged()}
 """By what is wrong: the CAR, and a part of the reason that the CAR tools give."""
+
+ODD_CARS = {name: (car, part) for name, car, part in odd_records()}
+"""By what is odd about a record of an intact repository: the CAR, and how the tools name it."""

@@ -24,6 +24,7 @@ from repo.cid import Cid
 from repo.keys import PublicKey, parse_did_key
 from repo.mst import TreeRecord
 from repo.syntax import InvalidSyntax
+from tests.pds.api.imports import Repo, import_car
 from tests.pds.car.cars import (
     DID,
     KEY,
@@ -38,6 +39,7 @@ from tests.pds.car.cars import (
 from tests.pds.car.conftest import ScriptedPds
 from tests.pds.conftest import Account, Pds
 from tests.reference.data import CARS
+from tests.repo.odd_records import ODD
 
 ALICE_CAR = CARS / "alice.car"
 LATER = "3n2qm55oosc3x"
@@ -149,6 +151,23 @@ async def test_a_copy_of_a_live_repository_is_whole_and_kept_current(
         verdict = verify(repo, key=None)
         assert verdict.is_sound
         assert verdict.notes == []
+
+
+async def test_odd_records_come_along_as_they_are(pds: Pds, alice: Account) -> None:
+    repo = Repo.of(alice.did, pds.ctx.actor_store.key(alice.did), {f"{POST}/sound": {"n": 1}})
+    repo.records |= {f"{POST}/odd{n}": block for n, block in enumerate(ODD.values())}
+    assert (await import_car(pds, alice, repo.car())).status == 200
+    copy = Copy()
+    assert (await copy.export_live(pds, alice)).change == "fetched"
+    assert set(copy.records) == set(repo.records)
+    assert copy.content is not None
+    with RepoFile.read(io.BytesIO(copy.content)) as found:
+        assert found.commit.data == repo.commit().commit.data
+        verdict = verify(found, key=None)
+    assert (verdict.is_intact, verdict.odd.count) == (True, len(ODD))
+    await pds.post_text(alice, "more")
+    assert (await copy.export_live(pds, alice)).change == "updated"
+    assert len(copy.records) == len(repo.records) + 1
 
 
 async def test_a_handle_is_resolved_by_the_server_that_is_named(pds: Pds, alice: Account) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from pds.car.repo_file import RepoFile
 from pds.car.verification import Verdict, verify
+from repo import dagcbor
 from repo.car import InvalidCar, encode_block
 from repo.cid import Cid
 from repo.keys import parse_did_key
@@ -26,7 +27,7 @@ from tests.pds.car.cars import (
     parts_of,
     parts_of_blocks,
 )
-from tests.pds.car.damaged_cars import DAMAGED_CARS, names_its_place
+from tests.pds.car.damaged_cars import DAMAGED_CARS, ODD_CARS, names_its_place
 from tests.reference.data import PLC_FILE
 
 DAMAGED = (InvalidCar, InvalidRepo, MstError)
@@ -122,19 +123,56 @@ def test_every_damage_is_refused_and_named(car: bytes, part: str) -> None:
 
 
 def test_faults_of_records_are_all_told_with_their_bytes() -> None:
-    parts = parts_of_blocks({f"{POST}/{n}": bytes([0xFF, n]) for n in range(7)})
+    nodes = [dagcbor.encode({"e": [n], "l": None}) for n in range(7)]
+    parts = parts_of_blocks({f"{POST}/{n}": node for n, node in enumerate(nodes)})
     car = parts.encode()
     verdict = check(car)
     assert verdict.fault_count == 7
-    for n, fault in enumerate(verdict.faults):
-        block = encode_block(Cid.of_dag_cbor(bytes([0xFF, n])), bytes([0xFF, n]))
+    for node, fault in zip(nodes, verdict.faults, strict=True):
+        block = encode_block(Cid.of_dag_cbor(node), node)
         assert f"at byte {car.index(block)} of the CAR" in fault
 
 
 def test_beyond_a_hundred_faults_are_counted_only() -> None:
-    parts = parts_of_blocks({f"{POST}/{n:03}": b"\xff%d" % n for n in range(150)})
+    parts = parts_of_blocks(
+        {f"{POST}/{n:03}": dagcbor.encode({"e": [n], "l": None}) for n in range(150)}
+    )
     verdict = check(parts.encode())
     assert (len(verdict.faults), verdict.fault_count) == (100, 150)
+
+
+@pytest.mark.parametrize(("car", "part"), ODD_CARS.values(), ids=ODD_CARS.keys())
+def test_a_repository_with_an_odd_record_is_intact_but_not_sound(car: bytes, part: str) -> None:
+    verdict = check(car)
+    assert (verdict.is_intact, verdict.is_sound, verdict.faults) == (True, False, [])
+    assert verdict.odd.count == 1
+    (example,) = verdict.odd.examples
+    assert part in example
+    assert verdict.odd.lines() == [example]
+
+
+def test_beyond_a_hundred_odd_records_are_counted_only() -> None:
+    parts = parts_of_blocks({f"{POST}/{n:03}": b"\xff%d" % n for n in range(150)})
+    verdict = check(parts.encode())
+    assert (len(verdict.odd.examples), verdict.odd.count) == (100, 150)
+    assert verdict.odd.lines()[-1] == "and 50 odd records more"
+
+
+CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the small inputs that went wrong are not here")
+def test_inputs_that_went_wrong_get_the_right_verdict() -> None:
+    for name, reason in (
+        ("record-float.car", "float has no place in the data model"),
+        ("record-uint64.car", "integer is beyond 2^53 - 1"),
+        ("uppercase-nsid.car", "upper-case letters in its authority"),
+    ):
+        verdict = check((CASES / name).read_bytes())
+        assert (verdict.is_intact, verdict.is_sound, verdict.odd.count) == (True, False, 1)
+        assert reason in verdict.odd.examples[0]
+    with pytest.raises(InvalidRepo, match="has a rev of 12 characters, not of 13"):
+        check((CASES / "rev-12-characters.car").read_bytes())
 
 
 def outcome(car: bytes) -> tuple[Cid, dict[str, bytes]] | str:

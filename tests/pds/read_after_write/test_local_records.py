@@ -6,6 +6,7 @@ from typing import Any
 
 from database.timestamps import epoch_ms_of
 from pds.read_after_write.local_records import MAX_RECORDS, LocalRecords, find_local_records
+from tests.pds.api.imports import Repo, import_car
 from tests.pds.api.records import (
     POST,
     PROFILE,
@@ -20,6 +21,7 @@ from tests.pds.api.records import (
     updates,
 )
 from tests.pds.conftest import Account, Pds
+from tests.repo.odd_records import ODD
 
 
 async def first_rev(pds: Pds, account: Account) -> str:
@@ -131,6 +133,14 @@ async def test_ten_records_are_looked_at_of_whatever_kind(pds: Pds, alice: Accou
     assert texts(await unseen(pds, alice, rev)) == ["tenth"]
 
 
+async def test_records_that_would_take_long_to_read_are_left_out(pds: Pds, alice: Account) -> None:
+    rev = await first_rev(pds, alice)
+    large = {**post("large"), "tags": ["x"], "more": "y" * 70_000}
+    writes = [creates(one, collection=POST) for one in (large, post("small"))]
+    assert (await apply(pds, alice, *writes)).status == 200
+    assert texts(await unseen(pds, alice, rev)) == ["small"]
+
+
 async def test_lag_is_the_age_of_the_oldest(pds: Pds, alice: Account) -> None:
     rev = await first_rev(pds, alice)
     written = (await pds.post_text(alice))["uri"].rpartition("/")[2]
@@ -142,3 +152,23 @@ async def test_lag_is_the_age_of_the_oldest(pds: Pds, alice: Account) -> None:
     assert local.new_profile is not None
     assert local.lag_ms(epoch_ms_of(local.new_profile.indexed_at) + 250) == 250
     assert local.lag_ms(0) == 0
+
+
+async def test_odd_records_of_an_import_are_no_posts_to_show(pds: Pds, alice: Account) -> None:
+    await put(pds, alice, "self", {"$type": PROFILE, "displayName": "old"}, PROFILE)
+    rev = await first_rev(pds, alice)
+    records = {f"{POST}/sound": post("sound"), f"{PROFILE}/self": {"displayName": "new"}}
+    repo = Repo.of(alice.did, pds.ctx.actor_store.key(alice.did), records)
+    for number, block in enumerate(ODD.values()):
+        repo.records[f"{POST}/odd{number}"] = block
+    assert (await import_car(pds, alice, repo.car())).status == 200
+    # All of it is newer, and nothing of it fails.
+    assert await unseen(pds, alice, rev) is None
+    repo.records[f"{PROFILE}/self"] = ODD["a depth of 1,000"]
+    assert (await import_car(pds, alice, repo.car())).status == 200
+    rev = (await pds.post_text(alice, "seen"))["commit"]["rev"]
+    await pds.post_text(alice, "newest")
+    local = await unseen(pds, alice, rev)
+    assert texts(local) == ["newest"]
+    assert local is not None
+    assert local.profile is None

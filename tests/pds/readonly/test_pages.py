@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.pds.car.cars import DID
 from tests.pds.readonly.conftest import OFFLINE, ReadonlyServer, StartServer, copy_cars
+from tests.pds.readonly.hostile import NOTE
 from tests.reference import data
 
 
@@ -103,6 +104,15 @@ def test_pictures_are_shown_and_what_is_missing_is_named(hostile: ReadonlyServer
     text = page(hostile, f"/repo/{DID}/com.example.file/gone")
     assert "<img " not in text
     assert "not in this archive" in text
+
+
+def test_a_large_record_has_its_size_in_the_list_and_its_beginning_on_its_page(
+    hostile: ReadonlyServer,
+) -> None:
+    assert re.search("A record of 960,[0-9]{3} bytes", page(hostile, f"/repo/{DID}/{NOTE}"))
+    text = page(hostile, f"/repo/{DID}/{NOTE}/big")
+    assert "x&lt;b&gt;x&lt;b&gt;" in text
+    assert "too long for a page" in text
 
 
 def test_of_many_blobs_some_are_shown_each_once(hostile: ReadonlyServer) -> None:

@@ -17,8 +17,10 @@ from tests.pds.car.cars import (
     REV,
     car_of,
     parts_of,
+    parts_of_blocks,
 )
 from tests.pds.cli.car.conftest import run_car
+from tests.repo.odd_records import NOTE, ODD, SHOWN
 
 
 @pytest.fixture
@@ -157,3 +159,28 @@ def test_diff_of_two_accounts_remarks_on_it(car: Path, tmp_path: Path) -> None:
     done = run_car("diff", car, other)
     assert done.status == 0
     assert "Note: two accounts" in done.err
+
+
+def test_a_repository_with_odd_records_can_be_worked_with(tmp_path: Path, key_file: Path) -> None:
+    blocks = {f"{NOTE}/{n:02}": block for n, block in enumerate(ODD.values())}
+    car, directory, again = tmp_path / "odd.car", tmp_path / "odd", tmp_path / "again.car"
+    car.write_bytes(parts_of_blocks(blocks).encode())
+    done = run_car("unpack", car, directory)
+    assert done.status == 0
+    assert done.err.count(" is odd: ") == len(ODD)
+    assert len(list((directory / NOTE).glob("*.dag-cbor"))) == len(ODD)
+    done = run_car("pack", directory, again)
+    assert done.status == 0
+    assert done.err.count(" is odd: ") == len(ODD)
+    assert run_car("diff", car, again).status == 0
+    assert run_car("verify", again, "--key", KEY.did_key).status == 0
+    assert run_car("inspect", again).status == 0
+    assert len(run_car("ls", again).lines) == len(ODD)
+    assert run_car("ls", again, "--blobs").status == 0
+    for number, (name, block) in enumerate(ODD.items()):
+        done = run_car("get", car, f"{NOTE}/{number:02}", "--raw")
+        assert (done.status, done.out) == (0, block)
+        if number % 5 == 0:
+            done = run_car("get", car, f"{NOTE}/{number:02}")
+            assert done.status == (0 if name in SHOWN else 1), name
+            assert "cannot be shown as JSON" in done.err or name in SHOWN

@@ -20,6 +20,7 @@ from tests.pds.api.imports import Repo
 from tests.pds.api.records import NOTE
 from tests.pds.cli.car.conftest import run_car
 from tests.pds.cli.conftest import OperatedServer, Operator
+from tests.repo.odd_records import ODD
 
 BLOBS: Final = (b"a picture", b"another picture", b"a third one")
 _numbers: Final = count()
@@ -130,6 +131,17 @@ def test_what_is_to_be_done_next_is_told(operator: Operator, owner: Owner, tmp_p
     assert "3 blobs that its records refer to can be brought with --blobs." in text
     assert f"at://{owner.name}.test" in text
     assert f"pds account activate {owner.did}" in text
+
+
+def test_odd_records_are_told_of(operator: Operator, owner: Owner, tmp_path: Path) -> None:
+    repo = owner.repo({f"{NOTE}/a": {"$type": NOTE}})
+    repo.records[f"{NOTE}/b"] = ODD["a float"]
+    car = write(tmp_path / "a.car", repo)
+    text = operator.run("car", "import", car, "--email", f"{owner.name}@example.com")
+    assert "1 odd record, kept as it is:" in text
+    assert f"at://{owner.did}/{NOTE}/b: float has no place in the data model" in text
+    again = operator.run_json("car", "import", car)
+    assert again["oddRecords"]["count"] == 1
 
 
 def test_blobs_come_along(operator: Operator, owner: Owner, blobs: Path, tmp_path: Path) -> None:

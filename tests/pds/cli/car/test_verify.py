@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from repo.cid import Cid
 from tests.pds.car.cars import (
     DID,
     FIXTURE_CARS,
@@ -15,9 +16,11 @@ from tests.pds.car.cars import (
     REV,
     car_of,
     parts_of,
+    parts_of_blocks,
 )
 from tests.pds.cli.car.conftest import run_car
 from tests.pds.cli.conftest import OperatedServer
+from tests.repo.odd_records import ODD
 
 
 def test_a_sound_file_is_sound(car: Path) -> None:
@@ -60,6 +63,20 @@ def test_notes_do_not_change_the_status(tmp_path: Path) -> None:
     done = run_car("verify", path)
     assert done.status == 0
     assert done.lines[1] == f"{path}: note: 1 block repeated"
+
+
+def test_an_odd_record_is_named_and_does_not_change_the_status(tmp_path: Path) -> None:
+    path = tmp_path / "odd.car"
+    path.write_bytes(parts_of_blocks({f"{POST}/a": ODD["a float"], f"{POST}/b": b"\xa0"}).encode())
+    done = run_car("verify", path)
+    assert (done.status, done.err) == (0, "")
+    record = f"record {POST}/a ({Cid.of_dag_cbor(ODD['a float'])})"
+    assert done.lines == [
+        f"{path}: {record} is odd: float has no place in the data model",
+        f"{path}: intact, 2 records of {DID}, rev {REV}, signature not checked",
+    ]
+    report = json.loads(run_car("verify", path, "--json").out)
+    assert (report["intact"], report["sound"], report["oddCount"]) == (True, False, 1)
 
 
 def test_json_has_an_object_for_each_file(car: Path, tmp_path: Path) -> None:

@@ -1,0 +1,107 @@
+"""What takes the processor for long, such as a record of a megabyte: in a thread, one at a time.
+
+A thread for each would be no quicker, for Python runs one at a time, and would hold the memory of
+all at once. Beside the one the event loop goes on, as long as no call into C takes long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Final, TypeVar
+
+from pds.fairness.turns import Turns
+from repo.collector import without_collector
+
+T = TypeVar("T")
+
+_WAITING: Final = 64
+_WAITING_EACH: Final = 16
+_WAIT_S: Final = 30.0
+_ANSWERS: Final = 16
+_ANSWERS_EACH: Final = 4
+_ANSWERS_WAITING: Final = 16
+_ANSWERS_WAITING_EACH: Final = 2
+"""Few, for they are in memory already."""
+
+
+class LargeWork:
+    """Turns at the one thread for large work, and at sending what is large, handed out fairly."""
+
+    def __init__(self) -> None:
+        self._turns = Turns(
+            "large requests",
+            at_once=1,
+            each=1,
+            waiting=_WAITING,
+            waiting_each=_WAITING_EACH,
+            wait_s=_WAIT_S,
+        )
+        self.answers = Turns(
+            "large answers",
+            at_once=_ANSWERS,
+            each=_ANSWERS_EACH,
+            waiting=_ANSWERS_WAITING,
+            waiting_each=_ANSWERS_WAITING_EACH,
+            wait_s=_WAIT_S,
+        )
+        """Those that are being sent: each is in memory as a whole until its client has it."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-work")
+
+    async def run(self, fn: Callable[[], T], *holders: str) -> T:
+        """The result of `fn`, which may touch nothing that others do. Raises `TooBusy`."""
+        async with self._turns.turn(*holders):
+            return await self._run(fn)
+
+    @asynccontextmanager
+    async def turn(self, *holders: str) -> AsyncIterator[LargeTurn]:
+        """A turn for several steps with one value. Raises `TooBusy` before the block."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._turns.turn(*holders))
+            stack.enter_context(without_collector())
+            yield LargeTurn(self, stack)
+
+    def wait(self, *holders: str) -> AbstractAsyncContextManager[None]:
+        """A turn for work that has a thread of its own. Raises `TooBusy` before the block."""
+        return self._turns.turn(*holders)
+
+    def close(self) -> None:
+        """Wait for what is being done: to be called in a thread."""
+        self._thread.shutdown(wait=True)
+
+    async def _run(self, fn: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _tidily, fn)
+
+
+class LargeTurn:
+    """A turn that is held. The collector rests until its end: let the value be gone by then."""
+
+    def __init__(self, work: LargeWork, stack: AsyncExitStack) -> None:
+        self._work = work
+        self._stack = stack
+
+    async def run(self, fn: Callable[[], T]) -> T:
+        """The result of `fn`, called in the thread."""
+        return await self._work._run(fn)
+
+    async def end(self) -> None:
+        """Give the turn back before the end of the block. May be repeated."""
+        await self._stack.aclose()
+
+
+def _tidily(fn: Callable[[], T]) -> T:
+    try:
+        return fn()
+    except Exception as exc:
+        # Its frames would keep the large value for as long as the error is on its way.
+        _clear_frames(exc)
+        raise
+
+
+def _clear_frames(exc: BaseException | None) -> None:
+    while exc is not None:
+        traceback.clear_frames(exc.__traceback__)
+        exc = exc.__cause__ or exc.__context__

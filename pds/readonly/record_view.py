@@ -1,0 +1,61 @@
+"""What the page of a record says of it: computed at once, so that no value has to be kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pds.readonly.record_blobs import NamedBlob, named_blobs
+from pds.readonly.record_text import json_of, text_of
+from pds.readonly.times import time_of_record, time_of_tid
+from repo import dagcbor, piecewise
+from repo.collector import without_collector
+from repo.dagcbor import InvalidDagCbor
+from repo.odd_record import read_kept
+from repo.record import InvalidRecord
+
+
+@dataclass(frozen=True, slots=True)
+class RecordView:
+    """A record, as far as it is shown."""
+
+    text: str | None
+    json: str
+    is_whole: bool
+    """Whether the JSON is all of the record."""
+    created_at: datetime | None
+    blobs: list[NamedBlob]
+    more_blobs: int
+    """How many it names besides."""
+    fault: str = ""
+    """Why the record cannot be shown, if it cannot."""
+
+
+def view_of(block: bytes, rkey: str) -> RecordView:
+    """The view of a record that is not large."""
+    try:
+        return _view(read_kept(block), rkey)
+    except InvalidRecord as exc:
+        return _nothing(str(exc), rkey)
+
+
+def view_of_large(block: bytes, rkey: str) -> RecordView:
+    """The view of any record: for a thread, beside which others go on."""
+    with without_collector():
+        try:
+            value = piecewise.decode(block)
+        except InvalidDagCbor as exc:
+            return _nothing(f"it is large, and odd: {exc}", rkey)
+        return _view(value, rkey)
+
+
+def _nothing(fault: str, rkey: str) -> RecordView:
+    return RecordView(None, "", True, time_of_tid(rkey), [], 0, fault)
+
+
+def _view(value: dagcbor.Value, rkey: str) -> RecordView:
+    json, is_whole = json_of(value)
+    blobs, more_blobs = named_blobs(value)
+    return RecordView(
+        text_of(value), json, is_whole, time_of_record(value, rkey), blobs, more_blobs
+    )
