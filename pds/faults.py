@@ -38,7 +38,7 @@ _DISK_BLOBS: Final = "actor_store.blob_store.disk:DiskBlobStore"
 
 POINTS: Final[Mapping[str, FaultPoint]] = {
     # A write. The first is inside the transaction, all rows written.
-    "store-commit": FaultPoint("after", "actor_store.transactor:ActorStoreTransactor", "commit"),
+    "store-commit": FaultPoint("after", "actor_store.transactor:ActorStoreTransactor", "_store"),
     "store-committed": FaultPoint("after", _STORE, "_transact"),
     "log-commit": FaultPoint("before", _LOG, "insert"),
     "log-committed": FaultPoint("after", _LOG, "insert"),

@@ -71,6 +71,12 @@ async def test_neither_address_nor_password_nor_session_is_left_in_free_pages(
 async def leave_traces(pds: Pds, account: Account) -> None:
     """Use everything that keeps something of an account."""
     ctx, did = pds.ctx, Did(account.did)
+    # First, for it ends the sessions that come of the rest.
+    await ctx.accounts.update_password(did, "another password")
+    session = await ctx.accounts.create_session(
+        await ctx.accounts.login(account.handle, "another password")
+    )
+    account.access_jwt = session.access_jwt
     blobs = [
         (await pds.upload(account, text.encode(), "text/plain")).json["blob"]
         for text in (f"{account.handle} one", f"{account.handle} two")
