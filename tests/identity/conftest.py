@@ -111,6 +111,7 @@ class DnsServer(asyncio.DatagramProtocol):
         self.aliases: dict[str, str] = {}
         self.broken: set[str] = set()
         self.silent = False
+        self.deaf_to_packets = False
         self.silent_for: set[str] = set()
         """Names, or kinds of records, that get no answer."""
         self.ttl_s = 60
@@ -142,6 +143,8 @@ class DnsServer(asyncio.DatagramProtocol):
         return f"127.0.0.1:{self.port}"
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
+        if self.deaf_to_packets:
+            return
         with suppress(dns.exception.DNSException):
             query = dns.message.from_wire(data)
             answer = self._answer_to(query)
