@@ -63,6 +63,8 @@ def parse_answer(query: dns.message.Message, wire: bytes) -> dns.message.Message
 
 def _parse(query: dns.message.Message, wire: bytes) -> dns.message.Message:
     (asked,) = query.question
+    if len(wire) < _HEAD.size:
+        raise OtherAnswer
     number, flags, questions, answers, _, _ = _HEAD.unpack_from(wire)
     if number != query.id or not flags & dns.flags.QR or flags & _OPCODE:
         raise OtherAnswer
@@ -70,17 +72,16 @@ def _parse(query: dns.message.Message, wire: bytes) -> dns.message.Message:
     answer.set_rcode(dns.rcode.Rcode(flags & _RCODE))
     if not questions and answer.rcode() in _WITHOUT_QUESTION:
         return answer
-    names = _Names(wire)
-    name, at = names.read(_HEAD.size)
-    kind, place = _QUESTION.unpack_from(wire, at)
-    mine = asked.name.to_digestable()
-    if questions != 1 or (name, kind, place) != (mine, asked.rdtype, asked.rdclass):
+    question = encode_question(query)[_HEAD.size :]
+    at = _HEAD.size + len(question)
+    # The numbers of what is asked for are no letters.
+    if questions != 1 or wire[_HEAD.size : at].lower() != question:
         raise OtherAnswer
     if flags & dns.flags.TC:
         raise dns.message.Truncated(message=answer)  # type: ignore[no-untyped-call]
     aliases: dict[bytes, tuple[bytes, int]] = {}
     found: defaultdict[bytes, list[tuple[int, int, int]]] = defaultdict(list)
-    at += _QUESTION.size
+    names = _Names(wire)
     for _ in range(min(answers, MAX_RECORDS)):
         owner, at = names.read(at)
         kind, place, ttl, size = _RECORD.unpack_from(wire, at)
@@ -92,7 +93,7 @@ def _parse(query: dns.message.Message, wire: bytes) -> dns.message.Message:
         elif (kind, place) == (dns.rdatatype.CNAME, asked.rdclass):
             aliases.setdefault(owner, (names.read(at)[0], ttl))
         at += size
-    _fill(answer, wire, *_follow(name, aliases), found)
+    _fill(answer, wire, *_follow(asked.name.to_digestable(), aliases), found)
     return answer
 
 

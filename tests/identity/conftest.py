@@ -112,6 +112,8 @@ class DnsServer(asyncio.DatagramProtocol):
         self.broken: set[str] = set()
         self.silent = False
         self.deaf_to_packets = False
+        self.before_answers: list[bytes] = []
+        """Packets that come before each answer."""
         self.silent_for: set[str] = set()
         """Names, or kinds of records, that get no answer."""
         self.ttl_s = 60
@@ -155,7 +157,8 @@ class DnsServer(asyncio.DatagramProtocol):
                     cut = dns.message.make_response(query)
                     cut.flags |= dns.flags.TC
                     wire = cut.to_wire()
-                self._transport.sendto(wire, addr)
+                for packet in (*self.before_answers, wire):
+                    self._transport.sendto(packet, addr)
 
     async def close(self) -> None:
         if self._transport is not None:

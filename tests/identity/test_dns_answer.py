@@ -103,6 +103,9 @@ def test_an_answer_to_another_question_is_none() -> None:
     other = query()
     other.id = asked.id ^ 1
     for wire in (
+        b"",
+        b"\0\0junk",
+        wire_of(answer_to(asked))[:20],
         wire_of(answer_to(other)),
         encode_question(asked),
         wire_of(answer_to(query(kind="AAAA"))),

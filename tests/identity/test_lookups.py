@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -259,6 +260,28 @@ async def test_an_answer_that_would_stop_the_server_is_not_read(dns_server: DnsS
     dns_server.txt[NAME] = [f"{number:0200}" for number in range(MAX_TCP_BYTES // 200)]
     with pytest.raises(LookupFailed):
         await lookups_at(dns_server).find(NAME, "TXT")
+
+
+async def test_a_packet_that_is_no_answer_keeps_nobody_from_the_answer(
+    dns_server: DnsServer,
+) -> None:
+    dns_server.addresses[NAME] = ["192.0.2.1"]
+    dns_server.before_answers = [b"", b"\0\0junk", b"\0" * 600]
+    assert await texts(lookups_at(dns_server)) == ["192.0.2.1"]
+
+
+async def test_a_name_server_that_is_not_there_is_not_waited_for(dns_server: DnsServer) -> None:
+    dns_server.addresses[NAME] = ["192.0.2.1"]
+    with socket.socket(type=socket.SOCK_DGRAM) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        gone = nobody.getsockname()
+    client = make_client([gone, ("127.0.0.1", dns_server.port)], timeout_s=3_000)
+
+    async def ask() -> dns.asyncresolver.Resolver:
+        return client
+
+    async with asyncio.timeout(30):
+        assert await texts(Lookups(client=ask)) == ["192.0.2.1"]
 
 
 # --- The system's name servers
