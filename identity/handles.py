@@ -18,7 +18,7 @@ from dns.rdtypes.ANY.TXT import TXT
 from database.open_files import OpenFiles
 from identity.http import FetchError, FetchStatus, SafeHttp
 from identity.lookups import Client, LookupFailed, Lookups, fresh_lookups
-from identity.nameservers import make_client
+from identity.nameservers import DNS_PORT, make_client
 from identity.share import Share
 from repo.syntax import Did, Handle, InvalidSyntax, parse_did
 
@@ -28,7 +28,6 @@ _PREFIX: Final = "did="
 _MAX_WELL_KNOWN_BYTES: Final = 4_096
 """A DID has at most 2,048 characters; the rest is for white space."""
 _MAX_REDIRECTS: Final = 3
-_DNS_PORT: Final = 53
 _MAX_TXT_RECORDS: Final = 100
 _NEGATIVE_CACHED: Final = 4_096
 _NEGATIVE_S: Final = 30.0
@@ -204,7 +203,7 @@ async def _addresses(nameserver: str) -> list[tuple[str, int]]:
     host, _, port = nameserver.strip().partition(":")
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
-            host, int(port or _DNS_PORT), type=socket.SOCK_DGRAM
+            host, int(port or DNS_PORT), type=socket.SOCK_DGRAM
         )
     except (OSError, ValueError):
         return []

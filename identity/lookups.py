@@ -19,6 +19,7 @@ import dns.exception
 import dns.rdata
 import dns.resolver
 from cachetools import TLRUCache
+from dns.rdtypes.ANY.TXT import TXT
 
 from database.open_files import OpenFiles, OutOfFiles
 from identity.nameservers import SystemNameservers
@@ -26,7 +27,8 @@ from identity.share import Share, Unshared, domain_of
 
 DEFAULT_TIMEOUT_MS: Final = 3_000
 
-_CACHED: Final = 4_096
+_CACHED: Final = 16_384
+"""Answers that are remembered, and the records and texts that they are made of: some 5 MB."""
 _MAX_TTL_S: Final = 60.0
 _NOTHING_S: Final = 30.0
 """How long it is remembered that there is nothing."""
@@ -100,7 +102,7 @@ class Lookups:
         self._client = client or self._system_client
         self._underway: dict[_Question, _Underway] = {}
         self._known: TLRUCache[_Question, _Known] = TLRUCache(
-            _CACHED, lambda _, known, now: now + known.seconds, timer=clock
+            _CACHED, lambda _, known, now: now + known.seconds, timer=clock, getsizeof=_parts
         )
 
     async def find(self, name: str, kind: str) -> Records:
@@ -170,3 +172,12 @@ class Lookups:
 
     async def _system_client(self) -> dns.asyncresolver.Resolver:
         return self._system.client()
+
+
+def _parts(known: _Known) -> int:
+    """What an answer is made of: a name server of a stranger's may put much into each."""
+    if isinstance(known.records, LookupFailed):
+        return 1
+    return 1 + sum(
+        len(record.strings) if isinstance(record, TXT) else 1 for record in known.records
+    )

@@ -3,91 +3,159 @@
 from __future__ import annotations
 
 import asyncio
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import dns.asyncresolver
 import dns.exception
 import dns.message
 import dns.nameserver
 
+from identity.dns_answer import OtherAnswer, encode_question, parse_answer
 from identity.watched_file import WatchedFile
 
 RESOLV_CONF: Path = Path("/etc/resolv.conf")
+DNS_PORT: Final = 53
 MAX_TCP_BYTES: Final = 8 * 1024
-"""Longest answer that is read where one packet has not been enough.
-
-Parsing takes 2 us a byte, and 64 KiB would stop everybody else for a tenth of a second.
-"""
+"""Longest answer that is read where one packet has not been enough."""
 _ATTEMPTS: Final = 3
 """How often a name server may be silent, or another be asked, within the time of a look-up."""
 _LENGTH_BYTES: Final = 2
+_LOCAL: Final = "127.0.0.1"
 
 
 class Nameserver(dns.nameserver.Do53Nameserver):
-    """A name server whose answers have a bound."""
+    """A name server whose answers have a bound, each asked on a socket of its own.
+
+    The socket takes packets of that server only. `by_tcp_only` for one that takes no packets.
+    """
+
+    def __init__(self, address: str, port: int, *, by_tcp_only: bool = False) -> None:
+        super().__init__(address, port)
+        self._by_tcp_only = by_tcp_only
+
+    def is_always_max_size(self) -> bool:
+        """Whether it is asked over TCP at once."""
+        return self._by_tcp_only
 
     async def async_query(
         self,
         request: dns.message.QueryMessage,
         timeout: float,  # noqa: ASYNC109 (as the library has it)
-        *args: Any,
+        *_: Any,
         **named: Any,
     ) -> dns.message.Message:
         """The answer to a query, over TCP with `max_size`. Raises what dnspython raises."""
-        if not named.get("max_size"):
-            return await super().async_query(request, timeout, *args, **named)
-        # A name server that fails with an `OSError` or `EOFError` is not asked again.
-        async with asyncio.timeout(timeout):
-            return await self._over_tcp(request)
+        if named.get("max_size"):
+            # A name server that fails with an `OSError` or `EOFError` is not asked again.
+            async with asyncio.timeout(timeout):
+                return await self._over_tcp(request)
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._by_packet(request)
+        except TimeoutError as exc:
+            # One that is silent is: packets get lost.
+            raise dns.exception.Timeout from exc
+
+    async def _by_packet(self, request: dns.message.QueryMessage) -> dns.message.Message:
+        transport, packets = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Packets(request), remote_addr=(self.address, self.port)
+        )
+        try:
+            return await packets.answer
+        finally:
+            transport.close()
 
     async def _over_tcp(self, request: dns.message.QueryMessage) -> dns.message.Message:
         reader, writer = await asyncio.open_connection(self.address, self.port)
         try:
-            writer.write(request.to_wire(prepend_length=True))
+            question = encode_question(request)
+            writer.write(len(question).to_bytes(_LENGTH_BYTES, "big") + question)
             size = int.from_bytes(await reader.readexactly(_LENGTH_BYTES), "big")
             if size > MAX_TCP_BYTES:
                 raise OSError(f"the answer has {size} bytes")
-            answer = dns.message.from_wire(await reader.readexactly(size))
+            return parse_answer(request, await reader.readexactly(size))
         finally:
             writer.close()
-        if not request.is_response(answer):
-            raise OSError("the answer is to another question")
-        return answer
+
+
+class _Packets(asyncio.DatagramProtocol):
+    """Asks a question, and waits for the packet that answers it."""
+
+    def __init__(self, request: dns.message.QueryMessage) -> None:
+        self.answer: asyncio.Future[dns.message.Message] = (
+            asyncio.get_running_loop().create_future()
+        )
+        self._request = request
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.DatagramTransport", transport).sendto(encode_question(self._request))
+
+    def datagram_received(self, data: bytes, _: object) -> None:
+        if self.answer.done():
+            return
+        try:
+            self.answer.set_result(parse_answer(self._request, data))
+        except OtherAnswer:
+            pass  # Ours may be under way.
+        except dns.exception.DNSException as exc:
+            self.answer.set_exception(exc)
+
+    def error_received(self, exc: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(exc)
 
 
 class SystemNameservers:
-    """Those of /etc/resolv.conf, read anew when it has changed."""
+    """Those of /etc/resolv.conf, read anew when it has changed.
+
+    Where it names none, a name server on this machine is asked, as by the system itself.
+    """
 
     def __init__(self, *, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._path = RESOLV_CONF
-        self._file = WatchedFile(self._path, self._parse)
+        self._file = WatchedFile(RESOLV_CONF, self._parse)
 
     def client(self) -> dns.asyncresolver.Resolver:
-        """What asks them. Raises `OSError` if there are none."""
-        found = self._file.content()
-        if found is None:
-            raise OSError(f"{self._path} names no name servers")
-        return found
+        """What asks them."""
+        return self._file.content()
 
-    def _parse(self, path: Path) -> dns.asyncresolver.Resolver | None:
-        read = dns.asyncresolver.Resolver(configure=False)
+    def _parse(self, path: Path) -> dns.asyncresolver.Resolver:
         try:
-            read.read_resolv_conf(str(path))
-        except (dns.exception.DNSException, OSError, ValueError):
-            return None
-        addresses = [(str(server), read.port) for server in read.nameservers]
-        client = make_client(addresses, timeout_s=self._timeout_s)
-        client.rotate = read.rotate
+            text = path.read_text(errors="replace")
+        except OSError:
+            text = ""
+        addresses: list[tuple[str, int]] = []
+        options: set[str] = set()
+        for line in text.splitlines():
+            match line.split():
+                case ["nameserver", address, *_] if _is_address(address):
+                    addresses.append((address, DNS_PORT))
+                case ["options", *given]:
+                    options.update(given)
+        client = make_client(
+            addresses or [(_LOCAL, DNS_PORT)],
+            timeout_s=self._timeout_s,
+            by_tcp_only="use-vc" in options,
+        )
+        client.rotate = "rotate" in options
         return client
 
 
 def make_client(
-    addresses: list[tuple[str, int]], *, timeout_s: float
+    addresses: list[tuple[str, int]], *, timeout_s: float, by_tcp_only: bool = False
 ) -> dns.asyncresolver.Resolver:
     """What asks the name servers at some addresses, one after the other."""
     client = dns.asyncresolver.Resolver(configure=False)
-    client.nameservers = [Nameserver(*address) for address in addresses]
+    client.nameservers = [Nameserver(*address, by_tcp_only=by_tcp_only) for address in addresses]
     client.lifetime, client.timeout = timeout_s, timeout_s / _ATTEMPTS
     return client
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

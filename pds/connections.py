@@ -2,7 +2,8 @@
 
 aiohttp closes connections that idle; by itself it waits for the rest of a head as long as for the
 next request, and for a client that takes nothing without end. Bodies are timed where they are
-read, in `pds.xrpc.body`. A head that is malformed is noted in a line that quotes nothing of it.
+read, in `pds.xrpc.body`. What is malformed is noted in a line that quotes nothing of it, if not too
+often.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from typing import Any, Final, cast
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from database.open_files import OpenFiles
 from pds.connection_limit import ConnectionLimit
 from pds.fairness.answer_pace import AnswerPace
 from pds.header_text import with_text_headers
+from pds.logs.sparse import SparseLines
 from pds.xrpc.errors import XrpcError
 from pds.xrpc.responses import add_common_headers
 
@@ -27,6 +29,9 @@ HEAD_S: Final = 30.0
 """From the connection to the end of the first head, and from the beginning to the end of others."""
 RETRY_AFTER_S: Final = 5
 """What the clients of connections too many are told to wait."""
+MALFORMED_LINES: Final = 20
+MALFORMED_S: Final = 60.0
+"""So many lines tell of malformed heads in so many seconds; no rate limit counts those."""
 
 _log = structlog.get_logger(__name__)
 
@@ -58,6 +63,7 @@ class _Server(web.Server):
     def __init__(self, *args: Any, limit: ConnectionLimit, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.limit = limit
+        self.malformed = SparseLines(MALFORMED_LINES, MALFORMED_S)
 
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
@@ -130,6 +136,8 @@ class _Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+            self._end_body()
         if not self._head_is_missing():
             self._cancel()
         elif data and self._head_due is None:
@@ -143,14 +151,24 @@ class _Connection(RequestHandler):
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         exc = kw.get("exc_info")
-        if not isinstance(exc, HttpProcessingError):
+        if not isinstance(exc, HttpProcessingError | web.RequestPayloadError):
             super().log_exception(*args, **kw)
             return
-        # Its message quotes the head: an Authorization header that is too long, for instance. It
+        # Its message may quote the head: an Authorization header that is too long, for instance. It
         # is no error of the server's, and comes as often as a stranger likes.
+        unlogged = self._server.malformed.admit()
+        if unlogged is None:
+            return
         transport = self.transport
         peer = transport.get_extra_info("peername") if transport is not None else None
-        _log.info("malformed request", peer=peer and peer[0], reason=type(exc).__name__)
+        more = {"unlogged": unlogged} if unlogged else {}
+        _log.info("malformed request", peer=peer and peer[0], reason=type(exc).__name__, **more)
+
+    def _end_body(self) -> None:
+        """Tell whoever reads the body of the current request that no more of it can be read."""
+        request = self._current_request
+        if isinstance(request, web.Request) and not request.content.is_eof():
+            request.content.set_exception(web.RequestPayloadError("the body is malformed"))
 
     def _head_is_missing(self) -> bool:
         """Whether the connection does nothing but wait for a request to be complete."""

@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from pds.fairness.turns import Turns
@@ -34,12 +36,15 @@ _MEMORY_BYTES: Final = 64 * 1024 * 1024
 """Bound given to OpenSSL; one hash takes 16 MiB."""
 
 _PARALLEL: Final = 2
-_WAITING: Final = 64
-_WAITING_EACH: Final = 16
+_WAITING: Final = 128
+_WAITING_EACH: Final = 64
+"""As many as one address gets a turn for in `_WAIT_S`: all of an office may come at nine."""
 _WAIT_S: Final = 10.0
 _MEMORY_S: Final = 300.0
 _MAX_NAME: Final = 256
 """Longer than any handle or email address that an account can have."""
+_KNOWN_ASKERS: Final = 4_096
+_NETWORK_BITS: Final = {4: 24, 6: 48}
 _NOBODY: Final = Did("did:plc:nobody")
 _NOBODYS_HASH: Final = f"{'0' * 32}:"
 
@@ -66,10 +71,12 @@ OPERATOR: Final = Asker("operator")
 class PasswordHasher:
     """Gives out turns at hashing: two at a time, and one to an asker and about a name.
 
-    Who asks for a turn waits among 64, and leaves when the client does. Those go first who have
-    asked the least in the last minutes, then those about whose name the least has been asked. So
-    wrong logins delay neither those of other addresses nor those of the same address to other
-    accounts, and wrong logins to an account from everywhere do not lock out its owner.
+    Who asks for a turn waits among 128, and leaves when the client does. Those go first from whose
+    network the least has been asked in the last minutes, then those who have asked the least, then
+    those who have asked least about this name. So wrong logins delay neither those of other
+    addresses nor those of the same address to other accounts, also where an attacker has a network
+    of addresses and asks about ever new names. What others have asked about a name does not count:
+    that would lock out the owner of an account about which many ask.
     """
 
     def __init__(self) -> None:
@@ -83,6 +90,7 @@ class PasswordHasher:
             waiting_each=_WAITING_EACH,
             wait_s=_WAIT_S,
             memory_s=_MEMORY_S,
+            ranks=_ranks,
         )
 
     @asynccontextmanager
@@ -132,6 +140,22 @@ class Hashing:
     async def _run(self, password: str, salt: str) -> str:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, _scrypt, password, salt)
+
+
+def _ranks(holders: tuple[str, ...]) -> tuple[str, ...]:
+    who, name = holders
+    return _network_of(who), who, f"{who} {name}"
+
+
+@lru_cache(_KNOWN_ASKERS)
+def _network_of(who: str) -> str:
+    """The network of an address that somebody with many addresses has: a /24, of IPv6 a /48."""
+    try:
+        address = ip_address(who.partition("/")[0])
+    except ValueError:
+        return f"network {who}"
+    bits = _NETWORK_BITS[address.version]
+    return f"network {ip_network((address, bits), strict=False)}"
 
 
 def same_hash(left: str, right: str) -> bool:

@@ -17,6 +17,24 @@ from repo.syntax import Did
 
 GRACE_S: Final = 2 * 60 * 60
 """How long a refresh token works on after its first use: a client may lose the answer."""
+MAX_ROWS: Final = 2_000
+"""Tokens of one account. Using one or ending a session reads them all, on the event loop."""
+
+_KEPT_EIGHTHS: Final = 7
+"""What is kept when there are too many, so that making room is rare."""
+_DROPPED_AT_ONCE: Final = 500
+"""Where the reference has left many more, they go in steps."""
+# Used tokens first. Then those of the app password, or of the account's own, that has the most of
+# them, so that a bot which logs in all day ends its own sessions and nobody's on a phone.
+_LEAST_NEEDED: Final = """
+DELETE FROM refresh_token WHERE id IN (
+  SELECT id FROM refresh_token WHERE did = ?
+  ORDER BY nextId IS NULL,
+    count(*) OVER (PARTITION BY nextId IS NULL, appPasswordName) DESC,
+    expiresAt, rowid
+  LIMIT ?
+)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +53,19 @@ class RefreshTokens:
         self._db = db
 
     def add(self, token: RefreshToken, *, app_password_name: str | None) -> None:
-        """Store a token. One that is there already stays as it is: see `renew`."""
+        """Store a token. One that is there already stays as it is: see `renew`.
+
+        Where an account has too many, those make room that it needs least.
+        """
         self._db.run(
             "INSERT INTO refresh_token (id, did, expiresAt, appPasswordName) VALUES (?, ?, ?, ?)"
             " ON CONFLICT DO NOTHING",
             (token.jti, token.did, iso_of(token.expires_at), app_password_name),
         )
+        rows = self._db.value("SELECT count(*) FROM refresh_token WHERE did = ?", (token.did,))
+        if rows > MAX_ROWS:
+            excess = rows - MAX_ROWS * _KEPT_EIGHTHS // 8
+            self._db.run(_LEAST_NEEDED, (token.did, min(excess, _DROPPED_AT_ONCE)))
 
     def renew(self, jti: str, *, now_s: float) -> Renewal | None:
         """Use a token; None if it is unknown, revoked or past its grace.

@@ -240,8 +240,8 @@ class Settings(BaseSettings):
     @property
     def trusted_proxies(self) -> tuple[IpNetwork, ...]:
         """The networks whose X-Forwarded-For header tells the client's address."""
-        bypass = self.rate_limit_bypass if self.limits.rate_limits_enabled else ()
-        return PRIVATE_NETWORKS + bypass
+        # Also without rate limits: shares and wrong admin passwords are counted in any case.
+        return PRIVATE_NETWORKS + self.rate_limit_bypass
 
     @property
     def redis_address(self) -> tuple[str, int] | None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from pds.fairness.recent import Recent
 
 RETRY_AFTER_S: Final = 2
 """What a refused client is told to wait, unless there is something better to tell."""
+
+
+Ranks: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
 
 
 class TooBusy(Exception):
@@ -48,7 +51,8 @@ class Turns:
     many, whoever has had fewest goes first and gives way last; the first of `holders` counts
     before the others. And among equals the one who has waited longest gives way, not the one who
     comes. That is for turns which strangers want so often that the queue is always full: what they
-    hold at a time hardly tells them from those who come once, and these shall find a place.
+    hold at a time hardly tells them from those who come once, and these shall find a place. With
+    `ranks`, turns are counted for what those make of the holders, so also for what has no bound.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Turns:
         waiting_each: int,
         wait_s: float,
         memory_s: float = 0.0,
+        ranks: Ranks | None = None,
         retry_after_s: int = RETRY_AFTER_S,
     ) -> None:
         """`what` names the scarce thing in the message of `TooBusy`, such as "logins"."""
@@ -74,6 +79,7 @@ class Turns:
         self._running = 0
         self._remembers = memory_s > 0
         self._recent = Recent(memory_s)
+        self._ranks = ranks or _as_they_are
         self._held: Counter[str] = Counter()
         self._waiting_of: Counter[str] = Counter()
         # In the order of their coming. A scan of it is bounded by `waiting`.
@@ -142,13 +148,14 @@ class Turns:
 
     def _wanted(self, holders: tuple[str, ...]) -> tuple[int, ...]:
         """How much each of `holders` has had lately and waits for."""
-        return tuple(self._recent.of(each) + self._waiting_of[each] for each in holders)
+        ranks = self._ranks(holders)
+        return tuple(self._recent.of(each) + self._waiting_of[each] for each in ranks)
 
     def _claim(self, holders: tuple[str, ...]) -> tuple[int, ...]:
         """What decides who goes first: the least."""
         if not self._remembers:
             return (self._most_held(holders),)
-        return (self._most_held(holders), *map(self._recent.of, holders))
+        return (self._most_held(holders), *map(self._recent.of, self._ranks(holders)))
 
     def _is_free(self, holders: tuple[str, ...]) -> bool:
         return self._running < self._at_once and self._most_held(holders) < self._each
@@ -159,7 +166,7 @@ class Turns:
     def _start(self, holders: tuple[str, ...]) -> None:
         self._running += 1
         self._held.update(holders)
-        self._recent.add(holders)
+        self._recent.add(self._ranks(holders))
 
     def _give_back(self, holders: tuple[str, ...]) -> None:
         self._running -= 1
@@ -185,6 +192,10 @@ class Turns:
 
     def _busy(self) -> TooBusy:
         return TooBusy(self._what, retry_after_s=self._retry_after_s)
+
+
+def _as_they_are(holders: tuple[str, ...]) -> tuple[str, ...]:
+    return holders
 
 
 def _has_turn(place: _Waiting) -> bool:

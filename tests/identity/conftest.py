@@ -111,6 +111,9 @@ class DnsServer(asyncio.DatagramProtocol):
         self.aliases: dict[str, str] = {}
         self.broken: set[str] = set()
         self.silent = False
+        self.deaf_to_packets = False
+        self.before_answers: list[bytes] = []
+        """Packets that come before each answer."""
         self.silent_for: set[str] = set()
         """Names, or kinds of records, that get no answer."""
         self.ttl_s = 60
@@ -142,6 +145,8 @@ class DnsServer(asyncio.DatagramProtocol):
         return f"127.0.0.1:{self.port}"
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
+        if self.deaf_to_packets:
+            return
         with suppress(dns.exception.DNSException):
             query = dns.message.from_wire(data)
             answer = self._answer_to(query)
@@ -152,7 +157,8 @@ class DnsServer(asyncio.DatagramProtocol):
                     cut = dns.message.make_response(query)
                     cut.flags |= dns.flags.TC
                     wire = cut.to_wire()
-                self._transport.sendto(wire, addr)
+                for packet in (*self.before_answers, wire):
+                    self._transport.sendto(packet, addr)
 
     async def close(self) -> None:
         if self._transport is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -224,6 +225,11 @@ async def test_what_is_remembered_has_a_bound(
     for number in range(30):
         await lookups.find(f"n{number}.example.com", "A")
     assert len(lookups._known) == 10
+    # An answer takes more of it the more there is in it.
+    dns_server.txt = {f"n{number}.example.com": list("abcd") for number in range(30)}
+    for name in dns_server.txt:
+        await lookups.find(name, "TXT")
+    assert len(lookups._known) == 2
 
 
 async def test_a_lookup_without_a_file_for_it_says_nothing_of_the_name(
@@ -256,6 +262,28 @@ async def test_an_answer_that_would_stop_the_server_is_not_read(dns_server: DnsS
         await lookups_at(dns_server).find(NAME, "TXT")
 
 
+async def test_a_packet_that_is_no_answer_keeps_nobody_from_the_answer(
+    dns_server: DnsServer,
+) -> None:
+    dns_server.addresses[NAME] = ["192.0.2.1"]
+    dns_server.before_answers = [b"", b"\0\0junk", b"\0" * 600]
+    assert await texts(lookups_at(dns_server)) == ["192.0.2.1"]
+
+
+async def test_a_name_server_that_is_not_there_is_not_waited_for(dns_server: DnsServer) -> None:
+    dns_server.addresses[NAME] = ["192.0.2.1"]
+    with socket.socket(type=socket.SOCK_DGRAM) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        gone = nobody.getsockname()
+    client = make_client([gone, ("127.0.0.1", dns_server.port)], timeout_s=3_000)
+
+    async def ask() -> dns.asyncresolver.Resolver:
+        return client
+
+    async with asyncio.timeout(30):
+        assert await texts(Lookups(client=ask)) == ["192.0.2.1"]
+
+
 # --- The system's name servers
 
 
@@ -277,13 +305,30 @@ def test_name_servers_of_the_system_are_asked_without_its_search_domains(
     assert (client.lifetime, client.timeout, client.rotate) == (3, 1, True)
 
 
-@pytest.fixture(params=[None, "", "nameserver\n", "nameserver nonsense\n"])
-def no_nameservers(request: pytest.FixtureRequest, resolv_conf: Path) -> None:
-    if request.param is not None:
-        resolv_conf.write_text(request.param)
+@pytest.mark.parametrize("text", [None, "", "nameserver\n", "nameserver nonsense\n", "\xff"])
+def test_where_the_system_names_none_the_machine_itself_is_asked(
+    resolv_conf: Path, text: str | None
+) -> None:
+    if text is not None:
+        resolv_conf.write_text(text, encoding="latin-1")
+    (server,) = SystemNameservers(timeout_s=3).client().nameservers
+    assert str(server) == "Do53:127.0.0.1@53"
 
 
-@pytest.mark.usefixtures("no_nameservers")
-async def test_without_name_servers_lookups_fail() -> None:
-    with pytest.raises(LookupFailed):
-        await Lookups().find(NAME, "A")
+def test_a_line_that_says_nothing_spoils_no_other(resolv_conf: Path) -> None:
+    resolv_conf.write_text(
+        "; comment\n# nameserver 192.0.2.1\nnameserver nonsense\nnameserver fe80::1%eth0 # mine\n"
+    )
+    (server,) = SystemNameservers(timeout_s=3).client().nameservers
+    assert str(server) == "Do53:fe80::1%eth0@53"
+
+
+async def test_a_system_that_asks_over_tcp_alone_is_followed(
+    resolv_conf: Path, dns_server: DnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nameservers, "DNS_PORT", dns_server.port)
+    await asyncio.to_thread(resolv_conf.write_text, "nameserver 127.0.0.1\noptions use-vc\n")
+    dns_server.addresses[NAME] = ["192.0.2.1"]
+    dns_server.deaf_to_packets = True
+    async with asyncio.timeout(5):
+        assert await texts(Lookups()) == ["192.0.2.1"]

@@ -202,7 +202,7 @@ async def test_a_right_login_waits_for_one_turn_though_hundreds_of_wrong_ones_wa
     await stopped.join("right", who, name)
     await stopped.go_on()
     assert stopped.done.index("right") <= 2
-    assert len(stopped.done) <= 1 + 64
+    assert len(stopped.done) <= 1 + 128
 
 
 async def test_wrong_logins_to_an_account_from_everywhere_do_not_lock_its_owner_out(
@@ -227,6 +227,50 @@ async def test_addresses_that_have_had_turns_come_after_the_owner_of_an_account(
     await stopped.join("right", "203.0.113.9", "alice.test")
     await stopped.go_on()
     assert stopped.done.index("right") <= 2
+
+
+@pytest.mark.parametrize(
+    "network", ["2001:db8:1:{n:x}::/64", "198.51.100.{n}"], ids=["IPv6", "IPv4"]
+)
+async def test_ever_new_addresses_and_names_do_not_keep_out_whoever_has_logged_in_before(
+    stopped: Stopped, network: str
+) -> None:
+    await stopped.join("earlier", "203.0.113.9", "alice.test")
+    for n in range(10):
+        await stopped.join("attack", network.format(n=n), "alice.test")
+    await stopped.go_on()
+    await stopped.stop()
+    for n in range(100, 250):
+        await stopped.join("attack", network.format(n=n), f"nobody{n}.test")
+    await stopped.join("right", "203.0.113.9", "alice.test")
+    for n in range(250, 256):
+        await stopped.join("attack", network.format(n=n), f"nobody{n}.test")
+    await stopped.go_on()
+    assert stopped.done.index("right") <= 2
+
+
+async def test_what_others_ask_about_a_name_does_not_count_against_its_owner(
+    stopped: Stopped,
+) -> None:
+    for n in range(10):
+        await stopped.join("attack", f"198.51.{n}.1", "alice.test")
+    await stopped.go_on()
+    await stopped.stop()
+    await stopped.join("right", "203.0.113.9", "alice.test")
+    for n in range(20):
+        await stopped.join("attack", f"192.0.{n}.1", f"nobody{n}.test")
+    await stopped.go_on()
+    assert stopped.done.index("right") <= 2
+
+
+async def test_an_office_that_comes_all_at_once_gets_in(stopped: Stopped) -> None:
+    for n in range(50):
+        await stopped.join(f"{n}", "203.0.113.9", f"person{n}.test")
+    for n in range(30):
+        await stopped.join(f"bot {n}", "203.0.114.9", "bot.test")
+    await stopped.go_on()
+    assert len(stopped.done) == 80
+    assert stopped.refused == []
 
 
 async def test_a_name_does_not_pass_for_an_address(stopped: Stopped) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from database.timestamps import iso_of
+from pds.accounts import refresh_tokens
 from pds.accounts.errors import (
     AccountTakendown,
     AppPasswordExists,
@@ -249,6 +250,46 @@ async def test_a_family_that_refers_to_itself_is_ended_too(
     accounts.db.run("UPDATE refresh_token SET nextId = id")
     await accounts.revoke_refresh_token(jti)
     assert accounts.db.value("SELECT count(*) FROM refresh_token") == 0
+
+
+async def test_a_session_that_is_renewed_without_a_pause_leaves_a_bounded_trail(
+    accounts: AccountManager,
+    session_tokens: SessionTokens,
+    alice: Session,
+    jti: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(refresh_tokens, "MAX_ROWS", 16)
+    phone = await accounts.create_session(await accounts.login(ALICE, "alice-pass"))
+    before, most = jti, 0
+    for _ in range(100):
+        now = jti_of(await accounts.rotate_refresh_token(before), session_tokens)
+        # Whoever has lost the answer asks again.
+        assert jti_of(await accounts.rotate_refresh_token(before), session_tokens) == now
+        before = now
+        most = max(most, accounts.db.value("SELECT count(*) FROM refresh_token"))
+    assert most == 16
+    await accounts.rotate_refresh_token(jti_of(phone, session_tokens))
+    await accounts.revoke_refresh_token(before)
+    assert accounts.db.value("SELECT count(*) FROM refresh_token") == 2
+
+
+async def test_a_bot_that_logs_in_without_a_pause_ends_its_own_sessions_only(
+    accounts: AccountManager,
+    session_tokens: SessionTokens,
+    alice: Session,
+    jti: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(refresh_tokens, "MAX_ROWS", 16)
+    _, text = await accounts.create_app_password(ALICE, "bot")
+    login = await accounts.login(ALICE, text)
+    sessions = [await accounts.create_session(login) for _ in range(50)]
+    assert accounts.db.value("SELECT count(*) FROM refresh_token") <= 16
+    for session in (alice, sessions[-1]):
+        await accounts.rotate_refresh_token(jti_of(session, session_tokens))
+    with pytest.raises(ExpiredToken):
+        await accounts.rotate_refresh_token(jti_of(sessions[0], session_tokens))
 
 
 @pytest.mark.parametrize("privileged", [False, True])

@@ -139,8 +139,7 @@ def test_proxies_are_those_on_private_networks() -> None:
     }
 
 
-def test_networks_without_limits_are_proxies_while_there_are_limits() -> None:
-    exempt = {"PDS_RATE_LIMIT_BYPASS_IPS": "192.0.2.7/24"}
-    assert settings_with(**exempt).trusted_proxies == settings_with().trusted_proxies
-    proxies = settings_with(**exempt, PDS_RATE_LIMITS_ENABLED="true").trusted_proxies
-    assert str(proxies[-1]) == "192.0.2.0/24"
+@pytest.mark.parametrize("enabled", ["true", "false"])
+def test_networks_without_limits_are_proxies_whether_there_are_limits_or_not(enabled: str) -> None:
+    exempt = {"PDS_RATE_LIMIT_BYPASS_IPS": "192.0.2.7/24", "PDS_RATE_LIMITS_ENABLED": enabled}
+    assert str(settings_with(**exempt).trusted_proxies[-1]) == "192.0.2.0/24"

@@ -1,0 +1,33 @@
+"""Lines that strangers cause as often as they like, of which some will do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+class SparseLines:
+    """Admits at most `lines` lines in `stretch_s` seconds, and counts those that it does not."""
+
+    def __init__(
+        self, lines: int, stretch_s: float, *, now_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._lines = lines
+        self._stretch_s = stretch_s
+        self._now_s = now_s
+        self._ends_s = float("-inf")
+        self._left = 0
+        self._unlogged = 0
+
+    def admit(self) -> int | None:
+        """How many were left out since the last line; None if this one is to be left out, too."""
+        now_s = self._now_s()
+        if now_s >= self._ends_s:
+            self._ends_s = now_s + self._stretch_s
+            self._left = self._lines
+        if not self._left:
+            self._unlogged += 1
+            return None
+        self._left -= 1
+        unlogged, self._unlogged = self._unlogged, 0
+        return unlogged
