@@ -233,24 +233,35 @@ def _blobs_of(record: Value) -> set[str]:
     return {str(ref.cid) for ref in iter_blob_refs(record)} | set(iter_legacy_blobs(record))
 
 
+def parse_commit(root: Cid, block: bytes, *, did: str, keys: Sequence[Verifier] | None) -> Commit:
+    """The commit that the root of a CAR is. Raises `InvalidRepo` if it is none of this actor.
+
+    It may be signed by any of `keys`; with None its signature is not looked at.
+    """
+    try:
+        commit = decode_commit(block)
+    except InvalidCommit as exc:
+        raise InvalidRepo(f"the root {root} is no commit: {exc}") from exc
+    if commit.did != did:
+        raise InvalidRepo(f"the commit {root} is one of {commit.did:.200}, not of {did}")
+    if not is_tid(commit.rev):
+        raise InvalidRepo(f"the commit {root} has a rev that is no TID: {commit.rev!r}")
+    if keys is not None and not any(commit.verify(key) for key in keys):
+        raise InvalidRepo(f"the commit {root} is not signed by a key of {did}")
+    return commit
+
+
 def _read_commit(
     actor: ActorStoreTransactor, root: Cid, keys: Sequence[Verifier] | None, *, newest: str
 ) -> Commit:
     """The commit, if it is one of this actor. `newest` is the rev that it would get now."""
     try:
-        commit = decode_commit(actor.repo.get_block(root))
+        block = actor.repo.get_block(root)
     except MissingBlock as exc:
         raise InvalidRepo(f"the root {root} is not among the blocks") from exc
-    except InvalidCommit as exc:
-        raise InvalidRepo(f"the root {root} is no commit: {exc}") from exc
-    if commit.did != actor.did:
-        raise InvalidRepo(f"the commit {root} is one of {commit.did:.200}, not of {actor.did}")
-    if not is_tid(commit.rev):
-        raise InvalidRepo(f"the commit {root} has a rev that is no TID: {commit.rev!r}")
+    commit = parse_commit(root, block, did=actor.did, keys=keys)
     if decode_tid(commit.rev)[0] > decode_tid(newest)[0] + _MAX_AHEAD_US:
         raise InvalidRepo(f"the commit {root} has a rev of more than a day ahead: {commit.rev}")
-    if keys is not None and not any(commit.verify(key) for key in keys):
-        raise InvalidRepo(f"the commit {root} is not signed by a key of {actor.did}")
     return commit
 
 

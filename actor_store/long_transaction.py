@@ -1,10 +1,12 @@
-"""Long write transactions: the work in a thread, its COMMIT in one step of the event loop."""
+"""Long write transactions in threads: the work, its COMMIT, and how they are given up."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -22,8 +24,8 @@ logger = logging.getLogger(__name__)
 class LongTransaction(Generic[T]):
     """One transaction on a connection of its own, which `open_db` opens.
 
-    `run` and `close` are called in threads, `commit` between them on the event loop. `close` is
-    called in any case, also while `run` is under way: nobody waits for its result then.
+    Each method is called in some thread, `commit` after `run`. `close` is called in any case, also
+    while `run` is under way: nobody waits for its result then.
     """
 
     def __init__(
@@ -96,6 +98,61 @@ class LongTransaction(Generic[T]):
             logger.warning("after a long transaction: %s", exc)
         finally:
             db.close()
+
+
+class LongCommits:
+    """The commits of long transactions, each in step with the event loop.
+
+    They are made in a thread, for SQLite sums up a WAL that its page cache had no room for once
+    more: that takes a second for each gigabyte. The thread is their own, because all others may be
+    waiting for a transaction that is about to be committed.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: dict[str, asyncio.Event] = {}
+        """By DID; each event comes when that commit is over."""
+        self._closed = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="long-commits")
+
+    def __contains__(self, did: str) -> bool:
+        """Whether nobody else may write to an actor just now."""
+        return did in self._under_way
+
+    async def commit(self, did: str, commit: Callable[[], None]) -> None:
+        """Call `commit` in the thread. Raises what it raises.
+
+        The caller is resumed in the step in which the actor may be written to again. A cancellation
+        has no effect once `commit` is called, until the caller awaits something else.
+        """
+        while (earlier := self._under_way.get(did)) is not None:
+            await earlier.wait()
+        if self._closed:
+            commit()
+            return
+        over = self._under_way[did] = asyncio.Event()
+        try:
+            await _to_the_end(asyncio.wrap_future(self._thread.submit(commit)))
+        finally:
+            del self._under_way[did]
+            over.set()
+
+    def close(self) -> None:
+        """Finish what is under way, once every transaction is closed."""
+        self._closed = True
+        self._thread.shutdown(wait=True)
+
+
+async def _to_the_end(work: asyncio.Future[None]) -> None:
+    is_cancelled = False
+    while not work.done():
+        try:
+            await asyncio.wait((work,))
+        except asyncio.CancelledError:
+            is_cancelled = True
+    if is_cancelled and (task := asyncio.current_task()) is not None:
+        task.uncancel()
+        task.cancel()
+    work.result()
 
 
 def _ended(path: Path) -> DatabaseBusy:

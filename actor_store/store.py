@@ -30,7 +30,7 @@ from actor_store.errors import ActorStoreDamaged
 from actor_store.handles import FILES_PER_STORE, Handle, HandleCache, max_open_stores
 from actor_store.keys import SigningKeys
 from actor_store.layout import ActorLayout
-from actor_store.long_transaction import LongTransaction
+from actor_store.long_transaction import LongCommits, LongTransaction
 from actor_store.opening import (
     STREAM_PAGE_CACHE_KIB,
     THREAD_PAGE_CACHE_KIB,
@@ -43,7 +43,7 @@ from actor_store.transactor import ActorStoreTransactor, Signing
 from actor_store.writes import PreparedWrite
 from database.checkpoints import Checkpointer
 from database.connection import Database
-from database.errors import DatabaseDamaged
+from database.errors import DatabaseBusy, DatabaseDamaged
 from database.open_files import OpenFiles
 from database.retry import when_free
 from database.transactions import WriteCounts
@@ -90,6 +90,7 @@ class ActorStore:
         self._blob_files = BlobFiles(self, blob_store)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="actor-store")
         self._long_work: set[LongTransaction[Any]] = set()
+        self._commits = LongCommits()
         self._closed = False
         self.write_counts = WriteCounts()
         """Of all actors together."""
@@ -275,9 +276,9 @@ class ActorStore:
     ) -> T:
         """As `transact`, for long work: in a thread, on a connection of its own.
 
-        Other writers of the actor wait meanwhile, for five seconds at most. The COMMIT is made on
-        the event loop, and the caller is resumed in the same step. When the caller is cancelled or
-        the store closed, `fn` ends soon, and what it has done is rolled back.
+        Other writers of the actor wait meanwhile, for five seconds at most, and none of them comes
+        between the COMMIT and the caller. When the caller is cancelled or the store closed, `fn`
+        ends soon, and what it has done is rolled back.
         """
         key = self.key(did)
         signing = Signing(self._clock, lambda _: key)
@@ -287,7 +288,7 @@ class ActorStore:
             actor = ActorStoreTransactor(did, db, _thread_nodes(), signing)
             result = fn(actor)
             leftovers.extend(actor.leftovers)
-            # So that the COMMIT has nothing to wait for.
+            # So that the COMMIT, which cannot be given up, takes little time.
             db.flush()
             if self._settings.synchronous == "FULL":
                 sync_wal(db.path)
@@ -301,7 +302,7 @@ class ActorStore:
         self._long_work.add(work)
         try:
             result = await self._in_thread(lambda: _name_damage(did, work.run))
-            _name_damage(did, work.commit)
+            await self._commits.commit(did, lambda: _name_damage(did, work.commit))
         finally:
             self._long_work.discard(work)
             # Otherwise the threads are gone, and `close` has closed it.
@@ -365,6 +366,7 @@ class ActorStore:
         # Whoever has sent an import may be gone, and the import not know of it.
         for work in [*self._long_work]:
             work.close()
+        self._commits.close()
         self._threads.shutdown(wait=True)
         self._handles.close()
         self._opener.close()
@@ -383,6 +385,8 @@ class ActorStore:
             raise ActorStoreDamaged(did, str(exc)) from exc
 
     def _transact(self, did: str, fn: Callable[[ActorStoreTransactor], T]) -> T:
+        if did in self._commits:
+            raise DatabaseBusy(self._layout.store(did), "long work is being committed")
         handle = self._handles.get(did)
         actor = handle.transactor
         actor.leftovers.clear()

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from actor_store.bulk_rows import UNORDERED_INDEXES
-from actor_store.importing import ImportedRepo, import_car
+from actor_store.importing import ImportedRepo, import_car, parse_commit
 from identity.resolver import DidResolutionError
 from pds.commits import sequence, sync_event, wait_for_log
 from pds.quotas import check_growth, find_quota
 from pds.spool import Spool
 from pds.xrpc.errors import invalid_request
 from repo.car import MAX_BLOCK_BYTES
-from repo.car_census import check_block_count
+from repo.car_census import take_census
 from repo.keys import PublicKey, parse_did_key
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ async def import_repo(
 
     Raises `XrpcError` 400 if the DID has no document and 503 if another import is under way,
     `TooBusy`, `ClientLeft` while it waits for its turn, `BodyTooLarge`, `SpoolFull`,
-    `QuotaExceeded`, and what `check_block_count`, `import_car` and
-    `ActorStore.transact_in_thread` raise. In any case nothing has been changed.
+    `QuotaExceeded`, and what `take_census`, `import_car` and `ActorStore.transact_in_thread`
+    raise. In any case nothing has been changed.
     """
     await ctx.open_files.until_room(1)
     with (
@@ -65,13 +65,17 @@ async def import_repo(
         keys = await _signing_keys(ctx, did)
         # The account is neither activated nor deleted meanwhile.
         async with ctx.imports.loading(begun, sender), ctx.recovery.lock(did):
-            await asyncio.to_thread(_count_blocks, spool)
+            await asyncio.to_thread(_look_through, spool, did, keys)
             await load_repo(ctx, did, spool, keys, quota=find_quota(ctx, did))
     await ctx.actor_store.settle_uploads(did)
 
 
-def _count_blocks(spool: Spool) -> None:
-    check_block_count(spool, size_bytes=spool.size_bytes, max_block_bytes=MAX_BLOCK_BYTES)
+def _look_through(spool: Spool, did: Did, keys: Sequence[PublicKey]) -> None:
+    """Refuse what takes little time to be refused, before anything of it is stored."""
+    found = take_census(spool, size_bytes=spool.size_bytes, max_block_bytes=MAX_BLOCK_BYTES)
+    if found is not None:
+        root, block = found
+        parse_commit(root, block, did=did, keys=keys)
     spool.rewind()
 
 

@@ -51,6 +51,10 @@ class ServiceAuth:
             return False
         return "lxm" in claims
 
+    def makes_moderator(self, issuer: Did, audience: str) -> bool:
+        """Whether a token of `issuer` for `audience` is one of a moderator of this server."""
+        return issuer == self._moderator_did and audience.partition("#")[0] == self._service_did
+
     async def verify(self, token: str, *, nsid: str) -> Did:
         """The account that signed `token` for the method `nsid`. Raises `ServiceJwtError`."""
         return Did((await self._verify(token, nsid, issuers=None)).iss)

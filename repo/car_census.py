@@ -1,16 +1,19 @@
 """Counting what a CAR has before any of it is kept: whether its blocks can belong to a repository.
 
-Every block of a repository but its commit is linked from a node of the tree. A CAR of millions of
-tiny blocks that no node links to takes long to store, only to be thrown away; counted, it takes a
-microsecond for each block.
+Every block of a repository but its commit is linked from a node of the tree. A CAR of hundreds of
+thousands of tiny blocks that are in no tree takes long to store, only to be thrown away; counted,
+it takes a microsecond for each block.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Final, TypeAlias
 
 from repo.car import ByteSource, CarReader
-from repo.cid import BLESSED_LENGTH
+from repo.cid import BLESSED_LENGTH, Cid
 from repo.record import has_node_form
 from repo.verify import InvalidRepo
 
@@ -19,20 +22,68 @@ SPARE_BLOCKS: Final = 10_000
 
 _LINK: Final = b"\xd8\x2a\x58\x25\x00"
 _LINK_BYTES: Final = len(_LINK) + BLESSED_LENGTH
+_A_LINK: Final = re.compile(re.escape(_LINK) + rb"(\x01[\x55\x71]\x12\x20.{32})", re.DOTALL)
+"""With the binary CID that it leads to."""
+_NODES_BYTES: Final = 64 * 1024 * 1024
+"""Memory for nodes, of a repository with a million records. Of more, links are counted alone."""
+_NODE_OVERHEAD_BYTES: Final = 220
+
+Nodes: TypeAlias = Mapping[bytes, bytes]
+"""By binary CID."""
 
 
-def check_block_count(source: ByteSource, *, size_bytes: int, max_block_bytes: int) -> None:
-    """Read a CAR of `size_bytes`, without hashing, and see that its blocks can be linked.
+def take_census(
+    source: ByteSource, *, size_bytes: int, max_block_bytes: int
+) -> tuple[Cid, bytes] | None:
+    """Read a CAR of `size_bytes` and see that its blocks can be in one tree.
 
-    There may be as many blocks as nodes have links, and `SPARE_BLOCKS` more. Raises `InvalidCar`,
-    and `InvalidRepo` as soon as no number of links that may yet come can make up for the blocks.
+    There may be as many as the nodes below its root have links, and `SPARE_BLOCKS` more; only nodes
+    are hashed. Returns the root, if it is one, with its block, or None if it is not there. Raises
+    `InvalidCar`, and `InvalidRepo` as soon as no number of links that may yet come can make up for
+    the blocks.
     """
-    links = read_bytes = 0
+    blocks = links = read_bytes = 0
     reader = CarReader(source, max_block_bytes=max_block_bytes, verify=False)
-    for blocks, (_, block) in enumerate(reader, 1):
+    root = reader.roots[0] if len(reader.roots) == 1 else None
+    commit: bytes | None = None
+    nodes: dict[bytes, bytes] = {}
+    room = _NODES_BYTES
+    for blocks, (cid, block) in enumerate(reader, 1):
         read_bytes += BLESSED_LENGTH + len(block)
         if has_node_form(block):
             links += block.count(_LINK)
+            room -= len(block) + _NODE_OVERHEAD_BYTES
+            if room >= 0 and _is_block_of(cid, block):
+                nodes[cid.raw] = block
+        elif cid == root and _is_block_of(cid, block):
+            commit = block
         most_links = links + (size_bytes - read_bytes) // _LINK_BYTES
         if blocks > SPARE_BLOCKS + most_links:
-            raise InvalidRepo("it has far more blocks than its tree can have")
+            raise _too_many()
+    if root is None or commit is None:
+        return None
+    if room >= 0 and blocks > SPARE_BLOCKS and blocks > SPARE_BLOCKS + _count_tree(commit, nodes):
+        raise _too_many()
+    return root, commit
+
+
+def _count_tree(commit: bytes, nodes: Nodes) -> int:
+    """How many links there are in the commit and in the nodes that it leads to."""
+    links = 0
+    seen: set[bytes] = set()
+    waiting = [commit]
+    while waiting:
+        found = _A_LINK.findall(waiting.pop())
+        links += len(found)
+        below = (nodes.keys() & found) - seen
+        seen |= below
+        waiting += [nodes[cid] for cid in below]
+    return links
+
+
+def _is_block_of(cid: Cid, block: bytes) -> bool:
+    return cid.raw.endswith(hashlib.sha256(block).digest())
+
+
+def _too_many() -> InvalidRepo:
+    return InvalidRepo("it has far more blocks than its tree can have")

@@ -26,8 +26,13 @@ def new_app_password() -> str:
 
 
 def new_refresh_jti() -> str:
-    """The id of a refresh token: 32 random bytes in base64 without padding."""
-    return base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+    """The id of the first refresh token of a session: 32 random bytes."""
+    return encode_jti(secrets.token_bytes(32))
+
+
+def encode_jti(data: bytes) -> str:
+    """The id of a refresh token: 32 bytes in base64 without padding."""
+    return base64.b64encode(data).decode().rstrip("=")
 
 
 def new_service_jti() -> str:

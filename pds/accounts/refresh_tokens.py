@@ -5,13 +5,12 @@ Writing methods belong inside a transaction; `AccountManager` opens it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from database.connection import Database
 from database.timestamps import epoch_s_of, iso_of
-from pds.accounts.codes import new_refresh_jti
 from pds.accounts.session_tokens import RefreshToken
 from repo.syntax import Did
 
@@ -35,6 +34,8 @@ DELETE FROM refresh_token WHERE id IN (
   LIMIT ?
 )
 """
+_MOST_RENEWALS: Final = 1_200
+"""Of a session within the 90 days that one of its refresh tokens lives: once every two hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,10 @@ class Renewal:
 class RefreshTokens:
     """Rows of `refresh_token`."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, *, successor_of: Callable[[str], str]) -> None:
+        """`successor_of` gives the id of the token that follows, always the same."""
         self._db = db
+        self._successor_of = successor_of
 
     def add(self, token: RefreshToken, *, app_password_name: str | None) -> None:
         """Store a token. One that is there already stays as it is: see `renew`.
@@ -88,26 +91,31 @@ class RefreshTokens:
         expires_at = min(epoch_s_of(expires_iso), now_s + GRACE_S)
         if expires_at <= now_s:
             return None
-        next_jti = next_jti or new_refresh_jti()
+        next_jti = next_jti or self._successor_of(jti)
         self._db.run(
             "UPDATE refresh_token SET expiresAt = ?, nextId = ? WHERE id = ?",
             (iso_of(expires_at), next_jti, jti),
         )
         return Renewal(did, next_jti, app_password_name)
 
-    def revoke(self, jti: str) -> None:
-        """Forget a token with its whole session: predecessors in their grace, and successors."""
-        rows = self._db.all(
-            "SELECT id, nextId FROM refresh_token"
-            " WHERE did = (SELECT did FROM refresh_token WHERE id = ?)",
-            (jti,),
-        )
+    def revoke(self, did: Did, jti: str) -> None:
+        """Forget a token with its whole session: predecessors in their grace, and successors.
+
+        Also by one whose own row is gone, because its grace is over.
+        """
+        rows = self._db.all("SELECT id, nextId FROM refresh_token WHERE did = ?", (did,))
         following: dict[str, str | None] = dict(rows)
         preceding: dict[str, str | None] = {
             next_jti: one for one, next_jti in rows if next_jti is not None
         }
+        for _ in range(_MOST_RENEWALS if following else 0):
+            if jti in following:
+                break
+            jti = self._successor_of(jti)
         family = [*_chain(jti, following), *_chain(jti, preceding)]
-        self._db.many("DELETE FROM refresh_token WHERE id = ?", [(one,) for one in family])
+        self._db.many(
+            "DELETE FROM refresh_token WHERE id = ? AND did = ?", [(one, did) for one in family]
+        )
 
     def revoke_all(self, did: Did) -> None:
         """Forget every token of an account."""

@@ -111,12 +111,12 @@ class SessionOperations(AccountStores):
             raise ExpiredToken("Token has been revoked")
         return session
 
-    async def revoke_refresh_token(self, jti: str) -> None:
-        """End a session, by any of its refresh tokens. Ending it twice is harmless.
+    async def revoke_refresh_token(self, did: Did, jti: str) -> None:
+        """End a session, by any refresh token that it has had. Ending it twice is harmless.
 
         Access tokens work on until they expire.
         """
-        await write(self.db, lambda: self.refresh_tokens.revoke(jti))
+        await write(self.db, lambda: self.refresh_tokens.revoke(did, jti))
 
     async def create_app_password(
         self, did: Did, name: str, *, privileged: bool = False, asker: Asker = OPERATOR

@@ -7,6 +7,7 @@ the accounts whose older ones are void: see `pds.accounts.access_cutoffs`.
 
 from __future__ import annotations
 
+import hmac
 import time
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +19,7 @@ from jwt.api_jws import PyJWS
 from jwt.exceptions import InvalidTokenError
 
 from database.timestamps import Clock
+from pds.accounts.codes import encode_jti
 from pds.accounts.errors import ExpiredToken, InvalidToken, MissingTokenId
 from pds.accounts.scopes import SessionScope
 from repo.syntax import Did, is_did
@@ -103,6 +105,14 @@ class SessionTokens:
             "exp": expires_at,
         }
         return RefreshToken(self._sign(_REFRESH_TYPE, claims), did, jti, expires_at)
+
+    def successor_of(self, jti: str) -> str:
+        """The id of the refresh token that follows another one in its session.
+
+        Nobody else can tell it, and the server can at any time: a token that is not kept any more
+        still leads to those of its session that are.
+        """
+        return encode_jti(hmac.digest(self._key, b"successor of " + jti.encode(), "sha256"))
 
     def verify_access(self, token: str) -> AccessClaims:
         """Check an access token. Raises `InvalidToken` or `ExpiredToken`.

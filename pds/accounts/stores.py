@@ -47,7 +47,7 @@ class AccountStores:
         self.email_tokens = EmailTokens(db)
         self.invites = Invites(db)
         self.quotas = Quotas(db)
-        self.refresh_tokens = RefreshTokens(db)
+        self.refresh_tokens = RefreshTokens(db, successor_of=session_tokens.successor_of)
         self.repo_roots = RepoRoots(db, clock=clock)
         self.session_tokens = session_tokens
         self._hasher = hasher or PasswordHasher()

@@ -15,10 +15,12 @@ def token_for(call: XrpcCall, aud: str, lxm: str, *, is_appeal: bool = False) ->
     """A token by which the caller uses the method `lxm` of the service `aud`, a bare DID.
 
     An account that is taken down speaks to nobody, also by a session from before; what
-    `is_appeal` it may send by a session that was opened for it. Raises `XrpcError` 401, and what
-    `ActorStore.key` raises.
+    `is_appeal` it may send by a session that was opened for it. No app password makes a moderator
+    of this server. Raises `XrpcError` 401, and what `ActorStore.key` raises.
     """
     ctx, user = call.ctx, call.user
+    if not user.is_full and ctx.service_auth.makes_moderator(user.did, aud):
+        raise auth_required("Bad token scope", "InvalidToken")
     account = ctx.accounts.find_account(user.did, include_inactive=True)
     if account is not None and account.takedown_ref is not None:
         appeals = is_appeal and user.scope is SessionScope.TAKENDOWN

@@ -6,7 +6,8 @@ import asyncio
 import os
 import shutil
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.errors import ActorStoreDamaged, InvalidStoreName, RepoExists, RepoNotFound
 from actor_store.handles import max_open_stores
 from actor_store.layout import ActorLayout
+from actor_store.long_transaction import LongTransaction
 from actor_store.store import ActorStore, StoreSettings
 from actor_store.transactor import ActorStoreTransactor
 from database import retry
@@ -316,6 +318,70 @@ async def test_work_in_threads_and_on_the_loop_do_not_lose_each_others_commits(
     )
     assert len(await actors.read(DID, contents)) == 12
     assert len(await actors.read_in_thread(DID, contents)) == 12
+
+
+@contextmanager
+def _held_commit(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Let the next COMMIT of long work be over when the block ends; the event tells of it."""
+    made, may_end, commit = threading.Event(), threading.Event(), LongTransaction.commit
+
+    def held(work: LongTransaction[object]) -> None:
+        commit(work)
+        made.set()
+        may_end.wait(20)
+
+    monkeypatch.setattr(LongTransaction, "commit", held)
+    try:
+        yield made
+    finally:
+        may_end.set()
+
+
+async def test_nobody_writes_between_the_commit_of_long_work_and_its_caller(
+    actors: ActorStore, key: K256PrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await actors.create(OTHER_DID, key, _create_repo)
+    order: list[str] = []
+
+    async def long_work() -> None:
+        await actors.transact_in_thread(DID, lambda actor: actor.commit([post("long")]))
+        order.append("long")
+
+    async def write() -> None:
+        await actors.commit_writes(DID, [post("short")])
+        order.append("short")
+
+    with _held_commit(monkeypatch) as made:
+        long = asyncio.create_task(long_work())
+        assert await asyncio.to_thread(made.wait, 10)
+        short = asyncio.create_task(write())
+        # The event loop goes on, for others and for readers.
+        await actors.commit_writes(OTHER_DID, [post("other")])
+        assert len(await actors.read(DID, contents)) == 1
+        assert order == []
+    await asyncio.gather(long, short)
+    assert order == ["long", "short"]
+
+
+async def test_who_is_cancelled_during_the_commit_of_long_work_learns_that_it_is_done(
+    actors: ActorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[CommitData] = []
+
+    async def long_work() -> None:
+        told.append(
+            await actors.transact_in_thread(DID, lambda actor: actor.commit([post("long")]))
+        )
+        await asyncio.sleep(20)
+
+    with _held_commit(monkeypatch) as made:
+        long = asyncio.create_task(long_work())
+        assert await asyncio.to_thread(made.wait, 10)
+        long.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait((long,))
+    assert long.cancelled()
+    assert len(told) == len(await actors.read(DID, contents)) == 1
 
 
 async def test_few_handles_serve_many_actors(

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -54,6 +55,19 @@ async def test_a_signal_stops_the_server_in_order(
     await serving
     DataDirectoryLock.acquire(settings.data_directory).release()
     assert not list(settings.data_directory.glob("*-wal"))
+
+
+async def test_threads_that_compute_hand_over_to_the_event_loop_within_a_millisecond(
+    settings: Settings,
+) -> None:
+    before = sys.getswitchinterval()
+    ready: asyncio.Future[AppContext] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve(settings, on_ready=ready.set_result))
+    await ready
+    assert sys.getswitchinterval() <= 0.001
+    os.kill(os.getpid(), signal.SIGTERM)
+    await serving
+    assert sys.getswitchinterval() == before
 
 
 async def test_what_starts_beside_the_server_outlives_it(settings: Settings) -> None:

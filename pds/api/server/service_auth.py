@@ -34,7 +34,7 @@ async def get_service_auth(call: XrpcCall) -> Answer:
     audience, lxm, expires_at = params["aud"], params.get("lxm"), params.get("exp")
     if _AUDIENCE(audience) is None:
         raise invalid_request("aud must be a valid atproto DID or did#serviceId reference")
-    _check_caller(call, lxm)
+    _check_caller(call, audience, lxm)
     now_s = time.time()
     # 0 makes a token that has expired, which harms nobody.
     if expires_at:
@@ -54,8 +54,8 @@ async def get_service_auth(call: XrpcCall) -> Answer:
     return {"token": token}
 
 
-def _check_caller(call: XrpcCall, lxm: str | None) -> None:
-    """Raise `XrpcError` unless this session may have a token for the method."""
+def _check_caller(call: XrpcCall, audience: str, lxm: str | None) -> None:
+    """Raise `XrpcError` unless this session may have a token for the service and the method."""
     scope, moves_away = call.user.scope, lxm == _MOVE
     if scope is SessionScope.TAKENDOWN:
         if not moves_away:
@@ -64,6 +64,8 @@ def _check_caller(call: XrpcCall, lxm: str | None) -> None:
         raise invalid_request(
             f"insufficient access to request a service auth token for the following method: {lxm}"
         )
+    elif not call.user.is_full and call.ctx.service_auth.makes_moderator(call.user.did, audience):
+        raise invalid_request("insufficient access to request a service auth token for this server")
     # A session from before a takedown goes on for two hours, but not outside of this server.
     check_standing(
         call.ctx, call.user.did, refuse_takendown=not moves_away, refuse_deactivated=False

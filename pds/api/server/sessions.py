@@ -48,7 +48,7 @@ async def refresh_session(call: XrpcCall) -> Answer:
 @methods.method("com.atproto.server.deleteSession", auth=refresh(allow_expired=True))
 async def delete_session(call: XrpcCall) -> Answer:
     """com.atproto.server.deleteSession"""
-    await call.ctx.accounts.revoke_refresh_token(call.refresh.jti)
+    await call.ctx.accounts.revoke_refresh_token(call.refresh.did, call.refresh.jti)
     return None
 
 

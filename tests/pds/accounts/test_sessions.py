@@ -209,8 +209,8 @@ async def test_the_successor_keeps_its_own_row_when_its_predecessor_is_used_agai
 
 
 async def test_an_ended_session_cannot_be_renewed(accounts: AccountManager, jti: str) -> None:
-    await accounts.revoke_refresh_token(jti)
-    await accounts.revoke_refresh_token(jti)
+    await accounts.revoke_refresh_token(ALICE, jti)
+    await accounts.revoke_refresh_token(ALICE, jti)
     for unknown in (jti, "never-given-out"):
         with pytest.raises(ExpiredToken, match="Token has been revoked"):
             await accounts.rotate_refresh_token(unknown)
@@ -226,10 +226,35 @@ async def test_no_token_of_a_session_renews_it_once_it_has_ended(
         renewed = await accounts.rotate_refresh_token(family[-1])
         family.append(jti_of(renewed, session_tokens))
     other = await accounts.create_session(await accounts.login("alice.test", "alice-pass"))
-    await accounts.revoke_refresh_token(family[ended_by])
+    await accounts.revoke_refresh_token(ALICE, family[ended_by])
     for one in family:
         with pytest.raises(ExpiredToken, match="revoked"):
             await accounts.rotate_refresh_token(one)
+    await accounts.rotate_refresh_token(jti_of(other, session_tokens))
+
+
+@pytest.mark.parametrize("by_app_password", [False, True])
+async def test_a_token_that_is_not_kept_any_more_ends_its_session(
+    accounts: AccountManager,
+    jti: str,
+    session_tokens: SessionTokens,
+    clock: FakeClock,
+    by_app_password: bool,
+) -> None:
+    """As its owner has it, where a thief has renewed the session since."""
+    if by_app_password:
+        _, text = await accounts.create_app_password(ALICE, "phone")
+        opened = await accounts.create_session(await accounts.login("alice.test", text))
+        jti = jti_of(opened, session_tokens)
+    newest = jti
+    for _ in range(50):
+        newest = jti_of(await accounts.rotate_refresh_token(newest), session_tokens)
+        clock.now_s += GRACE_S + 1
+    assert accounts.db.value("SELECT 1 FROM refresh_token WHERE id = ?", (jti,)) is None
+    other = await accounts.create_session(await accounts.login("alice.test", "alice-pass"))
+    await accounts.revoke_refresh_token(ALICE, jti)
+    with pytest.raises(ExpiredToken, match="revoked"):
+        await accounts.rotate_refresh_token(newest)
     await accounts.rotate_refresh_token(jti_of(other, session_tokens))
 
 
@@ -238,9 +263,9 @@ async def test_a_session_that_is_already_gone_takes_no_other_with_it(
 ) -> None:
     await make_account(BOB, "bob.test", email="bob@example.com", password="bob-pass")
     for unknown in ("never-given-out", ""):
-        await accounts.revoke_refresh_token(unknown)
+        await accounts.revoke_refresh_token(ALICE, unknown)
     assert accounts.db.value("SELECT count(*) FROM refresh_token") == 2
-    await accounts.revoke_refresh_token(jti)
+    await accounts.revoke_refresh_token(ALICE, jti)
     assert accounts.db.all("SELECT did FROM refresh_token") == [(BOB,)]
 
 
@@ -248,7 +273,7 @@ async def test_a_family_that_refers_to_itself_is_ended_too(
     accounts: AccountManager, jti: str
 ) -> None:
     accounts.db.run("UPDATE refresh_token SET nextId = id")
-    await accounts.revoke_refresh_token(jti)
+    await accounts.revoke_refresh_token(ALICE, jti)
     assert accounts.db.value("SELECT count(*) FROM refresh_token") == 0
 
 

@@ -277,3 +277,19 @@ async def test_other_credentials_do_not_sign(pds: Pds, alice: Account) -> None:
     assert (await ask(pds, queued)).error == (400, "InvalidToken")
     admin = await pds.get("com.atproto.server.getServiceAuth", pds.admin, aud=AUD)
     assert admin.json == {"error": "InvalidToken", "message": "Unexpected authorization type"}
+
+
+@pytest.mark.parametrize("scope", [SessionScope.APP_PASS, SessionScope.APP_PASS_PRIVILEGED])
+async def test_no_app_password_of_the_moderation_service_makes_a_moderator(
+    pds: Pds, alice: Account, scope: SessionScope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its account may be on this server."""
+    monkeypatch.setattr(pds.ctx.service_auth, "_moderator_did", alice.did)
+    lxm, here = "com.atproto.admin.getAccountInfo", pds.ctx.settings.service_did
+    reply = await ask(pds, session_of(pds, alice, scope), here, lxm=lxm)
+    assert reply.error == (400, "InvalidRequest")
+    elsewhere = await ask(pds, session_of(pds, alice, scope), AUD, lxm=lxm)
+    assert elsewhere.status == 200
+    token = (await ask(pds, alice, here, lxm=lxm)).json["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert (await pds.get(lxm, headers, did=alice.did)).status == 200

@@ -13,6 +13,7 @@ from actor_store.opening import StoreOpener
 from database.connection import Database
 from identity.did_document import DidDocument
 from identity.resolver import DidResolver, DidUnresolvable
+from pds import imports
 from repo import dagcbor
 from repo.car import encode_block, encode_car, encode_header
 from repo.cid import Cid
@@ -514,6 +515,17 @@ async def test_a_full_disk_takes_no_body(
     async with nothing_changes(pds, mover.account):
         reply = await import_car(pds, mover.account, mover.repo(notes(3000)).car())
         assert reply.error == FULL
+
+
+async def test_what_the_account_has_not_signed_is_refused_before_it_is_stored(
+    pds: Pds, mover: Mover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[object] = []
+    monkeypatch.setattr(imports, "load_repo", loaded.append)
+    reply = await import_car(pds, mover.account, forged(mover.repo(notes(3))))
+    assert reply.status == 400
+    assert "is not signed by a key of" in reply.json["message"]
+    assert loaded == []
 
 
 # --- Side by side

@@ -11,7 +11,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from pds.accounts.scopes import SessionScope
 from pds.proxy.upload import HELD_BYTES
+from repo.syntax import Did
 from tests.pds.conftest import Account, Pds
 from tests.pds.raw_http import exchange
 from tests.pds.upstream import APPVIEW_DID, Upstream
@@ -71,6 +73,19 @@ async def test_the_token_speaks_for_the_account(
     assert claims["exp"] == claims["iat"] + 60
     assert (claims["iss"], claims["aud"], claims["lxm"]) == (alice.did, APPVIEW_DID, SEARCH)
     assert alice.access_jwt not in str(appview.last.headers)
+
+
+async def test_no_app_password_of_the_moderation_service_speaks_to_this_server(
+    pds: Pds, alice: Account, appview: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By naming it as the service to pass a request on to: here the AppView stands for it."""
+    monkeypatch.setattr(pds.ctx.service_auth, "_moderator_did", alice.did)
+    monkeypatch.setattr(pds.ctx.service_auth, "_service_did", APPVIEW_DID)
+    access = pds.ctx.session_tokens.create_access(Did(alice.did), SessionScope.APP_PASS)
+    reply = await pds.get(SEARCH, {"Authorization": f"Bearer {access}"})
+    assert reply.error == (401, "InvalidToken")
+    assert appview.received == []
+    assert (await pds.get(SEARCH, alice.auth)).status == 200
 
 
 async def test_a_query_takes_the_headers_of_the_table_along_and_no_other(
