@@ -43,7 +43,7 @@ async def subscribe_repos(call: XrpcCall) -> web.WebSocketResponse:
     if not call.request.headers.get(hdrs.SEC_WEBSOCKET_KEY, "").isascii():
         # aiohttp refuses every other key that is none, and fails at this.
         raise web.HTTPBadRequest(text="Handshake error: bad Sec-WebSocket-Key")
-    async with call.ctx.streams.subscribers.turn(call.address_group):
+    async with call.ctx.streams.subscribers.turn(call.request, call.address_group):
         return await _subscribe(call.request, call.ctx)
 
 

@@ -92,6 +92,15 @@ class Turns:
         """How many wait for one."""
         return self._waiting
 
+    @property
+    def has_free(self) -> bool:
+        """Whether there is a turn that nobody holds."""
+        return self._running < self._at_once
+
+    def held_by(self, holder: str) -> int:
+        """How many turns one holder has."""
+        return self._held.get(holder, 0)
+
     @asynccontextmanager
     async def turn(self, *holders: str) -> AsyncIterator[None]:
         """Hold a turn for the length of an `async with` block, for every one of `holders`.
@@ -154,7 +163,7 @@ class Turns:
         return self._most_held(holders), had, self._latest.of(holders)
 
     def _is_free(self, holders: tuple[str, ...]) -> bool:
-        return self._running < self._at_once and self._most_held(holders) < self._each
+        return self.has_free and self._most_held(holders) < self._each
 
     def _most_held(self, holders: tuple[str, ...]) -> int:
         most = 0
@@ -176,7 +185,7 @@ class Turns:
         self._hand_out()
 
     def _hand_out(self) -> None:
-        while self._running < self._at_once and self._queue:
+        while self.has_free and self._queue:
             # `min` keeps the first of several, who has waited longest.
             holders = min(self._queue, key=self._claim)
             place = next(iter(self._queue[holders]))
