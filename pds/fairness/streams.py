@@ -8,6 +8,9 @@ from pds.fairness.long_answers import LongAnswers
 from pds.fairness.slices import Slices
 from pds.fairness.turns import Turns
 
+FILES: Final = 8_192
+"""With fewer of them there are fewer turns in proportion, so that all of these answers together,
+with their connections, never take more than a third of the files."""
 REPOS: Final = 128
 REPOS_EACH: Final = 64
 """Downloads of repositories in all and from one address. Each holds a connection to a database
@@ -26,22 +29,24 @@ _RETRY_AFTER_S: Final = 10
 class Streams:
     """The turns of one server."""
 
-    def __init__(self) -> None:
-        self.repos = _answers("downloads of repositories", at_once=REPOS, each=REPOS_EACH)
-        self.blobs = _answers("downloads of blobs", at_once=BLOBS, each=BLOBS_EACH)
+    def __init__(self, max_files: int = FILES) -> None:
+        """`max_files` is the limit of open files."""
+        part = min(1.0, max_files / FILES)
+        self.repos = _answers("downloads of repositories", part, at_once=REPOS, each=REPOS_EACH)
+        self.blobs = _answers("downloads of blobs", part, at_once=BLOBS, each=BLOBS_EACH)
         self.subscribers = _answers(
-            "consumers of the firehose", at_once=SUBSCRIBERS, each=SUBSCRIBERS_EACH
+            "consumers of the firehose", part, at_once=SUBSCRIBERS, each=SUBSCRIBERS_EACH
         )
         self.backfills = Slices()
         """For consumers that have yet to catch up, by their addresses."""
 
 
-def _answers(what: str, *, at_once: int, each: int) -> LongAnswers:
+def _answers(what: str, part: float, *, at_once: int, each: int) -> LongAnswers:
     return LongAnswers(
         Turns(
             what,
-            at_once=at_once,
-            each=each,
+            at_once=max(1, int(part * at_once)),
+            each=max(1, int(part * each)),
             waiting=2 * each,
             waiting_each=each,
             wait_s=_WAIT_S,
