@@ -234,7 +234,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         health=make_health_check(settings, accounts, sequencer, did_cache),
         upload_sweep=upload_sweep,
         storage=storage,
-        streams=Streams(),
+        streams=Streams(open_files.limit),
         subscribers={},
         _closing=stack,
     )

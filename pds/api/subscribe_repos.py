@@ -13,11 +13,9 @@ from typing import Final
 import structlog
 from aiohttp import WSCloseCode, hdrs, web
 
-from database.errors import DatabaseError
 from pds.context import AppContext
 from pds.xrpc.call import XrpcCall
 from pds.xrpc.methods import XrpcMethods
-from repo.dagcbor import InvalidDagCbor
 from repo.lexicon import InvalidLexicon
 from sequencer.events import error_frame
 from sequencer.outbox import FirehoseError, subscribe
@@ -45,7 +43,7 @@ async def subscribe_repos(call: XrpcCall) -> web.WebSocketResponse:
     if not call.request.headers.get(hdrs.SEC_WEBSOCKET_KEY, "").isascii():
         # aiohttp refuses every other key that is none, and fails at this.
         raise web.HTTPBadRequest(text="Handshake error: bad Sec-WebSocket-Key")
-    async with call.ctx.streams.subscribers.turn(call.address_group):
+    async with call.ctx.streams.subscribers.turn(call.request, call.address_group):
         return await _subscribe(call.request, call.ctx)
 
 
@@ -109,8 +107,11 @@ async def _send_frames(
         error, message = "InvalidRequest", str(exc)
     except FirehoseError as exc:
         error, message = exc.error, exc.message
-    except (DatabaseError, InvalidDagCbor):
-        _log.exception("the event log cannot be read")
+    except ConnectionError:
+        raise
+    except Exception:  # noqa: BLE001 (it is logged)
+        # Whatever it is: a socket that stays open without frames looks like one of an idle server.
+        _log.exception("a subscription failed")
         return WSCloseCode.INTERNAL_ERROR, ""
     else:
         return WSCloseCode.GOING_AWAY, "server is stopping"

@@ -15,7 +15,6 @@ from database.timestamps import epoch_ms_of, iso_of
 from pds.accounts.account import AccountStatus
 from pds.accounts.scopes import STANDARD, SessionScope
 from pds.availability import get_readable_account
-from pds.fairness.streams import turn_for
 from pds.requests.asker import askers
 from pds.xrpc.auth import optional_user
 from pds.xrpc.blobs import send_blob
@@ -156,7 +155,7 @@ async def get_blob(call: XrpcCall) -> Answer:
     """com.atproto.sync.getBlob"""
     did = get_readable_account(call, call.params["did"]).did
     cid = parse_cid_param(call.params["cid"])
-    async with turn_for(call.request, call.ctx.streams.blobs, call.address_group):
+    async with call.ctx.streams.blobs.turn(call.request, call.address_group):
         try:
             blob = await call.ctx.actor_store.peek(did, lambda actor: actor.blob.get_servable(cid))
             opened = await call.ctx.blob_store.open(did, cid)
@@ -195,7 +194,7 @@ async def _stream_car(
     # An answer to HEAD has no body, yet a compressor would end one.
     if hdrs.ACCEPT_ENCODING in call.request.headers and call.request.method != hdrs.METH_HEAD:
         response.enable_compression()
-    async with turn_for(call.request, call.ctx.streams.repos, call.address_group):
+    async with call.ctx.streams.repos.turn(call.request, call.address_group):
         return await send_stream(call.request, response, call.ctx.actor_store.stream(did, parts))
 
 

@@ -22,6 +22,7 @@ GRACE_PACE_BYTES: Final = 16 * 1024
 
 # `tcpi_bytes_acked` of Linux's `struct tcp_info`, which other systems do not have.
 _ACKED: Final = struct.Struct("=120xQ")
+_TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None)
 _RESET: Final = struct.pack("ii", 1, 0)
 """`struct linger`: wait for no seconds, so that the client is told of a reset."""
 
@@ -88,32 +89,38 @@ class AnswerPace:
             seen = self._look()
             waited_s, taken = now - self._waits_since, _taken(self._begun, seen)
             if _taken(self._seen, seen) < PACE_BYTES or waited_s > allowed_s(taken):
-                self._abort()
+                reset(self._transport)
                 return
             self._seen, self._seen_at, left_s = seen, now, PACE_S
         self._timer = self._loop.call_later(left_s, self._check)
 
-    def _abort(self) -> None:
-        # Closing would wait for the client to take what is in our buffer; an abort alone leaves it
-        # to the system to do so with what is in that of the system.
-        sock = self._transport.get_extra_info("socket")
-        if sock is not None:
-            with suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._transport.abort()
-
     def _look(self) -> tuple[int, int]:
         """The bytes that the client has acknowledged, if that can be known, and those buffered."""
-        acked = 0
-        sock = self._transport.get_extra_info("socket")
-        if sock is not None:
-            try:
-                info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKED.size)
-            except OSError:
-                info = b""  # The connection is about to be lost, or is none of TCP.
-            if len(info) == _ACKED.size:
-                (acked,) = _ACKED.unpack(info)
-        return acked, self._transport.get_write_buffer_size()
+        acked = acknowledged_bytes(self._transport)
+        return acked or 0, self._transport.get_write_buffer_size()
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection, and leave nothing of what its client has not taken."""
+    # Closing would wait for the client to take what is in our buffer; an abort alone leaves it to
+    # the system to do so with what is in that of the system.
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport.abort()
+
+
+def acknowledged_bytes(transport: asyncio.Transport) -> int | None:
+    """What the client has acknowledged since the connection began; None if that is not told."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or _TCP_INFO is None:
+        return None
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _ACKED.size)
+    except OSError:
+        return None  # The connection is about to be lost, or is none of TCP.
+    return int(_ACKED.unpack(info)[0]) if len(info) == _ACKED.size else None
 
 
 def _taken(then: tuple[int, int], now: tuple[int, int]) -> int:

@@ -1,14 +1,14 @@
-"""Who has had how many turns lately."""
+"""Who has had turns lately: how many, and when the last."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Final
 
 MAX_HOLDERS: Final = 20_000
-"""Remembered at a time, twice: names come from strangers."""
+"""Remembered at a time, by `Recent` twice: names come from strangers."""
 
 
 class Recent:
@@ -36,3 +36,28 @@ class Recent:
     def of(self, holder: str) -> int:
         """How many turns a holder has had."""
         return self._new[holder] + self._old[holder]
+
+
+class Latest:
+    """Tells who has gone longest without a turn."""
+
+    def __init__(self) -> None:
+        self._turns = 0
+        # The number of each holder's last turn, in the order of these.
+        self._last: OrderedDict[str, int] = OrderedDict()
+
+    def add(self, holders: tuple[str, ...]) -> None:
+        """Note a turn for each of `holders`."""
+        self._turns += 1
+        for holder in holders:
+            self._last[holder] = self._turns
+            self._last.move_to_end(holder)
+        while len(self._last) > MAX_HOLDERS:
+            self._last.popitem(last=False)
+
+    def of(self, holders: tuple[str, ...]) -> list[int]:
+        """When `holders` had their last turns, the latest first, to be compared with others.
+
+        That one counts first, for some names are the choice of whoever asks, and always new.
+        """
+        return sorted((self._last.get(holder, 0) for holder in holders), reverse=True)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from pds.fairness.recent import Recent
+from pds.fairness.recent import Latest, Recent
 
 RETRY_AFTER_S: Final = 2
 """What a refused client is told to wait, unless there is something better to tell."""
@@ -41,11 +41,11 @@ class Turns:
     """At most `at_once` turns at a time, at most `each` of them held by any one holder.
 
     Whoever finds none free waits. A free turn goes to the one whose holders hold the fewest, and
-    among these to the one who has waited longest, so a holder who asks a thousand times delays
-    another by no more than one turn. Waiting costs a place as well: at most `waiting` in all and
-    `waiting_each` of one holder, and for `wait_s` seconds at most. Where there is no place left,
-    the one whose holders have the most of them gives way. Who stops waiting, because the client
-    has left, leaves no trace.
+    among these to the one whose holders have gone longest without. So a holder waits for one turn
+    of each of the others, however often they ask. Waiting costs a place as well: at most `waiting`
+    in all and `waiting_each` of one holder, and for `wait_s` seconds at most. Where there is no
+    place left, the one whose holders have the most of them gives way. Who stops waiting, because
+    the client has left, leaves no trace.
 
     With `memory_s`, turns of the last so many seconds count, too: of those whose holders hold as
     many, whoever has had fewest goes first and gives way last; the first of `holders` counts
@@ -80,10 +80,13 @@ class Turns:
         self._remembers = memory_s > 0
         self._recent = Recent(memory_s)
         self._ranks = ranks or _as_they_are
+        self._latest = Latest()
         self._held: Counter[str] = Counter()
         self._waiting_of: Counter[str] = Counter()
-        # In the order of their coming. A scan of it is bounded by `waiting`.
-        self._queue: dict[_Waiting, None] = {}
+        self._waiting = 0
+        # Those who wait for the same holders, in the order of their coming: it is as likely that
+        # thousands wait for a few as for thousands, and a scan is made for every turn.
+        self._queue: dict[tuple[str, ...], dict[_Waiting, None]] = {}
 
     @property
     def running(self) -> int:
@@ -93,7 +96,16 @@ class Turns:
     @property
     def waiting(self) -> int:
         """How many wait for one."""
-        return len(self._queue)
+        return self._waiting
+
+    @property
+    def has_free(self) -> bool:
+        """Whether there is a turn that nobody holds."""
+        return self._running < self._at_once
+
+    def held_by(self, holder: str) -> int:
+        """How many turns one holder has."""
+        return self._held.get(holder, 0)
 
     @asynccontextmanager
     async def turn(self, *holders: str) -> AsyncIterator[None]:
@@ -113,8 +125,7 @@ class Turns:
             self._start(holders)
             return
         place = _Waiting(holders)
-        self._queue[place] = None
-        self._waiting_of.update(holders)
+        self._join(place)
         self._make_room(holders)
         try:
             async with asyncio.timeout(self._wait_s):
@@ -126,7 +137,7 @@ class Turns:
                 self._give_back(holders)
             raise
         finally:
-            if place in self._queue:
+            if place in self._queue.get(holders, ()):
                 self._leave(place)
         if not _has_turn(place):
             raise self._busy()
@@ -134,39 +145,48 @@ class Turns:
     def _make_room(self, holders: tuple[str, ...]) -> None:
         """Let the one with most give way if there are too many, now that `holders` wait as well."""
         crowded = {each for each in holders if self._waiting_of[each] > self._max_waiting_each}
-        if not crowded and len(self._queue) <= self._max_waiting:
+        if not crowded and self._waiting <= self._max_waiting:
             return
         # `max` keeps the first of several. It may be the one just come.
         order = self._queue if self._remembers else reversed(self._queue)
-        place = max(
-            (place for place in order if crowded.issubset(place.holders)),
-            key=lambda place: self._wanted(place.holders),
-        )
+        chosen = max((each for each in order if crowded.issubset(each)), key=self._wanted)
+        places = self._queue[chosen]
+        place = next(iter(places) if self._remembers else reversed(places))
         self._leave(place)
         if not place.granted.done():
             place.granted.set_result(False)
 
-    def _wanted(self, holders: tuple[str, ...]) -> tuple[int, ...]:
-        """How much each of `holders` has had lately and waits for."""
-        ranks = self._ranks(holders)
-        return tuple(self._recent.of(each) + self._waiting_of[each] for each in ranks)
+    def _wanted(self, holders: tuple[str, ...]) -> list[int]:
+        """How much each of `holders` waits for and has had lately. The most gives way."""
+        if self._remembers:
+            ranks = self._ranks(holders)
+            return [self._recent.of(each) + self._waiting_of[each] for each in ranks]
+        # As in `Latest.of`, the most first.
+        return sorted((self._waiting_of[each] for each in holders), reverse=True)
 
-    def _claim(self, holders: tuple[str, ...]) -> tuple[int, ...]:
+    def _claim(self, holders: tuple[str, ...]) -> tuple[object, ...]:
         """What decides who goes first: the least."""
-        if not self._remembers:
-            return (self._most_held(holders),)
-        return (self._most_held(holders), *map(self._recent.of, self._ranks(holders)))
+        ranks = self._ranks(holders)
+        had = tuple(map(self._recent.of, ranks)) if self._remembers else ()
+        return self._most_held(holders), had, self._latest.of(ranks)
 
     def _is_free(self, holders: tuple[str, ...]) -> bool:
-        return self._running < self._at_once and self._most_held(holders) < self._each
+        return self.has_free and self._most_held(holders) < self._each
 
     def _most_held(self, holders: tuple[str, ...]) -> int:
-        return max((self._held[holder] for holder in holders), default=0)
+        most = 0
+        for holder in holders:
+            held = self._held.get(holder, 0)
+            if held > most:
+                most = held
+        return most
 
     def _start(self, holders: tuple[str, ...]) -> None:
         self._running += 1
         self._held.update(holders)
-        self._recent.add(self._ranks(holders))
+        ranks = self._ranks(holders)
+        self._recent.add(ranks)
+        self._latest.add(ranks)
 
     def _give_back(self, holders: tuple[str, ...]) -> None:
         self._running -= 1
@@ -174,20 +194,30 @@ class Turns:
         self._hand_out()
 
     def _hand_out(self) -> None:
-        while self._running < self._at_once and self._queue:
+        while self.has_free and self._queue:
             # `min` keeps the first of several, who has waited longest.
-            place = min(self._queue, key=lambda place: self._claim(place.holders))
+            holders = min(self._queue, key=self._claim)
+            place = next(iter(self._queue[holders]))
             if place.granted.cancelled():
                 self._leave(place)
-            elif self._is_free(place.holders):
+            elif self._is_free(holders):
                 self._leave(place)
-                self._start(place.holders)
+                self._start(holders)
                 place.granted.set_result(True)
             else:
                 return
 
+    def _join(self, place: _Waiting) -> None:
+        self._queue.setdefault(place.holders, {})[place] = None
+        self._waiting += 1
+        self._waiting_of.update(place.holders)
+
     def _leave(self, place: _Waiting) -> None:
-        del self._queue[place]
+        places = self._queue[place.holders]
+        del places[place]
+        if not places:
+            del self._queue[place.holders]
+        self._waiting -= 1
         _subtract(self._waiting_of, place.holders)
 
     def _busy(self) -> TooBusy:

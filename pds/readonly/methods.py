@@ -15,7 +15,6 @@ from pds import api
 from pds.api.repo.reads import collections_of
 from pds.api.sync import parse_cid_param, referenced_blobs
 from pds.availability import get_readable_account
-from pds.fairness.streams import turn_for
 from pds.readonly.archive import ARCHIVE, Archive
 from pds.readonly.catalog import CatalogedRepo
 from pds.uploads import UNKNOWN_TYPE, declared_type
@@ -95,7 +94,7 @@ async def get_blob(call: XrpcCall) -> Answer:
     """com.atproto.sync.getBlob"""
     did = get_readable_account(call, call.params["did"]).did
     cid = parse_cid_param(call.params["cid"])
-    async with turn_for(call.request, call.ctx.streams.blobs, call.address_group):
+    async with call.ctx.streams.blobs.turn(call.request, call.address_group):
         async with call.ctx.open_files.room(1):
             found = await _archive(call).blobs.open(did, cid)
         if found is None:

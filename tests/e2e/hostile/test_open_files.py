@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -20,6 +21,8 @@ from tests.processes import free_port
 ACCOUNTS = scaled(100, 2_000)
 LIMIT = scaled(200, 1_024)
 """Of open files; four for each account are more than that."""
+MOST_DOWNLOADS = scaled(40, 300)
+APPLY_WRITES = "com.atproto.repo.applyWrites"
 MOST_IDLERS = scaled(300, 1_500)
 
 
@@ -84,6 +87,46 @@ async def test_connections_that_ask_for_nothing_keep_nobody_out(town: Town) -> N
     with attack("idler", "127.0.0.1", str(town.server.port), str(MOST_IDLERS)):
         assert await crawl(town, clients=8) == {200: 2 * ACCOUNTS + 1}
     assert await crawl(town, clients=1) == {200: 2 * ACCOUNTS + 1}
+
+
+async def make_large_repository(town: Town) -> str:
+    """An account whose repository does not fit into the buffers of a connection."""
+    async with aiohttp.ClientSession(f"{town.server.url}/xrpc/") as http:
+
+        async def post(method: str, body: Any, headers: Any = None) -> Any:
+            async with http.post(method, json=body, headers=headers) as response:
+                assert response.status == 200
+                return await response.json()
+
+        account = {"handle": "large.test", "email": "large@example.com", "password": "large-large"}
+        made = await post("com.atproto.server.createAccount", account)
+        auth = {"Authorization": f"Bearer {made['accessJwt']}"}
+        for start in range(0, 800, 100):
+            create = [
+                {
+                    "$type": f"{APPLY_WRITES}#create",
+                    "collection": "com.example.thing",
+                    "value": {"$type": "com.example.thing", "text": f"{number:05}" * 1_600},
+                }
+                for number in range(start, start + 100)
+            ]
+            writes = {"repo": made["did"], "writes": create, "validate": False}
+            await post(APPLY_WRITES, writes, auth)
+    return str(made["did"])
+
+
+async def test_downloads_that_are_not_taken_leave_files_for_others(town: Town) -> None:
+    did = await make_large_repository(town)
+    repo = f"{town.server.url}/xrpc/com.atproto.sync.getRepo"
+    with attack("downloads", f"{repo}?did={did}", str(MOST_DOWNLOADS), "trickle", "8"):
+        async with aiohttp.ClientSession() as http:
+            for crawled in town.dids:
+                url = f"{town.server.url}/xrpc/com.atproto.sync.getLatestCommit"
+                async with http.get(url, params={"did": crawled}) as response:
+                    assert response.status == 200
+            async with http.get(repo, params={"did": did}) as response:
+                assert response.status == 200
+                assert len(await response.read()) > 6_000_000
 
 
 def test_a_server_with_too_few_files_does_not_start_and_says_why(

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from atproto import models
 
+from pds.fairness.streams import REPOS
 from tests.e2e.hostile.attack import attack
 from tests.e2e.hostile.neighbour import neighbour
 from tests.e2e.hostile.scale import scaled
@@ -109,6 +110,19 @@ async def test_stalled_clients_hold_little_and_nothing_once_they_have_left(
                 await asyncio.sleep(0.05)
     assert not seen.failures
     assert held_kb < MOST_HELD_KB
+    await until_closed(server, before)
+
+
+@pytest.mark.parametrize("addresses", [8, 128])
+async def test_clients_that_take_what_they_must_keep_nobody_out(
+    server: DevServer, victim: Person, addresses: int
+) -> None:
+    before = open_wals(server)
+    url = repo_url(server, victim)
+    with attack("downloads", url, str(REPOS), "trickle", str(addresses)):
+        async with neighbour(asking(server, victim)) as seen:
+            await seen.has_asked(scaled(2, 20))
+    assert not seen.failures
     await until_closed(server, before)
 
 

@@ -295,7 +295,7 @@ async def test_a_session_that_is_renewed_without_a_pause_leaves_a_bounded_trail(
         most = max(most, accounts.db.value("SELECT count(*) FROM refresh_token"))
     assert most == 16
     await accounts.rotate_refresh_token(jti_of(phone, session_tokens))
-    await accounts.revoke_refresh_token(before)
+    await accounts.revoke_refresh_token(ALICE, before)
     assert accounts.db.value("SELECT count(*) FROM refresh_token") == 2
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from repo.commit import decode_commit
 from tests.pds.api.exports import export, read_car, signing_key
@@ -336,6 +337,23 @@ async def test_consumer_is_closed_when_the_log_cannot_be_read(pds: Pds, alice: A
     async with subscribed(pds) as consumer:
         await create(pds, alice, {"n": 1})
         assert (await consumer.next()).kind == "#commit"
+
+
+async def test_consumer_is_closed_when_sending_fails_unexpectedly(
+    pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_consumer: object) -> None:
+        raise AssertionError("never expected")
+
+    monkeypatch.setattr(pds.ctx.streams.backfills, "next", fail)
+    with capture_logs() as log:
+        async with subscribed(pds, 0) as consumer:
+            _, code, _ = await consumer.end()
+        await settled(pds)
+    assert code == 1011
+    assert [line["event"] for line in log if line["log_level"] == "error"] == [
+        "a subscription failed"
+    ]
 
 
 @asynccontextmanager

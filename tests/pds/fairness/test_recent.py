@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pds.fairness import recent
-from pds.fairness.recent import Recent
+from pds.fairness.recent import Latest, Recent
 
 
 class Clock:
@@ -50,3 +50,28 @@ def test_names_without_end_take_no_memory_without_end(
     for number in range(1000):
         had.add((str(number),))
     assert len(had._new) + len(had._old) <= 201
+
+
+def test_the_latest_turn_of_any_name_counts_before_those_of_others() -> None:
+    had = Latest()
+    for holders in (("a", "x"), ("b", "y"), ("c", "x")):
+        had.add(holders)
+    known = [("new", "x"), ("a", "y"), ("a", "b"), ("new", "new"), ("b", "x")]
+    assert sorted(known, key=had.of) == [
+        ("new", "new"),
+        ("a", "y"),
+        ("a", "b"),
+        ("new", "x"),
+        ("b", "x"),
+    ]
+
+
+def test_latest_turns_of_names_without_end_take_no_memory_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recent, "MAX_HOLDERS", 100)
+    had = Latest()
+    for number in range(1000):
+        had.add((str(number), "constant"))
+    assert len(had._last) == 100
+    assert had.of(("constant",)) == [1000]

@@ -95,6 +95,45 @@ async def test_one_who_holds_none_goes_before_all_of_one_who_holds_some() -> Non
     await crowd.disperse()
 
 
+async def test_one_who_comes_once_waits_for_one_turn_of_each_who_asks_without_end() -> None:
+    crowd = Crowd(turns_of(at_once=2, waiting=100, waiting_each=100))
+    for number in range(20):
+        for holder in ("greedy", "greedier", "greediest"):
+            await crowd.join(f"{holder}-{number}", holder)
+    await crowd.join("modest", "modest")
+    for _ in range(2):
+        await crowd.end(crowd.started[-1])
+    assert crowd.started[2:] == ["greediest-0", "modest"]
+    await crowd.disperse()
+
+
+async def test_holders_who_always_come_anew_do_not_go_before_one_who_waits() -> None:
+    crowd = Crowd(turns_of())
+    await crowd.join("now", "patient")
+    for name in ("second", "third"):
+        await crowd.join(name, "patient")
+    for holder in ("x", "y"):
+        await crowd.join(f"{holder}-0", holder)
+    for number in range(1, 5):
+        # Each asks again as soon as its turn has ended.
+        for holder in ("x", "y"):
+            await crowd.join(f"{holder}-{number}", holder)
+            await crowd.end(crowd.started[-1])
+    assert "third" in crowd.started
+    await crowd.disperse()
+
+
+async def test_a_name_that_is_new_each_time_does_not_help_an_address() -> None:
+    crowd = Crowd(turns_of(waiting=100, waiting_each=100))
+    for number in range(10):
+        await crowd.join(f"greedy-{number}", f"host new-{number}", "greedy")
+    await crowd.join("modest", "host known", "modest")
+    await crowd.join("same address", "host known", "greedy")
+    await crowd.end("greedy-0")
+    assert crowd.started == ["greedy-0", "modest"]
+    await crowd.disperse()
+
+
 async def test_a_holder_never_has_more_than_its_share_though_turns_are_free() -> None:
     turns = turns_of(at_once=3, each=1)
     crowd = Crowd(turns)
@@ -137,7 +176,18 @@ async def test_in_a_full_queue_the_holder_of_most_places_gives_way() -> None:
         await crowd.join(f"greedy-{number}", "greedy")
     await crowd.join("modest", "modest")
     await crowd.disperse()
-    assert crowd.started == ["greedy-0", "greedy-1", "greedy-2", "greedy-3", "modest"]
+    assert crowd.started == ["greedy-0", "modest", "greedy-1", "greedy-2", "greedy-3"]
+
+
+async def test_names_that_are_new_each_time_do_not_keep_places() -> None:
+    crowd = Crowd(turns_of(waiting=6))
+    await crowd.join("first", "nobody")
+    for number in range(2):
+        await crowd.join(f"modest-{number}", "host known", f"modest-{number}")
+    for number in range(6):
+        await crowd.join(f"greedy-{number}", f"host new-{number}", "greedy")
+    await crowd.disperse()
+    assert {"modest-0", "modest-1"} < set(crowd.started)
 
 
 async def test_the_places_of_a_holder_are_shared_among_those_it_holds_them_with() -> None:

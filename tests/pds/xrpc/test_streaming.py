@@ -15,7 +15,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from actor_store.streaming import ThreadedSource
-from pds.fairness import answer_pace
+from pds.fairness import answer_pace, long_answers
+from pds.fairness.long_answers import LongAnswers
 from pds.fairness.turns import Turns
 from tests.pds.conftest import Account, Pds
 from tests.pds.requests.test_observer import until_counted
@@ -78,7 +79,7 @@ def log() -> Iterator[list[Any]]:
 
 
 @asynccontextmanager
-async def asking(pds: Pds, request: str) -> AsyncIterator[None]:
+async def asking(pds: Pds, request: str, headers: str = "") -> AsyncIterator[socket.socket]:
     """A client that has asked and got the beginning of an answer, and takes no more of it."""
     loop = asyncio.get_running_loop()
     host, port = pds.url.removeprefix("http://").split(":")
@@ -86,9 +87,9 @@ async def asking(pds: Pds, request: str) -> AsyncIterator[None]:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setblocking(False)
         await loop.sock_connect(client, (host, int(port)))
-        await loop.sock_sendall(client, f"{request} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await loop.sock_sendall(client, f"{request} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
         assert await loop.sock_recv(client, 12) == b"HTTP/1.1 200"
-        yield
+        yield client
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -190,12 +191,69 @@ async def test_an_upload_that_breaks_off_leaves_nothing(
     assert not caplog.records
 
 
-def few(what: str) -> Turns:
-    return Turns(what, at_once=2, each=1, waiting=1, waiting_each=0, wait_s=10)
+def answers(*, each: int = 1, waiting: int = 0) -> LongAnswers:
+    """Two turns, for some tests."""
+    return LongAnswers(
+        Turns("tests", at_once=2, each=each, waiting=waiting, waiting_each=waiting, wait_s=10)
+    )
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_answers, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(long_answers, "SETTLED_S", 0.1)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_download_of_an_address_with_several_gives_way_to_one_with_none(
+    pds: Pds, large: Account
+) -> None:
+    pds.ctx.streams.repos = answers(each=2, waiting=1)
+    request = f"GET /xrpc/{REPO}?did={large.did}"
+    async with asking(pds, request), asking(pds, request):
+        assert (await pds.get(REPO, ELSEWHERE, did=large.did)).status == 200
+        assert pds.ctx.streams.repos.running == 1
+    await until_counted(pds, REPO, 499)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_slow_download_gives_way_when_no_address_has_several(
+    pds: Pds, large: Account
+) -> None:
+    pds.ctx.streams.repos = answers(waiting=1)
+    request = f"GET /xrpc/{REPO}?did={large.did}"
+    async with asking(pds, request), asking(pds, request, "X-Forwarded-For: 203.0.113.8\r\n"):
+        assert (await pds.get(REPO, ELSEWHERE, did=large.did)).status == 200
+        assert pds.ctx.streams.repos.running == 1
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_download_at_a_good_pace_gives_way_to_nobody(
+    pds: Pds, large: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(long_answers, "SLOW_BYTES_PER_S", 0)
+    pds.ctx.streams.repos = LongAnswers(
+        Turns("tests", at_once=1, each=1, waiting=1, waiting_each=1, wait_s=0.5)
+    )
+    async with asking(pds, f"GET /xrpc/{REPO}?did={large.did}"):
+        assert (await pds.get(REPO, ELSEWHERE, did=large.did)).status == 503
+        assert pds.ctx.streams.repos.running == 1
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_consumer_of_an_address_with_several_gives_way_to_one_with_none(pds: Pds) -> None:
+    pds.ctx.streams.subscribers = answers(each=2, waiting=1)
+    url = f"{pds.url}/xrpc/{FIREHOSE}"
+    async with (
+        pds.http.ws_connect(url),
+        pds.http.ws_connect(url),
+        pds.http.ws_connect(url, headers=ELSEWHERE),
+    ):
+        assert pds.ctx.streams.subscribers.running == 2
 
 
 async def test_too_many_downloads_of_one_address_are_refused(pds: Pds, large: Account) -> None:
-    pds.ctx.streams.repos = few("downloads")
+    pds.ctx.streams.repos = answers()
     async with asking(pds, f"GET /xrpc/{REPO}?did={large.did}"):
         refused = await pds.get(REPO, did=large.did)
         assert refused.error == (503, "NotEnoughResources")
@@ -208,9 +266,7 @@ async def test_too_many_downloads_of_one_address_are_refused(pds: Pds, large: Ac
 async def test_a_client_that_leaves_the_queue_is_no_error(
     pds: Pds, large: Account, log: list[Any]
 ) -> None:
-    pds.ctx.streams.repos = Turns(
-        "downloads", at_once=1, each=1, waiting=9, waiting_each=9, wait_s=60
-    )
+    pds.ctx.streams.repos = answers(waiting=9)
     async with asking(pds, f"GET /xrpc/{REPO}?did={large.did}"):
         waiting = asyncio.create_task(pds.get(REPO, did=large.did))
         await until(lambda: pds.ctx.streams.repos.waiting == 1)
@@ -221,7 +277,7 @@ async def test_a_client_that_leaves_the_queue_is_no_error(
 
 
 async def test_too_many_consumers_of_one_address_are_refused_before_the_upgrade(pds: Pds) -> None:
-    pds.ctx.streams.subscribers = few("consumers")
+    pds.ctx.streams.subscribers = answers()
     url = f"{pds.url}/xrpc/{FIREHOSE}"
     async with pds.http.ws_connect(url):
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:

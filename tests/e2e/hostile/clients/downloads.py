@@ -1,12 +1,14 @@
 """Asks for the same answer on many connections, and takes next to nothing of it.
 
-    downloads.py URL COUNT (stall | drip | hang-up)
+    downloads.py URL COUNT (stall | drip | trickle | hang-up) [ADDRESSES]
 
-Every connection comes from an address of its own in 127.0.0.0/8, as those of a botnet would.
+The connections come from so many ADDRESSES in 127.0.0.0/8, by default one for each, as those of a
+botnet would. Those that trickle take what every client must, and are made anew when they are lost.
 """
 
 from __future__ import annotations
 
+import select
 import selectors
 import socket
 import sys
@@ -17,24 +19,37 @@ from urllib.parse import urlsplit
 from tests.e2e.hostile.attack import ATTACKING
 
 _LASTS_S: Final = 120.0
-_DRIP_S: Final = 0.05
-_WAITS_S: Final = 10.0
+_PAUSE_S: Final = 0.05
+_WAITS_S: Final = 30.0
+_QUEUE_S: Final = 3.0
+_TAKEN_BYTES: Final = {"drip": 1, "trickle": 512}
+"""At a time, of each answer that there is something of."""
 
 
-def main(url: str, count: int, mode: str) -> None:
-    """Attack, and tell when all connections have begun to get an answer, or have hung up."""
-    clients = [_ask(url, number) for number in range(count)]
+def main(url: str, count: int, mode: str, addresses: int) -> None:
+    """Attack, and tell when all connections have begun to get an answer, or have hung up.
+
+    Those that trickle do not wait for long: some may be in a queue.
+    """
+    clients = {_ask(url, number % addresses): number % addresses for number in range(count)}
+    begun_by = time.monotonic() + (_QUEUE_S if mode == "trickle" else _WAITS_S)
     for client in clients:
         # The beginning of an answer, which a refusal has as well.
-        client.recv(1)
+        if select.select([client], [], [], max(0, begun_by - time.monotonic()))[0]:
+            client.recv(1)
         if mode == "hang-up":
             client.close()
     print(ATTACKING, flush=True)  # noqa: T201 (to the test)
     ends = time.monotonic() + _LASTS_S
     while time.monotonic() < ends:
-        time.sleep(_DRIP_S)
-        if mode == "drip":
-            _drip(clients)
+        time.sleep(_PAUSE_S)
+        if mode not in _TAKEN_BYTES:
+            continue
+        for client in _take(clients, _TAKEN_BYTES[mode]):
+            address = clients.pop(client)
+            client.close()
+            if mode == "trickle":
+                clients[_ask(url, address)] = address
 
 
 def _ask(url: str, number: int) -> socket.socket:
@@ -50,8 +65,9 @@ def _ask(url: str, number: int) -> socket.socket:
     return client
 
 
-def _drip(clients: list[socket.socket]) -> None:
-    """Take a byte of each answer that there is something of."""
+def _take(clients: dict[socket.socket, int], size: int) -> list[socket.socket]:
+    """Take so much of each answer that there is something of. Return those that are over."""
+    over = []
     with selectors.DefaultSelector() as selector:
         for client in clients:
             selector.register(client, selectors.EVENT_READ)
@@ -59,13 +75,14 @@ def _drip(clients: list[socket.socket]) -> None:
             sock = key.fileobj
             assert isinstance(sock, socket.socket)
             try:
-                alive = sock.recv(1)
+                alive = sock.recv(size)
             except OSError:
                 alive = b""
             if not alive:
-                clients.remove(sock)
-                sock.close()
+                over.append(sock)
+    return over
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    url, count, mode, *more = sys.argv[1:]
+    main(url, int(count), mode, int(more[0]) if more else int(count))

@@ -1,0 +1,131 @@
+"""Turns at long answers, of which some give way to clients that have none."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from pds.fairness.answer_pace import acknowledged_bytes, reset
+from pds.fairness.presence import while_present
+from pds.fairness.turns import Turns
+
+PATIENCE_S: Final = 2.0
+"""How long a client waits until somebody gives way to it, and then until the next does."""
+SETTLED_S: Final = 5.0
+"""How long an answer has been under way at least before it gives way, or counts as slow."""
+SLOW_BYTES_PER_S: Final = 64 * 1024
+
+
+@dataclass(slots=True, eq=False)
+class _UnderWay:
+    """An answer that has a turn."""
+
+    transport: asyncio.Transport
+    holder: str
+    began_s: float
+    before_bytes: int | None
+    """What the client had taken on this connection before; None if that is not told."""
+
+    def pace(self, now_s: float) -> float:
+        """The bytes a second that the client has taken on average."""
+        taken = acknowledged_bytes(self.transport)
+        if taken is None or self.before_bytes is None:
+            return math.inf
+        return (taken - self.before_bytes) / max(now_s - self.began_s, 1.0)
+
+    def is_slow(self, now_s: float) -> bool:
+        """Whether the client is waited for, and has been slow on average."""
+        is_waited_for = self.transport.get_write_buffer_size() > 0
+        return is_waited_for and self.pace(now_s) < SLOW_BYTES_PER_S
+
+
+class LongAnswers:
+    """Turns at answers that last as long as their clients like.
+
+    If all are taken, one gives way to a client that has none and has waited for a while: one of the
+    client that has most, or, if nobody has two, one whose client takes less than
+    `SLOW_BYTES_PER_S` although there is more to take. The slowest goes first. So neither a few
+    addresses nor slow clients keep others out, and a slow one is left alone while there is room.
+    """
+
+    def __init__(self, turns: Turns) -> None:
+        """A holder of `turns` is one address."""
+        self._turns = turns
+        self._under_way: dict[_UnderWay, None] = {}
+
+    @property
+    def running(self) -> int:
+        """How many answers have a turn."""
+        return self._turns.running
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for one."""
+        return self._turns.waiting
+
+    @asynccontextmanager
+    async def turn(self, request: web.BaseRequest, holder: str) -> AsyncIterator[None]:
+        """Hold a turn within an `async with` block; the client must be there while it waits.
+
+        The connection may be reset within the block. Raises `TooBusy` and `ClientLeft` before it.
+        """
+        async with AsyncExitStack() as stack:
+            with while_present(request), self._pressing(holder):
+                await stack.enter_async_context(self._turns.turn(holder))
+            if request.transport is not None:
+                stack.enter_context(self._noted(request.transport, holder))
+            yield
+
+    @contextmanager
+    def _noted(self, transport: asyncio.Transport, holder: str) -> Iterator[None]:
+        now_s = asyncio.get_running_loop().time()
+        answer = _UnderWay(transport, holder, now_s, acknowledged_bytes(transport))
+        self._under_way[answer] = None
+        try:
+            yield
+        finally:
+            del self._under_way[answer]
+
+    @contextmanager
+    def _pressing(self, holder: str) -> Iterator[None]:
+        """Let others give way to `holder` for as long as it waits within a `with` block."""
+        loop = asyncio.get_running_loop()
+
+        timer: asyncio.TimerHandle
+
+        def press_later() -> None:
+            nonlocal timer
+            timer = loop.call_later(PATIENCE_S, press)
+
+        def press() -> None:
+            self._give_way_to(holder)
+            press_later()
+
+        press_later()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _give_way_to(self, holder: str) -> None:
+        if self._turns.held_by(holder) or self._turns.has_free:
+            return
+        now_s = asyncio.get_running_loop().time()
+        settled = [
+            answer
+            for answer in self._under_way
+            if answer.began_s + SETTLED_S <= now_s and not answer.transport.is_closing()
+        ]
+        most = max((self._turns.held_by(answer.holder) for answer in settled), default=0)
+        if most > 1:
+            chosen = [each for each in settled if self._turns.held_by(each.holder) == most]
+        else:
+            chosen = [each for each in settled if each.is_slow(now_s)]
+        if chosen:
+            reset(min(chosen, key=lambda answer: answer.pace(now_s)).transport)
