@@ -1,15 +1,13 @@
 """How many connections the server has, so that they never use up the limit of open files.
 
 A client may keep its connection while it asks for nothing, but not at the cost of others: beyond
-the limit those that have idled longest are closed. If all are busy, a few more are taken. Who asks
-on one of these is told so, unless another client has more connections, of which one is cut off; and
-health checks are answered as long as the server can do its work.
+the limit those that have idled longest are closed. If all are busy, a few more are taken, to be
+told so, and for health checks: these are answered as long as the server can do its work.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
 from collections.abc import Collection
 from typing import Final, Protocol
 
@@ -20,14 +18,10 @@ from database.open_files import REMEDY, OpenFiles
 _OTHER_FILES: Final = 96
 """What the server has open beside connections, at least."""
 _MIN_CONNECTIONS: Final = 8
-_MAX_CONNECTIONS: Final = 4_096
-"""Each may hold 150 KB for as long as its request comes in."""
-_MAX_SURPLUS: Final = 512
 _AT_ONCE: Final = 16
 """One in so many connections is closed at a time, so that not each new one has to look for one."""
 _SHARE_OF_TIME: Final = 20
-"""Looking at all connections takes at most one part in so many of the time."""
-_COUNT_EVERY_S: Final = 0.1
+"""Looking for idle connections takes at most one part in so many of the time."""
 _WARN_EVERY_S: Final = 60.0
 
 _log = structlog.get_logger(__name__)
@@ -51,16 +45,7 @@ class Connection(Protocol):
         """When its last request was answered, or when it was made; only to be compared."""
         ...
 
-    @property
-    def client(self) -> str | None:
-        """Whom the request under way is from, as clients are counted; None if there is none."""
-        ...
-
     def force_close(self) -> None: ...
-
-    def cut_off(self) -> None:
-        """End the connection, whatever it does."""
-        ...
 
 
 class ConnectionLimit:
@@ -68,17 +53,11 @@ class ConnectionLimit:
 
     def __init__(self, files: OpenFiles) -> None:
         self._files = files
-        half = max(_MIN_CONNECTIONS, (files.limit - _OTHER_FILES) // 2)
-        self.max_connections = min(half, _MAX_CONNECTIONS)
-        """At most a half, for a request may need as many files more: a database, a blob."""
-        has_more = files.limit >= 4 * _MAX_CONNECTIONS
-        self._max_surplus = _MAX_SURPLUS if has_more else files.spare // 4
+        self.max_connections = max(_MIN_CONNECTIONS, (files.limit - _OTHER_FILES) // 2)
+        """A half, for a request may need as many files more: a database, a blob."""
+        self._max_surplus = files.spare // 4
         self._surplus: dict[Connection, None] = {}
         self._look_at = 0.0
-        self._count_at = 0.0
-        self._busy_of = Counter[str]()
-        self._crowd: list[Connection] = []
-        """Busy connections of the client that has most, as of when it was last counted."""
         self._warn_at = 0.0
 
     def admit(self, connection: Connection, others: Collection[Connection]) -> bool:
@@ -103,34 +82,6 @@ class ConnectionLimit:
     def forget(self, connection: Connection) -> None:
         """A connection has ended."""
         self._surplus.pop(connection, None)
-
-    def make_way(self, client: str, others: Collection[Connection]) -> bool:
-        """Whether one of `others` is cut off for a busy connection of `client`.
-
-        It is one of the client that has most of them.
-        """
-        now, began = time.monotonic(), time.thread_time()
-        if now >= self._count_at:
-            self._count(others)
-            took_s = time.thread_time() - began
-            self._count_at = now + max(_COUNT_EVERY_S, took_s * _SHARE_OF_TIME)
-        if not self._crowd or self._busy_of[client] + 1 >= len(self._crowd):
-            return False
-        chosen = self._crowd.pop()
-        # It may have ended or idle by now, which makes as much room.
-        if chosen.client is not None:
-            chosen.cut_off()
-        self._busy_of[client] += 1
-        return True
-
-    def _count(self, connections: Collection[Connection]) -> None:
-        busy = defaultdict[str, list[Connection]](list)
-        for each in connections:
-            client = each.client
-            if client is not None and each not in self._surplus:
-                busy[client].append(each)
-        self._busy_of = Counter({client: len(theirs) for client, theirs in busy.items()})
-        self._crowd = max(busy.values(), key=len, default=[])
 
     def _close_idle(self, connections: Collection[Connection]) -> bool:
         """Close those that have idled longest, if that makes room."""
