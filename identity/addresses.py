@@ -1,4 +1,4 @@
-"""Which IP addresses are on the public internet.
+"""What is an IP address, and which of them are on the public internet.
 
 What a stranger names (a did:web, a handle, an OAuth client) must not make this server talk to
 its own neighbours: its database, its metadata service, the administrator's router.
@@ -19,6 +19,15 @@ _SPECIAL_V6: Final = (
     IPv6Network("2001:db8::/32"),
     IPv6Network("3fff::/20"),
 )
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is an IP address, and no name."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_public_address(text: str) -> bool:

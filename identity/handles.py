@@ -9,6 +9,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import dns.asyncresolver
@@ -41,6 +42,14 @@ class HandleUnresolvable(Exception):
         self.handle = handle
         self.reason = reason
         super().__init__(f"Unable to resolve handle: {handle} ({reason})")
+
+
+@dataclass(slots=True, frozen=True)
+class _Nowhere:
+    """What was found a moment ago: that a handle has no DID, or, with a `failure`, that none could
+    be found."""
+
+    failure: str | None
 
 
 class _Failed(Exception):
@@ -84,7 +93,7 @@ class HandleResolver:
             else None
         )
         self._scheme = scheme
-        self._negative: TTLCache[Handle, str | None] = TTLCache(
+        self._negative: TTLCache[Handle, _Nowhere] = TTLCache(
             _NEGATIVE_CACHED, _NEGATIVE_S, timer=clock
         )
 
@@ -97,19 +106,22 @@ class HandleResolver:
         if fresh:
             with fresh_lookups():
                 return await self._resolve(handle)
-        if handle in self._negative:
-            _again(handle, self._negative[handle])
-            return None
-        return await self._resolve(handle)
+        # One look-up of the cache: an entry may run out between two.
+        known = self._negative.get(handle)
+        if known is None:
+            return await self._resolve(handle)
+        if known.failure is not None:
+            raise HandleUnresolvable(handle, known.failure)
+        return None
 
     async def _resolve(self, handle: Handle) -> Did | None:
         try:
             did = await self._ask(handle)
         except HandleUnresolvable as exc:
-            self._negative[handle] = exc.reason
+            self._negative[handle] = _Nowhere(exc.reason)
             raise
         if did is None:
-            self._negative[handle] = None
+            self._negative[handle] = _Nowhere(None)
         else:
             self._negative.pop(handle, None)
         return did
@@ -160,12 +172,6 @@ async def _ask_dns(lookups: Lookups, handle: Handle) -> Did | None:
         raise _Failed(f"DNS: {exc}") from exc
     texts = [b"".join(record.strings) for record in records if isinstance(record, TXT)]
     return did_of_txt_records(texts[:_MAX_TXT_RECORDS])
-
-
-def _again(handle: Handle, failure: str | None) -> None:
-    """What was found a moment ago: nothing, or a failure."""
-    if failure is not None:
-        raise HandleUnresolvable(handle, failure)
 
 
 async def _outcome(asked: Awaitable[Did | None], failures: list[str]) -> Did | None:

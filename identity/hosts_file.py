@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
+from identity.addresses import is_address
 from identity.watched_file import WatchedFile
 
 HOSTS: Final = Path("/etc/hosts")
@@ -41,18 +41,10 @@ def _parse(path: Path) -> Mapping[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for line in text.splitlines():
         address, *names = line.partition("#")[0].split() or [""]
-        if not names or not _is_address(address):
+        if not names or not is_address(address):
             continue
         for name in names:
             known = found.get(name.lower(), ())
             if address not in known:
                 found[name.lower()] = (*known, address)
     return found
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -12,6 +11,7 @@ import dns.exception
 import dns.message
 import dns.nameserver
 
+from identity.addresses import is_address
 from identity.dns_answer import OtherAnswer, encode_question, parse_answer
 from identity.watched_file import WatchedFile
 
@@ -130,7 +130,7 @@ class SystemNameservers:
         options: set[str] = set()
         for line in text.splitlines():
             match line.split():
-                case ["nameserver", address, *_] if _is_address(address):
+                case ["nameserver", address, *_] if is_address(address):
                     addresses.append((address, DNS_PORT))
                 case ["options", *given]:
                     options.update(given)
@@ -151,11 +151,3 @@ def make_client(
     client.nameservers = [Nameserver(*address, by_tcp_only=by_tcp_only) for address in addresses]
     client.lifetime, client.timeout = timeout_s, timeout_s / _ATTEMPTS
     return client
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

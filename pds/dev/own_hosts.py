@@ -7,9 +7,9 @@ are addresses: they are not looked up.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from aiohttp import hdrs, web
+
+from identity.addresses import is_address
 
 
 def require_own_host(request: web.Request, hostname: str) -> None:
@@ -18,7 +18,7 @@ def require_own_host(request: web.Request, hostname: str) -> None:
     What a proxy says of the host does not count: a page can say it as well.
     """
     name = _name_of(request.headers.get(hdrs.HOST, ""))
-    if name in (hostname, "localhost") or name.endswith(".localhost") or _is_address(name):
+    if name in (hostname, "localhost") or name.endswith(".localhost") or is_address(name):
         return
     raise web.HTTPForbidden(
         text=f"This page is not shown to {name[:100] or 'requests without a host'}: open it on "
@@ -31,11 +31,3 @@ def _name_of(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0].rstrip(".").lower()
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
