@@ -22,7 +22,8 @@ from pds.readonly.library import Counts, Library
 from pds.readonly.progress import OnProgress
 from pds.readonly.watching import watch
 from pds.requests.lines import LOGGER
-from pds.server import listen, no_garbage_collection, run_until_stopped, tune_garbage_collector
+from pds.server import listen, run_until_stopped, tune_garbage_collector
+from repo.collector import without_collector
 from repo.syntax import Did, Handle
 
 WATCH_S: Final = 2.0
@@ -60,7 +61,7 @@ async def serve_readonly(
     """
 
     async def start(stack: AsyncExitStack) -> None:
-        with no_garbage_collection():
+        with without_collector():
             ctx = await AppContext.open(settings, mend=_nothing_to_mend)
         stack.push_async_callback(ctx.close)
         archive, library = _open_archive(ctx, options, stack)
