@@ -18,7 +18,7 @@ from repo.commit import Commit, Head, InvalidCommit, decode_commit
 from repo.mst import InvalidMst, MissingBlock, Mst, Node
 from repo.mst.key import encode_key
 
-CHUNK_BYTES: Final = 128 * 1024
+CHUNK_BYTES: Final = 256 * 1024
 """Least size of the parts of a streamed CAR, but for the last. None is longer by more than a block:
 a consumer that stalls holds two."""
 NODE_CACHE_BYTES: Final = 32 * 1024 * 1024
@@ -151,21 +151,20 @@ class RepoReader:
         """
         header = encode_header((self.head().cid,))
         where, params = ("", ()) if since is None else ("WHERE repoRev > ?", (since,))
-        rows = self._db.iter(
-            f"SELECT cid, content FROM repo_block {where} ORDER BY repoRev DESC, cid DESC", params
-        )
+        sql = f"SELECT cid, content FROM repo_block {where} ORDER BY repoRev DESC, cid DESC"
         # No calls of our own for each block, lengths from a table, one join for a part.
         pieces = [header]
         size = 0
         varints, decode = _VARINTS, libipld.decode_multibase
-        for text, block in rows:
-            length = _CID_BYTES + len(block)
-            pieces += (varints[length], decode(text)[1], block)
-            size += length
-            if size >= CHUNK_BYTES:
-                yield b"".join(pieces)
-                pieces.clear()
-                size = 0
+        with self._db.raw_rows(sql, params) as rows:
+            for text, block in rows:
+                length = _CID_BYTES + len(block)
+                pieces += (varints[length], decode(text)[1], block)
+                size += length
+                if size >= CHUNK_BYTES:
+                    yield b"".join(pieces)
+                    pieces.clear()
+                    size = 0
         if pieces:
             yield b"".join(pieces)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from identity.handles import HandleUnresolvable
@@ -19,18 +21,25 @@ if TYPE_CHECKING:
     from pds.context import AppContext
 
 
-async def resolve_handle(ctx: AppContext, handle: Handle) -> Did | None:
+async def resolve_handle(
+    ctx: AppContext,
+    handle: Handle,
+    *,
+    while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Did | None:
     """The DID a handle leads to: of an account here, or else of wherever it is hosted.
 
     The AppView, if there is one, is asked before the network, for it has most handles at hand.
-    None for a handle under our own domains that nobody has. Raises `HandleUnresolvable`.
+    None for a handle under our own domains that nobody has. `while_waiting` makes a `with` block
+    around what others are asked. Raises `HandleUnresolvable`, and what that raises.
     """
     account = ctx.accounts.find_account(handle)
     if account is not None:
         return account.did
     if service_domain_of(handle, ctx.settings.service_handle_domains) is not None:
         return None
-    return await _ask_appview(ctx, handle) or await ctx.handle_resolver.resolve(handle)
+    with while_waiting():
+        return await _ask_appview(ctx, handle) or await ctx.handle_resolver.resolve(handle)
 
 
 async def _ask_appview(ctx: AppContext, handle: Handle) -> Did | None:

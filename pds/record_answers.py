@@ -80,13 +80,12 @@ def read_page(
 
 
 async def complete(call: XrpcCall, page: RecordPage) -> None:
-    """Render what is waiting, unless the page gets too large before.
+    """Render what is `waiting`, if anything is, unless the page gets too large before.
 
     Raises `TooBusy`, and `ClientLeft` if nobody waits for the answer any more.
     """
-    if page.waiting:
-        with while_present(call.request):
-            await _render(call, page)
+    with while_present(call.request):
+        await _render(call, page)
 
 
 async def _render(call: XrpcCall, page: RecordPage) -> None:

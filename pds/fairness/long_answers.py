@@ -75,9 +75,13 @@ class LongAnswers:
 
         The connection may be reset within the block. Raises `TooBusy` and `ClientLeft` before it.
         """
+        turn = self._turns.turn(holder)
         async with AsyncExitStack() as stack:
-            with while_present(request), self._pressing(holder):
-                await stack.enter_async_context(self._turns.turn(holder))
+            if self._turns.is_free_for((holder,)):
+                await stack.enter_async_context(turn)
+            else:
+                with while_present(request), self._pressing(holder):
+                    await stack.enter_async_context(turn)
             if request.transport is not None:
                 stack.enter_context(self._noted(request.transport, holder))
             yield

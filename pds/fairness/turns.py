@@ -98,6 +98,10 @@ class Turns:
         """How many wait for one."""
         return self._waiting
 
+    def is_free_for(self, holders: tuple[str, ...]) -> bool:
+        """Whether `holders` would have a turn at once."""
+        return self.has_free and self._most_held(holders) < self._each
+
     @property
     def has_free(self) -> bool:
         """Whether there is a turn that nobody holds."""
@@ -120,7 +124,7 @@ class Turns:
             self._give_back(holders)
 
     async def _take(self, holders: tuple[str, ...]) -> None:
-        if self._is_free(holders):
+        if self.is_free_for(holders):
             # Nobody in the queue could use it: they would have it already.
             self._start(holders)
             return
@@ -170,9 +174,6 @@ class Turns:
         had = tuple(map(self._recent.of, ranks)) if self._remembers else ()
         return self._most_held(holders), had, self._latest.of(ranks)
 
-    def _is_free(self, holders: tuple[str, ...]) -> bool:
-        return self.has_free and self._most_held(holders) < self._each
-
     def _most_held(self, holders: tuple[str, ...]) -> int:
         most = 0
         for holder in holders:
@@ -200,7 +201,7 @@ class Turns:
             place = next(iter(self._queue[holders]))
             if place.granted.cancelled():
                 self._leave(place)
-            elif self._is_free(holders):
+            elif self.is_free_for(holders):
                 self._leave(place)
                 self._start(holders)
                 place.granted.set_result(True)

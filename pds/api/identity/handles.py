@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from identity.handles import HandleUnresolvable
 from pds.fairness.presence import while_present
 from pds.handles import resolve_handle, update_handle
@@ -19,8 +21,9 @@ async def resolve_handle_method(call: XrpcCall) -> Answer:
     """com.atproto.identity.resolveHandle"""
     handle = normalize_handle(call.params["handle"])
     try:
-        with while_present(call.request):
-            did = await resolve_handle(call.ctx, handle)
+        did = await resolve_handle(
+            call.ctx, handle, while_waiting=partial(while_present, call.request)
+        )
     except HandleUnresolvable as exc:
         raise invalid_request("Unable to resolve handle") from exc
     if did is None:

@@ -48,7 +48,8 @@ async def get_record(call: XrpcCall) -> Answer:
     if page is None:
         uri = f"at://{did}/{collection}/{rkey}"
         raise invalid_request(f"Could not locate record: {uri}", "RecordNotFound")
-    await complete(call, page)
+    if page.waiting:
+        await complete(call, page)
     (view,) = page.views
     if isinstance(view, InvalidRecord):
         raise invalid_request(
@@ -96,7 +97,8 @@ async def list_records(call: XrpcCall) -> Answer:
         return read_page(ctx.record_json, actor, refs)
 
     page = await ctx.actor_store.read(did, read)
-    await complete(call, page)
+    if page.waiting:
+        await complete(call, page)
     rest = b"" if page.last is None else b',"cursor":' + orjson.dumps(page.last.rkey)
     shown = b",".join([view for view in page.views if type(view) is bytes])
     return JsonBytes(b'{"records":[%b]%b}' % (shown, rest))
