@@ -106,10 +106,10 @@ class HandleCache:
             self._close_oldest()
 
     def discard(self, did: str) -> None:
-        """Close the handle, if it is open, at once."""
+        """Close the handle, if it is open, at once: its files are damaged, or are about to go."""
         handle = self._handles.pop(did, None)
         if handle is not None:
-            _close(handle.db)
+            _close(handle.db, handle.db.close_at_once)
 
     def close(self) -> None:
         """Close all handles and wait for it: to be called in a thread."""
@@ -128,7 +128,7 @@ class HandleCache:
         self._closer.submit(self._close_in_thread, oldest.db)
 
     def _close_in_thread(self, db: Database) -> None:
-        _close(db)
+        _close(db, db.close_in_thread)
         # Nobody else counts here: there is one such thread.
         self._closed += 1
 
@@ -141,9 +141,9 @@ def max_open_stores(wanted: int = DEFAULT_MAX_OPEN) -> int:
     return min(wanted, max(_MIN_OPEN, (limit_of_open_files() - _OTHER_FILES) // FILES_PER_STORE))
 
 
-def _close(db: Database) -> None:
+def _close(db: Database, close: Callable[[], None]) -> None:
     try:
-        db.close()
+        close()
     except DatabaseError as exc:
         # Nothing is lost: what was committed is in the WAL, and is read back from there.
         logger.warning("closing %s: %s", db.path, exc)

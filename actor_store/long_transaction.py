@@ -97,15 +97,15 @@ class LongTransaction(Generic[T]):
         except DatabaseError as exc:
             logger.warning("after a long transaction: %s", exc)
         finally:
-            db.close()
+            db.close_in_thread()
 
 
 class LongCommits:
     """The commits of long transactions, each in step with the event loop.
 
-    They are made in a thread, for SQLite sums up a WAL that its page cache had no room for once
-    more: that takes a second for each gigabyte. The thread is their own, because all others may be
-    waiting for a transaction that is about to be committed.
+    They are made in a thread, for SQLite writes what its page cache still has, and sums up a WAL
+    that the cache had no room for once more: that takes a second for each gigabyte. The thread is
+    their own, because all others may be waiting for a transaction that is about to be committed.
     """
 
     def __init__(self) -> None:

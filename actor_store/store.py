@@ -47,7 +47,6 @@ from database.errors import DatabaseBusy, DatabaseDamaged
 from database.open_files import OpenFiles
 from database.retry import when_free
 from database.transactions import WriteCounts
-from database.wal import sync_wal
 from repo.cid import Cid
 from repo.commit import Action, CommitData
 from repo.keys import PrivateKey
@@ -288,10 +287,6 @@ class ActorStore:
             actor = ActorStoreTransactor(did, db, _thread_nodes(), signing)
             result = fn(actor)
             leftovers.extend(actor.leftovers)
-            # So that the COMMIT, which cannot be given up, takes little time.
-            db.flush()
-            if self._settings.synchronous == "FULL":
-                sync_wal(db.path)
             return result
 
         work = LongTransaction(

@@ -19,6 +19,8 @@ from database.connection import BUSY_TIMEOUT_MS, Database
 PAGES: Final = 1_000
 """Length of a WAL that starts a checkpoint, as SQLite's own default."""
 _INLINE_FACTOR: Final = 8
+_EMPTYING_MS: Final = 100
+"""How long the emptying of a WAL waits for readers: nobody can write meanwhile."""
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,15 @@ class Checkpointer:
             self._asked_for += 1
             self._thread.submit(self._run, path)
 
+    def empty(self, path: Path) -> None:
+        """Checkpoint a database soon and cut off its WAL, as far as its readers allow.
+
+        What has been deleted from the database can be read in an old WAL.
+        """
+        if self._thread is not None:
+            self._asked_for += 1
+            self._thread.submit(self._run, path, empties=True)
+
     def finish(self, connection: apsw.Connection, path: Path) -> None:
         """Checkpoint a database now, on the connection that has just written."""
         with self._lock:
@@ -65,13 +76,13 @@ class Checkpointer:
         if thread is not None:
             thread.shutdown(wait=True)
 
-    def _run(self, path: Path) -> None:
+    def _run(self, path: Path, *, empties: bool = False) -> None:
         try:
-            self._checkpoint_file(path)
+            self._checkpoint_file(path, empties=empties)
         finally:
             self._done += 1
 
-    def _checkpoint_file(self, path: Path) -> None:
+    def _checkpoint_file(self, path: Path, *, empties: bool) -> None:
         with self._lock:
             try:
                 connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)
@@ -81,6 +92,10 @@ class Checkpointer:
                 return
             connection.set_busy_timeout(BUSY_TIMEOUT_MS)
             _checkpoint(connection, path)
+            if empties:
+                # Nearly all has been done by now.
+                connection.set_busy_timeout(_EMPTYING_MS)
+                _checkpoint(connection, path, mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             connection.close()
 
 
@@ -111,13 +126,15 @@ class _Watch:
         return apsw.SQLITE_OK
 
 
-def _checkpoint(connection: apsw.Connection, path: Path) -> None:
+def _checkpoint(
+    connection: apsw.Connection, path: Path, *, mode: int = apsw.SQLITE_CHECKPOINT_PASSIVE
+) -> None:
     try:
         # A connection knows of the WAL once it has read something, and skips it before that.
         connection.execute("PRAGMA schema_version")
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        connection.wal_checkpoint(mode=mode)
     except apsw.BusyError:
-        # Another process is at it.
+        # Another process is at it, or reads.
         return
     except apsw.Error as exc:
         logger.warning("checkpoint of %s failed: %s", path, exc)

@@ -183,13 +183,6 @@ class Database:
         except apsw.Error as exc:
             raise self._error(exc) from exc
 
-    def flush(self) -> None:
-        """Write what the open transaction has changed to the WAL, so that COMMIT takes no time."""
-        try:
-            self.connection.cache_flush()
-        except apsw.Error as exc:
-            raise self._error(exc) from exc
-
     def checkpoint(self) -> None:
         """Move the WAL into the database and truncate it, as far as readers allow."""
         try:
@@ -204,6 +197,22 @@ class Database:
         """End the statement that another thread is running, if there is one, with an error."""
         with suppress(apsw.ConnectionClosedError):
             self.connection.interrupt()
+
+    def close_at_once(self) -> None:
+        """As `close`, but leave a checkpoint to whoever opens the file next."""
+        with suppress(apsw.Error):
+            self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self.close()
+
+    def close_in_thread(self) -> None:
+        """As `close`, which may checkpoint the WAL, while the event loop goes on.
+
+        apsw keeps all threads of Python waiting for as long as SQLite closes a file.
+        """
+        with suppress(apsw.Error):
+            if not self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1):
+                self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self.close()
 
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""

@@ -64,6 +64,10 @@ class DataDirectoryLock:
                 f"Cannot write {directory / LOCK_FILE}: {exc.strerror}. "
                 f"Give it to the user that runs pds (uid {os.getuid()})."
             ) from exc
+        if os.geteuid() == 0:
+            # Also a file that root has just made is for the server, whose directory this is.
+            owner = directory.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:

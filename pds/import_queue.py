@@ -48,6 +48,8 @@ class Import:
     stage: Stage = Stage.RECEIVING
     size_bytes: int = 0
     """Of the CAR, once it has come in."""
+    ticket: str | None = None
+    """By which whoever waits for it finds it among others."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -58,6 +60,8 @@ class Sender:
     """Whom a share of turns and of the disk is counted for."""
     present: Callable[[], AbstractContextManager[None]] = nullcontext
     """Makes a `with` block that ends when the sender has left."""
+    ticket: str | None = None
+    """What the sender calls the import."""
 
 
 class Imports:
@@ -98,7 +102,7 @@ class Imports:
         Turns are shared fairly by account and by sender. Raises `TooBusy`, and what
         `Sender.present` raises while it waits.
         """
-        begun.stage = Stage.WAITING
+        begun.stage, begun.ticket = Stage.WAITING, sender.ticket
         holders = (begun.did, sender.holder)
         async with AsyncExitStack() as stack:
             with sender.present():
@@ -112,17 +116,30 @@ class Imports:
 
     def to_json(self) -> list[dict[str, Any]]:
         """All of them, in the order in which they began, for the operator."""
-        return [
-            {"did": one.did, "state": self.tell(one), "sizeBytes": one.size_bytes}
-            for one in self._under_way.values()
-        ]
+        return [self._to_json(one) for one in self._under_way.values()]
 
     def tell(self, one: Import) -> str:
         """How far an import has come, for people."""
-        if one.stage is not Stage.WAITING:
-            return one.stage.value
+        place = self._find_place(one)
+        return one.stage.value if place is None else "waiting, number {} of {}".format(*place)
+
+    def _find_place(self, one: Import) -> tuple[int, int] | None:
+        """Which of those that wait it is, from 1 on, and how many they are."""
         queue = [other for other in self._under_way.values() if other.stage is Stage.WAITING]
-        return f"waiting, number {queue.index(one) + 1} of {len(queue)}"
+        return (queue.index(one) + 1, len(queue)) if one in queue else None
+
+    def _to_json(self, one: Import) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "did": one.did,
+            "state": self.tell(one),
+            "sizeBytes": one.size_bytes,
+        }
+        place = self._find_place(one)
+        if place is not None:
+            told["place"] = place
+        if one.ticket is not None:
+            told["ticket"] = one.ticket
+        return told
 
 
 def _turns(what: str, *, at_once: int) -> Turns:

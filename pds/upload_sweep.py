@@ -17,7 +17,7 @@ import structlog
 
 from actor_store.blob_store.base import BlobStoreError
 from actor_store.blobs import SweptUploads
-from actor_store.errors import ActorStoreError
+from actor_store.errors import ActorStoreError, RepoNotFound
 from database.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -48,12 +48,15 @@ class UploadSweep:
         accounts: AccountManager,
         *,
         clock: Callable[[], float] = time.time,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """`clock` is in Unix seconds."""
         self._actor_store = actor_store
         self._blob_store = blob_store
         self._accounts = accounts
         self._clock = clock
+        self._monotonic_s = monotonic_s
+        self._started_s = clock() - monotonic_s()
         self._task: asyncio.Task[None] | None = None
         self.removed = SweptUploads()
         """All since the start."""
@@ -92,14 +95,25 @@ class UploadSweep:
                 _log.warning("uploads were not swept", reason=str(exc))
             await asyncio.sleep(_EVERY_S)
 
+    def _now_s(self) -> float:
+        """The time, as it is told by the clock at the start or now, whichever is behind.
+
+        A machine may start with its clock days behind, and what has been uploaded before the clock
+        was set right looks old then; or the clock may be ahead for a moment.
+        """
+        return min(self._clock(), self._started_s + self._monotonic_s())
+
     async def _sweep_batch(self, did: str) -> bool:
         """Remove some of one account's. Return whether there are more."""
         started = time.monotonic()
         try:
             account = self._accounts.find_account(did, include_inactive=True)
+            if account is not None and not self._actor_store.exists(did):
+                # Its store may be about to be restored, and say what is referred to.
+                raise RepoNotFound(did)
             swept = await self._actor_store.sweep_uploads(
                 did,
-                before_s=self._clock() - KEPT_S,
+                before_s=self._now_s() - KEPT_S,
                 limit=_BATCH,
                 parts_only=account is None or not account.active,
             )

@@ -43,13 +43,23 @@ def explain_failures(command: Callable[P, T]) -> Callable[P, T]:
             # Without a file it is no matter of permissions or paths, but a bug.
             if exc.filename is None:
                 raise
-            raise click.ClickException(f"{exc.filename}: {exc.strerror}") from exc
+            remedy = _whose(exc.filename) if isinstance(exc, PermissionError) else ""
+            raise click.ClickException(f"{exc.filename}: {exc.strerror}{remedy}") from exc
         except Exception as exc:
             if not isinstance(exc, _expected_errors()):
                 raise
             raise click.ClickException(str(exc)) from exc
 
     return run
+
+
+def _whose(path: str) -> str:
+    """Who may use a file, for a process that may not."""
+    try:
+        owner = Path(path).stat().st_uid
+    except OSError:
+        return ""
+    return f". It belongs to uid {owner}, and this is uid {os.geteuid()}: chown it, or change users"
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:

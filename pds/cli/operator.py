@@ -6,6 +6,8 @@ it, so commands that change something ask the server, as the administrator.
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,9 +39,31 @@ async def on_server_or_files(
 
         return await running(RunningServer(settings))
     try:
+        _refuse_root(settings)
         return await _on_files(settings, stopped)
     finally:
         lock.release()
+
+
+def _refuse_root(settings: Settings) -> None:
+    """Raise `OperatorError` if root would make files for another user's server.
+
+    They are for root alone, so that the server could not even start.
+    """
+    if os.geteuid() != 0:
+        return
+    database = settings.account_db_path
+    uid = (database if database.exists() else settings.data_directory).stat().st_uid
+    if uid == 0:
+        return
+    try:
+        owner = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        owner = f"#{uid}"
+    raise OperatorError(
+        f"The files of the server belong to {owner}, who could not use what root makes. Repeat the "
+        f"command as that user, for example after sudo --user='{owner}', or start the server first."
+    )
 
 
 async def _on_files(settings: Settings, stopped: Callable[[AppContext], Awaitable[T]]) -> T:

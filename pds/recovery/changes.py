@@ -88,6 +88,8 @@ async def settle_all(ctx: AppContext) -> None:
 async def finish_deletion(ctx: AppContext, did: Did) -> None:
     """Delete an account and all it has; of its events only the one that says so stays."""
     await ctx.accounts.delete_account(did)
+    if ctx.settings.wal_autocheckpoint is not None:
+        ctx.checkpointer.empty(ctx.settings.account_db_path)
     if ctx.sequencer.log.last_state_of(did) != DELETED:
         await ctx.sequencer.append(AccountEvent(did, active=False, status="deleted"))
     await ctx.actor_store.destroy(did)

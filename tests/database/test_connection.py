@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -50,6 +51,49 @@ def test_settings_are_applied(path: Path) -> None:
     assert db.value("PRAGMA cache_size") == -256
     assert db.value("PRAGMA synchronous") == 2
     assert db.value("PRAGMA busy_timeout") == 0
+
+
+class _Closing:
+    """A connection that notes how long its file is when SQLite is asked to close it."""
+
+    def __init__(self, db: Database) -> None:
+        self._connection = db.connection
+        self._path = db.path
+        self.size_bytes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def close(self) -> None:
+        self.size_bytes = self._path.stat().st_size
+        self._connection.close()
+
+
+@pytest.mark.parametrize("wal_autocheckpoint", [1_000, None])
+def test_closing_in_a_thread_leaves_sqlite_nothing_to_write(
+    path: Path, wal_autocheckpoint: int | None
+) -> None:
+    """It would keep the event loop waiting."""
+    db = open_database(path, wal_autocheckpoint=wal_autocheckpoint)
+    db.run("CREATE TABLE t (v BLOB)")
+    db.run("INSERT INTO t VALUES (zeroblob(1000000))")
+    closing: Any = _Closing(db)
+    db.connection = closing
+    db.close_in_thread()
+    db.close_in_thread()
+    is_checkpointed = closing.size_bytes > 1_000_000
+    assert is_checkpointed == (wal_autocheckpoint is not None)
+    assert path.with_name("test.sqlite-wal").exists() != is_checkpointed
+
+
+def test_closing_at_once_leaves_the_wal_to_the_next(path: Path) -> None:
+    db = open_database(path)
+    db.run("CREATE TABLE t (v BLOB)")
+    db.run("INSERT INTO t VALUES (zeroblob(1000000))")
+    db.close_at_once()
+    db.close_at_once()
+    assert path.with_name("test.sqlite-wal").stat().st_size > 1_000_000
+    assert open_database(path).value("SELECT length(v) FROM t") == 1_000_000
 
 
 def test_leaves_the_wal_to_litestream_when_asked(path: Path) -> None:

@@ -50,7 +50,7 @@ async def test_nothing_is_left_but_the_event_that_says_so(pds: Pds, tmp_path: Pa
     assert places_of(tmp_path, bob.did) == of_bob
 
 
-async def test_neither_address_nor_password_nor_session_is_left_in_free_pages(
+async def test_neither_address_nor_password_nor_session_is_left_in_the_files(
     pds: Pds, tmp_path: Path
 ) -> None:
     # Rows of many pages, so that whole pages become free.
@@ -63,7 +63,9 @@ async def test_neither_address_nor_password_nor_session_is_left_in_free_pages(
     assert all(secret.encode() in path.read_bytes() for secret in secrets)
     for account in accounts:
         await delete_account(pds.ctx, Did(account.did))
-    db.checkpoint()
+    async with asyncio.timeout(20):
+        while pds.ctx.checkpointer.waiting:  # noqa: ASYNC110 (in a thread)
+            await asyncio.sleep(0.01)
     left = path.read_bytes() + path.with_name("account.sqlite-wal").read_bytes()
     assert [secret for secret in secrets if secret.encode() in left] == []
 

@@ -65,3 +65,32 @@ async def test_an_account_whose_files_are_damaged_holds_up_no_other(
     swept = later(pds, KEPT_S + 60)
     await swept.sweep()
     assert (swept.removed.uploads, uploads(tmp_path)) == (1, 1)
+
+
+async def test_a_clock_that_is_set_ahead_makes_no_upload_old(
+    pds: Pds, alice: Account, tmp_path: Path
+) -> None:
+    """As where a machine starts without knowing the time, and learns it a moment later."""
+    ctx, ahead_s = pds.ctx, 0.0
+    swept = UploadSweep(
+        ctx.actor_store, ctx.blob_store, ctx.accounts, clock=lambda: time.time() + ahead_s
+    )
+    await uploaded(pds, alice)
+    ahead_s = 10.0 * KEPT_S
+    await swept.sweep()
+    assert uploads(tmp_path) == 1
+
+
+async def test_nothing_is_removed_of_an_account_whose_store_is_not_there(
+    pds: Pds, alice: Account, tmp_path: Path
+) -> None:
+    """It may be about to be restored, and its records refer to what seems unused."""
+    await uploaded(pds, alice)
+    directory = pds.ctx.actor_store.layout.directory(alice.did)
+    pds.ctx.actor_store.handles.discard(alice.did)
+    directory.rename(tmp_path / "away")
+    await later(pds, KEPT_S + 60).sweep()
+    assert uploads(tmp_path) == 1
+    (tmp_path / "away").rename(directory)
+    await later(pds, KEPT_S + 60).sweep()
+    assert uploads(tmp_path) == 0

@@ -118,7 +118,7 @@ class _Work:
         await self._run(OnFiles(ctx))
 
     async def _run(self, target: ImportTarget) -> None:
-        self.done = await target.bring_account(self._chunks(), self._asked)
+        self.done = await target.bring_account(self._chunks(), self._asked, self.progress)
         if self._blobs is not None and self.done["missingBlobs"]:
             await self._bring_blobs(target, self._blobs, self.done)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
 from pds.account_import import AccountImport, import_account
 from pds.blob_import import import_blob, list_missing_blobs
+from pds.cli.operator import OperatorError
+from pds.progress import Progress
 from repo.cid import Cid
 from repo.syntax import Did
 
@@ -16,13 +20,14 @@ if TYPE_CHECKING:
     from pds.context import AppContext
 
 _PAGE: Final = 1_000
+_LOOK_S: Final = 1.0
 
 
 class ImportTarget(Protocol):
     """Takes an account and its blobs. Methods raise what an operator can mend."""
 
     async def bring_account(
-        self, chunks: AsyncIterable[bytes], asked: AccountImport
+        self, chunks: AsyncIterable[bytes], asked: AccountImport, progress: Progress
     ) -> dict[str, Any]:
         """See `pds.account_import`. Return `ImportedAccount` as JSON."""
         ...
@@ -43,17 +48,38 @@ class OnServer:
         self._server = server
 
     async def bring_account(
-        self, chunks: AsyncIterable[bytes], asked: AccountImport
+        self, chunks: AsyncIterable[bytes], asked: AccountImport, progress: Progress
     ) -> dict[str, Any]:
-        query = {"handle": asked.handle, "email": asked.email}
+        ticket = secrets.token_hex(8)
+        query = {"handle": asked.handle, "email": asked.email, "ticket": ticket}
         if asked.key is not None:
             query["key"] = asked.key.did_key
         if asked.ignores_signature:
             query["ignoreSignature"] = "true"
         given = urlencode({name: value for name, value in query.items() if value is not None})
-        return await self._server.upload(
-            "POST", f"/_holdfast/import?{given}", chunks, content_type="application/vnd.ipld.car"
-        )
+        showing = asyncio.create_task(self._show_place(ticket, progress))
+        try:
+            return await self._server.upload(
+                "POST",
+                f"/_holdfast/import?{given}",
+                chunks,
+                content_type="application/vnd.ipld.car",
+            )
+        finally:
+            showing.cancel()
+            await asyncio.wait((showing,))
+
+    async def _show_place(self, ticket: str, progress: Progress) -> None:
+        """Tell again and again which place the import has among those that wait."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                imports = (await self._server.get("/_holdfast/imports"))["imports"]
+            except OperatorError:
+                continue  # Whoever uploads is told what is wrong.
+            place = next((one.get("place") for one in imports if one.get("ticket") == ticket), None)
+            if place is not None:
+                progress("place in the queue", *place)
 
     async def list_missing(self, did: Did, *, after: str | None) -> list[Cid]:
         cursor = "" if after is None else f"&cursor={after}"
@@ -72,8 +98,9 @@ class OnFiles:
         self._ctx = ctx
 
     async def bring_account(
-        self, chunks: AsyncIterable[bytes], asked: AccountImport
+        self, chunks: AsyncIterable[bytes], asked: AccountImport, progress: Progress
     ) -> dict[str, Any]:
+        # Nobody else imports: there is no queue.
         return (await import_account(self._ctx, chunks, asked)).to_json()
 
     async def list_missing(self, did: Did, *, after: str | None) -> list[Cid]:

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     from repo.keys import PublicKey
 
 _MAX_LIMIT: Final = 1_000
+_MAX_TICKET_LENGTH: Final = 100
 
 
 async def import_car(ctx: AppContext, request: web.Request) -> dict[str, Any]:
-    """POST: the CAR is the body; `handle`, `email`, `key`, `ignoreSignature` are parameters."""
+    """POST: the CAR is the body; `handle`, `email`, `key`, `ignoreSignature` are parameters.
+
+    `ticket` is what `list_imports` calls the import.
+    """
     query = request.query
     asked = AccountImport(
         handle=query.get("handle"),
@@ -32,7 +36,8 @@ async def import_car(ctx: AppContext, request: web.Request) -> dict[str, Any]:
         key=_parse_key(query.get("key")),
         ignores_signature=query.get("ignoreSignature") == "true",
     )
-    sender = Sender(present=lambda: while_present(request))
+    ticket = query.get("ticket", "")[:_MAX_TICKET_LENGTH] or None
+    sender = Sender(present=lambda: while_present(request), ticket=ticket)
     return (await import_account(ctx, iter_body(request), asked, sender)).to_json()
 
 

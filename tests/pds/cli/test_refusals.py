@@ -118,6 +118,20 @@ def _serve_as_nobody(stopped: OperatedServer, data: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make files for another user")
+def test_root_makes_no_files_in_the_directory_of_another_user(
+    stopped: OperatedServer, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    os.chown(data, _NOBODY, _NOBODY)
+    message = stopped.refuse(
+        "account", "create", "a@example.com", "alice.test", PDS_DATA_DIRECTORY=str(data)
+    )
+    assert "belong to nobody" in message
+    assert {path.name: path.stat().st_uid for path in data.iterdir()} == {"holdfast.lock": _NOBODY}
+
+
 @pytest.mark.parametrize("name", ["account.sqlite", "sequencer.sqlite"])
 def test_a_file_that_is_no_database_is_named(
     stopped: OperatedServer, tmp_path: Path, name: str

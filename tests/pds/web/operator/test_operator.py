@@ -56,9 +56,9 @@ async def test_imports_under_way_are_told_with_their_places_in_the_queue(pds: Pd
         one.size_bytes = 1_000
         (told,) = (await ask(pds, "imports")).json["imports"]
         assert told == {"did": did, "state": "receiving", "sizeBytes": 1_000}
-        async with pds.ctx.imports.loading(one, Sender()):
+        async with pds.ctx.imports.loading(one, Sender(ticket="mine")):
             (told,) = (await ask(pds, "imports")).json["imports"]
-            assert told["state"] == "loading"
+            assert (told["state"], told["ticket"]) == ("loading", "mine")
     assert (await ask(pds, "imports")).json == {"imports": []}
 
 
