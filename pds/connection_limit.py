@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import structlog
 
 from database.open_files import REMEDY, OpenFiles
+from pds.logs.sparse import SparseLines
 
 _OTHER_FILES: Final = 96
 """What the server has open beside connections, at least."""
@@ -58,7 +59,7 @@ class ConnectionLimit:
         self._max_surplus = files.spare // 4
         self._surplus: dict[Connection, None] = {}
         self._look_at = 0.0
-        self._warn_at = 0.0
+        self._warnings = SparseLines(1, _WARN_EVERY_S)
 
     def admit(self, connection: Connection, others: Collection[Connection]) -> bool:
         """Whether a new connection may ask for anything; if not, it is one too many.
@@ -101,9 +102,7 @@ class ConnectionLimit:
         return False
 
     def _warn(self) -> None:
-        now = time.monotonic()
-        if now >= self._warn_at:
-            self._warn_at = now + _WARN_EVERY_S
+        if self._warnings.admit() is not None:
             _log.warning(
                 "connections are refused",
                 connections=self.max_connections,

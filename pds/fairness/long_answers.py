@@ -7,12 +7,14 @@ import math
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
 from pds.fairness.answer_pace import acknowledged_bytes, reset
 from pds.fairness.presence import while_present
+from pds.fairness.repeating import repeated
 from pds.fairness.turns import Turns
 
 PATIENCE_S: Final = 2.0
@@ -80,7 +82,8 @@ class LongAnswers:
             if self._turns.is_free_for((holder,)):
                 await stack.enter_async_context(turn)
             else:
-                with while_present(request), self._pressing(holder):
+                press = partial(self._give_way_to, holder)
+                with while_present(request), repeated(press, every_s=PATIENCE_S):
                     await stack.enter_async_context(turn)
             if request.transport is not None:
                 stack.enter_context(self._noted(request.transport, holder))
@@ -96,30 +99,10 @@ class LongAnswers:
         finally:
             del self._under_way[answer]
 
-    @contextmanager
-    def _pressing(self, holder: str) -> Iterator[None]:
-        """Let others give way to `holder` for as long as it waits within a `with` block."""
-        loop = asyncio.get_running_loop()
-
-        timer: asyncio.TimerHandle
-
-        def press_later() -> None:
-            nonlocal timer
-            timer = loop.call_later(PATIENCE_S, press)
-
-        def press() -> None:
-            self._give_way_to(holder)
-            press_later()
-
-        press_later()
-        try:
-            yield
-        finally:
-            timer.cancel()
-
-    def _give_way_to(self, holder: str) -> None:
+    def _give_way_to(self, holder: str) -> bool:
+        """Let one give way to `holder`, who waits. Return True, for the next may be needed too."""
         if self._turns.held_by(holder) or self._turns.has_free:
-            return
+            return True
         now_s = asyncio.get_running_loop().time()
         settled = [
             answer
@@ -133,3 +116,4 @@ class LongAnswers:
             chosen = [each for each in settled if each.is_slow(now_s)]
         if chosen:
             reset(min(chosen, key=lambda answer: answer.pace(now_s)).transport)
+        return True

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from aiohttp import web
+
+from pds.fairness.repeating import repeated
 
 LOOK_S: Final = 0.25
 """How often it is looked whether the client is still there: aiohttp does not tell."""
@@ -49,12 +51,14 @@ def while_present(request: web.BaseRequest) -> Iterator[None]:
     cancelling = task.cancelling()
     left = False
 
-    def end() -> None:
+    def look() -> bool:
         nonlocal left
-        left = True
-        task.cancel()
+        left = has_left(request)
+        if left:
+            task.cancel()
+        return not left
 
-    with _watched(request, end):
+    with repeated(look, every_s=LOOK_S):
         try:
             yield
         except BaseException as exc:
@@ -64,26 +68,3 @@ def while_present(request: web.BaseRequest) -> Iterator[None]:
             raise
     if left:
         task.uncancel()  # The block has ended all the same, and with it what was to be ended.
-
-
-@contextmanager
-def _watched(request: web.BaseRequest, end: Callable[[], None]) -> Iterator[None]:
-    """Call `end` once when the client of `request` leaves within a `with` block."""
-    loop = asyncio.get_running_loop()
-    timer: asyncio.TimerHandle
-
-    def look_later() -> None:
-        nonlocal timer
-        timer = loop.call_later(LOOK_S, look)
-
-    def look() -> None:
-        if has_left(request):
-            end()
-        else:
-            look_later()
-
-    look_later()
-    try:
-        yield
-    finally:
-        timer.cancel()

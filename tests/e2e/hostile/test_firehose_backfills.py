@@ -23,14 +23,6 @@ SLOWEST_S = 2.0
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
-    """A server of our own, with a log of our own."""
-    server = DevServer.start(tmp_path_factory.mktemp("hostile"))
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def writer(server: DevServer) -> Iterator[Person]:
     """An account with many commits."""
     network = Network(server)

@@ -25,14 +25,6 @@ MOST_HELD_KB = 2_000
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
-    """A server of our own, whose memory, files and log are those of these tests."""
-    server = DevServer.start(tmp_path_factory.mktemp("hostile"))
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def victim(server: DevServer) -> Iterator[Person]:
     """An account whose repository does not fit into the buffers of a connection."""
     network = Network(server)
