@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -63,6 +64,7 @@ def make_runner(app: web.Application) -> web.AppRunner:
     return TimedRunner(
         app,
         files=OpenFiles() if ctx is None else ctx.open_files,
+        client_of=_peer if ctx is None else partial(_group_of, ctx),
         access_log=None,
         keepalive_timeout=KEEP_ALIVE_S,
         shutdown_timeout=SHUTDOWN_S,
@@ -71,6 +73,14 @@ def make_runner(app: web.Application) -> web.AppRunner:
         # The signals are the caller's, who stops more than this application.
         handle_signals=False,
     )
+
+
+def _group_of(ctx: AppContext, request: web.BaseRequest) -> str:
+    return ctx.client_addresses.of(request).group
+
+
+def _peer(request: web.BaseRequest) -> str:
+    return request.remote or ""
 
 
 async def _follow_events(app: web.Application) -> None:

@@ -1,8 +1,9 @@
 """How many connections the server has, so that they never use up the limit of open files.
 
 A client may keep its connection while it asks for nothing, but not at the cost of others: beyond
-the limit those that have idled longest are closed. If all are busy, a few more are taken, to be
-told so, and for health checks: these are answered as long as the server can do its work.
+the limit those that have idled longest are closed. If all are busy, a few more are taken. Who asks
+on one of these is told so, unless another client has more connections, of which one is cut off; and
+health checks are answered as long as the server can do its work.
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ from typing import Final, Protocol
 import structlog
 
 from database.open_files import REMEDY, OpenFiles
+from pds.fairness.crowds import Crowds
 from pds.logs.sparse import SparseLines
 
 _OTHER_FILES: Final = 96
 """What the server has open beside connections, at least."""
 _MIN_CONNECTIONS: Final = 8
+_MAX_CONNECTIONS: Final = 4_096
+"""Each may hold 150 KB for as long as its request comes in."""
+_MAX_SURPLUS: Final = 512
 _AT_ONCE: Final = 16
 """One in so many connections is closed at a time, so that not each new one has to look for one."""
 _SHARE_OF_TIME: Final = 20
-"""Looking for idle connections takes at most one part in so many of the time."""
+"""Looking at all connections takes at most one part in so many of the time."""
+_COUNT_EVERY_S: Final = 0.1
 _WARN_EVERY_S: Final = 60.0
 
 _log = structlog.get_logger(__name__)
@@ -46,7 +52,16 @@ class Connection(Protocol):
         """When its last request was answered, or when it was made; only to be compared."""
         ...
 
+    @property
+    def client(self) -> str | None:
+        """Whom the request under way is from, as clients are counted; None if there is none."""
+        ...
+
     def force_close(self) -> None: ...
+
+    def cut_off(self) -> None:
+        """End the connection, whatever it does."""
+        ...
 
 
 class ConnectionLimit:
@@ -54,11 +69,16 @@ class ConnectionLimit:
 
     def __init__(self, files: OpenFiles) -> None:
         self._files = files
-        self.max_connections = max(_MIN_CONNECTIONS, (files.limit - _OTHER_FILES) // 2)
-        """A half, for a request may need as many files more: a database, a blob."""
-        self._max_surplus = files.spare // 4
+        half = max(_MIN_CONNECTIONS, (files.limit - _OTHER_FILES) // 2)
+        self.max_connections = min(half, _MAX_CONNECTIONS)
+        """At most a half, for a request may need as many files more: a database, a blob."""
+        has_more = files.limit >= 4 * _MAX_CONNECTIONS
+        self._max_surplus = _MAX_SURPLUS if has_more else files.spare // 4
         self._surplus: dict[Connection, None] = {}
         self._look_at = 0.0
+        self._count_at = 0.0
+        self._busy = Crowds[Connection](())
+        """By client, as of when they were last counted."""
         self._warnings = SparseLines(1, _WARN_EVERY_S)
 
     def admit(self, connection: Connection, others: Collection[Connection]) -> bool:
@@ -83,6 +103,28 @@ class ConnectionLimit:
     def forget(self, connection: Connection) -> None:
         """A connection has ended."""
         self._surplus.pop(connection, None)
+        self._busy.leave(connection)
+
+    def make_way(self, connection: Connection, client: str, others: Collection[Connection]) -> bool:
+        """Whether one of `others` is cut off for `connection`, a surplus one, which is kept then.
+
+        It is one of the client that has most busy ones, if that has more than `client`.
+        """
+        now, began = time.monotonic(), time.thread_time()
+        if now >= self._count_at:
+            busy = ((each.client, each) for each in others if each not in self._surplus)
+            self._busy = Crowds((client, each) for client, each in busy if client is not None)
+            took_s = time.thread_time() - began
+            self._count_at = now + max(_COUNT_EVERY_S, took_s * _SHARE_OF_TIME)
+        chosen = self._busy.give_way_to(client)
+        if chosen is None:
+            return False
+        # It may idle by now, which makes as much room.
+        if chosen.client is not None:
+            chosen.cut_off()
+        self._surplus.pop(connection, None)
+        self._busy.join(client, connection)
+        return True
 
     def _close_idle(self, connections: Collection[Connection]) -> bool:
         """Close those that have idled longest, if that makes room."""

@@ -9,6 +9,7 @@ often.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import structlog
@@ -18,7 +19,7 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from database.open_files import OpenFiles
 from pds.connection_limit import ConnectionLimit
-from pds.fairness.answer_pace import AnswerPace
+from pds.fairness.answer_pace import AnswerPace, reset
 from pds.header_text import with_text_headers
 from pds.logs.sparse import SparseLines
 from pds.xrpc.errors import XrpcError
@@ -39,13 +40,25 @@ _log = structlog.get_logger(__name__)
 class TimedRunner(web.AppRunner):
     """Runs an application on connections that are closed when a head takes too long.
 
-    A connection too many is answered with 503, unless it asks for `HEALTH_PATH`.
+    A connection too many is answered with 503, unless another client has more of them, or it asks
+    for `HEALTH_PATH`.
     """
 
-    def __init__(self, app: web.Application, *, files: OpenFiles, **kwargs: Any) -> None:
-        """`files` are the open files of the process; `kwargs` are those of `AppRunner`."""
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        files: OpenFiles,
+        client_of: Callable[[web.BaseRequest], str],
+        **kwargs: Any,
+    ) -> None:
+        """`files` are the open files of the process; `kwargs` are those of `AppRunner`.
+
+        `client_of` tells for whom a request counts.
+        """
         super().__init__(app, **kwargs)
         self._limit = ConnectionLimit(files)
+        self._client_of = client_of
 
     async def _make_server(self) -> web.Server:
         # The one way that aiohttp leaves to put a connection of one's own into an application.
@@ -55,34 +68,50 @@ class TimedRunner(web.AppRunner):
             request_factory=with_text_headers(made.request_factory),
             handler_cancellation=made.handler_cancellation,
             limit=self._limit,
+            client_of=self._client_of,
             **made._kwargs,
         )
 
 
 class _Server(web.Server):
-    def __init__(self, *args: Any, limit: ConnectionLimit, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        limit: ConnectionLimit,
+        client_of: Callable[[web.BaseRequest], str],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.limit = limit
         self.malformed = SparseLines(MALFORMED_LINES, MALFORMED_S)
+        self.client_of = client_of
 
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
 
     def admit(self, connection: _Connection) -> bool:
         """Whether a connection that has just been made may ask for anything."""
-        connections: dict[_Connection, Any] = self._connections  # type: ignore[assignment]
-        return self.limit.admit(connection, connections)
+        return self.limit.admit(connection, self._all)
 
     async def answer_surplus(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer the one request of a connection too many."""
         request.protocol.close()
-        if request.path == HEALTH_PATH:
+        connection = cast("_Connection", request.protocol)
+        may_stay = request.path == HEALTH_PATH or self.limit.make_way(
+            connection, self.client_of(request), self._all
+        )
+        if may_stay:
             return await self.request_handler(request)
         message = "The server has as many connections as it can take. Try again later."
         response = XrpcError(503, message=message, retry_after_s=RETRY_AFTER_S).response()
         add_common_headers(response.headers, private=False)
         response.force_close()
         return response
+
+    @property
+    def _all(self) -> dict[_Connection, Any]:
+        connections: dict[_Connection, Any] = self._connections  # type: ignore[assignment]
+        return connections
 
 
 class _Connection(RequestHandler):
@@ -110,6 +139,17 @@ class _Connection(RequestHandler):
     def last_used(self) -> float:
         """See `Connection.last_used`."""
         return self._next_keepalive_close_time
+
+    @property
+    def client(self) -> str | None:
+        """See `Connection.client`."""
+        request = self._current_request
+        return None if request is None else self._server.client_of(request)
+
+    def cut_off(self) -> None:
+        """See `Connection.cut_off`."""
+        if self.transport is not None:
+            reset(self.transport)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -36,10 +36,13 @@ class Site:
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(self.host, self.port)
 
-    async def ask(self, path: str, *, method: str = "GET", body: str = "") -> tuple[int, str, str]:
+    async def ask(
+        self, path: str, *, method: str = "GET", body: str = "", client: str = "nobody"
+    ) -> tuple[int, str, str]:
         """The status, headers and body of an answer on a connection of its own."""
         reader, writer = await self.connect()
         head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        head += f"User-Agent: {client}\r\n"
         writer.write(f"{head}Connection: close\r\n\r\n{body}".encode())
         answer = (await asyncio.wait_for(reader.read(), 5)).decode()
         writer.close()
@@ -59,7 +62,7 @@ async def site() -> AsyncIterator[Site]:
     app.router.add_route("*", "/quick", quick)
     app.router.add_get(HEALTH_PATH, quick)
     files = OpenFiles(limit=LIMIT, count=lambda: site.open_files)
-    runner = TimedRunner(app, files=files, keepalive_timeout=90.0)
+    runner = TimedRunner(app, files=files, client_of=client_of, keepalive_timeout=90.0)
     async with AsyncExitStack() as stack:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -69,19 +72,30 @@ async def site() -> AsyncIterator[Site]:
         yield site
 
 
+def client_of(request: web.BaseRequest) -> str:
+    """Who a test says that it is."""
+    return request.headers.get("User-Agent", "nobody")
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110 (of another task)
             await asyncio.sleep(0.005)
 
 
-async def make_busy(stack: AsyncExitStack, site: Site, connections: int) -> None:
+async def make_busy(
+    stack: AsyncExitStack, site: Site, connections: int, client: str = "nobody"
+) -> list[asyncio.StreamReader]:
     """Let so many connections wait for an answer."""
+    before = site.busy
+    readers = []
     for _ in range(connections):
-        _, writer = await site.connect()
+        reader, writer = await site.connect()
         stack.callback(writer.close)
-        writer.write(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
-    await until(lambda: site.busy == connections)
+        writer.write(f"GET /wait HTTP/1.1\r\nHost: x\r\nUser-Agent: {client}\r\n\r\n".encode())
+        readers.append(reader)
+    await until(lambda: site.busy == before + connections)
+    return readers
 
 
 async def test_connections_that_idle_are_closed_for_those_that_ask(site: Site) -> None:
@@ -130,6 +144,36 @@ async def test_a_request_too_many_is_refused_with_an_answer(site: Site) -> None:
     async with asyncio.timeout(5):
         while (await site.ask("/quick"))[0] != 200:
             pass  # The server has yet to see that the others are gone.
+
+
+async def test_a_client_with_many_busy_connections_gives_way_to_one_with_fewer(site: Site) -> None:
+    async with AsyncExitStack() as stack:
+        modest = await make_busy(stack, site, 4, "modest")
+        greedy = await make_busy(stack, site, 28, "greedy")
+        for number in range(10):
+            assert (await site.ask("/quick", client=f"new-{number}"))[0] == 200
+        assert (await site.ask("/quick", client="modest"))[0] == 200
+        assert (await site.ask("/quick", client="greedy"))[0] == 503
+        cut_off = 0
+        for reader in greedy:
+            with suppress(ConnectionResetError, TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await reader.read(1)
+                continue
+            cut_off += isinstance(reader.exception(), ConnectionResetError)
+        assert 0 < cut_off < 12
+        assert not any(reader.exception() or reader.at_eof() for reader in modest)
+
+
+async def test_clients_that_have_as_many_busy_connections_give_way_to_nobody(site: Site) -> None:
+    async with AsyncExitStack() as stack:
+        for number in range(32):
+            await make_busy(stack, site, 1, f"client-{number}")
+        assert (await site.ask("/quick", client="new"))[0] == 503
+
+
+def test_connections_are_no_more_than_there_is_memory_for_though_files_are_plenty() -> None:
+    assert ConnectionLimit(OpenFiles(limit=1_000_000)).max_connections == 4_096
 
 
 async def test_health_is_answered_when_all_connections_are_busy(site: Site) -> None:

@@ -21,6 +21,7 @@ from tests.processes import free_port
 ACCOUNTS = scaled(100, 2_000)
 LIMIT = scaled(200, 1_024)
 """Of open files; four for each account are more than that."""
+MOST_BUSY = scaled(100, 700)
 MOST_DOWNLOADS = scaled(40, 300)
 APPLY_WRITES = "com.atproto.repo.applyWrites"
 MOST_IDLERS = scaled(300, 1_500)
@@ -87,6 +88,13 @@ async def test_connections_that_ask_for_nothing_keep_nobody_out(town: Town) -> N
     with attack("idler", "127.0.0.1", str(town.server.port), str(MOST_IDLERS)):
         assert await crawl(town, clients=8) == {200: 2 * ACCOUNTS + 1}
     assert await crawl(town, clients=1) == {200: 2 * ACCOUNTS + 1}
+
+
+@pytest.mark.parametrize("addresses", [1, 20])
+async def test_connections_that_are_all_busy_keep_nobody_out(town: Town, addresses: int) -> None:
+    port = str(town.server.port)
+    with attack("busy", "127.0.0.1", port, str(MOST_BUSY), str(addresses)):
+        assert await crawl(town, clients=1) == {200: 2 * ACCOUNTS + 1}
 
 
 async def make_large_repository(town: Town) -> str:
