@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final, TypeVar
 
+from pds.fairness.long_answers import LongAnswers
 from pds.fairness.turns import Turns
 from repo.collector import without_collector
 
@@ -40,13 +41,15 @@ class LargeWork:
             waiting_each=_WAITING_EACH,
             wait_s=_WAIT_S,
         )
-        self.answers = Turns(
-            "large answers",
-            at_once=_ANSWERS,
-            each=_ANSWERS_EACH,
-            waiting=_ANSWERS_WAITING,
-            waiting_each=_ANSWERS_WAITING_EACH,
-            wait_s=_WAIT_S,
+        self.answers = LongAnswers(
+            Turns(
+                "large answers",
+                at_once=_ANSWERS,
+                each=_ANSWERS_EACH,
+                waiting=_ANSWERS_WAITING,
+                waiting_each=_ANSWERS_WAITING_EACH,
+                wait_s=_WAIT_S,
+            )
         )
         """Those that are being sent: each is in memory as a whole until its client has it."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-work")

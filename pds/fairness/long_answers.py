@@ -29,7 +29,7 @@ class _UnderWay:
     """An answer that has a turn."""
 
     transport: asyncio.Transport
-    holder: str
+    holders: tuple[str, ...]
     began_s: float
     before_bytes: int | None
     """What the client had taken on this connection before; None if that is not told."""
@@ -57,7 +57,7 @@ class LongAnswers:
     """
 
     def __init__(self, turns: Turns) -> None:
-        """A holder of `turns` is one address."""
+        """Holders of `turns` are clients, by their addresses for instance."""
         self._turns = turns
         self._under_way: dict[_UnderWay, None] = {}
 
@@ -72,36 +72,36 @@ class LongAnswers:
         return self._turns.waiting
 
     @asynccontextmanager
-    async def turn(self, request: web.BaseRequest, holder: str) -> AsyncIterator[None]:
+    async def turn(self, request: web.BaseRequest, *holders: str) -> AsyncIterator[None]:
         """Hold a turn within an `async with` block; the client must be there while it waits.
 
         The connection may be reset within the block. Raises `TooBusy` and `ClientLeft` before it.
         """
-        turn = self._turns.turn(holder)
+        turn = self._turns.turn(*holders)
         async with AsyncExitStack() as stack:
-            if self._turns.is_free_for((holder,)):
+            if self._turns.is_free_for(holders):
                 await stack.enter_async_context(turn)
             else:
-                press = partial(self._give_way_to, holder)
+                press = partial(self._give_way_to, holders)
                 with while_present(request), repeated(press, every_s=PATIENCE_S):
                     await stack.enter_async_context(turn)
             if request.transport is not None:
-                stack.enter_context(self._noted(request.transport, holder))
+                stack.enter_context(self._noted(request.transport, holders))
             yield
 
     @contextmanager
-    def _noted(self, transport: asyncio.Transport, holder: str) -> Iterator[None]:
+    def _noted(self, transport: asyncio.Transport, holders: tuple[str, ...]) -> Iterator[None]:
         now_s = asyncio.get_running_loop().time()
-        answer = _UnderWay(transport, holder, now_s, acknowledged_bytes(transport))
+        answer = _UnderWay(transport, holders, now_s, acknowledged_bytes(transport))
         self._under_way[answer] = None
         try:
             yield
         finally:
             del self._under_way[answer]
 
-    def _give_way_to(self, holder: str) -> bool:
-        """Let one give way to `holder`, who waits. Return True, for the next may be needed too."""
-        if self._turns.held_by(holder) or self._turns.has_free:
+    def _give_way_to(self, holders: tuple[str, ...]) -> bool:
+        """Let one give way to `holders`, who wait. Return True, for the next may be needed."""
+        if self._turns.held_by(*holders) or self._turns.has_free:
             return True
         now_s = asyncio.get_running_loop().time()
         settled = [
@@ -109,9 +109,9 @@ class LongAnswers:
             for answer in self._under_way
             if answer.began_s + SETTLED_S <= now_s and not answer.transport.is_closing()
         ]
-        most = max((self._turns.held_by(answer.holder) for answer in settled), default=0)
+        most = max((self._turns.held_by(*answer.holders) for answer in settled), default=0)
         if most > 1:
-            chosen = [each for each in settled if self._turns.held_by(each.holder) == most]
+            chosen = [each for each in settled if self._turns.held_by(*each.holders) == most]
         else:
             chosen = [each for each in settled if each.is_slow(now_s)]
         if chosen:

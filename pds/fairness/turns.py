@@ -107,9 +107,9 @@ class Turns:
         """Whether there is a turn that nobody holds."""
         return self._running < self._at_once
 
-    def held_by(self, holder: str) -> int:
-        """How many turns one holder has."""
-        return self._held.get(holder, 0)
+    def held_by(self, *holders: str) -> int:
+        """How many turns that one of `holders` has that has most."""
+        return self._most_held(holders)
 
     @asynccontextmanager
     async def turn(self, *holders: str) -> AsyncIterator[None]:

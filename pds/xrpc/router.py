@@ -123,7 +123,8 @@ class XrpcRouter:
         answer = await method.handler(call)
         response = respond(call.request, answer, private=method.auth is not None)
         if type(response) is web.Response and body_length(response) > LARGE_ANSWER_BYTES:
-            async with self._ctx.large_work.answers.turn(*askers(self._ctx.client_addresses)):
+            holders = askers(self._ctx.client_addresses)
+            async with self._ctx.large_work.answers.turn(call.request, *holders):
                 await response.prepare(call.request)
                 await response.write_eof()
         return response

@@ -217,6 +217,20 @@ async def test_a_download_of_an_address_with_several_gives_way_to_one_with_none(
 
 
 @pytest.mark.usefixtures("impatient")
+async def test_a_large_answer_of_an_address_with_several_gives_way_to_one_with_none(
+    pds: Pds, large: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So that it does not fit into the buffers of a connection within one machine.
+    monkeypatch.setattr("pds.record_answers.PAGE_BYTES", 1 << 30)
+    pds.ctx.large_work.answers = answers(each=2, waiting=1)
+    query = {"repo": large.did, "collection": "com.example.thing", "limit": 100}
+    request = f"GET /xrpc/{RECORDS}?repo={large.did}&collection=com.example.thing&limit=100"
+    async with asking(pds, request), asking(pds, request):
+        await until(lambda: pds.ctx.large_work.answers.running == 2)
+        assert (await pds.get(RECORDS, ELSEWHERE, **query)).status == 200
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_a_slow_download_gives_way_when_no_address_has_several(
     pds: Pds, large: Account
 ) -> None:
