@@ -22,6 +22,10 @@ T = TypeVar("T")
 _WAITING: Final = 64
 _WAITING_EACH: Final = 16
 _WAIT_S: Final = 30.0
+_BODIES: Final = 64
+_BODIES_EACH: Final = 8
+_BODIES_WAIT_S: Final = 40.0
+"""A little longer than a body may take to come in."""
 _ANSWERS: Final = 16
 _ANSWERS_EACH: Final = 4
 _ANSWERS_WAITING: Final = 16
@@ -41,6 +45,15 @@ class LargeWork:
             waiting_each=_WAITING_EACH,
             wait_s=_WAIT_S,
         )
+        self.bodies = Turns(
+            "large requests",
+            at_once=_BODIES,
+            each=_BODIES_EACH,
+            waiting=2 * _BODIES,
+            waiting_each=2 * _BODIES_EACH,
+            wait_s=_BODIES_WAIT_S,
+        )
+        """Those that are coming in: each is kept in memory until it is there as a whole."""
         self.answers = LongAnswers(
             Turns(
                 "large answers",

@@ -90,6 +90,14 @@ async def read_bounded(request: web.Request, limit_bytes: int) -> bytes:
     return await (reading if request.content.is_eof() else _in_time(reading, JSON_S))
 
 
+def may_be_large(request: web.Request) -> bool:
+    """Whether a body may take more memory while it comes in than any connection may."""
+    if request.content.is_eof():
+        return False
+    length = request.content_length
+    return length is None or length > JSON_LIMIT_BYTES
+
+
 def check_length(request: web.Request, limit_bytes: int) -> None:
     """For binary input: raise `XrpcError` 413 if the client says that it is longer."""
     if (request.content_length or 0) > limit_bytes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiohttp import web
 
-from pds.fairness.presence import ClientLeft, tells_of_leaving
+from pds.fairness.presence import ClientLeft, tells_of_leaving, while_present
 from pds.proxy.unserved import pass_on_unserved
 from pds.recovery.damage import recognise
 from pds.requests.asker import askers
@@ -142,7 +142,12 @@ class XrpcRouter:
         if not route.takes_json:
             body.check_decodable(request)
             return None
-        return await body.read_json(request, route.body_limit_bytes)
+        if not route.takes_large or not body.may_be_large(request):
+            return await body.read_json(request, route.body_limit_bytes)
+        holders = askers(self._ctx.client_addresses)
+        with while_present(request):
+            async with self._ctx.large_work.bodies.turn(*holders):
+                return await body.read_json(request, route.body_limit_bytes)
 
     def _parse_body(self, route: _Route, raw: bytes) -> dict[str, Any]:
         json = body.parse_json(raw)

@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 
 import pds as package
 from pds import connections
+from pds.fairness.turns import Turns
 from pds.xrpc import body
 from pds.xrpc.errors import XrpcError
 from tests.pds.conftest import Account, Pds
@@ -198,6 +199,29 @@ async def test_a_connection_is_not_used_again_after_a_body_that_was_too_slow(
     assert (await client.answer())[0] == 408
     client.send(b"0123456789" + DESCRIBE)
     assert await client.closed() == b""
+
+
+async def test_large_json_of_an_account_takes_the_memory_of_a_few(
+    pds: Pds, alice: Account, client: Client
+) -> None:
+    nsid = "com.atproto.repo.createRecord"
+    bodies = pds.ctx.large_work.bodies = Turns(
+        "tests", at_once=2, each=1, waiting=1, waiting_each=0, wait_s=10
+    )
+    auth = f"Authorization: {alice.auth['Authorization']}"
+    head = post(nsid, auth, "Content-Type: application/json", "Content-Length: 900000")
+    client.send(head + b" " * 300_000)
+    async with asyncio.timeout(5):
+        while not bodies.running:  # noqa: ASYNC110 (nothing tells it)
+            await asyncio.sleep(0)
+    long = {"repo": alice.did, "collection": "com.example.thing", "validate": False}
+    long["record"] = {"$type": "com.example.thing", "text": "x" * 500_000}
+    assert (await pds.post(nsid, long, alice.auth)).error == (503, "NotEnoughResources")
+    await pds.create_record(alice, "com.example.thing", {"text": "short"}, validate=False)
+    other = await pds.create_account()
+    elsewhere = {**other.auth, "X-Forwarded-For": "203.0.113.9"}
+    assert (await pds.post(nsid, {**long, "repo": other.did}, elsewhere)).status == 200
+    assert bodies.running == 1
 
 
 # --- Uploads
