@@ -9,6 +9,7 @@ health checks are answered as long as the server can do its work.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Collection
 from typing import Final, Protocol
 
@@ -23,7 +24,10 @@ _OTHER_FILES: Final = 96
 _MIN_CONNECTIONS: Final = 8
 _MAX_CONNECTIONS: Final = 4_096
 """Each may hold 150 KB for as long as its request comes in."""
-_MAX_SURPLUS: Final = 512
+_SURPLUS: Final = 8
+"""One in so many connections is taken beyond the limit. Many may come before the first is read."""
+FRESH_S: Final = 0.1
+"""The request of a connection that has just been made may be there, and only not have been read."""
 _AT_ONCE: Final = 16
 """One in so many connections is closed at a time, so that not each new one has to look for one."""
 _SHARE_OF_TIME: Final = 20
@@ -48,8 +52,8 @@ class Connection(Protocol):
         ...
 
     @property
-    def last_used(self) -> float:
-        """When its last request was answered, or when it was made; only to be compared."""
+    def unused_s(self) -> float:
+        """The time since its last request was answered, or since it was made."""
         ...
 
     @property
@@ -72,10 +76,11 @@ class ConnectionLimit:
         half = max(_MIN_CONNECTIONS, (files.limit - _OTHER_FILES) // 2)
         self.max_connections = min(half, _MAX_CONNECTIONS)
         """At most a half, for a request may need as many files more: a database, a blob."""
-        has_more = files.limit >= 4 * _MAX_CONNECTIONS
-        self._max_surplus = _MAX_SURPLUS if has_more else files.spare // 4
+        self._least_surplus = files.spare // 4
+        self._most_surplus = max(self._least_surplus, self.max_connections // _SURPLUS)
         self._surplus: dict[Connection, None] = {}
-        self._look_at = 0.0
+        self._look_at = defaultdict[float, float](float)
+        """When to look again for connections that have been unused for so many seconds."""
         self._count_at = 0.0
         self._busy = Crowds[Connection](())
         """By client, as of when they were last counted."""
@@ -89,11 +94,13 @@ class ConnectionLimit:
         """
         self._files.note_opened(1)
         has_room = self._files.has_room_for_connection()
-        if (len(others) <= self.max_connections and has_room) or self._close_idle(others):
+        if (len(others) <= self.max_connections and has_room) or self._close_idle(
+            others, unused_s=FRESH_S
+        ):
             return True
         self._warn()
         self._surplus[connection] = None
-        if len(self._surplus) > self._max_surplus:
+        if len(self._surplus) > (self._most_surplus if has_room else self._least_surplus):
             # The oldest that waits for its request; else the new one, for which there is no place.
             idle = next((each for each in self._surplus if each.is_idle), connection)
             self._surplus.pop(idle)
@@ -106,9 +113,10 @@ class ConnectionLimit:
         self._busy.leave(connection)
 
     def make_way(self, connection: Connection, client: str, others: Collection[Connection]) -> bool:
-        """Whether one of `others` is cut off for `connection`, a surplus one, which is kept then.
+        """Whether one of `others` ends for `connection`, a surplus one, which is kept then.
 
-        It is one of the client that has most busy ones, if that has more than `client`.
+        It is a busy one of the client that has most, if that has more than `client`; else one that
+        asks for nothing.
         """
         now, began = time.monotonic(), time.thread_time()
         if now >= self._count_at:
@@ -118,29 +126,32 @@ class ConnectionLimit:
             self._count_at = now + max(_COUNT_EVERY_S, took_s * _SHARE_OF_TIME)
         chosen = self._busy.give_way_to(client)
         if chosen is None:
-            return False
+            if not self._close_idle(others, unused_s=0.0):
+                return False
         # It may idle by now, which makes as much room.
-        if chosen.client is not None:
+        elif chosen.client is not None:
             chosen.cut_off()
         self._surplus.pop(connection, None)
         self._busy.join(client, connection)
         return True
 
-    def _close_idle(self, connections: Collection[Connection]) -> bool:
-        """Close those that have idled longest, if that makes room."""
+    def _close_idle(self, connections: Collection[Connection], *, unused_s: float) -> bool:
+        """Close those that have idled longest, and for so long at least, if that makes room."""
         now, began = time.monotonic(), time.thread_time()
-        if now < self._look_at:
+        if now < self._look_at[unused_s]:
             return False
         still_open = sum(each.is_open for each in connections)
         excess = max(1, still_open - self.max_connections)
         idle = sorted(
-            (each for each in connections if each.is_idle), key=lambda each: each.last_used
+            (each for each in connections if each.is_idle and each.unused_s >= unused_s),
+            key=lambda each: each.unused_s,
+            reverse=True,
         )
         for each in idle[: excess + self.max_connections // _AT_ONCE]:
             each.force_close()
         if len(idle) >= excess:
             return True
-        self._look_at = now + (time.thread_time() - began) * _SHARE_OF_TIME
+        self._look_at[unused_s] = now + (time.thread_time() - began) * _SHARE_OF_TIME
         return False
 
     def _warn(self) -> None:

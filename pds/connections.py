@@ -136,9 +136,10 @@ class _Connection(RequestHandler):
         return not self._force_close
 
     @property
-    def last_used(self) -> float:
-        """See `Connection.last_used`."""
-        return self._next_keepalive_close_time
+    def unused_s(self) -> float:
+        """See `Connection.unused_s`."""
+        used_at = self._next_keepalive_close_time - self._keepalive_timeout
+        return self._loop.time() - used_at
 
     @property
     def client(self) -> str | None:

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from database.open_files import OpenFiles
+from pds import connection_limit
 from pds.connection_limit import ConnectionLimit
 from pds.connections import HEALTH_PATH, TimedRunner
 
@@ -111,7 +112,10 @@ async def test_connections_that_idle_are_closed_for_those_that_ask(site: Site) -
         assert still_open <= ConnectionLimit(OpenFiles(limit=LIMIT)).max_connections + 1
 
 
-async def test_the_one_that_has_idled_longest_is_closed_first(site: Site) -> None:
+async def test_the_one_that_has_idled_longest_is_closed_first(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_limit, "FRESH_S", 0.0)
     request = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
     async with AsyncExitStack() as stack:
 
@@ -130,6 +134,20 @@ async def test_the_one_that_has_idled_longest_is_closed_first(site: Site) -> Non
         assert await asyncio.wait_for(others[0].read(), 5) == b""
         first_writer.write(request)
         assert (await first_reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_connection_whose_request_may_be_there_is_not_closed_as_idle(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_limit, "FRESH_S", 60.0)
+    async with AsyncExitStack() as stack:
+        await make_busy(stack, site, 31, "greedy")
+        reader, writer = await site.connect()
+        stack.callback(writer.close)
+        for number in range(5):
+            assert (await site.ask("/quick", client=f"new-{number}"))[0] == 200
+        writer.write(b"GET /quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 200")
 
 
 async def test_a_request_too_many_is_refused_with_an_answer(site: Site) -> None:
