@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from identity.did_document import ATPROTO_KEY
 from identity.plc_data import InvalidPlcOperation, read_object, read_text
 from identity.plc_operation import PlcOperation
 from repo.cid import Cid
@@ -151,11 +152,23 @@ def validate_log(did: Did, entries: Iterable[PlcLogEntry]) -> PlcOperation:
     log: list[PlcLogEntry] = []
     for entry in claimed:
         nullified = validate_next(did, log, entry.operation, now_ms=entry.created_at_ms)
-        log = [replace(old, nullified=old.nullified or old.cid in nullified) for old in log]
+        if nullified:
+            log = [replace(old, nullified=old.nullified or old.cid in nullified) for old in log]
         log.append(replace(entry, nullified=False))
     if not log or log != claimed:
         raise InvalidPlcOperation("the log is empty or its nullified operations are wrong")
     return next(entry.operation for entry in reversed(log) if not entry.nullified)
+
+
+def signing_keys(log: Iterable[PlcLogEntry]) -> tuple[str, ...]:
+    """The keys that a DID has named for its repository, the last one first.
+
+    Those of overruled operations are none of its owner's, and left out. Each is a did:key, but may
+    be of a kind that atproto does not use.
+    """
+    states = (entry.operation.data for entry in log if not entry.nullified)
+    keys = [data.verification_methods.get(ATPROTO_KEY) for data in states if data is not None]
+    return tuple(dict.fromkeys(key for key in reversed(keys) if key is not None))
 
 
 def _check_genesis(did: Did, operation: PlcOperation) -> None:
