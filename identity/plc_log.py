@@ -125,7 +125,8 @@ def validate_next(
         _check_genesis(did, operation)
         return ()
     active = [entry for entry in log if not entry.nullified]
-    at = next((i for i, entry in enumerate(active) if entry.cid == operation.prev), None)
+    # From the end, for it is nearly always the last one.
+    at = next((i for i in reversed(range(len(active))) if active[i].cid == operation.prev), None)
     if at is None:
         raise MisorderedOperation
     previous, overruled = active[at].operation, active[at + 1 :]

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from identity.plc_data import PlcData
 from identity.plc_operation import PlcOperation
-from repo.keys import K256PrivateKey, PrivateKey
+from repo.keys import K256PrivateKey
 from tests.pds.api.exports import export, nothing_changes
 from tests.pds.api.imports import Repo, import_car, move_in, stranger
 from tests.pds.api.records import NOTE, create, get
@@ -35,11 +35,6 @@ class Former:
     def repo(self) -> Repo:
         return Repo.of(self.owner.did, self.owner.key, RECORDS)
 
-    def sign_with(self, pds: Pds, key: PrivateKey) -> Signer:
-        """Let the DID name another key, with which its owner signs from now on."""
-        self.owner.update(pds, with_key(pds, self.owner, key))
-        return Signer(self.owner.did, key)
-
     def lead_to(self, pds: Pds) -> None:
         """Let the DID lead to its account."""
         moved = plc_data_for(pds, self.owner.did, handle="dana.test", owner_key=self.owner.key)
@@ -51,14 +46,6 @@ class Former:
         assert (await export(pds, account.did)).records == self.repo.cids()
         assert (await create(pds, account, {"n": 1}, rkey="new")).status == 200
         assert set((await export(pds, account.did)).records) == {*RECORDS, f"{NOTE}/new"}
-
-
-def with_key(pds: Pds, owner: ForeignDid, key: PrivateKey) -> PlcData:
-    """The state of the DID, but for its signing key."""
-    last = pds.plc.find_last(owner.did)
-    assert last is not None
-    assert last.data is not None
-    return replace(last.data, verification_methods={"atproto": key.did_key})
 
 
 async def account_of(pds: Pds, signer: Signer) -> Account:
@@ -85,7 +72,7 @@ def former(pds: Pds) -> Former:
 async def test_a_backup_is_imported_after_recovery_with_the_owner_s_own_key(
     pds: Pds, former: Former
 ) -> None:
-    signer = former.sign_with(pds, K256PrivateKey.generate())
+    signer = former.owner.name_key(pds, K256PrivateKey.generate())
     account = await account_of(pds, signer)
     assert (await import_car(pds, account, former.repo.car())).status == 200
     former.lead_to(pds)
@@ -104,8 +91,8 @@ async def test_a_repository_is_imported_after_two_moves_with_nothing_written_in_
 ) -> None:
     """The second server serves what the first one has signed."""
     second_server = K256PrivateKey.generate()
-    former.sign_with(pds, second_server)
-    signer = former.sign_with(pds, K256PrivateKey.generate())
+    former.owner.name_key(pds, second_server)
+    signer = former.owner.name_key(pds, K256PrivateKey.generate())
     account = await account_of(pds, signer)
     assert (await import_car(pds, account, former.repo.car())).status == 200
     former.lead_to(pds)
