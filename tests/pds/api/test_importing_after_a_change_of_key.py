@@ -53,7 +53,7 @@ async def account_of(pds: Pds, signer: Signer) -> Account:
     reply = await sign_up(pds, signer.auth(pds, CREATE), did=signer.did)
     assert reply.status == 200, reply.body
     session = reply.json
-    return Account(*(session[name] for name in ("did", "handle")), "", "", session["accessJwt"], "")
+    return Account(session["did"], session["handle"], "", "", session["accessJwt"], "")
 
 
 def refusal(reply: Reply) -> str:
