@@ -115,14 +115,20 @@ def iso_of(time_ms: int) -> str:
 
 
 def validate_next(
-    did: Did, log: Sequence[PlcLogEntry], operation: PlcOperation, *, now_ms: int
+    did: Did,
+    log: Sequence[PlcLogEntry],
+    operation: PlcOperation,
+    *,
+    now_ms: int,
+    lenient: bool = False,
 ) -> tuple[Cid, ...]:
     """Check that `operation` may be appended to `log`; return the CIDs it nullifies.
 
-    `log` holds every operation accepted so far, in order. Raises `InvalidPlcOperation`.
+    `log` holds every operation accepted so far, in order. For `lenient` see
+    `PlcOperation.find_signer`. Raises `InvalidPlcOperation`.
     """
     if not log:
-        _check_genesis(did, operation)
+        _check_genesis(did, operation, lenient=lenient)
         return ()
     active = [entry for entry in log if not entry.nullified]
     # From the end, for it is nearly always the last one.
@@ -135,7 +141,7 @@ def validate_next(
     keys = previous.data.rotation_keys
     if overruled:
         keys = _stronger_keys(keys, overruled[0].operation)
-    if operation.find_signer(keys) is None:
+    if operation.find_signer(keys, lenient=lenient) is None:
         raise InvalidPlcSignature(operation)
     if overruled:
         lapsed_ms = now_ms - overruled[0].created_at_ms
@@ -152,7 +158,9 @@ def validate_log(did: Did, entries: Iterable[PlcLogEntry]) -> PlcOperation:
     claimed = list(entries)
     log: list[PlcLogEntry] = []
     for entry in claimed:
-        nullified = validate_next(did, log, entry.operation, now_ms=entry.created_at_ms)
+        nullified = validate_next(
+            did, log, entry.operation, now_ms=entry.created_at_ms, lenient=True
+        )
         if nullified:
             log = [replace(old, nullified=old.nullified or old.cid in nullified) for old in log]
         log.append(replace(entry, nullified=False))
@@ -172,10 +180,10 @@ def signing_keys(log: Iterable[PlcLogEntry]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for key in reversed(keys) if key is not None))
 
 
-def _check_genesis(did: Did, operation: PlcOperation) -> None:
+def _check_genesis(did: Did, operation: PlcOperation, *, lenient: bool) -> None:
     if operation.prev is not None or operation.data is None:
         raise MisorderedOperation
-    if operation.find_signer(operation.data.rotation_keys) is None:
+    if operation.find_signer(operation.data.rotation_keys, lenient=lenient) is None:
         raise InvalidPlcSignature(operation)
     expected = operation.did()
     if expected != did:
@@ -184,5 +192,6 @@ def _check_genesis(did: Did, operation: PlcOperation) -> None:
 
 def _stronger_keys(keys: tuple[str, ...], disputed: PlcOperation) -> tuple[str, ...]:
     """Those of `keys` above the one that signed `disputed`."""
-    signer = disputed.find_signer(keys)
+    # However it is spelled, the operation has been accepted.
+    signer = disputed.find_signer(keys, lenient=True)
     return () if signer is None else keys[: keys.index(signer)]

@@ -38,7 +38,10 @@ async def find_signer(
     if signer is not None:
         return signer
     if not commit.did.startswith("did:plc:"):
-        reason = "not by that of its DID document, and only a did:plc has a log of earlier ones"
+        reason = (
+            "not by that of its DID document, which has to name the key that signed, for only a "
+            "did:plc has a log of earlier ones"
+        )
         raise NotSigned(root, commit, reason)
     try:
         log = await plc.audit_log(Did(commit.did))

@@ -53,7 +53,7 @@ class AccountImport:
     email: str | None = None
     """For a new account, which needs one."""
     key: PublicKey | None = None
-    """Has to have signed the commit, in place of the key in the DID document."""
+    """Has to have signed the commit, in place of the keys that the DID has named."""
     ignores_signature: bool = False
 
 

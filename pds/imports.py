@@ -44,7 +44,8 @@ _PAGE_CACHE_KIB: Final = 64 * 1024
 _WAYS_OUT: Final = {
     True: "If the CAR is nevertheless that of the account, the operator of this server can bring "
     "it, with `pds car import --key` or `--ignore-signature`",
-    False: "Try again later",
+    False: "Try again later, or ask the operator of this server to bring it, with "
+    "`pds car import --key` or `--ignore-signature`",
 }
 """Of who has a CAR that no key seems to have signed, by whether that is certain."""
 

@@ -185,7 +185,7 @@ async def test_without_the_log_it_is_told_that_earlier_keys_could_not_be_looked_
         async with nothing_changes(pds, account):
             message = refusal(await import_car(pds, account, former.repo.car()))
     assert "earlier ones are not to be had (the directory is being mended)" in message
-    assert message.endswith("Try again later")
+    assert ". Try again later, or ask the operator" in message
     assert (await import_car(pds, account, former.repo.car())).status == 200
 
 
