@@ -5,17 +5,21 @@ Spec: https://web.plc.directory/api/redoc
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
 from identity.http import FetchedResponse, FetchError, FetchMalformed, SafeHttp
 from identity.plc_data import InvalidPlcOperation, PlcData
-from identity.plc_log import PlcLogEntry
+from identity.plc_log import PlcLogEntry, validate_log
 from identity.plc_operation import PlcOperation, Signer
 from repo.syntax import Did
 
 UNREACHABLE_STATUS: Final = 502
 """The `status` of a `PlcError` when the directory gave no usable answer."""
+MAX_LOG_BYTES: Final = 2 * 1024 * 1024
+MAX_LOG_OPERATIONS: Final = 1_000
+"""Of one DID; most have fewer than ten. The public directory takes up to 100 in a week."""
 _MAX_MESSAGE: Final = 500
 
 
@@ -94,22 +98,42 @@ class PlcClient:
             raise PlcError(UNREACHABLE_STATUS, str(exc)) from exc
 
     async def audit_log(self, did: Did) -> list[PlcLogEntry]:
-        """Every operation ever accepted, overruled ones too; `validate_log` checks them."""
-        entries = await self._get(f"/{did}/log/audit")
-        if not isinstance(entries, list):
-            raise PlcError(UNREACHABLE_STATUS, "the audit log is not a list")
+        """Every operation ever accepted, overruled ones too, all of them checked."""
+        response = await self._ask(f"/{did}/log/audit", max_bytes=MAX_LOG_BYTES)
         try:
-            return [PlcLogEntry.from_json(entry) for entry in entries]
+            # With up to five signatures to look at for each operation.
+            return await asyncio.to_thread(_read_log, did, response)
         except InvalidPlcOperation as exc:
-            raise PlcError(UNREACHABLE_STATUS, str(exc)) from exc
+            message = f"the PLC directory gives out a log of {did} that is not valid: {exc}"
+            raise PlcError(UNREACHABLE_STATUS, message) from exc
+        except FetchError as exc:
+            raise _unreachable(exc) from exc
 
     async def _get(self, path: str) -> Any:
         try:
-            response = await self._http.get(self.url + path, trusted=True)
-            _check(response)
-            return response.json()
+            return (await self._ask(path)).json()
         except FetchError as exc:
             raise _unreachable(exc) from exc
+
+    async def _ask(self, path: str, *, max_bytes: int | None = None) -> FetchedResponse:
+        try:
+            response = await self._http.get(self.url + path, trusted=True, max_bytes=max_bytes)
+        except FetchError as exc:
+            raise _unreachable(exc) from exc
+        _check(response)
+        return response
+
+
+def _read_log(did: Did, response: FetchedResponse) -> list[PlcLogEntry]:
+    """Read an audit log. Raises `FetchMalformed` and `InvalidPlcOperation`."""
+    lines = response.json()
+    if not isinstance(lines, list):
+        raise InvalidPlcOperation("it is not a list")
+    if len(lines) > MAX_LOG_OPERATIONS:
+        raise InvalidPlcOperation(f"it has more than {MAX_LOG_OPERATIONS:,} operations")
+    log = [PlcLogEntry.from_json(line) for line in lines]
+    validate_log(did, log)
+    return log
 
 
 def _check(response: FetchedResponse) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from identity.did_document import ATPROTO_KEY
 from identity.plc_data import InvalidPlcOperation, read_object, read_text
 from identity.plc_operation import PlcOperation
 from repo.cid import Cid
@@ -114,17 +115,24 @@ def iso_of(time_ms: int) -> str:
 
 
 def validate_next(
-    did: Did, log: Sequence[PlcLogEntry], operation: PlcOperation, *, now_ms: int
+    did: Did,
+    log: Sequence[PlcLogEntry],
+    operation: PlcOperation,
+    *,
+    now_ms: int,
+    lenient: bool = False,
 ) -> tuple[Cid, ...]:
     """Check that `operation` may be appended to `log`; return the CIDs it nullifies.
 
-    `log` holds every operation accepted so far, in order. Raises `InvalidPlcOperation`.
+    `log` holds every operation accepted so far, in order. For `lenient` see
+    `PlcOperation.find_signer`. Raises `InvalidPlcOperation`.
     """
     if not log:
-        _check_genesis(did, operation)
+        _check_genesis(did, operation, lenient=lenient)
         return ()
     active = [entry for entry in log if not entry.nullified]
-    at = next((i for i, entry in enumerate(active) if entry.cid == operation.prev), None)
+    # From the end, for it is nearly always the last one.
+    at = next((i for i in reversed(range(len(active))) if active[i].cid == operation.prev), None)
     if at is None:
         raise MisorderedOperation
     previous, overruled = active[at].operation, active[at + 1 :]
@@ -133,7 +141,7 @@ def validate_next(
     keys = previous.data.rotation_keys
     if overruled:
         keys = _stronger_keys(keys, overruled[0].operation)
-    if operation.find_signer(keys) is None:
+    if operation.find_signer(keys, lenient=lenient) is None:
         raise InvalidPlcSignature(operation)
     if overruled:
         lapsed_ms = now_ms - overruled[0].created_at_ms
@@ -150,18 +158,32 @@ def validate_log(did: Did, entries: Iterable[PlcLogEntry]) -> PlcOperation:
     claimed = list(entries)
     log: list[PlcLogEntry] = []
     for entry in claimed:
-        nullified = validate_next(did, log, entry.operation, now_ms=entry.created_at_ms)
-        log = [replace(old, nullified=old.nullified or old.cid in nullified) for old in log]
+        nullified = validate_next(
+            did, log, entry.operation, now_ms=entry.created_at_ms, lenient=True
+        )
+        if nullified:
+            log = [replace(old, nullified=old.nullified or old.cid in nullified) for old in log]
         log.append(replace(entry, nullified=False))
     if not log or log != claimed:
         raise InvalidPlcOperation("the log is empty or its nullified operations are wrong")
     return next(entry.operation for entry in reversed(log) if not entry.nullified)
 
 
-def _check_genesis(did: Did, operation: PlcOperation) -> None:
+def signing_keys(log: Iterable[PlcLogEntry]) -> tuple[str, ...]:
+    """The keys that a DID has named for its repository, the last one first.
+
+    Those of overruled operations are none of its owner's, and left out. Each is a did:key, but may
+    be of a kind that atproto does not use.
+    """
+    states = (entry.operation.data for entry in log if not entry.nullified)
+    keys = [data.verification_methods.get(ATPROTO_KEY) for data in states if data is not None]
+    return tuple(dict.fromkeys(key for key in reversed(keys) if key is not None))
+
+
+def _check_genesis(did: Did, operation: PlcOperation, *, lenient: bool) -> None:
     if operation.prev is not None or operation.data is None:
         raise MisorderedOperation
-    if operation.find_signer(operation.data.rotation_keys) is None:
+    if operation.find_signer(operation.data.rotation_keys, lenient=lenient) is None:
         raise InvalidPlcSignature(operation)
     expected = operation.did()
     if expected != did:
@@ -170,5 +192,6 @@ def _check_genesis(did: Did, operation: PlcOperation) -> None:
 
 def _stronger_keys(keys: tuple[str, ...], disputed: PlcOperation) -> tuple[str, ...]:
     """Those of `keys` above the one that signed `disputed`."""
-    signer = disputed.find_signer(keys)
+    # However it is spelled, the operation has been accepted.
+    signer = disputed.find_signer(keys, lenient=True)
     return () if signer is None else keys[: keys.index(signer)]

@@ -100,16 +100,21 @@ class PlcOperation:
         name = base64.b32encode(digest).decode().lower()[:_IDENTIFIER_LENGTH]
         return Did(f"did:plc:{name}")
 
-    def find_signer(self, rotation_keys: Iterable[str]) -> str | None:
+    def find_signer(self, rotation_keys: Iterable[str], *, lenient: bool = False) -> str | None:
         """The first of `rotation_keys` (did:keys) whose signature this carries.
 
-        Signatures have one valid spelling: a second would give the operation a second CID.
+        Signatures have one valid spelling: a second would give the operation a second CID. The
+        public directory once took others, padded or of P-256 with a high S, and its logs keep
+        thousands; only with `lenient` they count.
         """
-        signature = _decode_signature(self.sig)
+        signature = _decode_signature(self.sig.rstrip("=") if lenient else self.sig)
         if signature is None:
             return None
         message = dagcbor.encode(dict(self.unsigned))
-        return next((key for key in rotation_keys if _verifies(key, message, signature)), None)
+        return next(
+            (key for key in rotation_keys if _verifies(key, message, signature, lenient=lenient)),
+            None,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, as sent to a directory."""
@@ -193,9 +198,9 @@ def _decode_signature(sig: str) -> bytes | None:
     return signature if len(signature) == _SIGNATURE_BYTES else None
 
 
-def _verifies(did_key: str, message: bytes, signature: bytes) -> bool:
+def _verifies(did_key: str, message: bytes, signature: bytes, *, lenient: bool) -> bool:
     try:
-        return parse_did_key(did_key).verify(message, signature)
+        return parse_did_key(did_key).verify(message, signature, allow_high_s=lenient)
     except InvalidKey:
         # Old operations list keys of kinds that can sign nothing here.
         return False

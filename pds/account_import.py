@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from identity.resolver import DidResolutionError
+from identity.signers import NotSigned, find_signer
 from pds.accounts.account import AccountStatus
 from pds.accounts.email_rules import check_email
 from pds.accounts.errors import HandleNotResolved
@@ -25,7 +26,7 @@ from pds.spool import Spool
 from pds.xrpc.errors import invalid_request
 from repo.car import CarReader
 from repo.keys import PublicKey, parse_did_key
-from repo.syntax import Did, parse_did
+from repo.syntax import Did
 from repo.verify import find_commit
 
 if TYPE_CHECKING:
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
     from pds.accounts.account import ActorAccount
     from pds.context import AppContext
     from repo.car import ByteSource
-    from repo.commit import Head
+    from repo.cid import Cid
+    from repo.commit import Commit, Head
 
 MAX_CAR_BYTES: Final = 64 * 1024**3
 """The largest CAR that an operator may bring."""
+_WAYS_OUT: Final = "name the key with --key did:key:…, or give --ignore-signature"
 _OPERATOR: Final = Sender()
 
 
@@ -50,7 +53,7 @@ class AccountImport:
     email: str | None = None
     """For a new account, which needs one."""
     key: PublicKey | None = None
-    """Has to have signed the commit, in place of the key in the DID document."""
+    """Has to have signed the commit, in place of the keys that the DID has named."""
     ignores_signature: bool = False
 
 
@@ -95,12 +98,13 @@ async def import_account(
     await ctx.open_files.until_room(1)
     with Spool(ctx.settings.data_directory, ctx.imports.room, sender.holder) as spool:
         await spool.fill(chunks, max_bytes=MAX_CAR_BYTES)
-        did = await asyncio.to_thread(_find_did, spool)
+        root, commit = await asyncio.to_thread(_find_commit, spool)
+        did = Did(commit.did)
         spool.rewind()
         with ctx.imports.begun(did) as begun:
             begun.size_bytes = spool.size_bytes
             document, why_not = await _find_document(ctx, did)
-            keys = _keys(ctx, did, asked, document, why_not)
+            keys = await _keys(ctx, asked, document, why_not, root=root, commit=commit)
             async with ctx.imports.loading(begun, sender):
                 if ctx.accounts.find_account(did, include_inactive=True) is None:
                     password = new_password()
@@ -115,8 +119,8 @@ async def import_account(
     return ImportedAccount(account, repo, password, missing, did_credentials(ctx, account))
 
 
-def _find_did(source: ByteSource) -> Did:
-    return parse_did(find_commit(CarReader(source, verify=False)).did)
+def _find_commit(source: ByteSource) -> tuple[Cid, Commit]:
+    return find_commit(CarReader(source, verify=False))
 
 
 async def _find_document(ctx: AppContext, did: Did) -> tuple[DidDocument | None, str]:
@@ -127,23 +131,33 @@ async def _find_document(ctx: AppContext, did: Did) -> tuple[DidDocument | None,
         return None, str(exc)
 
 
-def _keys(
-    ctx: AppContext, did: Did, asked: AccountImport, document: DidDocument | None, why_not: str
+async def _keys(
+    ctx: AppContext,
+    asked: AccountImport,
+    document: DidDocument | None,
+    why_not: str,
+    *,
+    root: Cid,
+    commit: Commit,
 ) -> list[PublicKey] | None:
-    """The keys that may have signed; None if the signature does not matter."""
+    """The key that has to have signed; None if the signature does not matter."""
     if asked.ignores_signature:
         return None
     if asked.key is not None:
         return [asked.key]
+    did = Did(commit.did)
     named = document.signing_key() if document is not None else None
     if named is None:
         raise invalid_request(
             f"{why_not or f'the DID document of {did} has no signing key'}. So nobody can tell "
-            "who signed: name the key with --key did:key:…, or give --ignore-signature"
+            f"who signed: {_WAYS_OUT}"
         )
     # A repository that was here before was signed with the key that is kept here.
     own = [ctx.actor_store.key(did).public] if ctx.actor_store.exists(did) else []
-    return [parse_did_key(named), *own]
+    try:
+        return [await find_signer(root, commit, [parse_did_key(named), *own], ctx.plc)]
+    except NotSigned as exc:
+        raise invalid_request(f"{exc}. If it is theirs nevertheless, {_WAYS_OUT}") from exc
 
 
 async def _signup(

@@ -19,6 +19,7 @@ import structlog
 from actor_store.bulk_rows import UNORDERED_INDEXES
 from actor_store.importing import ImportedRepo, import_car, parse_commit
 from identity.resolver import DidResolutionError
+from identity.signers import NotSigned, find_signer
 from pds.commits import sequence, sync_event, wait_for_log
 from pds.quotas import check_growth, find_quota
 from pds.spool import Spool
@@ -33,10 +34,20 @@ if TYPE_CHECKING:
     from pds.context import AppContext
     from pds.import_queue import Sender
     from repo.car import ByteSource
+    from repo.cid import Cid
+    from repo.commit import Commit
     from repo.syntax import Did
 
 _PAGE_CACHE_KIB: Final = 64 * 1024
 """About what the tables of 60,000 records take."""
+
+_WAYS_OUT: Final = {
+    True: "If the CAR is nevertheless that of the account, the operator of this server can bring "
+    "it, with `pds car import --key` or `--ignore-signature`",
+    False: "Try again later, or ask the operator of this server to bring it, with "
+    "`pds car import --key` or `--ignore-signature`",
+}
+"""Of who has a CAR that no key seems to have signed, by whether that is certain."""
 
 _log = structlog.get_logger(__name__)
 
@@ -65,22 +76,34 @@ async def import_repo(
         keys = await _signing_keys(ctx, did)
         # The account is neither activated nor deleted meanwhile.
         async with ctx.imports.loading(begun, sender), ctx.recovery.lock(did):
-            await asyncio.to_thread(_look_through, spool, did, keys)
+            found = await asyncio.to_thread(_look_through, spool, did)
+            if found is not None:
+                keys = [await _find_signer(ctx, *found, keys)]
             await load_repo(ctx, did, spool, keys, quota=find_quota(ctx, did))
     await ctx.actor_store.settle_uploads(did)
 
 
-def _look_through(spool: Spool, did: Did, keys: Sequence[PublicKey]) -> None:
+def _look_through(spool: Spool, did: Did) -> tuple[Cid, Commit] | None:
     """Refuse what takes little time to be refused, before anything of it is stored."""
     found = take_census(spool, size_bytes=spool.size_bytes, max_block_bytes=MAX_BLOCK_BYTES)
-    if found is not None:
-        root, block = found
-        parse_commit(root, block, did=did, keys=keys)
     spool.rewind()
+    if found is None:
+        return None
+    root, block = found
+    return root, parse_commit(root, block, did=did, keys=None)
+
+
+async def _find_signer(
+    ctx: AppContext, root: Cid, commit: Commit, keys: Sequence[PublicKey]
+) -> PublicKey:
+    try:
+        return await find_signer(root, commit, keys, ctx.plc)
+    except NotSigned as exc:
+        raise invalid_request(f"{exc}. {_WAYS_OUT[exc.is_certain]}") from exc
 
 
 async def _signing_keys(ctx: AppContext, did: Did) -> list[PublicKey]:
-    """The keys that may have signed: that of the DID document, and the one kept here."""
+    """The keys that have signed, most likely: that of the DID document, and the one kept here."""
     try:
         document = await ctx.did_resolver.resolve(did, force=True)
     except DidResolutionError as exc:

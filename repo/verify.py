@@ -47,15 +47,15 @@ def read_commit(root: Cid, blocks: BlockSource) -> tuple[Commit, bytes]:
     return commit, block
 
 
-def find_commit(car: CarReader) -> Commit:
-    """The commit of a CAR that nothing was read of yet; mostly it is the first block.
+def find_commit(car: CarReader) -> tuple[Cid, Commit]:
+    """The root of a CAR that nothing was read of yet, and the commit; mostly the first block.
 
     Raises `InvalidRepo` and `InvalidCar`; verifies no signature.
     """
     root = root_of(car.roots)
     for cid, block in car:
         if cid == root:
-            return _decode_commit(root, block)
+            return root, _decode_commit(root, block)
     raise InvalidRepo(f"the root {root} is not among the blocks", cid=root)
 
 

@@ -8,6 +8,7 @@ from identity.did_document import DidDocument
 from identity.did_source import DidResolutionError, DidSource
 from identity.handles import HandleResolver, HandleUnresolvable
 from identity.http import SafeHttp
+from identity.plc import PlcClient
 from pds.car.errors import ExportFailed
 from pds.car.remote import RemotePds
 from repo.keys import PublicKey, parse_did_key
@@ -20,6 +21,8 @@ class Account:
 
     did: Did
     pds: RemotePds
+    plc: PlcClient
+    """Knows the keys that it had before."""
     key: PublicKey | None
     """None if signatures are not to be looked at."""
 
@@ -34,8 +37,9 @@ async def look_up_account(
     """
     given = None if pds_url is None else RemotePds(http, pds_url, trusted=True)
     did = await _find_did(identifier, http, given)
+    plc = PlcClient(plc_url, http)
     if given is not None and not with_key:
-        return Account(did, given, None)
+        return Account(did, given, plc, None)
     try:
         document = await DidSource(http, plc_url=plc_url).fetch(did)
     except DidResolutionError as exc:
@@ -44,11 +48,11 @@ async def look_up_account(
         ) from exc
     key = _signing_key(document) if with_key else None
     if given is not None:
-        return Account(did, given, key)
+        return Account(did, given, plc, key)
     endpoint = document.pds_endpoint
     if endpoint is None:
         raise ExportFailed(f"The DID document of {did} names no server: name one with --pds URL.")
-    return Account(did, RemotePds(http, endpoint, trusted=False), key)
+    return Account(did, RemotePds(http, endpoint, trusted=False), plc, key)
 
 
 def _signing_key(document: DidDocument) -> PublicKey:

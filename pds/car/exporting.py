@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from identity.signers import NotSigned, find_signer
 from pds.car.account_lookup import Account
 from pds.car.canonical import MarkableBlocks, OnRecord, iter_car
 from pds.car.download import Download, MergedBlocks, download
@@ -60,7 +61,7 @@ class Export:
             )
         try:
             if await self._is_current(old):
-                return self._keep(old)
+                return await self._keep(old)
             return await self._fetch(old)
         except (InvalidRepo, MstError) as exc:
             self.note(f"The file is not complete ({exc}): fetching everything.")
@@ -85,9 +86,9 @@ class Export:
             )
         return False
 
-    def _keep(self, old: RepoFile) -> Exported:
+    async def _keep(self, old: RepoFile) -> Exported:
         """Look at every record of a copy that is current. Raises `InvalidRepo` and `MstError`."""
-        self._check_commit(old.commit)
+        await self._check_commit(old.root, old.commit)
         for record in old.iter_records():
             self.on_record(record, record_block(record, old.blocks))
         return Exported(old.root, old.commit, "up to date already")
@@ -104,31 +105,32 @@ class Export:
         with received:
             if old is not None:
                 blocks: MarkableBlocks = MergedBlocks(received.blocks, old.blocks)
-                return self._write(received, blocks, change="updated")
+                return await self._write(received, blocks, change="updated")
             try:
-                return self._write(received, received.blocks, change="fetched")
+                return await self._write(received, received.blocks, change="fetched")
             except (InvalidRepo, MstError) as exc:
                 reason = f"{self.account.pds.url} sends no sound repository: {exc}"
                 raise ExportFailed(reason) from exc
 
-    def _write(self, received: Download, blocks: MarkableBlocks, *, change: str) -> Exported:
+    async def _write(self, received: Download, blocks: MarkableBlocks, *, change: str) -> Exported:
         commit, block = read_commit(received.root, blocks)
-        self._check_commit(commit)
+        await self._check_commit(received.root, commit)
         parts = iter_car(
             received.root, block, data=commit.data, blocks=blocks, on_record=self.on_record
         )
         self.write(self._watched(parts))
         return Exported(received.root, commit, change)
 
-    def _check_commit(self, commit: Commit) -> None:
+    async def _check_commit(self, root: Cid, commit: Commit) -> None:
         account = self.account
         if commit.did != account.did:
             raise ExportFailed(f"{account.pds.url} sends the repository of {commit.did}")
-        if account.key is not None and not commit.verify(account.key):
-            raise ExportFailed(
-                f"The repository is not signed with the key that the DID document of "
-                f"{account.did} names, {account.key.did_key}. --ignore-signature takes it anyway."
-            )
+        if account.key is None:
+            return
+        try:
+            await find_signer(root, commit, [account.key], account.plc)
+        except NotSigned as exc:
+            raise ExportFailed(f"{exc}. --ignore-signature takes it anyway.") from exc
 
     def _watched(self, parts: Iterator[bytes]) -> Iterator[bytes]:
         for number, part in enumerate(parts):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pds.car.errors import KeyUnavailable
 from repo.keys import (
@@ -15,26 +15,42 @@ from repo.keys import (
 )
 from repo.syntax import Did
 
+if TYPE_CHECKING:
+    from repo.cid import Cid
+    from repo.commit import Commit
+
 _MAX_FILE_BYTES: Final = 1024
 _LOOKUP_TIMEOUT_MS: Final = 10_000
 
 
-async def look_up_public_key(did: Did, *, plc_url: str) -> PublicKey:
-    """The signing key in the DID document as it is now. Raises `KeyUnavailable`."""
+async def look_up_public_key(root: Cid, commit: Commit, *, plc_url: str) -> PublicKey:
+    """The key of the account that has signed `commit`: in its DID document, or its PLC log.
+
+    If none has, it is the one in the DID document. Raises `KeyUnavailable`.
+    """
     # The network takes its time to import, and most uses of a CAR need none.
     from identity.did_source import DidResolutionError, DidSource
     from identity.http import SafeHttp
+    from identity.plc import PlcClient
+    from identity.signers import NotSigned, find_signer
 
+    did = Did(commit.did)
     hint = "Check --plc, or name the key with --key did:key:…"
     async with SafeHttp(timeout_ms=_LOOKUP_TIMEOUT_MS) as http:
         try:
             document = await DidSource(http, plc_url=plc_url).fetch(did)
         except DidResolutionError as exc:
             raise KeyUnavailable(f"{exc}. {hint}") from exc
-    did_key = document.signing_key()
-    if did_key is None:
-        raise KeyUnavailable(f"The DID document of {did} names no signing key. {hint}")
-    return parse_did_key(did_key)
+        did_key = document.signing_key()
+        if did_key is None:
+            raise KeyUnavailable(f"The DID document of {did} names no signing key. {hint}")
+        key = parse_did_key(did_key)
+        try:
+            return await find_signer(root, commit, [key], PlcClient(plc_url, http))
+        except NotSigned as exc:
+            if exc.is_certain:
+                return key
+            raise KeyUnavailable(f"{exc}. {hint}") from exc
 
 
 def read_private_key(path: Path) -> PrivateKey:

@@ -20,6 +20,7 @@ from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
 from identity.did_document import DidDocument
 from identity.resolver import DidNotFound, DidResolutionError
+from identity.signers import NotSigned, find_signer
 from pds.commits import sync_event
 from pds.imports import tell_of_odd
 from pds.readonly.car_files import CarFile, find_car_files, shown_path
@@ -212,7 +213,7 @@ class Library:
         did = loaded.did
         document = await self._document_of(did)
         cid = Cid.parse(loaded.cid)
-        signature = self._check_signature(did, cid, loaded.commit, document)
+        signature = await self._check_signature(cid, loaded.commit, document)
         handle = self._handles.get(did) or (document.handle if document else None)
         # Of two files of one repository, loaded at the same time, the newer must win.
         async with self._serving.setdefault(did, asyncio.Lock()):
@@ -257,7 +258,7 @@ class Library:
                 block = await self._ctx.actor_store.read(
                     did, lambda actor: actor.repo.get_block(cid)
                 )
-                signature = self._check_signature(did, cid, decode_commit(block), document)
+                signature = await self._check_signature(cid, decode_commit(block), document)
                 await self._ctx.accounts.host(did, handle=handle, cid=repo.cid, rev=repo.rev)
                 await self._ctx.sequencer.append(IdentityEvent(did, handle))
                 raw = dict(document.raw)
@@ -293,8 +294,8 @@ class Library:
             level("a DID document could not be had", did=did, reason=exc.reason)
             return None
 
-    def _check_signature(
-        self, did: Did, cid: Cid, commit: Commit, document: DidDocument | None
+    async def _check_signature(
+        self, cid: Cid, commit: Commit, document: DidDocument | None
     ) -> SignatureState:
         if document is None:
             return "unchecked"
@@ -303,8 +304,11 @@ class Library:
             if self._verification == "strict":
                 raise _Refused("the signature cannot be verified: the DID document has no key")
             return "unchecked"
-        if not commit.verify(parse_did_key(key)):
-            raise _Refused(f"the commit {cid} is not signed by the key of {did}")
+        try:
+            async with self._resolving:
+                await find_signer(cid, commit, [parse_did_key(key)], self._ctx.plc)
+        except NotSigned as exc:
+            raise _Refused(str(exc)) from exc
         return "valid"
 
     async def _drop_missing(self, present: set[Path], counts: Counts) -> None:

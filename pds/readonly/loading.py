@@ -69,7 +69,7 @@ def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
     """
     try:
         with path.open("rb") as file:
-            commit = find_commit(CarReader(file, verify=False))
+            _, commit = find_commit(CarReader(file, verify=False))
         with path.open("rb") as file, _new_store(store) as db, db.transaction():
             actor = _actor(commit.did, db)
             # The key that signed it is looked for when all else is sound.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 
 import pytest
@@ -30,6 +31,8 @@ from tests.identity.plc_samples import (
     plc_data,
 )
 from tests.identity.test_plc_operation import LEGACY_CREATE
+
+P256_ORDER = 0xFFFFFFFF_00000000_FFFFFFFF_FFFFFFFF_BCE6FAAD_A7179E84_F3B9CAC2_FC632551
 
 
 def test_a_history_of_updates_is_valid() -> None:
@@ -214,6 +217,33 @@ def test_a_log_with_wrong_flags_or_a_missing_operation_is_refused() -> None:
     for log in wrong_logs:
         with pytest.raises(InvalidPlcOperation):
             validate_log(history.did, log)
+
+
+def respelled(operation: PlcOperation) -> dict[str, PlcOperation]:
+    """The same with signatures that the public directory does not take any more."""
+    raw = base64.urlsafe_b64decode(operation.sig + "==")
+    high_s = raw[:32] + (P256_ORDER - int.from_bytes(raw[32:])).to_bytes(32)
+    sigs = {
+        "padded": operation.sig + "==",
+        "high S": base64.urlsafe_b64encode(high_s).decode().rstrip("="),
+    }
+    return {
+        name: PlcOperation.parse({**operation.to_json(), "sig": sig}) for name, sig in sigs.items()
+    }
+
+
+@pytest.mark.parametrize("spelling", ["padded", "high S"])
+def test_signatures_that_were_taken_once_are_valid_in_logs_only(spelling: str) -> None:
+    first = History().last
+    genesis, operation = (
+        respelled(PlcOperation.sign(plc_data(name), prev=prev, key=RECOVERY_KEY))[spelling]
+        for name, prev in (("alice.test", None), ("bob.test", first.cid))
+    )
+    for did, log, wrong in ((genesis.did(), [], genesis), (first.did, [first], operation)):
+        with pytest.raises(InvalidPlcSignature):
+            validate_next(did, log, wrong, now_ms=first.created_at_ms)
+        entry = replace(first, did=did, operation=wrong)
+        assert validate_log(did, [*log, entry]) == wrong
 
 
 def test_log_entries_survive_the_wire() -> None:

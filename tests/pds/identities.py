@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import orjson
@@ -52,6 +52,14 @@ class ForeignDid(Signer):
         last = pds.plc.find_last(self.did)
         assert last is not None
         pds.plc.append(self.did, PlcOperation.sign(data, prev=last.cid, key=self.key))
+
+    def name_key(self, pds: Pds, key: PrivateKey) -> Signer:
+        """Let the DID name another signing key; return who signs with that."""
+        last = pds.plc.find_last(self.did)
+        assert last is not None
+        assert last.data is not None
+        self.update(pds, replace(last.data, verification_methods={"atproto": key.did_key}))
+        return Signer(self.did, key)
 
 
 @dataclass(slots=True)

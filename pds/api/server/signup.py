@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actor_store.errors import RepoExists
 from pds.accounts.email_rules import check_email
 from pds.accounts.errors import InvalidInviteCode
 from pds.accounts.handle_rules import check_handle
@@ -38,6 +39,11 @@ def _check_signup(call: XrpcCall) -> Signup:
     ctx, body = call.ctx, call.body
     if "plcOp" in body:
         raise invalid_request('Unsupported input: "plcOp"')
+    did: str | None = body.get("did")
+    is_owner = call.service is not None and call.service.issuer == did
+    # First of all: when a move is resumed, its handle, address and invite code are in use, by it.
+    if did is not None and is_owner and ctx.accounts.find_account(did, include_inactive=True):
+        raise RepoExists(did)
     password: str | None = body.get("password")
     if password is not None and len(password) > MAX_NEW_LENGTH:
         raise invalid_request(f"Password too long. Maximum length is {MAX_NEW_LENGTH} characters.")
@@ -48,14 +54,13 @@ def _check_signup(call: XrpcCall) -> Signup:
     if not body.get("email"):
         raise invalid_request("Email is required")
     check_email(body["email"])
-    did: str | None = body.get("did")
     handle = check_handle(
         body["handle"], ctx.settings.service_handle_domains, did_known=did is not None
     )
     if invites_required and code:
         ctx.accounts.invites.ensure_available(code)
     _refuse_taken(ctx, handle.handle, body["email"])
-    if did is not None and (call.service is None or call.service.issuer != did):
+    if did is not None and not is_owner:
         raise auth_required(f"Missing auth to create account with did: {did}")
     return Signup(
         handle,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from actor_store.reader import ActorStoreReader
 from pds import lifecycle
@@ -11,6 +11,12 @@ from pds.quotas import storage_status
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods
+
+_EMPTY: Final = (
+    "The repository of this account is empty here. If it has records elsewhere, import them with "
+    "com.atproto.repo.importRepo before com.atproto.server.activateAccount tells the network that "
+    "it has none."
+)
 
 methods = XrpcMethods()
 
@@ -22,12 +28,15 @@ async def check_account_status(call: XrpcCall) -> Answer:
     account = ctx.accounts.get_account(did, include_inactive=True)
     # Every block and record is counted: with a large repository that takes its time.
     contents = await ctx.actor_store.read_in_thread(did, _contents)
+    # As after a failed import, of which many programs that move accounts say nothing.
+    is_warned = not account.active and contents["indexedRecords"] == 0
     return {
         "activated": account.active,
         "validDid": await lifecycle.leads_here(ctx, did),
         **contents,
         "privateStateValues": 0,
         "storage": await storage_status(ctx, did),
+        **({"warnings": [_EMPTY]} if is_warned else {}),
     }
 
 

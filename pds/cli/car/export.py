@@ -53,7 +53,7 @@ class _Options:
 @click.option(
     "--ignore-signature",
     is_flag=True,
-    help="Take the repository even if the key in the DID document has not signed it.",
+    help="Take the repository even if no key of the account has signed it.",
 )
 @explained()
 def export(

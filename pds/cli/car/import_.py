@@ -69,9 +69,10 @@ def import_(
     deactivated until its owner lets the DID lead here; what the DID has to say then is printed,
     too. If the DID has an account here that is deactivated, its repository is replaced.
 
-    The commit has to be signed with the key in the DID document, or with that of --key. A CAR that
-    is refused changes nothing. If bringing blobs is cut off, the account is there, and the same
-    command brings the rest. Asks the running server to do it, or works on its files if none runs.
+    The commit has to be signed with a key that the DID document names or, for a did:plc, has named
+    before; or with that of --key. A CAR that is refused changes nothing. If bringing blobs is cut
+    off, the account is there, and the same command brings the rest. Asks the running server to do
+    it, or works on its files if none runs.
 
     \b
     Examples:

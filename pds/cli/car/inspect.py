@@ -41,7 +41,7 @@ def inspect(file: str, key: PublicKey | None, plc_url: str | None, as_json: bool
       pds car inspect - --json < alice.car | jq .collections
     """
     with opened_repo(file) as repo, progress_bars() as progress:
-        key = find_public_key(repo.commit.did, key=key, plc_url=plc_url)
+        key = find_public_key(repo.root, repo.commit, key=key, plc_url=plc_url)
         report = _report(repo, summarize(repo, progress), key)
     if as_json:
         write_stdout([orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)])

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from repo.syntax import parse_did
-
 if TYPE_CHECKING:
+    from repo.cid import Cid
+    from repo.commit import Commit
     from repo.keys import PublicKey
 
 F = TypeVar("F", bound=Callable[..., None])
@@ -39,7 +39,8 @@ _plc_option = click.option(
     "--plc",
     "plc_url",
     metavar="URL",
-    help="Look the key up in the account's DID document, at this PLC directory or its own host.",
+    help="Look the key up in the account's DID document, at this PLC directory or its own host; "
+    "earlier keys of a did:plc count, too.",
 )
 
 
@@ -48,12 +49,17 @@ def public_key_options(command: F) -> F:
     return key_option(_plc_option(command))
 
 
-def find_public_key(did: str, *, key: PublicKey | None, plc_url: str | None) -> PublicKey | None:
-    """The key that the options ask for; None without options. Raises `KeyUnavailable`."""
+def find_public_key(
+    root: Cid, commit: Commit, *, key: PublicKey | None, plc_url: str | None
+) -> PublicKey | None:
+    """The key that has to have signed `commit`, by the options; None without options.
+
+    Raises `KeyUnavailable`.
+    """
     if key is not None or plc_url is None:
         return key
     import asyncio
 
     from pds.car.signing_keys import look_up_public_key
 
-    return asyncio.run(look_up_public_key(parse_did(did), plc_url=plc_url))
+    return asyncio.run(look_up_public_key(root, commit, plc_url=plc_url))

@@ -56,7 +56,7 @@ def _examine(file: str, *, key: PublicKey | None, plc_url: str | None) -> dict[s
     """What is told of one file."""
     try:
         with progress_bars() as progress, open_repo(file, progress) as repo:
-            key = find_public_key(repo.commit.did, key=key, plc_url=plc_url)
+            key = find_public_key(repo.root, repo.commit, key=key, plc_url=plc_url)
             return _report(file, repo, check(repo, key=key, progress=progress))
     except (*DAMAGED, CarToolError) as exc:
         return _no_verdict(file, str(exc))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.pds.api.signups import (
+    CREATE,
     NO_ROWS,
     account_rows,
     create,
@@ -16,6 +17,7 @@ from tests.pds.api.signups import (
     stored_dids,
 )
 from tests.pds.conftest import Pds
+from tests.pds.identities import register_foreign_did
 
 
 class TestWhereInvitesAreRequired:
@@ -61,6 +63,14 @@ class TestWhereInvitesAreRequired:
             "Email already taken: dana@example.com",
             "Missing auth to create account with did: did:plc:aaaaaaaaaaaaaaaaaaaaaaaa",
         ]
+
+    async def test_a_move_that_has_used_its_code_is_resumed(self, pds: Pds) -> None:
+        owner = register_foreign_did(pds)
+        (code,) = await make_invite_codes(pds, 1)
+        auth = owner.auth(pds, CREATE)
+        assert (await create(pds, auth, did=owner.did, inviteCode=code)).status == 200
+        again = await create(pds, auth, did=owner.did, inviteCode=code)
+        assert again.error == (400, "AlreadyExists")
 
     async def test_no_code_is_refused(self, pds: Pds) -> None:
         for code in (None, ""):

@@ -10,9 +10,11 @@ import pytest
 from database.errors import DatabaseFull
 from tests.pds.api.conftest import HandleWorld
 from tests.pds.api.signups import CREATE, create, expect_nothing_left, stored_dids
-from tests.pds.conftest import Pds
+from tests.pds.conftest import Account, Pds
 from tests.pds.events import kinds_of, read_events
-from tests.pds.identities import plc_data_for, register_foreign_did
+from tests.pds.identities import Signer, plc_data_for, register_foreign_did
+
+ACTIVATE = "com.atproto.server.activateAccount"
 
 
 async def test_an_existing_did_moves_in_deactivated_and_unannounced(pds: Pds) -> None:
@@ -38,7 +40,7 @@ async def test_an_existing_did_is_announced_when_it_is_activated(pds: Pds) -> No
     auth = {"Authorization": f"Bearer {reply.json['accessJwt']}"}
     data = plc_data_for(pds, owner.did, handle="dana.test", owner_key=owner.key)
     owner.update(pds, data)
-    activated = await pds.post("com.atproto.server.activateAccount", headers=auth)
+    activated = await pds.post(ACTIVATE, headers=auth)
     assert activated.status == 200
     events = read_events(pds)
     assert kinds_of(events) == ["account", "identity", "sync"]
@@ -78,14 +80,45 @@ async def test_a_token_of_somebody_else_does_not_move_a_did(pds: Pds) -> None:
     assert await stored_dids(pds) == []
 
 
-async def test_a_did_moves_in_once(pds: Pds) -> None:
+@pytest.mark.parametrize("changes", [{}, {"handle": "dora.test", "email": "dora@example.com"}])
+@pytest.mark.parametrize("state", ["deactivated", "active", "taken down"])
+async def test_a_did_that_is_here_already_exists(
+    pds: Pds, changes: dict[str, str], state: str
+) -> None:
     owner = register_foreign_did(pds)
     auth = owner.auth(pds, CREATE)
-    assert (await create(pds, auth, did=owner.did)).status == 200
-    again = await create(pds, auth, did=owner.did, handle="dora.test", email="dora@example.com")
+    first = await create(pds, auth, did=owner.did)
+    assert first.status == 200
+    if state == "active":
+        owner.update(pds, plc_data_for(pds, owner.did, handle="dana.test", owner_key=owner.key))
+        session = {"Authorization": f"Bearer {first.json['accessJwt']}"}
+        assert (await pds.post(ACTIVATE, headers=session)).status == 200
+        auth = Signer(owner.did, pds.ctx.actor_store.key(owner.did)).auth(pds, CREATE)
+    elif state == "taken down":
+        await pds.ctx.accounts.takedown(owner.did, ref=None)
+    again = await create(pds, auth, did=owner.did, **changes)
     assert again.error == (400, "AlreadyExists")
+    assert again.json["message"] == f"Repo already exists: {owner.did}"
     assert await stored_dids(pds) == [owner.did]
     assert (await pds.get("com.atproto.sync.getRepoStatus", did=owner.did)).status == 200
+
+
+async def test_a_did_that_moves_in_does_not_get_the_handle_of_another(
+    pds: Pds, bob: Account
+) -> None:
+    owner = register_foreign_did(pds)
+    reply = await create(pds, owner.auth(pds, CREATE), did=owner.did, handle=bob.handle)
+    assert reply.error == (400, "InvalidRequest")
+    assert reply.json["message"] == f"Handle already taken: {bob.handle}"
+
+
+async def test_strangers_are_not_told_that_a_did_is_here(pds: Pds) -> None:
+    owner, other = register_foreign_did(pds), register_foreign_did(pds)
+    assert (await create(pds, owner.auth(pds, CREATE), did=owner.did)).status == 200
+    reply = await create(
+        pds, other.auth(pds, CREATE), did=owner.did, handle="dora.test", email="d@example.com"
+    )
+    assert reply.error == (401, "AuthenticationRequired")
 
 
 async def test_concurrent_moves_of_one_did_make_one_account(pds: Pds) -> None:

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from identity.http import SafeHttp
+from identity.plc import PlcClient
 from pds.app import make_runner
 from pds.car.account_lookup import Account
 from pds.car.remote import RemotePds, Retries
@@ -51,7 +52,8 @@ class ScriptedPds:
 
     def account(self, *, key: PublicKey | None = KEY.public, trusted: bool = True) -> Account:
         """Alice's account there."""
-        return Account(Did(DID), RemotePds(self.http, self.url, trusted=trusted), key)
+        pds = RemotePds(self.http, self.url, trusted=trusted)
+        return Account(Did(DID), pds, PlcClient(self.url, self.http), key)
 
     def methods(self) -> list[str]:
         """The methods asked for, in order, by their last name."""

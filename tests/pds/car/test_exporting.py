@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from identity.http import SafeHttp
+from pds.car.account_lookup import Account as RemoteAccount
 from pds.car.account_lookup import look_up_account
 from pds.car.errors import ExportFailed
 from pds.car.exporting import Export, Exported
@@ -38,10 +39,12 @@ from tests.pds.car.cars import (
 )
 from tests.pds.car.conftest import ScriptedPds
 from tests.pds.conftest import Account, Pds
+from tests.pds.identities import register_foreign_did
 from tests.reference.data import CARS
 from tests.repo.odd_records import ODD
 
 ALICE_CAR = CARS / "alice.car"
+ONCE = Retries(attempts=1)
 LATER = "3n2qm55oosc3x"
 
 
@@ -61,36 +64,26 @@ class Copy:
         self.records.append(record.key)
 
     async def export(self, server: ScriptedPds, *, key: PublicKey | None = KEY.public) -> Exported:
-        return await self._run(
-            Export(
-                server.account(key=key),
-                self.write,
-                spool_directory=None,
-                on_record=self.on_record,
-                note=self.notes.append,
-                retries=server.retries,
-                progress=no_progress,
-            )
-        )
+        return await self.export_of(server.account(key=key), server.retries)
 
     async def export_live(self, pds: Pds, account: Account) -> Exported:
         async with SafeHttp() as http:
-            found = await look_up_account(
-                account.did, http, plc_url=plc_url(pds), pds_url=pds.url, with_key=True
-            )
-            return await self._run(
-                Export(
-                    found,
-                    self.write,
-                    spool_directory=None,
-                    on_record=self.on_record,
-                    note=self.notes.append,
-                    retries=Retries(attempts=1),
-                    progress=no_progress,
+            return await self.export_of(
+                await look_up_account(
+                    account.did, http, plc_url=plc_url(pds), pds_url=pds.url, with_key=True
                 )
             )
 
-    async def _run(self, export: Export) -> Exported:
+    async def export_of(self, account: RemoteAccount, retries: Retries = ONCE) -> Exported:
+        export = Export(
+            account,
+            self.write,
+            spool_directory=None,
+            on_record=self.on_record,
+            note=self.notes.append,
+            retries=retries,
+            progress=no_progress,
+        )
         self.records.clear()
         if self.content is None:
             return await export.run(None)
@@ -301,6 +294,22 @@ async def test_a_refused_export_leaves_the_copy_as_it_was(
     with pytest.raises(ExportFailed, match=reason):
         await copy.export(scripted)
     assert copy.content == before
+
+
+async def test_a_server_may_serve_what_an_earlier_key_has_signed(
+    scripted: ScriptedPds, pds: Pds
+) -> None:
+    """As other servers do after a move, until something is written."""
+    owner = register_foreign_did(pds)
+    owner.name_key(pds, KEY)
+    owner.name_key(pds, OTHER_KEY)
+    scripted.answers["getRepo"] = [car_of(did=owner.did, key=KEY)]
+    account = await look_up_account(
+        owner.did, scripted.http, plc_url=plc_url(pds), pds_url=scripted.url, with_key=True
+    )
+    copy = Copy()
+    await copy.export_of(account)
+    assert copy.records == sorted(RECORDS)
 
 
 async def test_a_signature_can_be_left_out_of_account(scripted: ScriptedPds) -> None:

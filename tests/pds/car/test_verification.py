@@ -158,10 +158,9 @@ def test_beyond_a_hundred_odd_records_are_counted_only() -> None:
     assert verdict.odd.lines()[-1] == "and 50 odd records more"
 
 
-CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
+CASES = Path(__file__).resolve().parents[2] / "fixtures" / "cars"
 
 
-@pytest.mark.skipif(not CASES.is_dir(), reason="the small inputs that went wrong are not here")
 def test_inputs_that_went_wrong_get_the_right_verdict() -> None:
     for name, reason in (
         ("record-float.car", "float has no place in the data model"),

@@ -88,10 +88,10 @@ def test_a_file_that_is_replaced_while_it_is_read_is_not_taken(
     path = tmp_path / "a.car"
     path.write_bytes(state(OLD))
 
-    def find_and_replace(car: CarReader) -> Commit:
-        commit = find_commit(car)
+    def find_and_replace(car: CarReader) -> tuple[Cid, Commit]:
+        found = find_commit(car)
         path.write_bytes(state(NEW))
-        return commit
+        return found
 
     monkeypatch.setattr(loading, "find_commit", find_and_replace)
     loaded = load_car(path, tmp_path / "a.sqlite")

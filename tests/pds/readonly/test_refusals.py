@@ -13,9 +13,10 @@ from repo.car import encode_car
 from repo.cid import Cid
 from repo.tid import encode_tid
 from tests.pds.api.exports import read_car
-from tests.pds.car.cars import DID, OTHER_KEY, POST, RECORDS, REV, car_of, parts_of
+from tests.pds.car.cars import DID, KEY, OTHER_KEY, POST, RECORDS, REV, car_of, parts_of
 from tests.pds.car.damaged_cars import DAMAGED_CARS, names_its_place
 from tests.pds.conftest import Account, Pds
+from tests.pds.identities import register_foreign_did
 from tests.pds.readonly.shelves import open_shelf
 
 SMALL = car_of({f"{POST}/a": {"text": "hello"}, f"{POST}/b": {"n": 1}, "com.example.x/c": {}})
@@ -107,6 +108,18 @@ async def test_another_key_s_signature_is_refused_by_the_cid_of_the_commit(
         await shelf.library.update()
         assert str(parts.roots[0]) in shelf.problems()["alice.car"]
         assert shelf.dids() == []
+
+
+async def test_a_key_that_the_did_has_named_before_has_signed(pds: Pds, tmp_path: Path) -> None:
+    owner = register_foreign_did(pds)
+    owner.name_key(pds, KEY)
+    owner.name_key(pds, OTHER_KEY)
+    (tmp_path / "old.car").write_bytes(parts_of(did=owner.did, key=KEY).encode())
+    with open_shelf(pds.ctx, tmp_path, [tmp_path / "old.car"], verification="strict") as shelf:
+        await shelf.library.update()
+        assert shelf.problems() == {}
+        (repo,) = shelf.catalog.repos(limit=2)
+        assert (repo.did, repo.signature) == (owner.did, "valid")
 
 
 async def test_a_flipped_bit_of_the_signature_is_refused(

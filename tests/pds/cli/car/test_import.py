@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ import pytest
 from identity.plc_data import PlcData, PlcService
 from identity.plc_operation import PlcOperation
 from repo.cid import Cid
-from repo.keys import K256PrivateKey
+from repo.keys import K256PrivateKey, PrivateKey
 from repo.syntax import Did
 from tests.pds.api.imports import Repo
 from tests.pds.api.records import NOTE
@@ -45,6 +46,12 @@ class Owner:
         own = {**credentials, "rotationKeys": [self.key.did_key, *credentials["rotationKeys"]]}
         data = PlcData.from_json(own)
         self._send(PlcOperation.sign(data, prev=self.operation.cid, key=self.key))
+
+    def name_key(self, key: PrivateKey) -> None:
+        """Let the DID name another signing key."""
+        data = replace(self._data(), verification_methods={"atproto": key.did_key})
+        self.operation = PlcOperation.sign(data, prev=self.operation.cid, key=self.key)
+        self._send(self.operation)
 
     def _data(self) -> PlcData:
         service = PlcService("AtprotoPersonalDataServer", "https://old.example.com")
@@ -158,6 +165,15 @@ def test_blobs_come_along(operator: Operator, owner: Owner, blobs: Path, tmp_pat
     assert (again["missingBlobs"], again["password"]) == (0, None)
 
 
+def test_a_backup_that_an_earlier_key_has_signed_comes_in(
+    operator: Operator, owner: Owner, tmp_path: Path
+) -> None:
+    car = write(tmp_path / "a.car", owner.repo({f"{NOTE}/a": {"$type": NOTE}}))
+    owner.name_key(K256PrivateKey.generate())
+    made = operator.run_json("car", "import", car, "--email", f"{owner.name}@example.com")
+    assert (made["did"], made["records"]) == (owner.did, 1)
+
+
 def test_a_car_that_is_refused_leaves_no_account(
     operator: Operator, owner: Owner, tmp_path: Path
 ) -> None:
@@ -170,7 +186,9 @@ def test_a_car_that_is_refused_leaves_no_account(
         assert said in operator.refuse("car", "import", str(car), *email)
     stranger = K256PrivateKey.generate()
     write(car, Repo.of(owner.did, stranger, {}))
-    assert "is not signed by" in operator.refuse("car", "import", str(car), *email)
+    refusal = operator.refuse("car", "import", str(car), *email)
+    assert "is not signed by a key of" in refusal
+    assert "name the key with --key did:key:…, or give --ignore-signature" in refusal
     assert "--email" in operator.refuse("car", "import", str(car), "--key", stranger.did_key)
     assert str(tmp_path / "none.car") in operator.refuse("car", "import", f"{tmp_path}/none.car")
     assert "no account" in operator.refuse("account", "show", owner.did)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from repo.cid import Cid
+from tests.pds.api.imports import Repo
 from tests.pds.car.cars import (
     DID,
     FIXTURE_CARS,
@@ -19,6 +20,7 @@ from tests.pds.car.cars import (
     parts_of_blocks,
 )
 from tests.pds.cli.car.conftest import run_car
+from tests.pds.cli.car.test_import import Owner
 from tests.pds.cli.conftest import OperatedServer
 from tests.repo.odd_records import ODD
 
@@ -97,3 +99,17 @@ def test_the_key_is_looked_up_in_a_directory(running: OperatedServer, car: Path)
     done = run_car("verify", car, "--plc", plc)
     assert done.status == 1
     assert f"Could not resolve DID: {DID} (not registered)" in done.lines[0]
+
+
+def test_earlier_keys_of_a_did_plc_count(running: OperatedServer, tmp_path: Path) -> None:
+    owner = Owner(running.plc_url)
+    car = tmp_path / "a.car"
+    car.write_bytes(owner.repo({f"{POST}/a": {"$type": POST}}).car())
+    owner.name_key(OTHER_KEY)
+    verified = run_car("verify", car, "--plc", running.plc_url)
+    assert (verified.status, verified.lines[0].endswith(", signed by the key")) == (0, True)
+    inspected = run_car("inspect", car, "--plc", running.plc_url)
+    assert f"signature   by {owner.key.did_key}" in inspected.lines
+    car.write_bytes(Repo.of(owner.did, KEY, {}).car())
+    refused = run_car("verify", car, "--plc", running.plc_url)
+    assert (refused.status, "is not signed by" in refused.lines[0]) == (1, True)
