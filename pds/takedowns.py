@@ -8,24 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pds.xrpc.errors import invalid_request
 from repo.cid import Cid
-from repo.syntax import AtUri, parse_at_uri, parse_did
+from repo.syntax import AtUri
 
 if TYPE_CHECKING:
     from pds.context import AppContext
-
-
-def parse_record_uri(text: str) -> AtUri:
-    """The URI of one record, with a DID: what moderators name records by.
-
-    Raises `InvalidSyntax`, and `XrpcError` 400 for the URI of anything else.
-    """
-    uri = parse_at_uri(text)
-    parse_did(uri.authority)
-    if uri.collection is None or uri.rkey is None:
-        raise invalid_request(f"Not the URI of a record: {text[:200]}")
-    return uri
 
 
 async def set_record_takedown(ctx: AppContext, uri: AtUri, ref: str | None) -> str | None:

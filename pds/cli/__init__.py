@@ -10,11 +10,13 @@ from pds.cli.lazy_group import LazyGroup
 
 COMMANDS: Final = {
     "account": "Create, list and change accounts.",
+    "blob": "Take blobs down, and put them back.",
     "car": "Look into repositories in CAR files, check, edit, compare, export and import them.",
     "dev": "Run a complete network on this machine, without internet or configuration.",
     "doctor": "Check settings, files and network; change nothing.",
     "invite": "Make, list and disable invite codes.",
     "readonly": "Serve repositories from CAR files.",
+    "record": "Take records down, and put them back.",
     "request-crawl": "Ask relays to follow this server.",
     "serve": "Run the server with the settings of the environment.",
 }

@@ -9,13 +9,13 @@ from actor_store.reader import ActorStoreReader
 from database.timestamps import now_iso
 from pds import lifecycle
 from pds.context import AppContext
-from pds.takedowns import parse_record_uri, set_blob_takedown, set_record_takedown
+from pds.takedowns import set_blob_takedown, set_record_takedown
 from pds.xrpc.auth import moderator
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import XrpcError, invalid_request
 from pds.xrpc.methods import XrpcMethods
 from repo.cid import Cid
-from repo.syntax import AtUri, Did
+from repo.syntax import AtUri, Did, parse_at_uri, parse_did
 
 methods = XrpcMethods()
 
@@ -33,7 +33,7 @@ async def get_subject_status(call: XrpcCall) -> Answer:
             raise invalid_request("Must provide a did to request blob state")
         return await _blob_status(call.ctx, did, Cid.parse(blob))
     if uri is not None:
-        return await _record_status(call.ctx, parse_record_uri(uri))
+        return await _record_status(call.ctx, _record_uri(uri))
     if did is not None:
         return _repo_status(call.ctx, did)
     raise invalid_request("No provided subject")
@@ -50,7 +50,7 @@ async def update_subject_status(call: XrpcCall) -> Answer:
         case kind if kind == _REPO:
             kept = await _update_repo(ctx, Did(subject["did"]), takedown, body.get("deactivated"))
         case kind if kind == _RECORD:
-            uri = parse_record_uri(subject["uri"])
+            uri = _record_uri(subject["uri"])
             if takedown is not None:
                 kept = await set_record_takedown(ctx, uri, _takedown_ref(takedown))
         case kind if kind == _BLOB:
@@ -135,6 +135,15 @@ async def _blob_status(ctx: AppContext, did: str, cid: Cid) -> dict[str, Any]:
         raise invalid_request("Repo not found", "NotFound") from exc
     except BlobNotFound as exc:
         raise _not_found() from exc
+
+
+def _record_uri(text: str) -> AtUri:
+    """The URI of one record, with a DID: what moderators name records by."""
+    uri = parse_at_uri(text)
+    parse_did(uri.authority)
+    if uri.collection is None or uri.rkey is None:
+        raise invalid_request(f"Not the URI of a record: {text[:200]}")
+    return uri
 
 
 def _takedown_ref(takedown: dict[str, Any]) -> str | None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "accounts",
     multiple=True,
     metavar="ACCOUNT",
-    help="Disable all codes of this account, a handle or DID; may be repeated.",
+    help="Disable all codes of this account: a handle, a DID or an email address; may be repeated.",
 )
 @json_option
 @env_file_option
