@@ -34,7 +34,8 @@ def test_an_account_is_shown_by_handle_or_did(operator: Operator) -> None:
         "Status": "active",
         "Email": "shown@example.com (not confirmed)",
         "Created": shown["createdAt"],
-        "Repository": f"rev {shown['rev']}, head {shown['head']}",
+        "Rev": shown["rev"],
+        "Head": shown["head"],
         "App passwords": "none",
     }
 
