@@ -27,8 +27,12 @@ def free_port() -> int:
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without settings of a server, plus `extra`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PDS_")}
+    """This process's environment without settings of a server or a terminal, plus `extra`."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PDS_") and name != "COLUMNS"
+    }
     return {**kept, **(extra or {})}
 
 

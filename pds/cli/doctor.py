@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
+from textwrap import wrap
 from typing import Final, ParamSpec
 
 import click
@@ -20,7 +21,7 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from pds.cli.environment import env_file_option, explain_failures
-from pds.cli.output import console
+from pds.cli.output import console, fits
 from pds.config.env_file import read_env_file
 from pds.doctor.examination import Options, examine
 from pds.doctor.finding import Finding, Status
@@ -38,6 +39,7 @@ _STYLES: Final[dict[Status, str]] = {
     "error": "bold red",
     "skipped": "dim",
 }
+_STATUS_WIDTH: Final = max(map(len, _STYLES))
 _COUNTED: Final[dict[Status, str]] = {
     "error": "wrong",
     "warning": "to look at",
@@ -129,10 +131,32 @@ def _print_report(report: Report) -> None:
         table.add_column(column, overflow="fold")
     for finding in report.findings:
         table.add_row(*_row(finding))
-    output.print(table)
+    if fits(table, output):
+        output.print(table)
+    else:
+        for finding in report.findings:
+            _print_lines(finding, output)
     counts = ", ".join(f"{report.count(status)} {name}" for status, name in _COUNTED.items())
     verdict = "[green]Nothing is wrong.[/]" if report.exit_status == 0 else "[red]Needs mending.[/]"
     output.print(f"{verdict} {counts}.")
+
+
+def _print_lines(finding: Finding, output: Console) -> None:
+    """Print a finding where there is no room for a table. Paths and DIDs stay whole."""
+    status = f"[{_STYLES[finding.status]}]{finding.status:{_STATUS_WIDTH}}[/]"
+    room = output.width - _STATUS_WIDTH - 1
+    head = f"{finding.check}: {finding.subject}"
+    texts = [head] if len(head) <= room else [f"{finding.check}:", finding.subject]
+    texts += [finding.message, *([f"→ {finding.remedy}"] if finding.remedy else [])]
+    lines = (
+        line
+        for text in texts
+        for line in wrap(text, room, break_long_words=False, break_on_hyphens=False)
+    )
+    margin = status
+    for line in lines:
+        output.print(f"{margin} {escape(line)}", soft_wrap=True)
+        margin = " " * _STATUS_WIDTH
 
 
 def _row(finding: Finding) -> tuple[str, str, str, str]:

@@ -156,7 +156,8 @@ class Operator:
 
     def _invoke(self, args: tuple[str, ...]) -> Result:
         words = [*args, "--env-file", str(self.server.server.env_file)]
-        return CliRunner().invoke(main, words, env=self.environ, prog_name="pds")
+        environ = {"COLUMNS": None, **self.environ}
+        return CliRunner().invoke(main, words, env=environ, prog_name="pds")
 
 
 @pytest.fixture(params=["running", "files"])
