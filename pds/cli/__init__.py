@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from pds.cli.lazy_group import LazyGroup
+from pds.cli.program import Program
 
 COMMANDS: Final = {
     "account": "Create, list and change accounts.",
@@ -24,7 +24,7 @@ COMMANDS: Final = {
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=Program,
     package=__name__,
     summaries=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

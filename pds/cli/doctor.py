@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,9 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
-from pds.cli.environment import env_file_option, explain_failures
+from pds.cli.environment import env_file_option, explain_failures, read_variables
+from pds.cli.failures import CommandFailed
 from pds.cli.output import console, fits
-from pds.config.env_file import read_env_file
 from pds.doctor.examination import Options, examine
 from pds.doctor.finding import Finding, Status
 from pds.doctor.report import Report
@@ -55,14 +54,11 @@ def _distinct_failure(command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except click.UsageError:
+        except CommandFailed as exc:
+            exc.status = _COULD_NOT_RUN
             raise
-        except click.ClickException as exc:
-            exc.show()
-            sys.exit(_COULD_NOT_RUN)
-        except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
-            sys.exit(_COULD_NOT_RUN)
+        except KeyboardInterrupt as exc:
+            raise CommandFailed("Interrupted.", status=_COULD_NOT_RUN) from exc
 
     return run
 
@@ -93,12 +89,12 @@ def doctor(
       pds doctor --json | jq '.findings[] | select(.status == "error")'
     """
     configure_logs(enabled=False)
-    environ = {**(read_env_file(env_file) if env_file else {}), **os.environ}
+    variables = read_variables(env_file)
     # As the server does, so that its limit is the one that is judged.
     raise_file_limit()
-    options = Options(offline=offline, blobs=blobs, identities=identities, env_file=env_file)
+    options = Options(offline=offline, blobs=blobs, identities=identities, env_file=variables.file)
     with _progress() as progress:
-        report = examine(environ, options, progress)
+        report = examine(variables.values, options, progress)
     if as_json:
         click.echo(orjson.dumps(report.to_json(), option=orjson.OPT_INDENT_2))
     else:

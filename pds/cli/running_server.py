@@ -83,7 +83,8 @@ class RunningServer:
                 f"{self._url}: {reason}. Check PDS_HOST and PDS_PORT."
             ) from exc
         if response.status != 200:
-            raise OperatorError(f"{answer.get('error')}: {answer.get('message')}")
+            told: str = answer.get("message") or answer.get("error") or f"HTTP {response.status}"
+            raise OperatorError(told)
         return answer
 
 

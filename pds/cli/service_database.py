@@ -24,7 +24,7 @@ def reading_accounts(settings: Settings) -> Iterator[Database]:
     """The database, read only. Raises `OperatorError` if there is none, and `DatabaseError`."""
     path = settings.account_db_path
     if not path.exists():
-        raise OperatorError(f"There is no service database at {path} yet.")
+        raise OperatorError(f"There is no service database at {path} yet.", remedy="pds doctor")
     with closing(open_database(path, create=False, read_only=True)) as db:
         yield db
 
@@ -41,6 +41,6 @@ def get_account(db: Database, identifier: str) -> ActorAccount:
     )
     if account is None:
         raise OperatorError(
-            f"There is no account {identifier} on this server. `pds account list` shows all."
+            f"There is no account {identifier} on this server.", remedy="pds account list"
         )
     return account

@@ -73,6 +73,6 @@ def _ensure_known(db: Database, codes: Sequence[str]) -> None:
     unknown = sorted(set(codes) - Invites(db).known(codes))
     if unknown:
         raise OperatorError(
-            f"There is no invite code {', '.join(unknown)} on this server; nothing is disabled. "
-            "`pds invite list` shows all."
+            f"There is no invite code {', '.join(unknown)} on this server; nothing is disabled.",
+            remedy="pds invite list",
         )
