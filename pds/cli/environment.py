@@ -19,6 +19,7 @@ from pds.config.env_file import (
     IN_WORKING_DIRECTORY,
     SECRETS,
     USUAL_PLACES,
+    VARIABLE,
     find_env_file,
     may_be_taken,
     read_env_file,
@@ -30,11 +31,10 @@ T = TypeVar("T")
 _PLACES: Final = ", ".join(
     str(place) if place.is_absolute() else f"./{place}" for place in USUAL_PLACES
 )
-_ENV_FILE: Final = "PDS_ENV_FILE"
 
 env_file_option = click.option(
     "--env-file",
-    envvar=_ENV_FILE,
+    envvar=VARIABLE,
     show_envvar=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Read PDS_* variables from this file; the environment wins over it. By default the first "
@@ -49,6 +49,13 @@ class Variables:
     values: Mapping[str, str]
     file: Path | None
     """The file that some of them are from."""
+
+    def settings(self) -> Settings:
+        """Raises `CommandFailed` with all that is wrong with them."""
+        try:
+            return Settings.from_env(self.values)
+        except ConfigError as exc:
+            raise _needs_attention(exc, self.file) from exc
 
 
 def read_variables(env_file: Path | None) -> Variables:
@@ -66,12 +73,8 @@ def read_variables(env_file: Path | None) -> Variables:
 
 
 def load_settings(env_file: Path | None) -> Settings:
-    """Settings from `read_variables`. Raises `CommandFailed` with all that is wrong with them."""
-    variables = read_variables(env_file)
-    try:
-        return Settings.from_env(variables.values)
-    except ConfigError as exc:
-        raise _needs_attention(exc, variables.file) from exc
+    """The settings of `read_variables`. Raises as that and `Variables.settings` do."""
+    return read_variables(env_file).settings()
 
 
 def _needs_attention(exc: ConfigError, file: Path | None) -> CommandFailed:
@@ -86,7 +89,7 @@ def _needs_attention(exc: ConfigError, file: Path | None) -> CommandFailed:
             f"\n{IN_WORKING_DIRECTORY} was not read, because it belongs to another user or anybody "
             "may write it."
         )
-    remedy = f"--env-file FILE, or {_ENV_FILE}=FILE; without them the first of {_PLACES} is read"
+    remedy = f"--env-file FILE, or {VARIABLE}=FILE; without them the first of {_PLACES} is read"
     return CommandFailed(message, remedy=remedy)
 
 

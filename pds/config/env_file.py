@@ -10,6 +10,8 @@ from typing import Final
 
 from pds.config.errors import ConfigError
 
+VARIABLE: Final = "PDS_ENV_FILE"
+"""Names the file. It is read by commands, and is no setting of the server."""
 IN_WORKING_DIRECTORY: Final = Path("pds.env")
 USUAL_PLACES: Final = (IN_WORKING_DIRECTORY, Path("/pds/pds.env"), Path("/etc/holdfast/pds.env"))
 """Where a file is looked for that nobody has named: here, and where installers put it."""
