@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# `make run PORT=…`; a variable of the environment that happens to be called so does not count.
+DEV_PORTS = $(if $(filter command line,$(origin PORT)),--port $(PORT) --plc-port $$(($(PORT) - 1)))
 PACKAGES := repo database actor_store sequencer identity pds
 
 .PHONY: help run test lint format hostile conformance bench endpoints clean
@@ -16,8 +18,8 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[test]'
 	@touch $@
 
-run: $(VENV)/.ready ## Start a working PDS on http://localhost:2583, with its own PLC directory
-	$(BIN)/pds dev
+run: $(VENV)/.ready ## Start a PDS with its own PLC directory on port 2583, or PORT=…
+	$(BIN)/pds dev $(DEV_PORTS)
 
 test: lint ## Run every check: ruff, mypy and all tests
 	$(BIN)/pytest -n auto

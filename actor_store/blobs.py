@@ -360,11 +360,20 @@ class BlobTransactor(BlobReader):
         self._change_totals(-len(unused), -size_bytes)
         return BlobChanges(tuple(unused), tuple(keys)), size_bytes
 
-    def set_takedown(self, cid: Cid, takedown_ref: str | None) -> None:
-        """Take a blob down, or with None reverse it. Raises `BlobNotFound`."""
-        if self.find(cid) is None:
+    def set_takedown(self, cid: Cid, takedown_ref: str | None) -> str | None:
+        """Take a blob down, or with None reverse it. Raises `BlobNotFound`.
+
+        Return the reference that is kept: that of the first takedown.
+        """
+        row = self._db.one(
+            "UPDATE blob SET takedownRef = iif(?1 IS NULL, NULL, coalesce(takedownRef, ?1))"
+            " WHERE cid = ?2 RETURNING takedownRef",
+            (takedown_ref, str(cid)),
+        )
+        if row is None:
             raise BlobNotFound(cid)
-        self._db.run("UPDATE blob SET takedownRef = ? WHERE cid = ?", (takedown_ref, str(cid)))
+        kept: str | None = row[0]
+        return kept
 
     def forget_totals(self) -> None:
         """Count anew when asked: the transaction that has changed blobs was rolled back."""

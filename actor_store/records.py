@@ -259,12 +259,21 @@ class RecordTransactor(RecordReader):
         """Forget what a record links to."""
         self._db.run("DELETE FROM backlink WHERE uri = ?", (self.uri(collection, rkey),))
 
-    def set_takedown(self, collection: str, rkey: str, takedown_ref: str | None) -> None:
-        """Take a record down, or with None reverse it. Raises `RecordNotFound`."""
+    def set_takedown(self, collection: str, rkey: str, takedown_ref: str | None) -> str | None:
+        """Take a record down, or with None reverse it. Raises `RecordNotFound`.
+
+        Return the reference that is kept: that of the first takedown.
+        """
         uri = self.uri(collection, rkey)
-        self._db.run("UPDATE record SET takedownRef = ? WHERE uri = ?", (takedown_ref, uri))
-        if self._db.changes == 0:
+        row = self._db.one(
+            "UPDATE record SET takedownRef = iif(?1 IS NULL, NULL, coalesce(takedownRef, ?1))"
+            " WHERE uri = ?2 RETURNING takedownRef",
+            (takedown_ref, uri),
+        )
+        if row is None:
             raise RecordNotFound(uri)
+        kept: str | None = row[0]
+        return kept
 
 
 def has_odd_table(db: Database) -> bool:

@@ -45,10 +45,14 @@ async def activate(ctx: AppContext, did: Did) -> None:
         await ctx.sequencer.append(account_event(ctx, did), identity, sync)
 
 
-async def takedown(ctx: AppContext, did: Did, *, ref: str | None) -> None:
-    """Take the account down and end its sessions. Raises `AccountNotFound`."""
-    await ctx.accounts.takedown(did, ref=ref)
+async def takedown(ctx: AppContext, did: Did, *, ref: str | None) -> str:
+    """Take the account down and end its sessions. Raises `AccountNotFound`.
+
+    Return the reference that is kept: that of the first takedown.
+    """
+    kept = await ctx.accounts.takedown(did, ref=ref)
     await ctx.sequencer.append(account_event(ctx, did))
+    return kept
 
 
 async def untakedown(ctx: AppContext, did: Did) -> None:

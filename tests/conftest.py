@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from tests.calls import write_calls
+
+
+def pytest_configure() -> None:
+    """Let no command take settings from the usual places of this machine."""
+    os.environ["PDS_ENV_FILE"] = os.devnull
 
 
 def pytest_sessionfinish() -> None:

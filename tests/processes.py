@@ -27,16 +27,24 @@ def free_port() -> int:
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without settings of a server, plus `extra`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PDS_")}
-    return {**kept, **(extra or {})}
+    """This process's environment without settings of a server or a terminal, plus `extra`."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PDS_") and name != "COLUMNS"
+    }
+    # Whatever lies in the usual places of this machine.
+    return {**kept, "PDS_ENV_FILE": os.devnull, **(extra or {})}
 
 
-def run_pds(*args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run_pds(
+    *args: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a `pds` command to its end."""
     return subprocess.run(  # noqa: S603 (our own program)
         [sys.executable, "-m", "pds", *args],
-        env=clean_environment(env),
+        env=clean_environment({"PYTHONPATH": str(_ROOT), **(env or {})}),
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=60,

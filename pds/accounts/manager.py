@@ -173,15 +173,20 @@ class AccountManager(SessionOperations, CredentialOperations, InviteOperations):
 
         await write(self.db, activate)
 
-    async def takedown(self, did: Did, *, ref: str | None = None) -> None:
-        """Take the account down and end its sessions, OAuth's too. Raises `AccountNotFound`."""
+    async def takedown(self, did: Did, *, ref: str | None = None) -> str:
+        """Take the account down and end its sessions, OAuth's too. Raises `AccountNotFound`.
 
-        def takedown() -> None:
-            self.get_account(did, include_inactive=True)
-            self.store.set_takedown_ref(did, ref or self._now_iso())
+        Return the reference that is kept: that of the first takedown, by default its time.
+        """
+
+        def takedown() -> str:
+            account = self.get_account(did, include_inactive=True)
+            kept = account.takedown_ref or ref or self._now_iso()
+            self.store.set_takedown_ref(did, kept)
             self._end_all_sessions(did)
+            return kept
 
-        await write(self.db, takedown)
+        return await write(self.db, takedown)
 
     async def untakedown(self, did: Did) -> None:
         """Reverse a takedown; a deactivation stays. Raises `AccountNotFound`."""

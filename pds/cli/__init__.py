@@ -6,15 +6,17 @@ from typing import Final
 
 import click
 
-from pds.cli.lazy_group import LazyGroup
+from pds.cli.program import Program
 
 COMMANDS: Final = {
     "account": "Create, list and change accounts.",
+    "blob": "Take blobs down, and put them back.",
     "car": "Look into repositories in CAR files, check, edit, compare, export and import them.",
     "dev": "Run a complete network on this machine, without internet or configuration.",
     "doctor": "Check settings, files and network; change nothing.",
     "invite": "Make, list and disable invite codes.",
     "readonly": "Serve repositories from CAR files.",
+    "record": "Take records down, and put them back.",
     "request-crawl": "Ask relays to follow this server.",
     "serve": "Run the server with the settings of the environment.",
 }
@@ -22,7 +24,7 @@ COMMANDS: Final = {
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=Program,
     package=__name__,
     summaries=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

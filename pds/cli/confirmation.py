@@ -20,7 +20,7 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise OperatorError(
-            "This cannot be undone, and there is no terminal to ask on. Repeat the command with "
-            "--yes if you are sure."
+            "This cannot be undone, and there is no terminal to ask on.",
+            remedy="the same command with --yes, if you are sure",
         )
     click.confirm(question, abort=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
+from textwrap import wrap
 from typing import Final, ParamSpec
 
 import click
@@ -19,9 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
-from pds.cli.environment import env_file_option, explain_failures
-from pds.cli.output import console
-from pds.config.env_file import read_env_file
+from pds.cli.environment import env_file_option, explain_failures, read_variables
+from pds.cli.failures import CommandFailed
+from pds.cli.output import console, fits
 from pds.doctor.examination import Options, examine
 from pds.doctor.finding import Finding, Status
 from pds.doctor.report import Report
@@ -38,6 +38,7 @@ _STYLES: Final[dict[Status, str]] = {
     "error": "bold red",
     "skipped": "dim",
 }
+_STATUS_WIDTH: Final = max(map(len, _STYLES))
 _COUNTED: Final[dict[Status, str]] = {
     "error": "wrong",
     "warning": "to look at",
@@ -53,14 +54,11 @@ def _distinct_failure(command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except click.UsageError:
+        except CommandFailed as exc:
+            exc.status = _COULD_NOT_RUN
             raise
-        except click.ClickException as exc:
-            exc.show()
-            sys.exit(_COULD_NOT_RUN)
-        except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
-            sys.exit(_COULD_NOT_RUN)
+        except KeyboardInterrupt as exc:
+            raise CommandFailed("Interrupted.", status=_COULD_NOT_RUN) from exc
 
     return run
 
@@ -91,12 +89,12 @@ def doctor(
       pds doctor --json | jq '.findings[] | select(.status == "error")'
     """
     configure_logs(enabled=False)
-    environ = {**(read_env_file(env_file) if env_file else {}), **os.environ}
+    variables = read_variables(env_file)
     # As the server does, so that its limit is the one that is judged.
     raise_file_limit()
-    options = Options(offline=offline, blobs=blobs, identities=identities, env_file=env_file)
+    options = Options(offline=offline, blobs=blobs, identities=identities, env_file=variables.file)
     with _progress() as progress:
-        report = examine(environ, options, progress)
+        report = examine(variables.values, options, progress)
     if as_json:
         click.echo(orjson.dumps(report.to_json(), option=orjson.OPT_INDENT_2))
     else:
@@ -129,10 +127,32 @@ def _print_report(report: Report) -> None:
         table.add_column(column, overflow="fold")
     for finding in report.findings:
         table.add_row(*_row(finding))
-    output.print(table)
+    if fits(table, output):
+        output.print(table)
+    else:
+        for finding in report.findings:
+            _print_lines(finding, output)
     counts = ", ".join(f"{report.count(status)} {name}" for status, name in _COUNTED.items())
     verdict = "[green]Nothing is wrong.[/]" if report.exit_status == 0 else "[red]Needs mending.[/]"
     output.print(f"{verdict} {counts}.")
+
+
+def _print_lines(finding: Finding, output: Console) -> None:
+    """Print a finding where there is no room for a table. Paths and DIDs stay whole."""
+    status = f"[{_STYLES[finding.status]}]{finding.status:{_STATUS_WIDTH}}[/]"
+    room = output.width - _STATUS_WIDTH - 1
+    head = f"{finding.check}: {finding.subject}"
+    texts = [head] if len(head) <= room else [f"{finding.check}:", finding.subject]
+    texts += [finding.message, *([f"→ {finding.remedy}"] if finding.remedy else [])]
+    lines = (
+        line
+        for text in texts
+        for line in wrap(text, room, break_long_words=False, break_on_hyphens=False)
+    )
+    margin = status
+    for line in lines:
+        output.print(f"{margin} {escape(line)}", soft_wrap=True)
+        margin = " " * _STATUS_WIDTH
 
 
 def _row(finding: Finding) -> tuple[str, str, str, str]:

@@ -3,30 +3,99 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from pds.cli.failures import CommandFailed, note
 from pds.config import ConfigError, Settings
-from pds.config.env_file import read_env_file
+from pds.config.env_file import (
+    IN_WORKING_DIRECTORY,
+    SECRETS,
+    USUAL_PLACES,
+    VARIABLE,
+    find_env_file,
+    may_be_taken,
+    read_env_file,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_PLACES: Final = ", ".join(
+    str(place) if place.is_absolute() else f"./{place}" for place in USUAL_PLACES
+)
+
 env_file_option = click.option(
     "--env-file",
+    envvar=VARIABLE,
+    show_envvar=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read PDS_* variables from this file; the environment wins over it.",
+    help="Read PDS_* variables from this file; the environment wins over it. By default the first "
+    f"of {_PLACES}, unless the environment has secrets itself; /dev/null for none.",
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """The variables of a command."""
+
+    values: Mapping[str, str]
+    file: Path | None
+    """The file that some of them are from."""
+
+    def settings(self) -> Settings:
+        """Raises `CommandFailed` with all that is wrong with them."""
+        try:
+            return Settings.from_env(self.values)
+        except ConfigError as exc:
+            raise _needs_attention(exc, self.file) from exc
+
+
+def read_variables(env_file: Path | None) -> Variables:
+    """The environment over a file, which is `env_file` or else found. A found one is told.
+
+    Raises `ConfigError` and `OSError` for a file that cannot be read.
+    """
+    file = env_file or find_env_file(os.environ)
+    if file is None:
+        return Variables(dict(os.environ), None)
+    values = {**read_env_file(file), **os.environ}
+    if env_file is None:
+        note(f"settings from {file.absolute()}")
+    return Variables(values, file if file.is_file() else None)
+
+
 def load_settings(env_file: Path | None) -> Settings:
-    """Settings from the environment over an optional file. Raises `ConfigError`."""
-    from_file: Mapping[str, str] = read_env_file(env_file) if env_file else {}
-    return Settings.from_env({**from_file, **os.environ})
+    """The settings of `read_variables`. Raises as that and `Variables.settings` do."""
+    return read_variables(env_file).settings()
+
+
+def _needs_attention(exc: ConfigError, file: Path | None) -> CommandFailed:
+    if file is not None:
+        return CommandFailed(_problems_text(exc, f" of {file}"))
+    message = _problems_text(exc)
+    left_out, has = find_env_file({}), [name for name in SECRETS if os.environ.get(name)]
+    if left_out is not None and has:
+        message += f"\n{left_out} was not read, because the environment has {has[0]}."
+    elif IN_WORKING_DIRECTORY.is_file() and not may_be_taken(IN_WORKING_DIRECTORY):
+        message += (
+            f"\n{IN_WORKING_DIRECTORY} was not read, because it belongs to another user or anybody "
+            "may write it."
+        )
+    remedy = f"--env-file FILE, or {VARIABLE}=FILE; without them the first of {_PLACES} is read"
+    return CommandFailed(message, remedy=remedy)
+
+
+def _problems_text(exc: ConfigError, of_file: str = "") -> str:
+    problems = "\n".join(f"  - {problem}" for problem in exc.problems)
+    return f"The settings{of_file} need attention:\n{problems}"
 
 
 def explain_failures(command: Callable[P, T]) -> Callable[P, T]:
@@ -37,20 +106,28 @@ def explain_failures(command: Callable[P, T]) -> Callable[P, T]:
         try:
             return command(*args, **kwargs)
         except ConfigError as exc:
-            problems = "\n".join(f"  - {problem}" for problem in exc.problems)
-            raise click.ClickException(f"The settings need attention:\n{problems}") from exc
+            raise CommandFailed(_problems_text(exc)) from exc
         except OSError as exc:
             # Without a file it is no matter of permissions or paths, but a bug.
             if exc.filename is None:
                 raise
             remedy = _whose(exc.filename) if isinstance(exc, PermissionError) else ""
-            raise click.ClickException(f"{exc.filename}: {exc.strerror}{remedy}") from exc
+            raise CommandFailed(f"{exc.filename}: {exc.strerror}{remedy}") from exc
         except Exception as exc:
             if not isinstance(exc, _expected_errors()):
                 raise
-            raise click.ClickException(str(exc)) from exc
+            raise CommandFailed(str(exc), remedy=_typed(getattr(exc, "remedy", ""))) from exc
 
     return run
+
+
+def _typed(remedy: str) -> str:
+    """A command as it has to be typed: with the settings of the one that failed."""
+    context = click.get_current_context()
+    is_given = context.get_parameter_source("env_file") is ParameterSource.COMMANDLINE
+    if not remedy.startswith("pds ") or not is_given:
+        return remedy
+    return f"{remedy} --env-file {shlex.quote(str(context.params['env_file']))}"
 
 
 def _whose(path: str) -> str:

@@ -22,7 +22,14 @@ T = TypeVar("T")
 
 
 class OperatorError(Exception):
-    """A command was refused or could not be carried out; the message is for the operator."""
+    """A command was refused or could not be carried out; the message is for the operator.
+
+    `remedy` is what can be typed next, if anything.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 async def on_server_or_files(

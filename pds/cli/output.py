@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -11,6 +12,7 @@ import orjson
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _PIPE_WIDTH: Final = 1_000
 
@@ -42,24 +44,60 @@ def print_object(fields: Mapping[str, object], *, as_json: bool) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> None:
-    """Print a table; None is an empty cell."""
+    """Print a table; None is an empty cell. Where it is too wide, each row takes some lines."""
     from rich.table import Table
     from rich.text import Text
 
+    cells = [[cell or "" for cell in row] for row in rows]
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
-    for row in rows:
+    for row in cells:
         # As text, for what users wrote is no markup.
-        table.add_row(*(Text(cell or "") for cell in row))
-    console().print(table)
+        table.add_row(*map(Text, row))
+    out = console()
+    if fits(table, out):
+        out.print(table)
+        return
+    out.print(Text(title, style="italic"))
+    for first, *rest in cells:
+        out.print()
+        out.print(Text(first or "-", style="bold"), soft_wrap=True)
+        items = [f"{name} {cell}" for name, cell in zip(columns[1:], rest, strict=True) if cell]
+        for line in packed(items, width=out.width):
+            out.print(Text(line), soft_wrap=True)
+
+
+def packed(items: Iterable[str], *, width: int) -> Iterator[str]:
+    """Indented lines of as many items as there is room for. None is broken, whatever its length."""
+    line = ""
+    for item in items:
+        longer = f"{line}   {item}" if line else f"  {item}"
+        if line and len(longer) > width:
+            yield line
+            longer = f"  {item}"
+        line = longer
+    if line:
+        yield line
+
+
+def fits(table: Table, out: Console) -> bool:
+    """Whether no cell of a table has to be broken."""
+    from rich.measure import Measurement
+
+    unbounded = out.options.update(max_width=_PIPE_WIDTH)
+    return Measurement.get(out, unbounded, table).maximum <= out.width
 
 
 def console() -> Console:
-    """Where tables go. Only a terminal has an edge to fold at: in a pipe a row is a line."""
+    """Where tables go. Only a terminal has an edge to fold at: in a pipe a row is a line.
+
+    COLUMNS in the environment gives a pipe an edge, too.
+    """
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+    has_edge = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return Console(width=None if has_edge else _PIPE_WIDTH, highlight=False)
 
 
 def counted(count: int, noun: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pds.cli.environment import explain_failures
+from pds.cli.failures import CommandFailed
 from pds.cli.progress import progress_bars
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def readonly(
     try:
         handles = read_handles_file(handles_file) if handles_file else {}
     except InvalidHandlesFile as exc:
-        raise click.ClickException(str(exc)) from exc
+        raise CommandFailed(str(exc)) from exc
     options = ReadonlyOptions(
         places=found.places,
         blobs=found.blobs,

@@ -32,7 +32,10 @@ def request_crawl(hosts: tuple[str, ...], env_file: Path | None) -> None:
     settings = load_settings(env_file)
     relays = _relays(hosts) or settings.crawlers
     if not relays:
-        raise OperatorError("There is no relay to ask: name one, or set PDS_CRAWLERS.")
+        raise OperatorError(
+            "There is no relay to ask: name one, or set PDS_CRAWLERS.",
+            remedy="pds request-crawl bsky.network",
+        )
     asyncio.run(_ask(settings, relays))
 
 

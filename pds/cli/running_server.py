@@ -83,7 +83,13 @@ class RunningServer:
                 f"{self._url}: {reason}. Check PDS_HOST and PDS_PORT."
             ) from exc
         if response.status != 200:
-            raise OperatorError(f"{answer.get('error')}: {answer.get('message')}")
+            if response.status == 401 and as_admin:
+                raise OperatorError(
+                    "The server that runs refuses PDS_ADMIN_PASSWORD: it was started with another "
+                    "one. Give its settings, or start it again with these."
+                )
+            told: str = answer.get("message") or answer.get("error") or f"HTTP {response.status}"
+            raise OperatorError(told)
         return answer
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Final
+
+import click
 
 from database.connection import Database, open_database
 from pds.accounts.account import ActorAccount
@@ -11,24 +14,33 @@ from pds.accounts.account_store import AccountStore
 from pds.cli.operator import OperatorError
 from pds.config import Settings
 
+account_argument = click.argument("account", metavar="ACCOUNT")
+"""What `get_account` finds an account by."""
+_ANY_STATE: Final = {"include_takendown": True, "include_deactivated": True}
+
 
 @contextmanager
 def reading_accounts(settings: Settings) -> Iterator[Database]:
     """The database, read only. Raises `OperatorError` if there is none, and `DatabaseError`."""
     path = settings.account_db_path
     if not path.exists():
-        raise OperatorError(f"There is no service database at {path} yet.")
+        raise OperatorError(f"There is no service database at {path} yet.", remedy="pds doctor")
     with closing(open_database(path, create=False, read_only=True)) as db:
         yield db
 
 
 def get_account(db: Database, identifier: str) -> ActorAccount:
-    """The account of a DID or handle, in any state. Raises `OperatorError`."""
+    """The account of a DID, a handle or an email address, in any state. Raises `OperatorError`."""
     store = AccountStore(db)
-    find = store.find if identifier.startswith("did:") else store.find_by_handle
-    account = find(identifier, include_takendown=True, include_deactivated=True)
+    account = (
+        store.find(identifier, **_ANY_STATE)
+        if identifier.startswith("did:")
+        else store.find_by_email(identifier, **_ANY_STATE)
+        if "@" in identifier
+        else store.find_by_handle(identifier, **_ANY_STATE)
+    )
     if account is None:
         raise OperatorError(
-            f"There is no account {identifier} on this server. `pds account list` shows all."
+            f"There is no account {identifier} on this server.", remedy="pds account list"
         )
     return account

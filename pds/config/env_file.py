@@ -1,10 +1,49 @@
-"""Environment files: `NAME=value` lines, as the reference PDS's `pds.env`."""
+"""Environment files: `NAME=value` lines, as the reference PDS's `pds.env`, and where they are."""
 
 from __future__ import annotations
 
+import os
+import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
 from pds.config.errors import ConfigError
+
+VARIABLE: Final = "PDS_ENV_FILE"
+"""Names the file. It is read by commands, and is no setting of the server."""
+IN_WORKING_DIRECTORY: Final = Path("pds.env")
+USUAL_PLACES: Final = (IN_WORKING_DIRECTORY, Path("/pds/pds.env"), Path("/etc/holdfast/pds.env"))
+"""Where a file is looked for that nobody has named: here, and where installers put it."""
+SECRETS: Final = (
+    "PDS_JWT_SECRET",
+    "PDS_ADMIN_PASSWORD",
+    "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX",
+)
+
+
+def find_env_file(environ: Mapping[str, str], places: Iterable[Path] = USUAL_PLACES) -> Path | None:
+    """The first file in the usual places.
+
+    None if the environment has a secret: then it was set up as a whole, and a file that happens to
+    be there must not add to it.
+    """
+    if any(environ.get(name) for name in SECRETS):
+        return None
+    return next((place for place in places if may_be_taken(place)), None)
+
+
+def may_be_taken(place: Path) -> bool:
+    """Whether there is a file at a usual place, and nobody could have left it there as a trap."""
+    try:
+        status = place.stat()
+    except OSError:
+        return False
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    # Anybody may put a file into /tmp, and root may well give a command there.
+    is_ours = status.st_uid in (0, os.geteuid()) and not status.st_mode & stat.S_IWOTH
+    return place.is_absolute() or is_ours
 
 
 def read_env_file(path: Path) -> dict[str, str]:

@@ -39,7 +39,7 @@ def report(ctx: AppContext, did: Did, reason: str) -> None:
         "start the server: it tells the network what has changed.",
     )
     # The next start may follow an orderly stop, and then looks at nothing but this.
-    entry = Entry("damaged", did)
+    entry = Entry("damaged", did, reason)
     ctx.recovery.mender.later(
         (entry.kind, did), partial(ctx.recovery.journal.add, entry, durably=False)
     )

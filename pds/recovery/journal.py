@@ -38,12 +38,19 @@ class Entry:
 
     `create` and `delete` are of an account, `handle` gives it the handle `detail`, `identity`
     is the PLC operation with the CID `detail`; `damaged` is an actor store that could not be
-    read and is looked at again at every start.
+    read, for the reason `detail`, and is looked at again at every start.
     """
 
     kind: ChangeKind
     did: Did
     detail: str = ""
+
+
+def read_damaged(db: Database) -> dict[str, str]:
+    """Why the stores that the server has found damaged are, by DID; `db` may be read only."""
+    if not db.connection.table_exists("main", "holdfast_journal"):
+        return {}
+    return dict(db.all("SELECT did, detail FROM holdfast_journal WHERE kind = 'damaged'"))
 
 
 class Journal:

@@ -9,6 +9,7 @@ from actor_store.reader import ActorStoreReader
 from database.timestamps import now_iso
 from pds import lifecycle
 from pds.context import AppContext
+from pds.takedowns import set_blob_takedown, set_record_takedown
 from pds.xrpc.auth import moderator
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import XrpcError, invalid_request
@@ -44,16 +45,26 @@ async def update_subject_status(call: XrpcCall) -> Answer:
     ctx, body = call.ctx, call.body
     subject: dict[str, Any] = body["subject"]
     takedown: dict[str, Any] | None = body.get("takedown")
+    kept: str | None = None
     match subject.get("$type"):
         case kind if kind == _REPO:
-            await _update_repo(ctx, Did(subject["did"]), takedown, body.get("deactivated"))
+            kept = await _update_repo(ctx, Did(subject["did"]), takedown, body.get("deactivated"))
         case kind if kind == _RECORD:
-            await _update_record(ctx, _record_uri(subject["uri"]), takedown)
+            uri = _record_uri(subject["uri"])
+            if takedown is not None:
+                kept = await set_record_takedown(ctx, uri, _takedown_ref(takedown))
         case kind if kind == _BLOB:
-            await _update_blob(ctx, subject["did"], Cid.parse(subject["cid"]), takedown)
+            did, cid = subject["did"], Cid.parse(subject["cid"])
+            if takedown is not None:
+                kept = await set_blob_takedown(ctx, did, cid, _takedown_ref(takedown))
         case kind:
             raise invalid_request(f"Invalid subject ({kind})")
-    return {"subject": subject, **({} if takedown is None else {"takedown": takedown})}
+    if takedown is None:
+        return {"subject": subject}
+    # As it was asked for, unless an earlier takedown has given another reason.
+    asked_for = takedown.get("ref")
+    ref = {"ref": kept} if asked_for and kept is not None else {}
+    return {"subject": subject, "takedown": {**takedown, **ref}}
 
 
 async def _update_repo(
@@ -61,15 +72,16 @@ async def _update_repo(
     did: Did,
     takedown: dict[str, Any] | None,
     deactivated: dict[str, Any] | None,
-) -> None:
+) -> str | None:
     takes_down = takedown is not None and takedown["applied"]
     if takes_down and deactivated is not None and not deactivated["applied"]:
         raise invalid_request("Cannot activate and takedown an account at the same time")
     if takedown is None and deactivated is None:
         await ctx.sequencer.append(lifecycle.account_event(ctx, did))
+    kept = None
     if takedown is not None:
         if takes_down:
-            await lifecycle.takedown(ctx, did, ref=takedown.get("ref"))
+            kept = await lifecycle.takedown(ctx, did, ref=takedown.get("ref"))
         else:
             await lifecycle.untakedown(ctx, did)
     if deactivated is not None:
@@ -77,29 +89,7 @@ async def _update_repo(
             await lifecycle.deactivate(ctx, did)
         else:
             await lifecycle.activate(ctx, did)
-
-
-async def _update_record(ctx: AppContext, uri: AtUri, takedown: dict[str, Any] | None) -> None:
-    if takedown is None:
-        return
-    collection, rkey, ref = uri.collection or "", uri.rkey or "", _takedown_ref(takedown)
-    await ctx.actor_store.transact(
-        uri.authority, lambda actor: actor.record.set_takedown(collection, rkey, ref)
-    )
-
-
-async def _update_blob(
-    ctx: AppContext, did: str, cid: Cid, takedown: dict[str, Any] | None
-) -> None:
-    if takedown is None:
-        return
-    ref = _takedown_ref(takedown)
-    await ctx.actor_store.transact(did, lambda actor: actor.blob.set_takedown(cid, ref))
-    # The row hides the blob; moving its bytes keeps them from any other way of serving files.
-    if ref is None:
-        await ctx.blob_store.unquarantine(did, cid)
-    else:
-        await ctx.blob_store.quarantine(did, cid)
+    return kept
 
 
 def _repo_status(ctx: AppContext, did: str) -> dict[str, Any]:
@@ -157,9 +147,7 @@ def _record_uri(text: str) -> AtUri:
 
 
 def _takedown_ref(takedown: dict[str, Any]) -> str | None:
-    if not takedown["applied"]:
-        return None
-    return takedown.get("ref") or now_iso()
+    return (takedown.get("ref") or now_iso()) if takedown["applied"] else None
 
 
 def _takedown_json(ref: str | None) -> dict[str, Any]:

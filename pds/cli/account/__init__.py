@@ -29,13 +29,14 @@ COMMANDS: Final = {
 def account() -> None:
     """Create, list and change accounts.
 
-    Accounts are named by handle or DID. What changes something asks the running server to do
-    it, or works on its files if none runs.
+    ACCOUNT is a handle, a DID or an email address. What changes something asks the running server
+    to do it, or works on its files if none runs.
 
     \b
     Examples:
       pds account create alice@example.com alice.example.com
       pds account list
       pds account show alice.example.com
+      pds account show alice@example.com
       pds account takedown did:plc:ewvi7nxzyoun6zhxrhs64oiz --ref "report 17"
     """

@@ -28,7 +28,8 @@ def activate(account: str, as_json: bool, env_file: Path | None) -> None:
     target = Target.find(account, env_file)
     if target.account.takedown_ref is not None:
         raise OperatorError(
-            f"{target.name} is taken down. Reverse that first, with `pds account untakedown`."
+            f"{target.name} is taken down. Reverse that first.",
+            remedy=f"pds account untakedown {target.did}",
         )
 
     async def on_files(ctx: AppContext) -> None:

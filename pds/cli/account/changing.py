@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
@@ -15,7 +15,8 @@ from pds.cli.account.view import account_json
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import on_server_or_files
 from pds.cli.output import json_option, print_json
-from pds.cli.service_database import get_account, reading_accounts
+from pds.cli.service_database import account_argument, get_account, reading_accounts
+from pds.cli.takedowns import UPDATE_SUBJECT_STATUS
 from pds.config import Settings
 from repo.syntax import Did
 
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from pds.context import AppContext
 
 P = ParamSpec("P")
-
-UPDATE_SUBJECT_STATUS: Final = "com.atproto.admin.updateSubjectStatus"
-
-account_argument = click.argument("account", metavar="ACCOUNT")
 
 
 def account_options(command: Callable[P, None]) -> Callable[P, None]:
@@ -44,7 +41,7 @@ class Target:
 
     @classmethod
     def find(cls, identifier: str, env_file: Path | None) -> Target:
-        """The account of a DID or handle. Raises `OperatorError` if there is none."""
+        """The account that is named. Raises `OperatorError` if there is none."""
         settings = load_settings(env_file)
         with reading_accounts(settings) as db:
             return cls(settings, get_account(db, identifier))

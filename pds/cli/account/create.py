@@ -13,6 +13,7 @@ from pds.accounts.errors import HandleNotAvailable
 from pds.accounts.handle_rules import CheckedHandle, check_handle
 from pds.accounts.passwords import MAX_NEW_LENGTH, MIN_CHOSEN_LENGTH, new_password
 from pds.cli.environment import env_file_option, explain_failures, load_settings
+from pds.cli.failures import CommandFailed
 from pds.cli.invite.create import create_invites
 from pds.cli.operator import OperatorError, on_server_or_files
 from pds.cli.output import json_option, print_object
@@ -27,7 +28,7 @@ def _check_password(
     _ctx: click.Context, _option: click.Parameter, password: str | None
 ) -> str | None:
     if password is not None and not MIN_CHOSEN_LENGTH <= len(password) <= MAX_NEW_LENGTH:
-        raise click.ClickException(
+        raise CommandFailed(
             f"Invalid password length. Give {MIN_CHOSEN_LENGTH} to {MAX_NEW_LENGTH} characters, "
             "or leave --password out for a generated one."
         )

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from pds.accounts.account_store import AccountStore
-from pds.cli.account.view import account_json
+from pds.cli.account.damage import Damage
+from pds.cli.account.view import account_json, status_text
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.output import counted, json_lines_option, print_json, print_table
 from pds.cli.service_database import reading_accounts
@@ -21,10 +22,14 @@ from pds.cli.service_database import reading_accounts
 def list_accounts(usage: bool, as_json: bool, env_file: Path | None) -> None:
     """List all accounts, oldest first. Works while the server runs.
 
+    An account counts as damaged if a first look at its files shows it, or if the server has met
+    the damage; `pds doctor` reads the files to their end.
+
     \b
     Examples:
       pds account list
       pds account list --json | jq -r .did
+      pds account list --json | jq 'select(.damage != null)'
       pds account list --usage
       pds account list --usage --json | jq 'select(.usedBytes > 1e9) | .handle'
     """
@@ -35,12 +40,16 @@ def list_accounts(usage: bool, as_json: bool, env_file: Path | None) -> None:
 
             list_usage(settings, db, as_json=as_json)
             return
-        accounts = AccountStore(db).iter_all()
+        damage = Damage(settings, db)
+        found = ((one, damage.find(one.did)) for one in AccountStore(db).iter_all())
         if as_json:
-            for one in accounts:
-                print_json(account_json(one))
+            for one, fault in found:
+                print_json({**account_json(one), "damage": fault})
             return
-        rows = [(one.handle, one.did, one.email, one.status, one.created_at) for one in accounts]
+        rows = [
+            (one.handle, one.did, one.email, status_text(one, fault), one.created_at)
+            for one, fault in found
+        ]
     print_table(
         counted(len(rows), "account"), ("Handle", "DID", "Email", "Status", "Created"), rows
     )

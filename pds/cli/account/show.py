@@ -14,11 +14,13 @@ from pds.accounts.app_passwords import AppPasswords
 from pds.accounts.invites import InviteCode, Invites
 from pds.accounts.repo_roots import RepoRoots
 from pds.cli.account.changing import account_options
-from pds.cli.account.view import account_json
+from pds.cli.account.damage import Damage
+from pds.cli.account.view import account_json, status_text
 from pds.cli.environment import load_settings
 from pds.cli.invite.view import uses_text
 from pds.cli.output import print_fields, print_json
 from pds.cli.service_database import get_account, reading_accounts
+from pds.config import Settings
 
 
 @click.command()
@@ -31,8 +33,9 @@ def show(account: str, as_json: bool, env_file: Path | None) -> None:
       pds account show alice.example.com
       pds account show did:plc:ewvi7nxzyoun6zhxrhs64oiz --json
     """
-    with reading_accounts(load_settings(env_file)) as db:
-        details = _Details.read(db, account)
+    settings = load_settings(env_file)
+    with reading_accounts(settings) as db:
+        details = _Details.read(settings, db, account)
     if as_json:
         print_json(details.to_json())
     else:
@@ -42,6 +45,7 @@ def show(account: str, as_json: bool, env_file: Path | None) -> None:
 @dataclass(frozen=True, slots=True)
 class _Details:
     account: ActorAccount
+    damage: str | None
     root: tuple[str, str] | None
     """CID and rev of the repository's head, as of a second ago."""
     app_passwords: tuple[str, ...]
@@ -49,11 +53,12 @@ class _Details:
     invited_by: InviteCode | None
 
     @classmethod
-    def read(cls, db: Database, identifier: str) -> _Details:
+    def read(cls, settings: Settings, db: Database, identifier: str) -> _Details:
         account, invites = get_account(db, identifier), Invites(db)
         did = account.did
         return cls(
             account,
+            Damage(settings, db).find(did),
             RepoRoots(db).find(did),
             tuple(one.name for one in AppPasswords(db).list(did)),
             invites.of_account(did),
@@ -65,6 +70,7 @@ class _Details:
         head, rev = self.root or (None, None)
         return {
             **account_json(account),
+            "damage": self.damage,
             "emailConfirmedAt": account.email_confirmed_at,
             "deactivatedAt": account.deactivated_at,
             "deleteAfter": account.delete_after,
@@ -81,7 +87,9 @@ class _Details:
         account = self.account
         yield "Handle", account.shown_handle
         yield "DID", account.did
-        yield "Status", account.status
+        yield "Status", status_text(account, self.damage)
+        if self.damage is not None:
+            yield "Damage", f"{self.damage}. `pds doctor` says what to do."
         if account.email is None:
             yield "Email", "none, and no password: the account cannot log in"
         else:
@@ -97,7 +105,8 @@ class _Details:
             yield "Delete after", f"{account.delete_after} (a note; nothing deletes it by itself)"
         if self.root is not None:
             head, rev = self.root
-            yield "Repository", f"rev {rev}, head {head}"
+            yield "Rev", rev
+            yield "Head", head
         yield "App passwords", ", ".join(self.app_passwords) or "none"
         if self.invited_by is not None:
             yield "Invited with", f"{self.invited_by.code} of {self.invited_by.for_account}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pds.cli.account.changing import Target, account_options
+from pds.cli.takedowns import reason_option, takedown_text
 
 if TYPE_CHECKING:
     from pds.context import AppContext
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @account_options
-@click.option("--ref", help="Why: kept with the account; by default the time.")
+@reason_option
 def takedown(account: str, ref: str | None, as_json: bool, env_file: Path | None) -> None:
     """Take an account down: hide it and end its sessions.
 
@@ -34,4 +35,5 @@ def takedown(account: str, ref: str | None, as_json: bool, env_file: Path | None
 
     applied = {"applied": True, **({} if ref is None else {"ref": ref})}
     target.change_status({"takedown": applied}, on_files=on_files)
-    target.report(f"{target.name} is taken down.", as_json=as_json)
+    before = target.account.takedown_ref
+    target.report(takedown_text(target.name, before=before), as_json=as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 from actor_store.blobs import BlobReader
 from actor_store.errors import InvalidStoreName
@@ -14,13 +15,16 @@ from database.errors import DatabaseError
 from pds.accounts.account import ActorAccount
 from pds.accounts.account_store import AccountStore
 from pds.accounts.quotas import Quota, read_own_quotas
-from pds.cli.account.view import account_json
+from pds.cli.account.damage import Damage
+from pds.cli.account.view import account_json, status_text
 from pds.cli.output import counted, print_json, print_table
 from pds.cli.sizes import format_size
 from pds.config import Settings
 from pds.doctor.inspection import examine_unchanged
 from pds.storage.accounts import AccountUsage
 
+_Found: TypeAlias = tuple[AccountUsage, str | None]
+"""An account with the room it takes, and why it is damaged."""
 _COLUMNS = ("Handle", "DID", "Status", "Used", "Quota", "Database", "Blobs", "Records", "Uploads")
 
 
@@ -56,25 +60,28 @@ class UsageFiles:
 
 def list_usage(settings: Settings, accounts: Database, *, as_json: bool) -> None:
     """Print all accounts with the room they take, and what they take together."""
-    files = UsageFiles(settings, accounts)
-    found = (files.read(account) for account in AccountStore(accounts).iter_all())
+    files, damage = UsageFiles(settings, accounts), Damage(settings, accounts)
+    found = (
+        (files.read(account), damage.find(account.did))
+        for account in AccountStore(accounts).iter_all()
+    )
     if as_json:
         _print_lines(found)
     else:
         _print_table(list(found))
 
 
-def _print_lines(found: Iterator[AccountUsage]) -> None:
+def _print_lines(found: Iterator[_Found]) -> None:
     total = _Total()
-    for one in found:
+    for one, fault in found:
         total.add(one)
-        print_json({**account_json(one.account), **one.to_json()})
+        print_json({**account_json(one.account), "damage": fault, **one.to_json()})
     print_json({"total": total.to_json()})
 
 
-def _print_table(found: list[AccountUsage]) -> None:
+def _print_table(found: list[_Found]) -> None:
     total = _Total()
-    for one in found:
+    for one, _ in found:
         total.add(one)
     title = (
         f"{counted(total.accounts, 'account')}, {format_size(total.database_bytes)} of databases, "
@@ -85,10 +92,10 @@ def _print_table(found: list[AccountUsage]) -> None:
     print_table(title, _COLUMNS, _rows(found))
 
 
-def _rows(found: Iterable[AccountUsage]) -> Iterator[tuple[str | None, ...]]:
-    for one in found:
+def _rows(found: Iterable[_Found]) -> Iterator[tuple[str | None, ...]]:
+    for one, fault in found:
         account, usage = one.account, one.usage
-        names = (account.handle, account.did, account.status)
+        names = (account.handle, account.did, status_text(account, fault))
         quota = quota_text(one)
         if usage is None:
             yield *names, "?", quota, "?", "?", "?", "?"

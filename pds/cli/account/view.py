@@ -1,4 +1,4 @@
-"""An account as commands print it for programs."""
+"""An account as commands print it, for programs and for people."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ def account_json(account: ActorAccount) -> dict[str, object]:
         "status": account.status,
         "createdAt": account.created_at,
     }
+
+
+def status_text(account: ActorAccount, damage: str | None) -> str:
+    """Its state, and whether its files are damaged."""
+    return account.status if damage is None else f"{account.status}, damaged"

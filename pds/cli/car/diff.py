@@ -13,6 +13,7 @@ import orjson
 from pds.car.errors import CarToolError
 from pds.cli.car.failures import explained, naming
 from pds.cli.car.files import STANDARD, file_argument, open_repo, write_lines
+from pds.cli.failures import note
 from pds.cli.progress import progress_bars
 
 _TROUBLE: Final = 2
@@ -60,9 +61,7 @@ def diff(a: str, b: str, as_json: bool) -> None:
             with naming(b):
                 new = stack.enter_context(open_repo(b, progress))
         if old.commit.did != new.commit.did:
-            click.echo(
-                f"Note: two accounts are compared, {old.commit.did} and {new.commit.did}", err=True
-            )
+            note(f"two accounts are compared, {old.commit.did} and {new.commit.did}")
         with naming(f"{a} or {b}"):
             write_lines(lines(iter_differences(old, new)))
     sys.exit(1 if found else 0)

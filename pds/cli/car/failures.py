@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Final, NoReturn, ParamSpec
 
-import click
-
 from pds.car.errors import CarToolError
+from pds.cli.failures import CommandFailed
 from repo.car import InvalidCar
 from repo.mst import MstError
 from repo.syntax import InvalidSyntax
@@ -22,14 +21,12 @@ P = ParamSpec("P")
 DAMAGED: Final = (InvalidCar, InvalidRepo, MstError)
 """What reading a CAR raises because of what is in it."""
 _BROKEN_PIPE: Final = 128 + 13
-_INTERRUPTED: Final = 128 + 2
-"""The status of programs that SIGPIPE and SIGINT have ended."""
+"""The status of programs that SIGPIPE has ended."""
 
 
 def fail(message: str, *, status: int = 1) -> NoReturn:
-    """End with a message on standard error."""
-    click.echo(f"Error: {message}", err=True)
-    sys.exit(status)
+    """End with a message."""
+    raise CommandFailed(message, status=status)
 
 
 def explained(*, status: int = 1) -> Callable[[Callable[P, None]], Callable[P, None]]:
@@ -45,8 +42,6 @@ def explained(*, status: int = 1) -> Callable[[Callable[P, None]], Callable[P, N
                 # Nobody reads on, as with `| head`. What is buffered must not be written at exit.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 sys.exit(_BROKEN_PIPE)
-            except KeyboardInterrupt:
-                fail("interrupted", status=_INTERRUPTED)
             except (*DAMAGED, CarToolError, InvalidSyntax) as exc:
                 fail(str(exc), status=status)
             except OSError as exc:

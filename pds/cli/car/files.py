@@ -13,6 +13,7 @@ import click
 from pds.car.errors import CarToolError
 from pds.car.repo_file import RepoFile
 from pds.cli.car.failures import naming
+from pds.cli.failures import note
 from pds.cli.progress import progress_bars
 from pds.progress import Progress
 
@@ -63,7 +64,7 @@ def write_lines(lines: Iterable[str]) -> None:
 def write_notes(lines: Iterable[str]) -> None:
     """Write to standard error what the user should know although it went well."""
     for line in lines:
-        click.echo(f"Note: {line}", err=True)
+        note(line)
 
 
 def binary_stdout() -> BinaryIO:

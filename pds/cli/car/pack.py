@@ -11,6 +11,7 @@ import click
 
 from pds.cli.car.failures import explained
 from pds.cli.car.files import STANDARD, binary_stdout, write_notes, write_stdout
+from pds.cli.failures import note
 from pds.cli.progress import progress_bars
 from pds.doctor.finding import counted
 
@@ -66,8 +67,7 @@ def pack(directory: Path, file: str, key_file: Path | None) -> None:
     records = counted(packed.records, "record")
     click.echo(f"{file}: {records} of {commit.did}, rev {commit.rev}, {kept}", err=True)
     if not packed.is_same_key:
-        click.echo(
-            "Note: the commit before was signed with another key. A server takes this one only if "
-            "the DID document names the new key.",
-            err=True,
+        note(
+            "the commit before was signed with another key. A server takes this one only if the "
+            "DID document names the new key."
         )

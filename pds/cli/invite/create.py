@@ -35,7 +35,12 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 1_000),
     help="How many codes to make.",
 )
-@click.option("--for", "account", help="The handle or DID of the account to give them to.")
+@click.option(
+    "--for",
+    "account",
+    metavar="ACCOUNT",
+    help="The account to give them to: a handle, a DID or an email address.",
+)
 @json_lines_option
 @env_file_option
 @explain_failures

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "accounts",
     multiple=True,
     metavar="ACCOUNT",
-    help="Disable all codes of this account, a handle or DID; may be repeated.",
+    help="Disable all codes of this account: a handle, a DID or an email address; may be repeated.",
 )
 @json_option
 @env_file_option
@@ -73,6 +73,6 @@ def _ensure_known(db: Database, codes: Sequence[str]) -> None:
     unknown = sorted(set(codes) - Invites(db).known(codes))
     if unknown:
         raise OperatorError(
-            f"There is no invite code {', '.join(unknown)} on this server; nothing is disabled. "
-            "`pds invite list` shows all."
+            f"There is no invite code {', '.join(unknown)} on this server; nothing is disabled.",
+            remedy="pds invite list",
         )

@@ -39,6 +39,10 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference("writes", "an empty batch", "200", "200"),
     Difference("writes", "an update that changes nothing", "200", "200"),
     Difference("moderation", "take a stranger down", "200", "400 AccountNotFound"),
+    Difference("moderation", "take a record down again", "200", "200"),
+    Difference("moderation", "take a blob down again", "200", "200"),
+    Difference("moderation", "take down again", "200", "200"),
+    Difference("moderation", "why a record is taken down", "200", "200"),
     Difference(
         "proxying", "a DID that is out of reach", "500 InternalServerError", "400 InvalidRequest"
     ),

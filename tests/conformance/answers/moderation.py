@@ -46,6 +46,41 @@ def _takedown(name: str, subject: dict[str, str], as_: str | None = "admin", **m
 CAT = {"$type": "com.atproto.admin.defs#repoRef", "did": "<cat>"}
 STRANGER = {**CAT, "did": "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"}
 STATUS = "com.atproto.admin.getSubjectStatus"
+RECORD = {
+    "$type": "com.atproto.repo.strongRef",
+    "uri": f"at://<ben>/{NOTE}/hidden",
+    "cid": "<record>",
+}
+BLOB = {"$type": "com.atproto.admin.defs#repoBlobRef", "did": "<ben>", "cid": "<blob>"}
+NOTES = {"repo": "<ben>", "collection": NOTE}
+
+
+def _note(name: str, rkey: str, *, keep: Any = None) -> Case:
+    blob = {"$type": "blob", "ref": {"$link": "<blob>"}, "mimeType": "text/plain", "size": 6}
+    body = {**NOTES, "rkey": rkey, "record": {"b": blob}}
+    return call(name, "com.atproto.repo.createRecord", body, "ben", keep=keep)
+
+
+def _where_hidden(state: str) -> tuple[Case, ...]:
+    """Every way to see the record and the blob."""
+    return (
+        query(f"{state}: getRecord", "com.atproto.repo.getRecord", **NOTES, rkey="hidden"),
+        query(f"{state}: its owner", "com.atproto.repo.getRecord", "ben", **NOTES, rkey="hidden"),
+        query(f"{state}: listRecords", "com.atproto.repo.listRecords", **NOTES),
+        query(
+            f"{state}: its proof",
+            "com.atproto.sync.getRecord",
+            did="<ben>",
+            collection=NOTE,
+            rkey="hidden",
+        ),
+        query(f"{state}: the repository", "com.atproto.sync.getRepo", did="<ben>"),
+        query(f"{state}: getBlob", "com.atproto.sync.getBlob", did="<ben>", cid="<blob>"),
+        query(f"{state}: listBlobs", "com.atproto.sync.listBlobs", did="<ben>"),
+        query(f"{state}: status of the record", STATUS, "admin", uri=RECORD["uri"]),
+        query(f"{state}: status of the blob", STATUS, "admin", did="<ben>", blob="<blob>"),
+    )
+
 
 TOPIC = Topic(
     "moderation",
@@ -65,6 +100,25 @@ TOPIC = Topic(
         ),
         call("activate", "com.atproto.server.activateAccount", as_="ben"),
         query("active again", "com.atproto.sync.getRepoStatus", did="<ben>"),
+        call(
+            "a blob",
+            "com.atproto.repo.uploadBlob",
+            b"hidden",
+            "ben",
+            headers={"Content-Type": "text/plain"},
+            keep={"blob": ("blob", "ref", "$link")},
+        ),
+        _note("a record", "hidden", keep={"record": ("cid",)}),
+        _takedown("take a record down", RECORD),
+        _takedown("take a blob down", BLOB),
+        *_where_hidden("hidden"),
+        _note("a record with a hidden blob", "other"),
+        _takedown("take a record down again", RECORD, ref="case 2"),
+        _takedown("take a blob down again", BLOB, ref="case 2"),
+        query("why a record is taken down", STATUS, "admin", uri=RECORD["uri"]),
+        _takedown("put a record back", RECORD, applied=False),
+        _takedown("put a blob back", BLOB, applied=False),
+        *_where_hidden("shown again"),
         _takedown("take down as nobody", CAT, None),
         _takedown("take down as a user", CAT, "ben"),
         _takedown("take a stranger down", STRANGER),
@@ -86,6 +140,7 @@ TOPIC = Topic(
             "com.atproto.identity.resolveHandle",
             handle="cat-moderation.test",
         ),
+        _takedown("take down again", CAT, ref="case 2"),
         _takedown("reverse the takedown", CAT, applied=False),
         query("not taken down any more", "com.atproto.sync.getRepoStatus", did="<cat>"),
     ),

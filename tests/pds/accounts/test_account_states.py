@@ -88,6 +88,7 @@ async def test_a_takedown_keeps_its_reference_or_else_its_time(
 ) -> None:
     await accounts.takedown(ALICE, ref="report-7")
     assert accounts.get_account(ALICE, include_inactive=True).takedown_ref == "report-7"
+    await accounts.untakedown(ALICE)
     await accounts.takedown(ALICE)
     ref = accounts.get_account(ALICE, include_inactive=True).takedown_ref
     assert ref == "2027-01-15T08:00:00.000Z"

@@ -65,6 +65,29 @@ async def test_a_blob_that_is_taken_down_is_not_served_nor_taken_again(
     assert served.body == PNG
 
 
+async def test_a_second_takedown_keeps_the_first_reason(
+    pds: Pds, alice: Account, furnished: dict[str, Any]
+) -> None:
+    for subject, place in (
+        (repo_ref(alice), {"did": alice.did}),
+        (_record_ref(furnished), {"uri": _record_ref(furnished)["uri"]}),
+        (_blob_ref(furnished), {"did": alice.did, "blob": furnished["cid"]}),
+    ):
+        await update(pds, subject, takedown=applied("first"))
+        # The answer tells which reason is kept.
+        again = await update(pds, subject, takedown=applied("second"))
+        assert again.json == {"subject": subject, "takedown": applied("first")}
+        without_reason = await update(pds, subject, takedown=applied())
+        assert without_reason.json == {"subject": subject, "takedown": applied()}
+        status = await pds.get(STATUS, pds.admin, **place)
+        assert status.json["takedown"] == applied("first")
+        await update(pds, subject, takedown=REVERSED)
+        await update(pds, subject, takedown=applied("third"))
+        status = await pds.get(STATUS, pds.admin, **place)
+        assert status.json["takedown"] == applied("third")
+        await update(pds, subject, takedown=REVERSED)
+
+
 async def test_only_what_is_there_has_a_status(
     pds: Pds, alice: Account, furnished: dict[str, Any]
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,21 @@ from pds.cli import main
 from tests.processes import DevServer, run_pds
 
 
+@dataclass(slots=True, frozen=True)
+class Furnished:
+    """An account with one record that refers to one blob."""
+
+    did: str
+    uri: str
+    cid: str
+    blob: str
+
+
 class OperatedServer:
     """A server, and the commands an operator gives to it."""
+
+    furnished: Furnished | None = None
+    """Its account that has something, if it has one from the start."""
 
     def __init__(self, server: DevServer) -> None:
         self.server = server
@@ -47,12 +60,30 @@ class OperatedServer:
         assert "Traceback" not in done.stderr
         return done.stderr
 
-    def post(self, nsid: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Call a procedure of the running server, without a session."""
+    def furnish(self, name: str) -> Furnished:
+        """Make an account under .test whose one record refers to its one blob."""
+        words = (f"{name}@example.com", f"{name}.test", "--password", "its-password")
+        self.run("account", "create", *words)
+        login = {"identifier": f"{name}.test", "password": "its-password"}
+        session = self.post("com.atproto.server.createSession", login)
+        sent = {"Authorization": f"Bearer {session['accessJwt']}"}
+        blob = self.post("com.atproto.repo.uploadBlob", b"a picture", sent)["blob"]
+        place = {"repo": session["did"], "collection": "com.example.note", "rkey": "one"}
+        made = self.post(
+            "com.atproto.repo.createRecord", {**place, "record": {"picture": blob}}, sent
+        )
+        return Furnished(session["did"], made["uri"], made["cid"], blob["ref"]["$link"])
+
+    def post(
+        self, nsid: str, body: dict[str, Any] | bytes, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Call a procedure of the running server."""
+        is_blob = isinstance(body, bytes)
+        media_type = "application/octet-stream" if is_blob else "application/json"
         request = Request(  # noqa: S310
             f"{self.server.url}/xrpc/{nsid}",
-            data=json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
+            data=body if isinstance(body, bytes) else json.dumps(body).encode(),
+            headers={"Content-Type": media_type, **(headers or {})},
         )
         with urlopen(request, timeout=10) as response:  # noqa: S310
             answer: dict[str, Any] = json.load(response)
@@ -125,7 +156,8 @@ class Operator:
 
     def _invoke(self, args: tuple[str, ...]) -> Result:
         words = [*args, "--env-file", str(self.server.server.env_file)]
-        return CliRunner().invoke(main, words, env=self.environ, prog_name="pds")
+        environ = {"COLUMNS": None, **self.environ}
+        return CliRunner().invoke(main, words, env=environ, prog_name="pds")
 
 
 @pytest.fixture(params=["running", "files"])
@@ -162,7 +194,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatedServer
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> OperatedServer:
     """The files of a `pds dev` server that has alice as its account and does not run."""
     operated = OperatedServer(DevServer.start(tmp_path_factory.mktemp("stopped")))
-    operated.run("account", "create", "alice@example.com", "alice.test")
+    operated.furnished = operated.furnish("alice")
     assert operated.server.stop() == 0
     return operated
 

@@ -34,7 +34,8 @@ def test_an_account_is_shown_by_handle_or_did(operator: Operator) -> None:
         "Status": "active",
         "Email": "shown@example.com (not confirmed)",
         "Created": shown["createdAt"],
-        "Repository": f"rev {shown['rev']}, head {shown['head']}",
+        "Rev": shown["rev"],
+        "Head": shown["head"],
         "App passwords": "none",
     }
 
@@ -186,7 +187,7 @@ def test_an_account_that_is_not_there_is_told(operator: Operator, words: tuple[s
     for name in (UNKNOWN, "nobody.test"):
         message = operator.refuse("account", *(word.format(name) for word in words))
         assert f"There is no account {name} on this server." in message
-        assert "`pds account list`" in message
+        assert "\nTry: pds account list --env-file " in message
 
 
 @pytest.mark.parametrize(("answer", "status"), [("n", 1), ("y", 0)])

@@ -83,7 +83,9 @@ def test_the_summaries_are_those_of_the_commands() -> None:
     assert checked > 15
 
 
-@pytest.mark.parametrize("group", [(), ("account",), ("car",), ("invite",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "group", [(), ("account",), ("blob",), ("car",), ("invite",), ("record",)], ids=" ".join
+)
 def test_listing_the_commands_imports_no_server(group: tuple[str, ...]) -> None:
     # Half a second of imports would otherwise stand between the operator and the list.
     words = [*group, "--help"]

@@ -45,7 +45,7 @@ def test_a_server_that_does_not_answer_is_told(running: OperatedServer) -> None:
 
 def test_a_wrong_administrators_password_is_told(running: OperatedServer) -> None:
     message = running.refuse("invite", "create", PDS_ADMIN_PASSWORD="wrong")
-    assert "AuthenticationRequired" in message
+    assert "refuses PDS_ADMIN_PASSWORD" in message
 
 
 def uses_of(path: Path, code: str) -> int:

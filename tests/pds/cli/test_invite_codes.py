@@ -54,7 +54,7 @@ def test_a_code_that_is_not_there_disables_none(operator: Operator) -> None:
     (code,) = operator.run("invite", "create").split()
     message = operator.refuse("invite", "disable", code, "localhost-aaaaa-bbbbb")
     assert "There is no invite code localhost-aaaaa-bbbbb on this server" in message
-    assert "`pds invite list`" in message
+    assert "\nTry: pds invite list --env-file " in message
     assert code in [one["code"] for one in operator.run_lines("invite", "list", "--usable")]
 
 

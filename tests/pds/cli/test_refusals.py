@@ -32,7 +32,8 @@ def test_all_missing_settings_are_told_in_one_message() -> None:
     done = run_pds("serve", env={"PDS_DID_PLC_URL": "nowhere"})
     assert done.returncode == 1
     assert done.stdout == ""
-    first, *problems = done.stderr.splitlines()
+    first, *problems, remedy = done.stderr.splitlines()
+    assert remedy.startswith("Try: --env-file FILE, or PDS_ENV_FILE=FILE; ")
     assert first == "Error: The settings need attention:"
     for name in (
         "PDS_HOSTNAME",

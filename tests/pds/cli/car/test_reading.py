@@ -201,7 +201,7 @@ def test_an_interruption_ends_it_without_a_traceback() -> None:
         process.stdin.flush()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (130, b"", b"Error: interrupted\n")
+    assert (process.returncode, out, err) == (130, b"", b"\nError: Interrupted.\n")
 
 
 @pytest.mark.parametrize("words", [("inspect",), ("ls",), ("get", f"{POST}/x")], ids=" ".join)

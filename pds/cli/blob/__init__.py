@@ -1,0 +1,28 @@
+"""`pds blob`: single blobs of this server's accounts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from pds.cli.lazy_group import LazyGroup
+
+COMMANDS: Final = {
+    "takedown": "Take a blob down: hide it from everyone.",
+    "untakedown": "Reverse the takedown of a blob.",
+}
+"""Every command and the first line of its help."""
+
+
+@click.group(cls=LazyGroup, package=__name__, summaries=COMMANDS)
+def blob() -> None:
+    """Take blobs down, and put them back.
+
+    A blob is named by its account and by its CID, which the records that show it have as
+    {"$link": CID}, and addresses of pictures have too.
+
+    \b
+    Examples:
+      pds blob takedown alice.test bafkreibme22gw2h7y2h7tg2fhqotaqjucnbc24deqo72b6mkl2egezxhvy
+    """

@@ -1,0 +1,44 @@
+"""How every command tells what went wrong.
+
+On standard error, whatever the output is:
+
+    Error: <what is wrong, in a sentence or some>
+    Usage: <how the command is called>         if it was called wrongly
+    Try: <what can be typed>                   if something can
+
+The status is 1, or 2 for a wrong call and 130 for Ctrl-C. What is no error begins with `Note:`.
+"""
+
+from __future__ import annotations
+
+import click
+
+
+class CommandFailed(click.ClickException):
+    """A command has come to nothing. `remedy` is what can be typed next."""
+
+    def __init__(self, message: str, *, remedy: str = "", status: int = 1) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+        self.status = status
+
+
+def status_of(exc: click.ClickException) -> int:
+    """What the process ends with."""
+    return exc.status if isinstance(exc, CommandFailed) else exc.exit_code
+
+
+def print_failure(exc: click.ClickException) -> None:
+    """Tell of a failure as this module says."""
+    click.echo(f"Error: {exc.format_message()}", err=True)
+    remedy = exc.remedy if isinstance(exc, CommandFailed) else ""
+    if isinstance(exc, click.UsageError) and exc.ctx is not None:
+        click.echo(exc.ctx.get_usage(), err=True)
+        remedy = f"{exc.ctx.command_path} --help"
+    if remedy:
+        click.echo(f"Try: {remedy}", err=True)
+
+
+def note(text: str) -> None:
+    """Tell what the operator should know although nothing is wrong."""
+    click.echo(f"Note: {text}", err=True)

@@ -1,0 +1,101 @@
+"""What the commands have in common that take something down, and put it back."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from actor_store.layout import ActorLayout
+from database.timestamps import now_iso
+from pds.cli.operator import on_server_or_files
+from pds.cli.output import print_json
+from pds.config import Settings
+from pds.doctor.inspection import examine_unchanged
+
+if TYPE_CHECKING:
+    from database.connection import Database
+    from pds.accounts.account import ActorAccount
+    from pds.cli.running_server import RunningServer
+    from pds.context import AppContext
+
+T = TypeVar("T")
+
+UPDATE_SUBJECT_STATUS: Final = "com.atproto.admin.updateSubjectStatus"
+
+reason_option = click.option(
+    "--ref",
+    "--reason",
+    "ref",
+    metavar="TEXT",
+    help="Why: kept until the takedown is reversed; by default the time.",
+)
+
+
+def takedown_text(name: str, *, before: str | None) -> str:
+    """What became of a takedown, where `before` is the reference of one that there was already."""
+    if before is None:
+        return f"{name} is taken down."
+    return f"{name} was taken down already. The first reason stays: {before}"
+
+
+class StoredSubject(ABC):
+    """A record or a blob of an account here. Constructors raise if there is none."""
+
+    name: str
+    """What people call it."""
+
+    def __init__(self, settings: Settings, account: ActorAccount) -> None:
+        self.did = account.did
+        self._settings = settings
+        self._store = ActorLayout(settings.actors_directory).store(account.did)
+
+    @abstractmethod
+    def to_json(self) -> dict[str, str]:
+        """How the list of its takedowns tells it apart."""
+
+    @abstractmethod
+    def _subject(self) -> dict[str, str]:
+        """As com.atproto.admin names it."""
+
+    @abstractmethod
+    def _read_ref(self, db: Database) -> str | None:
+        """The reference of its takedown. Raises `ActorStoreError` if it is not there."""
+
+    @abstractmethod
+    async def _set_on_files(self, ctx: AppContext, ref: str | None) -> None:
+        """Take it down, or with None put it back."""
+
+    def take_down(self, ref: str | None, *, as_json: bool) -> None:
+        """Hide it, and tell so."""
+        before = self._examine(self._read_ref)
+        wanted = ref or now_iso()
+        self._set(wanted, {"applied": True, "ref": wanted})
+        self._report(before or wanted, takedown_text(self.name, before=before), as_json=as_json)
+
+    def put_back(self, *, as_json: bool) -> None:
+        """Show it again, and tell so."""
+        self._set(None, {"applied": False})
+        self._report(None, f"{self.name} is no longer taken down.", as_json=as_json)
+
+    def _examine(self, look: Callable[[Database], T]) -> T:
+        return examine_unchanged(self._store, look)
+
+    def _set(self, ref: str | None, takedown: dict[str, Any]) -> None:
+        async def running(server: RunningServer) -> None:
+            body = {"subject": self._subject(), "takedown": takedown}
+            await server.call(UPDATE_SUBJECT_STATUS, body, as_admin=True)
+
+        async def stopped(ctx: AppContext) -> None:
+            await self._set_on_files(ctx, ref)
+
+        asyncio.run(on_server_or_files(self._settings, running=running, stopped=stopped))
+
+    def _report(self, ref: str | None, text: str, *, as_json: bool) -> None:
+        if as_json:
+            print_json({**self.to_json(), "takedownRef": ref})
+        else:
+            click.echo(text)
