@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pds.config import Settings
 
 LOCK_FILE: Final = "holdfast.lock"
+CHECK_FILE: Final = "holdfast.check"
+"""A file of this name in the data directory asks for a look at every store at the next start."""
 _OWNER_ONLY: Final = 0o077
 """The umask of a process that holds a data directory, whatever it was started with.
 

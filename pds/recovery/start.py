@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from database.timestamps import epoch_s_of
+from pds.data_directory import CHECK_FILE
 from pds.recovery.changed_files import StoreFiles, find_stores
 from pds.recovery.changes import settle_all
 from pds.recovery.damage import hold_back
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 WINDOW_S: Final = 180.0
 """How far before the last event a write may be lost: several times as long as systems keep
 written pages in memory only (Linux: 30 seconds)."""
-CHECK_FILE: Final = "holdfast.check"
-"""A file of this name in the data directory asks for a look at every store at the next start."""
 
 _log = structlog.get_logger(__name__)
 

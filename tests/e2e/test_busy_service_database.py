@@ -28,7 +28,7 @@ _WRITTEN_S = 15.0
 @contextmanager
 def held(database: Path) -> Iterator[None]:
     """A block during which another process has the write lock of `database`."""
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 (a program of this file)
         [sys.executable, "-c", _HOLD, str(database)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -62,6 +62,7 @@ async def test_no_old_head_is_shown_or_left_while_the_service_database_is_held(
     world: World,
 ) -> None:
     world.start()
+    rev = ""
     with held(world.server.data / "account.sqlite"):
         for number in range(3):
             rev = (await world.create(world.alice, f"late-{number}"))["commit"]["rev"]
