@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from database.errors import DatabaseError
 from database.wal import sync_wal
+from sequencer.run_state import possible_seqs
 
 if TYPE_CHECKING:
     from database.connection import Database
@@ -26,17 +27,19 @@ CREATE TABLE IF NOT EXISTS holdfast_run (
 _SAVE: Final = "INSERT OR REPLACE INTO holdfast_run (id, runId, reservedSeq) VALUES (1, ?, ?)"
 
 
-def join_run(db: Database, sequencer: Sequencer) -> bool:
+def join_run(db: Database, sequencer: Sequencer, *, known_ms: int) -> bool:
     """Enter the run of `sequencer`; whether the last run of both files was the same.
 
-    If not, the log goes on behind every seq that the service database knows to be given out.
+    If not, the log goes on behind every seq that may have been given out by what the service
+    database knows, which was current at `known_ms`, in milliseconds since the Unix epoch.
     Only at start: it waits for the disk. Raises `DatabaseError`.
     """
     db.run(_SCHEMA)
     last_run_id, reserved_seq = db.one("SELECT runId, reservedSeq FROM holdfast_run") or ("", 0)
     is_same = not last_run_id or last_run_id == sequencer.run.last_run_id
     if not is_same:
-        sequencer.skip_to(reserved_seq)
+        later = possible_seqs(since_ms=known_ms, now_ms=sequencer.now_ms()) if known_ms else 0
+        sequencer.skip_to(reserved_seq + later)
     db.run(_SAVE, (sequencer.run.run_id, sequencer.run.reserved_seq))
     sync_wal(db.path)
 

@@ -49,7 +49,8 @@ async def recover(ctx: AppContext) -> None:
     Raises `DatabaseError` if the service database or the log cannot be read or written. Damage
     of one actor's files holds back that actor.
     """
-    same_run = join_run(ctx.accounts.db, ctx.sequencer)
+    known_ms = int((ctx.accounts.repo_roots.complete_at_s or 0.0) * 1000)
+    same_run = join_run(ctx.accounts.db, ctx.sequencer, known_ms=known_ms)
     await settle_all(ctx)
     await _look_again_at_damaged(ctx)
     marker = ctx.settings.data_directory / CHECK_FILE
