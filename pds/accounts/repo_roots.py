@@ -153,7 +153,8 @@ class RepoRoots:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        await self.flush()
+        if self._pending:
+            await self.flush()
 
     def _write_all(self) -> None:
         at = iso_of(self._clock())

@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "invite": "Make, list and disable invite codes.",
     "readonly": "Serve repositories from CAR files.",
     "request-crawl": "Ask relays to follow this server.",
+    "sequencer": "Raise the numbers of events.",
     "serve": "Run the server with the settings of the environment.",
 }
 """Every command and the first line of its help."""
