@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from database.timestamps import epoch_s_of
-from pds.data_directory import CHECK_FILE
+from pds.data_directory import CHECK_FILE, RUN_FILE
 from pds.recovery.changed_files import StoreFiles, find_stores
 from pds.recovery.changes import settle_all
 from pds.recovery.damage import hold_back
@@ -50,11 +50,12 @@ async def recover(ctx: AppContext) -> None:
     of one actor's files holds back that actor.
     """
     known_ms = int((ctx.accounts.repo_roots.complete_at_s or 0.0) * 1000)
-    same_run = join_run(ctx.accounts.db, ctx.sequencer, known_ms=known_ms)
+    marker = ctx.settings.data_directory / RUN_FILE
+    same_run = join_run(ctx.accounts.db, ctx.sequencer, marker, known_ms=known_ms)
     await settle_all(ctx)
     await _look_again_at_damaged(ctx)
-    marker = ctx.settings.data_directory / CHECK_FILE
-    asked_to = marker.exists()
+    check_file = ctx.settings.data_directory / CHECK_FILE
+    asked_to = check_file.exists()
     if asked_to or not same_run or ctx.sequencer.was_unclean or _log_is_gone(ctx):
         await _mend_everything(ctx, everywhere=asked_to)
     elif ctx.accounts.repo_roots.complete_at_s is None:
@@ -64,7 +65,7 @@ async def recover(ctx: AppContext) -> None:
     ctx.sequencer.mark_recovered()
     ctx.recovery.finished = True
     if asked_to:
-        marker.unlink()
+        check_file.unlink()
 
 
 async def _mend_everything(ctx: AppContext, *, everywhere: bool) -> None:
