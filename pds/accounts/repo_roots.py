@@ -179,7 +179,8 @@ class RepoRoots:
             _log.warning("repo heads not written, trying again", reason=str(exc))
         finally:
             self._flushing = None
-        if self._pending or self._time_is_due:
+        # The time alone may wait for the next head, or for the stop.
+        if self._pending:
             self._flush_later()
 
     def _listed(self, row: tuple[Any, ...]) -> ListedRepo:

@@ -36,7 +36,7 @@ def join_run(db: Database, sequencer: Sequencer, marker: Path, *, known_ms: int)
     If not, the log goes on behind every seq that may have been given out by what the service
     database knows, which was current at `known_ms`, in milliseconds since the Unix epoch.
     `marker` is the file beside the databases. Only at start: it waits for the disk. Raises
-    `DatabaseError` and `OSError`.
+    `DatabaseError`.
     """
     db.run(_SCHEMA)
     last_run_id, reserved_seq = db.one("SELECT runId, reservedSeq FROM holdfast_run") or ("", 0)
@@ -61,11 +61,13 @@ def _read(marker: Path) -> str:
     """The id in the file; empty if that is not there, or was cut off with the power."""
     try:
         return marker.read_text("ascii", "replace").strip()
-    except FileNotFoundError:
+    except OSError:
         return ""
 
 
 def _write(marker: Path, run_id: str) -> None:
     new = marker.with_name(f"{marker.name}.new")
-    new.write_text(f"{run_id}\n", "ascii")
-    new.replace(marker)
+    # Where the disk is full, the next start compares what it need not.
+    with suppress(OSError):
+        new.write_text(f"{run_id}\n", "ascii")
+        new.replace(marker)

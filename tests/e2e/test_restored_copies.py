@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from database.connection import open_database
 from tests.e2e.power import keep, put_back
-from tests.e2e.world import World
+from tests.e2e.promises import NOTE
+from tests.e2e.world import ENVIRON, World
+from tests.processes import run_pds
 
 SERVICES = ("account.sqlite", "sequencer.sqlite")
 
@@ -87,3 +93,34 @@ async def test_heads_and_log_follow_stores_that_are_newer_than_both(
     revs = {repo["did"]: repo["rev"] for repo in listed["repos"]}
     assert revs[world.alice.did] >= rev
     await world.check(accounts=2)
+
+
+@pytest.mark.parametrize("while_running", [True, False])
+async def test_a_consumer_that_the_clock_cannot_help_is_helped_by_what_the_log_says(
+    world: World, tmp_path: Path, *, while_running: bool
+) -> None:
+    """As after a copy of the time when the reference PDS was the last to use it."""
+    data = world.server.data
+    put_copy_back = copy_all(data, tmp_path / "copy")
+    world.start()
+    await world.create(world.alice, "later")
+    await world.watcher.catch_up()
+    world.server.stop()
+    put_copy_back()
+    with closing(open_database(data / "sequencer.sqlite")) as db:
+        db.run("UPDATE holdfast_run SET latestSeq = latestSeq - 1")
+    world.start()
+    with pytest.raises(AssertionError, match="FutureCursor"):
+        async with asyncio.timeout(10):
+            await world.watcher.follow()
+    (command,) = re.findall(r"`pds (sequencer raise \d+)`", world.server.log())
+    if not while_running:
+        world.server.stop()
+    typed = [*command.split(), "--env-file", str(data / "dev.env")]
+    done = await asyncio.to_thread(run_pds, *typed, env=ENVIRON)
+    assert done.returncode == 0, done.stderr
+    if not while_running:
+        world.start()
+    await world.create(world.bob, "after")
+    await world.watcher.catch_up()
+    assert world.watcher.copies[world.bob.did].records.keys() >= {f"{NOTE}/after"}
