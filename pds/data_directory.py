@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from pds.config import Settings
 
 LOCK_FILE: Final = "holdfast.lock"
+CHECK_FILE: Final = "holdfast.check"
+"""A file of this name in the data directory asks for a look at every store at the next start."""
+RUN_FILE: Final = "holdfast.run"
+"""Has the id of the last run, which the databases beside it have too."""
 _OWNER_ONLY: Final = 0o077
 """The umask of a process that holds a data directory, whatever it was started with.
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from database.connection import Database
 from database.migrations import Migration, migrate
+from database.timestamps import epoch_ms_of
 from repo import dagcbor
 from sequencer.events import EventType
 from sequencer.frames import EncodedEvent
@@ -160,6 +161,13 @@ class EventLog:
         """When the newest event was sequenced (ISO 8601); None for a log without events."""
         time: str | None = self._db.value(_NEWEST_TIME)
         return time
+
+    def newest_time_ms(self) -> int:
+        """`newest_time` in milliseconds since the Unix epoch; 0 without one that can be read."""
+        try:
+            return epoch_ms_of(self.newest_time() or "")
+        except ValueError:
+            return 0
 
     def repos_since(self, time: str) -> set[str]:
         """The DIDs that have had a commit or sync since `time` (ISO 8601)."""

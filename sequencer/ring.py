@@ -49,9 +49,10 @@ class FrameRing:
         return self._frames[-1 - back] if 0 <= back < len(self._frames) else None
 
     def skip_to(self, seq: int) -> None:
-        """Go on behind `seq`, which is not before the newest event."""
+        """Go on behind `seq`, which is not before the newest event. Wakes who waits."""
         self._last_seq = seq
         self.clear()
+        self._wake()
 
     def clear(self) -> None:
         """Forget every frame, but not the position."""

@@ -40,6 +40,17 @@ _DELETE_BATCH: Final = 100
 """Rows a transaction deletes; each may hold a body of a megabyte."""
 
 
+MAX_RAISED_SEQ: Final = 1 << 52
+"""Half of the numbers that JSON and JavaScript can tell apart stay for the events to come."""
+
+
+class SeqTooHigh(ValueError):
+    """The log was to be raised beyond `MAX_RAISED_SEQ`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"No server gets to seqs above {MAX_RAISED_SEQ:,}.")
+
+
 class SequencerClosed(Exception):
     """An event was appended after `close`."""
 
@@ -81,7 +92,10 @@ class Sequencer:
         try:
             self._events = EventLog(self._db)
             self._run_state = RunState(self._db, self._events.latest_seq())
-            last_seq = self._events.skip_to(self._run_state.highest_seq)
+            highest = self._run_state.highest_seq(
+                newest_ms=self._events.newest_time_ms(), now_ms=now_ms()
+            )
+            last_seq = self._events.skip_to(highest)
         except BaseException:
             self._db.close()
             raise
@@ -140,9 +154,24 @@ class Sequencer:
         return self._run_state
 
     def skip_to(self, seq: int) -> None:
-        """Give out no seq up to `seq`, which a lost part of the log may have had. Only at start."""
-        self.ring.skip_to(self._events.skip_to(seq))
-        self._run_state.reserve(self.current_seq + 1)
+        """As `raise_to`, of any height and without waiting for a lock."""
+        if seq <= self.current_seq:
+            return
+        self._run_state.reserve(seq + 1)
+        latest = self._events.skip_to(seq)
+        # Nobody is cut off for being as far behind as that.
+        self.subscriptions.all_have_to_catch_up()
+        self.ring.skip_to(latest)
+
+    async def raise_to(self, seq: int) -> None:
+        """Give out no seq up to `seq` from now on, also after a power failure.
+
+        One that is not ahead of the log changes nothing. Raises `SeqTooHigh`, and `DatabaseError`,
+        `DatabaseBusy` after about 5 seconds.
+        """
+        if seq > MAX_RAISED_SEQ:
+            raise SeqTooHigh
+        await retry.when_free(lambda: self.skip_to(seq))
 
     def mark_running(self) -> None:
         """Note durably that a stop from here on is unclean, until `mark_stopped`."""
@@ -154,7 +183,7 @@ class Sequencer:
 
     def mark_stopped(self) -> None:
         """Note an orderly stop: every commit has its event, and `append()` has been awaited."""
-        self._run_state.mark_stopped(self.current_seq)
+        self._run_state.mark_stopped(self.current_seq, now_ms=self.now_ms())
 
     def append(self, *events: Event) -> asyncio.Future[list[int]]:
         """Queue `events` behind all that were appended before; they stay together.

@@ -14,7 +14,7 @@ class Position:
     seq: int
     """The last event that it was given."""
     live: bool
-    """Whether it has caught up once, and so may be cut off for falling behind."""
+    """Whether it has caught up, and so may be cut off for falling behind."""
 
 
 class Subscriptions:
@@ -24,6 +24,11 @@ class Subscriptions:
         self.positions: set[Position] = set()
         self.cut_off = 0
         """How many were too slow, since the start."""
+
+    def all_have_to_catch_up(self) -> None:
+        """Count nobody as live before they have read on to the newest event."""
+        for position in self.positions:
+            position.live = False
 
     @contextmanager
     def opened(self, seq: int, *, live: bool) -> Iterator[Position]:

@@ -117,6 +117,8 @@ class AccountManager(SessionOperations, CredentialOperations, InviteOperations):
             return self.access_cutoffs.save(new.did) if new.deactivated else None
 
         valid_from = await write(self.db, create)
+        # A head that the DID had here before.
+        self.repo_roots.forget(new.did)
         if valid_from is not None:
             self.access_cutoffs.remember(new.did, valid_from)
         return self._session(refresh, SessionScope.ACCESS)

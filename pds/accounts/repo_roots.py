@@ -1,7 +1,10 @@
 """The table `repo_root`: a copy of each repo's head, so that listRepos is one statement.
 
 Heads are written behind: a commit only notes its head here, and a timer writes all that have
-gathered in one transaction. What a crash loses, recovery mends from the actor stores.
+gathered in one transaction. They stay noted until that is committed, and each try writes the
+newest, so that nobody is shown or left with an older one, however long the file is locked. With
+them goes the time, in a table of our own: stores that have not changed since need not be compared
+with their rows after a crash.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import structlog
 from database.connection import Database
 from database.errors import DatabaseError
 from database.retry import write
-from database.timestamps import Clock, iso_of
+from database.timestamps import Clock, epoch_s_of, iso_of
 from pds.accounts.account import AccountStatus
 from repo.cid import Cid
 from repo.syntax import Did
@@ -35,6 +38,15 @@ _UPSERT: Final = """
     SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM actor WHERE did = ?1)
     ON CONFLICT (did) DO UPDATE SET cid = excluded.cid, rev = excluded.rev
 """
+_FIND: Final = "SELECT cid, rev FROM repo_root WHERE did = ?"
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS holdfast_heads (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  completeAt TEXT NOT NULL
+) STRICT
+"""
+_SAVE_TIME: Final = "INSERT OR REPLACE INTO holdfast_heads (id, completeAt) VALUES (1, ?)"
+
 _log = structlog.get_logger(__name__)
 
 
@@ -54,30 +66,49 @@ class ListedRepo:
         return self.status is AccountStatus.ACTIVE
 
 
+def find_root(db: Database, did: str) -> tuple[str, str] | None:
+    """The head of a repo as it is written: CID and rev."""
+    row = db.one(_FIND, (did,))
+    return None if row is None else (row[0], row[1])
+
+
 class RepoRoots:
     """Rows of `repo_root`, and the heads that are still to be written."""
 
     def __init__(
         self, db: Database, *, flush_after_s: float = FLUSH_AFTER_S, clock: Clock = time.time
     ) -> None:
+        """Make our own table if need be."""
         self._db = db
         self._clock = clock
         self._flush_after_s = flush_after_s
         self._pending: dict[str, tuple[Cid, str]] = {}
+        self._are_complete = False
+        self._time_is_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
+        db.run(_SCHEMA)
 
     @property
     def waiting(self) -> int:
         """How many heads are still to be written."""
         return len(self._pending)
 
+    @property
+    def complete_at_s(self) -> float | None:
+        """When the rows had the head of every repo, in Unix seconds; None if that is not known."""
+        at = self._db.value("SELECT completeAt FROM holdfast_heads")
+        return None if at is None else epoch_s_of(at)
+
+    def mark_complete(self) -> None:
+        """Note that every head is in its row or is waiting here. Needs a running loop."""
+        self._are_complete = self._time_is_due = True
+        self._flush_later()
+
     def set(self, did: str, cid: Cid, rev: str) -> None:
         """Note a new head, to be written within about `flush_after_s`. Needs a running loop."""
         self._pending[did] = (cid, rev)
-        if self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._flush_after_s, self._start_flush)
+        self._flush_later()
 
     def add(self, did: Did, cid: Cid, rev: str) -> None:
         """Write the first head of a new account, inside its transaction."""
@@ -96,8 +127,7 @@ class RepoRoots:
         if did in self._pending:
             cid, rev = self._pending[did]
             return str(cid), rev
-        row = self._db.one("SELECT cid, rev FROM repo_root WHERE did = ?", (did,))
-        return None if row is None else (row[0], row[1])
+        return find_root(self._db, did)
 
     def list(self, *, limit: int, after: tuple[str, str] | None = None) -> list[ListedRepo]:
         """Repos in any state, in the order their accounts were made.
@@ -109,16 +139,12 @@ class RepoRoots:
 
     async def flush(self) -> None:
         """Write what has gathered. Raises `DatabaseError`; the heads are then kept for later."""
-        heads, self._pending = self._pending, {}
-        if not heads:
+        if not self._pending and not self._time_is_due:
             return
-        at = iso_of(self._clock())
-        rows = [(did, str(cid), rev, at) for did, (cid, rev) in heads.items()]
-        try:
-            await write(self._db, lambda: self._db.many(_UPSERT, rows))
-        except BaseException:
-            self._pending = heads | self._pending
-            raise
+        await write(self._db, self._write_all)
+        # Still in the step of the COMMIT, so what was written last is all that there is.
+        self._pending.clear()
+        self._time_is_due = False
 
     async def close(self) -> None:
         """Write what is left. Raises `DatabaseError`."""
@@ -127,7 +153,20 @@ class RepoRoots:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        await self.flush()
+        if self._pending:
+            await self.flush()
+
+    def _write_all(self) -> None:
+        at = iso_of(self._clock())
+        rows = [(did, str(cid), rev, at) for did, (cid, rev) in self._pending.items()]
+        self._db.many(_UPSERT, rows)
+        if self._are_complete:
+            self._db.run(_SAVE_TIME, (at,))
+
+    def _flush_later(self) -> None:
+        if self._timer is None and self._flushing is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._flush_after_s, self._start_flush)
 
     def _start_flush(self) -> None:
         self._timer = None
@@ -138,9 +177,11 @@ class RepoRoots:
             await self.flush()
         except DatabaseError as exc:
             _log.warning("repo heads not written, trying again", reason=str(exc))
-            if self._timer is None:
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(self._flush_after_s, self._start_flush)
+        finally:
+            self._flushing = None
+        # The time alone may wait for the next head, or for the stop.
+        if self._pending:
+            self._flush_later()
 
     def _listed(self, row: tuple[Any, ...]) -> ListedRepo:
         did, head, rev, created_at, takedown_ref, deactivated_at = row

@@ -18,7 +18,7 @@ from pds.xrpc.call import XrpcCall
 from pds.xrpc.methods import XrpcMethods
 from repo.lexicon import InvalidLexicon
 from sequencer.events import error_frame
-from sequencer.outbox import FirehoseError, subscribe
+from sequencer.outbox import FirehoseError, FutureCursor, subscribe
 
 methods = XrpcMethods()
 
@@ -92,10 +92,12 @@ async def _send_frames(
 ) -> tuple[WSCloseCode, str]:
     """Send frames to their end, an error frame if that is one. Return how to close."""
     subscription = ctx.settings.subscription
+    cursor = None
     try:
+        cursor = _parse_cursor(request, ctx)
         frames = subscribe(
             ctx.sequencer,
-            _parse_cursor(request, ctx),
+            cursor,
             max_buffer=subscription.max_buffer,
             backfill_limit_ms=subscription.backfill_limit_ms,
             next_slice=partial(ctx.streams.backfills.next, ctx.client_addresses.of(request).group),
@@ -107,6 +109,8 @@ async def _send_frames(
         error, message = "InvalidRequest", str(exc)
     except FirehoseError as exc:
         error, message = exc.error, exc.message
+        if isinstance(exc, FutureCursor) and cursor is not None:
+            await asyncio.sleep(_note_future_cursor(request, ctx, cursor))
     except ConnectionError:
         raise
     except Exception:  # noqa: BLE001 (it is logged)
@@ -117,6 +121,17 @@ async def _send_frames(
         return WSCloseCode.GOING_AWAY, "server is stopping"
     await socket.send_bytes(error_frame(error, message))
     return WSCloseCode.POLICY_VIOLATION, error
+
+
+def _note_future_cursor(request: web.Request, ctx: AppContext, cursor: int) -> float:
+    client = ctx.client_addresses.of(request)
+    return ctx.streams.future_cursors.note(
+        client.group,
+        cursor=cursor,
+        newest=ctx.sequencer.current_seq,
+        client=client.text,
+        user_agent=request.headers.get(hdrs.USER_AGENT),
+    )
 
 
 def _abort(request: web.Request) -> None:

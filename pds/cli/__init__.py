@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "readonly": "Serve repositories from CAR files.",
     "record": "Take records down, and put them back.",
     "request-crawl": "Ask relays to follow this server.",
+    "sequencer": "Raise the numbers of events.",
     "serve": "Run the server with the settings of the environment.",
 }
 """Every command and the first line of its help."""

@@ -12,6 +12,7 @@ from actor_store.layout import ActorLayout
 from database.connection import Database
 from database.errors import DatabaseError
 from pds.config import Settings
+from pds.data_directory import CHECK_FILE
 from pds.doctor.accounts import Accounts, match_stores, read_accounts
 from pds.doctor.actor import ActorReport
 from pds.doctor.event_log import EventLogState, find_last_rev
@@ -78,9 +79,15 @@ class Comparison:
         return list(found.values())
 
     def _judged(self, standings: Iterable[Standing]) -> dict[str, Finding]:
-        log, accounts = self.settings.sequencer_db_path, self.settings.account_db_path
+        settings = self.settings
         found = {
-            each.did: judge(each, log=log, accounts=accounts, is_unclean=self.is_unclean)
+            each.did: judge(
+                each,
+                log=settings.sequencer_db_path,
+                accounts=settings.account_db_path,
+                check_file=settings.data_directory / CHECK_FILE,
+                is_unclean=self.is_unclean,
+            )
             for each in standings
         }
         return {did: finding for did, finding in found.items() if finding is not None}

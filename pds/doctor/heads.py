@@ -31,16 +31,19 @@ class Standing:
     """A deactivated account may be filled without events: its activation makes up for them."""
 
 
-def judge(standing: Standing, *, log: Path, accounts: Path, is_unclean: bool) -> Finding | None:
+def judge(
+    standing: Standing, *, log: Path, accounts: Path, check_file: Path, is_unclean: bool
+) -> Finding | None:
     """The disagreement that explains all others of this repo, or None.
 
+    `check_file` is the one that makes the next start look at every store.
     `is_unclean` tells that the server will recover at its next start, from a crash or from
     not knowing how the last run ended.
     """
     return (
         _store_is_behind(standing, log, accounts)
         or _log_is_behind(standing, log, is_unclean=is_unclean)
-        or _root_is_behind(standing, accounts)
+        or _root_is_behind(standing, accounts, check_file, is_unclean=is_unclean)
     )
 
 
@@ -81,15 +84,20 @@ def _log_is_behind(standing: Standing, log: Path, *, is_unclean: bool) -> Findin
     )
 
 
-def _root_is_behind(standing: Standing, accounts: Path) -> Finding | None:
+def _root_is_behind(
+    standing: Standing, accounts: Path, check_file: Path, *, is_unclean: bool
+) -> Finding | None:
     root, before = standing.root, standing.before
     if root is not None and root.rev >= before.rev:
         return None
     listed = "does not list the repository" if root is None else f"lists the old rev {root.rev}"
+    remedy = (
+        "Usual after a crash. Start the server, which sets it right."
+        if is_unclean
+        else "A running server sets it right as soon as no other program holds "
+        f"{accounts.name}. If this stays, stop the server, `touch {check_file}` and start it."
+    )
+    remedy += " Until then listRepos may show what is old."
     return Finding.warning(
-        CHECK,
-        standing.store,
-        f"is at rev {before.rev}, but {accounts} {listed}",
-        "Usual after a crash. The next start or commit sets it right; until then listRepos shows "
-        "what is old.",
+        CHECK, standing.store, f"is at rev {before.rev}, but {accounts} {listed}", remedy
     )

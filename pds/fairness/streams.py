@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pds.fairness.future_cursors import FutureCursors
 from pds.fairness.long_answers import LongAnswers
 from pds.fairness.slices import Slices
 from pds.fairness.turns import Turns
@@ -37,6 +38,7 @@ class Streams:
         self.subscribers = _answers(
             "consumers of the firehose", part, at_once=SUBSCRIBERS, each=SUBSCRIBERS_EACH
         )
+        self.future_cursors = FutureCursors()
         self.backfills = Slices()
         """For consumers that have yet to catch up, by their addresses."""
 

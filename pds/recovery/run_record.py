@@ -1,7 +1,8 @@
 """The run of the server that wrote to the service database last, to be compared with the log's.
 
-Each run has an id, kept in both files. Where they differ, one of the files has been put back to
-an older state, as from a backup, and says of itself that all was in order then.
+Each run has an id, kept in both files and in one beside them. Where they differ, one of the three
+has been put back to an older state, as from a backup, and says of itself that all was in order
+then.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from database.errors import DatabaseError
 from database.wal import sync_wal
+from sequencer.run_state import possible_seqs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from database.connection import Database
     from sequencer.sequencer import Sequencer
 
@@ -26,19 +30,24 @@ CREATE TABLE IF NOT EXISTS holdfast_run (
 _SAVE: Final = "INSERT OR REPLACE INTO holdfast_run (id, runId, reservedSeq) VALUES (1, ?, ?)"
 
 
-def join_run(db: Database, sequencer: Sequencer) -> bool:
-    """Enter the run of `sequencer`; whether the last run of both files was the same.
+def join_run(db: Database, sequencer: Sequencer, marker: Path, *, known_ms: int) -> bool:
+    """Enter the run of `sequencer`; whether the last run of all three files was the same.
 
-    If not, the log goes on behind every seq that the service database knows to be given out.
-    Only at start: it waits for the disk. Raises `DatabaseError`.
+    If not, the log goes on behind every seq that may have been given out by what the service
+    database knows, which was current at `known_ms`, in milliseconds since the Unix epoch.
+    `marker` is the file beside the databases. Only at start: it waits for the disk. Raises
+    `DatabaseError`.
     """
     db.run(_SCHEMA)
     last_run_id, reserved_seq = db.one("SELECT runId, reservedSeq FROM holdfast_run") or ("", 0)
-    is_same = not last_run_id or last_run_id == sequencer.run.last_run_id
+    others = {last_run_id, _read(marker)} - {""}
+    is_same = others <= {sequencer.run.last_run_id}
     if not is_same:
-        sequencer.skip_to(reserved_seq)
+        later = possible_seqs(since_ms=known_ms, now_ms=sequencer.now_ms()) if known_ms else 0
+        sequencer.skip_to(reserved_seq + later)
     db.run(_SAVE, (sequencer.run.run_id, sequencer.run.reserved_seq))
     sync_wal(db.path)
+    _write(marker, sequencer.run.run_id)
 
     def note_reserved() -> None:
         with suppress(DatabaseError):  # There will be a next time.
@@ -46,3 +55,19 @@ def join_run(db: Database, sequencer: Sequencer) -> bool:
 
     sequencer.run.on_reserve = note_reserved
     return is_same
+
+
+def _read(marker: Path) -> str:
+    """The id in the file; empty if that is not there, or was cut off with the power."""
+    try:
+        return marker.read_text("ascii", "replace").strip()
+    except OSError:
+        return ""
+
+
+def _write(marker: Path, run_id: str) -> None:
+    new = marker.with_name(f"{marker.name}.new")
+    # Where the disk is full, the next start compares what it need not.
+    with suppress(OSError):
+        new.write_text(f"{run_id}\n", "ascii")
+        new.replace(marker)

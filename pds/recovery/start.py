@@ -5,7 +5,8 @@ In this order, each step on the ground of those before it:
 1. changes of several places that were cut off are finished or undone (`changes`);
 2. states and handles of accounts that the log does not tell are told (`told_states`);
 3. every store written to since shortly before the last event is compared with the log, and
-   the difference mended (`stores`); so is every one that was damaged before.
+   the difference mended (`stores`); so is every one that was damaged before;
+4. so is every one whose head may not have been written to the service database (`heads`).
 
 After an orderly stop there is nothing to do but what the journal names, unless one of the service
 databases has been put back to an older state, or the operator asks for a look at every store.
@@ -15,14 +16,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from database.timestamps import epoch_s_of
+from pds.data_directory import CHECK_FILE, RUN_FILE
 from pds.recovery.changed_files import StoreFiles, find_stores
 from pds.recovery.changes import settle_all
 from pds.recovery.damage import hold_back
+from pds.recovery.heads import mend_heads
 from pds.recovery.journal import Entry
 from pds.recovery.run_record import join_run
 from pds.recovery.stores import mend_store
@@ -36,8 +39,6 @@ if TYPE_CHECKING:
 WINDOW_S: Final = 180.0
 """How far before the last event a write may be lost: several times as long as systems keep
 written pages in memory only (Linux: 30 seconds)."""
-CHECK_FILE: Final = "holdfast.check"
-"""A file of this name in the data directory asks for a look at every store at the next start."""
 
 _log = structlog.get_logger(__name__)
 
@@ -48,29 +49,35 @@ async def recover(ctx: AppContext) -> None:
     Raises `DatabaseError` if the service database or the log cannot be read or written. Damage
     of one actor's files holds back that actor.
     """
-    same_run = join_run(ctx.accounts.db, ctx.sequencer)
+    known_ms = int((ctx.accounts.repo_roots.complete_at_s or 0.0) * 1000)
+    marker = ctx.settings.data_directory / RUN_FILE
+    same_run = join_run(ctx.accounts.db, ctx.sequencer, marker, known_ms=known_ms)
     await settle_all(ctx)
     await _look_again_at_damaged(ctx)
-    marker = ctx.settings.data_directory / CHECK_FILE
-    asked_to = marker.exists()
+    check_file = ctx.settings.data_directory / CHECK_FILE
+    asked_to = check_file.exists()
     if asked_to or not same_run or ctx.sequencer.was_unclean or _log_is_gone(ctx):
         await _mend_everything(ctx, everywhere=asked_to)
+    elif ctx.accounts.repo_roots.complete_at_s is None:
+        # A version that did not note it may have left old ones.
+        await mend_heads(ctx, list(ctx.accounts.store.iter_all()))
+    ctx.accounts.repo_roots.mark_complete()
     ctx.sequencer.mark_recovered()
     ctx.recovery.finished = True
     if asked_to:
-        marker.unlink()
+        check_file.unlink()
 
 
 async def _mend_everything(ctx: AppContext, *, everywhere: bool) -> None:
     started = time.monotonic()
     newest = None if everywhere else ctx.sequencer.log.newest_time()
-    since_s = datetime.fromisoformat(newest).timestamp() - WINDOW_S if newest else 0.0
+    since_s = epoch_s_of(newest) - WINDOW_S if newest else 0.0
     active_since = ctx.sequencer.log.repos_since(timestamp(max(0, int(since_s * 1000))))
-    files = await asyncio.to_thread(find_stores, ctx.actor_store.layout, changed_since_s=since_s)
+    files = await asyncio.to_thread(find_stores, ctx.actor_store.layout)
     accounts = list(ctx.accounts.store.iter_all())
     _report_orphans(ctx, accounts, files)
     told = await tell_states(ctx, accounts)
-    suspects = active_since | files.changed
+    suspects = active_since | files.changed_since(since_s)
     mended = 0
     for account in accounts:
         if account.did not in files.present:
@@ -78,6 +85,9 @@ async def _mend_everything(ctx: AppContext, *, everywhere: bool) -> None:
         elif account.did in suspects:
             await mend_store(ctx, account, may_lack_commits=ctx.sequencer.power_may_have_failed)
             mended += 1
+    heads_since_s = (ctx.accounts.repo_roots.complete_at_s or 0.0) - WINDOW_S
+    listed = files.changed_since(heads_since_s) - suspects
+    mended += await mend_heads(ctx, (account for account in accounts if account.did in listed))
     _log.info(
         "recovered from an unclean stop",
         stores_checked=mended,

@@ -58,9 +58,24 @@ async def mend_store(ctx: AppContext, account: ActorAccount, *, may_lack_commits
             reason = f"{ctx.actor_store.layout.store(account.did)} is missing, or has no repository"
         hold_back(ctx, account.did, reason)
         return False
-    if ctx.accounts.repo_roots.find(account.did) != (str(head.cid), head.rev):
-        ctx.accounts.repo_roots.set(account.did, head.cid, head.rev)
+    list_head(ctx, account.did, head)
     return True
+
+
+def list_head(ctx: AppContext, did: str, head: Head) -> None:
+    """Let listRepos show `head`, which is that of the store now."""
+    if ctx.accounts.repo_roots.find(did) != (str(head.cid), head.rev):
+        ctx.accounts.repo_roots.set(did, head.cid, head.rev)
+
+
+def find_told_rev(ctx: AppContext, did: str) -> str | None:
+    """The rev that consumers of the log are at; None if they have never heard of the repo."""
+    try:
+        last = ctx.sequencer.last_event_of(did)
+    except InvalidDagCbor:
+        # An event that nobody can read has told nobody its rev.
+        return ""
+    return None if last is None else last.rev
 
 
 async def _compare(ctx: AppContext, account: ActorAccount, may_lack_commits: bool) -> Head:
@@ -68,7 +83,7 @@ async def _compare(ctx: AppContext, account: ActorAccount, may_lack_commits: boo
     check_length(ctx.actor_store.layout.store(did))
     ctx.actor_store.key(did)
     head = await ctx.actor_store.read(did, _sound_head)
-    told_rev = _told_rev(ctx, did)
+    told_rev = find_told_rev(ctx, did)
     untold: frozenset[EventType] = frozenset()
     if told_rev is None:
         if account.active:
@@ -97,16 +112,6 @@ def _sound_head(actor: ActorStoreReader) -> Head:
     if commit.did != actor.did:
         raise ActorStoreDamaged(actor.did, f"it is the store of {commit.did}")
     return head
-
-
-def _told_rev(ctx: AppContext, did: str) -> str | None:
-    """The rev that consumers of the log are at; None if they have never heard of the repo."""
-    try:
-        last = ctx.sequencer.last_event_of(did)
-    except InvalidDagCbor:
-        # An event that nobody can read has told nobody its rev.
-        return ""
-    return None if last is None else last.rev
 
 
 async def _commit_above(ctx: AppContext, did: str, head: Head, rev: str) -> Head:

@@ -28,6 +28,7 @@ from repo.lexicon import InvalidLexicon
 from repo.mst import InvalidMst
 from repo.syntax import InvalidSyntax
 from repo.verify import InvalidRepo
+from sequencer.sequencer import SeqTooHigh
 
 XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     # Formats
@@ -40,6 +41,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     InvalidPlcOperation: (400, "InvalidRequest"),
     InvalidRepo: (400, "InvalidRequest"),
     InvalidSyntax: (400, "InvalidRequest"),
+    SeqTooHigh: (400, "InvalidRequest"),
     # Actor stores
     actor_errors.RepoNotFound: (400, "RepoNotFound"),
     actor_errors.RepoExists: (400, "AlreadyExists"),

@@ -7,8 +7,10 @@ test_damage.
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
@@ -16,20 +18,25 @@ from pkgutil import resolve_name
 import pytest
 
 from actor_store.blob_store.disk import DiskBlobStore
+from database.connection import open_database
 from database.errors import DatabaseFull
+from database.timestamps import iso_of
 from identity.plc import PlcClient, PlcError
 from identity.plc_data import PlcData
 from identity.plc_operation import PlcOperation
 from pds import faults
 from pds.accounts.errors import HandleNotAvailable
+from pds.context import AppContext
 from pds.deletion import delete_account
 from pds.handles import update_handle
+from pds.lifecycle import deactivate
 from pds.recovery import journal as journal_module
 from pds.recovery import mender as mender_module
 from pds.recovery import start as recovery_start
 from pds.recovery.changes import NEW, journaled
 from pds.recovery.journal import Entry, Journal
 from pds.recovery.mender import Mender
+from pds.recovery.start import WINDOW_S
 from repo.syntax import Did
 from sequencer.events import IdentityEvent
 from tests.pds.conftest import Account, Pds, Reply, start_pds
@@ -171,6 +178,92 @@ class TestStarting:
         pds = await starts.again()
         told = read_events(pds, after=before)
         assert [event.body for event in told] == [{"did": alice.did, "handle": "alicia.test"}]
+
+
+class TestHeads:
+    """What listRepos shows after a start."""
+
+    async def test_a_head_that_was_long_held_up_is_written_after_a_crash(
+        self, starts: Starts
+    ) -> None:
+        pds = await starts.start()
+        alice, bob = await pds.create_account("alice"), await pds.create_account("bob")
+        (right, _) = heads(pds, alice, bob)
+        mark_as_crashed(pds)
+        await starts.stop()
+        hold_up_head(starts.data, alice, for_s=WINDOW_S * 3)
+        pds = await starts.start()
+        assert heads(pds, alice) == [right]
+        assert [repo.rev for repo in pds.ctx.accounts.list_repos(limit=1)] == [right[1]]
+
+    async def test_a_head_of_a_deactivated_account_is_written_though_no_event_tells_it(
+        self, starts: Starts
+    ) -> None:
+        pds = await starts.start()
+        alice = await pds.create_account("alice")
+        await deactivate(pds.ctx, Did(alice.did))
+        data = await pds.ctx.actor_store.transact(alice.did, lambda actor: actor.commit(()))
+        await pds.create_account("bob")
+        mark_as_crashed(pds)
+        await starts.stop()
+        hold_up_head(starts.data, alice, for_s=WINDOW_S * 3)
+        pds = await starts.start()
+        assert heads(pds, alice) == [(str(data.cid), data.rev)]
+
+    async def test_old_heads_of_a_version_that_left_them_are_written(self, starts: Starts) -> None:
+        pds = await starts.start()
+        alice = await pds.create_account("alice")
+        right = heads(pds, alice)
+        await starts.stop()
+        hold_up_head(starts.data, alice, for_s=0)
+        with closing(open_database(starts.data / "account.sqlite")) as db:
+            db.run("DROP TABLE holdfast_heads")
+        pds = await starts.start()
+        assert not pds.ctx.sequencer.was_unclean
+        assert heads(pds, alice) == right
+        await pds.ctx.accounts.repo_roots.flush()
+        assert pds.ctx.accounts.repo_roots.complete_at_s is not None
+
+    async def test_a_crash_while_it_recovers_forgets_no_head(
+        self, starts: Starts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pds = await starts.start()
+        alice, bob = await pds.create_account("alice"), await pds.create_account("bob")
+        right = heads(pds, alice, bob)
+        mark_as_crashed(pds)
+        await starts.stop()
+        hold_up_head(starts.data, alice, for_s=WINDOW_S * 3)
+        hold_up_head(starts.data, bob, for_s=0)
+
+        async def write_and_crash(ctx: AppContext, _: object) -> int:
+            await ctx.accounts.repo_roots.flush()
+            raise DatabaseFull("account.sqlite", "disk full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(recovery_start, "mend_heads", write_and_crash)
+            with pytest.raises(DatabaseFull):
+                await starts.start()
+        pds = await starts.start()
+        assert heads(pds, alice, bob) == right
+
+
+def heads(pds: Pds, *accounts: Account) -> list[tuple[str, str]]:
+    """CID and rev of repositories, as listRepos shows them."""
+    found = [pds.ctx.accounts.repo_roots.find(account.did) for account in accounts]
+    return [head for head in found if head is not None]
+
+
+def hold_up_head(data: Path, account: Account, *, for_s: float) -> None:
+    """Let the head of an account be one that was due so long ago, and was not written."""
+    then_s = time.time() - for_s
+    with closing(open_database(data / "account.sqlite")) as db:
+        db.run("UPDATE repo_root SET rev = '3aaaaaaaaaa2x' WHERE did = ?", (account.did,))
+        db.run("UPDATE holdfast_heads SET completeAt = min(completeAt, ?)", (iso_of(then_s - 1),))
+    with closing(open_database(data / "sequencer.sqlite")) as db:
+        at = (iso_of(then_s), account.did)
+        db.run("UPDATE repo_seq SET sequencedAt = ? WHERE did = ?", at)
+    for path in data.glob(f"actors/*/{account.did}/store.sqlite*"):
+        os.utime(path, (then_s, then_s))
 
 
 class TestJournal:

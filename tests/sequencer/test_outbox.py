@@ -302,6 +302,41 @@ async def test_a_backfill_that_finds_its_frames_in_the_ring_takes_turns_as_well(
     await frames.aclose()
 
 
+async def test_raising_the_log_cuts_nobody_off(sequencer: Sequencer) -> None:
+    await append_many(sequencer, 5)
+    waiting, behind, between = (subscribe(sequencer, cursor, max_buffer=4) for cursor in (5, 3, 3))
+    next_event = asyncio.create_task(anext(waiting))
+    assert [seq_of(message) for message in await take(behind, 1)] == [4]
+    assert [seq_of(message) for message in await take(between, 2)] == [4, 5]
+    await turn()
+    await sequencer.raise_to(1_000)
+    await append_many(sequencer, 1)
+    assert seq_of(await next_event) == 1_001
+    assert [seq_of(message) for message in await take(behind, 2)] == [5, 1_001]
+    assert [seq_of(message) for message in await take(between, 1)] == [1_001]
+    # From here on they are live as before.
+    await append_many(sequencer, 1)
+    assert [seq_of(message) for message in await take(behind, 1)] == [1_002]
+    await append_many(sequencer, 5)
+    with pytest.raises(ConsumerTooSlow):
+        await anext(behind)
+    for frames in (waiting, between):
+        await frames.aclose()
+
+
+async def test_a_consumer_from_beyond_the_log_is_served_once_it_is_raised(
+    sequencer: Sequencer,
+) -> None:
+    await append_many(sequencer, 5)
+    with pytest.raises(FutureCursor):
+        subscribe(sequencer, 900)
+    await sequencer.raise_to(900)
+    frames = subscribe(sequencer, 900)
+    await append_many(sequencer, 1)
+    assert [seq_of(message) for message in await take(frames, 1)] == [901]
+    await frames.aclose()
+
+
 async def test_deleted_events_are_not_sent_to_those_behind(sequencer: Sequencer) -> None:
     await sequencer.append(identity_event(did=OTHER_DID))
     await append_many(sequencer, 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from sequencer import run_state
 from sequencer import sequencer as sequencer_module
 from sequencer.events import AccountEvent, CommitEvent, IdentityEvent, SyncEvent
 from sequencer.outbox import subscribe
-from sequencer.run_state import RESERVED_SEQS
-from sequencer.sequencer import Sequencer, SequencerClosed
+from sequencer.run_state import RESERVED_SEQS, SEQS_A_MS
+from sequencer.sequencer import MAX_RAISED_SEQ, SeqTooHigh, Sequencer, SequencerClosed
 from tests.database.statements import statements_of
 from tests.sequencer.samples import (
     DID,
@@ -224,7 +225,7 @@ async def test_seq_never_repeats_after_the_last_rows_were_deleted(
 
 
 async def test_crash_keeps_what_was_acknowledged_and_tells_of_itself(
-    sequencer: Sequencer, log_path: Path, tmp_path: Path
+    sequencer: Sequencer, log_path: Path, tmp_path: Path, clock: Clock
 ) -> None:
     sequencer.mark_running()
     await sequencer.append(commit_event(1), commit_event(2))
@@ -234,7 +235,7 @@ async def test_crash_keeps_what_was_acknowledged_and_tells_of_itself(
     for name in (log_path.name, f"{log_path.name}-wal"):
         shutil.copy(log_path.with_name(name), crashed)
 
-    reopened = Sequencer(crashed / log_path.name)
+    reopened = Sequencer(crashed / log_path.name, now_ms=clock)
     assert reopened.was_unclean
     assert [event.seq for event in reopened.read_after(0, 10)] == [1, 2]
     # Whatever else had been published and then lost with the power, its seq is not used again.
@@ -260,13 +261,118 @@ async def test_seqs_go_on_behind_the_reserved_ones_when_the_log_has_lost_events(
     await reopened.close()
 
 
-async def test_an_orderly_stop_leaves_no_hole_in_the_seqs(log_path: Path) -> None:
-    for expected in (1, 2, 3):
-        run = Sequencer(log_path)
-        run.mark_running()
-        assert await run.append(identity_event()) == [expected]
-        run.mark_stopped()
-        await run.close()
+async def run_once(log_path: Path, clock: Clock, *, events: int) -> list[int]:
+    """The seqs that a run gives out which stops in order."""
+    run = Sequencer(log_path, now_ms=clock)
+    run.mark_running()
+    seqs = await run.append(*(identity_event() for _ in range(events)))
+    run.mark_stopped()
+    await run.close()
+    return seqs
+
+
+async def test_an_orderly_stop_leaves_out_only_what_the_time_since_may_have_had(
+    log_path: Path, clock: Clock
+) -> None:
+    assert [await run_once(log_path, clock, events=1) for _ in range(3)] == [[1], [2], [3]]
+    clock.ms += 2_000
+    assert await run_once(log_path, clock, events=1) == [4 + 2_000 * SEQS_A_MS]
+
+
+async def test_an_older_copy_goes_on_above_every_seq_that_was_given_out_since(
+    log_path: Path, clock: Clock, tmp_path: Path
+) -> None:
+    """Nothing in the directory tells of them: all of it is from the copy."""
+    await run_once(log_path, clock, events=5)
+    copy = tmp_path / "copy.sqlite"
+    shutil.copy(log_path, copy)
+    lost = []
+    for _ in range(3):
+        clock.ms += 1_000
+        lost += await run_once(log_path, clock, events=1_000)
+        clock.ms += 500  # Few servers are as quick.
+    (seq,) = await run_once(copy, clock, events=1)
+    assert seq > max(lost)
+
+
+async def test_an_older_copy_goes_on_above_what_a_server_gave_out_that_crashed_again_and_again(
+    log_path: Path, clock: Clock, tmp_path: Path
+) -> None:
+    await run_once(log_path, clock, events=5)
+    copy = tmp_path / "copy.sqlite"
+    shutil.copy(log_path, copy)
+    last = 0
+    for _ in range(5):
+        clock.ms += 200
+        crashing = Sequencer(log_path, now_ms=clock)
+        crashing.mark_running()
+        (last,) = await crashing.append(identity_event())
+        await crashing.close()
+        clock.ms += 1
+    assert last > 4 * RESERVED_SEQS
+    (seq,) = await run_once(copy, clock, events=1)
+    assert seq > last
+
+
+async def test_a_copy_of_a_log_that_was_in_use_goes_on_above_what_followed(
+    log_path: Path, clock: Clock, tmp_path: Path
+) -> None:
+    running = Sequencer(log_path, now_ms=clock)
+    running.mark_running()
+    await running.append(identity_event())
+    copy = tmp_path / log_path.name
+    for path in log_path.parent.glob(f"{log_path.name}*"):
+        shutil.copy(path, copy.with_name(path.name.replace(log_path.name, "copy.sqlite")))
+    clock.ms += 1_000
+    *_, last = await running.append(*(identity_event() for _ in range(2 * RESERVED_SEQS)))
+    await running.close()
+    (seq,) = await run_once(copy.with_name("copy.sqlite"), clock, events=1)
+    assert seq > last
+
+
+async def test_a_clock_that_was_put_back_takes_no_seq_back(log_path: Path, clock: Clock) -> None:
+    await run_once(log_path, clock, events=5)
+    clock.ms -= 86_400_000
+    assert await run_once(log_path, clock, events=1) == [6]
+
+
+async def test_a_raised_log_stays_raised_for_the_reference_too(
+    log_path: Path, clock: Clock
+) -> None:
+    raised = Sequencer(log_path, now_ms=clock)
+    raised.mark_running()
+    await raised.append(identity_event())
+    await raised.raise_to(500)
+    await raised.raise_to(400)
+    assert await raised.append(identity_event()) == [501]
+    raised.mark_stopped()
+    await raised.close()
+    # What the reference counts by.
+    with closing(open_database(log_path)) as db:
+        assert db.value("SELECT seq FROM sqlite_sequence WHERE name = 'repo_seq'") == 501
+
+
+async def test_raising_is_bounded(sequencer: Sequencer) -> None:
+    with pytest.raises(SeqTooHigh):
+        await sequencer.raise_to(MAX_RAISED_SEQ + 1)
+    await sequencer.raise_to(MAX_RAISED_SEQ)
+    assert await sequencer.append(identity_event()) == [MAX_RAISED_SEQ + 1]
+
+
+async def test_raising_waits_for_the_file_and_for_nothing_else(
+    sequencer: Sequencer, log_path: Path
+) -> None:
+    sequencer.mark_running()
+    with closing(open_database(log_path)) as other, other.transaction():
+        raising = asyncio.create_task(sequencer.raise_to(700))
+        appended = sequencer.append(identity_event())
+        await asyncio.sleep(0.01)
+        assert not raising.done()
+    await raising
+    assert sequencer.run.reserved_seq > 700
+    # Whichever got the file first.
+    assert (await appended)[0] in (1, 701)
+    assert await sequencer.append(identity_event()) >= [701]
 
 
 async def test_a_restart_of_the_machine_is_told_until_all_is_mended(

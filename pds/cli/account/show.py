@@ -12,7 +12,7 @@ from database.connection import Database
 from pds.accounts.account import ActorAccount
 from pds.accounts.app_passwords import AppPasswords
 from pds.accounts.invites import InviteCode, Invites
-from pds.accounts.repo_roots import RepoRoots
+from pds.accounts.repo_roots import find_root
 from pds.cli.account.changing import account_options
 from pds.cli.account.damage import Damage
 from pds.cli.account.view import account_json, status_text
@@ -59,7 +59,7 @@ class _Details:
         return cls(
             account,
             Damage(settings, db).find(did),
-            RepoRoots(db).find(did),
+            find_root(db, did),
             tuple(one.name for one in AppPasswords(db).list(did)),
             invites.of_account(did),
             invites.used_by([did]).get(did),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,67 @@ async def test_heads_that_could_not_be_written_are_kept_and_newer_ones_win(
     await accounts.repo_roots.flush()
     assert accounts.repo_roots.find(ALICE) == (str(NEW_CID), "rev2")
     assert accounts.repo_roots.find(BOB) == (str(NEW_CID), "rev3")
+
+
+async def test_heads_are_shown_while_they_wait_for_the_file(
+    accounts: AccountManager, make_account: MakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_account()
+    monkeypatch.setattr("database.retry.DELAYS_MS", (1, 1))
+    accounts.repo_roots.set(ALICE, NEW_CID, "rev2")
+    with closing(open_database(accounts.db.path)) as other, other.transaction():
+        flushing = asyncio.create_task(accounts.repo_roots.flush())
+        await asyncio.sleep(0)
+        assert accounts.repo_roots.find(ALICE) == (str(NEW_CID), "rev2")
+        assert [repo.rev for repo in accounts.list_repos(limit=9)] == ["rev2"]
+        assert accounts.repo_roots.waiting == 1
+        with pytest.raises(DatabaseBusy):
+            await flushing
+
+
+async def test_an_older_head_never_overwrites_a_newer_one(
+    accounts: AccountManager, make_account: MakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_account()
+    flushing = []
+    with closing(open_database(accounts.db.path)) as other, other.transaction():
+        # The older one tries again when the newer one has been written.
+        for rev, delay_ms in (("older", 50), ("newer", 1)):
+            monkeypatch.setattr("database.retry.DELAYS_MS", (delay_ms,) * 100)
+            accounts.repo_roots.set(ALICE, NEW_CID, rev)
+            flushing.append(asyncio.create_task(accounts.repo_roots.flush()))
+            await asyncio.sleep(0)
+    await asyncio.gather(*flushing)
+    assert stored(accounts) == (str(NEW_CID), "newer", "2027-01-15T08:00:00.000Z")
+    assert accounts.repo_roots.waiting == 0
+
+
+async def test_heads_of_a_former_life_do_not_follow_an_account_that_comes_back(
+    accounts: AccountManager, make_account: MakeAccount
+) -> None:
+    await make_account()
+    await accounts.delete_account(ALICE)
+    accounts.repo_roots.set(ALICE, NEW_CID, "a commit that was under way")
+    await make_account()
+    await accounts.repo_roots.flush()
+    assert accounts.repo_roots.find(ALICE) == (str(CID), REV)
+
+
+async def test_the_time_of_the_rows_is_noted_only_once_they_are_complete(
+    accounts: AccountManager, make_account: MakeAccount, clock: FakeClock
+) -> None:
+    await make_account()
+    accounts.repo_roots.set(ALICE, NEW_CID, "rev2")
+    await accounts.repo_roots.flush()
+    assert accounts.repo_roots.complete_at_s is None
+    accounts.repo_roots.mark_complete()
+    await accounts.repo_roots.flush()
+    assert accounts.repo_roots.complete_at_s == clock.now_s
+    clock.now_s += 60
+    accounts.repo_roots.set(ALICE, NEW_CID, "rev3")
+    assert accounts.repo_roots.complete_at_s == clock.now_s - 60
+    await accounts.repo_roots.flush()
+    assert accounts.repo_roots.complete_at_s == clock.now_s
 
 
 async def test_repos_are_paged_in_the_order_of_their_accounts_in_any_state(

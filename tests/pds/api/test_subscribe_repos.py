@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -187,6 +188,66 @@ async def test_cursor_in_the_future_is_refused(pds: Pds, alice: Account) -> None
             Message("error", {"error": "FutureCursor", "message": "Cursor in the future."})
         ]
         assert (code, reason) == (1008, "FutureCursor")
+
+
+async def test_the_operator_is_told_once_of_a_cursor_in_the_future_and_what_to_do(
+    pds: Pds, alice: Account
+) -> None:
+    seen = pds.ctx.sequencer.current_seq + 5_000
+    with capture_logs() as log:
+        for _ in range(2):
+            async with subscribed(pds, seen, headers={"User-Agent": "relay/1"}) as consumer:
+                await consumer.end()
+    (line,) = [line for line in log if line["log_level"] == "warning"]
+    assert (line["cursor"], line["newest_seq"]) == (seen, pds.ctx.sequencer.current_seq)
+    assert (line["client"], line["user_agent"]) == ("127.0.0.1", "relay/1")
+    assert f"`pds sequencer raise {seen}`" in line["remedy"]
+
+
+async def test_a_consumer_that_comes_again_at_once_with_such_a_cursor_waits_longer_each_time(
+    pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    noted = pds.ctx.streams.future_cursors.note
+
+    def note(*args: Any, **fields: Any) -> float:
+        waited.append(noted(*args, **fields))
+        return 0.0
+
+    monkeypatch.setattr(pds.ctx.streams.future_cursors, "note", note)
+    for _ in range(7):
+        async with subscribed(pds, 2**40) as consumer:
+            await consumer.end()
+    assert waited == [0, 1, 2, 4, 8, 8, 8]
+
+
+async def test_a_consumer_that_waits_to_be_refused_does_not_keep_the_server_from_stopping(
+    tmp_path: Path,
+) -> None:
+    async with outlived(tmp_path, {}) as (pds, server):
+        await pds.create_account()
+        for _ in range(2):
+            async with subscribed(pds, 2**40) as consumer:
+                await consumer.end()
+        async with subscribed(pds, 2**40) as consumer:
+            stopping = asyncio.create_task(server.aclose())
+            messages, code, _ = await consumer.end()
+            await stopping
+        assert (messages, code) == ([], 1001)
+
+
+async def test_once_the_log_is_raised_a_consumer_with_such_a_cursor_gets_events(
+    pds: Pds, alice: Account
+) -> None:
+    async with subscribed(pds) as live:
+        async with subscribed(pds, 9_000) as refused:
+            assert (await refused.end())[2] == "FutureCursor"
+        path, headers = "/_holdfast/sequencer", pds.admin
+        reply = await pds.request("PUT", path, json={"seq": 9_000}, headers=headers)
+        assert reply.json == {"before": 4, "seq": 9_000}
+        async with subscribed(pds, 9_000) as consumer:
+            await create(pds, alice, {"n": 1})
+            assert (await consumer.next()).seq == (await live.next()).seq == 9_001
 
 
 @pytest.mark.parametrize("cursor", ["abc", "1.5", "1e3", "0x1", " 1", "٣", "9" * 5000])
@@ -406,7 +467,7 @@ async def test_consumer_goes_on_after_a_restart(tmp_path: Path) -> None:
         assert reply.status == 200, reply.body
         async with subscribed(pds, before[-1].seq) as consumer:
             message = await consumer.next()
-        assert message.seq == before[-1].seq + 1
+        assert message.seq > before[-1].seq
         verify_commit(message.body, await signing_key(pds, account.did))
         assert message.body["since"] == before[-1].body["rev"]
 

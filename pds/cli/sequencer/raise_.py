@@ -1,0 +1,62 @@
+"""`pds sequencer raise`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pds.cli.environment import env_file_option, explain_failures, load_settings
+from pds.cli.operator import OperatorError, on_server_or_files
+from pds.cli.output import json_option, print_json
+from pds.config import Settings
+
+if TYPE_CHECKING:
+    from pds.cli.running_server import RunningServer
+    from pds.context import AppContext
+
+
+@click.command("raise")
+@click.argument("seq", metavar="N", type=click.IntRange(min=1))
+@json_option
+@env_file_option
+@explain_failures
+def raise_(seq: int, as_json: bool, env_file: Path | None) -> None:
+    """Let the event log go on behind a number, for relays that are beyond it.
+
+    The next event gets N + 1. This helps where `sequencer.sqlite` comes from an older copy: a relay
+    that has seen later events is refused with FutureCursor until the log has passed its cursor,
+    and the log of the server names that number. No relay that is connected notices. Works while
+    the server runs and while it does not. It cannot be taken back.
+
+    \b
+    Examples:
+      pds sequencer raise 120000
+      pds sequencer raise 120000 --env-file /pds/pds.env --json
+    """
+    done = _raise(load_settings(env_file), seq)
+    if as_json:
+        print_json(done)
+    elif done["seq"] > done["before"]:
+        click.echo(f"The event log goes on behind {done['seq']}; it was at {done['before']}.")
+    else:
+        click.echo(f"The event log is at {done['seq']} already: nothing had to be raised.")
+
+
+def _raise(settings: Settings, seq: int) -> dict[str, Any]:
+    from sequencer.sequencer import MAX_RAISED_SEQ, SeqTooHigh
+
+    if seq > MAX_RAISED_SEQ:
+        raise OperatorError(str(SeqTooHigh()))
+
+    async def running(server: RunningServer) -> dict[str, Any]:
+        return await server.put("/_holdfast/sequencer", {"seq": seq})
+
+    async def stopped(ctx: AppContext) -> dict[str, Any]:
+        before = ctx.sequencer.current_seq
+        await ctx.sequencer.raise_to(seq)
+        return {"before": before, "seq": ctx.sequencer.current_seq}
+
+    return asyncio.run(on_server_or_files(settings, running=running, stopped=stopped))

@@ -1,0 +1,67 @@
+"""Consumers of the firehose whose cursor is beyond the newest event: slowed, and told of once.
+
+One that has seen more events than there are is a sign of an event log from an older copy; some try
+again at once, a thousand times a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from pds.fairness.recent import Recent
+from pds.logs.sparse import SparseLines
+from sequencer.sequencer import MAX_RAISED_SEQ
+
+MAX_DELAY_S: Final = 8.0
+_REMEMBERED_S: Final = 60.0
+_TOLD_S: Final = 86_400.0
+_LINES: Final = 20
+"""In `_LINES_S`: anybody can name any cursor, from ever new addresses."""
+_LINES_S: Final = 3_600.0
+
+_log = structlog.get_logger(__name__)
+
+
+class FutureCursors:
+    """Counts such consumers by their addresses. `now_s` is a clock that never goes back."""
+
+    def __init__(self, *, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._tries = Recent(_REMEMBERED_S, now_s=now_s)
+        self._told = Recent(_TOLD_S, now_s=now_s)
+        self._lines = SparseLines(_LINES, _LINES_S, now_s=now_s)
+
+    def note(
+        self, group: str, *, cursor: int, newest: int, client: str, user_agent: str | None
+    ) -> float:
+        """Tell the operator, and return how many seconds the refusal has to wait.
+
+        The first time it does not; who comes again soon waits twice as long as before.
+        """
+        tries = self._tries.of(group)
+        self._tries.add((group,))
+        if not self._told.of(group) and self._lines.admit() is not None:
+            self._told.add((group,))
+            _tell(cursor, newest, client=client, user_agent=user_agent)
+        return min(MAX_DELAY_S, 2.0 ** (min(tries, 10) - 1)) if tries else 0.0
+
+
+def _tell(cursor: int, newest: int, *, client: str, user_agent: str | None) -> None:
+    remedy = (
+        f"If it is a relay of yours, sequencer.sqlite is older than what the relay has seen: give "
+        f"the command `pds sequencer raise {cursor}`, and it gets every event from then on. "
+        "Anybody can name such a number; from a stranger it means nothing."
+        if cursor <= MAX_RAISED_SEQ
+        else "None: no server gets as far as that."
+    )
+    _log.warning(
+        "a consumer of the firehose asks for events that there have never been",
+        client=client,
+        user_agent=user_agent,
+        cursor=cursor,
+        newest_seq=newest,
+        remedy=remedy,
+    )
