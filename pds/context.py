@@ -54,6 +54,7 @@ from pds.recovery.start import recover
 from pds.recovery.state import Recovery
 from pds.requests.asker import askers
 from pds.requests.statistics import RequestStatistics
+from pds.requests.subscribers import Subscribers
 from pds.scratch import open_scratch
 from pds.service_auth import ServiceAuth
 from pds.storage.server import measure_actors_and_blobs
@@ -119,8 +120,8 @@ class AppContext:
     """How much room actors and blobs take."""
     streams: Streams
     """Who may have long answers now."""
-    subscribers: dict[web.WebSocketResponse, web.Request]
-    """Consumers of the firehose and their requests, to be told when the server stops."""
+    subscribers: Subscribers
+    """Consumers of the firehose, to be listed, and to be told when the server stops."""
     _closing: AsyncExitStack
 
     @classmethod
@@ -235,7 +236,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         upload_sweep=upload_sweep,
         storage=storage,
         streams=Streams(open_files.limit),
-        subscribers={},
+        subscribers=Subscribers(),
         _closing=stack,
     )
 

@@ -71,7 +71,7 @@ class DataDirectoryLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+            holder = _pid_in(descriptor)
             os.close(descriptor)
             raise DataDirectoryHeld(
                 f"Another PDS process (pid {holder}) holds the data directory {directory}. "
@@ -93,6 +93,26 @@ class DataDirectoryLock:
             os.close(self._file_descriptor)
             self._file_descriptor = -1
             os.umask(self._umask_before)
+
+
+def find_holder(directory: Path) -> str | None:
+    """The pid of the server that holds a directory, or `unknown`; None if nobody does."""
+    try:
+        descriptor = os.open(directory / LOCK_FILE, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        # Shared and dropped at once: readers do not meet each other.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return _pid_in(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _pid_in(lock: int) -> str:
+    return os.read(lock, 32).decode("ascii", "replace").strip() or "unknown"
 
 
 def make_directories(settings: Settings) -> None:

@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "car": "Look into repositories in CAR files, check, edit, compare, export and import them.",
     "dev": "Run a complete network on this machine, without internet or configuration.",
     "doctor": "Check settings, files and network; change nothing.",
+    "firehose": "Show who follows the events of this server.",
     "invite": "Make, list and disable invite codes.",
     "readonly": "Serve repositories from CAR files.",
     "request-crawl": "Ask relays to follow this server.",

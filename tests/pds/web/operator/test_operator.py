@@ -17,6 +17,7 @@ ROUTES = [
     ("GET", "/_holdfast/storage"),
     ("PUT", "/_holdfast/quota/alice.test"),
     ("POST", "/_holdfast/import"),
+    ("GET", "/_holdfast/firehose/subscribers"),
     ("GET", "/_holdfast/imports"),
     ("GET", "/_holdfast/blobs/alice.test"),
     (
