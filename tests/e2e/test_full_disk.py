@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,41 +9,22 @@ from typing import Any
 import pytest
 
 from tests.e2e.world import Stopped, World
+from tests.small_disk import fill, small_disk
 
 FULL = (503, "NotEnoughResources")
-_BLOCK = bytes(4096)
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of a few megabytes."""
-    mounted = tmp_path / "disk"
-    mounted.mkdir()
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    if os.getuid() != 0 or mount is None or umount is None:
-        pytest.skip("only root can mount a file system")
-    command = [mount, "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(mounted)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:  # noqa: S603
-        pytest.skip("this system lets nobody mount a file system")
-    yield mounted
-    subprocess.run([umount, str(mounted)], check=True)  # noqa: S603
+    with small_disk(tmp_path / "disk", size_mb=12) as mounted:
+        yield mounted
 
 
 @pytest.fixture
-async def world(stopped: Stopped, small_disk: Path) -> AsyncIterator[World]:
-    async with stopped.copy(small_disk / "data") as world:
+async def world(stopped: Stopped, disk: Path) -> AsyncIterator[World]:
+    async with stopped.copy(disk / "data") as world:
         yield world
-
-
-def fill(disk: Path) -> Path:
-    """Take all the space that is left, to the last block."""
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(_BLOCK)
-        except OSError:
-            return ballast
 
 
 async def write_until_refused(world: World, prefix: str) -> tuple[set[str], tuple[int, Any]]:
@@ -62,13 +40,13 @@ async def write_until_refused(world: World, prefix: str) -> tuple[set[str], tupl
 
 
 async def test_a_full_disk_stops_writes_alone_and_only_while_it_is_full(
-    world: World, small_disk: Path
+    world: World, disk: Path
 ) -> None:
     world.start()
     # Opening a store takes some space; these two are open.
     for person in (world.alice, world.bob):
         await world.create(person, "second")
-    ballast = fill(small_disk)
+    ballast = fill(disk)
     written, refusal = await write_until_refused(world, "full")
     assert refusal == FULL
     for person in (world.alice, world.bob):
@@ -97,10 +75,10 @@ async def test_a_full_disk_stops_writes_alone_and_only_while_it_is_full(
     await world.check(accounts=3)
 
 
-async def test_a_crash_on_a_full_disk_loses_nothing(world: World, small_disk: Path) -> None:
+async def test_a_crash_on_a_full_disk_loses_nothing(world: World, disk: Path) -> None:
     world.start()
     await world.watcher.catch_up()
-    ballast = fill(small_disk)
+    ballast = fill(disk)
     written, refusal = await write_until_refused(world, "full")
     assert refusal == FULL
     world.server.kill()
