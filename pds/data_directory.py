@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -83,8 +84,7 @@ class DataDirectoryLock:
                 f"Cannot lock the data directory {directory}: {exc.strerror}. "
                 "It must be on a local disk, not on a network filesystem."
             ) from exc
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        _write_pid(descriptor)
         return descriptor
 
     def release(self) -> None:
@@ -109,6 +109,15 @@ def find_holder(directory: Path) -> str | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def _write_pid(lock: int) -> None:
+    # Over the last one, whose place on the disk is there also when the disk is full. If there is
+    # no place, the lock holds all the same, and does not tell who has it.
+    text = f"{os.getpid()}\n".encode()
+    with suppress(OSError):
+        os.pwrite(lock, text, 0)
+        os.ftruncate(lock, len(text))
 
 
 def _pid_in(lock: int) -> str:

@@ -214,5 +214,5 @@ async def test_a_damaged_actor_fails_alone(pds: Pds, alice: Account, bob: Accoun
 def test_a_file_that_finds_no_room_is_told_of_as_a_full_disk(number: int) -> None:
     """Whatever was written: a key, a blob, a file that is made for a moment."""
     error = to_xrpc(OSError(number, "no room"))
-    assert (error.status, error.error) == (503, "NotEnoughResources")
+    assert (error.status, error.name) == (503, "NotEnoughResources")
     assert error.message == "The server is out of disk space."
