@@ -67,13 +67,14 @@ def make_health_check(
                 f"Free space on the disk of {settings.data_directory}.",
             )
 
-    return HealthCheck(quick, list(_probes(settings)))
+    return HealthCheck(quick, list(_probes(settings, did_cache)))
 
 
-def _probes(settings: Settings) -> Iterator[Probe]:
+def _probes(settings: Settings, did_cache: DidCache) -> Iterator[Probe]:
     yield DatabaseProbe(ACCOUNTS, settings.account_db_path, "actor")
     yield DatabaseProbe(LOG, settings.sequencer_db_path, "repo_seq")
-    yield DatabaseProbe(DID_CACHE, settings.did_cache_db_path, "did_doc")
+    if did_cache.is_in_file:
+        yield DatabaseProbe(DID_CACHE, settings.did_cache_db_path, "did_doc")
     for outermost in _outermost(database_directories(settings).values()):
         yield RoomProbe(DATABASES, outermost, needed_bytes=_DATABASE_ROOM_BYTES)
     needed = settings.service.blob_upload_limit_bytes

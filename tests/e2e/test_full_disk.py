@@ -18,10 +18,10 @@ from tests.small_disk import fill, small_disk
 FULL = (503, "NotEnoughResources")
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(params=["tmpfs", "ext4"])
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A file system of a few megabytes."""
-    with small_disk(tmp_path / "data", size_mb=16) as mounted:
+    with small_disk(tmp_path / "data", size_mb=16, ext4=request.param == "ext4") as mounted:
         yield mounted
 
 
