@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "doctor": "Check settings, files and network; change nothing.",
     "firehose": "Show who follows the events of this server.",
     "invite": "Make, list and disable invite codes.",
+    "key": "Replace the keys of accounts, and the server's rotation key in their DIDs.",
     "readonly": "Serve repositories from CAR files.",
     "request-crawl": "Ask relays to follow this server.",
     "serve": "Run the server with the settings of the environment.",

@@ -7,6 +7,7 @@ from aiohttp import web
 from pds.web.operator.answers import for_operator
 from pds.web.operator.firehose import list_subscribers
 from pds.web.operator.imports import import_car, list_imports, missing_blobs, put_blob
+from pds.web.operator.keys import replace_key
 from pds.web.operator.quota import set_quota
 from pds.web.operator.usage import account_usage, list_usage, server_storage
 
@@ -22,4 +23,5 @@ def add_operator_routes(app: web.Application) -> None:
     router.add_get("/_holdfast/imports", for_operator(list_imports))
     router.add_get("/_holdfast/blobs/{account}", for_operator(missing_blobs))
     router.add_put("/_holdfast/blobs/{account}/{cid}", for_operator(put_blob))
+    router.add_put("/_holdfast/signing-key/{account}", for_operator(replace_key))
     router.add_put("/_holdfast/quota/{account}", for_operator(set_quota))
