@@ -1,7 +1,8 @@
 """Open actor stores: as many connections as there is room for, the last used ones.
 
 A connection is only ever used within one step of the event loop, and one is closed only between
-two uses. So none is closed in use, though nothing counts its users.
+two uses. So none is closed in use, though nothing counts its users. Those that were opened on a
+full disk are closed soon: whoever comes next may find room, and write.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from cachetools import LRUCache
 from actor_store.lookups import Lookups
 from actor_store.reader import ActorStoreReader
 from actor_store.transactor import ActorStoreTransactor
-from database.connection import Database
+from database.connection import Database, RoomlessDatabase
 from database.errors import DatabaseError, DatabaseOutOfFiles
 from database.open_files import OpenFiles, limit_of_open_files
 
@@ -31,6 +32,8 @@ _OTHER_FILES: Final = 96
 """What a server has open without any store, at least."""
 _MIN_OPEN: Final = 4
 _MAX_MIN_OPEN: Final = 16
+_MAX_ROOMLESS: Final = 16
+"""More than are used in one step of the event loop."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +68,8 @@ class HandleCache:
         self._closer = ThreadPoolExecutor(1, thread_name_prefix="actor-store-close")
         self._asked_to_close = 0
         self._closed = 0
+        self._roomless: dict[str, Handle] = {}
+        """Handles that only read, in the order in which they were opened."""
 
     def __len__(self) -> int:
         return len(self._handles)
@@ -87,8 +92,13 @@ class HandleCache:
         self.lookups.misses += 1
         if not self._files.has_room(FILES_PER_STORE, for_keeper=True):
             raise DatabaseOutOfFiles(did, f"{self._files.limit} files may be open, and are")
+        if self._roomless:
+            self.close_roomless(did)
         handle = self._open_handle(did)
         self._files.note_opened(FILES_PER_STORE)
+        if isinstance(handle.db, RoomlessDatabase):
+            self._roomless[did] = handle
+            return handle
         while len(self._handles) >= self._handles.maxsize:
             self._close_oldest()
         self._handles[did] = handle
@@ -107,12 +117,25 @@ class HandleCache:
 
     def discard(self, did: str) -> None:
         """Close the handle, if it is open, at once: its files are damaged, or are about to go."""
-        handle = self._handles.pop(did, None)
+        handle = self._handles.pop(did, None) or self._roomless.pop(did, None)
         if handle is not None:
             _close(handle.db, handle.db.close_at_once)
 
+    def close_roomless(self, did: str) -> None:
+        """Close that of `did` if it is one that only reads, and the oldest such if there are many.
+
+        To be called before anybody else opens the file to write.
+        """
+        roomless = self._roomless.pop(did, None)
+        if roomless is None and len(self._roomless) >= _MAX_ROOMLESS:
+            roomless = self._roomless.pop(next(iter(self._roomless)))
+        if roomless is not None:
+            _close(roomless.db, roomless.db.close_at_once)
+
     def close(self) -> None:
         """Close all handles and wait for it: to be called in a thread."""
+        for did in [*self._roomless]:
+            self.discard(did)
         while self._handles:
             self._close_oldest()
         self._closer.shutdown(wait=True)

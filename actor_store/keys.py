@@ -61,6 +61,11 @@ class SigningKeys:
         """Drop a key from memory: its actor is gone."""
         self._cache.pop(did, None)
 
+    def replace(self, did: str, key: PrivateKey) -> None:
+        """Let `key` sign from now on. Waits for the disk: to be called in a thread."""
+        write_key(self._layout.key(did), key)
+        self._cache[did] = key
+
     def reserve(self, did: str | None = None, *, holder: str | None = None) -> PrivateKey:
         """Make a key to be used by an actor that comes later, and keep it under its did:key.
 

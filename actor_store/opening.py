@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from actor_store.blocks import NODE_CACHE_BYTES
@@ -14,8 +16,21 @@ from actor_store.handles import DEFAULT_MAX_OPEN
 from actor_store.layout import ActorLayout
 from actor_store.schema import migrate_store
 from database.checkpoints import PAGES, Checkpointer
-from database.connection import BUSY_TIMEOUT_MS, Database, Synchronous, open_database
-from database.errors import OUT_OF_FILES, DatabaseDamaged, DatabaseMissing, DatabaseOutOfFiles
+from database.connection import (
+    BUSY_TIMEOUT_MS,
+    Database,
+    RoomlessDatabase,
+    Synchronous,
+    open_database,
+    open_without_room,
+)
+from database.errors import (
+    OUT_OF_FILES,
+    DatabaseDamaged,
+    DatabaseFull,
+    DatabaseMissing,
+    DatabaseOutOfFiles,
+)
 from database.transactions import WriteCounts
 from database.wal import check_wal
 
@@ -60,24 +75,38 @@ class StoreOpener:
         self.checkpointer = Checkpointer(pages=settings.wal_autocheckpoint or PAGES)
         self.held_back: dict[str, str] = {}
         """Actors whose files are left alone, by DID, and why."""
+        self._roomless: Counter[str] = Counter()
+        """Connections that were opened without room, by DID: nobody can write beside them."""
+        self._counting = Lock()
 
     def for_loop(self, did: str) -> Database:
-        """A connection that stays open and never waits for a lock."""
-        db = self._open(
-            did, cache_kib=self._settings.page_cache_kib, busy_timeout_ms=0, secure_delete=True
-        )
+        """A connection that never waits for a lock; a `RoomlessDatabase` if the disk is full."""
+        cache_kib = self._settings.page_cache_kib
+        try:
+            db = self._open(did, cache_kib=cache_kib, busy_timeout_ms=0, secure_delete=True)
+        except DatabaseFull:
+            return self._open_without_room(did, cache_kib)
+        if self._roomless[did]:
+            db.close()
+            return self._open_without_room(did, cache_kib)
         if self._settings.wal_autocheckpoint is not None:
             self.checkpointer.watch(db)
         return db
 
     def for_reading(self, did: str, *, cache_kib: int = THREAD_PAGE_CACHE_KIB) -> Database:
-        """A read-only connection for a thread."""
-        return self._open(did, cache_kib=cache_kib, read_only=True)
+        """A read-only connection for a thread, also on a full disk."""
+        try:
+            return self._open(did, cache_kib=cache_kib, read_only=True)
+        except DatabaseFull:
+            return self._open_without_room(did, cache_kib)
 
     def for_work(self, did: str, *, cache_kib: int) -> Database:
         """A connection for one long transaction in a thread; to be followed by `empty_wal`."""
         # A checkpoint within its COMMIT would hold up the event loop.
         db = self._open(did, cache_kib=cache_kib, own_checkpoints=False)
+        if self._roomless[did]:
+            db.close()
+            raise DatabaseFull(db.path, "the disk had no room, and is still read from")
         self._checkpoint(db)
         return db
 
@@ -95,6 +124,23 @@ class StoreOpener:
     def _checkpoint(self, db: Database) -> None:
         if self._settings.wal_autocheckpoint is not None:
             self.checkpointer.finish(db.connection, db.path)
+
+    def _open_without_room(self, did: str, cache_kib: int) -> RoomlessDatabase:
+        # Counted before it is opened: who opens it otherwise meanwhile finds out afterwards.
+        self._count_roomless(did, 1)
+        try:
+            db = open_without_room(self._layout.store(did), cache_kib=cache_kib)
+        except BaseException:
+            self._count_roomless(did, -1)
+            raise
+        db.call_on_close(lambda: self._count_roomless(did, -1))
+        return db
+
+    def _count_roomless(self, did: str, more: int) -> None:
+        with self._counting:
+            self._roomless[did] += more
+            if not self._roomless[did]:
+                del self._roomless[did]
 
     def _open(
         self,

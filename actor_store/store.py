@@ -280,6 +280,7 @@ class ActorStore:
         ends soon, and what it has done is rolled back.
         """
         key = self.key(did)
+        self._handles.close_roomless(did)
         signing = Signing(self._clock, lambda _: key)
         leftovers: list[BlobChanges] = []
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import quote
 
 import apsw
 
-from database.errors import DatabaseError, DatabaseIoFailed, map_error
+from database.errors import DatabaseError, DatabaseFull, DatabaseIoFailed, map_error
 from database.transactions import Transaction, WriteCounts, WriteTransaction
 
 SqlArray: TypeAlias = "apsw.CArrayBinding"
@@ -63,6 +64,31 @@ def open_database(
         _configure(db, cache_kib, synchronous, wal_autocheckpoint, busy_timeout_ms)
         if secure_delete:
             db.run("PRAGMA secure_delete = ON")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_without_room(path: Path, *, cache_kib: int = _DEFAULT_CACHE_KIB) -> RoomlessDatabase:
+    """Open `path`, which exists, to be read while its disk has no room.
+
+    A connection usually makes a file of 32 KiB beside the database, the index of its WAL. This
+    one makes the file empty and keeps the index in memory. Other connections of this process
+    cannot write either for as long as it is open. Raises `DatabaseError`s.
+    """
+    # Only made, never opened if it is there: closing it would drop locks of SQLite's.
+    with suppress(OSError):
+        os.close(os.open(f"{path}-shm", os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    uri = f"file:{quote(str(path))}?readonly_shm=1"
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    try:
+        connection = apsw.Connection(uri, flags, statementcachesize=_STATEMENT_CACHE)
+    except apsw.Error as exc:
+        raise map_error(exc, path) from exc
+    db = RoomlessDatabase(connection, path)
+    try:
+        _configure(db, cache_kib, "NORMAL", None, BUSY_TIMEOUT_MS)
     except BaseException:
         db.close()
         raise
@@ -226,6 +252,38 @@ class Database:
         with suppress(apsw.Error):
             os_errno = self.connection.system_errno
         return map_error(exc, self.path, os_errno=os_errno)
+
+
+class RoomlessDatabase(Database):
+    """A connection for reading only, since the disk has no room: see `open_without_room`.
+
+    What would write raises `DatabaseFull`.
+    """
+
+    __slots__ = ("_on_close",)
+
+    def __init__(self, connection: apsw.Connection, path: Path) -> None:
+        """Wrap an open connection."""
+        super().__init__(connection, path)
+        self._on_close: Callable[[], None] | None = None
+
+    def call_on_close(self, fn: Callable[[], None]) -> None:
+        """Call `fn` once, when the connection is closed."""
+        self._on_close = fn
+
+    def close(self) -> None:
+        """See `Database.close`."""
+        try:
+            super().close()
+        finally:
+            on_close, self._on_close = self._on_close, None
+            if on_close is not None:
+                on_close()
+
+    def _error(self, exc: apsw.Error) -> DatabaseError:
+        if isinstance(exc, apsw.ReadOnlyError):
+            return DatabaseFull(self.path, "the disk had no room when it was opened")
+        return super()._error(exc)
 
 
 def _configure(

@@ -10,6 +10,7 @@ import apsw
 from database.connection import Database
 
 _NAME: Final = Path("(temporary database)")
+_IN_MEMORY: Final = Path("(database in memory)")
 _CACHE_KIB: Final = 8_000
 
 
@@ -24,3 +25,8 @@ def open_scratch() -> Database:
         f"PRAGMA cache_size = -{_CACHE_KIB}; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
     )
     return db
+
+
+def open_in_memory() -> Database:
+    """A private, empty database that never touches a disk."""
+    return Database(apsw.Connection(":memory:"), _IN_MEMORY)

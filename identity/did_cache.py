@@ -20,8 +20,15 @@ import structlog
 from cachetools import LRUCache
 
 from database.connection import Database, open_database
-from database.errors import DatabaseDamaged, DatabaseError, SchemaGap, SchemaTooNew
+from database.errors import (
+    DatabaseDamaged,
+    DatabaseError,
+    DatabaseFull,
+    SchemaGap,
+    SchemaTooNew,
+)
 from database.migrations import Migration, migrate
+from database.scratch import open_in_memory
 from identity.did_document import DidDocument, InvalidDidDocument
 from repo.syntax import Did
 
@@ -62,10 +69,16 @@ class DidCache:
     """Documents by DID. Reading one twice gives the same object."""
 
     def __init__(
-        self, db: Database, *, memory_bytes: int = _MEMORY_BYTES, file_bytes: int = _FILE_BYTES
+        self,
+        db: Database,
+        *,
+        memory_bytes: int = _MEMORY_BYTES,
+        file_bytes: int = _FILE_BYTES,
+        is_in_file: bool = True,
     ) -> None:
         """Keep documents in `db`, up to `file_bytes`; those used last, `memory_bytes`, parsed."""
         self._db = db
+        self.is_in_file = is_in_file
         self._memory: LRUCache[Did, CachedDocument] = LRUCache(memory_bytes, _size_bytes)
         self._max_pages = file_bytes // int(db.value("PRAGMA page_size"))
         self._used: set[Did] = set()
@@ -73,7 +86,10 @@ class DidCache:
 
     @classmethod
     def open(cls, path: Path, *, wal_autocheckpoint: int | None = 1_000) -> DidCache:
-        """Open or create the file at `path`, replacing one that is damaged."""
+        """Open or create the file at `path`, replacing one that is damaged.
+
+        On a full disk the documents of this run are in memory only.
+        """
         try:
             return cls(_open(path, wal_autocheckpoint))
         except (DatabaseDamaged, SchemaTooNew, SchemaGap) as exc:
@@ -81,6 +97,11 @@ class DidCache:
             for suffix in ("", "-wal", "-shm"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
             return cls(_open(path, wal_autocheckpoint))
+        except DatabaseFull as exc:
+            _log.warning("the DID cache is in memory until the next start", error=str(exc))
+            db = open_in_memory()
+            migrate(db, MIGRATIONS)
+            return cls(db, is_in_file=False)
 
     def find(self, did: Did) -> CachedDocument | None:
         """The document last stored for `did`, however old."""

@@ -57,9 +57,14 @@ async def commit_planned(
 
 
 async def wait_for_log(ctx: AppContext) -> None:
-    """Hold writes back while events of earlier ones wait. Raises why the log refuses them."""
+    """Hold writes back while events of earlier ones wait. Raises why the log refuses them.
+
+    So it does as long as a full disk keeps the log and the stores from being brought together.
+    """
     if ctx.sequencer.is_behind:
         await ctx.sequencer.append()
+    if ctx.recovery.finish is not None:
+        await ctx.recovery.finish()
 
 
 async def sequence(ctx: AppContext, event: CommitEvent | SyncEvent, head: Head) -> None:

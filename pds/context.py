@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
@@ -20,7 +20,7 @@ from actor_store.layout import ActorLayout
 from actor_store.store import ActorStore, StoreSettings
 from database.checkpoints import Checkpointer
 from database.connection import Database
-from database.errors import DatabaseError
+from database.errors import DatabaseError, DatabaseFull
 from database.open_files import OpenFiles
 from identity.did_cache import DidCache
 from identity.handles import HandleResolver
@@ -54,6 +54,7 @@ from pds.recovery.start import recover
 from pds.recovery.state import Recovery
 from pds.requests.asker import askers
 from pds.requests.statistics import RequestStatistics
+from pds.requests.subscribers import Subscribers
 from pds.scratch import open_scratch
 from pds.service_auth import ServiceAuth
 from pds.storage.server import measure_actors_and_blobs
@@ -119,8 +120,8 @@ class AppContext:
     """How much room actors and blobs take."""
     streams: Streams
     """Who may have long answers now."""
-    subscribers: dict[web.WebSocketResponse, web.Request]
-    """Consumers of the firehose and their requests, to be told when the server stops."""
+    subscribers: Subscribers
+    """Consumers of the firehose, to be listed, and to be told when the server stops."""
     _closing: AsyncExitStack
 
     @classmethod
@@ -231,11 +232,11 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         admin_guesses=AdminGuesses(client_addresses),
         crawlers=crawlers,
         requests=RequestStatistics(),
-        health=make_health_check(settings, accounts, sequencer, did_cache),
+        health=make_health_check(settings, accounts, sequencer, did_cache, recovery),
         upload_sweep=upload_sweep,
         storage=storage,
         streams=Streams(open_files.limit),
-        subscribers={},
+        subscribers=Subscribers(),
         _closing=stack,
     )
 
@@ -266,7 +267,9 @@ def _open_sequencer(
         checkpointer=checkpointer,
     )
     stack.push_async_callback(sequencer.close)
-    sequencer.mark_running()
+    # Recovery cannot finish without it, and tries again.
+    with suppress(DatabaseFull):
+        sequencer.mark_running()
     return sequencer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -75,7 +76,7 @@ class DataDirectoryLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+            holder = _pid_in(descriptor)
             os.close(descriptor)
             raise DataDirectoryHeld(
                 f"Another PDS process (pid {holder}) holds the data directory {directory}. "
@@ -87,8 +88,7 @@ class DataDirectoryLock:
                 f"Cannot lock the data directory {directory}: {exc.strerror}. "
                 "It must be on a local disk, not on a network filesystem."
             ) from exc
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        _write_pid(descriptor)
         return descriptor
 
     def release(self) -> None:
@@ -97,6 +97,35 @@ class DataDirectoryLock:
             os.close(self._file_descriptor)
             self._file_descriptor = -1
             os.umask(self._umask_before)
+
+
+def find_holder(directory: Path) -> str | None:
+    """The pid of the server that holds a directory, or `unknown`; None if nobody does."""
+    try:
+        descriptor = os.open(directory / LOCK_FILE, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        # Shared and dropped at once: readers do not meet each other.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return _pid_in(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _write_pid(lock: int) -> None:
+    # Over the last one, whose place on the disk is there also when the disk is full. If there is
+    # no place, the lock holds all the same, and does not tell who has it.
+    text = f"{os.getpid()}\n".encode()
+    with suppress(OSError):
+        os.pwrite(lock, text, 0)
+        os.ftruncate(lock, len(text))
+
+
+def _pid_in(lock: int) -> str:
+    return os.read(lock, 32).decode("ascii", "replace").strip() or "unknown"
 
 
 def make_directories(settings: Settings) -> None:

@@ -37,3 +37,15 @@ def _as_text(headers: CIMultiDictProxy[str]) -> CIMultiDictProxy[str]:
 
 def _readable(value: str) -> str:
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def shown(value: str, max_length: int) -> str:
+    """A header as a terminal and a log may show it, of `max_length` characters at most.
+
+    What prints nothing, or would move the cursor or turn the direction of writing, is escaped.
+    """
+    safe = "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in value[: max_length + 1]
+    )
+    return safe if len(safe) <= max_length else f"{safe[: max_length - 1]}…"

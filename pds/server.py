@@ -25,6 +25,7 @@ from pds.data_directory import DataDirectoryLock, make_directories
 from pds.draining import stop_serving
 from pds.logs import Logs
 from pds.requests.lines import LOGGER
+from pds.storage.reserve import DiskReserve
 from repo.collector import without_collector
 
 _GC_THRESHOLDS: Final = (10_000, 20, 20)
@@ -71,6 +72,8 @@ async def serve(
         _log.warning("a secret is weak", what=what, remedy=remedy)
 
     async def start(stack: AsyncExitStack) -> None:
+        reserve = DiskReserve(settings.data_directory, settings.did_cache_db_path)
+        reserve.release_if_full()
         if start_beside is not None:
             await start_beside(stack)
         # The schemas, which make no garbage, take half the time without it.
@@ -83,6 +86,7 @@ async def serve(
         await _listen_for_metrics(stack, ctx)
         tune_garbage_collector()
         ctx.upload_sweep.start()
+        stack.push_async_callback(_end, asyncio.create_task(reserve.keep_from_now_on()))
         on_ready(ctx)
 
     await run_until_stopped(settings, start, logs=logs)
@@ -117,6 +121,11 @@ async def run_until_stopped(
         await stop.wait()
         _log.info("stopping")
     _log.info("stopped")
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait((task,))
 
 
 async def _listen_for_metrics(stack: AsyncExitStack, ctx: AppContext) -> None:

@@ -19,6 +19,7 @@ from sequencer.events import timestamp
 from sequencer.frames import EVENT_TYPES, error_frame, frame, info_frame
 from sequencer.log import PAGE_BYTES
 from sequencer.sequencer import Sequencer
+from sequencer.subscriptions import Position
 
 PAGE: Final = 32
 """Events that are read from the log, or taken from the ring, before others get their turn; fewer
@@ -75,6 +76,7 @@ def subscribe(
     max_buffer: int = 500,
     backfill_limit_ms: int = 86_400_000,
     next_slice: Callable[[], Awaitable[None]] = _next_round,
+    position: Position | None = None,
 ) -> AsyncGenerator[bytes, None]:
     """Return the frames after `cursor`, without end; without a cursor, those from now on.
 
@@ -83,17 +85,18 @@ def subscribe(
     is asked for its next frame more than `max_buffer` events behind; it ends when the sequencer
     closes. Until it has waited for an event once, it awaits `next_slice` before every `PAGE`:
     sending rarely waits by itself, so whoever is sent much would leave no time to others.
+    `position`, if given, tells from now on where the subscriber is.
     """
     newest = sequencer.current_seq
     start, outdated = newest, False
     if cursor is not None:
         start, outdated = _start(sequencer, max(cursor, 0), backfill_limit_ms)
-    caught_up = _caught_up(newest - start, max_buffer)
+    at = position or Position()
+    at.seq, at.live = start, _caught_up(newest - start, max_buffer)
     return _frames(
         sequencer,
-        start,
+        at,
         max_buffer=max_buffer,
-        caught_up=caught_up,
         outdated=outdated,
         next_slice=next_slice,
     )
@@ -120,21 +123,20 @@ def _caught_up(behind: int, max_buffer: int) -> bool:
 
 async def _frames(
     sequencer: Sequencer,
-    cursor: int,
+    at: Position,
     *,
     max_buffer: int,
-    caught_up: bool,
     outdated: bool,
     next_slice: Callable[[], Awaitable[None]],
 ) -> AsyncGenerator[bytes, None]:
-    """Frames after `cursor` in the order of their seqs."""
+    """Frames after `at`, which moves along, in the order of their seqs."""
     if outdated:
         yield _OUTDATED
     ring = sequencer.ring
     allowed = max_buffer
     # Whoever has waited for an event once is no burden: it has all that there was.
     take_turn, room = next_slice, 0
-    with sequencer.subscriptions.opened(cursor, live=caught_up) as at:
+    with sequencer.subscriptions.opened(at):
         while not ring.closed:
             behind = ring.last_seq - at.seq
             if behind <= 0:

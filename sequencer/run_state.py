@@ -93,7 +93,7 @@ class RunState:
         self.run_id = secrets.token_hex(8)
         self.on_reserve: Callable[[], None] | None = None
         self._this_boot_id = _find_boot_id()
-        self._running = False
+        self._is_to_run = self._running = False
         was_cut_off = row is not None and row[0] == 1
         self.power_may_have_failed = was_cut_off and (
             not self._this_boot_id or self._boot_id != self._this_boot_id
@@ -119,15 +119,13 @@ class RunState:
         return max(reserved, self._latest_seq + possible_seqs(since_ms=known_ms, now_ms=now_ms))
 
     def mark_running(self, latest_seq: int) -> None:
-        """Set the flag and reserve seqs, and do not return before that is on the disk."""
-        # A flag that is lost with the power would hide exactly the losses it is there to tell.
-        with self._waiting(), self._durably():
-            self._save(running=True, latest_seq=latest_seq)
-        self._running = True
-        if not self.power_may_have_failed:
-            self._boot_id = self._this_boot_id
+        """Set the flag and reserve seqs, and do not return before that is on the disk.
+
+        Raises `DatabaseError`; until it is called again with success, `reserve` tries it first.
+        """
+        self._is_to_run = True
         with self._waiting():
-            self._save_reserved(self._needed(latest_seq + 1))
+            self._start(latest_seq)
 
     def mark_recovered(self) -> None:
         """Note that what an unclean stop may have left is mended, as far as it can be."""
@@ -147,10 +145,21 @@ class RunState:
 
         Once in a while that waits for the disk, but never for a lock: raises `DatabaseBusy`.
         """
+        if self._is_to_run and not self._running:
+            self._start(seq - 1)
         if seq > self._reserved and self._running:
             self._save_reserved(self._needed(seq))
             if self.on_reserve is not None:
                 self.on_reserve()
+
+    def _start(self, latest_seq: int) -> None:
+        # A flag that is lost with the power would hide exactly the losses it is there to tell.
+        with self._durably():
+            self._save(running=True, latest_seq=latest_seq)
+        self._running = True
+        if not self.power_may_have_failed:
+            self._boot_id = self._this_boot_id
+        self._save_reserved(self._needed(latest_seq + 1))
 
     def _needed(self, seq: int) -> int:
         return self._reserved if seq <= self._reserved else seq + RESERVED_SEQS

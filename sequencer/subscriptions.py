@@ -11,10 +11,10 @@ from dataclasses import dataclass
 class Position:
     """Where one subscriber is."""
 
-    seq: int
+    seq: int = 0
     """The last event that it was given."""
-    live: bool
-    """Whether it has caught up, and so may be cut off for falling behind."""
+    live: bool = False
+    """Whether it has caught up once, and so may be cut off for falling behind."""
 
 
 class Subscriptions:
@@ -31,9 +31,8 @@ class Subscriptions:
             position.live = False
 
     @contextmanager
-    def opened(self, seq: int, *, live: bool) -> Iterator[Position]:
-        """A `with` block during which somebody reads the events after `seq`."""
-        position = Position(seq, live)
+    def opened(self, position: Position) -> Iterator[Position]:
+        """A `with` block during which somebody reads the events after `position`."""
         self.positions.add(position)
         try:
             yield position

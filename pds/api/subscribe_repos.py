@@ -14,6 +14,7 @@ import structlog
 from aiohttp import WSCloseCode, hdrs, web
 
 from pds.context import AppContext
+from pds.requests.subscribers import Subscriber
 from pds.xrpc.call import XrpcCall
 from pds.xrpc.methods import XrpcMethods
 from repo.lexicon import InvalidLexicon
@@ -28,6 +29,7 @@ _MAX_CLIENT_MESSAGE_BYTES: Final = 1024
 """Consumers have nothing to say; what they send is read and dropped."""
 _WAITING_BYTES: Final = 64 * 1024
 """Sent without looking whether the consumer takes it."""
+_STOPPING: Final = "server is stopping"
 _CLOSE_S: Final = 3.0
 """How long a consumer may take to let itself be closed when the server stops."""
 
@@ -52,85 +54,87 @@ async def _subscribe(request: web.Request, ctx: AppContext) -> web.WebSocketResp
         max_msg_size=_MAX_CLIENT_MESSAGE_BYTES, compress=False, writer_limit=_WAITING_BYTES
     )
     await socket.prepare(request)
-    ctx.subscribers[socket] = request
-    sender = asyncio.create_task(_serve(socket, request, ctx))
-    try:
-        async for _ in socket:
-            pass
-    finally:
-        sender.cancel()
-        await asyncio.gather(sender, return_exceptions=True)
-        del ctx.subscribers[socket]
+    with ctx.subscribers.entered(socket, request, ctx.client_addresses.of(request)) as subscriber:
+        sender = asyncio.create_task(_serve(subscriber, ctx))
+        try:
+            async for _ in socket:
+                pass
+        finally:
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
     return socket
 
 
 async def close_subscribers(ctx: AppContext) -> None:
     """Tell every consumer that the server goes away; it may reconnect with its cursor."""
 
-    async def close(socket: web.WebSocketResponse, request: web.Request) -> None:
+    async def close(subscriber: Subscriber) -> None:
+        subscriber.end = _STOPPING
         try:
             async with asyncio.timeout(_CLOSE_S):
-                await socket.close(code=WSCloseCode.GOING_AWAY, message=b"server is stopping")
+                await subscriber.socket.close(
+                    code=WSCloseCode.GOING_AWAY, message=_STOPPING.encode()
+                )
         except TimeoutError:
-            _abort(request)
+            _abort(subscriber.request)
 
-    closing = [close(socket, request) for socket, request in ctx.subscribers.items()]
-    await asyncio.gather(*closing, return_exceptions=True)
+    await asyncio.gather(*map(close, ctx.subscribers), return_exceptions=True)
 
 
-async def _serve(socket: web.WebSocketResponse, request: web.Request, ctx: AppContext) -> None:
+async def _serve(subscriber: Subscriber, ctx: AppContext) -> None:
     """Send frames, and close the socket when there will be no more."""
     try:
-        code, reason = await _send_frames(socket, request, ctx)
-        await socket.close(code=code, message=reason.encode())
+        code, reason = await _send_frames(subscriber, ctx)
+        await subscriber.socket.close(code=code, message=reason.encode())
     except ConnectionError:
         return  # The consumer left; the reading side sees it too and ends the request.
 
 
-async def _send_frames(
-    socket: web.WebSocketResponse, request: web.Request, ctx: AppContext
-) -> tuple[WSCloseCode, str]:
+async def _send_frames(subscriber: Subscriber, ctx: AppContext) -> tuple[WSCloseCode, str]:
     """Send frames to their end, an error frame if that is one. Return how to close."""
     subscription = ctx.settings.subscription
-    cursor = None
     try:
-        cursor = _parse_cursor(request, ctx)
+        subscriber.cursor = _parse_cursor(subscriber.request, ctx)
         frames = subscribe(
             ctx.sequencer,
-            cursor,
+            subscriber.cursor,
             max_buffer=subscription.max_buffer,
             backfill_limit_ms=subscription.backfill_limit_ms,
-            next_slice=partial(ctx.streams.backfills.next, ctx.client_addresses.of(request).group),
+            next_slice=partial(ctx.streams.backfills.next, subscriber.address.group),
+            position=subscriber.position,
         )
+        ctx.subscribers.note_started(subscriber, ctx.sequencer.current_seq)
         async with aclosing(frames):
             async for frame in frames:
-                await socket.send_bytes(frame)
+                await subscriber.socket.send_bytes(frame)
     except InvalidLexicon as exc:
         error, message = "InvalidRequest", str(exc)
     except FirehoseError as exc:
         error, message = exc.error, exc.message
-        if isinstance(exc, FutureCursor) and cursor is not None:
-            await asyncio.sleep(_note_future_cursor(request, ctx, cursor))
+        if isinstance(exc, FutureCursor) and subscriber.cursor is not None:
+            await asyncio.sleep(_note_future_cursor(subscriber, ctx, subscriber.cursor))
     except ConnectionError:
         raise
     except Exception:  # noqa: BLE001 (it is logged)
         # Whatever it is: a socket that stays open without frames looks like one of an idle server.
         _log.exception("a subscription failed")
+        subscriber.end = "InternalServerError"
         return WSCloseCode.INTERNAL_ERROR, ""
     else:
-        return WSCloseCode.GOING_AWAY, "server is stopping"
-    await socket.send_bytes(error_frame(error, message))
+        subscriber.end = _STOPPING
+        return WSCloseCode.GOING_AWAY, _STOPPING
+    subscriber.end = error
+    await subscriber.socket.send_bytes(error_frame(error, message))
     return WSCloseCode.POLICY_VIOLATION, error
 
 
-def _note_future_cursor(request: web.Request, ctx: AppContext, cursor: int) -> float:
-    client = ctx.client_addresses.of(request)
+def _note_future_cursor(subscriber: Subscriber, ctx: AppContext, cursor: int) -> float:
     return ctx.streams.future_cursors.note(
-        client.group,
+        subscriber.address.group,
         cursor=cursor,
         newest=ctx.sequencer.current_seq,
-        client=client.text,
-        user_agent=request.headers.get(hdrs.USER_AGENT),
+        client=subscriber.address.text,
+        user_agent=subscriber.user_agent,
     )
 
 

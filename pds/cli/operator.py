@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from pds.config import Settings
-from pds.data_directory import DataDirectoryHeld, DataDirectoryLock, make_directories
+from pds.data_directory import DataDirectoryHeld, DataDirectoryLock, find_holder, make_directories
 
 if TYPE_CHECKING:
     from pds.cli.running_server import RunningServer
@@ -30,6 +30,21 @@ class OperatorError(Exception):
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(message)
         self.remedy = remedy
+
+
+async def on_server(settings: Settings, running: Callable[[RunningServer], Awaitable[T]]) -> T:
+    """Carry a command out that only a running server can. Raises `OperatorError` if there is none.
+
+    Its password goes to nobody else: the data directory must be held.
+    """
+    if find_holder(settings.data_directory) is None:
+        raise OperatorError(
+            f"No server holds the data directory {settings.data_directory}, and only a running one "
+            "can answer. Start it, or set PDS_DATA_DIRECTORY to that of the server that you mean."
+        )
+    from pds.cli.running_server import RunningServer
+
+    return await running(RunningServer(settings))
 
 
 async def on_server_or_files(

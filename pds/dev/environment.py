@@ -37,9 +37,15 @@ def dev_environment(
 
 
 def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
-    """Replace `path`, readable by its owner alone. A crash leaves the old file or the new one."""
+    """Replace `path`, readable by its owner alone. A crash leaves the old file or the new one.
+
+    One that says the same is left alone: the disk may be full.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lines = "".join(f"{name}={value}\n" for name, value in sorted(variables.items()))
+    if path.exists() and path.read_text("utf-8") == _HEADER + lines:
+        path.chmod(0o600)
+        return
     unfinished = path.with_name(f"{path.name}.new")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pds.data_directory import LOCK_FILE
+from pds.data_directory import find_holder
 from pds.doctor.finding import Finding
 from pds.doctor.inspection import in_use
 
@@ -44,19 +42,4 @@ class Users:
 
 def find_users(directory: Path, account_db: Path) -> Users:
     """Look at the lock of the data directory and at those of the service database."""
-    return Users(_find_server(directory), in_use(account_db))
-
-
-def _find_server(directory: Path) -> str | None:
-    try:
-        descriptor = os.open(directory / LOCK_FILE, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        # Shared and dropped at once: readers do not meet each other.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
-    finally:
-        os.close(descriptor)
-    return None
+    return Users(find_holder(directory), in_use(account_db))

@@ -68,19 +68,21 @@ class DatabaseProbe:
             yield database_failure(self._check, exc)
 
 
-class DirectoryProbe:
-    """Looks at a directory that files are written to."""
+class RoomProbe:
+    """Looks at the room on the disk of a directory."""
 
-    def __init__(self, check: str, directory: Path, *, needed_bytes: int) -> None:
-        """`needed_bytes` is the room that there should be."""
+    def __init__(
+        self, check: str, directory: Path, *, needed_bytes: int, needed_for: str = "databases"
+    ) -> None:
+        """`needed_bytes` is the room that there should be, and `needed_for` says what for."""
         self._check = check
         self._directory = directory
         self._needed_bytes = needed_bytes
+        self._needed_for = needed_for
 
     def failures(self) -> Iterator[Failure]:
-        """Whether a file can be written, and a large one would have room."""
+        """Whether there is as much."""
         try:
-            self._write()
             space = os.statvfs(self._directory)
         except OSError as exc:
             yield Failure(self._check, f"{self._directory}: {exc.strerror}", _remedy(exc))
@@ -89,10 +91,23 @@ class DirectoryProbe:
         if free < self._needed_bytes:
             yield Failure(
                 self._check,
-                f"{self._directory} has room for {free} bytes, the largest blob needs "
+                f"{self._directory} has room for {free} bytes, {self._needed_for} may need "
                 f"{self._needed_bytes}",
                 "Free space on its disk.",
             )
+
+
+class DirectoryProbe(RoomProbe):
+    """Looks at a directory that files are written to."""
+
+    def failures(self) -> Iterator[Failure]:
+        """Whether a file can be written, and there is room for a large one."""
+        try:
+            self._write()
+        except OSError as exc:
+            yield Failure(self._check, f"{self._directory}: {exc.strerror}", _remedy(exc))
+            return
+        yield from super().failures()
 
     def _write(self) -> None:
         path = self._directory / _PROBE_NAME

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 
@@ -10,24 +11,35 @@ class SparseLines:
     """Admits at most `lines` lines in `stretch_s` seconds, and counts those that it does not."""
 
     def __init__(
-        self, lines: int, stretch_s: float, *, now_s: Callable[[], float] = time.monotonic
+        self,
+        lines: int,
+        stretch_s: float,
+        *,
+        each: int | None = None,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`each` is how many lines in a stretch one client may cause, by default all of them."""
         self._lines = lines
+        self._each = lines if each is None else each
         self._stretch_s = stretch_s
         self._now_s = now_s
         self._ends_s = float("-inf")
         self._left = 0
+        self._caused: Counter[str] = Counter()
+        """By client; each has caused one line at least, so they are no more than `lines`."""
         self._unlogged = 0
 
-    def admit(self) -> int | None:
+    def admit(self, client: str = "") -> int | None:
         """How many were left out since the last line; None if this one is to be left out, too."""
         now_s = self._now_s()
         if now_s >= self._ends_s:
             self._ends_s = now_s + self._stretch_s
             self._left = self._lines
-        if not self._left:
+            self._caused.clear()
+        if not self._left or self._caused[client] >= self._each:
             self._unlogged += 1
             return None
         self._left -= 1
+        self._caused[client] += 1
         unlogged, self._unlogged = self._unlogged, 0
         return unlogged

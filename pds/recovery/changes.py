@@ -30,6 +30,7 @@ from actor_store.errors import ActorStoreError, RepoNotFound
 from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError
 from identity.plc import PlcError
+from pds.recovery.damage import forget_damage
 from pds.recovery.journal import Entry
 from repo.syntax import Did
 from sequencer.events import AccountEvent, IdentityEvent
@@ -96,10 +97,7 @@ async def finish_deletion(ctx: AppContext, did: Did) -> None:
     kept = ctx.sequencer.log.last_seq_of(did, "account")
     await ctx.sequencer.delete_events_of(did, keep_seq=kept or 0)
     ctx.did_resolver.forget(did)
-    if did in ctx.recovery.damaged:
-        ctx.recovery.damaged.discard(did)
-        ctx.recovery.mender.forget(("damaged", did))
-        await ctx.recovery.journal.drop(Entry("damaged", did), durably=False)
+    await forget_damage(ctx, did)
 
 
 def _settle_later(ctx: AppContext, entry: Entry) -> None:

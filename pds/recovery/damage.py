@@ -45,6 +45,14 @@ def report(ctx: AppContext, did: Did, reason: str) -> None:
     )
 
 
+async def forget_damage(ctx: AppContext, did: Did) -> None:
+    """The account has been mended, or is gone."""
+    if did in ctx.recovery.damaged:
+        ctx.recovery.damaged.discard(did)
+        ctx.recovery.mender.forget(("damaged", did))
+        await ctx.recovery.journal.drop(Entry("damaged", did), durably=False)
+
+
 def recognise(ctx: AppContext, exc: Exception) -> Exception:
     """The error to answer with for `exc`, after reporting it if it is damage.
 

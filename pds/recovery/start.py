@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from database.errors import DatabaseFull
 from database.timestamps import epoch_s_of
 from pds.data_directory import CHECK_FILE, RUN_FILE
 from pds.recovery.changed_files import StoreFiles, find_stores
@@ -46,16 +48,44 @@ _log = structlog.get_logger(__name__)
 async def recover(ctx: AppContext) -> None:
     """Mend what the last stop has left; to be awaited before the first request.
 
-    Raises `DatabaseError` if the service database or the log cannot be read or written. Damage
-    of one actor's files holds back that actor.
+    On a full disk some of it has to wait, and repositories are served to be read only: see
+    `Recovery.finish`. Raises another `DatabaseError` if the service database or the log cannot be
+    read or written. Damage of one actor's files holds back that actor.
     """
-    known_ms = int((ctx.accounts.repo_roots.complete_at_s or 0.0) * 1000)
-    marker = ctx.settings.data_directory / RUN_FILE
-    same_run = join_run(ctx.accounts.db, ctx.sequencer, marker, known_ms=known_ms)
+    try:
+        await _recover(ctx)
+    except DatabaseFull as exc:
+        _log.error(
+            "recovery waits until the disk has room; no repository takes writes before",
+            file=str(exc.path),
+            reason=exc.reason,
+            remedy="Free space. The server goes on by itself.",
+        )
+        finish = ctx.recovery.finish = partial(_finish, ctx, asyncio.Lock())
+        ctx.recovery.mender.later("recovery", finish)
+
+
+async def _finish(ctx: AppContext, lock: asyncio.Lock) -> None:
+    async with lock:
+        if ctx.recovery.finished:
+            return
+        # Both fail at once where there is no room, before everything is looked at; and what was to
+        # be told the last time is told before it is looked for again.
+        ctx.sequencer.mark_running()
+        await ctx.sequencer.append()
+        await _recover(ctx)
+        ctx.recovery.finish = None
+        _log.info("recovered after all: repositories take writes")
+
+
+async def _recover(ctx: AppContext) -> None:
+    if ctx.recovery.same_run is None:
+        ctx.recovery.same_run = _join_run(ctx)
     await settle_all(ctx)
     await _look_again_at_damaged(ctx)
     check_file = ctx.settings.data_directory / CHECK_FILE
     asked_to = check_file.exists()
+    same_run = ctx.recovery.same_run
     if asked_to or not same_run or ctx.sequencer.was_unclean or _log_is_gone(ctx):
         await _mend_everything(ctx, everywhere=asked_to)
     elif ctx.accounts.repo_roots.complete_at_s is None:
@@ -66,6 +96,12 @@ async def recover(ctx: AppContext) -> None:
     ctx.recovery.finished = True
     if asked_to:
         check_file.unlink()
+
+
+def _join_run(ctx: AppContext) -> bool:
+    known_ms = int((ctx.accounts.repo_roots.complete_at_s or 0.0) * 1000)
+    marker = ctx.settings.data_directory / RUN_FILE
+    return join_run(ctx.accounts.db, ctx.sequencer, marker, known_ms=known_ms)
 
 
 async def _mend_everything(ctx: AppContext, *, everywhere: bool) -> None:

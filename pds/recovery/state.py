@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
@@ -20,6 +21,11 @@ class Recovery:
     """DIDs whose store has been found damaged; each is told of once."""
     finished: bool = False
     """Whether all that an unclean stop may have left has been looked at."""
+    finish: Callable[[], Awaitable[None]] | None = None
+    """Does what a full disk kept from being done at start. Raises `DatabaseFull` while it still
+    does; None if there is nothing to do."""
+    same_run: bool | None = None
+    """Whether the last run of both service databases was the same; None if not yet compared."""
     _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     def lock(self, did: str) -> asyncio.Lock:

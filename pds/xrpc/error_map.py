@@ -97,6 +97,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
 }
 """By class; a class that is not listed is looked up by its nearest listed ancestor."""
 
+_OUT_OF_SPACE: Final = "The server is out of disk space."
 _MESSAGES: Final = {
     RequestPayloadError: "The request body is cut off or damaged",
     blob_errors.BlobTooLarge: "request entity too large",
@@ -106,9 +107,9 @@ _MESSAGES: Final = {
         "The files of this account are damaged. The operator of the server has been told."
     ),
     database_errors.DatabaseBusy: "The server is busy. Try again.",
-    database_errors.DatabaseFull: "The server is out of disk space.",
-    blob_errors.BlobStoreFull: "The server is out of disk space.",
-    SpoolFull: "The server is out of disk space.",
+    database_errors.DatabaseFull: _OUT_OF_SPACE,
+    blob_errors.BlobStoreFull: _OUT_OF_SPACE,
+    SpoolFull: _OUT_OF_SPACE,
 }
 """What callers are told in place of an error's own message."""
 
@@ -119,6 +120,8 @@ def to_xrpc(exc: Exception) -> XrpcError:
         return exc
     if is_out_of_files(exc):
         return out_of_files()
+    if isinstance(exc, OSError) and exc.errno in database_errors.DISK_FULL:
+        return XrpcError(503, "NotEnoughResources", _OUT_OF_SPACE)
     if isinstance(exc, ServiceJwtError):
         return XrpcError(401, exc.error, str(exc))
     if isinstance(exc, TooBusy):

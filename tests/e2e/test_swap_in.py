@@ -19,7 +19,7 @@ from tests.reference import data
 
 Tables = dict[str, Any]
 
-OWN_FILES = {"holdfast.lock"}
+OWN_FILES = {"holdfast.lock", "holdfast.reserve"}
 OWN_PREFIX = "holdfast_"
 
 

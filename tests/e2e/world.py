@@ -151,8 +151,11 @@ class Stopped:
 
     @asynccontextmanager
     async def copy(self, data: Path) -> AsyncIterator[World]:
-        """A world of its own in `data`, on the same ports. Its server is stopped at the end."""
-        shutil.copytree(self.server.data, data)
+        """A world of its own in `data`, on the same ports. Its server is stopped at the end.
+
+        `data` may be a directory that is there, and is empty.
+        """
+        shutil.copytree(self.server.data, data, dirs_exist_ok=True)
         server = ForkedServer(self.server.zygote, data, self.server.port, self.server.plc_port)
         # A connection that is kept would lead to a server that has ended since.
         connector = aiohttp.TCPConnector(force_close=True)

@@ -11,6 +11,7 @@ from identity.did_cache import DidCache
 from identity.did_document import DidDocument
 from repo.syntax import Did
 from tests.reference import data as reference_data
+from tests.small_disk import filled, small_disk
 
 _DID = Did("did:web:example.com")
 _REFERENCE_SCHEMA = (
@@ -110,6 +111,16 @@ def test_a_file_that_cannot_be_used_is_replaced(path: Path, damage: str) -> None
     cache.put(_document(), updated_at_ms=1)
     assert cache.find(_DID) is not None
     cache.close()
+
+
+def test_on_a_full_disk_documents_are_kept_in_memory(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", size_mb=1) as disk, filled(disk):
+        cache = DidCache.open(disk / "did_cache.sqlite")
+        cache.put(_document(), updated_at_ms=1)
+        assert cache.find(_DID) is not None
+        cache.check_health()
+        assert not cache.is_in_file
+        cache.close()
 
 
 def test_rows_that_are_no_documents_count_as_absent(path: Path) -> None:

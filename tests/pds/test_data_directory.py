@@ -17,10 +17,12 @@ from pds.data_directory import (
     DataDirectoryError,
     DataDirectoryHeld,
     DataDirectoryLock,
+    find_holder,
     make_directories,
 )
 from tests.pds.conftest import start_pds
 from tests.pds.test_config import WORKING
+from tests.small_disk import filled, small_disk
 
 
 def settings_in(directory: Path, **changes: str) -> Settings:
@@ -167,3 +169,19 @@ def test_a_released_directory_gives_the_umask_back(tmp_path: Path) -> None:
     with pytest.raises(DataDirectoryError):
         DataDirectoryLock.acquire(Path("/proc/nothing/here"))
     assert os.umask(0o022) == 0o022
+
+
+def test_the_lock_is_taken_on_a_full_disk(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", size_mb=1) as disk:
+        DataDirectoryLock.acquire(disk).release()
+        with filled(disk):
+            lock = DataDirectoryLock.acquire(disk)
+            assert find_holder(disk) == str(os.getpid())
+            lock.release()
+            assert find_holder(disk) is None
+        (disk / LOCK_FILE).unlink()
+        with filled(disk):
+            # Who holds it cannot be told then.
+            lock = DataDirectoryLock.acquire(disk)
+            assert find_holder(disk) == "unknown"
+            lock.release()

@@ -19,7 +19,7 @@ import pytest
 
 from actor_store.blob_store.disk import DiskBlobStore
 from database.connection import open_database
-from database.errors import DatabaseFull
+from database.errors import DatabaseFull, DatabaseIoFailed
 from database.timestamps import iso_of
 from identity.plc import PlcClient, PlcError
 from identity.plc_data import PlcData
@@ -39,6 +39,8 @@ from pds.recovery.mender import Mender
 from pds.recovery.start import WINDOW_S
 from repo.syntax import Did
 from sequencer.events import IdentityEvent
+from sequencer.run_state import RunState
+from tests.pds.api.records import create, get
 from tests.pds.conftest import Account, Pds, Reply, start_pds
 from tests.pds.events import kinds_of, read_events
 
@@ -141,14 +143,56 @@ class TestStarting:
         await starts.stop()
 
         async def fail(*_: object, **__: object) -> bool:
-            raise DatabaseFull("sequencer.sqlite", "disk full")
+            raise DatabaseIoFailed("sequencer.sqlite", "disk I/O error")
 
         with monkeypatch.context() as patch:
             patch.setattr(recovery_start, "mend_store", fail)
-            with pytest.raises(DatabaseFull):
+            with pytest.raises(DatabaseIoFailed):
                 await starts.start()
         pds = await starts.again()
         assert pds.ctx.sequencer.was_unclean
+
+    async def test_recovery_that_finds_a_full_disk_is_finished_by_the_first_write(
+        self, starts: Starts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pds = await starts.start()
+        alice = await pds.create_account("alice")
+        mark_as_crashed(pds)
+        await starts.stop()
+
+        async def fail(*_: object, **__: object) -> bool:
+            raise DatabaseFull("sequencer.sqlite", "disk full")
+
+        # Only writes try again, so that it is known when.
+        monkeypatch.setattr(mender_module, "_DELAYS_S", (1_000,))
+        with monkeypatch.context() as patch:
+            patch.setattr(recovery_start, "mend_store", fail)
+            pds = await starts.start()
+            assert (await get(pds, alice, "one")).error == (400, "RecordNotFound")
+            for _ in range(2):
+                reply = await create(pds, alice, {"n": 1}, rkey="one")
+                assert reply.error == (503, "NotEnoughResources")
+            (failure,) = (await pds.get("_health")).json["checks"]
+            assert "the last stop has left" in failure["reason"]
+        assert (await create(pds, alice, {"n": 1}, rkey="one")).status == 200
+        assert pds.ctx.recovery.finished
+
+    async def test_a_run_that_could_not_be_noted_is_noted_before_its_first_event(
+        self, starts: Starts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise DatabaseFull("sequencer.sqlite", "disk full")
+
+        monkeypatch.setattr(mender_module, "_DELAYS_S", (1_000,))
+        with monkeypatch.context() as patch:
+            patch.setattr(RunState, "_start", fail)
+            patch.setattr(recovery_start, "join_run", fail)
+            pds = await starts.start()
+        db = pds.ctx.sequencer._db
+        assert db.value("SELECT running FROM holdfast_run") is None
+        await pds.create_account("alice")
+        assert db.value("SELECT running FROM holdfast_run") == 1
+        assert db.value("SELECT seq FROM holdfast_reserved") > pds.ctx.sequencer.current_seq
 
     async def test_a_second_recovery_finds_nothing_to_do(self, starts: Starts) -> None:
         pds = await starts.start()

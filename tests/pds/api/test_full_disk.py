@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from tests.pds.api.exports import export, nothing_changes, signing_key
 from tests.pds.api.firehose import Mirror, subscribed
 from tests.pds.api.records import NOTE, apply, create, creates, delete, get, put
 from tests.pds.conftest import Account, Pds, start_pds
+from tests.small_disk import filled, small_disk
 
 FULL = (503, "NotEnoughResources")
 LARGE = "x" * 200_000
@@ -159,29 +157,8 @@ async def test_full_service_database_holds_no_write_up(pds: Pds, alice: Account)
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of four megabytes."""
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    if os.geteuid() != 0 or mount is None or umount is None:
-        pytest.skip("mounting a file system needs root")
-    disk = tmp_path / "tiny"
-    disk.mkdir()
-    command = [mount, "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
-    made = subprocess.run(command, check=False, capture_output=True)  # noqa: S603
-    if made.returncode != 0:
-        pytest.skip("this environment mounts nothing")
-    yield disk
-    subprocess.run([umount, "-l", str(disk)], check=True)  # noqa: S603
-
-
-@contextmanager
-def filled(disk: Path, *, but_bytes: int = 0) -> Iterator[None]:
-    """Take all the room that a disk has left, or nearly all."""
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    os.truncate(filler, filler.stat().st_size - but_bytes)
-    yield
-    filler.unlink()
+    with small_disk(tmp_path / "tiny", size_mb=4) as disk:
+        yield disk
 
 
 async def test_full_disk_of_blobs_refuses_uploads(tmp_path: Path, tiny_disk: Path) -> None:

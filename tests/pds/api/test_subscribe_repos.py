@@ -349,7 +349,7 @@ async def stall(pds: Pds, account: Account, count: int = 24) -> None:
 
 def waiting_bytes(pds: Pds) -> int:
     """What the server holds for its consumers, beyond the operating system's buffers."""
-    transports = [request.transport for request in pds.ctx.subscribers.values()]
+    transports = [one.request.transport for one in pds.ctx.subscribers]
     return sum(transport.get_write_buffer_size() for transport in transports if transport)
 
 

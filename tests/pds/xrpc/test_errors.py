@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import inspect
 import pkgutil
@@ -207,3 +208,11 @@ async def test_a_damaged_actor_fails_alone(pds: Pds, alice: Account, bob: Accoun
     assert damaged.error == (503, "RepoUnavailable")
     assert str(path).encode() not in damaged.body
     assert (await pds.get("com.atproto.sync.getLatestCommit", did=bob.did)).status == 200
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_file_that_finds_no_room_is_told_of_as_a_full_disk(number: int) -> None:
+    """Whatever was written: a key, a blob, a file that is made for a moment."""
+    error = to_xrpc(OSError(number, "no room"))
+    assert (error.status, error.name) == (503, "NotEnoughResources")
+    assert error.message == "The server is out of disk space."

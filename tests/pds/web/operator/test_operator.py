@@ -16,7 +16,9 @@ ROUTES = [
     ("GET", "/_holdfast/usage/alice.test"),
     ("GET", "/_holdfast/storage"),
     ("PUT", "/_holdfast/quota/alice.test"),
+    ("PUT", "/_holdfast/signing-key/alice.test"),
     ("POST", "/_holdfast/import"),
+    ("GET", "/_holdfast/firehose/subscribers"),
     ("GET", "/_holdfast/imports"),
     ("GET", "/_holdfast/blobs/alice.test"),
     (

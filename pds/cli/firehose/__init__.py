@@ -1,0 +1,24 @@
+"""`pds firehose`: the stream of events, as the operator sees it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from pds.cli.lazy_group import LazyGroup
+
+COMMANDS: Final = {
+    "subscribers": "Show who is subscribed, and how far behind each is.",
+}
+"""Every command and the first line of its help."""
+
+
+@click.group(cls=LazyGroup, package=__name__, summaries=COMMANDS)
+def firehose() -> None:
+    """Show who follows the events of this server.
+
+    \b
+    Examples:
+      pds firehose subscribers
+    """

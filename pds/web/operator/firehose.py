@@ -1,0 +1,19 @@
+"""`/_holdfast/firehose/subscribers`: who follows the firehose, and how far each has come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from pds.context import AppContext
+
+
+async def list_subscribers(ctx: AppContext, _request: web.Request) -> dict[str, Any]:
+    """GET: all of them, of whom `pds.fairness.streams` bounds the number, longest there first."""
+    newest = ctx.sequencer.current_seq
+    return {
+        "newestSeq": newest,
+        "subscribers": [subscriber.to_json(newest) for subscriber in ctx.subscribers],
+    }
