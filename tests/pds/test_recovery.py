@@ -180,7 +180,7 @@ class TestStarting:
     async def test_a_run_that_could_not_be_noted_is_noted_before_its_first_event(
         self, starts: Starts, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(*_: object) -> None:
+        def fail(*_: object, **__: object) -> None:
             raise DatabaseFull("sequencer.sqlite", "disk full")
 
         monkeypatch.setattr(mender_module, "_DELAYS_S", (1_000,))
@@ -281,11 +281,11 @@ class TestHeads:
 
         async def write_and_crash(ctx: AppContext, _: object) -> int:
             await ctx.accounts.repo_roots.flush()
-            raise DatabaseFull("account.sqlite", "disk full")
+            raise DatabaseIoFailed("account.sqlite", "disk I/O error")
 
         with monkeypatch.context() as patch:
             patch.setattr(recovery_start, "mend_heads", write_and_crash)
-            with pytest.raises(DatabaseFull):
+            with pytest.raises(DatabaseIoFailed):
                 await starts.start()
         pds = await starts.start()
         assert heads(pds, alice, bob) == right
