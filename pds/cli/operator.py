@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pds.config import Settings
 from pds.data_directory import DataDirectoryHeld, DataDirectoryLock, find_holder, make_directories
+from pds.other_server import refuse_other_server
 
 if TYPE_CHECKING:
     from pds.cli.running_server import RunningServer
@@ -62,6 +63,7 @@ async def on_server_or_files(
         return await running(RunningServer(settings))
     try:
         _refuse_root(settings)
+        refuse_other_server(settings)
         return await _on_files(settings, stopped)
     finally:
         lock.release()

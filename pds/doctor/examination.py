@@ -86,8 +86,8 @@ def _check_files(
     settings: Settings, options: Options, progress: Progress, expected: list[Expected]
 ) -> Iterator[Finding]:
     """Check every file; put the accounts to be looked up on the network into `expected`."""
-    users = find_users(settings.data_directory, settings.account_db_path)
-    yield users.finding(settings.data_directory)
+    users = find_users(settings)
+    yield users.finding(settings)
     layout = ActorLayout(settings.actors_directory)
     actors = _actors(settings, options, layout, in_use=users.are_there)
     if _is_new(settings, actors):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pds.data_directory import LOCK_FILE
 from tests.pds.doctor.conftest import Patient, changed
+from tests.pds.other_programs import program
 
 # Commits without closing: the WAL stays behind, as after a crash.
 _CRASH = """
@@ -138,7 +139,15 @@ sys.stdin.read()
         reader.communicate(timeout=30)
     assert report.problems == ()
     (server,) = [each for each in report.findings if each.check == "server"]
-    assert "another program" in server.message
+    assert server.message == "none is running, but a tool or Litestream has databases open"
+
+
+def test_a_server_that_does_not_heed_the_lock_is_an_error(patient: Patient) -> None:
+    with program(patient.data) as server:
+        problem = patient.only_problem()
+    assert (problem.check, problem.status) == ("server", "error")
+    assert f"(pid {server.pid}) has the databases of {patient.data} open" in problem.message
+    assert problem.remedy.startswith("Stop it first")
 
 
 def test_no_lock_file_is_made(patient: Patient) -> None:
