@@ -134,6 +134,14 @@ def _pid_in(lock: int) -> str:
 
 
 @dataclass(slots=True, frozen=True)
+class DirectoryFault:
+    """Why a directory cannot be used, and what to do: a sentence each."""
+
+    message: str
+    remedy: str
+
+
+@dataclass(slots=True, frozen=True)
 class NeededDirectory:
     """A directory that the server writes to, what it is for, and the setting that names it."""
 
@@ -141,16 +149,16 @@ class NeededDirectory:
     setting: str
     path: Path
 
-    def find_fault(self) -> str | None:
-        """Why a server of this user could not use it, and what to do; None if it could.
+    def find_fault(self) -> DirectoryFault | None:
+        """Why a server of this user could not use it; None if it could.
 
         One that is not there can be used if it can be made.
         """
         part = existing_part(self.path)
         if not part.is_dir():
-            return (
-                f"The {self.kind} directory {self.path} is not a directory, or lies below a file. "
-                f"Set {self.setting} to a directory."
+            return DirectoryFault(
+                f"The {self.kind} directory {self.path} is not a directory, or lies below a file.",
+                f"Set {self.setting} to a directory.",
             )
         if not os.access(part, os.R_OK | os.W_OK | os.X_OK):
             return self._no_permission()
@@ -166,25 +174,25 @@ class NeededDirectory:
         if fault is None and not is_there:
             fault = self._make()
         if fault is not None:
-            raise DataDirectoryError(fault)
+            raise DataDirectoryError(f"{fault.message} {fault.remedy}")
         return not is_there
 
-    def _make(self) -> str | None:
+    def _make(self) -> DirectoryFault | None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except PermissionError:
             return self._no_permission()
         except OSError as exc:
-            return (
-                f"Cannot use the {self.kind} directory {self.path}: {exc.strerror}. "
-                f"Set {self.setting} to another directory."
+            return DirectoryFault(
+                f"Cannot use the {self.kind} directory {self.path}: {exc.strerror}.",
+                f"Set {self.setting} to another directory.",
             )
         return None
 
-    def _no_permission(self) -> str:
-        return (
-            f"No permission to write in the {self.kind} directory {self.path}. "
-            f"Give it to the user that runs pds (uid {os.getuid()}), or set {self.setting}."
+    def _no_permission(self) -> DirectoryFault:
+        return DirectoryFault(
+            f"No permission to write in the {self.kind} directory {self.path}.",
+            f"Give it to the user that runs pds (uid {os.getuid()}), or set {self.setting}.",
         )
 
 

@@ -18,7 +18,7 @@ from aiohttp import web
 from database.open_files import MIN_LIMIT, REMEDY, limit_of_open_files
 from pds import faults
 from pds.app import make_app
-from pds.config import Settings, find_weak_secrets
+from pds.config import Settings
 from pds.context import AppContext
 from pds.data_directory import (
     DataDirectoryLock,
@@ -68,9 +68,6 @@ async def serve(
     """
     if settings.service.dev_mode:
         faults.install(os.environ)
-    for text in find_weak_secrets(settings):
-        what, _, remedy = text.partition(": ")
-        _log.warning("a secret is weak", what=what, remedy=remedy)
 
     async def start(stack: AsyncExitStack) -> None:
         port = bind(stack, settings.service.host, settings.service.port)

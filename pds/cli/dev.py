@@ -13,6 +13,7 @@ from rich.console import Console
 
 from pds.cli.environment import explain_failures
 from pds.cli.server_logs import server_logs
+from pds.cli.settings_warnings import warn_of_settings
 from pds.config import Settings
 from pds.dev.environment import ENV_FILE, dev_environment, write_env_file
 from pds.dev.mails import PATH as MAILS_PATH
@@ -21,7 +22,7 @@ from pds.dev.plc_directory import plc_application
 from pds.dev.plc_store import PlcStore
 from pds.server import bind, serve
 
-_console = Console(highlight=False)
+_console = Console(highlight=False, emoji=False)
 _PORT: Final = click.IntRange(1, 65535)
 
 
@@ -62,6 +63,7 @@ def dev(port: int, plc_port: int, data: Path, host: str) -> None:
         await directory_port.listen(stack, plc_application(store))
 
     with server_logs(settings) as logs:
+        warn_of_settings(settings, environ)
         uvloop.run(
             serve(
                 settings,
