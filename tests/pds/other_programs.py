@@ -15,7 +15,10 @@ from tests.processes import clean_environment
 DATABASES: Final = ("account.sqlite", "sequencer.sqlite")
 
 _PROGRAM: Final = """
-import sys, apsw
+import pathlib, sys, apsw
+from pds.data_directory import DataDirectoryLock
+if sys.argv[1] == "holding":
+    lock = DataDirectoryLock.acquire(pathlib.Path(sys.argv[2]).parent)
 connections = [apsw.Connection(path) for path in sys.argv[2:]]
 for db in connections:
     db.execute("SELECT count(*) FROM sqlite_master").fetchall()
@@ -30,12 +33,20 @@ _ELSEWHERE: Final = ("unshare", "--pid", "--fork", "--mount-proc")
 
 @contextmanager
 def program(
-    directory: Path, *, databases: Sequence[str] = DATABASES, reading: bool = False
+    directory: Path,
+    *,
+    databases: Sequence[str] = DATABASES,
+    reading: bool = False,
+    holding: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with `databases` open: idle as a server is, or `reading` as Litestream does."""
+    """A process with `databases` open: idle as a server is, or `reading` as Litestream does.
+
+    One that is `holding` the directory is a Holdfast server.
+    """
+    mode = "reading" if reading else "holding" if holding else "idle"
     process = subprocess.Popen(  # noqa: S603
         [
-            *(sys.executable, "-c", _PROGRAM, "reading" if reading else "idle"),
+            *(sys.executable, "-c", _PROGRAM, mode),
             *(str(directory / name) for name in databases),
         ],
         stdin=subprocess.PIPE,

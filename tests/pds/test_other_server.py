@@ -186,3 +186,20 @@ def test_a_server_of_another_container_is_refused(directory: Path) -> None:
 def test_a_replicator_of_another_container_is_no_server(directory: Path) -> None:
     with program(directory, reading=True):
         assert seen_elsewhere(directory) == "None"
+
+
+@if_hidden
+def test_holdfast_in_another_container_is_not_taken_for_a_second_server(directory: Path) -> None:
+    look = (
+        "from pds.config import Settings; from pds.doctor.users import find_users; "
+        "settings = Settings.from_env(); print(find_users(settings).finding(settings).status)"
+    )
+    with program(directory, holding=True):
+        env = environment(directory)
+        assert run_elsewhere("-c", look, env=env).stdout == "ok\n"
+        settings = Settings.from_env(env)
+        assert find_users(settings).finding(settings).status == "ok"
+        with program(directory) as other:
+            finding = find_users(settings).finding(settings)
+    assert finding.status == "error"
+    assert f"(pid {other.pid})" in finding.message
