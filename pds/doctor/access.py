@@ -11,37 +11,32 @@ from pds.config import Settings
 from pds.data_directory import LOCK_FILE, needed_directories
 from pds.doctor.finding import Finding
 from pds.listening import BoundPort, ListenError
-from pds.network_filesystem import existing_part
 
-DIRECTORIES: Final = "directories"
+ACCESS: Final = "access"
 PORT: Final = "port"
 
 
-def check_directories(settings: Settings) -> Iterator[Finding]:
-    """Whether this user can write to every directory, and which of them are not there."""
-    faulty, missing = set[Path](), set[Path]()
+def check_access(settings: Settings) -> Iterator[Finding]:
+    """Whether this user can write to all that a server opens, and which directories are missing."""
+    missing = list(_find_missing(settings))
+    faults: list[Finding] = []
+    for path, fault in (*_directory_faults(settings), *_file_faults(settings)):
+        # One cause gives one finding: what is below a closed directory is closed with it.
+        if not any(path.is_relative_to(each.subject) for each in faults):
+            faults.append(fault)
+    yield from (*faults, *missing)
+    if not faults and not missing:
+        yield Finding.ok(ACCESS, settings.data_directory, "this user can write to all of it")
+
+
+def _directory_faults(settings: Settings) -> Iterator[tuple[Path, Finding]]:
     for each in needed_directories(settings):
-        part = existing_part(each.path)
         fault = each.find_fault()
         if fault is not None:
-            # One cause gives one finding: most directories are below the data directory.
-            if part not in faulty:
-                yield Finding.error(DIRECTORIES, each.path, fault.message, fault.remedy)
-            faulty.add(part)
-        elif not each.path.exists() and each.kind in ("data", "blob"):
-            missing.add(each.path)
-            yield Finding.warning(
-                DIRECTORIES,
-                each.path,
-                f"the {each.kind} directory is not there; the server makes it when it starts",
-                f"Nothing for a new server. Else mount its disk, or correct {each.setting}.",
-            )
-    if not faulty and not missing:
-        yield Finding.ok(DIRECTORIES, settings.data_directory, "this user can write to all of them")
+            yield each.path, Finding.error(ACCESS, each.path, fault.message, fault.remedy)
 
 
-def check_files(settings: Settings) -> Iterator[Finding]:
-    """Whether this user can write to the files that a server opens at its start."""
+def _file_faults(settings: Settings) -> Iterator[tuple[Path, Finding]]:
     for path in (
         settings.data_directory / LOCK_FILE,
         settings.account_db_path,
@@ -49,12 +44,22 @@ def check_files(settings: Settings) -> Iterator[Finding]:
         settings.did_cache_db_path,
     ):
         if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-            yield Finding.error(
-                DIRECTORIES,
-                path,
-                f"this user (uid {os.getuid()}) cannot write to it, and the server does not start",
-                f"Run doctor and server as the user that owns it (uid {path.stat().st_uid}), or "
-                f"give it to the other one: chown USER {path}",
+            message = "this user cannot write to it, and the server does not start"
+            remedy = (
+                f"It belongs to uid {path.stat().st_uid}. Run the server as that user, or give it "
+                f"to this one: chown {os.getuid()} {path}"
+            )
+            yield path, Finding.error(ACCESS, path, message, remedy)
+
+
+def _find_missing(settings: Settings) -> Iterator[Finding]:
+    for each in needed_directories(settings):
+        if each.kind in ("data", "blob") and not each.path.exists():
+            yield Finding.warning(
+                ACCESS,
+                each.path,
+                f"the {each.kind} directory is not there; the server makes it when it starts",
+                f"Nothing for a new server. Else mount its disk, or correct {each.setting}.",
             )
 
 

@@ -13,7 +13,7 @@ from database.errors import DatabaseError
 from database.open_files import limit_of_open_files
 from identity.did_cache import MIGRATIONS as DID_CACHE_MIGRATIONS
 from pds.config import Settings
-from pds.doctor.access import check_directories, check_files, check_ports
+from pds.doctor.access import check_access, check_ports
 from pds.doctor.accounts import Accounts, check_unfinished, read_accounts
 from pds.doctor.actor import ActorFiles, ActorReport
 from pds.doctor.actors import check_actors, count_processes, summarize
@@ -61,7 +61,7 @@ def examine(
     if options.env_file is not None:
         findings.append(check_env_file(options.env_file))
     findings += _check_machine(settings)
-    findings += check_directories(settings)
+    findings += check_access(settings)
     if settings.data_directory.is_dir():
         expected: list[Expected] = []
         findings += _check_files(settings, options, progress, expected)
@@ -93,7 +93,6 @@ def _check_files(
     yield users.finding(settings)
     if not users.are_there:
         yield from check_ports(settings)
-    yield from check_files(settings)
     layout = ActorLayout(settings.actors_directory)
     actors = _actors(settings, options, layout, in_use=users.are_there)
     if _is_new(settings, actors):

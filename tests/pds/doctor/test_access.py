@@ -29,7 +29,7 @@ def test_a_directory_that_the_server_could_not_write_to_is_an_error(
 ) -> None:
     close(monkeypatch, patient.data / name)
     problem = patient.only_problem()
-    assert (problem.check, problem.status) == ("directories", "error")
+    assert (problem.check, problem.status) == ("access", "error")
     assert problem.subject == str(patient.data / name)
     assert problem.message.startswith("No permission to write")
     assert f"uid {os.getuid()}" in problem.remedy
@@ -57,9 +57,16 @@ def test_a_file_that_the_server_could_not_write_to_is_an_error(
 
 def test_a_blob_directory_that_is_not_there_is_a_warning(patient: Patient) -> None:
     shutil.rmtree(patient.data / "blobs")
-    (problem,) = [each for each in patient.problems() if each.check == "directories"]
+    (problem,) = [each for each in patient.problems() if each.check == "access"]
     assert (problem.subject, problem.status) == (str(patient.data / "blobs"), "warning")
     assert "PDS_BLOBSTORE_DISK_LOCATION" in problem.remedy
+
+
+def test_what_is_below_a_closed_directory_is_not_told_again(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+    assert patient.only_problem().subject == str(patient.data)
 
 
 @pytest.mark.parametrize("setting", ["PDS_PORT", "PDS_METRICS_PORT"])
