@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pds.network_filesystem import database_directories, find_network_type
+from pds.network_filesystem import database_directories, existing_part, find_network_type
 
 if TYPE_CHECKING:
     from pds.config import Settings
@@ -41,9 +42,13 @@ class DataDirectoryLock:
     The kernel drops it with the process, however that ends, so no stale lock is ever left.
     """
 
-    def __init__(self, file_descriptor: int, umask_before: int) -> None:
+    made_directory: bool
+    """Whether the directory was not there before."""
+
+    def __init__(self, file_descriptor: int, umask_before: int, *, made_directory: bool) -> None:
         self._file_descriptor = file_descriptor
         self._umask_before = umask_before
+        self.made_directory = made_directory
 
     @classmethod
     def acquire(cls, directory: Path, *, option: str = "PDS_DATA_DIRECTORY") -> DataDirectoryLock:
@@ -54,14 +59,14 @@ class DataDirectoryLock:
         """
         umask_before = os.umask(_OWNER_ONLY)
         try:
-            return cls(cls._lock(directory, option), umask_before)
+            made = NeededDirectory("data", option, directory).make()
+            return cls(cls._lock(directory, option), umask_before, made_directory=made)
         except BaseException:
             os.umask(umask_before)
             raise
 
     @staticmethod
     def _lock(directory: Path, option: str) -> int:
-        _make_writable(directory, "data", option)
         try:
             descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as exc:
@@ -128,17 +133,90 @@ def _pid_in(lock: int) -> str:
     return os.read(lock, 32).decode("ascii", "replace").strip() or "unknown"
 
 
-def make_directories(settings: Settings) -> None:
-    """Create the directories that settings may put elsewhere. Raises `DataDirectoryError`.
+@dataclass(slots=True, frozen=True)
+class DirectoryFault:
+    """Why a directory cannot be used, and what to do: a sentence each."""
 
-    Refuses directories of databases that are on a network file system.
+    message: str
+    remedy: str
+
+
+@dataclass(slots=True, frozen=True)
+class NeededDirectory:
+    """A directory that the server writes to, what it is for, and the setting that names it."""
+
+    kind: str
+    setting: str
+    path: Path
+
+    def find_fault(self) -> DirectoryFault | None:
+        """Why a server of this user could not use it; None if it could.
+
+        One that is not there can be used if it can be made.
+        """
+        part = existing_part(self.path)
+        if not part.is_dir():
+            return DirectoryFault(
+                f"The {self.kind} directory {self.path} is not a directory, or lies below a file.",
+                f"Set {self.setting} to a directory.",
+            )
+        if not os.access(part, os.R_OK | os.W_OK | os.X_OK):
+            return self._no_permission()
+        return None
+
+    def make(self) -> bool:
+        """See to it that the directory can be used; whether it had to be made.
+
+        Raises `DataDirectoryError`.
+        """
+        is_there = self.path.exists()
+        fault = self.find_fault()
+        if fault is None and not is_there:
+            fault = self._make()
+        if fault is not None:
+            raise DataDirectoryError(f"{fault.message} {fault.remedy}")
+        return not is_there
+
+    def _make(self) -> DirectoryFault | None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except PermissionError:
+            return self._no_permission()
+        except OSError as exc:
+            return DirectoryFault(
+                f"Cannot use the {self.kind} directory {self.path}: {exc.strerror}.",
+                f"Set {self.setting} to another directory.",
+            )
+        return None
+
+    def _no_permission(self) -> DirectoryFault:
+        return DirectoryFault(
+            f"No permission to write in the {self.kind} directory {self.path}.",
+            f"Give it to the user that runs pds (uid {os.getuid()}), or set {self.setting}.",
+        )
+
+
+def needed_directories(settings: Settings) -> tuple[NeededDirectory, ...]:
+    """Those that the server makes if they are not there, the data directory first."""
+    named = (
+        ("data", "PDS_DATA_DIRECTORY", settings.data_directory),
+        ("actor store", "PDS_ACTOR_STORE_DIRECTORY", settings.actors_directory),
+        ("blob", "PDS_BLOBSTORE_DISK_LOCATION", settings.blob_directory),
+        ("upload", "PDS_BLOBSTORE_DISK_TMP_LOCATION", settings.blob_tmp_directory),
+    )
+    return tuple(
+        NeededDirectory(kind, setting, path) for kind, setting, path in named if path is not None
+    )
+
+
+def make_directories(settings: Settings) -> tuple[NeededDirectory, ...]:
+    """Create the directories that settings may put elsewhere; those that were not there.
+
+    Refuses directories of databases that are on a network file system. Raises
+    `DataDirectoryError`.
     """
     _refuse_network_filesystems(settings)
-    _make_writable(settings.actors_directory, "actor store", "PDS_ACTOR_STORE_DIRECTORY")
-    if settings.blob_directory is not None:
-        _make_writable(settings.blob_directory, "blob", "PDS_BLOBSTORE_DISK_LOCATION")
-    if settings.blob_tmp_directory is not None:
-        _make_writable(settings.blob_tmp_directory, "upload", "PDS_BLOBSTORE_DISK_TMP_LOCATION")
+    return tuple(each for each in needed_directories(settings)[1:] if each.make())
 
 
 def _refuse_network_filesystems(settings: Settings) -> None:
@@ -149,30 +227,3 @@ def _refuse_network_filesystems(settings: Settings) -> None:
                 f"{directory} is on a network file system ({kind}), where SQLite loses data. "
                 f"Set {setting} to a directory on a local disk."
             )
-
-
-def _make_writable(directory: Path, kind: str, setting: str) -> None:
-    """Create `directory`, or see that it can be written to: a `kind` directory set by `setting`."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as exc:
-        raise DataDirectoryError(
-            f"The {kind} directory {directory} is not a directory, or lies below a file. "
-            f"Set {setting} to a directory."
-        ) from exc
-    except PermissionError as exc:
-        raise DataDirectoryError(_no_permission(directory, kind, setting)) from exc
-    except OSError as exc:
-        raise DataDirectoryError(
-            f"Cannot use the {kind} directory {directory}: {exc.strerror}. "
-            f"Set {setting} to another directory."
-        ) from exc
-    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-        raise DataDirectoryError(_no_permission(directory, kind, setting))
-
-
-def _no_permission(directory: Path, kind: str, setting: str) -> str:
-    return (
-        f"No permission to write in the {kind} directory {directory}. "
-        f"Give it to the user that runs pds (uid {os.getuid()}), or set {setting}."
-    )

@@ -100,7 +100,7 @@ def filesystem_type(path: Path) -> str | None:
     None where the system does not tell.
     """
     try:
-        return type_of_mount(_mount_id(_existing(path)), _MOUNTS.read_text("utf-8", "replace"))
+        return type_of_mount(_mount_id(existing_part(path)), _MOUNTS.read_text("utf-8", "replace"))
     except (OSError, ValueError):
         return None
 
@@ -114,7 +114,8 @@ def type_of_mount(mount_id: int, mounts: str) -> str | None:
     return None
 
 
-def _existing(path: Path) -> Path:
+def existing_part(path: Path) -> Path:
+    """The path, or its nearest ancestor that exists."""
     path = path.absolute()
     return next((each for each in (path, *path.parents) if each.exists()), path)
 

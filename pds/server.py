@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import os
 import resource
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from typing import Final
 
@@ -18,12 +17,18 @@ from aiohttp import web
 
 from database.open_files import MIN_LIMIT, REMEDY, limit_of_open_files
 from pds import faults
-from pds.app import make_app, make_runner
-from pds.config import Settings, find_weak_secrets
+from pds.app import make_app
+from pds.config import Settings
 from pds.context import AppContext
-from pds.data_directory import DataDirectoryLock, make_directories
-from pds.draining import stop_serving
+from pds.data_directory import (
+    DataDirectoryLock,
+    NeededDirectory,
+    make_directories,
+    needed_directories,
+)
+from pds.listening import BoundPort
 from pds.logs import Logs
+from pds.other_server import describe, refuse_other_server
 from pds.requests.lines import LOGGER
 from pds.storage.reserve import DiskReserve
 from repo.collector import without_collector
@@ -39,10 +44,6 @@ request: with Python's 5 ms one import makes a hundredth of all requests take 70
 """
 
 _log = structlog.get_logger(__name__)
-
-
-class ListenError(Exception):
-    """The server cannot listen on its address; the message tells the operator why."""
 
 
 class TooFewFiles(Exception):
@@ -67,13 +68,13 @@ async def serve(
     """
     if settings.service.dev_mode:
         faults.install(os.environ)
-    for text in find_weak_secrets(settings):
-        what, _, remedy = text.partition(": ")
-        _log.warning("a secret is weak", what=what, remedy=remedy)
 
     async def start(stack: AsyncExitStack) -> None:
+        port = bind(stack, settings.service.host, settings.service.port)
+        metrics_port = _bind_for_metrics(stack, settings)
         reserve = DiskReserve(settings.data_directory, settings.did_cache_db_path)
         reserve.release_if_full()
+        _warn_of_new(settings, make_directories(settings))
         if start_beside is not None:
             await start_beside(stack)
         # The schemas, which make no garbage, take half the time without it.
@@ -82,8 +83,9 @@ async def serve(
         stack.push_async_callback(ctx.close)
         request_log = None if logs is None else logs.quick(LOGGER)
         app = make_app(ctx, add_routes=add_routes, request_log=request_log)
-        await listen(stack, app, host=settings.service.host, port=settings.service.port)
-        await _listen_for_metrics(stack, ctx)
+        await port.listen(stack, app)
+        if metrics_port is not None:
+            await _listen_for_metrics(stack, metrics_port, ctx)
         tune_garbage_collector()
         ctx.upload_sweep.start()
         stack.push_async_callback(_end, asyncio.create_task(reserve.keep_from_now_on()))
@@ -101,8 +103,9 @@ async def run_until_stopped(
 ) -> None:
     """Hold the data directory, `start`, and wait for SIGTERM or SIGINT; then close the stack.
 
-    `logs` are as for `serve`; `data_option` is where the operator has named the data directory.
-    Raises `TooFewFiles`, `DataDirectoryError` and what `start` raises.
+    `start` binds its ports before it writes anything. `logs` are as for `serve`; `data_option` is
+    where the operator has named the data directory. Raises `TooFewFiles`, `DataDirectoryError` and
+    what `start` raises.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -116,7 +119,11 @@ async def run_until_stopped(
         stack.enter_context(_prompt_threads())
         lock = DataDirectoryLock.acquire(settings.data_directory, option=data_option)
         stack.callback(lock.release)
-        make_directories(settings)
+        other = await asyncio.to_thread(refuse_other_server, settings)
+        if other is not None:
+            _log.warning("another server uses the data directory", what=describe(other, settings))
+        if lock.made_directory:
+            _warn_of_new(settings, needed_directories(settings)[:1])
         await start(stack)
         await stop.wait()
         _log.info("stopping")
@@ -128,24 +135,36 @@ async def _end(task: asyncio.Task[None]) -> None:
     await asyncio.wait((task,))
 
 
-async def _listen_for_metrics(stack: AsyncExitStack, ctx: AppContext) -> None:
-    port = ctx.settings.metrics.port
-    if port is None:
-        return
+def _warn_of_new(settings: Settings, made: Sequence[NeededDirectory]) -> None:
+    if settings.service.dev_mode:
+        return  # Where servers come and go.
+    for directory in made:
+        if directory.kind in ("data", "blob"):
+            _log.warning(
+                "a directory was not there and is made",
+                setting=directory.setting,
+                directory=str(directory.path),
+                remedy="None for a new server. Else stop it, and mount the disk or correct "
+                f"{directory.setting}.",
+            )
+
+
+def bind(stack: AsyncExitStack, host: str, port: int) -> BoundPort:
+    """Take a port until `stack` closes. Raises `ListenError`."""
+    bound = BoundPort.bind(host, port)
+    stack.callback(bound.close)
+    return bound
+
+
+def _bind_for_metrics(stack: AsyncExitStack, settings: Settings) -> BoundPort | None:
+    port = settings.metrics.port
+    return None if port is None else bind(stack, settings.metrics.host, port)
+
+
+async def _listen_for_metrics(stack: AsyncExitStack, port: BoundPort, ctx: AppContext) -> None:
     from pds.metrics.exposition import make_metrics_app  # With it comes the client's library.
 
-    await listen(stack, make_metrics_app(ctx), host=ctx.settings.metrics.host, port=port)
-
-
-async def listen(stack: AsyncExitStack, app: web.Application, *, host: str, port: int) -> None:
-    """Serve `app` until `stack` closes. Raises `ListenError`."""
-    runner = make_runner(app)
-    await runner.setup()
-    stack.push_async_callback(stop_serving, runner)
-    try:
-        await web.TCPSite(runner, host or None, port, backlog=1024, reuse_address=True).start()
-    except OSError as exc:
-        raise ListenError(_explain(exc, host, port)) from exc
+    await port.listen(stack, make_metrics_app(ctx))
 
 
 def raise_file_limit() -> None:
@@ -182,12 +201,3 @@ def _prompt_threads() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
-
-
-def _explain(exc: OSError, host: str, port: int) -> str:
-    address = f"{host or '*'}:{port}"
-    if exc.errno == errno.EADDRINUSE:
-        return f"Port {port} is in use. Stop the other server, or choose another port."
-    if exc.errno == errno.EACCES:
-        return f"No permission to listen on {address}. Ports below 1024 need privileges."
-    return f"Cannot listen on {address}: {exc.strerror or exc}."

@@ -85,6 +85,10 @@ class AccountStore:
         rows = self._db.iter(f"{_SELECT} ORDER BY actor.createdAt, actor.did")
         return (_account_of(row) for row in rows)
 
+    def count(self) -> int:
+        """How many accounts there are, in any state."""
+        return int(self._db.value("SELECT count(*) FROM actor"))
+
     def password_hash(self, did: str) -> str | None:
         """The hash of the account's password; None for an account without one."""
         stored: str | None = self._db.value(

@@ -13,15 +13,16 @@ from rich.console import Console
 
 from pds.cli.environment import explain_failures
 from pds.cli.server_logs import server_logs
+from pds.cli.settings_warnings import warn_of_settings
 from pds.config import Settings
 from pds.dev.environment import ENV_FILE, dev_environment, write_env_file
 from pds.dev.mails import PATH as MAILS_PATH
 from pds.dev.mails import show_mails
 from pds.dev.plc_directory import plc_application
 from pds.dev.plc_store import PlcStore
-from pds.server import listen, serve
+from pds.server import bind, serve
 
-_console = Console(highlight=False)
+_console = Console(highlight=False, emoji=False)
 _PORT: Final = click.IntRange(1, 65535)
 
 
@@ -55,12 +56,14 @@ def dev(port: int, plc_port: int, data: Path, host: str) -> None:
     settings = Settings.from_env(environ)
 
     async def start_directory(stack: AsyncExitStack) -> None:
+        directory_port = bind(stack, host, plc_port)
         write_env_file(env_file, environ)
         store = PlcStore(settings.data_directory / "plc.sqlite")
         stack.callback(store.close)
-        await listen(stack, plc_application(store), host=host, port=plc_port)
+        await directory_port.listen(stack, plc_application(store))
 
     with server_logs(settings) as logs:
+        warn_of_settings(settings, environ)
         uvloop.run(
             serve(
                 settings,

@@ -109,7 +109,7 @@ def _progress() -> Iterator[Progress]:
         yield no_progress
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with ProgressBar(*columns, console=Console(stderr=True), transient=True) as bars:
+    with ProgressBar(*columns, console=Console(stderr=True, emoji=False), transient=True) as bars:
         tasks = {}
 
         def show(step: str, done: int, total: int) -> None:

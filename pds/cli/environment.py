@@ -148,7 +148,8 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from pds.accounts.errors import AccountError
     from pds.cli.operator import OperatorError
     from pds.data_directory import DataDirectoryError
-    from pds.server import ListenError, TooFewFiles
+    from pds.listening import ListenError
+    from pds.server import TooFewFiles
     from pds.spool import SpoolError
     from pds.xrpc.errors import XrpcError
 

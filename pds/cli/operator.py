@@ -11,8 +11,10 @@ import pwd
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from pds.cli.failures import note
 from pds.config import Settings
 from pds.data_directory import DataDirectoryHeld, DataDirectoryLock, find_holder, make_directories
+from pds.other_server import refuse_other_server
 
 if TYPE_CHECKING:
     from pds.cli.running_server import RunningServer
@@ -62,6 +64,9 @@ async def on_server_or_files(
         return await running(RunningServer(settings))
     try:
         _refuse_root(settings)
+        refuse_other_server(settings)
+        if lock.made_directory:
+            _warn_of_new(settings)
         return await _on_files(settings, stopped)
     finally:
         lock.release()
@@ -85,6 +90,13 @@ def _refuse_root(settings: Settings) -> None:
     raise OperatorError(
         f"The files of the server belong to {owner}, who could not use what root makes. Repeat the "
         f"command as that user, for example after sudo --user='{owner}', or start the server first."
+    )
+
+
+def _warn_of_new(settings: Settings) -> None:
+    note(
+        f"the data directory {settings.data_directory.absolute()} was not there and is made. If "
+        "accounts should be in it, mount its disk or correct PDS_DATA_DIRECTORY."
     )
 
 

@@ -97,7 +97,8 @@ def console() -> Console:
     from rich.console import Console
 
     has_edge = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    return Console(width=None if has_edge else _PIPE_WIDTH, highlight=False)
+    # Without emojis: what did:key:z… holds would be one.
+    return Console(width=None if has_edge else _PIPE_WIDTH, highlight=False, emoji=False)
 
 
 def counted(count: int, noun: str) -> str:

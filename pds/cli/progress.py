@@ -49,4 +49,4 @@ def _new_bars() -> Any:
         TextColumn("{task.completed:,.0f}"),
         TimeElapsedColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    return Progress(*columns, console=Console(stderr=True, emoji=False), transient=True)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 import structlog
 
-from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.config import Settings, find_without_effect
+from pds.cli.environment import env_file_option, explain_failures, read_variables
+from pds.cli.settings_warnings import warn_of_settings
+from pds.config import Settings
 
 if TYPE_CHECKING:
     from pds.context import AppContext
+
+_PATIENCE_S: Final = 0.25
+"""For how long blobs are counted: there is a file for each, and there may be millions."""
 
 _log = structlog.get_logger(__name__)
 
@@ -31,27 +38,51 @@ def serve(env_file: Path | None) -> None:
       pds serve
       pds serve --env-file /pds/pds.env
     """
-    settings = load_settings(env_file)
+    variables = read_variables(env_file)
+    settings = variables.settings()
     # Settings that need attention are told at once, before the server is imported.
     import uvloop
 
     from pds import server
     from pds.cli.server_logs import server_logs
 
+    blobs: int | str = 0
+
+    async def count_blobs(_stack: AsyncExitStack) -> None:
+        nonlocal blobs
+        blobs = await asyncio.to_thread(_count_blobs, settings)
+
     with server_logs(settings) as logs:
-        _warn_of_settings_without_effect(settings)
-        uvloop.run(server.serve(settings, on_ready=_announce, logs=logs))
-
-
-def _warn_of_settings_without_effect(settings: Settings) -> None:
-    variables = find_without_effect(settings)
-    if variables:
-        _log.warning(
-            "settings without effect", variables=variables, explained_in="docs/configuration.md"
+        warn_of_settings(settings, variables.values)
+        uvloop.run(
+            server.serve(
+                settings,
+                start_beside=count_blobs,
+                on_ready=lambda ctx: _announce(ctx, blobs),
+                logs=logs,
+            )
         )
 
 
-def _announce(ctx: AppContext) -> None:
+def _count_blobs(settings: Settings) -> int | str:
+    """The number of blobs, as far as they can be counted without delaying the start."""
+    from pds.storage.files import count_files
+
+    if settings.blob_directory is None:
+        return 0
+    until = time.monotonic() + _PATIENCE_S
+    try:
+        count, is_all = count_files(
+            settings.blob_directory,
+            lambda: time.monotonic() > until,
+            without=settings.blob_tmp_directory,
+        )
+    except OSError as exc:
+        return str(exc)
+    return count if is_all else f"more than {count}"
+
+
+def _announce(ctx: AppContext, blobs: int | str) -> None:
     settings = ctx.settings
     _log.info(
         "ready",
@@ -59,4 +90,7 @@ def _announce(ctx: AppContext) -> None:
         port=settings.service.port,
         did=settings.service_did,
         version=settings.version,
+        data_directory=str(settings.data_directory.absolute()),
+        accounts=ctx.accounts.store.count(),
+        blobs=blobs,
     )

@@ -3,6 +3,7 @@
 from pds.config.documentation import DocumentedSetting, documented_settings
 from pds.config.errors import ConfigError
 from pds.config.settings import Settings
+from pds.config.unknown import find_unknown
 from pds.config.weak_secrets import find_weak_secrets
 from pds.config.without_effect import find_without_effect
 
@@ -11,6 +12,7 @@ __all__ = [
     "DocumentedSetting",
     "Settings",
     "documented_settings",
+    "find_unknown",
     "find_weak_secrets",
     "find_without_effect",
 ]

@@ -28,6 +28,11 @@ _HOST_AND_PORT: Final = re.compile(r"(?P<host>[^\s:\[\]/]+|\[[0-9A-Fa-f:.]+\])(?
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
+def normal_host(name: str) -> str:
+    """A host name or domain as handles have it: in small letters, without the dot of the root."""
+    return name.lower().removesuffix(".") or name
+
+
 def parse_network(text: str) -> IpNetwork:
     """An address, or a network such as 192.0.2.0/24 whose host part need not be zero."""
     return ip_network(text.strip(), strict=False)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pds.config.settings import Settings
 
 _HEX_32_BYTES: Final = re.compile(r"[0-9a-fA-F]{64}")
+_HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 _K256_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 
@@ -54,7 +55,7 @@ def _check_service(settings: Settings) -> Iterator[str]:
             f'PDS_SERVICE_DID is "{service.did}", which is not a DID: set one such as '
             "did:web:pds.example.com, or unset it to use did:web:<PDS_HOSTNAME>"
         )
-    if not re.fullmatch(r"[A-Za-z0-9.-]+", service.hostname):
+    if not _HOST.fullmatch(settings.hostname):
         yield (
             f'PDS_HOSTNAME is "{service.hostname}": set the bare host name, such as '
             "pds.example.com, without https:// and without a port"

@@ -1,13 +1,14 @@
 """Reading settings from environment variables, by the parsing rules of the reference PDS.
 
-An empty variable counts as unset. So does an integer or a boolean that cannot be read: the
-default then holds. Lists are separated by commas, and their items are not trimmed.
+An empty variable counts as unset. Lists are separated by commas, and their items are not trimmed.
+An integer or a boolean that cannot be read is a problem: the reference would take the default for
+`no`, and 100 for `100MB`, which nobody means who writes it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import UnionType
 from typing import Any, Final, get_args, get_origin
 
@@ -18,12 +19,20 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 type_name_of: Final = {str: "string", int: "integer", bool: "boolean", tuple: "list"}
 """What each type of setting is called in documents."""
 
+_WANTED: Final = {
+    int: "a whole number in digits, without a unit",
+    bool: "true or false",
+}
+
 _INTEGER: Final = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
 def parse_variable(raw: str, kind: type) -> str | int | bool | tuple[str, ...] | None:
-    """Read one variable as `kind` (str, int, bool or tuple); None means that it is unset."""
+    """Read one variable as `kind` (str, int, bool or tuple); None means that it is unset.
+
+    None, too, for what `find_unreadable` tells.
+    """
     if not raw:
         return None
     if kind is bool:
@@ -33,6 +42,21 @@ def parse_variable(raw: str, kind: type) -> str | int | bool | tuple[str, ...] |
     if kind is tuple:
         return tuple(item for item in raw.split(",") if item) or None
     return raw
+
+
+def find_unreadable(environ: Mapping[str, str], settings: type[BaseSettings]) -> Iterator[str]:
+    """The variables of `settings` that are set to what is no value for them, and what to do."""
+    for field in fields_of(settings):
+        variable, kind = variable_of(field), kind_of(field)
+        raw = environ.get(variable, "")
+        if raw.strip() and parse_variable(raw, kind) is None and kind in _WANTED:
+            yield f'{variable} is "{raw}": set {_WANTED[kind]}, or unset it'
+
+
+def fields_of(settings: type[BaseSettings]) -> Iterator[FieldInfo]:
+    """Every setting of every group."""
+    for group in groups_of(settings).values():
+        yield from group.model_fields.values()
 
 
 def kind_of(field: FieldInfo) -> type:

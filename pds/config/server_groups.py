@@ -107,6 +107,11 @@ class DatabaseSettings(Group):
         alias="PDS_DURABILITY",
         description="normal: a power cut may lose the last commits; full: it may not, but slower",
     )
+    ignore_other_server: bool = Field(
+        False,
+        alias="PDS_IGNORE_OTHER_SERVER",
+        description="Start although another program has the databases open as a PDS has",
+    )
 
 
 class BlobstoreSettings(Group):

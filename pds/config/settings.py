@@ -15,12 +15,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pds.config.addresses import (
     PRIVATE_NETWORKS,
     IpNetwork,
+    normal_host,
     parse_base_url,
     parse_host_port,
     parse_network,
 )
 from pds.config.checks import find_problems
-from pds.config.environ import EnvironSource
+from pds.config.environ import EnvironSource, find_unreadable
 from pds.config.errors import ConfigError
 from pds.config.network_groups import (
     BrandingSettings,
@@ -90,8 +91,9 @@ class Settings(BaseSettings):
 
         Raises `ConfigError` with every problem found.
         """
-        settings = cls(**EnvironSource(cls, os.environ if environ is None else environ)())
-        problems = find_problems(settings)
+        variables = os.environ if environ is None else environ
+        settings = cls(**EnvironSource(cls, variables)())
+        problems = [*find_unreadable(variables, cls), *find_problems(settings)]
         if problems:
             raise ConfigError(problems)
         return settings
@@ -110,8 +112,8 @@ class Settings(BaseSettings):
 
     @property
     def hostname(self) -> str:
-        """The public host name."""
-        return self.service.hostname
+        """The public host name, in small letters and without the dot of the root."""
+        return normal_host(self.service.hostname)
 
     @property
     def public_url(self) -> str:
@@ -142,9 +144,12 @@ class Settings(BaseSettings):
 
     @property
     def service_handle_domains(self) -> tuple[str, ...]:
-        """The domains that handles are given out under, each with its leading dot."""
+        """The domains that handles are given out under, each with its leading dot.
+
+        In small letters, as handles are, and without the dot of the root.
+        """
         default = ".test" if self.hostname == "localhost" else f".{self.hostname}"
-        return self.identity.service_handle_domains or (default,)
+        return tuple(map(normal_host, self.identity.service_handle_domains)) or (default,)
 
     @property
     def max_repo_import_bytes(self) -> int:

@@ -4,11 +4,13 @@
     inspection          read-only connections that leave no trace on files nobody uses
     users               who uses the directory meanwhile
     environment         settings
+    access              what keeps a server from starting: files, directories, ports
     machine             open files, disk space, file systems
     permissions         who else can read databases and secrets
     database            any SQLite file: pages, references, schema version
     actor, actors       one and all: signing_key, blocks, repo, record_index, blobs
     accounts, event_log the service database, the event log
+    last_stop           whether the last server ended in order
     agreement, heads    whether store, log and service database agree on every repo
     surroundings        what others see: network (PLC, DNS, TLS, SMTP), identities (DIDs)
     examination         everything, in order

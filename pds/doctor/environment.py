@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from pds.config import Settings, find_weak_secrets, find_without_effect
+from pds.config import Settings, find_unknown, find_weak_secrets, find_without_effect
 from pds.config.checks import find_problems
-from pds.config.environ import EnvironSource
+from pds.config.environ import EnvironSource, find_unreadable
+from pds.config.handle_domains import find_domain_fault
 from pds.doctor.finding import Finding
-from repo.syntax import InvalidSyntax, ensure_allowed_handle_tld, parse_handle
 
 SETTINGS: Final = "settings"
 HANDLE_DOMAINS: Final = "handle domains"
@@ -22,12 +22,14 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
     Paths are right even if the settings could not start a server.
     """
     settings = Settings(**EnvironSource(Settings, environ)())
-    findings = [_problem(text) for text in find_problems(settings)]
-    weak = [_problem(text, Finding.warning) for text in find_weak_secrets(settings)]
+    problems = [*find_unreadable(environ, Settings), *find_problems(settings)]
+    findings = [_problem(text) for text in problems]
+    warnings = [*find_weak_secrets(settings), *find_unknown(environ)]
     domains = list(check_handle_domains(settings.service_handle_domains))
     if not findings:
         findings.append(Finding.ok(SETTINGS, settings.public_url, "the server can start with them"))
-    findings += [*weak, *_without_effect(settings)]
+    findings += [_problem(text, Finding.warning) for text in warnings]
+    findings += _without_effect(settings)
     return settings, [*findings, *domains]
 
 
@@ -36,7 +38,7 @@ def check_handle_domains(domains: Sequence[str]) -> Iterator[Finding]:
     sound = []
     for domain in domains:
         # What has no dot in front is told with the settings.
-        fault = _fault_of(domain) if domain.startswith(".") else None
+        fault = find_domain_fault(domain) if domain.startswith(".") else None
         if fault is None:
             sound.append(domain)
             continue
@@ -59,15 +61,6 @@ def _without_effect(settings: Settings) -> Iterator[Finding]:
             f"these are set and do nothing: {', '.join(variables)}",
             "docs/configuration.md says what is missing for each. They can stay.",
         )
-
-
-def _fault_of(domain: str) -> str | None:
-    try:
-        ensure_allowed_handle_tld(parse_handle(f"name{domain.lower()}"))
-    except InvalidSyntax as exc:
-        return str(exc)
-    # Handles are compared in lower case with the domain as it is written.
-    return None if domain == domain.lower() else "it has capital letters"
 
 
 def _problem(

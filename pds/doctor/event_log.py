@@ -18,7 +18,6 @@ from sequencer.frames import EVENT_TYPES
 from sequencer.log import MIGRATIONS
 
 CHECK: Final = "event log"
-RUN_STATE: Final = "last stop"
 _EVENTS: Final = (
     "SELECT seq, did, eventType, event, invalidated, sequencedAt FROM repo_seq ORDER BY seq"
 )
@@ -80,25 +79,6 @@ def find_last_rev(db: Database, did: str) -> str | None:
         return None
     rev = event.get("rev") if isinstance(event, dict) else None
     return rev if isinstance(rev, str) else None
-
-
-def check_run_flag(state: EventLogState, path: Path, *, is_running: bool) -> Finding:
-    """Whether the last server ended in order. `is_running` tells of one that has not ended."""
-    flag = state.flag
-    if flag is None:
-        return Finding.skipped(RUN_STATE, path, "Holdfast has not run on this directory yet")
-    if is_running:
-        return Finding.ok(RUN_STATE, path, "a server is running")
-    if flag.running:
-        return Finding.warning(
-            RUN_STATE,
-            path,
-            "the last server did not stop in order, but crashed, was killed or lost power",
-            "Start the server. If this report names errors, mend them first.",
-        )
-    if flag.latest_seq < state.latest_seq:
-        return Finding.ok(RUN_STATE, path, "the reference PDS has used it since Holdfast stopped")
-    return Finding.ok(RUN_STATE, path, "the last server stopped in order")
 
 
 def _read(db: Database, on_progress: Callable[[int, int], None]) -> EventLogState:

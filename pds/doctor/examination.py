@@ -13,6 +13,7 @@ from database.errors import DatabaseError
 from database.open_files import limit_of_open_files
 from identity.did_cache import MIGRATIONS as DID_CACHE_MIGRATIONS
 from pds.config import Settings
+from pds.doctor.access import check_access, check_ports
 from pds.doctor.accounts import Accounts, check_unfinished, read_accounts
 from pds.doctor.actor import ActorFiles, ActorReport
 from pds.doctor.actors import check_actors, count_processes, summarize
@@ -22,10 +23,11 @@ from pds.doctor.database import CHECK as DATABASE
 from pds.doctor.database import check_database, damage
 from pds.doctor.environment import read_settings
 from pds.doctor.event_log import CHECK as EVENT_LOG
-from pds.doctor.event_log import EventLogState, check_run_flag, read_event_log
+from pds.doctor.event_log import EventLogState, read_event_log
 from pds.doctor.finding import Finding, counted
 from pds.doctor.identities import Expected
 from pds.doctor.inspection import examine_unchanged
+from pds.doctor.last_stop import check_last_stop, find_left_wals
 from pds.doctor.machine import check_file_limit, check_filesystems, check_space
 from pds.doctor.permissions import check_databases, check_env_file
 from pds.doctor.report import Report
@@ -59,12 +61,13 @@ def examine(
     if options.env_file is not None:
         findings.append(check_env_file(options.env_file))
     findings += _check_machine(settings)
+    findings += check_access(settings)
     if settings.data_directory.is_dir():
         expected: list[Expected] = []
         findings += _check_files(settings, options, progress, expected)
     else:
         expected = []
-        findings.append(_no_directory(settings))
+        findings += check_ports(settings)
     if options.offline:
         findings.append(Finding.skipped("network", settings.public_url, "left out by --offline"))
     else:
@@ -86,8 +89,10 @@ def _check_files(
     settings: Settings, options: Options, progress: Progress, expected: list[Expected]
 ) -> Iterator[Finding]:
     """Check every file; put the accounts to be looked up on the network into `expected`."""
-    users = find_users(settings.data_directory, settings.account_db_path)
-    yield users.finding(settings.data_directory)
+    users = find_users(settings)
+    yield users.finding(settings)
+    if not users.are_there:
+        yield from check_ports(settings)
     layout = ActorLayout(settings.actors_directory)
     actors = _actors(settings, options, layout, in_use=users.are_there)
     if _is_new(settings, actors):
@@ -110,6 +115,9 @@ def _check_files(
     accounts, log = _read_services(settings, progress)
     is_running = users.server_pid is not None
     yield from _check_services(settings, accounts, log, is_running=is_running)
+    if log.is_readable:
+        left = find_left_wals(_databases(settings, actors))
+        yield check_last_stop(log, settings.sequencer_db_path, left, users)
     comparison = Comparison(
         settings,
         layout,
@@ -180,7 +188,6 @@ def _check_services(
     if log.is_readable:
         message = f"{counted(log.events, 'event')}, the newest has number {log.latest_seq:,}"
         yield Finding.ok(EVENT_LOG, settings.sequencer_db_path, message)
-        yield check_run_flag(log, settings.sequencer_db_path, is_running=is_running)
     yield _check_did_cache(settings)
 
 
@@ -209,13 +216,3 @@ def _expected(accounts: Accounts, reports: tuple[ActorReport, ...]) -> list[Expe
         for row in accounts.rows.values()
         if row.is_active and (key := keys.get(row.did)) is not None
     ]
-
-
-def _no_directory(settings: Settings) -> Finding:
-    return Finding.warning(
-        DATABASE,
-        settings.data_directory,
-        "is not there, so nothing in it was checked",
-        "The server makes it when it starts. If it should be there, mount its disk or correct "
-        "PDS_DATA_DIRECTORY.",
-    )

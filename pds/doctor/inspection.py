@@ -15,9 +15,7 @@ database open, its -wal and -shm exist, and a reader adds nothing to them but it
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,16 +26,13 @@ import apsw
 
 from database.connection import BUSY_TIMEOUT_MS, Database
 from database.errors import DatabaseDamaged, DatabaseError, map_error
+from database.open_elsewhere import is_open
 
 T = TypeVar("T")
 Footprint: TypeAlias = tuple[tuple[int, int, int] | None, ...]
 
 _QUIET_TRIES: Final = 2
 _FLAGS: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-_FLOCK: Final = "hhqqi"
-"""struct flock of Linux: l_type, l_whence, l_start, l_len, l_pid."""
-_DEAD_MAN_SWITCH: Final = 128
-"""The byte of a -shm file that every connection holds a shared lock on: UNIX_SHM_DMS."""
 
 
 def examine_unchanged(path: Path, examine: Callable[[Database], T]) -> T:
@@ -46,7 +41,7 @@ def examine_unchanged(path: Path, examine: Callable[[Database], T]) -> T:
     `examine` may be called again if another process comes in between. Raises `DatabaseError`s.
     """
     for _ in range(_QUIET_TRIES):
-        if in_use(path):
+        if is_open(path):
             break
         before = _footprint(path)
         try:
@@ -60,20 +55,6 @@ def examine_unchanged(path: Path, examine: Callable[[Database], T]) -> T:
                 return result
     with _opened(path, "mode=ro") as db:
         return examine(db)
-
-
-def in_use(path: Path) -> bool:
-    """Whether a process has the database open in WAL mode, whatever program it is."""
-    try:
-        descriptor = os.open(_beside(path, "-shm"), os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        query = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _DEAD_MAN_SWITCH, 1, 0)
-        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, query)
-    finally:
-        os.close(descriptor)
-    return bool(struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Final
 
 from database.open_files import MIN_LIMIT, REMEDY
 from pds.doctor.finding import Finding, counted
-from pds.network_filesystem import filesystem_type, find_network_type
+from pds.network_filesystem import existing_part, filesystem_type, find_network_type
 
 FILE_LIMIT: Final = "open files"
 FREE_SPACE: Final = "free space"
@@ -78,12 +78,6 @@ def network_error(setting: str, directory: Path, kind: str) -> Finding:
         f"is on a network file system ({kind}), where SQLite loses data",
         f"Set {setting} to a directory on a local disk. The server does not start on this one.",
     )
-
-
-def existing_part(path: Path) -> Path:
-    """The path, or its nearest ancestor that exists."""
-    path = path.absolute()
-    return next((each for each in (path, *path.parents) if each.exists()), path)
 
 
 def _judge_space(setting: str, path: Path, usage: os.statvfs_result) -> Finding:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from pds.data_directory import find_holder
+from database.open_elsewhere import UNSEEN, find_flock_pids, is_open
+from pds.config import Settings
+from pds.data_directory import LOCK_FILE, find_holder
 from pds.doctor.finding import Finding
-from pds.doctor.inspection import in_use
+from pds.other_server import REMEDY, SETTING, OtherServer, describe, find_other_server
 
 CHECK: Final = "server"
 
@@ -21,25 +22,44 @@ class Users:
     """The Holdfast server that holds the directory."""
     others: bool
     """Whether some other process has the service database open."""
+    other_server: OtherServer | None
+    """A server that does not heed the lock of the directory, such as the reference PDS."""
 
     @property
     def are_there(self) -> bool:
         """Whether files may change."""
         return self.server_pid is not None or self.others
 
-    def finding(self, directory: Path) -> Finding:
+    def finding(self, settings: Settings) -> Finding:
         """Tell the operator."""
+        directory = settings.data_directory
+        if self.other_server is not None:
+            return self._two_servers(self.other_server, settings)
         message = "none is running"
         if self.server_pid is not None:
             message = f"pid {self.server_pid} is running"
         elif self.others:
-            message = (
-                "Holdfast is not running, but another program has the databases open: "
-                "the reference PDS, or a tool"
-            )
+            message = "none is running, but a tool or Litestream has databases open"
         return Finding.ok(CHECK, directory, message)
 
+    def _two_servers(self, other: OtherServer, settings: Settings) -> Finding:
+        message = describe(other, settings)
+        if settings.database.ignore_other_server:
+            remedy = f"If it is a server, stop it and unset {SETTING}."
+            return Finding.warning(CHECK, settings.data_directory, message, remedy)
+        if self.server_pid is not None:
+            message += f"; Holdfast runs too (pid {self.server_pid})"
+        return Finding.error(CHECK, settings.data_directory, message, REMEDY)
 
-def find_users(directory: Path, account_db: Path) -> Users:
-    """Look at the lock of the data directory and at those of the service database."""
-    return Users(find_holder(directory), in_use(account_db))
+
+def find_users(settings: Settings) -> Users:
+    """Look at the lock of the data directory and at those of the databases."""
+    server_pid = find_holder(settings.data_directory)
+    # The pid in the file is what the server calls itself, in a container perhaps.
+    holdfast = (
+        find_flock_pids(settings.data_directory / LOCK_FILE) or {UNSEEN}
+        if server_pid is not None
+        else ()
+    )
+    other = find_other_server(settings, but=holdfast)
+    return Users(server_pid, is_open(settings.account_db_path), other)

@@ -14,6 +14,7 @@ import structlog
 from pds.car.blob_directory import BlobDirectory
 from pds.config import Settings
 from pds.context import AppContext
+from pds.data_directory import make_directories
 from pds.logs import Logs
 from pds.readonly.app import make_readonly_app
 from pds.readonly.archive import Archive
@@ -22,7 +23,7 @@ from pds.readonly.library import Counts, Library
 from pds.readonly.progress import OnProgress
 from pds.readonly.watching import watch
 from pds.requests.lines import LOGGER
-from pds.server import listen, run_until_stopped, tune_garbage_collector
+from pds.server import bind, run_until_stopped, tune_garbage_collector
 from repo.collector import without_collector
 from repo.syntax import Did, Handle
 
@@ -61,6 +62,8 @@ async def serve_readonly(
     """
 
     async def start(stack: AsyncExitStack) -> None:
+        port = bind(stack, settings.service.host, settings.service.port)
+        make_directories(settings)
         with without_collector():
             ctx = await AppContext.open(settings, mend=_nothing_to_mend)
         stack.push_async_callback(ctx.close)
@@ -79,10 +82,9 @@ async def serve_readonly(
             stack.push_async_callback(_end, asyncio.create_task(work))
         # So that the processes which load start while the application is made.
         await asyncio.sleep(0)
-        service = settings.service
         request_log = None if logs is None else logs.quick(LOGGER)
         app = make_readonly_app(ctx, archive, request_log=request_log)
-        await listen(stack, app, host=service.host, port=service.port)
+        await port.listen(stack, app)
         tune_garbage_collector()
         on_listening()
 

@@ -67,18 +67,31 @@ def measure_tree(
     Raises `MeasuringStopped`.
     """
     count = size_bytes = 0
-    excluded = None if without is None else str(without.resolve())
-    for entry in _iter_files(directory.resolve(), should_stop, excluded):
+    for entry in _iter_files(directory, should_stop, without):
         with suppress(FileNotFoundError):  # Deleted since.
             size_bytes += entry.stat(follow_symlinks=False).st_size
             count += 1
     return FileTotals(count, size_bytes)
 
 
+def count_files(
+    directory: Path, should_stop: ShouldStop, *, without: Path | None = None
+) -> tuple[int, bool]:
+    """How many files `measure_tree` would find, and whether all were counted before the stop."""
+    count = 0
+    try:
+        for _ in _iter_files(directory, should_stop, without):
+            count += 1
+    except MeasuringStopped:
+        return count, False
+    return count, True
+
+
 def _iter_files(
-    directory: Path | str, should_stop: ShouldStop, without: str | None
+    directory: Path, should_stop: ShouldStop, without: Path | None
 ) -> Iterator[os.DirEntry[str]]:
-    directories: list[Path | str] = [directory]
+    excluded = None if without is None else str(without.resolve())
+    directories = [str(directory.resolve())]
     while directories:
         with (
             suppress(FileNotFoundError, NotADirectoryError),
@@ -89,7 +102,7 @@ def _iter_files(
                     raise MeasuringStopped
                 if not entry.is_dir(follow_symlinks=False):
                     yield entry
-                elif entry.path != without:
+                elif entry.path != excluded:
                     directories.append(entry.path)
 
 

@@ -217,6 +217,37 @@ def test_a_server_with_a_secret_that_can_be_guessed_starts_and_tells(directory: 
     assert "openssl rand --hex 16" in line["remedy"]
 
 
+def lines_of(server: ServerProcess, event: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in server.log().splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+def test_ready_tells_which_directory_is_served_and_what_is_in_it(directory: Path) -> None:
+    with serving(directory) as server:
+        pass
+    (line,) = lines_of(server, "ready")
+    assert (line["data_directory"], line["accounts"], line["blobs"]) == (str(directory), 6, 2 + 1)
+
+
+def test_a_variable_that_is_no_setting_is_told_at_the_start(directory: Path) -> None:
+    with serving(directory, PDS_HOST_NAME="pds.example.com") as server:
+        pass
+    (line,) = lines_of(server, "a variable is not a setting")
+    assert line["level"] == "warning"
+    assert line["what"].startswith("PDS_HOST_NAME")
+    assert line["remedy"].startswith("did you mean PDS_HOSTNAME?")
+
+
+def test_a_value_that_cannot_be_read_is_refused_before_anything_is_touched(
+    directory: Path,
+) -> None:
+    before = contents(directory)
+    done = run_pds("serve", env=data.environment(directory) | {"PDS_INVITE_REQUIRED": "no"})
+    assert done.returncode == 1
+    assert 'PDS_INVITE_REQUIRED is "no": set true or false' in done.stderr
+    assert contents(directory) == before
+
+
 def test_blobs_on_s3_are_refused_before_anything_is_touched(directory: Path) -> None:
     before = contents(directory)
     env = data.environment(directory) | {

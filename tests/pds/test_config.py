@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pds.config import ConfigError, Settings, documented_settings
+from pds.config import ConfigError, Settings, documented_settings, find_unknown
 
 WORKING = {
     "PDS_HOSTNAME": "pds.example.com",
@@ -74,21 +74,64 @@ def test_blobs_in_s3_have_no_directory() -> None:
     assert settings.blob_tmp_directory is None
 
 
-@pytest.mark.parametrize(
-    ("raw", "port"),
-    [("3000", 3000), (" 3000 ", 3000), ("", 2583), ("many", 2583), ("3000x", 2583), ("1.5", 2583)],
-)
-def test_an_integer_that_cannot_be_read_counts_as_unset(raw: str, port: int) -> None:
+@pytest.mark.parametrize(("raw", "port"), [("3000", 3000), (" 3000 ", 3000), ("", 2583)])
+def test_an_integer_may_have_blanks_around_it(raw: str, port: int) -> None:
     assert settings_with(PDS_PORT=raw).service.port == port
 
 
 @pytest.mark.parametrize(
-    ("raw", "required"),
-    [("true", True), ("1", True), ("false", False), ("0", False)]
-    + [(unset, True) for unset in ("", "no", "False", "FALSE", "off", " false")],
+    ("name", "raw"),
+    [("PDS_PORT", raw) for raw in ("many", "3000x", "1.5", "1e3", "tcp://10.0.0.1:3000")]
+    + [("PDS_BLOB_UPLOAD_LIMIT", "100MB"), ("PDS_INVITE_INTERVAL", "7 days")],
 )
-def test_only_an_explicit_false_turns_invites_off(raw: str, required: bool) -> None:
+def test_an_integer_that_cannot_be_read_is_refused(name: str, raw: str) -> None:
+    (problem,) = problems_with(**{name: raw})
+    assert problem.startswith(f'{name} is "{raw}": set a whole number')
+
+
+@pytest.mark.parametrize(
+    ("raw", "required"),
+    [("true", True), ("1", True), ("false", False), ("0", False), ("", True)],
+)
+def test_invites_are_required_unless_turned_off(raw: str, required: bool) -> None:
     assert settings_with(PDS_INVITE_REQUIRED=raw).invites.required is required
+
+
+@pytest.mark.parametrize("raw", ["no", "False", "FALSE", "off", " false", '"false"', "yes"])
+def test_a_boolean_that_cannot_be_read_is_refused(raw: str) -> None:
+    (problem,) = problems_with(PDS_INVITE_REQUIRED=raw)
+    assert problem.startswith(f'PDS_INVITE_REQUIRED is "{raw}": set true or false')
+
+
+def test_host_names_count_without_case_and_without_the_dot_of_the_root() -> None:
+    settings = settings_with(
+        PDS_HOSTNAME="PDS.Example.Com.", PDS_SERVICE_HANDLE_DOMAINS=".Example.com,.TEST."
+    )
+    assert settings.public_url == "https://pds.example.com"
+    assert settings.service_did == "did:web:pds.example.com"
+    assert settings.service_handle_domains == (".example.com", ".test")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("PDS_HOST_NAME", "did you mean PDS_HOSTNAME?"),
+        ("PDS_BLOBSTORE_DISK_LOCATON", "did you mean PDS_BLOBSTORE_DISK_LOCATION?"),
+        ("PDS_INVITES_REQUIRED", "did you mean PDS_INVITE_REQUIRED?"),
+        ("PDS_ADMIN_PASSWD", "did you mean PDS_ADMIN_PASSWORD?"),
+        ("PDS_FROBNICATE", "unset it"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_told_with_the_one_that_is_meant(
+    name: str, meant: str
+) -> None:
+    (text,) = find_unknown(WORKING | {name: "x", "PATH": "/bin", "LOG_LEVEL": "info"})
+    assert text.startswith(f"{name} is not a setting: {meant}")
+
+
+def test_no_setting_is_taken_for_an_unknown_one() -> None:
+    every = {setting.name: "x" for setting in documented_settings()}
+    assert find_unknown(every | {"PDS_ENV_FILE": "/pds/pds.env"}) == []
 
 
 def test_lists_are_separated_by_commas_and_not_trimmed() -> None:
@@ -218,6 +261,7 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"PDS_ENTRYWAY_URL": "https://e.example"}, "PDS_ENTRYWAY_URL"),
         ({"PDS_SERVICE_HANDLE_DOMAINS": ".a.example,b.example"}, "PDS_SERVICE_HANDLE_DOMAINS"),
         ({"PDS_RECOVERY_DID_KEY": "did:plc:abc"}, "PDS_RECOVERY_DID_KEY"),
+        ({"PDS_HOSTNAME": "pds..example.com"}, "PDS_HOSTNAME"),
         ({"PDS_HOSTNAME": "https://pds.example.com"}, "PDS_HOSTNAME"),
         ({"PDS_HOSTNAME": "localhost"}, "PDS_HOSTNAME"),
         ({"PDS_PORT": "70000"}, "PDS_PORT"),

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from pds import draining
-from pds.server import listen
+from pds.server import bind
 from tests.processes import free_port
 
 
@@ -56,7 +56,7 @@ async def stopping() -> AsyncIterator[AsyncExitStack]:
 @pytest.fixture
 async def site(stopping: AsyncExitStack) -> Site:
     site, port = Site(), free_port()
-    await listen(stopping, site.app, host="127.0.0.1", port=port)
+    await bind(stopping, "127.0.0.1", port).listen(stopping, site.app)
     site.url = f"http://127.0.0.1:{port}"
     return site
 
@@ -127,7 +127,7 @@ async def test_a_subscriber_that_takes_no_farewell_is_cut_off(
             await asyncio.Event().wait()
 
     site.app.on_shutdown.append(say_farewell)
-    await listen(stopping, site.app, host="127.0.0.1", port=free_port())
+    await bind(stopping, "127.0.0.1", free_port()).listen(stopping, site.app)
     async with asyncio.timeout(5):
         await stopping.aclose()
     assert farewells.is_set()

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from aiohttp import web
+from structlog.testing import capture_logs
 
 from database.open_files import MIN_LIMIT
 from pds import server
 from pds.config import Settings
 from pds.context import AppContext
-from pds.data_directory import DataDirectoryHeld, DataDirectoryLock
-from pds.server import ListenError, TooFewFiles, listen, raise_file_limit, serve
+from pds.data_directory import LOCK_FILE, DataDirectoryHeld, DataDirectoryLock
+from pds.listening import BoundPort, ListenError
+from pds.server import TooFewFiles, raise_file_limit, serve
 from tests.pds.served import settings_on
 from tests.processes import free_port
 
@@ -93,17 +94,65 @@ async def test_a_start_that_fails_lets_the_data_directory_go(settings: Settings)
     DataDirectoryLock.acquire(settings.data_directory).release()
 
 
-async def test_a_port_in_use_is_named() -> None:
+@pytest.mark.parametrize("taken", ["PDS_PORT", "PDS_METRICS_PORT"])
+async def test_nothing_is_written_before_a_port_is_found_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str
+) -> None:
     port = free_port()
-    async with AsyncExitStack() as stack:
-        with occupied(port), pytest.raises(ListenError, match=f"Port {port} is in use"):
-            await listen(stack, web.Application(), host="127.0.0.1", port=port)
+    settings = settings_on(tmp_path, **{taken: str(port)})
+    with occupied(port), pytest.raises(ListenError, match="in use"):
+        await serve(settings, on_ready=lambda ctx: None)
+    assert [path.name for path in settings.data_directory.iterdir()] == [LOCK_FILE]
 
 
-async def test_an_address_of_another_machine_is_named() -> None:
-    async with AsyncExitStack() as stack:
-        with pytest.raises(ListenError, match=r"Cannot listen on 192\.0\.2\.1:"):
-            await listen(stack, web.Application(), host="192.0.2.1", port=free_port())
+async def test_connections_are_refused_until_the_files_are_mended(settings: Settings) -> None:
+    listening: list[bool] = []
+
+    async def start_beside(stack: AsyncExitStack) -> None:
+        listening.append(listens(settings))
+        # Nobody else can have it meanwhile.
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", settings.service.port))
+
+    def on_ready(ctx: AppContext) -> None:
+        listening.append(listens(settings))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    await serve(settings, on_ready=on_ready, start_beside=start_beside)
+    assert listening == [False, True]
+
+
+async def test_a_directory_that_was_not_there_is_told(tmp_path: Path) -> None:
+    made = {
+        "PDS_DATA_DIRECTORY": tmp_path / "unmounted",
+        "PDS_BLOBSTORE_DISK_LOCATION": tmp_path / "b",
+    }
+    settings = settings_on(
+        tmp_path,
+        **{name: str(path) for name, path in made.items()},
+        PDS_DEV_MODE="false",
+        PDS_HOSTNAME="pds.example.com",
+    )
+    for expected in (made, {}):
+        with capture_logs() as lines:
+            await serve(settings, on_ready=lambda ctx: os.kill(os.getpid(), signal.SIGTERM))
+        told = {
+            line["setting"]: Path(line["directory"])
+            for line in lines
+            if line["event"] == "a directory was not there and is made"
+        }
+        assert told == expected
+
+
+def test_a_port_in_use_is_named() -> None:
+    port = free_port()
+    with occupied(port), pytest.raises(ListenError, match=f"Port {port} is in use"):
+        BoundPort.bind("127.0.0.1", port)
+
+
+def test_an_address_of_another_machine_is_named() -> None:
+    with pytest.raises(ListenError, match=r"Cannot listen on 192\.0\.2\.1:"):
+        BoundPort.bind("192.0.2.1", free_port())
 
 
 def test_the_limit_of_open_files_is_raised_as_far_as_allowed() -> None:

@@ -30,6 +30,19 @@ from tests.pds.events import kinds_of, read_events
 # --- A new account
 
 
+@pytest.mark.parametrize(
+    "pds_environ",
+    [
+        {"PDS_HOSTNAME": "PDS.Example.COM."},
+        {"PDS_HOSTNAME": "x.org", "PDS_SERVICE_HANDLE_DOMAINS": ".PDS.Example.com."},
+    ],
+)
+async def test_accounts_are_made_whatever_the_case_of_host_names_in_settings(pds: Pds) -> None:
+    reply = await create(pds, handle="dana.pds.example.com")
+    assert reply.status == 200, reply.body
+    assert reply.json["handle"] == "dana.pds.example.com"
+
+
 async def test_a_new_account_gets_a_did_and_a_session(pds: Pds) -> None:
     reply = await create(pds, handle="DANA.test")
     assert reply.status == 200

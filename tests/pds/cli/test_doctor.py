@@ -11,6 +11,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from pds.cli.output import console
 from tests.pds.cli.conftest import OperatedServer
 from tests.processes import run_pds
 
@@ -135,6 +136,11 @@ def test_a_directory_that_the_plc_of_pds_dev_is_gone_with_says_so(stopped: Opera
     found = problems(examine(stopped, status=1))
     assert [problem["check"] for problem in found] == ["PLC directory"]
     assert "--offline" in found[0]["remedy"]
+
+
+def test_a_did_key_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print("names [bold]did:key:zQ3shokFTS3brHcDQrn82RUDfCZESWL1ZdCEJwekUDPQiYBme[/]")
+    assert "names did:key:zQ3sho" in capsys.readouterr().out
 
 
 def test_missing_settings_are_findings() -> None:

@@ -47,6 +47,18 @@ def test_all_missing_settings_are_told_in_one_message() -> None:
     assert all(problem.startswith("  - ") for problem in problems)
 
 
+def test_a_command_that_makes_the_data_directory_warns(
+    stopped: OperatedServer, tmp_path: Path
+) -> None:
+    env = {
+        "PDS_DATA_DIRECTORY": str(tmp_path / "unmounted"),
+        "PDS_BLOBSTORE_DISK_LOCATION": str(tmp_path / "blobs"),
+    }
+    done = run_pds("invite", "create", "--env-file", str(stopped.server.env_file), env=env)
+    assert done.returncode == 0
+    assert f"data directory {tmp_path / 'unmounted'} was not there" in done.stderr
+
+
 def test_settings_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "pds.env"
     path.write_bytes(b"PDS_PORT=\xff\xfe")

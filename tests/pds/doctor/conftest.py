@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +26,15 @@ _PLACES = (
     _HERE.parents[3].parent / "shared" / "fixtures" / "reference-pds",
 )
 
+# Commits without closing: the WAL stays behind, as after a crash.
+_CRASH = """
+import os, sys
+from database.connection import open_database
+db = open_database(__import__("pathlib").Path(sys.argv[1]), wal_autocheckpoint=None)
+db.run(sys.argv[2])
+os._exit(0)
+"""
+
 
 @dataclass
 class Patient:
@@ -36,6 +47,8 @@ class Patient:
     def __post_init__(self) -> None:
         self.environ = {
             "PDS_HOSTNAME": "localhost",
+            # Any that is free.
+            "PDS_PORT": "0",
             "PDS_DEV_MODE": "true",
             "PDS_DATA_DIRECTORY": str(self.data),
             "PDS_BLOBSTORE_DISK_LOCATION": str(self.data / "blobs"),
@@ -102,6 +115,14 @@ def changed(path: Path) -> Iterator[Database]:
         yield db
     finally:
         db.close()
+
+
+def crash_after(path: Path, statement: str) -> None:
+    """Run a statement in a process that then ends without closing the database."""
+    subprocess.run(  # noqa: S603
+        [sys.executable, "-c", _CRASH, str(path), statement], check=True, timeout=30
+    )
+    assert path.with_name(f"{path.name}-wal").stat().st_size > 0
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from database.connection import Database
-from tests.pds.doctor.conftest import Patient, changed
+from tests.pds.doctor.conftest import Patient, changed, crash_after
 
 _LATER = "3zzzzzzzzzz2x"
 
@@ -153,6 +153,21 @@ def test_an_unclean_stop_is_a_warning(patient: Patient) -> None:
     problem = patient.only_problem()
     assert (problem.check, problem.status) == ("last stop", "warning")
     assert "Start the server" in problem.remedy
+
+
+def test_a_stop_of_the_reference_is_in_order_if_no_wal_is_left(patient: Patient) -> None:
+    (found,) = [each for each in patient.examine().findings if each.check == "last stop"]
+    assert found.status == "ok"
+    assert "the reference PDS" in found.message
+
+
+@pytest.mark.parametrize("name", ["account.sqlite", "actors/*/*/store.sqlite"])
+def test_a_stop_of_the_reference_that_left_a_wal_is_a_warning(patient: Patient, name: str) -> None:
+    database = min(patient.data.glob(name))
+    crash_after(database, "CREATE TABLE holdfast_test (a)")
+    problem = patient.only_problem()
+    assert (problem.check, problem.status) == ("last stop", "warning")
+    assert str(database) in problem.message
 
 
 @pytest.mark.parametrize("name", ["account.sqlite", "sequencer.sqlite"])

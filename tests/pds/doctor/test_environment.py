@@ -45,15 +45,28 @@ def test_a_secret_that_can_be_guessed_is_a_warning(patient: Patient) -> None:
     assert problem.remedy.startswith("Set the output of openssl rand --hex 16;")
 
 
+def test_a_variable_that_is_no_setting_is_a_warning(patient: Patient) -> None:
+    patient.environ["PDS_BLOBSTORE_DISK_LOCATON"] = "/pds/blocks"
+    problem = patient.only_problem()
+    assert (problem.check, problem.subject) == ("settings", "PDS_BLOBSTORE_DISK_LOCATON")
+    assert problem.status == "warning"
+    assert problem.remedy.startswith("Did you mean PDS_BLOBSTORE_DISK_LOCATION?")
+
+
+def test_a_value_that_cannot_be_read_is_an_error(patient: Patient) -> None:
+    patient.environ["PDS_BLOB_UPLOAD_LIMIT"] = "100MB"
+    problem = patient.only_problem()
+    assert (problem.check, problem.subject) == ("settings", "PDS_BLOB_UPLOAD_LIMIT")
+    assert problem.status == "error"
+
+
 @pytest.mark.parametrize("domain", [".example.com", ".test", ".a-b.org"])
 def test_domains_of_handles_are_fine(domain: str) -> None:
     (finding,) = check_handle_domains([domain])
     assert finding.status == "ok"
 
 
-@pytest.mark.parametrize(
-    "domain", [".local", ".exa_mple.com", ".example..com", ".Example.com", "."]
-)
+@pytest.mark.parametrize("domain", [".local", ".exa_mple.com", ".example..com", "."])
 def test_domains_without_possible_handles_are_told(domain: str) -> None:
     (finding,) = check_handle_domains([domain])
     assert (finding.status, finding.subject) == ("error", domain)

@@ -8,24 +8,8 @@ import sys
 from pathlib import Path
 
 from pds.data_directory import LOCK_FILE
-from tests.pds.doctor.conftest import Patient, changed
-
-# Commits without closing: the WAL stays behind, as after a crash.
-_CRASH = """
-import os, sys
-from database.connection import open_database
-db = open_database(__import__("pathlib").Path(sys.argv[1]), wal_autocheckpoint=None)
-db.run(sys.argv[2])
-os._exit(0)
-"""
-
-
-def crash_after(path: Path, statement: str) -> None:
-    """Run a statement in a process that then ends without closing the database."""
-    subprocess.run(  # noqa: S603
-        [sys.executable, "-c", _CRASH, str(path), statement], check=True, timeout=30
-    )
-    assert path.with_name(f"{path.name}-wal").stat().st_size > 0
+from tests.pds.doctor.conftest import Patient, changed, crash_after
+from tests.pds.other_programs import program
 
 
 def test_the_data_of_the_reference_is_healthy(patient: Patient) -> None:
@@ -46,7 +30,7 @@ def test_an_examination_leaves_the_wal_of_a_crash_as_it_is(patient: Patient) -> 
     for path in (patient.store("alice"), patient.log, patient.account_db):
         crash_after(path, "CREATE TABLE holdfast_test (a)")
     before = patient.contents()
-    assert patient.problems() == ()
+    assert patient.only_problem().check == "last stop"
     assert patient.contents() == before
 
 
@@ -56,7 +40,7 @@ def test_a_wal_without_its_index_is_read_without_making_one(patient: Patient) ->
     store.with_name("store.sqlite-shm").unlink()
     before = patient.contents()
     # What only the WAL holds is seen.
-    assert patient.only_problem().check == "record index"
+    assert [each.check for each in patient.problems()] == ["record index", "last stop"]
     assert patient.contents() == before
 
 
@@ -138,7 +122,15 @@ sys.stdin.read()
         reader.communicate(timeout=30)
     assert report.problems == ()
     (server,) = [each for each in report.findings if each.check == "server"]
-    assert "another program" in server.message
+    assert server.message == "none is running, but a tool or Litestream has databases open"
+
+
+def test_a_server_that_does_not_heed_the_lock_is_an_error(patient: Patient) -> None:
+    with program(patient.data) as server:
+        problem = patient.only_problem()
+    assert (problem.check, problem.status) == ("server", "error")
+    assert f"(pid {server.pid}) has the databases of {patient.data} open" in problem.message
+    assert problem.remedy.startswith("Stop it first")
 
 
 def test_no_lock_file_is_made(patient: Patient) -> None:

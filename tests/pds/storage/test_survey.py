@@ -14,6 +14,7 @@ from pds.storage.files import (
     FileTotals,
     MeasuringStopped,
     ShouldStop,
+    count_files,
     measure_actor_stores,
     measure_database,
     measure_tree,
@@ -162,3 +163,13 @@ def test_actors_are_summed_up(tmp_path: Path) -> None:
     assert measure_actor_stores(layout, never) == DatabaseTotals(2, 2000, 20)
     with pytest.raises(MeasuringStopped):
         measure_actor_stores(layout, lambda: True)
+
+
+def test_counting_files_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / "did" / name).mkdir(parents=True)
+        (tmp_path / "did" / name / "file").touch()
+    assert count_files(tmp_path, lambda: False) == (3, True)
+    assert count_files(tmp_path, lambda: False, without=tmp_path / "did" / "a") == (2, True)
+    assert count_files(tmp_path, lambda: True) == (0, False)
+    assert count_files(tmp_path / "missing", lambda: False) == (0, True)

@@ -1,0 +1,78 @@
+"""What a server needs to start, which another user's files or another server may keep from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pds.config import Settings
+from pds.data_directory import LOCK_FILE, needed_directories
+from pds.doctor.finding import Finding
+from pds.listening import BoundPort, ListenError
+
+ACCESS: Final = "access"
+PORT: Final = "port"
+
+
+def check_access(settings: Settings) -> Iterator[Finding]:
+    """Whether this user can write to all that a server opens, and which directories are missing."""
+    missing = list(_find_missing(settings))
+    faults: list[Finding] = []
+    for path, fault in (*_directory_faults(settings), *_file_faults(settings)):
+        # One cause gives one finding: what is below a closed directory is closed with it.
+        if not any(path.is_relative_to(each.subject) for each in faults):
+            faults.append(fault)
+    yield from (*faults, *missing)
+    if not faults and not missing:
+        yield Finding.ok(ACCESS, settings.data_directory, "this user can write to all of it")
+
+
+def _directory_faults(settings: Settings) -> Iterator[tuple[Path, Finding]]:
+    for each in needed_directories(settings):
+        fault = each.find_fault()
+        if fault is not None:
+            yield each.path, Finding.error(ACCESS, each.path, fault.message, fault.remedy)
+
+
+def _file_faults(settings: Settings) -> Iterator[tuple[Path, Finding]]:
+    for path in (
+        settings.data_directory / LOCK_FILE,
+        settings.account_db_path,
+        settings.sequencer_db_path,
+        settings.did_cache_db_path,
+    ):
+        if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+            message = "this user cannot write to it, and the server does not start"
+            remedy = (
+                f"It belongs to uid {path.stat().st_uid}. Run the server as that user, or give it "
+                f"to this one: chown {os.getuid()} {path}"
+            )
+            yield path, Finding.error(ACCESS, path, message, remedy)
+
+
+def _find_missing(settings: Settings) -> Iterator[Finding]:
+    for each in needed_directories(settings):
+        if each.kind in ("data", "blob") and not each.path.exists():
+            yield Finding.warning(
+                ACCESS,
+                each.path,
+                f"the {each.kind} directory is not there; the server makes it when it starts",
+                f"Nothing for a new server. Else mount its disk, or correct {each.setting}.",
+            )
+
+
+def check_ports(settings: Settings) -> Iterator[Finding]:
+    """Whether a server could listen. Not to be asked while one runs."""
+    places = [("PDS_PORT", settings.service.host, settings.service.port)]
+    if settings.metrics.port is not None:
+        places.append(("PDS_METRICS_PORT", settings.metrics.host, settings.metrics.port))
+    for setting, host, port in places:
+        try:
+            BoundPort.bind(host, port).close()
+        except (ListenError, OverflowError) as exc:
+            remedy = f"Stop the server that has it, or set {setting} to another port."
+            yield Finding.error(PORT, setting, str(exc), remedy)
+        else:
+            yield Finding.ok(PORT, setting, f"{port} is free")
