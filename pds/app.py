@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -14,6 +14,7 @@ from pds.api import METHODS
 from pds.api.subscribe_repos import close_subscribers
 from pds.connections import HEALTH_PATH, TimedRunner
 from pds.context import CONTEXT, AppContext
+from pds.entryway.methods import behind_entryway
 from pds.logs.quick import Log, PlainLog
 from pds.rate_limits.headers import add_headers
 from pds.requests.lines import LOGGER
@@ -21,6 +22,7 @@ from pds.requests.observer import observe
 from pds.web.health import health
 from pds.web.operator.routes import add_operator_routes
 from pds.web.routes import add_web_routes
+from pds.xrpc.methods import XrpcMethod
 from pds.xrpc.router import XrpcRouter
 
 KEEP_ALIVE_S: Final = 90.0
@@ -41,7 +43,8 @@ def make_app(
     """
     app = web.Application(client_max_size=ctx.settings.service.blob_upload_limit_bytes)
     app[CONTEXT] = ctx
-    router = XrpcRouter(ctx, chain.from_iterable(METHODS))
+    methods: Iterable[XrpcMethod] = chain.from_iterable(METHODS)
+    router = XrpcRouter(ctx, methods if ctx.entryway is None else behind_entryway(methods))
     app.router.add_get(HEALTH_PATH, health)
     app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
     if add_routes is not None:

@@ -35,6 +35,7 @@ from pds.accounts.session_tokens import SessionTokens
 from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
 from pds.crawlers import Crawlers
+from pds.entryway.trust import audiences_of, find_entryway, token_issuer
 from pds.fairness.large_work import LargeWork
 from pds.fairness.streams import Streams
 from pds.fairness.turns import Turns
@@ -44,6 +45,7 @@ from pds.import_queue import Imports
 from pds.mail.mailer import Mailer
 from pds.proxy.service_tokens import ServiceTokens
 from pds.proxy.share import ProxyShare
+from pds.proxy.target import ProxyTarget
 from pds.rate_limits.admin_guesses import AdminGuesses
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.memory import MemoryStore
@@ -92,7 +94,9 @@ class AppContext:
     sequencer: Sequencer
     tid_clock: TidClock
     rotation_key: PrivateKey
-    """Signs the PLC operations of the accounts."""
+    """Signs the PLC operations of the accounts, unless an entryway does."""
+    entryway: ProxyTarget | None
+    """The server that owns the logins; None if this one does."""
     did_resolver: DidResolver
     handle_resolver: HandleResolver
     plc: PlcClient
@@ -144,6 +148,11 @@ class AppContext:
             ctx._closing = stack.pop_all()
         return ctx
 
+    @property
+    def did_rotation_key(self) -> str:
+        """The did:key that the DIDs of accounts here must list, as that which may change them."""
+        return self.settings.entryway.plc_rotation_key or self.rotation_key.did_key
+
     async def close(self) -> None:
         """Finish what is queued, note an orderly stop, close every file."""
         await self._closing.aclose()
@@ -160,7 +169,9 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     stack.push_async_callback(blob_store.close)
     tid_clock = _tid_clock()
     session_tokens = SessionTokens(
-        jwt_secret=settings.secrets.jwt_secret, service_did=settings.service_did
+        jwt_secret=settings.secrets.jwt_secret,
+        service_did=settings.service_did,
+        issuer=token_issuer(settings),
     )
     checkpointer = Checkpointer()
     stack.callback(checkpointer.close)
@@ -203,6 +214,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         sequencer=sequencer,
         tid_clock=tid_clock,
         rotation_key=K256PrivateKey.from_bytes(settings.plc_rotation_key),
+        entryway=find_entryway(settings),
         did_resolver=did_resolver,
         handle_resolver=HandleResolver(
             http,
@@ -215,7 +227,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         plc=PlcClient(settings.identity.plc_url, http),
         service_auth=ServiceAuth(
             did_resolver,
-            service_did=settings.service_did,
+            audiences=audiences_of(settings),
             moderator_did=settings.services.mod_did,
         ),
         service_tokens=ServiceTokens(actor_store.key),

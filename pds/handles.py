@@ -30,14 +30,16 @@ async def resolve_handle(
     """The DID a handle leads to: of an account here, or else of wherever it is hosted.
 
     The AppView, if there is one, is asked before the network, for it has most handles at hand.
-    None for a handle under our own domains that nobody has. `while_waiting` makes a `with` block
-    around what others are asked. Raises `HandleUnresolvable`, and what that raises.
+    None for a handle under our own domains that nobody has. Behind an entryway these are its
+    domains, and the network knows. `while_waiting` makes a `with` block around what others are
+    asked. Raises `HandleUnresolvable`, and what that raises.
     """
-    account = ctx.accounts.find_account(handle)
-    if account is not None:
-        return account.did
-    if service_domain_of(handle, ctx.settings.service_handle_domains) is not None:
-        return None
+    if ctx.entryway is None:
+        account = ctx.accounts.find_account(handle)
+        if account is not None:
+            return account.did
+        if service_domain_of(handle, ctx.settings.service_handle_domains) is not None:
+            return None
     with while_waiting():
         return await _ask_appview(ctx, handle) or await ctx.handle_resolver.resolve(handle)
 
@@ -74,8 +76,23 @@ async def update_handle(
     Raises what `check_handle` raises, `HandleNotResolved`,
     `HandleNotAvailable`, `PlcError`, and `XrpcError` for a DID that must be changed elsewhere.
     """
-    account = ctx.accounts.find_account(did, include_deactivated=True)
-    if account is None:
+    checked = await check_new_handle(ctx, did, handle, allow_reserved=allow_reserved)
+    # What fails or is cut off after the DID was changed is undone: see `pds.recovery.changes`.
+    async with journaled(ctx, Entry("handle", did, checked)):
+        await _point_did_at(ctx, did, checked)
+        await ctx.accounts.update_handle(did, checked)
+    await ctx.sequencer.append(IdentityEvent(did, checked))
+
+
+async def check_new_handle(
+    ctx: AppContext, did: Did, handle: str, *, allow_reserved: bool
+) -> Handle:
+    """The handle in lower case, if the account may have it.
+
+    Raises `XrpcError` for no account, what `check_handle` raises, `HandleNotResolved` and
+    `HandleNotAvailable`.
+    """
+    if ctx.accounts.find_account(did, include_deactivated=True) is None:
         raise invalid_request("Account not found")
     checked = check_handle(
         handle,
@@ -86,11 +103,7 @@ async def update_handle(
     if checked.is_external:
         await check_leads_to(ctx, checked.handle, did)
     _refuse_taken(ctx, did, checked.handle)
-    # What fails or is cut off after the DID was changed is undone: see `pds.recovery.changes`.
-    async with journaled(ctx, Entry("handle", did, checked.handle)):
-        await _point_did_at(ctx, did, checked.handle)
-        await ctx.accounts.update_handle(did, checked.handle)
-    await ctx.sequencer.append(IdentityEvent(did, checked.handle))
+    return checked.handle
 
 
 def _refuse_taken(ctx: AppContext, did: Did, handle: Handle) -> None:

@@ -103,7 +103,7 @@ async def check_did_leads_here(ctx: AppContext, did: Did) -> None:
         raise invalid_request("Could not resolve DID") from exc
     if did.startswith("did:plc:"):
         data = await ctx.plc.data(did)
-        if ctx.rotation_key.did_key not in data.rotation_keys:
+        if ctx.did_rotation_key not in data.rotation_keys:
             raise invalid_request("Server rotation key not included in PLC DID data")
     _check_document(ctx, did, document)
 

@@ -83,7 +83,7 @@ def _check_keeps_account(ctx: AppContext, account: ActorAccount, data: PlcData) 
     key = ctx.actor_store.key(account.did).did_key
     wrong = {
         "Rotation keys do not include server's rotation key": (
-            ctx.rotation_key.did_key not in data.rotation_keys
+            ctx.did_rotation_key not in data.rotation_keys
         ),
         "Incorrect type on atproto_pds service": service is None or service.type != PDS_TYPE,
         "Incorrect endpoint on atproto_pds service": (

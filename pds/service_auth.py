@@ -30,13 +30,16 @@ class ServiceAuth:
         self,
         resolver: DidResolver,
         *,
-        service_did: str,
+        audiences: Collection[str],
         moderator_did: str | None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`moderator_did` is the moderation service's; None if there is none."""
+        """`audiences` are the DIDs that tokens for this server are addressed to.
+
+        `moderator_did` is the moderation service's; None if there is none.
+        """
         self._resolver = resolver
-        self._service_did = service_did
+        self._audiences = audiences
         self._moderator_did = moderator_did
         self._clock = clock
 
@@ -53,7 +56,7 @@ class ServiceAuth:
 
     def makes_moderator(self, issuer: Did, audience: str) -> bool:
         """Whether a token of `issuer` for `audience` is one of a moderator of this server."""
-        return issuer == self._moderator_did and audience.partition("#")[0] == self._service_did
+        return issuer == self._moderator_did and audience.partition("#")[0] in self._audiences
 
     async def verify(self, token: str, *, nsid: str) -> Did:
         """The account that signed `token` for the method `nsid`. Raises `ServiceJwtError`."""
@@ -72,7 +75,7 @@ class ServiceAuth:
     ) -> ServiceJwt:
         return await verify_service_jwt(
             token,
-            audience=self._service_did,
+            audiences=self._audiences,
             lxm=nsid,
             now_s=self._clock(),
             resolve_key=self._resolve_key,

@@ -94,7 +94,7 @@ async def create_account(ctx: AppContext, signup: Signup) -> Session:
     if reserved is not None:
         ctx.actor_store.keys.release(did)
     if operation is not None:
-        await ctx.sequencer.append(*_birth_events(signup.handle.handle, commit))
+        await ctx.sequencer.append(*birth_events(signup.handle.handle, commit))
     return session
 
 
@@ -108,7 +108,7 @@ def check_free(ctx: AppContext, *, handle: str, email: str) -> None:
 
 def plc_data(ctx: AppContext, *, handle: str, key: PrivateKey, recovery_key: str | None) -> PlcData:
     """What a did:plc of this server says."""
-    rotation_keys = [recovery_key, ctx.settings.identity.recovery_did_key, ctx.rotation_key.did_key]
+    rotation_keys = [recovery_key, ctx.settings.identity.recovery_did_key, ctx.did_rotation_key]
     return PlcData(
         rotation_keys=tuple(dict.fromkeys(key for key in rotation_keys if key)),
         verification_methods={ATPROTO_KEY: key.did_key},
@@ -128,6 +128,16 @@ def did_credentials(ctx: AppContext, account: ActorAccount) -> dict[str, Any]:
     return data
 
 
+def birth_events(handle: str, commit: CommitData) -> tuple[Event, ...]:
+    """What tells the network of a new account."""
+    return (
+        IdentityEvent(commit.did, handle),
+        AccountEvent(commit.did, active=True),
+        commit_event(commit),
+        sync_event(commit.did, cid=commit.cid, rev=commit.rev, block=commit.block),
+    )
+
+
 def _genesis(ctx: AppContext, signup: Signup, key: PrivateKey) -> PlcOperation:
     data = plc_data(ctx, handle=signup.handle.handle, key=key, recovery_key=signup.recovery_key)
     return PlcOperation.sign(data, prev=None, key=ctx.rotation_key)
@@ -137,12 +147,3 @@ def _detail(signup: Signup, operation: PlcOperation | None) -> str:
     if operation is not None:
         return NEW
     return MOVED if signup.fill is None else IMPORTED
-
-
-def _birth_events(handle: str, commit: CommitData) -> tuple[Event, ...]:
-    return (
-        IdentityEvent(commit.did, handle),
-        AccountEvent(commit.did, active=True),
-        commit_event(commit),
-        sync_event(commit.did, cid=commit.cid, rev=commit.rev, block=commit.block),
-    )

@@ -33,6 +33,8 @@ Every method that this server answers itself, who may call it, the tests that ca
 the errors that tests have seen it answer with. Any other method goes to the AppView,
 or to the service that the `atproto-proxy` header names.
 
+[Behind an entryway](entryway.md) it answers some of the methods.
+
 Made by `make endpoints`; do not edit.
 
 A session is opened with a password: *any* password, *privileged* for all but plain app passwords,

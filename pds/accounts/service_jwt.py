@@ -180,13 +180,13 @@ def create_service_jwt(
 async def verify_service_jwt(
     token: str,
     *,
-    audience: str,
+    audiences: Collection[str],
     lxm: str,
     now_s: float,
     resolve_key: KeyResolver,
     issuers: Collection[str] | None = None,
 ) -> ServiceJwt:
-    """Check a service token for the method `lxm` of the service `audience`.
+    """Check a service token for the method `lxm` of one of the services `audiences`.
 
     `issuers`, if given, are the only ones accepted, each compared with its fragment. Otherwise
     every DID is, but none of its services: the key of a labeler is not that of the account.
@@ -209,7 +209,7 @@ async def verify_service_jwt(
     if separator if issuers is None else iss not in issuers:
         raise UntrustedIss
     await _check_signature(iss, header["alg"], signed, signature, resolve_key)
-    if claims["aud"] != audience:
+    if claims["aud"] not in audiences:
         raise BadJwtAudience
     return ServiceJwt(iss, claims["aud"], lxm, claims["exp"])
 

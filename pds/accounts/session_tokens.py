@@ -1,8 +1,11 @@
-"""Session tokens: the HS256 JWTs that log a user's client in.
+"""Session tokens: the JWTs that log a user's client in, signed with the server's secret (HS256).
 
 Both kinds carry scope, aud (this server's DID), sub (the account's DID), iat and exp; a refresh
 token also carries jti, the id of its row in `refresh_token`. Access tokens are stateless, but for
 the accounts whose older ones are void: see `pds.accounts.access_cutoffs`.
+
+Behind an entryway those that it has signed (ES256K) are accepted, and no others: access tokens for
+this server, refresh tokens for the entryway itself.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import hmac
 import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import orjson
 from cachetools import LRUCache
@@ -21,7 +24,9 @@ from jwt.exceptions import InvalidTokenError
 from database.timestamps import Clock
 from pds.accounts.codes import encode_jti
 from pds.accounts.errors import ExpiredToken, InvalidToken, MissingTokenId
+from pds.accounts.jwt_algorithms import AnyKeyHmac, K256Signatures
 from pds.accounts.scopes import SessionScope
+from repo.keys import K256PublicKey
 from repo.syntax import Did, is_did
 
 ACCESS_LIFETIME_S: Final = 120 * 60
@@ -63,17 +68,39 @@ class RefreshToken:
     expires_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class TokenIssuer:
+    """Another server that signs the session tokens in place of this one: its DID and its key."""
+
+    did: str
+    key: K256PublicKey
+
+
 class SessionTokens:
     """Makes and verifies the session tokens of one server."""
 
-    def __init__(self, *, jwt_secret: str, service_did: str, clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        jwt_secret: str,
+        service_did: str,
+        issuer: TokenIssuer | None = None,
+        clock: Clock = time.time,
+    ) -> None:
+        """With an `issuer` its tokens are the ones that are accepted, and this server's are not."""
         self.valid_from: Final[dict[Did, int]] = {}
         """Unix seconds that access tokens count from, for accounts whose older ones are void."""
         self._key = jwt_secret.encode()
         self._service_did = service_did
+        self._refresh_audience = service_did if issuer is None else issuer.did
         self._clock = clock
         self._jws = PyJWS(algorithms=[])
-        self._jws.register_algorithm("HS256", _AnyKeyHmac(HMACAlgorithm.SHA256))
+        self._jws.register_algorithm("HS256", AnyKeyHmac(HMACAlgorithm.SHA256))
+        # Exactly one: a public key must never be taken for a secret.
+        self._accepted = "HS256"
+        if issuer is not None:
+            self._jws.register_algorithm("ES256K", K256Signatures(issuer.key))
+            self._accepted = "ES256K"
         # Verifying takes about 25 us, and a client sends the same token with every request.
         # Only what was found valid is kept; but for the clock and a cutoff it stays so.
         self._verified: LRUCache[str, AccessClaims] = LRUCache(_CACHED_TOKENS)
@@ -135,7 +162,9 @@ class SessionTokens:
 
     def verify_refresh(self, token: str, *, allow_expired: bool = False) -> RefreshClaims:
         """Check a refresh token. Raises `InvalidToken`, `ExpiredToken` or `MissingTokenId`."""
-        claims = self._verify(token, _REFRESH_TYPE, allow_expired=allow_expired)
+        claims = self._verify(
+            token, _REFRESH_TYPE, audience=self._refresh_audience, allow_expired=allow_expired
+        )
         jti = claims.get("jti")
         if jti is None:
             raise MissingTokenId
@@ -144,33 +173,38 @@ class SessionTokens:
         return RefreshClaims(claims["sub"], jti, claims["exp"])
 
     def _verify_access(self, token: str) -> AccessClaims:
-        claims = self._verify(token, _ACCESS_TYPE, allow_expired=False)
+        claims = self._verify(token, _ACCESS_TYPE, audience=self._service_did, allow_expired=False)
         told = claims.get("iat")
         # One that does not tell its age is older than any cutoff.
         issued_at = told if isinstance(told, int | float) else 0
         return AccessClaims(claims["sub"], claims["scope"], issued_at, claims["exp"])
 
-    def _verify(self, token: str, typ: str, *, allow_expired: bool) -> dict[str, Any]:
+    def _verify(
+        self, token: str, typ: str, *, audience: str, allow_expired: bool
+    ) -> dict[str, Any]:
         if len(token) > MAX_TOKEN_LENGTH:
             raise _not_verified()
         try:
-            decoded = self._jws.decode_complete(token, self._key, algorithms=["HS256"])
+            decoded = self._jws.decode_complete(token, self._key, algorithms=[self._accepted])
             claims = orjson.loads(decoded["payload"])
         except (InvalidTokenError, ValueError) as exc:
             raise _not_verified() from exc
         if decoded["header"].get("typ") != typ or not isinstance(claims, dict):
+            raise _not_verified()
+        if claims.get("aud") != audience:
             raise _not_verified()
         self._check_claims(claims, allow_expired=allow_expired)
         return claims
 
     def _check_claims(self, claims: dict[str, Any], *, allow_expired: bool) -> None:
         """Check what both kinds have in common, and make `scope` a `SessionScope`."""
-        audience, expires_at = claims.get("aud"), claims.get("exp")
-        if audience != self._service_did:
+        expires_at, not_before = claims.get("exp"), claims.get("nbf", 0)
+        if not _is_number(expires_at) or not _is_number(not_before):
             raise _not_verified()
-        if not isinstance(expires_at, int | float) or isinstance(expires_at, bool):
+        now_s = self._clock()
+        if not_before > now_s:
             raise _not_verified()
-        if expires_at <= self._clock() and not allow_expired:
+        if expires_at <= now_s and not allow_expired:
             raise _expired()
         did, jti = claims.get("sub"), claims.get("jti")
         # A token bound to a method or a key is another protocol's, signed with our secret.
@@ -195,18 +229,8 @@ def require_scope(claims: AccessClaims, accepted: frozenset[SessionScope]) -> No
         raise _bad_scope()
 
 
-class _AnyKeyHmac(HMACAlgorithm):
-    """HMAC with the secret as it is.
-
-    PyJWT warns of secrets below 32 bytes and refuses ones that look like PEM files. The secret is
-    the operator's, and the reference PDS takes any.
-    """
-
-    def prepare_key(self, key: str | bytes) -> bytes:
-        return key.encode() if isinstance(key, str) else key
-
-    def check_key_length(self, key: bytes) -> str | None:
-        return None
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _not_verified() -> InvalidToken:

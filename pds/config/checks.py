@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from pds.config.addresses import parse_base_url, parse_host_port, parse_network
+from pds.config.entryway_checks import check_entryway
 from pds.mail.errors import InvalidMail
 from pds.mail.mail_url import InvalidMailUrl, parse_mail_url
 from pds.mail.message import parse_address
@@ -40,7 +41,7 @@ def find_problems(settings: Settings) -> list[str]:
         _check_crawlers,
         _check_limits,
         _check_identity,
-        _check_entryway,
+        check_entryway,
         _check_metrics,
     )
     return [problem for check in checks for problem in check(settings)]
@@ -228,14 +229,6 @@ def _check_identity(settings: Settings) -> Iterator[str]:
     key = identity.recovery_did_key
     if key is not None and not key.startswith("did:key:z"):
         yield f'PDS_RECOVERY_DID_KEY is "{key}": set a did:key, which starts with did:key:z'
-
-
-def _check_entryway(settings: Settings) -> Iterator[str]:
-    if settings.entryway.url:
-        yield (
-            "PDS_ENTRYWAY_URL is set, but this server owns its logins and cannot work behind an "
-            "entryway: unset all PDS_ENTRYWAY_ variables"
-        )
 
 
 def _check_metrics(settings: Settings) -> Iterator[str]:

@@ -47,20 +47,27 @@ class IdentitySettings(Group):
 
 
 class EntrywaySettings(Group):
-    """The server that would own logins instead of this one. Not supported."""
+    """The server that owns the logins of this one's accounts. The first four: all or none."""
 
-    url: str | None = Field(None, alias="PDS_ENTRYWAY_URL", description="Not supported")
-    did: str | None = Field(None, alias="PDS_ENTRYWAY_DID", description="Not supported")
+    url: str | None = Field(
+        None, alias="PDS_ENTRYWAY_URL", description="Its base URL; this server owns logins if unset"
+    )
+    did: str | None = Field(None, alias="PDS_ENTRYWAY_DID", description="Its DID")
     jwt_verify_key_hex: str | None = Field(
         None,
         alias="PDS_ENTRYWAY_JWT_VERIFY_KEY_K256_PUBLIC_KEY_HEX",
-        description="Not supported",
+        description="The secp256k1 public key that verifies its session tokens, in hex digits",
     )
     plc_rotation_key: str | None = Field(
-        None, alias="PDS_ENTRYWAY_PLC_ROTATION_KEY", description="Not supported"
+        None,
+        alias="PDS_ENTRYWAY_PLC_ROTATION_KEY",
+        description="The did:key that signs its PLC operations",
     )
     admin_token: str | None = Field(
-        None, alias="PDS_ENTRYWAY_ADMIN_TOKEN", description="Not supported", repr=False
+        None,
+        alias="PDS_ENTRYWAY_ADMIN_TOKEN",
+        description="Its administrator's password; PDS_ADMIN_PASSWORD if unset",
+        repr=False,
     )
 
 

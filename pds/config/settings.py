@@ -233,6 +233,16 @@ class Settings(BaseSettings):
         return _target(self.services.report_url, self.services.report_did) or self.mod_service
 
     @property
+    def entryway_service(self) -> ServiceTarget | None:
+        """The server that owns the logins of the accounts here; None if this one does."""
+        return _target(self.entryway.url, self.entryway.did)
+
+    @property
+    def entryway_admin_password(self) -> str:
+        """The password of the entryway's administrator."""
+        return self.entryway.admin_token or self.secrets.admin_password
+
+    @property
     def crawlers(self) -> tuple[str, ...]:
         """The base URLs of the relays to tell about new events, without trailing slashes."""
         return tuple(map(parse_base_url, self.services.crawlers))

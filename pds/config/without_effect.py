@@ -41,13 +41,6 @@ WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
         "PDS_BACKGROUND_DARK_URL",
     ),
     "Rotation key in AWS KMS": ("PDS_PLC_ROTATION_KEY_KMS_KEY_ID",),
-    "Entryway": (
-        "PDS_ENTRYWAY_URL",
-        "PDS_ENTRYWAY_DID",
-        "PDS_ENTRYWAY_JWT_VERIFY_KEY_K256_PUBLIC_KEY_HEX",
-        "PDS_ENTRYWAY_PLC_ROTATION_KEY",
-        "PDS_ENTRYWAY_ADMIN_TOKEN",
-    ),
 }
 """What is missing, and the variables that belong to it."""
 

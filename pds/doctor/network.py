@@ -18,6 +18,7 @@ from pds.doctor.finding import Finding
 from pds.mail.mail_url import InvalidMailUrl, Sendmail, parse_mail_url
 
 PLC: Final = "PLC directory"
+ENTRYWAY: Final = "entryway"
 CLOCK: Final = "clock"
 HOSTNAME: Final = "host name"
 CERTIFICATE: Final = "TLS certificate"
@@ -25,6 +26,7 @@ SMTP: Final = "SMTP"
 HANDLE_DNS: Final = "handle DNS"
 
 MAX_SKEW_S: Final = 60
+_OK: Final = 200
 _TIMEOUT_S: Final = 5.0
 _EXPIRES_SOON_S: Final = 7 * 24 * 3600
 _PROBE_LABEL: Final = "holdfast-doctor-probe"
@@ -41,6 +43,18 @@ async def check_plc(http: SafeHttp, url: str, *, now: datetime) -> list[Finding]
         )
         return [Finding.error(PLC, url, f"does not answer: {exc.reason}", remedy)]
     return [Finding.ok(PLC, url, "answers"), check_clock(answer, now)]
+
+
+async def check_entryway(http: SafeHttp, url: str) -> Finding:
+    """Whether the entryway answers: without it nobody can log in."""
+    remedy = "Check PDS_ENTRYWAY_URL, the way out of this machine, and the entryway itself."
+    try:
+        answer = await http.get(f"{url}/xrpc/_health", trusted=True)
+    except FetchError as exc:
+        return Finding.error(ENTRYWAY, url, f"does not answer: {exc.reason}", remedy)
+    if answer.status != _OK:
+        return Finding.error(ENTRYWAY, url, f"answers with status {answer.status}", remedy)
+    return Finding.ok(ENTRYWAY, url, "answers")
 
 
 def check_clock(answer: FetchedResponse, now: datetime) -> Finding:

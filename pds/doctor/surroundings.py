@@ -43,7 +43,9 @@ async def _check(
         plc_url = settings.identity.plc_url
         plc, others = await asyncio.gather(
             network.check_plc(http, plc_url, now=datetime.now(UTC)),
-            asyncio.gather(_check_host(settings), *_mail_checks(settings)),
+            asyncio.gather(
+                _check_host(settings), _check_entryway(settings, http), *_mail_checks(settings)
+            ),
         )
         findings = [*plc, *chain.from_iterable(others)]
         if not accounts:
@@ -78,6 +80,11 @@ async def _check_host(settings: Settings) -> list[Finding]:
     return [found, *others]
 
 
+async def _check_entryway(settings: Settings, http: SafeHttp) -> list[Finding]:
+    entryway = settings.entryway_service
+    return [] if entryway is None else [await network.check_entryway(http, entryway.url)]
+
+
 def _mail_checks(settings: Settings) -> Iterator[Coroutine[Any, Any, list[Finding]]]:
     async def check(setting: str, url: str) -> list[Finding]:
         return [await network.check_smtp(setting, url)]
@@ -101,6 +108,8 @@ def _resolver(settings: Settings, http: SafeHttp, stack: AsyncExitStack) -> DidR
 
 
 def _rotation_key(settings: Settings) -> str | None:
+    if settings.entryway.plc_rotation_key:
+        return settings.entryway.plc_rotation_key
     try:
         return K256PrivateKey.from_bytes(settings.plc_rotation_key).did_key
     except (InvalidKey, ValueError):

@@ -78,7 +78,7 @@ async def fetch_json(call: XrpcCall, *, nsid: str) -> UpstreamAnswer:
     target = await locate(ctx.did_resolver, service)
     token = token_for(call, target.did, nsid)
     try:
-        return await _read(
+        return await read_answer(
             ctx, request, target, "GET", path_of(request), request_headers(request, token)
         )
     except FetchError as exc:
@@ -116,7 +116,7 @@ async def call_service(
         body = orjson.dumps(json)
     method = "GET" if body is None else "POST"
     try:
-        answer = await _read(call.ctx, call.request, target, method, path, headers, body)
+        answer = await read_answer(call.ctx, call.request, target, method, path, headers, body)
     except FetchError as exc:
         raise call_failed(target, exc) from exc
     if not 200 <= answer.status < 300:
@@ -131,7 +131,7 @@ def json_object(answer: UpstreamAnswer) -> dict[str, Any]:
     return answer.json
 
 
-async def _read(
+async def read_answer(
     ctx: AppContext,
     request: web.Request,
     target: ProxyTarget,
@@ -139,8 +139,15 @@ async def _read(
     path: str,
     headers: CIMultiDict[str],
     body: bytes | None = None,
+    *,
+    max_bytes: int | None = None,
 ) -> UpstreamAnswer:
+    """One exchange with a service; the answer has any status. Raises `FetchError`, `TooBusy`.
+
+    `max_bytes` bounds the answer; it is `PDS_PROXY_MAX_RESPONSE_SIZE` if not given.
+    """
     settings = ctx.settings
+    limit_bytes = settings.proxy.max_response_bytes if max_bytes is None else max_bytes
     headers["Accept-Encoding"] = _PACKED if settings.proxy.prefer_compressed else _PLAIN
     with Watch(request, settings) as watch:
         watch.await_others()
@@ -150,9 +157,7 @@ async def _read(
                 ctx, method, target, path, headers=headers, body=body, decompress=True
             )
             try:
-                content = await upstream.read(
-                    settings.proxy.max_response_bytes, before_part=watch.await_part
-                )
+                content = await upstream.read(limit_bytes, before_part=watch.await_part)
             finally:
                 await upstream.close()
     return UpstreamAnswer(upstream.status, upstream.headers, content)

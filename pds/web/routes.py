@@ -12,6 +12,7 @@ from aiohttp import web
 
 from database.errors import DatabaseError
 from pds.context import CONTEXT, AppContext
+from pds.entryway.exchange import entryway_of
 from pds.xrpc.responses import add_common_headers, preflight
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
@@ -42,6 +43,10 @@ def add_web_routes(app: web.Application) -> None:
     """Serve everything outside `/xrpc/`."""
     app.router.add_get("/", _for_every_origin(_front_page))
     app.router.add_get("/.well-known/change-password", _for_every_origin(_change_password))
+    if app[CONTEXT].entryway is not None:
+        app.router.add_get(
+            "/.well-known/oauth-protected-resource", _for_every_origin(_protected_resource)
+        )
     add_routes_of_every_server(app)
 
 
@@ -81,7 +86,8 @@ async def _atproto_did(request: web.Request) -> web.Response:
     ctx = request.app[CONTEXT]
     host = ctx.client_addresses.host_of(request)
     try:
-        did = _hosted_did(ctx, host)
+        # An entryway answers for its handles itself.
+        did = _hosted_did(ctx, host) if ctx.entryway is None else None
     except DatabaseError:
         _log.exception("a handle could not be looked up", host=host)
         return web.Response(status=500, text="Internal Server Error")
@@ -91,8 +97,29 @@ async def _atproto_did(request: web.Request) -> web.Response:
 
 
 async def _change_password(request: web.Request) -> web.Response:
-    public_url = request.app[CONTEXT].settings.public_url
-    return web.Response(status=302, headers={"Location": f"{public_url}/account/reset-password"})
+    ctx = request.app[CONTEXT]
+    if ctx.entryway is not None:
+        location = f"{ctx.entryway.url}{request.path}"
+    else:
+        location = f"{ctx.settings.public_url}/account/reset-password"
+    return web.Response(status=302, headers={"Location": location})
+
+
+async def _protected_resource(request: web.Request) -> web.Response:
+    """Where the accounts of this server log in: OAuth protected resource metadata, RFC 9728."""
+    ctx = request.app[CONTEXT]
+    response = _json(
+        200,
+        {
+            "resource": ctx.settings.public_url,
+            "authorization_servers": [entryway_of(ctx).url],
+            "scopes_supported": [],
+            "bearer_methods_supported": ["header"],
+            "resource_documentation": "https://atproto.com",
+        },
+    )
+    response.headers["Access-Control-Allow-Headers"] = "*"
+    return response
 
 
 async def _tls_check(request: web.Request) -> web.Response:

@@ -49,8 +49,8 @@ def test_every_listed_setting_exists() -> None:
     ("environ", "told"),
     [
         ({}, []),
-        ({"PDS_ENTRYWAY_ADMIN_TOKEN": "x"}, ["PDS_ENTRYWAY_ADMIN_TOKEN"]),
-        ({"PDS_ENTRYWAY_ADMIN_TOKEN": ""}, []),
+        ({"PDS_SUPPORT_URL": "x"}, ["PDS_SUPPORT_URL"]),
+        ({"PDS_SUPPORT_URL": ""}, []),
         (
             {"PDS_BLOBSTORE_S3_FORCE_PATH_STYLE": "true"},
             ["PDS_BLOBSTORE_S3_FORCE_PATH_STYLE"],

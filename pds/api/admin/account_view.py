@@ -2,45 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pds.accounts.account import ActorAccount
-from pds.accounts.invites import InviteCode
-from pds.accounts.manager import AccountManager
+
+if TYPE_CHECKING:
+    from pds.accounts.manager import AccountManager
+    from pds.context import AppContext
 
 
-def account_views(accounts: AccountManager, dids: Sequence[str]) -> list[dict[str, Any]]:
+def account_views(ctx: AppContext, dids: Sequence[str]) -> list[dict[str, Any]]:
     """The views of those of `dids` that have an account, in any state.
 
-    However many there are, it takes a few statements for each 500 of them.
+    However many there are, it takes a few statements for each 500 of them. An entryway has the
+    invite codes, so that behind one the views say nothing of them.
     """
     wanted = list(dict.fromkeys(dids))
-    found = accounts.store.find_many(wanted)
-    invites = accounts.invites.of_accounts(list(found))
-    invited_by = accounts.invites.used_by(list(found))
-    return [
-        _account_view(found[did], invites.get(did, []), invited_by.get(did))
-        for did in wanted
-        if did in found
-    ]
+    found = ctx.accounts.store.find_many(wanted)
+    views = {did: _account_view(account) for did, account in found.items()}
+    if ctx.entryway is None:
+        _add_invites(ctx.accounts, found, views)
+    return [views[did] for did in wanted if did in views]
 
 
-def _account_view(
-    account: ActorAccount, invites: list[InviteCode], invited_by: InviteCode | None
-) -> dict[str, Any]:
-    view: dict[str, Any] = {
-        "did": account.did,
-        "handle": account.shown_handle,
-        "indexedAt": account.created_at,
-        "invites": [code.to_json() for code in invites],
-        "invitesDisabled": account.invites_disabled,
-    }
+def _account_view(account: ActorAccount) -> dict[str, Any]:
     optional = {
         "email": account.email,
         "emailConfirmedAt": account.email_confirmed_at,
         "deactivatedAt": account.deactivated_at,
-        "invitedBy": None if invited_by is None else invited_by.to_json(),
     }
-    view.update((name, value) for name, value in optional.items() if value is not None)
-    return view
+    return {
+        "did": account.did,
+        "handle": account.shown_handle,
+        "indexedAt": account.created_at,
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+
+
+def _add_invites(
+    accounts: AccountManager, found: Mapping[str, ActorAccount], views: Mapping[str, dict[str, Any]]
+) -> None:
+    codes = accounts.invites.of_accounts(list(found))
+    invited_by = accounts.invites.used_by(list(found))
+    for did, account in found.items():
+        views[did]["invites"] = [code.to_json() for code in codes.get(did, [])]
+        views[did]["invitesDisabled"] = account.invites_disabled
+        if did in invited_by:
+            views[did]["invitedBy"] = invited_by[did].to_json()

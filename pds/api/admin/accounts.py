@@ -17,7 +17,7 @@ methods = XrpcMethods()
 @methods.method("com.atproto.admin.getAccountInfo", auth=moderator)
 async def get_account_info(call: XrpcCall) -> Answer:
     """com.atproto.admin.getAccountInfo"""
-    views = account_views(call.ctx.accounts, [call.params["did"]])
+    views = account_views(call.ctx, [call.params["did"]])
     if not views:
         raise invalid_request("Account not found", "NotFound")
     return views[0]
@@ -26,7 +26,7 @@ async def get_account_info(call: XrpcCall) -> Answer:
 @methods.method("com.atproto.admin.getAccountInfos", auth=moderator)
 async def get_account_infos(call: XrpcCall) -> Answer:
     """com.atproto.admin.getAccountInfos: DIDs without an account here are left out"""
-    return {"infos": account_views(call.ctx.accounts, call.params["dids"])}
+    return {"infos": account_views(call.ctx, call.params["dids"])}
 
 
 @methods.method("com.atproto.admin.updateAccountHandle", auth=admin)

@@ -12,6 +12,7 @@ from pds.accounts.email_rules import check_email
 from pds.accounts.errors import HandleNotAvailable
 from pds.accounts.handle_rules import CheckedHandle, check_handle
 from pds.accounts.passwords import MAX_NEW_LENGTH, MIN_CHOSEN_LENGTH, new_password
+from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.failures import CommandFailed
 from pds.cli.invite.create import create_invites
@@ -65,6 +66,7 @@ def create(
       pds account create bob@example.com bob.test --env-file data/dev.env
     """
     settings = load_settings(env_file)
+    refuse_behind_entryway(settings, "logins")
     chosen = password or new_password()
     did = asyncio.run(_create(settings, email=email, handle=handle, password=chosen))
     created = {"handle": handle.lower(), "did": did}

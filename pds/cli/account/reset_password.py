@@ -10,6 +10,7 @@ import click
 from pds.accounts.passwords import new_password
 from pds.cli.account.changing import Target, account_options
 from pds.cli.account.create import password_option
+from pds.cli.entryway import refuse_on_files
 from pds.cli.output import print_object
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def reset_password(
     chosen = password or new_password()
 
     async def on_files(ctx: AppContext) -> None:
+        refuse_on_files(target.settings, "passwords")
         await ctx.accounts.update_password(target.did, chosen)
 
     body = {"did": target.did, "password": chosen}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pds.cli.account.changing import Target, account_options
+from pds.cli.entryway import refuse_on_files
 
 if TYPE_CHECKING:
     from pds.context import AppContext
@@ -30,6 +31,7 @@ def update_email(account: str, email: str, as_json: bool, env_file: Path | None)
     async def on_files(ctx: AppContext) -> None:
         from pds.accounts.email_rules import check_email
 
+        refuse_on_files(target.settings, "addresses")
         await ctx.accounts.update_email(target.did, check_email(email))
 
     body = {"account": target.did, "email": email}

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def update_handle(account: str, handle: str, as_json: bool, env_file: Path | None) -> None:
     """Give an account another handle, also a reserved one.
 
-    A handle outside of the server's own domains must lead to the account's DID already.
+    A handle outside of the server's own domains must lead to the account's DID already. Behind an
+    entryway the DID must name the handle already, for only the entryway can change it.
 
     \b
     Examples:
@@ -29,9 +30,13 @@ def update_handle(account: str, handle: str, as_json: bool, env_file: Path | Non
     target = Target.find(account, env_file)
 
     async def on_files(ctx: AppContext) -> None:
-        from pds import handles
+        from pds.entryway.handles import follow
+        from pds.handles import update_handle
 
-        await handles.update_handle(ctx, target.did, handle, allow_reserved=True)
+        if ctx.entryway is None:
+            await update_handle(ctx, target.did, handle, allow_reserved=True)
+        else:
+            await follow(ctx, target.did, handle)
 
     body = {"did": target.did, "handle": handle}
     target.change("com.atproto.admin.updateAccountHandle", body, on_files=on_files)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pds.accounts.invites import ADMIN
+from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import on_server_or_files
 from pds.cli.output import json_lines_option, print_json
@@ -58,6 +59,7 @@ def create(
       pds invite create --count 3 --for alice.example.com
     """
     settings = load_settings(env_file)
+    refuse_behind_entryway(settings, "invite codes")
     owner = ADMIN
     if account is not None:
         with reading_accounts(settings) as db:

@@ -11,6 +11,7 @@ import click
 
 from database.connection import Database
 from pds.accounts.invites import Invites
+from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import OperatorError, on_server_or_files
 from pds.cli.output import counted, json_option, print_json
@@ -49,6 +50,7 @@ def disable(
     if not codes and not accounts:
         raise click.UsageError("Name a code, or an account with --of.")
     settings = load_settings(env_file)
+    refuse_behind_entryway(settings, "invite codes")
     with reading_accounts(settings) as db:
         _ensure_known(db, codes)
         dids = [get_account(db, account).did for account in accounts]

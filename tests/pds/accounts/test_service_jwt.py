@@ -49,7 +49,7 @@ def token_of(key: PrivateKey = KEY, **changes: Any) -> str:
 
 
 async def verify(token: str, resolver: Resolver | None = None, **changes: Any) -> ServiceJwt:
-    arguments: dict[str, Any] = {"audience": SERVICE_DID, "lxm": LXM, "now_s": NOW_S}
+    arguments: dict[str, Any] = {"audiences": [SERVICE_DID], "lxm": LXM, "now_s": NOW_S}
     return await verify_service_jwt(
         token, resolve_key=resolver or Resolver(), **(arguments | changes)
     )
@@ -218,7 +218,7 @@ async def test_an_issuer_that_cannot_be_resolved_is_refused() -> None:
 
     with pytest.raises(JwtIssuerUnresolved, match="could not resolve iss did"):
         await verify_service_jwt(
-            token_of(), audience=SERVICE_DID, lxm=LXM, now_s=NOW_S, resolve_key=resolve
+            token_of(), audiences=[SERVICE_DID], lxm=LXM, now_s=NOW_S, resolve_key=resolve
         )
 
 

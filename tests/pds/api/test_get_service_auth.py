@@ -66,7 +66,7 @@ async def test_a_token_is_signed_with_the_key_of_the_did_document(pds: Pds, alic
         return key.public
 
     verified = await verify_service_jwt(
-        token, audience=AUD, lxm=TIMELINE, now_s=time.time(), resolve_key=resolve_key
+        token, audiences=[AUD], lxm=TIMELINE, now_s=time.time(), resolve_key=resolve_key
     )
     assert (verified.iss, verified.aud) == (alice.did, AUD)
 

@@ -16,11 +16,13 @@ from aiohttp import web
 from identity.http import SafeHttp
 from pds.doctor.network import (
     check_certificate,
+    check_entryway,
     check_handle_dns,
     check_hostname,
     check_plc,
     check_smtp,
 )
+from tests.entryway import answering, run_entryway
 from tests.tls import certificate_of_localhost
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -101,6 +103,22 @@ async def test_a_directory_that_does_not_answer_is_an_error(http: SafeHttp) -> N
     (finding,) = await check_plc(http, "http://127.0.0.1:1", now=_NOW)
     assert (finding.status, finding.subject) == ("error", "http://127.0.0.1:1")
     assert "PDS_DID_PLC_URL" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"), [(None, "error"), ({"status": 200}, "ok"), ({"status": 503}, "error")]
+)
+async def test_an_entryway_has_to_answer(
+    http: SafeHttp, answer: dict[str, int] | None, status: str
+) -> None:
+    url = "http://127.0.0.1:1"
+    async with run_entryway() as entryway:
+        if answer is not None:
+            url = entryway.url
+            entryway.answer = answering(**answer)
+        finding = await check_entryway(http, url)
+    assert (finding.check, finding.subject, finding.status) == ("entryway", url, status)
+    assert status == "ok" or "PDS_ENTRYWAY_URL" in str(finding.remedy)
 
 
 async def test_a_name_without_address_is_an_error() -> None:

@@ -80,7 +80,7 @@ async def test_no_app_password_of_the_moderation_service_speaks_to_this_server(
 ) -> None:
     """By naming it as the service to pass a request on to: here the AppView stands for it."""
     monkeypatch.setattr(pds.ctx.service_auth, "_moderator_did", alice.did)
-    monkeypatch.setattr(pds.ctx.service_auth, "_service_did", APPVIEW_DID)
+    monkeypatch.setattr(pds.ctx.service_auth, "_audiences", (APPVIEW_DID,))
     access = pds.ctx.session_tokens.create_access(Did(alice.did), SessionScope.APP_PASS)
     reply = await pds.get(SEARCH, {"Authorization": f"Bearer {access}"})
     assert reply.error == (401, "InvalidToken")

@@ -1,0 +1,46 @@
+"""com.atproto.admin.updateAccountHandle behind an entryway, which has changed the DID already.
+
+client -> identity.updateHandle here -> identity.updateHandle of the entryway
+       -> PLC directory, then admin.updateAccountHandle here -> row, #identity
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from identity.resolver import DidResolutionError
+from pds.handles import check_new_handle
+from pds.xrpc.errors import invalid_request
+from repo.syntax import Did
+from sequencer.events import IdentityEvent
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+    from pds.xrpc.call import Answer, XrpcCall
+    from repo.syntax import Handle
+
+
+async def follow_handle(call: XrpcCall) -> Answer:
+    """com.atproto.admin.updateAccountHandle: the account gets the handle that its DID names."""
+    await follow(call.ctx, Did(call.body["did"]), call.body["handle"])
+    return None
+
+
+async def follow(ctx: AppContext, did: Did, handle: str) -> None:
+    """Give an account the handle that its DID names already: in its row, and in an event.
+
+    Raises `XrpcError` if the DID names another, and what `check_new_handle` raises.
+    """
+    checked = await check_new_handle(ctx, did, handle, allow_reserved=True)
+    if await _handle_of_did(ctx, did) != checked:
+        raise invalid_request("Handle does not match DID doc")
+    async with ctx.recovery.lock(did):
+        await ctx.accounts.update_handle(did, checked)
+    await ctx.sequencer.append(IdentityEvent(did, checked))
+
+
+async def _handle_of_did(ctx: AppContext, did: Did) -> Handle | None:
+    try:
+        return (await ctx.did_resolver.resolve(did, force=True)).handle
+    except DidResolutionError:
+        return None

@@ -1,0 +1,140 @@
+"""What becomes of each method behind an entryway: the one table of it.
+
+Methods that are not in the table are served as without an entryway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pds.entryway.exchange import as_administrator, as_sent, ask, service_token
+from pds.entryway.handles import follow_handle
+from pds.entryway.signup import create_account
+from pds.mailed_tokens import get_account
+from pds.xrpc.auth import method_of
+from pds.xrpc.call import Answer, Handler, XrpcCall
+from pds.xrpc.errors import auth_required, invalid_request
+from pds.xrpc.methods import XrpcMethod
+
+
+@dataclass(slots=True, frozen=True)
+class Way:
+    """How a method is answered behind an entryway."""
+
+    handler: Handler
+    words: str
+    """For docs/entryway.md."""
+    is_open: bool = False
+    """Whether this server leaves it to the entryway who may call."""
+
+
+async def _as_account(call: XrpcCall) -> Answer:
+    """The session has been verified here; for the entryway a service token stands for it."""
+    return await ask(call, service_token(call.ctx, call.user.did, method_of(call.request)))
+
+
+async def _as_sent(call: XrpcCall) -> Answer:
+    return await ask(call, as_sent(call))
+
+
+async def _refresh_session(call: XrpcCall) -> Answer:
+    did = call.refresh.did
+    account = call.ctx.accounts.find_account(did, include_inactive=True)
+    if account is None:
+        raise invalid_request(f"Could not find user info for account: {did}")
+    if account.takedown_ref is not None:
+        raise auth_required("Account has been taken down", "AccountTakedown")
+    return await _as_sent(call)
+
+
+async def _delete_account(call: XrpcCall) -> Answer:
+    """The entryway checks password and code, and then deletes the account here."""
+    get_account(call.ctx, call.body["did"])
+    return await _as_sent(call)
+
+
+async def _update_handle(call: XrpcCall) -> Answer:
+    """The entryway changes the DID, and then the handle here: see `follow_handle`."""
+    did = call.user.did
+    token = service_token(call.ctx, did, method_of(call.request))
+    return await ask(call, token, json={"handle": call.body["handle"], "did": did})
+
+
+async def _update_account_email(call: XrpcCall) -> Answer:
+    identifier = call.body["account"]
+    if call.ctx.accounts.find_account(identifier, include_inactive=True) is None:
+        raise invalid_request(f"Account does not exist: {identifier}")
+    return await _as_administrator(call)
+
+
+async def _as_administrator(call: XrpcCall) -> Answer:
+    return await ask(call, as_administrator(call.ctx))
+
+
+async def _send_email(call: XrpcCall) -> Answer:
+    ctx, did = call.ctx, call.body["recipientDid"]
+    if ctx.accounts.find_account(did, include_inactive=True) is None:
+        raise invalid_request("Recipient not found")
+    return await ask(call, service_token(ctx, did, method_of(call.request)))
+
+
+async def _no_invites(_call: XrpcCall) -> Answer:
+    raise invalid_request("Account invites are managed by the entryway service")
+
+
+def _each(namespace: str, names: str, way: Way) -> dict[str, Way]:
+    return {f"com.atproto.{namespace}.{name}": way for name in names.split()}
+
+
+_ACCOUNT: Final = Way(_as_account, "asks the entryway, with a service token of the account")
+_SENT: Final = Way(_as_sent, "asks the entryway, with the client's own Authorization header")
+_OPEN: Final = Way(_as_sent, _SENT.words, is_open=True)
+_ADMIN: Final = Way(_as_administrator, "asks the entryway, as its administrator")
+_INVITES: Final = Way(_no_invites, "is refused: the entryway has the invite codes")
+_SERVER_OF_ACCOUNT: Final = (
+    "createAppPassword listAppPasswords revokeAppPassword getAccountInviteCodes getSession "
+    "requestEmailConfirmation confirmEmail requestEmailUpdate updateEmail requestAccountDelete "
+    "deactivateAccount"
+)
+
+WAYS: Final[Mapping[str, Way]] = {
+    **_each("server", _SERVER_OF_ACCOUNT, _ACCOUNT),
+    **_each("identity", "requestPlcOperationSignature signPlcOperation", _ACCOUNT),
+    **_each("identity", "updateHandle", Way(_update_handle, _ACCOUNT.words)),
+    **_each("admin", "sendEmail", Way(_send_email, _ACCOUNT.words)),
+    **_each("server", "createSession requestPasswordReset resetPassword activateAccount", _SENT),
+    **_each("server", "refreshSession", Way(_refresh_session, _SENT.words)),
+    **_each("server", "deleteAccount", Way(_delete_account, _SENT.words)),
+    **_each("server", "deleteSession", _OPEN),
+    **_each("temp", "checkSignupQueue", _SENT),
+    **_each("admin", "updateAccountPassword", _ADMIN),
+    **_each("admin", "updateAccountEmail", Way(_update_account_email, _ADMIN.words)),
+    **_each("server", "createInviteCode createInviteCodes", _INVITES),
+    **_each(
+        "admin",
+        "getInviteCodes disableInviteCodes disableAccountInvites enableAccountInvites",
+        _INVITES,
+    ),
+    **_each(
+        "server",
+        "createAccount",
+        Way(create_account, "takes the DID, its PLC operation and a reserved signing key"),
+    ),
+    **_each(
+        "admin",
+        "updateAccountHandle",
+        Way(follow_handle, "takes the handle that the DID document names already"),
+    ),
+}
+
+
+def behind_entryway(methods: Iterable[XrpcMethod]) -> Iterator[XrpcMethod]:
+    """The same methods, with the handlers that they have behind an entryway."""
+    for method in methods:
+        way = WAYS.get(method.nsid)
+        if way is None:
+            yield method
+        else:
+            yield XrpcMethod(method.nsid, way.handler, None if way.is_open else method.auth)

@@ -1,0 +1,1 @@
+"""The same requests to servers behind entryways."""
