@@ -10,6 +10,7 @@ from urllib.parse import quote
 import click
 
 from pds.cli.account.changing import Target, account_options
+from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.operator import on_server_or_files
 from pds.cli.output import print_json
 
@@ -34,6 +35,7 @@ def rotate(account: str, as_json: bool, env_file: Path | None) -> None:
       pds key rotate did:plc:ewvi7nxzyoun6zhxrhs64oiz --json
     """
     target = Target.find(account, env_file)
+    refuse_behind_entryway(target.settings, "rotation keys")
 
     async def running(server: RunningServer) -> dict[str, Any]:
         return await server.put(f"/_holdfast/signing-key/{quote(target.did, safe=':')}", {})

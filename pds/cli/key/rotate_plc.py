@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import OperatorError
 from pds.cli.output import counted, json_lines_option, print_json
@@ -55,6 +56,7 @@ def rotate_plc(old_key_file: Path, as_json: bool, env_file: Path | None) -> None
       pds key rotate-plc --old-key-file old.key --json | jq 'select(.outcome == "failed")'
     """
     settings = load_settings(env_file)
+    refuse_behind_entryway(settings, "rotation keys")
     old, new = _read_key(old_key_file), K256PrivateKey.from_bytes(settings.plc_rotation_key)
     if old.did_key == new.did_key:
         raise OperatorError(

@@ -33,6 +33,8 @@ def behind(files: Operator) -> Operator:
     [
         (("account", "create", "new@example.com", "newcomer.test"), "logins"),
         (("invite", "create"), "invite codes"),
+        (("key", "rotate", "alice.test"), "rotation keys"),
+        (("key", "rotate-plc", "--old-key-file", "old.key"), "rotation keys"),
         (("invite", "disable", "localhost-aaaaa-aaaaa"), "invite codes"),
     ],
 )
