@@ -10,8 +10,9 @@ import libipld
 
 from database.connection import Database
 from pds.doctor.blocks import find_strays, scan_blocks
-from pds.doctor.finding import Finding, restore
+from pds.doctor.finding import Finding
 from pds.doctor.record_index import compare_index
+from pds.storage.remedies import restore_database
 from repo.cid import Cid
 from repo.commit import Commit, InvalidCommit, decode_commit
 from repo.keys import PublicKey
@@ -115,7 +116,7 @@ def _no_head(db: Database, did: str) -> Finding:
     others = [other for (other,) in db.all("SELECT did FROM repo_root LIMIT 3")]
     found = f"; it names {', '.join(others)}" if others else ""
     return Finding.error(
-        COMMIT, db.path, f"has no current commit of {did}{found}", restore(db.path)
+        COMMIT, db.path, f"has no current commit of {did}{found}", restore_database(db.path)
     )
 
 
@@ -137,7 +138,7 @@ def _read_commit(db: Database, did: str, head: RepoHead) -> tuple[Commit | None,
 
 def _bad_commit(db: Database, head: RepoHead, fault: str) -> Finding:
     return Finding.error(
-        COMMIT, db.path, f"the current commit {head.cid} {fault}", restore(db.path)
+        COMMIT, db.path, f"the current commit {head.cid} {fault}", restore_database(db.path)
     )
 
 
@@ -173,4 +174,4 @@ def _imported(db: Database, head: RepoHead, commit: Commit) -> Finding:
 
 def _broken_tree(db: Database, exc: MissingBlock | InvalidMst) -> Finding:
     message = f"records cannot all be reached: {exc}"
-    return Finding.error(TREE, db.path, message, restore(db.path))
+    return Finding.error(TREE, db.path, message, restore_database(db.path))

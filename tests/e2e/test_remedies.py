@@ -1,0 +1,213 @@
+"""What the server tells an operator to type, typed: the problem is gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from database.connection import open_database
+from tests.e2e.test_damage import overwrite_wal, remove_directory, report_of
+from tests.e2e.world import World
+from tests.processes import clean_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+_PROGRAMS = Path(sys.executable).parent
+_LITESTREAM = _PROGRAMS / "litestream"
+_DEADLINE_S = 20.0
+_NOBODY = 65534
+_RECORD = "SELECT 1 FROM record WHERE rkey = ?"
+_LEAVE_CHECKPOINTS = {"PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT": "true"}
+
+
+def type_commands(message: str, **environ: str) -> None:
+    """Run what stands between backticks, in a shell, as it stands."""
+    commands = re.findall(r"`([^`]+)`", message)
+    assert commands, message
+    for command in commands:
+        done = subprocess.run(  # noqa: S602 (commands of our own messages)
+            command,
+            shell=True,
+            env=clean_environment({"PATH": f"{_PROGRAMS}:{os.environ['PATH']}", **environ}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, (command, done.stderr)
+
+
+@dataclass(slots=True, frozen=True)
+class Replica:
+    """What Litestream has sent of a data directory, by the litestream.yml of the documents."""
+
+    data: Path
+    place: Path
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What stands in litestream.env."""
+        return {"LITESTREAM_REPLICA": f"file://{self.place}"}
+
+    @contextmanager
+    def replicating(self) -> Iterator[None]:
+        """Litestream runs during the block."""
+        process = subprocess.Popen(  # noqa: S603
+            [_LITESTREAM, "replicate", "-config", ROOT / "litestream.yml"],
+            env=clean_environment({**self.environ, "PDS_DATA_DIRECTORY": str(self.data)}),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(_DEADLINE_S)
+
+    def wait_for(self, database: Path, query: str, value: str) -> None:
+        """Wait until a query of what would be restored has a row. Blocks the event loop."""
+        deadline = time.monotonic() + _DEADLINE_S
+        while not self._has(database, query, value):
+            assert time.monotonic() < deadline, f"{query}: {value} is never sent"
+            time.sleep(0.05)
+
+    def _has(self, database: Path, query: str, value: str) -> bool:
+        source = f"file://{self.place / database.relative_to(self.data)}"
+        with TemporaryDirectory() as directory:
+            copy = Path(directory) / "copy"
+            command = [str(_LITESTREAM), "restore", "-o", str(copy), source]
+            subprocess.run(command, capture_output=True, timeout=60, check=False)  # noqa: S603
+            if not copy.exists():
+                return False
+            with closing(open_database(copy, create=False)) as db:
+                return db.value(query, (value,)) is not None
+
+
+@pytest.fixture
+def replica(world: World, tmp_path: Path) -> Replica:
+    """Of the server of `world`, in a directory."""
+    return Replica(world.server.data, tmp_path / "replica")
+
+
+@pytest.mark.parametrize("damage", [overwrite_wal, remove_directory])
+async def test_a_damaged_store_comes_back_by_the_remedy_of_the_log(
+    world: World, replica: Replica, damage: Callable[[Path], None]
+) -> None:
+    store = world.store_of(world.alice)
+    key = (store.parent / "key").read_bytes()
+    for rkey in ("second", "third"):  # Replication goes on after a restore.
+        world.start(**_LEAVE_CHECKPOINTS)
+        with replica.replicating():
+            await world.create(world.alice, rkey)
+            await world.watcher.catch_up()
+            replica.wait_for(store, _RECORD, rkey)
+            world.server.kill()
+        damage(store)
+        world.start(**_LEAVE_CHECKPOINTS)
+        assert (await world.try_to_create(world.alice, "refused"))[0] == 503
+        remedy = report_of(world)["remedy"]
+        world.server.stop()
+        type_commands(remedy, **replica.environ)
+        if not (store.parent / "key").exists():
+            (store.parent / "key").write_bytes(key)
+    world.start()
+    await world.create(world.alice, "last")
+    await world.check(accounts=2)
+    assert await world.records(world.alice) == {"first", "second", "third", "last"}
+
+
+async def test_a_lost_key_comes_back_by_its_remedy_and_the_store_stays(
+    world: World, tmp_path: Path
+) -> None:
+    backup = shutil.copytree(world.server.data, tmp_path / "backup")
+    world.start()
+    await world.create(world.alice, "after-the-backup")
+    world.server.stop()
+    (world.store_of(world.alice).parent / "key").unlink()
+    world.start()
+    assert (await world.try_to_create(world.alice, "refused"))[0] == 503
+    remedy = report_of(world)["remedy"]
+    world.server.stop()
+    type_commands(remedy, BACKUP=str(backup))
+    world.start()
+    await world.create(world.alice, "last")
+    await world.check(accounts=2)
+    assert await world.records(world.alice) == {"first", "after-the-backup", "last"}
+
+
+def give_away(directory: Path, uid: int) -> None:
+    """Let another user own all of it."""
+    for path in (directory, *directory.rglob("*")):
+        os.chown(path, uid, uid)
+
+
+def whole_actor(store: Path) -> Path:
+    """The directory and all in it."""
+    return store.parent
+
+
+def store_only(store: Path) -> Path:
+    """One file."""
+    return store
+
+
+def key_only(store: Path) -> Path:
+    """The signing key."""
+    return store.parent / "key"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("part", [whole_actor, store_only, key_only])
+@pytest.mark.parametrize("crashed", [False, True], ids=["stopped", "crashed"])
+async def test_what_another_user_owns_is_given_back_by_the_remedy_of_the_log(
+    world: World, part: Callable[[Path], Path], crashed: bool
+) -> None:
+    world.server.powerless = True
+    world.start()
+    await world.create(world.alice, "second")
+    if crashed:
+        world.server.kill()
+    else:
+        world.server.stop()
+    taken = part(world.store_of(world.alice))
+    give_away(taken, _NOBODY)
+    taken.chmod(0o700 if taken.is_dir() else 0o600)
+    world.start()
+    assert (await world.try_to_create(world.alice, "refused"))[0] == 503
+    remedy = report_of(world)["remedy"]
+    assert "chown" in remedy
+    world.server.stop()
+    type_commands(remedy)
+    world.start()
+    await world.create(world.alice, "last")
+    await world.watcher.catch_up()
+    assert await world.records(world.alice) == {"first", "second", "last"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("name", ["actors", "account.sqlite", "holdfast.lock"])
+async def test_a_start_that_is_refused_for_want_of_permission_is_not_after_its_remedy(
+    world: World, name: str
+) -> None:
+    world.server.powerless = True
+    taken = world.server.data / name
+    taken.touch()
+    give_away(taken, _NOBODY)
+    taken.chmod(0o700 if taken.is_dir() else 0o600)
+    with pytest.raises(RuntimeError) as refused:
+        world.start()
+    type_commands(str(refused.value))
+    world.start()
+    await world.create(world.alice, "second")
+    await world.check(accounts=2)
