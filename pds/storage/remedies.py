@@ -19,9 +19,9 @@ _STORE_PARTS: Final = 3
 """Of the path of an actor's file, below the directory of actors: see `actor_store.layout`."""
 
 _SYSTEM_DIRECTORIES: Final = frozenset(
-    map(Path, ("/", "/etc", "/home", "/mnt", "/opt", "/root", "/run", "/srv", "/tmp", "/usr", "/var"))
+    ("", "etc", "home", "mnt", "opt", "root", "run", "srv", "tmp", "usr", "var")
 )
-"""What no user but root is given, whatever a setting says."""
+"""Below the root; what no user but root is given, whatever a setting says."""
 
 
 def restore_database(path: Path | str) -> str:
@@ -40,10 +40,10 @@ def restore_key(path: Path) -> str:
     """How to bring a signing key back that is damaged or gone. The store beside it is sound."""
     path = path.absolute()
     return (
-        "Leave the store as it is. As the server's user, restore the key from the copy of the "
-        "data directory in $BACKUP, with "
+        "Leave the store as it is. As the server's user, restore the key from a backup, which is "
+        "a copy of the data directory in $BACKUP, with "
         f"`install --mode=600 $BACKUP/{_place_in_backup(path)} {shlex.quote(str(path))}`, and "
-        "start the server anew. Without a copy, only a PLC operation that names a new key brings "
+        "start the server anew. Without a backup, only a PLC operation that names a new key brings "
         "the account back."
     )
 
@@ -61,7 +61,7 @@ def give_to_server(path: Path | str) -> str:
     if closed is not None and closed not in own:
         return f"Uid {os.geteuid()} may not enter {closed}: let it in, or use another directory."
     whole = closed or (own[0] if own else path)
-    if whole in _SYSTEM_DIRECTORIES:
+    if len(whole.parts) <= 2 and whole.name in _SYSTEM_DIRECTORIES:
         return "Use a directory that is the server's own."
     name = shlex.quote(str(whole))
     if whole.is_dir():
@@ -78,7 +78,7 @@ def _directories_of_actor(path: Path) -> tuple[Path, ...]:
 
 
 def _lets_in(directory: Path) -> bool:
-    return os.access(directory, os.X_OK, effective_ids=True)
+    return not directory.exists() or os.access(directory, os.X_OK, effective_ids=True)
 
 
 def mend_database(exc: DatabaseError) -> str:

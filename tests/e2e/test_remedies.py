@@ -3,95 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
-from database.connection import open_database
 from tests.e2e.test_damage import overwrite_wal, remove_directory, report_of
 from tests.e2e.world import World
-from tests.processes import clean_environment
+from tests.typed import Replica, type_commands
 
-ROOT = Path(__file__).resolve().parents[2]
-_PROGRAMS = Path(sys.executable).parent
-_LITESTREAM = _PROGRAMS / "litestream"
-_DEADLINE_S = 20.0
 _NOBODY = 65534
-_RECORD = "SELECT 1 FROM record WHERE rkey = ?"
 _LEAVE_CHECKPOINTS = {"PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT": "true"}
-
-
-def type_commands(message: str, **environ: str) -> None:
-    """Run what stands between backticks, in a shell, as it stands."""
-    commands = re.findall(r"`([^`]+)`", message)
-    assert commands, message
-    for command in commands:
-        done = subprocess.run(  # noqa: S602 (commands of our own messages)
-            command,
-            shell=True,
-            env=clean_environment({"PATH": f"{_PROGRAMS}:{os.environ['PATH']}", **environ}),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, (command, done.stderr)
-
-
-@dataclass(slots=True, frozen=True)
-class Replica:
-    """What Litestream has sent of a data directory, by the litestream.yml of the documents."""
-
-    data: Path
-    place: Path
-
-    @property
-    def environ(self) -> dict[str, str]:
-        """What stands in litestream.env."""
-        return {"LITESTREAM_REPLICA": f"file://{self.place}"}
-
-    @contextmanager
-    def replicating(self) -> Iterator[None]:
-        """Litestream runs during the block."""
-        process = subprocess.Popen(  # noqa: S603
-            [_LITESTREAM, "replicate", "-config", ROOT / "litestream.yml"],
-            env=clean_environment({**self.environ, "PDS_DATA_DIRECTORY": str(self.data)}),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(_DEADLINE_S)
-
-    def wait_for(self, database: Path, query: str, value: str) -> None:
-        """Wait until a query of what would be restored has a row. Blocks the event loop."""
-        deadline = time.monotonic() + _DEADLINE_S
-        while not self._has(database, query, value):
-            assert time.monotonic() < deadline, f"{query}: {value} is never sent"
-            time.sleep(0.05)
-
-    def _has(self, database: Path, query: str, value: str) -> bool:
-        source = f"file://{self.place / database.relative_to(self.data)}"
-        with TemporaryDirectory() as directory:
-            copy = Path(directory) / "copy"
-            command = [str(_LITESTREAM), "restore", "-o", str(copy), source]
-            subprocess.run(command, capture_output=True, timeout=60, check=False)  # noqa: S603
-            if not copy.exists():
-                return False
-            with closing(open_database(copy, create=False)) as db:
-                return db.value(query, (value,)) is not None
 
 
 @pytest.fixture
@@ -108,11 +31,10 @@ async def test_a_damaged_store_comes_back_by_the_remedy_of_the_log(
     key = (store.parent / "key").read_bytes()
     for rkey in ("second", "third"):  # Replication goes on after a restore.
         world.start(**_LEAVE_CHECKPOINTS)
-        with replica.replicating():
-            await world.create(world.alice, rkey)
-            await world.watcher.catch_up()
-            replica.wait_for(store, _RECORD, rkey)
-            world.server.kill()
+        await world.create(world.alice, rkey)
+        await world.watcher.catch_up()
+        replica.send()
+        world.server.kill()
         damage(store)
         world.start(**_LEAVE_CHECKPOINTS)
         assert (await world.try_to_create(world.alice, "refused"))[0] == 503
