@@ -141,6 +141,33 @@ def check_command(words: list[str]) -> None:
     assert used <= known, words
 
 
+def test_every_command_that_a_message_names_exists() -> None:
+    named = [words for path in sorted((ROOT / "pds").rglob("*.py")) for words in told_by(path)]
+    assert ["pds", "account", "activate", "VALUE"] in named
+    for program, *words in named:
+        if program == "pds":
+            check_command(words)
+
+
+def told_by(path: Path) -> Iterator[list[str]]:
+    """The commands between backticks in the strings of a module, values that it puts in as VALUE.
+
+    Those of other programs than `pds` stand where their tests type them: see `tests/typed.py`.
+    """
+    for node in ast.walk(ast.parse(read(path))):
+        parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+        text = "".join(
+            part.value
+            if isinstance(part, ast.Constant) and isinstance(part.value, str)
+            else "VALUE"
+            for part in parts
+            if isinstance(part, ast.Constant | ast.FormattedValue)
+        )
+        for command in re.findall(r"`((?:pds|litestream|install|chown|chmod) [^`]+)`", text):
+            yield command.split()
+            assert command.startswith("pds ") or path.name == "remedies.py", command
+
+
 @each_document
 def test_every_make_target_that_is_named_exists(document: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", read(ROOT / "Makefile"), re.MULTILINE))

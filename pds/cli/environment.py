@@ -147,11 +147,13 @@ def _give(path: str) -> str:
 def _message(exc: Exception) -> str:
     """What the operator reads of an error, with the remedy if there is one."""
     from database.errors import DatabaseError
-    from pds.storage.remedies import mend_database
+    from identity.plc import UNLISTED_KEY
+    from pds.storage.remedies import mend_database, mend_rotation_key
 
     if isinstance(exc, DatabaseError):
         return f"{exc.path}: {exc.reason}. {mend_database(exc)}".rstrip()
-    return str(exc)
+    # The server that runs has told it in these words, too.
+    return f"{exc}. {mend_rotation_key()}" if UNLISTED_KEY in str(exc) else str(exc)
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:

@@ -1,4 +1,4 @@
-"""What an operator types to mend a file: commands between backticks that work as they stand.
+"""What an operator does to mend a file or a setting: commands between backticks that work as is.
 
 `$LITESTREAM_REPLICA` and `$LITESTREAM_REPLICA_OPTIONS` are the variables of litestream.yml, and
 `$BACKUP` is a copy of the data directory. No command has double quotes or backslashes, which the
@@ -88,6 +88,15 @@ def mend_database(exc: DatabaseError) -> str:
     if isinstance(exc, DatabaseForbidden):
         return give_to_server(exc.path)
     return f"{exc.hint[:1].upper()}{exc.hint[1:]}." if exc.hint else ""
+
+
+def mend_rotation_key() -> str:
+    """What to do if the server's rotation key is not that of a DID."""
+    return (
+        "Set PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX to the key that the accounts were made "
+        "with; `pds doctor --identities` then finds nothing wrong with them. If it is that key, "
+        "the owner has taken it out of the DID, and has to add it again."
+    )
 
 
 def _place_in_backup(path: Path) -> str:

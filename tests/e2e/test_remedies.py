@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pds.config.env_file import read_env_file
 from tests.e2e.test_damage import overwrite_wal, remove_directory, report_of
 from tests.e2e.world import World
+from tests.processes import run_pds
 from tests.typed import Replica, type_commands
 
 _NOBODY = 65534
+_ROTATION_KEY = "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX"
 _LEAVE_CHECKPOINTS = {"PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT": "true"}
 
 
@@ -133,3 +138,26 @@ async def test_a_start_that_is_refused_for_want_of_permission_is_not_after_its_r
     world.start()
     await world.create(world.alice, "second")
     await world.check(accounts=2)
+
+
+async def test_a_wrong_rotation_key_is_told_and_mended_by_its_remedy(world: World) -> None:
+    env_file = world.server.data / "dev.env"
+    right = read_env_file(env_file)[_ROTATION_KEY]
+    world.start(**{_ROTATION_KEY: "22" * 32})
+    status, answer = await rename(world, "alicia.test")
+    assert (status, answer["error"]) == (400, "InvalidRequest")
+    assert "does not list the rotation key did:key:" in answer["message"]
+    (line,) = (line for line in world.server.log().splitlines() if "cannot be changed" in line)
+    command = ["account", "update-handle", world.alice.did, "alicia.test"]
+    told = run_pds(*command, "--env-file", str(env_file)).stderr
+    for remedy in (json.loads(line)["remedy"], told):
+        assert f"Set {_ROTATION_KEY} to the key that the accounts were made with" in remedy
+    world.server.stop()
+    world.start(**{_ROTATION_KEY: right})
+    assert (await rename(world, "alicia.test"))[0] == 200
+    await world.check(accounts=2)
+
+
+async def rename(world: World, handle: str) -> tuple[int, Any]:
+    """Ask for another handle of alice."""
+    return await world.call("com.atproto.identity.updateHandle", world.alice.auth, handle=handle)
