@@ -157,9 +157,7 @@ def told_by(path: Path) -> Iterator[list[str]]:
     for node in ast.walk(ast.parse(read(path))):
         parts = node.values if isinstance(node, ast.JoinedStr) else [node]
         text = "".join(
-            part.value
-            if isinstance(part, ast.Constant) and isinstance(part.value, str)
-            else "VALUE"
+            str(part.value) if isinstance(part, ast.Constant) else "VALUE"
             for part in parts
             if isinstance(part, ast.Constant | ast.FormattedValue)
         )
