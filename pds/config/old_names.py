@@ -13,12 +13,7 @@ def find_old_names(settings: Settings) -> list[str]:
     if settings.service.host is None:
         return []
     if _is_url(settings.service.host):
-        return [
-            (
-                "PDS_HOST is a URL, as other programs read it, and has no effect: set PDS_BIND_ADDRESS "
-                "to the address to bind, if not all"
-            )
-        ]
+        return ["PDS_HOST is a URL and has no effect: set PDS_BIND_ADDRESS to the address to bind"]
     return ["PDS_HOST is the old name of PDS_BIND_ADDRESS: set that, and unset PDS_HOST"]
 
 
