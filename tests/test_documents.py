@@ -275,7 +275,7 @@ def test_every_file_of_a_package_is_installed_with_it() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
-def test_the_first_post_works_as_printed(tmp_path: Path) -> None:
+def test_the_first_post_and_the_first_like_work_as_printed(tmp_path: Path) -> None:
     (by_curl,) = fences(section(read(README), "A first post"), "sh")
     (by_sdk,) = fences(section(read(README), "A first post"), "python")
     server = DevServer.start(tmp_path / "data")
@@ -285,6 +285,12 @@ def test_the_first_post_works_as_printed(tmp_path: Path) -> None:
         # The SDK imports modules whose deprecations are not ours to mend.
         printed = run(sys.executable, "-W", "ignore", "-c", at_port(by_sdk, server), cwd=tmp_path)
         assert printed.splitlines()[-2:] == ["Hello from Python", "Hello from Holdfast"]
+        (likes,) = fences(section(read(README), "SDK tutorials on your laptop"), "python")
+        printed = run(sys.executable, "-W", "ignore", "-c", at_port(likes, server), cwd=tmp_path)
+        assert [uri.split("/")[3] for uri in printed.splitlines()] == [
+            "app.bsky.feed.like",
+            "app.bsky.graph.follow",
+        ]
     finally:
         server.stop()
 
