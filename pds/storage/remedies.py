@@ -78,7 +78,7 @@ def _directories_of_actor(path: Path) -> tuple[Path, ...]:
 
 
 def _lets_in(directory: Path) -> bool:
-    return not directory.exists() or os.access(directory, os.X_OK, effective_ids=True)
+    return not directory.exists() or os.access(directory, os.X_OK)
 
 
 def mend_database(exc: DatabaseError) -> str:
