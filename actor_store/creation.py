@@ -84,15 +84,21 @@ def remove_leftovers(layout: ActorLayout) -> None:
     """Delete what a crash has left of actors half made or half deleted.
 
     Only while nobody makes or deletes any: at start. A directory that has merely lost its
-    database is left alone: its signing key may be the last copy.
+    database is left alone: its signing key may be the last copy. So is one that this process may
+    not look into.
     """
     for did in layout.iter_directories():
-        store = layout.store(did)
-        if store.exists():
-            continue
-        marks = [store.with_name(store.name + suffix) for suffix in (_NEW, _OLD)]
-        if any(mark.exists() for mark in marks) or _is_empty(layout.directory(did)):
-            shutil.rmtree(layout.directory(did))
+        with suppress(PermissionError):
+            if _is_leftover(layout, did):
+                shutil.rmtree(layout.directory(did))
+
+
+def _is_leftover(layout: ActorLayout, did: str) -> bool:
+    store = layout.store(did)
+    if store.exists():
+        return False
+    marks = [store.with_name(store.name + suffix) for suffix in (_NEW, _OLD)]
+    return any(mark.exists() for mark in marks) or _is_empty(layout.directory(did))
 
 
 def _create_database(path: Path, fill: Callable[[Database], T]) -> T:

@@ -6,6 +6,7 @@
     ├── RepoNotFound        no actor store for this DID
     ├── RepoExists          there is one already
     ├── ActorStoreDamaged   its files cannot be read: this actor is held back, others are not
+    │   └── SigningKeyUnusable  the key is missing, or none; its database is sound
     ├── InvalidStoreName    the DID cannot be part of a path
     ├── TooManyReservedKeys no further signing key is kept for an actor to come
     ├── RecordNotFound      no such record in the repo
@@ -50,6 +51,10 @@ class ActorStoreDamaged(ActorStoreError):
         super().__init__(f"the store of {did} is damaged: {reason}")
         self.did = did
         self.reason = reason
+
+
+class SigningKeyUnusable(ActorStoreDamaged):
+    """The signing key is missing or cannot be used. Reading needs none."""
 
 
 class InvalidStoreName(ActorStoreError, ValueError):

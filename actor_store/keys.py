@@ -14,7 +14,12 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from actor_store.errors import ActorStoreDamaged, RepoNotFound, TooManyReservedKeys
+from actor_store.errors import (
+    ActorStoreDamaged,
+    RepoNotFound,
+    SigningKeyUnusable,
+    TooManyReservedKeys,
+)
 from actor_store.layout import ActorLayout
 from database.errors import OUT_OF_FILES
 from repo.keys import InvalidKey, K256PrivateKey, PrivateKey
@@ -39,7 +44,7 @@ class SigningKeys:
         """Who has asked for which reserved key, as far as this process has seen it."""
 
     def get(self, did: str) -> PrivateKey:
-        """The key that signs the repo. Raises `RepoNotFound`, or `ActorStoreDamaged` for no key."""
+        """The key that signs the repo. Raises `RepoNotFound`, or `SigningKeyUnusable`."""
         try:
             return self._cache[did]
         except KeyError:
@@ -49,11 +54,11 @@ class SigningKeys:
             key = K256PrivateKey.from_bytes(path.read_bytes())
         except FileNotFoundError as exc:
             if path.parent.exists():
-                raise ActorStoreDamaged(did, f"{path} is missing: restore it") from exc
+                raise SigningKeyUnusable(did, f"{path} is missing") from exc
             raise RepoNotFound(did) from exc
         except (OSError, InvalidKey) as exc:
             _raise_if_out_of_files(exc)
-            raise ActorStoreDamaged(did, f"{path}: {exc}") from exc
+            raise SigningKeyUnusable(did, f"{path}: {exc}") from exc
         self._cache[did] = key
         return key
 

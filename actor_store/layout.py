@@ -49,12 +49,18 @@ class ActorLayout:
         return self.actors_dir / _RESERVED_KEYS / _check_name(name)
 
     def iter_dids(self) -> Iterator[str]:
-        """The DIDs that have a store, in no order."""
-        return (did for did in self.iter_directories() if self.store(did).is_file())
+        """The DIDs that have a store, or a directory that cannot be looked into, in no order."""
+        return (did for did in self.iter_directories() if self._may_have_store(did))
 
     def iter_directories(self) -> Iterator[str]:
         """The DIDs that have a directory, with or without a store in it, in no order."""
         return (entry.name for entry in self._iter_entries() if _is_name(entry.name))
+
+    def _may_have_store(self, did: str) -> bool:
+        try:
+            return self.store(did).is_file()
+        except PermissionError:
+            return True
 
     def _iter_entries(self) -> Iterator[Path]:
         if not self.actors_dir.is_dir():

@@ -27,6 +27,7 @@ from database.connection import (
 from database.errors import (
     OUT_OF_FILES,
     DatabaseDamaged,
+    DatabaseForbidden,
     DatabaseFull,
     DatabaseMissing,
     DatabaseOutOfFiles,
@@ -183,11 +184,13 @@ class StoreOpener:
 
 def _check_files(path: Path) -> None:
     """Raise `DatabaseDamaged` for what SQLite would take for an empty database or WAL."""
-    with suppress(FileNotFoundError):
-        if path.stat().st_size == 0:
-            raise DatabaseDamaged(path, "is empty")
     try:
+        with suppress(FileNotFoundError):
+            if path.stat().st_size == 0:
+                raise DatabaseDamaged(path, "is empty")
         check_wal(path)
+    except PermissionError as exc:
+        raise DatabaseForbidden(path, str(exc)) from exc
     except OSError as exc:
         if exc.errno in OUT_OF_FILES:
             raise DatabaseOutOfFiles(path, str(exc)) from exc

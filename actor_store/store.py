@@ -43,7 +43,7 @@ from actor_store.transactor import ActorStoreTransactor, Signing
 from actor_store.writes import PreparedWrite
 from database.checkpoints import Checkpointer
 from database.connection import Database
-from database.errors import DatabaseBusy, DatabaseDamaged
+from database.errors import DatabaseBusy, DatabaseDamaged, DatabaseForbidden
 from database.open_files import OpenFiles
 from database.retry import when_free
 from database.transactions import WriteCounts
@@ -58,6 +58,8 @@ T = TypeVar("T")
 
 _THREADS: Final = 4
 _THREAD_NODE_CACHE_BYTES: Final = 4 * 1024 * 1024
+_UNUSABLE: Final = (DatabaseDamaged, DatabaseForbidden)
+"""What keeps one actor's database from being used, while others are well."""
 
 
 _DEFAULTS: Final = StoreSettings()
@@ -339,7 +341,7 @@ class ActorStore:
         def chunks(db: Database) -> Iterator[bytes]:
             try:
                 yield from fn(ActorStoreReader(did, db, _thread_nodes()))
-            except DatabaseDamaged as exc:
+            except _UNUSABLE as exc:
                 raise ActorStoreDamaged(did, str(exc)) from exc
 
         def open_db() -> Database:
@@ -376,7 +378,7 @@ class ActorStore:
                 return fn(handle.reader)
             with handle.db.snapshot():
                 return fn(handle.reader)
-        except DatabaseDamaged as exc:
+        except _UNUSABLE as exc:
             self._handles.discard(did)
             raise ActorStoreDamaged(did, str(exc)) from exc
 
@@ -389,7 +391,7 @@ class ActorStore:
         try:
             with handle.db.transaction():
                 result = fn(actor)
-        except DatabaseDamaged as exc:
+        except _UNUSABLE as exc:
             self._handles.discard(did)
             raise ActorStoreDamaged(did, str(exc)) from exc
         except BaseException:
@@ -428,5 +430,5 @@ def _name_damage(did: str, fn: Callable[[], T]) -> T:
     """Call `fn`; raise `ActorStoreDamaged` where the database is."""
     try:
         return fn()
-    except DatabaseDamaged as exc:
+    except _UNUSABLE as exc:
         raise ActorStoreDamaged(did, str(exc)) from exc

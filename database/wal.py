@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from database.errors import DatabaseDamaged
+from database.errors import DatabaseDamaged, DatabaseForbidden
 
 _HEADER_BYTES: Final = 32
 _FRAME_HEADER_BYTES: Final = 24
@@ -44,6 +44,8 @@ def check_wal(database: Path) -> None:
 def check_length(database: Path) -> None:
     """Raise `DatabaseDamaged` if a database has pages that neither it nor its WAL holds.
 
+    Raises `DatabaseForbidden` if one of them may not be read.
+
     SQLite finds that out by itself if there is no WAL. Otherwise it takes the number of pages
     from there, and a file that was cut off for one to which the rest is to be added. Reads the
     head of every frame: a millisecond for a WAL of usual length. Nobody may be writing.
@@ -55,6 +57,8 @@ def check_length(database: Path) -> None:
         written, count = _committed_pages(wal_path(database))
     except FileNotFoundError:
         return
+    except PermissionError as exc:
+        raise DatabaseForbidden(database, str(exc)) from exc
     missing = set(range(pages + 1, count + 1)) - written
     if missing:
         raise DatabaseDamaged(database, f"is cut off: page {min(missing)} of {count} is missing")

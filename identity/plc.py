@@ -20,6 +20,8 @@ UNREACHABLE_STATUS: Final = 502
 MAX_LOG_BYTES: Final = 2 * 1024 * 1024
 MAX_LOG_OPERATIONS: Final = 1_000
 """Of one DID; most have fewer than ten. The public directory takes up to 100 in a week."""
+UNLISTED_KEY: Final = "does not list the rotation key"
+"""What the message of a `PlcKeyRefused` says between the DID and the key."""
 _MAX_MESSAGE: Final = 500
 
 
@@ -30,6 +32,15 @@ class PlcError(Exception):
         self.status = status
         self.message = message
         super().__init__(message)
+
+
+class PlcKeyRefused(PlcError):
+    """The DID does not list the rotation key that an operation was signed with."""
+
+    def __init__(self, refusal: PlcError, did: str, did_key: str) -> None:
+        super().__init__(refusal.status, f"{refusal.message}. {did} {UNLISTED_KEY} {did_key}")
+        self.did = did
+        self.did_key = did_key
 
 
 class PlcClient:
@@ -61,18 +72,16 @@ class PlcClient:
         self, did: Did, change: Callable[[PlcData], PlcData], *, key: Signer
     ) -> PlcOperation:
         """Send what `change` makes of the current state, and return that operation."""
-        operation = await self.sign_update(did, change, key=key)
-        await self.send(did, operation)
+        last = await self.last_op(did)
+        operation = _sign_change(last, change, key=key)
+        await self._send_ours(did, operation, last=last, key=key)
         return operation
 
     async def sign_update(
         self, did: Did, change: Callable[[PlcData], PlcData], *, key: Signer
     ) -> PlcOperation:
         """Sign what `change` makes of the current state, for somebody else to send."""
-        last = await self.last_op(did)
-        if last.data is None:
-            raise PlcError(400, "Did is tombstoned")
-        return PlcOperation.sign(change(last.data), prev=last.cid, key=key)
+        return _sign_change(await self.last_op(did), change, key=key)
 
     async def update_handle(self, did: Did, handle: str, *, key: Signer) -> None:
         """Replace the first `at://` alias."""
@@ -81,7 +90,8 @@ class PlcClient:
     async def tombstone(self, did: Did, *, key: Signer) -> None:
         """End `did`. Only a stronger rotation key can bring it back, within 72 hours."""
         last = await self.last_op(did)
-        await self.send(did, PlcOperation.sign_tombstone(prev=last.cid, key=key))
+        tombstone = PlcOperation.sign_tombstone(prev=last.cid, key=key)
+        await self._send_ours(did, tombstone, last=last, key=key)
 
     async def last_op(self, did: Did) -> PlcOperation:
         """The operation that sets the current state, or the tombstone."""
@@ -109,6 +119,18 @@ class PlcClient:
         except FetchError as exc:
             raise _unreachable(exc) from exc
 
+    async def _send_ours(
+        self, did: Did, operation: PlcOperation, *, last: PlcOperation, key: Signer
+    ) -> None:
+        """Send what `key` has signed. Raises `PlcKeyRefused` if that is why it is refused."""
+        try:
+            await self.send(did, operation)
+        except PlcError as exc:
+            listed = () if last.data is None else last.data.rotation_keys
+            if 400 <= exc.status < 500 and listed and key.did_key not in listed:
+                raise PlcKeyRefused(exc, did, key.did_key) from exc
+            raise
+
     async def _get(self, path: str) -> Any:
         try:
             return (await self._ask(path)).json()
@@ -134,6 +156,14 @@ def _read_log(did: Did, response: FetchedResponse) -> list[PlcLogEntry]:
     log = [PlcLogEntry.from_json(line) for line in lines]
     validate_log(did, log)
     return log
+
+
+def _sign_change(
+    last: PlcOperation, change: Callable[[PlcData], PlcData], *, key: Signer
+) -> PlcOperation:
+    if last.data is None:
+        raise PlcError(400, "Did is tombstoned")
+    return PlcOperation.sign(change(last.data), prev=last.cid, key=key)
 
 
 def _check(response: FetchedResponse) -> None:

@@ -40,6 +40,11 @@ _SIGNATURE_LENGTH: Final = 86
 class Signer(Protocol):
     """What signs an operation: a `PrivateKey`, or a key held elsewhere."""
 
+    @property
+    def did_key(self) -> str:
+        """Its public half, as a DID lists it."""
+        ...
+
     def sign(self, message: bytes) -> bytes:
         """A compact 64-byte low-S signature over the SHA-256 of `message`."""
         ...

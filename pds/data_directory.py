@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pds.network_filesystem import database_directories, existing_part, find_network_type
+from pds.storage.remedies import give_to_server
 
 if TYPE_CHECKING:
     from pds.config import Settings
@@ -72,7 +73,7 @@ class DataDirectoryLock:
         except OSError as exc:
             raise DataDirectoryError(
                 f"Cannot write {directory / LOCK_FILE}: {exc.strerror}. "
-                f"Give it to the user that runs pds (uid {os.getuid()})."
+                f"{give_to_server(directory / LOCK_FILE)} Or run pds as its owner."
             ) from exc
         if os.geteuid() == 0:
             # Also a file that root has just made is for the server, whose directory this is.
@@ -192,7 +193,8 @@ class NeededDirectory:
     def _no_permission(self) -> DirectoryFault:
         return DirectoryFault(
             f"No permission to write in the {self.kind} directory {self.path}.",
-            f"Give it to the user that runs pds (uid {os.getuid()}), or set {self.setting}.",
+            f"Give it to the user that runs pds (uid {os.getuid()}), or set {self.setting}. "
+            f"{give_to_server(self.path)}",
         )
 
 

@@ -6,19 +6,25 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
+import structlog
+
 from identity.handles import HandleUnresolvable
 from identity.http import FetchError
+from identity.plc import PlcKeyRefused
 from identity.resolver import DidResolutionError
 from pds.accounts.errors import HandleNotAvailable, HandleNotResolved
 from pds.accounts.handle_rules import check_handle, service_domain_of
 from pds.recovery.changes import journaled
 from pds.recovery.journal import Entry
+from pds.storage.remedies import mend_rotation_key
 from pds.xrpc.errors import invalid_request
 from repo.syntax import Did, Handle, is_did
 from sequencer.events import IdentityEvent
 
 if TYPE_CHECKING:
     from pds.context import AppContext
+
+_log = structlog.get_logger(__name__)
 
 
 async def resolve_handle(
@@ -114,7 +120,12 @@ def _refuse_taken(ctx: AppContext, did: Did, handle: Handle) -> None:
 
 async def _point_did_at(ctx: AppContext, did: Did, handle: Handle) -> None:
     if did.startswith("did:plc:"):
-        await ctx.plc.update_handle(did, handle, key=ctx.rotation_key)
+        try:
+            await ctx.plc.update_handle(did, handle, key=ctx.rotation_key)
+        except PlcKeyRefused as exc:
+            remedy = mend_rotation_key()
+            _log.error("a DID cannot be changed", did=did, reason=exc.message, remedy=remedy)
+            raise
         await ctx.did_resolver.refresh(did)
         return
     try:

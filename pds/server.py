@@ -31,6 +31,7 @@ from pds.logs import Logs
 from pds.other_server import describe, refuse_other_server
 from pds.requests.lines import LOGGER
 from pds.storage.reserve import DiskReserve
+from pds.systemd import READY, STOPPING, notify
 from repo.collector import without_collector
 
 _GC_THRESHOLDS: Final = (10_000, 20, 20)
@@ -70,7 +71,7 @@ async def serve(
         faults.install(os.environ)
 
     async def start(stack: AsyncExitStack) -> None:
-        port = bind(stack, settings.service.host, settings.service.port)
+        port = bind(stack, settings.bind_address, settings.service.port)
         metrics_port = _bind_for_metrics(stack, settings)
         reserve = DiskReserve(settings.data_directory, settings.did_cache_db_path)
         reserve.release_if_full()
@@ -125,7 +126,9 @@ async def run_until_stopped(
         if lock.made_directory:
             _warn_of_new(settings, needed_directories(settings)[:1])
         await start(stack)
+        notify(READY)
         await stop.wait()
+        notify(STOPPING)
         _log.info("stopping")
     _log.info("stopped")
 

@@ -141,6 +141,31 @@ def check_command(words: list[str]) -> None:
     assert used <= known, words
 
 
+def test_every_command_that_a_message_names_exists() -> None:
+    named = [words for path in sorted((ROOT / "pds").rglob("*.py")) for words in told_by(path)]
+    assert ["pds", "account", "activate", "VALUE"] in named
+    for program, *words in named:
+        if program == "pds":
+            check_command(words)
+
+
+def told_by(path: Path) -> Iterator[list[str]]:
+    """The commands between backticks in the strings of a module, values that it puts in as VALUE.
+
+    Those of other programs than `pds` stand where their tests type them: see `tests/typed.py`.
+    """
+    for node in ast.walk(ast.parse(read(path))):
+        parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+        text = "".join(
+            str(part.value) if isinstance(part, ast.Constant) else "VALUE"
+            for part in parts
+            if isinstance(part, ast.Constant | ast.FormattedValue)
+        )
+        for command in re.findall(r"`((?:pds|litestream|install|chown|chmod) [^`]+)`", text):
+            yield command.split()
+            assert command.startswith("pds ") or path.name == "remedies.py", command
+
+
 @each_document
 def test_every_make_target_that_is_named_exists(document: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", read(ROOT / "Makefile"), re.MULTILINE))
@@ -208,7 +233,7 @@ def test_every_dependency_has_its_reason() -> None:
     config = project()["project"]
     extras = config["optional-dependencies"].values()
     wanted = [*config["dependencies"], *(item for extra in extras for item in extra)]
-    assert sorted(explained) == sorted(re.split(r"[><=~!\[]", item)[0] for item in wanted)
+    assert sorted(explained) == sorted({re.split(r"[><=~!\[]", item)[0] for item in wanted})
 
 
 # Endpoints
@@ -250,7 +275,7 @@ def test_every_file_of_a_package_is_installed_with_it() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
-def test_the_first_post_works_as_printed(tmp_path: Path) -> None:
+def test_the_first_post_and_the_first_like_work_as_printed(tmp_path: Path) -> None:
     (by_curl,) = fences(section(read(README), "A first post"), "sh")
     (by_sdk,) = fences(section(read(README), "A first post"), "python")
     server = DevServer.start(tmp_path / "data")
@@ -260,6 +285,12 @@ def test_the_first_post_works_as_printed(tmp_path: Path) -> None:
         # The SDK imports modules whose deprecations are not ours to mend.
         printed = run(sys.executable, "-W", "ignore", "-c", at_port(by_sdk, server), cwd=tmp_path)
         assert printed.splitlines()[-2:] == ["Hello from Python", "Hello from Holdfast"]
+        (likes,) = fences(section(read(README), "SDK tutorials on your laptop"), "python")
+        printed = run(sys.executable, "-W", "ignore", "-c", at_port(likes, server), cwd=tmp_path)
+        assert [uri.split("/")[3] for uri in printed.splitlines()] == [
+            "app.bsky.feed.like",
+            "app.bsky.graph.follow",
+        ]
     finally:
         server.stop()
 

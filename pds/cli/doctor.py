@@ -132,6 +132,11 @@ def _print_report(report: Report) -> None:
     else:
         for finding in report.findings:
             _print_lines(finding, output)
+    for finding in report.problems:
+        if finding.remedy:
+            # Never wrapped: a command is typed as it stands.
+            output.print(f"[bold]→[/] {escape(finding.subject)}", soft_wrap=True)
+            output.print(f"  {escape(finding.remedy)}\n", soft_wrap=True)
     counts = ", ".join(f"{report.count(status)} {name}" for status, name in _COUNTED.items())
     verdict = "[green]Nothing is wrong.[/]" if report.exit_status == 0 else "[red]Needs mending.[/]"
     output.print(f"{verdict} {counts}.")
@@ -143,7 +148,7 @@ def _print_lines(finding: Finding, output: Console) -> None:
     room = output.width - _STATUS_WIDTH - 1
     head = f"{finding.check}: {finding.subject}"
     texts = [head] if len(head) <= room else [f"{finding.check}:", finding.subject]
-    texts += [finding.message, *([f"→ {finding.remedy}"] if finding.remedy else [])]
+    texts.append(finding.message)
     lines = (
         line
         for text in texts
@@ -157,7 +162,5 @@ def _print_lines(finding: Finding, output: Console) -> None:
 
 def _row(finding: Finding) -> tuple[str, str, str, str]:
     style = _STYLES[finding.status]
-    text = escape(finding.message)
-    if finding.remedy:
-        text += f"\n[bold]→[/] {escape(finding.remedy)}"
-    return f"[{style}]{finding.status}[/]", finding.check, escape(finding.subject), text
+    message = escape(finding.message)
+    return f"[{style}]{finding.status}[/]", finding.check, escape(finding.subject), message

@@ -111,12 +111,12 @@ def explain_failures(command: Callable[P, T]) -> Callable[P, T]:
             # Without a file it is no matter of permissions or paths, but a bug.
             if exc.filename is None:
                 raise
-            remedy = _whose(exc.filename) if isinstance(exc, PermissionError) else ""
+            remedy = _give(exc.filename) if isinstance(exc, PermissionError) else ""
             raise CommandFailed(f"{exc.filename}: {exc.strerror}{remedy}") from exc
         except Exception as exc:
             if not isinstance(exc, _expected_errors()):
                 raise
-            raise CommandFailed(str(exc), remedy=_typed(getattr(exc, "remedy", ""))) from exc
+            raise CommandFailed(_message(exc), remedy=_typed(getattr(exc, "remedy", ""))) from exc
 
     return run
 
@@ -130,13 +130,30 @@ def _typed(remedy: str) -> str:
     return f"{remedy} --env-file {shlex.quote(str(context.params['env_file']))}"
 
 
-def _whose(path: str) -> str:
-    """Who may use a file, for a process that may not."""
+def _give(path: str) -> str:
+    """Whose a file is, and how a process that may not use it comes to do so."""
+    from pds.storage.remedies import give_to_server
+
     try:
         owner = Path(path).stat().st_uid
     except OSError:
-        return ""
-    return f". It belongs to uid {owner}, and this is uid {os.geteuid()}: chown it, or change users"
+        return f". {give_to_server(path)}" if Path(path).parent.name.startswith("did:") else ""
+    return (
+        f". It belongs to uid {owner}, and this is uid {os.geteuid()}. {give_to_server(path)} "
+        "Or run pds as its owner."
+    )
+
+
+def _message(exc: Exception) -> str:
+    """What the operator reads of an error, with the remedy if there is one."""
+    from database.errors import DatabaseError
+    from identity.plc import UNLISTED_KEY
+    from pds.storage.remedies import mend_database, mend_rotation_key
+
+    if isinstance(exc, DatabaseError):
+        return f"{exc.path}: {exc.reason}. {mend_database(exc)}".rstrip()
+    # The server that runs has told it in these words, too.
+    return f"{exc}. {mend_rotation_key()}" if UNLISTED_KEY in str(exc) else str(exc)
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:

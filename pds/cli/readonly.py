@@ -7,16 +7,19 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from pds.cli.environment import explain_failures
 from pds.cli.failures import CommandFailed
 from pds.cli.progress import progress_bars
+from pds.config.old_names import address_by_old_name
 
 if TYPE_CHECKING:
     from pds.readonly.library import Counts
+
+_LOOPBACK: Final = "127.0.0.1"
 
 
 @click.command()
@@ -37,7 +40,11 @@ if TYPE_CHECKING:
     "--port", envvar="PDS_PORT", default=3000, show_default=True, help="Port to listen on."
 )
 @click.option(
-    "--host", envvar="PDS_HOST", default="127.0.0.1", show_default=True, help="Address to bind."
+    "--host",
+    envvar="PDS_BIND_ADDRESS",
+    default=lambda: address_by_old_name(os.environ.get("PDS_HOST")) or _LOOPBACK,
+    show_default=_LOOPBACK,
+    help="Address to bind.",
 )
 @click.option(
     "--hostname",
@@ -104,7 +111,7 @@ def readonly(
         places=(*cars, *more_cars),
         blobs=blobs,
         data=data,
-        listen={"PDS_HOST": host, "PDS_PORT": str(port), "PDS_HOSTNAME": hostname},
+        listen={"PDS_BIND_ADDRESS": host, "PDS_PORT": str(port), "PDS_HOSTNAME": hostname},
     )
     settings = found.settings
     try:

@@ -23,7 +23,7 @@ class RunningServer:
     """The server that holds the data directory, called over HTTP on this machine."""
 
     def __init__(self, settings: Settings) -> None:
-        self._url = f"http://{_local_host(settings.service.host)}:{settings.service.port}"
+        self._url = f"http://{_local_host(settings.bind_address)}:{settings.service.port}"
         credentials = base64.b64encode(f"admin:{settings.secrets.admin_password}".encode())
         self._admin = {"Authorization": f"Basic {credentials.decode()}"}
 
@@ -80,7 +80,7 @@ class RunningServer:
             reason = str(exc) or "no answer in time"
             raise OperatorError(
                 "A server holds the data directory, but does not answer on "
-                f"{self._url}: {reason}. Check PDS_HOST and PDS_PORT."
+                f"{self._url}: {reason}. Check PDS_BIND_ADDRESS and PDS_PORT."
             ) from exc
         if response.status != 200:
             if response.status == 401 and as_admin:

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 
 import structlog
 
-from pds.config import Settings, find_unknown, find_weak_secrets, find_without_effect
+from pds.config import (
+    Settings,
+    find_old_names,
+    find_unknown,
+    find_weak_secrets,
+    find_without_effect,
+)
 from pds.config.handle_domains import find_domain_fault
 
 _log = structlog.get_logger(__name__)
@@ -18,6 +24,8 @@ def warn_of_settings(settings: Settings, environ: Mapping[str, str]) -> None:
         _warn("a variable is not a setting", text)
     for text in find_weak_secrets(settings):
         _warn("a secret is weak", text)
+    for text in find_old_names(settings):
+        _warn("a setting has another name now", text)
     for domain in settings.service_handle_domains:
         fault = find_domain_fault(domain)
         if fault is not None:

@@ -2,6 +2,7 @@
 
 from pds.config.documentation import DocumentedSetting, documented_settings
 from pds.config.errors import ConfigError
+from pds.config.old_names import find_old_names
 from pds.config.settings import Settings
 from pds.config.unknown import find_unknown
 from pds.config.weak_secrets import find_weak_secrets
@@ -12,6 +13,7 @@ __all__ = [
     "DocumentedSetting",
     "Settings",
     "documented_settings",
+    "find_old_names",
     "find_unknown",
     "find_weak_secrets",
     "find_without_effect",

@@ -18,7 +18,14 @@ class Group(BaseModel):
 class ServiceSettings(Group):
     """Who the server is and where it listens."""
 
-    host: str = Field("", alias="PDS_HOST", description="Address to bind; empty: all interfaces")
+    bind_address: str = Field(
+        "", alias="PDS_BIND_ADDRESS", description="Address to bind; empty: all interfaces"
+    )
+    host: str | None = Field(
+        None,
+        alias="PDS_HOST",
+        description="Old name of PDS_BIND_ADDRESS, which goes before it; a URL has no effect",
+    )
     port: int = Field(2583, alias="PDS_PORT", description="TCP port to listen on")
     hostname: str = Field(
         "localhost", alias="PDS_HOSTNAME", description="Public host name; the URL is https://<it>"

@@ -34,6 +34,7 @@ from pds.config.network_groups import (
     ServicesSettings,
     SubscriptionSettings,
 )
+from pds.config.old_names import address_by_old_name
 from pds.config.server_groups import (
     BlobstoreSettings,
     DatabaseSettings,
@@ -114,6 +115,11 @@ class Settings(BaseSettings):
     def hostname(self) -> str:
         """The public host name, in small letters and without the dot of the root."""
         return normal_host(self.service.hostname)
+
+    @property
+    def bind_address(self) -> str:
+        """The address to listen on; empty for all."""
+        return self.service.bind_address or address_by_old_name(self.service.host)
 
     @property
     def public_url(self) -> str:

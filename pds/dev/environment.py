@@ -66,7 +66,7 @@ def _new_secrets() -> dict[str, str]:
 
 def _defaults(data: Path, *, host: str, port: int, plc_port: int) -> dict[str, str]:
     return {
-        "PDS_HOST": host,
+        "PDS_BIND_ADDRESS": host,
         "PDS_PORT": str(port),
         "PDS_HOSTNAME": "localhost",
         "PDS_DATA_DIRECTORY": str(data.resolve()),

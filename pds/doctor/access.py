@@ -65,7 +65,7 @@ def _find_missing(settings: Settings) -> Iterator[Finding]:
 
 def check_ports(settings: Settings) -> Iterator[Finding]:
     """Whether a server could listen. Not to be asked while one runs."""
-    places = [("PDS_PORT", settings.service.host, settings.service.port)]
+    places = [("PDS_PORT", settings.bind_address, settings.service.port)]
     if settings.metrics.port is not None:
         places.append(("PDS_METRICS_PORT", settings.metrics.host, settings.metrics.port))
     for setting, host, port in places:

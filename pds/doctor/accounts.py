@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from actor_store.layout import ActorLayout
 from database.connection import Database
 from database.errors import DatabaseError
 from pds.accounts.schema import account_migrations
@@ -13,6 +14,7 @@ from pds.doctor.database import check_database, damage, missing_file
 from pds.doctor.finding import Finding, Sample, counted
 from pds.doctor.inspection import examine_unchanged
 from pds.doctor.repo import RepoHead
+from pds.storage.remedies import restore_database
 
 CHECK: Final = "accounts"
 _ACCOUNTS: Final = (
@@ -145,8 +147,8 @@ def _no_store(row: AccountRow, actors: Path) -> Finding:
         CHECK,
         row.did,
         f"the account {row.handle or ''} has no store below {actors}".replace("  ", " "),
-        f"Restore its directory from a backup or replica, or check that {actors} is the right "
-        "place (PDS_ACTOR_STORE_DIRECTORY).",
+        f"If {actors} is not the right place, set PDS_ACTOR_STORE_DIRECTORY. If it is: "
+        f"{restore_database(ActorLayout(actors).store(row.did))}",
     )
 
 

@@ -10,7 +10,8 @@ from typing import Final
 import libipld
 
 from database.connection import Database
-from pds.doctor.finding import Finding, Sample, counted, restore
+from pds.doctor.finding import Finding, Sample, counted
+from pds.storage.remedies import restore_database
 from repo.cid import BLESSED_LENGTH, Cid
 
 BLOCKS: Final = "blocks"
@@ -95,4 +96,4 @@ def _role(db: Database, cid: str) -> str:
 def _damaged(db: Database, sample: Sample) -> Finding:
     fault = "is" if sample.count == 1 else "are"
     message = f"{counted(sample.count, 'block')} {fault} not what the CID says: {sample}"
-    return Finding.error(BLOCKS, db.path, message, restore(db.path))
+    return Finding.error(BLOCKS, db.path, message, restore_database(db.path))

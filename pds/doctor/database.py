@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from database.connection import Database
-from database.errors import DatabaseError, SchemaGap, SchemaTooNew
+from database.errors import DatabaseError, SchemaTooNew
 from database.migrations import Migration, applied_migrations
-from pds.doctor.finding import Finding, counted, restore
+from pds.doctor.finding import Finding, counted
+from pds.storage.remedies import mend_database, restore_database
 
 CHECK: Final = "database"
 _MESSAGES: Final = 3
@@ -26,12 +27,14 @@ def check_database(db: Database, known: Sequence[Migration]) -> list[Finding]:
 
 def damage(exc: DatabaseError) -> Finding:
     """The finding for a file that cannot be opened or read to its end."""
-    return Finding.error(CHECK, exc.path, exc.reason, _sentence(exc.hint) or restore(exc.path))
+    return Finding.error(
+        CHECK, exc.path, exc.reason, mend_database(exc) or restore_database(exc.path)
+    )
 
 
 def missing_file(path: Path, consequence: str) -> Finding:
     """The finding for a file that should be there."""
-    return Finding.error(CHECK, path, f"is missing: {consequence}", restore(path))
+    return Finding.error(CHECK, path, f"is missing: {consequence}", restore_database(path))
 
 
 def _check_pages(db: Database) -> list[Finding]:
@@ -41,7 +44,7 @@ def _check_pages(db: Database) -> list[Finding]:
     # SQLite puts "*** in database main ***" on a line of its own before the first fault.
     lines = [line for fault in faults for line in fault.splitlines() if "***" not in line]
     message = f"integrity_check: {lines[0] if lines else 'damaged'}"
-    return [Finding.error(CHECK, db.path, message, restore(db.path))]
+    return [Finding.error(CHECK, db.path, message, restore_database(db.path))]
 
 
 def _check_references(db: Database) -> list[Finding]:
@@ -50,7 +53,7 @@ def _check_references(db: Database) -> list[Finding]:
         return []
     names = ", ".join(sorted(name for (name,) in rows))
     message = f"foreign_key_check: rows of {names} refer to rows that are gone"
-    return [Finding.error(CHECK, db.path, message, restore(db.path))]
+    return [Finding.error(CHECK, db.path, message, restore_database(db.path))]
 
 
 def _check_schema(db: Database, known: Sequence[Migration]) -> list[Finding]:
@@ -60,19 +63,16 @@ def _check_schema(db: Database, known: Sequence[Migration]) -> list[Finding]:
     absent = [name for name in names if name not in applied]
     if not applied:
         message = "is empty: it has none of the tables it should have"
-        return [Finding.error("schema", db.path, message, restore(db.path))]
+        return [Finding.error("schema", db.path, message, restore_database(db.path))]
     if unknown:
         message = f"a newer version has migrated it: unknown migrations {', '.join(unknown)}"
-        return [Finding.error("schema", db.path, message, _sentence(SchemaTooNew.hint))]
+        remedy = mend_database(SchemaTooNew(db.path, message))
+        return [Finding.error("schema", db.path, message, remedy)]
     if applied != names[: len(applied)]:
         message = f"migrations {', '.join(absent)} were never applied, but later ones were"
-        return [Finding.error("schema", db.path, message, _sentence(SchemaGap.hint))]
+        return [Finding.error("schema", db.path, message, restore_database(db.path))]
     if absent:
         message = f"lacks {counted(len(absent), 'migration')}: {', '.join(absent)}"
         remedy = "Back it up, then start the server, which applies them; nothing else was checked."
         return [Finding.warning("schema", db.path, message, remedy)]
     return []
-
-
-def _sentence(hint: str) -> str:
-    return f"{hint[:1].upper()}{hint[1:]}." if hint else ""

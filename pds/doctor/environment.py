@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from pds.config import Settings, find_unknown, find_weak_secrets, find_without_effect
+from pds.config import (
+    Settings,
+    find_old_names,
+    find_unknown,
+    find_weak_secrets,
+    find_without_effect,
+)
 from pds.config.checks import find_problems
 from pds.config.environ import EnvironSource, find_unreadable
 from pds.config.handle_domains import find_domain_fault
@@ -24,7 +30,7 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
     settings = Settings(**EnvironSource(Settings, environ)())
     problems = [*find_unreadable(environ, Settings), *find_problems(settings)]
     findings = [_problem(text) for text in problems]
-    warnings = [*find_weak_secrets(settings), *find_unknown(environ)]
+    warnings = [*find_weak_secrets(settings), *find_old_names(settings), *find_unknown(environ)]
     domains = list(check_handle_domains(settings.service_handle_domains))
     if not findings:
         findings.append(Finding.ok(SETTINGS, settings.public_url, "the server can start with them"))

@@ -11,8 +11,9 @@ from typing import Final
 from database.connection import Database
 from database.errors import DatabaseError
 from pds.doctor.database import check_database, damage, missing_file
-from pds.doctor.finding import Finding, Sample, counted, restore
+from pds.doctor.finding import Finding, Sample, counted
 from pds.doctor.inspection import examine_unchanged
+from pds.storage.remedies import restore_database
 from repo import dagcbor
 from sequencer.frames import EVENT_TYPES
 from sequencer.log import MIGRATIONS
@@ -138,7 +139,7 @@ def _read_flag(db: Database) -> RunFlag | None:
 
 def _unreadable(db: Database, sample: Sample) -> Finding:
     message = f"{counted(sample.count, 'event')} cannot be read: {sample}"
-    return Finding.error(CHECK, db.path, message, restore(db.path))
+    return Finding.error(CHECK, db.path, message, restore_database(db.path))
 
 
 def _check_numbers(db: Database, newest: int, latest: int) -> list[Finding]:
@@ -150,6 +151,6 @@ def _check_numbers(db: Database, newest: int, latest: int) -> list[Finding]:
             db.path,
             f"has event {newest}, but counts only to {latest}: consumers that have seen more are "
             "turned away",
-            restore(db.path),
+            restore_database(db.path),
         )
     ]

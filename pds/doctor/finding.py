@@ -79,8 +79,3 @@ class Sample:
 def counted(count: int, noun: str) -> str:
     """`1 block`, `2 blocks`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def restore(path: object) -> str:
-    """The remedy for a file that has lost what it held."""
-    return f"Stop the server and restore {path} from its backup or replica."

@@ -8,6 +8,7 @@ from typing import Final
 
 from pds.doctor.finding import Finding
 from pds.doctor.repo import RepoHead
+from pds.storage.remedies import restore_database
 
 CHECK: Final = "heads"
 
@@ -61,8 +62,8 @@ def _store_is_behind(standing: Standing, log: Path, accounts: Path) -> Finding |
         CHECK,
         standing.store,
         f"is at rev {now.rev}, but {newer}: writes are lost",
-        f"Restore {standing.store} from its newest backup or replica. If there is no newer one, "
-        "start the server: the repository goes on from what it has.",
+        f"{restore_database(standing.store)} If there is no newer backup, start the server: the "
+        "repository goes on from what it has.",
     )
 
 
@@ -79,8 +80,9 @@ def _log_is_behind(standing: Standing, log: Path, *, is_unclean: bool) -> Findin
         CHECK,
         standing.store,
         message,
-        f"Restore {log} from a newer backup or replica if there is one. Else deactivate and "
-        "activate the account, which makes consumers fetch the repository anew.",
+        f"Restore {log} if there is a newer backup or replica. Else "
+        f"`pds account deactivate {standing.did}` and `pds account activate {standing.did}` make "
+        "consumers fetch the repository anew.",
     )
 
 

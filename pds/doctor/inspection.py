@@ -103,4 +103,8 @@ def _beside(path: Path, suffix: str) -> Path:
 
 
 def _errno_of(path: Path) -> int:
-    return errno.EACCES if path.exists() and not os.access(path, os.R_OK) else 0
+    try:
+        path.stat()
+    except OSError as exc:
+        return exc.errno or 0
+    return 0 if os.access(path, os.R_OK) else errno.EACCES

@@ -15,7 +15,8 @@ from typing import Final
 from identity.addresses import is_public_address
 from identity.http import FetchedResponse, FetchError, SafeHttp
 from pds.doctor.finding import Finding
-from pds.mail.mail_url import InvalidMailUrl, Sendmail, parse_mail_url
+from pds.mail.mail_url import InvalidMailUrl, Sendmail, SmtpServer, parse_mail_url
+from pds.mail.remedies import greets_in_the_clear, not_reached, not_trusted, starts_with_tls
 
 PLC: Final = "PLC directory"
 ENTRYWAY: Final = "entryway"
@@ -149,12 +150,14 @@ async def check_smtp(setting: str, url: str, *, context: ssl.SSLContext | None =
     where = route.address
     tls = (context or route.tls_context()) if route.tls == "from the start" else None
     try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            greeting = await _greeting(route.host, route.port, tls)
+        greeting = await _greeting(route.host, route.port, tls)
+    except ssl.SSLCertVerificationError as exc:
+        return Finding.error(SMTP, setting, f"{where}: {_reason(exc)}", not_trusted(setting))
     except (OSError, TimeoutError) as exc:
-        return _no_mail(setting, f"{where} does not answer: {_reason(exc)}")
+        return await _no_mail(setting, route, f"{where} does not answer: {_reason(exc)}")
     if not greeting.startswith(b"220"):
-        return _no_mail(setting, f"{where} does not greet as a mail server does")
+        message = f"{where} does not greet as a mail server does"
+        return await _no_mail(setting, route, message)
     return Finding.ok(SMTP, setting, f"{where} answers")
 
 
@@ -169,8 +172,16 @@ def _check_sendmail(setting: str, route: Sendmail) -> Finding:
     return Finding.ok(SMTP, setting, f"mails go through {route.program}")
 
 
-def _no_mail(setting: str, message: str) -> Finding:
-    remedy = f"Correct {setting}, or open the way to the mail server: many hosters close port 25."
+async def _no_mail(setting: str, route: SmtpServer, message: str) -> Finding:
+    """Tell the operator, having tried whether it is TLS that is used wrongly."""
+    other: ssl.SSLContext | None = None
+    if route.tls != "from the start":
+        other = ssl.create_default_context()
+        other.check_hostname, other.verify_mode = False, ssl.CERT_NONE
+    remedy = not_reached(setting)
+    with suppress(OSError, TimeoutError):
+        if (await _greeting(route.host, route.port, other)).startswith(b"220"):
+            remedy = (greets_in_the_clear if other is None else starts_with_tls)(setting)
     return Finding.error(SMTP, setting, message, remedy)
 
 
@@ -194,11 +205,12 @@ async def _certificate_end(hostname: str, port: int, context: ssl.SSLContext) ->
 
 
 async def _greeting(host: str, port: int, tls: ssl.SSLContext | None) -> bytes:
-    reader, writer = await asyncio.open_connection(host, port, ssl=tls)
-    try:
-        return await reader.read(3)
-    finally:
-        await _closed(writer)
+    async with asyncio.timeout(_TIMEOUT_S):
+        reader, writer = await asyncio.open_connection(host, port, ssl=tls)
+        try:
+            return await reader.read(3)
+        finally:
+            await _closed(writer)
 
 
 async def _closed(writer: asyncio.StreamWriter) -> None:

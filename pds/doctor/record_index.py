@@ -9,7 +9,8 @@ from typing import Final
 import libipld
 
 from database.connection import Database
-from pds.doctor.finding import Finding, Sample, counted, restore
+from pds.doctor.finding import Finding, Sample, counted
+from pds.storage.remedies import restore_database
 
 CHECK: Final = "record index"
 # URIs of one actor sort as the keys of the tree do: by their bytes.
@@ -50,7 +51,7 @@ class IndexDifferences:
                 CHECK,
                 db.path,
                 f"{counted(sample.count, 'record')} {text}: {sample}",
-                restore(db.path),
+                restore_database(db.path),
             )
             for sample, text in kinds
             if sample

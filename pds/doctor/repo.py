@@ -10,8 +10,9 @@ import libipld
 
 from database.connection import Database
 from pds.doctor.blocks import find_strays, scan_blocks
-from pds.doctor.finding import Finding, restore
+from pds.doctor.finding import Finding
 from pds.doctor.record_index import compare_index
+from pds.storage.remedies import restore_database, restore_key
 from repo.cid import Cid
 from repo.commit import Commit, InvalidCommit, decode_commit
 from repo.keys import PublicKey
@@ -115,7 +116,7 @@ def _no_head(db: Database, did: str) -> Finding:
     others = [other for (other,) in db.all("SELECT did FROM repo_root LIMIT 3")]
     found = f"; it names {', '.join(others)}" if others else ""
     return Finding.error(
-        COMMIT, db.path, f"has no current commit of {did}{found}", restore(db.path)
+        COMMIT, db.path, f"has no current commit of {did}{found}", restore_database(db.path)
     )
 
 
@@ -137,7 +138,7 @@ def _read_commit(db: Database, did: str, head: RepoHead) -> tuple[Commit | None,
 
 def _bad_commit(db: Database, head: RepoHead, fault: str) -> Finding:
     return Finding.error(
-        COMMIT, db.path, f"the current commit {head.cid} {fault}", restore(db.path)
+        COMMIT, db.path, f"the current commit {head.cid} {fault}", restore_database(db.path)
     )
 
 
@@ -154,8 +155,8 @@ def _check_signature(
             key_path,
             f"the key in this file ({key.did_key}) has not signed the current commit {head.cid} "
             "of the store beside it",
-            f"Restore {key_path} from a backup: it must be the key that the DID document names. "
-            "If it is, the store beside it is an old or a foreign one: restore that.",
+            "It must be the key that the DID document names. If it is, the store beside it is an "
+            f"old or a foreign one: restore that. If not: {restore_key(key_path)}",
         )
     ]
 
@@ -167,10 +168,11 @@ def _imported(db: Database, head: RepoHead, commit: Commit) -> Finding:
         f"the current commit {head.cid} was imported: its rev is {commit.rev}, before {head.rev}, "
         "which this server gave to it",
         "Usual while an account moves in: it gets a commit of its own when it is activated. If "
-        "the account is active, `pds account deactivate` and `pds account activate` make one.",
+        f"the account is active, `pds account deactivate {commit.did}` and `pds account activate "
+        f"{commit.did}` make one.",
     )
 
 
 def _broken_tree(db: Database, exc: MissingBlock | InvalidMst) -> Finding:
     message = f"records cannot all be reached: {exc}"
-    return Finding.error(TREE, db.path, message, restore(db.path))
+    return Finding.error(TREE, db.path, message, restore_database(db.path))

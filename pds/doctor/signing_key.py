@@ -8,6 +8,7 @@ from typing import Final
 
 from pds.doctor.finding import Finding
 from pds.doctor.permissions import is_exposed
+from pds.storage.remedies import give_to_server, restore_key
 from repo.keys import PRIVATE_KEY_BYTES, InvalidKey, K256PrivateKey, PublicKey
 
 CHECK: Final = "signing key"
@@ -31,6 +32,9 @@ def read_key_file(path: Path) -> KeyFile:
             content = file.read(PRIVATE_KEY_BYTES + 1)
     except FileNotFoundError:
         return _unusable(path, "is missing: nothing can be signed")
+    except PermissionError as exc:
+        message = f"cannot be read: {exc.strerror}"
+        return KeyFile(None, (Finding.error(CHECK, path, message, give_to_server(path)),))
     except OSError as exc:
         return _unusable(path, f"cannot be read: {exc.strerror}")
     if len(content) != PRIVATE_KEY_BYTES:
@@ -44,8 +48,4 @@ def read_key_file(path: Path) -> KeyFile:
 
 
 def _unusable(path: Path, message: str) -> KeyFile:
-    remedy = (
-        f"Restore {path} from a backup, as 32 raw bytes that the server's user can read. "
-        "Without it, only a PLC operation that names a new key brings the account back."
-    )
-    return KeyFile(None, (Finding.error(CHECK, path, message, remedy),))
+    return KeyFile(None, (Finding.error(CHECK, path, message, restore_key(path)),))

@@ -12,6 +12,7 @@ from typing import Final
 from database.connection import open_database
 from database.errors import OUT_OF_FILES, DatabaseError
 from database.open_files import REMEDY
+from pds.storage.remedies import give_to_server, mend_database
 
 _BUSY_MS: Final = 500
 _PROBE_NAME: Final = ".holdfast-health"
@@ -85,7 +86,8 @@ class RoomProbe:
         try:
             space = os.statvfs(self._directory)
         except OSError as exc:
-            yield Failure(self._check, f"{self._directory}: {exc.strerror}", _remedy(exc))
+            remedy = _remedy(exc, self._directory)
+            yield Failure(self._check, f"{self._directory}: {exc.strerror}", remedy)
             return
         free = space.f_bavail * space.f_frsize
         if free < self._needed_bytes:
@@ -119,8 +121,8 @@ class DirectoryProbe(RoomProbe):
 
 def database_failure(check: str, exc: DatabaseError) -> Failure:
     """What is wrong when a database does not answer."""
-    hint = exc.hint or "look into the log of the server"
-    return Failure(check, f"{exc.path}: {exc.reason}", f"{hint[:1].upper()}{hint[1:]}.")
+    remedy = mend_database(exc) or "Look into the log of the server."
+    return Failure(check, f"{exc.path}: {exc.reason}", remedy)
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -129,11 +131,11 @@ def _identity(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _remedy(exc: OSError) -> str:
+def _remedy(exc: OSError, directory: Path) -> str:
     if exc.errno in _FULL:
         return "Free space on its disk."
     if exc.errno in OUT_OF_FILES:
         return f"{REMEDY[:1].upper()}{REMEDY[1:]}."
     if exc.errno in (errno.ENOENT, errno.ENOTDIR):
         return "See that its disk is mounted."
-    return f"Let the user that runs pds (uid {os.getuid()}) write to it."
+    return give_to_server(directory)

@@ -13,6 +13,14 @@ import aiosmtplib
 
 from pds.mail.mail_url import TlsUse
 from pds.mail.message import Mail, make_message
+from pds.mail.remedies import (
+    TLS_FIRST_PORT,
+    find_tls_error,
+    greets_in_the_clear,
+    not_reached,
+    not_trusted,
+    starts_with_tls,
+)
 from pds.mail.transport import SEE_ITS_LOG, not_sent
 
 if TYPE_CHECKING:
@@ -97,7 +105,7 @@ class SmtpTransport:
             self._setting,
             self._server.address,
             reason=self._reason(exc),
-            remedy=_remedy(exc).format(setting=self._setting),
+            remedy=_remedy(exc, self._setting, self._server),
         )
 
     def _reason(self, exc: Exception) -> str:
@@ -107,29 +115,31 @@ class SmtpTransport:
         return str(refusal) or f"no answer within {self._timeout_s:g} s"
 
 
-def _remedy(exc: Exception) -> str:
+def _remedy(exc: Exception, setting: str, server: SmtpServer) -> str:
     """What an operator can do about a failure."""
-    cause: BaseException | None = exc
-    while cause is not None:
-        if isinstance(cause, ssl.SSLError):
-            return (
-                "Let {setting} name the host as its certificate does; for a certificate that is "
-                "its own, append ?tls.rejectUnauthorized=false."
-            )
-        cause = cause.__cause__
+    tls_first = server.tls == "from the start"
+    tls_error = find_tls_error(exc)
+    if isinstance(tls_error, ssl.SSLCertVerificationError):
+        return not_trusted(setting)
+    if tls_error is not None and tls_first:
+        return greets_in_the_clear(setting)
     match exc:
         case aiosmtplib.SMTPAuthenticationError():
             return (
-                "Correct user and password in {setting}. Special characters in them are written "
+                f"Correct user and password in {setting}. Special characters in them are written "
                 "percent-encoded, an @ as %40."
             )
         case aiosmtplib.SMTPSenderRefused():
             return "Let the mail server allow this sender, or set another From address."
         case aiosmtplib.SMTPRecipientsRefused():
-            return "If it is so for every address: give {setting} a user and password."
-        case aiosmtplib.SMTPConnectError() | aiosmtplib.SMTPTimeoutError() | TimeoutError():
-            return (
-                "Correct host and port in {setting}, or open the way there: many hosters close "
-                "port 25. `pds doctor` tries the connection."
-            )
+            return f"If it is so for every address: give {setting} a user and password."
+        case (
+            aiosmtplib.SMTPConnectError()
+            | aiosmtplib.SMTPServerDisconnected()
+            | aiosmtplib.SMTPTimeoutError()
+            | TimeoutError()
+        ):
+            if server.port == TLS_FIRST_PORT and not tls_first:
+                return starts_with_tls(setting)
+            return f"{not_reached(setting)} `pds doctor` tries the connection."
     return SEE_ITS_LOG

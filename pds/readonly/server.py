@@ -62,7 +62,7 @@ async def serve_readonly(
     """
 
     async def start(stack: AsyncExitStack) -> None:
-        port = bind(stack, settings.service.host, settings.service.port)
+        port = bind(stack, settings.bind_address, settings.service.port)
         make_directories(settings)
         with without_collector():
             ctx = await AppContext.open(settings, mend=_nothing_to_mend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Set
 from dataclasses import dataclass, field
@@ -46,3 +47,5 @@ def _changed_at_s(path: os.PathLike[str]) -> float:
         return os.stat(path).st_mtime  # noqa: PTH116 (half the time of `Path.stat`)
     except FileNotFoundError:
         return 0.0
+    except PermissionError:
+        return math.inf  # Whatever it is, it needs a look.

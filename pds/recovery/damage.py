@@ -7,24 +7,30 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from actor_store.errors import ActorStoreDamaged, RepoNotFound
+from actor_store.errors import ActorStoreDamaged, RepoNotFound, SigningKeyUnusable
+from database.errors import DatabaseForbidden
 from pds.recovery.journal import Entry
+from pds.storage.remedies import give_to_server, restore_database, restore_key
 from repo.syntax import Did
 
 if TYPE_CHECKING:
+    from actor_store.layout import ActorLayout
     from pds.context import AppContext
 
 _log = structlog.get_logger(__name__)
 
 
-def hold_back(ctx: AppContext, did: Did, reason: str) -> None:
+def hold_back(ctx: AppContext, did: Did, reason: str, cause: Exception | None = None) -> None:
     """Refuse everything that needs the store of `did` until the next start, and say why."""
     ctx.actor_store.hold_back(did, reason)
-    report(ctx, did, reason)
+    report(ctx, did, reason, cause)
 
 
-def report(ctx: AppContext, did: Did, reason: str) -> None:
-    """Tell the operator of a damaged store, once, and have it looked at at the next start."""
+def report(ctx: AppContext, did: Did, reason: str, cause: Exception | None = None) -> None:
+    """Tell the operator of a damaged store, once, and have it looked at at the next start.
+
+    What mends it depends on `cause`; without one the store is missing.
+    """
     if did in ctx.recovery.damaged:
         return
     ctx.recovery.damaged.add(did)
@@ -34,9 +40,7 @@ def report(ctx: AppContext, did: Did, reason: str) -> None:
         did=did,
         file=str(path),
         reason=reason,
-        remedy=f"Stop the server, move {path}, {path.name}-wal and {path.name}-shm away, restore "
-        f"with `litestream restore -config litestream.yml {path}` or from another backup, and "
-        "start the server: it tells the network what has changed.",
+        remedy=_remedy(ctx.actor_store.layout, did, cause),
     )
     # The next start may follow an orderly stop, and then looks at nothing but this.
     entry = Entry("damaged", did, reason)
@@ -62,5 +66,18 @@ def recognise(ctx: AppContext, exc: Exception) -> Exception:
     if isinstance(exc, RepoNotFound) and ctx.accounts.find_account(exc.did, include_inactive=True):
         exc = ActorStoreDamaged(exc.did, f"{ctx.actor_store.layout.store(exc.did)} is missing")
     if isinstance(exc, ActorStoreDamaged):
-        report(ctx, Did(exc.did), exc.reason)
+        report(ctx, Did(exc.did), exc.reason, exc)
     return exc
+
+
+def _remedy(layout: ActorLayout, did: Did, cause: Exception | None) -> str:
+    deeper: BaseException | None = cause
+    while deeper is not None:
+        if isinstance(deeper, DatabaseForbidden):
+            return give_to_server(deeper.path)
+        if isinstance(deeper, PermissionError) and deeper.filename is not None:
+            return give_to_server(deeper.filename)
+        deeper = deeper.__cause__
+    if isinstance(cause, SigningKeyUnusable):
+        return restore_key(layout.key(did))
+    return restore_database(layout.store(did))

@@ -56,7 +56,7 @@ async def mend_store(ctx: AppContext, account: ActorAccount, *, may_lack_commits
         reason = exc.reason if isinstance(exc, ActorStoreDamaged) else str(exc)
         if isinstance(exc, RepoNotFound):
             reason = f"{ctx.actor_store.layout.store(account.did)} is missing, or has no repository"
-        hold_back(ctx, account.did, reason)
+        hold_back(ctx, account.did, reason, exc)
         return False
     list_head(ctx, account.did, head)
     return True

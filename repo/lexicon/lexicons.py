@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 from repo.lexicon.documents import check_document
 from repo.lexicon.errors import InvalidLexicon, Mismatch, missing_key, not_one_of, wrong_type
 from repo.lexicon.leaves import Schema
+from repo.lexicon.own import own_documents
 from repo.lexicon.params import Params, ParamsSchema
 from repo.syntax import InvalidSyntax, parse_nsid, parse_rkey, parse_tid
 
@@ -40,16 +41,25 @@ class MethodSchema:
 class Lexicons:
     """A set of schemas, compiled as they are used. Values are data model values (`Cid`, bytes)."""
 
-    def __init__(self, documents: Sequence[Mapping[str, Any]] | None = None) -> None:
-        """Take these documents, or the official ones. Raises `InvalidLexicon` for a bad one."""
+    def __init__(
+        self,
+        documents: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        own: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Take these documents, or the official ones, and `own` beside them.
+
+        Raises `InvalidLexicon` for a bad one.
+        """
         # Importing lexrpc reads its hundreds of schema files: not before they are wanted.
         from repo.lexicon.validator import Validator
 
-        for document in documents or ():
+        for document in (*(documents or ()), *own):
             check_document(document)
-        self._validator = Validator(documents)
+        self._validator = Validator(documents, own=own)
         self._defs: Mapping[str, Schema] = self._validator.defs
         self._authorities = _RECORD_AUTHORITIES if documents is None else ("",)
+        self._own = frozenset(document["id"] for document in own)
         self._methods: dict[str, MethodSchema] = {}
         self._params: dict[str, ParamsSchema] = {}
         self._defaults: dict[str, dict[str, Any]] = {}
@@ -103,7 +113,9 @@ class Lexicons:
         """Whether records of this type are validated."""
         schema = self._defs.get(nsid)
         return (
-            schema is not None and schema["type"] == "record" and nsid.startswith(self._authorities)
+            schema is not None
+            and schema["type"] == "record"
+            and (nsid.startswith(self._authorities) or nsid in self._own)
         )
 
     def validate_record(self, nsid: str, rkey: str, value: Any, *, root: str = "$.record") -> None:
@@ -142,8 +154,8 @@ class Lexicons:
 
 @cache
 def default_lexicons() -> Lexicons:
-    """The official schemas. The first call takes a tenth of a second, later ones nothing."""
-    return Lexicons()
+    """The official schemas and our own. The first call takes a tenth of a second."""
+    return Lexicons(own=own_documents())
 
 
 def _method_schema(nsid: str, schema: Schema) -> MethodSchema:

@@ -21,9 +21,16 @@ class Validator(Base):  # type: ignore[misc] # lexrpc ships no types
 
     defs: dict[str, Schema]
 
-    def __init__(self, documents: Sequence[Mapping[str, Any]] | None = None) -> None:
-        """Take these schema documents, or all that lexrpc brings along."""
+    def __init__(
+        self,
+        documents: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        own: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Take these schema documents, or all that lexrpc brings along, and `own` beside them."""
         super().__init__(documents)
+        if own:
+            self.defs |= Base(own).defs
         self.compiler = Compiler(self.defs)
         self._compiled: dict[tuple[str, str], Check] = {}
 

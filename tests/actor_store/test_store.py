@@ -247,7 +247,7 @@ async def test_missing_or_broken_signing_key_is_damage(
     with pytest.raises(ActorStoreDamaged):
         actors.key(DID)
     layout.key(DID).unlink()
-    with pytest.raises(ActorStoreDamaged, match="restore"):
+    with pytest.raises(ActorStoreDamaged, match="is missing"):
         await actors.commit_writes(DID, [post("a")])
     assert await actors.read(DID, contents) == {}
 

@@ -35,10 +35,12 @@ class Zygote:
         env: Mapping[str, str],
         log: Path,
         open_files: int | None = None,
+        powerless: bool = False,
     ) -> int:
         """Run a `pds` command in a new process, and return its pid.
 
-        `open_files` is its limit of open files, soft and hard.
+        `open_files` is its limit of open files, soft and hard. `powerless` takes from
+        root what other users have not.
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -47,6 +49,7 @@ class Zygote:
             "env": clean_environment(env),
             "log": str(log),
             "open_files": open_files,
+            "powerless": powerless,
         }
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
@@ -80,6 +83,8 @@ class ForkedServer:
     plc_port: int
     open_files: int | None = None
     """The limit of open files, soft and hard; None leaves it as it is."""
+    powerless: bool = False
+    """Whether it has no rights over the files of others even if root runs it."""
     pidfd: int = -1
 
     @property
@@ -113,6 +118,7 @@ class ForkedServer:
             env=env,
             log=self.log_file,
             open_files=self.open_files,
+            powerless=self.powerless,
         )
         self.pidfd = os.pidfd_open(pid)
         return pid

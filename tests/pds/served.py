@@ -13,7 +13,7 @@ def settings_on(data: Path, **more: str) -> Settings:
     return Settings.from_env(
         {
             "PDS_HOSTNAME": "localhost",
-            "PDS_HOST": "127.0.0.1",
+            "PDS_BIND_ADDRESS": "127.0.0.1",
             "PDS_PORT": str(free_port()),
             "PDS_DATA_DIRECTORY": str(data),
             "PDS_BLOBSTORE_DISK_LOCATION": str(data / "blobs"),

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pds.config import ConfigError, Settings, documented_settings, find_unknown
+from pds.config import (
+    ConfigError,
+    Settings,
+    documented_settings,
+    find_old_names,
+    find_unknown,
+)
 
 WORKING = {
     "PDS_HOSTNAME": "pds.example.com",
@@ -44,7 +50,7 @@ def test_defaults_are_those_of_the_reference() -> None:
     assert settings.account_db_path == Path("account.sqlite")
     assert settings.blob_tmp_directory == Path("/pds/blocks/tempt")
     assert settings.appview is None
-    assert settings.service.host == ""
+    assert settings.bind_address == ""
 
 
 def test_localhost_in_development_serves_plain_http_and_test_handles() -> None:
@@ -307,7 +313,9 @@ def test_every_setting_is_documented_once() -> None:
     documented = documented_settings()
     names = [setting.name for setting in documented]
     assert len(names) == len(set(names))
-    assert {"PDS_PORT", "PDS_JWT_SECRET", "PDS_DURABILITY", "PDS_HOST", "LOG_LEVEL"} <= set(names)
+    assert {"PDS_PORT", "PDS_JWT_SECRET", "PDS_DURABILITY", "PDS_BIND_ADDRESS", "LOG_LEVEL"} <= set(
+        names
+    )
     for setting in documented:
         assert setting.description, setting.name
         assert setting.type in {"string", "integer", "boolean", "list"}
@@ -324,3 +332,21 @@ def test_every_variable_of_the_reference_is_read() -> None:
     full_names = {name.strip(" ,") for row in rows for name in row.replace("/", " ").split()}
     full_names = {name for name in full_names if name.startswith("PDS_")}
     assert full_names <= {setting.name for setting in documented_settings()}
+
+
+@pytest.mark.parametrize(
+    ("environ", "address", "warnings"),
+    [
+        ({}, "", 0),
+        ({"PDS_BIND_ADDRESS": "127.0.0.1"}, "127.0.0.1", 0),
+        ({"PDS_HOST": "127.0.0.1"}, "127.0.0.1", 1),
+        ({"PDS_HOST": "::1", "PDS_BIND_ADDRESS": "127.0.0.1"}, "127.0.0.1", 1),
+        ({"PDS_HOST": "https://pds.example.com"}, "", 1),
+    ],
+)
+def test_the_old_name_of_the_address_still_works_and_is_told(
+    environ: dict[str, str], address: str, warnings: int
+) -> None:
+    settings = Settings.from_env(WORKING | environ)
+    assert settings.bind_address == address
+    assert len(find_old_names(settings)) == warnings

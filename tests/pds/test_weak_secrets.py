@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+
 import pytest
 
 from pds.config import Settings, find_weak_secrets
@@ -30,3 +34,12 @@ def test_what_is_short_or_simple_is_told_with_its_remedy_and_not_repeated(
     assert "openssl rand --hex 16" in told
     if len(secret) > 1:
         assert secret not in told
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+def test_what_the_remedy_makes_is_strong() -> None:
+    (told,) = weak_with(PDS_JWT_SECRET="secret")
+    command = re.search(r"openssl rand --hex \d+", told)
+    assert command
+    made = subprocess.run(command[0].split(), capture_output=True, text=True, check=True)  # noqa: S603
+    assert weak_with(PDS_JWT_SECRET=made.stdout.strip()) == []

@@ -105,3 +105,19 @@ def test_deeply_nested_schemas_are_refused() -> None:
         schema = {"type": "array", "items": schema}
     with pytest.raises(InvalidLexicon, match="Nested deeper than 32 levels"):
         Lexicons([record_of({"a": schema})])
+
+
+def test_documents_of_our_own_stand_beside_the_official_ones() -> None:
+    note = record_of({"text": {"type": "string", "maxLength": 5}})
+    lexicons = Lexicons(own=[note])
+    nsid = note["id"]
+    assert lexicons.is_known_record(nsid)
+    with pytest.raises(InvalidLexicon):
+        lexicons.validate_record(nsid, "3jzfcijpj2z2a", {"$type": nsid, "text": "too long"})
+    assert lexicons.is_known_record("app.bsky.feed.post")
+    assert not Lexicons().is_known_record(nsid)
+
+
+def test_a_bad_document_of_our_own_is_refused() -> None:
+    with pytest.raises(InvalidLexicon):
+        Lexicons(own=[record_of({"text": {"type": "strong"}})])

@@ -119,7 +119,8 @@ def test_damage_ends_with_status_1_and_says_where_and_what_to_do(
     row = next(line for line in done.stdout.splitlines() if str(key) in line)
     assert row.split()[0] == "error"
     assert "is missing" in row
-    assert f"→ Restore {key}" in done.stdout
+    assert f"→ {key}\n  Leave the store as it is." in done.stdout
+    assert f"/{key.relative_to(copied)} {key}`" in done.stdout
     assert "Needs mending. 1 wrong" in done.stdout
     assert done.stderr == ""
 

@@ -35,7 +35,7 @@ def test_the_defaults_are_settings_that_work(tmp_path: Path) -> None:
     assert settings.service_handle_domains == (".test",)
     assert settings.invites.required is False
     assert settings.data_directory == tmp_path
-    assert settings.service.host == "127.0.0.1"
+    assert settings.bind_address == "127.0.0.1"
 
 
 def test_secrets_are_made_once_and_differ_between_directories(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -14,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from identity.http import SafeHttp
+from pds.doctor import network
 from pds.doctor.network import (
     check_certificate,
     check_entryway,
@@ -168,6 +170,29 @@ async def test_a_mail_server_has_to_greet(greeting: bytes, status: str) -> None:
 async def test_unusable_mail_servers_are_told(url: str, status: str) -> None:
     finding = await check_smtp("PDS_EMAIL_SMTP_URL", url)
     assert finding.status == status
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("smtp", "smtps"), ("smtps", "smtp")])
+async def test_tls_that_is_used_wrongly_is_told_both_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str, right: str
+) -> None:
+    monkeypatch.setattr(network, "_TIMEOUT_S", 0.5)
+    certificate = certificate_of_localhost(tmp_path)
+    async with listening(_MAIL, certificate.server if right == "smtps" else None) as port:
+        finding = await check_smtp("PDS_EMAIL_SMTP_URL", f"{wrong}://localhost:{port}")
+        assert f"write {right}:// in place of {wrong}:// in PDS_EMAIL_SMTP_URL" in finding.remedy
+        mended = f"{right}://localhost:{port}"
+        finding = await check_smtp("PDS_EMAIL_SMTP_URL", mended, context=certificate.trust)
+        assert finding.status == "ok"
+
+
+async def test_a_certificate_of_a_mail_server_that_is_not_trusted_is_told(tmp_path: Path) -> None:
+    async with tls_server(tmp_path, days=60) as (port, _):
+        url = f"smtps://localhost:{port}"
+        finding = await check_smtp("PDS_EMAIL_SMTP_URL", url)
+        assert finding.status == "error"
+        (option,) = re.findall(r"append (\S+)\.$", finding.remedy)
+        assert (await check_smtp("PDS_EMAIL_SMTP_URL", f"{url}/{option}")).status == "ok"
 
 
 @asynccontextmanager

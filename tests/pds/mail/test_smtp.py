@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -144,6 +145,32 @@ async def test_a_refusal_is_told_with_the_words_of_the_server(
     server.answers.clear()
     await transport(f"smtp://{server.address}").send(MAIL)
     assert len(server.mails) == 1
+
+
+async def test_tls_at_a_port_that_has_none_is_mended_by_the_remedy(server: MailServer) -> None:
+    url = f"smtps://{server.address}"
+    line = await refusal(transport(url))
+    await transport(mended(url, line["remedy"])).send(MAIL)
+    assert len(server.mails) == 1
+
+
+async def test_a_port_that_has_tls_from_the_start_is_mended_by_the_remedy(
+    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with mail_server(tls=certificate.server, starts_tls=False) as server:
+        monkeypatch.setattr(smtp, "TLS_FIRST_PORT", server.port)
+        url = f"smtp://{server.address}"
+        line = await refusal(transport(url, timeout_s=0.2))
+        await transport(mended(url, line["remedy"]), tls_context=certificate.trust).send(MAIL)
+        assert len(server.mails) == 1
+
+
+def mended(url: str, remedy: str) -> str:
+    """The URL with what the remedy says to write."""
+    change = re.search(r"write (\S+) in place of (\S+) in PDS_EMAIL_SMTP_URL", remedy)
+    assert change, remedy
+    assert url.startswith(change[2])
+    return url.replace(change[2], change[1])
 
 
 async def test_a_server_that_is_not_there_is_told() -> None:

@@ -14,7 +14,7 @@ from tests.pds.car.cars import BLOB, DID, car_of
 from tests.pds.readonly.conftest import wait_until
 from tests.processes import ServerProcess, clean_environment, free_port
 
-LISTEN = {"PDS_HOST": "127.0.0.1", "PDS_PORT": "3000", "PDS_HOSTNAME": "localhost"}
+LISTEN = {"PDS_BIND_ADDRESS": "127.0.0.1", "PDS_PORT": "3000", "PDS_HOSTNAME": "localhost"}
 
 
 def test_variables_do_what_the_options_do(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_any_name_will_do(tmp_path: Path, name: bytes) -> None:
 
 
 def environment(place: Path | str, **options: Path) -> ReadonlyEnvironment:
-    listen = {"PDS_HOST": "127.0.0.1", "PDS_PORT": "3000", "PDS_HOSTNAME": "localhost"}
+    listen = {"PDS_BIND_ADDRESS": "127.0.0.1", "PDS_PORT": "3000", "PDS_HOSTNAME": "localhost"}
     data = options.get("data")
     return read_environment({}, places=[str(place)], blobs=None, data=data, listen=listen)
 

@@ -1,0 +1,32 @@
+"""Telling systemd how far the process is, for units with `Type=notify`."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Final
+
+import structlog
+
+READY: Final = "READY=1"
+STOPPING: Final = "STOPPING=1"
+
+_log = structlog.get_logger(__name__)
+
+
+def notify(state: str) -> None:
+    """Send a state to whoever has started this process and asks for it; else do nothing.
+
+    Protocol: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
+    """
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    # An abstract socket has a name that begins with a zero byte.
+    name = address.replace("@", "\0", 1) if address.startswith("@") else address
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            sender.sendto(state.encode(), name)
+    except OSError as exc:
+        _log.warning("systemd cannot be told", state=state, socket=address, reason=str(exc))

@@ -1,0 +1,152 @@
+"""The commands of docs/operating.md, typed as they stand there but for paths and hosts."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pds.config import Settings
+from pds.config.env_file import read_env_file
+from tests.e2e.world import World
+from tests.processes import clean_environment
+from tests.test_documents import fences, section
+from tests.typed import ROOT, Replica
+
+DOCUMENT = (ROOT / "docs" / "operating.md").read_text()
+_PROGRAMS = Path(sys.executable).parent
+_RSYNC = """#!/bin/sh
+# The other machine is a directory of this one.
+cp -R "${2#backup:}." "$3"
+"""
+
+
+def shell(script: str, *, cwd: Path, path: str = "") -> str:
+    """Run a script to its success, and return what it prints."""
+    done = subprocess.run(  # noqa: S603
+        ["bash", "-c", script],  # noqa: S607
+        cwd=cwd,
+        env=clean_environment({"PATH": f"{path}{_PROGRAMS}:{os.environ['PATH']}"}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def block_with(heading: str, marker: str, language: str = r"\w*") -> str:
+    """The code block of a section that has `marker`."""
+    (block,) = (text for text in fences(section(DOCUMENT, heading), language) if marker in text)
+    return block
+
+
+@pytest.mark.skipif(not shutil.which("sqlite3"), reason="needs sqlite3")
+async def test_the_restore_goes_on_past_an_account_without_a_replica_and_lists_it(
+    world: World, tmp_path: Path
+) -> None:
+    data = world.server.data
+    world.start()
+    await world.create(world.alice, "second")
+    await world.watcher.catch_up()
+    world.server.stop()
+    replica = Replica(data, tmp_path / "replica")
+    replica.send()
+    bobs = world.store_of(world.bob)
+    shutil.rmtree(tmp_path / "replica" / bobs.relative_to(data))
+    copies = shutil.copytree(
+        data,
+        tmp_path / "backup" / "pds",
+        ignore=lambda _, names: [name for name in names if ".sqlite" in name],
+    )
+    (copies / "blocks").mkdir()
+    kept = [path.name for path in data.glob("*") if path.name not in ("dev.env", "plc.sqlite")]
+    for name in kept:
+        path = data / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    environ = "".join(f"{name}='{value}'\n" for name, value in replica.environ.items())
+    (tmp_path / "litestream.env").write_text(environ)
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "programs" / "rsync").write_text(_RSYNC)
+    (tmp_path / "programs" / "rsync").chmod(0o755)
+    script = block_with("Restore", "accounts.txt")
+    for place, here in {
+        "/etc/holdfast/litestream.env": str(tmp_path / "litestream.env"),
+        "cd /pds": f"cd {data}",
+        "holdfast: /pds": f"{getpass.getuser()}: {data}",
+        "backup:pds": f"backup:{copies}",
+    }.items():
+        assert place in script
+        script = script.replace(place, here)
+    printed = shell(script, cwd=tmp_path, path=f"{tmp_path / 'programs'}:")
+    assert printed.splitlines()[-2:] == ["Without a replica:", world.bob.did]
+    world.start()
+    await world.create(world.alice, "third")
+    assert (await world.try_to_create(world.bob, "refused"))[0] == 503
+    await world.watcher.catch_up()
+    assert await world.records(world.alice) == {"first", "second", "third"}
+
+
+@pytest.mark.parametrize(
+    ("heading", "marker"),
+    [
+        ("Install", "PDS_HOSTNAME"),
+        ("Mail", "PDS_EMAIL_SMTP_URL"),
+    ],
+)
+def test_a_shell_reads_the_examples_of_settings_as_the_server_does(
+    tmp_path: Path, heading: str, marker: str
+) -> None:
+    file = tmp_path / "pds.env"
+    file.write_text(block_with(heading, f"{marker}="))
+    read = read_env_file(file)
+    assert marker in read
+    printed = shell(f"set -eu -a; . {file}; env --null", cwd=tmp_path)
+    assert read.items() <= dict(line.partition("=")[::2] for line in printed.split("\0")).items()
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
+def test_the_settings_of_the_example_with_secrets_made_as_told_start_a_server(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "pds.env"
+    file.write_text(block_with("Install", "PDS_JWT_SECRET=") + block_with("Mail", "PDS_EMAIL"))
+    key = shell(block_with("Install", "openssl ecparam"), cwd=tmp_path)
+    secret = shell("openssl rand --hex 16", cwd=tmp_path).strip()
+    environ = {
+        name: value.replace("…", key if "ROTATION" in name else secret)
+        for name, value in read_env_file(file).items()
+    }
+    settings = Settings.from_env(environ)
+    assert (settings.bind_address, len(settings.plc_rotation_key)) == ("127.0.0.1", 32)
+
+
+@pytest.mark.parametrize(
+    ("heading", "marker"),
+    [
+        ("Install", "pds serve"),
+        ("Backup", "litestream replicate"),
+    ],
+)
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")
+def test_systemd_understands_every_line_of_the_units(
+    tmp_path: Path, heading: str, marker: str
+) -> None:
+    unit = block_with(heading, f"ExecStart=/opt/holdfast/bin/{marker}", "ini")
+    file = tmp_path / f"{marker.split()[0]}.service"
+    file.write_text(re.sub(r"/opt/holdfast/bin/(pds|litestream) ", "/bin/true ", unit))
+    done = subprocess.run(  # noqa: S603
+        ["systemd-analyze", "verify", str(file)],  # noqa: S607
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert file.name not in done.stderr, done.stderr
