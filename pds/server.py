@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from database.engine import ENGINE_REMEDY, find_engine_fault, running_version
 from database.open_files import MIN_LIMIT, REMEDY, limit_of_open_files
 from pds import faults
 from pds.app import make_app, make_runner
@@ -70,6 +71,10 @@ async def serve(
     for text in find_weak_secrets(settings):
         what, _, remedy = text.partition(": ")
         _log.warning("a secret is weak", what=what, remedy=remedy)
+
+    fault = find_engine_fault(running_version())
+    if fault is not None:
+        _log.warning("SQLite is too old", what=fault, remedy=ENGINE_REMEDY)
 
     async def start(stack: AsyncExitStack) -> None:
         reserve = DiskReserve(settings.data_directory, settings.did_cache_db_path)

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -185,6 +185,15 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(tmp_path: Path) -> None:
         assert process.wait(30) == 141
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Programs started now heed SIGINT, although a shell in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_an_interruption_ends_it_without_a_traceback() -> None:
     process = subprocess.Popen(  # noqa: S603
         command("verify", "-"),
