@@ -50,7 +50,7 @@ def transport_of(consumer: Consumer) -> asyncio.Transport:
 
 async def settled(pds: Pds) -> None:
     """Wait until the server has let go of every consumer."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while pds.ctx.subscribers:  # noqa: ASYNC110 (nothing else tells of it)
             await asyncio.sleep(0)
 
@@ -438,7 +438,7 @@ async def test_server_that_stops_says_so(tmp_path: Path) -> None:
             messages, code, _ = await one.end()
             assert (len(messages), code) == (5, 1001)
             assert (await two.end())[1] == 1001
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await stopping
 
 
@@ -450,7 +450,7 @@ async def test_server_stops_in_spite_of_a_consumer_that_does_not_read(
         account = await pds.create_account()
         async with subscribed(pds):
             await stall(pds, account)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await server.aclose()
 
 

@@ -65,8 +65,9 @@ def test_an_index_that_has_not_all_entries_is_found(patient: Patient) -> None:
         db.run("INSERT INTO record SELECT * FROM kept WHERE true ORDER BY uri DESC")
         db.run("PRAGMA writable_schema = ON")
         db.run(
-            "INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql) VALUES (?, ?, ?, ?, ?)",
-            ("index", _INDEX, "record", page, sql),
+            "INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql)"
+            " VALUES ('index', ?, 'record', ?, ?)",
+            (_INDEX, page, sql),
         )
     problem = patient.only_problem()
     assert (problem.check, problem.subject, problem.status) == ("database", str(store), "error")
