@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from database.engine import ENGINE_REMEDY, find_engine_fault, running_version
 from database.open_files import MIN_LIMIT, REMEDY, limit_of_open_files
 from pds import faults
 from pds.app import make_app
@@ -69,6 +70,10 @@ async def serve(
     """
     if settings.service.dev_mode:
         faults.install(os.environ)
+
+    fault = find_engine_fault(running_version())
+    if fault is not None:
+        _log.warning("SQLite is too old", what=fault, remedy=ENGINE_REMEDY)
 
     async def start(stack: AsyncExitStack) -> None:
         port = bind(stack, settings.bind_address, settings.service.port)

@@ -39,6 +39,16 @@ class InvalidCar(ValueError):
         self.cid = cid
 
 
+class NotACar(InvalidCar):
+    """The bytes are something else altogether, such as the error page of a server."""
+
+    def __init__(self, what: str) -> None:
+        """`what` tells what they are."""
+        ValueError.__init__(self, f"this is not a CAR file: {what}")
+        self.offset = 0
+        self.cid = None
+
+
 class ByteSource(Protocol):
     """Anything with a blocking `read`, such as an open file."""
 
@@ -163,7 +173,10 @@ class CarParser:
         blocks: list[tuple[Cid, bytes]] = []
         start = 0
         if self.header is None:
-            start = self._take_header(data)
+            try:
+                start = self._take_header(data)
+            except InvalidCar as exc:
+                raise _recognised(data, exc) from exc
         if self.header is not None:
             blocks, start = self._take_blocks(data, start)
         self._waiting = [data[start:]] if start < len(data) else []
@@ -174,7 +187,7 @@ class CarParser:
     def finish(self) -> None:
         """Say that the last chunk has been fed. Raises `InvalidCar` if something is missing."""
         if self.header is None:
-            raise InvalidCar("CAR ends inside its header", self._offset)
+            raise _recognised(b"".join(self._waiting), InvalidCar("CAR ends inside its header", 0))
         if self._waiting_bytes:
             raise InvalidCar("CAR ends inside a block", self._offset)
 
@@ -278,7 +291,7 @@ class CarReader:
         while self._parser.header is None:
             chunk = self._source.read(_READ_BYTES)
             if not chunk:
-                raise InvalidCar("CAR ends inside its header", 0)
+                self._parser.finish()
             self._first_blocks = self._parser.feed(chunk)
         return self._parser.header
 
@@ -288,11 +301,43 @@ def _decode_header(data: bytes) -> CarHeader:
         header = dagcbor.decode(data)
     except dagcbor.InvalidDagCbor as exc:
         raise InvalidCar(f"header is not canonical DAG-CBOR: {exc}", 0) from exc
-    if type(header) is not dict or header.keys() != {"roots", "version"}:
+    if type(header) is not dict or "version" not in header:
         raise InvalidCar("header is not a map of roots and version", 0)
-    version, roots = header["version"], header["roots"]
-    if type(version) is not int or version != 1:
+    if type(header["version"]) is not int or header["version"] != 1:
         raise InvalidCar("CAR is not of version 1", 0)
+    if header.keys() != {"roots", "version"}:
+        raise InvalidCar("header is not a map of roots and version", 0)
+    roots = header["roots"]
     if type(roots) is not list or not all(type(root) is Cid for root in roots):
         raise InvalidCar("roots of the header are not a list of CIDs", 0)
     return CarHeader(tuple(root for root in roots if type(root) is Cid))
+
+
+def _recognised(data: bytes, problem: InvalidCar) -> InvalidCar:
+    """`problem`, or a better word for it, where `data` is the beginning of no CAR at all."""
+    if not data:
+        return NotACar("it is empty")
+    kind = next((kind for start, kind in _KINDS if data.startswith(start)), None)
+    text = data[:_TEXT_BYTES].removeprefix(_BYTE_ORDER_MARK).lstrip()
+    if (
+        kind is None
+        and len(data) > 1
+        and text.isascii()
+        and text.decode("ascii").replace("\n", " ").isprintable()
+    ):
+        kind = next((kind for start, kind in _KINDS_OF_TEXT if text.startswith(start)), "text")
+    return problem if kind is None else NotACar(f"it is {kind}")
+
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_TEXT_BYTES: Final = 24
+"""A header has other bytes than those of text among its first, whatever its length."""
+_KINDS: Final = (
+    (b"\x1f\x8b", "compressed with gzip"),
+    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard"),
+    (b"BZh", "compressed with bzip2"),
+    (b"\xfd7zXZ", "compressed with xz"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"SQLite format 3\0", "an SQLite database"),
+)
+_KINDS_OF_TEXT: Final = ((b"<", "HTML or XML"), (b"{", "JSON"), (b"[", "JSON"))

@@ -11,6 +11,7 @@ from typing import Final
 from pds.accounts.scopes import STANDARD, SessionScope
 from pds.proxy.target import NamedService, is_appview, named_service
 from pds.proxy.unserved import pass_on_as_user
+from pds.xrpc.accept_encoding import RELAYED, check_acceptable
 from pds.xrpc.auth import user, user_or_moderator
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
@@ -32,6 +33,7 @@ async def get_preferences(call: XrpcCall) -> Answer:
             raise invalid_request("Moderator requests cannot be proxied to other app views")
         did, full_access = _named_account(call), True
     elif elsewhere is not None:
+        check_acceptable(call.request, RELAYED)
         return await pass_on_as_user(call, GET_PREFERENCES, elsewhere)
     else:
         did, full_access = call.user.did, call.user.is_full

@@ -9,6 +9,7 @@ from pds.proxy.answers import call_service, json_object
 from pds.proxy.forwarding import pass_on
 from pds.proxy.on_behalf import token_for
 from pds.proxy.target import choose_service, default_target, locate
+from pds.xrpc.accept_encoding import RELAYED, check_acceptable
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import XrpcError, invalid_request
@@ -28,6 +29,7 @@ async def get_feed(call: XrpcCall) -> Answer:
     service = choose_service(ctx.settings, GET_FEED, call.request)
     generator = await _generator_of(call, call.params["feed"])
     target = await locate(ctx.did_resolver, service)
+    check_acceptable(call.request, RELAYED)
     token = token_for(call, generator, _GET_SKELETON)
     return await pass_on(ctx, call.request, target, token=token)
 

@@ -16,6 +16,7 @@ from pds.accounts.account import AccountStatus
 from pds.accounts.scopes import STANDARD, SessionScope
 from pds.availability import get_readable_account
 from pds.requests.asker import askers
+from pds.xrpc.accept_encoding import packing_of
 from pds.xrpc.auth import optional_user
 from pds.xrpc.blobs import send_blob
 from pds.xrpc.call import Answer, XrpcCall
@@ -192,8 +193,9 @@ async def _stream_car(
     response.content_type = CAR_TYPE
     add_common_headers(response.headers, private=True)
     # An answer to HEAD has no body, yet a compressor would end one.
-    if hdrs.ACCEPT_ENCODING in call.request.headers and call.request.method != hdrs.METH_HEAD:
-        response.enable_compression()
+    packing = packing_of(call.request)
+    if packing.coding is not None and call.request.method != hdrs.METH_HEAD:
+        response.enable_compression(packing.coding)
     async with call.ctx.streams.repos.turn(call.request, call.address_group):
         return await send_stream(call.request, response, call.ctx.actor_store.stream(did, parts))
 

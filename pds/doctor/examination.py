@@ -9,6 +9,7 @@ from pathlib import Path
 from actor_store.handles import max_open_stores
 from actor_store.layout import ActorLayout
 from database.connection import Database
+from database.engine import running_version
 from database.errors import DatabaseError
 from database.open_files import limit_of_open_files
 from identity.did_cache import MIGRATIONS as DID_CACHE_MIGRATIONS
@@ -28,7 +29,7 @@ from pds.doctor.finding import Finding, counted
 from pds.doctor.identities import Expected
 from pds.doctor.inspection import examine_unchanged
 from pds.doctor.last_stop import check_last_stop, find_left_wals
-from pds.doctor.machine import check_file_limit, check_filesystems, check_space
+from pds.doctor.machine import check_engine, check_file_limit, check_filesystems, check_space
 from pds.doctor.permissions import check_databases, check_env_file
 from pds.doctor.report import Report
 from pds.doctor.surroundings import check_surroundings
@@ -78,6 +79,7 @@ def examine(
 
 
 def _check_machine(settings: Settings) -> Iterator[Finding]:
+    yield check_engine(running_version())
     directories = database_directories(settings)
     yield from check_filesystems(directories)
     if settings.blob_directory is not None:

@@ -1,4 +1,6 @@
-"""What the machine gives to the server: open files, disk space, file systems that keep data."""
+"""What the machine gives to the server: open files, disk space, an SQLite and a file system that
+keep data.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from database.engine import ENGINE_REMEDY, find_engine_fault
 from database.open_files import MIN_LIMIT, REMEDY
 from pds.doctor.finding import Finding, counted
 from pds.network_filesystem import existing_part, filesystem_type, find_network_type
 
 FILE_LIMIT: Final = "open files"
+ENGINE: Final = "SQLite"
 FREE_SPACE: Final = "free space"
 FILESYSTEM: Final = "file system"
 _MIB: Final = 1024 * 1024
@@ -43,6 +47,14 @@ def check_file_limit(actors: int, *, wanted: int, allowed: int, limit: int = MIN
         f"Raise the limit to {4 * needed + 1_024} or more: LimitNOFILE= in the systemd unit, "
         "--ulimit nofile= for docker run, nofile in /etc/security/limits.conf.",
     )
+
+
+def check_engine(version: str) -> Finding:
+    """Whether this SQLite, with which the server runs as well, keeps data."""
+    fault = find_engine_fault(version)
+    if fault is None:
+        return Finding.ok(ENGINE, version, "keeps data that several processes use")
+    return Finding.warning(ENGINE, version, fault, f"{ENGINE_REMEDY}.")
 
 
 def check_space(directories: dict[str, Path], usage: Usage = os.statvfs) -> Iterator[Finding]:

@@ -107,7 +107,9 @@ class DirectoryProbe(RoomProbe):
         try:
             self._write()
         except OSError as exc:
-            yield Failure(self._check, f"{self._directory}: {exc.strerror}", _remedy(exc))
+            yield Failure(
+                self._check, f"{self._directory}: {exc.strerror}", _remedy(exc, self._directory)
+            )
             return
         yield from super().failures()
 

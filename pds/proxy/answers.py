@@ -24,6 +24,7 @@ from pds.proxy.headers import REPO_REV, answer_headers, request_headers
 from pds.proxy.on_behalf import token_for
 from pds.proxy.target import choose_service, locate
 from pds.proxy.watch import Watch
+from pds.xrpc.accept_encoding import PACKED, check_acceptable
 from pds.xrpc.errors import XrpcError
 from pds.xrpc.responses import compress_if_worthwhile
 
@@ -70,12 +71,13 @@ async def fetch_json(call: XrpcCall, *, nsid: str) -> UpstreamAnswer:
 
     It goes where the `atproto-proxy` header says, or to the service that the settings have for
     `nsid`. Raises `XrpcError`: 400 for a bad header or none of these services, 401 for an account
-    that is taken down, 502 for a service that does not answer in time or says more than
-    `PDS_PROXY_MAX_RESPONSE_SIZE`.
+    that is taken down, 406 for a client that takes none of this server's encodings, 502 for a
+    service that does not answer in time or says more than `PDS_PROXY_MAX_RESPONSE_SIZE`.
     """
     ctx, request = call.ctx, call.request
     service = choose_service(ctx.settings, nsid, request)
     target = await locate(ctx.did_resolver, service)
+    check_acceptable(request, PACKED)
     token = token_for(call, target.did, nsid)
     try:
         return await read_answer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,7 +20,10 @@ Verification: TypeAlias = Literal["available", "strict", "offline"]
 """Whether signatures are verified where the key can be had, must be, or are not looked at."""
 SignatureState: TypeAlias = Literal["valid", "unchecked"]
 
-_REPO: Final = "SELECT did, handle, didDoc, cid, rev, path, sizeBytes, records, signature FROM repo"
+_REPO: Final = (
+    "SELECT did, handle, didDoc, cid, rev, path, sizeBytes, records, signature, name FROM repo"
+)
+_SCHEMA: Final = ("schema.sql", "names.sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,13 @@ class CatalogedRepo:
     """Of the file."""
     records: int
     signature: SignatureState
+    name: str | None
+    """What the account calls itself."""
+
+    @property
+    def title(self) -> str:
+        """What people know it by: its name, or else its handle or DID."""
+        return self.name or self.handle or self.did
 
 
 class Catalog:
@@ -63,8 +74,12 @@ class Catalog:
         """Open the database, new or old. Raises `DatabaseError`s."""
         db = open_database(path)
         try:
-            sql = resources.files("pds.readonly").joinpath("schema.sql").read_text("utf-8")
-            migrate(db, (Migration("001", sql),))
+            package = resources.files("pds.readonly")
+            migrations = (
+                Migration(f"{number:03}", package.joinpath(name).read_text("utf-8"))
+                for number, name in enumerate(_SCHEMA, 1)
+            )
+            migrate(db, tuple(migrations))
         except BaseException:
             db.close()
             raise
@@ -121,6 +136,21 @@ class Catalog:
         rows = self._db.all(f"{_REPO} WHERE did > ? ORDER BY did LIMIT ?", (after, limit))
         return [_repo_of(row) for row in rows]
 
+    def search(self, text: str, *, limit: int, after: str = "") -> list[CatalogedRepo]:
+        """As `repos`, those with `text` in their DID, handle or name, whatever its letter case.
+
+        For a thread: looks at every repository, with a connection of its own.
+        """
+        db = open_database(self._db.path, create=False, read_only=True)
+        try:
+            rows = db.all(
+                f"{_REPO} WHERE instr(words, ?) AND did > ? ORDER BY did LIMIT ?",
+                (_folded(text), after, limit),
+            )
+        finally:
+            db.close()
+        return [_repo_of(row) for row in rows]
+
     def repos_without_document(self) -> list[CatalogedRepo]:
         """Repositories whose DID document could not be had."""
         return [_repo_of(row) for row in self._db.all(f"{_REPO} WHERE didDoc IS NULL")]
@@ -142,8 +172,8 @@ class Catalog:
         """Note a repository, in place of what was noted before."""
         self._db.run(
             "INSERT OR REPLACE INTO repo"
-            " (did, handle, didDoc, cid, rev, path, sizeBytes, records, signature)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " (did, handle, didDoc, cid, rev, path, sizeBytes, records, signature, name, words)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 repo.did,
                 repo.handle,
@@ -154,6 +184,8 @@ class Catalog:
                 repo.size_bytes,
                 repo.records,
                 repo.signature,
+                repo.name,
+                _folded("\n".join((repo.did, repo.handle or "", repo.name or ""))),
             ),
         )
 
@@ -170,7 +202,7 @@ def _car_of(row: tuple[Any, ...]) -> CatalogedCar:
 
 
 def _repo_of(row: tuple[Any, ...]) -> CatalogedRepo:
-    did, handle, did_doc, cid, rev, path, size_bytes, records, signature = row
+    did, handle, did_doc, cid, rev, path, size_bytes, records, signature, name = row
     return CatalogedRepo(
         did,
         handle,
@@ -181,7 +213,13 @@ def _repo_of(row: tuple[Any, ...]) -> CatalogedRepo:
         size_bytes,
         records,
         signature,
+        name,
     )
+
+
+def _folded(text: str) -> str:
+    """Text as it is compared: not by letter case, nor by the form of letters."""
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 # Names of files are bytes, columns are text. A resolved path has no two slashes in a row, so here

@@ -63,6 +63,9 @@ def read_environment(
     found = tuple(places) or ((car_directory,) if car_directory else ())
     if not found:
         raise ConfigError(["There is nothing to serve: give --car, or set PDS_CAR_DIR"])
+    missing = [place for place in found if not _start_of(place).exists()]
+    if missing:
+        raise ConfigError([f"{shown_path(place)} is not there" for place in missing])
     directory = _cache_directory(data, found[0])
     settings = Settings.from_env(
         variables
@@ -82,8 +85,6 @@ def read_environment(
 def _cache_directory(named: Path | None, first_place: str) -> Path:
     """Where the stores are: in a directory that was named, or beside the first CAR file."""
     directory = Path(os.path.realpath(named or _beside(first_place)))
-    if named is None and not directory.parent.is_dir():
-        raise ConfigError([f"{first_place} is not there"])
     try:
         str(directory).encode()
     except UnicodeEncodeError as exc:
@@ -93,7 +94,13 @@ def _cache_directory(named: Path | None, first_place: str) -> Path:
 
 
 def _beside(place: str) -> Path:
+    path = _start_of(place)
+    return (path if path.is_dir() else path.parent) / CACHE
+
+
+def _start_of(place: str) -> Path:
+    """A file or directory itself; of a pattern the part before it, which matches nothing yet."""
     path = Path(place)
     while not path.exists() and any(mark in str(path) for mark in "*?["):
         path = path.parent
-    return (path if path.is_dir() else path.parent) / CACHE
+    return path

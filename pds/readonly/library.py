@@ -239,6 +239,7 @@ class Library:
                     path=file.path,
                     size_bytes=file.size_bytes,
                     records=loaded.records,
+                    name=loaded.name,
                     signature=signature,
                 )
             )

@@ -21,6 +21,7 @@ from actor_store.schema import migrate_store
 from actor_store.transactor import ActorStoreTransactor, Signing
 from database.connection import Database, open_database
 from database.errors import DatabaseError
+from pds.readonly.profile_name import find_name
 from pds.readonly.reasons import public_reason
 from repo.car import CarReader, InvalidCar
 from repo.commit import Commit, decode_commit
@@ -49,6 +50,8 @@ class LoadedCar:
     block: bytes
     """That of the commit."""
     records: int
+    name: str | None
+    """What the account calls itself."""
     odd: OddRecords
 
 
@@ -82,9 +85,12 @@ def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
                 postponed=_postponed(os.fstat(file.fileno()).st_size),
             )
             root, block = imported.head.cid, actor.repo.get_block(imported.head.cid)
+            name = find_name(actor)
             if decode_commit(block) != commit:
                 return BadCar(f"the file has changed while it was read: its root is {root} now")
-        return LoadedCar(Did(commit.did), str(root), commit, block, imported.records, imported.odd)
+        return LoadedCar(
+            Did(commit.did), str(root), commit, block, imported.records, name, imported.odd
+        )
     except (InvalidCar, InvalidRepo) as exc:
         return BadCar(str(exc))
     except (DatabaseError, OSError) as exc:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import date
+from functools import partial
 from importlib import resources
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -21,7 +23,7 @@ from pds.readonly.archive import ARCHIVE
 from pds.readonly.car_files import shown_path
 from pds.readonly.catalog import CatalogedRepo
 from pds.readonly.record_blobs import shown_blobs
-from pds.readonly.record_list import RecordList, list_records
+from pds.readonly.record_list import RecordList, list_records, list_records_of_day
 from pds.readonly.record_view import view_of, view_of_large
 from pds.readonly.times import time_of_tid
 from pds.requests.asker import askers
@@ -30,13 +32,20 @@ from repo.record import LARGE_BYTES
 T = TypeVar("T")
 
 REPOS_ON_A_PAGE: Final = 100
+ASKED_CHARACTERS: Final = 200
+"""Of what is searched for; no handle or name is longer than all of them."""
 _PROBLEMS_SHOWN: Final = 20
 _HEADERS: Final = {
     # Nothing of what strangers wrote can run here, whatever it is.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self';"
-    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    " base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+}
+_ERRORS: Final = {
+    400: web.HTTPBadRequest,
+    404: web.HTTPNotFound,
+    503: web.HTTPServiceUnavailable,
 }
 _templates: Final = jinja2.Environment(
     loader=jinja2.PackageLoader("pds.readonly"),
@@ -60,9 +69,16 @@ def add_pages(app: web.Application) -> None:
 async def _front_page(request: web.Request) -> web.Response:
     archive, start = request.app[ARCHIVE], request.query.get("after", "")
     catalog = archive.catalog
-    repos = catalog.repos(limit=REPOS_ON_A_PAGE + 1, after=start)
+    asked = request.query.get("q", "").strip().removeprefix("@")[:ASKED_CHARACTERS]
+    if asked:
+        search = partial(catalog.search, asked, limit=REPOS_ON_A_PAGE + 1, after=start)
+        async with _turn(request):
+            repos = await asyncio.to_thread(search)
+    else:
+        repos = catalog.repos(limit=REPOS_ON_A_PAGE + 1, after=start)
     return _page(
         "index.html",
+        asked=asked,
         hostname=request.app[CONTEXT].settings.hostname,
         total=catalog.count_repos(),
         waiting=archive.waiting(),
@@ -88,8 +104,11 @@ async def _repo_page(request: web.Request) -> web.Response:
 async def _collection_page(request: web.Request) -> web.Response:
     repo, collection = _find_repo(request), request.match_info["collection"]
     before, after = request.query.get("before"), request.query.get("after")
+    day = _day_of(request)
 
     def read(actor: ActorStoreReader) -> RecordList:
+        if day is not None:
+            return list_records_of_day(actor, collection, day)
         return list_records(actor, collection, before=before, after=after)
 
     async with _turn(request):
@@ -101,6 +120,7 @@ async def _collection_page(request: web.Request) -> web.Response:
         repo=repo,
         collection=collection,
         records=records,
+        day=day,
         is_newest=records.lines and records.newer_than is None,
     )
 
@@ -162,6 +182,17 @@ async def _turn(request: web.Request) -> AsyncIterator[None]:
         raise _error(503, str(exc)) from exc
 
 
+def _day_of(request: web.Request) -> date | None:
+    """The day that is asked for, if one is."""
+    asked = request.query.get("on")
+    if not asked:
+        return None
+    try:
+        return date.fromisoformat(asked)
+    except ValueError as exc:
+        raise _error(400, "This is no day: write it as 2026-01-31.") from exc
+
+
 def _find_repo(request: web.Request) -> CatalogedRepo:
     repo = request.app[ARCHIVE].catalog.find_repo(request.match_info["did"])
     if repo is None:
@@ -182,8 +213,7 @@ def _not_found(message: str) -> web.HTTPException:
 
 def _error(status: int, message: str) -> web.HTTPException:
     text = _templates.get_template("error.html").render(message=message)
-    kind = web.HTTPNotFound if status == 404 else web.HTTPServiceUnavailable
-    error = kind(text=text, headers=_HEADERS)
+    error = _ERRORS[status](text=text, headers=_HEADERS)
     error.headers[hdrs.CONTENT_TYPE] = "text/html; charset=utf-8"
     return error
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from actor_store.reader import ActorStoreReader
 from actor_store.records import RecordRef
 from pds.readonly.record_text import preview_of
-from pds.readonly.times import time_of_record, time_of_tid
+from pds.readonly.times import tid_after, time_of_record, time_of_tid
 from repo.odd_record import read_kept
 from repo.record import LARGE_BYTES, InvalidRecord
+from repo.tid import is_tid
 
 RECORDS_ON_A_PAGE: Final = 50
 
@@ -34,6 +35,11 @@ class RecordList:
     """The key that newer records are behind; None where this page has the newest."""
     older_than: str | None
 
+    @property
+    def has_times(self) -> bool:
+        """Whether keys tell when records were made."""
+        return any(is_tid(line.rkey) for line in self.lines)
+
 
 def list_records(
     actor: ActorStoreReader, collection: str, *, before: str | None, after: str | None
@@ -49,6 +55,18 @@ def list_records(
         newer_than=refs[0].rkey if has_newer else None,
         older_than=refs[-1].rkey if has_older else None,
     )
+
+
+def list_records_of_day(actor: ActorStoreReader, collection: str, day: date) -> RecordList:
+    """The records of a day and before it, or the next after it if those are none.
+
+    By the time that is in keys, which need not be the one that a record states. For a thread.
+    """
+    bound = tid_after(day)
+    found = list_records(actor, collection, before=bound, after=None)
+    if found.lines:
+        return found
+    return list_records(actor, collection, before=None, after=bound)
 
 
 def _page(

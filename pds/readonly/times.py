@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
 
-from repo.tid import decode_tid, is_tid
+from repo.tid import MAX_MICROS, decode_tid, encode_tid, is_tid
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_DAY_MICROS: Final = 24 * 3600 * 1_000_000
 
 
 def time_of_record(record: Any, rkey: str) -> datetime | None:
@@ -20,6 +24,13 @@ def time_of_tid(text: str) -> datetime | None:
         return None
     micros, _ = decode_tid(text)
     return datetime.fromtimestamp(micros / 1_000_000, UTC)
+
+
+def tid_after(day: date) -> str:
+    """A TID above all of a day, in UTC, and below all later ones."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    micros = (midnight - _EPOCH) // _MICROSECOND + _DAY_MICROS
+    return encode_tid(min(max(micros, 0), MAX_MICROS), 0)
 
 
 def _parse(text: str) -> datetime | None:

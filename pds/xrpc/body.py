@@ -22,6 +22,8 @@ PACE_BYTES: Final = 128 * 1024
 PACE_S: Final = 30.0
 """How long each `PACE_BYTES` of any other body may keep the server waiting."""
 
+_TOO_DEEP: Final = "limit"
+"""A word of orjson's message about more than 1,024 levels, and of no other of its messages."""
 _WRITE_METHODS: Final = frozenset(
     f"com.atproto.repo.{name}" for name in ("createRecord", "putRecord", "applyWrites")
 )
@@ -71,6 +73,9 @@ async def read_json(request: web.Request, limit_bytes: int) -> bytes:
 def parse_json(raw: bytes) -> Any:
     """Parse JSON; nothing stands for an empty object. Raises `XrpcError` 400.
 
+    What the parser finds too deep is JSON all the same, and no Lexicon has room for it: that is an
+    `InvalidRequest`, everything else a `SyntaxError`.
+
     That it is an object at all is for the Lexicon to check.
     """
     if not raw:
@@ -78,7 +83,8 @@ def parse_json(raw: bytes) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as exc:
-        raise invalid_request(str(exc), "SyntaxError") from exc
+        name = "InvalidRequest" if _TOO_DEEP in exc.msg else "SyntaxError"
+        raise invalid_request(str(exc), name) from exc
 
 
 async def read_bounded(request: web.Request, limit_bytes: int) -> bytes:

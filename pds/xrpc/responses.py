@@ -9,6 +9,7 @@ import orjson
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
+from pds.xrpc.accept_encoding import packing_of
 from pds.xrpc.call import Answer, JsonBytes
 
 _PUBLIC: Final = {"Access-Control-Allow-Origin": "*", "Vary": "Accept-Encoding"}
@@ -82,9 +83,10 @@ def _has_already(request: web.Request, tag: str) -> bool:
 def compress_if_worthwhile(
     request: web.Request, response: web.StreamResponse, size_bytes: int
 ) -> None:
-    """Compress an answer of some size for a client that says it can read that."""
-    if size_bytes > _COMPRESS_FROM_BYTES and hdrs.ACCEPT_ENCODING in request.headers:
-        response.enable_compression()
+    """Compress an answer as the client likes it; a short one only if it refuses it otherwise."""
+    packing = packing_of(request)
+    if packing.coding is not None and (size_bytes > _COMPRESS_FROM_BYTES or packing.must):
+        response.enable_compression(packing.coding)
 
 
 def add_common_headers(headers: CIMultiDict[str], *, private: bool) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from pds.fairness.presence import ClientLeft, tells_of_leaving, while_present
 from pds.proxy.unserved import pass_on_unserved
@@ -57,6 +57,24 @@ class _Route:
     takes_large: bool
 
 
+class _UpgradeRequired(XrpcError):
+    """A subscription was asked for by a plain request."""
+
+    def __init__(self, nsid: str) -> None:
+        super().__init__(
+            426,
+            message=f"{nsid} is a WebSocket, and this request has no `Upgrade: websocket` with "
+            "`Connection: Upgrade`. If the client has sent them, a proxy before this server has "
+            "to pass them on.",
+        )
+
+    def response(self) -> web.Response:
+        """The JSON answer, with the headers of RFC 9110, section 15.5.22."""
+        response = super().response()
+        response.headers.update({hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade"})
+        return response
+
+
 class XrpcRouter:
     """Serves `/xrpc/{nsid}`."""
 
@@ -70,8 +88,6 @@ class XrpcRouter:
             return preflight(request)
         nsid = request.match_info["nsid"].rstrip("/")
         route = self._routes.get(nsid)
-        if route is not None and route.is_stream and not _is_upgrade(request):
-            route = None
         private = route is None or route.method.auth is not None
         try:
             if self._ctx.rate_limiter is not None:
@@ -183,10 +199,16 @@ def _check_verb(request: web.Request, route: _Route) -> None:
     verb = request.method
     if verb not in ("GET", "HEAD", "POST"):
         raise invalid_request("XRPC requests only supports GET and POST")
-    if not route.is_stream and (verb in _QUERY_VERBS) != route.is_query:
+    if (verb in _QUERY_VERBS) != route.is_query:
         expected = "GET" if route.is_query else "POST"
         raise invalid_request(f"Incorrect HTTP method ({verb}) expected {expected}")
+    if route.is_stream and not _is_upgrade(request):
+        raise _UpgradeRequired(route.method.nsid)
 
 
 def _is_upgrade(request: web.Request) -> bool:
-    return request.headers.get("Upgrade", "").lower() == "websocket"
+    headers = request.headers
+    return (
+        headers.get(hdrs.UPGRADE, "").lower() == "websocket"
+        and "upgrade" in headers.get(hdrs.CONNECTION, "").lower()
+    )

@@ -7,6 +7,7 @@ import base64
 import http.client
 import json
 import urllib.parse
+import zlib
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from typing import Any
 import aiohttp
 
 _TIMEOUT_S = 30
+_ANY_ZLIB = 32 + zlib.MAX_WBITS
 Headers = Mapping[str, str]
 
 
 @dataclass(slots=True, frozen=True)
 class Reply:
-    """An answer, read to its end. `json` is None for what is not JSON."""
+    """An answer, read to its end and unpacked. `json` is None for what is not JSON."""
 
     status: int
     content_type: str | None
@@ -113,6 +115,8 @@ def signing_key(plc_url: str, did: str) -> str:
 
 def _reply(status: int, headers: Any, body: bytes) -> Reply:
     named = {name.lower(): value for name, value in headers.items()}
+    if named.get("content-encoding") in ("gzip", "deflate"):
+        body = zlib.decompress(body, _ANY_ZLIB)
     content_type = named.get("content-type")
     is_json = content_type is not None and content_type.startswith("application/json") and body
     return Reply(status, content_type, named, body, json.loads(body) if is_json else None)

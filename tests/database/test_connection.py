@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import apsw
 import pytest
 
 from database.connection import Database, open_database
+from database.engine import find_engine_fault, running_version
 from database.errors import (
     ConstraintViolated,
     DatabaseBusy,
@@ -251,5 +251,4 @@ def test_checkpoint_leaves_a_reader_alone(db: Database, path: Path) -> None:
 
 
 def test_sqlite_is_recent_enough_for_reliable_wal() -> None:
-    # https://sqlite.org/wal.html#walresetbug
-    assert apsw.SQLITE_VERSION_NUMBER >= 3_051_003
+    assert find_engine_fault(running_version()) is None

@@ -45,7 +45,7 @@ class Site:
         head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
         head += f"User-Agent: {client}\r\n"
         writer.write(f"{head}Connection: close\r\n\r\n{body}".encode())
-        answer = (await asyncio.wait_for(reader.read(), 5)).decode()
+        answer = (await asyncio.wait_for(reader.read(), 20)).decode()
         writer.close()
         headers, _, text = answer.partition("\r\n\r\n")
         return int(headers.split(" ", 2)[1]), headers, text
@@ -79,7 +79,7 @@ def client_of(request: web.BaseRequest) -> str:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 (of another task)
             await asyncio.sleep(0.005)
 
@@ -107,7 +107,7 @@ async def test_connections_that_idle_are_closed_for_those_that_ask(site: Site) -
             stack.callback(writer.close)
             idle.append(reader)
         assert (await site.ask("/quick"))[0] == 200
-        assert await asyncio.wait_for(idle[0].read(), 5) == b"", "the oldest has been closed"
+        assert await asyncio.wait_for(idle[0].read(), 20) == b"", "the oldest has been closed"
         still_open = sum(not reader.at_eof() for reader in idle)
         assert still_open <= ConnectionLimit(OpenFiles(limit=LIMIT)).max_connections + 1
 
@@ -131,7 +131,7 @@ async def test_the_one_that_has_idled_longest_is_closed_first(
         assert (await first_reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200")
         for _ in range(10):
             await connect()
-        assert await asyncio.wait_for(others[0].read(), 5) == b""
+        assert await asyncio.wait_for(others[0].read(), 20) == b""
         first_writer.write(request)
         assert (await first_reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200")
 
@@ -159,7 +159,7 @@ async def test_a_request_too_many_is_refused_with_an_answer(site: Site) -> None:
         assert "Retry-After: 5" in headers
         assert (await site.ask("/quick", method="POST", body="x" * 100_000))[0] == 503
         site.may_end.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while (await site.ask("/quick"))[0] != 200:
             pass  # The server has yet to see that the others are gone.
 

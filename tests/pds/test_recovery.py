@@ -81,7 +81,7 @@ def journal(pds: Pds) -> list[Entry]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that happens in the background."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 (it tells nobody)
             await asyncio.sleep(0)
 

@@ -58,6 +58,18 @@ async def test_a_signal_stops_the_server_in_order(
     assert not list(settings.data_directory.glob("*-wal"))
 
 
+async def test_a_start_with_an_sqlite_that_can_corrupt_databases_is_warned_of(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "running_version", lambda: "3.51.2")
+    with capture_logs() as logs:
+        await serve(settings, on_ready=lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    (told,) = [line for line in logs if line["event"] == "SQLite is too old"]
+    assert told["log_level"] == "warning"
+    assert "SQLite 3.51.2" in told["what"]
+    assert "apsw>=3.51.3" in told["remedy"]
+
+
 async def test_threads_that_compute_hand_over_to_the_event_loop_within_a_millisecond(
     settings: Settings,
 ) -> None:

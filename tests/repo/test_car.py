@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 
 import libipld
@@ -15,6 +16,7 @@ from repo.car import (
     CarParser,
     CarReader,
     InvalidCar,
+    NotACar,
     car_bytes,
     decode_varint,
     encode_block,
@@ -53,7 +55,8 @@ def refusal(car: bytes) -> InvalidCar:
     with pytest.raises(InvalidCar) as in_bytes:
         parse_bytewise(car)
     assert str(in_bytes.value) == str(whole.value)
-    assert f"at byte {whole.value.offset} " in str(whole.value)
+    is_car = not isinstance(whole.value, NotACar)
+    assert (f"at byte {whole.value.offset} " in str(whole.value)) is is_car
     return whole.value
 
 
@@ -174,7 +177,7 @@ def test_every_truncation_is_noticed() -> None:
     first = encode_block(CID, BLOCK)
     car = HEADER + first + encode_block(Cid.of_raw(b"x" * 200), b"x" * 200)
     whole = {len(HEADER), len(HEADER) + len(first)}
-    for length in set(range(len(car))) - whole:
+    for length in set(range(1, len(car))) - whole:
         assert "ends inside" in str(refusal(car[:length]))
 
 
@@ -273,3 +276,25 @@ def test_a_flipped_byte_is_always_noticed(blocks: list[Block], data: st.DataObje
     # The codec of a CID is not hashed: raw and dag-cbor differ in it alone.
     assert [block for _, block in got] == [block for _, block in blocks]
     assert encode_car(roots, got) == car
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"", "empty"),
+        (b"<!DOCTYPE html><title>502 Bad Gateway</title>" + b" " * 99, "HTML or XML"),
+        (b"\n<html>", "HTML or XML"),
+        (b'{"error":"RepoNotFound","message":"Could not find repo"}', "JSON"),
+        (b'{"a":"' + b"x" * 999 + b'"}', "JSON"),
+        (b"\xef\xbb\xbf[]", "JSON"),
+        (b"Not found\n" * 50, "text"),
+        (gzip.compress(encode_car([CID], [(CID, BLOCK)]), mtime=0), "compressed with gzip"),
+        (b"\x28\xb5\x2f\xfd" + bytes(99), "compressed with Zstandard"),
+        (b"\xfd7zXZ\0" + bytes(20), "compressed with xz"),
+        (b"BZh9" + bytes(99), "compressed with bzip2"),
+        (b"PK\x03\x04" + bytes(99), "a ZIP archive"),
+        (b"SQLite format 3\0" + bytes(99), "an SQLite database"),
+    ],
+)
+def test_what_is_no_car_is_called_what_it_is(data: bytes, kind: str) -> None:
+    assert str(refusal(data)) == f"this is not a CAR file: it is {kind}"

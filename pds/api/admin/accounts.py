@@ -57,6 +57,6 @@ async def update_account_password(call: XrpcCall) -> Answer:
 
 @methods.method("com.atproto.admin.deleteAccount", auth=admin)
 async def delete_account_method(call: XrpcCall) -> Answer:
-    """com.atproto.admin.deleteAccount: an unknown DID is fine"""
+    """com.atproto.admin.deleteAccount"""
     await delete_account(call.ctx, call.body["did"])
     return None

@@ -13,6 +13,7 @@ from pds.proxy.forwarding import pass_on
 from pds.proxy.target import NamedService, choose_service, locate
 from pds.record_answers import RecordPage, complete, read_page
 from pds.requests.asker import askers
+from pds.xrpc.accept_encoding import RELAYED, check_acceptable
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, JsonBytes, XrpcCall
 from pds.xrpc.errors import invalid_request
@@ -71,6 +72,7 @@ async def _read_elsewhere(call: XrpcCall) -> Answer:
         # Else anybody could make this server send requests to anywhere.
         await _authenticate(ctx, call.request)
     target = await locate(ctx.did_resolver, service)
+    check_acceptable(call.request, RELAYED)
     return await pass_on(ctx, call.request, target, token=None)
 
 

@@ -14,7 +14,14 @@ import click
 from pds.car.errors import CarToolError
 from pds.car.repo_file import RepoFile
 from pds.cli.car.failures import DAMAGED, explained, fail
-from pds.cli.car.files import STANDARD, binary_stdout, open_repo, write_notes, write_stdout
+from pds.cli.car.files import (
+    STANDARD,
+    DirectoryType,
+    binary_stdout,
+    open_repo,
+    write_notes,
+    write_stdout,
+)
 from pds.cli.progress import progress_bars
 from pds.doctor.finding import counted
 from pds.progress import Progress
@@ -43,7 +50,7 @@ class _Options:
 @click.argument("file", required=False)
 @click.option(
     "--blobs",
-    type=click.Path(path_type=Path),
+    type=DirectoryType(),
     help="Also fetch every blob that records refer to, into this directory as DID/CID.",
 )
 @click.option(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 import click
 
@@ -26,6 +27,29 @@ def file_argument(name: str = "file") -> Callable[[F], F]:
     """The argument of a CAR to read."""
     # Whether it is there shows when it is opened; checked before, it would be a usage error.
     return click.argument(name, metavar=name.upper())
+
+
+class DirectoryType(click.Path):
+    """The type of a directory to write to. There is none on standard output."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """The path. Refuses `-`."""
+        if value == STANDARD:
+            self.fail(
+                "files cannot be written to standard output: name a directory, or ./- for one of "
+                "that name",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
 
 
 def open_repo(file: str, progress: Progress) -> RepoFile:

@@ -24,16 +24,19 @@ def _parse_key(
     from repo.keys import InvalidKey, parse_did_key
 
     try:
-        return parse_did_key(value)
+        return parse_did_key(value if value.startswith("did:") else f"did:key:{value}")
     except InvalidKey as exc:
-        raise click.BadParameter(f"{exc}; it has to be did:key:… of K-256 or P-256") from exc
+        raise click.BadParameter(
+            f"{exc}; it has to be did:key:… of K-256 or P-256, or what a DID document has as "
+            "publicKeyMultibase of a Multikey (zQ3sh…, zDn…)"
+        ) from exc
 
 
 key_option = click.option(
     "--key",
-    metavar="DID:KEY",
+    metavar="KEY",
     callback=_parse_key,
-    help="The public key that has to have signed: did:key:…",
+    help="The public key that has to have signed: did:key:…, or the multibase of a DID document.",
 )
 _plc_option = click.option(
     "--plc",

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from pds.cli.car.failures import explained
-from pds.cli.car.files import file_argument, opened_repo, write_notes
+from pds.cli.car.files import DirectoryType, file_argument, opened_repo, write_notes
 from pds.cli.progress import progress_bars
 from pds.doctor.finding import counted
 
 
 @click.command()
 @file_argument()
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="DIR", type=DirectoryType())
 @explained()
 def unpack(file: str, directory: Path) -> None:
     """Write every record into a file of its own.

@@ -18,6 +18,15 @@ class Difference:
 DIFFERENCES: tuple[Difference, ...] = (
     Difference("protocol", "health", "200", "200"),
     Difference("protocol", "a path that is no NSID", "401 AuthMissing", "400 InvalidRequest"),
+    Difference("protocol", "a subscription over HTTP", "401 AuthMissing", "426 UpgradeRequired"),
+    Difference(
+        "protocol",
+        "a subscription over HTTP, by a user",
+        "502 UpstreamFailure",
+        "426 UpgradeRequired",
+    ),
+    Difference("protocol", "a subscription by HEAD", "401", "426"),
+    Difference("protocol", "a subscription by POST", "502 UpstreamFailure", "400 InvalidRequest"),
     Difference("writes", "a link that is none", "200", "400 InvalidRequest"),
     Difference("writes", "bytes that are none", "200", "400 InvalidRequest"),
     Difference(
@@ -48,11 +57,18 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference("proxying", "new preferences elsewhere", "500 InternalServerError", "200"),
     Difference("proxying", "a record at a service, for nobody", "200", "401 AuthMissing"),
+    Difference("proxying", 'getTimeline, accepting "br, *;q=0"', "200", "406 NotAcceptable"),
+    Difference("proxying", 'getTimeline, accepting "gzip; q=0.5"', "400 InvalidRequest", "200"),
+    Difference("proxying", 'getTimeline, accepting "gzip,"', "400 InvalidRequest", "200"),
+    Difference("proxying", 'getTimeline, accepting ","', "400 InvalidRequest", "200"),
+    Difference("proxying", 'getTimeline, accepting "gzip;q=0.5x"', "200", "400 InvalidRequest"),
+    Difference("admin", "delete nothing", "200", "400 AccountNotFound"),
 )
 
 OTHER_WORDS: frozenset[tuple[str, str]] = frozenset(
     {
         ("protocol", "a body that is not JSON"),
+        ("protocol", "a body of 40000 levels"),
         ("blobs", "another size"),
         ("blobs", "another type"),
     }

@@ -10,6 +10,12 @@ JSON = {"Content-Type": "application/json"}
 LIST = "com.atproto.repo.listRecords"
 NOTE = "com.example.note"
 
+
+def _nested(depth: int) -> Case:
+    body = b'{"a":' + b"[" * depth + b"]" * depth + b"}"
+    return Case(f"a body of {depth} levels", "POST", LOGIN_PATH, body, headers=JSON)
+
+
 TOPIC = Topic(
     "protocol",
     ("ann",),
@@ -43,6 +49,11 @@ TOPIC = Topic(
         query("an unknown method", "com.example.foo.bar"),
         Case("a path outside XRPC", "GET", "/nothing"),
         query("a subscription over HTTP", "com.atproto.sync.subscribeRepos"),
+        query("a subscription over HTTP, by a user", "com.atproto.sync.subscribeRepos", "ann"),
+        Case("a subscription by HEAD", "HEAD", "/xrpc/com.atproto.sync.subscribeRepos"),
+        call("a subscription by POST", "com.atproto.sync.subscribeRepos", {}, "ann"),
+        _nested(1_000),
+        _nested(40_000),
         query("a number below its minimum", LIST, repo="<ann>", collection=NOTE, limit=0),
         query("a number above its maximum", LIST, repo="<ann>", collection=NOTE, limit=5000),
         query("a number that is none", LIST, repo="<ann>", collection=NOTE, limit="abc"),

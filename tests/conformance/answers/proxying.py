@@ -38,6 +38,12 @@ def _push(name: str, service_did: str, nsid: str = "registerPush", as_: str | No
     return call(name, f"app.bsky.notification.{nsid}", device, as_)
 
 
+def _accepting(encodings: str, path: str = "app.bsky.feed.getTimeline") -> Case:
+    headers = {**ECHO, "Accept-Encoding": encodings}
+    method = path.partition("?")[0].rpartition(".")[2]
+    return Case(f'{method}, accepting "{encodings}"', "GET", f"/xrpc/{path}", None, "ann", headers)
+
+
 _REPORT = {
     "reasonType": "com.atproto.moderation.defs#reasonSpam",
     "subject": {"$type": "com.atproto.admin.defs#repoRef", "did": "<ann>"},
@@ -46,6 +52,25 @@ _FEED = f"at://{STRANGER}/app.bsky.feed.generator/a"
 _RECORD = {"repo": STRANGER, "collection": "com.example.note", "rkey": "a"}
 _RECORD_PATH = f"/xrpc/com.atproto.repo.getRecord?{urlencode(_RECORD)}"
 _PREFERENCES = "app.bsky.actor.getPreferences"
+_ACCEPTED = (
+    *(
+        "",
+        "identity",
+        "gzip, deflate, br",
+        "GZip",
+        "*",
+        "zstd",
+        "x-gzip",
+        "gzip;q=0",
+        "gzip;q=0.001",
+    ),
+    *("gzip, *;q=0", "deflate, identity;q=0", "*;q=0, identity", "*;q=0.5, identity;q=0"),
+    *("br, *;q=0", "gzip;q=1.000", "gzip;Q=0.5", "gzip , deflate", "gzip; q=0.5", "gzip ;q=0.5"),
+    *("gzip,", ",", "*;q=0", "identity;q=0", "zstd, identity;q=0", "invalid, *;q=0"),
+    *("gzip;q=0, identity;q=0", "zstd, *;q=0.0", ";q=1", "q=1", "gzip;q", "gzip;q=", "gzip;q=x"),
+    *("gzip;q=2", "gzip;q=-1", "gzip;q=0.0001", "gzip;q=0.5;a=b", "gzip;a=b", "gzip;q=0.5x"),
+    *("gzip;q=1=1", "a b", "gzip;", "gzip;q=nan", "gzip;q=.5", "gzip;q=1e-1", "gzip;q=0.1234"),
+)
 
 TOPIC = Topic(
     "proxying",
@@ -141,5 +166,11 @@ TOPIC = Topic(
             ECHO,
         ),
         query("preferences here", _PREFERENCES, "ann"),
+        *map(_accepting, _ACCEPTED),
+        *(
+            _accepting(accepted, path)
+            for path in (_PREFERENCES, _RECORD_PATH.removeprefix("/xrpc/"), SEARCH)
+            for accepted in ("gzip;q=0", "invalid, *;q=0", ";q=1")
+        ),
     ),
 )

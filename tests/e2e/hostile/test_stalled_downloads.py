@@ -83,7 +83,7 @@ def open_wals(server: DevServer) -> int:
 
 
 async def until_closed(server: DevServer, before: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while open_wals(server) > before:  # noqa: ASYNC110 (another process)
             await asyncio.sleep(0.05)
 

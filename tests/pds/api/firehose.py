@@ -56,7 +56,7 @@ class Consumer:
 
     async def next(self) -> Message:
         """The next message. Fails if the server closes instead."""
-        return Message.parse(await self.socket.receive_bytes(timeout=10))
+        return Message.parse(await self.socket.receive_bytes(timeout=20))
 
     async def take(self, count: int) -> list[Message]:
         """The next messages."""
@@ -72,7 +72,7 @@ class Consumer:
     async def end(self) -> tuple[list[Message], int | None, str | None]:
         """All messages until the server closes, then the code and the reason of the close."""
         messages = []
-        while (got := await self.socket.receive(timeout=10)).type is aiohttp.WSMsgType.BINARY:
+        while (got := await self.socket.receive(timeout=20)).type is aiohttp.WSMsgType.BINARY:
             messages.append(Message.parse(got.data))
         reason = got.extra if got.type is aiohttp.WSMsgType.CLOSE else None
         return messages, self.socket.close_code, reason

@@ -335,10 +335,26 @@ async def test_a_deleted_account_leaves_its_event_alone(
     assert again.did != alice.did
 
 
-async def test_deleting_what_is_not_there_is_fine(pds: Pds, alice: Account) -> None:
-    assert (await change(pds, "deleteAccount", did=NOBODY)).status == 200
+async def test_deleting_who_is_not_here_is_an_error_and_announces_nothing(
+    pds: Pds, alice: Account, new_events: Recorder
+) -> None:
+    reply = await change(pds, "deleteAccount", did=NOBODY)
+    assert (reply.error, reply.json["message"]) == ((400, "AccountNotFound"), "Account not found")
     assert (await change(pds, "deleteAccount", did="nobody")).error == (400, "InvalidRequest")
     assert await stored_dids(pds) == [alice.did]
+    assert (await change(pds, "deleteAccount", did=alice.did)).status == 200
+    assert (await change(pds, "deleteAccount", did=alice.did)).error == (400, "AccountNotFound")
+    assert [(event.did, event.kind) for event in new_events()] == [(alice.did, "account")]
+
+
+async def test_a_repository_without_an_account_can_be_deleted(
+    pds: Pds, alice: Account, new_events: Recorder
+) -> None:
+    """As one that a deletion, or a backup of `account.sqlite`, has left behind."""
+    await pds.ctx.accounts.delete_account(pds.ctx.accounts.get_account(alice.did).did)
+    assert (await change(pds, "deleteAccount", did=alice.did)).status == 200
+    assert await stored_dids(pds) == []
+    assert [event.body["status"] for event in new_events()] == ["deleted"]
 
 
 async def test_a_deactivation_by_the_administrator_is_told_and_undone(

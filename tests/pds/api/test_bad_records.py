@@ -168,11 +168,11 @@ async def test_blobs_that_are_none(pds: Pds, alice: Account) -> None:
 
 @pytest.mark.parametrize(("left", "right"), [(b"[", b"]"), (b'{"a":', b"}")])
 async def test_nesting_without_end(pds: Pds, alice: Account, left: bytes, right: bytes) -> None:
-    for depth, error in ((128, INVALID), (129, INVALID), (1_000, INVALID), (10_000, SYNTAX)):
+    for depth in (128, 129, 1_000, 10_000):
         inner = left * depth + b"1" + right * depth
         async with nothing_changes(pds, alice):
             for reply in await write_raw(pds, alice, b'{"deep":%b}' % inner, NOTE):
-                assert reply.error in (error, SYNTAX), (depth, reply.body)
+                assert reply.error == INVALID, (depth, reply.body)
 
 
 async def test_body_over_a_megabyte(pds: Pds, alice: Account) -> None:

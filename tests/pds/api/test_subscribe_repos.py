@@ -50,7 +50,7 @@ def transport_of(consumer: Consumer) -> asyncio.Transport:
 
 async def settled(pds: Pds) -> None:
     """Wait until the server has let go of every consumer."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while pds.ctx.subscribers:  # noqa: ASYNC110 (nothing else tells of it)
             await asyncio.sleep(0)
 
@@ -438,7 +438,7 @@ async def test_server_that_stops_says_so(tmp_path: Path) -> None:
             messages, code, _ = await one.end()
             assert (len(messages), code) == (5, 1001)
             assert (await two.end())[1] == 1001
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await stopping
 
 
@@ -450,7 +450,7 @@ async def test_server_stops_in_spite_of_a_consumer_that_does_not_read(
         account = await pds.create_account()
         async with subscribed(pds):
             await stall(pds, account)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await server.aclose()
 
 
@@ -472,8 +472,26 @@ async def test_consumer_goes_on_after_a_restart(tmp_path: Path) -> None:
         assert message.body["since"] == before[-1].body["rev"]
 
 
-async def test_ordinary_request_is_no_subscription(pds: Pds) -> None:
-    reply = await pds.request("GET", PATH)
-    # It would go to another service, of which there is none.
-    assert reply.json["message"] == "No service configured for com.atproto.sync.subscribeRepos"
-    assert reply.error == (400, "InvalidRequest")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Upgrade": "websocket"},
+        {"Connection": "upgrade"},
+        {"Upgrade": "h2c", "Connection": "upgrade"},
+        {"Upgrade": "websocket", "Connection": "keep-alive"},
+    ],
+)
+async def test_a_plain_request_is_told_that_a_proxy_may_have_taken_its_upgrade(
+    pds: Pds, headers: dict[str, str]
+) -> None:
+    reply = await pds.request("GET", PATH, headers=headers)
+    assert reply.error == (426, "UpgradeRequired")
+    assert "a proxy before this server has to pass them on" in reply.json["message"]
+    assert reply.headers["Upgrade"] == "websocket"
+    assert reply.headers["Connection"] == "Upgrade"
+
+
+@pytest.mark.parametrize("verb", ["POST", "PUT"])
+async def test_no_other_verb_subscribes(pds: Pds, verb: str) -> None:
+    assert (await pds.request(verb, PATH)).error == (400, "InvalidRequest")

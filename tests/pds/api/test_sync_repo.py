@@ -129,7 +129,7 @@ async def test_readers_that_stall_hold_nobody_else_up(pds: Pds, alice: Account) 
     url = f"{pds.url}/xrpc/com.atproto.sync.getRepo?did={alice.did}"
     async with aiohttp.ClientSession(read_bufsize=1024) as http:
         stalled = [await http.get(url) for _ in range(12)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert len((await export(pds, alice.did)).records) == 800
             assert (await put(pds, alice, "one", {"n": 1})).status == 200
         for response in stalled:

@@ -25,7 +25,7 @@ def damaged() -> Iterator[tuple[str, bytes, str]]:
     (root,) = sound.roots
     header = encode_header([root])
     body = sound.encode()[len(header) :]
-    yield "nothing", b"", "ends inside its header, at byte 0"
+    yield "a part of a header", header[:40], "ends inside its header, at byte 0"
     yield "a header only", header, f"commit {root} is missing"
     yield "no root", encode_header([]) + body, "0 roots"
     yield "two roots", encode_header([root, root]) + body, "2 roots"

@@ -189,7 +189,9 @@ def outcome(car: bytes) -> tuple[Cid, dict[str, bytes]] | str:
 
 def is_refused(result: object) -> bool:
     """Whether `outcome` is a reason that names its place, if it has one."""
-    return isinstance(result, str) and (names_its_place(result) or "0 roots" in result)
+    return isinstance(result, str) and (
+        names_its_place(result) or "0 roots" in result or "it is empty" in result
+    )
 
 
 SMALL = car_of({f"{POST}/a": {"text": "hello"}, f"{POST}/b": {"n": 1}, "com.example.x/c": {}})

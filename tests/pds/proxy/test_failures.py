@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from database.open_files import OpenFiles
+from tests.more_time import with_more_time
 from tests.pds.conftest import Account, Pds, Reply
 from tests.pds.upstream import Hang, Upstream, register_service, via
 from tests.processes import free_port
@@ -103,20 +104,25 @@ async def test_a_service_that_stalls_before_the_first_part_is_given_up(
 
 
 async def test_time_counts_from_part_to_part(pds: Pds, alice: Account, appview: Upstream) -> None:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        began = time.monotonic()
-        # Twice as long as is allowed between two parts.
-        while time.monotonic() < began + 0.3:
-            await response.write(b"x")
-            await asyncio.sleep(0.03)
-        await response.write_eof()
-        return response
+    async def attempt(allowed_s: float) -> None:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            began = time.monotonic()
+            # Twice as long as is allowed between two parts.
+            while time.monotonic() < began + 2 * allowed_s:
+                await response.write(b"x")
+                await asyncio.sleep(allowed_s / 5)
+            await response.write_eof()
+            return response
 
-    appview.answer = answer
-    reply = await pds.get(SEARCH, alice.auth)
-    assert (reply.status, set(reply.body)) == (200, set(b"x"))
+        for name in ("headers_timeout_ms", "body_timeout_ms"):
+            object.__setattr__(pds.ctx.settings.proxy, name, int(allowed_s * 1000))
+        appview.answer = answer
+        reply = await pds.get(SEARCH, alice.auth)
+        assert (reply.status, set(reply.body)) == (200, set(b"x"))
+
+    await with_more_time(attempt)
 
 
 async def test_a_service_that_trickles_its_head_is_given_up(pds: Pds, alice: Account) -> None:

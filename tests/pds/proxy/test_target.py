@@ -41,13 +41,16 @@ async def test_methods_of_moderators_go_to_the_moderation_service(
     assert appview.received == []
 
 
-async def test_a_subscription_over_http_is_a_method_like_any_other(
-    pds: Pds, alice: Account, appview: Upstream
+@pytest.mark.parametrize("verb", ["GET", "HEAD", "POST"])
+async def test_a_subscription_over_http_goes_to_no_other_service(
+    pds: Pds, alice: Account, appview: Upstream, other: Upstream, verb: str
 ) -> None:
-    nsid = "com.atproto.sync.subscribeRepos"
-    assert (await pds.get(nsid)).error == (401, "AuthMissing")
-    assert (await pds.get(nsid, alice.auth)).status == 200
-    assert appview.last.path == f"/xrpc/{nsid}"
+    path = "/xrpc/com.atproto.sync.subscribeRepos"
+    named = via(register_service(pds, {"thing": other.url}), "thing")
+    for headers in ({}, alice.auth, alice.auth | via(APPVIEW_DID, "bsky_appview"), named):
+        reply = await pds.request(verb, path, headers=headers)
+        assert reply.status == (400 if verb == "POST" else 426)
+    assert appview.received + other.received == []
 
 
 async def test_nothing_is_passed_on_for_strangers(

@@ -106,11 +106,11 @@ def without_a_block(car: bytes) -> bytes:
     ("damage", "reason"),
     [
         (lambda car: car[:3000], "at byte"),
-        (lambda _: b"", "CAR ends inside its header"),
+        (lambda _: b"", "this is not a CAR file: it is empty"),
         (flipped, "at byte"),
         (two_rooted, "2 roots"),
         (without_a_block, "bafyrei"),
-        (lambda _: b"not a CAR file at all, but long enough to look like one", "at byte"),
+        (lambda _: b"<!DOCTYPE html>" + b" " * 99, "this is not a CAR file: it is HTML or XML"),
     ],
     ids=["cut off", "empty", "a bit flipped", "two roots", "a block missing", "something else"],
 )

@@ -145,7 +145,7 @@ async def _history(url: str, repos: int, *, cursor: int = 0) -> list[Message]:
         ) as socket,
     ):
         while sum(message.kind == "#sync" for message in messages) < repos:
-            messages.append(Message.parse(await socket.receive_bytes(timeout=10)))
+            messages.append(Message.parse(await socket.receive_bytes(timeout=20)))
         with pytest.raises(TimeoutError):
             await socket.receive(timeout=0.1)
     return messages

@@ -54,7 +54,7 @@ def counted(pds: Pds) -> Counter[tuple[str, int]]:
 
 
 async def until_counted(pds: Pds, method: str, status: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not pds.ctx.requests.methods[method].answers[status]:  # noqa: ASYNC110 (nothing tells it)
             await asyncio.sleep(0)
 

@@ -50,14 +50,11 @@ async def test_wrong_methods_and_paths_are_refused(
 
 
 @pytest.mark.parametrize("verb", ["GET", "POST"])
-@pytest.mark.parametrize(
-    "nsid",
-    ["com.example.unknown", "com.atproto.server.describeserver", "com.atproto.sync.subscribeRepos"],
-)
+@pytest.mark.parametrize("nsid", ["com.example.unknown", "com.atproto.server.describeserver"])
 async def test_methods_that_are_not_served_are_for_other_services(
     pds: Pds, alice: Account, verb: str, nsid: str
 ) -> None:
-    """Of which there are none here. A subscription is served to WebSockets alone."""
+    """Of which there are none here."""
     for headers in (None, alice.auth, {"Authorization": "nonsense"}):
         reply = await request(pds, verb, nsid, headers=headers)
         assert (reply.status, reply.json) == (
@@ -250,9 +247,37 @@ async def test_large_answers_are_compressed_for_who_can_read_it(pds: Pds, alice:
         assert packed.body == plain.body
 
 
-async def test_small_answers_are_not_compressed(pds: Pds) -> None:
-    reply = await request(pds, "GET", DESCRIBE, headers={"Accept-Encoding": "gzip"})
-    assert "Content-Encoding" not in reply.headers
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip, deflate, br", "gzip"),
+        ("deflate;q=0.9, gzip;q=0.8", "deflate"),
+        ("*", "gzip"),
+        ("GZip;Q=0.5", "gzip"),
+        ("gzip; q=0, deflate ; q=0.1", "deflate"),
+        ("*;q=0, identity", None),
+        ("gzip;q=0", None),
+        ("zstd, br", None),
+        ("", None),
+        # None of it can be had, and this is no reason to refuse what was asked for.
+        ("identity;q=0", None),
+        ("gzip;q=nonsense", None),
+    ],
+)
+async def test_answers_are_compressed_as_the_client_likes_it_best(
+    pds: Pds, alice: Account, accepted: str, encoding: str | None
+) -> None:
+    await pds.create_record(alice, "com.example.note", {"text": "x" * 2_000})
+    path = f"{LIST}?repo={alice.did}&collection=com.example.note"
+    for path_ in (path, f"com.atproto.sync.getRepo?did={alice.did}"):
+        reply = await request(pds, "GET", path_, headers={"Accept-Encoding": accepted})
+        assert (reply.status, reply.headers.get("Content-Encoding")) == (200, encoding)
+
+
+async def test_small_answers_are_compressed_only_for_who_refuses_others(pds: Pds) -> None:
+    for accepted, encoding in (("gzip", None), ("gzip, *;q=0", "gzip")):
+        reply = await request(pds, "GET", DESCRIBE, headers={"Accept-Encoding": accepted})
+        assert (reply.status, reply.headers.get("Content-Encoding")) == (200, encoding)
 
 
 async def test_one_connection_carries_many_requests(pds: Pds, alice: Account) -> None:

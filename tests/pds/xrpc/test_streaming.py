@@ -93,7 +93,7 @@ async def asking(pds: Pds, request: str, headers: str = "") -> AsyncIterator[soc
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 (nothing tells it)
             await asyncio.sleep(0.01)
 

@@ -184,3 +184,11 @@ def test_a_repository_with_odd_records_can_be_worked_with(tmp_path: Path, key_fi
             done = run_car("get", car, f"{NOTE}/{number:02}")
             assert done.status == (0 if name in SHOWN else 1), name
             assert "cannot be shown as JSON" in done.err or name in SHOWN
+
+
+def test_nothing_is_unpacked_to_standard_output(car: Path, tmp_path: Path) -> None:
+    done = run_car("unpack", car, "-", cwd=tmp_path)
+    assert (done.status, done.out) == (2, b"")
+    assert "files cannot be written to standard output: name a directory" in done.err
+    assert list(tmp_path.glob("-*")) == []
+    assert run_car("unpack", car, "./-", cwd=tmp_path).status == 0

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from repo import dagcbor
 from repo.car import encode_header, encode_varint
 from repo.cid import Cid
+from repo.keys import P256PrivateKey
 from tests.pds.car.cars import (
     BLOB,
     DID,
@@ -63,6 +64,12 @@ def test_inspect_prints_json_for_programs(car: Path) -> None:
 def test_inspect_tells_a_false_signature(car: Path) -> None:
     done = run_car("inspect", car, "--key", OTHER_KEY.did_key)
     assert f"NOT by {OTHER_KEY.did_key}" in done.out.decode()
+
+
+def test_a_key_may_be_the_multibase_of_a_did_document(car: Path) -> None:
+    for key in (KEY, P256PrivateKey.generate()):
+        done = run_car("inspect", car, "--json", "--key", key.did_key.removeprefix("did:key:"))
+        assert json.loads(done.out)["signature"] == {"key": key.did_key, "valid": key is KEY}
 
 
 def test_a_key_that_is_none_is_a_usage_error(car: Path) -> None:
@@ -185,6 +192,15 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(tmp_path: Path) -> None:
         assert process.wait(30) == 141
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Programs started now heed SIGINT, although a shell in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_an_interruption_ends_it_without_a_traceback() -> None:
     process = subprocess.Popen(  # noqa: S603
         command("verify", "-"),
@@ -205,7 +221,7 @@ def test_an_interruption_ends_it_without_a_traceback() -> None:
 
 
 @pytest.mark.parametrize("words", [("inspect",), ("ls",), ("get", f"{POST}/x")], ids=" ".join)
-@pytest.mark.parametrize("damage", [lambda car: b"", lambda car: car[:-1], lambda car: b"x" * 99])
+@pytest.mark.parametrize("damage", [lambda car: car[:-1], lambda car: b"\x05" * 99])
 def test_a_damaged_file_is_named_with_the_byte(
     tmp_path: Path, words: tuple[str, ...], damage: Callable[[bytes], bytes]
 ) -> None:
@@ -221,3 +237,19 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert (done.status, done.out) == (1, b"")
     assert done.err == f"Error: {tmp_path / 'absent.car'}: No such file or directory\n"
     assert run_car("ls", tmp_path).err == f"Error: {tmp_path}: Is a directory\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("inspect", "{}"), ("ls", "{}"), ("get", "{}", f"{POST}/x"), ("verify", "{}")),
+        *(("diff", "{}", "{}"), ("unpack", "{}", "{}-unpacked")),
+    ],
+    ids=lambda words: words[0],
+)
+def test_every_command_calls_what_is_no_car_that(tmp_path: Path, words: tuple[str, ...]) -> None:
+    path = tmp_path / "alice.car"
+    path.write_bytes(b"<!DOCTYPE html><title>502 Bad Gateway</title>" + b" " * 99)
+    done = run_car(*(word.format(path) for word in words))
+    assert done.status in (1, 2)
+    assert f"{path}: this is not a CAR file: it is HTML or XML" in done.err + done.out.decode()

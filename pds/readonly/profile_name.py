@@ -1,0 +1,31 @@
+"""What an account calls itself: the display name of its profile record."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actor_store.reader import ActorStoreReader
+from repo.odd_record import read_kept
+from repo.record import LARGE_BYTES, InvalidRecord
+
+NAME_CHARACTERS: Final = 100
+"""More of a name is not shown; a client may write 64 that a reader sees."""
+_COLLECTION: Final = "app.bsky.actor.profile"
+_RKEY: Final = "self"
+
+
+def find_name(actor: ActorStoreReader) -> str | None:
+    """The name, in one line, or None for an account that has none or none that can be read."""
+    record = actor.record.find(_COLLECTION, _RKEY)
+    if record is None or len(record.block) >= LARGE_BYTES:
+        return None
+    try:
+        profile = read_kept(record.block)
+    except InvalidRecord:
+        return None
+    name = profile.get("displayName")
+    if not isinstance(name, str):
+        return None
+    shown = " ".join(name.split())[:NAME_CHARACTERS]
+    # An odd record may hold what is no Unicode, which no database takes.
+    return shown.encode("utf-8", "replace").decode() or None
