@@ -107,7 +107,8 @@ class DirectoryProbe(RoomProbe):
         try:
             self._write()
         except OSError as exc:
-            yield Failure(self._check, f"{self._directory}: {exc.strerror}", _remedy(exc))
+            remedy = _remedy(exc, self._directory)
+            yield Failure(self._check, f"{self._directory}: {exc.strerror}", remedy)
             return
         yield from super().failures()
 
