@@ -26,6 +26,7 @@ from database.timestamps import epoch_s_of
 from pds.data_directory import CHECK_FILE, RUN_FILE
 from pds.recovery.changed_files import StoreFiles, find_stores
 from pds.recovery.changes import settle_all
+from pds.recovery.check_file import read_since_s, write_since_s
 from pds.recovery.damage import hold_back
 from pds.recovery.heads import mend_heads
 from pds.recovery.journal import Entry
@@ -35,6 +36,8 @@ from pds.recovery.told_states import tell_states
 from sequencer.events import timestamp
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pds.accounts.account import ActorAccount
     from pds.context import AppContext
 
@@ -81,21 +84,19 @@ async def _finish(ctx: AppContext, lock: asyncio.Lock) -> None:
 async def _recover(ctx: AppContext) -> None:
     if ctx.recovery.same_run is None:
         ctx.recovery.same_run = _join_run(ctx)
+    check_file = ctx.settings.data_directory / CHECK_FILE
+    since_s = _find_since_s(ctx, check_file)
     await settle_all(ctx)
     await _look_again_at_damaged(ctx)
-    check_file = ctx.settings.data_directory / CHECK_FILE
-    asked_to = check_file.exists()
-    same_run = ctx.recovery.same_run
-    if asked_to or not same_run or ctx.sequencer.was_unclean or _log_is_gone(ctx):
-        await _mend_everything(ctx, everywhere=asked_to)
+    if since_s is not None:
+        await _mend_everything(ctx, since_s)
     elif ctx.accounts.repo_roots.complete_at_s is None:
         # A version that did not note it may have left old ones.
         await mend_heads(ctx, list(ctx.accounts.store.iter_all()))
     ctx.accounts.repo_roots.mark_complete()
     ctx.sequencer.mark_recovered()
     ctx.recovery.finished = True
-    if asked_to:
-        check_file.unlink()
+    check_file.unlink(missing_ok=True)
 
 
 def _join_run(ctx: AppContext) -> bool:
@@ -104,10 +105,26 @@ def _join_run(ctx: AppContext) -> bool:
     return join_run(ctx.accounts.db, ctx.sequencer, marker, known_ms=known_ms)
 
 
-async def _mend_everything(ctx: AppContext, *, everywhere: bool) -> None:
+def _find_since_s(ctx: AppContext, check_file: Path) -> float | None:
+    """Since when what has changed is to be looked at, in Unix seconds; None for not at all.
+
+    Noted for the next try before this one tells anything, which makes the log younger.
+    """
+    asked_s = read_since_s(check_file)
+    unknown = not ctx.recovery.same_run or ctx.sequencer.was_unclean or _log_is_gone(ctx)
+    if asked_s is None and not unknown:
+        return None
+    newest = ctx.sequencer.log.newest_time()
+    log_s = epoch_s_of(newest) - WINDOW_S if newest else 0.0
+    times = (log_s, asked_s, ctx.recovery.since_s)
+    since_s = min(time_s for time_s in times if time_s is not None)
+    ctx.recovery.since_s = since_s
+    write_since_s(check_file, since_s)
+    return since_s
+
+
+async def _mend_everything(ctx: AppContext, since_s: float) -> None:
     started = time.monotonic()
-    newest = None if everywhere else ctx.sequencer.log.newest_time()
-    since_s = epoch_s_of(newest) - WINDOW_S if newest else 0.0
     active_since = ctx.sequencer.log.repos_since(timestamp(max(0, int(since_s * 1000))))
     files = await asyncio.to_thread(find_stores, ctx.actor_store.layout)
     accounts = list(ctx.accounts.store.iter_all())

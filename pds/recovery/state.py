@@ -26,6 +26,8 @@ class Recovery:
     does; None if there is nothing to do."""
     same_run: bool | None = None
     """Whether the last run of both service databases was the same; None if not yet compared."""
+    since_s: float | None = None
+    """Since when the last try to recover has looked at stores, in Unix seconds."""
     _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     def lock(self, did: str) -> asyncio.Lock:

@@ -25,8 +25,10 @@ from identity.plc import PlcClient, PlcError
 from identity.plc_data import PlcData
 from identity.plc_operation import PlcOperation
 from pds import faults
+from pds.accounts.account import ActorAccount
 from pds.accounts.errors import HandleNotAvailable
 from pds.context import AppContext
+from pds.data_directory import CHECK_FILE
 from pds.deletion import delete_account
 from pds.handles import update_handle
 from pds.lifecycle import deactivate
@@ -37,6 +39,7 @@ from pds.recovery.changes import NEW, journaled
 from pds.recovery.journal import Entry, Journal
 from pds.recovery.mender import Mender
 from pds.recovery.start import WINDOW_S
+from pds.recovery.stores import mend_store
 from repo.syntax import Did
 from sequencer.events import IdentityEvent
 from sequencer.run_state import RunState
@@ -193,6 +196,36 @@ class TestStarting:
         await pds.create_account("alice")
         assert db.value("SELECT running FROM holdfast_run") == 1
         assert db.value("SELECT seq FROM holdfast_reserved") > pds.ctx.sequencer.current_seq
+
+    async def test_what_a_recovery_that_was_cut_off_has_left_is_mended_by_the_next(
+        self, starts: Starts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What it has told already makes the crash look younger than it is."""
+        pds = await starts.start()
+        accounts = [await pds.create_account(name) for name in ("alice", "bob")]
+        mark_as_crashed(pds)
+        await starts.stop()
+        for account in accounts:
+            hold_up_head(starts.data, account, for_s=WINDOW_S * 3)
+        with closing(open_database(starts.data / "sequencer.sqlite")) as db:
+            db.run("DELETE FROM repo_seq WHERE eventType IN ('append', 'sync')")
+        mended = 0
+
+        async def mend_one(ctx: AppContext, account: ActorAccount, **how: bool) -> bool:
+            nonlocal mended
+            if mended:
+                raise DatabaseIoFailed("sequencer.sqlite", "disk fails")
+            mended += 1
+            return await mend_store(ctx, account, **how)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(recovery_start, "mend_store", mend_one)
+            with pytest.raises(DatabaseIoFailed):
+                await starts.start()
+        pds = await starts.start()
+        told = {event.body["did"] for event in read_events(pds) if event.kind == "sync"}
+        assert told == {account.did for account in accounts}
+        assert not (starts.data / CHECK_FILE).exists()
 
     async def test_a_second_recovery_finds_nothing_to_do(self, starts: Starts) -> None:
         pds = await starts.start()
