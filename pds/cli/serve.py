@@ -18,7 +18,7 @@ from pds.config import Settings
 if TYPE_CHECKING:
     from pds.context import AppContext
 
-_PATIENCE_S: Final = 0.25
+_PATIENCE_S: Final = 1.0
 """For how long blobs are counted: there is a file for each, and there may be millions."""
 
 _log = structlog.get_logger(__name__)
