@@ -17,8 +17,11 @@ _LITESTREAM = _PROGRAMS / "litestream"
 
 
 def type_commands(message: str, **environ: str) -> None:
-    """Run what stands between backticks, in a shell, as it stands."""
-    commands = re.findall(r"`([^`]+)`", message)
+    """Run what stands between backticks, in a shell, as it stands.
+
+    What the message has for those without a backup is not typed.
+    """
+    commands = re.findall(r"`([^`]+)`", message.partition("Without a backup")[0])
     assert commands, message
     for command in commands:
         done = subprocess.run(  # noqa: S602 (commands of our own messages)

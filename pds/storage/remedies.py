@@ -43,8 +43,8 @@ def restore_key(path: Path) -> str:
         "Leave the store as it is. As the server's user, restore the key from a backup, which is "
         "a copy of the data directory in $BACKUP, with "
         f"`install --mode=600 $BACKUP/{_place_in_backup(path)} {shlex.quote(str(path))}`, and "
-        "start the server anew. Without a backup, only a PLC operation that names a new key brings "
-        "the account back."
+        "start the server anew. Without a backup, "
+        f"`pds key rotate {path.parent.name}` gives the account a new one."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,3 +162,19 @@ async def test_a_wrong_rotation_key_is_told_and_mended_by_its_remedy(world: Worl
 async def rename(world: World, handle: str) -> tuple[int, Any]:
     """Ask for another handle of alice."""
     return await world.call("com.atproto.identity.updateHandle", world.alice.auth, handle=handle)
+
+
+async def test_an_account_whose_key_has_no_backup_gets_another_by_the_remedy(world: World) -> None:
+    world.start()
+    await world.watcher.catch_up()
+    world.server.stop()
+    world.watcher.keys.clear()  # Only what comes is signed with another one.
+    (world.store_of(world.alice).parent / "key").unlink()
+    world.start()
+    assert (await world.try_to_create(world.alice, "refused"))[0] == 503
+    without_backup = report_of(world)["remedy"].partition("Without a backup, ")[2]
+    environ = read_env_file(world.server.data / "dev.env")
+    type_commands(without_backup.replace("`pds ", f"`{sys.executable} -m pds "), **environ)
+    await world.create(world.alice, "second")
+    await world.watcher.catch_up()
+    assert await world.records(world.alice) == {"first", "second"}
