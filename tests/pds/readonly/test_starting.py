@@ -58,6 +58,8 @@ def start_loading(start_server: StartServer, cars: Path, store: Path) -> Readonl
     """A server of which it is certain that it is loading the large file."""
     server = start_server(cars, *OFFLINE, "--data", str(store), loaded=False)
     wait_until(lambda: any(store.glob("loading/*-read")) and server.serves(data_did("alice")))
+    # Only now is it noted that the small one is loaded.
+    wait_until(lambda: "1 more file is being loaded." in front_page(server))
     assert " loaded, " not in server.log()
     return server
 

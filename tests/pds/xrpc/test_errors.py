@@ -27,7 +27,7 @@ from pds.mail.mail_url import InvalidMailUrl
 from pds.readonly.handles_file import InvalidHandlesFile
 from pds.xrpc.error_map import XRPC_ERRORS, to_xrpc
 from pds.xrpc.errors import DEFAULT_ERRORS, XrpcError
-from repo.car import InvalidCar
+from repo.car import NotACar
 from repo.commit import InvalidCommit
 from repo.dagcbor import InvalidDagCbor
 from repo.keys import InvalidKey
@@ -101,7 +101,7 @@ def _is_mapped(kind: type[Exception]) -> bool:
 
 def test_every_error_is_mapped_or_internal_on_purpose() -> None:
     leaves = _leaves()
-    assert leaves >= {actor_errors.RepoNotFound, BadJwt, InvalidCar}, "the search finds too little"
+    assert leaves >= {actor_errors.RepoNotFound, BadJwt, NotACar}, "the search finds too little"
     undecided = {kind for kind in leaves if not _is_mapped(kind)} - set(INTERNAL)
     assert undecided == set()
 
