@@ -93,7 +93,7 @@ _FOR_PEOPLE: Final[list[structlog.typing.Processor]] = [
 ]
 
 
-class _StandardLibrary(logging.Handler):
+class StandardLibrary(logging.Handler):
     """Passes on what is logged with `logging`: by the packages below `pds`, and by libraries."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -110,7 +110,7 @@ class _StandardLibrary(logging.Handler):
 def _listen_to_standard_library(threshold: int) -> None:
     root = logging.getLogger()
     for handler in root.handlers[:]:
-        if isinstance(handler, _StandardLibrary):
+        if isinstance(handler, StandardLibrary):
             root.removeHandler(handler)
-    root.addHandler(_StandardLibrary())
+    root.addHandler(StandardLibrary())
     root.setLevel(threshold)

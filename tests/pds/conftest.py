@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import pytest
@@ -24,6 +24,7 @@ from pds.context import AppContext
 from pds.data_directory import make_directories
 from pds.dev.plc_directory import plc_application
 from pds.dev.plc_store import PlcStore
+from pds.logs.configuration import StandardLibrary
 from tests.calls import record_calls
 
 ADMIN_PASSWORD = "admin-pass"
@@ -167,16 +168,23 @@ def basic_auth(name: str, password: str) -> dict[str, str]:
     return {"Authorization": f"Basic {encoded}"}
 
 
+_LOGS: Final = structlog.get_config()
+_ROOT_LEVEL: Final = logging.getLogger().level
+
+
 @pytest.fixture(autouse=True)
 def _put_logs_back() -> Iterator[None]:
-    """A test that sets up logs, as commands do, leaves other tests what they had."""
-    before = structlog.get_config()
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    """A test, or a fixture, that sets up logs, as commands do, leaves other tests what they had."""
+    _forget_logs()
     yield
-    structlog.configure(**before)
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    _forget_logs()
+
+
+def _forget_logs() -> None:
+    structlog.configure(**_LOGS)
+    root = logging.getLogger()
+    root.handlers[:] = [each for each in root.handlers if not isinstance(each, StandardLibrary)]
+    root.setLevel(_ROOT_LEVEL)
 
 
 @pytest.fixture

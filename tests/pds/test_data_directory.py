@@ -89,7 +89,7 @@ def test_a_filesystem_without_locks_is_told(
 def test_a_directory_closed_to_us_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Root is let in everywhere, so the system's answer is replaced.
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(DataDirectoryError, match=f"No permission .* This is uid {os.getuid()}\\."):
+    with pytest.raises(DataDirectoryError, match=f"No permission .* \\(uid {os.getuid()}\\)"):
         DataDirectoryLock.acquire(tmp_path)
 
 

@@ -22,6 +22,7 @@ from tests.pds.conftest import Account, Pds
 
 IMPERSONAL: Final = {
     *("kysely_migration", "kysely_migration_lock", "lexicon", "sqlite_sequence"),
+    "holdfast_heads",
     "holdfast_run",
 }
 """Tables of the service database that name nobody."""

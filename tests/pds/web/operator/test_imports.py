@@ -202,8 +202,8 @@ def without_a_record(repo: Repo) -> bytes:
         (rootless, "0 roots"),
         (without_a_record, "Could not parse record"),
         (lambda repo: repo.car()[:500], "at byte"),
-        (lambda _: b"", "header"),
-        (lambda _: b"<html>not found</html>" * 20, "at byte"),
+        (lambda _: b"", "it is empty"),
+        (lambda _: b"<html>not found</html>" * 20, "it is HTML"),
         (lambda repo: Repo("did:plc:../../etc/passwd", repo.records, repo.key).car(), "no commit"),
     ],
 )
