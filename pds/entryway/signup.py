@@ -65,14 +65,15 @@ def _check(ctx: AppContext, body: dict[str, Any]) -> _Arrival:
         raise invalid_request("non-entryway pds requires bringing a DID and plcOp")
     did = Did(body["did"])
     operation, data = _check_operation(ctx, did, body["plcOp"])
+    # Before its key is looked for: when a call is repeated, the account has the key by now.
+    if ctx.accounts.find_account(did, include_inactive=True) is not None:
+        raise AccountExists(did)
     key = _reserved_key(ctx, did, data)
     if _handle_of(data) != handle:
         raise _incompatible("provided handle does not match DID document handle")
     if data.services.get(ATPROTO_PDS) != PlcService(PDS_TYPE, ctx.settings.public_url):
         raise _incompatible("DID document pds endpoint does not match service endpoint")
     # Before the directory is told of anything.
-    if ctx.accounts.find_account(did, include_inactive=True) is not None:
-        raise AccountExists(did)
     if ctx.accounts.find_account(handle, include_inactive=True) is not None:
         raise HandleTaken(handle)
     return _Arrival(did, handle, operation, key)

@@ -215,6 +215,14 @@ async def test_a_did_that_has_an_account_is_refused(
     assert reply.error == (400, "AlreadyExists")
 
 
+async def test_an_entryway_that_missed_the_answer_is_told_that_the_account_is_there(
+    pds: Pds, entryway: Entryway
+) -> None:
+    operation = entryway.genesis("alice.test", await entryway.reserve_key())
+    assert (await create(pds, operation, "alice.test")).status == 200
+    assert (await create(pds, operation, "alice.test")).error == (400, "AlreadyExists")
+
+
 async def test_what_fails_behind_the_directory_can_be_tried_again(
     pds: Pds, entryway: Entryway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
