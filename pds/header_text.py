@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from pds.printable import printable
+
 _RequestFactory: TypeAlias = Any
 """What makes a request of its head, its body and its connection; aiohttp's type is private."""
 
@@ -40,12 +42,6 @@ def _readable(value: str) -> str:
 
 
 def shown(value: str, max_length: int) -> str:
-    """A header as a terminal and a log may show it, of `max_length` characters at most.
-
-    What prints nothing, or would move the cursor or turn the direction of writing, is escaped.
-    """
-    safe = "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in value[: max_length + 1]
-    )
+    """A header as a terminal and a log may show it, of `max_length` characters at most."""
+    safe = printable(value[: max_length + 1])
     return safe if len(safe) <= max_length else f"{safe[: max_length - 1]}…"

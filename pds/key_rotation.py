@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from identity.did_document import ATPROTO_KEY, ATPROTO_PDS
 from identity.plc import PlcError
 from pds.commits import wait_for_log
+from pds.config.addresses import is_same_server
 from pds.lifecycle import current_sync_event
 from pds.plc_updates import ensure_plc
 from pds.recovery.damage import forget_damage
@@ -61,7 +62,7 @@ async def _put_into_did(ctx: AppContext, account: ActorAccount) -> PrivateKey:
     """Let the DID name a key that is in a file here, and return that."""
     data = await ctx.plc.data(account.did)
     service = data.services.get(ATPROTO_PDS)
-    if service is None or service.endpoint != ctx.settings.public_url:
+    if service is None or not is_same_server(service.endpoint, ctx.settings.public_url):
         raise invalid_request(f"{account.did} leads to another server, and so does its key")
     # That of a try that was cut off.
     key = ctx.actor_store.keys.find_reserved(data.verification_methods.get(ATPROTO_KEY, "none"))

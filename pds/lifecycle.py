@@ -10,6 +10,7 @@ from identity.resolver import DidResolutionError
 from pds.accounts.account import AccountStatus, status_of
 from pds.accounts.errors import AccountNotFound
 from pds.commits import sync_event
+from pds.config.addresses import is_same_server
 from pds.xrpc.errors import XrpcError, invalid_request
 from repo.commit import Head
 from repo.syntax import Did
@@ -109,7 +110,7 @@ async def check_did_leads_here(ctx: AppContext, did: Did) -> None:
 
 
 def _check_document(ctx: AppContext, did: Did, document: DidDocument) -> None:
-    if document.pds_endpoint != ctx.settings.public_url:
+    if not is_same_server(document.pds_endpoint, ctx.settings.public_url):
         raise invalid_request(
             "DID document atproto_pds service endpoint does not match PDS public url"
         )

@@ -9,6 +9,7 @@ from identity.did_document import ATPROTO_KEY, ATPROTO_PDS, PDS_TYPE
 from identity.plc_data import InvalidPlcOperation, PlcData
 from identity.plc_operation import PlcOperation
 from pds.accounts.email_tokens import EmailTokenPurpose
+from pds.config.addresses import is_same_server
 from pds.recovery.changes import journaled
 from pds.recovery.journal import Entry
 from pds.xrpc.errors import XrpcError, invalid_request
@@ -87,7 +88,7 @@ def _check_keeps_account(ctx: AppContext, account: ActorAccount, data: PlcData) 
         ),
         "Incorrect type on atproto_pds service": service is None or service.type != PDS_TYPE,
         "Incorrect endpoint on atproto_pds service": (
-            service is None or service.endpoint != ctx.settings.public_url
+            service is None or not is_same_server(service.endpoint, ctx.settings.public_url)
         ),
         "Incorrect signing key": data.verification_methods.get(ATPROTO_KEY) != key,
         "Incorrect handle in alsoKnownAs": (

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import click
 
+from pds.printable import printable
+
 
 class CommandFailed(click.ClickException):
     """A command has come to nothing. `remedy` is what can be typed next."""
@@ -29,8 +31,13 @@ def status_of(exc: click.ClickException) -> int:
 
 
 def print_failure(exc: click.ClickException) -> None:
-    """Tell of a failure as this module says."""
-    click.echo(f"Error: {exc.format_message()}", err=True)
+    """Tell of a failure as this module says. A group without a command shows its help."""
+    if isinstance(exc, click.exceptions.NoArgsIsHelpError):
+        exc.show()
+        return
+    # The lines of a message are ours, what is in them may be a stranger's.
+    lines = map(printable, exc.format_message().split("\n"))
+    click.echo("\n".join(("Error: " + next(lines), *lines)), err=True)
     remedy = exc.remedy if isinstance(exc, CommandFailed) else ""
     if isinstance(exc, click.UsageError) and exc.ctx is not None:
         click.echo(exc.ctx.get_usage(), err=True)
@@ -41,4 +48,4 @@ def print_failure(exc: click.ClickException) -> None:
 
 def note(text: str) -> None:
     """Tell what the operator should know although nothing is wrong."""
-    click.echo(f"Note: {text}", err=True)
+    click.echo(f"Note: {printable(text)}", err=True)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 import click
 import orjson
 
+from pds.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -27,12 +29,17 @@ def print_json(value: object) -> None:
     click.echo(orjson.dumps(value))
 
 
+def say(text: str) -> None:
+    """Print a line for people, whatever strangers have put into it."""
+    click.echo(printable(text))
+
+
 def print_fields(fields: Iterable[tuple[str, object]]) -> None:
     """Print `name: value` lines, the values below each other."""
     pairs = list(fields)
     width = max(len(name) for name, _ in pairs) + 2
     for name, value in pairs:
-        click.echo(f"{name + ':':{width}}{value}")
+        say(f"{name + ':':{width}}{value}")
 
 
 def print_object(fields: Mapping[str, object], *, as_json: bool) -> None:
@@ -48,7 +55,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str 
     from rich.table import Table
     from rich.text import Text
 
-    cells = [[cell or "" for cell in row] for row in rows]
+    cells = [[printable(cell or "") for cell in row] for row in rows]
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")

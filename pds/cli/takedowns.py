@@ -12,7 +12,7 @@ import click
 from actor_store.layout import ActorLayout
 from database.timestamps import now_iso
 from pds.cli.operator import on_server_or_files
-from pds.cli.output import print_json
+from pds.cli.output import print_json, say
 from pds.config import Settings
 from pds.doctor.inspection import examine_unchanged
 
@@ -98,4 +98,4 @@ class StoredSubject(ABC):
         if as_json:
             print_json({**self.to_json(), "takedownRef": ref})
         else:
-            click.echo(text)
+            say(text)

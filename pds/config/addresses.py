@@ -33,6 +33,19 @@ def normal_host(name: str) -> str:
     return name.lower().removesuffix(".") or name
 
 
+def is_same_server(endpoint: str | None, url: str) -> bool:
+    """Whether the endpoint in a DID is that of the base URL `url`, however its host is written.
+
+    The reference writes the host into DIDs as the operator has written it.
+    """
+    if endpoint is None or endpoint == url:
+        return endpoint is not None
+    scheme, separator, rest = endpoint.partition("://")
+    host, slash, path = rest.partition("/")
+    name, colon, port = host.partition(":")
+    return f"{scheme.lower()}{separator}{normal_host(name)}{colon}{port}{slash}{path}" == url
+
+
 def parse_network(text: str) -> IpNetwork:
     """An address, or a network such as 192.0.2.0/24 whose host part need not be zero."""
     return ip_network(text.strip(), strict=False)

@@ -36,13 +36,15 @@ def find_env_file(environ: Mapping[str, str], places: Iterable[Path] = USUAL_PLA
 def may_be_taken(place: Path) -> bool:
     """Whether there is a file at a usual place, and nobody could have left it there as a trap."""
     try:
-        status = place.stat()
+        status, entry = place.stat(), place.lstat()
     except OSError:
         return False
     if not stat.S_ISREG(status.st_mode):
         return False
-    # Anybody may put a file into /tmp, and root may well give a command there.
-    is_ours = status.st_uid in (0, os.geteuid()) and not status.st_mode & stat.S_IWOTH
+    # Anybody may put a file into /tmp, or a link to one of ours, and root may well give a command
+    # there.
+    owners = {status.st_uid, entry.st_uid}
+    is_ours = owners <= {0, os.geteuid()} and not status.st_mode & stat.S_IWOTH
     return place.is_absolute() or is_ours
 
 
@@ -52,12 +54,18 @@ def read_env_file(path: Path) -> dict[str, str]:
     Raises `ConfigError` for a file that is not text, `OSError` for one that cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as exc:
         raise ConfigError([f"{path} is not a text file in UTF-8"]) from exc
     values: dict[str, str] = {}
     for line in text.splitlines():
         name, equals, value = line.strip().removeprefix("export ").partition("=")
         if equals and not name.startswith("#"):
-            values[name.strip()] = value.strip().strip("\"'")
+            values[name.strip()] = _unquoted(value.strip())
     return values
+
+
+def _unquoted(value: str) -> str:
+    """Without the pair of quotes around it; those inside are the value's own."""
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if is_quoted else value

@@ -11,6 +11,7 @@ from typing import Final
 from identity.did_document import ATPROTO_KEY, ATPROTO_PDS
 from identity.plc import PlcClient, PlcError
 from identity.resolver import DidNotFound, DidResolutionError, DidResolver
+from pds.config.addresses import is_same_server
 from pds.doctor.finding import Finding, Sample, counted
 from repo.syntax import Did
 
@@ -112,7 +113,7 @@ def judge(
             f"{account.did_key}"
         )
         remedies.append("restore the key file from a backup, or name its key in the DID")
-    if published.endpoint != public_url:
+    if not is_same_server(published.endpoint, public_url):
         faults.append(f"names the server {published.endpoint or '(none)'}, not {public_url}")
         remedies.append(
             "correct PDS_HOSTNAME if it is wrong; if the account has moved away, deactivate it here"

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-import click
-
 from pds.accounts.account import ActorAccount
 from pds.cli.account.view import account_json
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import on_server_or_files
-from pds.cli.output import json_option, print_json
+from pds.cli.output import json_option, print_json, say
 from pds.cli.service_database import account_argument, get_account, reading_accounts
 from pds.cli.takedowns import UPDATE_SUBJECT_STATUS
 from pds.config import Settings
@@ -80,7 +78,7 @@ class Target:
     def report(self, text: str, *, as_json: bool) -> None:
         """Print that a change is done: `text`, or the account as it is now."""
         if not as_json:
-            click.echo(text)
+            say(text)
             return
         with reading_accounts(self.settings) as db:
             print_json(account_json(get_account(db, self.did)))

@@ -9,7 +9,7 @@ import click
 
 from pds.cli.account.changing import Target, account_options
 from pds.cli.confirmation import confirm, yes_option
-from pds.cli.output import print_json
+from pds.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from pds.context import AppContext
@@ -41,4 +41,4 @@ def delete(account: str, yes: bool, as_json: bool, env_file: Path | None) -> Non
     if as_json:
         print_json({"did": target.did, "handle": target.account.handle, "status": "deleted"})
     else:
-        click.echo(f"{target.name} is deleted.")
+        say(f"{target.name} is deleted.")

@@ -19,7 +19,7 @@ from pds.cli.car.files import STANDARD, file_argument
 from pds.cli.car.keys import key_option
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import on_server_or_files
-from pds.cli.output import counted, json_option, print_fields, print_json
+from pds.cli.output import counted, json_option, print_fields, print_json, say
 from pds.cli.progress import progress_bars
 from pds.progress import Progress
 from repo.syntax import Did
@@ -173,7 +173,7 @@ def _print(done: dict[str, Any], *, as_json: bool, had_blobs: bool) -> None:
         what = "it is" if odd["count"] == 1 else "they are"
         click.echo(f"{counted(odd['count'], 'odd record')}, kept as {what}:")
         for one in odd["examples"]:
-            click.echo(f"  {one['uri']}: {one['reason']}")
+            say(f"  {one['uri']}: {one['reason']}")
     click.echo("\nIt is deactivated until its identity leads here. Its DID has to say:")
     for name, value in _lines(done["didCredentials"]):
         click.echo(f"  {name:20} {value}")

@@ -12,7 +12,7 @@ import click
 from pds.cli.account.changing import Target, account_options
 from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.operator import on_server_or_files
-from pds.cli.output import print_json
+from pds.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from pds.cli.running_server import RunningServer
@@ -50,4 +50,4 @@ def rotate(account: str, as_json: bool, env_file: Path | None) -> None:
     if as_json:
         print_json(rotated)
     else:
-        click.echo(f"{target.name} signs with {rotated['signingKey']} from now on.")
+        say(f"{target.name} signs with {rotated['signingKey']} from now on.")

@@ -13,7 +13,7 @@ import click
 from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import OperatorError
-from pds.cli.output import counted, json_lines_option, print_json
+from pds.cli.output import counted, json_lines_option, print_json, say
 from pds.cli.progress import progress_bars
 from pds.cli.service_database import reading_accounts
 from repo.keys import InvalidKey, K256PrivateKey
@@ -110,11 +110,11 @@ def _report(
         if as_json:
             print_json({"did": account.did, "outcome": outcome, "reason": reason})
         elif outcome == _FAILED:
-            click.echo(f"{account.did} ({account.shown_handle}): {reason}")
+            say(f"{account.did} ({account.shown_handle}): {reason}")
         elif outcome in _ODD:
-            click.echo(f"{account.did} ({account.shown_handle}): {_ODD[outcome]}")
+            say(f"{account.did} ({account.shown_handle}): {_ODD[outcome]}")
     if not as_json:
-        click.echo(
+        say(
             f"{counted(counts['replaced'], 'DID')} changed, {counts['had it']} had the new key, "
             f"{sum(counts[odd] for odd in _ODD)} are not this server's to change, "
             f"{counts[_FAILED]} failed."

@@ -89,6 +89,44 @@ def test_a_file_of_another_user_is_not_taken(directory: Path) -> None:
     assert "pds.env was not read, because it belongs to another user" in done.stderr
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give links away")
+def test_a_link_of_another_user_to_a_file_of_ours_is_not_taken(directory: Path) -> None:
+    """It would let a command work on a server that nobody meant."""
+    file = directory / "pds.env"
+    file.rename(directory / "other.env")
+    file.symlink_to("other.env")
+    assert "alice.test" in run_pds("account", "list", env=NOT_NAMED, cwd=directory).stdout
+    os.lchown(file, 65534, 65534)
+    done = run_pds("account", "list", env=NOT_NAMED, cwd=directory)
+    assert "pds.env was not read, because it belongs to another user" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ('"a b"', "a b"),
+        ("'a b'", "a b"),
+        ("""'say "hi"'""", 'say "hi"'),
+        ('"Bob\'s"', "Bob's"),
+        ("the Joneses'", "the Joneses'"),
+        ('"', '"'),
+        ('""', ""),
+    ],
+)
+def test_a_pair_of_quotes_is_taken_off_and_no_other(
+    tmp_path: Path, written: str, value: str
+) -> None:
+    file = tmp_path / "pds.env"
+    file.write_text(f"PDS_SERVICE_NAME={written}\n")
+    assert read_env_file(file) == {"PDS_SERVICE_NAME": value}
+
+
+def test_a_byte_order_mark_does_not_hide_the_first_variable(tmp_path: Path) -> None:
+    file = tmp_path / "pds.env"
+    file.write_text("PDS_PORT=1\r\nPDS_HOSTNAME=x\r\n", encoding="utf-8-sig")
+    assert read_env_file(file) == {"PDS_PORT": "1", "PDS_HOSTNAME": "x"}
+
+
 def test_missing_settings_name_the_file_or_how_to_name_one(directory: Path) -> None:
     (directory / "pds.env").write_text("PDS_HOSTNAME=pds.example.com\n")
     of_file = run_pds("account", "list", env=NOT_NAMED, cwd=directory).stderr

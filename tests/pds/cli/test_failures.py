@@ -118,3 +118,14 @@ def test_no_command_tells_of_failures_in_its_own_way() -> None:
         if path.name != "failures.py":
             assert "Error: " not in text, path
             assert "Note: " not in text, path
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("record",), ("account",)], ids=lambda words: " ".join(words)
+)
+def test_a_group_without_a_command_shows_its_help(words: tuple[str, ...]) -> None:
+    status, lines = fail(*words)
+    assert status == 2
+    assert (
+        lines == CliRunner().invoke(main, [*words, "--help"], prog_name="pds").stdout.splitlines()
+    )

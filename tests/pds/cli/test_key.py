@@ -19,7 +19,7 @@ def plc_state(operator: Operator, did: str) -> Any:
 
 
 def test_an_account_gets_a_new_signing_key(operator: Operator) -> None:
-    did = operator.create(f"key-of-{operator.data.parent.name[:8].strip('0123456789')}")["did"]
+    did = operator.create("rekeyed")["did"]
     before = plc_state(operator, did)["verificationMethods"]["atproto"]
     rotated = operator.run_json("key", "rotate", did)
     assert rotated == {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from identity.http import SafeHttp
+from pds.config.addresses import is_same_server
 from pds.doctor.finding import Finding
 from pds.doctor.identities import (
     SAMPLE_SIZE,
@@ -126,3 +127,25 @@ async def test_without_a_directory_nobody_is_looked_up(pds: Pds) -> None:
         ("host name", "skipped"),
         ("identity", "skipped"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "is_same"),
+    [
+        ("https://pds.example.com", True),
+        ("https://PDS.Example.com", True),
+        ("HTTPS://pds.example.com.", True),
+        ("https://pds.example.com:8443", False),
+        ("https://pds.example.com/", False),
+        ("http://pds.example.com", False),
+        ("https://pds.example.com.evil.example", False),
+        ("https://", False),
+        ("pds.example.com", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_a_did_leads_here_however_the_host_is_written(endpoint: str | None, is_same: bool) -> None:
+    """The reference has put a PDS_HOSTNAME with capitals into its DIDs."""
+    assert is_same_server(endpoint, "https://pds.example.com") is is_same
+    assert is_same_server("http://LOCALHOST:2583", "http://localhost:2583")
