@@ -124,7 +124,7 @@ class ConnectionLimit:
             self._busy = Crowds((client, each) for client, each in busy if client is not None)
             took_s = time.thread_time() - began
             self._count_at = now + max(_COUNT_EVERY_S, took_s * _SHARE_OF_TIME)
-        chosen = self._busy.give_way_to(client)
+        chosen = self._choose(client)
         if chosen is None:
             if not self._close_idle(others, unused_s=0.0):
                 return False
@@ -134,6 +134,16 @@ class ConnectionLimit:
         self._surplus.pop(connection, None)
         self._busy.join(client, connection)
         return True
+
+    def _choose(self, client: str) -> Connection | None:
+        """One that gives way to `client`, and does not carry somebody else's request by now."""
+        while (chosen := self._busy.give_way_to(client)) is not None:
+            counted_for, connection = chosen
+            present = connection.client
+            if present is None or present == counted_for:
+                return connection
+            self._busy.join(present, connection)
+        return None
 
     def _close_idle(self, connections: Collection[Connection], *, unused_s: float) -> bool:
         """Close those that have idled longest, and for so long at least, if that makes room."""

@@ -37,17 +37,17 @@ class Crowds(Generic[Member]):
             del self._crowds[name][member]
             self._note_size(name)
 
-    def give_way_to(self, name: str) -> Member | None:
+    def give_way_to(self, name: str) -> tuple[str, Member] | None:
         """Take the youngest of the largest crowd out of it for one more of the crowd `name`.
 
-        None if the largest would then be smaller than that.
+        Return it with the name of the crowd; None if that would then be the smaller one.
         """
         largest = self._largest()
         if largest is None or len(self._crowds[name]) + 1 >= len(self._crowds[largest]):
             return None
         chosen = next(reversed(self._crowds[largest]))
         self.leave(chosen)
-        return chosen
+        return largest, chosen
 
     def _largest(self) -> str | None:
         while self._by_size:

@@ -190,6 +190,38 @@ async def test_clients_that_have_as_many_busy_connections_give_way_to_nobody(sit
         assert (await site.ask("/quick", client="new"))[0] == 503
 
 
+@dataclass(eq=False)
+class Carrier:
+    """A connection that a proxy uses for one client after another."""
+
+    client: str | None
+    is_idle: bool = False
+    is_open: bool = True
+    unused_s: float = 0.0
+    is_cut_off: bool = False
+
+    def force_close(self) -> None:
+        self.is_open = False
+
+    def cut_off(self) -> None:
+        self.is_cut_off = True
+
+
+def test_a_connection_counts_for_the_client_that_has_its_present_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection_limit, "_COUNT_EVERY_S", 60.0)
+    limit = ConnectionLimit(OpenFiles(limit=LIMIT, count=lambda: 60))
+    carriers = [Carrier("greedy") for _ in range(10)]
+    assert limit.make_way(Carrier("first"), "first", carriers)
+    assert carriers.pop().is_cut_off
+    # They have been counted. Since then the proxy has passed on requests of others on some.
+    for number, carrier in enumerate(carriers[-4:]):
+        carrier.client = f"modest-{number}"
+    assert limit.make_way(Carrier("second"), "second", carriers)
+    assert [carrier.is_cut_off for carrier in carriers] == [False] * 4 + [True] + [False] * 4
+
+
 def test_connections_are_no_more_than_there_is_memory_for_though_files_are_plenty() -> None:
     assert ConnectionLimit(OpenFiles(limit=1_000_000)).max_connections == 4_096
 

@@ -30,7 +30,7 @@ async def test_systemd_is_told_when_requests_are_answered_and_when_it_stops(
         ready: asyncio.Future[AppContext] = asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(serve(settings_on(tmp_path), on_ready=ready.set_result))
         await ready
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await asyncio.get_running_loop().sock_recv(listening, 100) == b"READY=1"
             os.kill(os.getpid(), signal.SIGTERM)
             assert await asyncio.get_running_loop().sock_recv(listening, 100) == b"STOPPING=1"

@@ -14,10 +14,10 @@ NAMES = st.sampled_from("abcd")
 
 def test_the_youngest_of_the_largest_crowd_gives_way() -> None:
     crowds = Crowds([("few", 1), ("many", 2), ("many", 3), ("many", 4), ("few", 5)])
-    assert crowds.give_way_to("new") == 4
+    assert crowds.give_way_to("new") == ("many", 4)
     assert crowds.give_way_to("few") is None
     crowds.leave(1)
-    assert crowds.give_way_to("new") == 3
+    assert crowds.give_way_to("new") == ("many", 3)
     assert crowds.give_way_to("new") is None
 
 
@@ -30,7 +30,7 @@ def test_nobody_gives_way_where_there_is_nobody() -> None:
 def test_who_comes_and_goes_may_come_as_often_as_there_are_members_to_give_way() -> None:
     crowds = Crowds(("many", number) for number in range(10))
     for number in range(9):
-        assert crowds.give_way_to("new") == 9 - number
+        assert crowds.give_way_to("new") == ("many", 9 - number)
         crowds.join("new", -1)
         crowds.leave(-1)
 
@@ -58,4 +58,6 @@ def test_no_crowd_grows_beyond_the_one_that_gives_way(
             most = max(sizes.values(), default=0)
             assert (chosen is not None) == (sizes[name] + 1 < most)
             if chosen is not None:
-                assert sizes[present.pop(chosen)] == most
+                crowd, member = chosen
+                assert crowd == present.pop(member)
+                assert sizes[crowd] == most

@@ -262,11 +262,11 @@ async def test_an_upload_that_trickles_in_is_given_up(
 async def test_a_slow_upload_that_keeps_its_pace_is_taken(
     alice: Account, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(body, "PACE_S", 0.4)
+    monkeypatch.setattr(body, "PACE_S", 1.0)
     monkeypatch.setattr(body, "PACE_BYTES", 10)
     client.send(upload(alice, 60))
     for _ in range(6):
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.2)
         client.send(b"x" * 10)
     assert (await client.answer())[0] == 200
 
@@ -282,14 +282,14 @@ async def serving(handler: Callable[[web.Request], Awaitable[web.Response]]) -> 
 
 async def test_only_the_client_is_hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk or another server that is slow to take the parts does not end the upload."""
-    monkeypatch.setattr(body, "PACE_S", 0.2)
+    monkeypatch.setattr(body, "PACE_S", 0.6)
     monkeypatch.setattr(body, "PACE_BYTES", 10_000_000)
     sizes: list[int] = []
 
     async def take(request: web.Request) -> web.Response:
         async for chunk in body.iter_body(request):
             if not sizes:
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(0.9)
             sizes.append(len(chunk))
         return web.Response()
 
