@@ -300,7 +300,9 @@ async def _stop(
         await accounts.repo_roots.flush()
         await end_run(accounts.db, sequencer, marker)
     except DatabaseError as exc:
-        _log.error("the event log is incomplete; the next start mends it", reason=str(exc))
+        _log.error(
+            "the last events or heads are not written; the next start mends it", reason=str(exc)
+        )
 
 
 def _open_blob_store(settings: Settings, open_files: OpenFiles) -> BlobStore:

@@ -27,6 +27,9 @@ RESERVED_SEQS: Final = 10_000
 SEQS_A_MS: Final = 100
 """More seqs a millisecond than any server gets to, though it makes ten thousand events a second or
 crashes ten times in it. Those below 2^53 suffice for 2,800 years of standing still."""
+MAX_RAISED_SEQ: Final = 1 << 52
+"""No start and no operator raises the log beyond it, whatever the clock says: half of the numbers
+that JSON and JavaScript can tell apart stay for the events to come."""
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _SCHEMA: Final = """
@@ -58,6 +61,11 @@ _SAVE_STOP: Final = "INSERT OR REPLACE INTO holdfast_stop (id, atMs) VALUES (1, 
 def possible_seqs(*, since_ms: int, now_ms: int) -> int:
     """How many seqs a server may have given out in a time, in ms since the Unix epoch."""
     return max(0, now_ms - since_ms) * SEQS_A_MS
+
+
+def within_bounds(seq: int) -> int:
+    """A seq that was reckoned by the clock, which may be centuries ahead."""
+    return min(seq, MAX_RAISED_SEQ)
 
 
 class RunState:
@@ -118,7 +126,8 @@ class RunState:
         known_ms = max(newest_ms, self._stopped_at_ms)
         if not known_ms:
             return reserved
-        return max(reserved, self._latest_seq + possible_seqs(since_ms=known_ms, now_ms=now_ms))
+        later = possible_seqs(since_ms=known_ms, now_ms=now_ms)
+        return max(reserved, within_bounds(self._latest_seq + later))
 
     def mark_running(self, latest_seq: int) -> None:
         """Set the flag and reserve seqs, and do not return before that is on the disk.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from database.errors import DatabaseError
 from database.retry import write
 from database.wal import sync_wal
-from sequencer.run_state import possible_seqs
+from sequencer.run_state import possible_seqs, within_bounds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ def join_run(db: Database, sequencer: Sequencer, marker: Path, *, known_ms: int)
     is_same = others <= {sequencer.run.last_run_id}
     if not is_same:
         later = possible_seqs(since_ms=known_ms, now_ms=sequencer.now_ms()) if known_ms else 0
-        sequencer.skip_to(reserved_seq + later)
+        sequencer.skip_to(within_bounds(reserved_seq + later))
     db.run(_SAVE, (sequencer.run.run_id, sequencer.run.reserved_seq))
     sync_wal(db.path)
     _write(marker, sequencer.run.run_id)
