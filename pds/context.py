@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final, TypeAlias
 
 import structlog
@@ -35,6 +36,7 @@ from pds.accounts.session_tokens import SessionTokens
 from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
 from pds.crawlers import Crawlers
+from pds.data_directory import RUN_FILE
 from pds.entryway.trust import audiences_of, find_entryway, token_issuer
 from pds.fairness.large_work import LargeWork
 from pds.fairness.streams import Streams
@@ -52,6 +54,7 @@ from pds.rate_limits.memory import MemoryStore
 from pds.rate_limits.store import CounterStore
 from pds.record_json import RecordJsonCache
 from pds.recovery.journal import Journal
+from pds.recovery.run_record import end_run
 from pds.recovery.start import recover
 from pds.recovery.state import Recovery
 from pds.requests.asker import askers
@@ -184,7 +187,8 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
     stack.push_async_callback(accounts.close)
     recovery = Recovery(Journal(accounts.db))
     sequencer = _open_sequencer(settings, checkpointer, stack)
-    stack.push_async_callback(_stop, sequencer, accounts, recovery)
+    marker = settings.data_directory / RUN_FILE
+    stack.push_async_callback(_stop, sequencer, accounts, recovery, marker)
     actor_store = _open_actor_store(settings, blob_store, tid_clock, open_files, stack)
     client_addresses = ClientAddresses(settings.trusted_proxies)
     askers_now = partial(askers, client_addresses)
@@ -285,16 +289,20 @@ def _open_sequencer(
     return sequencer
 
 
-async def _stop(sequencer: Sequencer, accounts: AccountManager, recovery: Recovery) -> None:
+async def _stop(
+    sequencer: Sequencer, accounts: AccountManager, recovery: Recovery, marker: Path
+) -> None:
     """Note an orderly stop, if all that recovery would look at is in order."""
     if not recovery.finished:
         return
     try:
         await sequencer.append()
         await accounts.repo_roots.flush()
-        sequencer.mark_stopped()
+        await end_run(accounts.db, sequencer, marker)
     except DatabaseError as exc:
-        _log.error("the event log is incomplete; the next start mends it", reason=str(exc))
+        _log.error(
+            "the last events or heads are not written; the next start mends it", reason=str(exc)
+        )
 
 
 def _open_blob_store(settings: Settings, open_files: OpenFiles) -> BlobStore:

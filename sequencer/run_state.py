@@ -27,6 +27,9 @@ RESERVED_SEQS: Final = 10_000
 SEQS_A_MS: Final = 100
 """More seqs a millisecond than any server gets to, though it makes ten thousand events a second or
 crashes ten times in it. Those below 2^53 suffice for 2,800 years of standing still."""
+MAX_RAISED_SEQ: Final = 1 << 52
+"""No start and no operator raises the log beyond it, whatever the clock says: half of the numbers
+that JSON and JavaScript can tell apart stay for the events to come."""
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _SCHEMA: Final = """
@@ -51,12 +54,18 @@ _SAVE: Final = (
     "INSERT INTO holdfast_run (id, running, latestSeq) VALUES (1, ?, ?)"
     " ON CONFLICT (id) DO UPDATE SET running = excluded.running, latestSeq = excluded.latestSeq"
 )
+_SAVE_RUN_ID: Final = "UPDATE holdfast_reserved SET runId = ?"
 _SAVE_STOP: Final = "INSERT OR REPLACE INTO holdfast_stop (id, atMs) VALUES (1, ?)"
 
 
 def possible_seqs(*, since_ms: int, now_ms: int) -> int:
     """How many seqs a server may have given out in a time, in ms since the Unix epoch."""
     return max(0, now_ms - since_ms) * SEQS_A_MS
+
+
+def within_bounds(seq: int) -> int:
+    """A seq that was reckoned by the clock, which may be centuries ahead."""
+    return min(seq, MAX_RAISED_SEQ)
 
 
 class RunState:
@@ -72,7 +81,8 @@ class RunState:
     last_run_id: str
     """Of the run before this one; empty if there was none."""
     run_id: str
-    """Of this run. Kept elsewhere, too, it shows that a file has been put back to an older one."""
+    """Of this run, and another one once it has ended in order. Kept elsewhere, too, it shows that a
+    file has been put back to an older one."""
 
     def __init__(self, db: Database, latest_seq: int) -> None:
         """Read what the last run left; `latest_seq` is where the log stands now."""
@@ -90,7 +100,7 @@ class RunState:
         self._reserved: int = found[0]
         self._boot_id: str = found[1]
         self.last_run_id = found[2]
-        self.run_id = secrets.token_hex(8)
+        self.run_id = _new_id()
         self.on_reserve: Callable[[], None] | None = None
         self._this_boot_id = _find_boot_id()
         self._is_to_run = self._running = False
@@ -116,7 +126,8 @@ class RunState:
         known_ms = max(newest_ms, self._stopped_at_ms)
         if not known_ms:
             return reserved
-        return max(reserved, self._latest_seq + possible_seqs(since_ms=known_ms, now_ms=now_ms))
+        later = possible_seqs(since_ms=known_ms, now_ms=now_ms)
+        return max(reserved, within_bounds(self._latest_seq + later))
 
     def mark_running(self, latest_seq: int) -> None:
         """Set the flag and reserve seqs, and do not return before that is on the disk.
@@ -134,10 +145,15 @@ class RunState:
             with self._waiting():
                 self._save_reserved(self._reserved)
 
+    def rename(self) -> None:
+        """Give the run the id of a stopped one, which copies made until now do not have."""
+        self.run_id = _new_id()
+
     def mark_stopped(self, latest_seq: int, *, now_ms: int) -> None:
         """Take the flag back, as the last thing of an orderly stop."""
         with self._waiting(), self._db.transaction():
             self._db.run(_SAVE_STOP, (now_ms,))
+            self._db.run(_SAVE_RUN_ID, (self.run_id,))
             self._save(running=False, latest_seq=latest_seq)
 
     def reserve(self, seq: int) -> None:
@@ -191,6 +207,10 @@ class RunState:
             yield
         finally:
             self._db.run(f"PRAGMA synchronous = {synchronous}")
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
 
 
 def _find_boot_id() -> str:

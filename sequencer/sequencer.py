@@ -25,7 +25,7 @@ from sequencer.events import Event, timestamp
 from sequencer.frames import EncodedEvent
 from sequencer.log import EventLog, LastEvent, StoredEvent
 from sequencer.ring import FrameRing
-from sequencer.run_state import RunState
+from sequencer.run_state import MAX_RAISED_SEQ, RunState
 from sequencer.subscriptions import Subscriptions
 
 _log = logging.getLogger(__name__)
@@ -38,10 +38,6 @@ _RETRY_MS: Final = 1_000
 """Between tries to write what the log has refused, unless a new event comes sooner."""
 _DELETE_BATCH: Final = 100
 """Rows a transaction deletes; each may hold a body of a megabyte."""
-
-
-MAX_RAISED_SEQ: Final = 1 << 52
-"""Half of the numbers that JSON and JavaScript can tell apart stay for the events to come."""
 
 
 class SeqTooHigh(ValueError):

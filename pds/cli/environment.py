@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 from collections.abc import Callable, Mapping
@@ -108,6 +109,8 @@ def explain_failures(command: Callable[P, T]) -> Callable[P, T]:
         except ConfigError as exc:
             raise CommandFailed(_problems_text(exc)) from exc
         except OSError as exc:
+            if exc.filename is None and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise CommandFailed(f"{exc.strerror}. Free space and repeat the command.") from exc
             # Without a file it is no matter of permissions or paths, but a bug.
             if exc.filename is None:
                 raise

@@ -14,7 +14,7 @@ import structlog
 
 from pds.fairness.recent import Recent
 from pds.logs.sparse import SparseLines
-from sequencer.sequencer import MAX_RAISED_SEQ
+from sequencer.run_state import MAX_RAISED_SEQ
 
 MAX_DELAY_S: Final = 8.0
 _REMEMBERED_S: Final = 60.0

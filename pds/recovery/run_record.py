@@ -1,8 +1,8 @@
 """The run of the server that wrote to the service database last, to be compared with the log's.
 
-Each run has an id, kept in both files and in one beside them. Where they differ, one of the three
-has been put back to an older state, as from a backup, and says of itself that all was in order
-then.
+Each run has an id, kept in both files and in one beside them, and gets another one when it ends in
+order. Where they differ, one of the three has been put back to an older state, as from a backup,
+and says of itself that all was in order then; or the copy was made while the server ran.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from database.errors import DatabaseError
+from database.retry import write
 from database.wal import sync_wal
-from sequencer.run_state import possible_seqs
+from sequencer.run_state import possible_seqs, within_bounds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +45,7 @@ def join_run(db: Database, sequencer: Sequencer, marker: Path, *, known_ms: int)
     is_same = others <= {sequencer.run.last_run_id}
     if not is_same:
         later = possible_seqs(since_ms=known_ms, now_ms=sequencer.now_ms()) if known_ms else 0
-        sequencer.skip_to(reserved_seq + later)
+        sequencer.skip_to(within_bounds(reserved_seq + later))
     db.run(_SAVE, (sequencer.run.run_id, sequencer.run.reserved_seq))
     sync_wal(db.path)
     _write(marker, sequencer.run.run_id)
@@ -55,6 +56,14 @@ def join_run(db: Database, sequencer: Sequencer, marker: Path, *, known_ms: int)
 
     sequencer.run.on_reserve = note_reserved
     return is_same
+
+
+async def end_run(db: Database, sequencer: Sequencer, marker: Path) -> None:
+    """Mark the run as ended in order, in the log last of all. Raises `DatabaseError`."""
+    sequencer.run.rename()
+    await write(db, lambda: db.run("UPDATE holdfast_run SET runId = ?", (sequencer.run.run_id,)))
+    _write(marker, sequencer.run.run_id)
+    sequencer.mark_stopped()
 
 
 def _read(marker: Path) -> str:

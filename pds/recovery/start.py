@@ -116,6 +116,8 @@ def _find_since_s(ctx: AppContext, check_file: Path) -> float | None:
         return None
     newest = ctx.sequencer.log.newest_time()
     log_s = epoch_s_of(newest) - WINDOW_S if newest else 0.0
+    if log_s > ctx.sequencer.now_ms() / 1000:
+        log_s = 0.0  # The clock was ahead then, and says nothing about files.
     times = (log_s, asked_s, ctx.recovery.since_s)
     since_s = min(time_s for time_s in times if time_s is not None)
     ctx.recovery.since_s = since_s

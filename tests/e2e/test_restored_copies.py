@@ -95,6 +95,23 @@ async def test_heads_and_log_follow_stores_that_are_newer_than_both(
     await world.check(accounts=2)
 
 
+async def test_heads_follow_the_stores_after_a_copy_of_the_same_run_is_put_back(
+    world: World, tmp_path: Path
+) -> None:
+    """A copy that a backup made of `account.sqlite` while the server ran."""
+    account = world.server.data / "account.sqlite"
+    world.start()
+    keep(account, tmp_path / "copy")
+    rev = (await world.create(world.alice, "later"))["commit"]["rev"]
+    world.server.stop()
+    put_back(account, tmp_path / "copy")
+    world.start()
+    _, listed = await world.get("com.atproto.sync.listRepos")
+    revs = {repo["did"]: repo["rev"] for repo in listed["repos"]}
+    assert revs[world.alice.did] == rev
+    await world.check(accounts=2)
+
+
 @pytest.mark.parametrize("while_running", [True, False])
 async def test_a_consumer_that_the_clock_cannot_help_is_helped_by_what_the_log_says(
     world: World, tmp_path: Path, *, while_running: bool

@@ -227,6 +227,26 @@ class TestStarting:
         assert told == {account.did for account in accounts}
         assert not (starts.data / CHECK_FILE).exists()
 
+    async def test_a_lost_event_is_told_though_the_clock_was_ahead_at_the_one_before(
+        self, starts: Starts
+    ) -> None:
+        pds = await starts.start()
+        alice, _ = await pds.create_account("alice"), await pds.create_account("bob")
+        await pds.create_record(alice, "com.example.note", {"text": "untold"})
+        ((_, rev),) = heads(pds, alice)
+        mark_as_crashed(pds)
+        await starts.stop()
+        with closing(open_database(starts.data / "sequencer.sqlite")) as log:
+            log.run("DELETE FROM repo_seq WHERE seq = (SELECT max(seq) FROM repo_seq)")
+            log.run(
+                "UPDATE repo_seq SET sequencedAt = '2099-01-01T00:00:00.000Z'"
+                " WHERE seq = (SELECT max(seq) FROM repo_seq)"
+            )
+        pds = await starts.start()
+        last = pds.ctx.sequencer.last_event_of(alice.did)
+        assert last is not None
+        assert (last.event_type, last.rev) == ("sync", rev)
+
     async def test_a_second_recovery_finds_nothing_to_do(self, starts: Starts) -> None:
         pds = await starts.start()
         alice = await pds.create_account("alice")

@@ -17,8 +17,8 @@ from sequencer import run_state
 from sequencer import sequencer as sequencer_module
 from sequencer.events import AccountEvent, CommitEvent, IdentityEvent, SyncEvent
 from sequencer.outbox import subscribe
-from sequencer.run_state import RESERVED_SEQS, SEQS_A_MS
-from sequencer.sequencer import MAX_RAISED_SEQ, SeqTooHigh, Sequencer, SequencerClosed
+from sequencer.run_state import MAX_RAISED_SEQ, RESERVED_SEQS, SEQS_A_MS
+from sequencer.sequencer import SeqTooHigh, Sequencer, SequencerClosed
 from tests.database.statements import statements_of
 from tests.sequencer.samples import (
     DID,
@@ -487,6 +487,19 @@ async def test_log_moved_by_another_server_counts_as_unclean_and_goes_on_without
     assert reopened.was_unclean
     assert await reopened.append(identity_event()) == [2]
     await reopened.close()
+
+
+async def test_a_clock_that_is_centuries_ahead_leaves_seqs_for_the_events_to_come(
+    log_path: Path,
+) -> None:
+    log = Sequencer(log_path)
+    log.mark_running()
+    await log.append(identity_event())
+    await log.close()
+    year_9999_ms = 253_370_764_800_000
+    ahead = Sequencer(log_path, now_ms=lambda: year_9999_ms)
+    assert await ahead.append(identity_event()) == [MAX_RAISED_SEQ + 1]
+    await ahead.close()
 
 
 async def test_running_flag_is_synced_to_the_disk_with_its_own_commit(

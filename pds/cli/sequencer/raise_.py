@@ -46,7 +46,8 @@ def raise_(seq: int, as_json: bool, env_file: Path | None) -> None:
 
 
 def _raise(settings: Settings, seq: int) -> dict[str, Any]:
-    from sequencer.sequencer import MAX_RAISED_SEQ, SeqTooHigh
+    from sequencer.run_state import MAX_RAISED_SEQ
+    from sequencer.sequencer import SeqTooHigh
 
     if seq > MAX_RAISED_SEQ:
         raise OperatorError(str(SeqTooHigh()))

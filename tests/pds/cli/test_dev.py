@@ -9,7 +9,8 @@ from urllib.request import Request, urlopen
 
 from pds.config.env_file import read_env_file
 from tests.pds.cli.conftest import OperatedServer
-from tests.processes import DevServer, run_pds
+from tests.processes import DevServer, free_port, run_pds
+from tests.small_disk import fill, small_disk
 
 
 def test_sessions_and_dids_live_through_a_restart(tmp_path: Path) -> None:
@@ -62,3 +63,13 @@ def get(url: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
     with urlopen(Request(url, headers=headers or {}), timeout=10) as response:  # noqa: S310
         answer: dict[str, Any] = json.load(response)
     return answer
+
+
+def test_a_disk_without_room_for_the_settings_is_told_without_a_traceback(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "data", size_mb=1) as disk:
+        fill(disk)
+        ports = ["--port", str(free_port()), "--plc-port", str(free_port())]
+        done = run_pds("dev", "--data", str(disk), *ports)
+    assert done.returncode == 1
+    assert "No space left on device. Free space and repeat the command." in done.stderr
+    assert "Traceback" not in done.stderr

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from database.connection import open_database
 from pds.cli import main
-from sequencer.sequencer import MAX_RAISED_SEQ
+from sequencer.run_state import MAX_RAISED_SEQ
 from tests.pds.cli.conftest import OperatedServer, Operator
 
 
