@@ -167,7 +167,7 @@ def test_litestream_starts_and_stops_with_the_server_as_the_user_that_can_read_i
         "WantedBy=holdfast.service",
         "User=holdfast",
     } <= set(unit)
-    assert "install --owner holdfast --mode 0600 /dev/null /etc/holdfast/litestream.env" in DOCUMENT
+    assert "chown holdfast: /etc/holdfast/litestream.env\n" in DOCUMENT
 
 
 def test_every_command_names_the_settings_where_the_installation_puts_them() -> None:
