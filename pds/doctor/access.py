@@ -11,6 +11,7 @@ from pds.config import Settings
 from pds.data_directory import LOCK_FILE, needed_directories
 from pds.doctor.finding import Finding
 from pds.listening import BoundPort, ListenError
+from pds.storage.remedies import give_to_server
 
 ACCESS: Final = "access"
 PORT: Final = "port"
@@ -43,13 +44,13 @@ def _file_faults(settings: Settings) -> Iterator[tuple[Path, Finding]]:
         settings.sequencer_db_path,
         settings.did_cache_db_path,
     ):
-        if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-            message = "this user cannot write to it, and the server does not start"
-            remedy = (
-                f"It belongs to uid {path.stat().st_uid}. Run the server as that user, or give it "
-                f"to this one: chown {os.getuid()} {path}"
-            )
-            yield path, Finding.error(ACCESS, path, message, remedy)
+        # The files beside a database that root has opened may be root's.
+        for each in (path, *(path.with_name(f"{path.name}-{end}") for end in ("wal", "shm"))):
+            if each.exists() and not os.access(each, os.R_OK | os.W_OK):
+                message = "this user cannot write to it, and the server does not start"
+                remedy = f"It belongs to uid {each.stat().st_uid}. {give_to_server(path)}"
+                yield each, Finding.error(ACCESS, each, message, remedy)
+                break
 
 
 def _find_missing(settings: Settings) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,7 @@ def find_left_wals(databases: Iterable[Path]) -> Sample:
     left = Sample()
     for path in databases:
         wal = wal_path(path)
-        if wal.exists() and wal.stat().st_size and not is_open(path):
+        if os.access(wal, os.F_OK) and wal.stat().st_size and not is_open(path):
             left.add(str(path))
     return left
 

@@ -144,7 +144,7 @@ async def _mend_everything(ctx: AppContext, since_s: float) -> None:
     listed = files.changed_since(heads_since_s) - suspects
     mended += await mend_heads(ctx, (account for account in accounts if account.did in listed))
     _log.info(
-        "recovered from an unclean stop",
+        "files were compared and mended",
         stores_checked=mended,
         states_told=told,
         accounts_held_back=len(ctx.recovery.damaged),

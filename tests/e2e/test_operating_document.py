@@ -150,3 +150,25 @@ def test_systemd_understands_every_line_of_the_units(
         check=False,
     )
     assert file.name not in done.stderr, done.stderr
+
+
+def test_an_upgrade_brings_every_program_that_the_installation_brings() -> None:
+    (installed,) = re.findall(r"pip install '\.(\[\w+\])'", block_with("Install", "pip install"))
+    upgrade = block_with("Upgrade and rollback", "pip wheel")
+    assert f"--wheel-dir /opt/holdfast-wheels '.{installed}'" in upgrade
+    assert f"--find-links /opt/holdfast-wheels 'holdfast{installed}'" in upgrade
+
+
+def test_litestream_starts_and_stops_with_the_server_as_the_user_that_can_read_its_file() -> None:
+    unit = block_with("Backup", "ExecStart=", "ini").splitlines()
+    assert {
+        "After=holdfast.service",
+        "PartOf=holdfast.service",
+        "WantedBy=holdfast.service",
+        "User=holdfast",
+    } <= set(unit)
+    assert "chown holdfast: /etc/holdfast/litestream.env\n" in DOCUMENT
+
+
+def test_every_command_names_the_settings_where_the_installation_puts_them() -> None:
+    assert set(re.findall(r"--env-file (/[\w./]+)", DOCUMENT)) == {"/etc/holdfast/pds.env"}

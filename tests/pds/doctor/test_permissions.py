@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +14,18 @@ import pytest
 from pds.doctor.examination import Options, examine
 from pds.doctor.permissions import check_databases, check_env_file
 from tests.pds.doctor.conftest import Patient
+
+# Python's own files may be out of the other user's reach, so they are read before.
+_LOOK_AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from pds.doctor.last_stop import find_left_wals
+from pds.doctor.permissions import check_databases
+os.setresuid(65534, 65534, 65534)
+directory, store = map(Path, sys.argv[1:])
+assert not find_left_wals([store])
+print(*(finding.status for finding in check_databases(directory, [store])))
+"""
 
 
 @pytest.fixture
@@ -85,3 +99,20 @@ def test_an_examination_looks_at_databases_and_environment_file(patient: Patient
     report = examine(patient.environ, Options(offline=True, env_file=env_file))
     subjects = [each.subject for each in report.findings if each.check == "permissions"]
     assert subjects == [str(env_file), str(patient.data)]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_directory_that_this_user_may_not_enter_does_not_end_the_examination(
+    directory: Path,
+) -> None:
+    closed = directory / "closed"
+    closed.mkdir(mode=0o700)
+    (store, _) = make_files(closed, "store.sqlite", "store.sqlite-wal", mode=0o600)
+    done = subprocess.run(  # noqa: S603 (our own script)
+        [sys.executable, "-c", _LOOK_AS_NOBODY, str(directory), str(store)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
