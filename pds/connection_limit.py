@@ -32,7 +32,6 @@ _AT_ONCE: Final = 16
 """One in so many connections is closed at a time, so that not each new one has to look for one."""
 _SHARE_OF_TIME: Final = 20
 """Looking at all connections takes at most one part in so many of the time."""
-_COUNT_EVERY_S: Final = 0.1
 _WARN_EVERY_S: Final = 60.0
 
 _log = structlog.get_logger(__name__)
@@ -123,7 +122,7 @@ class ConnectionLimit:
             busy = ((each.client, each) for each in others if each not in self._surplus)
             self._busy = Crowds((client, each) for client, each in busy if client is not None)
             took_s = time.thread_time() - began
-            self._count_at = now + max(_COUNT_EVERY_S, took_s * _SHARE_OF_TIME)
+            self._count_at = now + took_s * _SHARE_OF_TIME
         chosen = self._choose(client)
         if chosen is None:
             if not self._close_idle(others, unused_s=0.0):

@@ -210,7 +210,7 @@ class Carrier:
 def test_a_connection_counts_for_the_client_that_has_its_present_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection_limit, "_COUNT_EVERY_S", 60.0)
+    monkeypatch.setattr(connection_limit, "_SHARE_OF_TIME", 1e9)
     limit = ConnectionLimit(OpenFiles(limit=LIMIT, count=lambda: 60))
     carriers = [Carrier("greedy") for _ in range(10)]
     assert limit.make_way(Carrier("first"), "first", carriers)
