@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from identity.did_document import ATPROTO_KEY, ATPROTO_PDS, PDS_TYPE
 from identity.plc import PlcError
-from identity.plc_data import InvalidPlcOperation, PlcData, PlcService
+from identity.plc_data import InvalidPlcOperation, PlcData
 from identity.plc_limits import check_limits
 from identity.plc_operation import PlcOperation
 from pds.accounts.errors import AccountExists, HandleTaken, InvalidHandle
 from pds.accounts.manager import NewAccount
 from pds.api.server.did_docs import find_did_doc
+from pds.config.addresses import is_same_server
 from pds.recovery.changes import MOVED, journaled
 from pds.recovery.journal import Entry
 from pds.signup import birth_events
@@ -71,7 +72,12 @@ def _check(ctx: AppContext, body: dict[str, Any]) -> _Arrival:
     key = _reserved_key(ctx, did, data)
     if _handle_of(data) != handle:
         raise _incompatible("provided handle does not match DID document handle")
-    if data.services.get(ATPROTO_PDS) != PlcService(PDS_TYPE, ctx.settings.public_url):
+    service = data.services.get(ATPROTO_PDS)
+    if (
+        service is None
+        or service.type != PDS_TYPE
+        or not is_same_server(service.endpoint, ctx.settings.public_url)
+    ):
         raise _incompatible("DID document pds endpoint does not match service endpoint")
     # Before the directory is told of anything.
     if ctx.accounts.find_account(handle, include_inactive=True) is not None:

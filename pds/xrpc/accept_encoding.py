@@ -41,7 +41,7 @@ def check_acceptable(request: web.Request, encodings: Iterable[str]) -> None:
 
     406, or 400 for a header that cannot be read.
     """
-    weights = _parse(", ".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))
+    weights = _parse(_header(request))
     if not any(_weight_of(encoding, weights) for encoding in (_IDENTITY, *encodings)):
         message = "this service does not support any of the requested encodings"
         raise XrpcError(406, message=message)
@@ -49,7 +49,12 @@ def check_acceptable(request: web.Request, encodings: Iterable[str]) -> None:
 
 def packing_of(request: web.Request) -> Packing:
     """How to pack an answer to this request; a header that cannot be read asks for nothing."""
-    return _packing(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+    return _packing(_header(request))
+
+
+def _header(request: web.Request) -> str:
+    # A list that comes in several lines is one list.
+    return ",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
 
 
 # Nearly all clients say one of a handful of things.

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from identity.did_document import ATPROTO_PDS, PDS_TYPE
 from identity.plc_data import PlcService
 from identity.plc_operation import PlcOperation
 from repo.keys import K256PrivateKey
@@ -131,6 +132,18 @@ async def test_an_operation_that_says_something_else_is_refused(
     assert reply.error == (400, "IncompatibleDidDoc")
     assert message in reply.json["message"]
     assert not pds.ctx.actor_store.exists(operation.did())
+
+
+async def test_the_host_of_the_operation_may_be_written_in_capitals(
+    pds: Pds, entryway: Entryway
+) -> None:
+    service = PlcService(PDS_TYPE, pds.ctx.settings.public_url.replace("localhost", "LocalHost"))
+    assert service.endpoint != pds.ctx.settings.public_url
+    operation = entryway.genesis(
+        "alice.test", await entryway.reserve_key(), services={ATPROTO_PDS: service}
+    )
+    reply = await create(pds, operation, "alice.test")
+    assert reply.status == 200, reply.body
 
 
 async def test_a_key_that_is_not_reserved_is_refused(pds: Pds, entryway: Entryway) -> None:
