@@ -12,8 +12,8 @@ from typing import Final
 
 from actor_store.blocks import NODE_CACHE_BYTES
 from actor_store.errors import ActorStoreDamaged, RepoNotFound
-from actor_store.handles import DEFAULT_MAX_OPEN
 from actor_store.layout import ActorLayout
+from actor_store.open_stores import DEFAULT_MAX_OPEN
 from actor_store.schema import migrate_store
 from database.checkpoints import PAGES, Checkpointer
 from database.connection import (

@@ -27,10 +27,10 @@ from actor_store.creation import (
     remove_leftovers,
 )
 from actor_store.errors import ActorStoreDamaged
-from actor_store.handles import FILES_PER_STORE, Handle, HandleCache, max_open_stores
 from actor_store.keys import SigningKeys
 from actor_store.layout import ActorLayout
 from actor_store.long_transaction import LongCommits, LongTransaction
+from actor_store.open_stores import FILES_PER_STORE, Handle, HandleCache, max_open_stores
 from actor_store.opening import (
     STREAM_PAGE_CACHE_KIB,
     THREAD_PAGE_CACHE_KIB,

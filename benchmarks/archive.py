@@ -18,7 +18,7 @@ from benchmarks.memory import memory_of
 from benchmarks.scenarios import GET_RECORD
 from benchmarks.seed import Repo, call, rkeys_of, send
 from benchmarks.servers import PDS, Launch, Server, ServerFailed, readonly, started
-from pds.accounts.service_jwt import create_service_jwt
+from pds.service_auth.jwt import create_service_jwt
 
 _LISTENING: Final = "Serving on"
 _LOADED: Final = "1 loaded"

@@ -28,7 +28,7 @@ from database.errors import (
     SchemaTooNew,
 )
 from database.migrations import Migration, migrate
-from database.scratch import open_in_memory
+from database.temporary import open_in_memory
 from identity.did_document import DidDocument, InvalidDidDocument
 from repo.syntax import Did
 

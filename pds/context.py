@@ -18,6 +18,7 @@ from aiohttp import web
 from actor_store.blob_store.base import BlobStore
 from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.layout import ActorLayout
+from actor_store.record_json import RecordJsonCache
 from actor_store.store import ActorStore, StoreSettings
 from database.checkpoints import Checkpointer
 from database.connection import Database
@@ -36,37 +37,36 @@ from pds.accounts.session_tokens import SessionTokens
 from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
 from pds.crawlers import Crawlers
-from pds.data_directory import RUN_FILE
+from pds.disk.data_directory import RUN_FILE
+from pds.disk.survey import StorageSurvey
+from pds.disk.usage import measure_actors_and_blobs
 from pds.entryway.trust import audiences_of, find_entryway, token_issuer
 from pds.fairness.large_work import LargeWork
+from pds.fairness.proxy_share import ProxyShare
+from pds.fairness.stranger_share import FETCHES, StrangerShare, fetch_turns, lookup_turns, plc_turns
 from pds.fairness.streams import Streams
 from pds.fairness.turns import Turns
-from pds.health.check import HealthCheck
-from pds.health.server_check import make_health_check
-from pds.import_queue import Imports
 from pds.mail.mailer import Mailer
-from pds.proxy.service_tokens import ServiceTokens
-from pds.proxy.share import ProxyShare
+from pds.monitoring.health.check import HealthCheck
+from pds.monitoring.health.server_check import make_health_check
+from pds.monitoring.requests.asker import askers
+from pds.monitoring.requests.client_address import ClientAddresses
+from pds.monitoring.requests.statistics import RequestStatistics
+from pds.monitoring.requests.subscribers import Subscribers
+from pds.pending.import_turns import Imports
+from pds.pending.journal import Journal
+from pds.pending.run_record import end_run
+from pds.pending.unfinished import Recovery
+from pds.pending.upload_sweep import UploadSweep
 from pds.proxy.target import ProxyTarget
 from pds.rate_limits.admin_guesses import AdminGuesses
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.memory import MemoryStore
+from pds.rate_limits.redis_client import open_scratch
 from pds.rate_limits.store import CounterStore
-from pds.record_json import RecordJsonCache
-from pds.recovery.journal import Journal
-from pds.recovery.run_record import end_run
 from pds.recovery.start import recover
-from pds.recovery.state import Recovery
-from pds.requests.asker import askers
-from pds.requests.statistics import RequestStatistics
-from pds.requests.subscribers import Subscribers
-from pds.scratch import open_scratch
-from pds.service_auth import ServiceAuth
-from pds.storage.server import measure_actors_and_blobs
-from pds.storage.survey import StorageSurvey
-from pds.stranger_share import FETCHES, StrangerShare, fetch_turns, lookup_turns, plc_turns
-from pds.upload_sweep import UploadSweep
-from pds.xrpc.client_address import ClientAddresses
+from pds.service_auth.issuer import ServiceTokens
+from pds.service_auth.verifier import ServiceAuth
 from repo.keys import K256PrivateKey, PrivateKey
 from repo.lexicon import Lexicons, default_lexicons
 from repo.tid import TidClock

@@ -32,7 +32,7 @@ _STORE: Final = "actor_store.store:ActorStore"
 _LOG: Final = "sequencer.log:EventLog"
 _ACCOUNTS: Final = "pds.accounts.manager:AccountManager"
 _PLC: Final = "identity.plc:PlcClient"
-_JOURNAL: Final = "pds.recovery.journal:Journal"
+_JOURNAL: Final = "pds.pending.journal:Journal"
 _CREATION: Final = "actor_store.creation"
 _DISK_BLOBS: Final = "actor_store.blob_store.disk:DiskBlobStore"
 
@@ -45,12 +45,12 @@ POINTS: Final[Mapping[str, FaultPoint]] = {
     "upload-written": FaultPoint("after", _DISK_BLOBS, "put_temp"),
     "blob-permanent": FaultPoint("after", _DISK_BLOBS, "make_permanent"),
     # An import: its body on disk, all rows written, the COMMIT; the commit that activation makes.
-    "import-spooled": FaultPoint("after", "pds.spool:Spool", "fill"),
-    "import-loaded": FaultPoint("after", "pds.imports", "import_car"),
+    "import-spooled": FaultPoint("after", "pds.disk.spool:Spool", "fill"),
+    "import-loaded": FaultPoint("after", "pds.repos.imports", "import_car"),
     "import-committed": FaultPoint(
         "after", "actor_store.long_transaction:LongTransaction", "commit"
     ),
-    "commit-renewed": FaultPoint("after", "pds.lifecycle", "_renewed_commit"),
+    "commit-renewed": FaultPoint("after", "pds.lifecycle.states", "_renewed_commit"),
     # Changes of whole accounts
     "journaled": FaultPoint("after", _JOURNAL, "add"),
     "journal-drop": FaultPoint("before", _JOURNAL, "drop"),

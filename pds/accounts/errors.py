@@ -24,7 +24,7 @@ AccountError
 ├── MissingTokenId            a refresh token without `jti`
 ├── InvalidToken              a session or email token that is not accepted
 ├── ExpiredToken              one that was, once
-└── ServiceJwtError           see `pds.accounts.service_jwt`
+└── ServiceJwtError           see `pds.service_auth.jwt`
 
 Messages are those of the reference PDS, for clients show them.
 """

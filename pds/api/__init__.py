@@ -4,34 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from pds.api import (
-    actor,
-    admin,
-    feed,
-    identity,
-    moderation,
-    notification,
-    read_after_write,
-    repo,
-    server,
-    subscribe_repos,
-    sync,
-    temp,
-)
+from pds.api import admin, bsky, identity, moderation, repo, server, sync, temp
 from pds.xrpc.methods import XrpcMethods
 
 METHODS: Final[tuple[XrpcMethods, ...]] = (
     *admin.METHODS,
+    *bsky.METHODS,
     *identity.METHODS,
     *repo.METHODS,
     *server.METHODS,
-    actor.methods,
-    feed.methods,
+    *sync.METHODS,
     moderation.methods,
-    notification.methods,
-    read_after_write.methods,
-    subscribe_repos.methods,
-    sync.methods,
     temp.methods,
 )
 """Every method that is served."""

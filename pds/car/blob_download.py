@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 
 from pds.car.account_lookup import Account
 from pds.car.remote import RemoteFailure, Retries
-from pds.progress import Progress
+from pds.reporting import Progress
 from repo.datamodel import BlobRef
 
 FETCHING_BLOBS: Final = "blobs"

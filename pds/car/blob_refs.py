@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final, Self
 
 from database.connection import Database
-from database.scratch import open_scratch
+from database.temporary import open_scratch
 from pds.car.share import Share
 from repo.cid import Cid
 from repo.datamodel import BlobRef, iter_blob_refs, iter_legacy_blobs

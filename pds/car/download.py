@@ -12,7 +12,7 @@ from pds.car.account_lookup import Account
 from pds.car.block_file import BlockFile, CarScan
 from pds.car.errors import ExportFailed
 from pds.car.remote import Retries
-from pds.progress import Progress
+from pds.reporting import Progress
 from repo.car import InvalidCar
 from repo.cid import Cid
 from repo.mst import MissingBlock

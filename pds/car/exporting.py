@@ -14,7 +14,7 @@ from pds.car.download import Download, MergedBlocks, download
 from pds.car.errors import ExportFailed
 from pds.car.remote import Retries
 from pds.car.repo_file import RepoFile, record_block
-from pds.progress import Progress
+from pds.reporting import Progress
 from repo.cid import Cid
 from repo.commit import Commit
 from repo.mst import MstError

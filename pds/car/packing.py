@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from database.connection import Database
-from database.scratch import open_scratch
+from database.temporary import open_scratch
 from pds.car.block_file import BlockSpool
 from pds.car.canonical import iter_car
 from pds.car.errors import PackRefused
@@ -24,7 +24,7 @@ from pds.car.file_names import (
 )
 from pds.car.oddities import Oddities
 from pds.car.record_files import decode_file
-from pds.progress import Progress, no_progress
+from pds.reporting import Progress, no_progress
 from repo.cid import Cid
 from repo.commit import Commit, SignedCommit, sign_commit
 from repo.keys import PrivateKey

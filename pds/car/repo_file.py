@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 from pds.car.block_file import BlockFile, CarScan
-from pds.progress import Progress, no_progress
+from pds.reporting import Progress, no_progress
 from repo.cid import Cid
 from repo.mst import (
     BlockSource,

@@ -9,7 +9,7 @@ from pds.car.blob_refs import BlobRefs
 from pds.car.block_file import UsedBlocks
 from pds.car.repo_file import RepoFile, record_block
 from pds.car.share import Share
-from pds.progress import Progress, no_progress
+from pds.reporting import Progress, no_progress
 from repo.mst import TreeNode, stream_tree
 
 COUNTING: Final = "counting"

@@ -15,7 +15,7 @@ from pds.car.file_names import COMMIT, is_ignored, path_of
 from pds.car.record_files import encode_file, json_text
 from pds.car.repo_file import RepoFile, record_block
 from pds.car.verification import check_record
-from pds.progress import Progress, no_progress
+from pds.reporting import Progress, no_progress
 from repo import dagcbor
 from repo.mst import TreeRecord
 

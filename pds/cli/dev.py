@@ -20,7 +20,7 @@ from pds.dev.mails import PATH as MAILS_PATH
 from pds.dev.mails import show_mails
 from pds.dev.plc_directory import plc_application
 from pds.dev.plc_store import PlcStore
-from pds.server import bind, serve
+from pds.server.run import bind, serve
 
 _console = Console(highlight=False, emoji=False)
 _PORT: Final = click.IntRange(1, 65535)

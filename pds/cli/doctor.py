@@ -25,9 +25,9 @@ from pds.cli.output import console, fits
 from pds.doctor.examination import Options, examine
 from pds.doctor.finding import Finding, Status
 from pds.doctor.report import Report
-from pds.logs import configure_logs
-from pds.progress import Progress, no_progress
-from pds.server import raise_file_limit
+from pds.monitoring.logs import configure_logs
+from pds.reporting import Progress, no_progress
+from pds.server.run import raise_file_limit
 
 P = ParamSpec("P")
 

@@ -135,7 +135,7 @@ def _typed(remedy: str) -> str:
 
 def _give(path: str) -> str:
     """Whose a file is, and how a process that may not use it comes to do so."""
-    from pds.storage.remedies import give_to_server
+    from pds.disk.remedies import give_to_server
 
     try:
         owner = Path(path).stat().st_uid
@@ -151,7 +151,7 @@ def _message(exc: Exception) -> str:
     """What the operator reads of an error, with the remedy if there is one."""
     from database.errors import DatabaseError
     from identity.plc import UNLISTED_KEY
-    from pds.storage.remedies import mend_database, mend_rotation_key
+    from pds.disk.remedies import mend_database, mend_rotation_key
 
     if isinstance(exc, DatabaseError):
         return f"{exc.path}: {exc.reason}. {mend_database(exc)}".rstrip()
@@ -167,10 +167,10 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from identity.plc import PlcError
     from pds.accounts.errors import AccountError
     from pds.cli.operator import OperatorError
-    from pds.data_directory import DataDirectoryError
-    from pds.listening import ListenError
-    from pds.server import TooFewFiles
-    from pds.spool import SpoolError
+    from pds.disk.data_directory import DataDirectoryError
+    from pds.disk.spool import SpoolError
+    from pds.server.listening import ListenError
+    from pds.server.run import TooFewFiles
     from pds.xrpc.errors import XrpcError
 
     return (

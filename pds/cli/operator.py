@@ -13,8 +13,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pds.cli.failures import note
 from pds.config import Settings
-from pds.data_directory import DataDirectoryHeld, DataDirectoryLock, find_holder, make_directories
-from pds.other_server import refuse_other_server
+from pds.disk.data_directory import (
+    DataDirectoryHeld,
+    DataDirectoryLock,
+    find_holder,
+    make_directories,
+)
+from pds.disk.other_server import refuse_other_server
 
 if TYPE_CHECKING:
     from pds.cli.running_server import RunningServer
@@ -104,7 +109,7 @@ async def _on_files(settings: Settings, stopped: Callable[[AppContext], Awaitabl
     # The whole server takes half a second to import, which the other commands need not wait for.
     from identity.plc import UNREACHABLE_STATUS, PlcError
     from pds.context import AppContext
-    from pds.logs import configure_logs
+    from pds.monitoring.logs import configure_logs
 
     # The command's own message tells what matters, and its output is for other programs.
     configure_logs(level="error")

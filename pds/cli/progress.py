@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
-from pds.progress import Progress, no_progress
+from pds.reporting import Progress, no_progress
 
 _PATIENCE_S: Final = 0.5
 

@@ -43,8 +43,8 @@ def serve(env_file: Path | None) -> None:
     # Settings that need attention are told at once, before the server is imported.
     import uvloop
 
-    from pds import server
     from pds.cli.server_logs import server_logs
+    from pds.server import run as server
 
     blobs: int | str = 0
 
@@ -66,7 +66,7 @@ def serve(env_file: Path | None) -> None:
 
 def _count_blobs(settings: Settings) -> int | str:
     """The number of blobs, as far as they can be counted without delaying the start."""
-    from pds.storage.files import count_files
+    from pds.disk.sizes import count_files
 
     if settings.blob_directory is None:
         return 0

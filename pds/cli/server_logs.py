@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pds.config import Settings
-from pds.logs import Logs, configure_logs
+from pds.monitoring.logs import Logs, configure_logs
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from pds.config.addresses import parse_base_url, parse_host_port, parse_network
 from pds.config.entryway_checks import check_entryway
+from pds.config.mail_url import InvalidMailUrl, parse_mail_url
 from pds.mail.errors import InvalidMail
-from pds.mail.mail_url import InvalidMailUrl, parse_mail_url
 from pds.mail.message import parse_address
 from repo.syntax import is_did
 

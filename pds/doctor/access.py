@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from pds.config import Settings
-from pds.data_directory import LOCK_FILE, needed_directories
+from pds.disk.data_directory import LOCK_FILE, needed_directories
+from pds.disk.remedies import give_to_server
 from pds.doctor.finding import Finding
-from pds.listening import BoundPort, ListenError
-from pds.storage.remedies import give_to_server
+from pds.server.listening import BoundPort, ListenError
 
 ACCESS: Final = "access"
 PORT: Final = "port"

@@ -10,11 +10,11 @@ from actor_store.layout import ActorLayout
 from database.connection import Database
 from database.errors import DatabaseError
 from pds.accounts.schema import account_migrations
+from pds.disk.remedies import restore_database
 from pds.doctor.database import check_database, damage, missing_file
 from pds.doctor.finding import Finding, Sample, counted
 from pds.doctor.inspection import examine_unchanged
 from pds.doctor.repo import RepoHead
-from pds.storage.remedies import restore_database
 
 CHECK: Final = "accounts"
 _ACCOUNTS: Final = (

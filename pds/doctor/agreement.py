@@ -12,7 +12,7 @@ from actor_store.layout import ActorLayout
 from database.connection import Database
 from database.errors import DatabaseError
 from pds.config import Settings
-from pds.data_directory import CHECK_FILE
+from pds.disk.data_directory import CHECK_FILE
 from pds.doctor.accounts import Accounts, match_stores, read_accounts
 from pds.doctor.actor import ActorReport
 from pds.doctor.event_log import EventLogState, find_last_rev

@@ -10,8 +10,8 @@ from typing import Final
 import libipld
 
 from database.connection import Database
+from pds.disk.remedies import restore_database
 from pds.doctor.finding import Finding, Sample, counted
-from pds.storage.remedies import restore_database
 from repo.cid import BLESSED_LENGTH, Cid
 
 BLOCKS: Final = "blocks"

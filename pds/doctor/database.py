@@ -9,8 +9,8 @@ from typing import Final
 from database.connection import Database
 from database.errors import DatabaseError, SchemaTooNew
 from database.migrations import Migration, applied_migrations
+from pds.disk.remedies import mend_database, restore_database
 from pds.doctor.finding import Finding, counted
-from pds.storage.remedies import mend_database, restore_database
 
 CHECK: Final = "database"
 _MESSAGES: Final = 3

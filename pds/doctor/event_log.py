@@ -10,10 +10,10 @@ from typing import Final
 
 from database.connection import Database
 from database.errors import DatabaseError
+from pds.disk.remedies import restore_database
 from pds.doctor.database import check_database, damage, missing_file
 from pds.doctor.finding import Finding, Sample, counted
 from pds.doctor.inspection import examine_unchanged
-from pds.storage.remedies import restore_database
 from repo import dagcbor
 from sequencer.frames import EVENT_TYPES
 from sequencer.log import MIGRATIONS

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from actor_store.handles import max_open_stores
 from actor_store.layout import ActorLayout
+from actor_store.open_stores import max_open_stores
 from database.connection import Database
 from database.engine import running_version
 from database.errors import DatabaseError
 from database.open_files import limit_of_open_files
 from identity.did_cache import MIGRATIONS as DID_CACHE_MIGRATIONS
 from pds.config import Settings
+from pds.disk.network_filesystem import database_directories
 from pds.doctor.access import check_access, check_ports
 from pds.doctor.accounts import Accounts, check_unfinished, read_accounts
 from pds.doctor.actor import ActorFiles, ActorReport
@@ -34,8 +35,7 @@ from pds.doctor.permissions import check_databases, check_env_file
 from pds.doctor.report import Report
 from pds.doctor.surroundings import check_surroundings
 from pds.doctor.users import find_users
-from pds.network_filesystem import database_directories
-from pds.progress import Progress, no_progress
+from pds.reporting import Progress, no_progress
 
 
 @dataclass(slots=True, frozen=True)

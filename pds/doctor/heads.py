@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pds.disk.remedies import restore_database
 from pds.doctor.finding import Finding
 from pds.doctor.repo import RepoHead
-from pds.storage.remedies import restore_database
 
 CHECK: Final = "heads"
 

@@ -14,8 +14,8 @@ from typing import Final
 
 from identity.addresses import is_public_address
 from identity.http import FetchedResponse, FetchError, SafeHttp
+from pds.config.mail_url import InvalidMailUrl, Sendmail, SmtpServer, parse_mail_url
 from pds.doctor.finding import Finding
-from pds.mail.mail_url import InvalidMailUrl, Sendmail, SmtpServer, parse_mail_url
 from pds.mail.remedies import greets_in_the_clear, not_reached, not_trusted, starts_with_tls
 
 PLC: Final = "PLC directory"

@@ -9,8 +9,8 @@ from typing import Final
 import libipld
 
 from database.connection import Database
+from pds.disk.remedies import restore_database
 from pds.doctor.finding import Finding, Sample, counted
-from pds.storage.remedies import restore_database
 
 CHECK: Final = "record index"
 # URIs of one actor sort as the keys of the tree do: by their bytes.

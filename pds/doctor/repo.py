@@ -9,10 +9,10 @@ from typing import Final
 import libipld
 
 from database.connection import Database
+from pds.disk.remedies import restore_database, restore_key
 from pds.doctor.blocks import find_strays, scan_blocks
 from pds.doctor.finding import Finding
 from pds.doctor.record_index import compare_index
-from pds.storage.remedies import restore_database, restore_key
 from repo.cid import Cid
 from repo.commit import Commit, InvalidCommit, decode_commit
 from repo.keys import PublicKey

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pds.disk.remedies import give_to_server, restore_key
 from pds.doctor.finding import Finding
 from pds.doctor.permissions import is_exposed
-from pds.storage.remedies import give_to_server, restore_key
 from repo.keys import PRIVATE_KEY_BYTES, InvalidKey, K256PrivateKey, PublicKey
 
 CHECK: Final = "signing key"

@@ -20,7 +20,7 @@ from pds.doctor import network
 from pds.doctor.finding import Finding
 from pds.doctor.identities import CHECK as IDENTITY
 from pds.doctor.identities import Expected, check_identities, choose, network_lookup
-from pds.progress import Progress
+from pds.reporting import Progress
 from repo.keys import InvalidKey, K256PrivateKey
 
 _TIMEOUT_MS: Final = 10_000

@@ -7,9 +7,9 @@ from typing import Final
 
 from database.open_elsewhere import UNSEEN, find_flock_pids, is_open
 from pds.config import Settings
-from pds.data_directory import LOCK_FILE, find_holder
+from pds.disk.data_directory import LOCK_FILE, find_holder
+from pds.disk.other_server import REMEDY, SETTING, OtherServer, describe, find_other_server
 from pds.doctor.finding import Finding
-from pds.other_server import REMEDY, SETTING, OtherServer, describe, find_other_server
 
 CHECK: Final = "server"
 

@@ -16,12 +16,12 @@ from aiohttp import hdrs
 from multidict import CIMultiDict
 
 from identity.http import FetchError, FetchTimeout
-from pds.accounts.service_jwt import create_service_jwt
+from pds.monitoring.requests.client_address import FORWARDED_FOR
 from pds.proxy.answers import json_object, read_answer
 from pds.proxy.errors import call_failed, invalid_answer
+from pds.service_auth.jwt import create_service_jwt
 from pds.xrpc.auth import method_of
 from pds.xrpc.call import Answer, JsonBytes, XrpcCall
-from pds.xrpc.client_address import FORWARDED_FOR
 from pds.xrpc.errors import invalid_request
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from identity.resolver import DidResolutionError
-from pds.handles import check_new_handle
+from pds.lifecycle.handles import check_new_handle
 from pds.xrpc.errors import invalid_request
 from repo.syntax import Did
 from sequencer.events import IdentityEvent

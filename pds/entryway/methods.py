@@ -12,7 +12,7 @@ from typing import Final
 from pds.entryway.exchange import as_administrator, as_sent, ask, service_token
 from pds.entryway.handles import follow_handle
 from pds.entryway.signup import create_account
-from pds.mailed_tokens import get_account
+from pds.lifecycle.mailed_tokens import get_account
 from pds.xrpc.auth import method_of
 from pds.xrpc.call import Answer, Handler, XrpcCall
 from pds.xrpc.errors import auth_required, invalid_request

@@ -19,9 +19,9 @@ from pds.accounts.errors import AccountExists, HandleTaken, InvalidHandle
 from pds.accounts.manager import NewAccount
 from pds.api.server.did_docs import find_did_doc
 from pds.config.addresses import is_same_server
-from pds.recovery.changes import MOVED, journaled
-from pds.recovery.journal import Entry
-from pds.signup import birth_events
+from pds.lifecycle.changes import MOVED, journaled
+from pds.lifecycle.signup import birth_events
+from pds.pending.journal import Entry
 from pds.xrpc.errors import XrpcError, invalid_request
 from repo.syntax import Did, Handle, InvalidSyntax, normalize_handle
 

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from pds.fairness.recent import Recent
-from pds.logs.sparse import SparseLines
+from pds.monitoring.logs.sparse import SparseLines
 from sequencer.run_state import MAX_RAISED_SEQ
 
 MAX_DELAY_S: Final = 8.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from pds.config.mail_url import Sendmail, parse_mail_url
 from pds.mail.errors import InvalidMail
 from pds.mail.html_to_text import html_to_text
-from pds.mail.mail_url import Sendmail, parse_mail_url
 from pds.mail.message import Mail, parse_address
 from pds.mail.sendmail import SendmailTransport
 from pds.mail.smtp import SmtpTransport

@@ -12,8 +12,8 @@ from pds.mail.message import make_message, parse_address
 from pds.mail.transport import SEE_ITS_LOG, not_sent
 
 if TYPE_CHECKING:
+    from pds.config.mail_url import Sendmail
     from pds.mail.errors import MailNotSent
-    from pds.mail.mail_url import Sendmail
     from pds.mail.message import Mail
 
 TIMEOUT_S: Final = 15.0

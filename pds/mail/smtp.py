@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import aiosmtplib
 
-from pds.mail.mail_url import TlsUse
+from pds.config.mail_url import TlsUse
 from pds.mail.message import Mail, make_message
 from pds.mail.remedies import (
     TLS_FIRST_PORT,
@@ -24,8 +24,8 @@ from pds.mail.remedies import (
 from pds.mail.transport import SEE_ITS_LOG, not_sent
 
 if TYPE_CHECKING:
+    from pds.config.mail_url import SmtpServer
     from pds.mail.errors import MailNotSent
-    from pds.mail.mail_url import SmtpServer
 
 TIMEOUT_S: Final = 15.0
 """For one mail, from waiting for a free connection to the server's word that it has taken it."""

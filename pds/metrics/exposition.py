@@ -21,7 +21,7 @@ from pds.metrics.writes import event_families, write_families
 if TYPE_CHECKING:
     from pds.config import Settings
     from pds.context import AppContext
-    from pds.storage.survey import Survey
+    from pds.disk.survey import Survey
 
 
 def make_metrics_app(ctx: AppContext) -> web.Application:

@@ -8,7 +8,7 @@ from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
-from pds.requests.statistics import BOUNDS_S, RequestStatistics
+from pds.monitoring.requests.statistics import BOUNDS_S, RequestStatistics
 
 _BOUNDS: Final = (*map(str, BOUNDS_S), "+Inf")
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from prometheus_client.core import Metric
 
 from pds.config import Settings
+from pds.disk.survey import Survey
+from pds.disk.usage import find_disks, measure_services
 from pds.metrics.families import gauge, gauges
-from pds.storage.server import find_disks, measure_services
-from pds.storage.survey import Survey
 
 
 def storage_families(settings: Settings, survey: Survey | None) -> Iterator[Metric]:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from pds.accounts.errors import InvalidToken
 from pds.accounts.scopes import PRIVILEGED
+from pds.monitoring.requests.noted import note_caller
 from pds.proxy.forwarding import pass_on
 from pds.proxy.on_behalf import token_for
 from pds.proxy.target import choose_service, locate
-from pds.requests.noted import note_caller
 from pds.xrpc.auth import user
 from pds.xrpc.call import XrpcCall
 from pds.xrpc.errors import invalid_request

@@ -7,10 +7,10 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from pds.monitoring.requests.client_address import ClientAddresses
 from pds.rate_limits.limit import MINUTE_S, Limit, by_ip
 from pds.rate_limits.memory import MemoryStore
 from pds.rate_limits.store import Count, Hit
-from pds.xrpc.client_address import ClientAddresses
 from pds.xrpc.errors import XrpcError
 
 WRONG: Final = Limit("admin-password", 100, 5 * MINUTE_S, by_ip)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, TypeAlias
 
+from pds.monitoring.requests.client_address import ClientAddress
 from pds.xrpc.call import XrpcCall
-from pds.xrpc.client_address import ClientAddress
 
 MINUTE_S: Final = 60
 HOUR_S: Final = 60 * MINUTE_S

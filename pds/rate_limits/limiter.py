@@ -11,11 +11,11 @@ from typing import Final
 from aiohttp import web
 
 from pds.config.addresses import IpNetwork
+from pds.monitoring.requests.client_address import ClientAddress, ClientAddresses, IpAddress
 from pds.rate_limits.headers import HEADERS, headers_of
 from pds.rate_limits.store import Count, CounterStore, Hit
 from pds.rate_limits.table import LIMITS, LimitTable
 from pds.xrpc.call import XrpcCall
-from pds.xrpc.client_address import ClientAddress, ClientAddresses, IpAddress
 from pds.xrpc.errors import XrpcError
 
 BYPASS_HEADER: Final = "x-ratelimit-bypass"

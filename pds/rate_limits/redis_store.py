@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from redis.exceptions import RedisError
 
+from pds.rate_limits.redis_client import ANSWER_S
 from pds.rate_limits.store import Count, Hit
-from pds.scratch import ANSWER_S
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

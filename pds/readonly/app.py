@@ -6,14 +6,14 @@ from typing import Final
 
 from aiohttp import web
 
-from pds.app import tell_subscribers
 from pds.context import CONTEXT, AppContext
-from pds.logs.quick import Log, PlainLog
+from pds.monitoring.logs.quick import Log, PlainLog
+from pds.monitoring.requests.lines import LOGGER
 from pds.readonly.archive import ARCHIVE, Archive
 from pds.readonly.methods import readonly_methods
 from pds.readonly.pages import add_pages
-from pds.requests.lines import LOGGER
-from pds.requests.observer import observe
+from pds.server.app import tell_subscribers
+from pds.server.observer import observe
 from pds.web.health import health
 from pds.web.routes import add_routes_of_every_server
 from pds.xrpc.errors import XrpcError, auth_required

@@ -21,14 +21,14 @@ from database.errors import DatabaseError
 from identity.did_document import DidDocument
 from identity.resolver import DidNotFound, DidResolutionError
 from identity.signers import NotSigned, find_signer
-from pds.commits import sync_event
-from pds.imports import tell_of_odd
 from pds.readonly.car_files import CarFile, find_car_files, shown_path
 from pds.readonly.catalog import Catalog, CatalogedCar, CatalogedRepo, SignatureState, Verification
 from pds.readonly.loaders import Loaders
 from pds.readonly.loading import BadCar, LoadedCar, remove_store
 from pds.readonly.progress import OnProgress, Work, nobody, tell
 from pds.readonly.reasons import public_reason
+from pds.repos.commits import sync_event
+from pds.repos.imports import tell_of_odd
 from repo.cid import Cid
 from repo.commit import Commit, decode_commit
 from repo.keys import parse_did_key

@@ -13,11 +13,11 @@ from typing import Any, Final
 from actor_store.media_type import media_type_of
 from pds import api
 from pds.api.repo.reads import collections_of
-from pds.api.sync import parse_cid_param, referenced_blobs
-from pds.availability import get_readable_account
+from pds.api.sync.reads import parse_cid_param, referenced_blobs
 from pds.readonly.archive import ARCHIVE, Archive
 from pds.readonly.catalog import CatalogedRepo
-from pds.uploads import UNKNOWN_TYPE, declared_type
+from pds.repos.blobs import UNKNOWN_TYPE, declared_type
+from pds.repos.readable import get_readable_account
 from pds.xrpc.blobs import send_blob
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import XrpcError, invalid_request

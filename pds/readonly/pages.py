@@ -19,6 +19,7 @@ from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError
 from pds.context import CONTEXT
 from pds.fairness.turns import TooBusy
+from pds.monitoring.requests.asker import askers
 from pds.readonly.archive import ARCHIVE
 from pds.readonly.car_files import shown_path
 from pds.readonly.catalog import CatalogedRepo
@@ -26,7 +27,6 @@ from pds.readonly.record_blobs import shown_blobs
 from pds.readonly.record_list import RecordList, list_records, list_records_of_day
 from pds.readonly.record_view import view_of, view_of_large
 from pds.readonly.times import time_of_tid
-from pds.requests.asker import askers
 from repo.record import LARGE_BYTES
 
 T = TypeVar("T")

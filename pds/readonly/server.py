@@ -14,16 +14,16 @@ import structlog
 from pds.car.blob_directory import BlobDirectory
 from pds.config import Settings
 from pds.context import AppContext
-from pds.data_directory import make_directories
-from pds.logs import Logs
+from pds.disk.data_directory import make_directories
+from pds.monitoring.logs import Logs
+from pds.monitoring.requests.lines import LOGGER
 from pds.readonly.app import make_readonly_app
 from pds.readonly.archive import Archive
 from pds.readonly.catalog import Catalog, Verification
 from pds.readonly.library import Counts, Library
 from pds.readonly.progress import OnProgress
 from pds.readonly.watching import watch
-from pds.requests.lines import LOGGER
-from pds.server import bind, run_until_stopped, tune_garbage_collector
+from pds.server.run import bind, run_until_stopped, tune_garbage_collector
 from repo.collector import without_collector
 from repo.syntax import Did, Handle
 
@@ -55,7 +55,7 @@ async def serve_readonly(
     on_loaded: Callable[[Counts], None],
     logs: Logs | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Raises as `pds.server.serve` does.
+    """Serve until SIGTERM or SIGINT. Raises as `pds.server.run.serve` does.
 
     New and changed files are loaded while requests are answered; `on_loaded` is called once all
     are. The stores are a cache: a crash leaves files that are loaded again at the next start.

@@ -5,7 +5,7 @@ Everything is written in one order, so that what a crash leaves is known:
 ============================  ================================================================
 write to a repository         actor store, event log; repo_root of the service database later
 state of an account           row, event
-create, rename, delete        journal, then as `pds.recovery.changes` says, journal again
+create, rename, delete        journal, then as `pds.lifecycle.changes` says, journal again
 bytes of a blob               permanent before the commit that refers to them, deleted after it
 ============================  ================================================================
 

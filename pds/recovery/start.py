@@ -23,16 +23,16 @@ import structlog
 
 from database.errors import DatabaseFull
 from database.timestamps import epoch_s_of
-from pds.data_directory import CHECK_FILE, RUN_FILE
+from pds.disk.data_directory import CHECK_FILE, RUN_FILE
+from pds.lifecycle.changes import settle_all
+from pds.pending.journal import Entry
+from pds.pending.run_record import join_run
 from pds.recovery.changed_files import StoreFiles, find_stores
-from pds.recovery.changes import settle_all
 from pds.recovery.check_file import read_since_s, write_since_s
-from pds.recovery.damage import hold_back
 from pds.recovery.heads import mend_heads
-from pds.recovery.journal import Entry
-from pds.recovery.run_record import join_run
 from pds.recovery.stores import mend_store
 from pds.recovery.told_states import tell_states
+from pds.repos.damage import hold_back
 from sequencer.events import timestamp
 
 if TYPE_CHECKING:

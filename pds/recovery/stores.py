@@ -26,8 +26,8 @@ from actor_store.errors import ActorStoreDamaged, ActorStoreError, RepoNotFound
 from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError, DatabaseFull, DatabaseOutOfFiles
 from database.wal import check_length
-from pds.recovery.announcing import EVERYTHING, state_events
-from pds.recovery.damage import hold_back
+from pds.lifecycle.announcing import EVERYTHING, state_events
+from pds.repos.damage import hold_back
 from repo.commit import Head, InvalidCommit, decode_commit
 from repo.dagcbor import InvalidDagCbor
 from repo.mst import MissingBlock

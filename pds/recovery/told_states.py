@@ -12,7 +12,7 @@ import structlog
 
 from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
-from pds.recovery.announcing import EVERYTHING, state_events
+from pds.lifecycle.announcing import EVERYTHING, state_events
 from sequencer.log import ToldState
 
 if TYPE_CHECKING:

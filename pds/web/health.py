@@ -15,7 +15,7 @@ from pds.xrpc.responses import add_common_headers
 
 if TYPE_CHECKING:
     from pds.context import AppContext
-    from pds.health.probes import Failure
+    from pds.monitoring.health.probes import Failure
 
 
 async def health(request: web.Request) -> web.Response:

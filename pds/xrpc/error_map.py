@@ -15,11 +15,11 @@ from identity.plc import PlcError
 from identity.plc_data import InvalidPlcOperation
 from pds.accounts import errors as account_errors
 from pds.accounts.invites import InvalidInviteCursor
-from pds.accounts.service_jwt import ServiceJwtError
+from pds.disk.spool import BodyTooLarge, SpoolFull
 from pds.fairness.turns import TooBusy
 from pds.mail.errors import InvalidMail, MailNotSent
-from pds.quotas import QuotaExceeded
-from pds.spool import BodyTooLarge, SpoolFull
+from pds.repos.quotas import QuotaExceeded
+from pds.service_auth.jwt import ServiceJwtError
 from pds.xrpc.errors import XrpcError, out_of_files
 from repo.car import InvalidCar
 from repo.cid import InvalidCid

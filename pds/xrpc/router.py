@@ -16,10 +16,10 @@ import structlog
 from aiohttp import hdrs, web
 
 from pds.fairness.presence import ClientLeft, tells_of_leaving, while_present
+from pds.monitoring.requests.asker import askers
+from pds.monitoring.requests.noted import note_caller, request_id_of
 from pds.proxy.unserved import pass_on_unserved
-from pds.recovery.damage import recognise
-from pds.requests.asker import askers
-from pds.requests.noted import note_caller, request_id_of
+from pds.repos.damage import recognise
 from pds.xrpc import body
 from pds.xrpc.call import XrpcCall
 from pds.xrpc.credentials import Anonymous, RefreshCredentials, UserCredentials

@@ -14,9 +14,9 @@ import pytest
 
 from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.errors import ActorStoreDamaged, InvalidStoreName, RepoExists, RepoNotFound
-from actor_store.handles import max_open_stores
 from actor_store.layout import ActorLayout
 from actor_store.long_transaction import LongTransaction
+from actor_store.open_stores import max_open_stores
 from actor_store.store import ActorStore, StoreSettings
 from actor_store.transactor import ActorStoreTransactor
 from database import retry

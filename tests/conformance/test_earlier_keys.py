@@ -17,7 +17,7 @@ import pytest
 
 from identity.plc_data import PlcData, PlcService
 from identity.plc_operation import PlcOperation
-from pds.accounts.service_jwt import create_service_jwt
+from pds.service_auth.jwt import create_service_jwt
 from repo.keys import K256PrivateKey, PrivateKey
 from repo.syntax import Did
 from tests.conformance.client import Client, Reply, bearer

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from pds.config import Settings
+from pds.disk.other_server import find_other_server
 from pds.doctor.examination import Options, examine
 from pds.doctor.finding import Finding
-from pds.other_server import find_other_server
 from tests.conformance.client import Client, bearer
 from tests.processes import ServerProcess, free_port, run_pds
 from tests.reference import data

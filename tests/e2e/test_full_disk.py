@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pds.storage.reserve import RESERVE_FILE
+from pds.disk.reserve import RESERVE_FILE
 from tests.e2e.forked import ForkedServer
 from tests.e2e.promises import NOTE, Person
 from tests.e2e.world import Stopped, World

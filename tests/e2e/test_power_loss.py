@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from pds.data_directory import CHECK_FILE
+from pds.disk.data_directory import CHECK_FILE
 from tests.e2e.power import cut_power, keep, put_back, restart_machine, wal_sizes
 from tests.e2e.promises import Client, sign_up
 from tests.e2e.watcher import Watcher

@@ -18,13 +18,13 @@ import structlog
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
-from pds.app import make_app, make_runner
 from pds.config import Settings
 from pds.context import AppContext
-from pds.data_directory import make_directories
 from pds.dev.plc_directory import plc_application
 from pds.dev.plc_store import PlcStore
-from pds.logs.configuration import StandardLibrary
+from pds.disk.data_directory import make_directories
+from pds.monitoring.logs.configuration import StandardLibrary
+from pds.server.app import make_app, make_runner
 from tests.calls import record_calls
 
 ADMIN_PASSWORD = "admin-pass"

@@ -16,7 +16,7 @@ DATABASES: Final = ("account.sqlite", "sequencer.sqlite")
 
 _PROGRAM: Final = """
 import pathlib, sys, apsw
-from pds.data_directory import DataDirectoryLock
+from pds.disk.data_directory import DataDirectoryLock
 if sys.argv[1] == "holding":
     lock = DataDirectoryLock.acquire(pathlib.Path(sys.argv[2]).parent)
 connections = [apsw.Connection(path) for path in sys.argv[2:]]

@@ -1,4 +1,4 @@
-"""Settings for tests that run the whole of `pds.server.serve` within their own process."""
+"""Settings for tests that run the whole of `pds.server.run.serve` within their own process."""
 
 from __future__ import annotations
 

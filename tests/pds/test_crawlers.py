@@ -18,9 +18,9 @@ from pds.context import AppContext
 from pds.crawlers import Crawlers, CrawlNotRequested, request_crawl
 from repo.syntax import Did
 from sequencer.events import IdentityEvent
+from tests.pds.config.test_settings import settings_with
 from tests.pds.conftest import start_pds
 from tests.pds.relays import Relay
-from tests.pds.test_config import settings_with
 from tests.processes import free_port
 
 US = "pds.example.com"

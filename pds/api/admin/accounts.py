@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pds.accounts.email_rules import check_email
 from pds.api.admin.account_view import account_views
-from pds.deletion import delete_account
-from pds.handles import update_handle
+from pds.lifecycle.deletion import delete_account
+from pds.lifecycle.handles import update_handle
 from pds.xrpc.auth import admin, moderator
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request

@@ -7,9 +7,9 @@ from typing import Any, Final
 from actor_store.errors import BlobNotFound, RecordNotFound, RepoNotFound
 from actor_store.reader import ActorStoreReader
 from database.timestamps import now_iso
-from pds import lifecycle
 from pds.context import AppContext
-from pds.takedowns import set_blob_takedown, set_record_takedown
+from pds.lifecycle import states as lifecycle
+from pds.repos.takedowns import set_blob_takedown, set_record_takedown
 from pds.xrpc.auth import moderator
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import XrpcError, invalid_request

@@ -6,7 +6,7 @@ from functools import partial
 
 from identity.handles import HandleUnresolvable
 from pds.fairness.presence import while_present
-from pds.handles import resolve_handle, update_handle
+from pds.lifecycle.handles import resolve_handle, update_handle
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.accounts.scopes import FULL, SessionScope
-from pds.mailed_tokens import get_account, send_token
+from pds.lifecycle.mailed_tokens import get_account, send_token
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pds.accounts.scopes import FULL, SessionScope
-from pds.plc_updates import ensure_plc, sign_operation, submit_operation
-from pds.signup import did_credentials
+from pds.lifecycle.plc_updates import ensure_plc, sign_operation, submit_operation
+from pds.lifecycle.signup import did_credentials
 from pds.xrpc.auth import check_standing, user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from actor_store.errors import RepoNotFound
-from pds.quotas import UploadRoom
-from pds.requests.asker import askers
-from pds.uploads import receive_blob
+from pds.monitoring.requests.asker import askers
+from pds.repos.blobs import receive_blob
+from pds.repos.quotas import UploadRoom
 from pds.xrpc.auth import user, user_or_service
 from pds.xrpc.body import check_length, iter_body
 from pds.xrpc.call import Answer, XrpcCall

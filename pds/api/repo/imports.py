@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pds.accounts.scopes import FULL
 from pds.fairness.presence import while_present
-from pds.import_queue import Sender
-from pds.imports import import_repo as import_car_of
+from pds.pending.import_turns import Sender
+from pds.repos.imports import import_repo as import_car_of
 from pds.xrpc.auth import user
 from pds.xrpc.body import check_length, iter_body
 from pds.xrpc.call import Answer, XrpcCall

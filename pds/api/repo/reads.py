@@ -8,11 +8,11 @@ import orjson
 
 from actor_store.reader import ActorStoreReader
 from identity.resolver import DidResolutionError
-from pds.availability import get_readable_account
+from pds.api.repo.record_answers import RecordPage, complete, read_page
+from pds.monitoring.requests.asker import askers
 from pds.proxy.forwarding import pass_on
 from pds.proxy.target import NamedService, choose_service, locate
-from pds.record_answers import RecordPage, complete, read_page
-from pds.requests.asker import askers
+from pds.repos.readable import get_readable_account
 from pds.xrpc.accept_encoding import RELAYED, check_acceptable
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, JsonBytes, XrpcCall

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from actor_store.reader import ActorStoreReader
 from actor_store.writes import MAX_WRITES, UNSET, PreparedWrite
-from pds.commits import commit_planned, commit_writes
-from pds.legacy_profile import PROFILE, upgrade_images
-from pds.record_writes import PreparedRecord, prepare_record
+from pds.repos.commits import commit_planned, commit_writes
+from pds.repos.legacy_profile import PROFILE, upgrade_images
+from pds.repos.records import PreparedRecord, prepare_record
 from pds.xrpc.auth import check_standing, user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import auth_required, invalid_request

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.accounts.scopes import FULL
-from pds.deletion import delete_account
-from pds.mailed_tokens import get_account, send_token
+from pds.lifecycle.deletion import delete_account
+from pds.lifecycle.mailed_tokens import get_account, send_token
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods

@@ -6,7 +6,7 @@ from pds.accounts.email_rules import check_email
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.accounts.errors import NoEmailAddress
 from pds.accounts.scopes import FULL
-from pds.mailed_tokens import get_account, send_token
+from pds.lifecycle.mailed_tokens import get_account, send_token
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods

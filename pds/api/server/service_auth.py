@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from pds.accounts.scopes import PRIVILEGED, STANDARD, SessionScope
-from pds.accounts.service_jwt import create_service_jwt
+from pds.service_auth.jwt import create_service_jwt
 from pds.xrpc.auth import check_standing, user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request

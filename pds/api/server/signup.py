@@ -9,7 +9,7 @@ from pds.accounts.handle_rules import check_handle
 from pds.accounts.passwords import MAX_NEW_LENGTH
 from pds.api.server.did_docs import find_did_doc
 from pds.context import AppContext
-from pds.signup import Signup, create_account
+from pds.lifecycle.signup import Signup, create_account
 from pds.xrpc.auth import optional_service
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import auth_required, invalid_request

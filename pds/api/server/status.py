@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from actor_store.reader import ActorStoreReader
-from pds import lifecycle
 from pds.accounts.scopes import FULL, SessionScope
-from pds.quotas import storage_status
+from pds.lifecycle import states as lifecycle
+from pds.repos.quotas import storage_status
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods

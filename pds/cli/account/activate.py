@@ -33,7 +33,7 @@ def activate(account: str, as_json: bool, env_file: Path | None) -> None:
         )
 
     async def on_files(ctx: AppContext) -> None:
-        from pds import lifecycle
+        from pds.lifecycle import states as lifecycle
 
         await lifecycle.activate(ctx, target.did)
 

@@ -96,7 +96,7 @@ async def _create(settings: Settings, *, email: str, handle: str, password: str)
         return str(answer["did"])
 
     async def stopped(ctx: AppContext) -> str:
-        from pds.signup import Signup, check_free, create_account
+        from pds.lifecycle.signup import Signup, check_free, create_account
 
         check_free(ctx, handle=checked.handle, email=email)
         session = await create_account(ctx, Signup(checked, check_email(email), password))

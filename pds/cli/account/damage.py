@@ -16,7 +16,7 @@ from database.errors import (
 )
 from pds.config import Settings
 from pds.doctor.inspection import examine_unchanged
-from pds.recovery.journal import read_damaged
+from pds.pending.journal import read_damaged
 
 _KEY_BYTES: Final = 32
 _HEAD_BLOCK: Final = (

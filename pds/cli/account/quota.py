@@ -20,7 +20,7 @@ from pds.cli.sizes import format_size, parse_size
 if TYPE_CHECKING:
     from pds.cli.running_server import RunningServer
     from pds.context import AppContext
-    from pds.storage.accounts import AccountUsage
+    from pds.repos.usage import AccountUsage
 
 _NO_LIMIT: Final = "none"
 _DEFAULT: Final = "default"

@@ -29,7 +29,7 @@ def takedown(account: str, ref: str | None, as_json: bool, env_file: Path | None
     target = Target.find(account, env_file)
 
     async def on_files(ctx: AppContext) -> None:
-        from pds import lifecycle
+        from pds.lifecycle import states as lifecycle
 
         await lifecycle.takedown(ctx, target.did, ref=ref)
 

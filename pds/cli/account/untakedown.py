@@ -25,7 +25,7 @@ def untakedown(account: str, as_json: bool, env_file: Path | None) -> None:
     target = Target.find(account, env_file)
 
     async def on_files(ctx: AppContext) -> None:
-        from pds import lifecycle
+        from pds.lifecycle import states as lifecycle
 
         await lifecycle.untakedown(ctx, target.did)
 

@@ -31,7 +31,7 @@ def update_handle(account: str, handle: str, as_json: bool, env_file: Path | Non
 
     async def on_files(ctx: AppContext) -> None:
         from pds.entryway.handles import follow
-        from pds.handles import update_handle
+        from pds.lifecycle.handles import update_handle
 
         if ctx.entryway is None:
             await update_handle(ctx, target.did, handle, allow_reserved=True)

@@ -21,7 +21,7 @@ from pds.cli.output import counted, print_json, print_table
 from pds.cli.sizes import format_size
 from pds.config import Settings
 from pds.doctor.inspection import examine_unchanged
-from pds.storage.accounts import AccountUsage
+from pds.repos.usage import AccountUsage
 
 _Found: TypeAlias = tuple[AccountUsage, str | None]
 """An account with the room it takes, and why it is damaged."""

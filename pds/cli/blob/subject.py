@@ -68,6 +68,6 @@ class BlobSubject(StoredSubject):
         return found.takedown_ref
 
     async def _set_on_files(self, ctx: AppContext, ref: str | None) -> None:
-        from pds.takedowns import set_blob_takedown
+        from pds.repos.takedowns import set_blob_takedown
 
         await set_blob_takedown(ctx, self.did, self._cid, ref)

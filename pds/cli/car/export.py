@@ -24,7 +24,7 @@ from pds.cli.car.files import (
 )
 from pds.cli.progress import progress_bars
 from pds.doctor.finding import counted
-from pds.progress import Progress
+from pds.reporting import Progress
 
 if TYPE_CHECKING:
     from pds.car.account_lookup import Account

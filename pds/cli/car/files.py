@@ -16,7 +16,7 @@ from pds.car.repo_file import RepoFile
 from pds.cli.car.failures import naming
 from pds.cli.failures import note
 from pds.cli.progress import progress_bars
-from pds.progress import Progress
+from pds.reporting import Progress
 
 F = TypeVar("F", bound=Callable[..., None])
 

@@ -21,14 +21,14 @@ from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import on_server_or_files
 from pds.cli.output import counted, json_option, print_fields, print_json, say
 from pds.cli.progress import progress_bars
-from pds.progress import Progress
+from pds.reporting import Progress
 from repo.syntax import Did
 
 if TYPE_CHECKING:
-    from pds.account_import import AccountImport
     from pds.cli.car.import_targets import ImportTarget
     from pds.cli.running_server import RunningServer
     from pds.context import AppContext
+    from pds.lifecycle.account_import import AccountImport
     from repo.keys import PublicKey
 
 _READ_BYTES: Final = 1024 * 1024
@@ -80,7 +80,7 @@ def import_(
       pds car import alice.car --email alice@example.com --handle alice.pds.example.com
       pds car export alice.example.com - | pds car import - --email alice@example.com
     """
-    from pds.account_import import AccountImport
+    from pds.lifecycle.account_import import AccountImport
 
     settings = load_settings(env_file)
     if blobs is not None and not blobs.is_dir():

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
-from pds.account_import import AccountImport, import_account
-from pds.blob_import import import_blob, list_missing_blobs
 from pds.cli.operator import OperatorError
-from pds.progress import Progress
+from pds.lifecycle.account_import import AccountImport, import_account
+from pds.reporting import Progress
+from pds.repos.blob_import import import_blob, list_missing_blobs
 from repo.cid import Cid
 from repo.syntax import Did
 
@@ -29,7 +29,7 @@ class ImportTarget(Protocol):
     async def bring_account(
         self, chunks: AsyncIterable[bytes], asked: AccountImport, progress: Progress
     ) -> dict[str, Any]:
-        """See `pds.account_import`. Return `ImportedAccount` as JSON."""
+        """See `pds.lifecycle.account_import`. Return `ImportedAccount` as JSON."""
         ...
 
     async def list_missing(self, did: Did, *, after: str | None) -> list[Cid]:

@@ -41,7 +41,7 @@ def rotate(account: str, as_json: bool, env_file: Path | None) -> None:
         return await server.put(f"/_holdfast/signing-key/{quote(target.did, safe=':')}", {})
 
     async def stopped(ctx: AppContext) -> dict[str, Any]:
-        from pds.key_rotation import replace_signing_key
+        from pds.lifecycle.key_rotation import replace_signing_key
 
         key = await replace_signing_key(ctx, target.account)
         return {"did": target.did, "signingKey": key.did_key}

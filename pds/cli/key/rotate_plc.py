@@ -21,7 +21,7 @@ from repo.keys import InvalidKey, K256PrivateKey
 if TYPE_CHECKING:
     from pds.accounts.account import ActorAccount
     from pds.config import Settings
-    from pds.progress import Progress
+    from pds.reporting import Progress
 
 _TIMEOUT_MS: Final = 10_000
 _FAILED: Final = "failed"
@@ -83,7 +83,7 @@ async def _rotate(
     """The outcome for each account, and why if that is a failure."""
     from identity.http import SafeHttp
     from identity.plc import PlcClient, PlcError
-    from pds.key_rotation import replace_rotation_key
+    from pds.lifecycle.key_rotation import replace_rotation_key
 
     http = SafeHttp(allow_private=not settings.ssrf_protection, timeout_ms=_TIMEOUT_MS)
     plc = PlcClient(settings.identity.plc_url, http)

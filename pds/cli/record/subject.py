@@ -72,6 +72,6 @@ class RecordSubject(StoredSubject):
         return RecordReader(db, self.did).get(collection, rkey, include_takendown=True)
 
     async def _set_on_files(self, ctx: AppContext, ref: str | None) -> None:
-        from pds.takedowns import set_record_takedown
+        from pds.repos.takedowns import set_record_takedown
 
         await set_record_takedown(ctx, self._uri, ref)

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from pds.accounts.account import ActorAccount
 from pds.context import CONTEXT, AppContext
-from pds.recovery.damage import recognise
+from pds.repos.damage import recognise
 from pds.xrpc.auth import admin
 from pds.xrpc.error_map import to_xrpc
 from pds.xrpc.errors import XrpcError, invalid_request

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from pds.account_import import AccountImport, import_account
-from pds.blob_import import import_blob, list_missing_blobs
 from pds.fairness.presence import while_present
-from pds.import_queue import Sender
+from pds.lifecycle.account_import import AccountImport, import_account
+from pds.pending.import_turns import Sender
+from pds.repos.blob_import import import_blob, list_missing_blobs
 from pds.web.operator.answers import get_account, get_limit
 from pds.xrpc.body import iter_body
 from pds.xrpc.errors import invalid_request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pds.key_rotation import replace_signing_key
+from pds.lifecycle.key_rotation import replace_signing_key
 from pds.web.operator.answers import get_account
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from pds.accounts.quotas import MAX_BYTES, Quota
-from pds.storage.accounts import read_account_usage
+from pds.repos.usage import read_account_usage
 from pds.web.operator.answers import get_account
 from pds.xrpc.body import JSON_LIMIT_BYTES, parse_json, read_json
 from pds.xrpc.errors import invalid_request

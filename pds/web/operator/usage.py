@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from pds.storage.accounts import read_account_usage
-from pds.storage.files import DatabaseTotals, FileTotals
-from pds.storage.server import Disk, find_disks, measure_services
+from pds.disk.sizes import DatabaseTotals, FileTotals
+from pds.disk.usage import Disk, find_disks, measure_services
+from pds.repos.usage import read_account_usage
 from pds.web.operator.answers import get_account, get_limit
 from pds.xrpc.errors import invalid_request
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from pds.config import Settings
 from pds.config.env_file import read_env_file
 from pds.context import AppContext
-from pds.data_directory import make_directories
 from pds.dev.environment import ENV_FILE, dev_environment, write_env_file
+from pds.disk.data_directory import make_directories
 from repo.keys import K256PrivateKey
 from repo.syntax import Did
 

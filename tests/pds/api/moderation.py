@@ -8,7 +8,7 @@ from typing import Any
 
 from identity.plc_data import PlcData, PlcService
 from identity.plc_operation import PlcOperation
-from pds.accounts.service_jwt import create_service_jwt
+from pds.service_auth.jwt import create_service_jwt
 from repo.keys import K256PrivateKey, PrivateKey
 from tests.pds.conftest import Account, Pds, Reply
 from tests.pds.events import LoggedEvent, read_events

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pds.record_answers import PAGE_BYTES
+from pds.api.repo.record_answers import PAGE_BYTES
 from repo.cid import Cid
 from tests.pds.api.exports import list_all
 from tests.pds.api.records import (

@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from pds.accounts.scopes import SessionScope
-from pds.accounts.service_jwt import verify_service_jwt
+from pds.service_auth.jwt import verify_service_jwt
 from pds.xrpc.method_rules import PROTECTED_METHODS
 from repo.keys import PublicKey
 from repo.syntax import Did

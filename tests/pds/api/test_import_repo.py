@@ -13,7 +13,7 @@ from actor_store.opening import StoreOpener
 from database.connection import Database
 from identity.did_document import DidDocument
 from identity.resolver import DidResolver, DidUnresolvable
-from pds import imports
+from pds.repos import imports
 from repo import dagcbor
 from repo.car import encode_block, encode_car, encode_header
 from repo.cid import Cid

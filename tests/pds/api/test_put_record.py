@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actor_store.writes import PreparedWrite
-from pds.commits import commit_writes
+from pds.repos.commits import commit_writes
 from repo import dagcbor
 from repo.cid import Cid
 from repo.syntax import Did

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from pds import app, context
+from pds import context
 from pds.api import METHODS
+from pds.server import app
 from repo.lexicon import Lexicons
 from tests.pds.conftest import Account, Pds, start_pds
 from tests.test_documents import ROOT, read, section

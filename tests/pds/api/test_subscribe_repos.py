@@ -445,7 +445,7 @@ async def test_server_that_stops_says_so(tmp_path: Path) -> None:
 async def test_server_stops_in_spite_of_a_consumer_that_does_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pds.api.subscribe_repos._CLOSE_S", 0.1)
+    monkeypatch.setattr("pds.api.sync.subscribe_repos._CLOSE_S", 0.1)
     async with outlived(tmp_path, {}) as (pds, server):
         account = await pds.create_account()
         async with subscribed(pds):

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pds.accounts.service_jwt import create_service_jwt
-from pds.deletion import delete_account
+from pds.lifecycle.deletion import delete_account
+from pds.service_auth.jwt import create_service_jwt
 from repo.cid import Cid
 from repo.keys import K256PrivateKey, PrivateKey
 from repo.syntax import Did

@@ -11,9 +11,9 @@ from aiohttp import web
 
 from identity.http import SafeHttp
 from identity.plc import PlcClient
-from pds.app import make_runner
 from pds.car.account_lookup import Account
 from pds.car.remote import RemotePds, Retries
+from pds.server.app import make_runner
 from repo.keys import PublicKey
 from repo.syntax import Did
 from tests.pds.car.cars import DID, KEY

@@ -8,7 +8,7 @@ import pytest
 
 from pds.car import blob_download
 from pds.car.blob_download import BlobCounts, BlobDownload
-from pds.progress import no_progress
+from pds.reporting import no_progress
 from repo.cid import Cid
 from repo.datamodel import BlobRef
 from tests.pds.car.cars import DID

@@ -20,7 +20,7 @@ from pds.car.remote import Retries
 from pds.car.repo_file import RepoFile
 from pds.car.unpacking import unpack
 from pds.car.verification import verify
-from pds.progress import no_progress
+from pds.reporting import no_progress
 from repo.cid import Cid
 from repo.keys import PublicKey, parse_did_key
 from repo.mst import TreeRecord

@@ -19,7 +19,8 @@ from tests.processes import clean_environment, free_port, run_pds
 _NOBODY = 65534
 # Python's own files may be out of the other user's reach, so they are read before.
 _AS_NOBODY = f"""
-import encodings.utf_8_sig, os, uvloop, identity.plc, pds.cli.operator, pds.cli.serve, pds.server
+import encodings.utf_8_sig, os, uvloop, identity.plc
+import pds.cli.operator, pds.cli.serve, pds.server.run
 from pds.cli import main
 os.setgroups([])
 os.setresgid({_NOBODY}, {_NOBODY}, {_NOBODY})

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pds.cli import main
+from tests.pds.config.test_settings import WORKING
 from tests.pds.relays import Relay
-from tests.pds.test_config import WORKING
 from tests.processes import free_port
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from pds.app import make_app
 from pds.dev.mails import MAX_KEPT, show_mails
+from pds.server.app import make_app
 from tests.pds.conftest import Account, Pds, Reply
 
 RESET = "com.atproto.server.requestPasswordReset"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pds.data_directory import LOCK_FILE
+from pds.disk.data_directory import LOCK_FILE
 from tests.pds.doctor.conftest import Patient
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pds.data_directory import LOCK_FILE
+from pds.disk.data_directory import LOCK_FILE
 from tests.pds.doctor.conftest import Patient, changed, crash_after
 from tests.pds.other_programs import program
 
@@ -79,7 +79,7 @@ def test_a_running_server_is_named(patient: Patient) -> None:
     program = """
 import sys
 from pathlib import Path
-from pds.data_directory import DataDirectoryLock
+from pds.disk.data_directory import DataDirectoryLock
 lock = DataDirectoryLock.acquire(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.read()

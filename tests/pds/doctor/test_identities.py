@@ -18,7 +18,7 @@ from pds.doctor.identities import (
     judge,
 )
 from pds.doctor.surroundings import _check
-from pds.progress import no_progress
+from pds.reporting import no_progress
 from tests.pds.conftest import Pds
 
 _URL, _KEY, _ROTATION = "https://pds.test", "did:key:zSigning", "did:key:zRotation"

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from pds.entryway import exchange
 from pds.entryway.exchange import TOTAL_S
-from pds.proxy.share import EACH
+from pds.fairness.proxy_share import EACH
 from tests.entryway import Answerer, Entryway, answering
 from tests.pds.conftest import Account, Pds
 from tests.pds.upstream import Hang, slam

@@ -9,9 +9,9 @@ import pytest
 
 from pds.doctor.identities import Expected
 from pds.doctor.surroundings import _check
-from pds.progress import no_progress
-from pds.recovery.changes import MOVED
-from pds.recovery.journal import Entry
+from pds.lifecycle.changes import MOVED
+from pds.pending.journal import Entry
+from pds.reporting import no_progress
 from tests.entryway import DID, Entryway, Refused, answering
 from tests.pds.conftest import Account, Pds, start_pds
 

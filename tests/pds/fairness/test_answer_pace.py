@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from aiohttp import web
 
-from pds.app import make_runner
 from pds.fairness import answer_pace
+from pds.server.app import make_runner
 
 WINDOW_S = 0.2
 ANSWER = b"x" * 20_000_000

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from pds.config.mail_url import Sendmail
 from pds.mail.errors import InvalidMail, MailNotSent
-from pds.mail.mail_url import Sendmail
 from pds.mail.message import Mail, parse_address
 from pds.mail.sendmail import SendmailTransport
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from pds.config.mail_url import SmtpServer, parse_mail_url
 from pds.mail import smtp
 from pds.mail.errors import InvalidMail, MailNotSent
-from pds.mail.mail_url import SmtpServer, parse_mail_url
 from pds.mail.message import Mail, parse_address
 from pds.mail.smtp import MAX_CONNECTIONS, SmtpTransport
 from tests.more_time import with_more_time

@@ -14,7 +14,7 @@ from pds.config import Settings
 from pds.mail.message import Mail
 from pds.mail.texts import Branding, password_changed_mail, token_mail
 from repo.syntax import Did
-from tests.pds.test_config import WORKING
+from tests.pds.config.test_settings import WORKING
 
 ALICE = ActorAccount(
     Did("did:plc:aliceaaaaaaaaaaaaaaaaaaa"),

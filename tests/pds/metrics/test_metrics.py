@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from database.connection import open_database
-from pds.server import serve
+from pds.server.run import serve
 from tests.pds.api.records import create, delete, put
 from tests.pds.conftest import Account, Pds
 from tests.pds.metrics.scrape import Metrics, scrape
@@ -159,7 +159,7 @@ async def test_every_metric_says_what_it_is(pds: Pds) -> None:
 
 @pytest.fixture(autouse=True)
 def _leave_the_collector_of_the_tests_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pds.server.tune_garbage_collector", lambda: None)
+    monkeypatch.setattr("pds.server.run.tune_garbage_collector", lambda: None)
 
 
 async def test_metrics_are_served_on_a_port_of_their_own_and_nowhere_else(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def timeline(handler: Handler, monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the server have a handler for one method of the AppView."""
     methods = XrpcMethods()
     methods.method(TIMELINE, auth=user())(handler)
-    monkeypatch.setattr("pds.app.METHODS", (*METHODS, methods))
+    monkeypatch.setattr("pds.server.app.METHODS", (*METHODS, methods))
 
 
 @pytest.fixture

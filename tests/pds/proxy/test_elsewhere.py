@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pds.accounts.service_jwt import create_service_jwt
+from pds.service_auth.jwt import create_service_jwt
 from repo.keys import K256PrivateKey, PrivateKey
 from tests.pds.api.moderation import make_inactive
 from tests.pds.conftest import Account, Pds, Reply

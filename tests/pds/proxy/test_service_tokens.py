@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from pds.proxy.service_tokens import REUSED_FOR_S, ServiceTokens
+from pds.service_auth.issuer import REUSED_FOR_S, ServiceTokens
 from repo.keys import K256PrivateKey, parse_did_key
 from tests.pds.conftest import Account, Pds
 from tests.pds.upstream import Upstream, decode_part

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from pds.fairness.proxy_share import EACH, LARGE_EACH, ProxyShare
 from pds.proxy import downstream, upload
-from pds.proxy.share import EACH, LARGE_EACH, ProxyShare
 from tests.pds.conftest import Account, Pds
 from tests.pds.upstream import Hang, Upstream
 

@@ -14,15 +14,15 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from pds import scratch
+from pds.rate_limits import redis_client as scratch
 from pds.rate_limits import redis_store
 from pds.rate_limits.limit import Limit, by_ip
+from pds.rate_limits.redis_client import open_scratch
 from pds.rate_limits.redis_store import RETRY_S, RedisStore
 from pds.rate_limits.store import Count, Hit
-from pds.scratch import open_scratch
+from tests.pds.config.test_settings import settings_with
 from tests.pds.conftest import Pds, start_pds
 from tests.pds.rate_limits.conftest import Clock, told
-from tests.pds.test_config import settings_with
 from tests.redis_server import RedisServer
 
 T = TypeVar("T")

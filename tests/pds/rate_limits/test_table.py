@@ -10,12 +10,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from pds.logs.quick import PlainLog
+from pds.monitoring.logs.quick import PlainLog
+from pds.monitoring.requests.lines import LOGGER
 from pds.rate_limits.headers import add_headers
 from pds.rate_limits.limit import by_did, by_identifier_and_ip, by_ip
 from pds.rate_limits.table import LIMITS
-from pds.requests.lines import LOGGER
-from pds.requests.observer import observe
+from pds.server.observer import observe
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from database.connection import Database, open_database
-from pds.commits import sync_event
 from pds.readonly import library, loading
 from pds.readonly.catalog import Catalog
 from pds.readonly.loading import BadCar, LoadedCar, load_car
+from pds.repos.commits import sync_event
 from repo.car import CarReader
 from repo.cid import Cid
 from repo.commit import Commit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pds.xrpc.client_address import ClientAddresses
+from pds.monitoring.requests.client_address import ClientAddresses
 from tests.pds.conftest import Account, Pds, Reply
 from tests.pds.raw_http import exchange
 

@@ -21,10 +21,10 @@ from identity.did_document import InvalidDidDocument
 from identity.plc import PlcError
 from pds.accounts.errors import AccountError, InvalidToken
 from pds.accounts.invites import InvalidInviteCursor
-from pds.accounts.service_jwt import BadJwt, ServiceJwtError
 from pds.config import ConfigError
-from pds.mail.mail_url import InvalidMailUrl
+from pds.config.mail_url import InvalidMailUrl
 from pds.readonly.handles_file import InvalidHandlesFile
+from pds.service_auth.jwt import BadJwt, ServiceJwtError
 from pds.xrpc.error_map import XRPC_ERRORS, to_xrpc
 from pds.xrpc.errors import DEFAULT_ERRORS, XrpcError
 from repo.car import NotACar

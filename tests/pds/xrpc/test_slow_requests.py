@@ -15,8 +15,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 import pds as package
-from pds import connections
 from pds.fairness.turns import Turns
+from pds.server import connections
 from pds.xrpc import body
 from pds.xrpc.errors import XrpcError
 from tests.more_time import with_more_time

@@ -10,7 +10,7 @@ import pytest
 
 from identity.did_document import DidDocument
 from identity.did_source import DidSource
-from pds.accounts.service_jwt import create_service_jwt
+from pds.service_auth.jwt import create_service_jwt
 from repo.keys import K256PrivateKey
 from repo.syntax import Did
 from tests.pds.conftest import Account, Pds

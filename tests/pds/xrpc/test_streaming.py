@@ -19,7 +19,7 @@ from pds.fairness import answer_pace, long_answers
 from pds.fairness.long_answers import LongAnswers
 from pds.fairness.turns import Turns
 from tests.pds.conftest import Account, Pds
-from tests.pds.requests.test_observer import until_counted
+from tests.pds.server.test_observer import until_counted
 
 REPO = "com.atproto.sync.getRepo"
 BLOB = "com.atproto.sync.getBlob"
@@ -221,7 +221,7 @@ async def test_a_large_answer_of_an_address_with_several_gives_way_to_one_with_n
     pds: Pds, large: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So that it does not fit into the buffers of a connection within one machine.
-    monkeypatch.setattr("pds.record_answers.PAGE_BYTES", 1 << 30)
+    monkeypatch.setattr("pds.api.repo.record_answers.PAGE_BYTES", 1 << 30)
     pds.ctx.large_work.answers = answers(each=2, waiting=1)
     query = {"repo": large.did, "collection": "com.example.thing", "limit": 100}
     request = f"GET /xrpc/{RECORDS}?repo={large.did}&collection=com.example.thing&limit=100"

@@ -17,7 +17,7 @@ import aiohttp
 
 from identity.plc_data import PlcData
 from identity.plc_operation import PlcOperation
-from pds.accounts.service_jwt import create_service_jwt
+from pds.service_auth.jwt import create_service_jwt
 from repo import dagcbor
 from repo.car import encode_car
 from repo.cid import Cid

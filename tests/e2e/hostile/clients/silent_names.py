@@ -12,7 +12,7 @@ import time
 
 import aiohttp
 
-from pds.accounts.service_jwt import create_service_jwt
+from pds.service_auth.jwt import create_service_jwt
 from repo.keys import K256PrivateKey
 from tests.e2e.hostile.attack import ATTACKING
 

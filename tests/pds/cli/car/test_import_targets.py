@@ -9,11 +9,11 @@ from contextlib import AsyncExitStack
 import pytest
 from yarl import URL
 
-from pds.account_import import AccountImport
 from pds.cli.car import import_targets
 from pds.cli.car.import_targets import OnServer
 from pds.cli.running_server import RunningServer
-from pds.import_queue import Import, Sender
+from pds.lifecycle.account_import import AccountImport
+from pds.pending.import_turns import Import, Sender
 from repo.syntax import Did
 from tests.pds.api.imports import Repo
 from tests.pds.api.records import NOTE

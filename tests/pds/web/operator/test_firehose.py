@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from database.timestamps import epoch_s_of, now_iso
-from pds.header_text import shown
-from pds.requests.subscribers import LINES_EACH, MAX_USER_AGENT_LENGTH
+from pds.monitoring.requests.header_text import shown
+from pds.monitoring.requests.subscribers import LINES_EACH, MAX_USER_AGENT_LENGTH
 from tests.pds.api.firehose import Consumer, subscribed
 from tests.pds.api.records import create
 from tests.pds.conftest import Account, Pds

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pds.import_queue import Sender
+from pds.pending.import_turns import Sender
 from repo.syntax import Did
 from tests.pds.api.records import create
 from tests.pds.conftest import Account, Pds, Reply, basic_auth

@@ -1,0 +1,132 @@
+"""Records in answers: as JSON, however large they are and whatever a stranger has put into them.
+
+A page ends early where its records are large, and its cursor goes on from there. In place of an odd
+record that JSON cannot show is the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from pds.fairness.presence import while_present
+from pds.monitoring.requests.asker import askers
+from repo import piecewise
+from repo.dagcbor import InvalidDagCbor
+from repo.record import LARGE_BYTES, InvalidRecord, has_map_form
+
+if TYPE_CHECKING:
+    from actor_store.reader import ActorStoreReader
+    from actor_store.record_json import RecordJsonCache
+    from actor_store.records import RecordRef
+    from pds.xrpc.call import XrpcCall
+
+PAGE_BYTES: Final = 2 * 1024 * 1024
+"""A page ends with the record that takes it beyond this; usual pages have a tenth of it."""
+_STEP_BYTES: Final = 64 * 1024
+"""Of blocks that are rendered in one step of the event loop."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A record that has yet to be made JSON, or comes after one that has."""
+
+    ref: RecordRef
+    json: bytes | InvalidRecord | None
+    block: bytes
+
+
+@dataclass(slots=True)
+class RecordPage:
+    """The records of an answer, as far as they have been read."""
+
+    refs: Sequence[RecordRef]
+    views: list[bytes | InvalidRecord]
+    """`{uri, cid, value}` of the first records, as JSON; of all of them once it is complete."""
+    waiting: list[_Waiting]
+
+    @property
+    def last(self) -> RecordRef | None:
+        """The last record of a complete page."""
+        return self.refs[len(self.views) - 1] if self.views else None
+
+
+def read_page(
+    cache: RecordJsonCache, actor: ActorStoreReader, refs: Sequence[RecordRef]
+) -> RecordPage:
+    """Read the records of a page, and render what takes no time."""
+    views: list[bytes | InvalidRecord] = []
+    waiting: list[_Waiting] = []
+    size, room = 0, _STEP_BYTES
+    for ref in refs:
+        json: bytes | InvalidRecord | None = cache.find(ref.cid)
+        block = b""
+        if json is None:
+            block = actor.repo.get_block(ref.cid)
+            room -= len(block)
+            if room >= 0 and len(block) < LARGE_BYTES:
+                json = _render_small(cache, ref, block)
+        if json is None or waiting:
+            waiting.append(_Waiting(ref, json, block))
+        else:
+            views.append(_view(ref, json))
+        size += len(json if type(json) is bytes else block)
+        if size >= PAGE_BYTES:
+            break
+    return RecordPage(refs, views, waiting)
+
+
+async def complete(call: XrpcCall, page: RecordPage) -> None:
+    """Render what is `waiting`, if anything is, unless the page gets too large before.
+
+    Raises `TooBusy`, and `ClientLeft` if nobody waits for the answer any more.
+    """
+    with while_present(call.request):
+        await _render(call, page)
+
+
+async def _render(call: XrpcCall, page: RecordPage) -> None:
+    ctx = call.ctx
+    size, room = sum(len(view) for view in page.views if type(view) is bytes), 0
+    for record in page.waiting:
+        if page.views and size >= PAGE_BYTES:
+            break
+        ref, json, block = record.ref, record.json, record.block
+        if json is None and len(block) < LARGE_BYTES:
+            if room < len(block):
+                await asyncio.sleep(0)
+                room = _STEP_BYTES
+            room -= len(block)
+            json = _render_small(ctx.record_json, ref, block)
+        elif json is None:
+            json = await ctx.large_work.run(
+                partial(_render_large, block), *askers(ctx.client_addresses)
+            )
+        page.views.append(_view(ref, json))
+        size += len(json if type(json) is bytes else block)
+
+
+def _render_small(cache: RecordJsonCache, ref: RecordRef, block: bytes) -> bytes | InvalidRecord:
+    try:
+        return cache.render(ref.cid, block)
+    except InvalidRecord as exc:
+        return exc
+
+
+def _render_large(block: bytes) -> bytes | InvalidRecord:
+    """The JSON of a large record, which is not shown if it is odd."""
+    try:
+        json = piecewise.json_of(block)
+    except InvalidDagCbor as exc:
+        return InvalidRecord(f"it is large, and odd: {exc}")
+    return json if has_map_form(block) else InvalidRecord("it is not a map")
+
+
+def _view(ref: RecordRef, json: bytes | InvalidRecord) -> bytes | InvalidRecord:
+    if isinstance(json, InvalidRecord):
+        return json
+    # A URI and a CID hold nothing that JSON would escape.
+    return b'{"uri":"%b","cid":"%b","value":%b}' % (ref.uri.encode(), str(ref.cid).encode(), json)

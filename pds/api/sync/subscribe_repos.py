@@ -1,0 +1,150 @@
+"""com.atproto.sync.subscribeRepos: the firehose, over a WebSocket.
+
+Spec: https://atproto.com/specs/event-stream
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from functools import partial
+from typing import Final
+
+import structlog
+from aiohttp import WSCloseCode, hdrs, web
+
+from pds.context import AppContext
+from pds.monitoring.requests.subscribers import Subscriber
+from pds.xrpc.call import XrpcCall
+from pds.xrpc.methods import XrpcMethods
+from repo.lexicon import InvalidLexicon
+from sequencer.events import error_frame
+from sequencer.outbox import FirehoseError, FutureCursor, subscribe
+
+methods = XrpcMethods()
+
+_log = structlog.get_logger(__name__)
+
+_MAX_CLIENT_MESSAGE_BYTES: Final = 1024
+"""Consumers have nothing to say; what they send is read and dropped."""
+_WAITING_BYTES: Final = 64 * 1024
+"""Sent without looking whether the consumer takes it."""
+_STOPPING: Final = "server is stopping"
+_CLOSE_S: Final = 3.0
+"""How long a consumer may take to let itself be closed when the server stops."""
+
+
+@methods.method("com.atproto.sync.subscribeRepos")
+async def subscribe_repos(call: XrpcCall) -> web.WebSocketResponse:
+    """com.atproto.sync.subscribeRepos: send frames until either side goes away.
+
+    As in the reference the upgrade comes before the parameters are looked at, so every refusal
+    is an error frame followed by a close with code 1008; but for 503 where there are too many
+    consumers.
+    """
+    if not call.request.headers.get(hdrs.SEC_WEBSOCKET_KEY, "").isascii():
+        # aiohttp refuses every other key that is none, and fails at this.
+        raise web.HTTPBadRequest(text="Handshake error: bad Sec-WebSocket-Key")
+    async with call.ctx.streams.subscribers.turn(call.request, call.address_group):
+        return await _subscribe(call.request, call.ctx)
+
+
+async def _subscribe(request: web.Request, ctx: AppContext) -> web.WebSocketResponse:
+    socket = web.WebSocketResponse(
+        max_msg_size=_MAX_CLIENT_MESSAGE_BYTES, compress=False, writer_limit=_WAITING_BYTES
+    )
+    await socket.prepare(request)
+    with ctx.subscribers.entered(socket, request, ctx.client_addresses.of(request)) as subscriber:
+        sender = asyncio.create_task(_serve(subscriber, ctx))
+        try:
+            async for _ in socket:
+                pass
+        finally:
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+    return socket
+
+
+async def close_subscribers(ctx: AppContext) -> None:
+    """Tell every consumer that the server goes away; it may reconnect with its cursor."""
+
+    async def close(subscriber: Subscriber) -> None:
+        subscriber.end = _STOPPING
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await subscriber.socket.close(
+                    code=WSCloseCode.GOING_AWAY, message=_STOPPING.encode()
+                )
+        except TimeoutError:
+            _abort(subscriber.request)
+
+    await asyncio.gather(*map(close, ctx.subscribers), return_exceptions=True)
+
+
+async def _serve(subscriber: Subscriber, ctx: AppContext) -> None:
+    """Send frames, and close the socket when there will be no more."""
+    try:
+        code, reason = await _send_frames(subscriber, ctx)
+        await subscriber.socket.close(code=code, message=reason.encode())
+    except ConnectionError:
+        return  # The consumer left; the reading side sees it too and ends the request.
+
+
+async def _send_frames(subscriber: Subscriber, ctx: AppContext) -> tuple[WSCloseCode, str]:
+    """Send frames to their end, an error frame if that is one. Return how to close."""
+    subscription = ctx.settings.subscription
+    try:
+        subscriber.cursor = _parse_cursor(subscriber.request, ctx)
+        frames = subscribe(
+            ctx.sequencer,
+            subscriber.cursor,
+            max_buffer=subscription.max_buffer,
+            backfill_limit_ms=subscription.backfill_limit_ms,
+            next_slice=partial(ctx.streams.backfills.next, subscriber.address.group),
+            position=subscriber.position,
+        )
+        ctx.subscribers.note_started(subscriber, ctx.sequencer.current_seq)
+        async with aclosing(frames):
+            async for frame in frames:
+                await subscriber.socket.send_bytes(frame)
+    except InvalidLexicon as exc:
+        error, message = "InvalidRequest", str(exc)
+    except FirehoseError as exc:
+        error, message = exc.error, exc.message
+        if isinstance(exc, FutureCursor) and subscriber.cursor is not None:
+            await asyncio.sleep(_note_future_cursor(subscriber, ctx, subscriber.cursor))
+    except ConnectionError:
+        raise
+    except Exception:  # noqa: BLE001 (it is logged)
+        # Whatever it is: a socket that stays open without frames looks like one of an idle server.
+        _log.exception("a subscription failed")
+        subscriber.end = "InternalServerError"
+        return WSCloseCode.INTERNAL_ERROR, ""
+    else:
+        subscriber.end = _STOPPING
+        return WSCloseCode.GOING_AWAY, _STOPPING
+    subscriber.end = error
+    await subscriber.socket.send_bytes(error_frame(error, message))
+    return WSCloseCode.POLICY_VIOLATION, error
+
+
+def _note_future_cursor(subscriber: Subscriber, ctx: AppContext, cursor: int) -> float:
+    return ctx.streams.future_cursors.note(
+        subscriber.address.group,
+        cursor=cursor,
+        newest=ctx.sequencer.current_seq,
+        client=subscriber.address.text,
+        user_agent=subscriber.user_agent,
+    )
+
+
+def _abort(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
+
+
+def _parse_cursor(request: web.Request, ctx: AppContext) -> int | None:
+    pairs = list(request.query.items())
+    params = ctx.lexicons.parse_params("com.atproto.sync.subscribeRepos", pairs)
+    cursor = params.get("cursor")
+    return cursor if isinstance(cursor, int) else None

@@ -1,0 +1,231 @@
+"""The data directory: usable, and held by one server at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pds.disk.network_filesystem import database_directories, existing_part, find_network_type
+from pds.disk.remedies import give_to_server
+
+if TYPE_CHECKING:
+    from pds.config import Settings
+
+LOCK_FILE: Final = "holdfast.lock"
+CHECK_FILE: Final = "holdfast.check"
+"""A file of this name in the data directory asks for a look at every store at the next start."""
+RUN_FILE: Final = "holdfast.run"
+"""Has the id of the last run, which the databases beside it have too."""
+_OWNER_ONLY: Final = 0o077
+"""The umask of a process that holds a data directory, whatever it was started with.
+
+What it makes is for no other user to read: databases have the addresses, password hashes and
+private settings of people. Directories that are there keep the modes that the operator gave them,
+and default ACLs go before any umask.
+"""
+
+
+class DataDirectoryError(Exception):
+    """A directory cannot be used; the message tells the operator why and what to do."""
+
+
+class DataDirectoryHeld(DataDirectoryError):
+    """Another server holds the directory."""
+
+
+class DataDirectoryLock:
+    """An exclusive lock on a data directory for as long as the process lives.
+
+    The kernel drops it with the process, however that ends, so no stale lock is ever left.
+    """
+
+    made_directory: bool
+    """Whether the directory was not there before."""
+
+    def __init__(self, file_descriptor: int, umask_before: int, *, made_directory: bool) -> None:
+        self._file_descriptor = file_descriptor
+        self._umask_before = umask_before
+        self.made_directory = made_directory
+
+    @classmethod
+    def acquire(cls, directory: Path, *, option: str = "PDS_DATA_DIRECTORY") -> DataDirectoryLock:
+        """Create the directory if need be and lock it. Raises `DataDirectoryError`s.
+
+        As long as the lock is held, the process makes files that only its own user can read.
+        `option` is the setting that names the directory, for the operator.
+        """
+        umask_before = os.umask(_OWNER_ONLY)
+        try:
+            made = NeededDirectory("data", option, directory).make()
+            return cls(cls._lock(directory, option), umask_before, made_directory=made)
+        except BaseException:
+            os.umask(umask_before)
+            raise
+
+    @staticmethod
+    def _lock(directory: Path, option: str) -> int:
+        try:
+            descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as exc:
+            raise DataDirectoryError(
+                f"Cannot write {directory / LOCK_FILE}: {exc.strerror}. "
+                f"{give_to_server(directory / LOCK_FILE)} Or run pds as its owner."
+            ) from exc
+        if os.geteuid() == 0:
+            # Also a file that root has just made is for the server, whose directory this is.
+            owner = directory.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            holder = _pid_in(descriptor)
+            os.close(descriptor)
+            raise DataDirectoryHeld(
+                f"Another PDS process (pid {holder}) holds the data directory {directory}. "
+                f"Stop it first, or set {option} to another directory."
+            ) from exc
+        except OSError as exc:
+            os.close(descriptor)
+            raise DataDirectoryError(
+                f"Cannot lock the data directory {directory}: {exc.strerror}. "
+                "It must be on a local disk, not on a network filesystem."
+            ) from exc
+        _write_pid(descriptor)
+        return descriptor
+
+    def release(self) -> None:
+        """Let another process have the directory. Releasing twice is harmless."""
+        if self._file_descriptor >= 0:
+            os.close(self._file_descriptor)
+            self._file_descriptor = -1
+            os.umask(self._umask_before)
+
+
+def find_holder(directory: Path) -> str | None:
+    """The pid of the server that holds a directory, or `unknown`; None if nobody does."""
+    try:
+        descriptor = os.open(directory / LOCK_FILE, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        # Shared and dropped at once: readers do not meet each other.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return _pid_in(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _write_pid(lock: int) -> None:
+    # Over the last one, whose place on the disk is there also when the disk is full. If there is
+    # no place, the lock holds all the same, and does not tell who has it.
+    text = f"{os.getpid()}\n".encode()
+    with suppress(OSError):
+        os.pwrite(lock, text, 0)
+        os.ftruncate(lock, len(text))
+
+
+def _pid_in(lock: int) -> str:
+    return os.read(lock, 32).decode("ascii", "replace").strip() or "unknown"
+
+
+@dataclass(slots=True, frozen=True)
+class DirectoryFault:
+    """Why a directory cannot be used, and what to do: a sentence each."""
+
+    message: str
+    remedy: str
+
+
+@dataclass(slots=True, frozen=True)
+class NeededDirectory:
+    """A directory that the server writes to, what it is for, and the setting that names it."""
+
+    kind: str
+    setting: str
+    path: Path
+
+    def find_fault(self) -> DirectoryFault | None:
+        """Why a server of this user could not use it; None if it could.
+
+        One that is not there can be used if it can be made.
+        """
+        part = existing_part(self.path)
+        if not part.is_dir():
+            return DirectoryFault(
+                f"The {self.kind} directory {self.path} is not a directory, or lies below a file.",
+                f"Set {self.setting} to a directory.",
+            )
+        if not os.access(part, os.R_OK | os.W_OK | os.X_OK):
+            return self._no_permission()
+        return None
+
+    def make(self) -> bool:
+        """See to it that the directory can be used; whether it had to be made.
+
+        Raises `DataDirectoryError`.
+        """
+        is_there = self.path.exists()
+        fault = self.find_fault()
+        if fault is None and not is_there:
+            fault = self._make()
+        if fault is not None:
+            raise DataDirectoryError(f"{fault.message} {fault.remedy}")
+        return not is_there
+
+    def _make(self) -> DirectoryFault | None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except PermissionError:
+            return self._no_permission()
+        except OSError as exc:
+            return DirectoryFault(
+                f"Cannot use the {self.kind} directory {self.path}: {exc.strerror}.",
+                f"Set {self.setting} to another directory.",
+            )
+        return None
+
+    def _no_permission(self) -> DirectoryFault:
+        return DirectoryFault(
+            f"No permission to write in the {self.kind} directory {self.path}.",
+            f"Give it to the user that runs pds (uid {os.getuid()}), or set {self.setting}. "
+            f"{give_to_server(self.path)}",
+        )
+
+
+def needed_directories(settings: Settings) -> tuple[NeededDirectory, ...]:
+    """Those that the server makes if they are not there, the data directory first."""
+    named = (
+        ("data", "PDS_DATA_DIRECTORY", settings.data_directory),
+        ("actor store", "PDS_ACTOR_STORE_DIRECTORY", settings.actors_directory),
+        ("blob", "PDS_BLOBSTORE_DISK_LOCATION", settings.blob_directory),
+        ("upload", "PDS_BLOBSTORE_DISK_TMP_LOCATION", settings.blob_tmp_directory),
+    )
+    return tuple(
+        NeededDirectory(kind, setting, path) for kind, setting, path in named if path is not None
+    )
+
+
+def make_directories(settings: Settings) -> tuple[NeededDirectory, ...]:
+    """Create the directories that settings may put elsewhere; those that were not there.
+
+    Refuses directories of databases that are on a network file system. Raises
+    `DataDirectoryError`.
+    """
+    _refuse_network_filesystems(settings)
+    return tuple(each for each in needed_directories(settings)[1:] if each.make())
+
+
+def _refuse_network_filesystems(settings: Settings) -> None:
+    for setting, directory in database_directories(settings).items():
+        kind = find_network_type(directory)
+        if kind is not None:
+            raise DataDirectoryError(
+                f"{directory} is on a network file system ({kind}), where SQLite loses data. "
+                f"Set {setting} to a directory on a local disk."
+            )

@@ -1,0 +1,92 @@
+"""Another server on the data directory, such as the reference PDS, which knows nothing of our lock.
+
+A PDS keeps the service database and the event log open, in one process, and reads them only now
+and then. Litestream has them open too, but within a read transaction almost all the time. Other
+tools open one database after the other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from database.open_elsewhere import UNSEEN, find_holders
+from pds.disk.data_directory import DataDirectoryError
+
+if TYPE_CHECKING:
+    from pds.config import Settings
+
+SETTING: Final = "PDS_IGNORE_OTHER_SERVER"
+_LOOKS: Final = 10
+_PAUSE_S: Final = 0.02
+
+
+@dataclass(slots=True, frozen=True)
+class OtherServer:
+    """A process that has the databases open as a server has."""
+
+    pid: int
+    """0 if it cannot be seen from here."""
+
+    def __str__(self) -> str:
+        """Such as `node (pid 123)`."""
+        if self.pid == UNSEEN:
+            return "a process that cannot be seen from here, such as one of another container,"
+        try:
+            program = Path(f"/proc/{self.pid}/comm").read_text("utf-8", "replace").strip()
+        except OSError:
+            program = "a process"
+        return f"{program} (pid {self.pid})"
+
+
+class DirectoryInUse(DataDirectoryError):
+    """Another server uses the directory."""
+
+
+def refuse_other_server(settings: Settings) -> OtherServer | None:
+    """Raise `DirectoryInUse` if another server runs, or return it if the operator wants that.
+
+    For a process that has no database open yet, and holds the directory, so that no other
+    Holdfast server is there. Takes a fifth of a second if there may be one.
+    """
+    other = find_other_server(settings)
+    if other is None or settings.database.ignore_other_server:
+        return other
+    raise DirectoryInUse(f"{describe(other, settings)}. {REMEDY}")
+
+
+def describe(other: OtherServer, settings: Settings) -> str:
+    """What is wrong, as a sentence without its full stop."""
+    text = (
+        f"{other} has the databases of {settings.data_directory} open as a PDS has, "
+        "and two servers on one directory damage it"
+    )
+    return text[0].upper() + text[1:] if other.pid == UNSEEN else text
+
+
+REMEDY: Final = f"Stop it first, or set {SETTING}=true if you are sure that it is not a server."
+
+
+def find_other_server(settings: Settings, *, but: Collection[int] = ()) -> OtherServer | None:
+    """A server that is none of the processes `but`; as `refuse_other_server`."""
+    looks = [_look(settings)]
+    while staying := set.intersection(*map(set, looks)) - set(but):
+        if len(looks) == _LOOKS:
+            break
+        time.sleep(_PAUSE_S)
+        looks.append(_look(settings))
+    # A replicator lets go of its read transaction for moments only, a server is hardly ever in one.
+    servers = [pid for pid in staying if sum(look[pid] for look in looks) <= _LOOKS // 2]
+    return OtherServer(max(servers)) if servers else None
+
+
+def _look(settings: Settings) -> dict[int, bool]:
+    """Whether each process that has both databases open reads both at the moment."""
+    accounts, log = (
+        {holder.pid: holder.is_reading for holder in find_holders(path)}
+        for path in (settings.account_db_path, settings.sequencer_db_path)
+    )
+    return {pid: accounts[pid] and log[pid] for pid in accounts.keys() & log.keys()}

@@ -1,0 +1,1 @@
+"""Whole accounts: creation, state, handle, keys, import, deletion."""

@@ -1,0 +1,215 @@
+"""Taking in an account whose repository is in a CAR, on the operator's word.
+
+For people whose server has gone: nobody there vouches for them any more, but their commit is
+signed. The account stays deactivated, and nobody is told of it, until its identity leads here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from identity.resolver import DidResolutionError
+from identity.signers import NotSigned, find_signer
+from pds.accounts.account import AccountStatus
+from pds.accounts.email_rules import check_email
+from pds.accounts.errors import HandleNotResolved
+from pds.accounts.handle_rules import check_handle
+from pds.accounts.passwords import new_password
+from pds.disk.spool import Spool
+from pds.lifecycle.handles import check_leads_to
+from pds.lifecycle.signup import Signup, check_free, create_account, did_credentials
+from pds.pending.import_turns import Sender
+from pds.repos.imports import load_repo
+from pds.xrpc.errors import invalid_request
+from repo.car import CarReader
+from repo.keys import PublicKey, parse_did_key
+from repo.syntax import Did
+from repo.verify import find_commit
+
+if TYPE_CHECKING:
+    from actor_store.importing import ImportedRepo
+    from identity.did_document import DidDocument
+    from pds.accounts.account import ActorAccount
+    from pds.context import AppContext
+    from repo.car import ByteSource
+    from repo.cid import Cid
+    from repo.commit import Commit, Head
+
+MAX_CAR_BYTES: Final = 64 * 1024**3
+"""The largest CAR that an operator may bring."""
+_WAYS_OUT: Final = "name the key with --key did:key:…, or give --ignore-signature"
+_OPERATOR: Final = Sender()
+
+
+@dataclass(frozen=True, slots=True)
+class AccountImport:
+    """What the operator says of an account beside its CAR."""
+
+    handle: str | None = None
+    """For a new account; that of the DID document if not given."""
+    email: str | None = None
+    """For a new account, which needs one."""
+    key: PublicKey | None = None
+    """Has to have signed the commit, in place of the keys that the DID has named."""
+    ignores_signature: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedAccount:
+    """What has become of it."""
+
+    account: ActorAccount
+    repo: ImportedRepo
+    password: str | None
+    """Of an account that is new here, and that nobody else knows."""
+    missing_blobs: int
+    """How many blobs its records refer to that are not here."""
+    did_credentials: dict[str, Any]
+    """What its DID has to say before it can be activated."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For the operator."""
+        return {
+            "did": self.account.did,
+            "handle": self.account.shown_handle,
+            "rev": self.repo.head.rev,
+            "records": self.repo.records,
+            "missingBlobs": self.missing_blobs,
+            "password": self.password,
+            "didCredentials": self.did_credentials,
+            **({"oddRecords": self.repo.odd.to_json()} if self.repo.odd.count else {}),
+        }
+
+
+async def import_account(
+    ctx: AppContext,
+    chunks: AsyncIterable[bytes],
+    asked: AccountImport,
+    sender: Sender = _OPERATOR,
+) -> ImportedAccount:
+    """Make a deactivated account of a CAR, or give one that is deactivated the CAR's repository.
+
+    Raises `XrpcError` with what the operator can do, `AccountError`s, `InvalidCar`,
+    `InvalidRepo`, `SpoolError`s, and as `load_repo` does. In any case nothing has been changed.
+    """
+    await ctx.open_files.until_room(1)
+    with Spool(ctx.settings.data_directory, ctx.imports.room, sender.holder) as spool:
+        await spool.fill(chunks, max_bytes=MAX_CAR_BYTES)
+        root, commit = await asyncio.to_thread(_find_commit, spool)
+        did = Did(commit.did)
+        spool.rewind()
+        with ctx.imports.begun(did) as begun:
+            begun.size_bytes = spool.size_bytes
+            document, why_not = await _find_document(ctx, did)
+            keys = await _keys(ctx, asked, document, why_not, root=root, commit=commit)
+            async with ctx.imports.loading(begun, sender):
+                if ctx.accounts.find_account(did, include_inactive=True) is None:
+                    password = new_password()
+                    signup = await _signup(ctx, did, asked, document, password)
+                    repo = await _create(ctx, signup, spool, keys)
+                else:
+                    password = None
+                    repo = await _replace(ctx, did, spool, keys)
+    await ctx.actor_store.settle_uploads(did)
+    account = ctx.accounts.get_account(did, include_inactive=True)
+    missing = await ctx.actor_store.read_in_thread(did, lambda actor: actor.blob.count_missing())
+    return ImportedAccount(account, repo, password, missing, did_credentials(ctx, account))
+
+
+def _find_commit(source: ByteSource) -> tuple[Cid, Commit]:
+    return find_commit(CarReader(source, verify=False))
+
+
+async def _find_document(ctx: AppContext, did: Did) -> tuple[DidDocument | None, str]:
+    """The DID document, or why there is none."""
+    try:
+        return await ctx.did_resolver.resolve(did, force=True), ""
+    except DidResolutionError as exc:
+        return None, str(exc)
+
+
+async def _keys(
+    ctx: AppContext,
+    asked: AccountImport,
+    document: DidDocument | None,
+    why_not: str,
+    *,
+    root: Cid,
+    commit: Commit,
+) -> list[PublicKey] | None:
+    """The key that has to have signed; None if the signature does not matter."""
+    if asked.ignores_signature:
+        return None
+    if asked.key is not None:
+        return [asked.key]
+    did = Did(commit.did)
+    named = document.signing_key() if document is not None else None
+    if named is None:
+        raise invalid_request(
+            f"{why_not or f'the DID document of {did} has no signing key'}. So nobody can tell "
+            f"who signed: {_WAYS_OUT}"
+        )
+    # A repository that was here before was signed with the key that is kept here.
+    own = [ctx.actor_store.key(did).public] if ctx.actor_store.exists(did) else []
+    try:
+        return [await find_signer(root, commit, [parse_did_key(named), *own], ctx.plc)]
+    except NotSigned as exc:
+        raise invalid_request(f"{exc}. If it is theirs nevertheless, {_WAYS_OUT}") from exc
+
+
+async def _signup(
+    ctx: AppContext, did: Did, asked: AccountImport, document: DidDocument | None, password: str
+) -> Signup:
+    """What the new account is to be, checked before anything is made."""
+    handle = asked.handle or (document.handle if document is not None else None)
+    if handle is None:
+        raise invalid_request(f"No DID document names a handle of {did}: give --handle")
+    if asked.email is None:
+        raise invalid_request(f"{did} has no account here yet, and a new one needs an --email")
+    email = check_email(asked.email)
+    domains = ctx.settings.service_handle_domains
+    # A DID may claim any handle; a reserved one is given out by the operator's own word.
+    reserved = asked.handle is not None
+    checked = check_handle(handle, domains, did_known=True, allow_reserved=reserved)
+    check_free(ctx, handle=checked.handle, email=email)
+    if checked.is_external:
+        try:
+            await check_leads_to(ctx, checked.handle, did)
+        except HandleNotResolved as exc:
+            raise invalid_request(
+                f"The handle {checked.handle} does not lead to {did}: give the account another "
+                f"with --handle, for example one that ends with {domains[0]}"
+            ) from exc
+    return Signup(checked, email, password, did=did)
+
+
+async def _create(
+    ctx: AppContext, signup: Signup, source: ByteSource, keys: list[PublicKey] | None
+) -> ImportedRepo:
+    """Make the account with its repository, all or nothing."""
+    imported: list[ImportedRepo] = []
+
+    async def fill(did: Did) -> Head:
+        imported.append(await load_repo(ctx, did, source, keys, quota=None))
+        return imported[0].head
+
+    await create_account(ctx, replace(signup, fill=fill))
+    return imported[0]
+
+
+async def _replace(
+    ctx: AppContext, did: Did, source: ByteSource, keys: list[PublicKey] | None
+) -> ImportedRepo:
+    """Replace the repository of an account that is deactivated."""
+    # It is neither activated nor deleted meanwhile.
+    async with ctx.recovery.lock(did):
+        account = ctx.accounts.get_account(did, include_inactive=True)
+        if account.status is not AccountStatus.DEACTIVATED:
+            raise invalid_request(
+                f"{account.shown_handle} ({did}) has an account here that is {account.status}. "
+                "Only a deactivated account gets another repository: see `pds account deactivate`"
+            )
+        return await load_repo(ctx, did, source, keys, quota=None)

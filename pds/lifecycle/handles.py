@@ -1,0 +1,136 @@
+"""Handles of accounts: finding who has one, and giving an account another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+import structlog
+
+from identity.handles import HandleUnresolvable
+from identity.http import FetchError
+from identity.plc import PlcKeyRefused
+from identity.resolver import DidResolutionError
+from pds.accounts.errors import HandleNotAvailable, HandleNotResolved
+from pds.accounts.handle_rules import check_handle, service_domain_of
+from pds.disk.remedies import mend_rotation_key
+from pds.lifecycle.changes import journaled
+from pds.pending.journal import Entry
+from pds.xrpc.errors import invalid_request
+from repo.syntax import Did, Handle, is_did
+from sequencer.events import IdentityEvent
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+
+_log = structlog.get_logger(__name__)
+
+
+async def resolve_handle(
+    ctx: AppContext,
+    handle: Handle,
+    *,
+    while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Did | None:
+    """The DID a handle leads to: of an account here, or else of wherever it is hosted.
+
+    The AppView, if there is one, is asked before the network, for it has most handles at hand.
+    None for a handle under our own domains that nobody has. Behind an entryway these are its
+    domains, and the network knows. `while_waiting` makes a `with` block around what others are
+    asked. Raises `HandleUnresolvable`, and what that raises.
+    """
+    if ctx.entryway is None:
+        account = ctx.accounts.find_account(handle)
+        if account is not None:
+            return account.did
+        if service_domain_of(handle, ctx.settings.service_handle_domains) is not None:
+            return None
+    with while_waiting():
+        return await _ask_appview(ctx, handle) or await ctx.handle_resolver.resolve(handle)
+
+
+async def _ask_appview(ctx: AppContext, handle: Handle) -> Did | None:
+    appview = ctx.settings.appview
+    if appview is None:
+        return None
+    url = f"{appview.url}/xrpc/com.atproto.identity.resolveHandle?handle={handle}"
+    try:
+        async with ctx.proxy_share.turn_at(appview.url):
+            json = await ctx.proxy_http.get_json(url, trusted=True)
+    except FetchError:
+        return None
+    did = json.get("did") if isinstance(json, dict) else None
+    return Did(did) if isinstance(did, str) and is_did(did) else None
+
+
+async def check_leads_to(ctx: AppContext, handle: Handle, did: Did) -> None:
+    """Raise `HandleNotResolved` unless a handle outside our domains leads to `did`."""
+    try:
+        found = await ctx.handle_resolver.resolve(handle, fresh=True)
+    except HandleUnresolvable as exc:
+        raise HandleNotResolved from exc
+    if found != did:
+        raise HandleNotResolved
+
+
+async def update_handle(
+    ctx: AppContext, did: Did, handle: str, *, allow_reserved: bool = False
+) -> None:
+    """Give an account another handle: in its DID, in its row, in an event.
+
+    Raises what `check_handle` raises, `HandleNotResolved`,
+    `HandleNotAvailable`, `PlcError`, and `XrpcError` for a DID that must be changed elsewhere.
+    """
+    checked = await check_new_handle(ctx, did, handle, allow_reserved=allow_reserved)
+    # What fails or is cut off after the DID was changed is undone: see `pds.lifecycle.changes`.
+    async with journaled(ctx, Entry("handle", did, checked)):
+        await _point_did_at(ctx, did, checked)
+        await ctx.accounts.update_handle(did, checked)
+    await ctx.sequencer.append(IdentityEvent(did, checked))
+
+
+async def check_new_handle(
+    ctx: AppContext, did: Did, handle: str, *, allow_reserved: bool
+) -> Handle:
+    """The handle in lower case, if the account may have it.
+
+    Raises `XrpcError` for no account, what `check_handle` raises, `HandleNotResolved` and
+    `HandleNotAvailable`.
+    """
+    if ctx.accounts.find_account(did, include_deactivated=True) is None:
+        raise invalid_request("Account not found")
+    checked = check_handle(
+        handle,
+        ctx.settings.service_handle_domains,
+        did_known=True,
+        allow_reserved=allow_reserved,
+    )
+    if checked.is_external:
+        await check_leads_to(ctx, checked.handle, did)
+    _refuse_taken(ctx, did, checked.handle)
+    return checked.handle
+
+
+def _refuse_taken(ctx: AppContext, did: Did, handle: Handle) -> None:
+    other = ctx.accounts.find_account(handle, include_inactive=True)
+    if other is not None and other.did != did:
+        raise HandleNotAvailable(f"Handle already taken: {handle}")
+
+
+async def _point_did_at(ctx: AppContext, did: Did, handle: Handle) -> None:
+    if did.startswith("did:plc:"):
+        try:
+            await ctx.plc.update_handle(did, handle, key=ctx.rotation_key)
+        except PlcKeyRefused as exc:
+            remedy = mend_rotation_key()
+            _log.error("a DID cannot be changed", did=did, reason=exc.message, remedy=remedy)
+            raise
+        await ctx.did_resolver.refresh(did)
+        return
+    try:
+        document = await ctx.did_resolver.resolve(did, force=True)
+    except DidResolutionError as exc:
+        raise invalid_request("DID is not properly configured for handle") from exc
+    if document.handle != handle:
+        raise invalid_request("DID is not properly configured for handle")

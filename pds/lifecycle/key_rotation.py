@@ -1,0 +1,99 @@
+"""New keys in place of old ones: the signing key of an account, the server's rotation key in DIDs.
+
+Neither keeps a journal. What cuts a change off leaves a DID that says which half is missing, and
+doing it again does that half.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from identity.did_document import ATPROTO_KEY, ATPROTO_PDS
+from identity.plc import PlcError
+from pds.config.addresses import is_same_server
+from pds.lifecycle.plc_updates import ensure_plc
+from pds.lifecycle.states import current_sync_event
+from pds.repos.commits import wait_for_log
+from pds.repos.damage import forget_damage
+from pds.xrpc.errors import invalid_request
+from sequencer.events import IdentityEvent
+
+if TYPE_CHECKING:
+    from identity.plc import PlcClient
+    from identity.plc_data import PlcData
+    from pds.accounts.account import ActorAccount
+    from pds.context import AppContext
+    from repo.keys import PrivateKey
+    from repo.syntax import Did
+
+RotationOutcome: TypeAlias = Literal["replaced", "had it", "not listed", "no such DID"]
+"""What became of a DID's rotation key; `not listed` is neither the old nor the new one."""
+
+_GONE: Final = frozenset((404, 410))
+"""What a directory answers for a DID that it does not know, and for one that was ended."""
+
+
+async def replace_signing_key(ctx: AppContext, account: ActorAccount) -> PrivateKey:
+    """Give an account a new signing key: in its DID, in its file, and in a commit that it signs.
+
+    The old key need not be there any more. Raises `XrpcError` for a DID that the server does not
+    change, `PlcError`, and `DatabaseError`s.
+    """
+    did = account.did
+    ensure_plc(did)
+    await wait_for_log(ctx)
+    async with ctx.recovery.lock(did):
+        key = await _put_into_did(ctx, account)
+        await asyncio.to_thread(ctx.actor_store.keys.replace, did, key)
+        await ctx.did_resolver.refresh(did)
+        sync = await current_sync_event(ctx, did)
+        events = (IdentityEvent(did, account.handle), sync)
+        # A deactivated account is told of when it is activated.
+        await ctx.sequencer.append(*(events if account.deactivated_at is None else events[:1]))
+        await asyncio.to_thread(ctx.actor_store.keys.release, key.did_key)
+        # If it was for the want of a key.
+        await forget_damage(ctx, did)
+    return key
+
+
+async def _put_into_did(ctx: AppContext, account: ActorAccount) -> PrivateKey:
+    """Let the DID name a key that is in a file here, and return that."""
+    data = await ctx.plc.data(account.did)
+    service = data.services.get(ATPROTO_PDS)
+    if service is None or not is_same_server(service.endpoint, ctx.settings.public_url):
+        raise invalid_request(f"{account.did} leads to another server, and so does its key")
+    # That of a try that was cut off.
+    key = ctx.actor_store.keys.find_reserved(data.verification_methods.get(ATPROTO_KEY, "none"))
+    if key is not None:
+        return key
+    new = await asyncio.to_thread(ctx.actor_store.keys.reserve)
+
+    def with_new(state: PlcData) -> PlcData:
+        methods = {**state.verification_methods, ATPROTO_KEY: new.did_key}
+        return replace(state, verification_methods=methods)
+
+    await ctx.plc.update(account.did, with_new, key=ctx.rotation_key)
+    return new
+
+
+async def replace_rotation_key(
+    plc: PlcClient, did: Did, *, old: PrivateKey, new: PrivateKey
+) -> RotationOutcome:
+    """Put `new` in the place of `old` among the rotation keys of a DID. Raises `PlcError`."""
+    try:
+        keys = (await plc.data(did)).rotation_keys
+    except PlcError as exc:
+        if exc.status in _GONE:
+            return "no such DID"
+        raise
+    if old.did_key not in keys:
+        return "had it" if new.did_key in keys else "not listed"
+
+    def with_new(state: PlcData) -> PlcData:
+        listed = (new.did_key if key == old.did_key else key for key in state.rotation_keys)
+        return replace(state, rotation_keys=tuple(dict.fromkeys(listed)))
+
+    await plc.update(did, with_new, key=old)
+    return "replaced"

@@ -1,0 +1,149 @@
+"""Creating an account: the DID, the repository, the login, and the events that tell of them.
+
+The steps touch four places (PLC directory, actor store, service database, event log) that have
+no common transaction. They are ordered so that the account exists exactly when its rows are
+committed; what fails or is cut off before that is undone, what is cut off after it is finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from identity.did_document import ATPROTO_KEY, ATPROTO_PDS, PDS_TYPE
+from identity.plc_data import PlcData, PlcService
+from identity.plc_operation import PlcOperation
+from pds.accounts.errors import EmailTaken, HandleTaken
+from pds.accounts.handle_rules import CheckedHandle
+from pds.accounts.manager import NewAccount
+from pds.accounts.passwords import OPERATOR, Asker
+from pds.accounts.session_operations import Session
+from pds.lifecycle.changes import IMPORTED, MOVED, NEW, journaled
+from pds.lifecycle.handles import check_leads_to
+from pds.pending.journal import Entry
+from pds.repos.commits import commit_event, sync_event
+from repo.commit import CommitData, Head
+from repo.keys import K256PrivateKey, PrivateKey
+from repo.syntax import Did
+from sequencer.events import AccountEvent, Event, IdentityEvent
+
+if TYPE_CHECKING:
+    from pds.accounts.account import ActorAccount
+    from pds.context import AppContext
+
+
+@dataclass(slots=True, frozen=True)
+class Signup:
+    """A request for an account that has passed every check of its own."""
+
+    handle: CheckedHandle
+    email: str | None
+    password: str | None
+    invite_code: str | None = None
+    did: Did | None = None
+    """An existing DID that moves here, which the caller has proved to own; else one is made."""
+    recovery_key: str | None = None
+    """A did:key that the user holds, to be the strongest rotation key of a new DID."""
+    fill: Callable[[Did], Awaitable[Head]] | None = None
+    """Brings the repository of a DID that moves here into its store; else it starts empty."""
+    asker: Asker = OPERATOR
+
+
+async def create_account(ctx: AppContext, signup: Signup) -> Session:
+    """Make the account and open its first session.
+
+    An account that brings its DID starts deactivated and without events, with the signing key
+    that was reserved for it, if one was. Raises `AccountError`s, `TooBusy`, `RepoExists`,
+    `PlcError`, and what `Signup.fill` raises.
+    """
+    did = signup.did
+    reserved = None if did is None else ctx.actor_store.keys.find_reserved(did)
+    key = reserved or K256PrivateKey.generate()
+    operation = None
+    if did is None:
+        operation = _genesis(ctx, signup, key)
+        did = operation.did()
+    if signup.handle.is_external:
+        await check_leads_to(ctx, signup.handle.handle, did)
+    # Before anything is made: there may be no turn at hashing, or nobody left to wait for it.
+    password_hash = None
+    if signup.password is not None:
+        password_hash = await ctx.accounts.hash_new_password(
+            did, signup.password, asker=signup.asker
+        )
+    async with journaled(ctx, Entry("create", did, _detail(signup, operation))):
+        commit = await ctx.actor_store.create(did, key, lambda actor: actor.create_repo())
+        head = Head(commit.cid, commit.rev)
+        if operation is not None:
+            await ctx.plc.send(did, operation)
+        elif signup.fill is not None:
+            head = await signup.fill(did)
+        session = await ctx.accounts.create_account(
+            NewAccount(
+                did=did,
+                handle=signup.handle.handle,
+                cid=head.cid,
+                rev=head.rev,
+                email=signup.email,
+                password_hash=password_hash,
+                invite_code=signup.invite_code,
+                deactivated=operation is None,
+            )
+        )
+    if reserved is not None:
+        ctx.actor_store.keys.release(did)
+    if operation is not None:
+        await ctx.sequencer.append(*birth_events(signup.handle.handle, commit))
+    return session
+
+
+def check_free(ctx: AppContext, *, handle: str, email: str) -> None:
+    """Raise `HandleTaken` or `EmailTaken` for those of an account here, before work is in vain."""
+    if ctx.accounts.find_account(handle, include_inactive=True):
+        raise HandleTaken(handle)
+    if ctx.accounts.find_account_by_email(email, include_inactive=True):
+        raise EmailTaken
+
+
+def plc_data(ctx: AppContext, *, handle: str, key: PrivateKey, recovery_key: str | None) -> PlcData:
+    """What a did:plc of this server says."""
+    rotation_keys = [recovery_key, ctx.settings.identity.recovery_did_key, ctx.did_rotation_key]
+    return PlcData(
+        rotation_keys=tuple(dict.fromkeys(key for key in rotation_keys if key)),
+        verification_methods={ATPROTO_KEY: key.did_key},
+        also_known_as=(f"at://{handle}",),
+        services={ATPROTO_PDS: PlcService(PDS_TYPE, ctx.settings.public_url)},
+    )
+
+
+def did_credentials(ctx: AppContext, account: ActorAccount) -> dict[str, Any]:
+    """What the DID of an account has to say for the account to be here, as in an operation."""
+    key = ctx.actor_store.key(account.did)
+    data = plc_data(ctx, handle=account.shown_handle, key=key, recovery_key=None).to_json()
+    if account.handle is None:
+        del data["alsoKnownAs"]
+    if not account.did.startswith("did:plc:"):
+        del data["rotationKeys"]
+    return data
+
+
+def birth_events(handle: str, commit: CommitData) -> tuple[Event, ...]:
+    """What tells the network of a new account."""
+    return (
+        IdentityEvent(commit.did, handle),
+        AccountEvent(commit.did, active=True),
+        commit_event(commit),
+        sync_event(commit.did, cid=commit.cid, rev=commit.rev, block=commit.block),
+    )
+
+
+def _genesis(ctx: AppContext, signup: Signup, key: PrivateKey) -> PlcOperation:
+    data = plc_data(ctx, handle=signup.handle.handle, key=key, recovery_key=signup.recovery_key)
+    return PlcOperation.sign(data, prev=None, key=ctx.rotation_key)
+
+
+def _detail(signup: Signup, operation: PlcOperation | None) -> str:
+    if operation is not None:
+        return NEW
+    return MOVED if signup.fill is None else IMPORTED

@@ -1,0 +1,127 @@
+"""Changes of an account's state, each with the events that tell the network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from identity.did_document import DidDocument
+from identity.plc import PlcError
+from identity.resolver import DidResolutionError
+from pds.accounts.account import AccountStatus, status_of
+from pds.accounts.errors import AccountNotFound
+from pds.config.addresses import is_same_server
+from pds.repos.commits import sync_event
+from pds.xrpc.errors import XrpcError, invalid_request
+from repo.commit import Head
+from repo.syntax import Did
+from sequencer.events import AccountEvent, IdentityEvent, SyncEvent
+from sequencer.events import AccountStatus as EventStatus
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+
+
+async def deactivate(ctx: AppContext, did: Did, *, delete_after: str | None = None) -> None:
+    """Hide the account until it is activated. Raises `AccountNotFound`."""
+    await ctx.accounts.deactivate(did, delete_after=delete_after)
+    await ctx.sequencer.append(account_event(ctx, did))
+
+
+async def activate(ctx: AppContext, did: Did) -> None:
+    """End a deactivation, once the DID leads here.
+
+    Raises `AccountNotFound`, and `XrpcError` 400 if the DID document is not as it must be.
+    """
+    account = ctx.accounts.find_account(did, include_deactivated=True)
+    if account is None:
+        raise AccountNotFound("user not found")
+    await check_did_leads_here(ctx, did)
+    # No import comes between the commit that is announced and the announcement.
+    async with ctx.recovery.lock(did):
+        # First of all, so that an account that has no room for it stays as it is.
+        await _renewed_commit(ctx, did)
+        await ctx.accounts.activate(did)
+        sync = await current_sync_event(ctx, did)
+        identity = IdentityEvent(did, account.handle)
+        await ctx.sequencer.append(account_event(ctx, did), identity, sync)
+
+
+async def takedown(ctx: AppContext, did: Did, *, ref: str | None) -> str:
+    """Take the account down and end its sessions. Raises `AccountNotFound`.
+
+    Return the reference that is kept: that of the first takedown.
+    """
+    kept = await ctx.accounts.takedown(did, ref=ref)
+    await ctx.sequencer.append(account_event(ctx, did))
+    return kept
+
+
+async def untakedown(ctx: AppContext, did: Did) -> None:
+    """Reverse a takedown. Raises `AccountNotFound`."""
+    await ctx.accounts.untakedown(did)
+    await ctx.sequencer.append(account_event(ctx, did))
+
+
+def account_event(ctx: AppContext, did: Did) -> AccountEvent:
+    """The `#account` event that tells an account's state as it is now."""
+    status = status_of(ctx.accounts.find_account(did, include_inactive=True))
+    if status is AccountStatus.ACTIVE:
+        return AccountEvent(did, active=True)
+    return AccountEvent(did, active=False, status=_EVENT_STATUS[status])
+
+
+async def current_sync_event(ctx: AppContext, did: Did) -> SyncEvent:
+    """The `#sync` event of a repository's current commit, to be appended in the same step.
+
+    The commit is made anew if consumers could not verify it, as after an import.
+    """
+    head, block = await _renewed_commit(ctx, did)
+    return sync_event(did, cid=head.cid, rev=head.rev, block=block)
+
+
+async def _renewed_commit(ctx: AppContext, did: Did) -> tuple[Head, bytes]:
+    head, block = await ctx.actor_store.transact(
+        did, lambda actor: (head := actor.renew_commit(), actor.repo.get_block(head.cid))
+    )
+    ctx.accounts.repo_roots.set(did, head.cid, head.rev)
+    return head, block
+
+
+async def leads_here(ctx: AppContext, did: Did) -> bool:
+    """Whether the DID names this server and the repository's signing key, as far as can be told."""
+    try:
+        await check_did_leads_here(ctx, did)
+    except (XrpcError, PlcError):
+        return False
+    return True
+
+
+async def check_did_leads_here(ctx: AppContext, did: Did) -> None:
+    """Raise `XrpcError` 400 unless the DID names this server and the repository's signing key."""
+    try:
+        document = await ctx.did_resolver.resolve(did, force=True)
+    except DidResolutionError as exc:
+        raise invalid_request("Could not resolve DID") from exc
+    if did.startswith("did:plc:"):
+        data = await ctx.plc.data(did)
+        if ctx.did_rotation_key not in data.rotation_keys:
+            raise invalid_request("Server rotation key not included in PLC DID data")
+    _check_document(ctx, did, document)
+
+
+def _check_document(ctx: AppContext, did: Did, document: DidDocument) -> None:
+    if not is_same_server(document.pds_endpoint, ctx.settings.public_url):
+        raise invalid_request(
+            "DID document atproto_pds service endpoint does not match PDS public url"
+        )
+    if document.signing_key() != ctx.actor_store.key(did).did_key:
+        raise invalid_request(
+            "DID document verification method does not match expected signing key"
+        )
+
+
+_EVENT_STATUS: dict[AccountStatus, EventStatus] = {
+    AccountStatus.TAKENDOWN: "takendown",
+    AccountStatus.DEACTIVATED: "deactivated",
+    AccountStatus.DELETED: "deleted",
+}

@@ -1,0 +1,83 @@
+"""`HealthCheck`: all probes together, as often as somebody asks but not more than once a second."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from pds.monitoring.health.probes import Failure
+
+GOOD_FOR_S: Final = 1.0
+PATIENCE_S: Final = 3.0
+"""How long files may take to answer."""
+
+_STUCK: Final = Failure(
+    "files",
+    f"databases and blobs have not answered for {PATIENCE_S:.0f} seconds",
+    "Look at the disk and at the kernel log.",
+)
+_log = structlog.get_logger(__name__)
+
+
+class Probe(Protocol):
+    """Looks at one thing."""
+
+    def failures(self) -> Iterator[Failure]: ...
+
+
+class HealthCheck:
+    """Belongs to one event loop."""
+
+    def __init__(
+        self,
+        quick: Callable[[], Iterator[Failure]],
+        probes: Sequence[Probe],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`quick` runs on the event loop, the `probes` in a thread. `clock` is in seconds."""
+        self._quick = quick
+        self._probes = probes
+        self._clock = clock
+        self._good_until = clock()
+        self._known: tuple[Failure, ...] = ()
+        self._probing: asyncio.Task[tuple[Failure, ...]] | None = None
+        self._give_up_at = 0.0
+
+    async def failures(self) -> tuple[Failure, ...]:
+        """All that is wrong; nothing if the server is well. Takes `PATIENCE_S` at the most."""
+        now = self._clock()
+        if now < self._good_until:
+            return self._known
+        probing = self._probing
+        if probing is None:
+            probing = self._probing = asyncio.create_task(asyncio.to_thread(self._probe))
+            self._give_up_at = now + PATIENCE_S
+        # Those who come while a disk does not answer wait no longer than the first.
+        patience_s = max(0.0, self._give_up_at - now)
+        done, _ = await asyncio.wait((probing,), timeout=patience_s)
+        if done and self._probing is probing:
+            self._probing = None
+        self._note((*self._quick(), *(probing.result() if done else (_STUCK,))))
+        return self._known
+
+    def _probe(self) -> tuple[Failure, ...]:
+        return tuple(failure for probe in self._probes for failure in probe.failures())
+
+    def _note(self, found: tuple[Failure, ...]) -> None:
+        self._good_until = self._clock() + GOOD_FOR_S
+        before, self._known = self._known, found
+        for failure in found:
+            if failure not in before:
+                _log.error(
+                    "not healthy",
+                    check=failure.check,
+                    reason=failure.reason,
+                    remedy=failure.remedy,
+                )
+        if before and not found:
+            _log.info("healthy again")

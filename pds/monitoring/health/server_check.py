@@ -1,0 +1,92 @@
+"""The health check of this server: what of it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from database.errors import DatabaseError
+from identity.did_cache import DidCache
+from pds.accounts.manager import AccountManager
+from pds.config import Settings
+from pds.disk.network_filesystem import database_directories
+from pds.monitoring.health.check import HealthCheck, Probe
+from pds.monitoring.health.probes import (
+    DatabaseProbe,
+    DirectoryProbe,
+    Failure,
+    RoomProbe,
+    database_failure,
+)
+from pds.pending.unfinished import Recovery
+from sequencer.sequencer import Sequencer
+
+ACCOUNTS: Final = "service database"
+LOG: Final = "event log"
+DID_CACHE: Final = "DID cache"
+DATABASES: Final = "disk of the databases"
+BLOBS: Final = "blob directory"
+UPLOADS: Final = "upload directory"
+
+_DATABASE_ROOM_BYTES: Final = 1 << 20
+"""With less the next write may find no room."""
+
+
+def make_health_check(
+    settings: Settings,
+    accounts: AccountManager,
+    sequencer: Sequencer,
+    did_cache: DidCache,
+    recovery: Recovery,
+) -> HealthCheck:
+    """The check of a server whose databases have just been opened. Raises `OSError`."""
+
+    def quick() -> Iterator[Failure]:
+        for check, ask in (
+            (ACCOUNTS, accounts.check_health),
+            (LOG, sequencer.log.latest_seq),
+            (DID_CACHE, did_cache.check_health),
+        ):
+            try:
+                ask()
+            except DatabaseError as exc:
+                yield database_failure(check, exc)
+        if sequencer.is_behind:
+            yield Failure(
+                LOG,
+                f"{sequencer.waiting_events} events wait, for it does not take them",
+                f"Free space on the disk of {settings.sequencer_db_path}, and see that no other "
+                "program has it locked.",
+            )
+        if recovery.finish is not None:
+            yield Failure(
+                LOG,
+                "what the last stop has left is not mended, for the disk is full: repositories "
+                "take no writes",
+                f"Free space on the disk of {settings.data_directory}.",
+            )
+
+    return HealthCheck(quick, list(_probes(settings, did_cache)))
+
+
+def _probes(settings: Settings, did_cache: DidCache) -> Iterator[Probe]:
+    yield DatabaseProbe(ACCOUNTS, settings.account_db_path, "actor")
+    yield DatabaseProbe(LOG, settings.sequencer_db_path, "repo_seq")
+    if did_cache.is_in_file:
+        yield DatabaseProbe(DID_CACHE, settings.did_cache_db_path, "did_doc")
+    for outermost in _outermost(database_directories(settings).values()):
+        yield RoomProbe(DATABASES, outermost, needed_bytes=_DATABASE_ROOM_BYTES)
+    needed = settings.service.blob_upload_limit_bytes
+    for check, directory in (
+        (BLOBS, settings.blob_directory),
+        (UPLOADS, settings.blob_tmp_directory),
+    ):
+        if directory is not None:
+            yield DirectoryProbe(check, directory, needed_bytes=needed)
+
+
+def _outermost(directories: Iterable[Path]) -> Iterator[Path]:
+    """Those that are below no other."""
+    every = list(directories)
+    return (one for one in every if not any(other in one.parents for other in every))

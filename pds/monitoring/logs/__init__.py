@@ -1,0 +1,5 @@
+"""Structured logs: one line an event, as JSON for machines or in colour on a terminal."""
+
+from pds.monitoring.logs.configuration import Logs, configure_logs
+
+__all__ = ["Logs", "configure_logs"]

@@ -1,0 +1,116 @@
+"""Setting up the logs of a process: which lines come out, how they look, where they go."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from pds.monitoring.logs.destination import LogDestination, NamedLoggers
+from pds.monitoring.logs.lines import JsonLines
+from pds.monitoring.logs.quick import Log, PlainLog, QuickLog
+from pds.monitoring.logs.systems import Systems
+
+_LIBRARY: Final = logging.WARNING
+"""Of other people's libraries only the warnings concern an operator."""
+_OWN_PACKAGES: Final = frozenset({"database", "actor_store", "sequencer", "identity", "pds"})
+
+_log = structlog.get_logger(__name__)
+
+
+class Logs:
+    """The logs of this process, once it has set them up."""
+
+    def __init__(self, destination: LogDestination, threshold: int, systems: Systems) -> None:
+        self._destination = destination
+        self._threshold = threshold
+        self._systems = systems
+        self.lines = JsonLines()
+
+    @property
+    def are_in_file(self) -> bool:
+        """Whether they go to a file of their own."""
+        return self._destination.path is not None
+
+    def quick(self, name: str) -> Log:
+        """A log for many lines of the logger `name`."""
+        if self._destination.is_terminal:
+            return PlainLog(name)
+        levels = frozenset(
+            level
+            for level, number in (("debug", logging.DEBUG), ("info", logging.INFO))
+            if number >= self._threshold and self._systems.show(name)
+        )
+        return QuickLog(name, self._destination, self.lines, levels=levels)
+
+    def reopen(self) -> None:
+        """Go on in a new file if the old one was moved away."""
+        try:
+            self._destination.reopen()
+        except OSError as exc:
+            _log.error("the log file cannot be opened anew", file=exc.filename, reason=exc.strerror)
+
+    def flush(self) -> None:
+        """Write what waits to be written."""
+        self._destination.flush()
+
+
+def configure_logs(
+    *,
+    level: str = "info",
+    enabled: bool = True,
+    systems: str | None = None,
+    destination: str | None = None,
+) -> Logs:
+    """Send the logs of this process to a file, or to standard error. Raises `OSError`.
+
+    `level` is one of debug, info, warning, error. With `enabled` false only errors come out, and
+    also of loggers that are not among `systems` (None means all of them are).
+    """
+    threshold = getattr(logging, level.upper(), logging.INFO) if enabled else logging.ERROR
+    target = LogDestination(Path(destination) if destination else None)
+    logs = Logs(target, threshold, Systems(systems))
+    structlog.configure(
+        processors=[
+            *Systems(systems).processors(),
+            structlog.contextvars.merge_contextvars,
+            *(_FOR_PEOPLE if target.is_terminal else [logs.lines]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=NamedLoggers(target),
+    )
+    _listen_to_standard_library(threshold)
+    return logs
+
+
+_FOR_PEOPLE: Final[list[structlog.typing.Processor]] = [
+    structlog.processors.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.dev.ConsoleRenderer(),
+]
+
+
+class StandardLibrary(logging.Handler):
+    """Passes on what is logged with `logging`: by the packages below `pds`, and by libraries."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the record as if it had been logged with structlog."""
+        if record.levelno < _LIBRARY and record.name.partition(".")[0] not in _OWN_PACKAGES:
+            return
+        log = structlog.get_logger(record.name)
+        if record.exc_info:
+            log.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+        else:
+            log.log(record.levelno, record.getMessage())
+
+
+def _listen_to_standard_library(threshold: int) -> None:
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler, StandardLibrary):
+            root.removeHandler(handler)
+    root.addHandler(StandardLibrary())
+    root.setLevel(threshold)

@@ -1,0 +1,51 @@
+"""The line that each request leaves in the log."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aiohttp import web
+
+from pds.monitoring.logs.quick import Log
+from pds.monitoring.requests.client_address import ClientAddresses
+from pds.monitoring.requests.noted import NotedRequest
+from pds.monitoring.requests.statistics import HEALTH, OTHER, PREFLIGHT, WEB
+
+LOGGER: Final = "pds.requests"
+
+_UNNAMED: Final = frozenset({OTHER, WEB, PREFLIGHT})
+"""Names that stand for many paths."""
+_MAX_PATH_LENGTH: Final = 200
+
+
+def write_line(
+    log: Log,
+    request: web.Request,
+    noted: NotedRequest,
+    *,
+    addresses: ClientAddresses,
+    method: str,
+    status: int,
+    seconds: float,
+) -> None:
+    """Log that `request` was answered, at level info; a health check at level debug."""
+    # Whoever asks for health does so every few seconds.
+    level = "debug" if method == HEALTH else "info"
+    if level not in log.levels:
+        return
+    fields: dict[str, Any] = {
+        "event": "request",
+        "method": method,
+        "verb": request.method,
+        "status": status,
+        "duration_ms": int(seconds * 100_000) / 100,
+        "client": addresses.of(request).text,
+        "request_id": noted.request_id,
+    }
+    if method in _UNNAMED:
+        # Never the query: it may hold codes and tokens.
+        fields["path"] = request.path[:_MAX_PATH_LENGTH]
+        del fields["method"]
+    if noted.did is not None:
+        fields["did"] = noted.did
+    log.write(level, fields)

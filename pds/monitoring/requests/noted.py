@@ -1,0 +1,48 @@
+"""What belongs to one request while it is answered."""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from pds.monitoring.requests.client_address import ClientAddresses
+
+ID_HEADER: Final = "X-Request-Id"
+
+_is_id: Final = re.compile(r"[!-~]{1,64}").fullmatch
+_id_bits: Final = random.getrandbits
+
+
+@dataclass(slots=True)
+class NotedRequest:
+    """The id of a request, and the account that makes it once its credentials are verified."""
+
+    request_id: str
+    did: str | None = None
+
+
+NOTED: Final = web.RequestKey("noted", NotedRequest)
+
+
+def note_request(request: web.Request, addresses: ClientAddresses) -> NotedRequest:
+    """Begin to note a request. One of our own proxies may have given it an id already."""
+    given = request.headers.get(ID_HEADER)
+    if given is None or not _is_id(given) or not addresses.trusts_peer(request):
+        # Unguessable it need not be: whoever knows an id can do nothing with it.
+        given = f"{_id_bits(64):016x}"
+    noted = request[NOTED] = NotedRequest(given)
+    return noted
+
+
+def note_caller(request: web.Request, did: str) -> None:
+    """Note that the request is made by an account."""
+    request[NOTED].did = did
+
+
+def request_id_of(request: web.Request) -> str:
+    """The id of a request, by which its log lines are found."""
+    return request[NOTED].request_id

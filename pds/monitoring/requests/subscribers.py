@@ -1,0 +1,121 @@
+"""Who is subscribed to the firehose, for the operator: a list, and lines in the log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+from aiohttp import hdrs, web
+
+from database.timestamps import iso_of
+from pds.monitoring.logs.sparse import SparseLines
+from pds.monitoring.requests.client_address import ClientAddress
+from pds.monitoring.requests.header_text import shown
+from sequencer.subscriptions import Position
+
+MAX_USER_AGENT_LENGTH: Final = 200
+LINES: Final = 120
+LINES_EACH: Final = 12
+LINES_S: Final = 60.0
+"""So many lines tell of subscribers in so many seconds, and so many of those of one client: who
+connects again and again neither fills the log nor keeps others out of it."""
+
+_LEFT: Final = "the connection ended"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Subscriber:
+    """One consumer of the firehose, from its connection to its end."""
+
+    socket: web.WebSocketResponse
+    request: web.Request
+    address: ClientAddress
+    user_agent: str | None
+    """As it may be shown: it is the choice of a stranger."""
+    connected_at_s: float
+    """Seconds since the Unix epoch."""
+    cursor: int | None = None
+    """What it asked for."""
+    position: Position = field(default_factory=Position)
+    end: str = _LEFT
+    """Why it ends, once that is known."""
+
+    def lag_events(self, newest: int) -> int:
+        """How many events it has not been given, if `newest` is the last one."""
+        return max(0, newest - self.position.seq)
+
+    def to_json(self, newest: int) -> dict[str, Any]:
+        """What the operator is told of it."""
+        return {
+            "address": self.address.text,
+            "userAgent": self.user_agent,
+            "cursor": self.cursor,
+            "seq": self.position.seq,
+            "lagEvents": self.lag_events(newest),
+            "state": "live" if self.position.live else "backfill",
+            "connectedAt": iso_of(self.connected_at_s),
+        }
+
+
+class Subscribers:
+    """The consumers of the firehose that are connected now. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._present: dict[Subscriber, None] = {}
+        self._lines = SparseLines(LINES, LINES_S, each=LINES_EACH)
+
+    def __len__(self) -> int:
+        return len(self._present)
+
+    def __iter__(self) -> Iterator[Subscriber]:
+        """In the order in which they came."""
+        return iter(list(self._present))
+
+    @contextmanager
+    def entered(
+        self, socket: web.WebSocketResponse, request: web.Request, address: ClientAddress
+    ) -> Iterator[Subscriber]:
+        """A `with` block for as long as a consumer is connected."""
+        agent = request.headers.get(hdrs.USER_AGENT)
+        subscriber = Subscriber(
+            socket,
+            request,
+            address,
+            None if agent is None else shown(agent, MAX_USER_AGENT_LENGTH),
+            time.time(),
+        )
+        self._present[subscriber] = None
+        try:
+            yield subscriber
+        finally:
+            del self._present[subscriber]
+            self._write(
+                "firehose subscriber gone",
+                subscriber,
+                reason=subscriber.end,
+                seq=subscriber.position.seq,
+                connected_s=round(time.time() - subscriber.connected_at_s),
+            )
+
+    def note_started(self, subscriber: Subscriber, newest: int) -> None:
+        """The subscriber's cursor was accepted, and it is about to be sent events."""
+        self._write(
+            "firehose subscriber connected",
+            subscriber,
+            cursor=subscriber.cursor,
+            lag_events=subscriber.lag_events(newest),
+        )
+
+    def _write(self, event: str, subscriber: Subscriber, **fields: Any) -> None:
+        unlogged = self._lines.admit(subscriber.address.group)
+        if unlogged is None:
+            return
+        if unlogged:
+            fields["unlogged"] = unlogged
+        _log.info(event, client=subscriber.address.text, user_agent=subscriber.user_agent, **fields)

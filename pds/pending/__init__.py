@@ -1,0 +1,1 @@
+"""What has begun and is not finished: journal, retries, imports, uploads."""

@@ -1,0 +1,38 @@
+"""`Recovery`: what the running server knows to be unfinished or damaged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
+
+from pds.pending.journal import Journal
+from pds.pending.retrier import Mender
+
+
+@dataclass(slots=True)
+class Recovery:
+    """One for each running server."""
+
+    journal: Journal
+    mender: Mender = field(default_factory=Mender)
+    damaged: set[str] = field(default_factory=set)
+    """DIDs whose store has been found damaged; each is told of once."""
+    finished: bool = False
+    """Whether all that an unclean stop may have left has been looked at."""
+    finish: Callable[[], Awaitable[None]] | None = None
+    """Does what a full disk kept from being done at start. Raises `DatabaseFull` while it still
+    does; None if there is nothing to do."""
+    same_run: bool | None = None
+    """Whether the last run of both service databases was the same; None if not yet compared."""
+    since_s: float | None = None
+    """Since when the last try to recover has looked at stores, in Unix seconds."""
+    _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    def lock(self, did: str) -> asyncio.Lock:
+        """Held by who changes the account as such: creates, renames or deletes it."""
+        lock = self._locks.get(did)
+        if lock is None:
+            lock = self._locks[did] = asyncio.Lock()
+        return lock

@@ -1,0 +1,1 @@
+"""The contents of one repository: reading, writing, importing, quotas."""

@@ -1,0 +1,83 @@
+"""Accounts whose files are damaged: each is refused alone, and the operator learns why."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from actor_store.errors import ActorStoreDamaged, RepoNotFound, SigningKeyUnusable
+from database.errors import DatabaseForbidden
+from pds.disk.remedies import give_to_server, restore_database, restore_key
+from pds.pending.journal import Entry
+from repo.syntax import Did
+
+if TYPE_CHECKING:
+    from actor_store.layout import ActorLayout
+    from pds.context import AppContext
+
+_log = structlog.get_logger(__name__)
+
+
+def hold_back(ctx: AppContext, did: Did, reason: str, cause: Exception | None = None) -> None:
+    """Refuse everything that needs the store of `did` until the next start, and say why."""
+    ctx.actor_store.hold_back(did, reason)
+    report(ctx, did, reason, cause)
+
+
+def report(ctx: AppContext, did: Did, reason: str, cause: Exception | None = None) -> None:
+    """Tell the operator of a damaged store, once, and have it looked at at the next start.
+
+    What mends it depends on `cause`; without one the store is missing.
+    """
+    if did in ctx.recovery.damaged:
+        return
+    ctx.recovery.damaged.add(did)
+    path = ctx.actor_store.layout.store(did)
+    _log.error(
+        "an account is not served: its store is damaged",
+        did=did,
+        file=str(path),
+        reason=reason,
+        remedy=_remedy(ctx.actor_store.layout, did, cause),
+    )
+    # The next start may follow an orderly stop, and then looks at nothing but this.
+    entry = Entry("damaged", did, reason)
+    ctx.recovery.mender.later(
+        (entry.kind, did), partial(ctx.recovery.journal.add, entry, durably=False)
+    )
+
+
+async def forget_damage(ctx: AppContext, did: Did) -> None:
+    """The account has been mended, or is gone."""
+    if did in ctx.recovery.damaged:
+        ctx.recovery.damaged.discard(did)
+        ctx.recovery.mender.forget(("damaged", did))
+        await ctx.recovery.journal.drop(Entry("damaged", did), durably=False)
+
+
+def recognise(ctx: AppContext, exc: Exception) -> Exception:
+    """The error to answer with for `exc`, after reporting it if it is damage.
+
+    An account here whose store is gone is damage, too: "not found" would be taken for an account
+    that was deleted.
+    """
+    if isinstance(exc, RepoNotFound) and ctx.accounts.find_account(exc.did, include_inactive=True):
+        exc = ActorStoreDamaged(exc.did, f"{ctx.actor_store.layout.store(exc.did)} is missing")
+    if isinstance(exc, ActorStoreDamaged):
+        report(ctx, Did(exc.did), exc.reason, exc)
+    return exc
+
+
+def _remedy(layout: ActorLayout, did: Did, cause: Exception | None) -> str:
+    deeper: BaseException | None = cause
+    while deeper is not None:
+        if isinstance(deeper, DatabaseForbidden):
+            return give_to_server(deeper.path)
+        if isinstance(deeper, PermissionError) and deeper.filename is not None:
+            return give_to_server(deeper.filename)
+        deeper = deeper.__cause__
+    if isinstance(cause, SigningKeyUnusable):
+        return restore_key(layout.key(did))
+    return restore_database(layout.store(did))

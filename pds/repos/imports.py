@@ -1,0 +1,188 @@
+"""Importing a repository that comes as a CAR, and telling the firehose of it.
+
+An account that moves in is deactivated, or still being made: nobody is told of its repository
+before it is activated, so the commit stays as it came. An active account has consumers, so it gets
+a commit of its own over the imported records, and a `#sync` event with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from actor_store.bulk_rows import UNORDERED_INDEXES
+from actor_store.importing import ImportedRepo, import_car, parse_commit
+from identity.resolver import DidResolutionError
+from identity.signers import NotSigned, find_signer
+from pds.disk.spool import Spool
+from pds.repos.commits import sequence, sync_event, wait_for_log
+from pds.repos.quotas import check_growth, find_quota
+from pds.xrpc.errors import invalid_request
+from repo.car import MAX_BLOCK_BYTES
+from repo.car_census import take_census
+from repo.keys import PublicKey, parse_did_key
+
+if TYPE_CHECKING:
+    from actor_store.records import OddRecords
+    from actor_store.transactor import ActorStoreTransactor
+    from pds.context import AppContext
+    from pds.pending.import_turns import Sender
+    from repo.car import ByteSource
+    from repo.cid import Cid
+    from repo.commit import Commit
+    from repo.syntax import Did
+
+_PAGE_CACHE_KIB: Final = 64 * 1024
+"""About what the tables of 60,000 records take."""
+
+_WAYS_OUT: Final = {
+    True: "If the CAR is nevertheless that of the account, the operator of this server can bring "
+    "it, with `pds car import --key` or `--ignore-signature`",
+    False: "Try again later, or ask the operator of this server to bring it, with "
+    "`pds car import --key` or `--ignore-signature`",
+}
+"""Of who has a CAR that no key seems to have signed, by whether that is certain."""
+
+_log = structlog.get_logger(__name__)
+
+
+class _ImportStopped(Exception):
+    """Nobody waits for the import any more."""
+
+
+async def import_repo(
+    ctx: AppContext, did: Did, chunks: AsyncIterable[bytes], sender: Sender
+) -> None:
+    """Replace the repository of an account by that of a CAR.
+
+    Raises `XrpcError` 400 if the DID has no document and 503 if another import is under way,
+    `TooBusy`, `ClientLeft` while it waits for its turn, `BodyTooLarge`, `SpoolFull`,
+    `QuotaExceeded`, and what `take_census`, `import_car` and `ActorStore.transact_in_thread`
+    raise. In any case nothing has been changed.
+    """
+    await ctx.open_files.until_room(1)
+    with (
+        ctx.imports.begun(did) as begun,
+        Spool(ctx.settings.data_directory, ctx.imports.room, sender.holder) as spool,
+    ):
+        await spool.fill(chunks, max_bytes=ctx.settings.max_repo_import_bytes)
+        begun.size_bytes = spool.size_bytes
+        keys = await _signing_keys(ctx, did)
+        # The account is neither activated nor deleted meanwhile.
+        async with ctx.imports.loading(begun, sender), ctx.recovery.lock(did):
+            found = await asyncio.to_thread(_look_through, spool, did)
+            if found is not None:
+                keys = [await _find_signer(ctx, *found, keys)]
+            await load_repo(ctx, did, spool, keys, quota=find_quota(ctx, did))
+    await ctx.actor_store.settle_uploads(did)
+
+
+def _look_through(spool: Spool, did: Did) -> tuple[Cid, Commit] | None:
+    """Refuse what takes little time to be refused, before anything of it is stored."""
+    found = take_census(spool, size_bytes=spool.size_bytes, max_block_bytes=MAX_BLOCK_BYTES)
+    spool.rewind()
+    if found is None:
+        return None
+    root, block = found
+    return root, parse_commit(root, block, did=did, keys=None)
+
+
+async def _find_signer(
+    ctx: AppContext, root: Cid, commit: Commit, keys: Sequence[PublicKey]
+) -> PublicKey:
+    try:
+        return await find_signer(root, commit, keys, ctx.plc)
+    except NotSigned as exc:
+        raise invalid_request(f"{exc}. {_WAYS_OUT[exc.is_certain]}") from exc
+
+
+async def _signing_keys(ctx: AppContext, did: Did) -> list[PublicKey]:
+    """The keys that have signed, most likely: that of the DID document, and the one kept here."""
+    try:
+        document = await ctx.did_resolver.resolve(did, force=True)
+    except DidResolutionError as exc:
+        raise invalid_request(str(exc)) from exc
+    named = document.signing_key()
+    keys = [ctx.actor_store.key(did).public]
+    return keys if named is None else [parse_did_key(named), *keys]
+
+
+async def load_repo(
+    ctx: AppContext,
+    did: Did,
+    source: ByteSource,
+    keys: Sequence[PublicKey] | None,
+    *,
+    quota: int | None,
+) -> ImportedRepo:
+    """Replace the repository of an account that has one, or is getting one, by that of a CAR.
+
+    To be called within `Imports.loading` and with the account's lock held. `keys` are those of
+    `import_car`; `quota` is in bytes. Raises as `import_repo` does.
+    """
+    is_active = _is_active(ctx, did)
+    # One that is being made is thrown away if it fails.
+    is_new = ctx.accounts.find_account(did, include_inactive=True) is None
+    started = time.monotonic()
+    stopped = threading.Event()
+
+    def proceed() -> None:
+        if stopped.is_set():
+            raise _ImportStopped
+
+    def load(actor: ActorStoreTransactor) -> tuple[ImportedRepo, bytes]:
+        used_bytes = actor.usage.used_bytes()
+        imported = import_car(
+            actor, source, keys=keys, proceed=proceed, postponed=UNORDERED_INDEXES if is_new else ()
+        )
+        if is_active:
+            imported = replace(imported, head=actor.renew_commit())
+        check_growth(actor, quota, used_bytes)
+        return imported, actor.repo.get_block(imported.head.cid)
+
+    await wait_for_log(ctx)
+    try:
+        imported, block = await ctx.actor_store.transact_in_thread(
+            did, load, page_cache_kib=_PAGE_CACHE_KIB
+        )
+    except asyncio.CancelledError:
+        stopped.set()
+        raise
+    # Nothing is awaited between the COMMIT and this, as for any commit.
+    head = imported.head
+    if _is_active(ctx, did):
+        await sequence(ctx, sync_event(did, cid=head.cid, rev=head.rev, block=block), head)
+    elif ctx.accounts.find_account(did, include_inactive=True) is not None:
+        ctx.accounts.repo_roots.set(did, head.cid, head.rev)
+    _log.info(
+        "imported a repository",
+        did=did,
+        rev=head.rev,
+        records=imported.records,
+        took_ms=round((time.monotonic() - started) * 1000),
+    )
+    tell_of_odd(did, imported.odd)
+    return imported
+
+
+def tell_of_odd(did: str, odd: OddRecords) -> None:
+    """Warn of records that an import has brought and that no client may write."""
+    if odd.count:
+        _log.warning(
+            "a repository has odd records, kept as they are",
+            did=did,
+            count=odd.count,
+            examples=[f"{one.uri}: {one.reason}" for one in odd.examples[:3]],
+        )
+
+
+def _is_active(ctx: AppContext, did: Did) -> bool:
+    """Whether there are consumers to be told; of an account that is taken down there may be."""
+    account = ctx.accounts.find_account(did, include_inactive=True)
+    return account is not None and account.deactivated_at is None

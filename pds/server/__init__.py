@@ -1,0 +1,1 @@
+"""The process: start and stop, the application, its ports and connections."""

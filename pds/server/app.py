@@ -1,0 +1,97 @@
+"""The HTTP application: the XRPC router on one route, and the few routes beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import chain
+from typing import Final
+
+from aiohttp import web
+
+from database.open_files import OpenFiles
+from pds.api import METHODS
+from pds.api.sync.subscribe_repos import close_subscribers
+from pds.context import CONTEXT, AppContext
+from pds.entryway.methods import behind_entryway
+from pds.monitoring.logs.quick import Log, PlainLog
+from pds.monitoring.requests.lines import LOGGER
+from pds.rate_limits.headers import add_headers
+from pds.server.connections import HEALTH_PATH, TimedRunner
+from pds.server.observer import observe
+from pds.web.health import health
+from pds.web.operator.routes import add_operator_routes
+from pds.web.routes import add_web_routes
+from pds.xrpc.methods import XrpcMethod
+from pds.xrpc.router import XrpcRouter
+
+KEEP_ALIVE_S: Final = 90.0
+SHUTDOWN_S: Final = 0.5
+"""How long a request that is cut off may take to clean up. See `pds.server.draining`."""
+
+
+def make_app(
+    ctx: AppContext,
+    *,
+    add_routes: Callable[[web.Application], None] | None = None,
+    request_log: Log | None = None,
+) -> web.Application:
+    """Build the application around an open context, which the caller closes.
+
+    `add_routes` may add to it, before the route that finds nothing. `request_log` gets a line for
+    each request; without one they go to structlog.
+    """
+    app = web.Application(client_max_size=ctx.settings.service.blob_upload_limit_bytes)
+    app[CONTEXT] = ctx
+    methods: Iterable[XrpcMethod] = chain.from_iterable(METHODS)
+    router = XrpcRouter(ctx, methods if ctx.entryway is None else behind_entryway(methods))
+    app.router.add_get(HEALTH_PATH, health)
+    app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
+    if add_routes is not None:
+        add_routes(app)
+    add_operator_routes(app)
+    add_web_routes(app)
+    if ctx.rate_limiter is not None:
+        app.on_response_prepare.append(add_headers)
+    app.on_startup.append(_follow_events)
+    # Those of other services as well, which requests are passed on to.
+    ctx.requests.count_by_name(ctx.lexicons.iter_methods())
+    observe(app, ctx, request_log or PlainLog(LOGGER))
+    app.on_shutdown.append(tell_subscribers)
+    return app
+
+
+def make_runner(app: web.Application) -> web.AppRunner:
+    """Serve an application the way the server does, without binding an address yet."""
+    ctx = app.get(CONTEXT)
+    return TimedRunner(
+        app,
+        files=OpenFiles() if ctx is None else ctx.open_files,
+        client_of=_peer if ctx is None else partial(_group_of, ctx),
+        access_log=None,
+        keepalive_timeout=KEEP_ALIVE_S,
+        shutdown_timeout=SHUTDOWN_S,
+        # Bodies that are passed on stay as they came; see `pds.xrpc.decoding`.
+        auto_decompress=False,
+        # The signals are the caller's, who stops more than this application.
+        handle_signals=False,
+    )
+
+
+def _group_of(ctx: AppContext, request: web.BaseRequest) -> str:
+    return ctx.client_addresses.of(request).group
+
+
+def _peer(request: web.BaseRequest) -> str:
+    return request.remote or ""
+
+
+async def _follow_events(app: web.Application) -> None:
+    # From now on relays that hear of events find a server that answers them.
+    ctx = app[CONTEXT]
+    ctx.sequencer.on_append(ctx.crawlers.notify_soon)
+
+
+async def tell_subscribers(app: web.Application) -> None:
+    """Tell consumers of the firehose that the server stops."""
+    await close_subscribers(app[CONTEXT])

@@ -1,0 +1,102 @@
+"""Ports: bound before anything is written, and answered only when the server is ready.
+
+Until then the system refuses connections, so that nobody takes a server that is still mending its
+files for one that works.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from contextlib import AsyncExitStack
+from typing import Final
+
+from aiohttp import web
+
+from pds.server.app import make_runner
+from pds.server.draining import stop_serving
+
+_BACKLOG: Final = 1024
+_NO_SUCH_FAMILY: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+
+
+class ListenError(Exception):
+    """The server cannot listen on its address; the message tells the operator why."""
+
+
+class BoundPort:
+    """A port that is ours, on one address or on all."""
+
+    def __init__(self, sockets: list[socket.socket], host: str, port: int) -> None:
+        self._sockets = sockets
+        self._host = host
+        self._port = port
+
+    @classmethod
+    def bind(cls, host: str, port: int) -> BoundPort:
+        """Take a port; an empty `host` is every address of the machine. Raises `ListenError`."""
+        sockets: list[socket.socket] = []
+        failures: list[OSError] = []
+        try:
+            found = socket.getaddrinfo(
+                host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+        except OSError as exc:
+            raise ListenError(_explain(exc, host, port)) from exc
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            try:
+                sockets.append(_bind(family, kind, protocol, address))
+            except OSError as exc:
+                failures.append(exc)
+        # Of all addresses some may be of a family that the machine does not have.
+        fatal = [exc for exc in failures if not sockets or exc.errno not in _NO_SUCH_FAMILY]
+        if fatal:
+            _close(sockets)
+            raise ListenError(_explain(fatal[0], host, port)) from fatal[0]
+        return cls(sockets, host, port)
+
+    def close(self) -> None:
+        """Let go of the port. Closing twice is harmless."""
+        _close(self._sockets)
+
+    async def listen(self, stack: AsyncExitStack, app: web.Application) -> None:
+        """Serve `app` until `stack` closes. Raises `ListenError`."""
+        runner = make_runner(app)
+        await runner.setup()
+        stack.push_async_callback(stop_serving, runner)
+        try:
+            for each in self._sockets:
+                await web.SockSite(runner, each, backlog=_BACKLOG).start()
+        except OSError as exc:
+            raise ListenError(_explain(exc, self._host, self._port)) from exc
+
+
+def _bind(
+    family: int, kind: int, protocol: int, address: tuple[str | int, ...] | tuple[int, bytes]
+) -> socket.socket:
+    bound = socket.socket(family, kind, protocol)
+    try:
+        # So that connections of a server that has just ended do not keep the port.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # Every address of IPv4 has a socket of its own.
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+def _close(sockets: list[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
+
+
+def _explain(exc: OSError, host: str, port: int) -> str:
+    address = f"{host or '*'}:{port}"
+    if exc.errno == errno.EADDRINUSE:
+        return f"Port {port} is in use. Stop the other server, or choose another port."
+    if exc.errno == errno.EACCES:
+        return f"No permission to listen on {address}. Ports below 1024 need privileges."
+    return f"Cannot listen on {address}: {exc.strerror or exc}."

@@ -1,0 +1,211 @@
+"""Running the server: hold the data directory, listen, and stop in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import resource
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from database.engine import ENGINE_REMEDY, find_engine_fault, running_version
+from database.open_files import MIN_LIMIT, REMEDY, limit_of_open_files
+from pds import faults
+from pds.config import Settings
+from pds.context import AppContext
+from pds.disk.data_directory import (
+    DataDirectoryLock,
+    NeededDirectory,
+    make_directories,
+    needed_directories,
+)
+from pds.disk.other_server import describe, refuse_other_server
+from pds.disk.reserve import DiskReserve
+from pds.monitoring.logs import Logs
+from pds.monitoring.requests.lines import LOGGER
+from pds.server.app import make_app
+from pds.server.listening import BoundPort
+from pds.server.systemd import READY, STOPPING, notify
+from repo.collector import without_collector
+
+_GC_THRESHOLDS: Final = (10_000, 20, 20)
+"""Allocations before a young collection, and how many of those before an older one."""
+
+_THREADS_COMPUTE_S: Final = 0.0005
+"""For how long a thread computes before the event loop gets the interpreter back from it.
+
+The loop lends it to them whenever it waits for SQLite or a socket, which is many times in each
+request: with Python's 5 ms one import makes a hundredth of all requests take 70 ms, with this 20.
+"""
+
+_log = structlog.get_logger(__name__)
+
+
+class TooFewFiles(Exception):
+    """The process may not have as many files open as a server needs; the message says how many."""
+
+
+async def serve(
+    settings: Settings,
+    *,
+    on_ready: Callable[[AppContext], None],
+    start_beside: Callable[[AsyncExitStack], Awaitable[None]] | None = None,
+    add_routes: Callable[[web.Application], None] | None = None,
+    logs: Logs | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; then finish requests, tell subscribers, close databases.
+
+    Raises `TooFewFiles`, `DataDirectoryError`, `ListenError`, or the `DatabaseError` of a file
+    that cannot be opened. `on_ready` is called once requests are answered. `start_beside` is
+    awaited as soon as the data directory is ours; what it puts on the stack outlives the server.
+    `add_routes` may add to the application. `logs` in a file are opened anew on SIGHUP, which
+    would end the process otherwise.
+    """
+    if settings.service.dev_mode:
+        faults.install(os.environ)
+
+    fault = find_engine_fault(running_version())
+    if fault is not None:
+        _log.warning("SQLite is too old", what=fault, remedy=ENGINE_REMEDY)
+
+    async def start(stack: AsyncExitStack) -> None:
+        port = bind(stack, settings.bind_address, settings.service.port)
+        metrics_port = _bind_for_metrics(stack, settings)
+        reserve = DiskReserve(settings.data_directory, settings.did_cache_db_path)
+        reserve.release_if_full()
+        _warn_of_new(settings, make_directories(settings))
+        if start_beside is not None:
+            await start_beside(stack)
+        # The schemas, which make no garbage, take half the time without it.
+        with without_collector():
+            ctx = await AppContext.open(settings)
+        stack.push_async_callback(ctx.close)
+        request_log = None if logs is None else logs.quick(LOGGER)
+        app = make_app(ctx, add_routes=add_routes, request_log=request_log)
+        await port.listen(stack, app)
+        if metrics_port is not None:
+            await _listen_for_metrics(stack, metrics_port, ctx)
+        tune_garbage_collector()
+        ctx.upload_sweep.start()
+        stack.push_async_callback(_end, asyncio.create_task(reserve.keep_from_now_on()))
+        on_ready(ctx)
+
+    await run_until_stopped(settings, start, logs=logs)
+
+
+async def run_until_stopped(
+    settings: Settings,
+    start: Callable[[AsyncExitStack], Awaitable[None]],
+    *,
+    logs: Logs | None = None,
+    data_option: str = "PDS_DATA_DIRECTORY",
+) -> None:
+    """Hold the data directory, `start`, and wait for SIGTERM or SIGINT; then close the stack.
+
+    `start` binds its ports before it writes anything. `logs` are as for `serve`; `data_option` is
+    where the operator has named the data directory. Raises `TooFewFiles`, `DataDirectoryError` and
+    what `start` raises.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    if logs is not None and logs.are_in_file:
+        loop.add_signal_handler(signal.SIGHUP, logs.reopen)
+    raise_file_limit()
+    _require_files()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_prompt_threads())
+        lock = DataDirectoryLock.acquire(settings.data_directory, option=data_option)
+        stack.callback(lock.release)
+        other = await asyncio.to_thread(refuse_other_server, settings)
+        if other is not None:
+            _log.warning("another server uses the data directory", what=describe(other, settings))
+        if lock.made_directory:
+            _warn_of_new(settings, needed_directories(settings)[:1])
+        await start(stack)
+        notify(READY)
+        await stop.wait()
+        notify(STOPPING)
+        _log.info("stopping")
+    _log.info("stopped")
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait((task,))
+
+
+def _warn_of_new(settings: Settings, made: Sequence[NeededDirectory]) -> None:
+    if settings.service.dev_mode:
+        return  # Where servers come and go.
+    for directory in made:
+        if directory.kind in ("data", "blob"):
+            _log.warning(
+                "a directory was not there and is made",
+                setting=directory.setting,
+                directory=str(directory.path),
+                remedy="None for a new server. Else stop it, and mount the disk or correct "
+                f"{directory.setting}.",
+            )
+
+
+def bind(stack: AsyncExitStack, host: str, port: int) -> BoundPort:
+    """Take a port until `stack` closes. Raises `ListenError`."""
+    bound = BoundPort.bind(host, port)
+    stack.callback(bound.close)
+    return bound
+
+
+def _bind_for_metrics(stack: AsyncExitStack, settings: Settings) -> BoundPort | None:
+    port = settings.metrics.port
+    return None if port is None else bind(stack, settings.metrics.host, port)
+
+
+async def _listen_for_metrics(stack: AsyncExitStack, port: BoundPort, ctx: AppContext) -> None:
+    from pds.metrics.exposition import make_metrics_app  # With it comes the client's library.
+
+    await port.listen(stack, make_metrics_app(ctx))
+
+
+def raise_file_limit() -> None:
+    """Allow as many open files as the system lets this process have: actor stores take three."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _require_files() -> None:
+    limit = limit_of_open_files()
+    if limit < MIN_LIMIT:
+        raise TooFewFiles(
+            f"The limit of open files is {limit}. The server needs {MIN_LIMIT}, and serves many "
+            f"accounts well from some thousands on: {REMEDY}."
+        )
+
+
+def tune_garbage_collector() -> None:
+    """Spare the collector what lives as long as the process: schemas, code, settings.
+
+    Requests make few cycles, so it may also come by less often than by default.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+
+
+@contextmanager
+def _prompt_threads() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_THREADS_COMPUTE_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)

@@ -1,0 +1,1 @@
+"""Service tokens, which the signing keys of repositories sign."""

@@ -1,0 +1,98 @@
+"""Service authentication: tokens that accounts and services sign with the keys of their DIDs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from typing import Final
+
+import jwt
+
+from identity.resolver import DidResolutionError, DidResolver
+from pds.service_auth.jwt import (
+    JwtIssuerUnresolved,
+    ServiceJwt,
+    UntrustedIss,
+    verify_service_jwt,
+)
+from repo.keys import InvalidKey, PublicKey, parse_did_key
+from repo.syntax import Did
+
+_LABELER: Final = "atproto_labeler"
+_LABEL_KEY: Final = "atproto_label"
+_REPO_KEY: Final = "atproto"
+
+
+class ServiceAuth:
+    """Verifies service tokens that are addressed to this server."""
+
+    def __init__(
+        self,
+        resolver: DidResolver,
+        *,
+        audiences: Collection[str],
+        moderator_did: str | None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`audiences` are the DIDs that tokens for this server are addressed to.
+
+        `moderator_did` is the moderation service's; None if there is none.
+        """
+        self._resolver = resolver
+        self._audiences = audiences
+        self._moderator_did = moderator_did
+        self._clock = clock
+
+    def is_service_token(self, token: str) -> bool:
+        """Whether a token claims to be for one method, which no session token does.
+
+        Nothing of it is believed yet; this only picks the check that it must pass.
+        """
+        try:
+            claims = jwt.decode(token, options={"verify_signature": False})
+        except jwt.InvalidTokenError:
+            return False
+        return "lxm" in claims
+
+    def makes_moderator(self, issuer: Did, audience: str) -> bool:
+        """Whether a token of `issuer` for `audience` is one of a moderator of this server."""
+        return issuer == self._moderator_did and audience.partition("#")[0] in self._audiences
+
+    async def verify(self, token: str, *, nsid: str) -> Did:
+        """The account that signed `token` for the method `nsid`. Raises `ServiceJwtError`."""
+        return Did((await self._verify(token, nsid, issuers=None)).iss)
+
+    async def verify_moderator(self, token: str, *, nsid: str) -> Did:
+        """The moderation service's DID, if it signed `token`. Raises `ServiceJwtError`."""
+        did = self._moderator_did
+        if did is None:
+            raise UntrustedIss
+        await self._verify(token, nsid, issuers=(did, f"{did}#{_LABELER}"))
+        return Did(did)
+
+    async def _verify(
+        self, token: str, nsid: str, *, issuers: Collection[str] | None
+    ) -> ServiceJwt:
+        return await verify_service_jwt(
+            token,
+            audiences=self._audiences,
+            lxm=nsid,
+            now_s=self._clock(),
+            resolve_key=self._resolve_key,
+            issuers=issuers,
+        )
+
+    async def _resolve_key(self, iss: str, *, force: bool) -> PublicKey:
+        did, _, fragment = iss.partition("#")
+        try:
+            resolve = self._resolver.resolve_again if force else self._resolver.resolve
+            document = await resolve(Did(did))
+        except DidResolutionError as exc:
+            raise JwtIssuerUnresolved from exc
+        key = document.verification_key(_LABEL_KEY if fragment == _LABELER else _REPO_KEY)
+        if key is None:
+            raise JwtIssuerUnresolved("missing or bad key in did doc")
+        try:
+            return parse_did_key(key)
+        except InvalidKey as exc:
+            raise JwtIssuerUnresolved("missing or bad key in did doc") from exc
