@@ -8,7 +8,6 @@ from typing import Final
 import libipld
 from cachetools import LRUCache
 
-from actor_store.cids import stored_cid
 from actor_store.errors import ActorStoreDamaged, RepoNotFound
 from actor_store.lookups import Lookups
 from database.connection import Database
@@ -80,7 +79,7 @@ class RepoReader:
     def find_head(self) -> Head | None:
         """The current commit, or None before the first."""
         row = self._db.one("SELECT cid, rev FROM repo_root WHERE did = ?", (self._did,))
-        return None if row is None else Head(stored_cid(row[0]), row[1])
+        return None if row is None else Head(Cid.parse_stored(row[0]), row[1])
 
     def get_block(self, cid: Cid) -> bytes:
         """The block. Raises `MissingBlock`."""

@@ -1,7 +1,7 @@
 """Rows of one actor by the thousand: the statements of an import.
 
-Each takes an array (`database.arrays`) of values that hold what belongs together, such as the text
-of a CID before a block. A record is named by its key in the tree, `collection/rkey`.
+Each takes an array (`array_of`) of values that hold what belongs together, such as the text of a
+CID before a block. A record is named by its key in the tree, `collection/rkey`.
 
 What a block links to is noted by its CID while the CAR is read, and becomes rows of the records
 that have that CID once those are known.
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from actor_store.records import CREATE_ODD, has_odd_table
-from database.arrays import array_of
+from database.connection import array_of
 from repo.cid import Cid
 from repo.odd_record import ODD_AUTHORITY
 

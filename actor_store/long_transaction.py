@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from database.connection import Database
+from database.connection import Database, WriteTransaction
 from database.errors import DatabaseBusy, DatabaseError
-from database.transactions import WriteTransaction
 
 T = TypeVar("T")
 

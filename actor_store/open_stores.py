@@ -51,7 +51,7 @@ class Handle:
         return self.transactor
 
 
-class HandleCache:
+class OpenStores:
     """Handles by DID, for the event loop only. They give way when open files become scarce."""
 
     def __init__(

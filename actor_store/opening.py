@@ -21,6 +21,7 @@ from database.connection import (
     Database,
     RoomlessDatabase,
     Synchronous,
+    WriteCounts,
     open_database,
     open_without_room,
 )
@@ -32,7 +33,6 @@ from database.errors import (
     DatabaseMissing,
     DatabaseOutOfFiles,
 )
-from database.transactions import WriteCounts
 from database.wal import check_wal
 
 THREAD_PAGE_CACHE_KIB: Final = 2_000

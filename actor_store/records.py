@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from actor_store.backlinks import Backlink
-from actor_store.cids import stored_cid
 from actor_store.errors import RecordNotFound
 from database.connection import Database, Row, SqlValue
 from repo.cid import Cid
@@ -130,12 +129,12 @@ class RecordReader:
         text = self._db.value(
             "SELECT cid FROM record WHERE uri = ? AND takedownRef IS NULL", (uri,)
         )
-        return None if text is None else RecordRef(uri, stored_cid(text))
+        return None if text is None else RecordRef(uri, Cid.parse_stored(text))
 
     def find_cid(self, collection: str, rkey: str) -> Cid | None:
         """The CID of the record, taken down or not, or None. Cheaper than `find`."""
         text = self._db.value("SELECT cid FROM record WHERE uri = ?", (self.uri(collection, rkey),))
-        return None if text is None else stored_cid(text)
+        return None if text is None else Cid.parse_stored(text)
 
     def list_since(self, rev: str, *, limit: int) -> list[StoredRecord]:
         """Records written after `rev`, taken down or not: oldest commit first, then oldest row.
@@ -176,7 +175,7 @@ class RecordReader:
         rows = self._db.all(
             f"SELECT odd.uri, odd.cid, odd.reason {_ODD} ORDER BY odd.uri LIMIT ?", (_ODD_EXAMPLES,)
         )
-        examples = tuple(OddRecord(uri, stored_cid(cid), reason) for uri, cid, reason in rows)
+        examples = tuple(OddRecord(uri, Cid.parse_stored(cid), reason) for uri, cid, reason in rows)
         return OddRecords(int(self._db.value(f"SELECT count(*) {_ODD}")), examples)
 
     def backlink_conflicts(self, collection: str, backlinks: Sequence[Backlink]) -> list[str]:
@@ -226,7 +225,7 @@ class RecordReader:
             f" ORDER BY uri {'ASC' if reverse else 'DESC'} LIMIT ?",
             (low, high, limit),
         )
-        return [RecordRef(uri, stored_cid(text)) for uri, text in rows]
+        return [RecordRef(uri, Cid.parse_stored(text)) for uri, text in rows]
 
 
 class RecordTransactor(RecordReader):
@@ -283,4 +282,4 @@ def has_odd_table(db: Database) -> bool:
 
 def _record_of(row: Row) -> StoredRecord:
     uri, cid, block, indexed_at, takedown_ref, rev = row
-    return StoredRecord(uri, stored_cid(cid), block, indexed_at, takedown_ref, rev)
+    return StoredRecord(uri, Cid.parse_stored(cid), block, indexed_at, takedown_ref, rev)

@@ -30,7 +30,7 @@ from actor_store.errors import ActorStoreDamaged
 from actor_store.keys import SigningKeys
 from actor_store.layout import ActorLayout
 from actor_store.long_transaction import LongCommits, LongTransaction
-from actor_store.open_stores import FILES_PER_STORE, Handle, HandleCache, max_open_stores
+from actor_store.open_stores import FILES_PER_STORE, Handle, OpenStores, max_open_stores
 from actor_store.opening import (
     STREAM_PAGE_CACHE_KIB,
     THREAD_PAGE_CACHE_KIB,
@@ -42,11 +42,10 @@ from actor_store.streaming import ThreadedSource, stream
 from actor_store.transactor import ActorStoreTransactor, Signing
 from actor_store.writes import PreparedWrite
 from database.checkpoints import Checkpointer
-from database.connection import Database
+from database.connection import Database, WriteCounts
 from database.errors import DatabaseBusy, DatabaseDamaged, DatabaseForbidden
 from database.open_files import OpenFiles
 from database.retry import when_free
-from database.transactions import WriteCounts
 from repo.cid import Cid
 from repo.commit import Action, CommitData
 from repo.keys import PrivateKey
@@ -85,7 +84,7 @@ class ActorStore:
         self._keys = SigningKeys(layout)
         self._nodes = CountedNodeCache(settings.node_cache_bytes)
         self._files = OpenFiles() if files is None else files
-        self._handles = HandleCache(
+        self._handles = OpenStores(
             self._open_handle, max_open=max_open_stores(settings.max_open), files=self._files
         )
         self._blob_files = BlobFiles(self, blob_store)
@@ -112,7 +111,7 @@ class ActorStore:
         return self._keys
 
     @property
-    def handles(self) -> HandleCache:
+    def handles(self) -> OpenStores:
         """The databases that are kept open."""
         return self._handles
 
@@ -138,7 +137,7 @@ class ActorStore:
         """The DIDs that have a store, in no order. Reads directories: for a thread."""
         return self._layout.iter_dids()
 
-    def hold_back(self, did: str, reason: str) -> None:
+    def quarantine(self, did: str, reason: str) -> None:
         """Leave the files of an actor alone: from now on its use raises `ActorStoreDamaged`."""
         self._opener.held_back[did] = reason
 
@@ -183,7 +182,7 @@ class ActorStore:
         """
         return await when_free(lambda: self._read(did, fn))
 
-    async def peek(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T:
+    async def read_one(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T:
         """As `read`, for an `fn` that runs a single statement, which is consistent by itself."""
         return await when_free(lambda: self._read(did, fn, in_snapshot=False))
 

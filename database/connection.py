@@ -11,18 +11,26 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from time import perf_counter
+from types import TracebackType
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import quote
 
 import apsw
 
-from database.errors import DatabaseError, DatabaseFull, DatabaseIoFailed, map_error
-from database.transactions import Transaction, WriteCounts, WriteTransaction
+from database.errors import (
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseFull,
+    DatabaseIoFailed,
+    map_error,
+)
 
 SqlArray: TypeAlias = "apsw.CArrayBinding"
-"""What `database.arrays.array_of` makes."""
+"""What `array_of` makes."""
 SqlValue: TypeAlias = "int | float | str | bytes | SqlArray | None"
 Row: TypeAlias = "tuple[Any, ...]"
 """One row. Its columns are `SqlValue`s of the types the statement's author knows."""
@@ -93,6 +101,20 @@ def open_without_room(path: Path, *, cache_kib: int = _DEFAULT_CACHE_KIB) -> Roo
         db.close()
         raise
     return db
+
+
+@dataclass(slots=True)
+class WriteCounts:
+    """Write transactions since the start, of one database or of several that share the counts.
+
+    Threads may share them as well: one count in a million that is lost so does not matter.
+    """
+
+    committed: int = 0
+    seconds: float = 0.0
+    """How long the committed ones took, from BEGIN to the end of COMMIT."""
+    busy: int = 0
+    """How many found the file locked by another connection; most are tried again."""
 
 
 class Database:
@@ -254,6 +276,64 @@ class Database:
         return map_error(exc, self.path, os_errno=os_errno)
 
 
+class Transaction:
+    """The `with` block of `Database.snapshot`: reads that all see the same state."""
+
+    __slots__ = ("_db",)
+
+    begin = "BEGIN"
+
+    def __init__(self, db: Database) -> None:
+        """Nothing is locked before the block is entered."""
+        self._db = db
+
+    def __enter__(self) -> Database:
+        self._db.run(self.begin)
+        return self._db
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            # What is being handled may have closed the database or ended the transaction.
+            with suppress(DatabaseError):
+                self._db.rollback()
+            return
+        try:
+            self._db.run("COMMIT")
+        except BaseException:
+            with suppress(DatabaseError):
+                self._db.rollback()
+            raise
+
+
+class WriteTransaction(Transaction):
+    """The `with` block of `Database.transaction`: committed at its end, or rolled back."""
+
+    __slots__ = ("_started",)
+
+    # IMMEDIATE: a transaction that reads first and writes later fails at once when another
+    # writer came between, and no busy timeout helps it.
+    begin = "BEGIN IMMEDIATE"
+
+    def __enter__(self) -> Database:
+        self._started = perf_counter()
+        try:
+            return super().__enter__()
+        except DatabaseBusy:
+            self._db.counts.busy += 1
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, exc, tb)
+        if kind is None:
+            counts = self._db.counts
+            counts.committed += 1
+            counts.seconds += perf_counter() - self._started
+
+
 class RoomlessDatabase(Database):
     """A connection for reading only, since the disk has no room: see `open_without_room`.
 
@@ -284,6 +364,18 @@ class RoomlessDatabase(Database):
         if isinstance(exc, apsw.ReadOnlyError):
             return DatabaseFull(self.path, "the disk had no room when it was opened")
         return super()._error(exc)
+
+
+def array_of(values: Iterable[str] | Iterable[bytes]) -> SqlArray:
+    """Bind many `values` as the one parameter that `FROM carray(?)` of a statement reads.
+
+    They are at least one, all text or all bytes, and text is without zero characters. A statement
+    over an array does its work for thousands of rows in one call of SQLite, during which other
+    threads of Python run; `Database.many` comes back to Python for every row.
+
+    SQLite: https://www.sqlite.org/carray.html
+    """
+    return apsw.carray(tuple(values))
 
 
 def _configure(

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from database.connection import Database
+from database.connection import Database, Transaction
 from database.errors import DatabaseBusy, DatabaseOutOfFiles
-from database.transactions import Transaction
 
 T = TypeVar("T")
 

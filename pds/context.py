@@ -56,7 +56,7 @@ from pds.monitoring.requests.subscribers import Subscribers
 from pds.pending.import_turns import Imports
 from pds.pending.journal import Journal
 from pds.pending.run_record import end_run
-from pds.pending.unfinished import Recovery
+from pds.pending.unfinished import Unfinished
 from pds.pending.upload_sweep import UploadSweep
 from pds.proxy.target import ProxyTarget
 from pds.rate_limits.admin_guesses import AdminGuesses
@@ -110,7 +110,7 @@ class AppContext:
     proxy_share: ProxyShare
     mailer: Mailer
     record_json: RecordJsonCache
-    recovery: Recovery
+    unfinished: Unfinished
     imports: Imports
     reserving: Turns
     """Reservations of signing keys, which write one after the other."""
@@ -145,7 +145,7 @@ class AppContext:
         """
         async with AsyncExitStack() as stack:
             ctx = _build(settings, min_login_ms, stack)
-            stack.push_async_callback(ctx.recovery.mender.close)
+            stack.push_async_callback(ctx.unfinished.retrier.close)
             await ctx.actor_store.remove_leftovers()
             await mend(ctx)
             ctx._closing = stack.pop_all()
@@ -185,10 +185,10 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         min_login_ms=min_login_ms,
     )
     stack.push_async_callback(accounts.close)
-    recovery = Recovery(Journal(accounts.db))
+    unfinished = Unfinished(Journal(accounts.db))
     sequencer = _open_sequencer(settings, checkpointer, stack)
     marker = settings.data_directory / RUN_FILE
-    stack.push_async_callback(_stop, sequencer, accounts, recovery, marker)
+    stack.push_async_callback(_stop, sequencer, accounts, unfinished, marker)
     actor_store = _open_actor_store(settings, blob_store, tid_clock, open_files, stack)
     client_addresses = ClientAddresses(settings.trusted_proxies)
     askers_now = partial(askers, client_addresses)
@@ -239,7 +239,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         proxy_share=ProxyShare(askers_now),
         mailer=Mailer.of(settings),
         record_json=RecordJsonCache(),
-        recovery=recovery,
+        unfinished=unfinished,
         imports=Imports(),
         reserving=Turns("signing keys", at_once=1, each=1, waiting=256, waiting_each=64, wait_s=10),
         large_work=_open_large_work(stack),
@@ -248,7 +248,7 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         admin_guesses=AdminGuesses(client_addresses),
         crawlers=crawlers,
         requests=RequestStatistics(),
-        health=make_health_check(settings, accounts, sequencer, did_cache, recovery),
+        health=make_health_check(settings, accounts, sequencer, did_cache, unfinished),
         upload_sweep=upload_sweep,
         storage=storage,
         streams=Streams(open_files.limit),
@@ -283,17 +283,17 @@ def _open_sequencer(
         checkpointer=checkpointer,
     )
     stack.push_async_callback(sequencer.close)
-    # Recovery cannot finish without it, and tries again.
+    # Unfinished cannot finish without it, and tries again.
     with suppress(DatabaseFull):
         sequencer.mark_running()
     return sequencer
 
 
 async def _stop(
-    sequencer: Sequencer, accounts: AccountManager, recovery: Recovery, marker: Path
+    sequencer: Sequencer, accounts: AccountManager, unfinished: Unfinished, marker: Path
 ) -> None:
     """Note an orderly stop, if all that recovery would look at is in order."""
-    if not recovery.finished:
+    if not unfinished.finished:
         return
     try:
         await sequencer.append()

@@ -75,6 +75,11 @@ class Cid:
         return cid
 
     @classmethod
+    def parse_stored(cls, text: str) -> Cid:
+        """Read a CID that a server wrote; a third of the time of `parse`, which checks it."""
+        return cls(libipld.decode_multibase(text)[1], text)
+
+    @classmethod
     def of_dag_cbor(cls, block: bytes) -> Cid:
         """The CID of a DAG-CBOR block: a record, a commit or an MST node."""
         return cls(_DAG_CBOR_PREFIX + hashlib.sha256(block).digest())

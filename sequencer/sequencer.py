@@ -18,9 +18,8 @@ from typing import Final
 
 from database import retry
 from database.checkpoints import Checkpointer
-from database.connection import Synchronous, open_database
+from database.connection import Synchronous, WriteCounts, open_database
 from database.errors import DatabaseBusy, DatabaseError
-from database.transactions import WriteCounts
 from sequencer.events import Event, timestamp
 from sequencer.frames import EncodedEvent
 from sequencer.log import EventLog, LastEvent, StoredEvent

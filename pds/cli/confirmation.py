@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from pds.cli.operator import OperatorError
+from pds.cli.failures import OperatorError
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from pds.cli.environment import explain_failures
 from pds.cli.server_logs import server_logs
 from pds.cli.settings_warnings import warn_of_settings
-from pds.config import Settings
+from pds.config import Settings, read_settings
 from pds.dev.environment import ENV_FILE, dev_environment, write_env_file
 from pds.dev.mails import PATH as MAILS_PATH
 from pds.dev.mails import show_mails
@@ -53,7 +53,7 @@ def dev(port: int, plc_port: int, data: Path, host: str) -> None:
     """
     env_file = data / ENV_FILE
     environ = dev_environment(data, host=host, port=port, plc_port=plc_port, environ=os.environ)
-    settings = Settings.from_env(environ)
+    settings = read_settings(environ)
 
     async def start_directory(stack: AsyncExitStack) -> None:
         directory_port = bind(stack, host, plc_port)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pds.cli.operator import OperatorError
+from pds.cli.failures import OperatorError
 from pds.config import Settings
 
 

@@ -15,7 +15,7 @@ import click
 from click.core import ParameterSource
 
 from pds.cli.failures import CommandFailed, note
-from pds.config import ConfigError, Settings
+from pds.config import ConfigError, Settings, read_settings
 from pds.config.env_file import (
     IN_WORKING_DIRECTORY,
     SECRETS,
@@ -54,7 +54,7 @@ class Variables:
     def settings(self) -> Settings:
         """Raises `CommandFailed` with all that is wrong with them."""
         try:
-            return Settings.from_env(self.values)
+            return read_settings(self.values)
         except ConfigError as exc:
             raise _needs_attention(exc, self.file) from exc
 
@@ -166,7 +166,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from database.errors import DatabaseError
     from identity.plc import PlcError
     from pds.accounts.errors import AccountError
-    from pds.cli.operator import OperatorError
+    from pds.cli.failures import OperatorError
     from pds.disk.data_directory import DataDirectoryError
     from pds.disk.spool import SpoolError
     from pds.server.listening import ListenError

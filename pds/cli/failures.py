@@ -25,6 +25,17 @@ class CommandFailed(click.ClickException):
         self.status = status
 
 
+class OperatorError(Exception):
+    """A command was refused or could not be carried out; the message is for the operator.
+
+    `remedy` is what can be typed next, if anything.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
 def status_of(exc: click.ClickException) -> int:
     """What the process ends with."""
     return exc.status if isinstance(exc, CommandFailed) else exc.exit_code

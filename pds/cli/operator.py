@@ -11,7 +11,7 @@ import pwd
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from pds.cli.failures import note
+from pds.cli.failures import OperatorError, note
 from pds.config import Settings
 from pds.disk.data_directory import (
     DataDirectoryHeld,
@@ -26,17 +26,6 @@ if TYPE_CHECKING:
     from pds.context import AppContext
 
 T = TypeVar("T")
-
-
-class OperatorError(Exception):
-    """A command was refused or could not be carried out; the message is for the operator.
-
-    `remedy` is what can be typed next, if anything.
-    """
-
-    def __init__(self, message: str, *, remedy: str = "") -> None:
-        super().__init__(message)
-        self.remedy = remedy
 
 
 async def on_server(settings: Settings, running: Callable[[RunningServer], Awaitable[T]]) -> T:

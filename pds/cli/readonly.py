@@ -14,7 +14,7 @@ import click
 from pds.cli.environment import explain_failures
 from pds.cli.failures import CommandFailed
 from pds.cli.progress import progress_bars
-from pds.config.old_names import address_by_old_name
+from pds.config.addresses import address_by_old_name
 
 if TYPE_CHECKING:
     from pds.readonly.library import Counts

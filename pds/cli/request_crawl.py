@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.operator import OperatorError
+from pds.cli.failures import OperatorError
 from pds.config import Settings
 from pds.config.addresses import parse_base_url
 

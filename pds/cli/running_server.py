@@ -11,7 +11,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from pds.cli.operator import OperatorError
+from pds.cli.failures import OperatorError
 from pds.config import Settings
 
 _CONNECT_S: Final = 10.0

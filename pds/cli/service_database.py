@@ -11,7 +11,7 @@ import click
 from database.connection import Database, open_database
 from pds.accounts.account import ActorAccount
 from pds.accounts.account_store import AccountStore
-from pds.cli.operator import OperatorError
+from pds.cli.failures import OperatorError
 from pds.config import Settings
 
 account_argument = click.argument("account", metavar="ACCOUNT")

@@ -3,6 +3,7 @@
 from pds.config.documentation import DocumentedSetting, documented_settings
 from pds.config.errors import ConfigError
 from pds.config.old_names import find_old_names
+from pds.config.reading import read_settings
 from pds.config.settings import Settings
 from pds.config.unknown import find_unknown
 from pds.config.weak_secrets import find_weak_secrets
@@ -17,4 +18,5 @@ __all__ = [
     "find_unknown",
     "find_weak_secrets",
     "find_without_effect",
+    "read_settings",
 ]

@@ -69,3 +69,13 @@ def parse_base_url(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError(f'"{text}" is not the URL of a server')
     return url.rstrip("/")
+
+
+def address_by_old_name(host: str | None) -> str:
+    """The address to bind by PDS_HOST, the old name of PDS_BIND_ADDRESS; empty for none."""
+    return "" if host is None or is_url(host) else host
+
+
+def is_url(text: str) -> bool:
+    """Whether the text is no address: goat has the URL of a PDS in PDS_HOST."""
+    return "://" in text

@@ -8,18 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from pds.config.addresses import parse_base_url, parse_host_port, parse_network
 from pds.config.entryway_checks import check_entryway
+from pds.config.mail_address import InvalidMailAddress, parse_address
 from pds.config.mail_url import InvalidMailUrl, parse_mail_url
-from pds.mail.errors import InvalidMail
-from pds.mail.message import parse_address
+from pds.config.settings import Settings
 from repo.syntax import is_did
-
-if TYPE_CHECKING:
-    from pds.config.settings import Settings
 
 _HEX_32_BYTES: Final = re.compile(r"[0-9a-fA-F]{64}")
 _HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
@@ -287,7 +284,7 @@ def _check_mail_address(name: str, address: str | None) -> Iterator[str]:
         return
     try:
         parse_address(address)
-    except InvalidMail:
+    except InvalidMailAddress:
         yield (
             f'{name} is "{address}": set one address, such as noreply@example.com '
             "or My PDS <noreply@example.com>"

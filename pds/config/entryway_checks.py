@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from pds.config.settings import Settings
 from repo.syntax import is_did
-
-if TYPE_CHECKING:
-    from pds.config.settings import Settings
 
 _URL = "PDS_ENTRYWAY_URL"
 _DID = "PDS_ENTRYWAY_DID"

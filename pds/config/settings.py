@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -15,14 +13,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pds.config.addresses import (
     PRIVATE_NETWORKS,
     IpNetwork,
+    address_by_old_name,
     normal_host,
     parse_base_url,
     parse_host_port,
     parse_network,
 )
-from pds.config.checks import find_problems
-from pds.config.environ import EnvironSource, find_unreadable
-from pds.config.errors import ConfigError
 from pds.config.network_groups import (
     BrandingSettings,
     EntrywaySettings,
@@ -34,7 +30,6 @@ from pds.config.network_groups import (
     ServicesSettings,
     SubscriptionSettings,
 )
-from pds.config.old_names import address_by_old_name
 from pds.config.server_groups import (
     BlobstoreSettings,
     DatabaseSettings,
@@ -59,7 +54,7 @@ class ServiceTarget:
 
 
 class Settings(BaseSettings):
-    """All settings, in groups, immutable. Make one with `Settings.from_env`.
+    """All settings, in groups, immutable. Make one with `read_settings`.
 
     What the operator wrote is in the groups (`settings.identity.plc_url`); what follows from more
     than one of them is a property here (`settings.public_url`).
@@ -87,19 +82,6 @@ class Settings(BaseSettings):
     metrics: MetricsSettings
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Read and check settings from `environ`, by default the process's environment.
-
-        Raises `ConfigError` with every problem found.
-        """
-        variables = os.environ if environ is None else environ
-        settings = cls(**EnvironSource(cls, variables)())
-        problems = [*find_unreadable(variables, cls), *find_problems(settings)]
-        if problems:
-            raise ConfigError(problems)
-        return settings
-
-    @classmethod
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
@@ -108,7 +90,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `from_env` read: its parsing rules are the reference's, not pydantic's."""
+        """Only what `read_settings` reads, by the reference's rules, not pydantic's."""
         return (init_settings,)
 
     @property

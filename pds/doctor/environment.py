@@ -12,9 +12,8 @@ from pds.config import (
     find_weak_secrets,
     find_without_effect,
 )
-from pds.config.checks import find_problems
-from pds.config.environ import EnvironSource, find_unreadable
 from pds.config.handle_domains import find_domain_fault
+from pds.config.reading import read_unchecked
 from pds.doctor.finding import Finding
 
 SETTINGS: Final = "settings"
@@ -22,13 +21,12 @@ HANDLE_DOMAINS: Final = "handle domains"
 _DOMAINS_SETTING: Final = "PDS_SERVICE_HANDLE_DOMAINS"
 
 
-def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
+def examine_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
     """The settings, usable or not, and what is wrong with them.
 
     Paths are right even if the settings could not start a server.
     """
-    settings = Settings(**EnvironSource(Settings, environ)())
-    problems = [*find_unreadable(environ, Settings), *find_problems(settings)]
+    settings, problems = read_unchecked(environ)
     findings = [_problem(text) for text in problems]
     warnings = [*find_weak_secrets(settings), *find_old_names(settings), *find_unknown(environ)]
     domains = list(check_handle_domains(settings.service_handle_domains))

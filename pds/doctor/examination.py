@@ -23,7 +23,7 @@ from pds.doctor.agreement import Comparison, directories_of
 from pds.doctor.blobs import CHECK as BLOBS
 from pds.doctor.database import CHECK as DATABASE
 from pds.doctor.database import check_database, damage
-from pds.doctor.environment import read_settings
+from pds.doctor.environment import examine_settings
 from pds.doctor.event_log import CHECK as EVENT_LOG
 from pds.doctor.event_log import EventLogState, read_event_log
 from pds.doctor.finding import Finding, counted
@@ -58,7 +58,7 @@ def examine(
     environ: Mapping[str, str], options: Options, progress: Progress = no_progress
 ) -> Report:
     """Examine what the settings in `environ` lead to. Blocks; changes no file."""
-    settings, findings = read_settings(environ)
+    settings, findings = examine_settings(environ)
     if options.env_file is not None:
         findings.append(check_env_file(options.env_file))
     findings += _check_machine(settings)

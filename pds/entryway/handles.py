@@ -34,7 +34,7 @@ async def follow(ctx: AppContext, did: Did, handle: str) -> None:
     checked = await check_new_handle(ctx, did, handle, allow_reserved=True)
     if await _handle_of_did(ctx, did) != checked:
         raise invalid_request("Handle does not match DID doc")
-    async with ctx.recovery.lock(did):
+    async with ctx.unfinished.lock(did):
         await ctx.accounts.update_handle(did, checked)
     await ctx.sequencer.append(IdentityEvent(did, checked))
 

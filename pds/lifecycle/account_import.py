@@ -19,7 +19,7 @@ from pds.accounts.errors import HandleNotResolved
 from pds.accounts.handle_rules import check_handle
 from pds.accounts.passwords import new_password
 from pds.disk.spool import Spool
-from pds.lifecycle.handles import check_leads_to
+from pds.lifecycle.handles import check_handle_points_to
 from pds.lifecycle.signup import Signup, check_free, create_account, did_credentials
 from pds.pending.import_turns import Sender
 from pds.repos.imports import load_repo
@@ -177,7 +177,7 @@ async def _signup(
     check_free(ctx, handle=checked.handle, email=email)
     if checked.is_external:
         try:
-            await check_leads_to(ctx, checked.handle, did)
+            await check_handle_points_to(ctx, checked.handle, did)
         except HandleNotResolved as exc:
             raise invalid_request(
                 f"The handle {checked.handle} does not lead to {did}: give the account another "
@@ -205,7 +205,7 @@ async def _replace(
 ) -> ImportedRepo:
     """Replace the repository of an account that is deactivated."""
     # It is neither activated nor deleted meanwhile.
-    async with ctx.recovery.lock(did):
+    async with ctx.unfinished.lock(did):
         account = ctx.accounts.get_account(did, include_inactive=True)
         if account.status is not AccountStatus.DEACTIVATED:
             raise invalid_request(

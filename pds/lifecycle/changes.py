@@ -56,8 +56,8 @@ async def journaled(ctx: AppContext, entry: Entry) -> AsyncIterator[None]:
     Waits for other changes of the same account. Raises `DatabaseError` before the block if the
     entry cannot be written, and what the block raises.
     """
-    async with ctx.recovery.lock(entry.did):
-        await ctx.recovery.journal.add(entry)
+    async with ctx.unfinished.lock(entry.did):
+        await ctx.unfinished.journal.add(entry)
         try:
             yield
         except BaseException as exc:
@@ -65,7 +65,7 @@ async def journaled(ctx: AppContext, entry: Entry) -> AsyncIterator[None]:
                 _settle_later(ctx, entry)
             raise
         try:
-            await ctx.recovery.journal.drop(entry)
+            await ctx.unfinished.journal.drop(entry)
         except DatabaseError as exc:
             # All is done but for this row.
             _log.warning("finished, but still journaled", did=entry.did, reason=str(exc))
@@ -74,7 +74,7 @@ async def journaled(ctx: AppContext, entry: Entry) -> AsyncIterator[None]:
 
 async def settle_all(ctx: AppContext) -> None:
     """Settle what the last run left; the PLC directory's part of it in the background."""
-    for entry in ctx.recovery.journal.entries():
+    for entry in ctx.unfinished.journal.entries():
         if entry.kind == "damaged":
             continue
         _log.info("settling a change that was cut off", did=entry.did, kind=entry.kind)
@@ -102,12 +102,12 @@ async def finish_deletion(ctx: AppContext, did: Did) -> None:
 
 def _settle_later(ctx: AppContext, entry: Entry) -> None:
     async def settle() -> None:
-        async with ctx.recovery.lock(entry.did):
+        async with ctx.unfinished.lock(entry.did):
             # Meanwhile another change of the kind may have taken its place, and be complete.
-            if entry in ctx.recovery.journal.entries():
+            if entry in ctx.unfinished.journal.entries():
                 await _settle(ctx, entry)
 
-    ctx.recovery.mender.later((entry.kind, entry.did), settle)
+    ctx.unfinished.retrier.later((entry.kind, entry.did), settle)
 
 
 async def _settled(ctx: AppContext, entry: Entry) -> bool:
@@ -123,7 +123,7 @@ async def _settled(ctx: AppContext, entry: Entry) -> bool:
 async def _settle(ctx: AppContext, entry: Entry) -> None:
     await _settle_here(ctx, entry)
     await _settle_directory(ctx, entry)
-    await ctx.recovery.journal.drop(entry)
+    await ctx.unfinished.journal.drop(entry)
 
 
 async def _settle_here(ctx: AppContext, entry: Entry) -> None:

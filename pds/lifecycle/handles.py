@@ -64,7 +64,7 @@ async def _ask_appview(ctx: AppContext, handle: Handle) -> Did | None:
     return Did(did) if isinstance(did, str) and is_did(did) else None
 
 
-async def check_leads_to(ctx: AppContext, handle: Handle, did: Did) -> None:
+async def check_handle_points_to(ctx: AppContext, handle: Handle, did: Did) -> None:
     """Raise `HandleNotResolved` unless a handle outside our domains leads to `did`."""
     try:
         found = await ctx.handle_resolver.resolve(handle, fresh=True)
@@ -107,7 +107,7 @@ async def check_new_handle(
         allow_reserved=allow_reserved,
     )
     if checked.is_external:
-        await check_leads_to(ctx, checked.handle, did)
+        await check_handle_points_to(ctx, checked.handle, did)
     _refuse_taken(ctx, did, checked.handle)
     return checked.handle
 

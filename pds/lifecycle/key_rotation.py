@@ -44,7 +44,7 @@ async def replace_signing_key(ctx: AppContext, account: ActorAccount) -> Private
     did = account.did
     ensure_plc(did)
     await wait_for_log(ctx)
-    async with ctx.recovery.lock(did):
+    async with ctx.unfinished.lock(did):
         key = await _put_into_did(ctx, account)
         await asyncio.to_thread(ctx.actor_store.keys.replace, did, key)
         await ctx.did_resolver.refresh(did)

@@ -20,7 +20,7 @@ from pds.accounts.manager import NewAccount
 from pds.accounts.passwords import OPERATOR, Asker
 from pds.accounts.session_operations import Session
 from pds.lifecycle.changes import IMPORTED, MOVED, NEW, journaled
-from pds.lifecycle.handles import check_leads_to
+from pds.lifecycle.handles import check_handle_points_to
 from pds.pending.journal import Entry
 from pds.repos.commits import commit_event, sync_event
 from repo.commit import CommitData, Head
@@ -65,7 +65,7 @@ async def create_account(ctx: AppContext, signup: Signup) -> Session:
         operation = _genesis(ctx, signup, key)
         did = operation.did()
     if signup.handle.is_external:
-        await check_leads_to(ctx, signup.handle.handle, did)
+        await check_handle_points_to(ctx, signup.handle.handle, did)
     # Before anything is made: there may be no turn at hashing, or nobody left to wait for it.
     password_hash = None
     if signup.password is not None:

@@ -35,9 +35,9 @@ async def activate(ctx: AppContext, did: Did) -> None:
     account = ctx.accounts.find_account(did, include_deactivated=True)
     if account is None:
         raise AccountNotFound("user not found")
-    await check_did_leads_here(ctx, did)
+    await check_did_points_here(ctx, did)
     # No import comes between the commit that is announced and the announcement.
-    async with ctx.recovery.lock(did):
+    async with ctx.unfinished.lock(did):
         # First of all, so that an account that has no room for it stays as it is.
         await _renewed_commit(ctx, did)
         await ctx.accounts.activate(did)
@@ -87,16 +87,16 @@ async def _renewed_commit(ctx: AppContext, did: Did) -> tuple[Head, bytes]:
     return head, block
 
 
-async def leads_here(ctx: AppContext, did: Did) -> bool:
+async def did_points_here(ctx: AppContext, did: Did) -> bool:
     """Whether the DID names this server and the repository's signing key, as far as can be told."""
     try:
-        await check_did_leads_here(ctx, did)
+        await check_did_points_here(ctx, did)
     except (XrpcError, PlcError):
         return False
     return True
 
 
-async def check_did_leads_here(ctx: AppContext, did: Did) -> None:
+async def check_did_points_here(ctx: AppContext, did: Did) -> None:
     """Raise `XrpcError` 400 unless the DID names this server and the repository's signing key."""
     try:
         document = await ctx.did_resolver.resolve(did, force=True)

@@ -8,7 +8,8 @@ from email.headerregistry import Address
 from email.policy import default
 from typing import TYPE_CHECKING, Final
 
-from pds.mail.message import make_message, parse_address
+from pds.config.mail_address import parse_address
+from pds.mail.message import make_message
 from pds.mail.transport import SEE_ITS_LOG, not_sent
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pds.accounts.account import ActorAccount
 from pds.accounts.app_passwords import AppPassword
 from pds.accounts.email_tokens import LIFETIME_S, EmailTokenPurpose
+from pds.config.mail_address import one_line
 from pds.config.settings import Settings
-from pds.mail.message import Mail, one_line
+from pds.mail.message import Mail
 
 DEFAULT_HOME_URL: Final = "https://bsky.app"
 DEFAULT_PRIMARY_COLOR: Final = "#067df7"

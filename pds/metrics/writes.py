@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.core import Metric
 
-from database.transactions import WriteCounts
+from database.connection import WriteCounts
 from pds.metrics.families import counter, counters, gauge, gauges
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def write_families(ctx: AppContext) -> Iterator[Metric]:
             "events": ctx.sequencer.waiting_events,
             "repo_heads": ctx.accounts.repo_roots.waiting,
             "checkpoints": ctx.checkpointer.waiting + ctx.actor_store.checkpointer.waiting,
-            "mending": ctx.recovery.mender.waiting,
+            "mending": ctx.unfinished.retrier.waiting,
         },
     )
     yield counter(
@@ -58,7 +58,7 @@ def write_families(ctx: AppContext) -> Iterator[Metric]:
     yield gauge(
         "damaged_accounts",
         "Accounts that are not served because their files are damaged.",
-        len(ctx.recovery.damaged),
+        len(ctx.unfinished.damaged),
     )
 
 

@@ -2,7 +2,7 @@
 
 A table of our own in the service database, which the reference PDS ignores. An entry is written
 before the first step and deleted after the last, so one that is found at start belongs to a
-change that was cut off. What to do then stands in `pds.recovery.unfinished`.
+change that was cut off. What to do then stands in `pds.lifecycle.changes`.
 """
 
 from __future__ import annotations

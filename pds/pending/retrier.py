@@ -17,7 +17,7 @@ _log = structlog.get_logger(__name__)
 Job = Callable[[], Awaitable[None]]
 
 
-class Mender:
+class Retrier:
     """Jobs by key, run one after the other, in rounds. Belongs to one event loop."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""`Recovery`: what the running server knows to be unfinished or damaged."""
+"""`Unfinished`: what the running server knows to be unfinished or damaged."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from pds.pending.journal import Journal
-from pds.pending.retrier import Mender
+from pds.pending.retrier import Retrier
 
 
 @dataclass(slots=True)
-class Recovery:
+class Unfinished:
     """One for each running server."""
 
     journal: Journal
-    mender: Mender = field(default_factory=Mender)
+    retrier: Retrier = field(default_factory=Retrier)
     damaged: set[str] = field(default_factory=set)
     """DIDs whose store has been found damaged; each is told of once."""
     finished: bool = False

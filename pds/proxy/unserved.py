@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pds.accounts.errors import InvalidToken
 from pds.accounts.scopes import PRIVILEGED
-from pds.monitoring.requests.noted import note_caller
+from pds.monitoring.requests.request_info import note_caller
 from pds.proxy.forwarding import pass_on
 from pds.proxy.on_behalf import token_for
 from pds.proxy.target import choose_service, locate
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 _authenticate = user()
 
 
-async def pass_on_unserved(ctx: AppContext, request: web.Request, nsid: str) -> web.StreamResponse:
+async def proxy_unknown_method(
+    ctx: AppContext, request: web.Request, nsid: str
+) -> web.StreamResponse:
     """Answer a request for a method that has no handler here.
 
     The checks have the reference's order, but a stranger makes this server look up no DID.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pds.config import ConfigError, Settings
+from pds.config import ConfigError, Settings, read_settings
 from pds.readonly.car_files import CACHE, shown_path
 
 _READ: Final = (
@@ -58,7 +58,7 @@ def read_environment(
         "PDS_DEV_MODE": "true",
         "PDS_DISABLE_SSRF_PROTECTION": kept.get("PDS_DISABLE_SSRF_PROTECTION", "false"),
     }
-    asked = Settings.from_env(variables)
+    asked = read_settings(variables)
     car_directory = asked.readonly.car_directory
     found = tuple(places) or ((car_directory,) if car_directory else ())
     if not found:
@@ -67,7 +67,7 @@ def read_environment(
     if missing:
         raise ConfigError([f"{shown_path(place)} is not there" for place in missing])
     directory = _cache_directory(data, found[0])
-    settings = Settings.from_env(
+    settings = read_settings(
         variables
         | {
             "PDS_DATA_DIRECTORY": str(directory),

@@ -116,7 +116,7 @@ def _open_archive(
 
 async def _nothing_to_mend(ctx: AppContext) -> None:
     ctx.sequencer.mark_recovered()
-    ctx.recovery.finished = True
+    ctx.unfinished.finished = True
 
 
 async def _end(task: asyncio.Task[None]) -> None:

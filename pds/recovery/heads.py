@@ -35,7 +35,7 @@ async def mend_heads(ctx: AppContext, accounts: Iterable[ActorAccount]) -> int:
 
 async def _compare(ctx: AppContext, did: str) -> None:
     try:
-        head = await ctx.actor_store.peek(did, lambda actor: actor.repo.head())
+        head = await ctx.actor_store.read_one(did, lambda actor: actor.repo.head())
     except (DatabaseFull, DatabaseOutOfFiles):
         raise
     except (ActorStoreError, DatabaseError):

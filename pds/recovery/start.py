@@ -1,4 +1,4 @@
-"""Recovery at start: before the first request, log and stores and accounts agree again.
+"""Unfinished at start: before the first request, log and stores and accounts agree again.
 
 In this order, each step on the ground of those before it:
 
@@ -30,9 +30,9 @@ from pds.pending.run_record import join_run
 from pds.recovery.changed_files import StoreFiles, find_stores
 from pds.recovery.check_file import read_since_s, write_since_s
 from pds.recovery.heads import mend_heads
+from pds.recovery.missing_events import add_missing_events
 from pds.recovery.stores import mend_store
-from pds.recovery.told_states import tell_states
-from pds.repos.damage import hold_back
+from pds.repos.damage import quarantine
 from sequencer.events import timestamp
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ async def recover(ctx: AppContext) -> None:
     """Mend what the last stop has left; to be awaited before the first request.
 
     On a full disk some of it has to wait, and repositories are served to be read only: see
-    `Recovery.finish`. Raises another `DatabaseError` if the service database or the log cannot be
+    `Unfinished.finish`. Raises another `DatabaseError` if the service database or the log cannot be
     read or written. Damage of one actor's files holds back that actor.
     """
     try:
@@ -64,26 +64,26 @@ async def recover(ctx: AppContext) -> None:
             reason=exc.reason,
             remedy="Free space. The server goes on by itself.",
         )
-        finish = ctx.recovery.finish = partial(_finish, ctx, asyncio.Lock())
-        ctx.recovery.mender.later("recovery", finish)
+        finish = ctx.unfinished.finish = partial(_finish, ctx, asyncio.Lock())
+        ctx.unfinished.retrier.later("recovery", finish)
 
 
 async def _finish(ctx: AppContext, lock: asyncio.Lock) -> None:
     async with lock:
-        if ctx.recovery.finished:
+        if ctx.unfinished.finished:
             return
         # Both fail at once where there is no room, before everything is looked at; and what was to
         # be told the last time is told before it is looked for again.
         ctx.sequencer.mark_running()
         await ctx.sequencer.append()
         await _recover(ctx)
-        ctx.recovery.finish = None
+        ctx.unfinished.finish = None
         _log.info("recovered after all: repositories take writes")
 
 
 async def _recover(ctx: AppContext) -> None:
-    if ctx.recovery.same_run is None:
-        ctx.recovery.same_run = _join_run(ctx)
+    if ctx.unfinished.same_run is None:
+        ctx.unfinished.same_run = _join_run(ctx)
     check_file = ctx.settings.data_directory / CHECK_FILE
     since_s = _find_since_s(ctx, check_file)
     await settle_all(ctx)
@@ -95,7 +95,7 @@ async def _recover(ctx: AppContext) -> None:
         await mend_heads(ctx, list(ctx.accounts.store.iter_all()))
     ctx.accounts.repo_roots.mark_complete()
     ctx.sequencer.mark_recovered()
-    ctx.recovery.finished = True
+    ctx.unfinished.finished = True
     check_file.unlink(missing_ok=True)
 
 
@@ -111,16 +111,16 @@ def _find_since_s(ctx: AppContext, check_file: Path) -> float | None:
     Noted for the next try before this one tells anything, which makes the log younger.
     """
     asked_s = read_since_s(check_file)
-    unknown = not ctx.recovery.same_run or ctx.sequencer.was_unclean or _log_is_gone(ctx)
+    unknown = not ctx.unfinished.same_run or ctx.sequencer.was_unclean or _log_is_gone(ctx)
     if asked_s is None and not unknown:
         return None
     newest = ctx.sequencer.log.newest_time()
     log_s = epoch_s_of(newest) - WINDOW_S if newest else 0.0
     if log_s > ctx.sequencer.now_ms() / 1000:
         log_s = 0.0  # The clock was ahead then, and says nothing about files.
-    times = (log_s, asked_s, ctx.recovery.since_s)
+    times = (log_s, asked_s, ctx.unfinished.since_s)
     since_s = min(time_s for time_s in times if time_s is not None)
-    ctx.recovery.since_s = since_s
+    ctx.unfinished.since_s = since_s
     write_since_s(check_file, since_s)
     return since_s
 
@@ -131,12 +131,12 @@ async def _mend_everything(ctx: AppContext, since_s: float) -> None:
     files = await asyncio.to_thread(find_stores, ctx.actor_store.layout)
     accounts = list(ctx.accounts.store.iter_all())
     _report_orphans(ctx, accounts, files)
-    told = await tell_states(ctx, accounts)
+    told = await add_missing_events(ctx, accounts)
     suspects = active_since | files.changed_since(since_s)
     mended = 0
     for account in accounts:
         if account.did not in files.present:
-            hold_back(ctx, account.did, f"{ctx.actor_store.layout.store(account.did)} is missing")
+            quarantine(ctx, account.did, f"{ctx.actor_store.layout.store(account.did)} is missing")
         elif account.did in suspects:
             await mend_store(ctx, account, may_lack_commits=ctx.sequencer.power_may_have_failed)
             mended += 1
@@ -147,15 +147,15 @@ async def _mend_everything(ctx: AppContext, since_s: float) -> None:
         "files were compared and mended",
         stores_checked=mended,
         states_told=told,
-        accounts_held_back=len(ctx.recovery.damaged),
+        accounts_held_back=len(ctx.unfinished.damaged),
         took_ms=round((time.monotonic() - started) * 1000),
     )
 
 
 async def _look_again_at_damaged(ctx: AppContext) -> None:
-    for entry in ctx.recovery.journal.entries():
+    for entry in ctx.unfinished.journal.entries():
         if entry.kind == "damaged" and await _is_sound_again(ctx, entry):
-            await ctx.recovery.journal.drop(entry, durably=False)
+            await ctx.unfinished.journal.drop(entry, durably=False)
 
 
 async def _is_sound_again(ctx: AppContext, entry: Entry) -> bool:
@@ -171,7 +171,7 @@ def _log_is_gone(ctx: AppContext) -> bool:
 
 def _report_orphans(ctx: AppContext, accounts: list[ActorAccount], files: StoreFiles) -> None:
     """Tell of stores without an account. They are kept: only a lost row makes one of them."""
-    unfinished = {entry.did for entry in ctx.recovery.journal.entries()}
+    unfinished = {entry.did for entry in ctx.unfinished.journal.entries()}
     for did in files.present - unfinished - {account.did for account in accounts}:
         _log.warning(
             "a store has no account; it is kept",

@@ -27,7 +27,7 @@ from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError, DatabaseFull, DatabaseOutOfFiles
 from database.wal import check_length
 from pds.lifecycle.announcing import EVERYTHING, state_events
-from pds.repos.damage import hold_back
+from pds.repos.damage import quarantine
 from repo.commit import Head, InvalidCommit, decode_commit
 from repo.dagcbor import InvalidDagCbor
 from repo.mst import MissingBlock
@@ -56,7 +56,7 @@ async def mend_store(ctx: AppContext, account: ActorAccount, *, may_lack_commits
         reason = exc.reason if isinstance(exc, ActorStoreDamaged) else str(exc)
         if isinstance(exc, RepoNotFound):
             reason = f"{ctx.actor_store.layout.store(account.did)} is missing, or has no repository"
-        hold_back(ctx, account.did, reason, exc)
+        quarantine(ctx, account.did, reason, exc)
         return False
     list_head(ctx, account.did, head)
     return True

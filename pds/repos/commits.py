@@ -63,8 +63,8 @@ async def wait_for_log(ctx: AppContext) -> None:
     """
     if ctx.sequencer.is_behind:
         await ctx.sequencer.append()
-    if ctx.recovery.finish is not None:
-        await ctx.recovery.finish()
+    if ctx.unfinished.finish is not None:
+        await ctx.unfinished.finish()
 
 
 async def sequence(ctx: AppContext, event: CommitEvent | SyncEvent, head: Head) -> None:

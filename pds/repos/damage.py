@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 
-def hold_back(ctx: AppContext, did: Did, reason: str, cause: Exception | None = None) -> None:
+def quarantine(ctx: AppContext, did: Did, reason: str, cause: Exception | None = None) -> None:
     """Refuse everything that needs the store of `did` until the next start, and say why."""
-    ctx.actor_store.hold_back(did, reason)
+    ctx.actor_store.quarantine(did, reason)
     report(ctx, did, reason, cause)
 
 
@@ -31,9 +31,9 @@ def report(ctx: AppContext, did: Did, reason: str, cause: Exception | None = Non
 
     What mends it depends on `cause`; without one the store is missing.
     """
-    if did in ctx.recovery.damaged:
+    if did in ctx.unfinished.damaged:
         return
-    ctx.recovery.damaged.add(did)
+    ctx.unfinished.damaged.add(did)
     path = ctx.actor_store.layout.store(did)
     _log.error(
         "an account is not served: its store is damaged",
@@ -44,20 +44,20 @@ def report(ctx: AppContext, did: Did, reason: str, cause: Exception | None = Non
     )
     # The next start may follow an orderly stop, and then looks at nothing but this.
     entry = Entry("damaged", did, reason)
-    ctx.recovery.mender.later(
-        (entry.kind, did), partial(ctx.recovery.journal.add, entry, durably=False)
+    ctx.unfinished.retrier.later(
+        (entry.kind, did), partial(ctx.unfinished.journal.add, entry, durably=False)
     )
 
 
 async def forget_damage(ctx: AppContext, did: Did) -> None:
     """The account has been mended, or is gone."""
-    if did in ctx.recovery.damaged:
-        ctx.recovery.damaged.discard(did)
-        ctx.recovery.mender.forget(("damaged", did))
-        await ctx.recovery.journal.drop(Entry("damaged", did), durably=False)
+    if did in ctx.unfinished.damaged:
+        ctx.unfinished.damaged.discard(did)
+        ctx.unfinished.retrier.forget(("damaged", did))
+        await ctx.unfinished.journal.drop(Entry("damaged", did), durably=False)
 
 
-def recognise(ctx: AppContext, exc: Exception) -> Exception:
+def report_damage(ctx: AppContext, exc: Exception) -> Exception:
     """The error to answer with for `exc`, after reporting it if it is damage.
 
     An account here whose store is gone is damage, too: "not found" would be taken for an account

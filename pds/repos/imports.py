@@ -75,7 +75,7 @@ async def import_repo(
         begun.size_bytes = spool.size_bytes
         keys = await _signing_keys(ctx, did)
         # The account is neither activated nor deleted meanwhile.
-        async with ctx.imports.loading(begun, sender), ctx.recovery.lock(did):
+        async with ctx.imports.loading(begun, sender), ctx.unfinished.lock(did):
             found = await asyncio.to_thread(_look_through, spool, did)
             if found is not None:
                 keys = [await _find_signer(ctx, *found, keys)]

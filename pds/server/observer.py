@@ -15,7 +15,7 @@ from pds.fairness.presence import ClientLeft, tells_of_leaving
 from pds.monitoring.logs.quick import Log
 from pds.monitoring.requests.asker import set_request
 from pds.monitoring.requests.lines import write_line
-from pds.monitoring.requests.noted import ID_HEADER, NOTED, note_request
+from pds.monitoring.requests.request_info import ID_HEADER, REQUEST_INFO, begin_request
 from pds.monitoring.requests.statistics import HEALTH, PREFLIGHT, WEB, MethodStatistics
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def _observed(
     statistics, addresses = ctx.requests, ctx.client_addresses
 
     async def observed(request: web.Request) -> web.StreamResponse:
-        noted = note_request(request, addresses)
+        info = begin_request(request, addresses)
         # Each request is a task of its own, so nothing has to be taken back.
-        _request_id.set(noted.request_id)
+        _request_id.set(info.request_id)
         set_request(request)
         started = perf_counter()
         status = _CLIENT_LEFT
@@ -80,7 +80,7 @@ def _observed(
             write_line(
                 log,
                 request,
-                noted,
+                info,
                 addresses=addresses,
                 method=called.name,
                 status=status,
@@ -95,12 +95,12 @@ def _failed(request: web.Request, exc: Exception) -> web.Response:
     """The answer to a request whose handler failed; to nobody, if its client has left."""
     if isinstance(exc, ClientLeft) or tells_of_leaving(request, exc):
         return web.Response(status=_CLIENT_LEFT)
-    request_id = request[NOTED].request_id
+    request_id = request[REQUEST_INFO].request_id
     _log.error("request failed", path=request.path, exc_info=exc)
     return web.Response(status=500, text=f"Internal Server Error (request {request_id})\n")
 
 
 async def _send_id(request: web.Request, response: web.StreamResponse) -> None:
-    noted = request.get(NOTED)
-    if noted is not None:
-        response.headers[ID_HEADER] = noted.request_id
+    info = request.get(REQUEST_INFO)
+    if info is not None:
+        response.headers[ID_HEADER] = info.request_id

@@ -17,9 +17,9 @@ from aiohttp import hdrs, web
 
 from pds.fairness.presence import ClientLeft, tells_of_leaving, while_present
 from pds.monitoring.requests.asker import askers
-from pds.monitoring.requests.noted import note_caller, request_id_of
-from pds.proxy.unserved import pass_on_unserved
-from pds.repos.damage import recognise
+from pds.monitoring.requests.request_info import note_caller, request_id_of
+from pds.proxy.unserved import proxy_unknown_method
+from pds.repos.damage import report_damage
 from pds.xrpc import body
 from pds.xrpc.call import XrpcCall
 from pds.xrpc.credentials import Anonymous, RefreshCredentials, UserCredentials
@@ -94,7 +94,7 @@ class XrpcRouter:
                 # First, for what is refused below costs something as well, and may be a guess.
                 await self._ctx.rate_limiter.count_request(request, nsid)
             if route is None:
-                return await pass_on_unserved(self._ctx, request, nsid)
+                return await proxy_unknown_method(self._ctx, request, nsid)
             return await self._dispatch(request, route)
         except (web.HTTPException, ClientLeft):
             raise  # aiohttp answers the one; for the other there is nobody to answer.
@@ -171,7 +171,7 @@ class XrpcRouter:
         return checked
 
     def _error(self, request: web.Request, nsid: str, exc: Exception) -> XrpcError:
-        error = to_xrpc(recognise(self._ctx, exc))
+        error = to_xrpc(report_damage(self._ctx, exc))
         if is_out_of_files(exc):
             self._ctx.open_files.warn()
         if error.status == 500:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pds.config import Settings
+from pds.config import read_settings
 from pds.disk.other_server import find_other_server
 from pds.doctor.examination import Options, examine
 from pds.doctor.finding import Finding
@@ -83,7 +83,7 @@ def test_holdfast_does_not_start_beside_it(running: ServerProcess, env: dict[str
 
 def test_it_is_noticed_at_work(running: ServerProcess, env: dict[str, str]) -> None:
     with written_to(running):
-        found = [find_other_server(Settings.from_env(env)) for _ in range(5)]
+        found = [find_other_server(read_settings(env)) for _ in range(5)]
     assert [each and each.pid for each in found] == [running.process.pid] * 5
 
 
@@ -98,5 +98,5 @@ def test_its_crash_is_told(running: ServerProcess, env: dict[str, str]) -> None:
     with written_to(running):
         pass
     running.kill()
-    assert find_other_server(Settings.from_env(env)) is None
+    assert find_other_server(read_settings(env)) is None
     assert finding(env, "last stop").status == "warning"

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from database import retry
-from database.connection import Database, open_database
+from database.connection import Database, WriteCounts, open_database
 from database.errors import DatabaseBusy
-from database.transactions import WriteCounts
 
 
 @pytest.fixture

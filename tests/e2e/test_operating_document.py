@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pds.config import Settings
+from pds.config import read_settings
 from pds.config.env_file import read_env_file
 from tests.e2e.world import World
 from tests.processes import clean_environment
@@ -124,7 +124,7 @@ def test_the_settings_of_the_example_with_secrets_made_as_told_start_a_server(
         name: value.replace("…", key if "ROTATION" in name else secret)
         for name, value in read_env_file(file).items()
     }
-    settings = Settings.from_env(environ)
+    settings = read_settings(environ)
     assert (settings.bind_address, len(settings.plc_rotation_key)) == ("127.0.0.1", 32)
 
 

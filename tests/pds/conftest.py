@@ -18,7 +18,7 @@ import structlog
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
-from pds.config import Settings
+from pds.config import read_settings
 from pds.context import AppContext
 from pds.dev.plc_directory import plc_application
 from pds.dev.plc_store import PlcStore
@@ -215,7 +215,7 @@ async def start_pds(stack: AsyncExitStack, data: Path, environ: Mapping[str, str
     plc = PlcStore(data / "plc.sqlite")
     stack.callback(plc.close)
     plc_port = await _listen(stack, plc_application(plc))
-    settings = Settings.from_env(
+    settings = read_settings(
         {
             "PDS_HOSTNAME": "localhost",
             "PDS_DATA_DIRECTORY": str(data),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pds.config import Settings
+from pds.config import Settings, read_settings
 from tests.processes import free_port
 
 
 def settings_on(data: Path, **more: str) -> Settings:
     """Settings of a server on the directory `data` and a free port of loopback."""
-    return Settings.from_env(
+    return read_settings(
         {
             "PDS_HOSTNAME": "localhost",
             "PDS_BIND_ADDRESS": "127.0.0.1",

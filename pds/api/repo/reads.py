@@ -133,7 +133,7 @@ async def collections_of(call: XrpcCall, did: str) -> list[str]:
     """
     ctx = call.ctx
     store = ctx.actor_store
-    few = await store.peek(did, lambda actor: actor.record.collections(limit=_FEW_COLLECTIONS))
+    few = await store.read_one(did, lambda actor: actor.record.collections(limit=_FEW_COLLECTIONS))
     if len(few) < _FEW_COLLECTIONS:
         return few
     async with ctx.large_work.wait(*askers(ctx.client_addresses)):

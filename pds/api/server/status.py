@@ -32,7 +32,7 @@ async def check_account_status(call: XrpcCall) -> Answer:
     is_warned = not account.active and contents["indexedRecords"] == 0
     return {
         "activated": account.active,
-        "validDid": await lifecycle.leads_here(ctx, did),
+        "validDid": await lifecycle.did_points_here(ctx, did),
         **contents,
         "privateStateValues": 0,
         "storage": await storage_status(ctx, did),

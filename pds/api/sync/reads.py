@@ -41,7 +41,7 @@ _REPOS_CURSOR: Final = re.compile(r"(\d{1,15})::(did:.+)", re.DOTALL)
 async def get_latest_commit(call: XrpcCall) -> Answer:
     """com.atproto.sync.getLatestCommit"""
     did = get_readable_account(call, call.params["did"]).did
-    head = await call.ctx.actor_store.peek(did, lambda actor: actor.repo.head())
+    head = await call.ctx.actor_store.read_one(did, lambda actor: actor.repo.head())
     return {"cid": str(head.cid), "rev": head.rev}
 
 
@@ -49,7 +49,7 @@ async def get_latest_commit(call: XrpcCall) -> Answer:
 async def get_head(call: XrpcCall) -> Answer:
     """com.atproto.sync.getHead (deprecated)"""
     did = get_readable_account(call, call.params["did"]).did
-    head = await call.ctx.actor_store.peek(did, lambda actor: actor.repo.head())
+    head = await call.ctx.actor_store.read_one(did, lambda actor: actor.repo.head())
     return {"root": str(head.cid)}
 
 
@@ -110,7 +110,7 @@ async def get_repo_status(call: XrpcCall) -> Answer:
         raise invalid_request(f"Could not find repo for DID: {did}", "RepoNotFound")
     if not account.active:
         return {"did": did, "active": False, "status": account.status}
-    head = await call.ctx.actor_store.peek(did, lambda actor: actor.repo.head())
+    head = await call.ctx.actor_store.read_one(did, lambda actor: actor.repo.head())
     return {"did": did, "active": True, "rev": head.rev}
 
 
@@ -158,7 +158,9 @@ async def get_blob(call: XrpcCall) -> Answer:
     cid = parse_cid_param(call.params["cid"])
     async with call.ctx.streams.blobs.turn(call.request, call.address_group):
         try:
-            blob = await call.ctx.actor_store.peek(did, lambda actor: actor.blob.get_servable(cid))
+            blob = await call.ctx.actor_store.read_one(
+                did, lambda actor: actor.blob.get_servable(cid)
+            )
             opened = await call.ctx.blob_store.open(did, cid)
         except (BlobNotFound, BlobFileMissing) as exc:
             raise invalid_request("Blob not found") from exc
@@ -181,7 +183,7 @@ async def referenced_blobs(
         return actor.blob.list_referenced(limit=limit, cursor=cursor, since=since)
 
     if since is None:
-        return await ctx.actor_store.peek(did, page)
+        return await ctx.actor_store.read_one(did, page)
     async with ctx.large_work.wait(*askers(ctx.client_addresses)):
         return await ctx.actor_store.read_in_thread(did, page)
 

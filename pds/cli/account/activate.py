@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pds.cli.account.changing import Target, account_options
-from pds.cli.operator import OperatorError
+from pds.cli.failures import OperatorError
 
 if TYPE_CHECKING:
     from pds.context import AppContext

@@ -14,9 +14,9 @@ from pds.accounts.handle_rules import CheckedHandle, check_handle
 from pds.accounts.passwords import MAX_NEW_LENGTH, MIN_CHOSEN_LENGTH, new_password
 from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.failures import CommandFailed
+from pds.cli.failures import CommandFailed, OperatorError
 from pds.cli.invite.create import create_invites
-from pds.cli.operator import OperatorError, on_server_or_files
+from pds.cli.operator import on_server_or_files
 from pds.cli.output import json_option, print_object
 from pds.config import Settings
 

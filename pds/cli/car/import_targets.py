@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
-from pds.cli.operator import OperatorError
+from pds.cli.failures import OperatorError
 from pds.lifecycle.account_import import AccountImport, import_account
 from pds.reporting import Progress
 from pds.repos.blob_import import import_blob, list_missing_blobs

@@ -13,7 +13,8 @@ from database.connection import Database
 from pds.accounts.invites import Invites
 from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.operator import OperatorError, on_server_or_files
+from pds.cli.failures import OperatorError
+from pds.cli.operator import on_server_or_files
 from pds.cli.output import counted, json_option, print_json
 from pds.cli.service_database import get_account, reading_accounts
 

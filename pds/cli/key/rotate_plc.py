@@ -12,7 +12,7 @@ import click
 
 from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.operator import OperatorError
+from pds.cli.failures import OperatorError
 from pds.cli.output import counted, json_lines_option, print_json, say
 from pds.cli.progress import progress_bars
 from pds.cli.service_database import reading_accounts

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.operator import OperatorError, on_server_or_files
+from pds.cli.failures import OperatorError
+from pds.cli.operator import on_server_or_files
 from pds.cli.output import json_option, print_json
 from pds.config import Settings
 

@@ -19,7 +19,7 @@ from pds.monitoring.health.probes import (
     RoomProbe,
     database_failure,
 )
-from pds.pending.unfinished import Recovery
+from pds.pending.unfinished import Unfinished
 from sequencer.sequencer import Sequencer
 
 ACCOUNTS: Final = "service database"
@@ -38,7 +38,7 @@ def make_health_check(
     accounts: AccountManager,
     sequencer: Sequencer,
     did_cache: DidCache,
-    recovery: Recovery,
+    unfinished: Unfinished,
 ) -> HealthCheck:
     """The check of a server whose databases have just been opened. Raises `OSError`."""
 
@@ -59,7 +59,7 @@ def make_health_check(
                 f"Free space on the disk of {settings.sequencer_db_path}, and see that no other "
                 "program has it locked.",
             )
-        if recovery.finish is not None:
+        if unfinished.finish is not None:
             yield Failure(
                 LOG,
                 "what the last stop has left is not mended, for the disk is full: repositories "

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from pds.monitoring.requests.client_address import ClientAddresses
-from pds.monitoring.requests.noted import NOTED
+from pds.monitoring.requests.request_info import REQUEST_INFO
 
 _request: Final[ContextVar[web.Request | None]] = ContextVar("request", default=None)
 
@@ -24,5 +24,5 @@ def askers(addresses: ClientAddresses) -> tuple[str, ...]:
     request = _request.get()
     if request is None:
         return ()
-    group, noted = addresses.of(request).group, request.get(NOTED)
-    return (group,) if noted is None or noted.did is None else (group, noted.did)
+    group, info = addresses.of(request).group, request.get(REQUEST_INFO)
+    return (group,) if info is None or info.did is None else (group, info.did)

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from pds.monitoring.logs.quick import Log
 from pds.monitoring.requests.client_address import ClientAddresses
-from pds.monitoring.requests.noted import NotedRequest
+from pds.monitoring.requests.request_info import RequestInfo
 from pds.monitoring.requests.statistics import HEALTH, OTHER, PREFLIGHT, WEB
 
 LOGGER: Final = "pds.requests"
@@ -21,7 +21,7 @@ _MAX_PATH_LENGTH: Final = 200
 def write_line(
     log: Log,
     request: web.Request,
-    noted: NotedRequest,
+    info: RequestInfo,
     *,
     addresses: ClientAddresses,
     method: str,
@@ -40,12 +40,12 @@ def write_line(
         "status": status,
         "duration_ms": int(seconds * 100_000) / 100,
         "client": addresses.of(request).text,
-        "request_id": noted.request_id,
+        "request_id": info.request_id,
     }
     if method in _UNNAMED:
         # Never the query: it may hold codes and tokens.
         fields["path"] = request.path[:_MAX_PATH_LENGTH]
         del fields["method"]
-    if noted.did is not None:
-        fields["did"] = noted.did
+    if info.did is not None:
+        fields["did"] = info.did
     log.write(level, fields)

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from pds.accounts.account import ActorAccount
 from pds.context import CONTEXT, AppContext
-from pds.repos.damage import recognise
+from pds.repos.damage import report_damage
 from pds.xrpc.auth import admin
 from pds.xrpc.error_map import to_xrpc
 from pds.xrpc.errors import XrpcError, invalid_request
@@ -27,7 +27,7 @@ def for_operator(handler: OperatorHandler) -> Callable[[web.Request], Awaitable[
             await admin(ctx, request)
             response = _json(await handler(ctx, request))
         except Exception as exc:
-            error = to_xrpc(recognise(ctx, exc))
+            error = to_xrpc(report_damage(ctx, exc))
             if error.status == 500:
                 raise  # It is answered and logged like any other.
             response = error.response()

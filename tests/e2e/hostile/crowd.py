@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from pds.config import Settings
+from pds.config import Settings, read_settings
 from pds.config.env_file import read_env_file
 from pds.context import AppContext
 from pds.dev.environment import ENV_FILE, dev_environment, write_env_file
@@ -18,7 +18,7 @@ def settle(data: Path, accounts: int) -> list[str]:
     """Make so many accounts with an empty repository, for `pds dev`. Return their DIDs."""
     environ = dev_environment(data, host="127.0.0.1", port=1, plc_port=1, environ={})
     write_env_file(data / ENV_FILE, environ)
-    settings = Settings.from_env(read_env_file(data / ENV_FILE))
+    settings = read_settings(read_env_file(data / ENV_FILE))
     make_directories(settings)
     return asyncio.run(_settle(settings, accounts))
 

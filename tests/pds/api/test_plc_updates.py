@@ -340,7 +340,7 @@ async def test_operations_that_part_the_did_from_its_account_are_refused(
         ), name
     assert len(pds.plc.log(Did(alice.did))) == 1
     assert new_events() == []
-    assert pds.ctx.recovery.journal.entries() == []
+    assert pds.ctx.unfinished.journal.entries() == []
 
 
 async def test_what_the_directory_refuses_is_passed_on_and_told_to_nobody(
@@ -356,7 +356,7 @@ async def test_what_the_directory_refuses_is_passed_on_and_told_to_nobody(
         assert reply.error == (400, "InvalidRequest")
         assert reply.json["message"].startswith(message)
     assert new_events() == []
-    assert pds.ctx.recovery.journal.entries() == []
+    assert pds.ctx.unfinished.journal.entries() == []
     assert (await submit(pds, alice, operation)).status == 200
     assert (await submit(pds, alice, operation)).error == (400, "InvalidRequest")
 

@@ -13,6 +13,7 @@ from pds.config import (
     documented_settings,
     find_old_names,
     find_unknown,
+    read_settings,
 )
 
 WORKING = {
@@ -25,7 +26,7 @@ WORKING = {
 
 
 def settings_with(**changes: str) -> Settings:
-    return Settings.from_env(WORKING | changes)
+    return read_settings(WORKING | changes)
 
 
 def problems_with(**changes: str) -> list[str]:
@@ -194,7 +195,7 @@ def test_reports_go_to_the_moderation_service_unless_told_otherwise() -> None:
 
 def test_every_problem_is_reported_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        Settings.from_env({"PDS_EMAIL_SMTP_URL": "smtp://mail", "PDS_SERVICE_DID": "pds"})
+        read_settings({"PDS_EMAIL_SMTP_URL": "smtp://mail", "PDS_SERVICE_DID": "pds"})
     named = {problem.split()[0] for problem in caught.value.problems}
     assert named == {
         "PDS_SERVICE_DID",
@@ -306,7 +307,7 @@ def test_the_process_environment_is_the_default_source(monkeypatch: pytest.Monke
     for name, value in WORKING.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PDS_PORT", "4321")
-    assert Settings.from_env().service.port == 4321
+    assert read_settings().service.port == 4321
 
 
 def test_every_setting_is_documented_once() -> None:
@@ -347,6 +348,6 @@ def test_every_variable_of_the_reference_is_read() -> None:
 def test_the_old_name_of_the_address_still_works_and_is_told(
     environ: dict[str, str], address: str, warnings: int
 ) -> None:
-    settings = Settings.from_env(WORKING | environ)
+    settings = read_settings(WORKING | environ)
     assert settings.bind_address == address
     assert len(find_old_names(settings)) == warnings

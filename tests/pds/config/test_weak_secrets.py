@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from pds.config import Settings, find_weak_secrets
+from pds.config import find_weak_secrets, read_settings
 from tests.pds.config.test_settings import WORKING
 
 NAMES = ("PDS_JWT_SECRET", "PDS_ADMIN_PASSWORD", "PDS_RATE_LIMIT_BYPASS_KEY")
@@ -16,7 +16,7 @@ STRONG = dict.fromkeys(NAMES, "f3a9c41b7d20e865")
 
 
 def weak_with(**secrets: str) -> list[str]:
-    return find_weak_secrets(Settings.from_env(WORKING | STRONG | secrets))
+    return find_weak_secrets(read_settings(WORKING | STRONG | secrets))
 
 
 def test_random_secrets_are_fine() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pds.config import Settings, documented_settings, find_without_effect
+from pds.config import Settings, documented_settings, find_without_effect, read_settings
 from pds.config.environ import groups_of, variable_of
 from pds.config.without_effect import WITHOUT_EFFECT
 from tests.pds.config.test_settings import WORKING
@@ -62,4 +62,4 @@ def test_every_listed_setting_exists() -> None:
 def test_only_what_was_set_to_something_else_is_told(
     environ: dict[str, str], told: list[str]
 ) -> None:
-    assert find_without_effect(Settings.from_env(WORKING | environ)) == told
+    assert find_without_effect(read_settings(WORKING | environ)) == told

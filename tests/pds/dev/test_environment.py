@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pds.config import ConfigError, Settings
+from pds.config import ConfigError, read_settings
 from pds.config.env_file import read_env_file
 from pds.dev.environment import ENV_FILE, dev_environment, write_env_file
 
@@ -29,7 +29,7 @@ def start(data: Path, environ: Mapping[str, str] | None = None) -> dict[str, str
 
 
 def test_the_defaults_are_settings_that_work(tmp_path: Path) -> None:
-    settings = Settings.from_env(start(tmp_path))
+    settings = read_settings(start(tmp_path))
     assert settings.public_url == "http://localhost:3583"
     assert settings.identity.plc_url == "http://localhost:3582"
     assert settings.service_handle_domains == (".test",)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pds.config import Settings
+from pds.config import Settings, read_settings
 from pds.disk.data_directory import (
     LOCK_FILE,
     DataDirectoryError,
@@ -30,7 +30,7 @@ def settings_in(directory: Path, **changes: str) -> Settings:
         "PDS_DATA_DIRECTORY": str(directory),
         "PDS_BLOBSTORE_DISK_LOCATION": str(directory / "blobs"),
     }
-    return Settings.from_env(WORKING | located | changes)
+    return read_settings(WORKING | located | changes)
 
 
 def test_the_directory_is_made_and_names_its_holder(tmp_path: Path) -> None:

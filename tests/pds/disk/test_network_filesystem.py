@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pds.config import Settings
+from pds.config import Settings, read_settings
 from pds.disk import network_filesystem
 from pds.disk.data_directory import DataDirectoryError, make_directories
 from pds.disk.network_filesystem import (
@@ -26,7 +26,7 @@ _MOUNTS = """\
 
 
 def settings_for(data: Path, **more: str) -> Settings:
-    return Settings.from_env(
+    return read_settings(
         {
             "PDS_DATA_DIRECTORY": str(data),
             "PDS_BLOBSTORE_DISK_LOCATION": str(data / "blobs"),

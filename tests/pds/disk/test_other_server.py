@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from database.open_elsewhere import find_holders
-from pds.config import Settings
+from pds.config import Settings, read_settings
 from pds.disk.data_directory import LOCK_FILE
 from pds.disk.other_server import DirectoryInUse, find_other_server, refuse_other_server
 from pds.doctor.users import find_users
@@ -40,7 +40,7 @@ def environment(directory: Path, **changes: str) -> dict[str, str]:
 
 
 def settings_of(directory: Path, **changes: str) -> Settings:
-    return Settings.from_env(environment(directory, **changes))
+    return read_settings(environment(directory, **changes))
 
 
 def contents(directory: Path) -> dict[str, tuple[int, bytes]]:
@@ -158,7 +158,7 @@ def test_the_operator_may_say_that_it_is_no_server(directory: Path) -> None:
     with program(directory) as server:
         done = run_pds("account", "takedown", "alice.test", env=env)
         assert done.returncode == 0, done.stderr
-        finding = find_users(Settings.from_env(env)).finding(Settings.from_env(env))
+        finding = find_users(read_settings(env)).finding(read_settings(env))
     assert finding.status == "warning"
     assert f"(pid {server.pid})" in finding.message
     with closing(sqlite3.connect(directory / "account.sqlite")) as db:
@@ -168,8 +168,9 @@ def test_the_operator_may_say_that_it_is_no_server(directory: Path) -> None:
 def seen_elsewhere(directory: Path) -> str:
     """The server that a process in a PID namespace of its own finds."""
     look = (
-        "from pds.config import Settings; from pds.disk.other_server import find_other_server; "
-        "print(find_other_server(Settings.from_env()))"
+        "from pds.config import read_settings; "
+        "from pds.disk.other_server import find_other_server; "
+        "print(find_other_server(read_settings()))"
     )
     return run_elsewhere("-c", look, env=environment(directory)).stdout.strip()
 
@@ -191,13 +192,13 @@ def test_a_replicator_of_another_container_is_no_server(directory: Path) -> None
 @if_hidden
 def test_holdfast_in_another_container_is_not_taken_for_a_second_server(directory: Path) -> None:
     look = (
-        "from pds.config import Settings; from pds.doctor.users import find_users; "
-        "settings = Settings.from_env(); print(find_users(settings).finding(settings).status)"
+        "from pds.config import read_settings; from pds.doctor.users import find_users; "
+        "settings = read_settings(); print(find_users(settings).finding(settings).status)"
     )
     with program(directory, holding=True):
         env = environment(directory)
         assert run_elsewhere("-c", look, env=env).stdout == "ok\n"
-        settings = Settings.from_env(env)
+        settings = read_settings(env)
         assert find_users(settings).finding(settings).status == "ok"
         with program(directory) as other:
             finding = find_users(settings).finding(settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pds.config import Settings
+from pds.config import read_settings
 from pds.doctor.accounts import read_accounts
 from pds.doctor.actor import ActorFiles, check_actor
 from pds.doctor.agreement import Comparison, directories_of
@@ -23,7 +23,7 @@ def compare(patient: Patient, meanwhile: Callable[[], None]) -> list[Finding]:
         meanwhile()
 
     comparison = Comparison(
-        Settings.from_env(patient.environ),
+        read_settings(patient.environ),
         layout,
         read_accounts(patient.account_db),
         read_event_log(patient.log, lambda done, total: None),

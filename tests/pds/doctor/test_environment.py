@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pds.doctor import environment
-from pds.doctor.environment import check_handle_domains, read_settings
+from pds.doctor.environment import check_handle_domains, examine_settings
 from tests.pds.doctor.conftest import Patient
 
 
 def test_every_problem_of_the_settings_is_a_finding() -> None:
-    settings, findings = read_settings({"PDS_HOSTNAME": "pds.example.com", "PDS_PORT": "99999"})
+    settings, findings = examine_settings({"PDS_HOSTNAME": "pds.example.com", "PDS_PORT": "99999"})
     assert settings.hostname == "pds.example.com"
     wrong = {finding.subject for finding in findings if finding.status == "error"}
     assert {"PDS_PORT", "PDS_JWT_SECRET", "PDS_ADMIN_PASSWORD"} <= wrong

@@ -30,7 +30,7 @@ async def test_an_account_that_a_crash_has_cut_off_can_be_brought_again(
         operation = entryway.genesis("alice.test", name)
         did, key = operation.did(), pds.ctx.actor_store.keys.find_reserved(name)
         assert key is not None
-        await pds.ctx.recovery.journal.add(Entry("create", did, MOVED))
+        await pds.ctx.unfinished.journal.add(Entry("create", did, MOVED))
         await pds.ctx.actor_store.create(did, key, lambda actor: actor.create_repo())
         pds.plc.append(did, operation)
     async with AsyncExitStack() as stack:

@@ -97,7 +97,7 @@ async def leave_traces(pds: Pds, account: Account) -> None:
     await ctx.accounts.repo_roots.flush()
     report(ctx, did, "a test says so")
     async with asyncio.timeout(20):
-        while did not in {entry.did for entry in ctx.recovery.journal.entries()}:  # noqa: ASYNC110
+        while did not in {entry.did for entry in ctx.unfinished.journal.entries()}:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

@@ -99,7 +99,7 @@ async def test_a_lost_key_is_replaced(pds: Pds, alice: Account) -> None:
     assert (await create(pds, alice, {"n": 1})).status == 503
     new = (await rotate(pds, alice)).json["signingKey"]
     assert (await delete(pds, alice, "none")).status == 200
-    assert not pds.ctx.recovery.damaged
+    assert not pds.ctx.unfinished.damaged
     await check_signs(pds, alice, new)
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pds.mail.errors import InvalidMail
-from pds.mail.message import Mail, make_message, one_line, parse_address
+from pds.config.mail_address import InvalidMailAddress, one_line, parse_address
+from pds.mail.message import Mail, make_message
 
 SENDER = parse_address("noreply@pds.example.com")
 HEADERS = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted"]
@@ -66,7 +66,7 @@ def test_an_address_is_read_with_or_without_a_name(text: str, name: str, address
     ],
 )
 def test_what_is_not_one_address_is_refused(text: str) -> None:
-    with pytest.raises(InvalidMail):
+    with pytest.raises(InvalidMailAddress):
         parse_address(text)
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from pds.config.mail_address import parse_address
 from pds.config.mail_url import Sendmail
 from pds.mail.errors import InvalidMail, MailNotSent
-from pds.mail.message import Mail, parse_address
+from pds.mail.message import Mail
 from pds.mail.sendmail import SendmailTransport
 
 MAIL = Mail("alice@example.com", "Hello", "The text\n", "<p>The text</p>\n")

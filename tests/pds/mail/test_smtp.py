@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from pds.config.mail_address import parse_address
 from pds.config.mail_url import SmtpServer, parse_mail_url
 from pds.mail import smtp
 from pds.mail.errors import InvalidMail, MailNotSent
-from pds.mail.message import Mail, parse_address
+from pds.mail.message import Mail
 from pds.mail.smtp import MAX_CONNECTIONS, SmtpTransport
 from tests.more_time import with_more_time
 from tests.pds.mail.smtp_server import MailServer, mail_server, silent_server

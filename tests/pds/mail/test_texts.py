@@ -10,7 +10,7 @@ import pytest
 from pds.accounts.account import ActorAccount
 from pds.accounts.app_passwords import AppPassword
 from pds.accounts.email_tokens import EmailTokenPurpose
-from pds.config import Settings
+from pds.config import read_settings
 from pds.mail.message import Mail
 from pds.mail.texts import Branding, password_changed_mail, token_mail
 from repo.syntax import Did
@@ -43,7 +43,7 @@ def mail_of(
 
 
 def branding_of(**environ: str) -> Branding:
-    return Branding.of(Settings.from_env(WORKING | environ))
+    return Branding.of(read_settings(WORKING | environ))
 
 
 class Tags(HTMLParser):

@@ -61,7 +61,7 @@ async def test_an_account_whose_files_are_damaged_holds_up_no_other(
 ) -> None:
     for account in (alice, bob):
         await uploaded(pds, account)
-    pds.ctx.actor_store.hold_back(alice.did, "a test says so")
+    pds.ctx.actor_store.quarantine(alice.did, "a test says so")
     swept = later(pds, KEPT_S + 60)
     await swept.sweep()
     assert (swept.removed.uploads, uploads(tmp_path)) == (1, 1)

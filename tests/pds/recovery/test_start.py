@@ -1,4 +1,4 @@
-"""Recovery within one process: the journal, what it settles, and what durability is asked for.
+"""Unfinished within one process: the journal, what it settles, and what durability is asked for.
 
 What real crashes leave is tested in tests/e2e: test_crashes, test_fault_points, test_power_loss,
 test_damage.
@@ -36,7 +36,7 @@ from pds.lifecycle.states import deactivate
 from pds.pending import journal as journal_module
 from pds.pending import retrier as mender_module
 from pds.pending.journal import Entry, Journal
-from pds.pending.retrier import Mender
+from pds.pending.retrier import Retrier
 from pds.recovery import start as recovery_start
 from pds.recovery.start import WINDOW_S
 from pds.recovery.stores import mend_store
@@ -79,7 +79,7 @@ class Starts:
 
 
 def journal(pds: Pds) -> list[Entry]:
-    return pds.ctx.recovery.journal.entries()
+    return pds.ctx.unfinished.journal.entries()
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -178,7 +178,7 @@ class TestStarting:
             (failure,) = (await pds.get("_health")).json["checks"]
             assert "the last stop has left" in failure["reason"]
         assert (await create(pds, alice, {"n": 1}, rkey="one")).status == 200
-        assert pds.ctx.recovery.finished
+        assert pds.ctx.unfinished.finished
 
     async def test_a_run_that_could_not_be_noted_is_noted_before_its_first_event(
         self, starts: Starts, monkeypatch: pytest.MonkeyPatch
@@ -453,7 +453,7 @@ class TestJournal:
         alice = await pds.create_account("alice")
         await pds.post_text(alice)
         await pds.ctx.accounts.delete_account(Did(alice.did))
-        await pds.ctx.recovery.journal.add(Entry("create", Did(alice.did), NEW))
+        await pds.ctx.unfinished.journal.add(Entry("create", Did(alice.did), NEW))
         pds = await starts.again()
         await until(lambda: not journal(pds))
         assert pds.ctx.actor_store.exists(alice.did)
@@ -532,7 +532,7 @@ class TestMender:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(mender_module, "_DELAYS_S", (0, 0))
-        mender, ran = Mender(), list[str]()
+        mender, ran = Retrier(), list[str]()
 
         async def stubborn() -> None:
             ran.append("stubborn")
@@ -551,7 +551,7 @@ class TestMender:
         await mender.close()
 
     async def test_closing_gives_up_on_what_is_left(self) -> None:
-        mender = Mender()
+        mender = Retrier()
 
         async def fail() -> None:
             raise OSError("never")
@@ -589,4 +589,4 @@ def signup(name: str) -> dict[str, str]:
 
 def mark_as_crashed(pds: Pds) -> None:
     """Let the stop that follows look like a crash, but for the files being in order."""
-    pds.ctx.recovery.finished = False
+    pds.ctx.unfinished.finished = False

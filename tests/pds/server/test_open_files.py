@@ -73,7 +73,7 @@ async def test_an_account_that_cannot_be_opened_for_lack_of_files_is_not_damaged
     use_up(pds, monkeypatch)
     refused = await pds.get("com.atproto.sync.getLatestCommit", did=alice.did)
     assert refused.error == (503, "NotEnoughResources")
-    assert pds.ctx.recovery.damaged == set()
+    assert pds.ctx.unfinished.damaged == set()
     monkeypatch.undo()
     assert (await pds.get("com.atproto.sync.getLatestCommit", did=alice.did)).status == 200
 

@@ -246,6 +246,10 @@ async def test_blobs_elsewhere_are_not_looked_for(pds: Pds) -> None:
     )
     shutil.rmtree(blobs_of(pds))
     check: HealthCheck = make_health_check(
-        settings, pds.ctx.accounts, pds.ctx.sequencer, pds.ctx.did_resolver._cache, pds.ctx.recovery
+        settings,
+        pds.ctx.accounts,
+        pds.ctx.sequencer,
+        pds.ctx.did_resolver._cache,
+        pds.ctx.unfinished,
     )
     assert await check.failures() == ()

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from pds.config.addresses import PRIVATE_NETWORKS
 from pds.monitoring.requests.client_address import ClientAddresses
-from pds.monitoring.requests.noted import note_request
+from pds.monitoring.requests.request_info import begin_request
 from tests.pds.conftest import Account, Pds
 from tests.pds.monitoring.requests.peers import transport_from
 
@@ -20,7 +20,7 @@ from tests.pds.monitoring.requests.peers import transport_from
 def id_given_to(peer: str, given: str | None) -> str:
     headers = {} if given is None else {"X-Request-Id": given}
     request = make_mocked_request("GET", "/", headers, transport=transport_from(peer))
-    return note_request(request, ClientAddresses(PRIVATE_NETWORKS)).request_id
+    return begin_request(request, ClientAddresses(PRIVATE_NETWORKS)).request_id
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "10.0.0.1", "fd00::7"])

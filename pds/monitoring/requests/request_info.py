@@ -18,31 +18,31 @@ _id_bits: Final = random.getrandbits
 
 
 @dataclass(slots=True)
-class NotedRequest:
+class RequestInfo:
     """The id of a request, and the account that makes it once its credentials are verified."""
 
     request_id: str
     did: str | None = None
 
 
-NOTED: Final = web.RequestKey("noted", NotedRequest)
+REQUEST_INFO: Final = web.RequestKey("request_info", RequestInfo)
 
 
-def note_request(request: web.Request, addresses: ClientAddresses) -> NotedRequest:
+def begin_request(request: web.Request, addresses: ClientAddresses) -> RequestInfo:
     """Begin to note a request. One of our own proxies may have given it an id already."""
     given = request.headers.get(ID_HEADER)
     if given is None or not _is_id(given) or not addresses.trusts_peer(request):
         # Unguessable it need not be: whoever knows an id can do nothing with it.
         given = f"{_id_bits(64):016x}"
-    noted = request[NOTED] = NotedRequest(given)
-    return noted
+    info = request[REQUEST_INFO] = RequestInfo(given)
+    return info
 
 
 def note_caller(request: web.Request, did: str) -> None:
     """Note that the request is made by an account."""
-    request[NOTED].did = did
+    request[REQUEST_INFO].did = did
 
 
 def request_id_of(request: web.Request) -> str:
     """The id of a request, by which its log lines are found."""
-    return request[NOTED].request_id
+    return request[REQUEST_INFO].request_id

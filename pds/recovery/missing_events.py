@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 
-async def tell_states(ctx: AppContext, accounts: Sequence[ActorAccount]) -> int:
+async def add_missing_events(ctx: AppContext, accounts: Sequence[ActorAccount]) -> int:
     """Sequence what the log has not told of `accounts`; return of how many there was something."""
     states, handles = ctx.sequencer.log.all_states(), ctx.sequencer.log.all_handles()
     told = 0
