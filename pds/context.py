@@ -1,4 +1,8 @@
-"""`AppContext`: every part of the server, opened together and closed in order."""
+"""The parts of a running server, wired here and nowhere else; opened together, closed in order.
+
+`ReadContext` has what serving reads needs. `AppContext` has on top what writing, logging in and
+talking to other services need.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final, TypeAlias
 
 import structlog
@@ -33,14 +35,14 @@ from identity.resolver import DidResolver
 from identity.stranger_names import StrangerNames
 from pds.accounts.manager import AccountManager
 from pds.accounts.schema import open_account_database
-from pds.accounts.session_tokens import SessionTokens
+from pds.accounts.session_tokens import SessionTokens, TokenIssuer
 from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
+from pds.config.settings import ServiceTarget
 from pds.crawlers import Crawlers
 from pds.disk.data_directory import RUN_FILE
 from pds.disk.survey import StorageSurvey
 from pds.disk.usage import measure_actors_and_blobs
-from pds.entryway.trust import audiences_of, find_entryway, token_issuer
 from pds.fairness.large_work import LargeWork
 from pds.fairness.proxy_share import ProxyShare
 from pds.fairness.stranger_share import FETCHES, StrangerShare, fetch_turns, lookup_turns, plc_turns
@@ -58,16 +60,14 @@ from pds.pending.journal import Journal
 from pds.pending.run_record import end_run
 from pds.pending.unfinished import Unfinished
 from pds.pending.upload_sweep import UploadSweep
-from pds.proxy.target import ProxyTarget
 from pds.rate_limits.admin_guesses import AdminGuesses
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.memory import MemoryStore
 from pds.rate_limits.redis_client import open_scratch
 from pds.rate_limits.store import CounterStore
-from pds.recovery.start import recover
 from pds.service_auth.issuer import ServiceTokens
 from pds.service_auth.verifier import ServiceAuth
-from repo.keys import K256PrivateKey, PrivateKey
+from repo.keys import K256PrivateKey, K256PublicKey, PrivateKey
 from repo.lexicon import Lexicons, default_lexicons
 from repo.tid import TidClock
 from sequencer.sequencer import Sequencer
@@ -81,180 +81,255 @@ _CLOCK_IDS: Final = 32
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class AppContext:
-    """What every handler works with. One for each running server."""
+class ReadContext:
+    """What handlers that read work with, in a server that may have neither logins nor writes."""
 
     settings: Settings
     open_files: OpenFiles
     lexicons: Lexicons
-    accounts: AccountManager
-    session_tokens: SessionTokens
+    client_addresses: ClientAddresses
     checkpointer: Checkpointer
     """Of the service database and the event log."""
-    actor_store: ActorStore
-    blob_store: BlobStore
+    accounts: AccountManager
+    session_tokens: SessionTokens
+    unfinished: Unfinished
     sequencer: Sequencer
+    blob_store: BlobStore
     tid_clock: TidClock
-    rotation_key: PrivateKey
-    """Signs the PLC operations of the accounts, unless an entryway does."""
-    entryway: ProxyTarget | None
-    """The server that owns the logins; None if this one does."""
+    actor_store: ActorStore
+    record_json: RecordJsonCache
     did_resolver: DidResolver
     handle_resolver: HandleResolver
     plc: PlcClient
+    large_work: LargeWork
+    streams: Streams
+    """Who may have long answers now."""
+    subscribers: Subscribers
+    """Consumers of the firehose, to be listed, and to be told when the server stops."""
+    requests: RequestStatistics
+    storage: StorageSurvey
+    """How much room actors and blobs take."""
+    health: HealthCheck
+    closing: AsyncExitStack
+
+    def __init__(
+        self, settings: Settings, stack: AsyncExitStack, *, min_login_ms: int = MIN_LOGIN_MS
+    ) -> None:
+        """Open the parts in the order they need each other; `stack` closes them in reverse.
+
+        Raises `ConfigError` and `DatabaseError`s.
+        """
+        self.settings = settings
+        self.lexicons = default_lexicons()
+        # First, because it may refuse the settings: no file has been touched then.
+        self.open_files = OpenFiles()
+        self.blob_store = _open_blob_store(settings, self.open_files, stack)
+        self.client_addresses = ClientAddresses(settings.trusted_proxies)
+        self.checkpointer = Checkpointer()
+        stack.callback(self.checkpointer.close)
+        self.session_tokens = _session_tokens(settings)
+        self.accounts = AccountManager(
+            _open_account_database(settings, self.checkpointer),
+            session_tokens=self.session_tokens,
+            hostname=settings.hostname,
+            min_login_ms=min_login_ms,
+        )
+        stack.push_async_callback(self.accounts.close)
+        self.unfinished = Unfinished(Journal(self.accounts.db))
+        self.sequencer = _open_sequencer(settings, self.checkpointer, stack)
+        stack.push_async_callback(self._note_orderly_stop)
+        self.tid_clock = _tid_clock()
+        self.actor_store = _open_actor_store(
+            settings, self.blob_store, self.tid_clock, self.open_files, stack
+        )
+        self.record_json = RecordJsonCache()
+        self.large_work = _open_large_work(stack)
+        self.streams = Streams(self.open_files.limit)
+        self.subscribers = Subscribers()
+        self.requests = RequestStatistics()
+        did_cache = self._open_identity(stack)
+        self.storage = StorageSurvey(partial(measure_actors_and_blobs, settings))
+        stack.push_async_callback(self.storage.close)
+        self.health = make_health_check(
+            settings, self.accounts, self.sequencer, did_cache, self.unfinished
+        )
+        self.closing = stack
+
+    async def close(self) -> None:
+        """Finish what is queued, note an orderly stop, close every file."""
+        await self.closing.aclose()
+
+    def askers(self) -> tuple[str, ...]:
+        """Whose shares are used by what is done now; see `askers` of the requests."""
+        return askers(self.client_addresses)
+
+    def _open_identity(self, stack: AsyncExitStack) -> DidCache:
+        """Open what looks up the DIDs and handles of anybody."""
+        identity = self.settings.identity
+        share = StrangerShare(lookup_turns(), self.askers)
+        self._lookups = Lookups(
+            timeout_ms=identity.resolver_timeout_ms, share=share, files=self.open_files
+        )
+        self._http = self._open_http(stack, FETCHES, StrangerShare(fetch_turns(), self.askers))
+        did_cache = _open_did_cache(self.settings, stack)
+        self.did_resolver = DidResolver(
+            did_cache,
+            self._http,
+            plc_url=identity.plc_url,
+            plc_share=StrangerShare(plc_turns(), self.askers),
+            stale_ttl_ms=identity.cache_stale_ttl_ms,
+            max_ttl_ms=identity.cache_max_ttl_ms,
+        )
+        stack.push_async_callback(self.did_resolver.close)
+        self.handle_resolver = HandleResolver(
+            self._http,
+            timeout_ms=identity.resolver_timeout_ms,
+            lookups=self._lookups,
+            backup_nameservers=identity.handle_backup_nameservers,
+            share=share,
+            files=self.open_files,
+        )
+        self.plc = PlcClient(identity.plc_url, self._http)
+        return did_cache
+
+    def _open_http(
+        self, stack: AsyncExitStack, connections: int, share: StrangerShare | None = None
+    ) -> SafeHttp:
+        http = SafeHttp(
+            allow_private=not self.settings.ssrf_protection,
+            timeout_ms=self.settings.identity.resolver_timeout_ms,
+            max_bytes=self.settings.fetch.max_response_bytes,
+            connections=connections,
+            resolver=StrangerNames(self._lookups),
+            share=share,
+            files=self.open_files,
+        )
+        stack.push_async_callback(http.close)
+        return http
+
+    async def _note_orderly_stop(self) -> None:
+        """Note an orderly stop, if all that recovery would look at is in order."""
+        if not self.unfinished.finished:
+            return
+        try:
+            await self.sequencer.append()
+            await self.accounts.repo_roots.flush()
+            marker = self.settings.data_directory / RUN_FILE
+            await end_run(self.accounts.db, self.sequencer, marker)
+        except DatabaseError as exc:
+            _log.error(
+                "the last events or heads are not written; the next start mends it",
+                reason=str(exc),
+            )
+
+
+class AppContext(ReadContext):
+    """What every handler of a full server works with."""
+
+    rotation_key: PrivateKey
+    """Signs the PLC operations of the accounts, unless an entryway does."""
+    entryway: ServiceTarget | None
+    """The server that owns the logins; None if this one does."""
     service_auth: ServiceAuth
     service_tokens: ServiceTokens
     proxy_http: SafeHttp
     """For requests that are passed on to other services, with connections of its own."""
     proxy_share: ProxyShare
     mailer: Mailer
-    record_json: RecordJsonCache
-    unfinished: Unfinished
     imports: Imports
     reserving: Turns
     """Reservations of signing keys, which write one after the other."""
-    large_work: LargeWork
-    client_addresses: ClientAddresses
     rate_limiter: RateLimiter | None
     """None unless the operator wants limits."""
     admin_guesses: AdminGuesses
     crawlers: Crawlers
-    requests: RequestStatistics
-    health: HealthCheck
     upload_sweep: UploadSweep
-    storage: StorageSurvey
-    """How much room actors and blobs take."""
-    streams: Streams
-    """Who may have long answers now."""
-    subscribers: Subscribers
-    """Consumers of the firehose, to be listed, and to be told when the server stops."""
-    _closing: AsyncExitStack
 
-    @classmethod
-    async def open(
-        cls,
-        settings: Settings,
-        *,
-        min_login_ms: int = MIN_LOGIN_MS,
-        mend: Callable[[AppContext], Awaitable[None]] = recover,
-    ) -> AppContext:
-        """Open every database and `mend` what the last stop left. The data directory is ours.
-
-        `min_login_ms` is how long checking a password takes at least. Raises `DatabaseError`s.
-        """
-        async with AsyncExitStack() as stack:
-            ctx = _build(settings, min_login_ms, stack)
-            stack.push_async_callback(ctx.unfinished.retrier.close)
-            await ctx.actor_store.remove_leftovers()
-            await mend(ctx)
-            ctx._closing = stack.pop_all()
-        return ctx
+    def __init__(
+        self, settings: Settings, stack: AsyncExitStack, *, min_login_ms: int = MIN_LOGIN_MS
+    ) -> None:
+        """As `ReadContext` does. `min_login_ms` is how long checking a password takes at least."""
+        super().__init__(settings, stack, min_login_ms=min_login_ms)
+        self.rotation_key = K256PrivateKey.from_bytes(settings.plc_rotation_key)
+        self.entryway = settings.entryway_service
+        self.service_auth = ServiceAuth(
+            self.did_resolver,
+            audiences=_audiences(settings),
+            moderator_did=settings.services.mod_did,
+        )
+        self.service_tokens = ServiceTokens(self.actor_store.key)
+        self.proxy_http = self._open_http(stack, PROXY_CONNECTIONS)
+        self.proxy_share = ProxyShare(self.askers)
+        self.mailer = Mailer.of(settings)
+        self.imports = Imports()
+        self.reserving = Turns(
+            "signing keys", at_once=1, each=1, waiting=256, waiting_each=64, wait_s=10
+        )
+        self.rate_limiter = _open_rate_limiter(settings, self.client_addresses, stack)
+        self.admin_guesses = AdminGuesses(self.client_addresses)
+        self.crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=self._http)
+        stack.push_async_callback(self.crawlers.close)
+        self.upload_sweep = UploadSweep(self.actor_store, self.blob_store, self.accounts)
+        stack.push_async_callback(self.upload_sweep.close)
+        stack.push_async_callback(self.unfinished.retrier.close)
 
     @property
     def did_rotation_key(self) -> str:
         """The did:key that the DIDs of accounts here must list, as that which may change them."""
         return self.settings.entryway.plc_rotation_key or self.rotation_key.did_key
 
-    async def close(self) -> None:
-        """Finish what is queued, note an orderly stop, close every file."""
-        await self._closing.aclose()
-
 
 CONTEXT: Final = web.AppKey("context", AppContext)
 
 
-def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppContext:
-    """Open the parts in the order they need each other; `stack` closes them in reverse."""
-    # First, because it may refuse the settings: no file has been touched then.
-    open_files = OpenFiles()
-    blob_store = _open_blob_store(settings, open_files)
-    stack.push_async_callback(blob_store.close)
-    tid_clock = _tid_clock()
-    session_tokens = SessionTokens(
-        jwt_secret=settings.secrets.jwt_secret,
-        service_did=settings.service_did,
-        issuer=token_issuer(settings),
+async def open_read_context(settings: Settings) -> ReadContext:
+    """Open the parts of a server that only reads. The data directory is ours.
+
+    Raises `ConfigError` and `DatabaseError`s.
+    """
+    async with AsyncExitStack() as stack:
+        ctx = ReadContext(settings, stack)
+        await ctx.actor_store.remove_leftovers()
+        # Its stores are copies: what a crash cuts off is copied anew.
+        ctx.sequencer.mark_recovered()
+        ctx.unfinished.finished = True
+        ctx.closing = stack.pop_all()
+    return ctx
+
+
+async def open_app_context(
+    settings: Settings,
+    recover: Callable[[AppContext], Awaitable[None]],
+    *,
+    min_login_ms: int = MIN_LOGIN_MS,
+) -> AppContext:
+    """Open every part, and `recover` from what the last stop has left. The data directory is ours.
+
+    `min_login_ms` is how long checking a password takes at least. Raises `ConfigError` and
+    `DatabaseError`s.
+    """
+    async with AsyncExitStack() as stack:
+        ctx = AppContext(settings, stack, min_login_ms=min_login_ms)
+        await ctx.actor_store.remove_leftovers()
+        await recover(ctx)
+        ctx.closing = stack.pop_all()
+    return ctx
+
+
+def _session_tokens(settings: Settings) -> SessionTokens:
+    service, key = settings.entryway_service, settings.entryway.jwt_verify_key_hex
+    issuer = None
+    if service is not None and key is not None:
+        issuer = TokenIssuer(service.did, K256PublicKey.from_bytes(bytes.fromhex(key)))
+    return SessionTokens(
+        jwt_secret=settings.secrets.jwt_secret, service_did=settings.service_did, issuer=issuer
     )
-    checkpointer = Checkpointer()
-    stack.callback(checkpointer.close)
-    accounts = AccountManager(
-        _open_account_database(settings, checkpointer),
-        session_tokens=session_tokens,
-        hostname=settings.hostname,
-        min_login_ms=min_login_ms,
-    )
-    stack.push_async_callback(accounts.close)
-    unfinished = Unfinished(Journal(accounts.db))
-    sequencer = _open_sequencer(settings, checkpointer, stack)
-    marker = settings.data_directory / RUN_FILE
-    stack.push_async_callback(_stop, sequencer, accounts, unfinished, marker)
-    actor_store = _open_actor_store(settings, blob_store, tid_clock, open_files, stack)
-    client_addresses = ClientAddresses(settings.trusted_proxies)
-    askers_now = partial(askers, client_addresses)
-    lookup_share = StrangerShare(lookup_turns(), askers_now)
-    lookups = Lookups(
-        timeout_ms=settings.identity.resolver_timeout_ms, share=lookup_share, files=open_files
-    )
-    http = _open_http(settings, lookups, askers_now, open_files, stack)
-    did_cache = _open_did_cache(settings, stack)
-    plc_share = StrangerShare(plc_turns(), askers_now)
-    did_resolver = _open_did_resolver(settings, did_cache, http, plc_share, stack)
-    crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=http)
-    stack.push_async_callback(crawlers.close)
-    upload_sweep = UploadSweep(actor_store, blob_store, accounts)
-    stack.push_async_callback(upload_sweep.close)
-    storage = StorageSurvey(partial(measure_actors_and_blobs, settings))
-    stack.push_async_callback(storage.close)
-    return AppContext(
-        settings=settings,
-        open_files=open_files,
-        lexicons=default_lexicons(),
-        accounts=accounts,
-        session_tokens=session_tokens,
-        checkpointer=checkpointer,
-        actor_store=actor_store,
-        blob_store=blob_store,
-        sequencer=sequencer,
-        tid_clock=tid_clock,
-        rotation_key=K256PrivateKey.from_bytes(settings.plc_rotation_key),
-        entryway=find_entryway(settings),
-        did_resolver=did_resolver,
-        handle_resolver=HandleResolver(
-            http,
-            timeout_ms=settings.identity.resolver_timeout_ms,
-            lookups=lookups,
-            backup_nameservers=settings.identity.handle_backup_nameservers,
-            share=lookup_share,
-            files=open_files,
-        ),
-        plc=PlcClient(settings.identity.plc_url, http),
-        service_auth=ServiceAuth(
-            did_resolver,
-            audiences=audiences_of(settings),
-            moderator_did=settings.services.mod_did,
-        ),
-        service_tokens=ServiceTokens(actor_store.key),
-        proxy_http=_open_proxy_http(settings, lookups, open_files, stack),
-        proxy_share=ProxyShare(askers_now),
-        mailer=Mailer.of(settings),
-        record_json=RecordJsonCache(),
-        unfinished=unfinished,
-        imports=Imports(),
-        reserving=Turns("signing keys", at_once=1, each=1, waiting=256, waiting_each=64, wait_s=10),
-        large_work=_open_large_work(stack),
-        client_addresses=client_addresses,
-        rate_limiter=_open_rate_limiter(settings, client_addresses, stack),
-        admin_guesses=AdminGuesses(client_addresses),
-        crawlers=crawlers,
-        requests=RequestStatistics(),
-        health=make_health_check(settings, accounts, sequencer, did_cache, unfinished),
-        upload_sweep=upload_sweep,
-        storage=storage,
-        streams=Streams(open_files.limit),
-        subscribers=Subscribers(),
-        _closing=stack,
-    )
+
+
+def _audiences(settings: Settings) -> tuple[str, ...]:
+    """The DIDs that service tokens for this server are addressed to."""
+    service = settings.entryway_service
+    return (settings.service_did,) if service is None else (settings.service_did, service.did)
 
 
 def _tid_clock() -> TidClock:
@@ -289,23 +364,7 @@ def _open_sequencer(
     return sequencer
 
 
-async def _stop(
-    sequencer: Sequencer, accounts: AccountManager, unfinished: Unfinished, marker: Path
-) -> None:
-    """Note an orderly stop, if all that recovery would look at is in order."""
-    if not unfinished.finished:
-        return
-    try:
-        await sequencer.append()
-        await accounts.repo_roots.flush()
-        await end_run(accounts.db, sequencer, marker)
-    except DatabaseError as exc:
-        _log.error(
-            "the last events or heads are not written; the next start mends it", reason=str(exc)
-        )
-
-
-def _open_blob_store(settings: Settings, open_files: OpenFiles) -> BlobStore:
+def _open_blob_store(settings: Settings, open_files: OpenFiles, stack: AsyncExitStack) -> BlobStore:
     directory = settings.blob_directory
     if directory is None:
         problem = (
@@ -313,12 +372,14 @@ def _open_blob_store(settings: Settings, open_files: OpenFiles) -> BlobStore:
             "blobs into a directory and set PDS_BLOBSTORE_DISK_LOCATION to that"
         )
         raise ConfigError([problem])
-    return DiskBlobStore(
+    blob_store = DiskBlobStore(
         directory,
         settings.blob_tmp_directory,
         full_sync=settings.synchronous == "FULL",
         files=open_files,
     )
+    stack.push_async_callback(blob_store.close)
+    return blob_store
 
 
 def _open_large_work(stack: AsyncExitStack) -> LargeWork:
@@ -349,66 +410,12 @@ def _open_actor_store(
     return actor_store
 
 
-def _open_http(
-    settings: Settings,
-    lookups: Lookups,
-    askers: Askers,
-    open_files: OpenFiles,
-    stack: AsyncExitStack,
-) -> SafeHttp:
-    http = SafeHttp(
-        allow_private=not settings.ssrf_protection,
-        timeout_ms=settings.identity.resolver_timeout_ms,
-        max_bytes=settings.fetch.max_response_bytes,
-        connections=FETCHES,
-        resolver=StrangerNames(lookups),
-        share=StrangerShare(fetch_turns(), askers),
-        files=open_files,
-    )
-    stack.push_async_callback(http.close)
-    return http
-
-
-def _open_proxy_http(
-    settings: Settings, lookups: Lookups, open_files: OpenFiles, stack: AsyncExitStack
-) -> SafeHttp:
-    http = SafeHttp(
-        allow_private=not settings.ssrf_protection,
-        timeout_ms=settings.identity.resolver_timeout_ms,
-        max_bytes=settings.fetch.max_response_bytes,
-        connections=PROXY_CONNECTIONS,
-        resolver=StrangerNames(lookups),
-        files=open_files,
-    )
-    stack.push_async_callback(http.close)
-    return http
-
-
 def _open_did_cache(settings: Settings, stack: AsyncExitStack) -> DidCache:
     cache = DidCache.open(
         settings.did_cache_db_path, wal_autocheckpoint=settings.wal_autocheckpoint
     )
     stack.callback(cache.close)
     return cache
-
-
-def _open_did_resolver(
-    settings: Settings,
-    cache: DidCache,
-    http: SafeHttp,
-    plc_share: StrangerShare,
-    stack: AsyncExitStack,
-) -> DidResolver:
-    resolver = DidResolver(
-        cache,
-        http,
-        plc_url=settings.identity.plc_url,
-        plc_share=plc_share,
-        stale_ttl_ms=settings.identity.cache_stale_ttl_ms,
-        max_ttl_ms=settings.identity.cache_max_ttl_ms,
-    )
-    stack.push_async_callback(resolver.close)
-    return resolver
 
 
 def _open_rate_limiter(

@@ -97,13 +97,14 @@ def _warn_of_new(settings: Settings) -> None:
 async def _on_files(settings: Settings, stopped: Callable[[AppContext], Awaitable[T]]) -> T:
     # The whole server takes half a second to import, which the other commands need not wait for.
     from identity.plc import UNREACHABLE_STATUS, PlcError
-    from pds.context import AppContext
+    from pds.context import open_app_context
     from pds.monitoring.logs import configure_logs
+    from pds.recovery.start import recover
 
     # The command's own message tells what matters, and its output is for other programs.
     configure_logs(level="error")
     make_directories(settings)
-    ctx = await AppContext.open(settings)
+    ctx = await open_app_context(settings, recover)
     try:
         return await stopped(ctx)
     except PlcError as exc:

@@ -19,6 +19,7 @@ from identity.http import FetchError, FetchTimeout
 from pds.monitoring.requests.client_address import FORWARDED_FOR
 from pds.proxy.answers import json_object, read_answer
 from pds.proxy.errors import call_failed, invalid_answer
+from pds.proxy.target import ProxyTarget
 from pds.service_auth.jwt import create_service_jwt
 from pds.xrpc.auth import method_of
 from pds.xrpc.call import Answer, JsonBytes, XrpcCall
@@ -27,7 +28,6 @@ from pds.xrpc.errors import invalid_request
 if TYPE_CHECKING:
     from pds.context import AppContext
     from pds.proxy.answers import UpstreamAnswer
-    from pds.proxy.target import ProxyTarget
 
 TOTAL_S: Final = 30.0
 """How long the entryway may take for an answer, however steadily it sends."""
@@ -90,7 +90,7 @@ def entryway_of(ctx: AppContext) -> ProxyTarget:
     """The entryway; only where there is one."""
     if ctx.entryway is None:
         raise RuntimeError("this server stands behind no entryway")
-    return ctx.entryway
+    return ProxyTarget(ctx.entryway.url, ctx.entryway.did, "", trusted=True)
 
 
 def _headers(call: XrpcCall, authorization: str | None) -> CIMultiDict[str]:

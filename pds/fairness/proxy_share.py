@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pds.fairness.turns import Turns
-
-if TYPE_CHECKING:
-    from pds.proxy.target import ProxyTarget
 
 AT_ONCE: Final = 256
 """Requests that are passed on at a time to one of the operator's services, or to all others."""
@@ -33,18 +30,16 @@ class ProxyShare:
         self._large = _turns("large requests to other services", LARGE_AT_ONCE, LARGE_EACH)
 
     def turn(
-        self, target: ProxyTarget, *, large: bool = False
+        self, operators_url: str | None, *, large: bool = False
     ) -> AbstractAsyncContextManager[None]:
         """A turn at a service, for an `async with` block of one exchange. Raises `TooBusy`.
 
-        `large` for a body that keeps the connection for as long as the client takes to send it.
+        `operators_url` is that of a service which the operator has set; None for all the services
+        that clients name. `large` for a body that keeps the connection for as long as the client
+        takes to send it.
         """
-        turns = self._turns_at(target.url if target.trusted else _OTHERS)
+        turns = self._turns_at(_OTHERS if operators_url is None else operators_url)
         return self._large_turn(turns) if large else turns.turn(*self._askers())
-
-    def turn_at(self, url: str) -> AbstractAsyncContextManager[None]:
-        """As `turn`, at a service of the operator's by its URL."""
-        return self._turns_at(url).turn(*self._askers())
 
     @asynccontextmanager
     async def _large_turn(self, turns: Turns) -> AsyncIterator[None]:

@@ -56,7 +56,7 @@ async def _ask_appview(ctx: AppContext, handle: Handle) -> Did | None:
         return None
     url = f"{appview.url}/xrpc/com.atproto.identity.resolveHandle?handle={handle}"
     try:
-        async with ctx.proxy_share.turn_at(appview.url):
+        async with ctx.proxy_share.turn(appview.url):
             json = await ctx.proxy_http.get_json(url, trusted=True)
     except FetchError:
         return None

@@ -153,7 +153,7 @@ async def read_answer(
     headers["Accept-Encoding"] = _PACKED if settings.proxy.prefer_compressed else _PLAIN
     with Watch(request, settings) as watch:
         watch.await_others()
-        async with ctx.proxy_share.turn(target):
+        async with ctx.proxy_share.turn(target.operators_url):
             watch.await_head()
             upstream = await open_upstream(
                 ctx, method, target, path, headers=headers, body=body, decompress=True

@@ -53,7 +53,7 @@ async def pass_on(
             headers = request_headers(request, token)
             body = await take_body(request, headers, watch, json=json)
             watch.await_others()
-            async with ctx.proxy_share.turn(target, large=isinstance(body, Upload)):
+            async with ctx.proxy_share.turn(target.operators_url, large=isinstance(body, Upload)):
                 watch.await_head()
                 upstream = await _send(ctx, request, target, headers, body)
                 try:

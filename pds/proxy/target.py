@@ -51,6 +51,11 @@ class ProxyTarget:
     trusted: bool
     """Whether the URL is from the operator's settings, not from a stranger's DID document."""
 
+    @property
+    def operators_url(self) -> str | None:
+        """The URL of a service which the operator has set; None for any other."""
+        return self.url if self.trusted else None
+
 
 @dataclass(slots=True, frozen=True)
 class NamedService:

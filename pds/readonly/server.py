@@ -13,7 +13,7 @@ import structlog
 
 from pds.car.blob_directory import BlobDirectory
 from pds.config import Settings
-from pds.context import AppContext
+from pds.context import AppContext, open_app_context
 from pds.disk.data_directory import make_directories
 from pds.monitoring.logs import Logs
 from pds.monitoring.requests.lines import LOGGER
@@ -65,7 +65,7 @@ async def serve_readonly(
         port = bind(stack, settings.bind_address, settings.service.port)
         make_directories(settings)
         with without_collector():
-            ctx = await AppContext.open(settings, mend=_nothing_to_mend)
+            ctx = await open_app_context(settings, _nothing_to_mend)
         stack.push_async_callback(ctx.close)
         archive, library = _open_archive(ctx, options, stack)
         await library.drop_unfinished()

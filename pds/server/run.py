@@ -19,7 +19,7 @@ from database.engine import ENGINE_REMEDY, find_engine_fault, running_version
 from database.open_files import MIN_LIMIT, REMEDY, limit_of_open_files
 from pds import faults
 from pds.config import Settings
-from pds.context import AppContext
+from pds.context import AppContext, open_app_context
 from pds.disk.data_directory import (
     DataDirectoryLock,
     NeededDirectory,
@@ -30,6 +30,7 @@ from pds.disk.other_server import describe, refuse_other_server
 from pds.disk.reserve import DiskReserve
 from pds.monitoring.logs import Logs
 from pds.monitoring.requests.lines import LOGGER
+from pds.recovery.start import recover
 from pds.server.app import make_app
 from pds.server.listening import BoundPort
 from pds.server.systemd import READY, STOPPING, notify
@@ -85,7 +86,7 @@ async def serve(
             await start_beside(stack)
         # The schemas, which make no garbage, take half the time without it.
         with without_collector():
-            ctx = await AppContext.open(settings)
+            ctx = await open_app_context(settings, recover)
         stack.push_async_callback(ctx.close)
         request_log = None if logs is None else logs.quick(LOGGER)
         app = make_app(ctx, add_routes=add_routes, request_log=request_log)

@@ -19,11 +19,12 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from pds.config import read_settings
-from pds.context import AppContext
+from pds.context import AppContext, open_app_context
 from pds.dev.plc_directory import plc_application
 from pds.dev.plc_store import PlcStore
 from pds.disk.data_directory import make_directories
 from pds.monitoring.logs.configuration import StandardLibrary
+from pds.recovery.start import recover
 from pds.server.app import make_app, make_runner
 from tests.calls import record_calls
 
@@ -230,7 +231,7 @@ async def start_pds(stack: AsyncExitStack, data: Path, environ: Mapping[str, str
         }
     )
     make_directories(settings)
-    ctx = await AppContext.open(settings, min_login_ms=0)
+    ctx = await open_app_context(settings, recover, min_login_ms=0)
     stack.push_async_callback(ctx.close)
     app = make_app(ctx)
     record_calls(app)

@@ -14,8 +14,9 @@ from structlog.typing import EventDict
 
 from identity.http import SafeHttp
 from pds import crawlers
-from pds.context import AppContext
+from pds.context import open_app_context
 from pds.crawlers import Crawlers, CrawlNotRequested, request_crawl
+from pds.recovery.start import recover
 from repo.syntax import Did
 from sequencer.events import IdentityEvent
 from tests.pds.config.test_settings import settings_with
@@ -219,7 +220,7 @@ async def test_changes_without_a_server_are_not_told(tmp_path: Path, relay: Rela
         "PDS_DATA_DIRECTORY": str(tmp_path),
         "PDS_BLOBSTORE_DISK_LOCATION": str(tmp_path / "blobs"),
     }
-    ctx = await AppContext.open(settings_with(**environ))
+    ctx = await open_app_context(settings_with(**environ), recover)
     await ctx.sequencer.append(IdentityEvent(Did("did:web:alice.test")))
     assert (ctx.crawlers._due, ctx.crawlers._telling) == (None, set())
     await ctx.close()

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from pds.config import Settings, read_settings
 from pds.config.env_file import read_env_file
-from pds.context import AppContext
+from pds.context import open_app_context
 from pds.dev.environment import ENV_FILE, dev_environment, write_env_file
 from pds.disk.data_directory import make_directories
+from pds.recovery.start import recover
 from repo.keys import K256PrivateKey
 from repo.syntax import Did
 
@@ -24,7 +25,7 @@ def settle(data: Path, accounts: int) -> list[str]:
 
 
 async def _settle(settings: Settings, accounts: int) -> list[str]:
-    ctx = await AppContext.open(settings)
+    ctx = await open_app_context(settings, recover)
     key = K256PrivateKey.from_bytes(bytes(31) + b"\x07")
     dids = [Did(f"did:plc:{number:024}".translate(_BASE32)) for number in range(accounts)]
     try:
