@@ -366,16 +366,18 @@ class RoomlessDatabase(Database):
         return super()._error(exc)
 
 
-def array_of(values: Iterable[str] | Iterable[bytes]) -> SqlArray:
+def array_of(values: Iterable[str] | Iterable[bytes]) -> SqlArray | None:
     """Bind many `values` as the one parameter that `FROM carray(?)` of a statement reads.
 
-    They are at least one, all text or all bytes, and text is without zero characters. A statement
-    over an array does its work for thousands of rows in one call of SQLite, during which other
-    threads of Python run; `Database.many` comes back to Python for every row.
+    They are all text or all bytes, and text is without zero characters. A statement over an array
+    does its work for thousands of rows in one call of SQLite, during which other threads of Python
+    run; `Database.many` comes back to Python for every row.
 
     SQLite: https://www.sqlite.org/carray.html
     """
-    return apsw.carray(tuple(values))
+    items = tuple(values)
+    # For apsw an array has at least one item; SQLite reads NULL as one without any.
+    return apsw.carray(items) if items else None
 
 
 def _configure(

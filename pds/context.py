@@ -33,10 +33,10 @@ from identity.lookups import Lookups
 from identity.plc import PlcClient
 from identity.resolver import DidResolver
 from identity.stranger_names import StrangerNames
-from pds.accounts.manager import AccountManager
+from pds.accounts.accounts import Accounts
+from pds.accounts.logins import MIN_LOGIN_MS
 from pds.accounts.schema import open_account_database
 from pds.accounts.session_tokens import SessionTokens, TokenIssuer
-from pds.accounts.stores import MIN_LOGIN_MS
 from pds.config import ConfigError, Settings
 from pds.config.settings import ServiceTarget
 from pds.crawlers import Crawlers
@@ -90,7 +90,7 @@ class ReadContext:
     client_addresses: ClientAddresses
     checkpointer: Checkpointer
     """Of the service database and the event log."""
-    accounts: AccountManager
+    accounts: Accounts
     session_tokens: SessionTokens
     unfinished: Unfinished
     sequencer: Sequencer
@@ -128,7 +128,7 @@ class ReadContext:
         self.checkpointer = Checkpointer()
         stack.callback(self.checkpointer.close)
         self.session_tokens = _session_tokens(settings)
-        self.accounts = AccountManager(
+        self.accounts = Accounts(
             _open_account_database(settings, self.checkpointer),
             session_tokens=self.session_tokens,
             hostname=settings.hostname,

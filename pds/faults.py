@@ -30,7 +30,8 @@ class FaultPoint:
 
 _STORE: Final = "actor_store.store:ActorStore"
 _LOG: Final = "sequencer.log:EventLog"
-_ACCOUNTS: Final = "pds.accounts.manager:AccountManager"
+_ACCOUNTS: Final = "pds.accounts.accounts:Accounts"
+_STATES: Final = "pds.accounts.account_states:AccountStates"
 _PLC: Final = "identity.plc:PlcClient"
 _JOURNAL: Final = "pds.pending.journal:Journal"
 _CREATION: Final = "actor_store.creation"
@@ -61,10 +62,10 @@ POINTS: Final[Mapping[str, FaultPoint]] = {
     "plc-sent": FaultPoint("after", _PLC, "send"),
     "rows-created": FaultPoint("after", _ACCOUNTS, "create_account"),
     "handle-row": FaultPoint("after", _ACCOUNTS, "update_handle"),
-    "deactivated-row": FaultPoint("after", _ACCOUNTS, "deactivate"),
-    "activated-row": FaultPoint("after", _ACCOUNTS, "activate"),
-    "takedown-row": FaultPoint("after", _ACCOUNTS, "takedown"),
-    "untakedown-row": FaultPoint("after", _ACCOUNTS, "untakedown"),
+    "deactivated-row": FaultPoint("after", _STATES, "deactivate"),
+    "activated-row": FaultPoint("after", _STATES, "activate"),
+    "takedown-row": FaultPoint("after", _STATES, "takedown"),
+    "untakedown-row": FaultPoint("after", _STATES, "untakedown"),
     "rows-deleted": FaultPoint("after", _ACCOUNTS, "delete_account"),
     "store-destroyed": FaultPoint("after", _STORE, "destroy"),
     "events-deleted": FaultPoint("after", "sequencer.sequencer:Sequencer", "delete_events_of"),

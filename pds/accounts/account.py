@@ -9,7 +9,7 @@ from typing import Final
 from repo.syntax import Did
 
 INVALID_HANDLE: Final = "handle.invalid"
-"""What the protocol shows in place of a handle that there is not."""
+"""Shown when an account has no valid handle."""
 
 
 class AccountStatus(StrEnum):
@@ -48,17 +48,22 @@ class ActorAccount:
 
     @property
     def status(self) -> AccountStatus:
-        """A takedown outweighs a deactivation."""
-        if self.takedown_ref is not None:
-            return AccountStatus.TAKENDOWN
-        if self.deactivated_at is not None:
-            return AccountStatus.DEACTIVATED
-        return AccountStatus.ACTIVE
+        """What `status_from` makes of the row."""
+        return status_from(self.takedown_ref, self.deactivated_at)
 
     @property
     def active(self) -> bool:
         """Neither taken down nor deactivated."""
         return self.takedown_ref is None and self.deactivated_at is None
+
+
+def status_from(takedown_ref: str | None, deactivated_at: str | None) -> AccountStatus:
+    """The status that two columns of `actor` say; a takedown outweighs a deactivation."""
+    if takedown_ref is not None:
+        return AccountStatus.TAKENDOWN
+    if deactivated_at is not None:
+        return AccountStatus.DEACTIVATED
+    return AccountStatus.ACTIVE
 
 
 def status_of(account: ActorAccount | None) -> AccountStatus:

@@ -1,6 +1,6 @@
 """The tables `actor` and `account`: who has an account here, and in which state.
 
-Writing methods belong inside a transaction; `AccountManager` opens it.
+Writing methods belong inside a transaction.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from database.connection import Database
+from database.connection import Database, array_of
 from pds.accounts.account import ActorAccount
+from pds.accounts.errors import AccountNotFound, NoLogin
 from repo.syntax import Did
 
 _COLUMNS: Final = """
@@ -19,6 +20,7 @@ SELECT actor.did, actor.handle, actor.createdAt, actor.takedownRef, actor.deacti
 _SELECT: Final = f"{_COLUMNS} FROM actor LEFT JOIN account ON account.did = actor.did"
 # `+?` keeps SQLite, built with STAT4, from planning the join anew for each bound DID: 10 us.
 _BY_DID: Final = f"{_SELECT} WHERE actor.did = +?"
+_BY_DIDS: Final = f"{_SELECT} WHERE actor.did IN (SELECT value FROM carray(?))"
 _BY_HANDLE: Final = f"{_SELECT} WHERE lower(actor.handle) = lower(?)"
 # An inner join, so that SQLite starts from the index on the address.
 _BY_EMAIL: Final = (
@@ -29,7 +31,6 @@ _PAGE: Final = (
     f"{_SELECT} WHERE ?1 IS NULL OR (actor.createdAt, actor.did) > (?1, ?2)"
     " ORDER BY actor.createdAt, actor.did LIMIT ?3"
 )
-_MAX_PARAMETERS: Final = 500
 
 
 class AccountStore:
@@ -62,15 +63,24 @@ class AccountStore:
         row = self._db.one(_BY_EMAIL, (email,))
         return _visible(row, include_takendown, include_deactivated)
 
+    def get(self, did: str) -> ActorAccount:
+        """The account of a DID in any state. Raises `AccountNotFound`."""
+        account = self.find(did, include_takendown=True, include_deactivated=True)
+        if account is None:
+            raise AccountNotFound
+        return account
+
+    def get_with_login(self, did: str) -> ActorAccount:
+        """As `get`. Raises `NoLogin` if nobody can log in to the account."""
+        account = self.get(did)
+        if account.email is None:
+            raise NoLogin(did)
+        return account
+
     def find_many(self, dids: Sequence[str]) -> dict[str, ActorAccount]:
         """Those of `dids` that have an account, in any state, by DID."""
-        found: dict[str, ActorAccount] = {}
-        for start in range(0, len(dids), _MAX_PARAMETERS):
-            some = dids[start : start + _MAX_PARAMETERS]
-            marks = ",".join("?" * len(some))
-            for row in self._db.all(f"{_SELECT} WHERE actor.did IN ({marks})", some):
-                found[row[0]] = _account_of(row)
-        return found
+        rows = self._db.all(_BY_DIDS, (array_of(dids),))
+        return {row[0]: _account_of(row) for row in rows}
 
     def list_page(self, *, limit: int, after: tuple[str, str] | None = None) -> list[ActorAccount]:
         """Accounts in any state, oldest first.

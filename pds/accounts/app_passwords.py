@@ -1,15 +1,18 @@
-"""The table `app_password`: passwords for single apps, which open lesser sessions.
-
-Writing methods belong inside a transaction; `AccountManager` opens it.
-"""
+"""The table `app_password`: passwords for single apps, which open lesser sessions."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from database.connection import Database
-from pds.accounts.errors import AppPasswordExists
-from pds.accounts.passwords import same_hash
+from database.retry import write
+from database.timestamps import Clock, iso_of
+from pds.accounts.access_cutoffs import AccessCutoffs
+from pds.accounts.codes import new_app_password
+from pds.accounts.errors import AppPasswordExists, ExpiredToken
+from pds.accounts.hashing import OPERATOR, Asker, PasswordHasher, same_hash
+from pds.accounts.refresh_tokens import RefreshTokens
 from repo.syntax import Did
 
 
@@ -23,20 +26,58 @@ class AppPassword:
 
 
 class AppPasswords:
-    """Rows of `app_password`."""
+    """The app passwords of accounts, and the end of their sessions."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(
+        self,
+        db: Database,
+        *,
+        refresh_tokens: RefreshTokens,
+        cutoffs: AccessCutoffs,
+        hasher: PasswordHasher,
+        clock: Clock = time.time,
+    ) -> None:
         self._db = db
+        self._refresh_tokens = refresh_tokens
+        self._cutoffs = cutoffs
+        self._hasher = hasher
+        self._clock = clock
 
-    def add(self, did: Did, password: AppPassword, *, password_hash: str) -> None:
-        """Store an app password. Raises `AppPasswordExists`."""
-        if self.find(did, password.name) is not None:
-            raise AppPasswordExists(password.name)
-        self._db.run(
-            "INSERT INTO app_password (did, name, passwordScrypt, createdAt, privileged)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (did, password.name, password_hash, password.created_at, password.privileged),
-        )
+    async def create(
+        self, did: Did, name: str, *, privileged: bool = False, asker: Asker = OPERATOR
+    ) -> tuple[AppPassword, str]:
+        """A new app password and its text.
+
+        Raises `AppPasswordExists`, `TooBusy`, and `ExpiredToken` if sessions have ended meanwhile.
+        """
+        valid_from = self._cutoffs.find(did)
+
+        def add() -> None:
+            if self._cutoffs.find(did) > valid_from:
+                raise ExpiredToken("Token has been revoked")
+            if self.find(did, name) is not None:
+                raise AppPasswordExists(name)
+            self._db.run(
+                "INSERT INTO app_password (did, name, passwordScrypt, createdAt, privileged)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (did, name, stored, created.created_at, privileged),
+            )
+
+        text = new_app_password()
+        async with self._hasher.turn(asker, about=did) as hashing:
+            stored = await hashing.hash_app_password(did, text)
+        created = AppPassword(name, iso_of(self._clock()), privileged)
+        await write(self._db, add)
+        return created, text
+
+    async def revoke(self, did: Did, name: str) -> None:
+        """Delete an app password and end its sessions. An unknown name is fine."""
+
+        def revoke() -> None:
+            self._db.run("DELETE FROM app_password WHERE did = ? AND name = ?", (did, name))
+            self._refresh_tokens.revoke_of_app_password(did, name)
+
+        await write(self._db, revoke)
 
     def find(self, did: Did, name: str) -> AppPassword | None:
         """One app password by its name."""
@@ -61,13 +102,14 @@ class AppPasswords:
 
     def list(self, did: Did) -> list[AppPassword]:
         """The account's app passwords, newest first."""
-        rows = self._db.all(
-            "SELECT name, createdAt, privileged FROM app_password WHERE did = ?"
-            " ORDER BY createdAt DESC",
-            (did,),
-        )
-        return [AppPassword(name, created_at, bool(flag)) for name, created_at, flag in rows]
+        return list_app_passwords(self._db, did)
 
-    def delete(self, did: Did, name: str) -> None:
-        """Delete one; an unknown name is fine."""
-        self._db.run("DELETE FROM app_password WHERE did = ? AND name = ?", (did, name))
+
+def list_app_passwords(db: Database, did: Did) -> list[AppPassword]:
+    """The app passwords of an account, newest first, as they are written."""
+    rows = db.all(
+        "SELECT name, createdAt, privileged FROM app_password WHERE did = ?"
+        " ORDER BY createdAt DESC",
+        (did,),
+    )
+    return [AppPassword(name, created_at, bool(flag)) for name, created_at, flag in rows]

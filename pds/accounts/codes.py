@@ -20,6 +20,11 @@ def new_email_token() -> str:
     return f"{_letters(5)}-{_letters(5)}".upper()
 
 
+def new_password() -> str:
+    """A password of 24 characters that nobody guesses."""
+    return secrets.token_urlsafe(18)
+
+
 def new_app_password() -> str:
     """The text of an app password, such as `rzqu-aryb-kv2h-55t4`; 80 random bits."""
     return "-".join(_letters(4) for _ in range(4))

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from database.timestamps import epoch_ms_of
-from pds.accounts.invites import ADMIN, InviteCode
+from pds.accounts.invite_codes import ADMIN, InviteCode
 
 MAX_UNUSED: Final = 5
 """Earned codes that a user may have open at a time."""

@@ -1,236 +1,135 @@
-"""The tables `invite_code` and `invite_code_use`: who may make an account, and who did.
-
-Writing methods belong inside a transaction; `AccountManager` opens it.
-"""
+"""Giving out invite codes, using them and taking them back."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
 
 from database.connection import Database
-from database.timestamps import epoch_ms_of, iso_of
-from pds.accounts.errors import AdminInvitesNotDisabled, InvalidInviteCode
+from database.retry import write
+from database.timestamps import Clock, epoch_ms_of, iso_of
+from pds.accounts.account_store import AccountStore
+from pds.accounts.codes import new_invite_code
+from pds.accounts.errors import AccountNotFound, AdminInvitesNotDisabled
+from pds.accounts.invite_allowance import earned_codes_due
+from pds.accounts.invite_codes import ADMIN, COLUMNS, InviteCode, InviteReader
 from repo.syntax import Did
 
-ADMIN: Final = "admin"
-"""`created_by` and `for_account` of codes that the operator made."""
 
-InviteSort: TypeAlias = Literal["recent", "usage"]
+class Invites(InviteReader):
+    """The invite codes of accounts and of the admin."""
 
-_COLUMNS: Final = "code, availableUses, disabled, forAccount, createdBy, createdAt"
-_PAGES: Final = {
-    "recent": f"""
-        SELECT {_COLUMNS}, 0 FROM invite_code
-        WHERE ?1 IS NULL OR (createdAt, code) < (?1, ?2)
-        ORDER BY createdAt DESC, code DESC LIMIT ?3
-    """,
-    "usage": f"""
-        SELECT {_COLUMNS}, uses FROM (
-            SELECT {_COLUMNS}, (
-                SELECT count(*) FROM invite_code_use WHERE code = invite_code.code
-            ) AS uses FROM invite_code
-        )
-        WHERE ?1 IS NULL OR (uses, code) < (?1, ?2)
-        ORDER BY uses DESC, code DESC LIMIT ?3
-    """,
-}
-_MAX_PARAMETERS: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class InviteUse:
-    """An account made with a code. `used_at` is ISO 8601 with milliseconds."""
-
-    used_by: Did
-    used_at: str
-
-
-@dataclass(frozen=True, slots=True)
-class InviteCode:
-    """A code and its uses, newest first. `available` counts all uses it was made for."""
-
-    code: str
-    available: int
-    disabled: bool
-    for_account: str
-    """A DID or `admin`."""
-    created_by: str
-    """A DID or `admin`."""
-    created_at: str
-    uses: tuple[InviteUse, ...]
-
-    @property
-    def used_up(self) -> bool:
-        """No use is left."""
-        return len(self.uses) >= self.available
-
-    def to_json(self) -> dict[str, Any]:
-        """The code as the API shows it: com.atproto.server.defs#inviteCode."""
-        return {
-            "code": self.code,
-            "available": self.available,
-            "disabled": self.disabled,
-            "forAccount": self.for_account,
-            "createdBy": self.created_by,
-            "createdAt": self.created_at,
-            "uses": [{"usedBy": use.used_by, "usedAt": use.used_at} for use in self.uses],
-        }
-
-
-class InvalidInviteCursor(ValueError):
-    """The cursor of a list of invite codes is not one that was given out."""
-
-
-class Invites:
-    """Rows of `invite_code` and `invite_code_use`."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    def add(
-        self,
-        codes: Iterable[str],
-        *,
-        available: int,
-        for_account: str,
-        created_by: str,
-        now_s: float,
-        disabled: bool = False,
+    def __init__(
+        self, db: Database, store: AccountStore, *, hostname: str, clock: Clock = time.time
     ) -> None:
-        """Add codes, each for `available` accounts."""
-        at = iso_of(now_s)
-        self._db.many(
-            f"INSERT INTO invite_code ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
-            [(code, available, disabled, for_account, created_by, at) for code in codes],
-        )
+        """Codes begin with `hostname`."""
+        super().__init__(db)
+        self._store = store
+        self._hostname = hostname
+        self._clock = clock
 
-    def ensure_available(self, code: str) -> None:
-        """Raise `InvalidInviteCode` unless another account may be made with the code."""
-        row = self._db.one(
-            "SELECT availableUses, disabled, actor.takedownRef,"
-            " (SELECT count(*) FROM invite_code_use WHERE code = invite_code.code)"
-            " FROM invite_code LEFT JOIN actor ON actor.did = forAccount WHERE code = ?",
-            (code,),
-        )
-        if row is None:
-            raise InvalidInviteCode
-        available, disabled, takedown_ref, uses = row
-        if disabled or takedown_ref is not None or uses >= available:
-            raise InvalidInviteCode
+    async def create(
+        self, accounts: Sequence[str], *, count: int, uses: int
+    ) -> dict[str, list[str]]:
+        """`count` new codes for each of `accounts` (DIDs or `admin`), each for `uses` accounts."""
+        codes = {account: self._new_codes(count) for account in accounts}
 
-    def use(self, code: str, did: Did, *, now_s: float) -> None:
-        """Note that an account is made with the code. Raises `InvalidInviteCode`."""
+        def create() -> None:
+            for account, its_codes in codes.items():
+                self._add(its_codes, available=uses, for_account=account, created_by=ADMIN)
+
+        await write(self._db, create)
+        return codes
+
+    async def create_earned(self, did: Did, *, interval_ms: int, epoch_ms: int) -> None:
+        """Create the codes that the account has earned by now, see `earned_codes_due`.
+
+        They start disabled if the account's invites are. Raises `AccountNotFound`.
+        """
+
+        def create() -> None:
+            account = self._store.find(did)
+            if account is None:
+                raise AccountNotFound
+            due = earned_codes_due(
+                self.of_account(did),
+                member_since_ms=epoch_ms_of(account.created_at),
+                now_ms=int(self._clock() * 1000),
+                interval_ms=interval_ms,
+                epoch_ms=epoch_ms,
+            )
+            self._add(
+                self._new_codes(due),
+                available=1,
+                for_account=did,
+                created_by=did,
+                disabled=account.invites_disabled,
+            )
+
+        await write(self._db, create)
+
+    def list_enabled(self, did: Did, *, include_used: bool) -> list[InviteCode]:
+        """The account's enabled codes, oldest first."""
+        codes = self.of_account(did)
+        return [code for code in codes if not code.disabled and (include_used or not code.used_up)]
+
+    def use(self, code: str, did: Did) -> None:
+        """Note that an account is made with the code, inside the transaction that makes it.
+
+        Raises `InvalidInviteCode`.
+        """
         self.ensure_available(code)
         self._db.run(
             "INSERT INTO invite_code_use (code, usedBy, usedAt) VALUES (?, ?, ?)",
-            (code, did, iso_of(now_s)),
+            (code, did, iso_of(self._clock())),
         )
 
-    def of_account(self, did: str) -> list[InviteCode]:
-        """The codes an account has to give away, oldest first."""
-        return self.of_accounts([did]).get(did, [])
-
-    def of_accounts(self, dids: Sequence[str]) -> dict[str, list[InviteCode]]:
-        """The codes of several accounts, oldest first, by DID."""
-        rows = self._in_parts(
-            f"SELECT {_COLUMNS} FROM invite_code WHERE forAccount IN (%s) ORDER BY createdAt, code",
-            dids,
-        )
-        by_did: dict[str, list[InviteCode]] = {}
-        for code in self._with_uses(rows):
-            by_did.setdefault(code.for_account, []).append(code)
-        return by_did
-
-    def used_by(self, dids: Sequence[str]) -> dict[str, InviteCode]:
-        """The code that each of several accounts was made with, by the DID of the account."""
-        used = self._in_parts("SELECT usedBy, code FROM invite_code_use WHERE usedBy IN (%s)", dids)
-        codes = {row[1] for row in used}
-        rows = self._in_parts(
-            f"SELECT {_COLUMNS} FROM invite_code WHERE code IN (%s)", sorted(codes)
-        )
-        by_code = {code.code: code for code in self._with_uses(rows)}
-        return {did: by_code[code] for did, code in used if code in by_code}
-
-    def known(self, codes: Sequence[str]) -> set[str]:
-        """Those of `codes` that there are, in any state."""
-        rows = self._in_parts("SELECT code FROM invite_code WHERE code IN (%s)", codes)
-        return {code for (code,) in rows}
-
-    def page(
-        self, sort: InviteSort, *, limit: int, cursor: str | None
-    ) -> tuple[list[InviteCode], str | None]:
-        """All codes, newest or most used first, and the cursor of the next page.
-
-        The cursor is `<ms>::<code>` or `<uses>::<code>`. Raises `InvalidInviteCursor`.
-        """
-        key, last_code = _read_cursor(sort, cursor)
-        rows = self._db.all(_PAGES[sort], (key, last_code, limit))
-        if not rows:
-            return [], None
-        last = rows[-1]
-        head = epoch_ms_of(last[5]) if sort == "recent" else last[6]
-        return self._with_uses([row[:6] for row in rows]), f"{head}::{last[0]}"
-
-    def disable(self, codes: Sequence[str], accounts: Sequence[str]) -> None:
+    async def disable(self, codes: Sequence[str], accounts: Sequence[str]) -> None:
         """Disable single codes, and all codes of some accounts.
 
         Raises `AdminInvitesNotDisabled` for the account `admin`.
         """
         if ADMIN in accounts:
             raise AdminInvitesNotDisabled
-        self._db.many(
-            "UPDATE invite_code SET disabled = 1 WHERE code = ?", [(code,) for code in codes]
-        )
-        self._db.many(
-            "UPDATE invite_code SET disabled = 1 WHERE forAccount = ?",
-            [(account,) for account in accounts],
-        )
 
-    def _with_uses(self, rows: Sequence[tuple[Any, ...]]) -> list[InviteCode]:
-        uses: dict[str, list[InviteUse]] = {}
-        for code, used_by, used_at in self._in_parts(
-            "SELECT code, usedBy, usedAt FROM invite_code_use WHERE code IN (%s)"
-            " ORDER BY usedAt DESC",
-            [row[0] for row in rows],
-        ):
-            uses.setdefault(code, []).append(InviteUse(used_by, used_at))
-        return [
-            InviteCode(
-                code=code,
-                available=available,
-                disabled=bool(disabled),
-                for_account=for_account,
-                created_by=created_by,
-                created_at=created_at,
-                uses=tuple(uses.get(code, ())),
+        def disable() -> None:
+            self._db.many(
+                "UPDATE invite_code SET disabled = 1 WHERE code = ?", [(code,) for code in codes]
             )
-            for code, available, disabled, for_account, created_by, created_at in rows
-        ]
+            self._db.many(
+                "UPDATE invite_code SET disabled = 1 WHERE forAccount = ?",
+                [(account,) for account in accounts],
+            )
 
-    def _in_parts(self, sql: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
-        """Rows of a statement with one `IN (%s)`, asked in parts of a bounded length."""
-        rows: list[tuple[Any, ...]] = []
-        for start in range(0, len(values), _MAX_PARAMETERS):
-            some = values[start : start + _MAX_PARAMETERS]
-            rows += self._db.all(sql % ",".join("?" * len(some)), some)
-        return rows
+        await write(self._db, disable)
 
+    async def set_disabled(self, did: Did, *, disabled: bool) -> None:
+        """Say whether codes that the account earns start disabled.
 
-def _read_cursor(sort: InviteSort, cursor: str | None) -> tuple[str | int | None, str | None]:
-    if cursor is None:
-        return None, None
-    head, separator, code = cursor.partition("::")
-    if (
-        not separator
-        or not code
-        or "::" in code
-        or len(head) > 15
-        or not (head.isascii() and head.isdigit())
-    ):
-        raise InvalidInviteCursor("Malformed cursor")
-    try:
-        return (iso_of(int(head) / 1000) if sort == "recent" else int(head)), code
-    except (ValueError, OverflowError) as exc:
-        raise InvalidInviteCursor("Malformed cursor") from exc
+        Raises `AccountNotFound`, or `NoLogin` for an account that cannot earn any.
+        """
+
+        def update() -> None:
+            self._store.get_with_login(did)
+            self._store.set_invites_disabled(did, disabled=disabled)
+
+        await write(self._db, update)
+
+    def _new_codes(self, count: int) -> list[str]:
+        return [new_invite_code(self._hostname) for _ in range(count)]
+
+    def _add(
+        self,
+        codes: Iterable[str],
+        *,
+        available: int,
+        for_account: str,
+        created_by: str,
+        disabled: bool = False,
+    ) -> None:
+        """Add codes, each for `available` accounts, inside a transaction."""
+        at = iso_of(self._clock())
+        self._db.many(
+            f"INSERT INTO invite_code ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
+            [(code, available, disabled, for_account, created_by, at) for code in codes],
+        )

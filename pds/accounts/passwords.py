@@ -1,176 +1,96 @@
-"""Password hashes: scrypt, in the reference PDS's format, computed off the event loop.
-
-`<salt>:<hash>`, both in hex. The salt that goes into scrypt is the hex text, not the bytes.
-
-A hash takes 50 ms of a core, for whoever asks: so there are turns at it, which are few.
-"""
+"""The passwords of accounts: setting them, which ends sessions."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import hmac
-import secrets
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
-from functools import lru_cache
-from ipaddress import ip_address, ip_network
 from typing import Final
 
-from pds.fairness.turns import Turns
+from database.connection import Database
+from database.retry import write
+from pds.accounts.access_cutoffs import AccessCutoffs
+from pds.accounts.account_store import AccountStore
+from pds.accounts.email_tokens import EmailTokenPurpose, EmailTokens
+from pds.accounts.errors import InvalidPasswordLength
+from pds.accounts.hashing import OPERATOR, Asker, PasswordHasher
+from pds.accounts.sessions import Sessions
 from repo.syntax import Did
 
 MIN_CHOSEN_LENGTH: Final = 8
 """Characters of a password that the operator chooses; clients decide for themselves."""
 MAX_NEW_LENGTH: Final = 256
 """Characters of a password that is being set."""
-MAX_CHECKED_LENGTH: Final = 512
-"""Characters of a password that is checked: the reference once let longer ones be set."""
-
-_COST: Final = 16_384
-_BLOCK_SIZE: Final = 8
-_HASH_BYTES: Final = 64
-_MEMORY_BYTES: Final = 64 * 1024 * 1024
-"""Bound given to OpenSSL; one hash takes 16 MiB."""
-
-_PARALLEL: Final = 2
-_WAITING: Final = 128
-_WAITING_EACH: Final = 64
-"""As many as one address gets a turn for in `_WAIT_S`: all of an office may come at nine."""
-_WAIT_S: Final = 10.0
-_MEMORY_S: Final = 300.0
-_MAX_NAME: Final = 256
-"""Longer than any handle or email address that an account can have."""
-_KNOWN_ASKERS: Final = 4_096
-_NETWORK_BITS: Final = {4: 24, 6: 48}
-_NOBODY: Final = Did("did:plc:nobody")
-_NOBODYS_HASH: Final = f"{'0' * 32}:"
 
 
-def new_password() -> str:
-    """A password of 24 characters that nobody guesses."""
-    return secrets.token_urlsafe(18)
+class Passwords:
+    """Sets the passwords of accounts. `Logins` checks them."""
 
+    def __init__(
+        self,
+        db: Database,
+        store: AccountStore,
+        *,
+        email_tokens: EmailTokens,
+        sessions: Sessions,
+        cutoffs: AccessCutoffs,
+        hasher: PasswordHasher,
+    ) -> None:
+        self._db = db
+        self._store = store
+        self._email_tokens = email_tokens
+        self._sessions = sessions
+        self._cutoffs = cutoffs
+        self._hasher = hasher
 
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """On whose behalf passwords are hashed."""
+    async def hash_new(self, did: Did, password: str, *, asker: Asker = OPERATOR) -> str:
+        """The hash of a password for a new account. Raises `InvalidPasswordLength` or `TooBusy`."""
+        if len(password) > MAX_NEW_LENGTH:
+            raise InvalidPasswordLength(
+                f"Password too long. Maximum length is {MAX_NEW_LENGTH} characters."
+            )
+        return await self._hash(did, password, asker)
 
-    who: str
-    """Whom turns are counted for, such as the group of an address."""
-    while_present: Callable[[], AbstractContextManager[object]] = nullcontext
-    """Surrounds the waiting for a turn, and ends it by raising once nobody waits for the answer."""
+    async def reset(self, token: str, password: str, *, asker: Asker = OPERATOR) -> Did:
+        """Set the password of the account that was sent the token, and end its sessions at once.
 
-
-OPERATOR: Final = Asker("operator")
-"""Whoever runs the server, with a share that strangers cannot use up."""
-
-
-class PasswordHasher:
-    """Gives out turns at hashing: two at a time, and one to an asker and about a name.
-
-    Who asks for a turn waits among 128, and leaves when the client does. Those go first from whose
-    network the least has been asked in the last minutes, then those who have asked the least, then
-    those who have asked least about this name. So wrong logins delay neither those of other
-    addresses nor those of the same address to other accounts, also where an attacker has a network
-    of addresses and asks about ever new names. What others have asked about a name does not count:
-    that would lock out the owner of an account about which many ask.
-    """
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="scrypt")
-        self._hashing = Hashing(self._threads)
-        self._turns = Turns(
-            "logins",
-            at_once=_PARALLEL,
-            each=1,
-            waiting=_WAITING,
-            waiting_each=_WAITING_EACH,
-            wait_s=_WAIT_S,
-            memory_s=_MEMORY_S,
-            ranks=_ranks,
-        )
-
-    @asynccontextmanager
-    async def turn(self, asker: Asker, *, about: str) -> AsyncIterator[Hashing]:
-        """Hash passwords within an `async with` block.
-
-        `about` is the name that a login gives, or a DID. Raises `TooBusy`, and what
-        `Asker.while_present` raises; both before the block.
+        Raises `InvalidPasswordLength`, `InvalidToken`, `ExpiredToken` or `TooBusy`.
         """
-        async with AsyncExitStack() as stack:
-            # Not around the block, which may write.
-            with asker.while_present():
-                # A name must not pass for an address: it is the asker's own choice.
-                turn = self._turns.turn(asker.who, f"name:{about[:_MAX_NAME]}")
-                await stack.enter_async_context(turn)
-            yield self._hashing
 
-    def close(self) -> None:
-        """Let the threads end once they are idle."""
-        self._threads.shutdown(wait=False)
+        def find() -> Did:
+            return self._email_tokens.find_did(EmailTokenPurpose.RESET_PASSWORD, token)
 
+        def reset() -> tuple[Did, int]:
+            did = find()
+            return did, self._set(did, stored)
 
-class Hashing:
-    """What a turn is for. Every call costs one hash, whatever it is given."""
+        _check_new(password)
+        # Hashing takes 50 ms of a core: nobody gets that for a token that was guessed.
+        stored = await self._hash(find(), password, asker)
+        did, valid_from = await write(self._db, reset)
+        self._cutoffs.remember(did, valid_from)
+        return did
 
-    def __init__(self, threads: ThreadPoolExecutor) -> None:
-        self._threads = threads
+    async def update(self, did: Did, password: str) -> None:
+        """Set the password as the admin, and end the account's sessions at once.
 
-    async def hash(self, password: str) -> str:
-        """The hash of an account's password, with a new salt."""
-        return await self._run(password, secrets.token_hex(16))
-
-    async def hash_app_password(self, did: Did | None, password: str) -> str:
-        """The hash of an app password, with the salt that follows from the DID.
-
-        None stands for an account that there is not.
+        Raises `InvalidPasswordLength`, `AccountNotFound`, `NoLogin` or `TooBusy`.
         """
-        return await self._run(
-            password, hashlib.sha256((did or _NOBODY).encode()).digest()[:16].hex()
-        )
+        _check_new(password)
+        stored = await self._hash(did, password, OPERATOR)
+        valid_from = await write(self._db, lambda: self._set(did, stored))
+        self._cutoffs.remember(did, valid_from)
 
-    async def verify(self, password: str, stored: str | None) -> bool:
-        """Whether `stored` is the hash of `password`. None and other formats match nothing."""
-        salt, _, _ = (stored or _NOBODYS_HASH).partition(":")
-        return same_hash(await self._run(password, salt), stored or "")
+    async def _hash(self, did: Did, password: str, asker: Asker) -> str:
+        async with self._hasher.turn(asker, about=did) as hashing:
+            return await hashing.hash(password)
 
-    async def _run(self, password: str, salt: str) -> str:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, _scrypt, password, salt)
-
-
-def _ranks(holders: tuple[str, ...]) -> tuple[str, ...]:
-    who, name = holders
-    return _network_of(who), who, f"{who} {name}"
-
-
-@lru_cache(_KNOWN_ASKERS)
-def _network_of(who: str) -> str:
-    """The network of an address that somebody with many addresses has: a /24, of IPv6 a /48."""
-    try:
-        address = ip_address(who.partition("/")[0])
-    except ValueError:
-        return f"network {who}"
-    bits = _NETWORK_BITS[address.version]
-    return f"network {ip_network((address, bits), strict=False)}"
+    def _set(self, did: Did, stored: str) -> int:
+        """Set a password. Returns where access tokens count from, to be remembered."""
+        self._store.get_with_login(did)
+        self._store.set_password_hash(did, stored)
+        self._email_tokens.delete(did, EmailTokenPurpose.RESET_PASSWORD)
+        self._sessions.end_all(did)
+        return self._cutoffs.save(did)
 
 
-def same_hash(left: str, right: str) -> bool:
-    """Compare two stored hashes in constant time."""
-    return hmac.compare_digest(left.encode(), right.encode())
-
-
-def _scrypt(password: str, salt: str) -> str:
-    digest = hashlib.scrypt(
-        password.encode(),
-        salt=salt.encode(),
-        n=_COST,
-        r=_BLOCK_SIZE,
-        p=1,
-        maxmem=_MEMORY_BYTES,
-        dklen=_HASH_BYTES,
-    )
-    return f"{salt}:{digest.hex()}"
+def _check_new(password: str) -> None:
+    if not 0 < len(password) <= MAX_NEW_LENGTH:
+        raise InvalidPasswordLength

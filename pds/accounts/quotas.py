@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from database.connection import Database
+from database.retry import write
+from pds.accounts.account_store import AccountStore
 from repo.syntax import Did
 
 MAX_BYTES: Final = 2**63 - 1
@@ -39,9 +41,10 @@ class Quota:
 class Quotas:
     """Quotas of single accounts; all others have the default one, which settings tell."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, store: AccountStore) -> None:
         """Make the table if need be."""
         self._db = db
+        self._store = store
         db.run(_SCHEMA)
         # Asked on every write, so kept in memory: nobody else changes the table meanwhile.
         self._known = read_own_quotas(db)
@@ -50,23 +53,29 @@ class Quotas:
         """The quota of an account's own; None if it has the default one."""
         return self._known.get(did)
 
-    def save(self, did: Did, quota: Quota | None) -> None:
-        """Give an account a quota of its own or, with None, the default one.
+    async def set(self, did: Did, quota: Quota | None) -> None:
+        """Give the account a quota of its own or, with None, the default one.
 
-        Inside a transaction. Once it has committed: `remember`.
+        Raises `AccountNotFound`.
         """
-        if quota is None:
-            self._db.run("DELETE FROM holdfast_quota WHERE did = ?", (did,))
-            return
-        limit = quota.limit_bytes
-        self._db.run(_SAVE, (did, _NO_LIMIT if limit is None else limit))
 
-    def remember(self, did: Did, quota: Quota | None) -> None:
-        """Go by what `save` has written."""
+        def save() -> None:
+            self._store.get(did)
+            if quota is None:
+                self._db.run("DELETE FROM holdfast_quota WHERE did = ?", (did,))
+                return
+            limit = quota.limit_bytes
+            self._db.run(_SAVE, (did, _NO_LIMIT if limit is None else limit))
+
+        await write(self._db, save)
         if quota is None:
-            self._known.pop(did, None)
+            self.forget(did)
         else:
             self._known[did] = quota
+
+    def forget(self, did: Did) -> None:
+        """Drop what is kept in memory: the account has no row any more."""
+        self._known.pop(did, None)
 
 
 def read_own_quotas(db: Database) -> dict[str, Quota]:

@@ -1,6 +1,6 @@
 """The table `refresh_token`: sessions that can be renewed, one row each.
 
-Writing methods belong inside a transaction; `AccountManager` opens it.
+Writing methods belong inside a transaction; `Sessions` opens it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from database.connection import Database
 from database.errors import DatabaseError
 from database.retry import write
 from database.timestamps import Clock, epoch_s_of, iso_of
-from pds.accounts.account import AccountStatus
+from pds.accounts.account import AccountStatus, status_from
 from repo.cid import Cid
 from repo.syntax import Did
 
@@ -188,9 +188,4 @@ class RepoRoots:
         if did in self._pending:
             cid, rev = self._pending[did]
             head = str(cid)
-        status = AccountStatus.ACTIVE
-        if takedown_ref is not None:
-            status = AccountStatus.TAKENDOWN
-        elif deactivated_at is not None:
-            status = AccountStatus.DEACTIVATED
-        return ListedRepo(did, head, rev, created_at, status)
+        return ListedRepo(did, head, rev, created_at, status_from(takedown_ref, deactivated_at))

@@ -15,8 +15,8 @@ from identity.plc import PlcError
 from identity.plc_data import InvalidPlcOperation, PlcData
 from identity.plc_limits import check_limits
 from identity.plc_operation import PlcOperation
+from pds.accounts.accounts import NewAccount
 from pds.accounts.errors import AccountExists, HandleTaken, InvalidHandle
-from pds.accounts.manager import NewAccount
 from pds.api.server.did_docs import find_did_doc
 from pds.config.addresses import is_same_server
 from pds.lifecycle.changes import MOVED, journaled
@@ -26,7 +26,7 @@ from pds.xrpc.errors import XrpcError, invalid_request
 from repo.syntax import Did, Handle, InvalidSyntax, normalize_handle
 
 if TYPE_CHECKING:
-    from pds.accounts.session_operations import Session
+    from pds.accounts.sessions import Session
     from pds.context import AppContext
     from pds.xrpc.call import Answer, XrpcCall
     from repo.keys import PrivateKey

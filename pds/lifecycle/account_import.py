@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from identity.resolver import DidResolutionError
 from identity.signers import NotSigned, find_signer
 from pds.accounts.account import AccountStatus
+from pds.accounts.codes import new_password
 from pds.accounts.email_rules import check_email
 from pds.accounts.errors import HandleNotResolved
 from pds.accounts.handle_rules import check_handle
-from pds.accounts.passwords import new_password
 from pds.disk.spool import Spool
 from pds.lifecycle.handles import check_handle_points_to
 from pds.lifecycle.signup import Signup, check_free, create_account, did_credentials

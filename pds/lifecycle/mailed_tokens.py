@@ -28,5 +28,5 @@ async def send_token(ctx: AppContext, account: ActorAccount, purpose: EmailToken
     """
     if account.email is None:
         raise NoEmailAddress
-    token = await ctx.accounts.create_email_token(account.did, purpose)
+    token = await ctx.accounts.email_tokens.create(account.did, purpose)
     await ctx.mailer.send_token(purpose, account, account.email, token)

@@ -32,11 +32,11 @@ async def sign_operation(
     `InvalidPlcOperation` and `PlcError`; the token stays good then.
     """
     purpose = EmailTokenPurpose.PLC_OPERATION
-    ctx.accounts.check_email_token(did, purpose, token)
+    ctx.accounts.email_tokens.check(did, purpose, token)
     operation = await ctx.plc.sign_update(
         did, lambda data: _changed(data, changes), key=ctx.rotation_key
     )
-    await ctx.accounts.use_email_token(did, purpose, token)
+    await ctx.accounts.email_tokens.use(did, purpose, token)
     return operation
 
 

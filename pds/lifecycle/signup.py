@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from identity.did_document import ATPROTO_KEY, ATPROTO_PDS, PDS_TYPE
 from identity.plc_data import PlcData, PlcService
 from identity.plc_operation import PlcOperation
+from pds.accounts.accounts import NewAccount
 from pds.accounts.errors import EmailTaken, HandleTaken
 from pds.accounts.handle_rules import CheckedHandle
-from pds.accounts.manager import NewAccount
-from pds.accounts.passwords import OPERATOR, Asker
-from pds.accounts.session_operations import Session
+from pds.accounts.hashing import OPERATOR, Asker
+from pds.accounts.sessions import Session
 from pds.lifecycle.changes import IMPORTED, MOVED, NEW, journaled
 from pds.lifecycle.handles import check_handle_points_to
 from pds.pending.journal import Entry
@@ -69,7 +69,7 @@ async def create_account(ctx: AppContext, signup: Signup) -> Session:
     # Before anything is made: there may be no turn at hashing, or nobody left to wait for it.
     password_hash = None
     if signup.password is not None:
-        password_hash = await ctx.accounts.hash_new_password(
+        password_hash = await ctx.accounts.passwords.hash_new(
             did, signup.password, asker=signup.asker
         )
     async with journaled(ctx, Entry("create", did, _detail(signup, operation))):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 async def deactivate(ctx: AppContext, did: Did, *, delete_after: str | None = None) -> None:
     """Hide the account until it is activated. Raises `AccountNotFound`."""
-    await ctx.accounts.deactivate(did, delete_after=delete_after)
+    await ctx.accounts.states.deactivate(did, delete_after=delete_after)
     await ctx.sequencer.append(account_event(ctx, did))
 
 
@@ -40,7 +40,7 @@ async def activate(ctx: AppContext, did: Did) -> None:
     async with ctx.unfinished.lock(did):
         # First of all, so that an account that has no room for it stays as it is.
         await _renewed_commit(ctx, did)
-        await ctx.accounts.activate(did)
+        await ctx.accounts.states.activate(did)
         sync = await current_sync_event(ctx, did)
         identity = IdentityEvent(did, account.handle)
         await ctx.sequencer.append(account_event(ctx, did), identity, sync)
@@ -51,14 +51,14 @@ async def takedown(ctx: AppContext, did: Did, *, ref: str | None) -> str:
 
     Return the reference that is kept: that of the first takedown.
     """
-    kept = await ctx.accounts.takedown(did, ref=ref)
+    kept = await ctx.accounts.states.takedown(did, ref=ref)
     await ctx.sequencer.append(account_event(ctx, did))
     return kept
 
 
 async def untakedown(ctx: AppContext, did: Did) -> None:
     """Reverse a takedown. Raises `AccountNotFound`."""
-    await ctx.accounts.untakedown(did)
+    await ctx.accounts.states.untakedown(did)
     await ctx.sequencer.append(account_event(ctx, did))
 
 

@@ -225,7 +225,9 @@ class Library:
                     f"{name} has {state} state of {did}", f"{path} has {state} state of {did}"
                 )
             await self._ctx.actor_store.adopt(did, store)
-            await self._ctx.accounts.host(did, handle=handle, cid=loaded.cid, rev=loaded.commit.rev)
+            await self._ctx.accounts.upsert_hosted(
+                did, handle=handle, cid=loaded.cid, rev=loaded.commit.rev
+            )
             if served is None or served.cid != loaded.cid:
                 await self._announce(loaded, handle)
             # Last: a repository that is not here is loaded, and told of, once more.
@@ -260,7 +262,9 @@ class Library:
                     did, lambda actor: actor.repo.get_block(cid)
                 )
                 signature = await self._check_signature(cid, decode_commit(block), document)
-                await self._ctx.accounts.host(did, handle=handle, cid=repo.cid, rev=repo.rev)
+                await self._ctx.accounts.upsert_hosted(
+                    did, handle=handle, cid=repo.cid, rev=repo.rev
+                )
                 await self._ctx.sequencer.append(IdentityEvent(did, handle))
                 raw = dict(document.raw)
                 self._catalog.put_repo(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from aiohttp import web
 
-from pds.accounts.passwords import Asker
+from pds.accounts.hashing import Asker
 from pds.fairness.presence import while_present
 from pds.xrpc.credentials import (
     AdminCredentials,

@@ -14,7 +14,7 @@ from database import errors as database_errors
 from identity.plc import PlcError
 from identity.plc_data import InvalidPlcOperation
 from pds.accounts import errors as account_errors
-from pds.accounts.invites import InvalidInviteCursor
+from pds.accounts.invite_codes import InvalidInviteCursor
 from pds.disk.spool import BodyTooLarge, SpoolFull
 from pds.fairness.turns import TooBusy
 from pds.mail.errors import InvalidMail, MailNotSent

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from pds.accounts.account import ActorAccount
 
 if TYPE_CHECKING:
-    from pds.accounts.manager import AccountManager
+    from pds.accounts.accounts import Accounts
     from pds.context import AppContext
 
 
 def account_views(ctx: AppContext, dids: Sequence[str]) -> list[dict[str, Any]]:
     """The views of those of `dids` that have an account, in any state.
 
-    However many there are, it takes a few statements for each 500 of them. An entryway has the
-    invite codes, so that behind one the views say nothing of them.
+    However many there are, it takes a few statements. An entryway has the invite codes, so that
+    behind one the views say nothing of them.
     """
     wanted = list(dict.fromkeys(dids))
     found = ctx.accounts.store.find_many(wanted)
@@ -41,7 +41,7 @@ def _account_view(account: ActorAccount) -> dict[str, Any]:
 
 
 def _add_invites(
-    accounts: AccountManager, found: Mapping[str, ActorAccount], views: Mapping[str, dict[str, Any]]
+    accounts: Accounts, found: Mapping[str, ActorAccount], views: Mapping[str, dict[str, Any]]
 ) -> None:
     codes = accounts.invites.of_accounts(list(found))
     invited_by = accounts.invites.used_by(list(found))

@@ -44,14 +44,14 @@ async def update_account_email(call: XrpcCall) -> Answer:
     account = accounts.find_account(identifier, include_inactive=True)
     if account is None:
         raise invalid_request(f"Account does not exist: {identifier}")
-    await accounts.update_email(account.did, check_email(call.body["email"]))
+    await accounts.emails.update(account.did, check_email(call.body["email"]))
     return None
 
 
 @methods.method("com.atproto.admin.updateAccountPassword", auth=admin)
 async def update_account_password(call: XrpcCall) -> Answer:
     """com.atproto.admin.updateAccountPassword"""
-    await call.ctx.accounts.update_password(call.body["did"], call.body["password"])
+    await call.ctx.accounts.passwords.update(call.body["did"], call.body["password"])
     return None
 
 

@@ -32,19 +32,19 @@ async def get_invite_codes(call: XrpcCall) -> Answer:
 async def disable_invite_codes(call: XrpcCall) -> Answer:
     """com.atproto.admin.disableInviteCodes: unknown codes and accounts are ignored"""
     body = call.body
-    await call.ctx.accounts.disable_invite_codes(body.get("codes", []), body.get("accounts", []))
+    await call.ctx.accounts.invites.disable(body.get("codes", []), body.get("accounts", []))
     return None
 
 
 @methods.method("com.atproto.admin.disableAccountInvites", auth=moderator)
 async def disable_account_invites(call: XrpcCall) -> Answer:
     """com.atproto.admin.disableAccountInvites: codes that it has already stay as they are"""
-    await call.ctx.accounts.set_invites_disabled(call.body["account"], disabled=True)
+    await call.ctx.accounts.invites.set_disabled(call.body["account"], disabled=True)
     return None
 
 
 @methods.method("com.atproto.admin.enableAccountInvites", auth=moderator)
 async def enable_account_invites(call: XrpcCall) -> Answer:
     """com.atproto.admin.enableAccountInvites"""
-    await call.ctx.accounts.set_invites_disabled(call.body["account"], disabled=False)
+    await call.ctx.accounts.invites.set_disabled(call.body["account"], disabled=False)
     return None

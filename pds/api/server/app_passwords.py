@@ -13,7 +13,7 @@ methods = XrpcMethods()
 @methods.method("com.atproto.server.createAppPassword", auth=user(FULL, refuse_takendown=True))
 async def create_app_password(call: XrpcCall) -> Answer:
     """com.atproto.server.createAppPassword"""
-    created, password = await call.ctx.accounts.create_app_password(
+    created, password = await call.ctx.accounts.app_passwords.create(
         call.user.did,
         call.body["name"],
         privileged=call.body.get("privileged", False),
@@ -33,7 +33,7 @@ async def list_app_passwords(call: XrpcCall) -> Answer:
     return {
         "passwords": [
             {"name": one.name, "createdAt": one.created_at, "privileged": one.privileged}
-            for one in call.ctx.accounts.list_app_passwords(call.user.did)
+            for one in call.ctx.accounts.app_passwords.list(call.user.did)
         ]
     }
 
@@ -41,5 +41,5 @@ async def list_app_passwords(call: XrpcCall) -> Answer:
 @methods.method("com.atproto.server.revokeAppPassword", auth=user())
 async def revoke_app_password(call: XrpcCall) -> Answer:
     """com.atproto.server.revokeAppPassword"""
-    await call.ctx.accounts.revoke_app_password(call.user.did, call.body["name"])
+    await call.ctx.accounts.app_passwords.revoke(call.user.did, call.body["name"])
     return None

@@ -26,7 +26,7 @@ async def delete_account_method(call: XrpcCall) -> Answer:
     """com.atproto.server.deleteAccount: password and token stand for a session"""
     ctx, body = call.ctx, call.body
     did = get_account(ctx, body["did"]).did
-    await ctx.accounts.check_password(did, body["password"], asker=call.asker)
-    ctx.accounts.check_email_token(did, EmailTokenPurpose.DELETE_ACCOUNT, body["token"])
+    await ctx.accounts.logins.check_password(did, body["password"], asker=call.asker)
+    ctx.accounts.email_tokens.check(did, EmailTokenPurpose.DELETE_ACCOUNT, body["token"])
     await delete_account(ctx, did)
     return None

@@ -26,7 +26,7 @@ async def request_email_confirmation(call: XrpcCall) -> Answer:
 async def confirm_email(call: XrpcCall) -> Answer:
     """com.atproto.server.confirmEmail"""
     body = call.body
-    await call.ctx.accounts.confirm_email(call.user.did, body["email"], body["token"])
+    await call.ctx.accounts.emails.confirm(call.user.did, body["email"], body["token"])
     return None
 
 
@@ -46,5 +46,5 @@ async def request_email_update(call: XrpcCall) -> Answer:
 async def update_email(call: XrpcCall) -> Answer:
     """com.atproto.server.updateEmail"""
     email = check_email(call.body["email"])
-    await call.ctx.accounts.change_email(call.user.did, email, token=call.body.get("token"))
+    await call.ctx.accounts.emails.change(call.user.did, email, token=call.body.get("token"))
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pds.accounts.invites import ADMIN
+from pds.accounts.invite_codes import ADMIN
 from pds.accounts.scopes import FULL
 from pds.xrpc.auth import admin, user
 from pds.xrpc.call import Answer, XrpcCall
@@ -16,9 +16,7 @@ methods = XrpcMethods()
 async def create_invite_code(call: XrpcCall) -> Answer:
     """com.atproto.server.createInviteCode"""
     account = call.body.get("forAccount", ADMIN)
-    codes = await call.ctx.accounts.create_invite_codes(
-        [account], count=1, uses=call.body["useCount"]
-    )
+    codes = await call.ctx.accounts.invites.create([account], count=1, uses=call.body["useCount"])
     return {"code": codes[account][0]}
 
 
@@ -26,7 +24,7 @@ async def create_invite_code(call: XrpcCall) -> Answer:
 async def create_invite_codes(call: XrpcCall) -> Answer:
     """com.atproto.server.createInviteCodes"""
     body = call.body
-    codes = await call.ctx.accounts.create_invite_codes(
+    codes = await call.ctx.accounts.invites.create(
         body.get("forAccounts", [ADMIN]),
         count=body.get("codeCount", 1),
         uses=body["useCount"],
@@ -42,8 +40,8 @@ async def get_account_invite_codes(call: XrpcCall) -> Answer:
         raise invalid_request("Account not found", "NotFound")
     invites = ctx.settings.invites
     if params["createAvailable"] and invites.required and invites.interval_ms is not None:
-        await ctx.accounts.create_earned_invite_codes(
+        await ctx.accounts.invites.create_earned(
             did, interval_ms=invites.interval_ms, epoch_ms=invites.epoch_ms
         )
-    codes = ctx.accounts.list_account_invite_codes(did, include_used=params["includeUsed"])
+    codes = ctx.accounts.invites.list_enabled(did, include_used=params["includeUsed"])
     return {"codes": [code.to_json() for code in codes]}

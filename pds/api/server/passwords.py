@@ -33,7 +33,7 @@ async def request_password_reset(call: XrpcCall) -> Answer:
 async def reset_password(call: XrpcCall) -> Answer:
     """com.atproto.server.resetPassword"""
     ctx, body = call.ctx, call.body
-    did = await ctx.accounts.reset_password(body["token"], body["password"], asker=call.asker)
+    did = await ctx.accounts.passwords.reset(body["token"], body["password"], asker=call.asker)
     await _tell_owner(ctx, did)
     return None
 
@@ -43,7 +43,7 @@ async def _tell_owner(ctx: AppContext, did: Did) -> None:
     account = get_account(ctx, did)
     if account.email is None:
         return
-    app_passwords = ctx.accounts.list_app_passwords(did)
+    app_passwords = ctx.accounts.app_passwords.list(did)
     try:
         await ctx.mailer.send_password_changed(account, account.email, app_passwords)
     except (InvalidMail, MailNotSent) as exc:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pds.accounts.account import ActorAccount
 from pds.accounts.scopes import STANDARD, SessionScope
-from pds.accounts.session_operations import Session
+from pds.accounts.sessions import Session
 from pds.api.server.did_docs import find_did_doc
 from pds.context import AppContext
 from pds.xrpc.auth import refresh, user
@@ -22,13 +22,13 @@ methods = XrpcMethods()
 async def create_session(call: XrpcCall) -> Answer:
     """com.atproto.server.createSession"""
     body, accounts = call.body, call.ctx.accounts
-    login = await accounts.login(
+    login = await accounts.logins.check(
         body["identifier"],
         body["password"],
         allow_takendown=body.get("allowTakendown", False),
         asker=call.asker,
     )
-    session = await accounts.create_session(login)
+    session = await accounts.sessions.create(login)
     return await _session_output(call.ctx, login.account, session)
 
 
@@ -41,14 +41,14 @@ async def refresh_session(call: XrpcCall) -> Answer:
         raise invalid_request(f"Could not find user info for account: {did}")
     if account.takedown_ref is not None:
         raise auth_required("Account has been taken down", "AccountTakedown")
-    session = await ctx.accounts.rotate_refresh_token(call.refresh.jti)
+    session = await ctx.accounts.sessions.renew(call.refresh.jti)
     return await _session_output(ctx, account, session)
 
 
 @methods.method("com.atproto.server.deleteSession", auth=refresh(allow_expired=True))
 async def delete_session(call: XrpcCall) -> Answer:
     """com.atproto.server.deleteSession"""
-    await call.ctx.accounts.revoke_refresh_token(call.refresh.did, call.refresh.jti)
+    await call.ctx.accounts.sessions.end(call.refresh.did, call.refresh.jti)
     return None
 
 

@@ -118,7 +118,7 @@ async def get_repo_status(call: XrpcCall) -> Answer:
 async def list_repos(call: XrpcCall) -> Answer:
     """com.atproto.sync.listRepos"""
     cursor = call.params.get("cursor")
-    repos = call.ctx.accounts.list_repos(
+    repos = call.ctx.accounts.repo_roots.list(
         limit=call.params["limit"], after=_parse_repos_cursor(cursor) if cursor else None
     )
     output: dict[str, Any] = {

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pds.accounts.codes import new_password
 from pds.accounts.email_rules import check_email
 from pds.accounts.errors import HandleNotAvailable
 from pds.accounts.handle_rules import CheckedHandle, check_handle
-from pds.accounts.passwords import MAX_NEW_LENGTH, MIN_CHOSEN_LENGTH, new_password
+from pds.accounts.passwords import MAX_NEW_LENGTH, MIN_CHOSEN_LENGTH
 from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.failures import CommandFailed, OperatorError

@@ -71,7 +71,7 @@ def _set(target: Target, wanted: Quota | None) -> None:
         await server.put(f"/_holdfast/quota/{quote(target.did, safe=':')}", body)
 
     async def stopped(ctx: AppContext) -> None:
-        await ctx.accounts.set_quota(target.did, wanted)
+        await ctx.accounts.quotas.set(target.did, wanted)
 
     asyncio.run(on_server_or_files(target.settings, running=running, stopped=stopped))
 

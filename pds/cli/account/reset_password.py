@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pds.accounts.passwords import new_password
+from pds.accounts.codes import new_password
 from pds.cli.account.changing import Target, account_options
 from pds.cli.account.create import password_option
 from pds.cli.entryway import refuse_on_files
@@ -35,7 +35,7 @@ def reset_password(
 
     async def on_files(ctx: AppContext) -> None:
         refuse_on_files(target.settings, "passwords")
-        await ctx.accounts.update_password(target.did, chosen)
+        await ctx.accounts.passwords.update(target.did, chosen)
 
     body = {"did": target.did, "password": chosen}
     target.change("com.atproto.admin.updateAccountPassword", body, on_files=on_files)

@@ -10,8 +10,8 @@ import click
 
 from database.connection import Database
 from pds.accounts.account import ActorAccount
-from pds.accounts.app_passwords import AppPasswords
-from pds.accounts.invites import InviteCode, Invites
+from pds.accounts.app_passwords import list_app_passwords
+from pds.accounts.invite_codes import InviteCode, InviteReader
 from pds.accounts.repo_roots import find_root
 from pds.cli.account.changing import account_options
 from pds.cli.account.damage import Damage
@@ -54,13 +54,13 @@ class _Details:
 
     @classmethod
     def read(cls, settings: Settings, db: Database, identifier: str) -> _Details:
-        account, invites = get_account(db, identifier), Invites(db)
+        account, invites = get_account(db, identifier), InviteReader(db)
         did = account.did
         return cls(
             account,
             Damage(settings, db).find(did),
             find_root(db, did),
-            tuple(one.name for one in AppPasswords(db).list(did)),
+            tuple(one.name for one in list_app_passwords(db, did)),
             invites.of_account(did),
             invites.used_by([did]).get(did),
         )

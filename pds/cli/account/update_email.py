@@ -32,7 +32,7 @@ def update_email(account: str, email: str, as_json: bool, env_file: Path | None)
         from pds.accounts.email_rules import check_email
 
         refuse_on_files(target.settings, "addresses")
-        await ctx.accounts.update_email(target.did, check_email(email))
+        await ctx.accounts.emails.update(target.did, check_email(email))
 
     body = {"account": target.did, "email": email}
     target.change("com.atproto.admin.updateAccountEmail", body, on_files=on_files)

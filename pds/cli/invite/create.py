@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pds.accounts.invites import ADMIN
+from pds.accounts.invite_codes import ADMIN
 from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import on_server_or_files
@@ -85,7 +85,7 @@ async def create_invites(
         return list(made["codes"])
 
     async def stopped(ctx: AppContext) -> list[str]:
-        made = await ctx.accounts.create_invite_codes([owner], count=count, uses=uses)
+        made = await ctx.accounts.invites.create([owner], count=count, uses=uses)
         return made[owner]
 
     return await on_server_or_files(settings, running=running, stopped=stopped)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from database.connection import Database
-from pds.accounts.invites import Invites
+from pds.accounts.invite_codes import InviteReader
 from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.failures import OperatorError
@@ -55,14 +55,14 @@ def disable(
     with reading_accounts(settings) as db:
         _ensure_known(db, codes)
         dids = [get_account(db, account).did for account in accounts]
-        owned = [code.code for each in Invites(db).of_accounts(dids).values() for code in each]
+        owned = [code.code for each in InviteReader(db).of_accounts(dids).values() for code in each]
 
     async def running(server: RunningServer) -> None:
         body = {"codes": codes, "accounts": dids}
         await server.call("com.atproto.admin.disableInviteCodes", body, as_admin=True)
 
     async def stopped(ctx: AppContext) -> None:
-        await ctx.accounts.disable_invite_codes(codes, dids)
+        await ctx.accounts.invites.disable(codes, dids)
 
     asyncio.run(on_server_or_files(settings, running=running, stopped=stopped))
     disabled = sorted({*codes, *owned})
@@ -73,7 +73,7 @@ def disable(
 
 
 def _ensure_known(db: Database, codes: Sequence[str]) -> None:
-    unknown = sorted(set(codes) - Invites(db).known(codes))
+    unknown = sorted(set(codes) - InviteReader(db).known(codes))
     if unknown:
         raise OperatorError(
             f"There is no invite code {', '.join(unknown)} on this server; nothing is disabled.",

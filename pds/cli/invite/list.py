@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from pds.accounts.account_store import AccountStore
-from pds.accounts.invites import InviteCode, Invites
+from pds.accounts.invite_codes import InviteCode, InviteReader
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.invite.view import uses_text
 from pds.cli.output import counted, json_lines_option, print_json, print_table
@@ -34,7 +34,7 @@ def list_codes(usable: bool, as_json: bool, env_file: Path | None) -> None:
     with reading_accounts(load_settings(env_file)) as db:
         codes = (
             code
-            for code in _iter_codes(Invites(db))
+            for code in _iter_codes(InviteReader(db))
             if not usable or not (code.disabled or code.used_up)
         )
         if as_json:
@@ -57,7 +57,7 @@ def list_codes(usable: bool, as_json: bool, env_file: Path | None) -> None:
     print_table(counted(len(rows), "invite code"), ("Code", "For", "Uses", "Created"), rows)
 
 
-def _iter_codes(invites: Invites) -> Iterator[InviteCode]:
+def _iter_codes(invites: InviteReader) -> Iterator[InviteCode]:
     cursor = None
     while True:
         page, cursor = invites.page("recent", limit=_PAGE, cursor=cursor)

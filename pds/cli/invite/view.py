@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pds.accounts.invites import InviteCode
+from pds.accounts.invite_codes import InviteCode
 
 
 def uses_text(code: InviteCode) -> str:

@@ -20,7 +20,7 @@ async def set_quota(ctx: AppContext, request: web.Request) -> dict[str, Any]:
     """PUT: `quotaBytes` is a number, "none" for no limit, or null for the default quota."""
     account = get_account(ctx, request)
     quota = _parse_quota(parse_json(await read_json(request, JSON_LIMIT_BYTES)))
-    await ctx.accounts.set_quota(account.did, quota)
+    await ctx.accounts.quotas.set(account.did, quota)
     return (await read_account_usage(ctx, account)).to_json()
 
 

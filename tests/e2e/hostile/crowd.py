@@ -32,7 +32,9 @@ async def _settle(settings: Settings, accounts: int) -> list[str]:
         for number, did in enumerate(dids):
             commit = await ctx.actor_store.create(did, key, lambda actor: actor.create_repo())
             handle = f"crowd{number}.test"
-            await ctx.accounts.host(did, handle=handle, cid=str(commit.cid), rev=commit.rev)
+            await ctx.accounts.upsert_hosted(
+                did, handle=handle, cid=str(commit.cid), rev=commit.rev
+            )
     finally:
         await ctx.close()
     return list(dids)

@@ -1,4 +1,4 @@
-"""An account manager on a database in `tmp_path`, with a clock that tests set."""
+"""Accounts on a database in `tmp_path`, with a clock that tests set."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pds.accounts.manager import AccountManager, NewAccount
+from pds.accounts.accounts import Accounts, NewAccount
 from pds.accounts.schema import open_account_database
-from pds.accounts.session_operations import Session
 from pds.accounts.session_tokens import SessionTokens
+from pds.accounts.sessions import Session
 from repo.cid import Cid
 from repo.syntax import Did
 
@@ -48,30 +48,30 @@ def session_tokens(clock: FakeClock) -> SessionTokens:
 @pytest.fixture
 async def accounts(
     tmp_path: Path, clock: FakeClock, session_tokens: SessionTokens
-) -> AsyncIterator[AccountManager]:
-    manager = AccountManager(
+) -> AsyncIterator[Accounts]:
+    accounts = Accounts(
         open_account_database(tmp_path / "account.sqlite"),
         session_tokens=session_tokens,
         hostname="pds.example.com",
         clock=clock,
         min_login_ms=0,
     )
-    yield manager
-    await manager.close()
+    yield accounts
+    await accounts.close()
 
 
 MakeAccount = Callable[..., Coroutine[Any, Any, Session]]
 
 
 @pytest.fixture
-def make_account(accounts: AccountManager) -> MakeAccount:
+def make_account(accounts: Accounts) -> MakeAccount:
     """Make an account; without arguments alice.test, who has no login."""
 
     async def make(
         did: Did = ALICE, handle: str = "alice.test", password: str | None = None, **fields: Any
     ) -> Session:
         if password is not None:
-            fields["password_hash"] = await accounts.hash_new_password(did, password)
+            fields["password_hash"] = await accounts.passwords.hash_new(did, password)
         return await accounts.create_account(
             NewAccount(did=did, handle=handle, cid=CID, rev=REV, **fields)
         )

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from database.connection import Database
+from pds.accounts.accounts import Accounts
 from pds.accounts.errors import AccountTakendown, ExpiredToken, InvalidCredentials, NoLogin
-from pds.accounts.manager import AccountManager
 from pds.accounts.schema import open_account_database
 from pds.accounts.scopes import SessionScope
-from pds.accounts.session_operations import Session
 from pds.accounts.session_tokens import ACCESS_LIFETIME_S, SessionTokens
+from pds.accounts.sessions import Session
 from tests.pds.accounts.conftest import (
     ALICE,
     BOB,
@@ -28,23 +28,23 @@ OpenAgain = Callable[[], SessionTokens]
 
 
 @pytest.fixture
-def open_again(accounts: AccountManager, tmp_path: Path, clock: FakeClock) -> OpenAgain:
+def open_again(accounts: Accounts, tmp_path: Path, clock: FakeClock) -> OpenAgain:
     """What another process finds on the disk; the one before it is gone."""
 
     def open_again() -> SessionTokens:
         tokens = SessionTokens(jwt_secret=JWT_SECRET, service_did=SERVICE_DID, clock=clock)
         database = open_account_database(tmp_path / "account.sqlite")
-        AccountManager(database, session_tokens=tokens, hostname="x", clock=clock)
+        Accounts(database, session_tokens=tokens, hostname="x", clock=clock)
         database.close()
         return tokens
 
     return open_again
 
 
-async def renew(accounts: AccountManager, password: str) -> Session:
+async def renew(accounts: Accounts, password: str) -> Session:
     """Set a password and log in with it, all in one moment."""
-    await accounts.update_password(ALICE, password)
-    return await accounts.create_session(await accounts.login("alice.test", password))
+    await accounts.passwords.update(ALICE, password)
+    return await accounts.sessions.create(await accounts.logins.check("alice.test", password))
 
 
 def test_a_token_that_does_not_tell_its_age_is_older_than_any_cutoff(
@@ -66,21 +66,21 @@ def test_a_token_that_does_not_tell_its_age_is_older_than_any_cutoff(
 
 
 async def test_a_new_password_ends_access_at_once(
-    accounts: AccountManager,
+    accounts: Accounts,
     alice: Session,
     session_tokens: SessionTokens,
     make_account: MakeAccount,
 ) -> None:
     bob = await make_account(BOB, "bob.test", email="bob@example.com", password="bob-pass")
     session_tokens.verify_access(alice.access_jwt)
-    await accounts.update_password(ALICE, "new-pass")
+    await accounts.passwords.update(ALICE, "new-pass")
     with pytest.raises(ExpiredToken, match="Token has been revoked"):
         session_tokens.verify_access(alice.access_jwt)
     session_tokens.verify_access(bob.access_jwt)
 
 
 async def test_what_is_issued_in_the_second_of_the_reset_is_told_apart(
-    accounts: AccountManager, alice: Session, session_tokens: SessionTokens
+    accounts: Accounts, alice: Session, session_tokens: SessionTokens
 ) -> None:
     """Tokens have whole seconds; the clock stands still throughout."""
     issued = [alice]
@@ -93,7 +93,7 @@ async def test_what_is_issued_in_the_second_of_the_reset_is_told_apart(
 
 
 async def test_a_restart_does_not_bring_older_tokens_back(
-    accounts: AccountManager, alice: Session, open_again: OpenAgain, clock: FakeClock
+    accounts: Accounts, alice: Session, open_again: OpenAgain, clock: FakeClock
 ) -> None:
     renewed = await renew(accounts, "new-pass")
     tokens = open_again()
@@ -107,39 +107,43 @@ async def test_a_restart_does_not_bring_older_tokens_back(
 
 
 async def test_a_clock_from_the_future_makes_no_token_that_lives_for_years(
-    accounts: AccountManager, alice: Session, session_tokens: SessionTokens, clock: FakeClock
+    accounts: Accounts, alice: Session, session_tokens: SessionTokens, clock: FakeClock
 ) -> None:
     clock.now_s += 10**9
-    await accounts.update_password(ALICE, "new-pass")
+    await accounts.passwords.update(ALICE, "new-pass")
     clock.now_s -= 10**9
     token = session_tokens.create_access(ALICE, SessionScope.ACCESS)
     assert session_tokens.verify_access(token).expires_at == clock.now_s + ACCESS_LIFETIME_S
 
 
 async def test_cutoffs_are_kept_for_as_long_as_a_token_lives(
-    accounts: AccountManager, alice: Session, make_account: MakeAccount, clock: FakeClock
+    accounts: Accounts,
+    alice: Session,
+    session_tokens: SessionTokens,
+    make_account: MakeAccount,
+    clock: FakeClock,
 ) -> None:
     await make_account(BOB, "bob.test", email="bob@example.com", password="bob-pass")
-    await accounts.update_password(ALICE, "new-pass")
+    await accounts.passwords.update(ALICE, "new-pass")
     clock.now_s += ACCESS_LIFETIME_S + 1
-    await accounts.update_password(BOB, "new-pass")
+    await accounts.passwords.update(BOB, "new-pass")
     assert accounts.db.all("SELECT did FROM holdfast_access_cutoff") == [(BOB,)]
-    assert list(accounts.session_tokens.valid_from) == [BOB]
+    assert list(session_tokens.valid_from) == [BOB]
     await accounts.delete_account(BOB)
     assert accounts.db.all("SELECT did FROM holdfast_access_cutoff") == []
 
 
 async def test_a_password_that_is_not_set_ends_no_session(
-    accounts: AccountManager, session_tokens: SessionTokens, make_account: MakeAccount
+    accounts: Accounts, session_tokens: SessionTokens, make_account: MakeAccount
 ) -> None:
     without_login = await make_account()
     with pytest.raises(NoLogin):
-        await accounts.update_password(ALICE, "new-pass")
+        await accounts.passwords.update(ALICE, "new-pass")
     session_tokens.verify_access(without_login.access_jwt)
 
 
 async def test_a_did_that_comes_back_has_no_sessions_of_its_former_life(
-    accounts: AccountManager,
+    accounts: Accounts,
     alice: Session,
     session_tokens: SessionTokens,
     make_account: MakeAccount,
@@ -155,56 +159,56 @@ async def test_a_did_that_comes_back_has_no_sessions_of_its_former_life(
 
 
 async def test_a_login_with_the_old_password_that_was_under_way_opens_nothing(
-    accounts: AccountManager, alice: Session
+    accounts: Accounts, alice: Session
 ) -> None:
-    login = await accounts.login("alice.test", "alice-pass")
-    await accounts.update_password(ALICE, "new-pass")
+    login = await accounts.logins.check("alice.test", "alice-pass")
+    await accounts.passwords.update(ALICE, "new-pass")
     with pytest.raises(InvalidCredentials):
-        await accounts.create_session(login)
+        await accounts.sessions.create(login)
     assert accounts.db.value("SELECT count(*) FROM refresh_token") == 0
 
 
 async def test_a_login_with_an_app_password_that_is_revoked_meanwhile_opens_nothing(
-    accounts: AccountManager, alice: Session
+    accounts: Accounts, alice: Session
 ) -> None:
-    _, text = await accounts.create_app_password(ALICE, "phone")
-    login = await accounts.login("alice.test", text)
-    await accounts.revoke_app_password(ALICE, "phone")
+    _, text = await accounts.app_passwords.create(ALICE, "phone")
+    login = await accounts.logins.check("alice.test", text)
+    await accounts.app_passwords.revoke(ALICE, "phone")
     with pytest.raises(InvalidCredentials):
-        await accounts.create_session(login)
+        await accounts.sessions.create(login)
 
 
 async def test_a_login_to_an_account_that_is_taken_down_meanwhile_opens_nothing(
-    accounts: AccountManager, alice: Session
+    accounts: Accounts, alice: Session
 ) -> None:
-    login = await accounts.login("alice.test", "alice-pass")
-    await accounts.takedown(ALICE)
+    login = await accounts.logins.check("alice.test", "alice-pass")
+    await accounts.states.takedown(ALICE)
     with pytest.raises(AccountTakendown):
-        await accounts.create_session(login)
+        await accounts.sessions.create(login)
 
 
 async def test_a_login_to_an_account_that_is_deleted_meanwhile_opens_nothing(
-    accounts: AccountManager, alice: Session
+    accounts: Accounts, alice: Session
 ) -> None:
-    login = await accounts.login("alice.test", "alice-pass")
+    login = await accounts.logins.check("alice.test", "alice-pass")
     await accounts.delete_account(ALICE)
     with pytest.raises(InvalidCredentials):
-        await accounts.create_session(login)
+        await accounts.sessions.create(login)
 
 
 async def test_an_app_password_that_was_being_made_is_not_made(
-    accounts: AccountManager, alice: Session
+    accounts: Accounts, alice: Session
 ) -> None:
-    making = asyncio.create_task(accounts.create_app_password(ALICE, "phone"))
+    making = asyncio.create_task(accounts.app_passwords.create(ALICE, "phone"))
     await asyncio.sleep(0)
     # As a reset does it, while the password is hashed in a thread.
     accounts.access_cutoffs.remember(ALICE, accounts.access_cutoffs.save(ALICE))
     with pytest.raises(ExpiredToken):
         await making
-    assert accounts.list_app_passwords(ALICE) == []
+    assert accounts.app_passwords.list(ALICE) == []
 
 
-def test_the_table_is_marked_as_our_own(accounts: AccountManager) -> None:
+def test_the_table_is_marked_as_our_own(accounts: Accounts) -> None:
     """The reference PDS leaves alone what it does not know."""
     db: Database = accounts.db
     assert db.connection.table_exists("main", "holdfast_access_cutoff")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from pds.accounts.account import AccountStatus
+from pds.accounts.accounts import Accounts
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.accounts.errors import AccountNotFound, ExpiredToken, HandleNotAvailable
-from pds.accounts.manager import AccountManager
-from pds.accounts.session_operations import Session
 from pds.accounts.session_tokens import SessionTokens
+from pds.accounts.sessions import Session
 from tests.pds.accounts.conftest import ALICE, BOB, MakeAccount
 
 TABLES_OF_AN_ACCOUNT = (
@@ -25,8 +25,8 @@ TABLES_OF_AN_ACCOUNT = (
 STEPS = ("deactivate", "activate", "takedown", "untakedown")
 
 
-async def step(accounts: AccountManager, name: str) -> AccountStatus:
-    await getattr(accounts, name)(ALICE)
+async def step(accounts: Accounts, name: str) -> AccountStatus:
+    await getattr(accounts.states, name)(ALICE)
     return accounts.get_account(ALICE, include_inactive=True).status
 
 
@@ -48,7 +48,7 @@ async def step(accounts: AccountManager, name: str) -> AccountStatus:
     ],
 )
 async def test_a_takedown_outweighs_a_deactivation(
-    accounts: AccountManager, alice: Session, steps: list[str], status: AccountStatus
+    accounts: Accounts, alice: Session, steps: list[str], status: AccountStatus
 ) -> None:
     for name in steps:
         await step(accounts, name)
@@ -58,13 +58,11 @@ async def test_a_takedown_outweighs_a_deactivation(
     assert (accounts.find_account(ALICE) is None) is not account.active
 
 
-async def test_lookups_include_what_they_are_asked_to(
-    accounts: AccountManager, alice: Session
-) -> None:
-    await accounts.deactivate(ALICE)
+async def test_lookups_include_what_they_are_asked_to(accounts: Accounts, alice: Session) -> None:
+    await accounts.states.deactivate(ALICE)
     assert accounts.find_account("alice.test", include_takendown=True) is None
     assert accounts.find_account("alice.test", include_deactivated=True)
-    await accounts.takedown(ALICE)
+    await accounts.states.takedown(ALICE)
     assert accounts.find_account("alice.test", include_deactivated=True) is None
     assert accounts.find_account("alice.test", include_inactive=True)
     assert accounts.find_account_by_email("alice@example.com") is None
@@ -72,29 +70,29 @@ async def test_lookups_include_what_they_are_asked_to(
 
 
 async def test_deactivating_notes_when_to_delete_and_activating_forgets_it(
-    accounts: AccountManager, alice: Session
+    accounts: Accounts, alice: Session
 ) -> None:
-    await accounts.deactivate(ALICE, delete_after="2028-01-01T00:00:00.000Z")
+    await accounts.states.deactivate(ALICE, delete_after="2028-01-01T00:00:00.000Z")
     account = accounts.get_account(ALICE, include_inactive=True)
     assert account.deactivated_at == "2027-01-15T08:00:00.000Z"
     assert account.delete_after == "2028-01-01T00:00:00.000Z"
-    await accounts.activate(ALICE)
+    await accounts.states.activate(ALICE)
     account = accounts.get_account(ALICE)
     assert (account.deactivated_at, account.delete_after) == (None, None)
 
 
 async def test_a_takedown_keeps_its_reference_or_else_its_time(
-    accounts: AccountManager, alice: Session
+    accounts: Accounts, alice: Session
 ) -> None:
-    await accounts.takedown(ALICE, ref="report-7")
+    await accounts.states.takedown(ALICE, ref="report-7")
     assert accounts.get_account(ALICE, include_inactive=True).takedown_ref == "report-7"
-    await accounts.untakedown(ALICE)
-    await accounts.takedown(ALICE)
+    await accounts.states.untakedown(ALICE)
+    await accounts.states.takedown(ALICE)
     ref = accounts.get_account(ALICE, include_inactive=True).takedown_ref
     assert ref == "2027-01-15T08:00:00.000Z"
 
 
-def add_oauth_token(accounts: AccountManager) -> None:
+def add_oauth_token(accounts: Accounts) -> None:
     accounts.db.run(
         "INSERT INTO token (did, tokenId, createdAt, updatedAt, expiresAt, clientId, clientAuth,"
         " parameters) VALUES (?, 'tok-1', '', '', '', '', '', '')",
@@ -103,36 +101,36 @@ def add_oauth_token(accounts: AccountManager) -> None:
 
 
 async def test_a_takedown_ends_all_sessions_and_its_reversal_brings_none_back(
-    accounts: AccountManager, alice: Session, session_tokens: SessionTokens
+    accounts: Accounts, alice: Session, session_tokens: SessionTokens
 ) -> None:
     add_oauth_token(accounts)
-    await accounts.takedown(ALICE)
-    await accounts.untakedown(ALICE)
+    await accounts.states.takedown(ALICE)
+    await accounts.states.untakedown(ALICE)
     with pytest.raises(ExpiredToken, match="Token has been revoked"):
-        await accounts.rotate_refresh_token(session_tokens.verify_refresh(alice.refresh_jwt).jti)
+        await accounts.sessions.renew(session_tokens.verify_refresh(alice.refresh_jwt).jti)
     assert accounts.db.value("SELECT count(*) FROM token") == 0
 
 
 async def test_a_deactivation_ends_no_session(
-    accounts: AccountManager, alice: Session, session_tokens: SessionTokens
+    accounts: Accounts, alice: Session, session_tokens: SessionTokens
 ) -> None:
-    await accounts.deactivate(ALICE)
-    await accounts.rotate_refresh_token(session_tokens.verify_refresh(alice.refresh_jwt).jti)
-    await accounts.login("alice.test", "alice-pass")
+    await accounts.states.deactivate(ALICE)
+    await accounts.sessions.renew(session_tokens.verify_refresh(alice.refresh_jwt).jti)
+    await accounts.logins.check("alice.test", "alice-pass")
 
 
 @pytest.mark.parametrize("name", STEPS)
-async def test_a_step_needs_an_account(accounts: AccountManager, name: str) -> None:
+async def test_a_step_needs_an_account(accounts: Accounts, name: str) -> None:
     with pytest.raises(AccountNotFound):
         await step(accounts, name)
 
 
 async def test_a_deleted_account_leaves_no_way_in(
-    accounts: AccountManager, alice: Session, make_account: MakeAccount
+    accounts: Accounts, alice: Session, make_account: MakeAccount
 ) -> None:
     add_oauth_token(accounts)
-    await accounts.create_app_password(ALICE, "app")
-    await accounts.create_email_token(ALICE, EmailTokenPurpose.DELETE_ACCOUNT)
+    await accounts.app_passwords.create(ALICE, "app")
+    await accounts.email_tokens.create(ALICE, EmailTokenPurpose.DELETE_ACCOUNT)
     accounts.db.run("INSERT INTO authorized_client VALUES (?, 'client', '', '', '{}')", (ALICE,))
     await accounts.delete_account(ALICE)
     for table in TABLES_OF_AN_ACCOUNT:
@@ -142,16 +140,16 @@ async def test_a_deleted_account_leaves_no_way_in(
 
 
 async def test_a_handle_can_be_changed_and_set_again_but_not_taken(
-    accounts: AccountManager, alice: Session, make_account: MakeAccount
+    accounts: Accounts, alice: Session, make_account: MakeAccount
 ) -> None:
     await make_account(BOB, "bob.test")
     await accounts.update_handle(ALICE, "alicia.test")
     await accounts.update_handle(ALICE, "Alicia.test")
     assert accounts.get_account(ALICE).handle == "alicia.test"
-    await accounts.takedown(BOB)
+    await accounts.states.takedown(BOB)
     with pytest.raises(HandleNotAvailable, match=r"Handle already taken: BOB\.test"):
         await accounts.update_handle(ALICE, "BOB.test")
 
 
-async def test_the_database_is_asked_whether_it_is_well(accounts: AccountManager) -> None:
+async def test_the_database_is_asked_whether_it_is_well(accounts: Accounts) -> None:
     accounts.check_health()

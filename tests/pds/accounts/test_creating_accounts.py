@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pds.accounts.account import AccountStatus, status_of
+from pds.accounts.accounts import Accounts
 from pds.accounts.errors import (
     AccountError,
     AccountExists,
@@ -13,35 +14,32 @@ from pds.accounts.errors import (
     InvalidInviteCode,
     InvalidPasswordLength,
 )
-from pds.accounts.manager import AccountManager
-from pds.accounts.session_operations import Session
 from pds.accounts.session_tokens import SessionTokens
+from pds.accounts.sessions import Session
 from tests.pds.accounts.conftest import ALICE, BOB, CID, REV, MakeAccount
 
 
-async def test_a_new_account_is_active_and_can_log_in(
-    accounts: AccountManager, alice: Session
-) -> None:
+async def test_a_new_account_is_active_and_can_log_in(accounts: Accounts, alice: Session) -> None:
     account = accounts.get_account(ALICE)
     assert account.handle == "alice.test"
     assert account.email == "alice@example.com"
     assert account.email_confirmed_at is None
     assert account.created_at == "2027-01-15T08:00:00.000Z"
     assert (account.status, account.active) == (AccountStatus.ACTIVE, True)
-    assert (await accounts.login("alice.test", "alice-pass")).account == account
+    assert (await accounts.logins.check("alice.test", "alice-pass")).account == account
     assert accounts.repo_roots.find(ALICE) == (str(CID), REV)
 
 
 async def test_the_first_session_can_be_used_and_renewed(
-    accounts: AccountManager, alice: Session, session_tokens: SessionTokens
+    accounts: Accounts, alice: Session, session_tokens: SessionTokens
 ) -> None:
     assert session_tokens.verify_access(alice.access_jwt).did == ALICE
     jti = session_tokens.verify_refresh(alice.refresh_jwt).jti
-    assert (await accounts.rotate_refresh_token(jti)).did == ALICE
+    assert (await accounts.sessions.renew(jti)).did == ALICE
 
 
 async def test_an_account_without_a_password_has_no_login_and_keeps_no_email(
-    accounts: AccountManager, make_account: MakeAccount
+    accounts: Accounts, make_account: MakeAccount
 ) -> None:
     await make_account(email="alice@example.com")
     assert accounts.get_account(ALICE).email is None
@@ -49,7 +47,7 @@ async def test_an_account_without_a_password_has_no_login_and_keeps_no_email(
 
 
 async def test_an_account_that_moves_here_starts_deactivated(
-    accounts: AccountManager, make_account: MakeAccount
+    accounts: Accounts, make_account: MakeAccount
 ) -> None:
     await make_account(deactivated=True)
     assert accounts.find_account(ALICE) is None
@@ -61,12 +59,12 @@ async def test_an_account_that_moves_here_starts_deactivated(
 
 @pytest.mark.parametrize("state", ["active", "deactivated", "takendown"])
 async def test_a_clash_with_an_account_in_any_state_undoes_everything(
-    accounts: AccountManager, make_account: MakeAccount, alice: Session, state: str
+    accounts: Accounts, make_account: MakeAccount, alice: Session, state: str
 ) -> None:
     if state == "deactivated":
-        await accounts.deactivate(ALICE)
+        await accounts.states.deactivate(ALICE)
     if state == "takendown":
-        await accounts.takedown(ALICE)
+        await accounts.states.takedown(ALICE)
     clashes: list[tuple[dict[str, object], type[AccountError], str]] = [
         ({"did": ALICE, "handle": "other.test"}, AccountExists, ALICE),
         ({"did": BOB, "handle": "ALICE.test"}, HandleTaken, "Handle already taken: ALICE.test"),
@@ -85,7 +83,7 @@ async def test_a_clash_with_an_account_in_any_state_undoes_everything(
 
 
 async def test_a_bad_invite_code_makes_no_account(
-    accounts: AccountManager, make_account: MakeAccount
+    accounts: Accounts, make_account: MakeAccount
 ) -> None:
     with pytest.raises(InvalidInviteCode, match="Provided invite code not available"):
         await make_account(invite_code="no-such-code")
@@ -102,7 +100,7 @@ async def test_a_password_of_more_than_256_characters_is_refused(
 
 
 async def test_accounts_are_found_by_did_handle_and_email_in_any_letter_case(
-    accounts: AccountManager, alice: Session
+    accounts: Accounts, alice: Session
 ) -> None:
     account = accounts.get_account(ALICE)
     assert accounts.find_account("ALICE.test") == account

@@ -6,29 +6,33 @@ from typing import Any
 
 import pytest
 
+from pds.accounts.accounts import Accounts
 from pds.accounts.errors import InvalidInviteCode
-from pds.accounts.invites import ADMIN
-from pds.accounts.manager import AccountManager
-from pds.accounts.session_operations import Session
+from pds.accounts.invite_codes import ADMIN
+from pds.accounts.sessions import Session
 from repo.syntax import Did
-from tests.pds.accounts.conftest import ALICE, BOB, START_S, MakeAccount
+from tests.pds.accounts.conftest import ALICE, BOB, MakeAccount
 
 CAROL = Did("did:plc:carolccccccccccccccccccc")
 AT = "2026-01-01T00:00:00.000Z"
 
 
-def add_code(accounts: AccountManager, code: str, *, uses: int, owner: str = ADMIN) -> None:
-    accounts.invites.add([code], available=uses, for_account=owner, created_by=owner, now_s=START_S)
+def add_code(accounts: Accounts, code: str, *, uses: int, owner: str = ADMIN) -> None:
+    accounts.db.run(
+        "INSERT INTO invite_code (code, availableUses, disabled, forAccount, createdBy, createdAt)"
+        " VALUES (?, ?, 0, ?, ?, ?)",
+        (code, uses, owner, owner, AT),
+    )
 
 
-def codes(accounts: AccountManager) -> list[tuple[Any, ...]]:
+def codes(accounts: Accounts) -> list[tuple[Any, ...]]:
     """What is known of each code."""
     return accounts.db.all(
         "SELECT code, availableUses, disabled, forAccount, createdBy FROM invite_code ORDER BY code"
     )
 
 
-def sign_in(accounts: AccountManager, did: Did, device: str) -> None:
+def sign_in(accounts: Accounts, did: Did, device: str) -> None:
     """Leave what OAuth leaves of a sign-in on a device."""
     db, name = accounts.db, f"{did[-1]}-{device}"
     db.run("INSERT OR IGNORE INTO device VALUES (?, ?, 'b', '::1', ?)", (device, device, AT))
@@ -56,7 +60,7 @@ OAUTH_TABLES = (
 
 
 async def test_sign_ins_and_their_devices_go_and_those_of_others_stay(
-    accounts: AccountManager, alice: Session, make_account: MakeAccount
+    accounts: Accounts, alice: Session, make_account: MakeAccount
 ) -> None:
     await make_account(BOB, "bob.test", email="bob@example.com", password="bob-pass")
     for did, device in ((ALICE, "hers"), (ALICE, "both"), (BOB, "both"), (BOB, "his")):
@@ -69,7 +73,7 @@ async def test_sign_ins_and_their_devices_go_and_those_of_others_stay(
 
 
 async def test_a_code_that_made_the_account_stays_used(
-    accounts: AccountManager, make_account: MakeAccount
+    accounts: Accounts, make_account: MakeAccount
 ) -> None:
     add_code(accounts, "one", uses=1)
     add_code(accounts, "two", uses=2)
@@ -86,7 +90,7 @@ async def test_a_code_that_made_the_account_stays_used(
 
 
 async def test_codes_of_the_account_go_but_for_those_that_made_others(
-    accounts: AccountManager, alice: Session, make_account: MakeAccount
+    accounts: Accounts, alice: Session, make_account: MakeAccount
 ) -> None:
     add_code(accounts, "hers-unused", uses=1, owner=ALICE)
     add_code(accounts, "hers-used", uses=2, owner=ALICE)
@@ -104,9 +108,7 @@ async def test_codes_of_the_account_go_but_for_those_that_made_others(
             await make_account(CAROL, "carol.test", invite_code=code)
 
 
-async def test_a_stranger_is_erased_without_effect(
-    accounts: AccountManager, alice: Session
-) -> None:
+async def test_a_stranger_is_erased_without_effect(accounts: Accounts, alice: Session) -> None:
     add_code(accounts, "code", uses=1, owner=ALICE)
     await accounts.delete_account(BOB)
     assert accounts.find_account(ALICE) is not None

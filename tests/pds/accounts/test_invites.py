@@ -5,28 +5,28 @@ from __future__ import annotations
 import pytest
 
 from database.timestamps import iso_of
+from pds.accounts.accounts import Accounts
 from pds.accounts.errors import (
     AccountNotFound,
     AdminInvitesNotDisabled,
     InvalidInviteCode,
 )
 from pds.accounts.invite_allowance import earned_codes_due
-from pds.accounts.invites import ADMIN, InvalidInviteCursor, InviteCode, InviteSort, InviteUse
-from pds.accounts.manager import AccountManager
-from pds.accounts.session_operations import Session
+from pds.accounts.invite_codes import ADMIN, InvalidInviteCursor, InviteCode, InviteSort, InviteUse
+from pds.accounts.sessions import Session
 from repo.syntax import Did
 from tests.pds.accounts.conftest import ALICE, BOB, START_S, FakeClock, MakeAccount
 
 DAY_MS = 86_400_000
 
 
-async def one_code(accounts: AccountManager, *, uses: int = 1, account: str = ADMIN) -> str:
-    codes = await accounts.create_invite_codes([account], count=1, uses=uses)
+async def one_code(accounts: Accounts, *, uses: int = 1, account: str = ADMIN) -> str:
+    codes = await accounts.invites.create([account], count=1, uses=uses)
     return codes[account][0]
 
 
 async def test_a_code_makes_as_many_accounts_as_it_is_for(
-    accounts: AccountManager, make_account: MakeAccount
+    accounts: Accounts, make_account: MakeAccount
 ) -> None:
     code = await one_code(accounts, uses=2)
     await make_account(invite_code=code)
@@ -40,41 +40,41 @@ async def test_a_code_makes_as_many_accounts_as_it_is_for(
 
 
 async def test_a_code_is_not_available_when_unknown_disabled_or_of_an_account_taken_down(
-    accounts: AccountManager, make_account: MakeAccount
+    accounts: Accounts, make_account: MakeAccount
 ) -> None:
     await make_account()
     disabled = await one_code(accounts)
-    await accounts.disable_invite_codes([disabled], [])
+    await accounts.invites.disable([disabled], [])
     of_alice = await one_code(accounts, account=ALICE)
     accounts.invites.ensure_available(of_alice)
-    await accounts.takedown(ALICE)
+    await accounts.states.takedown(ALICE)
     for code in ("unknown", disabled, of_alice):
         with pytest.raises(InvalidInviteCode, match="Provided invite code not available"):
             accounts.invites.ensure_available(code)
 
 
 async def test_all_codes_of_an_account_are_disabled_at_once_but_not_the_admins(
-    accounts: AccountManager,
+    accounts: Accounts,
 ) -> None:
-    created = await accounts.create_invite_codes([ALICE, BOB], count=2, uses=1)
+    created = await accounts.invites.create([ALICE, BOB], count=2, uses=1)
     assert {did: len(codes) for did, codes in created.items()} == {ALICE: 2, BOB: 2}
-    await accounts.disable_invite_codes([created[BOB][0]], [ALICE])
+    await accounts.invites.disable([created[BOB][0]], [ALICE])
     by_did = accounts.invites.of_accounts([ALICE, BOB])
     assert [code.disabled for code in by_did[ALICE]] == [True, True]
     assert sorted(code.disabled for code in by_did[BOB]) == [False, True]
     with pytest.raises(AdminInvitesNotDisabled, match="cannot disable admin invite codes"):
-        await accounts.disable_invite_codes([], [ADMIN])
+        await accounts.invites.disable([], [ADMIN])
 
 
 async def test_an_account_lists_its_enabled_codes_and_maybe_the_used_ones(
-    accounts: AccountManager, alice: Session, make_account: MakeAccount
+    accounts: Accounts, alice: Session, make_account: MakeAccount
 ) -> None:
-    used, unused, disabled = (await accounts.create_invite_codes([ALICE], count=3, uses=1))[ALICE]
+    used, unused, disabled = (await accounts.invites.create([ALICE], count=3, uses=1))[ALICE]
     await make_account(BOB, "bob.test", invite_code=used)
-    await accounts.disable_invite_codes([disabled], [])
+    await accounts.invites.disable([disabled], [])
 
     def listed(include_used: bool) -> set[str]:
-        codes = accounts.list_account_invite_codes(ALICE, include_used=include_used)
+        codes = accounts.invites.list_enabled(ALICE, include_used=include_used)
         return {code.code for code in codes}
 
     assert listed(include_used=True) == {used, unused}
@@ -82,7 +82,7 @@ async def test_an_account_lists_its_enabled_codes_and_maybe_the_used_ones(
 
 
 async def test_uses_are_listed_newest_first(
-    accounts: AccountManager, make_account: MakeAccount, clock: FakeClock
+    accounts: Accounts, make_account: MakeAccount, clock: FakeClock
 ) -> None:
     code = await one_code(accounts, uses=5)
     await make_account(invite_code=code)
@@ -97,10 +97,10 @@ async def test_uses_are_listed_newest_first(
 
 @pytest.mark.parametrize("sort", ["recent", "usage"])
 async def test_all_codes_are_paged_without_gaps(
-    accounts: AccountManager, make_account: MakeAccount, clock: FakeClock, sort: InviteSort
+    accounts: Accounts, make_account: MakeAccount, clock: FakeClock, sort: InviteSort
 ) -> None:
     for _ in range(3):
-        await accounts.create_invite_codes([ADMIN, ALICE], count=2, uses=1)
+        await accounts.invites.create([ADMIN, ALICE], count=2, uses=1)
         clock.now_s += 0.001
     popular = await one_code(accounts, uses=9)
     await make_account(invite_code=popular)
@@ -117,19 +117,19 @@ async def test_all_codes_are_paged_without_gaps(
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "12", "::", "x::code", "12::", "9" * 30 + "::code"])
-def test_a_cursor_that_was_not_given_out_is_refused(accounts: AccountManager, cursor: str) -> None:
+def test_a_cursor_that_was_not_given_out_is_refused(accounts: Accounts, cursor: str) -> None:
     with pytest.raises(InvalidInviteCursor):
         accounts.invites.page("recent", limit=1, cursor=cursor)
 
 
-async def earn(accounts: AccountManager) -> int:
+async def earn(accounts: Accounts) -> int:
     before = len(accounts.invites.of_account(ALICE))
-    await accounts.create_earned_invite_codes(ALICE, interval_ms=DAY_MS, epoch_ms=0)
+    await accounts.invites.create_earned(ALICE, interval_ms=DAY_MS, epoch_ms=0)
     return len(accounts.invites.of_account(ALICE)) - before
 
 
 async def test_a_user_earns_a_code_for_each_interval_up_to_five_unused(
-    accounts: AccountManager, alice: Session, clock: FakeClock
+    accounts: Accounts, alice: Session, clock: FakeClock
 ) -> None:
     assert await earn(accounts) == 0
     clock.now_s += 2.5 * 86_400
@@ -142,21 +142,19 @@ async def test_a_user_earns_a_code_for_each_interval_up_to_five_unused(
 
 
 async def test_codes_of_an_account_with_disabled_invites_start_disabled(
-    accounts: AccountManager, alice: Session, clock: FakeClock
+    accounts: Accounts, alice: Session, clock: FakeClock
 ) -> None:
-    await accounts.set_invites_disabled(ALICE, disabled=True)
+    await accounts.invites.set_disabled(ALICE, disabled=True)
     assert accounts.get_account(ALICE).invites_disabled
     clock.now_s += 86_400
     assert await earn(accounts) == 1
     assert accounts.invites.of_account(ALICE)[0].disabled
-    await accounts.set_invites_disabled(ALICE, disabled=False)
+    await accounts.invites.set_disabled(ALICE, disabled=False)
     assert not accounts.get_account(ALICE).invites_disabled
 
 
-async def test_a_deactivated_account_earns_nothing(
-    accounts: AccountManager, alice: Session
-) -> None:
-    await accounts.deactivate(ALICE)
+async def test_a_deactivated_account_earns_nothing(accounts: Accounts, alice: Session) -> None:
+    await accounts.states.deactivate(ALICE)
     with pytest.raises(AccountNotFound):
         await earn(accounts)
 

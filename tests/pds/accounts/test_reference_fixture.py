@@ -10,8 +10,8 @@ import pytest
 
 from database.timestamps import epoch_s_of
 from pds.accounts.account import AccountStatus
+from pds.accounts.accounts import Accounts, NewAccount
 from pds.accounts.errors import AccountTakendown, ExpiredToken
-from pds.accounts.manager import AccountManager, NewAccount
 from pds.accounts.schema import open_account_database
 from pds.accounts.scopes import SessionScope
 from pds.accounts.session_tokens import SessionTokens
@@ -44,42 +44,40 @@ def tokens(manifest: Any, clock: FakeClock) -> SessionTokens:
 @pytest.fixture
 async def accounts(
     tmp_path: Path, tokens: SessionTokens, clock: FakeClock
-) -> AsyncIterator[AccountManager]:
-    manager = AccountManager(
+) -> AsyncIterator[Accounts]:
+    accounts = Accounts(
         open_account_database(reference_data.unpack_file("account.sqlite", tmp_path)),
         session_tokens=tokens,
         hostname="localhost",
         clock=clock,
         min_login_ms=0,
     )
-    yield manager
-    await manager.close()
+    yield accounts
+    await accounts.close()
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_passwords_open_their_accounts(
-    accounts: AccountManager, manifest: Any, name: str
-) -> None:
+async def test_passwords_open_their_accounts(accounts: Accounts, manifest: Any, name: str) -> None:
     expected = manifest["accounts"][name]
-    login = await accounts.login(expected["did"], expected["password"], allow_takendown=True)
+    login = await accounts.logins.check(expected["did"], expected["password"], allow_takendown=True)
     assert login.account.did == expected["did"]
     assert login.account.status is STATUS.get(name, AccountStatus.ACTIVE)
     assert login.account.email == f"{name}@test.com"
 
 
-async def test_a_taken_down_account_stays_so(accounts: AccountManager, manifest: Any) -> None:
+async def test_a_taken_down_account_stays_so(accounts: Accounts, manifest: Any) -> None:
     with pytest.raises(AccountTakendown):
-        await accounts.login("carol.test", manifest["accounts"]["carol"]["password"])
+        await accounts.logins.check("carol.test", manifest["accounts"]["carol"]["password"])
 
 
 async def test_the_app_password_opens_a_lesser_session(
-    accounts: AccountManager, manifest: Any, tokens: SessionTokens
+    accounts: Accounts, manifest: Any, tokens: SessionTokens
 ) -> None:
     password = manifest["accounts"]["alice"]["appPassword"]["password"]
-    login = await accounts.login("alice.test", password)
+    login = await accounts.logins.check("alice.test", password)
     assert login.app_password is not None
     assert login.app_password.name == "fixture-app"
-    session = await accounts.create_session(login)
+    session = await accounts.sessions.create(login)
     assert tokens.verify_access(session.access_jwt).scope is SessionScope.APP_PASS
 
 
@@ -97,16 +95,16 @@ def test_access_tokens_are_accepted_until_they_expire(
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_refresh_tokens_are_renewed_unless_a_takedown_revoked_them(
-    accounts: AccountManager, manifest: Any, tokens: SessionTokens, name: str
+    accounts: Accounts, manifest: Any, tokens: SessionTokens, name: str
 ) -> None:
     expected = manifest["accounts"][name]
     claims = tokens.verify_refresh(expected["refreshJwt"])
     assert claims.did == expected["did"]
     if name == "carol":
         with pytest.raises(ExpiredToken, match="Token has been revoked"):
-            await accounts.rotate_refresh_token(claims.jti)
+            await accounts.sessions.renew(claims.jti)
     else:
-        assert (await accounts.rotate_refresh_token(claims.jti)).did == expected["did"]
+        assert (await accounts.sessions.renew(claims.jti)).did == expected["did"]
 
 
 def test_tokens_are_made_as_the_reference_makes_them(
@@ -120,9 +118,7 @@ def test_tokens_are_made_as_the_reference_makes_them(
     assert tokens.create_refresh(refresh.did, refresh.jti).jwt == expected["refreshJwt"]
 
 
-async def test_the_invite_code_still_makes_an_account(
-    accounts: AccountManager, manifest: Any
-) -> None:
+async def test_the_invite_code_still_makes_an_account(accounts: Accounts, manifest: Any) -> None:
     code = manifest["inviteCode"]
     await accounts.create_account(
         NewAccount(did=BOB, handle="new.test", cid=CID, rev=REV, invite_code=code)
@@ -130,8 +126,8 @@ async def test_the_invite_code_still_makes_an_account(
     assert [use.used_by for use in accounts.invites.of_account("admin")[0].uses] == [BOB]
 
 
-def test_repos_are_listed_with_their_heads(accounts: AccountManager, manifest: Any) -> None:
-    repos = {repo.did: repo for repo in accounts.list_repos(limit=100)}
+def test_repos_are_listed_with_their_heads(accounts: Accounts, manifest: Any) -> None:
+    repos = {repo.did: repo for repo in accounts.repo_roots.list(limit=100)}
     for name in NAMES:
         expected = manifest["accounts"][name]
         repo = repos[expected["did"]]

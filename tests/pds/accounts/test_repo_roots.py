@@ -11,7 +11,7 @@ import pytest
 from database.connection import open_database
 from database.errors import DatabaseBusy
 from pds.accounts.account import AccountStatus
-from pds.accounts.manager import AccountManager
+from pds.accounts.accounts import Accounts
 from pds.accounts.repo_roots import RepoRoots
 from pds.accounts.schema import open_account_database
 from repo.cid import Cid
@@ -21,19 +21,19 @@ from tests.pds.accounts.conftest import ALICE, BOB, CID, REV, FakeClock, MakeAcc
 NEW_CID = Cid.of_dag_cbor(b"\xa1")
 
 
-def stored(accounts: AccountManager, did: str = ALICE) -> object:
+def stored(accounts: Accounts, did: str = ALICE) -> object:
     return accounts.db.one("SELECT cid, rev, indexedAt FROM repo_root WHERE did = ?", (did,))
 
 
 async def test_a_new_head_is_seen_at_once_and_written_on_flush(
-    accounts: AccountManager, make_account: MakeAccount, clock: FakeClock
+    accounts: Accounts, make_account: MakeAccount, clock: FakeClock
 ) -> None:
     await make_account()
     before = stored(accounts)
     clock.now_s += 60
     accounts.repo_roots.set(ALICE, NEW_CID, "rev2")
     assert accounts.repo_roots.find(ALICE) == (str(NEW_CID), "rev2")
-    assert accounts.list_repos(limit=9)[0].head == str(NEW_CID)
+    assert accounts.repo_roots.list(limit=9)[0].head == str(NEW_CID)
     assert stored(accounts) == before
     await accounts.repo_roots.flush()
     # indexedAt is when the account came to be.
@@ -42,7 +42,7 @@ async def test_a_new_head_is_seen_at_once_and_written_on_flush(
 
 
 async def test_heads_are_written_by_the_timer(
-    accounts: AccountManager, make_account: MakeAccount
+    accounts: Accounts, make_account: MakeAccount
 ) -> None:
     await make_account()
     flushed = asyncio.Event()
@@ -61,7 +61,7 @@ async def test_heads_are_written_by_the_timer(
 
 
 async def test_closing_writes_what_is_left(
-    tmp_path: Path, accounts: AccountManager, make_account: MakeAccount
+    tmp_path: Path, accounts: Accounts, make_account: MakeAccount
 ) -> None:
     await make_account()
     accounts.repo_roots.set(ALICE, NEW_CID, "rev2")
@@ -72,7 +72,7 @@ async def test_closing_writes_what_is_left(
 
 
 async def test_a_deleted_account_does_not_get_its_row_back(
-    accounts: AccountManager, make_account: MakeAccount
+    accounts: Accounts, make_account: MakeAccount
 ) -> None:
     await make_account()
     await accounts.delete_account(ALICE)
@@ -82,7 +82,7 @@ async def test_a_deleted_account_does_not_get_its_row_back(
 
 
 async def test_an_account_that_comes_back_keeps_its_new_head(
-    accounts: AccountManager, make_account: MakeAccount
+    accounts: Accounts, make_account: MakeAccount
 ) -> None:
     await make_account()
     accounts.repo_roots.set(ALICE, NEW_CID, "old life")
@@ -92,7 +92,7 @@ async def test_an_account_that_comes_back_keeps_its_new_head(
     assert accounts.repo_roots.find(ALICE) == (str(CID), REV)
 
 
-async def test_a_missing_row_is_mended(accounts: AccountManager, make_account: MakeAccount) -> None:
+async def test_a_missing_row_is_mended(accounts: Accounts, make_account: MakeAccount) -> None:
     await make_account()
     accounts.db.run("DELETE FROM repo_root")
     accounts.repo_roots.set(ALICE, NEW_CID, "rev2")
@@ -101,7 +101,7 @@ async def test_a_missing_row_is_mended(accounts: AccountManager, make_account: M
 
 
 async def test_heads_that_could_not_be_written_are_kept_and_newer_ones_win(
-    accounts: AccountManager, make_account: MakeAccount, monkeypatch: pytest.MonkeyPatch
+    accounts: Accounts, make_account: MakeAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make_account()
     await make_account(BOB, "bob.test")
@@ -122,7 +122,7 @@ async def test_heads_that_could_not_be_written_are_kept_and_newer_ones_win(
 
 
 async def test_heads_are_shown_while_they_wait_for_the_file(
-    accounts: AccountManager, make_account: MakeAccount, monkeypatch: pytest.MonkeyPatch
+    accounts: Accounts, make_account: MakeAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make_account()
     monkeypatch.setattr("database.retry.DELAYS_MS", (1, 1))
@@ -131,14 +131,14 @@ async def test_heads_are_shown_while_they_wait_for_the_file(
         flushing = asyncio.create_task(accounts.repo_roots.flush())
         await asyncio.sleep(0)
         assert accounts.repo_roots.find(ALICE) == (str(NEW_CID), "rev2")
-        assert [repo.rev for repo in accounts.list_repos(limit=9)] == ["rev2"]
+        assert [repo.rev for repo in accounts.repo_roots.list(limit=9)] == ["rev2"]
         assert accounts.repo_roots.waiting == 1
         with pytest.raises(DatabaseBusy):
             await flushing
 
 
 async def test_an_older_head_never_overwrites_a_newer_one(
-    accounts: AccountManager, make_account: MakeAccount, monkeypatch: pytest.MonkeyPatch
+    accounts: Accounts, make_account: MakeAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make_account()
     flushing = []
@@ -155,7 +155,7 @@ async def test_an_older_head_never_overwrites_a_newer_one(
 
 
 async def test_heads_of_a_former_life_do_not_follow_an_account_that_comes_back(
-    accounts: AccountManager, make_account: MakeAccount
+    accounts: Accounts, make_account: MakeAccount
 ) -> None:
     await make_account()
     await accounts.delete_account(ALICE)
@@ -166,7 +166,7 @@ async def test_heads_of_a_former_life_do_not_follow_an_account_that_comes_back(
 
 
 async def test_the_time_of_the_rows_is_noted_only_once_they_are_complete(
-    accounts: AccountManager, make_account: MakeAccount, clock: FakeClock
+    accounts: Accounts, make_account: MakeAccount, clock: FakeClock
 ) -> None:
     await make_account()
     accounts.repo_roots.set(ALICE, NEW_CID, "rev2")
@@ -183,17 +183,17 @@ async def test_the_time_of_the_rows_is_noted_only_once_they_are_complete(
 
 
 async def test_repos_are_paged_in_the_order_of_their_accounts_in_any_state(
-    accounts: AccountManager, make_account: MakeAccount, clock: FakeClock
+    accounts: Accounts, make_account: MakeAccount, clock: FakeClock
 ) -> None:
     dids = [Did(f"did:plc:{letter}") for letter in "dbcae"]
     for index, did in enumerate(dids):
         await make_account(did, f"user{index}.test")
         clock.now_s += index % 2  # some share a createdAt and are ordered by DID
-    await accounts.takedown(dids[0])
-    await accounts.deactivate(dids[1])
+    await accounts.states.takedown(dids[0])
+    await accounts.states.deactivate(dids[1])
     seen = []
     after = None
-    while page := accounts.list_repos(limit=2, after=after):
+    while page := accounts.repo_roots.list(limit=2, after=after):
         seen += page
         after = (page[-1].created_at, page[-1].did)
     assert [repo.did for repo in seen] == [

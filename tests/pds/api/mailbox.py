@@ -82,9 +82,10 @@ def token_in(mail: Received) -> str:
 
 
 def let_time_pass(pds: Pds, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Set the clock of accounts ahead."""
-    clock = pds.ctx.accounts._clock
-    monkeypatch.setattr(pds.ctx.accounts, "_clock", lambda: clock() + seconds)
+    """Set the clocks of invite codes and of the tokens in mails ahead."""
+    for part in (pds.ctx.accounts.invites, pds.ctx.accounts.email_tokens):
+        clock = part._clock
+        monkeypatch.setattr(part, "_clock", lambda clock=clock: clock() + seconds)
 
 
 async def get_session(pds: Pds, account: Account) -> Any:

@@ -55,5 +55,5 @@ async def make_invite_codes(
     pds: Pds, count: int, *, uses: int = 1, account: str = "admin"
 ) -> list[str]:
     """New codes, as the administrator makes them."""
-    codes = await pds.ctx.accounts.create_invite_codes([account], count=count, uses=uses)
+    codes = await pds.ctx.accounts.invites.create([account], count=count, uses=uses)
     return codes[account]

@@ -117,7 +117,7 @@ async def test_each_refusal_leaves_the_account_whole(
 async def test_a_password_is_checked_no_faster_than_at_login(
     pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pds.ctx.accounts, "_min_login_s", 0.1)
+    monkeypatch.setattr(pds.ctx.accounts.logins, "_min_login_s", 0.1)
     for password in ("wrong", alice.password, "x" * 600):
         started = time.monotonic()
         await delete(pds, alice, WRONG_TOKEN, password=password)

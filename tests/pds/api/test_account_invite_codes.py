@@ -109,7 +109,7 @@ async def test_who_may_not_invite_gets_codes_that_are_disabled_and_not_shown(
     pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     did = pds.ctx.accounts.get_account(alice.did).did
-    await pds.ctx.accounts.set_invites_disabled(did, disabled=True)
+    await pds.ctx.accounts.invites.set_disabled(did, disabled=True)
     let_time_pass(pds, monkeypatch, DAY_S + 60)
     assert await codes(pds, alice) == []
     assert pds.ctx.accounts.db.all(

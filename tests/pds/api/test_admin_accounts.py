@@ -107,8 +107,8 @@ async def test_a_confirmed_address_and_a_deactivation_are_shown_with_their_times
     pds: Pds, alice: Account
 ) -> None:
     did = Did(alice.did)
-    token = await pds.ctx.accounts.create_email_token(did, EmailTokenPurpose.CONFIRM_EMAIL)
-    await pds.ctx.accounts.confirm_email(did, alice.email, token)
+    token = await pds.ctx.accounts.email_tokens.create(did, EmailTokenPurpose.CONFIRM_EMAIL)
+    await pds.ctx.accounts.emails.confirm(did, alice.email, token)
     await make_inactive(pds, alice, "deactivated")
     shown = (await info(pds, alice.did)).json
     assert shown["emailConfirmedAt"].endswith("Z")
@@ -239,9 +239,9 @@ async def test_an_address_is_changed_and_what_was_sent_to_the_old_one_is_void(
     pds: Pds, alice: Account, name: str
 ) -> None:
     did, accounts = Did(alice.did), pds.ctx.accounts
-    token = await accounts.create_email_token(did, EmailTokenPurpose.CONFIRM_EMAIL)
-    await accounts.confirm_email(did, alice.email, token)
-    await accounts.create_email_token(did, EmailTokenPurpose.RESET_PASSWORD)
+    token = await accounts.email_tokens.create(did, EmailTokenPurpose.CONFIRM_EMAIL)
+    await accounts.emails.confirm(did, alice.email, token)
+    await accounts.email_tokens.create(did, EmailTokenPurpose.RESET_PASSWORD)
     reply = await change(
         pds, "updateAccountEmail", account=getattr(alice, name), email="New@Example.com"
     )

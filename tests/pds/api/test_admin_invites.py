@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pds.accounts.invites import InviteCode
+from pds.accounts.invite_codes import InviteCode
 from repo.syntax import Did
 from tests.pds.api.signups import create, make_invite_codes
 from tests.pds.conftest import Account, Pds, Reply
@@ -157,9 +157,7 @@ async def test_an_account_s_new_codes_start_disabled_until_it_is_allowed_again(
         db.run("UPDATE actor SET createdAt = '2026-01-01T00:00:00.000Z'")
 
     async def earn() -> None:
-        await pds.ctx.accounts.create_earned_invite_codes(
-            Did(alice.did), interval_ms=DAY_MS, epoch_ms=0
-        )
+        await pds.ctx.accounts.invites.create_earned(Did(alice.did), interval_ms=DAY_MS, epoch_ms=0)
 
     reply = await change(pds, "disableAccountInvites", account=alice.did, note="sells them")
     assert (reply.status, reply.body) == (200, b"")

@@ -52,9 +52,10 @@ async def test_an_app_password_is_told_once(pds: Pds, alice: Account) -> None:
 async def test_app_passwords_are_listed_newest_first(
     pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = pds.ctx.accounts._clock
+    app_passwords = pds.ctx.accounts.app_passwords
+    clock = app_passwords._clock
     for age, name in enumerate(["first", "second", "third"]):
-        monkeypatch.setattr(pds.ctx.accounts, "_clock", lambda age=age: clock() + age)
+        monkeypatch.setattr(app_passwords, "_clock", lambda age=age: clock() + age)
         await make(pds, alice, name)
     assert await names(pds, alice) == ["third", "second", "first"]
 
@@ -142,7 +143,7 @@ async def test_app_passwords_do_not_open_an_account_that_is_taken_down(
     pds: Pds, alice: Account
 ) -> None:
     password = (await make(pds, alice))["password"]
-    await pds.ctx.accounts.takedown(Did(alice.did))
+    await pds.ctx.accounts.states.takedown(Did(alice.did))
     reply = await login(pds, alice, password, allowTakendown=True)
     assert reply.error == (401, "AuthenticationRequired")
     created = await pds.post(CREATE, {"name": "another"}, alice.auth)

@@ -173,9 +173,9 @@ async def test_the_handle_of_an_inactive_account_is_not_given_away(
     pds: Pds, alice: Account, bob: Account, state: str
 ) -> None:
     if state == "deactivated":
-        await pds.ctx.accounts.deactivate(Did(bob.did))
+        await pds.ctx.accounts.states.deactivate(Did(bob.did))
     else:
-        await pds.ctx.accounts.takedown(Did(bob.did))
+        await pds.ctx.accounts.states.takedown(Did(bob.did))
     assert (await update(pds, alice, bob.handle)).error == (400, "HandleNotAvailable")
 
 
@@ -194,9 +194,9 @@ async def test_an_external_handle_must_lead_to_the_account(
 
 
 async def test_accounts_in_and_out_of_order_change_handles(pds: Pds, alice: Account) -> None:
-    await pds.ctx.accounts.deactivate(Did(alice.did))
+    await pds.ctx.accounts.states.deactivate(Did(alice.did))
     assert (await update(pds, alice, "dana.test")).status == 200
-    await pds.ctx.accounts.takedown(Did(alice.did))
+    await pds.ctx.accounts.states.takedown(Did(alice.did))
     assert (await update(pds, alice, "dora.test")).error == (401, "AccountTakedown")
 
 

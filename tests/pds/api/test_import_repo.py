@@ -416,7 +416,7 @@ async def test_without_a_did_document_nothing_is_imported(
 
 
 async def test_a_taken_down_account_imports_nothing(pds: Pds, alice: Account) -> None:
-    await pds.ctx.accounts.takedown(pds.ctx.accounts.get_account(alice.did).did)
+    await pds.ctx.accounts.states.takedown(pds.ctx.accounts.get_account(alice.did).did)
     reply = await import_car(pds, alice, b"")
     assert reply.error == (401, "AccountTakedown")
 

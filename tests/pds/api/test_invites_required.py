@@ -90,7 +90,7 @@ class TestWhereInvitesAreRequired:
 
     async def test_codes_that_are_unknown_or_disabled_are_refused(self, pds: Pds) -> None:
         (code,) = await make_invite_codes(pds, 1)
-        await pds.ctx.accounts.disable_invite_codes([code], [])
+        await pds.ctx.accounts.invites.disable([code], [])
         for refused in (code, "localhost-aaaaa-aaaaa"):
             reply = await create(pds, inviteCode=refused)
             assert reply.error == (400, "InvalidInviteCode")
@@ -100,7 +100,7 @@ class TestWhereInvitesAreRequired:
         (code,) = await make_invite_codes(pds, 1)
         did = (await create(pds, inviteCode=code)).json["did"]
         (of_dana,) = await make_invite_codes(pds, 1, account=did)
-        await pds.ctx.accounts.takedown(did)
+        await pds.ctx.accounts.states.takedown(did)
         reply = await create(pds, inviteCode=of_dana, handle="dora.test", email="dora@example.com")
         assert reply.error == (400, "InvalidInviteCode")
 

@@ -95,7 +95,7 @@ async def test_a_did_that_is_here_already_exists(
         assert (await pds.post(ACTIVATE, headers=session)).status == 200
         auth = Signer(owner.did, pds.ctx.actor_store.key(owner.did)).auth(pds, CREATE)
     elif state == "taken down":
-        await pds.ctx.accounts.takedown(owner.did, ref=None)
+        await pds.ctx.accounts.states.takedown(owner.did, ref=None)
     again = await create(pds, auth, did=owner.did, **changes)
     assert again.error == (400, "AlreadyExists")
     assert again.json["message"] == f"Repo already exists: {owner.did}"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from pds.accounts.passwords import Hashing
+from pds.accounts.hashing import Hashing
 from pds.mail.errors import MailNotSent
 from repo.syntax import Did
 from tests.pds.api.mailbox import (
@@ -92,7 +92,7 @@ async def test_a_body_that_comes_in_slowly_does_not_outlive_its_session(
     assert updated.status == 200
     rest.set()
     assert (await making).error == (400, "ExpiredToken")
-    assert pds.ctx.accounts.list_app_passwords(Did(alice.did)) == []
+    assert pds.ctx.accounts.app_passwords.list(Did(alice.did)) == []
 
 
 async def test_the_owner_is_told_of_a_reset_and_of_the_app_passwords_that_are_left(

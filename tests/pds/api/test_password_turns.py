@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from pds.accounts.email_tokens import EmailTokenPurpose
-from pds.accounts.passwords import OPERATOR, Asker, PasswordHasher
+from pds.accounts.hashing import OPERATOR, Asker, PasswordHasher
 from pds.fairness import presence
 from repo.syntax import Did
 from tests.pds.conftest import ADMIN_PASSWORD, Account, Pds, basic_auth
@@ -55,7 +55,7 @@ async def test_every_password_that_is_hashed_takes_a_turn_of_the_client_that_ask
 ) -> None:
     client = from_ip(ADDRESS)
     purpose = EmailTokenPurpose.RESET_PASSWORD
-    token = await pds.ctx.accounts.create_email_token(Did(alice.did), purpose)
+    token = await pds.ctx.accounts.email_tokens.create(Did(alice.did), purpose)
     new = {"handle": "carol.test", "email": "carol@example.com", "password": "x"}
     made = await pds.post(f"{SERVER}createAccount", new, client)
     name = {"name": "phone"}

@@ -30,7 +30,7 @@ async def recommended(pds: Pds, account: Account) -> Any:
 
 async def mail_token(pds: Pds, account: Account) -> str:
     """A token as it is sent by mail."""
-    return await pds.ctx.accounts.create_email_token(
+    return await pds.ctx.accounts.email_tokens.create(
         Did(account.did), EmailTokenPurpose.PLC_OPERATION
     )
 
@@ -156,7 +156,7 @@ async def test_signing_needs_a_token_of_the_account_and_the_purpose(
             },
         )
     others = await mail_token(pds, bob)
-    of_another_purpose = await pds.ctx.accounts.create_email_token(
+    of_another_purpose = await pds.ctx.accounts.email_tokens.create(
         Did(alice.did), EmailTokenPurpose.DELETE_ACCOUNT
     )
     for token in ("AAAAA-BBBBB", others, of_another_purpose):

@@ -94,7 +94,7 @@ async def test_preferences_are_private(pds: Pds, alice: Account) -> None:
 
 
 async def test_a_deactivated_account_keeps_its_preferences(pds: Pds, alice: Account) -> None:
-    await pds.ctx.accounts.deactivate(Did(alice.did))
+    await pds.ctx.accounts.states.deactivate(Did(alice.did))
     assert (await put(pds, alice, ADULT)).status == 200
     assert await get(pds, alice) == [ADULT]
 
@@ -103,7 +103,7 @@ async def test_an_account_that_is_taken_down_reads_but_does_not_write(
     pds: Pds, alice: Account
 ) -> None:
     await put(pds, alice, ADULT)
-    await pds.ctx.accounts.takedown(Did(alice.did))
+    await pds.ctx.accounts.states.takedown(Did(alice.did))
     login = await pds.post(
         "com.atproto.server.createSession",
         {"identifier": alice.did, "password": alice.password, "allowTakendown": True},

@@ -214,9 +214,9 @@ async def test_the_handle_and_address_of_an_inactive_account_stay_taken(
     pds: Pds, alice: Account, state: str
 ) -> None:
     if state == "deactivated":
-        await pds.ctx.accounts.deactivate(Did(alice.did))
+        await pds.ctx.accounts.states.deactivate(Did(alice.did))
     else:
-        await pds.ctx.accounts.takedown(Did(alice.did))
+        await pds.ctx.accounts.states.takedown(Did(alice.did))
     operations = len(pds.plc.export_after_seq(0, 100))
     for field, value in (("handle", alice.handle), ("email", alice.email)):
         reply = await create(pds, None, **{field: value})

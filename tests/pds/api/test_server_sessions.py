@@ -42,12 +42,12 @@ def claims_of(token: str) -> dict[str, Any]:
 
 @pytest.fixture
 def later(pds: Pds, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Sets the clocks of accounts and tokens forward, by seconds from now."""
-    accounts, tokens = pds.ctx.accounts, pds.ctx.session_tokens
-    clock = accounts._clock
+    """Sets the clocks of sessions and tokens forward, by seconds from now."""
+    sessions, tokens = pds.ctx.accounts.sessions, pds.ctx.session_tokens
+    clock = sessions._clock
 
     def set_forward(seconds: float) -> None:
-        monkeypatch.setattr(accounts, "_clock", lambda: clock() + seconds)
+        monkeypatch.setattr(sessions, "_clock", lambda: clock() + seconds)
         monkeypatch.setattr(tokens, "_clock", lambda: clock() + seconds)
 
     return set_forward
@@ -249,7 +249,7 @@ async def test_a_refresh_during_the_end_of_its_session_revives_nothing(
 
 
 async def test_a_deactivated_account_logs_in_and_learns_its_state(pds: Pds, alice: Account) -> None:
-    await pds.ctx.accounts.deactivate(Did(alice.did))
+    await pds.ctx.accounts.states.deactivate(Did(alice.did))
     for reply in (
         await login(pds, alice.handle, alice.password),
         await refresh(pds, alice.refresh_jwt),
@@ -260,7 +260,7 @@ async def test_a_deactivated_account_logs_in_and_learns_its_state(pds: Pds, alic
 
 
 async def test_an_account_that_is_taken_down_does_not_log_in(pds: Pds, alice: Account) -> None:
-    await pds.ctx.accounts.takedown(Did(alice.did))
+    await pds.ctx.accounts.states.takedown(Did(alice.did))
     takendown = {"error": "AccountTakedown", "message": "Account has been taken down"}
     for reply in (
         await login(pds, alice.handle, alice.password),
@@ -274,21 +274,21 @@ async def test_an_account_that_is_taken_down_does_not_log_in(pds: Pds, alice: Ac
 
 
 async def test_an_account_that_is_taken_down_may_log_in_to_appeal(pds: Pds, alice: Account) -> None:
-    await pds.ctx.accounts.takedown(Did(alice.did))
+    await pds.ctx.accounts.states.takedown(Did(alice.did))
     reply = await login(pds, alice.handle, alice.password, allowTakendown=True)
     assert reply.status == 200
     assert (reply.json["active"], reply.json["status"]) == (False, "takendown")
     assert claims_of(reply.json["accessJwt"])["scope"] == "com.atproto.takendown"
     session = await pds.get(GET, bearer(reply.json["accessJwt"]))
     assert session.json == {"error": "InvalidToken", "message": "Bad token scope"}
-    await pds.ctx.accounts.untakedown(Did(alice.did))
+    await pds.ctx.accounts.states.untakedown(Did(alice.did))
     renewed = await refresh(pds, reply.json["refreshJwt"])
     assert renewed.error == (400, "ExpiredToken")
 
 
 async def test_a_takedown_ends_the_sessions_for_good(pds: Pds, alice: Account) -> None:
-    await pds.ctx.accounts.takedown(Did(alice.did))
-    await pds.ctx.accounts.untakedown(Did(alice.did))
+    await pds.ctx.accounts.states.takedown(Did(alice.did))
+    await pds.ctx.accounts.states.untakedown(Did(alice.did))
     assert (await refresh(pds, alice.refresh_jwt)).error == (400, "ExpiredToken")
     assert (await login(pds, alice.handle, alice.password)).status == 200
 

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from database.connection import open_database
-from pds.accounts.passwords import OPERATOR, PasswordHasher
+from pds.accounts.hashing import OPERATOR, PasswordHasher
 from pds.cli import main
 from tests.processes import DevServer, run_pds
 

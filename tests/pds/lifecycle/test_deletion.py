@@ -75,9 +75,9 @@ async def leave_traces(pds: Pds, account: Account) -> None:
     """Use everything that keeps something of an account."""
     ctx, did = pds.ctx, Did(account.did)
     # First, for it ends the sessions that come of the rest.
-    await ctx.accounts.update_password(did, "another password")
-    session = await ctx.accounts.create_session(
-        await ctx.accounts.login(account.handle, "another password")
+    await ctx.accounts.passwords.update(did, "another password")
+    session = await ctx.accounts.sessions.create(
+        await ctx.accounts.logins.check(account.handle, "another password")
     )
     account.access_jwt = session.access_jwt
     blobs = [
@@ -89,9 +89,9 @@ async def leave_traces(pds: Pds, account: Account) -> None:
     await ctx.blob_store.quarantine(did, Cid.parse(blobs[1]["ref"]["$link"]))
     await pds.upload(account, PNG)
     await pds.post("com.atproto.server.createAppPassword", {"name": "x"}, account.auth)
-    await ctx.accounts.create_email_token(did, EmailTokenPurpose.RESET_PASSWORD)
-    await ctx.accounts.create_invite_codes([did], count=1, uses=1)
-    await ctx.accounts.set_quota(did, Quota(10_000_000))
+    await ctx.accounts.email_tokens.create(did, EmailTokenPurpose.RESET_PASSWORD)
+    await ctx.accounts.invites.create([did], count=1, uses=1)
+    await ctx.accounts.quotas.set(did, Quota(10_000_000))
     await pds.get("com.atproto.repo.describeRepo", repo=did)
     sign_in(ctx.accounts, did, f"device-{account.handle}")
     await ctx.accounts.repo_roots.flush()

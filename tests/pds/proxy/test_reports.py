@@ -61,7 +61,7 @@ async def test_a_report_goes_where_the_client_says(
 async def test_an_account_that_is_taken_down_may_appeal(
     pds: Pds, alice: Account, mod_service: Upstream
 ) -> None:
-    await pds.ctx.accounts.takedown(Did(alice.did))
+    await pds.ctx.accounts.states.takedown(Did(alice.did))
     login = await pds.post(
         "com.atproto.server.createSession",
         {"identifier": alice.did, "password": alice.password, "allowTakendown": True},

@@ -250,7 +250,7 @@ class TestStarting:
     async def test_a_second_recovery_finds_nothing_to_do(self, starts: Starts) -> None:
         pds = await starts.start()
         alice = await pds.create_account("alice")
-        await pds.ctx.accounts.deactivate(Did(alice.did))
+        await pds.ctx.accounts.states.deactivate(Did(alice.did))
         mark_as_crashed(pds)
         await starts.stop()
         pds = await starts.start()
@@ -291,7 +291,7 @@ class TestHeads:
         hold_up_head(starts.data, alice, for_s=WINDOW_S * 3)
         pds = await starts.start()
         assert heads(pds, alice) == [right]
-        assert [repo.rev for repo in pds.ctx.accounts.list_repos(limit=1)] == [right[1]]
+        assert [repo.rev for repo in pds.ctx.accounts.repo_roots.list(limit=1)] == [right[1]]
 
     async def test_a_head_of_a_deactivated_account_is_written_though_no_event_tells_it(
         self, starts: Starts

@@ -31,7 +31,7 @@ async def used_by(pds: Pds, account: Account) -> int:
 async def limit(pds: Pds, account: Account, room: int = ROOM) -> int:
     """Let the account take so many bytes more. Return its quota."""
     quota = await used_by(pds, account) + room
-    await pds.ctx.accounts.set_quota(Did(account.did), Quota(quota))
+    await pds.ctx.accounts.quotas.set(Did(account.did), Quota(quota))
     return quota
 
 
@@ -83,7 +83,7 @@ async def test_an_account_fills_its_room_and_no_more(pds: Pds, alice: Account) -
 async def test_what_adds_nothing_is_always_allowed(pds: Pds, alice: Account) -> None:
     await create(pds, alice, {"x": "x" * 20_000}, rkey="long")
     await create(pds, alice, {"n": 1}, rkey="short")
-    await pds.ctx.accounts.set_quota(Did(alice.did), Quota(0))
+    await pds.ctx.accounts.quotas.set(Did(alice.did), Quota(0))
     assert (await create(pds, alice, {"n": 2})).error == EXCEEDED
     assert (await put(pds, alice, "short", {"n": 1, "x": "longer"})).error == EXCEEDED
     assert (await put(pds, alice, "long", {"x": "x" * 10_000})).status == 200
@@ -105,7 +105,7 @@ async def test_a_second_like_of_one_post_takes_the_place_of_the_first(
         "createdAt": "2026-01-01T00:00:00.000Z",
     }
     await pds.create_record(alice, "app.bsky.feed.like", record)
-    await pds.ctx.accounts.set_quota(Did(alice.did), Quota(0))
+    await pds.ctx.accounts.quotas.set(Did(alice.did), Quota(0))
     await pds.create_record(alice, "app.bsky.feed.like", record)
 
 
@@ -124,7 +124,7 @@ async def test_writers_that_come_at_once_do_not_pass_the_quota_together(
 async def test_one_who_is_full_is_nobody_elses_trouble(
     pds: Pds, alice: Account, bob: Account
 ) -> None:
-    await pds.ctx.accounts.set_quota(Did(alice.did), Quota(0))
+    await pds.ctx.accounts.quotas.set(Did(alice.did), Quota(0))
     assert (await create(pds, alice, {"n": 1})).error == EXCEEDED
     assert (await create(pds, bob, {"x": "x" * 200_000})).status == 200
 
@@ -243,13 +243,13 @@ async def test_without_a_quota_there_is_no_limit(pds: Pds, alice: Account) -> No
 async def test_the_default_quota_is_everybodys_but_of_those_with_their_own(
     pds: Pds, alice: Account, bob: Account
 ) -> None:
-    await pds.ctx.accounts.set_quota(Did(bob.did), Quota(None))
+    await pds.ctx.accounts.quotas.set(Did(bob.did), Quota(None))
     assert (await storage_status(pds.ctx, alice.did))["quotaBytes"] == 300_000
     assert (await storage_status(pds.ctx, bob.did))["quotaBytes"] is None
     record = {"x": "x" * 290_000}
     assert (await create(pds, alice, record)).error == EXCEEDED
     assert (await create(pds, bob, record)).status == 200
-    await pds.ctx.accounts.set_quota(Did(bob.did), None)
+    await pds.ctx.accounts.quotas.set(Did(bob.did), None)
     assert (await create(pds, bob, {"n": 1})).error == EXCEEDED
 
 

@@ -20,7 +20,7 @@ from database.errors import DatabaseError
 from identity.did_document import InvalidDidDocument
 from identity.plc import PlcError
 from pds.accounts.errors import AccountError, InvalidToken
-from pds.accounts.invites import InvalidInviteCursor
+from pds.accounts.invite_codes import InvalidInviteCursor
 from pds.config import ConfigError
 from pds.config.mail_url import InvalidMailUrl
 from pds.readonly.handles_file import InvalidHandlesFile
@@ -172,7 +172,7 @@ async def test_a_failure_is_named_by_an_id_and_nothing_else(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(f"secret of {alice.did}")
 
-    monkeypatch.setattr(pds.ctx.accounts, "list_app_passwords", fail)
+    monkeypatch.setattr(pds.ctx.accounts.app_passwords, "list", fail)
     messages = []
     for _ in range(2):
         reply = await pds.get("com.atproto.server.listAppPasswords", alice.auth)
@@ -191,7 +191,7 @@ async def test_a_busy_database_is_a_reason_to_try_again(
     def fail(*_: object, **__: object) -> None:
         raise database_errors.DatabaseBusy("/data/account.sqlite", "locked")
 
-    monkeypatch.setattr(pds.ctx.accounts, "list_app_passwords", fail)
+    monkeypatch.setattr(pds.ctx.accounts.app_passwords, "list", fail)
     reply = await pds.get("com.atproto.server.listAppPasswords", alice.auth)
     assert reply.error == (503, "NotEnoughResources")
     assert reply.json["message"] == "The server is busy. Try again."

@@ -261,7 +261,7 @@ async def test_a_reserved_handle_is_given_out_by_the_operator_alone(pds: Pds) ->
 
 async def test_an_account_that_is_taken_down_stays_as_it_is(pds: Pds, owner: ForeignDid) -> None:
     did = (await bring(pds, repo_of(owner).car())).json["did"]
-    await pds.ctx.accounts.takedown(did)
+    await pds.ctx.accounts.states.takedown(did)
     reply = await bring(pds, repo_of(owner, notes(1)).car())
     assert reply.status == 400
     assert "takendown" in reply.json["message"]

@@ -99,7 +99,7 @@ async def test_an_account_that_is_not_here_is_not_found(pds: Pds) -> None:
 
 
 async def test_inactive_accounts_are_told_with_their_state(pds: Pds, alice: Account) -> None:
-    await pds.ctx.accounts.takedown(Did(alice.did))
+    await pds.ctx.accounts.states.takedown(Did(alice.did))
     assert (await ask(pds, f"usage/{alice.did}")).json["status"] == "takendown"
 
 

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pds.accounts.accounts import Accounts
 from pds.accounts.errors import InvalidCredentials
-from pds.accounts.manager import AccountManager
-from pds.accounts.passwords import OPERATOR, Asker, Hashing, PasswordHasher
-from pds.accounts.session_operations import Session
+from pds.accounts.hashing import OPERATOR, Asker, Hashing, PasswordHasher
+from pds.accounts.sessions import Session
 from pds.fairness.turns import TooBusy
 from repo.syntax import Did
 from tests.pds.accounts.conftest import ALICE, BOB, MakeAccount
@@ -88,7 +88,7 @@ class Noted:
 )
 @pytest.mark.parametrize("state", ["active", "with app passwords", "deactivated", "taken down"])
 async def test_every_wrong_login_costs_one_turn_of_two_hashes_whether_there_is_an_account_or_not(
-    accounts: AccountManager,
+    accounts: Accounts,
     alice: Session,
     make_account: MakeAccount,
     monkeypatch: pytest.MonkeyPatch,
@@ -97,35 +97,35 @@ async def test_every_wrong_login_costs_one_turn_of_two_hashes_whether_there_is_a
 ) -> None:
     await make_account(did=BOB, handle="bob.test")  # Who has no password.
     if state == "with app passwords":
-        await accounts.create_app_password(ALICE, "phone")
+        await accounts.app_passwords.create(ALICE, "phone")
     elif state == "deactivated":
-        await accounts.deactivate(ALICE)
+        await accounts.states.deactivate(ALICE)
     elif state == "taken down":
-        await accounts.takedown(ALICE)
+        await accounts.states.takedown(ALICE)
     noted = Noted(monkeypatch)
     with pytest.raises(InvalidCredentials):
-        await accounts.login(identifier, "wrong")
+        await accounts.logins.check(identifier, "wrong")
     assert (noted.hashes, noted.turns) == (2, [(OPERATOR, identifier.lower())])
 
 
 async def test_a_right_password_costs_one_hash_and_an_app_password_two(
-    accounts: AccountManager, alice: Session, monkeypatch: pytest.MonkeyPatch
+    accounts: Accounts, alice: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, text = await accounts.create_app_password(ALICE, "phone")
+    _, text = await accounts.app_passwords.create(ALICE, "phone")
     noted = Noted(monkeypatch)
-    await accounts.login("alice.test", "alice-pass")
+    await accounts.logins.check("alice.test", "alice-pass")
     assert noted.hashes == 1
-    await accounts.login("alice.test", text)
+    await accounts.logins.check("alice.test", text)
     assert noted.hashes == 3
 
 
 @pytest.mark.parametrize("did", [ALICE, BOB])
 async def test_a_password_for_deletion_costs_one_hash_whether_the_account_has_one_or_not(
-    accounts: AccountManager, alice: Session, monkeypatch: pytest.MonkeyPatch, did: str
+    accounts: Accounts, alice: Session, monkeypatch: pytest.MonkeyPatch, did: str
 ) -> None:
     noted = Noted(monkeypatch)
     with pytest.raises(InvalidCredentials):
-        await accounts.check_password(Did(did), "wrong")
+        await accounts.logins.check_password(Did(did), "wrong")
     assert noted.hashes == 1
 
 

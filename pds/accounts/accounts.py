@@ -1,19 +1,26 @@
-"""`AccountManager`: every operation on the accounts of this server.
+"""`Accounts`: the accounts of this server, and the parts that know about one side of them each.
 
-Reads are short statements on the event loop. Writes are one transaction each, which backs off
-without blocking the loop while another process holds the file.
+Methods that are `async` are a transaction each, which backs off without blocking the event loop
+while another process holds the file. The others are short statements: they read, or say that they
+belong inside a transaction.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Final
 
+from database.connection import Database
 from database.retry import write
-from database.timestamps import iso_of
+from database.timestamps import Clock, iso_of
+from pds.accounts.access_cutoffs import AccessCutoffs
 from pds.accounts.account import ActorAccount
-from pds.accounts.codes import new_refresh_jti
-from pds.accounts.credential_operations import CredentialOperations
+from pds.accounts.account_states import AccountStates
+from pds.accounts.account_store import AccountStore
+from pds.accounts.app_passwords import AppPasswords
+from pds.accounts.email_tokens import EmailTokens
+from pds.accounts.emails import Emails
 from pds.accounts.erasure import erase
 from pds.accounts.errors import (
     AccountExists,
@@ -22,11 +29,15 @@ from pds.accounts.errors import (
     HandleNotAvailable,
     HandleTaken,
 )
-from pds.accounts.invite_operations import InviteOperations
-from pds.accounts.quotas import Quota
-from pds.accounts.repo_roots import ListedRepo
-from pds.accounts.scopes import SessionScope
-from pds.accounts.session_operations import Session, SessionOperations
+from pds.accounts.hashing import PasswordHasher
+from pds.accounts.invites import Invites
+from pds.accounts.logins import MIN_LOGIN_MS, Logins
+from pds.accounts.passwords import Passwords
+from pds.accounts.quotas import Quotas
+from pds.accounts.refresh_tokens import RefreshTokens
+from pds.accounts.repo_roots import RepoRoots
+from pds.accounts.session_tokens import RefreshToken, SessionTokens
+from pds.accounts.sessions import Session, Sessions
 from repo.cid import Cid
 from repo.syntax import Did
 
@@ -46,14 +57,73 @@ class NewAccount:
     rev: str
     email: str | None = None
     password_hash: str | None = None
-    """As `AccountManager.hash_new_password` makes it."""
+    """As `Passwords.hash_new` makes it."""
     invite_code: str | None = None
     deactivated: bool = False
     """For an account that moves here: it stays so until it is activated."""
 
 
-class AccountManager(SessionOperations, CredentialOperations, InviteOperations):
-    """The accounts of one server. Takes over the database it is given: `close` closes it."""
+class Accounts:
+    """Finds, creates, renames and deletes accounts; the rest is in its parts.
+
+    A part is a class in a file of its own. It gets the database and the parts it needs, and is
+    made here. What it stores about an account is also deleted in `pds.accounts.erasure`, and what
+    opens a session is ended in `Sessions.end_all`.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        session_tokens: SessionTokens,
+        hostname: str,
+        hasher: PasswordHasher | None = None,
+        clock: Clock = time.time,
+        min_login_ms: int = MIN_LOGIN_MS,
+    ) -> None:
+        """Take over `db`, which `close` closes. For `min_login_ms` see `Logins`."""
+        self.db = db
+        self._clock = clock
+        self._hasher = hasher = hasher or PasswordHasher()
+        self.store = store = AccountStore(db)
+
+        self.access_cutoffs = AccessCutoffs(db, session_tokens.valid_from, clock=clock)
+        refresh_tokens = RefreshTokens(db, successor_of=session_tokens.successor_of)
+        self.app_passwords = AppPasswords(
+            db,
+            refresh_tokens=refresh_tokens,
+            cutoffs=self.access_cutoffs,
+            hasher=hasher,
+            clock=clock,
+        )
+        self.logins = Logins(
+            store, self.app_passwords, self.access_cutoffs, hasher, min_login_ms=min_login_ms
+        )
+        self.sessions = Sessions(
+            db,
+            store,
+            tokens=session_tokens,
+            refresh_tokens=refresh_tokens,
+            app_passwords=self.app_passwords,
+            cutoffs=self.access_cutoffs,
+            clock=clock,
+        )
+        self.states = AccountStates(db, store, self.sessions, clock=clock)
+
+        self.email_tokens = EmailTokens(db, clock=clock)
+        self.emails = Emails(db, store, self.email_tokens, clock=clock)
+        self.passwords = Passwords(
+            db,
+            store,
+            email_tokens=self.email_tokens,
+            sessions=self.sessions,
+            cutoffs=self.access_cutoffs,
+            hasher=hasher,
+        )
+
+        self.invites = Invites(db, store, hostname=hostname, clock=clock)
+        self.quotas = Quotas(db, store)
+        self.repo_roots = RepoRoots(db, clock=clock)
 
     def find_account(
         self,
@@ -90,13 +160,6 @@ class AccountManager(SessionOperations, CredentialOperations, InviteOperations):
             email, include_takendown=include_inactive, include_deactivated=include_inactive
         )
 
-    def list_repos(self, *, limit: int, after: tuple[str, str] | None = None) -> list[ListedRepo]:
-        """Repos in any state, in the order their accounts were made.
-
-        `after` is the `created_at` and DID of the last one of the page before.
-        """
-        return self.repo_roots.list(limit=limit, after=after)
-
     def check_health(self) -> None:
         """Raise `DatabaseError` if the database does not answer."""
         self.db.value("SELECT 1 FROM actor LIMIT 1")
@@ -107,36 +170,35 @@ class AccountManager(SessionOperations, CredentialOperations, InviteOperations):
         Raises `AccountExists`, `HandleTaken`, `EmailTaken` or `InvalidInviteCode`; clashes with
         accounts in any state count.
         """
-        refresh = self.session_tokens.create_refresh(new.did, new_refresh_jti())
 
-        def create() -> int | None:
+        def create() -> tuple[RefreshToken, int | None]:
             self._add_rows(new)
-            self.refresh_tokens.add(refresh, app_password_name=None)
+            refresh = self.sessions.add_first(new.did)
             self.repo_roots.add(new.did, new.cid, new.rev)
             # A DID that moves in may have been here before, with sessions of that time.
-            return self.access_cutoffs.save(new.did) if new.deactivated else None
+            return refresh, self.access_cutoffs.save(new.did) if new.deactivated else None
 
-        valid_from = await write(self.db, create)
+        refresh, valid_from = await write(self.db, create)
         # A head that the DID had here before.
         self.repo_roots.forget(new.did)
         if valid_from is not None:
             self.access_cutoffs.remember(new.did, valid_from)
-        return self._session(refresh, SessionScope.ACCESS)
+        return self.sessions.first(refresh)
 
-    async def host(self, did: Did, *, handle: str | None, cid: str, rev: str) -> None:
-        """Let an account without a login be there, with this handle and head; or change those.
+    async def upsert_hosted(self, did: Did, *, handle: str | None, cid: str, rev: str) -> None:
+        """Create or update an account that has no login (read-only mode).
 
         It has no handle if another account has that one.
         """
 
-        def host() -> None:
+        def upsert() -> None:
             other = handle and self.find_account(handle, include_inactive=True)
             free = handle if not other or other.did == did else None
             if self.find_account(did, include_inactive=True) is None:
                 self.store.add(
                     did,
                     handle=free,
-                    created_at=self._now_iso(),
+                    created_at=iso_of(self._clock()),
                     deactivated_at=None,
                     delete_after=None,
                 )
@@ -144,7 +206,7 @@ class AccountManager(SessionOperations, CredentialOperations, InviteOperations):
                 self.store.set_handle(did, free)
             self.repo_roots.add(did, Cid.parse(cid), rev)
 
-        await write(self.db, host)
+        await write(self.db, upsert)
 
     async def update_handle(self, did: Did, handle: str) -> None:
         """Give the account another handle. Raises `HandleNotAvailable`."""
@@ -157,63 +219,11 @@ class AccountManager(SessionOperations, CredentialOperations, InviteOperations):
 
         await write(self.db, update)
 
-    async def deactivate(self, did: Did, *, delete_after: str | None = None) -> None:
-        """Hide the account until it is activated. Sessions go on. Raises `AccountNotFound`."""
-
-        def deactivate() -> None:
-            self.get_account(did, include_inactive=True)
-            self.store.set_deactivated(did, self._now_iso(), delete_after=delete_after)
-
-        await write(self.db, deactivate)
-
-    async def activate(self, did: Did) -> None:
-        """End a deactivation; a takedown stays. Raises `AccountNotFound`."""
-
-        def activate() -> None:
-            self.get_account(did, include_inactive=True)
-            self.store.set_deactivated(did, None)
-
-        await write(self.db, activate)
-
-    async def takedown(self, did: Did, *, ref: str | None = None) -> str:
-        """Take the account down and end its sessions, OAuth's too. Raises `AccountNotFound`.
-
-        Return the reference that is kept: that of the first takedown, by default its time.
-        """
-
-        def takedown() -> str:
-            account = self.get_account(did, include_inactive=True)
-            kept = account.takedown_ref or ref or self._now_iso()
-            self.store.set_takedown_ref(did, kept)
-            self._end_all_sessions(did)
-            return kept
-
-        return await write(self.db, takedown)
-
-    async def untakedown(self, did: Did) -> None:
-        """Reverse a takedown; a deactivation stays. Raises `AccountNotFound`."""
-
-        def untakedown() -> None:
-            self.get_account(did, include_inactive=True)
-            self.store.set_takedown_ref(did, None)
-
-        await write(self.db, untakedown)
-
-    async def set_quota(self, did: Did, quota: Quota | None) -> None:
-        """Give the account a quota of its own, or the default one. Raises `AccountNotFound`."""
-
-        def save() -> None:
-            self.get_account(did, include_inactive=True)
-            self.quotas.save(did, quota)
-
-        await write(self.db, save)
-        self.quotas.remember(did, quota)
-
     async def delete_account(self, did: Did) -> None:
         """Delete every row of the account. An unknown DID is fine."""
         await write(self.db, lambda: erase(self.db, did))
         self.repo_roots.forget(did)
-        self.quotas.remember(did, None)
+        self.quotas.forget(did)
 
     async def close(self) -> None:
         """Write the last repo heads and close the database. Raises `DatabaseError`."""
@@ -233,7 +243,7 @@ class AccountManager(SessionOperations, CredentialOperations, InviteOperations):
             raise EmailTaken(f"Email already taken: {new.email}")
         now_s = self._clock()
         if new.invite_code is not None:
-            self.invites.use(new.invite_code, new.did, now_s=now_s)
+            self.invites.use(new.invite_code, new.did)
         self.store.add(
             new.did,
             handle=new.handle,

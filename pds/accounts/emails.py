@@ -1,0 +1,82 @@
+"""The email addresses of accounts: confirming and changing them."""
+
+from __future__ import annotations
+
+import time
+
+from database.connection import Database
+from database.retry import write
+from database.timestamps import Clock, iso_of
+from pds.accounts.account import ActorAccount
+from pds.accounts.account_store import AccountStore
+from pds.accounts.email_tokens import EmailTokenPurpose, EmailTokens
+from pds.accounts.errors import (
+    AccountNotFound,
+    EmailTaken,
+    InvalidEmail,
+    NoEmailAddress,
+    TokenRequired,
+)
+from repo.syntax import Did
+
+
+class Emails:
+    """Changes of the address that an account logs in with and gets mails at."""
+
+    def __init__(
+        self, db: Database, store: AccountStore, tokens: EmailTokens, *, clock: Clock = time.time
+    ) -> None:
+        self._db = db
+        self._store = store
+        self._tokens = tokens
+        self._clock = clock
+
+    async def confirm(self, did: Did, email: str, token: str) -> None:
+        """Note that the account's address is right.
+
+        Raises `AccountNotFound`, `InvalidEmail`, `InvalidToken` or `ExpiredToken`.
+        """
+
+        def confirm() -> None:
+            account = self._store.find(did, include_deactivated=True)
+            if account is None:
+                raise AccountNotFound("user not found")
+            if account.email != email.lower():
+                raise InvalidEmail
+            self._tokens.take(did, EmailTokenPurpose.CONFIRM_EMAIL, token)
+            self._store.set_email_confirmed(did, iso_of(self._clock()))
+
+        await write(self._db, confirm)
+
+    async def change(self, did: Did, email: str, *, token: str | None) -> None:
+        """Change the address as its user; a confirmed one needs a token. All tokens are void then.
+
+        Raises `AccountNotFound`, `NoEmailAddress`, `TokenRequired`, `InvalidToken`,
+        `ExpiredToken` or `EmailTaken`.
+        """
+
+        def change() -> None:
+            account = self._store.find(did, include_deactivated=True)
+            if account is None:
+                raise AccountNotFound("account not found")
+            if account.email is None:
+                raise NoEmailAddress
+            if account.email_confirmed_at is not None and not token:
+                raise TokenRequired
+            if token:
+                self._tokens.check(did, EmailTokenPurpose.UPDATE_EMAIL, token)
+            self._set(account, email)
+
+        await write(self._db, change)
+
+    async def update(self, did: Did, email: str) -> None:
+        """Change the address as the admin. Raises `AccountNotFound`, `NoLogin` or `EmailTaken`."""
+        await write(self._db, lambda: self._set(self._store.get_with_login(did), email))
+
+    def _set(self, account: ActorAccount, email: str) -> None:
+        """Set an address that then is not confirmed; tokens sent to the old one are void."""
+        other = self._store.find_by_email(email, include_takendown=True, include_deactivated=True)
+        if other is not None and other.did != account.did:
+            raise EmailTaken
+        self._store.set_email(account.did, email.lower())
+        self._tokens.delete_all(account.did)

@@ -1,0 +1,164 @@
+"""Password hashes: scrypt, in the reference PDS's format, computed off the event loop.
+
+`<salt>:<hash>`, both in hex. The salt that goes into scrypt is the hex text, not the bytes.
+
+A hash takes 50 ms of a core, for whoever asks: so there are turns at it, which are few.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from typing import Final
+
+from pds.fairness.turns import Turns
+from repo.syntax import Did
+
+_COST: Final = 16_384
+_BLOCK_SIZE: Final = 8
+_HASH_BYTES: Final = 64
+_MEMORY_BYTES: Final = 64 * 1024 * 1024
+"""Bound given to OpenSSL; one hash takes 16 MiB."""
+
+_PARALLEL: Final = 2
+_WAITING: Final = 128
+_WAITING_EACH: Final = 64
+"""As many as one address gets a turn for in `_WAIT_S`: all of an office may come at nine."""
+_WAIT_S: Final = 10.0
+_MEMORY_S: Final = 300.0
+_MAX_NAME: Final = 256
+"""Longer than any handle or email address that an account can have."""
+_KNOWN_ASKERS: Final = 4_096
+_NETWORK_BITS: Final = {4: 24, 6: 48}
+_NOBODY: Final = Did("did:plc:nobody")
+_NOBODYS_HASH: Final = f"{'0' * 32}:"
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """On whose behalf passwords are hashed."""
+
+    who: str
+    """Whom turns are counted for, such as the group of an address."""
+    while_present: Callable[[], AbstractContextManager[object]] = nullcontext
+    """Surrounds the waiting for a turn, and ends it by raising once nobody waits for the answer."""
+
+
+OPERATOR: Final = Asker("operator")
+"""Whoever runs the server, with a share that strangers cannot use up."""
+
+
+class PasswordHasher:
+    """Gives out turns at hashing: two at a time, and one to an asker and about a name.
+
+    Who asks for a turn waits among 128, and leaves when the client does. Those go first from whose
+    network the least has been asked in the last minutes, then those who have asked the least, then
+    those who have asked least about this name. So wrong logins delay neither those of other
+    addresses nor those of the same address to other accounts, also where an attacker has a network
+    of addresses and asks about ever new names. What others have asked about a name does not count:
+    that would lock out the owner of an account about which many ask.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="scrypt")
+        self._hashing = Hashing(self._threads)
+        self._turns = Turns(
+            "logins",
+            at_once=_PARALLEL,
+            each=1,
+            waiting=_WAITING,
+            waiting_each=_WAITING_EACH,
+            wait_s=_WAIT_S,
+            memory_s=_MEMORY_S,
+            ranks=_ranks,
+        )
+
+    @asynccontextmanager
+    async def turn(self, asker: Asker, *, about: str) -> AsyncIterator[Hashing]:
+        """Hash passwords within an `async with` block.
+
+        `about` is the name that a login gives, or a DID. Raises `TooBusy`, and what
+        `Asker.while_present` raises; both before the block.
+        """
+        async with AsyncExitStack() as stack:
+            # Not around the block, which may write.
+            with asker.while_present():
+                # A name must not pass for an address: it is the asker's own choice.
+                turn = self._turns.turn(asker.who, f"name:{about[:_MAX_NAME]}")
+                await stack.enter_async_context(turn)
+            yield self._hashing
+
+    def close(self) -> None:
+        """Let the threads end once they are idle."""
+        self._threads.shutdown(wait=False)
+
+
+class Hashing:
+    """What a turn is for. Every call costs one hash, whatever it is given."""
+
+    def __init__(self, threads: ThreadPoolExecutor) -> None:
+        self._threads = threads
+
+    async def hash(self, password: str) -> str:
+        """The hash of an account's password, with a new salt."""
+        return await self._run(password, secrets.token_hex(16))
+
+    async def hash_app_password(self, did: Did | None, password: str) -> str:
+        """The hash of an app password, with the salt that follows from the DID.
+
+        None stands for an account that there is not.
+        """
+        return await self._run(
+            password, hashlib.sha256((did or _NOBODY).encode()).digest()[:16].hex()
+        )
+
+    async def verify(self, password: str, stored: str | None) -> bool:
+        """Whether `stored` is the hash of `password`. None and other formats match nothing."""
+        salt, _, _ = (stored or _NOBODYS_HASH).partition(":")
+        return same_hash(await self._run(password, salt), stored or "")
+
+    async def _run(self, password: str, salt: str) -> str:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, _scrypt, password, salt)
+
+
+def _ranks(holders: tuple[str, ...]) -> tuple[str, ...]:
+    who, name = holders
+    return _network_of(who), who, f"{who} {name}"
+
+
+@lru_cache(_KNOWN_ASKERS)
+def _network_of(who: str) -> str:
+    """The network of an address that somebody with many addresses has: a /24, of IPv6 a /48."""
+    try:
+        address = ip_address(who.partition("/")[0])
+    except ValueError:
+        return f"network {who}"
+    bits = _NETWORK_BITS[address.version]
+    return f"network {ip_network((address, bits), strict=False)}"
+
+
+def same_hash(left: str, right: str) -> bool:
+    """Compare two stored hashes in constant time."""
+    return hmac.compare_digest(left.encode(), right.encode())
+
+
+def _scrypt(password: str, salt: str) -> str:
+    digest = hashlib.scrypt(
+        password.encode(),
+        salt=salt.encode(),
+        n=_COST,
+        r=_BLOCK_SIZE,
+        p=1,
+        maxmem=_MEMORY_BYTES,
+        dklen=_HASH_BYTES,
+    )
+    return f"{salt}:{digest.hex()}"
