@@ -2,6 +2,7 @@
 
 AccountError
 ├── AccountNotFound           no such account, or one hidden from the caller
+│   └── UnknownAccount        the same of an account that a request names as its subject
 ├── AccountExists             this server already has the DID
 ├── AccountTakendown          the account has been taken down
 ├── NoLogin                   the account has neither email address nor password
@@ -41,6 +42,13 @@ class AccountNotFound(AccountError):
 
     def __init__(self, message: str = "Account not found") -> None:
         super().__init__(message)
+
+
+class UnknownAccount(AccountNotFound):
+    """There is no account like the one that the request is about.
+
+    The protocol's methods have no name of its own for this, and each has its own message.
+    """
 
 
 class AccountExists(AccountError):

@@ -169,19 +169,23 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from pds.cli.failures import OperatorError
     from pds.disk.data_directory import DataDirectoryError
     from pds.disk.spool import SpoolError
+    from pds.lifecycle.errors import LifecycleError
+    from pds.pending.import_turns import ImportUnderWay
+    from pds.repos.errors import RepositoryError
     from pds.server.listening import ListenError
     from pds.server.run import TooFewFiles
-    from pds.xrpc.errors import XrpcError
 
     return (
         AccountError,
         ActorStoreError,
         DataDirectoryError,
         DatabaseError,
+        ImportUnderWay,
+        LifecycleError,
         ListenError,
         OperatorError,
         PlcError,
+        RepositoryError,
         SpoolError,
         TooFewFiles,
-        XrpcError,
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from identity.resolver import DidResolutionError
+from pds.lifecycle.errors import DidMismatch
 from pds.lifecycle.handles import check_new_handle
-from pds.xrpc.errors import invalid_request
 from repo.syntax import Did
 from sequencer.events import IdentityEvent
 
@@ -29,11 +29,11 @@ async def follow_handle(call: XrpcCall) -> Answer:
 async def follow(ctx: AppContext, did: Did, handle: str) -> None:
     """Give an account the handle that its DID names already: in its row, and in an event.
 
-    Raises `XrpcError` if the DID names another, and what `check_new_handle` raises.
+    Raises `DidMismatch` if the DID names another, and what `check_new_handle` raises.
     """
     checked = await check_new_handle(ctx, did, handle, allow_reserved=True)
     if await _handle_of_did(ctx, did) != checked:
-        raise invalid_request("Handle does not match DID doc")
+        raise DidMismatch("Handle does not match DID doc")
     async with ctx.unfinished.lock(did):
         await ctx.accounts.update_handle(did, checked)
     await ctx.sequencer.append(IdentityEvent(did, checked))

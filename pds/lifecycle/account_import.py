@@ -22,8 +22,8 @@ from pds.disk.spool import Spool
 from pds.lifecycle.handles import check_handle_points_to
 from pds.lifecycle.signup import Signup, check_free, create_account, did_credentials
 from pds.pending.import_turns import Sender
+from pds.repos.errors import ImportRefused
 from pds.repos.imports import load_repo
-from pds.xrpc.errors import invalid_request
 from repo.car import CarReader
 from repo.keys import PublicKey, parse_did_key
 from repo.syntax import Did
@@ -92,7 +92,7 @@ async def import_account(
 ) -> ImportedAccount:
     """Make a deactivated account of a CAR, or give one that is deactivated the CAR's repository.
 
-    Raises `XrpcError` with what the operator can do, `AccountError`s, `InvalidCar`,
+    Raises `ImportRefused` with what the operator can do, `AccountError`s, `InvalidCar`,
     `InvalidRepo`, `SpoolError`s, and as `load_repo` does. In any case nothing has been changed.
     """
     await ctx.open_files.until_room(1)
@@ -148,7 +148,7 @@ async def _keys(
     did = Did(commit.did)
     named = document.signing_key() if document is not None else None
     if named is None:
-        raise invalid_request(
+        raise ImportRefused(
             f"{why_not or f'the DID document of {did} has no signing key'}. So nobody can tell "
             f"who signed: {_WAYS_OUT}"
         )
@@ -157,7 +157,7 @@ async def _keys(
     try:
         return [await find_signer(root, commit, [parse_did_key(named), *own], ctx.plc)]
     except NotSigned as exc:
-        raise invalid_request(f"{exc}. If it is theirs nevertheless, {_WAYS_OUT}") from exc
+        raise ImportRefused(f"{exc}. If it is theirs nevertheless, {_WAYS_OUT}") from exc
 
 
 async def _signup(
@@ -166,9 +166,9 @@ async def _signup(
     """What the new account is to be, checked before anything is made."""
     handle = asked.handle or (document.handle if document is not None else None)
     if handle is None:
-        raise invalid_request(f"No DID document names a handle of {did}: give --handle")
+        raise ImportRefused(f"No DID document names a handle of {did}: give --handle")
     if asked.email is None:
-        raise invalid_request(f"{did} has no account here yet, and a new one needs an --email")
+        raise ImportRefused(f"{did} has no account here yet, and a new one needs an --email")
     email = check_email(asked.email)
     domains = ctx.settings.service_handle_domains
     # A DID may claim any handle; a reserved one is given out by the operator's own word.
@@ -179,7 +179,7 @@ async def _signup(
         try:
             await check_handle_points_to(ctx, checked.handle, did)
         except HandleNotResolved as exc:
-            raise invalid_request(
+            raise ImportRefused(
                 f"The handle {checked.handle} does not lead to {did}: give the account another "
                 f"with --handle, for example one that ends with {domains[0]}"
             ) from exc
@@ -208,7 +208,7 @@ async def _replace(
     async with ctx.unfinished.lock(did):
         account = ctx.accounts.get_account(did, include_inactive=True)
         if account.status is not AccountStatus.DEACTIVATED:
-            raise invalid_request(
+            raise ImportRefused(
                 f"{account.shown_handle} ({did}) has an account here that is {account.status}. "
                 "Only a deactivated account gets another repository: see `pds account deactivate`"
             )

@@ -12,12 +12,12 @@ from identity.handles import HandleUnresolvable
 from identity.http import FetchError
 from identity.plc import PlcKeyRefused
 from identity.resolver import DidResolutionError
-from pds.accounts.errors import HandleNotAvailable, HandleNotResolved
+from pds.accounts.errors import HandleNotAvailable, HandleNotResolved, UnknownAccount
 from pds.accounts.handle_rules import check_handle, service_domain_of
 from pds.disk.remedies import mend_rotation_key
 from pds.lifecycle.changes import journaled
+from pds.lifecycle.errors import DidMismatch
 from pds.pending.journal import Entry
-from pds.xrpc.errors import invalid_request
 from repo.syntax import Did, Handle, is_did
 from sequencer.events import IdentityEvent
 
@@ -79,8 +79,8 @@ async def update_handle(
 ) -> None:
     """Give an account another handle: in its DID, in its row, in an event.
 
-    Raises what `check_handle` raises, `HandleNotResolved`,
-    `HandleNotAvailable`, `PlcError`, and `XrpcError` for a DID that must be changed elsewhere.
+    Raises what `check_new_handle` raises, `PlcError`, and `DidMismatch` for a DID that must be
+    changed elsewhere, and first.
     """
     checked = await check_new_handle(ctx, did, handle, allow_reserved=allow_reserved)
     # What fails or is cut off after the DID was changed is undone: see `pds.lifecycle.changes`.
@@ -95,11 +95,11 @@ async def check_new_handle(
 ) -> Handle:
     """The handle in lower case, if the account may have it.
 
-    Raises `XrpcError` for no account, what `check_handle` raises, `HandleNotResolved` and
+    Raises `UnknownAccount`, what `check_handle` raises, `HandleNotResolved` and
     `HandleNotAvailable`.
     """
     if ctx.accounts.find_account(did, include_deactivated=True) is None:
-        raise invalid_request("Account not found")
+        raise UnknownAccount
     checked = check_handle(
         handle,
         ctx.settings.service_handle_domains,
@@ -131,6 +131,6 @@ async def _point_did_at(ctx: AppContext, did: Did, handle: Handle) -> None:
     try:
         document = await ctx.did_resolver.resolve(did, force=True)
     except DidResolutionError as exc:
-        raise invalid_request("DID is not properly configured for handle") from exc
+        raise DidMismatch("DID is not properly configured for handle") from exc
     if document.handle != handle:
-        raise invalid_request("DID is not properly configured for handle")
+        raise DidMismatch("DID is not properly configured for handle")

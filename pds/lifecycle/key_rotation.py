@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from identity.did_document import ATPROTO_KEY, ATPROTO_PDS
 from identity.plc import PlcError
 from pds.config.addresses import is_same_server
+from pds.lifecycle.errors import DidMismatch
 from pds.lifecycle.plc_updates import ensure_plc
 from pds.lifecycle.states import current_sync_event
 from pds.repos.commits import wait_for_log
 from pds.repos.damage import forget_damage
-from pds.xrpc.errors import invalid_request
 from sequencer.events import IdentityEvent
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ _GONE: Final = frozenset((404, 410))
 async def replace_signing_key(ctx: AppContext, account: ActorAccount) -> PrivateKey:
     """Give an account a new signing key: in its DID, in its file, and in a commit that it signs.
 
-    The old key need not be there any more. Raises `XrpcError` for a DID that the server does not
-    change, `PlcError`, and `DatabaseError`s.
+    The old key need not be there any more. Raises `LifecycleError` for a DID that the server does
+    not change, `PlcError`, and `DatabaseError`s.
     """
     did = account.did
     ensure_plc(did)
@@ -63,7 +63,7 @@ async def _put_into_did(ctx: AppContext, account: ActorAccount) -> PrivateKey:
     data = await ctx.plc.data(account.did)
     service = data.services.get(ATPROTO_PDS)
     if service is None or not is_same_server(service.endpoint, ctx.settings.public_url):
-        raise invalid_request(f"{account.did} leads to another server, and so does its key")
+        raise DidMismatch(f"{account.did} leads to another server, and so does its key")
     # That of a try that was cut off.
     key = ctx.actor_store.keys.find_reserved(data.verification_methods.get(ATPROTO_KEY, "none"))
     if key is not None:

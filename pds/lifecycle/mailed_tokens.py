@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pds.accounts.errors import NoEmailAddress
-from pds.xrpc.errors import invalid_request
+from pds.accounts.errors import NoEmailAddress, UnknownAccount
 
 if TYPE_CHECKING:
     from pds.accounts.account import ActorAccount
@@ -14,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def get_account(ctx: AppContext, did: str) -> ActorAccount:
-    """An account in any state. Raises `XrpcError` 400 if there is none."""
+    """An account in any state. Raises `UnknownAccount`."""
     account = ctx.accounts.find_account(did, include_inactive=True)
     if account is None:
-        raise invalid_request("account not found")
+        raise UnknownAccount("account not found")
     return account
 
 

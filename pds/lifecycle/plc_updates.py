@@ -11,8 +11,8 @@ from identity.plc_operation import PlcOperation
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.config.addresses import is_same_server
 from pds.lifecycle.changes import journaled
+from pds.lifecycle.errors import PlcOperationRefused
 from pds.pending.journal import Entry
-from pds.xrpc.errors import XrpcError, invalid_request
 from repo.syntax import Did
 from sequencer.events import IdentityEvent
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pds.context import AppContext
 
 _FIELDS: Final = ("rotationKeys", "alsoKnownAs", "verificationMethods", "services")
+_INVALID: Final = "Invalid operation"
 
 
 async def sign_operation(
@@ -43,7 +44,8 @@ async def sign_operation(
 async def submit_operation(ctx: AppContext, account: ActorAccount, value: object) -> None:
     """Send an operation of the account to the directory, and tell the network of it.
 
-    Raises `XrpcError` for one that would part the DID from its account here, and `PlcError`.
+    Raises `PlcOperationRefused` for one that would part the DID from its account here, and
+    `PlcError`.
     """
     operation, data = _parse_update(value)
     _check_keeps_account(ctx, account, data)
@@ -55,9 +57,9 @@ async def submit_operation(ctx: AppContext, account: ActorAccount, value: object
 
 
 def ensure_plc(did: Did) -> None:
-    """Raise `XrpcError` for a DID that has no PLC operations."""
+    """Raise `PlcOperationRefused` for a DID that has no PLC operations."""
     if not did.startswith("did:plc:"):
-        raise invalid_request(f"PLC operations are for did:plc accounts only: {did}")
+        raise PlcOperationRefused(f"PLC operations are for did:plc accounts only: {did}")
 
 
 def _changed(data: PlcData, changes: Mapping[str, Any]) -> PlcData:
@@ -69,14 +71,10 @@ def _parse_update(value: object) -> tuple[PlcOperation, PlcData]:
     try:
         operation = PlcOperation.parse(value)
     except InvalidPlcOperation as exc:
-        raise _invalid_operation() from exc
+        raise PlcOperationRefused(_INVALID) from exc
     if operation.type != "plc_operation" or operation.data is None:
-        raise _invalid_operation()
+        raise PlcOperationRefused(_INVALID)
     return operation, operation.data
-
-
-def _invalid_operation() -> XrpcError:
-    return invalid_request("Invalid operation")
 
 
 def _check_keeps_account(ctx: AppContext, account: ActorAccount, data: PlcData) -> None:
@@ -97,4 +95,4 @@ def _check_keeps_account(ctx: AppContext, account: ActorAccount, data: PlcData) 
     }
     for message, is_wrong in wrong.items():
         if is_wrong:
-            raise invalid_request(message)
+            raise PlcOperationRefused(message)

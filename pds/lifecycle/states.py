@@ -10,8 +10,8 @@ from identity.resolver import DidResolutionError
 from pds.accounts.account import AccountStatus, status_of
 from pds.accounts.errors import AccountNotFound
 from pds.config.addresses import is_same_server
+from pds.lifecycle.errors import DidMismatch
 from pds.repos.commits import sync_event
-from pds.xrpc.errors import XrpcError, invalid_request
 from repo.commit import Head
 from repo.syntax import Did
 from sequencer.events import AccountEvent, IdentityEvent, SyncEvent
@@ -30,7 +30,7 @@ async def deactivate(ctx: AppContext, did: Did, *, delete_after: str | None = No
 async def activate(ctx: AppContext, did: Did) -> None:
     """End a deactivation, once the DID leads here.
 
-    Raises `AccountNotFound`, and `XrpcError` 400 if the DID document is not as it must be.
+    Raises `AccountNotFound`, `DidMismatch` and `PlcError`.
     """
     account = ctx.accounts.find_account(did, include_deactivated=True)
     if account is None:
@@ -91,33 +91,29 @@ async def did_points_here(ctx: AppContext, did: Did) -> bool:
     """Whether the DID names this server and the repository's signing key, as far as can be told."""
     try:
         await check_did_points_here(ctx, did)
-    except (XrpcError, PlcError):
+    except (DidMismatch, PlcError):
         return False
     return True
 
 
 async def check_did_points_here(ctx: AppContext, did: Did) -> None:
-    """Raise `XrpcError` 400 unless the DID names this server and the repository's signing key."""
+    """Raise `DidMismatch` unless the DID names this server and the repository's signing key."""
     try:
         document = await ctx.did_resolver.resolve(did, force=True)
     except DidResolutionError as exc:
-        raise invalid_request("Could not resolve DID") from exc
+        raise DidMismatch("Could not resolve DID") from exc
     if did.startswith("did:plc:"):
         data = await ctx.plc.data(did)
         if ctx.did_rotation_key not in data.rotation_keys:
-            raise invalid_request("Server rotation key not included in PLC DID data")
+            raise DidMismatch("Server rotation key not included in PLC DID data")
     _check_document(ctx, did, document)
 
 
 def _check_document(ctx: AppContext, did: Did, document: DidDocument) -> None:
     if not is_same_server(document.pds_endpoint, ctx.settings.public_url):
-        raise invalid_request(
-            "DID document atproto_pds service endpoint does not match PDS public url"
-        )
+        raise DidMismatch("DID document atproto_pds service endpoint does not match PDS public url")
     if document.signing_key() != ctx.actor_store.key(did).did_key:
-        raise invalid_request(
-            "DID document verification method does not match expected signing key"
-        )
+        raise DidMismatch("DID document verification method does not match expected signing key")
 
 
 _EVENT_STATUS: dict[AccountStatus, EventStatus] = {

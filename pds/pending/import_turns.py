@@ -18,7 +18,6 @@ import structlog
 
 from pds.disk.spool import SpoolRoom
 from pds.fairness.turns import Turns
-from pds.xrpc.errors import XrpcError
 
 if TYPE_CHECKING:
     from repo.syntax import Did
@@ -30,6 +29,15 @@ OPERATOR: Final = "operator"
 _WAIT_S: Final = 600.0
 
 _log = structlog.get_logger(__name__)
+
+
+class ImportUnderWay(Exception):
+    """The repository has another import, which has come as far as `progress` tells."""
+
+    retry_after_s = RETRY_AFTER_S
+
+    def __init__(self, progress: str) -> None:
+        super().__init__(f"Another import of this repository is under way ({progress}). Wait.")
 
 
 class Stage(StrEnum):
@@ -81,14 +89,11 @@ class Imports:
 
     @contextmanager
     def begun(self, did: Did) -> Iterator[Import]:
-        """A `with` block for an import of this account. Raises `XrpcError` during another one."""
+        """A `with` block for an import of this account. Raises `ImportUnderWay` during another."""
         earlier = self._under_way.get(did)
         if earlier is not None:
             # Their bodies would wait on the disk for each other.
-            message = (
-                f"Another import of this repository is under way ({self.tell(earlier)}). Wait."
-            )
-            raise XrpcError(503, message=message, retry_after_s=RETRY_AFTER_S)
+            raise ImportUnderWay(self.tell(earlier))
         started = self._under_way[did] = Import(did)
         try:
             yield started

@@ -77,7 +77,7 @@ async def resolve_handle(call: XrpcCall) -> Answer:
 @own.method("com.atproto.repo.describeRepo")
 async def describe_repo(call: XrpcCall) -> Answer:
     """com.atproto.repo.describeRepo: with the DID document as it was when the file was loaded"""
-    account = get_readable_account(call, call.params["repo"])
+    account = get_readable_account(call.ctx, call.params["repo"], call.may_see_everything_of)
     repo = _archive(call).catalog.find_repo(account.did)
     collections = await collections_of(call, account.did)
     return {
@@ -92,7 +92,7 @@ async def describe_repo(call: XrpcCall) -> Answer:
 @own.method("com.atproto.sync.getBlob")
 async def get_blob(call: XrpcCall) -> Answer:
     """com.atproto.sync.getBlob"""
-    did = get_readable_account(call, call.params["did"]).did
+    did = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of).did
     cid = parse_cid_param(call.params["cid"])
     async with call.ctx.streams.blobs.turn(call.request, call.address_group):
         async with call.ctx.open_files.room(1):
@@ -109,7 +109,7 @@ async def get_blob(call: XrpcCall) -> Answer:
 async def list_blobs(call: XrpcCall) -> Answer:
     """com.atproto.sync.listBlobs: those that records refer to and that there are files of"""
     params, blobs = call.params, _archive(call).blobs
-    did = get_readable_account(call, params["did"]).did
+    did = get_readable_account(call.ctx, params["did"], call.may_see_everything_of).did
     limit = params["limit"]
     cursor: str | None = params.get("cursor")
     cids: list[Cid] = []

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Final
 
 from pds.repos.blobs import UNKNOWN_TYPE, declared_type, receive_blob
-from pds.xrpc.errors import invalid_request
+from pds.repos.errors import BlobRefused
 
 if TYPE_CHECKING:
     from actor_store.blob_store.base import TempBlob
@@ -33,15 +33,15 @@ async def list_missing_blobs(
 async def import_blob(ctx: AppContext, did: Did, cid: Cid, chunks: AsyncIterable[bytes]) -> BlobRef:
     """Keep a blob that a record of the account refers to, whatever its size.
 
-    Raises `XrpcError` 400 if none does, or if these are the bytes of another, and as
+    Raises `BlobRefused` if none does, or if these are the bytes of another, and as
     `receive_blob` does. Nothing is kept then.
     """
 
     def check(actor: ActorStoreReader, temp: TempBlob) -> None:
         if temp.cid != cid:
-            raise invalid_request(f"These are the bytes of {temp.cid}, not of {cid}")
+            raise BlobRefused(f"These are the bytes of {temp.cid}, not of {cid}")
         if not actor.blob.is_referenced(cid):
-            raise invalid_request(f"No record of {did} refers to the blob {cid}")
+            raise BlobRefused(f"No record of {did} refers to the blob {cid}")
 
     declared = await ctx.actor_store.read(did, lambda actor: declared_type(actor, cid))
     return await receive_blob(

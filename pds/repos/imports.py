@@ -22,8 +22,8 @@ from identity.resolver import DidResolutionError
 from identity.signers import NotSigned, find_signer
 from pds.disk.spool import Spool
 from pds.repos.commits import sequence, sync_event, wait_for_log
+from pds.repos.errors import ImportRefused
 from pds.repos.quotas import check_growth, find_quota
-from pds.xrpc.errors import invalid_request
 from repo.car import MAX_BLOCK_BYTES
 from repo.car_census import take_census
 from repo.keys import PublicKey, parse_did_key
@@ -61,7 +61,7 @@ async def import_repo(
 ) -> None:
     """Replace the repository of an account by that of a CAR.
 
-    Raises `XrpcError` 400 if the DID has no document and 503 if another import is under way,
+    Raises `ImportRefused` if the DID has no document or no key of it has signed, `ImportUnderWay`,
     `TooBusy`, `ClientLeft` while it waits for its turn, `BodyTooLarge`, `SpoolFull`,
     `QuotaExceeded`, and what `take_census`, `import_car` and `ActorStore.transact_in_thread`
     raise. In any case nothing has been changed.
@@ -99,7 +99,7 @@ async def _find_signer(
     try:
         return await find_signer(root, commit, keys, ctx.plc)
     except NotSigned as exc:
-        raise invalid_request(f"{exc}. {_WAYS_OUT[exc.is_certain]}") from exc
+        raise ImportRefused(f"{exc}. {_WAYS_OUT[exc.is_certain]}") from exc
 
 
 async def _signing_keys(ctx: AppContext, did: Did) -> list[PublicKey]:
@@ -107,7 +107,7 @@ async def _signing_keys(ctx: AppContext, did: Did) -> list[PublicKey]:
     try:
         document = await ctx.did_resolver.resolve(did, force=True)
     except DidResolutionError as exc:
-        raise invalid_request(str(exc)) from exc
+        raise ImportRefused(str(exc)) from exc
     named = document.signing_key()
     keys = [ctx.actor_store.key(did).public]
     return keys if named is None else [parse_did_key(named), *keys]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from actor_store.reader import ActorStoreReader
-from pds.xrpc.errors import invalid_request
+from pds.repos.errors import RecordRefused
 from repo.cid import Cid, InvalidCid
 from repo.syntax import Did
 
@@ -23,7 +23,7 @@ _LEGACY_KEYS: Final = {"cid", "mimeType"}
 async def upgrade_images(ctx: AppContext, did: Did, rkey: str, profile: Any) -> Any:
     """Return the JSON of a profile with typed blobs for its legacy images.
 
-    One that replaces no stored profile is returned as it is. Raises `XrpcError` 400 for an
+    One that replaces no stored profile is returned as it is. Raises `RecordRefused` for an
     image that was never uploaded.
     """
     if not isinstance(profile, dict):
@@ -56,7 +56,7 @@ def _legacy_cid(image: Any) -> Cid | None:
 def _typed_blob(actor: ActorStoreReader, cid: Cid, mime_type: str) -> dict[str, Any]:
     stored = actor.blob.find(cid)
     if stored is None:
-        raise invalid_request("Blob not found")
+        raise RecordRefused("Blob not found")
     return {
         "$type": "blob",
         "ref": {"$link": str(cid)},

@@ -11,7 +11,7 @@ from typing import Any
 
 from actor_store.backlinks import Backlink, backlinks_of
 from actor_store.writes import UNSET, PreparedWrite, Unset
-from pds.xrpc.errors import invalid_request
+from pds.repos.errors import RecordRefused
 from repo import dagcbor, piecewise
 from repo.cid import Cid
 from repo.commit import Action
@@ -68,17 +68,17 @@ def prepare_record(
 
     `validate` None means: if there is a Lexicon. `record_path` is what the reference calls the
     place in messages about the Lexicon, where that differs. `is_large` is for a thread, beside
-    which others are to go on. Raises `XrpcError` 400, `InvalidLexicon` or `InvalidDataModel`.
+    which others are to go on. Raises `RecordRefused`, `InvalidLexicon` or `InvalidDataModel`.
     """
     if not has_lower_case_authority(collection):
         # Consumers may take it for the same as in lower case, or refuse it.
-        raise invalid_request(f"Upper-case letters in the authority of an NSID: {collection}")
+        raise RecordRefused(f"Upper-case letters in the authority of an NSID: {collection}")
     value = from_json(json, path=path)
     if not isinstance(value, dict):
-        raise invalid_request(f"Expected object value type at {path}")
+        raise RecordRefused(f"Expected object value type at {path}")
     declared = value.setdefault("$type", collection)
     if declared != collection:
-        raise invalid_request(f"Invalid $type: expected {collection}, got {declared!s:.200}")
+        raise RecordRefused(f"Invalid $type: expected {collection}, got {declared!s:.200}")
     status = None
     if validate is not False:
         status = "valid" if lexicons.is_known_record(collection) else "unknown"
@@ -86,10 +86,10 @@ def prepare_record(
             lexicons.validate_record(collection, rkey, value, root=record_path or path)
     legacy = find_legacy_blob(value)
     if legacy is not None:
-        raise invalid_request(f"Legacy blobs are not allowed ({legacy})")
+        raise RecordRefused(f"Legacy blobs are not allowed ({legacy})")
     block = piecewise.encode(value) if is_large else dagcbor.encode_checked(value)
     if len(block) > MAX_RECORD_BYTES:
-        raise invalid_request(f"Record is larger than {MAX_RECORD_BYTES} bytes")
+        raise RecordRefused(f"Record is larger than {MAX_RECORD_BYTES} bytes")
     return PreparedRecord(
         Cid.of_dag_cbor(block),
         block,

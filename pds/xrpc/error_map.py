@@ -17,7 +17,10 @@ from pds.accounts import errors as account_errors
 from pds.accounts.invite_codes import InvalidInviteCursor
 from pds.disk.spool import BodyTooLarge, SpoolFull
 from pds.fairness.turns import TooBusy
+from pds.lifecycle import errors as lifecycle_errors
 from pds.mail.errors import InvalidMail, MailNotSent
+from pds.pending.import_turns import ImportUnderWay
+from pds.repos import errors as repo_errors
 from pds.repos.quotas import QuotaExceeded
 from pds.service_auth.jwt import ServiceJwtError
 from pds.xrpc.errors import XrpcError, out_of_files
@@ -59,15 +62,26 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     InvalidPreference: (400, "InvalidRequest"),
     blob_errors.BlobTooLarge: (413, "PayloadTooLarge"),
     blob_errors.BlobStoreFull: (503, "NotEnoughResources"),
-    QuotaExceeded: (400, "QuotaExceeded"),
     BodyTooLarge: (413, "PayloadTooLarge"),
     SpoolFull: (503, "NotEnoughResources"),
+    # Repositories
+    repo_errors.UnknownRepo: (400, "RepoNotFound"),
+    repo_errors.RepoTakendown: (400, "RepoTakendown"),
+    repo_errors.RepoDeactivated: (400, "RepoDeactivated"),
+    repo_errors.RecordRefused: (400, "InvalidRequest"),
+    repo_errors.BlobRefused: (400, "InvalidRequest"),
+    repo_errors.ImportRefused: (400, "InvalidRequest"),
+    QuotaExceeded: (400, "QuotaExceeded"),
+    # Turns
+    TooBusy: (503, "NotEnoughResources"),
+    ImportUnderWay: (503, "NotEnoughResources"),
     # Databases
     database_errors.DatabaseBusy: (503, "NotEnoughResources"),
     database_errors.DatabaseFull: (503, "NotEnoughResources"),
     database_errors.DatabaseOutOfFiles: (503, "NotEnoughResources"),
     # Accounts
     account_errors.AccountNotFound: (400, "AccountNotFound"),
+    account_errors.UnknownAccount: (400, "InvalidRequest"),
     account_errors.AccountExists: (400, "AlreadyExists"),
     account_errors.AccountTakendown: (401, "AccountTakedown"),
     account_errors.NoLogin: (400, "InvalidRequest"),
@@ -91,6 +105,9 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     account_errors.MissingTokenId: (401, "MissingTokenId"),
     account_errors.InvalidToken: (400, "InvalidToken"),
     account_errors.ExpiredToken: (400, "ExpiredToken"),
+    # Changes of accounts
+    lifecycle_errors.DidMismatch: (400, "InvalidRequest"),
+    lifecycle_errors.PlcOperationRefused: (400, "InvalidRequest"),
     # Mail
     InvalidMail: (400, "InvalidRequest"),
     MailNotSent: (502, "UpstreamFailure"),
@@ -124,8 +141,6 @@ def to_xrpc(exc: Exception) -> XrpcError:
         return XrpcError(503, "NotEnoughResources", _OUT_OF_SPACE)
     if isinstance(exc, ServiceJwtError):
         return XrpcError(401, exc.error, str(exc))
-    if isinstance(exc, TooBusy):
-        return XrpcError(503, message=str(exc), retry_after_s=exc.retry_after_s)
     if isinstance(exc, PlcError):
         if exc.status >= 500:
             return XrpcError(502, "UpstreamFailure", exc.message)
@@ -134,7 +149,12 @@ def to_xrpc(exc: Exception) -> XrpcError:
     if listed is None:
         return XrpcError(500)
     status, name = XRPC_ERRORS[listed]
-    return XrpcError(status, name, _MESSAGES.get(listed, str(exc)))
+    return XrpcError(
+        status,
+        name,
+        _MESSAGES.get(listed, str(exc)),
+        retry_after_s=getattr(exc, "retry_after_s", None),
+    )
 
 
 def is_out_of_files(exc: Exception) -> bool:

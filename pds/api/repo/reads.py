@@ -110,7 +110,7 @@ async def list_records(call: XrpcCall) -> Answer:
 async def describe_repo(call: XrpcCall) -> Answer:
     """com.atproto.repo.describeRepo"""
     ctx = call.ctx
-    account = get_readable_account(call, call.params["repo"])
+    account = get_readable_account(call.ctx, call.params["repo"], call.may_see_everything_of)
     try:
         document = await ctx.did_resolver.resolve(account.did)
     except DidResolutionError as exc:

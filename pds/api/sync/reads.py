@@ -15,6 +15,7 @@ from database.timestamps import epoch_ms_of, iso_of
 from pds.accounts.account import AccountStatus
 from pds.accounts.scopes import STANDARD, SessionScope
 from pds.monitoring.requests.asker import askers
+from pds.repos.errors import UnknownRepo
 from pds.repos.readable import get_readable_account
 from pds.xrpc.accept_encoding import packing_of
 from pds.xrpc.auth import optional_user
@@ -40,7 +41,7 @@ _REPOS_CURSOR: Final = re.compile(r"(\d{1,15})::(did:.+)", re.DOTALL)
 @methods.method("com.atproto.sync.getLatestCommit", auth=_READER)
 async def get_latest_commit(call: XrpcCall) -> Answer:
     """com.atproto.sync.getLatestCommit"""
-    did = get_readable_account(call, call.params["did"]).did
+    did = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of).did
     head = await call.ctx.actor_store.read_one(did, lambda actor: actor.repo.head())
     return {"cid": str(head.cid), "rev": head.rev}
 
@@ -48,7 +49,7 @@ async def get_latest_commit(call: XrpcCall) -> Answer:
 @methods.method("com.atproto.sync.getHead", auth=_READER)
 async def get_head(call: XrpcCall) -> Answer:
     """com.atproto.sync.getHead (deprecated)"""
-    did = get_readable_account(call, call.params["did"]).did
+    did = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of).did
     head = await call.ctx.actor_store.read_one(did, lambda actor: actor.repo.head())
     return {"root": str(head.cid)}
 
@@ -56,7 +57,7 @@ async def get_head(call: XrpcCall) -> Answer:
 @methods.method("com.atproto.sync.getRepo", auth=_READER_OR_TAKENDOWN)
 async def get_repo(call: XrpcCall) -> Answer:
     """com.atproto.sync.getRepo"""
-    did = get_readable_account(call, call.params["did"]).did
+    did = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of).did
     since: str | None = call.params.get("since")
     return await _stream_car(call, did, lambda actor: actor.repo.iter_car(since=since))
 
@@ -64,7 +65,7 @@ async def get_repo(call: XrpcCall) -> Answer:
 @methods.method("com.atproto.sync.getCheckout", auth=_READER)
 async def get_checkout(call: XrpcCall) -> Answer:
     """com.atproto.sync.getCheckout (deprecated): getRepo without `since`"""
-    did = get_readable_account(call, call.params["did"]).did
+    did = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of).did
     return await _stream_car(call, did, lambda actor: actor.repo.iter_car(since=None))
 
 
@@ -72,7 +73,7 @@ async def get_checkout(call: XrpcCall) -> Answer:
 async def get_record(call: XrpcCall) -> Answer:
     """com.atproto.sync.getRecord: a record with its proof, or the proof that there is none"""
     params = call.params
-    did = get_readable_account(call, params["did"]).did
+    did = get_readable_account(call.ctx, params["did"], call.may_see_everything_of).did
     collection, rkey = params["collection"], params["rkey"]
     head, blocks = await call.ctx.actor_store.read(
         did, lambda actor: (actor.repo.head(), actor.repo.record_proof(collection, rkey))
@@ -83,7 +84,7 @@ async def get_record(call: XrpcCall) -> Answer:
 @methods.method("com.atproto.sync.getBlocks", auth=_READER)
 async def get_blocks(call: XrpcCall) -> Answer:
     """com.atproto.sync.getBlocks"""
-    did = get_readable_account(call, call.params["did"]).did
+    did = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of).did
     cids = [parse_cid_param(text) for text in dict.fromkeys(call.params["cids"])]
     store = call.ctx.actor_store
 
@@ -107,7 +108,7 @@ async def get_repo_status(call: XrpcCall) -> Answer:
     did = call.params["did"]
     account = call.ctx.accounts.find_account(did, include_inactive=True)
     if account is None:
-        raise invalid_request(f"Could not find repo for DID: {did}", "RepoNotFound")
+        raise UnknownRepo(did)
     if not account.active:
         return {"did": did, "active": False, "status": account.status}
     head = await call.ctx.actor_store.read_one(did, lambda actor: actor.repo.head())
@@ -143,7 +144,7 @@ async def list_repos(call: XrpcCall) -> Answer:
 async def list_blobs(call: XrpcCall) -> Answer:
     """com.atproto.sync.listBlobs"""
     params = call.params
-    did = get_readable_account(call, params["did"]).did
+    did = get_readable_account(call.ctx, params["did"], call.may_see_everything_of).did
     cids = await referenced_blobs(call, did, limit=params["limit"], cursor=params.get("cursor"))
     output: dict[str, Any] = {"cids": [str(cid) for cid in cids]}
     if cids:
@@ -154,7 +155,7 @@ async def list_blobs(call: XrpcCall) -> Answer:
 @methods.method("com.atproto.sync.getBlob", auth=_READER_OR_TAKENDOWN)
 async def get_blob(call: XrpcCall) -> Answer:
     """com.atproto.sync.getBlob"""
-    did = get_readable_account(call, call.params["did"]).did
+    did = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of).did
     cid = parse_cid_param(call.params["cid"])
     async with call.ctx.streams.blobs.turn(call.request, call.address_group):
         try:

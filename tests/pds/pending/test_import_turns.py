@@ -10,8 +10,7 @@ import pytest
 
 from pds.fairness.presence import ClientLeft
 from pds.fairness.turns import TooBusy
-from pds.pending.import_turns import LARGE_BYTES, Import, Imports, Sender, Stage
-from pds.xrpc.errors import XrpcError
+from pds.pending.import_turns import LARGE_BYTES, Import, Imports, ImportUnderWay, Sender, Stage
 from repo.syntax import Did
 
 
@@ -91,10 +90,13 @@ async def test_a_second_import_of_an_account_is_told_how_far_the_first_has_come(
             one = begin(stack, imports, n)
             stack.push_async_callback(asyncio.wait_for, await start(imports, one, done, f"{n}"), 5)
         last = begin(stack, imports, 3)
-        with pytest.raises(XrpcError, match=r"is under way \(receiving\)"), imports.begun(did(3)):
+        with (
+            pytest.raises(ImportUnderWay, match=r"is under way \(receiving\)"),
+            imports.begun(did(3)),
+        ):
             pass
         waiting = await start(imports, last, done, "last")
-        with pytest.raises(XrpcError) as caught, imports.begun(did(3)):
+        with pytest.raises(ImportUnderWay) as caught, imports.begun(did(3)):
             pass
         assert "(waiting, number 1 of 1)" in str(caught.value)
         done.set()

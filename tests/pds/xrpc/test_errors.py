@@ -19,11 +19,21 @@ from database import errors as database_errors
 from database.errors import DatabaseError
 from identity.did_document import InvalidDidDocument
 from identity.plc import PlcError
-from pds.accounts.errors import AccountError, InvalidToken
+from pds.accounts.errors import AccountError, InvalidToken, UnknownAccount
 from pds.accounts.invite_codes import InvalidInviteCursor
 from pds.config import ConfigError
+from pds.config.mail_address import InvalidMailAddress
 from pds.config.mail_url import InvalidMailUrl
+from pds.crawlers import CrawlNotRequested
+from pds.disk.data_directory import DataDirectoryHeld
+from pds.disk.other_server import DirectoryInUse
+from pds.disk.sizes import MeasuringStopped
+from pds.fairness.presence import ClientLeft
+from pds.lifecycle.errors import DidMismatch
+from pds.pending.import_turns import ImportUnderWay
 from pds.readonly.handles_file import InvalidHandlesFile
+from pds.repos.errors import ImportRefused
+from pds.repos.quotas import QuotaExceeded
 from pds.service_auth.jwt import BadJwt, ServiceJwtError
 from pds.xrpc.error_map import XRPC_ERRORS, to_xrpc
 from pds.xrpc.errors import DEFAULT_ERRORS, XrpcError
@@ -40,6 +50,13 @@ from tests.pds.conftest import Account, Pds
 
 PACKAGES = ("repo", "database", "actor_store", "sequencer", "identity", "pds")
 TREES = (ActorStoreError, AccountError, DatabaseError, BlobStoreError, ServiceJwtError)
+ABOVE_XRPC = frozenset(
+    (
+        *("xrpc", "proxy", "read_after_write", "api", "entryway", "web", "metrics"),
+        *("server", "readonly", "car", "doctor", "dev", "cli", "__main__"),
+    )
+)
+"""Rooms of `pds` that may raise an `XrpcError`, or answer no requests."""
 INTERNAL: dict[type[Exception], str] = {
     blob_errors.BlobFileMissing: "getBlob answers for it; elsewhere the disk lost a file",
     blob_errors.InvalidBlobName: "DIDs and keys come from our own rows",
@@ -66,6 +83,12 @@ INTERNAL: dict[type[Exception], str] = {
     Mismatch: "becomes an InvalidLexicon",
     ConfigError: "refused at start",
     InvalidMailUrl: "refused at start",
+    InvalidMailAddress: "refused at start",
+    DataDirectoryHeld: "refused at start",
+    DirectoryInUse: "refused at start",
+    MeasuringStopped: "the server is stopping",
+    CrawlNotRequested: "becomes a line of the log",
+    ClientLeft: "there is nobody to answer",
 }
 """Classes that are a 500 on purpose, with the reason."""
 
@@ -78,15 +101,24 @@ def _modules(name: str) -> Iterator[ModuleType]:
             yield importlib.import_module(found.name)
 
 
+def _is_below_xrpc(kind: type[Exception]) -> bool:
+    package, _, inner = kind.__module__.partition(".")
+    return package == "pds" and inner.partition(".")[0] not in ABOVE_XRPC
+
+
 def _leaves() -> set[type[Exception]]:
-    """Every public class of our trees, and every `ValueError` of ours, that has no subclass."""
+    """Every public class of an error of ours that has no subclass.
+
+    Of the rooms of `pds` below XRPC these are all; elsewhere those of our trees, and `ValueError`s.
+    """
     ours = {
         kind
         for name in PACKAGES
         for module in _modules(name)
         for _, kind in inspect.getmembers(module, inspect.isclass)
-        if issubclass(kind, (*TREES, ValueError))
+        if issubclass(kind, Exception)
         and kind.__module__.partition(".")[0] in PACKAGES
+        and (issubclass(kind, (*TREES, ValueError)) or _is_below_xrpc(kind))
         and not kind.__name__.startswith("_")
     }
     return {kind for kind in ours if not any(issubclass(o, kind) for o in ours - {kind})}
@@ -101,7 +133,10 @@ def _is_mapped(kind: type[Exception]) -> bool:
 
 def test_every_error_is_mapped_or_internal_on_purpose() -> None:
     leaves = _leaves()
-    assert leaves >= {actor_errors.RepoNotFound, BadJwt, NotACar}, "the search finds too little"
+    assert leaves >= {
+        *(actor_errors.RepoNotFound, BadJwt, NotACar),
+        *(DidMismatch, ImportRefused, ImportUnderWay, QuotaExceeded, UnknownAccount),
+    }, "the search finds too little"
     undecided = {kind for kind in leaves if not _is_mapped(kind)} - set(INTERNAL)
     assert undecided == set()
 
