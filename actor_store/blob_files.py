@@ -9,11 +9,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
-from weakref import WeakValueDictionary
 
 from actor_store.blob_store.base import BlobStore, BlobStoreError, TempBlob
 from actor_store.blobs import BlobChanges, SweptUploads, TempRef, TrackedUpload
 from actor_store.errors import ActorStoreError, RepoNotFound
+from actor_store.keyed_locks import KeyedLocks
 from database.errors import DatabaseError
 from database.timestamps import iso_of, now_iso
 from repo.cid import Cid
@@ -44,7 +44,7 @@ class BlobFiles:
     def __init__(self, store: Transactions, blob_store: BlobStore) -> None:
         self._store = store
         self._blob_store = blob_store
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks = KeyedLocks()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def with_permanent(
@@ -55,7 +55,7 @@ class BlobFiles:
         Raises what `BlobReader.check_refs` and `BlobStore.make_permanent` raise, and does not
         suspend after `fn` is done.
         """
-        async with self._lock(did):
+        async with self._locks[did]:
             temporary = await self._store.read(did, lambda actor: actor.blob.check_refs(refs))
             try:
                 for ref in temporary:
@@ -74,7 +74,7 @@ class BlobFiles:
             check(actor)
             return actor.blob.track_upload(temp, mime_type=mime_type, created_at=now_iso())
 
-        async with self._lock(did):
+        async with self._locks[did]:
             try:
                 tracked = await self._store.transact(did, enter)
             except BaseException:
@@ -87,7 +87,7 @@ class BlobFiles:
 
     async def settle_uploads(self, did: str) -> None:
         """Make every upload permanent that a record refers to, as after an import."""
-        async with self._lock(did):
+        async with self._locks[did]:
             for ref in await self._store.read(did, lambda actor: actor.blob.list_awaited()):
                 await self._keep(did, ref)
 
@@ -111,7 +111,7 @@ class BlobFiles:
             found, known = [], frozenset()
         parts = [key for key in keys if key not in known]
         # A record that refers to an upload comes before, and keeps it, or after, and is refused.
-        async with self._lock(did):
+        async with self._locks[did]:
             changes, size_bytes = BlobChanges((), ()), 0
             if found:
                 changes, size_bytes = await self._store.transact(
@@ -150,7 +150,7 @@ class BlobFiles:
         unused = [cid for changes in leftovers for cid in changes.unused]
         keys = [key for changes in leftovers for key in changes.orphaned_keys]
         try:
-            async with self._lock(did):
+            async with self._locks[did]:
                 await self._delete_bytes(did, await self._still_unused(did, unused), keys)
         except (ActorStoreError, BlobStoreError, DatabaseError, OSError):
             # Nobody waits for this, and bytes that stay behind harm nobody.
@@ -174,10 +174,3 @@ class BlobFiles:
             )
         except RepoNotFound:
             return cids
-
-    def _lock(self, did: str) -> asyncio.Lock:
-        """The blob lock of one actor, kept as long as somebody has or awaits it."""
-        lock = self._locks.get(did)
-        if lock is None:
-            lock = self._locks[did] = asyncio.Lock()
-        return lock

@@ -162,7 +162,7 @@ class ActorStoreTransactor(ActorStoreReader):
                 self.did,
                 tree=tree,
                 head=head,
-                writes=[write.of_record() for write in writes],
+                writes=writes,
                 rev=self._signing.clock.next_rev(last_rev),
                 key=self._signing.get_key(self.did),
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from actor_store.backlinks import Backlink
 from repo.cid import Cid
-from repo.commit import Action, RecordWrite
+from repo.commit import RecordWrite
 
 if TYPE_CHECKING:
     from repo.datamodel import BlobRef
@@ -29,26 +29,13 @@ Unset: TypeAlias = _Unset
 
 
 @dataclass(slots=True, frozen=True)
-class PreparedWrite:
-    """One change to a record. A create or update carries the record, a delete does not."""
+class PreparedWrite(RecordWrite):
+    """A change to one record, with what the actor store needs to know of the record."""
 
-    action: Action
-    collection: str
-    rkey: str
-    cid: Cid | None = None
-    block: bytes | None = None
-    """The record in DAG-CBOR, which hashes to `cid`."""
     blobs: tuple[BlobRef, ...] = ()
     """The blobs the record refers to."""
     backlinks: tuple[Backlink, ...] = ()
     swap_record: Cid | Unset | None = UNSET
     """The record that must be there now; None if there must be none."""
-
-    @property
-    def path(self) -> str:
-        """The key in the MST."""
-        return f"{self.collection}/{self.rkey}"
-
-    def of_record(self) -> RecordWrite:
-        """The part of it that makes the commit."""
-        return RecordWrite(self.action, self.collection, self.rkey, self.cid, self.block)
+    validation_status: str | None = None
+    """`valid`, `unknown`, or None if nobody has validated the record: for the answer alone."""

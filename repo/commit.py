@@ -84,6 +84,7 @@ class RecordWrite:
     rkey: str
     cid: Cid | None = None
     block: bytes | None = None
+    """The record in DAG-CBOR, which hashes to `cid`."""
 
     @property
     def path(self) -> str:

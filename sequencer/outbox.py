@@ -107,11 +107,11 @@ def _start(sequencer: Sequencer, cursor: int, backfill_limit_ms: int) -> tuple[i
     newest = sequencer.current_seq
     if cursor > newest:
         raise FutureCursor
-    following = sequencer.read_after(cursor, 1)
+    following = sequencer.log.read_after(cursor, 1)
     oldest_time = timestamp(sequencer.now_ms() - backfill_limit_ms)
     if not following or following[0].sequenced_at >= oldest_time:
         return cursor, False
-    earliest = sequencer.earliest_after(oldest_time)
+    earliest = sequencer.log.earliest_after(oldest_time)
     return (newest if earliest is None else earliest - 1), True
 
 
@@ -161,7 +161,7 @@ async def _frames(
                 continue
             room = 0
             newest = ring.last_seq
-            page = await when_free(partial(sequencer.read_after, at.seq, PAGE))
+            page = await when_free(partial(sequencer.log.read_after, at.seq, PAGE))
             if not page:
                 # What was there up to the newest seq has been deleted.
                 at.seq = max(at.seq, newest)

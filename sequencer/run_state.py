@@ -139,7 +139,10 @@ class RunState:
             self._start(latest_seq)
 
     def mark_recovered(self) -> None:
-        """Note that what an unclean stop may have left is mended, as far as it can be."""
+        """Note that what an unclean stop may have left is mended, as far as it can be.
+
+        `was_unclean` stays as it is.
+        """
         if self._boot_id != self._this_boot_id:
             self._boot_id = self._this_boot_id
             with self._waiting():

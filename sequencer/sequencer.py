@@ -22,7 +22,7 @@ from database.connection import Synchronous, WriteCounts, open_database
 from database.errors import DatabaseBusy, DatabaseError
 from sequencer.events import Event, timestamp
 from sequencer.frames import EncodedEvent
-from sequencer.log import EventLog, LastEvent, StoredEvent
+from sequencer.log import EventLog
 from sequencer.ring import FrameRing
 from sequencer.run_state import MAX_RAISED_SEQ, RunState
 from sequencer.subscriptions import Subscriptions
@@ -85,12 +85,12 @@ class Sequencer:
             wal_autocheckpoint=wal_autocheckpoint,
         )
         try:
-            self._events = EventLog(self._db)
-            self._run_state = RunState(self._db, self._events.latest_seq())
-            highest = self._run_state.highest_seq(
-                newest_ms=self._events.newest_time_ms(), now_ms=now_ms()
-            )
-            last_seq = self._events.skip_to(highest)
+            self.log = EventLog(self._db)
+            """What has been committed. Others read it; only the sequencer writes to it."""
+            self.run = RunState(self._db, self.log.latest_seq())
+            """This run and the one before it."""
+            highest = self.run.highest_seq(newest_ms=self.log.newest_time_ms(), now_ms=now_ms())
+            last_seq = self.log.skip_to(highest)
         except BaseException:
             self._db.close()
             raise
@@ -128,32 +128,12 @@ class Sequencer:
         """Of the transactions of the log."""
         return self._db.counts
 
-    @property
-    def log(self) -> EventLog:
-        """What has been committed, to be read."""
-        return self._events
-
-    @property
-    def was_unclean(self) -> bool:
-        """Whether the run before this one ended without `mark_stopped`, or was not ours."""
-        return self._run_state.was_unclean
-
-    @property
-    def power_may_have_failed(self) -> bool:
-        """Whether, besides, the machine has been started anew, so that writes may be lost."""
-        return self._run_state.power_may_have_failed
-
-    @property
-    def run(self) -> RunState:
-        """This run and the one before it."""
-        return self._run_state
-
     def skip_to(self, seq: int) -> None:
         """As `raise_to`, of any height and without waiting for a lock."""
         if seq <= self.current_seq:
             return
-        self._run_state.reserve(seq + 1)
-        latest = self._events.skip_to(seq)
+        self.run.reserve(seq + 1)
+        latest = self.log.skip_to(seq)
         # Nobody is cut off for being as far behind as that.
         self.subscriptions.all_have_to_catch_up()
         self.ring.skip_to(latest)
@@ -170,15 +150,11 @@ class Sequencer:
 
     def mark_running(self) -> None:
         """Note durably that a stop from here on is unclean, until `mark_stopped`."""
-        self._run_state.mark_running(self.current_seq)
-
-    def mark_recovered(self) -> None:
-        """Note that what an unclean stop has left is mended. `was_unclean` stays as it is."""
-        self._run_state.mark_recovered()
+        self.run.mark_running(self.current_seq)
 
     def mark_stopped(self) -> None:
         """Note an orderly stop: every commit has its event, and `append()` has been awaited."""
-        self._run_state.mark_stopped(self.current_seq, now_ms=self.now_ms())
+        self.run.mark_stopped(self.current_seq, now_ms=self.now_ms())
 
     def append(self, *events: Event) -> asyncio.Future[list[int]]:
         """Queue `events` behind all that were appended before; they stay together.
@@ -203,25 +179,13 @@ class Sequencer:
         """Call `listener` after every commit of events; it must be quick and not raise."""
         self._listeners.append(listener)
 
-    def read_after(self, cursor: int, limit: int) -> list[StoredEvent]:
-        """See `EventLog.read_after`."""
-        return self._events.read_after(cursor, limit)
-
-    def earliest_after(self, time: str) -> int | None:
-        """See `EventLog.earliest_after`."""
-        return self._events.earliest_after(time)
-
-    def last_event_of(self, did: str) -> LastEvent | None:
-        """See `EventLog.last_event_of`."""
-        return self._events.last_event_of(did)
-
     async def delete_events_of(self, did: str, *, keep_seq: int) -> None:
         """Delete the events of `did` except `keep_seq`, the one that says it was deleted."""
         deleted = _DELETE_BATCH
         while deleted == _DELETE_BATCH:
             deleted = await retry.write(
                 self._db,
-                lambda: self._events.delete_some_of(did, keep_seq=keep_seq, limit=_DELETE_BATCH),
+                lambda: self.log.delete_some_of(did, keep_seq=keep_seq, limit=_DELETE_BATCH),
             )
             self.ring.clear()
             await asyncio.sleep(0)
@@ -268,9 +232,9 @@ class Sequencer:
         if not events:
             return self.current_seq + 1
         # Before the events: a power failure may take them back, but not the reservation.
-        self._run_state.reserve(self.current_seq + len(events))
+        self.run.reserve(self.current_seq + len(events))
         sequenced_at = timestamp(self.now_ms())
-        first_seq = self._events.insert(events, sequenced_at)
+        first_seq = self.log.insert(events, sequenced_at)
         frames = [
             event.frame(seq, sequenced_at) for seq, event in enumerate(events, start=first_seq)
         ]

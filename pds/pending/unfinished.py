@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from weakref import WeakValueDictionary
 
+from actor_store.keyed_locks import KeyedLocks
 from pds.pending.journal import Journal
 from pds.pending.retrier import Retrier
 
@@ -28,11 +28,8 @@ class Unfinished:
     """Whether the last run of both service databases was the same; None if not yet compared."""
     since_s: float | None = None
     """Since when the last try to recover has looked at stores, in Unix seconds."""
-    _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    _locks: KeyedLocks = field(default_factory=KeyedLocks)
 
     def lock(self, did: str) -> asyncio.Lock:
-        """Held by who changes the account as such: creates, renames or deletes it."""
-        lock = self._locks.get(did)
-        if lock is None:
-            lock = self._locks[did] = asyncio.Lock()
-        return lock
+        """The lock to hold while creating, renaming or deleting this account."""
+        return self._locks[did]

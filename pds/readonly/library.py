@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
-from weakref import WeakValueDictionary
 
 import structlog
 
 from actor_store.errors import ActorStoreError
+from actor_store.keyed_locks import KeyedLocks
 from database.errors import DatabaseError
 from identity.did_document import DidDocument
 from identity.resolver import DidNotFound, DidResolutionError
@@ -98,7 +98,7 @@ class Library:
         self._handles = handles
         self._processes = processes
         self._resolving = asyncio.Semaphore(RESOLVING_AT_ONCE)
-        self._serving: WeakValueDictionary[Did, asyncio.Lock] = WeakValueDictionary()
+        self._serving = KeyedLocks()
         self.waiting = 0
         """How many files are yet to be loaded."""
 
@@ -216,7 +216,7 @@ class Library:
         signature = await self._check_signature(cid, loaded.commit, document)
         handle = self._handles.get(did) or (document.handle if document else None)
         # Of two files of one repository, loaded at the same time, the newer must win.
-        async with self._serving.setdefault(did, asyncio.Lock()):
+        async with self._serving[did]:
             served = self._catalog.find_repo(did)
             if served is not None and served.path != file.path and served.rev >= loaded.commit.rev:
                 state = "the same" if served.rev == loaded.commit.rev else "a newer"
@@ -254,7 +254,7 @@ class Library:
         if document is None:
             return
         handle = self._handles.get(did) or document.handle
-        async with self._serving.setdefault(did, asyncio.Lock()):
+        async with self._serving[did]:
             if self._catalog.find_repo(did) != repo:
                 return
             try:

@@ -115,7 +115,7 @@ def _open_archive(
 
 
 async def _nothing_to_mend(ctx: AppContext) -> None:
-    ctx.sequencer.mark_recovered()
+    ctx.sequencer.run.mark_recovered()
     ctx.unfinished.finished = True
 
 

@@ -94,7 +94,7 @@ async def _recover(ctx: AppContext) -> None:
         # A version that did not note it may have left old ones.
         await mend_heads(ctx, list(ctx.accounts.store.iter_all()))
     ctx.accounts.repo_roots.mark_complete()
-    ctx.sequencer.mark_recovered()
+    ctx.sequencer.run.mark_recovered()
     ctx.unfinished.finished = True
     check_file.unlink(missing_ok=True)
 
@@ -111,7 +111,7 @@ def _find_since_s(ctx: AppContext, check_file: Path) -> float | None:
     Noted for the next try before this one tells anything, which makes the log younger.
     """
     asked_s = read_since_s(check_file)
-    unknown = not ctx.unfinished.same_run or ctx.sequencer.was_unclean or _log_is_gone(ctx)
+    unknown = not ctx.unfinished.same_run or ctx.sequencer.run.was_unclean or _log_is_gone(ctx)
     if asked_s is None and not unknown:
         return None
     newest = ctx.sequencer.log.newest_time()
@@ -138,7 +138,7 @@ async def _mend_everything(ctx: AppContext, since_s: float) -> None:
         if account.did not in files.present:
             quarantine(ctx, account.did, f"{ctx.actor_store.layout.store(account.did)} is missing")
         elif account.did in suspects:
-            await mend_store(ctx, account, may_lack_commits=ctx.sequencer.power_may_have_failed)
+            await mend_store(ctx, account, may_lack_commits=ctx.sequencer.run.power_may_have_failed)
             mended += 1
     heads_since_s = (ctx.accounts.repo_roots.complete_at_s or 0.0) - WINDOW_S
     listed = files.changed_since(heads_since_s) - suspects

@@ -71,7 +71,7 @@ def list_head(ctx: AppContext, did: str, head: Head) -> None:
 def find_told_rev(ctx: AppContext, did: str) -> str | None:
     """The rev that consumers of the log are at; None if they have never heard of the repo."""
     try:
-        last = ctx.sequencer.last_event_of(did)
+        last = ctx.sequencer.log.last_event_of(did)
     except InvalidDagCbor:
         # An event that nobody can read has told nobody its rev.
         return ""

@@ -1,74 +1,43 @@
 """Preparing record writes: all that can be checked and computed before a repo is locked.
 
-A record arrives as JSON; what leaves is canonical bytes with their CID, the blobs they refer
-to, and whether there was a Lexicon to validate them.
+A record arrives as JSON. It leaves as a write that has its canonical bytes with their CID, the
+blobs they refer to, and whether there was a Lexicon to validate them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from actor_store.backlinks import Backlink, backlinks_of
-from actor_store.writes import UNSET, PreparedWrite, Unset
+from actor_store.backlinks import backlinks_of
+from actor_store.writes import PreparedWrite
 from pds.repos.errors import RecordRefused
 from repo import dagcbor, piecewise
 from repo.cid import Cid
 from repo.commit import Action
-from repo.datamodel import BlobRef, find_legacy_blob, from_json, iter_blob_refs
+from repo.datamodel import find_legacy_blob, from_json, iter_blob_refs
 from repo.lexicon import Lexicons
 from repo.record import MAX_RECORD_BYTES
 from repo.syntax import has_lower_case_authority
 
 
-@dataclass(slots=True, frozen=True)
-class PreparedRecord:
-    """A record's canonical bytes, and what a write needs to know of it."""
-
-    cid: Cid
-    block: bytes
-    blobs: tuple[BlobRef, ...]
-    backlinks: tuple[Backlink, ...]
-    validation_status: str | None
-    """`valid`, `unknown`, or None where the caller turned validation off."""
-
-    def write(
-        self,
-        action: Action,
-        collection: str,
-        rkey: str,
-        *,
-        swap_record: Cid | Unset | None = UNSET,
-    ) -> PreparedWrite:
-        """The write that puts the record into a repo."""
-        return PreparedWrite(
-            action,
-            collection,
-            rkey,
-            cid=self.cid,
-            block=self.block,
-            blobs=self.blobs,
-            backlinks=self.backlinks,
-            swap_record=swap_record,
-        )
-
-
-def prepare_record(
+def prepare_write(
     lexicons: Lexicons,
-    *,
+    action: Action,
     collection: str,
     rkey: str,
     json: Any,
+    *,
     validate: bool | None,
     path: str = "$.record",
     record_path: str | None = None,
     is_large: bool = False,
-) -> PreparedRecord:
-    """Check and encode a record that stands at `path` of the request.
+) -> PreparedWrite:
+    """Check and encode a record that stands at `path` of the request, to be created or updated.
 
     `validate` None means: if there is a Lexicon. `record_path` is what the reference calls the
-    place in messages about the Lexicon, where that differs. `is_large` is for a thread, beside
-    which others are to go on. Raises `RecordRefused`, `InvalidLexicon` or `InvalidDataModel`.
+    place in messages about the Lexicon, where that differs. A large record is encoded piece by
+    piece, so that other threads go on beside the one that does it. Raises `RecordRefused`,
+    `InvalidLexicon` or `InvalidDataModel`.
     """
     if not has_lower_case_authority(collection):
         # Consumers may take it for the same as in lower case, or refuse it.
@@ -90,7 +59,10 @@ def prepare_record(
     block = piecewise.encode(value) if is_large else dagcbor.encode_checked(value)
     if len(block) > MAX_RECORD_BYTES:
         raise RecordRefused(f"Record is larger than {MAX_RECORD_BYTES} bytes")
-    return PreparedRecord(
+    return PreparedWrite(
+        action,
+        collection,
+        rkey,
         Cid.of_dag_cbor(block),
         block,
         blobs=tuple(iter_blob_refs(value)),

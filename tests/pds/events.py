@@ -22,7 +22,7 @@ def read_events(pds: Pds, *, after: int = 0) -> list[LoggedEvent]:
     """The events behind the position `after`, in order."""
     return [
         LoggedEvent(event.did, event.event_type, _decode(event.body))
-        for event in pds.ctx.sequencer.read_after(after, 1_000)
+        for event in pds.ctx.sequencer.log.read_after(after, 1_000)
     ]
 
 

@@ -165,7 +165,7 @@ async def test_unforeseen_failure_reaches_the_waiter(
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr(sequencer._events, "insert", fail)
+        patched.setattr(sequencer.log, "insert", fail)
         with pytest.raises(MemoryError):
             await sequencer.append(identity_event())
     assert await sequencer.append(identity_event()) == [1]
@@ -184,7 +184,7 @@ async def test_busy_log_is_waited_for_without_losing_order(
     other.run("ROLLBACK")
     seqs = [seq for (seq,) in await asyncio.gather(*appended)]
     assert seqs == list(range(1, len(appended) + 1))
-    stored = sequencer.read_after(0, 10_000)
+    stored = sequencer.log.read_after(0, 10_000)
     assert [event.body for event in stored] == [
         identity_event(n).body() for n in range(len(appended))
     ]
@@ -204,7 +204,7 @@ async def test_log_busy_for_too_long_fails_the_oldest_and_keeps_their_events(
     assert sequencer.is_behind
     other.run("ROLLBACK")
     assert await younger == [2]
-    assert [event.body for event in sequencer.read_after(0, 10)] == [
+    assert [event.body for event in sequencer.log.read_after(0, 10)] == [
         identity_event(1).body(),
         identity_event(2).body(),
     ]
@@ -236,8 +236,8 @@ async def test_crash_keeps_what_was_acknowledged_and_tells_of_itself(
         shutil.copy(log_path.with_name(name), crashed)
 
     reopened = Sequencer(crashed / log_path.name, now_ms=clock)
-    assert reopened.was_unclean
-    assert [event.seq for event in reopened.read_after(0, 10)] == [1, 2]
+    assert reopened.run.was_unclean
+    assert [event.seq for event in reopened.log.read_after(0, 10)] == [1, 2]
     # Whatever else had been published and then lost with the power, its seq is not used again.
     assert await reopened.append(identity_event()) == [RESERVED_SEQS + 2]
     await reopened.close()
@@ -389,12 +389,12 @@ async def test_a_restart_of_the_machine_is_told_until_all_is_mended(
     await (restarted := open_after("b")).close()
     await (again := open_after("b")).close()
     runs = (first, killed, restarted, again)
-    assert [run.power_may_have_failed for run in runs] == [False, False, True, True]
+    assert [one.run.power_may_have_failed for one in runs] == [False, False, True, True]
     mended = open_after("b")
-    mended.mark_recovered()
+    mended.run.mark_recovered()
     await mended.close()
     last = open_after("b")
-    assert (last.was_unclean, last.power_may_have_failed) == (True, False)
+    assert (last.run.was_unclean, last.run.power_may_have_failed) == (True, False)
     await last.close()
 
 
@@ -405,7 +405,7 @@ async def test_deleting_an_account_leaves_its_last_event_and_all_others(
         sequencer.append(commit_event(number, block_bytes=10), commit_event(number, did=OTHER_DID))
     (keep_seq,) = await sequencer.append(AccountEvent(OTHER_DID, active=False, status="deleted"))
     await sequencer.delete_events_of(OTHER_DID, keep_seq=keep_seq)
-    left = sequencer.read_after(0, 1_000)
+    left = sequencer.log.read_after(0, 1_000)
     assert len(left) == 151
     assert [event.seq for event in left if event.did == OTHER_DID] == [keep_seq]
     assert sequencer.ring.find(2) is None
@@ -414,17 +414,17 @@ async def test_deleting_an_account_leaves_its_last_event_and_all_others(
 async def test_invalidated_rows_are_skipped(sequencer: Sequencer, other: Database) -> None:
     await sequencer.append(*(commit_event(n) for n in range(1, 4)))
     other.run("UPDATE repo_seq SET invalidated = 1 WHERE seq IN (1, 3)")
-    assert [event.seq for event in sequencer.read_after(0, 10)] == [2]
-    assert sequencer.earliest_after("2000-01-01T00:00:00.000Z") == 2
-    last = sequencer.last_event_of(DID)
+    assert [event.seq for event in sequencer.log.read_after(0, 10)] == [2]
+    assert sequencer.log.earliest_after("2000-01-01T00:00:00.000Z") == 2
+    last = sequencer.log.last_event_of(DID)
     assert last is not None
     assert last.seq == 2
 
 
 async def test_page_ends_early_when_its_events_are_large(sequencer: Sequencer) -> None:
     await sequencer.append(*(commit_event(n, block_bytes=50_000) for n in range(5)))
-    assert [event.seq for event in sequencer.read_after(0, 500)] == [1, 2]
-    assert [event.seq for event in sequencer.read_after(4, 500)] == [5]
+    assert [event.seq for event in sequencer.log.read_after(0, 500)] == [1, 2]
+    assert [event.seq for event in sequencer.log.read_after(4, 500)] == [5]
 
 
 async def test_earliest_after_finds_the_first_event_of_a_time(
@@ -433,16 +433,16 @@ async def test_earliest_after_finds_the_first_event_of_a_time(
     for _ in range(3):
         await sequencer.append(identity_event(), identity_event())
         clock.ms += 1_000
-    assert sequencer.earliest_after("2027-01-15T08:00:00.001Z") == 3
-    assert sequencer.earliest_after("2027-01-15T08:00:02.000Z") == 5
-    assert sequencer.earliest_after("2027-01-15T08:00:02.001Z") is None
+    assert sequencer.log.earliest_after("2027-01-15T08:00:00.001Z") == 3
+    assert sequencer.log.earliest_after("2027-01-15T08:00:02.000Z") == 5
+    assert sequencer.log.earliest_after("2027-01-15T08:00:02.001Z") is None
 
 
 async def test_last_event_of_a_did_is_the_newest_that_tells_a_rev(sequencer: Sequencer) -> None:
-    assert sequencer.last_event_of(DID) is None
+    assert sequencer.log.last_event_of(DID) is None
     await sequencer.append(commit_event(1), SyncEvent(DID, "3n2qm54vpxs2x", b"car"))
     await sequencer.append(IdentityEvent(DID), commit_event(2, did=OTHER_DID))
-    last = sequencer.last_event_of(DID)
+    last = sequencer.log.last_event_of(DID)
     assert last is not None
     assert (last.seq, last.event_type, last.rev) == (2, "sync", "3n2qm54vpxs2x")
 
@@ -459,19 +459,19 @@ async def test_closing_commits_what_is_queued(log_path: Path) -> None:
 
 async def test_run_is_unclean_until_it_is_marked_stopped(log_path: Path) -> None:
     fresh = Sequencer(log_path)
-    assert not fresh.was_unclean
+    assert not fresh.run.was_unclean
     fresh.mark_running()
     await fresh.append(identity_event())
     await fresh.close()
 
     crashed = Sequencer(log_path)
-    assert crashed.was_unclean
+    assert crashed.run.was_unclean
     crashed.mark_running()
     crashed.mark_stopped()
     await crashed.close()
 
     stopped = Sequencer(log_path)
-    assert not stopped.was_unclean
+    assert not stopped.run.was_unclean
     await stopped.close()
 
 
@@ -484,7 +484,7 @@ async def test_log_moved_by_another_server_counts_as_unclean_and_goes_on_without
     await ours.append(identity_event())
     await ours.close()
     reopened = Sequencer(log_path)
-    assert reopened.was_unclean
+    assert reopened.run.was_unclean
     assert await reopened.append(identity_event()) == [2]
     await reopened.close()
 

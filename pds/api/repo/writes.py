@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from actor_store.reader import ActorStoreReader
 from actor_store.writes import MAX_WRITES, UNSET, PreparedWrite
 from pds.repos.commits import commit_planned, commit_writes
 from pds.repos.legacy_profile import PROFILE, upgrade_images
-from pds.repos.records import PreparedRecord, prepare_record
+from pds.repos.records import prepare_write
 from pds.xrpc.auth import check_standing, user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import auth_required, invalid_request
@@ -32,19 +33,18 @@ async def create_record(call: XrpcCall) -> Answer:
     """com.atproto.repo.createRecord"""
     ctx, body, did = call.ctx, call.body, _writer(call)
     collection, rkey = body["collection"], body.get("rkey") or ctx.tid_clock.next()
-    record = await _prepare(call, collection, rkey)
-    write = record.write("create", collection, rkey)
+    write = await _prepare(call, "create", collection, rkey)
 
     def plan(actor: ActorStoreReader) -> list[PreparedWrite]:
         if body.get("validate") is False:
             return [write]
         # A second like of one post replaces the first.
-        conflicts = actor.record.backlink_conflicts(collection, record.backlinks)
+        conflicts = actor.record.backlink_conflicts(collection, write.backlinks)
         return [*(PreparedWrite("delete", collection, rkey) for rkey in conflicts), write]
 
     swap_commit = _optional_cid(body.get("swapCommit"))
     data = await commit_planned(ctx, did, plan, [write], swap_commit=swap_commit)
-    return _write_output(did, collection, rkey, record, data)
+    return _write_output(did, write, data)
 
 
 @methods.method("com.atproto.repo.putRecord", auth=user())
@@ -54,25 +54,25 @@ async def put_record(call: XrpcCall) -> Answer:
     collection, rkey = body["collection"], body["rkey"]
     if collection == PROFILE:
         body["record"] = await upgrade_images(ctx, did, rkey, body["record"])
-    record = await _prepare(call, collection, rkey)
+    write = await _prepare(call, "update", collection, rkey)
     swap_record = _optional_cid(body["swapRecord"]) if "swapRecord" in body else UNSET
 
     def plan(actor: ActorStoreReader) -> list[PreparedWrite] | None:
         current = actor.record.find_cid(collection, rkey)
         # As in the reference this comes before the swap checks.
-        if current == record.cid:
+        if current == write.cid:
             return None
         action: Action = "create" if current is None else "update"
-        return [record.write(action, collection, rkey, swap_record=swap_record)]
+        return [replace(write, action=action, swap_record=swap_record)]
 
     data = await commit_planned(
         ctx,
         did,
         plan,
-        [record.write("update", collection, rkey)],
+        [write],
         swap_commit=_optional_cid(body.get("swapCommit")),
     )
-    return _write_output(did, collection, rkey, record, data)
+    return _write_output(did, write, data)
 
 
 @methods.method("com.atproto.repo.deleteRecord", auth=user())
@@ -120,15 +120,16 @@ def _writer(call: XrpcCall) -> Did:
     return did
 
 
-async def _prepare(call: XrpcCall, collection: str, rkey: str) -> PreparedRecord:
-    """The record of createRecord or putRecord."""
+async def _prepare(call: XrpcCall, action: Action, collection: str, rkey: str) -> PreparedWrite:
+    """The write that createRecord or putRecord asks for."""
     body = call.body
     return await call.digest(
-        lambda: prepare_record(
+        lambda: prepare_write(
             call.ctx.lexicons,
-            collection=collection,
-            rkey=rkey,
-            json=body.pop("record"),
+            action,
+            collection,
+            rkey,
+            body.pop("record"),
             validate=body.get("validate"),
             is_large=call.large is not None,
         )
@@ -147,11 +148,12 @@ def _prepare_write(
             "$type": f"{_APPLY_WRITES}#deleteResult"
         }
     rkey = write.get("rkey") or ctx.tid_clock.next()
-    record = prepare_record(
+    prepared = prepare_write(
         ctx.lexicons,
-        collection=collection,
-        rkey=rkey,
-        json=write["value"],
+        action,
+        collection,
+        rkey,
+        write["value"],
         validate=call.body.get("validate"),
         path=f"$.writes[{index}].value",
         record_path=f"$.writes[{index}].record",
@@ -159,22 +161,20 @@ def _prepare_write(
     )
     result = {
         "$type": f"{_APPLY_WRITES}#{action}Result",
-        **_record_result(did, collection, rkey, record),
+        **_record_result(did, prepared),
     }
-    return record.write(action, collection, rkey), result
+    return prepared, result
 
 
-def _record_result(did: str, collection: str, rkey: str, record: PreparedRecord) -> dict[str, Any]:
-    result = {"uri": f"at://{did}/{collection}/{rkey}", "cid": str(record.cid)}
-    if record.validation_status is not None:
-        result["validationStatus"] = record.validation_status
+def _record_result(did: str, write: PreparedWrite) -> dict[str, Any]:
+    result = {"uri": f"at://{did}/{write.path}", "cid": str(write.cid)}
+    if write.validation_status is not None:
+        result["validationStatus"] = write.validation_status
     return result
 
 
-def _write_output(
-    did: str, collection: str, rkey: str, record: PreparedRecord, data: CommitData | None
-) -> dict[str, Any]:
-    output = _record_result(did, collection, rkey, record)
+def _write_output(did: str, write: PreparedWrite, data: CommitData | None) -> dict[str, Any]:
+    output = _record_result(did, write)
     if data is not None:
         output["commit"] = _commit_json(data)
     return output

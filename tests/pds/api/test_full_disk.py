@@ -137,7 +137,7 @@ async def test_stop_with_a_full_log_is_no_orderly_one(tmp_path: Path) -> None:
         assert (await create(pds, alice, {"x": LARGE})).status == 200
         path = pds.ctx.settings.sequencer_db_path
     reopened = Sequencer(path)
-    assert reopened.was_unclean
+    assert reopened.run.was_unclean
     await reopened.close()
 
 
