@@ -60,10 +60,6 @@ from pds.pending.unfinished import Unfinished
 from pds.pending.upload_sweep import UploadSweep
 from pds.proxy.target import ProxyTarget
 from pds.rate_limits.admin_guesses import AdminGuesses
-from pds.rate_limits.limiter import RateLimiter
-from pds.rate_limits.memory import MemoryStore
-from pds.rate_limits.redis_client import open_scratch
-from pds.rate_limits.store import CounterStore
 from pds.recovery.start import recover
 from pds.service_auth.issuer import ServiceTokens
 from pds.service_auth.verifier import ServiceAuth
@@ -116,8 +112,6 @@ class AppContext:
     """Reservations of signing keys, which write one after the other."""
     large_work: LargeWork
     client_addresses: ClientAddresses
-    rate_limiter: RateLimiter | None
-    """None unless the operator wants limits."""
     admin_guesses: AdminGuesses
     crawlers: Crawlers
     requests: RequestStatistics
@@ -244,7 +238,6 @@ def _build(settings: Settings, min_login_ms: int, stack: AsyncExitStack) -> AppC
         reserving=Turns("signing keys", at_once=1, each=1, waiting=256, waiting_each=64, wait_s=10),
         large_work=_open_large_work(stack),
         client_addresses=client_addresses,
-        rate_limiter=_open_rate_limiter(settings, client_addresses, stack),
         admin_guesses=AdminGuesses(client_addresses),
         crawlers=crawlers,
         requests=RequestStatistics(),
@@ -409,26 +402,3 @@ def _open_did_resolver(
     )
     stack.push_async_callback(resolver.close)
     return resolver
-
-
-def _open_rate_limiter(
-    settings: Settings, addresses: ClientAddresses, stack: AsyncExitStack
-) -> RateLimiter | None:
-    if not settings.limits.rate_limits_enabled:
-        return None
-    return RateLimiter(
-        _open_counters(settings, stack),
-        addresses,
-        bypass_key=settings.limits.bypass_key,
-        bypass_networks=settings.rate_limit_bypass,
-    )
-
-
-def _open_counters(settings: Settings, stack: AsyncExitStack) -> CounterStore:
-    redis = open_scratch(settings)
-    if redis is None:
-        return MemoryStore()
-    from pds.rate_limits.redis_store import RedisStore  # With it comes the client's library.
-
-    stack.push_async_callback(redis.aclose)
-    return RedisStore(redis)

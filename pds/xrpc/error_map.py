@@ -18,6 +18,7 @@ from pds.accounts.invites import InvalidInviteCursor
 from pds.disk.spool import BodyTooLarge, SpoolFull
 from pds.fairness.turns import TooBusy
 from pds.mail.errors import InvalidMail, MailNotSent
+from pds.rate_limits.errors import TooManyRequests
 from pds.repos.quotas import QuotaExceeded
 from pds.service_auth.jwt import ServiceJwtError
 from pds.xrpc.errors import XrpcError, out_of_files
@@ -124,6 +125,8 @@ def to_xrpc(exc: Exception) -> XrpcError:
         return XrpcError(503, "NotEnoughResources", _OUT_OF_SPACE)
     if isinstance(exc, ServiceJwtError):
         return XrpcError(401, exc.error, str(exc))
+    if isinstance(exc, TooManyRequests):
+        return XrpcError(429, retry_after_s=exc.retry_after_s)
     if isinstance(exc, TooBusy):
         return XrpcError(503, message=str(exc), retry_after_s=exc.retry_after_s)
     if isinstance(exc, PlcError):
