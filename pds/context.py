@@ -61,10 +61,6 @@ from pds.pending.run_record import end_run
 from pds.pending.unfinished import Unfinished
 from pds.pending.upload_sweep import UploadSweep
 from pds.rate_limits.admin_guesses import AdminGuesses
-from pds.rate_limits.limiter import RateLimiter
-from pds.rate_limits.memory import MemoryStore
-from pds.rate_limits.redis_client import open_scratch
-from pds.rate_limits.store import CounterStore
 from pds.service_auth.issuer import ServiceTokens
 from pds.service_auth.verifier import ServiceAuth
 from repo.keys import K256PrivateKey, K256PublicKey, PrivateKey
@@ -239,8 +235,6 @@ class AppContext(ReadContext):
     imports: Imports
     reserving: Turns
     """Reservations of signing keys, which write one after the other."""
-    rate_limiter: RateLimiter | None
-    """None unless the operator wants limits."""
     admin_guesses: AdminGuesses
     crawlers: Crawlers
     upload_sweep: UploadSweep
@@ -265,7 +259,6 @@ class AppContext(ReadContext):
         self.reserving = Turns(
             "signing keys", at_once=1, each=1, waiting=256, waiting_each=64, wait_s=10
         )
-        self.rate_limiter = _open_rate_limiter(settings, self.client_addresses, stack)
         self.admin_guesses = AdminGuesses(self.client_addresses)
         self.crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=self._http)
         stack.push_async_callback(self.crawlers.close)
@@ -291,7 +284,7 @@ async def open_read_context(settings: Settings) -> ReadContext:
         ctx = ReadContext(settings, stack)
         await ctx.actor_store.remove_leftovers()
         # Its stores are copies: what a crash cuts off is copied anew.
-        ctx.sequencer.mark_recovered()
+        ctx.sequencer.run.mark_recovered()
         ctx.unfinished.finished = True
         ctx.closing = stack.pop_all()
     return ctx
@@ -416,26 +409,3 @@ def _open_did_cache(settings: Settings, stack: AsyncExitStack) -> DidCache:
     )
     stack.callback(cache.close)
     return cache
-
-
-def _open_rate_limiter(
-    settings: Settings, addresses: ClientAddresses, stack: AsyncExitStack
-) -> RateLimiter | None:
-    if not settings.limits.rate_limits_enabled:
-        return None
-    return RateLimiter(
-        _open_counters(settings, stack),
-        addresses,
-        bypass_key=settings.limits.bypass_key,
-        bypass_networks=settings.rate_limit_bypass,
-    )
-
-
-def _open_counters(settings: Settings, stack: AsyncExitStack) -> CounterStore:
-    redis = open_scratch(settings)
-    if redis is None:
-        return MemoryStore()
-    from pds.rate_limits.redis_store import RedisStore  # With it comes the client's library.
-
-    stack.push_async_callback(redis.aclose)
-    return RedisStore(redis)

@@ -6,7 +6,7 @@ Methods that are not in the table are served as without an entryway.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pds.entryway.exchange import as_administrator, as_sent, ask, service_token
@@ -137,4 +137,5 @@ def behind_entryway(methods: Iterable[XrpcMethod]) -> Iterator[XrpcMethod]:
         if way is None:
             yield method
         else:
-            yield XrpcMethod(method.nsid, way.handler, None if way.is_open else method.auth)
+            auth = None if way.is_open else method.auth
+            yield replace(method, handler=way.handler, auth=auth)

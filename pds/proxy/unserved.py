@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pds.accounts.errors import InvalidToken
-from pds.accounts.scopes import PRIVILEGED
 from pds.monitoring.requests.request_info import note_caller
 from pds.proxy.forwarding import pass_on
 from pds.proxy.on_behalf import token_for
@@ -13,7 +12,7 @@ from pds.proxy.target import choose_service, locate
 from pds.xrpc.auth import user
 from pds.xrpc.call import XrpcCall
 from pds.xrpc.errors import invalid_request
-from pds.xrpc.method_rules import is_privileged, is_protected
+from pds.xrpc.methods import METHOD_TABLE
 from repo.syntax import InvalidSyntax, parse_nsid
 
 if TYPE_CHECKING:
@@ -40,12 +39,13 @@ async def proxy_unknown_method(
         raise invalid_request("invalid xrpc path") from exc
     if request.method not in ("GET", "HEAD", "POST"):
         raise invalid_request("XRPC requests only supports GET and POST")
-    if is_protected(nsid):
+    scopes = request.app[METHOD_TABLE].scopes_elsewhere(nsid)
+    if not scopes:
         raise _bad_method()
     service = choose_service(ctx.settings, nsid, request)
     call = XrpcCall(ctx, request, {}, await _authenticate(ctx, request), {})
     note_caller(request, call.user.did)
-    if is_privileged(nsid) and call.user.scope not in PRIVILEGED:
+    if call.user.scope not in scopes:
         raise _bad_method()
     return await pass_on_as_user(call, nsid, service)
 

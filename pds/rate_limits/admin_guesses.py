@@ -8,10 +8,10 @@ import structlog
 from aiohttp import web
 
 from pds.monitoring.requests.client_address import ClientAddresses
+from pds.rate_limits.errors import TooManyRequests
 from pds.rate_limits.limit import MINUTE_S, Limit, by_ip
 from pds.rate_limits.memory import MemoryStore
 from pds.rate_limits.store import Count, Hit
-from pds.xrpc.errors import XrpcError
 
 WRONG: Final = Limit("admin-password", 100, 5 * MINUTE_S, by_ip)
 """More than anybody mistypes, and too few to find a password that is any good."""
@@ -32,7 +32,7 @@ class AdminGuesses:
         self._store = MemoryStore() if store is None else store
 
     async def note_wrong(self, request: web.Request) -> None:
-        """Count a wrong password. Raises `XrpcError` 429."""
+        """Count a wrong password. Raises `TooManyRequests`."""
         count = await self._add(request, 1)
         if count.remaining == 0:
             _log.warning(
@@ -44,7 +44,7 @@ class AdminGuesses:
             raise _refusal(count)
 
     async def check_right(self, request: web.Request) -> None:
-        """Refuse the right password after too many wrong ones. Raises `XrpcError` 429."""
+        """Refuse the right password after too many wrong ones. Raises `TooManyRequests`."""
         if self._addresses.is_of_this_machine(request):
             return
         count = await self._add(request, 0)
@@ -57,5 +57,5 @@ class AdminGuesses:
         return count
 
 
-def _refusal(count: Count) -> XrpcError:
-    return XrpcError(429, retry_after_s=-(-count.resets_in_ms // 1000))
+def _refusal(count: Count) -> TooManyRequests:
+    return TooManyRequests(-(-count.resets_in_ms // 1000))

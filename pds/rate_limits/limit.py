@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final, TypeAlias
-
-from pds.monitoring.requests.client_address import ClientAddress
-from pds.xrpc.call import XrpcCall
+from typing import Any, Final, Protocol, TypeAlias
 
 MINUTE_S: Final = 60
 HOUR_S: Final = 60 * MINUTE_S
@@ -17,8 +14,26 @@ DAY_S: Final = 24 * HOUR_S
 _MAX_IDENTIFIER: Final = 256
 """Longer than any handle or email address that an account can have."""
 
-Key: TypeAlias = Callable[[ClientAddress, XrpcCall], str]
-Cost: TypeAlias = Callable[[XrpcCall], int]
+
+class SignedIn(Protocol):
+    """Who has signed in."""
+
+    @property
+    def did(self) -> str: ...
+
+
+class LimitedCall(Protocol):
+    """What limits look at in a call of a method."""
+
+    @property
+    def user(self) -> SignedIn: ...
+
+    @property
+    def body(self) -> Mapping[str, Any]: ...
+
+
+Key: TypeAlias = Callable[[str, LimitedCall], str]
+"""Whom a call counts for. The first argument is what stands for the client's address."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -31,33 +46,20 @@ class Limit:
     key: Key
 
 
-@dataclass(slots=True, frozen=True)
-class MethodLimits:
-    """The limits of one method, and how many points of each a call takes."""
-
-    limits: tuple[Limit, ...]
-    cost: Cost
-    counts_among_all: bool = True
-    """Whether a request also counts among all requests of its client.
-
-    If not, the method's own limits are by address, and count every request in their place.
-    """
-
-
-def by_ip(address: ClientAddress, _call: XrpcCall) -> str:
+def by_ip(address_group: str, _call: LimitedCall) -> str:
     """One count for each client."""
-    return address.group
+    return address_group
 
 
-def by_did(_address: ClientAddress, call: XrpcCall) -> str:
+def by_did(_address_group: str, call: LimitedCall) -> str:
     """One count for each account that signs in."""
     return call.user.did
 
 
-def by_identifier_and_ip(address: ClientAddress, call: XrpcCall) -> str:
+def by_identifier_and_ip(address_group: str, call: LimitedCall) -> str:
     """One count for each name that a client tries to log in with."""
     # The login does not tell upper case from lower case either.
     identifier = str(call.body["identifier"]).lower()
     if len(identifier) > _MAX_IDENTIFIER:
         identifier = blake2b(identifier.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{identifier}-{address.group}"
+    return f"{identifier}-{address_group}"

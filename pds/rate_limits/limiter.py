@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -12,11 +12,11 @@ from aiohttp import web
 
 from pds.config.addresses import IpNetwork
 from pds.monitoring.requests.client_address import ClientAddress, ClientAddresses, IpAddress
+from pds.rate_limits.errors import TooManyRequests
 from pds.rate_limits.headers import HEADERS, headers_of
+from pds.rate_limits.limit import Limit, LimitedCall
+from pds.rate_limits.method_limits import ALL_REQUESTS, MethodLimits
 from pds.rate_limits.store import Count, CounterStore, Hit
-from pds.rate_limits.table import LIMITS, LimitTable
-from pds.xrpc.call import XrpcCall
-from pds.xrpc.errors import XrpcError
 
 BYPASS_HEADER: Final = "x-ratelimit-bypass"
 
@@ -26,7 +26,7 @@ _TIGHTEST: Final = web.RequestKey("tightest_count", Count)
 
 
 class RateLimiter:
-    """The limits of a server.
+    """The limits of a server: `all_requests` for each client, and those of `methods` by NSID.
 
     Requests with `bypass_key` in their header, or from one of `bypass_networks`, are neither
     counted nor refused. `now_s` is the wall clock, in seconds since the Unix epoch.
@@ -36,48 +36,54 @@ class RateLimiter:
         self,
         store: CounterStore,
         addresses: ClientAddresses,
+        methods: Mapping[str, MethodLimits],
         *,
-        table: LimitTable = LIMITS,
+        all_requests: Limit = ALL_REQUESTS,
         bypass_key: str | None = None,
         bypass_networks: Iterable[IpNetwork] = (),
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._addresses = addresses
-        self._table = table
+        self._methods = methods
+        self._all_requests = all_requests
         self._bypass_key = _bytes_of(bypass_key) if bypass_key else None
         self._bypass_networks = tuple(bypass_networks)
         self._is_exempt = lru_cache(_KNOWN_ADDRESSES)(self._find_exemption)
         self._now_s = now_s
 
     async def count_request(self, request: web.Request, nsid: str) -> None:
-        """Count a request before anything else is known of it. Raises `XrpcError` 429.
+        """Count a request before anything else is known of it. Raises `TooManyRequests`.
 
         `nsid` is the method that it names, whether there is such a one or not.
         """
         address = self._addresses.of(request)
         if self._may_bypass(request, address):
             return
-        method = self._table.methods.get(nsid)
+        method = self._methods.get(nsid)
         if method is None or method.counts_among_all:
-            hits = [Hit(self._table.all_requests, address.group, 1)]
+            hits = [Hit(self._all_requests, address.group, 1)]
         else:
             hits = [Hit(limit, address.group, 1) for limit in method.limits]
         await self._count(request, hits)
 
-    async def count_call(self, nsid: str, call: XrpcCall) -> None:
+    async def count_call(self, request: web.Request, nsid: str, call: LimitedCall) -> None:
         """Count a call that is about to be handled, if its method has limits of its own.
 
-        Raises `XrpcError` 429.
+        Raises `TooManyRequests`.
         """
-        method = self._table.methods.get(nsid)
+        method = self._methods.get(nsid)
         if method is None or not method.counts_among_all:
             return
-        address = self._addresses.of(call.request)
-        points = method.cost(call)
-        if points and not self._may_bypass(call.request, address):
-            hits = [Hit(limit, limit.key(address, call), points) for limit in method.limits]
-            await self._count(call.request, hits)
+        address = self._addresses.of(request)
+        points = method.cost(call.body)
+        if points and not self._may_bypass(request, address):
+            hits = [Hit(limit, limit.key(address.group, call), points) for limit in method.limits]
+            await self._count(request, hits)
+
+    async def close(self) -> None:
+        """Let go of what counts."""
+        await self._store.close()
 
     async def _count(self, request: web.Request, hits: list[Hit]) -> None:
         counts = await self._store.add(hits)
@@ -88,7 +94,7 @@ class RateLimiter:
         request[_TIGHTEST] = tightest
         request[HEADERS] = headers_of(tightest, now_s=self._now_s())
         if tightest.remaining < 0:
-            raise XrpcError(429)
+            raise TooManyRequests
 
     def _may_bypass(self, request: web.Request, address: ClientAddress) -> bool:
         if self._bypass_networks and self._is_exempt(address.ip):

@@ -94,3 +94,6 @@ class MemoryStore:
         """See `CounterStore.add`; never None."""
         now_ms = self._now_ms()
         return [self._counters[hit.limit.name].add(hit, now_ms) for hit in hits]
+
+    async def close(self) -> None:
+        """See `CounterStore.close`."""

@@ -53,6 +53,7 @@ class RedisStore:
         timeout_s: float = ANSWER_S,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._redis = redis
         self._add = redis.register_script(_ADD)
         self._timeout_s = timeout_s
         self._now_s = now_s
@@ -80,6 +81,10 @@ class RedisStore:
             _log.info("Redis answers again: rate limits hold")
         used, left_ms = counts[::2], counts[1::2]
         return [Count(hit.limit, *found) for hit, *found in zip(hits, used, left_ms, strict=True)]
+
+    async def close(self) -> None:
+        """See `CounterStore.close`: end the connections to Redis."""
+        await self._redis.aclose()
 
     def _note_failure(self, exc: Exception) -> None:
         if self._is_down:

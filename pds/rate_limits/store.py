@@ -35,3 +35,8 @@ class CounterStore(Protocol):
 
     async def add(self, hits: Sequence[Hit]) -> list[Count] | None:
         """Count all hits, in their order. None if that cannot be done: then no limit holds."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what the counters are in."""
+        ...

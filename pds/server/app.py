@@ -17,14 +17,18 @@ from pds.entryway.methods import behind_entryway
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
 from pds.rate_limits.headers import add_headers
+from pds.rate_limits.limiter import RateLimiter
+from pds.rate_limits.opening import open_rate_limiter
 from pds.server.connections import HEALTH_PATH, TimedRunner
 from pds.server.observer import observe
 from pds.web.health import health
 from pds.web.operator.routes import add_operator_routes
 from pds.web.routes import add_web_routes
-from pds.xrpc.methods import XrpcMethod
+from pds.xrpc.methods import METHOD_TABLE, MethodTable, XrpcMethod
 from pds.xrpc.router import XrpcRouter
 
+RATE_LIMITER: Final = web.AppKey("rate_limiter", RateLimiter)
+"""Only of an application with limits."""
 KEEP_ALIVE_S: Final = 90.0
 SHUTDOWN_S: Final = 0.5
 """How long a request that is cut off may take to clean up. See `pds.server.draining`."""
@@ -44,21 +48,37 @@ def make_app(
     app = web.Application(client_max_size=ctx.settings.service.blob_upload_limit_bytes)
     app[CONTEXT] = ctx
     methods: Iterable[XrpcMethod] = chain.from_iterable(METHODS)
-    router = XrpcRouter(ctx, methods if ctx.entryway is None else behind_entryway(methods))
+    table = MethodTable(methods if ctx.entryway is None else behind_entryway(methods))
+    app[METHOD_TABLE] = table
+    limiter = _add_rate_limiter(app, table)
+    router = XrpcRouter(ctx, table, rate_limiter=limiter)
     app.router.add_get(HEALTH_PATH, health)
     app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
     if add_routes is not None:
         add_routes(app)
     add_operator_routes(app)
     add_web_routes(app)
-    if ctx.rate_limiter is not None:
-        app.on_response_prepare.append(add_headers)
     app.on_startup.append(_follow_events)
     # Those of other services as well, which requests are passed on to.
     ctx.requests.count_by_name(ctx.lexicons.iter_methods())
     observe(app, ctx, request_log or PlainLog(LOGGER))
     app.on_shutdown.append(tell_subscribers)
     return app
+
+
+def _add_rate_limiter(app: web.Application, table: MethodTable) -> RateLimiter | None:
+    """The limits of this server; None unless the operator wants some."""
+    ctx = app[CONTEXT]
+    limiter = open_rate_limiter(ctx.settings, ctx.client_addresses, table.limits)
+    if limiter is not None:
+        app[RATE_LIMITER] = limiter
+        app.on_response_prepare.append(add_headers)
+        app.on_cleanup.append(_close_rate_limiter)
+    return limiter
+
+
+async def _close_rate_limiter(app: web.Application) -> None:
+    await app[RATE_LIMITER].close()
 
 
 def make_runner(app: web.Application) -> web.AppRunner:

@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 
 from pds.config.addresses import PRIVATE_NETWORKS
 from pds.context import CONTEXT
+from pds.rate_limits.errors import TooManyRequests
 from pds.xrpc.auth import admin
 from pds.xrpc.errors import XrpcError
 from pds.xrpc.responses import add_common_headers
@@ -45,7 +46,7 @@ async def _may_know(ctx: AppContext, request: web.Request) -> bool:
         return False
     try:
         await admin(ctx, request)
-    except XrpcError:
+    except (XrpcError, TooManyRequests):
         return False
     return True
 

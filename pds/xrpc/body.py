@@ -15,7 +15,9 @@ from pds.xrpc.errors import XrpcError, invalid_request
 from repo.lexicon import MethodSchema
 
 JSON_LIMIT_BYTES: Final = 150 * 1024
+"""The most that JSON may have, unless a method says otherwise."""
 WRITE_LIMIT_BYTES: Final = 1_000_000
+"""The most that JSON with records may have."""
 JSON_S: Final = 30.0
 """How long a body that is read as a whole may take to come in."""
 PACE_BYTES: Final = 128 * 1024
@@ -24,14 +26,6 @@ PACE_S: Final = 30.0
 
 _TOO_DEEP: Final = "limit"
 """A word of orjson's message about more than 1,024 levels, and of no other of its messages."""
-_WRITE_METHODS: Final = frozenset(
-    f"com.atproto.repo.{name}" for name in ("createRecord", "putRecord", "applyWrites")
-)
-
-
-def limit_of(nsid: str) -> int:
-    """The most bytes that the JSON input of a method may have."""
-    return WRITE_LIMIT_BYTES if nsid in _WRITE_METHODS else JSON_LIMIT_BYTES
 
 
 async def check_absent(request: web.Request) -> None:

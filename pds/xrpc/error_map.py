@@ -20,6 +20,7 @@ from pds.fairness.turns import TooBusy
 from pds.lifecycle import errors as lifecycle_errors
 from pds.mail.errors import InvalidMail, MailNotSent
 from pds.pending.import_turns import ImportUnderWay
+from pds.rate_limits.errors import TooManyRequests
 from pds.repos import errors as repo_errors
 from pds.repos.quotas import QuotaExceeded
 from pds.service_auth.jwt import ServiceJwtError
@@ -141,6 +142,8 @@ def to_xrpc(exc: Exception) -> XrpcError:
         return XrpcError(503, "NotEnoughResources", _OUT_OF_SPACE)
     if isinstance(exc, ServiceJwtError):
         return XrpcError(401, exc.error, str(exc))
+    if isinstance(exc, TooManyRequests):
+        return XrpcError(429, retry_after_s=exc.retry_after_s)
     if isinstance(exc, PlcError):
         if exc.status >= 500:
             return XrpcError(502, "UpstreamFailure", exc.message)

@@ -1,21 +1,40 @@
-"""Declaring XRPC methods: a handler beside the NSID it serves and the credentials it takes."""
+"""Declaring XRPC methods: a handler, and beside it all else that is known of its method."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
+from aiohttp import web
+
+from pds.accounts.scopes import PRIVILEGED, STANDARD, SessionScope
+from pds.rate_limits.method_limits import MethodLimits
 from pds.xrpc.authenticator import Authenticator
+from pds.xrpc.body import JSON_LIMIT_BYTES
 from pds.xrpc.call import Handler
+
+NOBODY: Final = frozenset[SessionScope]()
+"""For `elsewhere`: the method is for the account itself on its own server."""
+
+_PRIVATE_MESSAGES: Final = "chat.bsky."
+"""A namespace that grows: a list of its methods, as the reference has one, is soon too short."""
 
 
 @dataclass(slots=True, frozen=True)
 class XrpcMethod:
-    """One endpoint. `auth` is None where the Authorization header is not looked at."""
+    """One endpoint."""
 
     nsid: str
     handler: Handler
-    auth: Authenticator | None
+    auth: Authenticator | None = None
+    """None where the Authorization header is not looked at."""
+    limits: MethodLimits | None = None
+    """Rate limits beside that of all requests."""
+    max_body_bytes: int = JSON_LIMIT_BYTES
+    """Of JSON; the settings bound binary input."""
+    elsewhere: frozenset[SessionScope] = STANDARD
+    """The sessions that may reach it on other services, passed on or with a service token."""
 
 
 class XrpcMethods:
@@ -25,15 +44,51 @@ class XrpcMethods:
         self._methods: list[XrpcMethod] = []
 
     def method(
-        self, nsid: str, *, auth: Authenticator | None = None
+        self,
+        nsid: str,
+        *,
+        auth: Authenticator | None = None,
+        limits: MethodLimits | None = None,
+        max_body_bytes: int = JSON_LIMIT_BYTES,
+        elsewhere: frozenset[SessionScope] = STANDARD,
     ) -> Callable[[Handler], Handler]:
-        """Serve `nsid` with the decorated handler."""
+        """Serve `nsid` with the decorated handler. See `XrpcMethod` for the rest."""
+        named = limits and limits.named_after(nsid)
 
         def declare(handler: Handler) -> Handler:
-            self._methods.append(XrpcMethod(nsid, handler, auth))
+            method = XrpcMethod(nsid, handler, auth, named, max_body_bytes, elsewhere)
+            self._methods.append(method)
             return handler
 
         return declare
 
     def __iter__(self) -> Iterator[XrpcMethod]:
         return iter(self._methods)
+
+
+class MethodTable:
+    """Every method that a server serves, and what follows from their declarations."""
+
+    def __init__(self, methods: Iterable[XrpcMethod]) -> None:
+        self._methods = tuple(methods)
+        # In lower case: the authority of an NSID is a domain name, and a service that compares
+        # loosely must not be a way around this.
+        self._elsewhere = {method.nsid.lower(): method.elsewhere for method in self._methods}
+
+    def __iter__(self) -> Iterator[XrpcMethod]:
+        return iter(self._methods)
+
+    @property
+    def limits(self) -> dict[str, MethodLimits]:
+        """The limits of each method that has some, by NSID."""
+        return {method.nsid: method.limits for method in self._methods if method.limits}
+
+    def scopes_elsewhere(self, nsid: str) -> frozenset[SessionScope]:
+        """The sessions that may reach a method on other services, in any letter case."""
+        lower = nsid.lower()
+        if lower.startswith(_PRIVATE_MESSAGES):
+            return PRIVILEGED
+        return self._elsewhere.get(lower, STANDARD)
+
+
+METHOD_TABLE: Final = web.AppKey("method_table", MethodTable)

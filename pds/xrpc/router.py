@@ -39,6 +39,7 @@ from repo.record import LARGE_BYTES
 
 if TYPE_CHECKING:
     from pds.context import AppContext
+    from pds.rate_limits.limiter import RateLimiter
 
 _log = structlog.get_logger(__name__)
 _ANONYMOUS = Anonymous()
@@ -53,7 +54,6 @@ class _Route:
     is_query: bool
     is_stream: bool
     takes_json: bool
-    body_limit_bytes: int
     takes_large: bool
 
 
@@ -78,8 +78,15 @@ class _UpgradeRequired(XrpcError):
 class XrpcRouter:
     """Serves `/xrpc/{nsid}`."""
 
-    def __init__(self, ctx: AppContext, methods: Iterable[XrpcMethod]) -> None:
+    def __init__(
+        self,
+        ctx: AppContext,
+        methods: Iterable[XrpcMethod],
+        *,
+        rate_limiter: RateLimiter | None = None,
+    ) -> None:
         self._ctx = ctx
+        self._rate_limiter = rate_limiter
         self._routes = {method.nsid: self._route_for(method) for method in methods}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -90,9 +97,9 @@ class XrpcRouter:
         route = self._routes.get(nsid)
         private = route is None or route.method.auth is not None
         try:
-            if self._ctx.rate_limiter is not None:
+            if self._rate_limiter is not None:
                 # First, for what is refused below costs something as well, and may be a guess.
-                await self._ctx.rate_limiter.count_request(request, nsid)
+                await self._rate_limiter.count_request(request, nsid)
             if route is None:
                 return await proxy_unknown_method(self._ctx, request, nsid)
             return await self._dispatch(request, route)
@@ -134,8 +141,8 @@ class XrpcRouter:
         if call.body and isinstance(credentials, UserCredentials):
             # A body may take half a minute, and its session has ended meanwhile.
             self._ctx.session_tokens.ensure_current(credentials.did, credentials.issued_at)
-        if self._ctx.rate_limiter is not None:
-            await self._ctx.rate_limiter.count_call(method.nsid, call)
+        if self._rate_limiter is not None:
+            await self._rate_limiter.count_call(call.request, method.nsid, call)
         answer = await method.handler(call)
         response = respond(call.request, answer, private=method.auth is not None)
         if type(response) is web.Response and body_length(response) > LARGE_ANSWER_BYTES:
@@ -159,11 +166,11 @@ class XrpcRouter:
             body.check_decodable(request)
             return None
         if not route.takes_large or not body.may_be_large(request):
-            return await body.read_json(request, route.body_limit_bytes)
+            return await body.read_json(request, route.method.max_body_bytes)
         holders = askers(self._ctx.client_addresses)
         with while_present(request):
             async with self._ctx.large_work.bodies.turn(*holders):
-                return await body.read_json(request, route.body_limit_bytes)
+                return await body.read_json(request, route.method.max_body_bytes)
 
     def _parse_body(self, route: _Route, raw: bytes) -> dict[str, Any]:
         json = body.parse_json(raw)
@@ -190,8 +197,7 @@ class XrpcRouter:
             is_query=schema.kind != "procedure",
             is_stream=schema.kind == "subscription",
             takes_json=schema.input_encoding == "application/json",
-            body_limit_bytes=body.limit_of(method.nsid),
-            takes_large=body.limit_of(method.nsid) > body.JSON_LIMIT_BYTES,
+            takes_large=method.max_body_bytes > body.JSON_LIMIT_BYTES,
         )
 
 

@@ -74,6 +74,7 @@ class Pds:
     url: str
     http: aiohttp.ClientSession
     plc: PlcStore
+    app: web.Application
     _names: itertools.count[int] = field(default_factory=itertools.count)
 
     @property
@@ -237,7 +238,7 @@ async def start_pds(stack: AsyncExitStack, data: Path, environ: Mapping[str, str
     record_calls(app)
     port = await _listen(stack, app)
     http = await stack.enter_async_context(aiohttp.ClientSession())
-    return Pds(ctx, f"http://127.0.0.1:{port}", http, plc)
+    return Pds(ctx, f"http://127.0.0.1:{port}", http, plc, app)
 
 
 async def _listen(stack: AsyncExitStack, app: web.Application) -> int:

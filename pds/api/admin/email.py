@@ -8,14 +8,14 @@ from pds.accounts.errors import NoEmailAddress
 from pds.xrpc.auth import moderator
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.methods import NOBODY, XrpcMethods
 
 methods = XrpcMethods()
 
 _DEFAULT_SUBJECT: Final = "Message via your PDS"
 
 
-@methods.method("com.atproto.admin.sendEmail", auth=moderator)
+@methods.method("com.atproto.admin.sendEmail", auth=moderator, elsewhere=NOBODY)
 async def send_email(call: XrpcCall) -> Answer:
     """com.atproto.admin.sendEmail"""
     ctx, body = call.ctx, call.body

@@ -7,10 +7,12 @@ from functools import partial
 from identity.handles import HandleUnresolvable
 from pds.fairness.presence import while_present
 from pds.lifecycle.handles import resolve_handle, update_handle
+from pds.rate_limits.limit import DAY_S, MINUTE_S, by_did
+from pds.rate_limits.method_limits import calls
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.methods import NOBODY, XrpcMethods
 from repo.syntax import normalize_handle
 
 methods = XrpcMethods()
@@ -31,7 +33,12 @@ async def resolve_handle_method(call: XrpcCall) -> Answer:
     return {"did": did}
 
 
-@methods.method("com.atproto.identity.updateHandle", auth=user(refuse_takendown=True))
+@methods.method(
+    "com.atproto.identity.updateHandle",
+    auth=user(refuse_takendown=True),
+    limits=calls(by_did, {5 * MINUTE_S: 10, DAY_S: 50}),
+    elsewhere=NOBODY,
+)
 async def update_handle_method(call: XrpcCall) -> Answer:
     """com.atproto.identity.updateHandle"""
     await update_handle(call.ctx, call.user.did, call.body["handle"])

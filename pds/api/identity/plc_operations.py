@@ -7,7 +7,7 @@ from pds.accounts.scopes import FULL, SessionScope
 from pds.lifecycle.mailed_tokens import get_account, send_token
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.methods import NOBODY, XrpcMethods
 
 methods = XrpcMethods()
 
@@ -15,6 +15,7 @@ methods = XrpcMethods()
 @methods.method(
     "com.atproto.identity.requestPlcOperationSignature",
     auth=user(FULL | {SessionScope.TAKENDOWN}),
+    elsewhere=NOBODY,
 )
 async def request_plc_operation_signature(call: XrpcCall) -> Answer:
     """com.atproto.identity.requestPlcOperationSignature: also for who was taken down, to leave"""

@@ -8,7 +8,7 @@ from pds.lifecycle.signup import did_credentials
 from pds.xrpc.auth import check_standing, user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.methods import NOBODY, XrpcMethods
 
 methods = XrpcMethods()
 
@@ -21,7 +21,11 @@ async def get_recommended_did_credentials(call: XrpcCall) -> Answer:
     return did_credentials(ctx, account)
 
 
-@methods.method("com.atproto.identity.signPlcOperation", auth=user(FULL | {SessionScope.TAKENDOWN}))
+@methods.method(
+    "com.atproto.identity.signPlcOperation",
+    auth=user(FULL | {SessionScope.TAKENDOWN}),
+    elsewhere=NOBODY,
+)
 async def sign_plc_operation(call: XrpcCall) -> Answer:
     """com.atproto.identity.signPlcOperation: fields that are left out keep their values"""
     did, token = call.user.did, call.body.get("token")

@@ -6,6 +6,8 @@ from typing import Any
 
 from actor_store.errors import RepoNotFound
 from pds.monitoring.requests.asker import askers
+from pds.rate_limits.limit import DAY_S, by_ip
+from pds.rate_limits.method_limits import calls
 from pds.repos.blobs import receive_blob
 from pds.repos.quotas import UploadRoom
 from pds.xrpc.auth import user, user_or_service
@@ -16,7 +18,9 @@ from pds.xrpc.methods import XrpcMethods
 methods = XrpcMethods()
 
 
-@methods.method("com.atproto.repo.uploadBlob", auth=user_or_service())
+@methods.method(
+    "com.atproto.repo.uploadBlob", auth=user_or_service(), limits=calls(by_ip, {DAY_S: 1000})
+)
 async def upload_blob(call: XrpcCall) -> Answer:
     """com.atproto.repo.uploadBlob: kept for a record that is about to refer to it"""
     ctx, request = call.ctx, call.request

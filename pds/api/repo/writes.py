@@ -7,10 +7,12 @@ from typing import Any, Final
 
 from actor_store.reader import ActorStoreReader
 from actor_store.writes import MAX_WRITES, UNSET, PreparedWrite
+from pds.rate_limits.method_limits import CREATE, DELETE, SEVERAL_WRITES, UPDATE
 from pds.repos.commits import commit_planned, commit_writes
 from pds.repos.legacy_profile import PROFILE, upgrade_images
 from pds.repos.records import prepare_write
 from pds.xrpc.auth import check_standing, user
+from pds.xrpc.body import WRITE_LIMIT_BYTES
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import auth_required, invalid_request
 from pds.xrpc.methods import XrpcMethods
@@ -28,7 +30,9 @@ _ACTIONS: Final[dict[str, Action]] = {
 }
 
 
-@methods.method("com.atproto.repo.createRecord", auth=user())
+@methods.method(
+    "com.atproto.repo.createRecord", auth=user(), limits=CREATE, max_body_bytes=WRITE_LIMIT_BYTES
+)
 async def create_record(call: XrpcCall) -> Answer:
     """com.atproto.repo.createRecord"""
     ctx, body, did = call.ctx, call.body, _writer(call)
@@ -47,7 +51,9 @@ async def create_record(call: XrpcCall) -> Answer:
     return _write_output(did, write, data)
 
 
-@methods.method("com.atproto.repo.putRecord", auth=user())
+@methods.method(
+    "com.atproto.repo.putRecord", auth=user(), limits=UPDATE, max_body_bytes=WRITE_LIMIT_BYTES
+)
 async def put_record(call: XrpcCall) -> Answer:
     """com.atproto.repo.putRecord: create or replace; the same record again is no commit"""
     ctx, body, did = call.ctx, call.body, _writer(call)
@@ -75,7 +81,7 @@ async def put_record(call: XrpcCall) -> Answer:
     return _write_output(did, write, data)
 
 
-@methods.method("com.atproto.repo.deleteRecord", auth=user())
+@methods.method("com.atproto.repo.deleteRecord", auth=user(), limits=DELETE)
 async def delete_record(call: XrpcCall) -> Answer:
     """com.atproto.repo.deleteRecord: a record that is not there is no error"""
     ctx, body, did = call.ctx, call.body, _writer(call)
@@ -90,7 +96,12 @@ async def delete_record(call: XrpcCall) -> Answer:
     return {} if data is None else {"commit": _commit_json(data)}
 
 
-@methods.method("com.atproto.repo.applyWrites", auth=user())
+@methods.method(
+    "com.atproto.repo.applyWrites",
+    auth=user(),
+    limits=SEVERAL_WRITES,
+    max_body_bytes=WRITE_LIMIT_BYTES,
+)
 async def apply_writes(call: XrpcCall) -> Answer:
     """com.atproto.repo.applyWrites: several writes, one commit; none where nothing changes"""
     ctx, body, did = call.ctx, call.body, _writer(call)

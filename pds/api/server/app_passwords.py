@@ -5,12 +5,14 @@ from __future__ import annotations
 from pds.accounts.scopes import FULL
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.methods import NOBODY, XrpcMethods
 
 methods = XrpcMethods()
 
 
-@methods.method("com.atproto.server.createAppPassword", auth=user(FULL, refuse_takendown=True))
+@methods.method(
+    "com.atproto.server.createAppPassword", auth=user(FULL, refuse_takendown=True), elsewhere=NOBODY
+)
 async def create_app_password(call: XrpcCall) -> Answer:
     """com.atproto.server.createAppPassword"""
     created, password = await call.ctx.accounts.app_passwords.create(
@@ -27,7 +29,7 @@ async def create_app_password(call: XrpcCall) -> Answer:
     }
 
 
-@methods.method("com.atproto.server.listAppPasswords", auth=user())
+@methods.method("com.atproto.server.listAppPasswords", auth=user(), elsewhere=NOBODY)
 async def list_app_passwords(call: XrpcCall) -> Answer:
     """com.atproto.server.listAppPasswords"""
     return {
@@ -38,7 +40,7 @@ async def list_app_passwords(call: XrpcCall) -> Answer:
     }
 
 
-@methods.method("com.atproto.server.revokeAppPassword", auth=user())
+@methods.method("com.atproto.server.revokeAppPassword", auth=user(), elsewhere=NOBODY)
 async def revoke_app_password(call: XrpcCall) -> Answer:
     """com.atproto.server.revokeAppPassword"""
     await call.ctx.accounts.app_passwords.revoke(call.user.did, call.body["name"])

@@ -6,14 +6,21 @@ from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.accounts.scopes import FULL
 from pds.lifecycle.deletion import delete_account
 from pds.lifecycle.mailed_tokens import get_account, send_token
+from pds.rate_limits.limit import DAY_S, HOUR_S, MINUTE_S, by_did, by_ip
+from pds.rate_limits.method_limits import calls
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.methods import NOBODY, XrpcMethods
 
 methods = XrpcMethods()
 
 
-@methods.method("com.atproto.server.requestAccountDelete", auth=user(FULL, refuse_takendown=True))
+@methods.method(
+    "com.atproto.server.requestAccountDelete",
+    auth=user(FULL, refuse_takendown=True),
+    limits=calls(by_did, {HOUR_S: 5, DAY_S: 15}),
+    elsewhere=NOBODY,
+)
 async def request_account_delete(call: XrpcCall) -> Answer:
     """com.atproto.server.requestAccountDelete"""
     account = get_account(call.ctx, call.user.did)
@@ -21,7 +28,7 @@ async def request_account_delete(call: XrpcCall) -> Answer:
     return None
 
 
-@methods.method("com.atproto.server.deleteAccount")
+@methods.method("com.atproto.server.deleteAccount", limits=calls(by_ip, {5 * MINUTE_S: 50}))
 async def delete_account_method(call: XrpcCall) -> Answer:
     """com.atproto.server.deleteAccount: password and token stand for a session"""
     ctx, body = call.ctx, call.body

@@ -7,14 +7,21 @@ from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.accounts.errors import NoEmailAddress
 from pds.accounts.scopes import FULL
 from pds.lifecycle.mailed_tokens import get_account, send_token
+from pds.rate_limits.limit import DAY_S, HOUR_S, by_did
+from pds.rate_limits.method_limits import calls
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.methods import NOBODY, XrpcMethods
 
 methods = XrpcMethods()
 
 
-@methods.method("com.atproto.server.requestEmailConfirmation", auth=user(refuse_takendown=True))
+@methods.method(
+    "com.atproto.server.requestEmailConfirmation",
+    auth=user(refuse_takendown=True),
+    limits=calls(by_did, {HOUR_S: 5, DAY_S: 15}),
+    elsewhere=NOBODY,
+)
 async def request_email_confirmation(call: XrpcCall) -> Answer:
     """com.atproto.server.requestEmailConfirmation"""
     account = get_account(call.ctx, call.user.did)
@@ -22,7 +29,9 @@ async def request_email_confirmation(call: XrpcCall) -> Answer:
     return None
 
 
-@methods.method("com.atproto.server.confirmEmail", auth=user(refuse_takendown=True))
+@methods.method(
+    "com.atproto.server.confirmEmail", auth=user(refuse_takendown=True), elsewhere=NOBODY
+)
 async def confirm_email(call: XrpcCall) -> Answer:
     """com.atproto.server.confirmEmail"""
     body = call.body
@@ -30,7 +39,12 @@ async def confirm_email(call: XrpcCall) -> Answer:
     return None
 
 
-@methods.method("com.atproto.server.requestEmailUpdate", auth=user(FULL, refuse_takendown=True))
+@methods.method(
+    "com.atproto.server.requestEmailUpdate",
+    auth=user(FULL, refuse_takendown=True),
+    limits=calls(by_did, {HOUR_S: 5, DAY_S: 15}),
+    elsewhere=NOBODY,
+)
 async def request_email_update(call: XrpcCall) -> Answer:
     """com.atproto.server.requestEmailUpdate: only a confirmed address is asked for leave"""
     account = get_account(call.ctx, call.user.did)
@@ -42,7 +56,9 @@ async def request_email_update(call: XrpcCall) -> Answer:
     return {"tokenRequired": True}
 
 
-@methods.method("com.atproto.server.updateEmail", auth=user(FULL, refuse_takendown=True))
+@methods.method(
+    "com.atproto.server.updateEmail", auth=user(FULL, refuse_takendown=True), elsewhere=NOBODY
+)
 async def update_email(call: XrpcCall) -> Answer:
     """com.atproto.server.updateEmail"""
     email = check_email(call.body["email"])

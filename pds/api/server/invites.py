@@ -7,7 +7,7 @@ from pds.accounts.scopes import FULL
 from pds.xrpc.auth import admin, user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.methods import NOBODY, XrpcMethods
 
 methods = XrpcMethods()
 
@@ -32,7 +32,11 @@ async def create_invite_codes(call: XrpcCall) -> Answer:
     return {"codes": [{"account": account, "codes": made} for account, made in codes.items()]}
 
 
-@methods.method("com.atproto.server.getAccountInviteCodes", auth=user(FULL, refuse_takendown=True))
+@methods.method(
+    "com.atproto.server.getAccountInviteCodes",
+    auth=user(FULL, refuse_takendown=True),
+    elsewhere=NOBODY,
+)
 async def get_account_invite_codes(call: XrpcCall) -> Answer:
     """com.atproto.server.getAccountInviteCodes"""
     ctx, did, params = call.ctx, call.user.did, call.params

@@ -9,6 +9,8 @@ from pds.accounts.errors import NoEmailAddress
 from pds.context import AppContext
 from pds.lifecycle.mailed_tokens import get_account, send_token
 from pds.mail.errors import InvalidMail, MailNotSent
+from pds.rate_limits.limit import DAY_S, HOUR_S, MINUTE_S, by_ip
+from pds.rate_limits.method_limits import calls
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods
 from repo.syntax import Did
@@ -18,7 +20,9 @@ methods = XrpcMethods()
 _log = structlog.get_logger(__name__)
 
 
-@methods.method("com.atproto.server.requestPasswordReset")
+@methods.method(
+    "com.atproto.server.requestPasswordReset", limits=calls(by_ip, {HOUR_S: 15, DAY_S: 50})
+)
 async def request_password_reset(call: XrpcCall) -> Answer:
     """com.atproto.server.requestPasswordReset"""
     ctx = call.ctx
@@ -29,7 +33,7 @@ async def request_password_reset(call: XrpcCall) -> Answer:
     return None
 
 
-@methods.method("com.atproto.server.resetPassword")
+@methods.method("com.atproto.server.resetPassword", limits=calls(by_ip, {5 * MINUTE_S: 50}))
 async def reset_password(call: XrpcCall) -> Answer:
     """com.atproto.server.resetPassword"""
     ctx, body = call.ctx, call.body

@@ -6,13 +6,12 @@ import re
 import time
 from typing import Final
 
-from pds.accounts.scopes import PRIVILEGED, STANDARD, SessionScope
+from pds.accounts.scopes import STANDARD, SessionScope
 from pds.service_auth.jwt import create_service_jwt
 from pds.xrpc.auth import check_standing, user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
-from pds.xrpc.method_rules import is_privileged, is_protected
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.methods import METHOD_TABLE, XrpcMethods
 
 methods = XrpcMethods()
 
@@ -34,12 +33,13 @@ async def get_service_auth(call: XrpcCall) -> Answer:
     audience, lxm, expires_at = params["aud"], params.get("lxm"), params.get("exp")
     if _AUDIENCE(audience) is None:
         raise invalid_request("aud must be a valid atproto DID or did#serviceId reference")
-    _check_caller(call, audience, lxm)
+    scopes = STANDARD if lxm is None else call.request.app[METHOD_TABLE].scopes_elsewhere(lxm)
+    _check_caller(call, audience, lxm, scopes)
     now_s = time.time()
     # 0 makes a token that has expired, which harms nobody.
     if expires_at:
         _check_expiration(expires_at, now_s, has_method=lxm is not None)
-    if lxm is not None and is_protected(lxm):
+    if not scopes:
         raise invalid_request(
             f"cannot request a service auth token for the following protected method: {lxm}"
         )
@@ -54,13 +54,18 @@ async def get_service_auth(call: XrpcCall) -> Answer:
     return {"token": token}
 
 
-def _check_caller(call: XrpcCall, audience: str, lxm: str | None) -> None:
-    """Raise `XrpcError` unless this session may have a token for the service and the method."""
+def _check_caller(
+    call: XrpcCall, audience: str, lxm: str | None, scopes: frozenset[SessionScope]
+) -> None:
+    """Raise `XrpcError` unless this session may have a token for the service and the method.
+
+    `scopes` may reach the method elsewhere; that nobody may is for the caller to check.
+    """
     scope, moves_away = call.user.scope, lxm == _MOVE
     if scope is SessionScope.TAKENDOWN:
         if not moves_away:
             raise invalid_request("Bad token scope", "InvalidToken")
-    elif lxm is not None and is_privileged(lxm) and scope not in PRIVILEGED:
+    elif scopes and scope not in scopes:
         raise invalid_request(
             f"insufficient access to request a service auth token for the following method: {lxm}"
         )

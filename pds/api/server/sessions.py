@@ -9,16 +9,21 @@ from pds.accounts.scopes import STANDARD, SessionScope
 from pds.accounts.sessions import Session
 from pds.api.server.did_docs import find_did_doc
 from pds.context import AppContext
+from pds.rate_limits.limit import DAY_S, MINUTE_S, by_identifier_and_ip
+from pds.rate_limits.method_limits import calls
 from pds.xrpc.auth import refresh, user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import auth_required, invalid_request
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.methods import NOBODY, XrpcMethods
 from repo.syntax import Did
 
 methods = XrpcMethods()
 
 
-@methods.method("com.atproto.server.createSession")
+@methods.method(
+    "com.atproto.server.createSession",
+    limits=calls(by_identifier_and_ip, {5 * MINUTE_S: 30, DAY_S: 300}),
+)
 async def create_session(call: XrpcCall) -> Answer:
     """com.atproto.server.createSession"""
     body, accounts = call.body, call.ctx.accounts
@@ -52,7 +57,11 @@ async def delete_session(call: XrpcCall) -> Answer:
     return None
 
 
-@methods.method("com.atproto.server.getSession", auth=user(STANDARD | {SessionScope.SIGNUP_QUEUED}))
+@methods.method(
+    "com.atproto.server.getSession",
+    auth=user(STANDARD | {SessionScope.SIGNUP_QUEUED}),
+    elsewhere=NOBODY,
+)
 async def get_session(call: XrpcCall) -> Answer:
     """com.atproto.server.getSession"""
     ctx, did = call.ctx, call.user.did

@@ -7,9 +7,12 @@ from pds.accounts.email_rules import check_email
 from pds.accounts.errors import InvalidInviteCode
 from pds.accounts.handle_rules import check_handle
 from pds.accounts.passwords import MAX_NEW_LENGTH
+from pds.accounts.scopes import PRIVILEGED
 from pds.api.server.did_docs import find_did_doc
 from pds.context import AppContext
 from pds.lifecycle.signup import Signup, create_account
+from pds.rate_limits.limit import MINUTE_S, by_ip
+from pds.rate_limits.method_limits import calls
 from pds.xrpc.auth import optional_service
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import auth_required, invalid_request
@@ -19,7 +22,12 @@ from repo.syntax import Did
 methods = XrpcMethods()
 
 
-@methods.method("com.atproto.server.createAccount", auth=optional_service)
+@methods.method(
+    "com.atproto.server.createAccount",
+    auth=optional_service,
+    limits=calls(by_ip, {5 * MINUTE_S: 100}),
+    elsewhere=PRIVILEGED,
+)
 async def create_account_method(call: XrpcCall) -> Answer:
     """com.atproto.server.createAccount"""
     ctx = call.ctx

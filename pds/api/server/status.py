@@ -10,7 +10,7 @@ from pds.lifecycle import states as lifecycle
 from pds.repos.quotas import storage_status
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.methods import NOBODY, XrpcMethods
 
 _EMPTY: Final = (
     "The repository of this account is empty here. If it has records elsewhere, import them with "
@@ -54,14 +54,18 @@ def _contents(actor: ActorStoreReader) -> dict[str, Any]:
     }
 
 
-@methods.method("com.atproto.server.activateAccount", auth=user(FULL))
+@methods.method("com.atproto.server.activateAccount", auth=user(FULL), elsewhere=NOBODY)
 async def activate_account(call: XrpcCall) -> Answer:
     """com.atproto.server.activateAccount"""
     await lifecycle.activate(call.ctx, call.user.did)
     return None
 
 
-@methods.method("com.atproto.server.deactivateAccount", auth=user(FULL | {SessionScope.TAKENDOWN}))
+@methods.method(
+    "com.atproto.server.deactivateAccount",
+    auth=user(FULL | {SessionScope.TAKENDOWN}),
+    elsewhere=NOBODY,
+)
 async def deactivate_account(call: XrpcCall) -> Answer:
     """com.atproto.server.deactivateAccount"""
     await lifecycle.deactivate(call.ctx, call.user.did, delete_after=call.body.get("deleteAfter"))

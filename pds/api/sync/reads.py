@@ -15,6 +15,8 @@ from database.timestamps import epoch_ms_of, iso_of
 from pds.accounts.account import AccountStatus
 from pds.accounts.scopes import STANDARD, SessionScope
 from pds.monitoring.requests.asker import askers
+from pds.rate_limits.limit import MINUTE_S, by_ip
+from pds.rate_limits.method_limits import calls
 from pds.repos.errors import UnknownRepo
 from pds.repos.readable import get_readable_account
 from pds.xrpc.accept_encoding import packing_of
@@ -54,7 +56,11 @@ async def get_head(call: XrpcCall) -> Answer:
     return {"root": str(head.cid)}
 
 
-@methods.method("com.atproto.sync.getRepo", auth=_READER_OR_TAKENDOWN)
+@methods.method(
+    "com.atproto.sync.getRepo",
+    auth=_READER_OR_TAKENDOWN,
+    limits=calls(by_ip, {5 * MINUTE_S: 6000}, counts_among_all=False),
+)
 async def get_repo(call: XrpcCall) -> Answer:
     """com.atproto.sync.getRepo"""
     did = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of).did

@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import time
+from itertools import chain
 from typing import Any
 
 import jwt
 import pytest
 
 from pds.accounts.scopes import SessionScope
+from pds.api import METHODS
 from pds.service_auth.jwt import verify_service_jwt
-from pds.xrpc.method_rules import PROTECTED_METHODS
 from repo.keys import PublicKey
 from repo.syntax import Did
 from tests.pds.api.moderation import make_inactive
 from tests.pds.conftest import Account, Pds, Reply
 
+PROTECTED_METHODS = (
+    "com.atproto.admin.sendEmail",
+    "com.atproto.identity.requestPlcOperationSignature",
+    "com.atproto.identity.signPlcOperation",
+    "com.atproto.identity.updateHandle",
+    "com.atproto.server.activateAccount",
+    "com.atproto.server.confirmEmail",
+    "com.atproto.server.createAppPassword",
+    "com.atproto.server.deactivateAccount",
+    "com.atproto.server.getAccountInviteCodes",
+    "com.atproto.server.getSession",
+    "com.atproto.server.listAppPasswords",
+    "com.atproto.server.requestAccountDelete",
+    "com.atproto.server.requestEmailConfirmation",
+    "com.atproto.server.requestEmailUpdate",
+    "com.atproto.server.revokeAppPassword",
+    "com.atproto.server.updateEmail",
+)
 PRIVILEGED_METHODS = (
     "com.atproto.server.createAccount",
     "chat.bsky.convo.getLog",
@@ -178,12 +197,17 @@ async def test_expirations_that_are_no_time_are_refused(pds: Pds, alice: Account
 # --- For what
 
 
-@pytest.mark.parametrize("nsid", sorted(PROTECTED_METHODS))
+def test_the_protected_methods_are_those_of_the_reference() -> None:
+    declared = {each.nsid for each in chain.from_iterable(METHODS) if not each.elsewhere}
+    assert declared == set(PROTECTED_METHODS)
+
+
+@pytest.mark.parametrize("nsid", PROTECTED_METHODS)
 async def test_protected_methods_are_not_for_other_services(
     pds: Pds, alice: Account, nsid: str
 ) -> None:
     spelled = nsid.removesuffix(nsid[-3:]) + nsid[-3:].upper()
-    for lxm in (nsid, spelled):
+    for lxm in (nsid, nsid.lower(), spelled):
         reply = await ask(pds, alice, lxm=lxm)
         assert (reply.status, reply.json) == (
             400,

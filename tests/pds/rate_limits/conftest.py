@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Final
 
 import pytest
 
+from pds.api import METHODS
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.memory import MemoryStore
-from pds.rate_limits.table import LIMITS, LimitTable
+from pds.rate_limits.method_limits import ALL_REQUESTS, MethodLimits
+from pds.server.app import RATE_LIMITER
+from pds.xrpc.methods import MethodTable
 from tests.pds.conftest import Pds, Reply
 
+LIMITS: Final[Mapping[str, MethodLimits]] = MethodTable(chain.from_iterable(METHODS)).limits
+"""What the methods declare."""
 ENOUGH: Final = 1_000_000
 
 SetLimits = Callable[..., None]
@@ -47,7 +53,7 @@ def pds_environ() -> dict[str, str]:
 
 @pytest.fixture
 def set_limits(pds: Pds, clock: Clock) -> SetLimits:
-    """Makes the server of the test begin anew, with other numbers than those of the table."""
+    """Makes the limiter of the test's server begin anew, with other numbers than the declared."""
 
     def replace_limiter(
         points: Mapping[str, tuple[int, ...]] | None = None,
@@ -55,34 +61,33 @@ def set_limits(pds: Pds, clock: Clock) -> SetLimits:
         all_requests: int = ENOUGH,
         **options: Any,
     ) -> None:
-        pds.ctx.rate_limiter = RateLimiter(
+        other = RateLimiter(
             MemoryStore(now_ms=clock.now_ms),
             pds.ctx.client_addresses,
-            table=table_with(points or {}, all_requests=all_requests),
+            limits_with(points or {}),
+            all_requests=replace(ALL_REQUESTS, points=all_requests),
             now_s=clock.now_s,
             **options,
         )
+        vars(pds.app[RATE_LIMITER]).update(vars(other))
 
     return replace_limiter
 
 
-def table_with(points: Mapping[str, tuple[int, ...]], *, all_requests: int) -> LimitTable:
-    """The real table with other numbers: those given, and otherwise more than anybody needs."""
-    return LimitTable(
-        replace(LIMITS.all_requests, points=all_requests),
-        {
-            nsid: replace(
-                method,
-                limits=tuple(
-                    replace(limit, points=number)
-                    for limit, number in zip(
-                        method.limits, points.get(nsid, (ENOUGH,) * len(method.limits)), strict=True
-                    )
-                ),
-            )
-            for nsid, method in LIMITS.methods.items()
-        },
-    )
+def limits_with(points: Mapping[str, tuple[int, ...]]) -> dict[str, MethodLimits]:
+    """The declared limits with other numbers: those given, else more than anybody needs."""
+    return {
+        nsid: replace(
+            method,
+            limits=tuple(
+                replace(limit, points=number)
+                for limit, number in zip(
+                    method.limits, points.get(nsid, (ENOUGH,) * len(method.limits)), strict=True
+                )
+            ),
+        )
+        for nsid, method in LIMITS.items()
+    }
 
 
 def told(reply: Reply) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from pds.server.app import RATE_LIMITER
 from tests.pds.api.records import NOTE, apply, create, creates, delete, deletes, put, updates
 from tests.pds.conftest import Account, Pds, Reply, basic_auth, start_pds
 from tests.pds.rate_limits.conftest import Clock, SetLimits, from_ip, told
@@ -304,12 +305,12 @@ async def test_networks_are_exempt_as_a_whole(pds: Pds, set_limits: SetLimits) -
 async def test_without_the_setting_nothing_is_counted(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         pds = await start_pds(stack, tmp_path, {"PDS_RATE_LIMIT_BYPASS_KEY": "x"})
-        assert pds.ctx.rate_limiter is None
+        assert RATE_LIMITER not in pds.app
         for nsid in (DESCRIBE, UNKNOWN):
             assert not counts(await pds.get(nsid))
 
 
-async def test_the_settings_hold_for_the_real_table(tmp_path: Path) -> None:
+async def test_the_settings_hold_for_the_declared_limits(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         environ = {
             "PDS_RATE_LIMITS_ENABLED": "true",

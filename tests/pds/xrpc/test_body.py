@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from pds.xrpc.body import JSON_LIMIT_BYTES, WRITE_LIMIT_BYTES, limit_of
+from pds.xrpc.body import JSON_LIMIT_BYTES, WRITE_LIMIT_BYTES
 from tests.pds.conftest import Account, Pds, Reply
 from tests.pds.raw_http import exchange
 
@@ -212,9 +212,16 @@ async def test_the_size_is_limited_where_nobody_tells_it(pds: Pds) -> None:
 
 
 async def test_writes_may_be_larger(pds: Pds, alice: Account) -> None:
-    assert limit_of(CREATE) == WRITE_LIMIT_BYTES == 1_000_000
-    for size, status in ((WRITE_LIMIT_BYTES, 400), (WRITE_LIMIT_BYTES + 1, 413)):
-        reply = await send(pds, b" " * size, CREATE, **alice.auth)
+    assert WRITE_LIMIT_BYTES == 1_000_000
+    for nsid in (CREATE, "com.atproto.repo.putRecord", "com.atproto.repo.applyWrites"):
+        for size, status in ((WRITE_LIMIT_BYTES, 400), (WRITE_LIMIT_BYTES + 1, 413)):
+            reply = await send(pds, b" " * size, nsid, **alice.auth)
+            assert reply.status == status
+
+
+async def test_a_deletion_may_be_no_larger_than_other_bodies(pds: Pds, alice: Account) -> None:
+    for size, status in ((JSON_LIMIT_BYTES, 400), (JSON_LIMIT_BYTES + 1, 413)):
+        reply = await send(pds, b" " * size, "com.atproto.repo.deleteRecord", **alice.auth)
         assert reply.status == status
 
 

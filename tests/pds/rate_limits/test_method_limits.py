@@ -1,4 +1,4 @@
-"""The table of limits: each of its methods over HTTP, with other numbers, and by what it counts."""
+"""The limits that methods declare: each over HTTP, with other numbers, and by what it counts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from pds.monitoring.logs.quick import PlainLog
 from pds.monitoring.requests.lines import LOGGER
 from pds.rate_limits.headers import add_headers
 from pds.rate_limits.limit import by_did, by_identifier_and_ip, by_ip
-from pds.rate_limits.table import LIMITS
+from pds.rate_limits.method_limits import ALL_REQUESTS
+from pds.server.app import RATE_LIMITER
 from pds.server.observer import observe
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods
 from pds.xrpc.router import XrpcRouter
 from tests.pds.conftest import Account, Pds, Reply
-from tests.pds.rate_limits.conftest import Clock, SetLimits, from_ip, told
+from tests.pds.rate_limits.conftest import LIMITS, Clock, SetLimits, from_ip, told
 
 MINUTES_5, HOUR, DAY = 300, 3600, 86_400
 HERE, THERE = "198.51.100.1", "198.51.100.2"
@@ -53,7 +54,7 @@ POINTS = {
 }
 """What a call with the body above takes; 1 where nothing is said."""
 
-every_method = pytest.mark.parametrize("nsid", LIMITS.methods)
+every_method = pytest.mark.parametrize("nsid", LIMITS)
 
 
 @pytest.fixture
@@ -64,12 +65,13 @@ async def stubs(pds: Pds) -> AsyncIterator[Pds]:
     async def do_nothing(_call: XrpcCall) -> Answer:
         return None
 
-    for nsid, method in LIMITS.methods.items():
+    for nsid, method in LIMITS.items():
         needs_account = any(limit.key is by_did for limit in method.limits)
         methods.method(nsid, auth=user() if needs_account else None)(do_nothing)
+    router = XrpcRouter(pds.ctx, methods, rate_limiter=pds.app[RATE_LIMITER])
     app = web.Application()
     app.on_response_prepare.append(add_headers)
-    app.router.add_route("*", "/xrpc/{nsid:.*}", XrpcRouter(pds.ctx, methods).handle)
+    app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
     observe(app, pds.ctx, PlainLog(LOGGER))
     async with TestServer(app) as server:
         yield replace(pds, url=str(server.make_url("/")).rstrip("/"))
@@ -88,15 +90,24 @@ async def call(pds: Pds, nsid: str, account: Account, ip: str = HERE, **changes:
     return await pds.post(nsid, None if body is None else body | changes, headers)
 
 
-def test_the_table_is_that_of_the_reference() -> None:
+def test_each_counter_has_a_name_that_stays() -> None:
+    """Redis keeps counters by name, over restarts and updates."""
+    names = {nsid: [limit.name for limit in method.limits] for nsid, method in LIMITS.items()}
+    assert names.pop(LOGIN) == [f"{LOGIN}-300", f"{LOGIN}-86400"]
+    for nsid in POINTS:
+        assert names.pop(nsid) == ["repo-write-hour", "repo-write-day"]
+    assert all(name.startswith(nsid) for nsid, each in names.items() for name in each)
+
+
+def test_the_limits_are_those_of_the_reference() -> None:
     def row(nsid: str) -> tuple[Any, list[tuple[int, int]]]:
-        limits = LIMITS.methods[nsid].limits
+        limits = LIMITS[nsid].limits
         (key,) = {limit.key for limit in limits}
         return key, [(limit.points, limit.window_s) for limit in limits]
 
     mails = by_did, [(5, HOUR), (15, DAY)]
     writes = by_did, [(5000, HOUR), (35_000, DAY)]
-    assert {nsid: row(nsid) for nsid in LIMITS.methods} == {
+    assert {nsid: row(nsid) for nsid in LIMITS} == {
         "com.atproto.repo.createRecord": writes,
         "com.atproto.repo.putRecord": writes,
         "com.atproto.repo.deleteRecord": writes,
@@ -113,15 +124,15 @@ def test_the_table_is_that_of_the_reference() -> None:
         "com.atproto.identity.updateHandle": (by_did, [(10, MINUTES_5), (50, DAY)]),
         "com.atproto.sync.getRepo": (by_ip, [(6000, MINUTES_5)]),
     }
-    assert (LIMITS.all_requests.points, LIMITS.all_requests.window_s) == (3000, MINUTES_5)
-    assert LIMITS.all_requests.key is by_ip
+    assert (ALL_REQUESTS.points, ALL_REQUESTS.window_s) == (3000, MINUTES_5)
+    assert ALL_REQUESTS.key is by_ip
 
 
 @every_method
 async def test_calls_are_refused_until_the_window_ends(
     stubs: Pds, alice: Account, clock: Clock, set_limits: SetLimits, nsid: str
 ) -> None:
-    windows = [limit.window_s for limit in LIMITS.methods[nsid].limits]
+    windows = [limit.window_s for limit in LIMITS[nsid].limits]
     points = [2 * POINTS.get(nsid, 1), 4 * POINTS.get(nsid, 1)][: len(windows)]
     set_limits({nsid: tuple(points)})
 
@@ -154,7 +165,7 @@ async def test_calls_are_refused_until_the_window_ends(
 async def test_others_have_counts_of_their_own(
     stubs: Pds, alice: Account, bob: Account, set_limits: SetLimits, nsid: str
 ) -> None:
-    limits = LIMITS.methods[nsid].limits
+    limits = LIMITS[nsid].limits
     set_limits({nsid: (POINTS.get(nsid, 1),) * len(limits)})
     assert (await call(stubs, nsid, alice)).status == 200
     assert (await call(stubs, nsid, alice)).status == 429

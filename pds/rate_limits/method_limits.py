@@ -1,0 +1,60 @@
+"""The limits that methods declare, and the one of all requests. The numbers are the reference's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
+
+from pds.rate_limits.limit import DAY_S, HOUR_S, MINUTE_S, Key, Limit, by_did, by_ip
+
+Cost: TypeAlias = Callable[[Mapping[str, Any]], int]
+"""How many points a call takes, by its body."""
+
+ALL_REQUESTS: Final = Limit("global", 3000, 5 * MINUTE_S, by_ip)
+"""Counts every request of a client, whether there is such a method or not."""
+
+
+@dataclass(slots=True, frozen=True)
+class MethodLimits:
+    """The limits of one method, and how many points of each a call takes."""
+
+    limits: tuple[Limit, ...]
+    cost: Cost
+    counts_among_all: bool = True
+    """Whether a request also counts among all requests of its client.
+
+    If not, the method's own limits are by address, and count every request in their place.
+    """
+
+    def named_after(self, nsid: str) -> MethodLimits:
+        """The same limits; those without a name, which one method has alone, get one from it."""
+        named = (
+            limit if limit.name else replace(limit, name=f"{nsid}-{limit.window_s}")
+            for limit in self.limits
+        )
+        return replace(self, limits=tuple(named))
+
+
+def calls(key: Key, windows: Mapping[int, int], *, counts_among_all: bool = True) -> MethodLimits:
+    """So many calls of a method in windows of so many seconds, by `key`."""
+    limits = (Limit("", number, window_s, key) for window_s, number in windows.items())
+    return MethodLimits(tuple(limits), lambda _: 1, counts_among_all)
+
+
+_WRITES: Final = (
+    Limit("repo-write-hour", 5000, HOUR_S, by_did),
+    Limit("repo-write-day", 35_000, DAY_S, by_did),
+)
+"""Shared by the methods that write to a repository."""
+_POINTS: Final = {"create": 3, "update": 2, "delete": 1}
+
+
+def _points_of_all(body: Mapping[str, Any]) -> int:
+    return sum(_POINTS[write["$type"].partition("#")[2]] for write in body["writes"])
+
+
+CREATE: Final = MethodLimits(_WRITES, lambda _: _POINTS["create"])
+UPDATE: Final = MethodLimits(_WRITES, lambda _: _POINTS["update"])
+DELETE: Final = MethodLimits(_WRITES, lambda _: _POINTS["delete"])
+SEVERAL_WRITES: Final = MethodLimits(_WRITES, _points_of_all)

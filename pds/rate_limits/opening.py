@@ -1,0 +1,37 @@
+"""The rate limiter that the settings ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pds.config import Settings
+from pds.monitoring.requests.client_address import ClientAddresses
+from pds.rate_limits.limiter import RateLimiter
+from pds.rate_limits.memory import MemoryStore
+from pds.rate_limits.method_limits import MethodLimits
+from pds.rate_limits.redis_client import open_scratch
+from pds.rate_limits.store import CounterStore
+
+
+def open_rate_limiter(
+    settings: Settings, addresses: ClientAddresses, methods: Mapping[str, MethodLimits]
+) -> RateLimiter | None:
+    """A limiter with the limits of `methods` by NSID; None unless the operator wants limits."""
+    if not settings.limits.rate_limits_enabled:
+        return None
+    return RateLimiter(
+        _open_store(settings),
+        addresses,
+        methods,
+        bypass_key=settings.limits.bypass_key,
+        bypass_networks=settings.rate_limit_bypass,
+    )
+
+
+def _open_store(settings: Settings) -> CounterStore:
+    redis = open_scratch(settings)
+    if redis is None:
+        return MemoryStore()
+    from pds.rate_limits.redis_store import RedisStore  # With it comes the client's library.
+
+    return RedisStore(redis)
