@@ -17,7 +17,8 @@ from pds.accounts import errors as account_errors
 from pds.accounts.invites import InvalidInviteCursor
 from pds.disk.spool import BodyTooLarge, SpoolFull
 from pds.fairness.turns import TooBusy
-from pds.mail.errors import InvalidMail, MailNotSent
+from pds.mail.message import InvalidMail
+from pds.mail.transport import MailNotSent
 from pds.repos.quotas import QuotaExceeded
 from pds.service_auth.jwt import ServiceJwtError
 from pds.xrpc.errors import XrpcError, out_of_files

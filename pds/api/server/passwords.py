@@ -8,7 +8,8 @@ from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.accounts.errors import NoEmailAddress
 from pds.context import AppContext
 from pds.lifecycle.mailed_tokens import get_account, send_token
-from pds.mail.errors import InvalidMail, MailNotSent
+from pds.mail.message import InvalidMail
+from pds.mail.transport import MailNotSent
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods
 from repo.syntax import Did

@@ -22,6 +22,7 @@ from identity.plc import PlcError
 from pds.accounts.errors import AccountError, InvalidToken
 from pds.accounts.invites import InvalidInviteCursor
 from pds.config import ConfigError
+from pds.config.mail_address import InvalidMailAddress
 from pds.config.mail_url import InvalidMailUrl
 from pds.readonly.handles_file import InvalidHandlesFile
 from pds.service_auth.jwt import BadJwt, ServiceJwtError
@@ -66,6 +67,7 @@ INTERNAL: dict[type[Exception], str] = {
     Mismatch: "becomes an InvalidLexicon",
     ConfigError: "refused at start",
     InvalidMailUrl: "refused at start",
+    InvalidMailAddress: "refused at start; the address of an account becomes an InvalidMail",
 }
 """Classes that are a 500 on purpose, with the reason."""
 
