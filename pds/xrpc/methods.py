@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pds.xrpc.authenticator import Authenticator
 from pds.xrpc.call import Handler
+from pds.xrpc.credentials import Authenticator
 
 
 @dataclass(slots=True, frozen=True)
