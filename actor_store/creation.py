@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from actor_store.errors import RepoExists
-from actor_store.keys import sync_directory, write_key
+from actor_store.keys import write_key
 from actor_store.layout import ActorLayout
 from actor_store.schema import migrate_store
 from database.connection import Database, open_database
+from database.files import sync
 from repo.keys import PrivateKey
 
 T = TypeVar("T")
@@ -45,11 +46,11 @@ def create_directory(
         result = _create_database(unfinished, fill)
         write_key(layout.key(did), key)
         unfinished.rename(store)
-        sync_directory(directory)
+        sync(directory)
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
-    sync_directory(directory.parent)
+    sync(directory.parent)
     return result
 
 
@@ -65,7 +66,7 @@ def adopt_database(layout: ActorLayout, did: str, database: Path) -> None:
     for suffix in ("-wal", "-shm"):
         store.with_name(store.name + suffix).unlink(missing_ok=True)
     database.rename(store)
-    sync_directory(directory)
+    sync(directory)
 
 
 def remove_directory(layout: ActorLayout, did: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 import time
 from collections import Counter
@@ -22,6 +21,7 @@ from actor_store.errors import (
 )
 from actor_store.layout import ActorLayout
 from database.errors import OUT_OF_FILES
+from database.files import replacing
 from repo.keys import InvalidKey, K256PrivateKey, PrivateKey
 
 DEFAULT_CACHED_KEYS: Final = 50_000
@@ -154,25 +154,5 @@ def _reservations(directory: Path) -> Iterator[tuple[str, float]]:
 
 def write_key(path: Path, key: PrivateKey) -> None:
     """Write a key file that only its owner may read, durably and all at once."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key.export())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with replacing(path, mode=0o600) as file:
+        file.write(key.export())

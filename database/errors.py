@@ -24,6 +24,8 @@ from typing import Final
 
 import apsw
 
+from database.files import NO_SPACE
+
 
 class DatabaseError(Exception):
     """A database did not do what was asked. `path` names its file."""
@@ -131,8 +133,6 @@ _BY_CLASS: Final[dict[type[apsw.Error], type[DatabaseError]]] = {
 }
 """Class of apsw to class of ours; the nearest ancestor counts."""
 
-DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""Numbers of the operating system for a disk or a quota without room."""
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 """Numbers of the operating system for too many open files, of the process or of all together."""
@@ -148,7 +148,7 @@ def map_error(exc: apsw.Error, path: Path | str, *, os_errno: int = 0) -> Databa
 
 def _by_errno(os_errno: int, listed: type[DatabaseError]) -> type[DatabaseError]:
     """Tell causes apart that SQLite reports with one code: "unable to open" and "disk I/O"."""
-    if os_errno in DISK_FULL:
+    if os_errno in NO_SPACE:
         return DatabaseFull
     if os_errno in _FORBIDDEN:
         return DatabaseForbidden

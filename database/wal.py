@@ -5,12 +5,13 @@ Format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 
 from __future__ import annotations
 
-import os
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from database.errors import DatabaseDamaged, DatabaseForbidden
+from database.files import sync
 
 _HEADER_BYTES: Final = 32
 _FRAME_HEADER_BYTES: Final = 24
@@ -69,14 +70,8 @@ def sync_wal(database: Path) -> None:
 
     Without a WAL there is nothing to do: a checkpoint has synced the database.
     """
-    try:
-        descriptor = os.open(wal_path(database), os.O_RDONLY)
-    except FileNotFoundError:
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with suppress(FileNotFoundError):
+        sync(wal_path(database))
 
 
 def _page_bytes(head: bytes) -> int:

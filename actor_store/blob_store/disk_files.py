@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from pathlib import Path
@@ -14,9 +13,9 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 from actor_store.blob_store.base import BlobStoreFull
+from database.files import no_space_as, replacing, sync
 
 _READ_BYTES: Final = 256 * 1024
-_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class OpenFile:
@@ -49,17 +48,11 @@ class OpenFile:
         await self.close()
 
 
-@contextlib.contextmanager
-def space_errors() -> Iterator[None]:
-    """Turn "no space left" and "quota exceeded" into `BlobStoreFull`."""
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno in _NO_SPACE:
-            raise BlobStoreFull(
-                f"no space for blobs ({exc.strerror}): free some, or move the blob directory"
-            ) from exc
-        raise
+def blob_store_full(exc: OSError) -> BlobStoreFull:
+    """The error for a disk or a quota without room."""
+    return BlobStoreFull(
+        f"no space for blobs ({exc.strerror}): free some, or move the blob directory"
+    )
 
 
 def opened_new(path: Path) -> BinaryIO:
@@ -80,7 +73,7 @@ def promote(temp: Path, final: Path, *, full_sync: bool) -> bool:
         temp.unlink(missing_ok=True)
         return True
     if full_sync and temp.exists():
-        _sync(temp)
+        sync(temp)
     if not move(temp, final):
         return final.exists()
     if full_sync:
@@ -90,8 +83,8 @@ def promote(temp: Path, final: Path, *, full_sync: bool) -> bool:
 
 def sync_directories(path: Path) -> None:
     """Make the name of a file durable, and that of its directory, which may be as new."""
-    _sync(path.parent)
-    _sync(path.parent.parent)
+    sync(path.parent)
+    sync(path.parent.parent)
 
 
 def move(source: Path, target: Path) -> bool:
@@ -100,7 +93,7 @@ def move(source: Path, target: Path) -> bool:
     Across file systems the bytes are copied and synced beside the target first, so that the target
     is complete whenever it exists. Raises `BlobStoreFull`.
     """
-    with space_errors():
+    with no_space_as(blob_store_full):
         try:
             _rename(source, target)
         except FileNotFoundError:
@@ -156,23 +149,6 @@ def _rename(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy to a name of its own in the target's directory, sync, and rename."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    try:
-        with source.open("rb") as reader, part.open("xb") as writer:
-            shutil.copyfileobj(reader, writer, _READ_BYTES)
-            writer.flush()
-            os.fsync(writer.fileno())
-        part.replace(target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with source.open("rb") as reader, replacing(target) as writer:
+        shutil.copyfileobj(reader, writer, _READ_BYTES)

@@ -8,7 +8,8 @@ import threading
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from actor_store.blob_store.disk_files import opened_new, space_errors, sync_directories
+from actor_store.blob_store.disk_files import blob_store_full, opened_new, sync_directories
+from database.files import no_space_as
 
 
 class Digest(Protocol):
@@ -35,7 +36,7 @@ class UploadFile:
     def write(self, data: bytes | bytearray, digest: Digest) -> None:
         """Append `data`, and add it to `digest`. Raises `BlobStoreFull`."""
         digest.update(data)
-        with self._lock, space_errors():
+        with self._lock, no_space_as(blob_store_full):
             if self._abandoned:
                 return
             if self._file is None:
@@ -45,7 +46,7 @@ class UploadFile:
     def finish(self, data: bytes | bytearray, digest: Digest) -> None:
         """Append the last bytes and close. Raises `BlobStoreFull`."""
         self.write(data, digest)
-        with self._lock, space_errors():
+        with self._lock, no_space_as(blob_store_full):
             if self._full_sync and self._file is not None:
                 self._file.flush()
                 os.fsync(self._file.fileno())

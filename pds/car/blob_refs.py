@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final, Self
 
 from database.connection import Database
 from database.temporary import open_scratch
-from pds.car.share import Share
 from repo.cid import Cid
 from repo.datamodel import BlobRef, iter_blob_refs, iter_legacy_blobs
 from repo.mst import TreeRecord
@@ -24,6 +24,19 @@ _TABLE: Final = (
     "CREATE TABLE blob (cid BLOB PRIMARY KEY, mimeType TEXT NOT NULL, size INTEGER NOT NULL)"
     " STRICT, WITHOUT ROWID"
 )
+
+
+@dataclass(slots=True)
+class Share:
+    """A number of blocks or blobs, and their bytes."""
+
+    count: int = 0
+    size_bytes: int = 0
+
+    def add(self, size_bytes: int) -> None:
+        """Count one more."""
+        self.count += 1
+        self.size_bytes += size_bytes
 
 
 class BlobRefs:

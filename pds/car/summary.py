@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from pds.car.blob_refs import BlobRefs
+from pds.car.blob_refs import BlobRefs, Share
 from pds.car.block_file import UsedBlocks
 from pds.car.repo_file import RepoFile, record_block
-from pds.car.share import Share
 from pds.reporting import Progress, no_progress
 from repo.mst import TreeNode, stream_tree
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shlex
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from typing import Final, ParamSpec, TypeVar
 import click
 from click.core import ParameterSource
 
+from database.files import has_no_space
 from pds.cli.failures import CommandFailed, note
 from pds.config import ConfigError, Settings, read_settings
 from pds.config.env_file import (
@@ -109,7 +109,7 @@ def explain_failures(command: Callable[P, T]) -> Callable[P, T]:
         except ConfigError as exc:
             raise CommandFailed(_problems_text(exc)) from exc
         except OSError as exc:
-            if exc.filename is None and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            if exc.filename is None and has_no_space(exc):
                 raise CommandFailed(f"{exc.strerror}. Free space and repeat the command.") from exc
             # Without a file it is no matter of permissions or paths, but a bug.
             if exc.filename is None:

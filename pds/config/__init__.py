@@ -2,12 +2,11 @@
 
 from pds.config.documentation import DocumentedSetting, documented_settings
 from pds.config.errors import ConfigError
-from pds.config.old_names import find_old_names
 from pds.config.reading import read_settings
 from pds.config.settings import Settings
-from pds.config.unknown import find_unknown
 from pds.config.weak_secrets import find_weak_secrets
 from pds.config.without_effect import find_without_effect
+from pds.config.wrong_names import find_old_names, find_unknown
 
 __all__ = [
     "ConfigError",

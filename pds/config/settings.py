@@ -19,28 +19,19 @@ from pds.config.addresses import (
     parse_host_port,
     parse_network,
 )
-from pds.config.network_groups import (
-    BrandingSettings,
+from pds.config.groups.accounts import (
     EntrywaySettings,
-    FetchSettings,
-    IdentitySettings,
-    LimitSettings,
-    OAuthSettings,
-    ProxySettings,
-    ServicesSettings,
-    SubscriptionSettings,
-)
-from pds.config.server_groups import (
-    BlobstoreSettings,
-    DatabaseSettings,
-    EmailSettings,
     InviteSettings,
-    LoggingSettings,
-    MetricsSettings,
-    ReadonlySettings,
+    OAuthSettings,
     SecretSettings,
-    ServiceSettings,
 )
+from pds.config.groups.identity import IdentitySettings
+from pds.config.groups.limits import LimitSettings, SubscriptionSettings
+from pds.config.groups.mail import EmailSettings
+from pds.config.groups.monitoring import LoggingSettings, MetricsSettings
+from pds.config.groups.other_services import FetchSettings, ProxySettings, ServicesSettings
+from pds.config.groups.service import BrandingSettings, ServiceSettings
+from pds.config.groups.storage import BlobstoreSettings, DatabaseSettings, ReadonlySettings
 
 REDIS_PORT: Final = 6379
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from database.files import replacing
 from pds.config.env_file import read_env_file
 
 ENV_FILE: Final = "dev.env"
@@ -46,13 +46,8 @@ def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
     if path.exists() and path.read_text("utf-8") == _HEADER + lines:
         path.chmod(0o600)
         return
-    unfinished = path.with_name(f"{path.name}.new")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(_HEADER + lines)
-        file.flush()
-        os.fsync(descriptor)
-    unfinished.replace(path)
+    with replacing(path, mode=0o600) as file:
+        file.write((_HEADER + lines).encode())
 
 
 def _new_secrets() -> dict[str, str]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import AsyncIterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from database.files import no_space_as
+
 _BATCH_BYTES: Final = 512 * 1024
 """How much is gathered before a thread is asked to write it."""
-_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 _KEPT_FREE_BYTES: Final = 256 * 1024 * 1024
 _KEPT_FREE_PART: Final = 20
 """Room that spools leave to the databases on the same disk: so much, or so small a part of it."""
@@ -84,7 +84,7 @@ class Spool:
         self._holder = holder
         self.size_bytes = 0
         """How much has been put in."""
-        with _space_errors():
+        with no_space_as(_spool_full):
             self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 (closed by the block)
         # A task that is cancelled does not stop the thread that writes for it.
         self._lock = threading.Lock()
@@ -126,7 +126,7 @@ class Spool:
             self.size_bytes = 0
 
     def _write(self, data: bytearray, *, is_last: bool = False) -> None:
-        with self._lock, _space_errors():
+        with self._lock, no_space_as(_spool_full):
             if self._file.closed:
                 return
             self._room.take(self._holder, len(data), self._file.fileno())
@@ -136,11 +136,5 @@ class Spool:
                 self._file.seek(0)
 
 
-@contextmanager
-def _space_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno in _NO_SPACE:
-            raise SpoolFull("no space for the body of a request") from exc
-        raise
+def _spool_full(_: OSError) -> SpoolFull:
+    return SpoolFull("no space for the body of a request")

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from pds.config.mail_address import parse_address
 from pds.config.mail_url import Sendmail, parse_mail_url
-from pds.mail.errors import InvalidMail
 from pds.mail.html_to_text import html_to_text
-from pds.mail.message import Mail
+from pds.mail.message import InvalidMail, Mail
 from pds.mail.sendmail import SendmailTransport
 from pds.mail.smtp import SmtpTransport
 from pds.mail.texts import Branding, password_changed_mail, token_mail

@@ -10,7 +10,10 @@ from email.policy import SMTP
 from email.utils import localtime, make_msgid
 
 from pds.config.mail_address import one_line, parse_address
-from pds.mail.errors import InvalidMail
+
+
+class InvalidMail(ValueError):
+    """A mail cannot be sent as it is, whatever the mail server."""
 
 
 @dataclass(frozen=True, slots=True)

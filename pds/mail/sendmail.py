@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from pds.config.mail_address import parse_address
 from pds.mail.message import make_message
-from pds.mail.transport import SEE_ITS_LOG, not_sent
+from pds.mail.transport import SEE_ITS_LOG, MailNotSent, not_sent
 
 if TYPE_CHECKING:
     from pds.config.mail_url import Sendmail
-    from pds.mail.errors import MailNotSent
     from pds.mail.message import Mail
 
 TIMEOUT_S: Final = 15.0

@@ -21,11 +21,10 @@ from pds.mail.remedies import (
     not_trusted,
     starts_with_tls,
 )
-from pds.mail.transport import SEE_ITS_LOG, not_sent
+from pds.mail.transport import SEE_ITS_LOG, MailNotSent, not_sent
 
 if TYPE_CHECKING:
     from pds.config.mail_url import SmtpServer
-    from pds.mail.errors import MailNotSent
 
 TIMEOUT_S: Final = 15.0
 """For one mail, from waiting for a free connection to the server's word that it has taken it."""

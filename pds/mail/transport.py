@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from pds.mail.errors import MailNotSent
-
 if TYPE_CHECKING:
     from pds.mail.message import Mail
 
@@ -15,6 +13,13 @@ SEE_ITS_LOG: Final = "Look into its own log. The user was asked to try again."
 """What an operator can do about a refusal that says all there is."""
 
 _log = structlog.get_logger(__name__)
+
+
+class MailNotSent(Exception):
+    """The mail server did not take a mail. The operator's log says why."""
+
+    def __init__(self) -> None:
+        super().__init__("The mail could not be sent. Try again later.")
 
 
 class MailTransport(Protocol):

@@ -1,19 +1,23 @@
-"""An answer of the AppView, as bytes, made up to date."""
+"""Bring an answer of the AppView up to date, as each method needs it. Answers change in place."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import orjson
 
-from pds.read_after_write.appview import Json, as_object
-from pds.read_after_write.merges import MERGES
+from pds.read_after_write import feed, thread
+from pds.read_after_write.appview import Json, as_object, list_in, object_in, text_in
+from pds.read_after_write.profile import update_detailed
 from pds.read_after_write.requester import Requester
-from pds.read_after_write.thread import new_thread
 from repo.datamodel import json_default
+
+Merge: TypeAlias = Callable[[Json, Requester, Mapping[str, Any]], Awaitable[None]]
+"""Changes the answer to a request of the account with these parameters. Raises `AppViewError`s,
+also in an `ExceptionGroup`; the answer is of no use then."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -45,8 +49,60 @@ async def merge_new_thread(uri: str, requester: Requester, *, parent_height: int
     post = next((post for post in requester.local.posts if post.uri == uri), None)
     if post is None:
         return None
-    thread = await new_thread(post, requester, parent_height=parent_height)
-    return _merged({"thread": thread}, requester)
+    new_thread = await thread.new_thread(post, requester, parent_height=parent_height)
+    return _merged({"thread": new_thread}, requester)
+
+
+async def get_profile(answer: Json, requester: Requester, params: Mapping[str, Any]) -> None:
+    """app.bsky.actor.getProfile"""
+    _update_profile(answer, requester)
+
+
+async def get_profiles(answer: Json, requester: Requester, params: Mapping[str, Any]) -> None:
+    """app.bsky.actor.getProfiles"""
+    for profile in list_in(answer, "profiles"):
+        _update_profile(as_object(profile), requester)
+
+
+async def get_actor_likes(answer: Json, requester: Requester, params: Mapping[str, Any]) -> None:
+    """app.bsky.feed.getActorLikes"""
+    feed.update_authors(list_in(answer, "feed"), requester)
+
+
+async def get_author_feed(answer: Json, requester: Requester, params: Mapping[str, Any]) -> None:
+    """app.bsky.feed.getAuthorFeed"""
+    items = list_in(answer, "feed")
+    if feed.is_feed_of(requester.did, items):
+        feed.update_authors(items, requester)
+        await feed.insert_posts(items, requester, is_first_page="cursor" not in params)
+
+
+async def get_timeline(answer: Json, requester: Requester, params: Mapping[str, Any]) -> None:
+    """app.bsky.feed.getTimeline"""
+    items = list_in(answer, "feed")
+    await feed.insert_posts(items, requester, is_first_page="cursor" not in params)
+
+
+async def get_post_thread(answer: Json, requester: Requester, params: Mapping[str, Any]) -> None:
+    """app.bsky.feed.getPostThread"""
+    await thread.insert_replies(object_in(answer, "thread"), requester)
+
+
+MERGES: Final[Mapping[str, Merge]] = {
+    "app.bsky.actor.getProfile": get_profile,
+    "app.bsky.actor.getProfiles": get_profiles,
+    "app.bsky.feed.getActorLikes": get_actor_likes,
+    "app.bsky.feed.getAuthorFeed": get_author_feed,
+    "app.bsky.feed.getTimeline": get_timeline,
+    "app.bsky.feed.getPostThread": get_post_thread,
+}
+"""By NSID."""
+
+
+def _update_profile(view: Json, requester: Requester) -> None:
+    new_profile = requester.local.new_profile
+    if new_profile is not None and text_in(view, "did") == requester.did:
+        update_detailed(view, new_profile.value, requester.images)
 
 
 def _merged(answer: Json, requester: Requester) -> Merged:

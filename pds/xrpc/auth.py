@@ -18,14 +18,15 @@ from pds.accounts.errors import InvalidToken
 from pds.accounts.scopes import FULL, PRIVILEGED, STANDARD, SessionScope
 from pds.accounts.session_tokens import require_scope
 from pds.fairness.presence import while_present
-from pds.xrpc.authenticator import Authenticator, demands
 from pds.xrpc.credentials import (
     AdminCredentials,
     Anonymous,
+    Authenticator,
     Credentials,
     RefreshCredentials,
     ServiceCredentials,
     UserCredentials,
+    demands,
 )
 from pds.xrpc.errors import XrpcError, auth_required
 

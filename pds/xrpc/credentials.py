@@ -1,12 +1,18 @@
-"""Who is asking: what a verified Authorization header stands for."""
+"""Who is asking: what a verified Authorization header stands for, and its check."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+from aiohttp import web
 
 from pds.accounts.scopes import SessionScope
 from repo.syntax import Did
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
 
 
 @dataclass(slots=True, frozen=True)
@@ -52,3 +58,23 @@ class AdminCredentials:
 Credentials: TypeAlias = (
     Anonymous | UserCredentials | RefreshCredentials | ServiceCredentials | AdminCredentials
 )
+
+_Check: TypeAlias = Callable[["AppContext", web.Request], Awaitable[Credentials]]
+
+
+@dataclass(slots=True, frozen=True)
+class Authenticator:
+    """Verifies the Authorization header of a request."""
+
+    demands: str
+    """Who may call, for docs/endpoints.md."""
+    check: _Check
+
+    def __call__(self, ctx: AppContext, request: web.Request) -> Awaitable[Credentials]:
+        """Who is asking. Raises `XrpcError`, and the `AccountError`s of a bad token."""
+        return self.check(ctx, request)
+
+
+def demands(who: str) -> Callable[[_Check], Authenticator]:
+    """Make an `Authenticator` of the decorated check."""
+    return lambda check: Authenticator(who, check)

@@ -11,6 +11,7 @@ from actor_store import errors as actor_errors
 from actor_store.blob_store import base as blob_errors
 from actor_store.preferences import InvalidPreference
 from database import errors as database_errors
+from database.files import has_no_space
 from identity.plc import PlcError
 from identity.plc_data import InvalidPlcOperation
 from pds.accounts import errors as account_errors
@@ -18,7 +19,8 @@ from pds.accounts.invite_codes import InvalidInviteCursor
 from pds.disk.spool import BodyTooLarge, SpoolFull
 from pds.fairness.turns import TooBusy
 from pds.lifecycle import errors as lifecycle_errors
-from pds.mail.errors import InvalidMail, MailNotSent
+from pds.mail.message import InvalidMail
+from pds.mail.transport import MailNotSent
 from pds.pending.import_turns import ImportUnderWay
 from pds.rate_limits.errors import TooManyRequests
 from pds.repos import errors as repo_errors
@@ -138,7 +140,7 @@ def to_xrpc(exc: Exception) -> XrpcError:
         return exc
     if is_out_of_files(exc):
         return out_of_files()
-    if isinstance(exc, OSError) and exc.errno in database_errors.DISK_FULL:
+    if isinstance(exc, OSError) and has_no_space(exc):
         return XrpcError(503, "NotEnoughResources", _OUT_OF_SPACE)
     if isinstance(exc, ServiceJwtError):
         return XrpcError(401, exc.error, str(exc))

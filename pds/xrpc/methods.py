@@ -10,9 +10,9 @@ from aiohttp import web
 
 from pds.accounts.scopes import PRIVILEGED, STANDARD, SessionScope
 from pds.rate_limits.method_limits import MethodLimits
-from pds.xrpc.authenticator import Authenticator
 from pds.xrpc.body import JSON_LIMIT_BYTES
 from pds.xrpc.call import Handler
+from pds.xrpc.credentials import Authenticator
 
 NOBODY: Final = frozenset[SessionScope]()
 """For `elsewhere`: the method is for the account itself on its own server."""

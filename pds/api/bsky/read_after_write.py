@@ -24,7 +24,7 @@ UPSTREAM_LAG: Final = "Atproto-Upstream-Lag"
 @methods.method("app.bsky.feed.getPostThread", auth=user())
 @methods.method("app.bsky.feed.getTimeline", auth=user())
 async def read_after_write(call: XrpcCall) -> Answer:
-    """The methods of `pds.read_after_write.merges`."""
+    """The methods of `pds.read_after_write.merging`."""
     nsid = method_of(call.request)
     answer = await fetch_json(call, nsid=nsid)
     merged = await merge_unseen(call, nsid, answer)

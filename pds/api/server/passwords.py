@@ -8,7 +8,8 @@ from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.accounts.errors import NoEmailAddress
 from pds.context import AppContext
 from pds.lifecycle.mailed_tokens import get_account, send_token
-from pds.mail.errors import InvalidMail, MailNotSent
+from pds.mail.message import InvalidMail
+from pds.mail.transport import MailNotSent
 from pds.rate_limits.limit import DAY_S, HOUR_S, MINUTE_S, by_ip
 from pds.rate_limits.method_limits import calls
 from pds.xrpc.call import Answer, XrpcCall

@@ -117,7 +117,7 @@ async def _export_repo(
 ) -> None:
     from pds.car.exporting import Export
     from pds.car.oddities import Oddities
-    from pds.car.output_file import replacing
+    from pds.car.output_file import output_file
     from pds.car.remote import Retries
 
     file = options.file or f"{account.did.replace(':', '_')}.car"
@@ -127,7 +127,7 @@ async def _export_repo(
         if path is None:
             write_stdout(parts)
         else:
-            with replacing(path) as out:
+            with output_file(path) as out:
                 out.writelines(parts)
 
     odd = Oddities()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
+from pds.car.blob_refs import Share
 from pds.car.repo_file import RepoFile
-from pds.car.share import Share
 from pds.car.summary import Summary, summarize
 from pds.cli.car.failures import explained
 from pds.cli.car.files import file_argument, opened_repo, write_lines, write_stdout

@@ -39,7 +39,7 @@ def pack(directory: Path, file: str, key_file: Path | None) -> None:
       pds car pack alice alice.car --key /pds/actors/35/did:plc:3kwllkzztbpgdj7ujjfg4ubk/key
       pds car pack alice - | pds car verify -
     """
-    from pds.car.output_file import replacing
+    from pds.car.output_file import output_file
     from pds.car.packing import Signing
     from pds.car.packing import pack as pack_files
     from pds.car.signing_keys import read_private_key
@@ -59,7 +59,7 @@ def pack(directory: Path, file: str, key_file: Path | None) -> None:
         if to_stdout:
             write_stdout(packed.iter_car())
         else:
-            with replacing(Path(file)) as out:
+            with output_file(Path(file)) as out:
                 out.writelines(packed.iter_car())
     write_notes(packed.odd.lines())
     commit = packed.signed.commit

@@ -11,12 +11,12 @@ from typing import Final
 
 from database.connection import open_database
 from database.errors import OUT_OF_FILES, DatabaseError
+from database.files import has_no_space
 from database.open_files import REMEDY
 from pds.disk.remedies import give_to_server, mend_database
 
 _BUSY_MS: Final = 500
 _PROBE_NAME: Final = ".holdfast-health"
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(slots=True, frozen=True)
@@ -134,7 +134,7 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def _remedy(exc: OSError, directory: Path) -> str:
-    if exc.errno in _FULL:
+    if has_no_space(exc):
         return "Free space on its disk."
     if exc.errno in OUT_OF_FILES:
         return f"{REMEDY[:1].upper()}{REMEDY[1:]}."

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pds.accounts.hashing import Hashing
-from pds.mail.errors import MailNotSent
+from pds.mail.transport import MailNotSent
 from repo.syntax import Did
 from tests.pds.api.mailbox import (
     CONFIRMATION,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pds.car.output_file import replacing
+from pds.car.output_file import output_file
 
 
 class Interrupted(Exception):
@@ -17,7 +17,7 @@ class Interrupted(Exception):
 
 def test_a_file_is_there_when_it_is_done(tmp_path: Path) -> None:
     path = tmp_path / "a.car"
-    with replacing(path) as file:
+    with output_file(path) as file:
         file.write(b"new")
         assert not path.exists()
     assert path.read_bytes() == b"new"
@@ -31,7 +31,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, before: bytes | None) -
         path.write_bytes(before)
 
     def write_half() -> None:
-        with replacing(path) as file:
+        with output_file(path) as file:
             file.write(b"half")
             raise Interrupted
 
@@ -46,7 +46,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     target.write_bytes(b"old")
     link = tmp_path / "link.car"
     link.symlink_to(target)
-    with replacing(link) as file:
+    with output_file(link) as file:
         file.write(b"new")
     assert link.is_symlink()
     assert target.read_bytes() == b"new"
@@ -58,7 +58,7 @@ def test_a_named_pipe_is_written_not_replaced(tmp_path: Path) -> None:
     got: list[bytes] = []
     thread = threading.Thread(target=lambda: got.append(path.read_bytes()))
     thread.start()
-    with replacing(path) as file:
+    with output_file(path) as file:
         file.write(b"new")
     thread.join()
     assert got == [b"new"]
@@ -66,6 +66,6 @@ def test_a_named_pipe_is_written_not_replaced(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError) as refused, replacing(tmp_path / "no" / "a.car"):
+    with pytest.raises(FileNotFoundError) as refused, output_file(tmp_path / "no" / "a.car"):
         pass
     assert str(tmp_path / "no") in str(refused.value.filename)

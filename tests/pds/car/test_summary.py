@@ -6,9 +6,8 @@ import io
 
 import pytest
 
-from pds.car.blob_refs import UNKNOWN_SIZE, UNKNOWN_TYPE, BlobRefs
+from pds.car.blob_refs import UNKNOWN_SIZE, UNKNOWN_TYPE, BlobRefs, Share
 from pds.car.repo_file import RepoFile, record_block
-from pds.car.share import Share
 from pds.car.summary import summarize
 from repo import dagcbor
 from repo.cid import Cid

@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 
 from pds.config.mail_address import parse_address
 from pds.config.mail_url import Sendmail
-from pds.mail.errors import InvalidMail, MailNotSent
-from pds.mail.message import Mail
+from pds.mail.message import InvalidMail, Mail
 from pds.mail.sendmail import SendmailTransport
+from pds.mail.transport import MailNotSent
 
 MAIL = Mail("alice@example.com", "Hello", "The text\n", "<p>The text</p>\n")
 

@@ -15,9 +15,9 @@ from structlog.testing import capture_logs
 from pds.config.mail_address import parse_address
 from pds.config.mail_url import SmtpServer, parse_mail_url
 from pds.mail import smtp
-from pds.mail.errors import InvalidMail, MailNotSent
-from pds.mail.message import Mail
+from pds.mail.message import InvalidMail, Mail
 from pds.mail.smtp import MAX_CONNECTIONS, SmtpTransport
+from pds.mail.transport import MailNotSent
 from tests.more_time import with_more_time
 from tests.pds.mail.smtp_server import MailServer, mail_server, silent_server
 from tests.tls import Certificate, certificate_of_localhost

@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pds.read_after_write.appview import AppViewError
-from pds.read_after_write.merges import MERGES
-from pds.read_after_write.merging import merge, merge_new_thread
+from pds.read_after_write.merging import MERGES, merge, merge_new_thread
 from pds.read_after_write.requester import Requester
 from tests.pds.read_after_write.samples import (
     ANN,

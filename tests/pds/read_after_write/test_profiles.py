@@ -8,7 +8,7 @@ import pytest
 
 from pds.read_after_write.appview import UnexpectedAnswer
 from pds.read_after_write.images import Images
-from pds.read_after_write.merges import MERGES
+from pds.read_after_write.merging import MERGES
 from pds.read_after_write.profile import basic_view
 from tests.pds.read_after_write.samples import (
     ANN,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pds.read_after_write.appview import UnexpectedAnswer
-from pds.read_after_write.merges import MERGES
+from pds.read_after_write.merging import MERGES
 from pds.read_after_write.thread import new_thread
 from tests.pds.read_after_write.samples import (
     ANN,

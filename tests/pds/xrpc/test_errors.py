@@ -83,12 +83,12 @@ INTERNAL: dict[type[Exception], str] = {
     Mismatch: "becomes an InvalidLexicon",
     ConfigError: "refused at start",
     InvalidMailUrl: "refused at start",
-    InvalidMailAddress: "refused at start",
     DataDirectoryHeld: "refused at start",
     DirectoryInUse: "refused at start",
     MeasuringStopped: "the server is stopping",
     CrawlNotRequested: "becomes a line of the log",
     ClientLeft: "there is nobody to answer",
+    InvalidMailAddress: "refused at start; the address of an account becomes an InvalidMail",
 }
 """Classes that are a 500 on purpose, with the reason."""
 

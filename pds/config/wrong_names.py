@@ -1,4 +1,4 @@
-"""Variables that are named like settings and are none, most of them misspelt."""
+"""Variables under a name that is no setting, most of them misspelt, or that has been replaced."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Final
 
+from pds.config.addresses import is_url
 from pds.config.env_file import VARIABLE as ENV_FILE
 from pds.config.environ import fields_of, variable_of
 from pds.config.settings import Settings
@@ -21,6 +22,15 @@ def find_unknown(environ: Mapping[str, str]) -> list[str]:
     known = {variable_of(field) for field in fields_of(Settings)}
     unknown = {name for name in environ if name.startswith("PDS_")} - known - _OTHERS
     return [f"{name} is not a setting: {_remedy(name, known)}" for name in sorted(unknown)]
+
+
+def find_old_names(settings: Settings) -> list[str]:
+    """What to do about each old name that is set, as `find_problems` says it."""
+    if settings.service.host is None:
+        return []
+    if is_url(settings.service.host):
+        return ["PDS_HOST is a URL and has no effect: set PDS_BIND_ADDRESS to the address to bind"]
+    return ["PDS_HOST is the old name of PDS_BIND_ADDRESS: set that, and unset PDS_HOST"]
 
 
 def _remedy(name: str, known: set[str]) -> str:

@@ -1,0 +1,93 @@
+"""How people get and use accounts: secrets, invite codes, an entryway, OAuth clients."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from pds.config.groups import Group
+
+
+class SecretSettings(Group):
+    """Secrets and keys. Not shown by `repr`."""
+
+    jwt_secret: str = Field(
+        "", alias="PDS_JWT_SECRET", description="Required. Signs sessions", repr=False
+    )
+    admin_password: str = Field(
+        "", alias="PDS_ADMIN_PASSWORD", description="Required. HTTP Basic, user admin", repr=False
+    )
+    dpop_secret: str | None = Field(
+        None,
+        alias="PDS_DPOP_SECRET",
+        description="64 hex digits; random for each start if unset",
+        repr=False,
+    )
+    plc_rotation_key_hex: str = Field(
+        "",
+        alias="PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX",
+        description="Required. secp256k1 private key that controls did:plc accounts, 64 hex digits",
+        repr=False,
+    )
+    plc_rotation_key_kms_id: str | None = Field(
+        None,
+        alias="PDS_PLC_ROTATION_KEY_KMS_KEY_ID",
+        description="Not supported: a rotation key held in AWS KMS",
+    )
+
+
+class InviteSettings(Group):
+    """Whether an account needs an invite code, and how users come by codes."""
+
+    required: bool = Field(
+        True, alias="PDS_INVITE_REQUIRED", description="Whether createAccount needs a code"
+    )
+    interval_ms: int | None = Field(
+        None,
+        alias="PDS_INVITE_INTERVAL",
+        description="A user earns one code per this many ms; none if unset",
+    )
+    epoch_ms: int = Field(
+        0, alias="PDS_INVITE_EPOCH", description="Unix ms before which no codes are earned"
+    )
+
+
+class EntrywaySettings(Group):
+    """The server that owns the logins of this one's accounts. The first four: all or none."""
+
+    url: str | None = Field(
+        None, alias="PDS_ENTRYWAY_URL", description="Its base URL; this server owns logins if unset"
+    )
+    did: str | None = Field(None, alias="PDS_ENTRYWAY_DID", description="Its DID")
+    jwt_verify_key_hex: str | None = Field(
+        None,
+        alias="PDS_ENTRYWAY_JWT_VERIFY_KEY_K256_PUBLIC_KEY_HEX",
+        description="The secp256k1 public key that verifies its session tokens, in hex digits",
+    )
+    plc_rotation_key: str | None = Field(
+        None,
+        alias="PDS_ENTRYWAY_PLC_ROTATION_KEY",
+        description="The did:key that signs its PLC operations",
+    )
+    admin_token: str | None = Field(
+        None,
+        alias="PDS_ENTRYWAY_ADMIN_TOKEN",
+        description="Its administrator's password; PDS_ADMIN_PASSWORD if unset",
+        repr=False,
+    )
+
+
+class OAuthSettings(Group):
+    """OAuth clients, and the captcha of the sign-up page."""
+
+    trusted_clients: tuple[str, ...] = Field(
+        (), alias="PDS_OAUTH_TRUSTED_CLIENTS", description="client_ids that are trusted"
+    )
+    hcaptcha_site_key: str | None = Field(
+        None, alias="PDS_HCAPTCHA_SITE_KEY", description="hCaptcha; all three or none"
+    )
+    hcaptcha_secret_key: str | None = Field(
+        None, alias="PDS_HCAPTCHA_SECRET_KEY", description="hCaptcha", repr=False
+    )
+    hcaptcha_token_salt: str | None = Field(
+        None, alias="PDS_HCAPTCHA_TOKEN_SALT", description="hCaptcha", repr=False
+    )
