@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from pkgutil import resolve_name
 
 import pytest
 
@@ -24,7 +23,6 @@ from database.timestamps import iso_of
 from identity.plc import PlcClient, PlcError
 from identity.plc_data import PlcData
 from identity.plc_operation import PlcOperation
-from pds import faults
 from pds.accounts.account import ActorAccount
 from pds.accounts.errors import HandleNotAvailable
 from pds.context import AppContext
@@ -560,23 +558,6 @@ class TestMender:
         await asyncio.sleep(0)
         await mender.close()
         await mender.close()
-
-
-class TestFaultPoints:
-    """`PDS_TEST_FAULT` is for tests only."""
-
-    def test_without_the_variable_nothing_is_wrapped(self) -> None:
-        before = [function_of(point) for point in faults.POINTS.values()]
-        faults.install({})
-        assert [function_of(point) for point in faults.POINTS.values()] == before
-
-    def test_an_unknown_point_is_refused(self) -> None:
-        with pytest.raises(KeyError):
-            faults.install({faults.VARIABLE: "no-such-point"})
-
-
-def function_of(point: faults.FaultPoint) -> object:
-    return getattr(resolve_name(point.owner), point.function)
 
 
 def signup(name: str) -> dict[str, str]:
