@@ -66,7 +66,7 @@ POINTS: Final[Mapping[str, FaultPoint]] = {
     "rows-deleted": FaultPoint("after", _ACCOUNTS, "delete_account"),
     "store-destroyed": FaultPoint("after", _STORE, "destroy"),
     "events-deleted": FaultPoint("after", "sequencer.sequencer:Sequencer", "delete_events_of"),
-    # Unfinished itself
+    # Recovery itself
     "store-mended": FaultPoint("after", "pds.recovery.start", "mend_store"),
     "changes-settled": FaultPoint("after", "pds.recovery.start", "settle_all"),
 }
