@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from repo.cid import Cid
-from repo.mst import Mst, build_blocks
+from repo.mst import MemoryBlocks, Mst, UncachedNodeStore, build_blocks
+from repo.mst.diff import iter_differences
 from repo.mst.key import key_height
 
 unhurried = settings(deadline=None)
@@ -63,3 +64,17 @@ def apply(tree: Mst, model: dict[str, Cid], changes: Iterable[tuple[str, Cid | N
 def node_blocks(items: dict[str, Cid]) -> dict[Cid, bytes]:
     """Every node of the tree of `items`."""
     return dict(build_blocks(sorted(items.items())))
+
+
+def root_and_blocks(items: dict[str, Cid]) -> tuple[Cid, dict[Cid, bytes]]:
+    """The root of the tree of `items`, and every node of it."""
+    blocks = node_blocks(items)
+    return next(reversed(blocks)), blocks
+
+
+def differences(
+    old: Cid, old_blocks: MemoryBlocks, new: Cid, new_blocks: MemoryBlocks
+) -> list[tuple[str, Cid | None, Cid | None]]:
+    """Each key whose record is not the same in two stored trees, with both records."""
+    a, b = UncachedNodeStore(old_blocks.get_block), UncachedNodeStore(new_blocks.get_block)
+    return list(iter_differences(a, old.raw, b, new.raw))
