@@ -20,7 +20,6 @@ import orjson
 from actor_store.errors import ActorStoreError
 from database.connection import Database
 
-NAMESPACE: Final = "app.bsky"
 PERSONAL_DETAILS: Final = "app.bsky.actor.defs#personalDetailsPref"
 DECLARED_AGE: Final = "app.bsky.actor.defs#declaredAgePref"
 
@@ -28,7 +27,8 @@ Preference: TypeAlias = dict[str, object]
 """A JSON object with a `$type`, otherwise opaque."""
 
 _AGES: Final = (13, 16, 18)
-_IN_NAMESPACE: Final = "(name = ?1 OR substr(name, 1, length(?1) + 1) = ?1 || '.')"
+_NAMESPACE: Final = "app.bsky"
+_IN_NAMESPACE: Final = f"(name = '{_NAMESPACE}' OR name GLOB '{_NAMESPACE}.*')"
 
 
 class InvalidPreference(ActorStoreError):
@@ -49,16 +49,12 @@ class PreferenceReader:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def get(
-        self, *, full_access: bool, today: date, namespace: str = NAMESPACE
-    ) -> list[Preference]:
-        """The preferences of a namespace that the caller may see, oldest first.
+    def get(self, *, full_access: bool, today: date) -> list[Preference]:
+        """The preferences that the caller may see, oldest first.
 
         Where a date of birth is stored, the declared age on the day `today` (UTC) comes last.
         """
-        rows = self._db.all(
-            f"SELECT valueJson FROM account_pref WHERE {_IN_NAMESPACE} ORDER BY id", (namespace,)
-        )
+        rows = self._db.all(f"SELECT valueJson FROM account_pref WHERE {_IN_NAMESPACE} ORDER BY id")
         stored: list[Preference] = [orjson.loads(text) for (text,) in rows]
         visible = [p for p in stored if full_access or p["$type"] != PERSONAL_DETAILS]
         details = next((p for p in stored if p["$type"] == PERSONAL_DETAILS), None)
@@ -69,27 +65,21 @@ class PreferenceReader:
 class PreferenceTransactor(PreferenceReader):
     """Writes the preferences of one actor. Every method needs an open transaction."""
 
-    def put(
-        self,
-        preferences: Sequence[Mapping[str, object]],
-        *,
-        full_access: bool,
-        namespace: str = NAMESPACE,
-    ) -> None:
-        """Replace all preferences of a namespace that the caller may set.
+    def put(self, preferences: Sequence[Mapping[str, object]], *, full_access: bool) -> None:
+        """Replace all preferences that the caller may set.
 
         Declared ages are dropped: they are derived when read. Raises `InvalidPreference` for a
-        value without `$type` or outside the namespace, and `PreferenceNotAllowed`.
+        value without `$type` or outside the namespace app.bsky, and `PreferenceNotAllowed`.
         """
         types = [_type_of(preference) for preference in preferences]
-        if not all(_within(name, namespace) for name in types):
-            raise InvalidPreference(f"Some preferences are not in the {namespace} namespace")
+        if not all(name == _NAMESPACE or name.startswith(f"{_NAMESPACE}.") for name in types):
+            raise InvalidPreference(f"Some preferences are not in the {_NAMESPACE} namespace")
         forbidden = [name for name in types if name == PERSONAL_DETAILS and not full_access]
         if forbidden:
             raise PreferenceNotAllowed(forbidden)
         self._db.run(
-            f"DELETE FROM account_pref WHERE {_IN_NAMESPACE} AND (?2 OR name <> ?3)",
-            (namespace, full_access, PERSONAL_DETAILS),
+            f"DELETE FROM account_pref WHERE {_IN_NAMESPACE} AND (? OR name <> ?)",
+            (full_access, PERSONAL_DETAILS),
         )
         self._db.many(
             "INSERT INTO account_pref (name, valueJson) VALUES (?, ?)",
@@ -106,10 +96,6 @@ def _type_of(preference: Mapping[str, object]) -> str:
     if not isinstance(name, str) or not name:
         raise InvalidPreference("Preference is missing a $type")
     return name
-
-
-def _within(name: str, namespace: str) -> bool:
-    return name == namespace or name.startswith(f"{namespace}.")
 
 
 def _birth_date(details: Preference) -> date | None:

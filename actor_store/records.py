@@ -201,21 +201,15 @@ class RecordReader:
         limit: int,
         cursor: str | None = None,
         reverse: bool = False,
-        rkey_start: str | None = None,
-        rkey_end: str | None = None,
     ) -> list[RecordRef]:
         """Records by rkey, falling, or rising with `reverse`; not those taken down.
 
-        `cursor` is the last rkey the caller saw; `rkey_start` and `rkey_end` are exclusive.
+        `cursor` is the last rkey the caller saw.
         """
         base = self.uri(collection, "")
         # Rkeys of one collection sort as their URIs do, and the URI is the primary key, so a page
         # costs its own rows however many records there are. "0" is the character after "/".
         low, high = base, base[:-1] + "0"
-        if rkey_start is not None:
-            low = max(low, base + rkey_start)
-        if rkey_end is not None:
-            high = min(high, base + rkey_end)
         if cursor is not None and reverse:
             low = max(low, base + cursor)
         elif cursor is not None:

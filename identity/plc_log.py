@@ -1,6 +1,6 @@
 """The history of one did:plc: which operation may come next, and which ones it overrules.
 
-Spec: https://web.plc.directory/spec/v0.1/did-plc (Key Rotation & Account Unfinished)
+Spec: https://web.plc.directory/spec/v0.1/did-plc (Key Rotation & Account Recovery)
 
 InvalidPlcOperation
 ├── GenesisMismatch       a first operation does not hash to the DID
@@ -57,9 +57,7 @@ class LateRecovery(InvalidPlcOperation):
 
     def __init__(self, lapsed_ms: int) -> None:
         self.lapsed_ms = lapsed_ms
-        super().__init__(
-            f"Unfinished operation occurred outside of the allowed 72 hr: {lapsed_ms}ms"
-        )
+        super().__init__(f"Recovery operation occurred outside of the allowed 72 hr: {lapsed_ms}ms")
 
 
 @dataclass(slots=True, frozen=True)

@@ -94,11 +94,6 @@ class PlcOperation:
         """Sign the operation that ends a DID."""
         return _sign({"type": "plc_tombstone", "prev": str(prev)}, key)
 
-    @property
-    def is_tombstone(self) -> bool:
-        """Whether this ends the DID."""
-        return self.type == "plc_tombstone"
-
     def did(self) -> Did:
         """The DID this creates, if it is a first operation."""
         digest = self.cid.raw[-hashlib.sha256().digest_size :]

@@ -351,7 +351,7 @@ def _open_sequencer(
         checkpointer=checkpointer,
     )
     stack.push_async_callback(sequencer.close)
-    # Unfinished cannot finish without it, and tries again.
+    # Recovery cannot finish without it, and tries again.
     with suppress(DatabaseFull):
         sequencer.mark_running()
     return sequencer

@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 
 from database.retry import when_free
 from sequencer.events import timestamp
-from sequencer.frames import EVENT_TYPES, error_frame, frame, info_frame
+from sequencer.frames import EVENT_TYPES, frame, info_frame
 from sequencer.log import PAGE_BYTES
 from sequencer.sequencer import Sequencer
 from sequencer.subscriptions import Position
@@ -44,11 +44,6 @@ class FirehoseError(Exception):
 
     def __init__(self) -> None:
         super().__init__(self.message)
-
-    @property
-    def frame(self) -> bytes:
-        """The error frame."""
-        return error_frame(self.error, self.message)
 
 
 class FutureCursor(FirehoseError):

@@ -243,14 +243,6 @@ class Settings(BaseSettings):
         address = self.limits.redis_address
         return None if address is None else parse_host_port(address, default_port=REDIS_PORT)
 
-    @property
-    def hcaptcha_enabled(self) -> bool:
-        """Whether signing up needs a captcha."""
-        oauth = self.oauth
-        return bool(
-            oauth.hcaptcha_site_key and oauth.hcaptcha_secret_key and oauth.hcaptcha_token_salt
-        )
-
     def _located(self, location: str | None, default_name: str) -> Path:
         return Path(location) if location else self.data_directory / default_name
 

@@ -10,17 +10,14 @@ from pds.config.addresses import is_url
 from pds.config.env_file import VARIABLE as ENV_FILE
 from pds.config.environ import fields_of, variable_of
 from pds.config.settings import Settings
-from pds.faults import VARIABLE as FAULT
 
-_OTHERS: Final = frozenset((ENV_FILE, FAULT))
-"""Where the environment file is, for commands and `pdsadmin`; and what our tests break."""
 _LIKENESS: Final = 0.8
 
 
 def find_unknown(environ: Mapping[str, str]) -> list[str]:
     """The variables `PDS_…` that are no settings, each with what to do about it."""
     known = {variable_of(field) for field in fields_of(Settings)}
-    unknown = {name for name in environ if name.startswith("PDS_")} - known - _OTHERS
+    unknown = {name for name in environ if name.startswith("PDS_")} - known - {ENV_FILE}
     return [f"{name} is not a setting: {_remedy(name, known)}" for name in sorted(unknown)]
 
 

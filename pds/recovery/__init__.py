@@ -1,4 +1,4 @@
-"""Unfinished: several databases that do not commit together, made to agree after a crash.
+"""Recovery: several databases that do not commit together, made to agree after a crash.
 
 Everything is written in one order, so that what a crash leaves is known:
 

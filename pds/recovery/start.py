@@ -1,4 +1,4 @@
-"""Unfinished at start: before the first request, log and stores and accounts agree again.
+"""Recovery at start: before the first request, log and stores and accounts agree again.
 
 In this order, each step on the ground of those before it:
 

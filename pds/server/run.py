@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import resource
 import signal
 import sys
@@ -17,7 +16,6 @@ from aiohttp import web
 
 from database.engine import ENGINE_REMEDY, find_engine_fault, running_version
 from database.open_files import MIN_LIMIT, REMEDY, limit_of_open_files
-from pds import faults
 from pds.config import Settings
 from pds.context import AppContext, open_app_context
 from pds.disk.data_directory import (
@@ -69,9 +67,6 @@ async def serve(
     `add_routes` may add to the application. `logs` in a file are opened anew on SIGHUP, which
     would end the process otherwise.
     """
-    if settings.service.dev_mode:
-        faults.install(os.environ)
-
     fault = find_engine_fault(running_version())
     if fault is not None:
         _log.warning("SQLite is too old", what=fault, remedy=ENGINE_REMEDY)

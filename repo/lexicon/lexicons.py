@@ -33,9 +33,6 @@ class MethodSchema:
     input_encoding: str | None
     """Such as `application/json`, `*/*` or `application/vnd.ipld.car`; None without input."""
     has_output: bool
-    output_encoding: str | None
-    errors: tuple[str, ...]
-    """Names of the errors that the method declares."""
 
 
 class Lexicons:
@@ -99,15 +96,15 @@ class Lexicons:
         A body that has no schema, such as a blob, is returned as it is. Raises `InvalidLexicon`,
         which reads `<reason> at $.path`.
         """
-        self._validate(nsid, "input", body)
+        self._method_def(nsid)
+        try:
+            self._validator.validate(nsid, "input", body)
+        except Mismatch as mismatch:
+            raise InvalidLexicon(mismatch.at("$"), reason=mismatch.reason) from mismatch
         defaults = self._defaults.get(nsid)
         if defaults is None:
             defaults = self._defaults[nsid] = _input_defaults(self._defs[nsid])
         return {**defaults, **body} if defaults else body
-
-    def validate_output(self, nsid: str, body: Any) -> None:
-        """Check a response body. Raises `InvalidLexicon`."""
-        self._validate(nsid, "output", body)
 
     def is_known_record(self, nsid: str) -> bool:
         """Whether records of this type are validated."""
@@ -138,13 +135,6 @@ class Lexicons:
             message = f"Invalid {nsid} record: {mismatch.at(root)}"
             raise InvalidLexicon(message, reason=mismatch.reason) from mismatch
 
-    def _validate(self, nsid: str, part: Literal["input", "output"], body: Any) -> None:
-        self._method_def(nsid)
-        try:
-            self._validator.validate(nsid, part, body)
-        except Mismatch as mismatch:
-            raise InvalidLexicon(mismatch.at("$"), reason=mismatch.reason) from mismatch
-
     def _method_def(self, nsid: str) -> Schema:
         schema = self._defs.get(nsid)
         if schema is None or schema["type"] not in _METHOD_KINDS:
@@ -160,15 +150,12 @@ def default_lexicons() -> Lexicons:
 
 def _method_schema(nsid: str, schema: Schema) -> MethodSchema:
     input_: Schema | None = schema.get("input")
-    output: Schema | None = schema.get("output")
     return MethodSchema(
         nsid=nsid,
         kind=schema["type"],
         has_input=input_ is not None,
         input_encoding=input_["encoding"] if input_ else None,
-        has_output=output is not None,
-        output_encoding=output["encoding"] if output else None,
-        errors=tuple(error["name"] for error in schema.get("errors", ())),
+        has_output="output" in schema,
     )
 
 

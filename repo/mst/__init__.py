@@ -17,7 +17,6 @@ Spec: https://atproto.com/specs/repository#mst-structure
 
 from repo.mst.build import build_blocks
 from repo.mst.changes import NodeChanges
-from repo.mst.diff import MstDiff
 from repo.mst.errors import (
     InvalidMst,
     KeyExists,
@@ -36,7 +35,7 @@ from repo.mst.store import (
     UncachedNodeStore,
 )
 from repo.mst.stream import TreeNode, TreeRecord, stream_tree
-from repo.mst.tree import Mst, diff
+from repo.mst.tree import Mst
 from repo.mst.verify import MstSize, VerifiedWalk, verify_structure
 
 __all__ = [
@@ -49,7 +48,6 @@ __all__ = [
     "MemoryBlocks",
     "MissingBlock",
     "Mst",
-    "MstDiff",
     "MstError",
     "MstSize",
     "Node",
@@ -62,7 +60,6 @@ __all__ = [
     "UncachedNodeStore",
     "VerifiedWalk",
     "build_blocks",
-    "diff",
     "invert",
     "stream_tree",
     "verify_structure",

@@ -1,9 +1,8 @@
-"""The difference of any two trees, in records and in nodes, skipping what they share."""
+"""The difference of any two trees in records, without reading what they share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from repo.cid import Cid
 from repo.mst.errors import InvalidMst
@@ -12,29 +11,11 @@ from repo.mst.search import open_child, open_root
 from repo.mst.store import NodeStore
 
 
-@dataclass(slots=True, frozen=True)
-class MstDiff:
-    """What leads from an old tree to a new one. Keys are in order."""
-
-    creates: dict[str, Cid]
-    updates: dict[str, tuple[Cid, Cid]]
-    """Old and new record by key."""
-    deletes: dict[str, Cid]
-    """The record that was there, by key."""
-    added_nodes: dict[Cid, bytes]
-    """Blocks of nodes that only the new tree has."""
-    removed_nodes: frozenset[Cid]
-    """Nodes that only the old tree has."""
-
-
 class _Cursor:
     """A position in a tree: before a subtree not yet entered, before a key, or at the end."""
 
-    def __init__(self, store: NodeStore, root: bytes | Node, *, note_entered: bool) -> None:
+    def __init__(self, store: NodeStore, root: bytes) -> None:
         self._store = store
-        self._note_entered = note_entered
-        self.entered: dict[bytes, bytes] = {}
-        """Block of each node entered, by CID, if they are to be noted."""
         self.subtree: bytes | None = None
         """CID of the subtree ahead; None if a key or the end is."""
         self.key: bytes | None = None
@@ -56,9 +37,11 @@ class _Cursor:
         """Go into the subtree ahead."""
         link = self._link
         assert link is not None  # noqa: S101 - callers see a subtree ahead
-        node = open_child(self._store, link, self.layer) if self._stack else self._root(link)
-        if self._note_entered:
-            self.entered[seal(node)] = node.block
+        node = (
+            open_child(self._store, link, self.layer)
+            if self._stack
+            else open_root(self._store, link)
+        )
         self._stack.append((node, 0))
         self._link = node.links[0]
         self._look()
@@ -72,9 +55,6 @@ class _Cursor:
             self._stack[-1] = (node, index + 1)
             self._link = node.links[index + 1]
         self._look()
-
-    def _root(self, link: bytes | Node) -> Node:
-        return open_root(self._store, link)
 
     def _look(self) -> None:
         """Set what is ahead."""
@@ -97,38 +77,15 @@ class _Cursor:
             self._stack.pop()
 
 
-def diff_trees(
-    old_store: NodeStore, old: bytes | Node, new_store: NodeStore, new: bytes | Node
-) -> MstDiff:
-    """Compare two trees, reading only nodes that are not in both, and few others."""
-    a = _Cursor(old_store, old, note_entered=True)
-    b = _Cursor(new_store, new, note_entered=True)
-    creates: dict[str, Cid] = {}
-    updates: dict[str, tuple[Cid, Cid]] = {}
-    deletes: dict[str, Cid] = {}
-    for key, before, after in _differing_keys(a, b):
-        text = key.decode()
-        if before is None and after is not None:
-            creates[text] = Cid(after)
-        elif before is not None and after is None:
-            deletes[text] = Cid(before)
-        elif before is not None and after is not None:
-            updates[text] = (Cid(before), Cid(after))
-    # A shared node may have been entered, but then on both sides.
-    added = {Cid(cid): block for cid, block in b.entered.items() if cid not in a.entered}
-    removed = frozenset(Cid(cid) for cid in a.entered if cid not in b.entered)
-    return MstDiff(creates, updates, deletes, added, removed)
-
-
 def iter_differences(
-    old_store: NodeStore, old: bytes | Node, new_store: NodeStore, new: bytes | Node
+    old_store: NodeStore, old: bytes, new_store: NodeStore, new: bytes
 ) -> Iterator[tuple[str, Cid | None, Cid | None]]:
     """Yield each key whose record differs, in order, with the old and the new record.
 
-    As `diff_trees`, but keeps nothing, so that trees of any size can be compared.
+    Keeps nothing, so that trees of any size can be compared. Raises `MstError`.
     """
-    a = _Cursor(old_store, old, note_entered=False)
-    b = _Cursor(new_store, new, note_entered=False)
+    a = _Cursor(old_store, old)
+    b = _Cursor(new_store, new)
     for key, before, after in _differing_keys(a, b):
         old_cid = None if before is None else Cid(before)
         new_cid = None if after is None else Cid(after)

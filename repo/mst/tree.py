@@ -15,7 +15,6 @@ from typing import Final
 from repo.cid import Cid
 from repo.mst.build import build_blocks
 from repo.mst.changes import NodeChanges, edited_nodes
-from repo.mst.diff import MstDiff, diff_trees
 from repo.mst.insert import insert
 from repo.mst.key import encode_key
 from repo.mst.node import Node, nodes_in_memory, seal, stored_form
@@ -123,7 +122,7 @@ class Mst:
         With None, nothing was stored before.
 
         Exact; costs no more than the nodes on the edited paths. For trees that do not come
-        from one another there is `diff`.
+        from one another there is `iter_differences`.
         """
         if old is None:
             return NodeChanges(self.changed_blocks(), ())
@@ -151,11 +150,6 @@ class Mst:
         for node in nodes_in_memory(root):
             self._store.keep_node(seal(node), stored_form(node))
         return Mst(self._store, cid)
-
-
-def diff(old: Mst, new: Mst) -> MstDiff:
-    """Compare two trees, whatever their stores."""
-    return diff_trees(old._store, old._root, new._store, new._root)
 
 
 def _blocks_of(nodes: Iterable[Node]) -> dict[Cid, bytes]:

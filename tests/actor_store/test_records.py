@@ -73,12 +73,6 @@ async def test_pages_fall_by_key_or_rise(posts: ActorStore) -> None:
     assert await _rkeys(posts, cursor="a") == []
 
 
-async def test_bounds_of_a_page_are_exclusive(posts: ActorStore) -> None:
-    assert await _rkeys(posts, rkey_start="b") == ["e", "d", "c"]
-    assert await _rkeys(posts, rkey_end="d") == ["c", "b", "a"]
-    assert await _rkeys(posts, rkey_start="a", rkey_end="e", cursor="d") == ["c", "b"]
-
-
 async def test_page_does_not_cost_more_in_a_larger_collection(posts: ActorStore) -> None:
     plan = await posts.read(
         DID,

@@ -36,11 +36,12 @@ class Zygote:
         log: Path,
         open_files: int | None = None,
         powerless: bool = False,
+        fault: str | None = None,
     ) -> int:
         """Run a `pds` command in a new process, and return its pid.
 
         `open_files` is its limit of open files, soft and hard. `powerless` takes from
-        root what other users have not.
+        root what other users have not. `fault` is the point at which the process ends.
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -50,6 +51,7 @@ class Zygote:
             "log": str(log),
             "open_files": open_files,
             "powerless": powerless,
+            "fault": fault,
         }
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
@@ -99,9 +101,9 @@ class ForkedServer:
     def log_file(self) -> Path:
         return self.data.parent / f"{self.data.name}.log"
 
-    def start(self, **env: str) -> None:
+    def start(self, *, fault: str | None = None, **env: str) -> None:
         """Start with `env` and wait until requests are answered."""
-        pid = self.launch(**env)
+        pid = self.launch(fault=fault, **env)
         deadline = time.monotonic() + _READY_S
         while not self._listens():
             if self.wait_ended(0.01):
@@ -110,8 +112,8 @@ class ForkedServer:
                 self.kill()
                 raise TimeoutError(f"server {pid} was not ready in time:\n{self.log()}")
 
-    def launch(self, **env: str) -> int:
-        """Start with `env`, wait for nothing, and return the pid."""
+    def launch(self, *, fault: str | None = None, **env: str) -> int:
+        """Start with `env`, wait for nothing, and return the pid. See `Zygote.fork`."""
         ports = ["--port", str(self.port), "--plc-port", str(self.plc_port)]
         pid = self.zygote.fork(
             ["dev", "--data", str(self.data), *ports],
@@ -119,6 +121,7 @@ class ForkedServer:
             log=self.log_file,
             open_files=self.open_files,
             powerless=self.powerless,
+            fault=fault,
         )
         self.pidfd = os.pidfd_open(pid)
         return pid

@@ -1,6 +1,6 @@
 """A crash at every step of every change: what is there after the next start is whole.
 
-Each test starts a server that ends itself at a fault point (see `pds.faults`), makes one change,
+Each test starts a server that ends itself at a fault point (see `tests.faults`), makes one change,
 starts again, and compares repositories, listRepos, DIDs and two consumers of the firehose: one
 that had followed before the crash, and one that reads the log from its beginning.
 """
@@ -19,10 +19,10 @@ import pytest
 from database.connection import open_database
 from identity.plc_operation import PlcOperation
 from pds.config.env_file import read_env_file
-from pds.faults import POINTS, VARIABLE
 from repo.keys import K256PrivateKey
 from tests.e2e.promises import BROKEN, NotAnswered, Person, sign_up
 from tests.e2e.world import ENVIRON, REACHED_S, World
+from tests.faults import POINTS
 from tests.pds.api.imports import Repo
 from tests.pds.conftest import basic_auth
 
@@ -320,7 +320,7 @@ async def test_a_deletion_is_finished(world: World, point: str) -> None:
 )
 async def test_a_crash_while_recovering(world: World, point: str) -> None:
     await world.end_at("store-committed", lambda world: world.create(world.alice, "second"))
-    world.server.launch(**ENVIRON, **{VARIABLE: point})
+    world.server.launch(fault=point, **ENVIRON)
     assert world.server.wait_ended(REACHED_S), f"{point} was not reached"
     world.start()
     await world.check(accounts=2)

@@ -14,7 +14,6 @@ from typing import Any
 import aiohttp
 
 from database.connection import open_database
-from pds.faults import VARIABLE
 from tests.e2e.forked import ForkedServer, Zygote
 from tests.e2e.promises import BROKEN, NOTE, Person, sign_up
 from tests.e2e.watcher import Watcher
@@ -36,9 +35,9 @@ class World:
     bob: Person
     watcher: Watcher
 
-    def start(self, **env: str) -> None:
-        """Start the server."""
-        self.server.start(**ENVIRON, **env)
+    def start(self, *, fault: str | None = None, **env: str) -> None:
+        """Start the server, which ends at the point `fault`."""
+        self.server.start(fault=fault, **ENVIRON, **env)
 
     async def get(self, nsid: str, **params: str) -> tuple[int, Any]:
         """Call a query: the status and the JSON of the answer."""
@@ -116,7 +115,7 @@ class World:
 
     async def end_at(self, point: str, change: Callable[[World], Awaitable[object]]) -> None:
         """Make a change with a server that ends at `point`."""
-        self.start(**{VARIABLE: point})
+        self.start(fault=point)
         await self.watcher.catch_up()
         await change(self)
         assert self.server.wait_ended(REACHED_S), f"{point} was not reached"

@@ -2,7 +2,8 @@
 
 Tests that start dozens of servers would otherwise spend their time on imports. It reads one JSON
 object a line (`args` of `pds`, `env`, `log`, `open_files`: the most of them), forks, and answers
-with the pid of the new server. With `powerless` root has no more rights than any other user.
+with the pid of the new server. With `powerless` root has no more rights than any other user. With
+`fault` the server ends at that point of `tests.faults`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 from pds.cli import main
 from repo.lexicon import default_lexicons
+from tests import faults
 
 
 def run() -> None:
@@ -51,6 +53,8 @@ def become_server(order: dict[str, Any]) -> None:
     os.environ.update(order["env"])
     status = 1
     try:
+        if (fault := order["fault"]) is not None:
+            faults.install(fault)
         main(order["args"], standalone_mode=True)
     except SystemExit as exc:
         status = exc.code if isinstance(exc.code, int) else 1

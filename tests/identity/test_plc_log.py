@@ -194,6 +194,9 @@ def test_recovery_is_possible_for_72_hours_and_not_a_millisecond_longer() -> Non
             history.did, history.entries, recovery, now_ms=since_ms + RECOVERY_WINDOW_MS + 1
         )
     assert caught.value.lapsed_ms == RECOVERY_WINDOW_MS + 1
+    assert str(caught.value) == (
+        "Recovery operation occurred outside of the allowed 72 hr: 259200001ms"
+    )
     nullified = validate_next(
         history.did, history.entries, recovery, now_ms=since_ms + RECOVERY_WINDOW_MS
     )

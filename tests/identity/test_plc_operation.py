@@ -88,7 +88,7 @@ def test_hosts_and_handles_of_the_older_format_get_their_schemes() -> None:
 def test_a_tombstone_sets_nothing() -> None:
     first = PlcOperation.sign(plc_data(), prev=None, key=SERVER_KEY)
     tombstone = PlcOperation.sign_tombstone(prev=first.cid, key=SERVER_KEY)
-    assert tombstone.is_tombstone
+    assert tombstone.type == "plc_tombstone"
     assert tombstone.data is None
     assert PlcOperation.parse(tombstone.to_json()) == tombstone
     assert set(tombstone.to_json()) == {"type", "prev", "sig"}

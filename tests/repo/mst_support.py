@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
 from repo.cid import Cid
-from repo.mst import Mst, build_blocks
+from repo.mst import MemoryBlocks, Mst, UncachedNodeStore, build_blocks
+from repo.mst.diff import iter_differences
 from repo.mst.key import key_height
-
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
 unhurried = settings(deadline=None)
 """For property tests: how long one example takes says more of the machine than of the tree."""
 
 VALUES = [Cid.of_dag_cbor(bytes([n])) for n in range(4)]
-
-
-def shared_file(name: str) -> Path:
-    """A file of the protocol's vectors, or skip."""
-    path = SHARED / name
-    if not path.exists():
-        pytest.skip(f"{name} is not here")
-    return path
-
-
-def interop(name: str) -> Any:
-    """Load a JSON file of the protocol's interop vectors."""
-    return json.loads(shared_file(f"interop/{name}").read_text())
-
-
-def example_keys() -> list[str]:
-    """The interop vectors' list of keys whose second character is their layer."""
-    return shared_file("interop/mst/example_keys.txt").read_text().split()
 
 
 def _keys_of_many_layers() -> list[str]:
@@ -86,3 +64,17 @@ def apply(tree: Mst, model: dict[str, Cid], changes: Iterable[tuple[str, Cid | N
 def node_blocks(items: dict[str, Cid]) -> dict[Cid, bytes]:
     """Every node of the tree of `items`."""
     return dict(build_blocks(sorted(items.items())))
+
+
+def root_and_blocks(items: dict[str, Cid]) -> tuple[Cid, dict[Cid, bytes]]:
+    """The root of the tree of `items`, and every node of it."""
+    blocks = node_blocks(items)
+    return next(reversed(blocks)), blocks
+
+
+def differences(
+    old: Cid, old_blocks: MemoryBlocks, new: Cid, new_blocks: MemoryBlocks
+) -> list[tuple[str, Cid | None, Cid | None]]:
+    """Each key whose record is not the same in two stored trees, with both records."""
+    a, b = UncachedNodeStore(old_blocks.get_block), UncachedNodeStore(new_blocks.get_block)
+    return list(iter_differences(a, old.raw, b, new.raw))

@@ -24,7 +24,8 @@ from repo.datamodel import (
     json_default,
     to_json,
 )
-from tests.repo.values import needs_vectors, nested, unpadded, values, vectors
+from tests.repo.interop import vectors
+from tests.repo.values import nested, unpadded, values
 
 LINK = "bafkreiccldh766hwcnuxnf2wh6jgzepf2nlu2lvcllt63eww5p6chi4ity"
 CID = Cid.parse(LINK)
@@ -34,7 +35,6 @@ BLOB = {"$type": "blob", "ref": {"$link": LINK}, "mimeType": "image/png", "size"
 # --- public vectors ---
 
 
-@needs_vectors
 @pytest.mark.parametrize("vector", vectors("data-model/data-model-fixtures.json"))
 def test_fixtures_have_their_bytes_and_cid(vector: dict[str, Any]) -> None:
     value = from_json(vector["json"])
@@ -44,7 +44,6 @@ def test_fixtures_have_their_bytes_and_cid(vector: dict[str, Any]) -> None:
     assert to_json(dagcbor.decode(block)) == vector["json"]
 
 
-@needs_vectors
 @pytest.mark.parametrize(
     "vector", vectors("data-model/data-model-valid.json"), ids=lambda vector: vector["note"]
 )
@@ -54,7 +53,6 @@ def test_valid_vectors_are_accepted(vector: dict[str, Any]) -> None:
     assert dagcbor.decode(dagcbor.encode(value)) == value
 
 
-@needs_vectors
 @pytest.mark.parametrize(
     "vector", vectors("data-model/data-model-invalid.json"), ids=lambda vector: vector["note"]
 )

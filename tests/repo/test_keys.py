@@ -20,7 +20,8 @@ from repo.keys import (
     parse_did_key,
     parse_verification_method,
 )
-from tests.repo.values import needs_vectors, unpadded, vectors
+from tests.repo.interop import vectors
+from tests.repo.values import unpadded
 
 K256_ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 P256_ORDER = 0xFFFFFFFF_00000000_FFFFFFFF_FFFFFFFF_BCE6FAAD_A7179E84_F3B9CAC2_FC632551
@@ -38,7 +39,6 @@ both_curves = pytest.mark.parametrize("curve", [K256PrivateKey, P256PrivateKey])
 # --- public vectors ---
 
 
-@needs_vectors
 @pytest.mark.parametrize(
     "vector", vectors("crypto/signature-fixtures.json"), ids=lambda vector: vector["comment"]
 )
@@ -54,7 +54,6 @@ def test_signature_vectors(vector: dict[str, Any]) -> None:
     assert method == key
 
 
-@needs_vectors
 @pytest.mark.parametrize("vector", vectors("crypto/w3c_didkey_K256.json"))
 def test_k256_did_key_vectors(vector: dict[str, str]) -> None:
     key = K256PrivateKey.from_bytes(bytes.fromhex(vector["privateKeyBytesHex"]))
@@ -62,7 +61,6 @@ def test_k256_did_key_vectors(vector: dict[str, str]) -> None:
     assert parse_did_key(vector["publicDidKey"]) == key.public
 
 
-@needs_vectors
 @pytest.mark.parametrize("vector", vectors("crypto/w3c_didkey_P256.json"))
 def test_p256_did_key_vectors(vector: dict[str, str]) -> None:
     secret = multiformats.multibase.decode("z" + vector["privateKeyBytesBase58"])

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from repo.cid import Cid
 from repo.lexicon import InvalidLexicon, Lexicons
-
-VECTORS = Path(__file__).resolve().parents[2].parent / "shared" / "interop" / "lexicon"
-
-pytestmark = pytest.mark.skipif(not VECTORS.is_dir(), reason="interop vectors are not here")
-
-
-def cases(name: str) -> list[dict[str, Any]]:
-    path = VECTORS / f"{name}.json"
-    return json.loads(path.read_bytes()) if path.is_file() else []
+from tests.repo.interop import INTEROP, vectors
 
 
 def ids(case: dict[str, Any]) -> str:
@@ -28,26 +19,28 @@ def ids(case: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def catalog() -> Lexicons:
-    return Lexicons([json.loads(path.read_bytes()) for path in VECTORS.glob("catalog/*.json")])
+    return Lexicons(
+        [json.loads(path.read_bytes()) for path in INTEROP.glob("lexicon/catalog/*.json")]
+    )
 
 
-@pytest.mark.parametrize("case", cases("lexicon-valid"), ids=ids)
+@pytest.mark.parametrize("case", vectors("lexicon/lexicon-valid.json"), ids=ids)
 def test_valid_documents_are_taken(case: dict[str, Any]) -> None:
     Lexicons([case["lexicon"]])
 
 
-@pytest.mark.parametrize("case", cases("lexicon-invalid"), ids=ids)
+@pytest.mark.parametrize("case", vectors("lexicon/lexicon-invalid.json"), ids=ids)
 def test_invalid_documents_are_refused(case: dict[str, Any]) -> None:
     with pytest.raises(InvalidLexicon, match=r"^Invalid lexicon document: "):
         Lexicons([case["lexicon"]])
 
 
-@pytest.mark.parametrize("case", cases("record-data-valid"), ids=ids)
+@pytest.mark.parametrize("case", vectors("lexicon/record-data-valid.json"), ids=ids)
 def test_valid_records_are_taken(catalog: Lexicons, case: dict[str, Any]) -> None:
     catalog.validate_record("example.lexicon.record", case["rkey"], data_model(case["data"]))
 
 
-@pytest.mark.parametrize("case", cases("record-data-invalid"), ids=ids)
+@pytest.mark.parametrize("case", vectors("lexicon/record-data-invalid.json"), ids=ids)
 def test_invalid_records_are_refused(catalog: Lexicons, case: dict[str, Any]) -> None:
     with pytest.raises(InvalidLexicon, match=r"^Invalid example\.lexicon\.record record: .* at "):
         catalog.validate_record("example.lexicon.record", case["rkey"], data_model(case["data"]))
@@ -56,7 +49,11 @@ def test_invalid_records_are_refused(catalog: Lexicons, case: dict[str, Any]) ->
 @pytest.mark.parametrize("name", ["bool", "bytes", "blob"])
 def test_unknown_takes_objects_only(catalog: Lexicons, name: str) -> None:
     # The vectors for this also lack a required field; with it, they still fail.
-    case = next(c for c in cases("record-data-invalid") if c["name"].endswith(f"type ({name})"))
+    case = next(
+        c
+        for c in vectors("lexicon/record-data-invalid.json")
+        if c["name"].endswith(f"type ({name})")
+    )
     value = data_model(case["data"] | {"integer": 1})
     with pytest.raises(InvalidLexicon, match=r"Expected object .* at \$\.record\.unknown$"):
         catalog.validate_record("example.lexicon.record", "demo", value)

@@ -1,11 +1,11 @@
-"""What an edit or any other difference adds and removes, against whole trees compared."""
+"""What an edit adds and removes, against whole trees compared."""
 
 from __future__ import annotations
 
 from hypothesis import given
 
 from repo.cid import Cid
-from repo.mst import MemoryBlocks, Mst, diff
+from repo.mst import MemoryBlocks, Mst
 from tests.repo.mst_support import (
     KEYS,
     VALUES,
@@ -72,39 +72,3 @@ def test_one_edit_reads_and_writes_no_more_than_paths() -> None:
     new.covering_proof("com.example.record/010001")
     assert len(new.changes_since(old).added) < 25
     assert len(read) < 40
-
-
-@unhurried
-@given(records, records)
-def test_diff_of_any_two_trees_is_that_of_their_records(
-    old: dict[str, Cid], new: dict[str, Cid]
-) -> None:
-    result = diff(tree_of(old), tree_of(new))
-    assert result.creates == {key: new[key] for key in new.keys() - old.keys()}
-    assert result.deletes == {key: old[key] for key in old.keys() - new.keys()}
-    assert result.updates == {
-        key: (old[key], new[key]) for key in old.keys() & new.keys() if old[key] != new[key]
-    }
-    assert list(result.creates) == sorted(result.creates)
-    before, after = node_blocks(old), node_blocks(new)
-    assert result.added_nodes == {cid: after[cid] for cid in after.keys() - before.keys()}
-    assert result.removed_nodes == before.keys() - after.keys()
-
-
-@unhurried
-@given(records, edits)
-def test_diff_sees_an_edit_as_the_edit_itself_does(items: dict[str, Cid], changes: Edits) -> None:
-    old = tree_of(items)
-    new = apply(old, dict(items), changes)
-    result, edited = diff(old, new), new.changes_since(old)
-    assert result.added_nodes == edited.added
-    assert result.removed_nodes == set(edited.removed)
-
-
-def test_diff_passes_by_what_the_trees_share() -> None:
-    items = {f"com.example.record/{number:06}": VALUES[0] for number in range(5_000)}
-    old = tree_of(items)
-    new = old.update("com.example.record/002500", VALUES[1])
-    result = diff(old, new)
-    assert result.updates == {"com.example.record/002500": (VALUES[0], VALUES[1])}
-    assert len(result.added_nodes) == len(result.removed_nodes) < 12

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from repo.mst.key import MAX_HEIGHT, key_height, shared_prefix
-from tests.repo.mst_support import example_keys, interop
+from tests.repo.interop import vector_lines, vectors
 
 
 def test_heights_are_those_of_the_interop_vectors() -> None:
-    for case in interop("mst/key_heights.json"):
+    for case in vectors("mst/key_heights.json"):
         assert key_height(case["key"].encode()) == case["height"], case
 
 
 def test_example_keys_stand_in_the_layer_their_name_tells() -> None:
-    for key in example_keys():
+    # The second character of each is its layer.
+    for key in vector_lines("mst/example_keys.txt"):
         assert key_height(key.encode()) == int(key[1])
 
 
 def test_shared_prefixes_are_those_of_the_interop_vectors() -> None:
-    for case in interop("mst/common_prefix.json"):
+    for case in vectors("mst/common_prefix.json"):
         left, right = case["left"].encode(), case["right"].encode()
         assert shared_prefix(left, right) == case["len"], case
 

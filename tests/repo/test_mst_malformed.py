@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repo.cid import Cid
-from repo.mst import InvalidMst, MemoryBlocks, Mst, MstError, diff, verify_structure
+from repo.mst import InvalidMst, MemoryBlocks, Mst, MstError, verify_structure
 from repo.mst.decode import decode_node
 from repo.mst.key import key_height
-from tests.repo.mst_support import KEYS, VALUES, node_blocks, tree_of
+from tests.repo.mst_support import KEYS, VALUES, differences, node_blocks, root_and_blocks
 
 LAYERS = {layer: [key for key in KEYS if key_height(key.encode()) == layer] for layer in (0, 1, 2)}
 
@@ -160,7 +160,6 @@ READERS: list[Callable[[Mst, str], object]] = [
     lambda tree, key: tree.create(key, VALUES[0]),
     lambda tree, key: tree.delete(key),
     lambda tree, key: tree.covering_proof(key),
-    lambda tree, key: diff(tree_of({B: VALUES[1]}), tree),
 ]
 
 
@@ -174,6 +173,9 @@ def test_nodes_that_do_not_belong_together_are_refused(
     for read in READERS:
         with pytest.raises(MstError):
             read(Mst.load(root, blocks), key)
+    other, other_blocks = root_and_blocks({B: VALUES[1]})
+    with pytest.raises(MstError):
+        differences(other, MemoryBlocks(other_blocks), root, blocks)
 
 
 def test_a_block_that_is_not_its_cid_is_found() -> None:

@@ -10,13 +10,13 @@ from hypothesis import given
 
 from repo.cid import Cid
 from repo.mst import InversionMismatch, MemoryBlocks, MissingBlock, Mst, invert
+from tests.repo.interop import vectors
 from tests.repo.mst_support import (
     KEYS,
     VALUES,
     Edits,
     apply,
     edits,
-    interop,
     keys,
     records,
     tree_of,
@@ -33,7 +33,7 @@ class Op:
 
 
 def test_covering_proofs_are_those_of_the_interop_vectors() -> None:
-    for case in interop("firehose/commit-proof-fixtures.json"):
+    for case in vectors("firehose/commit-proof-fixtures.json"):
         value = Cid.parse(case["leafValue"])
         before = apply(Mst.empty(), {}, ((key, value) for key in case["keys"]))
         assert str(before.root) == case["rootBeforeCommit"], case["comment"]

@@ -12,19 +12,11 @@ from repo.mst import (
     MissingBlock,
     TreeNode,
     TreeRecord,
-    UncachedNodeStore,
-    diff,
     stream_tree,
 )
 from repo.mst.decode import decode_node
-from repo.mst.diff import iter_differences
 from repo.mst.key import key_height
-from tests.repo.mst_support import KEYS, VALUES, node_blocks, records, tree_of, unhurried
-
-
-def root_and_blocks(items: dict[str, Cid]) -> tuple[Cid, dict[Cid, bytes]]:
-    blocks = node_blocks(items)
-    return next(reversed(blocks)), blocks
+from tests.repo.mst_support import KEYS, VALUES, records, root_and_blocks, unhurried
 
 
 def expected_order(cid: Cid, blocks: dict[Cid, bytes]) -> list[Cid | str]:
@@ -69,24 +61,3 @@ def test_a_node_out_of_place_is_named() -> None:
     forged = {**blocks, victim: more[other]}
     with pytest.raises(InvalidMst, match=str(victim)):
         list(stream_tree(root, MemoryBlocks(forged)))
-
-
-@unhurried
-@given(records, records)
-def test_differences_one_by_one_are_those_of_diff(old: dict[str, Cid], new: dict[str, Cid]) -> None:
-    (a, a_blocks), (b, b_blocks) = root_and_blocks(old), root_and_blocks(new)
-    found = list(
-        iter_differences(
-            UncachedNodeStore(MemoryBlocks(a_blocks).get_block),
-            a.raw,
-            UncachedNodeStore(MemoryBlocks(b_blocks).get_block),
-            b.raw,
-        )
-    )
-    whole = diff(tree_of(old), tree_of(new))
-    assert [key for key, _, _ in found] == sorted(key for key, _, _ in found)
-    assert {key: cid for key, before, cid in found if before is None} == whole.creates
-    assert {key: before for key, before, cid in found if cid is None} == whole.deletes
-    assert {
-        key: (before, cid) for key, before, cid in found if before is not None and cid is not None
-    } == whole.updates

@@ -23,13 +23,13 @@ from repo.mst import (
 )
 from repo.mst.key import key_height
 from repo.mst.node import MAX_KEYS
+from tests.repo.interop import vector_lines
 from tests.repo.mst_support import (
     KEYS,
     VALUES,
     Edits,
     apply,
     edits,
-    example_keys,
     keys,
     node_blocks,
     records,
@@ -200,7 +200,7 @@ def test_building_refuses_keys_that_do_not_rise() -> None:
 
 
 def test_example_keys_build_the_same_tree_in_any_order() -> None:
-    names = example_keys()
+    names = vector_lines("mst/example_keys.txt")
     built = tree_of(dict.fromkeys(names, VALUES[0])).root
     for order in (names, names[::-1], sorted(names, key=lambda name: name[::-1])):
         assert apply(Mst.empty(), {}, ((name, VALUES[0]) for name in order)).root == built

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +11,7 @@ from hypothesis import strategies as st
 
 from repo import syntax
 from repo.syntax import InvalidSyntax
-
-VECTORS = Path(__file__).resolve().parents[2].parent / "shared" / "interop" / "syntax"
+from tests.repo.interop import INTEROP, vector_lines
 
 PARSERS: dict[str, Callable[[str], object]] = {
     "atidentifier": syntax.parse_at_identifier,
@@ -31,16 +29,14 @@ PARSERS: dict[str, Callable[[str], object]] = {
 
 
 def cases(suffix: str) -> list[tuple[str, str]]:
-    """Kind and text of each line of the vector files with this suffix; [] without vectors."""
+    """Kind and text of each line of the vector files with this suffix."""
     return [
         (path.name.split("_")[0], line)
-        for path in sorted(VECTORS.glob(f"*_{suffix}.txt"))
-        for line in path.read_text(encoding="utf-8").split("\n")
-        if line and not line.startswith("#")
+        for path in sorted(INTEROP.glob(f"syntax/*_{suffix}.txt"))
+        for line in vector_lines(f"syntax/{path.name}")
     ]
 
 
-@pytest.mark.skipif(not VECTORS.is_dir(), reason="interop vectors are not here")
 def test_there_are_vectors_for_every_parser() -> None:
     assert {kind for kind, _ in cases("syntax_valid")} == set(PARSERS)
 

@@ -18,7 +18,7 @@ from repo.tid import (
     encode_tid,
     is_tid,
 )
-from tests.repo.values import INTEROP, needs_vectors
+from tests.repo.interop import vector_lines
 
 NOW_US = 1_700_000_000_000_000
 micros = st.integers(0, MAX_MICROS)
@@ -57,11 +57,9 @@ def test_numbers_that_do_not_fit_are_refused(time_us: int, clock_id: int) -> Non
         encode_tid(time_us, clock_id)
 
 
-@needs_vectors
 @pytest.mark.parametrize("kind", ["valid", "invalid"])
 def test_vectors(kind: str) -> None:
-    file = INTEROP / "syntax" / f"tid_syntax_{kind}.txt"
-    lines = [line for line in file.read_text("utf-8").split("\n") if line and line[0] != "#"]
+    lines = vector_lines(f"syntax/tid_syntax_{kind}.txt")
     assert lines
     assert [line for line in lines if is_tid(line) is not (kind == "valid")] == []
 

@@ -1,21 +1,14 @@
-"""Values of the data model for tests: made by hypothesis, or read from the public vectors."""
+"""Values of the data model for tests."""
 
 from __future__ import annotations
 
 import base64
-import json
-from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import strategies as st
 
 from repo.cid import Cid
 from repo.dagcbor import Value
-
-INTEROP = Path(__file__).resolve().parents[2].parent / "shared" / "interop"
-
-needs_vectors = pytest.mark.skipif(not INTEROP.is_dir(), reason="interop vectors are not here")
 
 cids = st.binary(max_size=8).flatmap(
     lambda data: st.sampled_from([Cid.of_raw(data), Cid.of_dag_cbor(data)])
@@ -28,12 +21,6 @@ values: st.SearchStrategy[Any] = st.recursive(
     lambda children: st.lists(children, max_size=5) | st.dictionaries(keys, children, max_size=5),
     max_leaves=20,
 )
-
-
-def vectors(path: str) -> Any:
-    """The parsed JSON file at `path` below the vectors; an empty list without vectors."""
-    file = INTEROP / path
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
 
 
 def unpadded(text: str) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from database.connection import open_database
-from sequencer.events import error_frame, info_frame
+from sequencer.events import info_frame
 from sequencer.log import PAGE_BYTES
 from sequencer.outbox import PAGE, ConsumerTooSlow, FutureCursor, subscribe
 from sequencer.ring import FrameRing
@@ -84,7 +84,7 @@ async def test_cursor_beyond_the_newest_event_is_refused(sequencer: Sequencer) -
     await append_many(sequencer, 3)
     with pytest.raises(FutureCursor) as refused:
         subscribe(sequencer, 4)
-    assert refused.value.frame == error_frame("FutureCursor", "Cursor in the future.")
+    assert (refused.value.error, refused.value.message) == ("FutureCursor", "Cursor in the future.")
 
 
 async def test_outdated_cursor_is_told_so_and_starts_inside_the_window(
@@ -190,7 +190,10 @@ async def test_consumer_that_falls_behind_the_buffer_is_dropped(sequencer: Seque
         await append_many(sequencer, 1)
     with pytest.raises(ConsumerTooSlow) as dropped:
         await anext(frames)
-    assert dropped.value.frame == error_frame("ConsumerTooSlow", "Stream consumer too slow")
+    assert (dropped.value.error, dropped.value.message) == (
+        "ConsumerTooSlow",
+        "Stream consumer too slow",
+    )
 
 
 async def test_consumer_that_caught_up_from_the_log_is_dropped_like_any_other(

@@ -266,9 +266,9 @@ async def test_a_did_is_withdrawn_when_the_directory_s_answer_is_lost(
     monkeypatch.setattr(pds.plc, "append", accept_and_break_down)
     assert (await create(pds)).error == (502, "UpstreamFailure")
     await expect_nothing_left(pds)
-    assert [stored.entry.operation.is_tombstone for stored in pds.plc.export_after_seq(0, 9)] == [
-        False,
-        True,
+    assert [stored.entry.operation.type for stored in pds.plc.export_after_seq(0, 9)] == [
+        "plc_operation",
+        "plc_tombstone",
     ]
 
 
@@ -284,9 +284,9 @@ async def test_a_failure_of_the_service_database_withdraws_the_did(
     assert reply.error == (503, "NotEnoughResources")
     assert "secret" not in reply.json["message"]
     await expect_nothing_left(pds)
-    assert [stored.entry.operation.is_tombstone for stored in pds.plc.export_after_seq(0, 9)] == [
-        False,
-        True,
+    assert [stored.entry.operation.type for stored in pds.plc.export_after_seq(0, 9)] == [
+        "plc_operation",
+        "plc_tombstone",
     ]
     assert (await create(pds)).status == 200
 
@@ -329,7 +329,7 @@ async def test_concurrent_signups_for_one_handle_make_one_account(pds: Pds) -> N
     for made in {stored.entry.did for stored in pds.plc.export_after_seq(0, 99)}:
         last = pds.plc.find_last(made)
         assert last is not None
-        assert last.is_tombstone == (made != winner.json["did"])
+        assert (last.type == "plc_tombstone") == (made != winner.json["did"])
 
 
 async def test_an_account_whose_events_fail_exists_all_the_same(

@@ -147,7 +147,7 @@ async def test_a_tombstoned_did_is_not_available_but_keeps_its_log(directory: Di
     for path in ("", "/data"):
         response = await directory.get(did + path)
         assert (response.status, _message(response)) == (404, f"DID not available: {did}")
-    assert (await directory.client.last_op(did)).is_tombstone
+    assert (await directory.client.last_op(did)).type == "plc_tombstone"
     assert len((await directory.get(f"{did}/log")).json()) == 2
     with pytest.raises(PlcError, match="tombstoned"):
         await directory.client.update_handle(did, "bob.test", key=SERVER_KEY)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,12 +17,7 @@ from database.connection import Database, open_database
 from pds.doctor.examination import Options, examine
 from pds.doctor.finding import Finding
 from pds.doctor.report import Report
-
-_HERE = Path(__file__).resolve()
-_PLACES = (
-    _HERE.parents[2] / "fixtures" / "reference-pds",
-    _HERE.parents[3].parent / "shared" / "fixtures" / "reference-pds",
-)
+from tests.reference.data import manifest, unpack
 
 # Commits without closing: the WAL stays behind, as after a crash.
 _CRASH = """
@@ -128,12 +121,4 @@ def crash_after(path: Path, statement: str) -> None:
 @pytest.fixture
 def patient(tmp_path: Path) -> Patient:
     """The reference's data directory, healthy."""
-    place = next((place for place in _PLACES if place.exists()), None)
-    if place is None:
-        pytest.skip("the data directory of the reference PDS is not here")
-    data = tmp_path / "data"
-    data.mkdir()
-    with tarfile.open(place / "data.tar.gz") as archive:
-        archive.extractall(data, filter="data")
-    found = next(data.rglob("account.sqlite")).parent
-    return Patient(found, json.loads((place / "manifest.json").read_text())["accounts"])
+    return Patient(unpack(tmp_path / "data"), manifest()["accounts"])

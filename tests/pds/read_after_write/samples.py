@@ -14,8 +14,9 @@ from pds.read_after_write.images import Images
 from pds.read_after_write.local_records import LocalRecord, LocalRecords
 from pds.read_after_write.requester import Requester
 from repo.cid import Cid
-from repo.datamodel import from_json, json_default
+from repo.datamodel import json_default
 from repo.lexicon import default_lexicons
+from tests.pds.read_after_write.answers import check_answer
 
 GET_PROFILE = "app.bsky.actor.getProfile"
 GET_PROFILES = "app.bsky.actor.getProfiles"
@@ -186,5 +187,5 @@ def ann(
 def checked(nsid: str, answer: Json) -> Json:
     """The answer as a client reads it, after a look at its Lexicon."""
     read: Json = json.loads(orjson.dumps(answer, default=json_default))
-    default_lexicons().validate_output(nsid, from_json(read))
+    check_answer(nsid, read)
     return read

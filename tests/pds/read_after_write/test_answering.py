@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from repo.datamodel import from_json
-from repo.lexicon import default_lexicons
 from tests.appview import DID as APPVIEW_DID
 from tests.appview import Answer, AppView, Query, serve_appview
 from tests.pds.api.blobs import uploaded
 from tests.pds.api.records import POST, PROFILE, create, deactivate, like, post, put
 from tests.pds.conftest import Account, Pds, Reply, start_pds
+from tests.pds.read_after_write.answers import check_answer
 from tests.pds.read_after_write.samples import (
     ANN,
     AUTHOR_FEED,
@@ -90,7 +89,7 @@ class Ann:
         headers = {**self.account.auth, **(headers or {})}
         reply = await self.pds.get(nsid, headers, **(params or CALLS[nsid]))
         if LAG in reply.headers:
-            default_lexicons().validate_output(nsid, from_json(reply.json))
+            check_answer(nsid, reply.json)
         return reply
 
     async def post(self, text: str, **fields: Any) -> Any:

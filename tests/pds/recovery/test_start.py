@@ -1,4 +1,4 @@
-"""Unfinished within one process: the journal, what it settles, and what durability is asked for.
+"""Recovery within one process: the journal, what it settles, and what durability is asked for.
 
 What real crashes leave is tested in tests/e2e: test_crashes, test_fault_points, test_power_loss,
 test_damage.
@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from pkgutil import resolve_name
 
 import pytest
 
@@ -24,7 +23,6 @@ from database.timestamps import iso_of
 from identity.plc import PlcClient, PlcError
 from identity.plc_data import PlcData
 from identity.plc_operation import PlcOperation
-from pds import faults
 from pds.accounts.account import ActorAccount
 from pds.accounts.errors import HandleNotAvailable
 from pds.context import AppContext
@@ -34,7 +32,7 @@ from pds.lifecycle.deletion import delete_account
 from pds.lifecycle.handles import update_handle
 from pds.lifecycle.states import deactivate
 from pds.pending import journal as journal_module
-from pds.pending import retrier as mender_module
+from pds.pending import retrier as retrier_module
 from pds.pending.journal import Entry, Journal
 from pds.pending.retrier import Retrier
 from pds.recovery import start as recovery_start
@@ -167,7 +165,7 @@ class TestStarting:
             raise DatabaseFull("sequencer.sqlite", "disk full")
 
         # Only writes try again, so that it is known when.
-        monkeypatch.setattr(mender_module, "_DELAYS_S", (1_000,))
+        monkeypatch.setattr(retrier_module, "_DELAYS_S", (1_000,))
         with monkeypatch.context() as patch:
             patch.setattr(recovery_start, "mend_store", fail)
             pds = await starts.start()
@@ -186,7 +184,7 @@ class TestStarting:
         def fail(*_: object, **__: object) -> None:
             raise DatabaseFull("sequencer.sqlite", "disk full")
 
-        monkeypatch.setattr(mender_module, "_DELAYS_S", (1_000,))
+        monkeypatch.setattr(retrier_module, "_DELAYS_S", (1_000,))
         with monkeypatch.context() as patch:
             patch.setattr(RunState, "_start", fail)
             patch.setattr(recovery_start, "join_run", fail)
@@ -525,14 +523,14 @@ class TestDurability:
         assert synced == [0, 1]
 
 
-class TestMender:
+class TestRetrier:
     """Work that is repeated until it succeeds."""
 
     async def test_a_job_is_repeated_until_it_succeeds_and_hinders_no_other(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(mender_module, "_DELAYS_S", (0, 0))
-        mender, ran = Retrier(), list[str]()
+        monkeypatch.setattr(retrier_module, "_DELAYS_S", (0, 0))
+        retrier, ran = Retrier(), list[str]()
 
         async def stubborn() -> None:
             ran.append("stubborn")
@@ -542,41 +540,24 @@ class TestMender:
         async def easy() -> None:
             ran.append("easy")
 
-        mender.later("stubborn", stubborn)
-        mender.later("easy", easy)
+        retrier.later("stubborn", stubborn)
+        retrier.later("easy", easy)
         await until(lambda: ran.count("stubborn") == 3)
         assert ran.count("easy") == 1
-        mender.later("easy", easy)
+        retrier.later("easy", easy)
         await until(lambda: ran.count("easy") == 2)
-        await mender.close()
+        await retrier.close()
 
     async def test_closing_gives_up_on_what_is_left(self) -> None:
-        mender = Retrier()
+        retrier = Retrier()
 
         async def fail() -> None:
             raise OSError("never")
 
-        mender.later("hopeless", fail)
+        retrier.later("hopeless", fail)
         await asyncio.sleep(0)
-        await mender.close()
-        await mender.close()
-
-
-class TestFaultPoints:
-    """`PDS_TEST_FAULT` is for tests only."""
-
-    def test_without_the_variable_nothing_is_wrapped(self) -> None:
-        before = [function_of(point) for point in faults.POINTS.values()]
-        faults.install({})
-        assert [function_of(point) for point in faults.POINTS.values()] == before
-
-    def test_an_unknown_point_is_refused(self) -> None:
-        with pytest.raises(KeyError):
-            faults.install({faults.VARIABLE: "no-such-point"})
-
-
-def function_of(point: faults.FaultPoint) -> object:
-    return getattr(resolve_name(point.owner), point.function)
+        await retrier.close()
+        await retrier.close()
 
 
 def signup(name: str) -> dict[str, str]:

@@ -1,8 +1,7 @@
 """Fault points: ending the process at a chosen step, to test what a crash there leaves.
 
-For tests only. `PDS_TEST_FAULT=<point>[:<n>]` kills the process when the point is reached for the
-n-th time (default 1); it is read in development mode alone. A point is a wrapper that is put
-around a method, so the server has no trace of it while the variable is unset.
+A point is a wrapper that is put around a function of the server, in its process and before it
+starts; the zygote does that. The server itself knows nothing of it.
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any, Final, Literal
-
-VARIABLE: Final = "PDS_TEST_FAULT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,53 +66,35 @@ POINTS: Final[Mapping[str, FaultPoint]] = {
     "rows-deleted": FaultPoint("after", _ACCOUNTS, "delete_account"),
     "store-destroyed": FaultPoint("after", _STORE, "destroy"),
     "events-deleted": FaultPoint("after", "sequencer.sequencer:Sequencer", "delete_events_of"),
-    # Unfinished itself
+    # Recovery itself
     "store-mended": FaultPoint("after", "pds.recovery.start", "mend_store"),
     "changes-settled": FaultPoint("after", "pds.recovery.start", "settle_all"),
 }
 
 
-def install(environ: Mapping[str, str]) -> None:
-    """Arm the point that `environ` names, if it names one. Raises `KeyError` for an unknown one."""
-    value = environ.get(VARIABLE)
-    if not value:
-        return
-    name, _, count = value.partition(":")
+def install(name: str) -> None:
+    """Let this process end when it reaches the point. Raises `KeyError` for an unknown one."""
     point = POINTS[name]
     owner = resolve_name(point.owner)
-    original = getattr(owner, point.function)
-    setattr(owner, point.function, _wrapped(original, point, _Trigger(int(count or 1))))
+    setattr(owner, point.function, _wrapped(getattr(owner, point.function), point))
 
 
-class _Trigger:
-    """Ends the process at the n-th call."""
-
-    def __init__(self, count: int) -> None:
-        self._left = count
-
-    def __call__(self) -> None:
-        self._left -= 1
-        if self._left == 0:
-            # Nothing is flushed, closed or answered after this.
-            os.kill(os.getpid(), signal.SIGKILL)
+def _end() -> None:
+    """End the process: nothing is flushed, closed or answered after this."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _wrapped(
-    original: Callable[..., Any], point: FaultPoint, trigger: _Trigger
-) -> Callable[..., Any]:
-    def before(*args: Any, **kwargs: Any) -> Any:
-        trigger()
-        return original(*args, **kwargs)
+def _wrapped(original: Callable[..., Any], point: FaultPoint) -> Callable[..., Any]:
+    def before(*_args: Any, **_kwargs: Any) -> None:
+        _end()
 
-    def after(*args: Any, **kwargs: Any) -> Any:
-        result = original(*args, **kwargs)
-        trigger()
-        return result
+    def after(*args: Any, **kwargs: Any) -> None:
+        original(*args, **kwargs)
+        _end()
 
-    async def after_awaiting(*args: Any, **kwargs: Any) -> Any:
-        result = await original(*args, **kwargs)
-        trigger()
-        return result
+    async def after_awaiting(*args: Any, **kwargs: Any) -> None:
+        await original(*args, **kwargs)
+        _end()
 
     if point.when == "before":
         return before
