@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
+from pds import DISTRIBUTION
 from pds.cli import main
 from pds.config import DocumentedSetting, documented_settings
 from pds.config.env_file import VARIABLE as ENV_FILE_VARIABLE
@@ -247,6 +249,20 @@ def test_every_method_is_in_the_table_of_endpoints_with_its_tests() -> None:
 
 
 # Installing
+
+
+def test_the_version_is_found_by_the_name_of_the_distribution() -> None:
+    config = project()["project"]
+    assert config["name"] == DISTRIBUTION
+    assert metadata.version(DISTRIBUTION) == config["version"]
+
+
+def test_the_changelog_has_the_version_of_the_project_as_its_newest() -> None:
+    headings = re.findall(r"^## (.+)$", read(ROOT / "CHANGELOG.md"), re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    version, date = headings[1].split(" - ")
+    assert version == project()["project"]["version"]
+    assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", date)
 
 
 def test_the_image_gets_every_package() -> None:
