@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from pds import DISTRIBUTION
 from tests.reference.install import copy_scripts, installed_version, node_program
 
 WORK: Final = Path(__file__).parent / ".work"
@@ -116,7 +117,7 @@ def readonly(car: Path, *, plc_url: str) -> Launch:
 
 def _our_version() -> str:
     python = ".".join(map(str, sys.version_info[:3]))
-    return f"Holdfast {metadata.version('holdfast')}, Python {python}"
+    return f"Holdfast {metadata.version(DISTRIBUTION)}, Python {python}"
 
 
 @contextlib.contextmanager

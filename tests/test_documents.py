@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
+from pds import DISTRIBUTION
 from pds.cli import main
 from pds.config import DocumentedSetting, documented_settings
 from pds.config.env_file import VARIABLE as ENV_FILE_VARIABLE
@@ -26,12 +28,14 @@ from tests.processes import DevServer
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
+DEVELOP = ROOT / "docs" / "develop.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
+BENCHMARKS = ROOT / "benchmarks" / "README.md"
 ENDPOINTS = ROOT / "docs" / "endpoints.md"
 DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
     *sorted(ROOT.glob("docs/**/*.md")),
-    ROOT / "benchmarks" / "README.md",
+    BENCHMARKS,
 ]
 CONFIG_FILES = [ROOT / "litestream.yml", ROOT / "Dockerfile"]
 
@@ -249,6 +253,20 @@ def test_every_method_is_in_the_table_of_endpoints_with_its_tests() -> None:
 # Installing
 
 
+def test_the_version_is_found_by_the_name_of_the_distribution() -> None:
+    config = project()["project"]
+    assert config["name"] == DISTRIBUTION
+    assert metadata.version(DISTRIBUTION) == config["version"]
+
+
+def test_the_changelog_has_the_version_of_the_project_as_its_newest() -> None:
+    headings = re.findall(r"^## (.+)$", read(ROOT / "CHANGELOG.md"), re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    version, date = headings[1].split(" - ")
+    assert version == project()["project"]["version"]
+    assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", date)
+
+
 def test_the_image_gets_every_package() -> None:
     prefixes = tuple(
         item.removesuffix("*")
@@ -271,13 +289,13 @@ def test_every_file_of_a_package_is_installed_with_it() -> None:
                 assert (path.parent / "__init__.py").is_file(), path
 
 
-# The README's first post
+# What a newcomer reads first
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
 def test_the_first_post_and_the_first_like_work_as_printed(tmp_path: Path) -> None:
-    (by_curl,) = fences(section(read(README), "A first post"), "sh")
-    (by_sdk,) = fences(section(read(README), "A first post"), "python")
+    (by_curl,) = fences(section(read(README), "For app developers"), "sh")
+    (by_sdk,) = fences(section(read(DEVELOP), "The Python SDK"), "python")
     server = DevServer.start(tmp_path / "data")
     try:
         printed = run("bash", "-euc", at_port(by_curl, server), cwd=tmp_path)
@@ -285,7 +303,7 @@ def test_the_first_post_and_the_first_like_work_as_printed(tmp_path: Path) -> No
         # The SDK imports modules whose deprecations are not ours to mend.
         printed = run(sys.executable, "-W", "ignore", "-c", at_port(by_sdk, server), cwd=tmp_path)
         assert printed.splitlines()[-2:] == ["Hello from Python", "Hello from Holdfast"]
-        (likes,) = fences(section(read(README), "SDK tutorials on your laptop"), "python")
+        (likes,) = fences(section(read(DEVELOP), "SDK tutorials without an AppView"), "python")
         printed = run(sys.executable, "-W", "ignore", "-c", at_port(likes, server), cwd=tmp_path)
         assert [uri.split("/")[3] for uri in printed.splitlines()] == [
             "app.bsky.feed.like",
@@ -293,6 +311,35 @@ def test_the_first_post_and_the_first_like_work_as_printed(tmp_path: Path) -> No
         ]
     finally:
         server.stop()
+
+
+QUOTED = {
+    "`repo.getRecord`, requests/s": "repo.getRecord, records at random",
+    "`repo.createRecord`, requests/s": "repo.createRecord, one account, of 10,000",
+    "`sync.getRepo`, MB/s": "sync.getRepo, ",
+    "import of 100,000 records, s": "s for importRepo of a CAR of 100,000 records",
+    "memory after the run, MiB": "MiB resident after the run",
+}
+"""Rows of the README, and how the rows of the benchmark begin that they are taken from."""
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmark() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| ([\d.,]+) \| ([\d.,]+) \|$", read(README), re.MULTILINE)
+    assert {row[0] for row in rows} == QUOTED.keys()
+    for name, *figures in rows:
+        (measured,) = re.findall(
+            rf"^\| {re.escape(QUOTED[name])}.*$", read(BENCHMARKS), re.MULTILINE
+        )
+        cells = [
+            number(cell) for cell in measured.split("|") if re.fullmatch(r"\s*[\d.,]+\s*", cell)
+        ]
+        # Where there are percentiles, two of them stand between the two servers.
+        expected = [cells[0], cells[3 if len(cells) > 2 else 1]]
+        assert [number(figure) for figure in figures] == pytest.approx(expected, rel=0.1), name
+
+
+def number(text: str) -> float:
+    return float(text.replace(",", ""))
 
 
 def at_port(code: str, server: DevServer) -> str:

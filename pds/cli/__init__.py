@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from pds import DISTRIBUTION
 from pds.cli.program import Program
 
 COMMANDS: Final = {
@@ -32,7 +33,7 @@ COMMANDS: Final = {
     summaries=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="holdfast", prog_name="pds")
+@click.version_option(package_name=DISTRIBUTION, prog_name="pds")
 def main() -> None:
     """Holdfast: an AT Protocol Personal Data Server.
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from pds import DISTRIBUTION
 from pds.config.addresses import (
     PRIVATE_NETWORKS,
     IpNetwork,
@@ -119,7 +120,7 @@ class Settings(BaseSettings):
     @property
     def version(self) -> str:
         """The version that `_health` reports."""
-        return self.service.version or metadata.version("holdfast")
+        return self.service.version or metadata.version(DISTRIBUTION)
 
     @property
     def service_handle_domains(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from identity.plc_data import InvalidPlcOperation, PlcData
 from identity.plc_document import document_of
 from identity.plc_log import PlcLogEntry, parse_time_ms
 from identity.plc_operation import PlcOperation
+from pds import DISTRIBUTION
 from pds.dev.plc_store import MAX_EXPORT, PlcStore, StoredOperation
 from repo.syntax import Did
 
@@ -59,7 +60,7 @@ async def _errors_and_cors(request: web.Request, handler: _Handler) -> web.Strea
 
 async def _health(request: web.Request) -> web.Response:
     try:
-        name = version("holdfast")
+        name = version(DISTRIBUTION)
     except PackageNotFoundError:
         name = "0.0.0"
     return _json({"version": name})

@@ -156,7 +156,7 @@ def test_an_upgrade_brings_every_program_that_the_installation_brings() -> None:
     (installed,) = re.findall(r"pip install '\.(\[\w+\])'", block_with("Install", "pip install"))
     upgrade = block_with("Upgrade and rollback", "pip wheel")
     assert f"--wheel-dir /opt/holdfast-wheels '.{installed}'" in upgrade
-    assert f"--find-links /opt/holdfast-wheels 'holdfast{installed}'" in upgrade
+    assert f"--find-links /opt/holdfast-wheels 'holdfast-pds{installed}'" in upgrade
 
 
 def test_litestream_starts_and_stops_with_the_server_as_the_user_that_can_read_its_file() -> None:
