@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from pds.cli.failures import OperatorError
+from pds.cli.failures import CommandFailed
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
@@ -14,12 +14,12 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 def confirm(question: str, *, yes: bool) -> None:
     """Go on if the operator says so, or has said so with `--yes`.
 
-    Raises `click.Abort` on a no, and `OperatorError` where nobody can be asked.
+    Raises `click.Abort` on a no, and `CommandFailed` where nobody can be asked.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise OperatorError(
+        raise CommandFailed(
             "This cannot be undone, and there is no terminal to ask on.",
             remedy="the same command with --yes, if you are sure",
         )

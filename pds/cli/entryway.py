@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pds.cli.failures import OperatorError
+from pds.cli.failures import CommandFailed
 from pds.config import Settings
 
 
 def refuse_behind_entryway(settings: Settings, what: str) -> None:
-    """Raise `OperatorError` where `what`, a plural, belongs to the entryway."""
+    """Raise `CommandFailed` where `what`, a plural, belongs to the entryway."""
     entryway = settings.entryway_service
     if entryway is not None:
-        raise OperatorError(
+        raise CommandFailed(
             f"This server stands behind the entryway {entryway.url}, which has the {what} of its "
             "accounts. Make and change them there."
         )
@@ -20,7 +20,7 @@ def refuse_on_files(settings: Settings, what: str) -> None:
     """As `refuse_behind_entryway`, for what a running server hands on to the entryway."""
     entryway = settings.entryway_service
     if entryway is not None:
-        raise OperatorError(
+        raise CommandFailed(
             f"The entryway {entryway.url} has the {what} of this server's accounts, and only a "
             "running server asks it. Start the server and repeat the command."
         )

@@ -106,6 +106,9 @@ def explain_failures(command: Callable[P, T]) -> Callable[P, T]:
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return command(*args, **kwargs)
+        except CommandFailed as exc:
+            remedy = _typed(exc.remedy)
+            raise CommandFailed(_message(exc), remedy=remedy, status=exc.status) from exc
         except ConfigError as exc:
             raise CommandFailed(_problems_text(exc)) from exc
         except OSError as exc:
@@ -119,7 +122,7 @@ def explain_failures(command: Callable[P, T]) -> Callable[P, T]:
         except Exception as exc:
             if not isinstance(exc, _expected_errors()):
                 raise
-            raise CommandFailed(_message(exc), remedy=_typed(getattr(exc, "remedy", ""))) from exc
+            raise CommandFailed(_message(exc)) from exc
 
     return run
 
@@ -166,7 +169,6 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from database.errors import DatabaseError
     from identity.plc import PlcError
     from pds.accounts.errors import AccountError
-    from pds.cli.failures import OperatorError
     from pds.disk.data_directory import DataDirectoryError
     from pds.disk.spool import SpoolError
     from pds.lifecycle.errors import LifecycleError
@@ -183,7 +185,6 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         ImportUnderWay,
         LifecycleError,
         ListenError,
-        OperatorError,
         PlcError,
         RepositoryError,
         SpoolError,

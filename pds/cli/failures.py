@@ -17,23 +17,15 @@ from pds.printable import printable
 
 
 class CommandFailed(click.ClickException):
-    """A command has come to nothing. `remedy` is what can be typed next."""
+    """A command was refused or could not be carried out; the message is for the operator.
+
+    `remedy` is what can be typed next, if anything; `status` is what the process ends with.
+    """
 
     def __init__(self, message: str, *, remedy: str = "", status: int = 1) -> None:
         super().__init__(message)
         self.remedy = remedy
         self.status = status
-
-
-class OperatorError(Exception):
-    """A command was refused or could not be carried out; the message is for the operator.
-
-    `remedy` is what can be typed next, if anything.
-    """
-
-    def __init__(self, message: str, *, remedy: str = "") -> None:
-        super().__init__(message)
-        self.remedy = remedy
 
 
 def status_of(exc: click.ClickException) -> int:

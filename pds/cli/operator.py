@@ -11,7 +11,7 @@ import pwd
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from pds.cli.failures import OperatorError, note
+from pds.cli.failures import CommandFailed, note
 from pds.config import Settings
 from pds.disk.data_directory import (
     DataDirectoryHeld,
@@ -29,12 +29,12 @@ T = TypeVar("T")
 
 
 async def on_server(settings: Settings, running: Callable[[RunningServer], Awaitable[T]]) -> T:
-    """Carry a command out that only a running server can. Raises `OperatorError` if there is none.
+    """Carry a command out that only a running server can. Raises `CommandFailed` if there is none.
 
     Its password goes to nobody else: the data directory must be held.
     """
     if find_holder(settings.data_directory) is None:
-        raise OperatorError(
+        raise CommandFailed(
             f"No server holds the data directory {settings.data_directory}, and only a running one "
             "can answer. Start it, or set PDS_DATA_DIRECTORY to that of the server that you mean."
         )
@@ -67,7 +67,7 @@ async def on_server_or_files(
 
 
 def _refuse_root(settings: Settings) -> None:
-    """Raise `OperatorError` if root would make files for another user's server.
+    """Raise `CommandFailed` if root would make files for another user's server.
 
     They are for root alone, so that the server could not even start.
     """
@@ -81,7 +81,7 @@ def _refuse_root(settings: Settings) -> None:
         owner = pwd.getpwuid(uid).pw_name
     except KeyError:
         owner = f"#{uid}"
-    raise OperatorError(
+    raise CommandFailed(
         f"The files of the server belong to {owner}, who could not use what root makes. Repeat the "
         f"command as that user, for example after sudo --user='{owner}', or start the server first."
     )
@@ -110,7 +110,7 @@ async def _on_files(settings: Settings, stopped: Callable[[AppContext], Awaitabl
     except PlcError as exc:
         if exc.status != UNREACHABLE_STATUS:
             raise
-        raise OperatorError(
+        raise CommandFailed(
             f"The PLC directory {ctx.plc.url} does not answer: {exc.message}. The directory of "
             "`pds dev` runs inside that server: start it and repeat the command. For any other, "
             "check PDS_DID_PLC_URL."

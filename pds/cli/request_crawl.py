@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.failures import OperatorError
+from pds.cli.failures import CommandFailed
 from pds.config import Settings
 from pds.config.addresses import parse_base_url
 
@@ -32,7 +32,7 @@ def request_crawl(hosts: tuple[str, ...], env_file: Path | None) -> None:
     settings = load_settings(env_file)
     relays = _relays(hosts) or settings.crawlers
     if not relays:
-        raise OperatorError(
+        raise CommandFailed(
             "There is no relay to ask: name one, or set PDS_CRAWLERS.",
             remedy="pds request-crawl bsky.network",
         )
@@ -44,11 +44,11 @@ def _relays(hosts: Sequence[str]) -> tuple[str, ...]:
     try:
         return tuple(parse_base_url(host) for word in hosts for host in word.split(",") if host)
     except ValueError as exc:
-        raise OperatorError(f"{exc}: name a host, such as bsky.network.") from exc
+        raise CommandFailed(f"{exc}: name a host, such as bsky.network.") from exc
 
 
 async def _ask(settings: Settings, relays: Sequence[str]) -> None:
-    """Ask every relay and tell how each answered. Raises `OperatorError` if one did not take it."""
+    """Ask every relay and tell how each answered. Raises `CommandFailed` if one did not take it."""
     from identity.http import SafeHttp
     from pds import crawlers
 
@@ -62,4 +62,4 @@ async def _ask(settings: Settings, relays: Sequence[str]) -> None:
             else:
                 click.echo(f"{relay} was asked to follow {host}")
     if failures:
-        raise OperatorError("\n".join(failures))
+        raise CommandFailed("\n".join(failures))

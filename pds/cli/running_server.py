@@ -11,7 +11,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from pds.cli.failures import OperatorError
+from pds.cli.failures import CommandFailed
 from pds.config import Settings
 
 _CONNECT_S: Final = 10.0
@@ -28,15 +28,15 @@ class RunningServer:
         self._admin = {"Authorization": f"Basic {credentials.decode()}"}
 
     async def call(self, nsid: str, body: dict[str, Any], *, as_admin: bool) -> dict[str, Any]:
-        """Call a procedure. Raises `OperatorError` with the server's message."""
+        """Call a procedure. Raises `CommandFailed` with the server's message."""
         return await self._send("POST", f"/xrpc/{nsid}", json=body, as_admin=as_admin)
 
     async def get(self, path: str) -> dict[str, Any]:
-        """Ask a route for the operator. Raises `OperatorError` as `call` does."""
+        """Ask a route for the operator. Raises `CommandFailed` as `call` does."""
         return await self._send("GET", path, as_admin=True)
 
     async def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Put something to a route for the operator. Raises `OperatorError` as `call` does."""
+        """Put something to a route for the operator. Raises `CommandFailed` as `call` does."""
         return await self._send("PUT", path, json=body, as_admin=True)
 
     async def upload(
@@ -78,18 +78,18 @@ class RunningServer:
         except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
             # That a time is over comes without a text.
             reason = str(exc) or "no answer in time"
-            raise OperatorError(
+            raise CommandFailed(
                 "A server holds the data directory, but does not answer on "
                 f"{self._url}: {reason}. Check PDS_BIND_ADDRESS and PDS_PORT."
             ) from exc
         if response.status != 200:
             if response.status == 401 and as_admin:
-                raise OperatorError(
+                raise CommandFailed(
                     "The server that runs refuses PDS_ADMIN_PASSWORD: it was started with another "
                     "one. Give its settings, or start it again with these."
                 )
             told: str = answer.get("message") or answer.get("error") or f"HTTP {response.status}"
-            raise OperatorError(told)
+            raise CommandFailed(told)
         return answer
 
 

@@ -11,7 +11,7 @@ import click
 from database.connection import Database, open_database
 from pds.accounts.account import ActorAccount
 from pds.accounts.account_store import AccountStore
-from pds.cli.failures import OperatorError
+from pds.cli.failures import CommandFailed
 from pds.config import Settings
 
 account_argument = click.argument("account", metavar="ACCOUNT")
@@ -21,16 +21,16 @@ _ANY_STATE: Final = {"include_takendown": True, "include_deactivated": True}
 
 @contextmanager
 def reading_accounts(settings: Settings) -> Iterator[Database]:
-    """The database, read only. Raises `OperatorError` if there is none, and `DatabaseError`."""
+    """The database, read only. Raises `CommandFailed` if there is none, and `DatabaseError`."""
     path = settings.account_db_path
     if not path.exists():
-        raise OperatorError(f"There is no service database at {path} yet.", remedy="pds doctor")
+        raise CommandFailed(f"There is no service database at {path} yet.", remedy="pds doctor")
     with closing(open_database(path, create=False, read_only=True)) as db:
         yield db
 
 
 def get_account(db: Database, identifier: str) -> ActorAccount:
-    """The account of a DID, a handle or an email address, in any state. Raises `OperatorError`."""
+    """The account of a DID, a handle or an email address, in any state. Raises `CommandFailed`."""
     store = AccountStore(db)
     account = (
         store.find(identifier, **_ANY_STATE)
@@ -40,7 +40,7 @@ def get_account(db: Database, identifier: str) -> ActorAccount:
         else store.find_by_handle(identifier, **_ANY_STATE)
     )
     if account is None:
-        raise OperatorError(
+        raise CommandFailed(
             f"There is no account {identifier} on this server.", remedy="pds account list"
         )
     return account

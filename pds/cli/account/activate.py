@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pds.cli.account.changing import Target, account_options
-from pds.cli.failures import OperatorError
+from pds.cli.failures import CommandFailed
 
 if TYPE_CHECKING:
     from pds.context import AppContext
@@ -27,7 +27,7 @@ def activate(account: str, as_json: bool, env_file: Path | None) -> None:
     """
     target = Target.find(account, env_file)
     if target.account.takedown_ref is not None:
-        raise OperatorError(
+        raise CommandFailed(
             f"{target.name} is taken down. Reverse that first.",
             remedy=f"pds account untakedown {target.did}",
         )

@@ -39,7 +39,7 @@ class Target:
 
     @classmethod
     def find(cls, identifier: str, env_file: Path | None) -> Target:
-        """The account that is named. Raises `OperatorError` if there is none."""
+        """The account that is named. Raises `CommandFailed` if there is none."""
         settings = load_settings(env_file)
         with reading_accounts(settings) as db:
             return cls(settings, get_account(db, identifier))

@@ -15,7 +15,7 @@ from pds.accounts.handle_rules import CheckedHandle, check_handle
 from pds.accounts.passwords import MAX_NEW_LENGTH, MIN_CHOSEN_LENGTH
 from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.failures import CommandFailed, OperatorError
+from pds.cli.failures import CommandFailed
 from pds.cli.invite.create import create_invites
 from pds.cli.operator import on_server_or_files
 from pds.cli.output import json_option, print_object
@@ -80,7 +80,7 @@ def _check_handle(settings: Settings, handle: str) -> CheckedHandle:
     try:
         return check_handle(handle, settings.service_handle_domains, did_known=False)
     except HandleNotAvailable as exc:
-        raise OperatorError(
+        raise CommandFailed(
             f"{exc}: {handle}. Create the account under another handle, and then give it this one "
             "with `pds account update-handle`."
         ) from exc

@@ -49,7 +49,7 @@ class BlobSubject(StoredSubject):
 
     @classmethod
     def find(cls, account: str, cid: Cid, env_file: Path | None) -> Self:
-        """The blob of an account. Raises `OperatorError`, `BlobNotFound` and `DatabaseError`."""
+        """The blob of an account. Raises `CommandFailed`, `BlobNotFound` and `DatabaseError`."""
         settings = load_settings(env_file)
         with reading_accounts(settings) as db:
             return cls(settings, get_account(db, account), cid)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
-from pds.cli.failures import OperatorError
+from pds.cli.failures import CommandFailed
 from pds.lifecycle.account_import import AccountImport, import_account
 from pds.reporting import Progress
 from pds.repos.blob_import import import_blob, list_missing_blobs
@@ -75,7 +75,7 @@ class OnServer:
             await asyncio.sleep(_LOOK_S)
             try:
                 imports = (await self._server.get("/_holdfast/imports"))["imports"]
-            except OperatorError:
+            except CommandFailed:
                 continue  # Whoever uploads is told what is wrong.
             place = next((one.get("place") for one in imports if one.get("ticket") == ticket), None)
             if place is not None:

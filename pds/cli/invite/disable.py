@@ -13,7 +13,7 @@ from database.connection import Database
 from pds.accounts.invite_codes import InviteReader
 from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.failures import OperatorError
+from pds.cli.failures import CommandFailed
 from pds.cli.operator import on_server_or_files
 from pds.cli.output import counted, json_option, print_json
 from pds.cli.service_database import get_account, reading_accounts
@@ -75,7 +75,7 @@ def disable(
 def _ensure_known(db: Database, codes: Sequence[str]) -> None:
     unknown = sorted(set(codes) - InviteReader(db).known(codes))
     if unknown:
-        raise OperatorError(
+        raise CommandFailed(
             f"There is no invite code {', '.join(unknown)} on this server; nothing is disabled.",
             remedy="pds invite list",
         )

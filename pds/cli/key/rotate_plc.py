@@ -12,7 +12,7 @@ import click
 
 from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.failures import OperatorError
+from pds.cli.failures import CommandFailed
 from pds.cli.output import counted, json_lines_option, print_json, say
 from pds.cli.progress import progress_bars
 from pds.cli.service_database import reading_accounts
@@ -59,7 +59,7 @@ def rotate_plc(old_key_file: Path, as_json: bool, env_file: Path | None) -> None
     refuse_behind_entryway(settings, "rotation keys")
     old, new = _read_key(old_key_file), K256PrivateKey.from_bytes(settings.plc_rotation_key)
     if old.did_key == new.did_key:
-        raise OperatorError(
+        raise CommandFailed(
             f"{old_key_file} has the key of PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX itself. Put "
             "a new key there first, and restart the server."
         )
@@ -120,13 +120,13 @@ def _report(
             f"{counts[_FAILED]} failed."
         )
     if counts[_FAILED]:
-        raise OperatorError("Not all could be changed. Keep the old key, and repeat the command.")
+        raise CommandFailed("Not all could be changed. Keep the old key, and repeat the command.")
 
 
 def _read_key(path: Path) -> K256PrivateKey:
     try:
         return K256PrivateKey.from_bytes(bytes.fromhex(path.read_text("ascii").strip()))
     except (InvalidKey, ValueError) as exc:
-        raise OperatorError(
+        raise CommandFailed(
             f"{path} has no key: it must be the 64 hex digits that were the setting."
         ) from exc

@@ -51,7 +51,7 @@ class RecordSubject(StoredSubject):
 
     @classmethod
     def find(cls, uri: AtUri, env_file: Path | None) -> Self:
-        """The record of a URI. Raises `OperatorError`, `RecordNotFound` and `DatabaseError`."""
+        """The record of a URI. Raises `CommandFailed`, `RecordNotFound` and `DatabaseError`."""
         settings = load_settings(env_file)
         with reading_accounts(settings) as db:
             account = get_account(db, uri.authority)

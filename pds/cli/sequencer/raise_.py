@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.failures import OperatorError
+from pds.cli.failures import CommandFailed
 from pds.cli.operator import on_server_or_files
 from pds.cli.output import json_option, print_json
 from pds.config import Settings
@@ -51,7 +51,7 @@ def _raise(settings: Settings, seq: int) -> dict[str, Any]:
     from sequencer.sequencer import SeqTooHigh
 
     if seq > MAX_RAISED_SEQ:
-        raise OperatorError(str(SeqTooHigh()))
+        raise CommandFailed(str(SeqTooHigh()))
 
     async def running(server: RunningServer) -> dict[str, Any]:
         return await server.put("/_holdfast/sequencer", {"seq": seq})
