@@ -8,5 +8,5 @@ class TooManyRequests(Exception):
 
     def __init__(self, retry_after_s: int | None = None) -> None:
         """`retry_after_s` tells when to come again; None if `headers.add_headers` tells it."""
-        super().__init__("too many requests")
+        super().__init__("Rate Limit Exceeded")
         self.retry_after_s = retry_after_s

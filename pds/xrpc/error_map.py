@@ -77,6 +77,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     QuotaExceeded: (400, "QuotaExceeded"),
     # Turns
     TooBusy: (503, "NotEnoughResources"),
+    TooManyRequests: (429, "RateLimitExceeded"),
     ImportUnderWay: (503, "NotEnoughResources"),
     # Databases
     database_errors.DatabaseBusy: (503, "NotEnoughResources"),
@@ -144,8 +145,6 @@ def to_xrpc(exc: Exception) -> XrpcError:
         return XrpcError(503, "NotEnoughResources", _OUT_OF_SPACE)
     if isinstance(exc, ServiceJwtError):
         return XrpcError(401, exc.error, str(exc))
-    if isinstance(exc, TooManyRequests):
-        return XrpcError(429, retry_after_s=exc.retry_after_s)
     if isinstance(exc, PlcError):
         if exc.status >= 500:
             return XrpcError(502, "UpstreamFailure", exc.message)
