@@ -15,6 +15,7 @@ from identity.resolver import DidResolutionError
 from pds.accounts.errors import HandleNotAvailable, HandleNotResolved, UnknownAccount
 from pds.accounts.handle_rules import check_handle, service_domain_of
 from pds.disk.remedies import mend_rotation_key
+from pds.lifecycle.acting import get_acting_account
 from pds.lifecycle.changes import journaled
 from pds.lifecycle.errors import DidMismatch
 from pds.pending.journal import Entry
@@ -98,8 +99,7 @@ async def check_new_handle(
     Raises `UnknownAccount`, what `check_handle` raises, `HandleNotResolved` and
     `HandleNotAvailable`.
     """
-    if ctx.accounts.find_account(did, include_deactivated=True) is None:
-        raise UnknownAccount
+    get_acting_account(ctx, did, hide_takendown=True, absent=UnknownAccount("Account not found"))
     checked = check_handle(
         handle,
         ctx.settings.service_handle_domains,

@@ -10,6 +10,7 @@ from identity.resolver import DidResolutionError
 from pds.accounts.account import AccountStatus, status_of
 from pds.accounts.errors import AccountNotFound
 from pds.config.addresses import is_same_server
+from pds.lifecycle.acting import get_acting_account
 from pds.lifecycle.errors import DidMismatch
 from pds.repos.commits import sync_event
 from repo.commit import Head
@@ -32,9 +33,8 @@ async def activate(ctx: AppContext, did: Did) -> None:
 
     Raises `AccountNotFound`, `DidMismatch` and `PlcError`.
     """
-    account = ctx.accounts.find_account(did, include_deactivated=True)
-    if account is None:
-        raise AccountNotFound("user not found")
+    absent = AccountNotFound("user not found")
+    account = get_acting_account(ctx, did, hide_takendown=True, absent=absent)
     await check_did_points_here(ctx, did)
     # No import comes between the commit that is announced and the announcement.
     async with ctx.unfinished.lock(did):
