@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pds.accounts.errors import AccountExists
+from pds.accounts.availability import check_did_free
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods
 
@@ -15,8 +15,8 @@ methods = XrpcMethods()
 async def reserve_signing_key(call: XrpcCall) -> Answer:
     """com.atproto.server.reserveSigningKey: the same for a DID each time; not for accounts here"""
     ctx, did = call.ctx, call.body.get("did")
-    if did is not None and ctx.accounts.find_account(did, include_inactive=True) is not None:
-        raise AccountExists(did)
+    if did is not None:
+        check_did_free(ctx.accounts.store, did)
     # Anyone may ask, and each waits for the disk.
     holder = ctx.client_addresses.of(call.request).group
     async with ctx.reserving.turn(holder):

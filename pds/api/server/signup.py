@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from actor_store.errors import RepoExists
+from pds.accounts.availability import check_email_free, check_handle_free
 from pds.accounts.email_rules import check_email
 from pds.accounts.errors import InvalidInviteCode
 from pds.accounts.handle_rules import check_handle
 from pds.accounts.passwords import MAX_NEW_LENGTH
 from pds.accounts.scopes import PRIVILEGED
 from pds.api.server.did_docs import find_did_doc
-from pds.context import AppContext
 from pds.lifecycle.signup import Signup, create_account
 from pds.rate_limits.limit import MINUTE_S, by_ip
 from pds.rate_limits.method_limits import calls
@@ -67,7 +67,10 @@ def _check_signup(call: XrpcCall) -> Signup:
     )
     if invites_required and code:
         ctx.accounts.invites.ensure_available(code)
-    _refuse_taken(ctx, handle.handle, body["email"])
+    # Found out here, no DID is made in vain.
+    check_handle_free(ctx.accounts.store, handle.handle)
+    message = f"Email already taken: {body['email']}"
+    check_email_free(ctx.accounts.store, body["email"], message=message)
     if did is not None and not is_owner:
         raise auth_required(f"Missing auth to create account with did: {did}")
     return Signup(
@@ -79,11 +82,3 @@ def _check_signup(call: XrpcCall) -> Signup:
         recovery_key=body.get("recoveryKey"),
         asker=call.asker,
     )
-
-
-def _refuse_taken(ctx: AppContext, handle: str, email: str) -> None:
-    # Inactive accounts count as they will in the end: found out here, no DID is made in vain.
-    if ctx.accounts.find_account(handle, include_inactive=True) is not None:
-        raise invalid_request(f"Handle already taken: {handle}")
-    if ctx.accounts.find_account_by_email(email, include_inactive=True) is not None:
-        raise invalid_request(f"Email already taken: {email}")
