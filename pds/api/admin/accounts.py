@@ -6,8 +6,8 @@ from pds.accounts.email_rules import check_email
 from pds.accounts.errors import UnknownAccount
 from pds.api.admin.account_view import account_views
 from pds.lifecycle.acting import get_acting_account
-from pds.lifecycle.deletion import delete_account
 from pds.lifecycle.handles import update_handle
+from pds.lifecycle.states import delete_account
 from pds.xrpc.auth import admin, moderator
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request

@@ -6,8 +6,8 @@ from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.accounts.errors import UnknownAccount
 from pds.accounts.scopes import FULL
 from pds.lifecycle.acting import get_acting_account
-from pds.lifecycle.deletion import delete_account
 from pds.lifecycle.mailed_tokens import send_token
+from pds.lifecycle.states import delete_account
 from pds.rate_limits.limit import DAY_S, HOUR_S, MINUTE_S, by_did, by_ip
 from pds.rate_limits.method_limits import calls
 from pds.xrpc.auth import user
