@@ -1,9 +1,15 @@
-"""com.atproto.identity: what a DID should say, and operations of its user that change it."""
+"""com.atproto.identity: what a DID should say, and operations of its user that change it.
+
+Also an account that was taken down may have them signed: with one it leaves this server.
+"""
 
 from __future__ import annotations
 
+from pds.accounts.email_tokens import EmailTokenPurpose
+from pds.accounts.errors import UnknownAccount
 from pds.accounts.scopes import FULL, SessionScope
 from pds.lifecycle.acting import get_acting_account
+from pds.lifecycle.mailed_tokens import send_token
 from pds.lifecycle.plc_updates import ensure_plc, sign_operation, submit_operation
 from pds.lifecycle.signup import did_credentials
 from pds.xrpc.auth import user
@@ -19,6 +25,18 @@ async def get_recommended_did_credentials(call: XrpcCall) -> Answer:
     """com.atproto.identity.getRecommendedDidCredentials: a did:web has no rotation keys"""
     ctx, did = call.ctx, call.user.did
     return did_credentials(ctx, get_acting_account(ctx, did))
+
+
+@methods.method(
+    "com.atproto.identity.requestPlcOperationSignature",
+    auth=user(FULL | {SessionScope.TAKENDOWN}),
+    elsewhere=NOBODY,
+)
+async def request_plc_operation_signature(call: XrpcCall) -> Answer:
+    """com.atproto.identity.requestPlcOperationSignature: a mail with the token for signing"""
+    account = get_acting_account(call.ctx, call.user.did, absent=UnknownAccount())
+    await send_token(call.ctx, account, EmailTokenPurpose.PLC_OPERATION)
+    return None
 
 
 @methods.method(

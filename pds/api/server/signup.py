@@ -1,9 +1,11 @@
-"""com.atproto.server.createAccount."""
+"""com.atproto.server: creating an account, and reserving the signing key of one that moves here."""
 
 from __future__ import annotations
 
+import asyncio
+
 from actor_store.errors import RepoExists
-from pds.accounts.availability import check_email_free, check_handle_free
+from pds.accounts.availability import check_did_free, check_email_free, check_handle_free
 from pds.accounts.email_rules import check_email
 from pds.accounts.errors import InvalidInviteCode
 from pds.accounts.handle_rules import check_handle
@@ -40,6 +42,19 @@ async def create_account_method(call: XrpcCall) -> Answer:
         "refreshJwt": session.refresh_jwt,
         **await find_did_doc(ctx, session.did),
     }
+
+
+@methods.method("com.atproto.server.reserveSigningKey")
+async def reserve_signing_key(call: XrpcCall) -> Answer:
+    """com.atproto.server.reserveSigningKey: the same for a DID each time; not for accounts here"""
+    ctx, did = call.ctx, call.body.get("did")
+    if did is not None:
+        check_did_free(ctx.accounts.store, did)
+    # Anyone may ask, and each waits for the disk.
+    holder = ctx.client_addresses.of(call.request).group
+    async with ctx.reserving.turn(holder):
+        key = await asyncio.to_thread(ctx.actor_store.keys.reserve, did, holder=holder)
+    return {"signingKey": key.did_key}
 
 
 def _check_signup(call: XrpcCall) -> Signup:
