@@ -18,12 +18,12 @@ from identity.plc_operation import PlcOperation
 from pds.accounts.accounts import NewAccount
 from pds.accounts.availability import check_did_free, check_handle_free
 from pds.accounts.errors import InvalidHandle
-from pds.api.server.did_docs import find_did_doc
 from pds.config.addresses import is_same_server
 from pds.lifecycle.changes import MOVED, journaled
 from pds.lifecycle.signup import birth_events
 from pds.pending.journal import Entry
 from pds.xrpc.errors import XrpcError, invalid_request
+from pds.xrpc.responses import find_did_doc
 from repo.syntax import Did, Handle, InvalidSyntax, normalize_handle
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from pds.accounts.account import ActorAccount
 from pds.accounts.errors import UnknownAccount
 from pds.accounts.scopes import STANDARD, SessionScope
 from pds.accounts.sessions import Session
-from pds.api.server.did_docs import find_did_doc
 from pds.context import AppContext
 from pds.lifecycle.acting import get_acting_account
 from pds.rate_limits.limit import DAY_S, MINUTE_S, by_identifier_and_ip
@@ -16,6 +15,7 @@ from pds.rate_limits.method_limits import calls
 from pds.xrpc.auth import refresh, user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import NOBODY, XrpcMethods
+from pds.xrpc.responses import find_did_doc
 from repo.syntax import Did
 
 methods = XrpcMethods()

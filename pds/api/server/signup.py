@@ -11,7 +11,6 @@ from pds.accounts.errors import InvalidInviteCode
 from pds.accounts.handle_rules import check_handle
 from pds.accounts.passwords import MAX_NEW_LENGTH
 from pds.accounts.scopes import PRIVILEGED
-from pds.api.server.did_docs import find_did_doc
 from pds.lifecycle.signup import Signup, create_account
 from pds.rate_limits.limit import MINUTE_S, by_ip
 from pds.rate_limits.method_limits import calls
@@ -19,6 +18,7 @@ from pds.xrpc.auth import optional_service
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import auth_required, invalid_request
 from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.responses import find_did_doc
 from repo.syntax import Did
 
 methods = XrpcMethods()
