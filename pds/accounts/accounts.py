@@ -19,16 +19,16 @@ from pds.accounts.account import ActorAccount
 from pds.accounts.account_states import AccountStates
 from pds.accounts.account_store import AccountStore
 from pds.accounts.app_passwords import AppPasswords
+from pds.accounts.availability import (
+    check_did_free,
+    check_email_free,
+    check_handle_free,
+    check_handle_free_for,
+)
 from pds.accounts.email_tokens import EmailTokens
 from pds.accounts.emails import Emails
 from pds.accounts.erasure import erase
-from pds.accounts.errors import (
-    AccountExists,
-    AccountNotFound,
-    EmailTaken,
-    HandleNotAvailable,
-    HandleTaken,
-)
+from pds.accounts.errors import AccountNotFound
 from pds.accounts.hashing import PasswordHasher
 from pds.accounts.invites import Invites
 from pds.accounts.logins import MIN_LOGIN_MS, Logins
@@ -212,9 +212,7 @@ class Accounts:
         """Give the account another handle. Raises `HandleNotAvailable`."""
 
         def update() -> None:
-            other = self.find_account(handle, include_inactive=True)
-            if other is not None and other.did != did:
-                raise HandleNotAvailable(f"Handle already taken: {handle}")
+            check_handle_free_for(self.store, did, handle)
             self.store.set_handle(did, handle.lower())
 
         await write(self.db, update)
@@ -234,13 +232,10 @@ class Accounts:
             self.db.close()
 
     def _add_rows(self, new: NewAccount) -> None:
-        email = None if new.email is None else new.email.lower()
-        if self.find_account(new.did, include_inactive=True) is not None:
-            raise AccountExists(new.did)
-        if self.find_account(new.handle, include_inactive=True) is not None:
-            raise HandleTaken(new.handle)
-        if email is not None and self.find_account_by_email(email, include_inactive=True):
-            raise EmailTaken(f"Email already taken: {new.email}")
+        check_did_free(self.store, new.did)
+        check_handle_free(self.store, new.handle)
+        if new.email is not None:
+            check_email_free(self.store, new.email, message=f"Email already taken: {new.email}")
         now_s = self._clock()
         if new.invite_code is not None:
             self.invites.use(new.invite_code, new.did)
@@ -251,5 +246,6 @@ class Accounts:
             deactivated_at=iso_of(now_s) if new.deactivated else None,
             delete_after=iso_of(now_s + MIGRATION_GRACE_S) if new.deactivated else None,
         )
-        if email is not None and new.password_hash is not None:
+        if new.email is not None and new.password_hash is not None:
+            email = new.email.lower()
             self.store.add_login(new.did, email=email, password_hash=new.password_hash)

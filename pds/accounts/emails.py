@@ -9,10 +9,10 @@ from database.retry import write
 from database.timestamps import Clock, iso_of
 from pds.accounts.account import ActorAccount
 from pds.accounts.account_store import AccountStore
+from pds.accounts.availability import check_email_free_for
 from pds.accounts.email_tokens import EmailTokenPurpose, EmailTokens
 from pds.accounts.errors import (
     AccountNotFound,
-    EmailTaken,
     InvalidEmail,
     NoEmailAddress,
     TokenRequired,
@@ -75,8 +75,6 @@ class Emails:
 
     def _set(self, account: ActorAccount, email: str) -> None:
         """Set an address that then is not confirmed; tokens sent to the old one are void."""
-        other = self._store.find_by_email(email, include_takendown=True, include_deactivated=True)
-        if other is not None and other.did != account.did:
-            raise EmailTaken
+        check_email_free_for(self._store, account.did, email)
         self._store.set_email(account.did, email.lower())
         self._tokens.delete_all(account.did)

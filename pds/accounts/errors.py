@@ -2,9 +2,11 @@
 
 AccountError
 ├── AccountNotFound           no such account, or one hidden from the caller
-│   └── UnknownAccount        the same of an account that a request names as its subject
+│   ├── ActorNotFound         the same of the account that a request acts as
+│   └── UnknownAccount        the same of an account that a request is about
 ├── AccountExists             this server already has the DID
 ├── AccountTakendown          the account has been taken down
+├── AccountDeactivated        the account is deactivated
 ├── NoLogin                   the account has neither email address nor password
 ├── HandleTaken               another account has the handle (creating an account)
 ├── HandleNotAvailable        reserved, or another account has it (changing a handle)
@@ -44,11 +46,18 @@ class AccountNotFound(AccountError):
         super().__init__(message)
 
 
+class ActorNotFound(AccountNotFound):
+    """There is no account to act as, although a session or a request names one."""
+
+
 class UnknownAccount(AccountNotFound):
     """There is no account like the one that the request is about.
 
-    The protocol's methods have no name of its own for this, and each has its own message.
+    Methods that have no name for this error raise it with messages of their own.
     """
+
+    def __init__(self, message: str = "account not found") -> None:
+        super().__init__(message)
 
 
 class AccountExists(AccountError):
@@ -64,6 +73,13 @@ class AccountTakendown(AccountError):
 
     def __init__(self) -> None:
         super().__init__("Account has been taken down")
+
+
+class AccountDeactivated(AccountError):
+    """The account is deactivated."""
+
+    def __init__(self) -> None:
+        super().__init__("Account is deactivated")
 
 
 class NoLogin(AccountError):

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from pds.accounts.errors import UnknownAccount
 from pds.entryway.exchange import as_administrator, as_sent, ask, service_token
 from pds.entryway.handles import follow_handle
 from pds.entryway.signup import create_account
-from pds.lifecycle.mailed_tokens import get_account
+from pds.lifecycle.acting import get_acting_account
 from pds.xrpc.auth import method_of
 from pds.xrpc.call import Answer, Handler, XrpcCall
-from pds.xrpc.errors import auth_required, invalid_request
+from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import XrpcMethod
 
 
@@ -41,17 +42,14 @@ async def _as_sent(call: XrpcCall) -> Answer:
 
 async def _refresh_session(call: XrpcCall) -> Answer:
     did = call.refresh.did
-    account = call.ctx.accounts.find_account(did, include_inactive=True)
-    if account is None:
-        raise invalid_request(f"Could not find user info for account: {did}")
-    if account.takedown_ref is not None:
-        raise auth_required("Account has been taken down", "AccountTakedown")
+    absent = UnknownAccount(f"Could not find user info for account: {did}")
+    get_acting_account(call.ctx, did, refuse_takendown=True, absent=absent)
     return await _as_sent(call)
 
 
 async def _delete_account(call: XrpcCall) -> Answer:
     """The entryway checks password and code, and then deletes the account here."""
-    get_account(call.ctx, call.body["did"])
+    get_acting_account(call.ctx, call.body["did"], absent=UnknownAccount())
     return await _as_sent(call)
 
 
@@ -64,8 +62,8 @@ async def _update_handle(call: XrpcCall) -> Answer:
 
 async def _update_account_email(call: XrpcCall) -> Answer:
     identifier = call.body["account"]
-    if call.ctx.accounts.find_account(identifier, include_inactive=True) is None:
-        raise invalid_request(f"Account does not exist: {identifier}")
+    absent = UnknownAccount(f"Account does not exist: {identifier}")
+    get_acting_account(call.ctx, identifier, absent=absent)
     return await _as_administrator(call)
 
 
@@ -75,8 +73,7 @@ async def _as_administrator(call: XrpcCall) -> Answer:
 
 async def _send_email(call: XrpcCall) -> Answer:
     ctx, did = call.ctx, call.body["recipientDid"]
-    if ctx.accounts.find_account(did, include_inactive=True) is None:
-        raise invalid_request("Recipient not found")
+    get_acting_account(ctx, did, absent=UnknownAccount("Recipient not found"))
     return await ask(call, service_token(ctx, did, method_of(call.request)))
 
 

@@ -16,13 +16,14 @@ from identity.plc_data import InvalidPlcOperation, PlcData
 from identity.plc_limits import check_limits
 from identity.plc_operation import PlcOperation
 from pds.accounts.accounts import NewAccount
-from pds.accounts.errors import AccountExists, HandleTaken, InvalidHandle
-from pds.api.server.did_docs import find_did_doc
+from pds.accounts.availability import check_did_free, check_handle_free
+from pds.accounts.errors import InvalidHandle
 from pds.config.addresses import is_same_server
 from pds.lifecycle.changes import MOVED, journaled
 from pds.lifecycle.signup import birth_events
 from pds.pending.journal import Entry
 from pds.xrpc.errors import XrpcError, invalid_request
+from pds.xrpc.responses import find_did_doc
 from repo.syntax import Did, Handle, InvalidSyntax, normalize_handle
 
 if TYPE_CHECKING:
@@ -67,8 +68,7 @@ def _check(ctx: AppContext, body: dict[str, Any]) -> _Arrival:
     did = Did(body["did"])
     operation, data = _check_operation(ctx, did, body["plcOp"])
     # Before its key is looked for: when a call is repeated, the account has the key by now.
-    if ctx.accounts.find_account(did, include_inactive=True) is not None:
-        raise AccountExists(did)
+    check_did_free(ctx.accounts.store, did)
     key = _reserved_key(ctx, did, data)
     if _handle_of(data) != handle:
         raise _incompatible("provided handle does not match DID document handle")
@@ -80,8 +80,7 @@ def _check(ctx: AppContext, body: dict[str, Any]) -> _Arrival:
     ):
         raise _incompatible("DID document pds endpoint does not match service endpoint")
     # Before the directory is told of anything.
-    if ctx.accounts.find_account(handle, include_inactive=True) is not None:
-        raise HandleTaken(handle)
+    check_handle_free(ctx.accounts.store, handle)
     return _Arrival(did, handle, operation, key)
 
 

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from identity.resolver import DidResolutionError
 from identity.signers import NotSigned, find_signer
 from pds.accounts.account import AccountStatus
+from pds.accounts.availability import check_email_free, check_handle_free
 from pds.accounts.codes import new_password
 from pds.accounts.email_rules import check_email
 from pds.accounts.errors import HandleNotResolved
 from pds.accounts.handle_rules import check_handle
 from pds.disk.spool import Spool
 from pds.lifecycle.handles import check_handle_points_to
-from pds.lifecycle.signup import Signup, check_free, create_account, did_credentials
+from pds.lifecycle.signup import Signup, create_account, did_credentials
 from pds.pending.import_turns import Sender
 from pds.repos.errors import ImportRefused
 from pds.repos.imports import load_repo
@@ -174,7 +175,8 @@ async def _signup(
     # A DID may claim any handle; a reserved one is given out by the operator's own word.
     reserved = asked.handle is not None
     checked = check_handle(handle, domains, did_known=True, allow_reserved=reserved)
-    check_free(ctx, handle=checked.handle, email=email)
+    check_handle_free(ctx.accounts.store, checked.handle)
+    check_email_free(ctx.accounts.store, email)
     if checked.is_external:
         try:
             await check_handle_points_to(ctx, checked.handle, did)

@@ -12,9 +12,11 @@ from identity.handles import HandleUnresolvable
 from identity.http import FetchError
 from identity.plc import PlcKeyRefused
 from identity.resolver import DidResolutionError
-from pds.accounts.errors import HandleNotAvailable, HandleNotResolved, UnknownAccount
+from pds.accounts.availability import check_handle_free_for
+from pds.accounts.errors import HandleNotResolved, UnknownAccount
 from pds.accounts.handle_rules import check_handle, service_domain_of
 from pds.disk.remedies import mend_rotation_key
+from pds.lifecycle.acting import get_acting_account
 from pds.lifecycle.changes import journaled
 from pds.lifecycle.errors import DidMismatch
 from pds.pending.journal import Entry
@@ -98,8 +100,7 @@ async def check_new_handle(
     Raises `UnknownAccount`, what `check_handle` raises, `HandleNotResolved` and
     `HandleNotAvailable`.
     """
-    if ctx.accounts.find_account(did, include_deactivated=True) is None:
-        raise UnknownAccount
+    get_acting_account(ctx, did, hide_takendown=True, absent=UnknownAccount("Account not found"))
     checked = check_handle(
         handle,
         ctx.settings.service_handle_domains,
@@ -108,14 +109,8 @@ async def check_new_handle(
     )
     if checked.is_external:
         await check_handle_points_to(ctx, checked.handle, did)
-    _refuse_taken(ctx, did, checked.handle)
+    check_handle_free_for(ctx.accounts.store, did, checked.handle)
     return checked.handle
-
-
-def _refuse_taken(ctx: AppContext, did: Did, handle: Handle) -> None:
-    other = ctx.accounts.find_account(handle, include_inactive=True)
-    if other is not None and other.did != did:
-        raise HandleNotAvailable(f"Handle already taken: {handle}")
 
 
 async def _point_did_at(ctx: AppContext, did: Did, handle: Handle) -> None:

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pds.accounts.errors import NoEmailAddress, UnknownAccount
+from pds.accounts.errors import NoEmailAddress
 
 if TYPE_CHECKING:
     from pds.accounts.account import ActorAccount
     from pds.accounts.email_tokens import EmailTokenPurpose
     from pds.context import AppContext
-
-
-def get_account(ctx: AppContext, did: str) -> ActorAccount:
-    """An account in any state. Raises `UnknownAccount`."""
-    account = ctx.accounts.find_account(did, include_inactive=True)
-    if account is None:
-        raise UnknownAccount("account not found")
-    return account
 
 
 async def send_token(ctx: AppContext, account: ActorAccount, purpose: EmailTokenPurpose) -> None:

@@ -15,7 +15,6 @@ from identity.did_document import ATPROTO_KEY, ATPROTO_PDS, PDS_TYPE
 from identity.plc_data import PlcData, PlcService
 from identity.plc_operation import PlcOperation
 from pds.accounts.accounts import NewAccount
-from pds.accounts.errors import EmailTaken, HandleTaken
 from pds.accounts.handle_rules import CheckedHandle
 from pds.accounts.hashing import OPERATOR, Asker
 from pds.accounts.sessions import Session
@@ -96,14 +95,6 @@ async def create_account(ctx: AppContext, signup: Signup) -> Session:
     if operation is not None:
         await ctx.sequencer.append(*birth_events(signup.handle.handle, commit))
     return session
-
-
-def check_free(ctx: AppContext, *, handle: str, email: str) -> None:
-    """Raise `HandleTaken` or `EmailTaken` for those of an account here, before work is in vain."""
-    if ctx.accounts.find_account(handle, include_inactive=True):
-        raise HandleTaken(handle)
-    if ctx.accounts.find_account_by_email(email, include_inactive=True):
-        raise EmailTaken
 
 
 def plc_data(ctx: AppContext, *, handle: str, key: PrivateKey, recovery_key: str | None) -> PlcData:

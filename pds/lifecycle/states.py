@@ -1,8 +1,9 @@
-"""Changes of an account's state, each with the events that tell the network."""
+"""Changes of an account's state, deletion among them, and the events that tell the network."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Final
 
 from identity.did_document import DidDocument
 from identity.plc import PlcError
@@ -10,15 +11,21 @@ from identity.resolver import DidResolutionError
 from pds.accounts.account import AccountStatus, status_of
 from pds.accounts.errors import AccountNotFound
 from pds.config.addresses import is_same_server
+from pds.lifecycle.acting import get_acting_account
+from pds.lifecycle.changes import finish_deletion, journaled
 from pds.lifecycle.errors import DidMismatch
+from pds.pending.journal import Entry
 from pds.repos.commits import sync_event
 from repo.commit import Head
 from repo.syntax import Did
-from sequencer.events import AccountEvent, IdentityEvent, SyncEvent
+from sequencer.events import AccountEvent, Event, EventType, IdentityEvent, SyncEvent
 from sequencer.events import AccountStatus as EventStatus
 
 if TYPE_CHECKING:
     from pds.context import AppContext
+
+EVENT_KINDS: Final[frozenset[EventType]] = frozenset(("identity", "account", "sync"))
+"""What consumers are told of a new account; `#sync` stands for the first commit."""
 
 
 async def deactivate(ctx: AppContext, did: Did, *, delete_after: str | None = None) -> None:
@@ -32,9 +39,8 @@ async def activate(ctx: AppContext, did: Did) -> None:
 
     Raises `AccountNotFound`, `DidMismatch` and `PlcError`.
     """
-    account = ctx.accounts.find_account(did, include_deactivated=True)
-    if account is None:
-        raise AccountNotFound("user not found")
+    absent = AccountNotFound("user not found")
+    account = get_acting_account(ctx, did, hide_takendown=True, absent=absent)
     await check_did_points_here(ctx, did)
     # No import comes between the commit that is announced and the announcement.
     async with ctx.unfinished.lock(did):
@@ -44,6 +50,21 @@ async def activate(ctx: AppContext, did: Did) -> None:
         sync = await current_sync_event(ctx, did)
         identity = IdentityEvent(did, account.handle)
         await ctx.sequencer.append(account_event(ctx, did), identity, sync)
+
+
+async def delete_account(ctx: AppContext, did: Did) -> None:
+    """Delete account, repository, blobs and events; the event that says so is all that stays.
+
+    Once this has begun it is finished, if need be by the next start. Raises `AccountNotFound` for a
+    DID that has neither an account nor a repository here, and `DatabaseError`, after which it goes
+    on in the background.
+    """
+    account = ctx.accounts.find_account(did, include_inactive=True)
+    if account is None and not ctx.actor_store.exists(did):
+        # The event would make others drop what this DID has at another server.
+        raise AccountNotFound
+    async with journaled(ctx, Entry("delete", did)):
+        await finish_deletion(ctx, did)
 
 
 async def takedown(ctx: AppContext, did: Did, *, ref: str | None) -> str:
@@ -60,6 +81,22 @@ async def untakedown(ctx: AppContext, did: Did) -> None:
     """Reverse a takedown. Raises `AccountNotFound`."""
     await ctx.accounts.states.untakedown(did)
     await ctx.sequencer.append(account_event(ctx, did))
+
+
+async def state_events(ctx: AppContext, did: Did, kinds: AbstractSet[EventType]) -> list[Event]:
+    """The events of `kinds` (identity, account, sync) for the state of `did` as it is now.
+
+    Raises `RepoNotFound` and `ActorStoreDamaged`.
+    """
+    events: list[Event] = []
+    if "identity" in kinds:
+        account = ctx.accounts.get_account(did, include_inactive=True)
+        events.append(IdentityEvent(did, account.handle))
+    if "account" in kinds:
+        events.append(account_event(ctx, did))
+    if "sync" in kinds:
+        events.append(await current_sync_event(ctx, did))
+    return events
 
 
 def account_event(ctx: AppContext, did: Did) -> AccountEvent:

@@ -70,8 +70,8 @@ async def fetch_json(call: XrpcCall, *, nsid: str) -> UpstreamAnswer:
     """Send a query on as it is, with a service token of the caller for `nsid`; read the answer.
 
     It goes where the `atproto-proxy` header says, or to the service that the settings have for
-    `nsid`. Raises `XrpcError`: 400 for a bad header or none of these services, 401 for an account
-    that is taken down, 406 for a client that takes none of this server's encodings, 502 for a
+    `nsid`. Raises what `token_for` raises, and `XrpcError`: 400 for a bad header or none of these
+    services, 406 for a client that takes none of this server's encodings, 502 for a
     service that does not answer in time or says more than `PDS_PROXY_MAX_RESPONSE_SIZE`.
     """
     ctx, request = call.ctx, call.request

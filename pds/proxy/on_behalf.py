@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pds.accounts.errors import AccountTakendown
 from pds.accounts.scopes import SessionScope
 from pds.xrpc.errors import auth_required
 
@@ -16,7 +17,7 @@ def token_for(call: XrpcCall, aud: str, lxm: str, *, is_appeal: bool = False) ->
 
     An account that is taken down speaks to nobody, also by a session from before; what
     `is_appeal` it may send by a session that was opened for it. No app password makes a moderator
-    of this server. Raises `XrpcError` 401, and what `ActorStore.key` raises.
+    of this server. Raises `XrpcError` 401, `AccountTakendown`, and what `ActorStore.key` raises.
     """
     ctx, user = call.ctx, call.user
     if not user.is_full and ctx.service_auth.makes_moderator(user.did, aud):
@@ -25,5 +26,5 @@ def token_for(call: XrpcCall, aud: str, lxm: str, *, is_appeal: bool = False) ->
     if account is not None and account.takedown_ref is not None:
         appeals = is_appeal and user.scope is SessionScope.TAKENDOWN
         if not appeals:
-            raise auth_required("Account has been taken down", "AccountTakedown")
+            raise AccountTakendown
     return ctx.service_tokens.get(user.did, aud, lxm)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from pds.accounts.errors import AccountTakendown
 from pds.proxy.answers import call_service
 from pds.proxy.on_behalf import token_for
 from pds.proxy.target import default_target
 from pds.read_after_write.appview import AppViewError
+from pds.xrpc.error_map import to_xrpc
 from pds.xrpc.errors import XrpcError
 
 if TYPE_CHECKING:
@@ -30,5 +32,6 @@ class ProxiedAppView:
             token = token_for(call, target.did, nsid)
             path = f"/xrpc/{nsid}?{urlencode(params)}"
             return (await call_service(call, target, path, token=token)).json
-        except XrpcError as exc:
-            raise AppViewError(f"{nsid}: {exc.status} {exc.name}") from exc
+        except (XrpcError, AccountTakendown) as exc:
+            error = to_xrpc(exc)
+            raise AppViewError(f"{nsid}: {error.status} {error.name}") from exc

@@ -12,7 +12,7 @@ import structlog
 
 from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
-from pds.lifecycle.announcing import EVERYTHING, state_events
+from pds.lifecycle.states import EVENT_KINDS, state_events
 from sequencer.log import ToldState
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ async def add_missing_events(ctx: AppContext, accounts: Sequence[ActorAccount]) 
         kinds: set[EventType] = set()
         if states.get(account.did, _state_of(account)) != _state_of(account):
             # Who hears that an account is back may have missed what it did meanwhile.
-            kinds |= EVERYTHING if account.active else {"account"}
+            kinds |= EVENT_KINDS if account.active else {"account"}
         if handles.get(account.did) not in (None, account.handle):
             kinds.add("identity")
         if kinds:

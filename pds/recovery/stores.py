@@ -26,7 +26,7 @@ from actor_store.errors import ActorStoreDamaged, ActorStoreError, RepoNotFound
 from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError, DatabaseFull, DatabaseOutOfFiles
 from database.wal import check_length
-from pds.lifecycle.announcing import EVERYTHING, state_events
+from pds.lifecycle.states import EVENT_KINDS, state_events
 from pds.repos.damage import quarantine
 from repo.commit import Head, InvalidCommit, decode_commit
 from repo.dagcbor import InvalidDagCbor
@@ -87,7 +87,7 @@ async def _compare(ctx: AppContext, account: ActorAccount, may_lack_commits: boo
     untold: frozenset[EventType] = frozenset()
     if told_rev is None:
         if account.active:
-            untold = EVERYTHING
+            untold = EVENT_KINDS
     else:
         if head.rev < told_rev or may_lack_commits:
             head = await _commit_above(ctx, did, head, told_rev)

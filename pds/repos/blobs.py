@@ -1,4 +1,4 @@
-"""Keeping the bytes of a blob, whoever brings them, and telling its media type."""
+"""Blobs: keeping the bytes that a user or the operator brings, and telling their media type."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, Callable
 from typing import TYPE_CHECKING, Final
 
 from actor_store.media_type import media_type_of
+from pds.repos.errors import BlobRefused
 from repo.datamodel import BlobRef, iter_blob_refs
 from repo.odd_record import read_kept
 from repo.record import LARGE_BYTES, InvalidRecord
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from actor_store.reader import ActorStoreReader
     from pds.context import AppContext
     from repo.cid import Cid
+    from repo.syntax import Did
 
 UNKNOWN_TYPE: Final = "application/octet-stream"
+MAX_BLOB_BYTES: Final = 4 * 1024**3
+"""The largest blob that the operator may bring: another server may have allowed more than this."""
 _is_media_type: Final = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}", re.ASCII).fullmatch
 """Without parameters (RFC 6838, section 4.2)."""
 
@@ -43,6 +47,40 @@ async def receive_blob(
         did, temp, mime_type=mime_type, check=lambda actor: check(actor, temp)
     )
     return BlobRef(temp.cid, mime_type, temp.size)
+
+
+async def list_missing_blobs(
+    ctx: AppContext, did: Did, *, limit: int, after: str | None = None
+) -> list[Cid]:
+    """Blobs that records of an account refer to and that are not here, by CID."""
+    missing = await ctx.actor_store.read(
+        did, lambda actor: actor.blob.list_missing(limit=limit, cursor=after)
+    )
+    return [blob.cid for blob in missing]
+
+
+async def import_blob(ctx: AppContext, did: Did, cid: Cid, chunks: AsyncIterable[bytes]) -> BlobRef:
+    """Keep a blob that a record of the account refers to, whatever its size.
+
+    Raises `BlobRefused` if none does, or if these are the bytes of another, and as
+    `receive_blob` does. Nothing is kept then.
+    """
+
+    def check(actor: ActorStoreReader, temp: TempBlob) -> None:
+        if temp.cid != cid:
+            raise BlobRefused(f"These are the bytes of {temp.cid}, not of {cid}")
+        if not actor.blob.is_referenced(cid):
+            raise BlobRefused(f"No record of {did} refers to the blob {cid}")
+
+    declared = await ctx.actor_store.read(did, lambda actor: declared_type(actor, cid))
+    return await receive_blob(
+        ctx,
+        did,
+        chunks,
+        declared_type=declared or UNKNOWN_TYPE,
+        max_bytes=MAX_BLOB_BYTES,
+        check=check,
+    )
 
 
 def declared_type(actor: ActorStoreReader, cid: Cid) -> str | None:

@@ -7,8 +7,7 @@ RepositoryError
 │   └── RepoDeactivated   its account is deactivated
 ├── RecordRefused         a record that no client may write
 ├── BlobRefused           bytes that no record of the account refers to
-├── ImportRefused         a CAR that the account does not get its repository from
-└── QuotaExceeded         see `pds.repos.quotas`
+└── ImportRefused         a CAR that the account does not get its repository from
 
 The stores of repositories have a tree of their own, in `actor_store.errors`.
 """

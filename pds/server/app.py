@@ -16,6 +16,7 @@ from pds.context import CONTEXT, AppContext
 from pds.entryway.methods import behind_entryway
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
+from pds.proxy.unserved import proxy_unknown_method
 from pds.rate_limits.headers import add_headers
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.opening import open_rate_limiter
@@ -51,7 +52,7 @@ def make_app(
     table = MethodTable(methods if ctx.entryway is None else behind_entryway(methods))
     app[METHOD_TABLE] = table
     limiter = _add_rate_limiter(app, table)
-    router = XrpcRouter(ctx, table, rate_limiter=limiter)
+    router = XrpcRouter(ctx, table, rate_limiter=limiter, unknown=proxy_unknown_method)
     app.router.add_get(HEALTH_PATH, health)
     app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
     if add_routes is not None:

@@ -1,7 +1,7 @@
 """Authentication: what an endpoint demands of the Authorization header, and how it is checked.
 
 Each function here makes an `Authenticator` for the declaration of a method. They raise
-`XrpcError` or the `AccountError`s of a bad token, with the reference's names and messages.
+`XrpcError` or `AccountError`s, with the reference's names and messages.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pds.accounts.errors import InvalidToken
 from pds.accounts.scopes import FULL, PRIVILEGED, STANDARD, SessionScope
 from pds.accounts.session_tokens import require_scope
 from pds.fairness.presence import while_present
+from pds.lifecycle.acting import get_acting_account
 from pds.xrpc.credentials import (
     AdminCredentials,
     Anonymous,
@@ -28,10 +29,9 @@ from pds.xrpc.credentials import (
     UserCredentials,
     demands,
 )
-from pds.xrpc.errors import XrpcError, auth_required
+from pds.xrpc.errors import auth_required
 
 if TYPE_CHECKING:
-    from pds.accounts.account import ActorAccount
     from pds.context import AppContext
 
 _SCHEMES: Final = frozenset({"basic", "bearer", "dpop"})
@@ -65,7 +65,7 @@ def user(
     async def authenticate(ctx: AppContext, request: web.Request) -> UserCredentials:
         credentials = _verify_access(ctx, _require_token(request), scopes)
         if checks_account:
-            check_standing(
+            get_acting_account(
                 ctx,
                 credentials.did,
                 refuse_takendown=refuse_takendown,
@@ -148,7 +148,7 @@ def user_or_service(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator
             return await by_session(ctx, request)
         credentials = await _verify_service(ctx, request, token)
         if ctx.accounts.find_account(credentials.issuer, include_inactive=True) is not None:
-            check_standing(ctx, credentials.issuer, refuse_takendown=True, refuse_deactivated=False)
+            get_acting_account(ctx, credentials.issuer, refuse_takendown=True)
         return credentials
 
     return authenticate
@@ -167,20 +167,6 @@ def user_or_moderator(scopes: frozenset[SessionScope] = STANDARD) -> Authenticat
         return ServiceCredentials(issuer)
 
     return authenticate
-
-
-def check_standing(
-    ctx: AppContext, identifier: str, *, refuse_takendown: bool, refuse_deactivated: bool
-) -> ActorAccount:
-    """The account of a DID or handle. Raises `XrpcError` if it is gone or may not act."""
-    account = ctx.accounts.find_account(identifier, include_inactive=True)
-    if account is None:
-        raise XrpcError(403, "AccountNotFound", "Account not found")
-    if refuse_takendown and account.takedown_ref is not None:
-        raise auth_required("Account has been taken down", "AccountTakedown")
-    if refuse_deactivated and account.deactivated_at is not None:
-        raise auth_required("Account is deactivated", "AccountDeactivated")
-    return account
 
 
 def method_of(request: web.Request) -> str:

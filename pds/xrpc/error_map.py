@@ -85,9 +85,11 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     database_errors.DatabaseOutOfFiles: (503, "NotEnoughResources"),
     # Accounts
     account_errors.AccountNotFound: (400, "AccountNotFound"),
+    account_errors.ActorNotFound: (403, "AccountNotFound"),
     account_errors.UnknownAccount: (400, "InvalidRequest"),
     account_errors.AccountExists: (400, "AlreadyExists"),
     account_errors.AccountTakendown: (401, "AccountTakedown"),
+    account_errors.AccountDeactivated: (401, "AccountDeactivated"),
     account_errors.NoLogin: (400, "InvalidRequest"),
     account_errors.HandleTaken: (400, "InvalidRequest"),
     account_errors.HandleNotAvailable: (400, "HandleNotAvailable"),

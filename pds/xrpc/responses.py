@@ -1,16 +1,21 @@
-"""Answers: headers every client may rely on, JSON, entity tags, compression."""
+"""Answers: headers every client may rely on, JSON, DID documents, entity tags, compression."""
 
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
+from identity.resolver import DidResolutionError
 from pds.xrpc.accept_encoding import packing_of
 from pds.xrpc.call import Answer, JsonBytes
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+    from repo.syntax import Did
 
 _PUBLIC: Final = {"Access-Control-Allow-Origin": "*", "Vary": "Accept-Encoding"}
 _PRIVATE: Final = {
@@ -106,3 +111,12 @@ def preflight(request: web.Request) -> web.Response:
     if asked:
         headers["Access-Control-Allow-Headers"] = asked
     return web.Response(status=204, headers=headers)
+
+
+async def find_did_doc(ctx: AppContext, did: Did) -> dict[str, Any]:
+    """`didDoc`, if it can be had: it is a courtesy of the answer, not its point."""
+    try:
+        document = await ctx.did_resolver.resolve(did)
+    except DidResolutionError:
+        return {}
+    return {"didDoc": document.raw}

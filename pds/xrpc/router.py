@@ -7,10 +7,10 @@ Spec: https://atproto.com/specs/xrpc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import structlog
 from aiohttp import hdrs, web
@@ -18,7 +18,6 @@ from aiohttp import hdrs, web
 from pds.fairness.presence import ClientLeft, tells_of_leaving, while_present
 from pds.monitoring.requests.asker import askers
 from pds.monitoring.requests.request_info import note_caller, request_id_of
-from pds.proxy.unserved import proxy_unknown_method
 from pds.repos.damage import report_damage
 from pds.xrpc import body
 from pds.xrpc.call import XrpcCall
@@ -40,6 +39,9 @@ from repo.record import LARGE_BYTES
 if TYPE_CHECKING:
     from pds.context import AppContext
     from pds.rate_limits.limiter import RateLimiter
+
+UnknownMethod: TypeAlias = Callable[["AppContext", web.Request, str], Awaitable[web.StreamResponse]]
+"""Answers a request for a method, given by its NSID, that has no handler here."""
 
 _log = structlog.get_logger(__name__)
 _ANONYMOUS = Anonymous()
@@ -75,6 +77,11 @@ class _UpgradeRequired(XrpcError):
         return response
 
 
+async def refuse_unknown(_ctx: AppContext, _request: web.Request, _nsid: str) -> web.Response:
+    """The `UnknownMethod` of a server that passes nothing on. Raises `XrpcError` 501."""
+    raise XrpcError(501)
+
+
 class XrpcRouter:
     """Serves `/xrpc/{nsid}`."""
 
@@ -84,9 +91,11 @@ class XrpcRouter:
         methods: Iterable[XrpcMethod],
         *,
         rate_limiter: RateLimiter | None = None,
+        unknown: UnknownMethod = refuse_unknown,
     ) -> None:
         self._ctx = ctx
         self._rate_limiter = rate_limiter
+        self._unknown = unknown
         self._routes = {method.nsid: self._route_for(method) for method in methods}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -101,7 +110,7 @@ class XrpcRouter:
                 # First, for what is refused below costs something as well, and may be a guess.
                 await self._rate_limiter.count_request(request, nsid)
             if route is None:
-                return await proxy_unknown_method(self._ctx, request, nsid)
+                return await self._unknown(self._ctx, request, nsid)
             return await self._dispatch(request, route)
         except (web.HTTPException, ClientLeft):
             raise  # aiohttp answers the one; for the other there is nobody to answer.

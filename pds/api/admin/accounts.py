@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pds.accounts.email_rules import check_email
+from pds.accounts.errors import UnknownAccount
 from pds.api.admin.account_view import account_views
-from pds.lifecycle.deletion import delete_account
+from pds.lifecycle.acting import get_acting_account
 from pds.lifecycle.handles import update_handle
+from pds.lifecycle.states import delete_account
 from pds.xrpc.auth import admin, moderator
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
@@ -41,9 +43,8 @@ async def update_account_handle(call: XrpcCall) -> Answer:
 async def update_account_email(call: XrpcCall) -> Answer:
     """com.atproto.admin.updateAccountEmail"""
     accounts, identifier = call.ctx.accounts, call.body["account"]
-    account = accounts.find_account(identifier, include_inactive=True)
-    if account is None:
-        raise invalid_request(f"Account does not exist: {identifier}")
+    absent = UnknownAccount(f"Account does not exist: {identifier}")
+    account = get_acting_account(call.ctx, identifier, absent=absent)
     await accounts.emails.update(account.did, check_email(call.body["email"]))
     return None
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from pds.accounts.errors import NoEmailAddress
+from pds.accounts.errors import NoEmailAddress, UnknownAccount
+from pds.lifecycle.acting import get_acting_account
 from pds.xrpc.auth import moderator
 from pds.xrpc.call import Answer, XrpcCall
-from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import NOBODY, XrpcMethods
 
 methods = XrpcMethods()
@@ -19,9 +19,8 @@ _DEFAULT_SUBJECT: Final = "Message via your PDS"
 async def send_email(call: XrpcCall) -> Answer:
     """com.atproto.admin.sendEmail"""
     ctx, body = call.ctx, call.body
-    account = ctx.accounts.find_account(body["recipientDid"], include_inactive=True)
-    if account is None:
-        raise invalid_request("Recipient not found")
+    absent = UnknownAccount("Recipient not found")
+    account = get_acting_account(ctx, body["recipientDid"], absent=absent)
     if account.email is None:
         raise NoEmailAddress
     await ctx.mailer.send_from_moderation(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from pds.api.identity import handles, plc_operations, plc_updates
+from pds.api.identity import handles, plc_updates
 from pds.xrpc.methods import XrpcMethods
 
 METHODS: Final[tuple[XrpcMethods, ...]] = (
     handles.methods,
-    plc_operations.methods,
     plc_updates.methods,
 )

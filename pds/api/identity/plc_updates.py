@@ -1,11 +1,18 @@
-"""com.atproto.identity: what a DID should say, and operations of its user that change it."""
+"""com.atproto.identity: what a DID should say, and operations of its user that change it.
+
+Also an account that was taken down may have them signed: with one it leaves this server.
+"""
 
 from __future__ import annotations
 
+from pds.accounts.email_tokens import EmailTokenPurpose
+from pds.accounts.errors import UnknownAccount
 from pds.accounts.scopes import FULL, SessionScope
+from pds.lifecycle.acting import get_acting_account
+from pds.lifecycle.mailed_tokens import send_token
 from pds.lifecycle.plc_updates import ensure_plc, sign_operation, submit_operation
 from pds.lifecycle.signup import did_credentials
-from pds.xrpc.auth import check_standing, user
+from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import NOBODY, XrpcMethods
@@ -17,8 +24,19 @@ methods = XrpcMethods()
 async def get_recommended_did_credentials(call: XrpcCall) -> Answer:
     """com.atproto.identity.getRecommendedDidCredentials: a did:web has no rotation keys"""
     ctx, did = call.ctx, call.user.did
-    account = check_standing(ctx, did, refuse_takendown=False, refuse_deactivated=False)
-    return did_credentials(ctx, account)
+    return did_credentials(ctx, get_acting_account(ctx, did))
+
+
+@methods.method(
+    "com.atproto.identity.requestPlcOperationSignature",
+    auth=user(FULL | {SessionScope.TAKENDOWN}),
+    elsewhere=NOBODY,
+)
+async def request_plc_operation_signature(call: XrpcCall) -> Answer:
+    """com.atproto.identity.requestPlcOperationSignature: a mail with the token for signing"""
+    account = get_acting_account(call.ctx, call.user.did, absent=UnknownAccount())
+    await send_token(call.ctx, account, EmailTokenPurpose.PLC_OPERATION)
+    return None
 
 
 @methods.method(
@@ -41,6 +59,5 @@ async def submit_plc_operation(call: XrpcCall) -> Answer:
     """com.atproto.identity.submitPlcOperation"""
     ctx, did = call.ctx, call.user.did
     ensure_plc(did)
-    account = check_standing(ctx, did, refuse_takendown=False, refuse_deactivated=False)
-    await submit_operation(ctx, account, call.body["operation"])
+    await submit_operation(ctx, get_acting_account(ctx, did), call.body["operation"])
     return None

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from actor_store.reader import ActorStoreReader
 from actor_store.writes import MAX_WRITES, UNSET, PreparedWrite
+from pds.lifecycle.acting import get_acting_account
 from pds.rate_limits.method_limits import CREATE, DELETE, SEVERAL_WRITES, UPDATE
 from pds.repos.commits import commit_planned, commit_writes
 from pds.repos.legacy_profile import PROFILE, upgrade_images
 from pds.repos.records import prepare_write
-from pds.xrpc.auth import check_standing, user
+from pds.xrpc.auth import user
 from pds.xrpc.body import WRITE_LIMIT_BYTES
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import auth_required, invalid_request
@@ -125,7 +126,9 @@ async def apply_writes(call: XrpcCall) -> Answer:
 def _writer(call: XrpcCall) -> Did:
     """The account that the request writes to, which must be the caller's and in good standing."""
     identifier, did = call.body["repo"], call.user.did
-    account = check_standing(call.ctx, identifier, refuse_takendown=True, refuse_deactivated=True)
+    account = get_acting_account(
+        call.ctx, identifier, refuse_takendown=True, refuse_deactivated=True
+    )
     if account.did != did:
         raise auth_required("Authentication Required")
     return did

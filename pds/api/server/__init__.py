@@ -13,7 +13,6 @@ from pds.api.server import (
     passwords,
     service_auth,
     sessions,
-    signing_keys,
     signup,
     status,
 )
@@ -28,7 +27,6 @@ METHODS: Final[tuple[XrpcMethods, ...]] = (
     passwords.methods,
     service_auth.methods,
     sessions.methods,
-    signing_keys.methods,
     signup.methods,
     status.methods,
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pds.accounts.email_tokens import EmailTokenPurpose
+from pds.accounts.errors import UnknownAccount
 from pds.accounts.scopes import FULL
-from pds.lifecycle.deletion import delete_account
-from pds.lifecycle.mailed_tokens import get_account, send_token
+from pds.lifecycle.acting import get_acting_account
+from pds.lifecycle.mailed_tokens import send_token
+from pds.lifecycle.states import delete_account
 from pds.rate_limits.limit import DAY_S, HOUR_S, MINUTE_S, by_did, by_ip
 from pds.rate_limits.method_limits import calls
 from pds.xrpc.auth import user
@@ -23,7 +25,7 @@ methods = XrpcMethods()
 )
 async def request_account_delete(call: XrpcCall) -> Answer:
     """com.atproto.server.requestAccountDelete"""
-    account = get_account(call.ctx, call.user.did)
+    account = get_acting_account(call.ctx, call.user.did, absent=UnknownAccount())
     await send_token(call.ctx, account, EmailTokenPurpose.DELETE_ACCOUNT)
     return None
 
@@ -32,7 +34,7 @@ async def request_account_delete(call: XrpcCall) -> Answer:
 async def delete_account_method(call: XrpcCall) -> Answer:
     """com.atproto.server.deleteAccount: password and token stand for a session"""
     ctx, body = call.ctx, call.body
-    did = get_account(ctx, body["did"]).did
+    did = get_acting_account(ctx, body["did"], absent=UnknownAccount()).did
     await ctx.accounts.logins.check_password(did, body["password"], asker=call.asker)
     ctx.accounts.email_tokens.check(did, EmailTokenPurpose.DELETE_ACCOUNT, body["token"])
     await delete_account(ctx, did)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pds.accounts.email_rules import check_email
 from pds.accounts.email_tokens import EmailTokenPurpose
-from pds.accounts.errors import NoEmailAddress
+from pds.accounts.errors import NoEmailAddress, UnknownAccount
 from pds.accounts.scopes import FULL
-from pds.lifecycle.mailed_tokens import get_account, send_token
+from pds.lifecycle.acting import get_acting_account
+from pds.lifecycle.mailed_tokens import send_token
 from pds.rate_limits.limit import DAY_S, HOUR_S, by_did
 from pds.rate_limits.method_limits import calls
 from pds.xrpc.auth import user
@@ -24,7 +25,7 @@ methods = XrpcMethods()
 )
 async def request_email_confirmation(call: XrpcCall) -> Answer:
     """com.atproto.server.requestEmailConfirmation"""
-    account = get_account(call.ctx, call.user.did)
+    account = get_acting_account(call.ctx, call.user.did, absent=UnknownAccount())
     await send_token(call.ctx, account, EmailTokenPurpose.CONFIRM_EMAIL)
     return None
 
@@ -47,7 +48,7 @@ async def confirm_email(call: XrpcCall) -> Answer:
 )
 async def request_email_update(call: XrpcCall) -> Answer:
     """com.atproto.server.requestEmailUpdate: only a confirmed address is asked for leave"""
-    account = get_account(call.ctx, call.user.did)
+    account = get_acting_account(call.ctx, call.user.did, absent=UnknownAccount())
     if account.email is None:
         raise NoEmailAddress
     if account.email_confirmed_at is None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import structlog
 
 from pds.accounts.email_tokens import EmailTokenPurpose
-from pds.accounts.errors import NoEmailAddress
+from pds.accounts.errors import NoEmailAddress, UnknownAccount
 from pds.context import AppContext
-from pds.lifecycle.mailed_tokens import get_account, send_token
+from pds.lifecycle.acting import get_acting_account
+from pds.lifecycle.mailed_tokens import send_token
 from pds.mail.message import InvalidMail
 from pds.mail.transport import MailNotSent
 from pds.rate_limits.limit import DAY_S, HOUR_S, MINUTE_S, by_ip
@@ -45,7 +46,7 @@ async def reset_password(call: XrpcCall) -> Answer:
 
 async def _tell_owner(ctx: AppContext, did: Did) -> None:
     """Tell the account's address of its new password, and of the app passwords that still work."""
-    account = get_account(ctx, did)
+    account = get_acting_account(ctx, did, absent=UnknownAccount())
     if account.email is None:
         return
     app_passwords = ctx.accounts.app_passwords.list(did)

@@ -7,8 +7,9 @@ import time
 from typing import Final
 
 from pds.accounts.scopes import STANDARD, SessionScope
+from pds.lifecycle.acting import get_acting_account
 from pds.service_auth.jwt import create_service_jwt
-from pds.xrpc.auth import check_standing, user
+from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import METHOD_TABLE, XrpcMethods
@@ -72,9 +73,7 @@ def _check_caller(
     elif not call.user.is_full and call.ctx.service_auth.makes_moderator(call.user.did, audience):
         raise invalid_request("insufficient access to request a service auth token for this server")
     # A session from before a takedown goes on for two hours, but not outside of this server.
-    check_standing(
-        call.ctx, call.user.did, refuse_takendown=not moves_away, refuse_deactivated=False
-    )
+    get_acting_account(call.ctx, call.user.did, refuse_takendown=not moves_away)
 
 
 def _check_expiration(expires_at: int, now_s: float, *, has_method: bool) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from pds.accounts.account import ActorAccount
+from pds.accounts.errors import UnknownAccount
 from pds.accounts.scopes import STANDARD, SessionScope
 from pds.accounts.sessions import Session
-from pds.api.server.did_docs import find_did_doc
 from pds.context import AppContext
+from pds.lifecycle.acting import get_acting_account
 from pds.rate_limits.limit import DAY_S, MINUTE_S, by_identifier_and_ip
 from pds.rate_limits.method_limits import calls
 from pds.xrpc.auth import refresh, user
 from pds.xrpc.call import Answer, XrpcCall
-from pds.xrpc.errors import auth_required, invalid_request
 from pds.xrpc.methods import NOBODY, XrpcMethods
+from pds.xrpc.responses import find_did_doc
 from repo.syntax import Did
 
 methods = XrpcMethods()
@@ -41,11 +42,7 @@ async def create_session(call: XrpcCall) -> Answer:
 async def refresh_session(call: XrpcCall) -> Answer:
     """com.atproto.server.refreshSession"""
     ctx, did = call.ctx, call.refresh.did
-    account = ctx.accounts.find_account(did, include_inactive=True)
-    if account is None:
-        raise invalid_request(f"Could not find user info for account: {did}")
-    if account.takedown_ref is not None:
-        raise auth_required("Account has been taken down", "AccountTakedown")
+    account = get_acting_account(ctx, did, refuse_takendown=True, absent=_no_user_info(did))
     session = await ctx.accounts.sessions.renew(call.refresh.jti)
     return await _session_output(ctx, account, session)
 
@@ -65,10 +62,12 @@ async def delete_session(call: XrpcCall) -> Answer:
 async def get_session(call: XrpcCall) -> Answer:
     """com.atproto.server.getSession"""
     ctx, did = call.ctx, call.user.did
-    account = ctx.accounts.find_account(did, include_deactivated=True)
-    if account is None:
-        raise invalid_request(f"Could not find user info for account: {did}")
+    account = get_acting_account(ctx, did, hide_takendown=True, absent=_no_user_info(did))
     return {**_account_output(account), **await _session_did_doc(ctx, did)}
+
+
+def _no_user_info(did: Did) -> UnknownAccount:
+    return UnknownAccount(f"Could not find user info for account: {did}")
 
 
 async def _session_output(

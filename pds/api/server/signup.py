@@ -1,15 +1,16 @@
-"""com.atproto.server.createAccount."""
+"""com.atproto.server: creating an account, and reserving the signing key of one that moves here."""
 
 from __future__ import annotations
 
+import asyncio
+
 from actor_store.errors import RepoExists
+from pds.accounts.availability import check_did_free, check_email_free, check_handle_free
 from pds.accounts.email_rules import check_email
 from pds.accounts.errors import InvalidInviteCode
 from pds.accounts.handle_rules import check_handle
 from pds.accounts.passwords import MAX_NEW_LENGTH
 from pds.accounts.scopes import PRIVILEGED
-from pds.api.server.did_docs import find_did_doc
-from pds.context import AppContext
 from pds.lifecycle.signup import Signup, create_account
 from pds.rate_limits.limit import MINUTE_S, by_ip
 from pds.rate_limits.method_limits import calls
@@ -17,6 +18,7 @@ from pds.xrpc.auth import optional_service
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import auth_required, invalid_request
 from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.responses import find_did_doc
 from repo.syntax import Did
 
 methods = XrpcMethods()
@@ -40,6 +42,19 @@ async def create_account_method(call: XrpcCall) -> Answer:
         "refreshJwt": session.refresh_jwt,
         **await find_did_doc(ctx, session.did),
     }
+
+
+@methods.method("com.atproto.server.reserveSigningKey")
+async def reserve_signing_key(call: XrpcCall) -> Answer:
+    """com.atproto.server.reserveSigningKey: the same for a DID each time; not for accounts here"""
+    ctx, did = call.ctx, call.body.get("did")
+    if did is not None:
+        check_did_free(ctx.accounts.store, did)
+    # Anyone may ask, and each waits for the disk.
+    holder = ctx.client_addresses.of(call.request).group
+    async with ctx.reserving.turn(holder):
+        key = await asyncio.to_thread(ctx.actor_store.keys.reserve, did, holder=holder)
+    return {"signingKey": key.did_key}
 
 
 def _check_signup(call: XrpcCall) -> Signup:
@@ -67,7 +82,10 @@ def _check_signup(call: XrpcCall) -> Signup:
     )
     if invites_required and code:
         ctx.accounts.invites.ensure_available(code)
-    _refuse_taken(ctx, handle.handle, body["email"])
+    # Found out here, no DID is made in vain.
+    check_handle_free(ctx.accounts.store, handle.handle)
+    message = f"Email already taken: {body['email']}"
+    check_email_free(ctx.accounts.store, body["email"], message=message)
     if did is not None and not is_owner:
         raise auth_required(f"Missing auth to create account with did: {did}")
     return Signup(
@@ -79,11 +97,3 @@ def _check_signup(call: XrpcCall) -> Signup:
         recovery_key=body.get("recoveryKey"),
         asker=call.asker,
     )
-
-
-def _refuse_taken(ctx: AppContext, handle: str, email: str) -> None:
-    # Inactive accounts count as they will in the end: found out here, no DID is made in vain.
-    if ctx.accounts.find_account(handle, include_inactive=True) is not None:
-        raise invalid_request(f"Handle already taken: {handle}")
-    if ctx.accounts.find_account_by_email(email, include_inactive=True) is not None:
-        raise invalid_request(f"Email already taken: {email}")

@@ -97,9 +97,11 @@ async def _create(settings: Settings, *, email: str, handle: str, password: str)
         return str(answer["did"])
 
     async def stopped(ctx: AppContext) -> str:
-        from pds.lifecycle.signup import Signup, check_free, create_account
+        from pds.accounts.availability import check_email_free, check_handle_free
+        from pds.lifecycle.signup import Signup, create_account
 
-        check_free(ctx, handle=checked.handle, email=email)
+        check_handle_free(ctx.accounts.store, checked.handle)
+        check_email_free(ctx.accounts.store, email)
         session = await create_account(ctx, Signup(checked, check_email(email), password))
         return session.did
 

@@ -32,7 +32,7 @@ def delete(account: str, yes: bool, as_json: bool, env_file: Path | None) -> Non
     confirm(f"Delete {target.name} with all it has? This cannot be undone.", yes=yes)
 
     async def on_files(ctx: AppContext) -> None:
-        from pds.lifecycle.deletion import delete_account
+        from pds.lifecycle.states import delete_account
 
         await delete_account(ctx, target.did)
 

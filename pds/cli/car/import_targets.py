@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from pds.cli.failures import CommandFailed
 from pds.lifecycle.account_import import AccountImport, import_account
 from pds.reporting import Progress
-from pds.repos.blob_import import import_blob, list_missing_blobs
+from pds.repos.blobs import import_blob, list_missing_blobs
 from repo.cid import Cid
 from repo.syntax import Did
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from pds.fairness.presence import while_present
 from pds.lifecycle.account_import import AccountImport, import_account
 from pds.pending.import_turns import Sender
-from pds.repos.blob_import import import_blob, list_missing_blobs
+from pds.repos.blobs import import_blob, list_missing_blobs
 from pds.web.operator.answers import get_account, get_limit
 from pds.xrpc.body import iter_body
 from pds.xrpc.errors import invalid_request

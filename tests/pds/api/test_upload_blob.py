@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pds.lifecycle.deletion import delete_account
+from pds.lifecycle.states import delete_account
 from pds.service_auth.jwt import create_service_jwt
 from repo.cid import Cid
 from repo.keys import K256PrivateKey, PrivateKey

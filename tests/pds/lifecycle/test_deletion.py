@@ -11,7 +11,7 @@ from typing import Any, Final
 from database.connection import Database, open_database
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.accounts.quotas import Quota
-from pds.lifecycle.deletion import delete_account
+from pds.lifecycle.states import delete_account
 from pds.repos.damage import report
 from repo.cid import Cid
 from repo.syntax import Did

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pds.lifecycle.deletion import delete_account
+from pds.lifecycle.states import delete_account
 from repo.syntax import Did
 from tests.pds.api.moderation import make_inactive
 from tests.pds.conftest import Account, Pds

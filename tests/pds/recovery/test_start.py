@@ -28,9 +28,8 @@ from pds.accounts.errors import HandleNotAvailable
 from pds.context import AppContext
 from pds.disk.data_directory import CHECK_FILE
 from pds.lifecycle.changes import NEW, journaled
-from pds.lifecycle.deletion import delete_account
 from pds.lifecycle.handles import update_handle
-from pds.lifecycle.states import deactivate
+from pds.lifecycle.states import deactivate, delete_account
 from pds.pending import journal as journal_module
 from pds.pending import retrier as retrier_module
 from pds.pending.journal import Entry, Journal

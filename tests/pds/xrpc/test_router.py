@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from pds.xrpc.router import XrpcRouter
 from tests.pds.conftest import Account, Pds, Reply
 
 DESCRIBE = "com.atproto.server.describeServer"
@@ -79,6 +83,16 @@ async def test_head_is_get_without_the_body(pds: Pds) -> None:
 async def test_a_head_that_is_refused_has_no_body_either(pds: Pds) -> None:
     reply = await request(pds, "HEAD", SESSION)
     assert (reply.status, reply.body) == (401, b"")
+
+
+async def test_a_server_that_passes_nothing_on_refuses_methods_that_it_does_not_have(
+    pds: Pds,
+) -> None:
+    app = web.Application()
+    app.router.add_route("*", "/xrpc/{nsid:.*}", XrpcRouter(pds.ctx, ()).handle)
+    async with TestServer(app) as server:
+        alone = replace(pds, url=str(server.make_url("/")).rstrip("/"))
+        assert (await alone.get(DESCRIBE)).error == (501, "MethodNotImplemented")
 
 
 # --- The order of checks

@@ -1,0 +1,55 @@
+"""Whether a DID, handle or email address is free here: each check once, with its refusal.
+
+Accounts in every state count, for each may become active again. A check before a change saves work
+that would be in vain; what holds is the one inside the transaction that makes the change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pds.accounts.errors import AccountExists, EmailTaken, HandleNotAvailable, HandleTaken
+
+if TYPE_CHECKING:
+    from pds.accounts.account import ActorAccount
+    from pds.accounts.account_store import AccountStore
+
+
+def check_did_free(store: AccountStore, did: str) -> None:
+    """For a new account: raise `AccountExists` if the DID has one here."""
+    if store.find(did, include_takendown=True, include_deactivated=True) is not None:
+        raise AccountExists(did)
+
+
+def check_handle_free(store: AccountStore, handle: str) -> None:
+    """For a new account: raise `HandleTaken` if an account has the handle."""
+    if _find_by_handle(store, handle) is not None:
+        raise HandleTaken(handle)
+
+
+def check_handle_free_for(store: AccountStore, did: str, handle: str) -> None:
+    """For the account `did`: raise `HandleNotAvailable` if another account has the handle."""
+    other = _find_by_handle(store, handle)
+    if other is not None and other.did != did:
+        raise HandleNotAvailable(f"Handle already taken: {handle}")
+
+
+def check_email_free(store: AccountStore, email: str, *, message: str | None = None) -> None:
+    """For a new account: raise `EmailTaken`, with `message`, if an account has the address."""
+    if _find_by_email(store, email) is not None:
+        raise EmailTaken if message is None else EmailTaken(message)
+
+
+def check_email_free_for(store: AccountStore, did: str, email: str) -> None:
+    """For the account `did`: raise `EmailTaken` if another account has the address."""
+    other = _find_by_email(store, email)
+    if other is not None and other.did != did:
+        raise EmailTaken
+
+
+def _find_by_handle(store: AccountStore, handle: str) -> ActorAccount | None:
+    return store.find_by_handle(handle, include_takendown=True, include_deactivated=True)
+
+
+def _find_by_email(store: AccountStore, email: str) -> ActorAccount | None:
+    return store.find_by_email(email, include_takendown=True, include_deactivated=True)
