@@ -31,7 +31,7 @@ async def list_missing_blobs(
 
 
 async def import_blob(ctx: AppContext, did: Did, cid: Cid, chunks: AsyncIterable[bytes]) -> BlobRef:
-    """Keep a blob that a record of the account refers to, whatever its size.
+    """Keep a blob that a record of the account refers to, whatever its size and the quota.
 
     Raises `BlobRefused` if none does, or if these are the bytes of another, and as
     `receive_blob` does. Nothing is kept then.
@@ -51,4 +51,5 @@ async def import_blob(ctx: AppContext, did: Did, cid: Cid, chunks: AsyncIterable
         declared_type=declared or UNKNOWN_TYPE,
         max_bytes=MAX_BLOB_BYTES,
         check=check,
+        ignores_quota=True,
     )

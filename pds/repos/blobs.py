@@ -29,7 +29,8 @@ async def receive_blob(
     *,
     declared_type: str,
     max_bytes: int,
-    check: Callable[[ActorStoreReader, TempBlob], None],
+    check: Callable[[ActorStoreReader, TempBlob], None] = lambda _actor, _temp: None,
+    ignores_quota: bool = False,
 ) -> BlobRef:
     """Keep a blob of an account, until a record refers to it or for one that does.
 
@@ -40,7 +41,11 @@ async def receive_blob(
     temp = await ctx.blob_store.put_temp(did, chunks, max_bytes=max_bytes)
     mime_type = media_type_of(temp.head, declared_type)
     await ctx.actor_store.keep_upload(
-        did, temp, mime_type=mime_type, check=lambda actor: check(actor, temp)
+        did,
+        temp,
+        mime_type=mime_type,
+        check=lambda actor: check(actor, temp),
+        ignores_quota=ignores_quota,
     )
     return BlobRef(temp.cid, mime_type, temp.size)
 
