@@ -14,6 +14,7 @@ from actor_store.blob_store.base import BlobStore, BlobStoreError, TempBlob
 from actor_store.blobs import BlobChanges, SweptUploads, TempRef, TrackedUpload
 from actor_store.errors import ActorStoreError, RepoNotFound
 from actor_store.keyed_locks import KeyedLocks
+from actor_store.quota import check_upload
 from database.errors import DatabaseError
 from database.timestamps import iso_of, now_iso
 from repo.cid import Cid
@@ -66,12 +67,21 @@ class BlobFiles:
                 raise
 
     async def keep_upload(
-        self, did: str, temp: TempBlob, *, mime_type: str, check: Callable[[ActorStoreReader], None]
+        self,
+        did: str,
+        temp: TempBlob,
+        *,
+        mime_type: str,
+        check: Callable[[ActorStoreReader], None],
+        ignores_quota: bool,
     ) -> None:
         """See `ActorStore.keep_upload`."""
 
         def enter(actor: ActorStoreTransactor) -> TrackedUpload:
             check(actor)
+            quota_bytes = None if ignores_quota else actor.quota_bytes
+            if quota_bytes is not None:
+                check_upload(actor, quota_bytes, temp)
             return actor.blob.track_upload(temp, mime_type=mime_type, created_at=now_iso())
 
         async with self._locks[did]:

@@ -13,6 +13,7 @@
     ├── RecordExists        a create met a record
     ├── SwapMismatch        the commit or record is not the one the caller expected
     ├── TooManyWrites       a commit has too many writes, or too many bytes for its event
+    ├── QuotaExceeded       there is no room for what is to be added
     ├── BlobNotFound        no such blob, or not one that may be referred to or served
     ├── BlobTakendown       a moderator has taken these bytes down: no new upload
     ├── InvalidMimeType     a reference names another media type than the upload has
@@ -103,6 +104,19 @@ class TooManyWrites(ActorStoreError):
 
     def __init__(self, limit: str) -> None:
         super().__init__(f"Too many writes. {limit}")
+
+
+class QuotaExceeded(ActorStoreError):
+    """There is no room for what is to be added; nothing of it was kept."""
+
+    def __init__(self, *, used_bytes: int, quota_bytes: int, adding_bytes: int) -> None:
+        super().__init__(
+            f"The account uses {used_bytes:,} of the {quota_bytes:,} bytes it may use; "
+            f"there is no room for {adding_bytes:,} more"
+        )
+        self.used_bytes = used_bytes
+        self.quota_bytes = quota_bytes
+        self.adding_bytes = adding_bytes
 
 
 class BlobNotFound(ActorStoreError):

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from actor_store.blob_files import BlobFiles
 from actor_store.blob_store.base import BlobStore, TempBlob
@@ -37,6 +37,7 @@ from actor_store.opening import (
     StoreOpener,
     StoreSettings,
 )
+from actor_store.quota import check_growth, no_quota
 from actor_store.reader import ActorStoreReader
 from actor_store.streaming import ThreadedSource, stream
 from actor_store.transactor import ActorStoreTransactor, Signing
@@ -51,9 +52,14 @@ from repo.commit import Action, CommitData
 from repo.keys import PrivateKey
 from repo.tid import TidClock
 
-__all__ = ["ActorStore", "StoreSettings"]
+if TYPE_CHECKING:
+    from repo.datamodel import BlobRef
+
+__all__ = ["ActorStore", "Plan", "StoreSettings"]
 
 T = TypeVar("T")
+Plan: TypeAlias = Callable[[ActorStoreReader], Sequence[PreparedWrite] | None]
+"""Makes writes of what it reads, or None for no commit."""
 
 _THREADS: Final = 4
 _THREAD_NODE_CACHE_BYTES: Final = 4 * 1024 * 1024
@@ -75,8 +81,11 @@ class ActorStore:
         clock: TidClock,
         settings: StoreSettings = _DEFAULTS,
         files: OpenFiles | None = None,
+        find_quota: Callable[[str], int | None] = no_quota,
     ) -> None:
         """`clock` gives the revs of all commits of the process; `files` are its open files."""
+        self.find_quota = find_quota
+        """How many bytes an actor may take, by DID; None if there is no limit."""
         self._layout = layout
         self._blob_store = blob_store
         self._clock = clock
@@ -153,15 +162,15 @@ class ActorStore:
         signing = Signing(self._clock, lambda _: key)
 
         def fill(db: Database) -> T:
-            return fn(ActorStoreTransactor(did, db, _thread_nodes(), signing))
+            return fn(ActorStoreTransactor(did, db, _thread_nodes(), signing, no_quota))
 
         return await self._in_thread(lambda: create_directory(self._layout, did, key, fill))
 
     async def adopt(self, did: str, database: Path) -> None:
-        """Let `database`, a complete one that nobody has open, be that of an actor from now on.
+        """Replace an actor's database with this complete, closed file, atomically.
 
-        It is moved there in one step; one that was there before is gone. The actor needs no
-        signing key as long as nobody commits. Raises `OSError`.
+        The file is moved; a database that was there before is gone. The actor needs no signing
+        key as long as nobody commits. Raises `OSError`.
         """
         self._handles.discard(did)
         await self._in_thread(lambda: adopt_database(self._layout, did, database))
@@ -180,11 +189,11 @@ class ActorStore:
         Suspends only while another process is recovering the file. Raises `RepoNotFound`,
         `ActorStoreDamaged`, and what `fn` raises.
         """
-        return await when_free(lambda: self._read(did, fn))
+        return await when_free(partial(self._read, did, fn))
 
     async def read_one(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T:
         """As `read`, for an `fn` that runs a single statement, which is consistent by itself."""
-        return await when_free(lambda: self._read(did, fn, in_snapshot=False))
+        return await when_free(partial(self._read, did, fn, in_snapshot=False))
 
     async def transact(self, did: str, fn: Callable[[ActorStoreTransactor], T]) -> T:
         """Run `fn` as one write transaction and return its result.
@@ -194,50 +203,41 @@ class ActorStore:
         again, so it touches nothing but the actor. Raises `RepoNotFound`, `ActorStoreDamaged`,
         and what `fn` raises, with nothing changed.
         """
-        return await when_free(lambda: self._transact(did, fn))
+        return await when_free(partial(self._transact, did, fn))
 
-    async def commit_writes(
-        self, did: str, writes: Sequence[PreparedWrite], *, swap_commit: Cid | None = None
-    ) -> CommitData:
-        """Commit `writes`, which change something, and take care of the blobs they refer to.
-
-        As `transact`, does not suspend after the COMMIT. Raises what
-        `ActorStoreTransactor.write` and `BlobStore.make_permanent` raise.
-        """
-        data = await self.commit_planned(did, lambda _: writes, writes, swap_commit=swap_commit)
-        if data is None:
-            raise ValueError("the writes change nothing")
-        return data
-
-    async def commit_planned(
+    async def commit(
         self,
         did: str,
-        plan: Callable[[ActorStoreReader], Sequence[PreparedWrite] | None],
-        prepared: Sequence[PreparedWrite],
+        plan: Plan,
         *,
+        blobs: Sequence[BlobRef] = (),
         swap_commit: Cid | None = None,
     ) -> CommitData | None:
-        """As `commit_writes`, with writes that `plan` makes inside the transaction.
+        """Commit the writes that `plan` makes of what it reads inside the transaction.
 
-        None where they leave every record as it was; `plan` returns None to say so itself. Blobs
-        may be those of `prepared`, the writes as far as they are known before.
+        None where they leave every record as it was; `plan` returns None to say so itself. `blobs`
+        are those that the written records refer to. As `transact`, does not suspend after the
+        COMMIT. Raises what `ActorStoreTransactor.commit`, `BlobReader.check_refs` and
+        `BlobStore.make_permanent` raise.
         """
-        refs = [blob for write in prepared for blob in write.blobs]
 
-        async def commit(made_permanent: tuple[TempRef, ...]) -> CommitData | None:
-            def run(actor: ActorStoreTransactor) -> CommitData | None:
-                writes = plan(actor)
-                if writes is None:
-                    return None
-                return actor.write(writes, swap_commit=swap_commit, made_permanent=made_permanent)
+        def run(
+            actor: ActorStoreTransactor, made_permanent: tuple[TempRef, ...] = ()
+        ) -> CommitData | None:
+            writes = plan(actor)
+            if writes is None:
+                return None
+            return actor.commit(writes, swap_commit=swap_commit, made_permanent=made_permanent)
 
+        if blobs:
+            data = await self._blob_files.with_permanent(
+                did, blobs, lambda refs: self.transact(did, partial(run, made_permanent=refs))
+            )
+        else:
             data = await self.transact(did, run)
-            self.record_writes.update(op.action for op in (data.ops if data else ()))
-            return data
-
-        if not refs:
-            return await commit(())
-        return await self._blob_files.with_permanent(did, refs, commit)
+        if data is not None:
+            self.record_writes.update([op.action for op in data.ops])
+        return data
 
     async def keep_upload(
         self,
@@ -246,13 +246,16 @@ class ActorStore:
         *,
         mime_type: str,
         check: Callable[[ActorStoreReader], None] = lambda _: None,
+        ignores_quota: bool = False,
     ) -> None:
         """Enter a finished upload, which becomes permanent at once if a record waits for it.
 
-        `check` is called in the transaction and may refuse by raising. Raises `BlobTakendown` and
-        what `transact` and `check` raise; the temporary bytes are gone then.
+        `check` is called in the transaction and may refuse by raising. Raises `QuotaExceeded`,
+        `BlobTakendown` and what `transact` and `check` raise; the temporary bytes are gone then.
         """
-        await self._blob_files.keep_upload(did, temp, mime_type=mime_type, check=check)
+        await self._blob_files.keep_upload(
+            did, temp, mime_type=mime_type, check=check, ignores_quota=ignores_quota
+        )
 
     async def read_in_thread(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T:
         """As `read`, for long work: in a thread, on a connection of its own."""
@@ -273,21 +276,27 @@ class ActorStore:
         fn: Callable[[ActorStoreTransactor], T],
         *,
         page_cache_kib: int = THREAD_PAGE_CACHE_KIB,
+        ignores_quota: bool = False,
     ) -> T:
         """As `transact`, for long work: in a thread, on a connection of its own.
 
         Other writers of the actor wait meanwhile, for five seconds at most, and none of them comes
         between the COMMIT and the caller. When the caller is cancelled or the store closed, `fn`
-        ends soon, and what it has done is rolled back.
+        ends soon, and what it has done is rolled back. So it is where `fn` has taken more room than
+        there was, which raises `QuotaExceeded` unless `ignores_quota`.
         """
         key = self.key(did)
+        quota_bytes = None if ignores_quota else self.find_quota(did)
         self._handles.close_roomless(did)
         signing = Signing(self._clock, lambda _: key)
         leftovers: list[BlobChanges] = []
 
         def run(db: Database) -> T:
-            actor = ActorStoreTransactor(did, db, _thread_nodes(), signing)
+            actor = ActorStoreTransactor(did, db, _thread_nodes(), signing, lambda _: quota_bytes)
+            used_bytes = 0 if quota_bytes is None else actor.usage.used_bytes()
             result = fn(actor)
+            if quota_bytes is not None:
+                check_growth(actor, quota_bytes, used_bytes)
             leftovers.extend(actor.leftovers)
             return result
 
@@ -403,7 +412,8 @@ class ActorStore:
     def _open_handle(self, did: str) -> Handle:
         db = _name_damage(did, lambda: self._opener.for_loop(did))
         signing = Signing(self._clock, self._keys.get)
-        return Handle(db, ActorStoreTransactor(did, db, self._nodes, signing))
+        actor = ActorStoreTransactor(did, db, self._nodes, signing, self.find_quota)
+        return Handle(db, actor)
 
     async def _admit(self, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """Yield `parts`, whose first opens a connection, once there is room for its files."""

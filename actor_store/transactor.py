@@ -18,6 +18,7 @@ from actor_store.errors import (
     TooManyWrites,
 )
 from actor_store.preferences import PreferenceTransactor
+from actor_store.quota import check_writes
 from actor_store.reader import ActorStoreReader
 from actor_store.records import RecordTransactor
 from actor_store.usage import UsageReader
@@ -50,7 +51,7 @@ class Signing:
 class ActorStoreTransactor(ActorStoreReader):
     """Everything `ActorStore.transact` lends to its callback, valid only while that runs."""
 
-    __slots__ = ("_db", "_nodes", "_signing", "leftovers")
+    __slots__ = ("_db", "_find_quota", "_nodes", "_signing", "leftovers")
 
     repo: RepoTransactor
     record: RecordTransactor
@@ -59,7 +60,15 @@ class ActorStoreTransactor(ActorStoreReader):
     leftovers: list[BlobChanges]
     """Bytes of blobs that `ActorStore` deletes once the transaction has been committed."""
 
-    def __init__(self, did: str, db: Database, nodes: NodeCache, signing: Signing) -> None:
+    def __init__(
+        self,
+        did: str,
+        db: Database,
+        nodes: NodeCache,
+        signing: Signing,
+        find_quota: Callable[[str], int | None],
+    ) -> None:
+        """`find_quota` tells how many bytes a DID may take; None if there is no limit."""
         self.did = did
         self.repo = RepoTransactor(db, did, nodes)
         self.record = RecordTransactor(db, did)
@@ -70,9 +79,15 @@ class ActorStoreTransactor(ActorStoreReader):
         self._db = db
         self._nodes = nodes
         self._signing = signing
+        self._find_quota = find_quota
+
+    @property
+    def quota_bytes(self) -> int | None:
+        """How many bytes the actor may take; None if there is no limit."""
+        return self._find_quota(self.did)
 
     def create_repo(self, writes: Sequence[PreparedWrite] = ()) -> CommitData:
-        """Make the first commit. Raises `RepoExists`, and what `commit` raises."""
+        """Make the first commit, of any size. Raises `RepoExists`, and what `commit` raises."""
         if self.repo.find_head() is not None:
             raise RepoExists(self.did)
         data = self._build(None, Mst.empty(self.repo, cache=self._nodes), writes, None)
@@ -85,34 +100,23 @@ class ActorStoreTransactor(ActorStoreReader):
         *,
         swap_commit: Cid | None = None,
         made_permanent: Iterable[TempRef] = (),
-        above_rev: str | None = None,
-    ) -> CommitData:
-        """Apply `writes` in their order as one commit, even if the records are the same after it.
-
-        `swap_commit` must be the current commit, if given. `made_permanent` are the temporary
-        blobs whose bytes the caller has made permanent. `above_rev` is a rev that consumers have
-        seen, should the store have lost its commit. Raises `SwapMismatch`, `RecordExists`,
-        `RecordNotFound`, `TooManyWrites`, `RepoNotFound`, `ActorStoreDamaged`, what
-        `BlobTransactor.apply_writes` raises, and `InvalidMst` for an impossible record key
-        or, as `NodeTooLarge`, for ones that were chosen to do harm.
-        """
-        head = self._head(swap_commit)
-        data = self._build(head, self.repo.tree(head), writes, max(head.rev, above_rev or ""))
-        self._store(data, writes, made_permanent)
-        return data
-
-    def write(
-        self,
-        writes: Sequence[PreparedWrite],
-        *,
-        swap_commit: Cid | None = None,
-        made_permanent: Iterable[TempRef] = (),
     ) -> CommitData | None:
-        """As `commit`, but None, and nothing changed, where the records are then as they were.
+        """Apply `writes` in their order as one commit.
 
-        Consumers that verify commits take one without operations for a fault.
+        None, and nothing changed, where that leaves every record as it was: consumers that verify
+        commits take one without operations for a fault. `swap_commit` must be the current commit,
+        if given. `made_permanent` are the temporary blobs whose bytes the caller has made
+        permanent. Raises `QuotaExceeded`, `SwapMismatch`, `RecordExists`, `RecordNotFound`,
+        `TooManyWrites`, `RepoNotFound`, `ActorStoreDamaged`, what `BlobTransactor.apply_writes`
+        raises, and `InvalidMst` for an impossible record key or, as `NodeTooLarge`, for ones that
+        were chosen to do harm.
         """
-        head = self._head(swap_commit)
+        quota_bytes = self.quota_bytes
+        if quota_bytes is not None:
+            check_writes(self, quota_bytes, writes)
+        head = self.repo.head()
+        if swap_commit is not None and swap_commit != head.cid:
+            raise SwapMismatch(expected=swap_commit, current=head.cid, kind="Commit")
         data = self._build(head, self.repo.tree(head), writes, head.rev)
         # Records that are the same have the same tree.
         if data.data == data.prev_data:
@@ -120,17 +124,28 @@ class ActorStoreTransactor(ActorStoreReader):
         self._store(data, writes, made_permanent)
         return data
 
+    def recommit(self, *, above_rev: str | None = None) -> CommitData:
+        """Make a commit of the same records.
+
+        `above_rev` is a rev that consumers have seen, should the store have lost its commit.
+        Raises `RepoNotFound` and `ActorStoreDamaged`.
+        """
+        head = self.repo.head()
+        data = self._build(head, self.repo.tree(head), (), max(head.rev, above_rev or ""))
+        self._store(data, (), ())
+        return data
+
     def renew_commit(self) -> Head:
         """Make a commit of the same records if consumers could not verify the current one.
 
         That is so after an import: the commit has been signed elsewhere, or its rev is not the
-        one that it has here. Returns the current commit. Raises as `commit` does.
+        one that it has here. Returns the current commit. Raises as `recommit` does.
         """
         head = self.repo.head()
         commit = self.repo.read_commit(head.cid)
         if commit.rev == head.rev and commit.verify(self._signing.get_key(self.did).public):
             return head
-        data = self.commit((), above_rev=commit.rev)
+        data = self.recommit(above_rev=commit.rev)
         return Head(data.cid, data.rev)
 
     def bulk_rows(self) -> BulkRows:
@@ -140,13 +155,6 @@ class ActorStoreTransactor(ActorStoreReader):
     def next_rev(self, above: str) -> str:
         """A new rev that is greater than `above`."""
         return self._signing.clock.next_rev(above)
-
-    def _head(self, swap_commit: Cid | None) -> Head:
-        """The current commit, which must be `swap_commit` if that is given."""
-        head = self.repo.head()
-        if swap_commit is not None and swap_commit != head.cid:
-            raise SwapMismatch(expected=swap_commit, current=head.cid, kind="Commit")
-        return head
 
     def _build(
         self, head: Head | None, tree: Mst, writes: Sequence[PreparedWrite], last_rev: str | None

@@ -136,7 +136,7 @@ class ReadContext:
         stack.push_async_callback(self._note_orderly_stop)
         self.tid_clock = _tid_clock()
         self.actor_store = _open_actor_store(
-            settings, self.blob_store, self.tid_clock, self.open_files, stack
+            settings, self.accounts, self.blob_store, self.tid_clock, self.open_files, stack
         )
         self.record_json = RecordJsonCache()
         self.large_work = _open_large_work(stack)
@@ -383,6 +383,7 @@ def _open_large_work(stack: AsyncExitStack) -> LargeWork:
 
 def _open_actor_store(
     settings: Settings,
+    accounts: Accounts,
     blob_store: BlobStore,
     tid_clock: TidClock,
     open_files: OpenFiles,
@@ -398,6 +399,9 @@ def _open_actor_store(
             wal_autocheckpoint=settings.wal_autocheckpoint,
         ),
         files=open_files,
+        find_quota=partial(
+            accounts.quotas.limit_of, default_bytes=settings.service.account_quota_bytes
+        ),
     )
     stack.push_async_callback(actor_store.close)
     return actor_store

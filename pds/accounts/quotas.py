@@ -53,6 +53,11 @@ class Quotas:
         """The quota of an account's own; None if it has the default one."""
         return self._known.get(did)
 
+    def limit_of(self, did: str, *, default_bytes: int | None) -> int | None:
+        """How many bytes an account may take; None if there is no limit."""
+        own = self._known.get(did)
+        return default_bytes if own is None else own.limit_bytes
+
     async def set(self, did: Did, quota: Quota | None) -> None:
         """Give the account a quota of its own or, with None, the default one.
 

@@ -195,7 +195,7 @@ async def _create(
     imported: list[ImportedRepo] = []
 
     async def fill(did: Did) -> Head:
-        imported.append(await load_repo(ctx, did, source, keys, quota=None))
+        imported.append(await load_repo(ctx, did, source, keys, ignores_quota=True))
         return imported[0].head
 
     await create_account(ctx, replace(signup, fill=fill))
@@ -214,4 +214,4 @@ async def _replace(
                 f"{account.shown_handle} ({did}) has an account here that is {account.status}. "
                 "Only a deactivated account gets another repository: see `pds account deactivate`"
             )
-        return await load_repo(ctx, did, source, keys, quota=None)
+        return await load_repo(ctx, did, source, keys, ignores_quota=True)

@@ -16,6 +16,7 @@ from typing import BinaryIO, Final
 from actor_store.blocks import CountedNodeCache
 from actor_store.bulk_rows import BLOCK_INDEX, UNORDERED_INDEXES
 from actor_store.importing import import_car
+from actor_store.quota import no_quota
 from actor_store.records import OddRecords
 from actor_store.schema import migrate_store
 from actor_store.transactor import ActorStoreTransactor, Signing
@@ -162,6 +163,6 @@ def _actor(did: str, db: Database) -> ActorStoreTransactor:
     """The actor with an empty repository, signed with a key that is thrown away."""
     key = K256PrivateKey.generate()
     signing = Signing(TidClock(lambda: time.time_ns() // 1000, 0), lambda _: key)
-    actor = ActorStoreTransactor(did, db, CountedNodeCache(_NODE_CACHE_BYTES), signing)
+    actor = ActorStoreTransactor(did, db, CountedNodeCache(_NODE_CACHE_BYTES), signing, no_quota)
     actor.create_repo()
     return actor

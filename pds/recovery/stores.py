@@ -115,9 +115,7 @@ def _sound_head(actor: ActorStoreReader) -> Head:
 
 
 async def _commit_above(ctx: AppContext, did: str, head: Head, rev: str) -> Head:
-    data = await ctx.actor_store.transact(
-        did, lambda actor: actor.commit((), above_rev=rev or None)
-    )
+    data = await ctx.actor_store.transact(did, lambda actor: actor.recommit(above_rev=rev or None))
     if head.rev < rev:
         _log.warning(
             "the store had lost commits that the network has seen",

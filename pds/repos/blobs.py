@@ -33,7 +33,8 @@ async def receive_blob(
     *,
     declared_type: str,
     max_bytes: int,
-    check: Callable[[ActorStoreReader, TempBlob], None],
+    check: Callable[[ActorStoreReader, TempBlob], None] = lambda _actor, _temp: None,
+    ignores_quota: bool = False,
 ) -> BlobRef:
     """Keep a blob of an account, until a record refers to it or for one that does.
 
@@ -44,7 +45,11 @@ async def receive_blob(
     temp = await ctx.blob_store.put_temp(did, chunks, max_bytes=max_bytes)
     mime_type = media_type_of(temp.head, declared_type)
     await ctx.actor_store.keep_upload(
-        did, temp, mime_type=mime_type, check=lambda actor: check(actor, temp)
+        did,
+        temp,
+        mime_type=mime_type,
+        check=lambda actor: check(actor, temp),
+        ignores_quota=ignores_quota,
     )
     return BlobRef(temp.cid, mime_type, temp.size)
 
@@ -60,7 +65,7 @@ async def list_missing_blobs(
 
 
 async def import_blob(ctx: AppContext, did: Did, cid: Cid, chunks: AsyncIterable[bytes]) -> BlobRef:
-    """Keep a blob that a record of the account refers to, whatever its size.
+    """Keep a blob that a record of the account refers to, whatever its size and the quota.
 
     Raises `BlobRefused` if none does, or if these are the bytes of another, and as
     `receive_blob` does. Nothing is kept then.
@@ -80,6 +85,7 @@ async def import_blob(ctx: AppContext, did: Did, cid: Cid, chunks: AsyncIterable
         declared_type=declared or UNKNOWN_TYPE,
         max_bytes=MAX_BLOB_BYTES,
         check=check,
+        ignores_quota=True,
     )
 
 

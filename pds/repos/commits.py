@@ -2,55 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import structlog
 
-from actor_store.reader import ActorStoreReader
-from actor_store.writes import PreparedWrite
 from database.errors import DatabaseError
-from pds.repos.quotas import within_quota
 from repo.car import encode_car
-from repo.cid import Cid
 from repo.commit import CommitData, Head
-from repo.syntax import Did
 from sequencer.events import CommitEvent, SyncEvent
 
 if TYPE_CHECKING:
+    from actor_store.store import Plan
     from pds.context import AppContext
+    from repo.cid import Cid
+    from repo.datamodel import BlobRef
+    from repo.syntax import Did
 
 _log = structlog.get_logger(__name__)
 
 
-async def commit_writes(
-    ctx: AppContext, did: Did, writes: Sequence[PreparedWrite], *, swap_commit: Cid | None = None
-) -> CommitData | None:
-    """Commit `writes` to the repository of `did` and sequence the commit.
-
-    None, without a commit, where they leave every record as it was. Raises what
-    `ActorStore.commit_writes` raises, `QuotaExceeded`, and the `DatabaseError` of an event log that
-    has stopped taking events. In any case nothing has been written.
-    """
-    return await commit_planned(ctx, did, lambda _: writes, writes, swap_commit=swap_commit)
-
-
-async def commit_planned(
+async def commit(
     ctx: AppContext,
     did: Did,
-    plan: Callable[[ActorStoreReader], Sequence[PreparedWrite] | None],
-    prepared: Sequence[PreparedWrite] = (),
+    plan: Plan,
     *,
+    blobs: Sequence[BlobRef] = (),
     swap_commit: Cid | None = None,
 ) -> CommitData | None:
-    """As `commit_writes`, with writes that `plan` makes of what it reads inside the transaction.
+    """Commit the writes of `plan` to the repository of `did`, and sequence the commit.
 
-    `plan` returns None for no commit. Blobs may be those that `prepared` refers to.
+    `plan` makes them of what it reads inside the transaction; `blobs` are those that the records
+    refer to. None, without a commit, where they leave every record as it was. Raises what
+    `ActorStore.commit` raises, and the `DatabaseError` of an event log that has stopped taking
+    events. In any case nothing has been written.
     """
     await wait_for_log(ctx)
-    data = await ctx.actor_store.commit_planned(
-        did, within_quota(ctx, did, plan), prepared, swap_commit=swap_commit
-    )
+    data = await ctx.actor_store.commit(did, plan, blobs=blobs, swap_commit=swap_commit)
     if data is not None:
         await sequence(ctx, commit_event(data), Head(data.cid, data.rev))
     return data

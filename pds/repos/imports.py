@@ -23,7 +23,6 @@ from identity.signers import NotSigned, find_signer
 from pds.disk.spool import Spool
 from pds.repos.commits import sequence, sync_event, wait_for_log
 from pds.repos.errors import ImportRefused
-from pds.repos.quotas import check_growth, find_quota
 from repo.car import MAX_BLOCK_BYTES
 from repo.car_census import take_census
 from repo.keys import PublicKey, parse_did_key
@@ -79,7 +78,7 @@ async def import_repo(
             found = await asyncio.to_thread(_look_through, spool, did)
             if found is not None:
                 keys = [await _find_signer(ctx, *found, keys)]
-            await load_repo(ctx, did, spool, keys, quota=find_quota(ctx, did))
+            await load_repo(ctx, did, spool, keys)
     await ctx.actor_store.settle_uploads(did)
 
 
@@ -119,12 +118,12 @@ async def load_repo(
     source: ByteSource,
     keys: Sequence[PublicKey] | None,
     *,
-    quota: int | None,
+    ignores_quota: bool = False,
 ) -> ImportedRepo:
     """Replace the repository of an account that has one, or is getting one, by that of a CAR.
 
     To be called within `Imports.loading` and with the account's lock held. `keys` are those of
-    `import_car`; `quota` is in bytes. Raises as `import_repo` does.
+    `import_car`. Raises as `import_repo` does.
     """
     is_active = _is_active(ctx, did)
     # One that is being made is thrown away if it fails.
@@ -137,19 +136,17 @@ async def load_repo(
             raise _ImportStopped
 
     def load(actor: ActorStoreTransactor) -> tuple[ImportedRepo, bytes]:
-        used_bytes = actor.usage.used_bytes()
         imported = import_car(
             actor, source, keys=keys, proceed=proceed, postponed=UNORDERED_INDEXES if is_new else ()
         )
         if is_active:
             imported = replace(imported, head=actor.renew_commit())
-        check_growth(actor, quota, used_bytes)
         return imported, actor.repo.get_block(imported.head.cid)
 
     await wait_for_log(ctx)
     try:
         imported, block = await ctx.actor_store.transact_in_thread(
-            did, load, page_cache_kib=_PAGE_CACHE_KIB
+            did, load, page_cache_kib=_PAGE_CACHE_KIB, ignores_quota=ignores_quota
         )
     except asyncio.CancelledError:
         stopped.set()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from actor_store.errors import ActorStoreDamaged, RepoNotFound
 from actor_store.usage import Usage
 from pds.accounts.account import ActorAccount
-from pds.repos.quotas import find_quota
 
 if TYPE_CHECKING:
     from pds.context import AppContext
@@ -52,6 +51,6 @@ async def read_account_usage(ctx: AppContext, account: ActorAccount) -> AccountU
     return AccountUsage(
         account,
         usage,
-        quota_bytes=find_quota(ctx, account.did),
+        quota_bytes=ctx.actor_store.find_quota(account.did),
         quota_is_own=ctx.accounts.quotas.find(account.did) is not None,
     )

@@ -24,7 +24,6 @@ from pds.mail.transport import MailNotSent
 from pds.pending.import_turns import ImportUnderWay
 from pds.rate_limits.errors import TooManyRequests
 from pds.repos import errors as repo_errors
-from pds.repos.quotas import QuotaExceeded
 from pds.service_auth.jwt import ServiceJwtError
 from pds.xrpc.errors import XrpcError, out_of_files
 from repo.car import InvalidCar
@@ -56,6 +55,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     actor_errors.RecordExists: (400, "RecordAlreadyExists"),
     actor_errors.SwapMismatch: (400, "InvalidSwap"),
     actor_errors.TooManyWrites: (400, "InvalidRequest"),
+    actor_errors.QuotaExceeded: (400, "QuotaExceeded"),
     actor_errors.BlobNotFound: (400, "BlobNotFound"),
     actor_errors.BlobTakendown: (400, "InvalidRequest"),
     actor_errors.InvalidMimeType: (400, "InvalidMimeType"),
@@ -74,7 +74,6 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     repo_errors.RecordRefused: (400, "InvalidRequest"),
     repo_errors.BlobRefused: (400, "InvalidRequest"),
     repo_errors.ImportRefused: (400, "InvalidRequest"),
-    QuotaExceeded: (400, "QuotaExceeded"),
     # Turns
     TooBusy: (503, "NotEnoughResources"),
     TooManyRequests: (429, "RateLimitExceeded"),

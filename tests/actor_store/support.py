@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 import pytest
 
 from actor_store.backlinks import backlinks_of
 from actor_store.reader import ActorStoreReader
+from actor_store.store import ActorStore
 from actor_store.writes import PreparedWrite
 from repo import dagcbor
 from repo.cid import Cid
-from repo.commit import Action, decode_commit
+from repo.commit import Action, CommitData, decode_commit
 from repo.datamodel import BlobRef, iter_blob_refs
 from repo.mst import Mst, verify_structure
 
@@ -53,6 +54,16 @@ def edit(rkey: str, text: str, **fields: Any) -> PreparedWrite:
 def delete(rkey: str, collection: str = POST) -> PreparedWrite:
     """The deletion of a record."""
     return PreparedWrite("delete", collection, rkey)
+
+
+async def commit(
+    store: ActorStore, did: str, writes: Sequence[PreparedWrite], *, swap_commit: Cid | None = None
+) -> CommitData:
+    """Commit writes that change something."""
+    blobs = [blob for write in writes for blob in write.blobs]
+    data = await store.commit(did, lambda _: writes, blobs=blobs, swap_commit=swap_commit)
+    assert data is not None
+    return data
 
 
 def blob_value(ref: BlobRef) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from tests.actor_store.support import (
     DID,
     OTHER_DID,
     blob_value,
+    commit,
     contents,
     delete,
     edit,
@@ -71,7 +72,7 @@ async def test_upload_stays_temporary_until_a_record_refers_to_it(
 ) -> None:
     ref = await _upload(actors, blob_store, b"picture")
     assert await _bytes_and_rows_agree(actors, blobs) == set()
-    await actors.commit_writes(DID, [post("a", embed=blob_value(ref))])
+    await commit(actors, DID, [post("a", embed=blob_value(ref))])
     assert await _bytes_and_rows_agree(actors, blobs) == {str(ref.cid)}
     assert _files(blobs) == {str(ref.cid)}
 
@@ -81,10 +82,10 @@ async def test_deleted_and_updated_records_drop_their_blobs(
 ) -> None:
     one = await _upload(actors, blob_store, b"one")
     two = await _upload(actors, blob_store, b"two")
-    await actors.commit_writes(DID, [post("a", embed=blob_value(one))])
-    await actors.commit_writes(DID, [edit("a", "x", embed=blob_value(two))])
+    await commit(actors, DID, [post("a", embed=blob_value(one))])
+    await commit(actors, DID, [edit("a", "x", embed=blob_value(two))])
     assert await _bytes_and_rows_agree(actors, blobs) == {str(two.cid)}
-    await actors.commit_writes(DID, [edit("a", "no picture")])
+    await commit(actors, DID, [edit("a", "no picture")])
     assert await _bytes_and_rows_agree(actors, blobs) == set()
 
 
@@ -92,12 +93,12 @@ async def test_blob_stays_while_another_record_refers_to_it(
     actors: ActorStore, blob_store: DiskBlobStore, blobs: Path
 ) -> None:
     ref = await _upload(actors, blob_store, b"picture")
-    await actors.commit_writes(DID, [post(k, k, embed=blob_value(ref)) for k in "ab"])
-    await actors.commit_writes(DID, [delete("a")])
+    await commit(actors, DID, [post(k, k, embed=blob_value(ref)) for k in "ab"])
+    await commit(actors, DID, [delete("a")])
     assert await _bytes_and_rows_agree(actors, blobs) == {str(ref.cid)}
-    await actors.commit_writes(DID, [delete("b"), post("c", embed=blob_value(ref))])
+    await commit(actors, DID, [delete("b"), post("c", embed=blob_value(ref))])
     assert await _bytes_and_rows_agree(actors, blobs) == {str(ref.cid)}
-    await actors.commit_writes(DID, [delete("c")])
+    await commit(actors, DID, [delete("c")])
     assert await _bytes_and_rows_agree(actors, blobs) == set()
 
 
@@ -119,7 +120,7 @@ async def test_reference_that_does_not_fit_the_upload_is_refused(
 ) -> None:
     await _upload(actors, blob_store, b"picture")
     with pytest.raises(error):
-        await actors.commit_writes(DID, [post("a", embed=blob_value(ref))])
+        await commit(actors, DID, [post("a", embed=blob_value(ref))])
     assert await actors.read(DID, contents) == {}
     assert await _bytes_and_rows_agree(actors, blobs) == set()
 
@@ -136,11 +137,11 @@ async def test_commit_on_its_own_does_not_refer_to_temporary_bytes(
 async def test_refused_commit_leaves_the_upload_usable(
     actors: ActorStore, blob_store: DiskBlobStore, blobs: Path
 ) -> None:
-    await actors.commit_writes(DID, [post("a")])
+    await commit(actors, DID, [post("a")])
     ref = await _upload(actors, blob_store, b"picture")
     with pytest.raises(RecordExists):
-        await actors.commit_writes(DID, [post("a", embed=blob_value(ref))])
-    await actors.commit_writes(DID, [post("b", embed=blob_value(ref))])
+        await commit(actors, DID, [post("a", embed=blob_value(ref))])
+    await commit(actors, DID, [post("b", embed=blob_value(ref))])
     assert await _bytes_and_rows_agree(actors, blobs) == {str(ref.cid)}
 
 
@@ -148,10 +149,10 @@ async def test_commit_with_blobs_returns_in_the_step_of_its_commit(
     actors: ActorStore, blob_store: DiskBlobStore
 ) -> None:
     ref = await _upload(actors, blob_store, b"picture")
-    await actors.commit_writes(DID, [post("a", embed=blob_value(ref))])
+    await commit(actors, DID, [post("a", embed=blob_value(ref))])
     # A permanent blob needs no waiting at all, and a deletion is for later.
-    in_one_step(actors.commit_writes(DID, [post("b", embed=blob_value(ref))]))
-    in_one_step(actors.commit_writes(DID, [delete("a"), delete("b")]))
+    in_one_step(commit(actors, DID, [post("b", embed=blob_value(ref))]))
+    in_one_step(commit(actors, DID, [delete("a"), delete("b")]))
 
 
 async def test_blob_uploaded_again_while_its_deletion_waits_is_not_lost(
@@ -173,14 +174,14 @@ async def test_blob_uploaded_again_while_its_deletion_waits_is_not_lost(
     store = ActorStore(layout=layout, blob_store=blob_store, clock=clock)
     await store.create(DID, key, lambda actor: actor.create_repo())
     ref = await _upload(store, blob_store, b"picture")
-    await store.commit_writes(DID, [post("a", embed=blob_value(ref))])
-    await store.commit_writes(DID, [delete("a")])
+    await commit(store, DID, [post("a", embed=blob_value(ref))])
+    await commit(store, DID, [delete("a")])
     await blob_store.asked.wait()
     again = asyncio.ensure_future(_upload(store, blob_store, b"picture"))
     await asyncio.sleep(0)
     blob_store.allowed.set()
     await again
-    await store.commit_writes(DID, [post("b", embed=blob_value(ref))])
+    await commit(store, DID, [post("b", embed=blob_value(ref))])
     assert await _bytes_and_rows_agree(store, blobs) == {str(ref.cid)}
     await store.close()
 
@@ -193,14 +194,14 @@ async def test_many_uploads_commits_and_deletions_of_one_blob_end_in_agreement(
             rkey = f"{number}-{turn}"
             ref = await _upload(actors, blob_store, b"picture")
             try:
-                await actors.commit_writes(DID, [post(rkey, embed=blob_value(ref))])
+                await commit(actors, DID, [post(rkey, embed=blob_value(ref))])
             except BlobNotFound:
                 continue  # Another task has just deleted the last record that had it.
-            await actors.commit_writes(DID, [delete(rkey)])
+            await commit(actors, DID, [delete(rkey)])
 
     await asyncio.gather(*(come_and_go(number) for number in range(5)))
     ref = await _upload(actors, blob_store, b"picture")
-    await actors.commit_writes(DID, [post("last", embed=blob_value(ref))])
+    await commit(actors, DID, [post("last", embed=blob_value(ref))])
     assert await _bytes_and_rows_agree(actors, blobs) == {str(ref.cid)}
     assert await blob_store.exists(DID, ref.cid)
 
@@ -220,7 +221,7 @@ async def test_upload_of_bytes_taken_down_is_refused_and_discarded(
     actors: ActorStore, blob_store: DiskBlobStore, blobs: Path
 ) -> None:
     ref = await _upload(actors, blob_store, b"picture")
-    await actors.commit_writes(DID, [post("a", embed=blob_value(ref))])
+    await commit(actors, DID, [post("a", embed=blob_value(ref))])
     await actors.transact(DID, lambda actor: actor.blob.set_takedown(ref.cid, "ref"))
     with pytest.raises(BlobTakendown):
         await _upload(actors, blob_store, b"picture")
@@ -253,8 +254,8 @@ async def test_bytes_that_cannot_be_deleted_do_not_undo_the_commit(
     store = ActorStore(layout=layout, blob_store=blob_store, clock=clock)
     await store.create(DID, key, lambda actor: actor.create_repo())
     ref = await _upload(store, blob_store, b"picture")
-    await store.commit_writes(DID, [post("a", embed=blob_value(ref))])
-    await store.commit_writes(DID, [delete("a")])
+    await commit(store, DID, [post("a", embed=blob_value(ref))])
+    await commit(store, DID, [delete("a")])
     await store.settle()
     assert "disk is read-only" in caplog.text
     assert await store.read(DID, contents) == {}

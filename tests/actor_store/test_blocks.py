@@ -19,7 +19,7 @@ from repo.commit import decode_commit
 from repo.keys import K256PrivateKey
 from repo.mst import InvalidMst, MemoryBlocks, MissingBlock, Mst
 from repo.tid import TidClock
-from tests.actor_store.support import DID, POST, collect, contents, delete, post
+from tests.actor_store.support import DID, POST, collect, commit, contents, delete, post
 from tests.reference import data as reference_data
 
 
@@ -29,8 +29,8 @@ async def _car(store: ActorStore, since: str | None = None) -> CarReader:
 
 
 async def test_car_has_the_head_as_root_and_every_block(actors: ActorStore) -> None:
-    await actors.commit_writes(DID, [post(str(n)) for n in range(50)])
-    data = await actors.commit_writes(DID, [post("x" * 400, "y" * 20_000), delete("7")])
+    await commit(actors, DID, [post(str(n)) for n in range(50)])
+    data = await commit(actors, DID, [post("x" * 400, "y" * 20_000), delete("7")])
     car = await _car(actors)
     assert car.roots == (data.cid,)
     blocks = dict(car)
@@ -40,9 +40,9 @@ async def test_car_has_the_head_as_root_and_every_block(actors: ActorStore) -> N
 
 
 async def test_car_since_a_rev_has_what_was_stored_after_it(actors: ActorStore) -> None:
-    first = await actors.commit_writes(DID, [post("a")])
-    second = await actors.commit_writes(DID, [post("b")])
-    third = await actors.commit_writes(DID, [post("c")])
+    first = await commit(actors, DID, [post("a")])
+    second = await commit(actors, DID, [post("b")])
+    third = await commit(actors, DID, [post("c")])
     blocks = dict(await _car(actors, first.rev))
     assert {third.cid, post("b").cid} - {post("a").cid} <= blocks.keys()
     assert second.cid not in blocks
@@ -67,14 +67,14 @@ async def test_car_is_the_reference_s_byte_for_byte(
 async def test_parts_of_a_car_are_neither_tiny_nor_unbounded(actors: ActorStore) -> None:
     for start in range(0, 600, 200):
         writes = [post(str(n), f"{n} " * 800) for n in range(start, start + 200)]
-        await actors.commit_writes(DID, writes)
+        await commit(actors, DID, writes)
     parts = await actors.read(DID, lambda actor: list(actor.repo.iter_car()))
     assert len(parts) > 3
     assert all(CHUNK_BYTES <= len(part) <= 2 * CHUNK_BYTES for part in parts[1:-1])
 
 
 async def test_blocks_are_found_by_cid(actors: ActorStore) -> None:
-    data = await actors.commit_writes(DID, [post("a")])
+    data = await commit(actors, DID, [post("a")])
     absent = Cid.of_dag_cbor(b"absent")
     found = await actors.read(DID, lambda actor: actor.repo.find_blocks([data.cid, absent]))
     assert found == {data.cid: data.block}
@@ -85,7 +85,7 @@ async def test_blocks_are_found_by_cid(actors: ActorStore) -> None:
 async def test_proof_of_a_record_begins_with_the_commit_and_ends_with_the_record(
     actors: ActorStore,
 ) -> None:
-    data = await actors.commit_writes(DID, [post(str(n)) for n in range(60)])
+    data = await commit(actors, DID, [post(str(n)) for n in range(60)])
     proof = await actors.read(DID, lambda actor: actor.repo.record_proof(POST, "31"))
     assert next(iter(proof)) == data.cid
     assert next(reversed(proof)) == post("31").cid
@@ -94,7 +94,7 @@ async def test_proof_of_a_record_begins_with_the_commit_and_ends_with_the_record
 
 
 async def test_proof_of_an_absent_record_shows_that_there_is_none(actors: ActorStore) -> None:
-    data = await actors.commit_writes(DID, [post(str(n)) for n in range(60)])
+    data = await commit(actors, DID, [post(str(n)) for n in range(60)])
     proof = await actors.read(DID, lambda actor: actor.repo.record_proof(POST, "none"))
     assert all(cid.matches(block) for cid, block in proof.items())
     assert Mst.load(data.data, MemoryBlocks(proof)).get(f"{POST}/none") is None
@@ -116,6 +116,6 @@ async def test_store_without_a_commit_has_no_repo(store: ActorStore, key: K256Pr
         with pytest.raises(RepoNotFound):
             await store.read(DID, fn)
     with pytest.raises(RepoNotFound):
-        await store.commit_writes(DID, [post("a")])
+        await commit(store, DID, [post("a")])
     await store.transact(DID, lambda actor: actor.create_repo([post("a")]))
     assert len(await store.read(DID, contents)) == 1

@@ -29,7 +29,17 @@ from repo.keys import K256PrivateKey
 from repo.mst import InvalidMst, NodeTooLarge
 from repo.mst.key import key_height
 from repo.mst.node import MAX_KEYS
-from tests.actor_store.support import DID, POST, contents, delete, edit, in_one_step, post, put
+from tests.actor_store.support import (
+    DID,
+    POST,
+    commit,
+    contents,
+    delete,
+    edit,
+    in_one_step,
+    post,
+    put,
+)
 
 OTHER = Cid.of_dag_cbor(b"other")
 
@@ -51,16 +61,16 @@ async def test_repo_is_not_created_twice(actors: ActorStore) -> None:
 
 
 async def test_commit_and_read_happen_in_one_step_of_the_event_loop(actors: ActorStore) -> None:
-    data = in_one_step(actors.commit_writes(DID, [post("a")]))
+    data = in_one_step(commit(actors, DID, [post("a")]))
     head = in_one_step(actors.read(DID, lambda actor: actor.repo.head()))
     assert (head.cid, head.rev) == (data.cid, data.rev)
 
 
 async def test_create_update_delete(actors: ActorStore) -> None:
-    first = await actors.commit_writes(DID, [post("a", "one"), post("b", "two")])
+    first = await commit(actors, DID, [post("a", "one"), post("b", "two")])
     old, new = post("a", "one"), edit("a", "three")
-    second = await actors.commit_writes(DID, [new])
-    third = await actors.commit_writes(DID, [delete("b")])
+    second = await commit(actors, DID, [new])
+    third = await commit(actors, DID, [delete("b")])
     assert second.ops == (RecordOp("update", f"{POST}/a", new.cid, old.cid),)
     assert (second.since, third.since) == (first.rev, second.rev)
     assert second.prev_data == first.data
@@ -69,8 +79,8 @@ async def test_create_update_delete(actors: ActorStore) -> None:
 
 
 async def test_record_row_says_when_it_was_last_written(actors: ActorStore) -> None:
-    first = await actors.commit_writes(DID, [post("a"), post("b")])
-    second = await actors.commit_writes(DID, [edit("a", "new")])
+    first = await commit(actors, DID, [post("a"), post("b")])
+    second = await commit(actors, DID, [edit("a", "new")])
     a, b = await actors.read(
         DID, lambda actor: (actor.record.get(POST, "a"), actor.record.get(POST, "b"))
     )
@@ -81,7 +91,7 @@ async def test_record_row_says_when_it_was_last_written(actors: ActorStore) -> N
 async def test_writes_that_leave_all_records_as_they_are_make_no_commit(
     actors: ActorStore,
 ) -> None:
-    first = await actors.commit_writes(DID, [post("a"), post("b", "same")])
+    first = await commit(actors, DID, [post("a"), post("b", "same")])
     assert first.cid is not None
     for writes in (
         [],
@@ -91,11 +101,9 @@ async def test_writes_that_leave_all_records_as_they_are_make_no_commit(
         [delete("a"), post("a")],
         [edit("b", "same"), edit("a", "hello")],
     ):
-        assert await actors.transact(DID, lambda actor: actor.write(writes)) is None  # noqa: B023
+        assert await actors.commit(DID, lambda _: writes) is None  # noqa: B023
         with pytest.raises(SwapMismatch):
-            await actors.commit_writes(DID, writes, swap_commit=OTHER)
-        with pytest.raises(ValueError, match="change nothing"):
-            await actors.commit_writes(DID, writes)
+            await commit(actors, DID, writes, swap_commit=OTHER)
         assert (await actors.read(DID, lambda actor: actor.repo.head())).cid == first.cid
     await actors.read(DID, contents)
 
@@ -103,8 +111,8 @@ async def test_writes_that_leave_all_records_as_they_are_make_no_commit(
 async def test_commit_asked_for_without_writes_is_one_of_the_same_records(
     actors: ActorStore,
 ) -> None:
-    first = await actors.commit_writes(DID, [post("a")])
-    second = await actors.transact(DID, lambda actor: actor.commit(()))
+    first = await commit(actors, DID, [post("a")])
+    second = await actors.transact(DID, lambda actor: actor.recommit())
     assert second.data == first.data == second.prev_data
     assert second.cid != first.cid
     assert second.rev > first.rev
@@ -112,13 +120,13 @@ async def test_commit_asked_for_without_writes_is_one_of_the_same_records(
 
 
 async def test_record_block_stays_while_another_record_has_it(actors: ActorStore) -> None:
-    await actors.commit_writes(DID, [post("a", "same"), post("b", "same")])
+    await commit(actors, DID, [post("a", "same"), post("b", "same")])
     cid = post("a", "same").cid
     assert cid is not None
-    await actors.commit_writes(DID, [delete("a")])
+    await commit(actors, DID, [delete("a")])
     assert await actors.read(DID, lambda actor: actor.repo.get_block(cid))
     await actors.read(DID, contents)
-    await actors.commit_writes(DID, [edit("b", "other")])
+    await commit(actors, DID, [edit("b", "other")])
     assert await actors.read(DID, lambda actor: actor.repo.find_blocks([cid])) == {}
     await actors.read(DID, contents)
 
@@ -126,8 +134,8 @@ async def test_record_block_stays_while_another_record_has_it(actors: ActorStore
 async def test_record_that_moves_to_another_key_keeps_its_block_and_its_rev(
     actors: ActorStore,
 ) -> None:
-    first = await actors.commit_writes(DID, [post("a", "same")])
-    await actors.commit_writes(DID, [delete("a"), post("b", "same")])
+    first = await commit(actors, DID, [post("a", "same")])
+    await commit(actors, DID, [delete("a"), post("b", "same")])
     await actors.read(DID, contents)
     cid = post("a", "same").cid
     since = await actors.read(DID, lambda actor: b"".join(actor.repo.iter_car(first.rev)))
@@ -136,7 +144,7 @@ async def test_record_that_moves_to_another_key_keeps_its_block_and_its_rev(
 
 async def test_record_written_twice_in_one_commit_leaves_only_the_last(actors: ActorStore) -> None:
     writes = [post("a", "one"), edit("a", "two"), post("b", "gone"), delete("b")]
-    data = await actors.commit_writes(DID, writes)
+    data = await commit(actors, DID, writes)
     assert [(op.action, op.path) for op in data.ops] == [("create", f"{POST}/a")]
     assert post("a", "one").cid not in data.event_blocks
     assert post("b", "gone").cid not in data.event_blocks
@@ -146,8 +154,8 @@ async def test_record_written_twice_in_one_commit_leaves_only_the_last(actors: A
 async def test_update_to_the_same_record_is_no_operation_beside_others(
     actors: ActorStore,
 ) -> None:
-    await actors.commit_writes(DID, [post("a")])
-    data = await actors.commit_writes(DID, [edit("a", "hello"), post("b", "new")])
+    await commit(actors, DID, [post("a")])
+    data = await commit(actors, DID, [edit("a", "hello"), post("b", "new")])
     assert [(op.action, op.path) for op in data.ops] == [("create", f"{POST}/b")]
     assert post("a").cid not in data.event_blocks
     assert set(await actors.read(DID, contents)) == {f"{POST}/a", f"{POST}/b"}
@@ -179,11 +187,11 @@ async def _unchanged(store: ActorStore, head: CommitData, writes: list[PreparedW
 async def test_refused_commit_changes_nothing(
     actors: ActorStore, writes: list[PreparedWrite], error: type[Exception]
 ) -> None:
-    first = await actors.commit_writes(DID, [post("a")])
+    first = await commit(actors, DID, [post("a")])
     with pytest.raises(error):
-        await actors.commit_writes(DID, writes)
+        await commit(actors, DID, writes)
     await _unchanged(actors, first, [post("a")])
-    await actors.commit_writes(DID, [post("c")])
+    await commit(actors, DID, [post("c")])
     assert len(await actors.read(DID, contents)) == 2
 
 
@@ -192,39 +200,39 @@ async def test_keys_chosen_for_a_huge_tree_node_are_refused(actors: ActorStore) 
     lowest = (name for name in names if key_height(f"{POST}/{name}".encode()) == 0)
     chosen = [*islice(lowest, MAX_KEYS + 1)]
     for start in range(0, MAX_KEYS, 200):
-        await actors.commit_writes(DID, [post(name) for name in chosen[start : start + 200]])
+        await commit(actors, DID, [post(name) for name in chosen[start : start + 200]])
     with pytest.raises(NodeTooLarge):
-        await actors.commit_writes(DID, [post(chosen[-1])])
-    await actors.commit_writes(DID, [delete(chosen[0])])
+        await commit(actors, DID, [post(chosen[-1])])
+    await commit(actors, DID, [delete(chosen[0])])
     assert len(await actors.read(DID, contents)) == MAX_KEYS - 1
 
 
 async def test_two_hundred_writes_fit(actors: ActorStore) -> None:
-    await actors.commit_writes(DID, [post(str(n)) for n in range(200)])
+    await commit(actors, DID, [post(str(n)) for n in range(200)])
     assert len(await actors.read(DID, contents)) == 200
 
 
 async def test_swap_commit_must_be_the_current_commit(actors: ActorStore) -> None:
-    first = await actors.commit_writes(DID, [post("a")])
-    second = await actors.commit_writes(DID, [post("b")], swap_commit=first.cid)
+    first = await commit(actors, DID, [post("a")])
+    second = await commit(actors, DID, [post("b")], swap_commit=first.cid)
     with pytest.raises(SwapMismatch) as caught:
-        await actors.commit_writes(DID, [post("c")], swap_commit=first.cid)
+        await commit(actors, DID, [post("c")], swap_commit=first.cid)
     assert (caught.value.expected, caught.value.current) == (first.cid, second.cid)
     assert str(caught.value) == f"Commit was at {second.cid}"
     await _unchanged(actors, second, [post("a"), post("b")])
 
 
 async def test_swap_record_that_matches_lets_the_write_through(actors: ActorStore) -> None:
-    await actors.commit_writes(DID, [replace(post("a"), swap_record=None)])
+    await commit(actors, DID, [replace(post("a"), swap_record=None)])
     change = edit("a", "two")
-    await actors.commit_writes(DID, [replace(change, swap_record=post("a").cid)])
-    await actors.commit_writes(DID, [PreparedWrite("delete", POST, "a", swap_record=change.cid)])
+    await commit(actors, DID, [replace(change, swap_record=post("a").cid)])
+    await commit(actors, DID, [PreparedWrite("delete", POST, "a", swap_record=change.cid)])
     assert await actors.read(DID, contents) == {}
 
 
 async def test_swap_failure_of_a_record_names_what_is_there(actors: ActorStore) -> None:
     with pytest.raises(SwapMismatch, match=r"^Record was at null$"):
-        await actors.commit_writes(DID, [put(POST, "a", swap=OTHER, text="x")])
+        await commit(actors, DID, [put(POST, "a", swap=OTHER, text="x")])
 
 
 async def test_rev_rises_although_the_repo_is_ahead_of_the_clock(actors: ActorStore) -> None:
@@ -232,39 +240,39 @@ async def test_rev_rises_although_the_repo_is_ahead_of_the_clock(actors: ActorSt
     await actors.transact(
         DID, lambda actor: actor.repo._db.run("UPDATE repo_root SET rev = ?", (future,))
     )
-    data = await actors.commit_writes(DID, [post("a")])
+    data = await commit(actors, DID, [post("a")])
     assert data.rev > future
     assert data.since == future
 
 
 async def test_rev_rises_above_one_that_consumers_have_seen(actors: ActorStore) -> None:
     lost = "7777777777777"
-    data = await actors.transact(DID, lambda actor: actor.commit([], above_rev=lost))
+    data = await actors.transact(DID, lambda actor: actor.recommit(above_rev=lost))
     assert data.rev > lost
     assert data.since is not None
     assert data.since < lost
-    again = await actors.transact(DID, lambda actor: actor.commit([], above_rev=data.since))
+    again = await actors.transact(DID, lambda actor: actor.recommit(above_rev=data.since))
     assert again.rev > data.rev
 
 
 async def test_planned_commit_sees_the_state_it_changes(actors: ActorStore) -> None:
-    await actors.commit_writes(DID, [post("a")])
+    await commit(actors, DID, [post("a")])
     write = edit("a", "two")
-    data = await actors.commit_planned(
-        DID, lambda actor: [write] if actor.record.find_cid(POST, "a") else None, [write]
+    data = await actors.commit(
+        DID, lambda actor: [write] if actor.record.find_cid(POST, "a") else None
     )
     assert data is not None
     assert data.ops[0].prev == post("a").cid
 
 
 async def test_plan_for_nothing_makes_no_commit(actors: ActorStore) -> None:
-    first = await actors.commit_writes(DID, [post("a")])
-    assert await actors.commit_planned(DID, lambda actor: None, [], swap_commit=OTHER) is None
+    first = await commit(actors, DID, [post("a")])
+    assert await actors.commit(DID, lambda _: None, swap_commit=OTHER) is None
     await _unchanged(actors, first, [post("a")])
 
 
 async def test_transaction_that_fails_after_a_commit_rolls_it_back(actors: ActorStore) -> None:
-    first = await actors.commit_writes(DID, [post("a")])
+    first = await commit(actors, DID, [post("a")])
 
     def fail(actor: ActorStoreTransactor) -> None:
         actor.commit([post("b")])
@@ -308,7 +316,7 @@ async def test_store_holds_exactly_the_tree_after_any_commits(
             assert write.cid is not None
             model[path] = write.cid
             writes.append(write)
-        await actors.transact(DID, lambda actor: actor.write(writes))  # noqa: B023
+        await actors.commit(DID, lambda _: writes)  # noqa: B023
         assert await actors.read(DID, contents) == model
 
 
@@ -322,18 +330,18 @@ async def test_limit_of_an_event_counts_all_bytes_of_its_car(actors: ActorStore)
             *(post(rkey, f"{rkey[:3]}{'x' * 9000}") for rkey in rkeys),
         ]
 
-    data = await actors.commit_writes(DID, [post("before")])
+    data = await commit(actors, DID, [post("before")])
     low, high = 0, 200_000
     while high - low > 1:
         size = (low + high) // 2
         try:
-            data = await actors.commit_writes(DID, writes(size))
+            data = await commit(actors, DID, writes(size))
         except TooManyWrites:
             assert len(await actors.read(DID, contents)) == 1
             high = size
             continue
         low = size
-        await actors.commit_writes(DID, [delete(write.rkey) for write in writes(size)])
+        await commit(actors, DID, [delete(write.rkey) for write in writes(size)])
     assert 1_999_997 <= len(encode_car((data.cid,), data.event_blocks.items())) <= 2_000_000
     assert sum(map(len, data.event_blocks.values())) < 1_993_000
 
@@ -342,8 +350,8 @@ async def test_large_repo_survives_restarts_between_commits(actors: ActorStore) 
     numbers = list(range(600))
     random.Random(1).shuffle(numbers)
     for start in range(0, 600, 200):
-        await actors.commit_writes(DID, [post(f"{n}") for n in numbers[start : start + 200]])
+        await commit(actors, DID, [post(f"{n}") for n in numbers[start : start + 200]])
         actors._handles.discard(DID)
         actors._nodes.clear()
-    await actors.commit_writes(DID, [delete(f"{n}") for n in numbers[:150]])
+    await commit(actors, DID, [delete(f"{n}") for n in numbers[:150]])
     assert len(await actors.read(DID, contents)) == 450

@@ -14,7 +14,7 @@ from actor_store.store import ActorStore, StoreSettings
 from database.errors import DatabaseFull
 from repo.keys import K256PrivateKey
 from repo.tid import TidClock
-from tests.actor_store.support import DID, OTHER_DID, collect, contents, post
+from tests.actor_store.support import DID, OTHER_DID, collect, commit, contents, post
 from tests.small_disk import filled, small_disk
 
 WEB_DID = "did:web:localhost%3A3000"
@@ -38,7 +38,7 @@ async def actors(actors: ActorStore, key: K256PrivateKey) -> ActorStore:
     for did in (OTHER_DID, WEB_DID):
         await actors.create(did, key, lambda actor: actor.create_repo())
     for did in (DID, OTHER_DID, WEB_DID):
-        await actors.commit_writes(did, [post("one")])
+        await commit(actors, did, [post("one")])
     return actors
 
 
@@ -116,7 +116,7 @@ async def test_what_a_crash_has_left_in_a_wal_is_read(
     reopened = ActorStore(layout=layout, blob_store=blob_store, clock=clock)
     with filled(disk):
         assert list(await reopened.read(DID, contents)) == ["app.bsky.feed.post/one"]
-    await reopened.commit_writes(DID, [post("two")])
+    await commit(reopened, DID, [post("two")])
     assert len(await reopened.read(DID, contents)) == 2
     await reopened.close()
 
@@ -125,11 +125,11 @@ async def test_writes_are_refused_until_there_is_room(reopened: ActorStore, disk
     with filled(disk):
         await reopened.read(DID, contents)
         with pytest.raises(DatabaseFull, match="free space on the disk"):
-            await reopened.commit_writes(DID, [post("two")])
+            await commit(reopened, DID, [post("two")])
         with pytest.raises(DatabaseFull):
-            await reopened.transact_in_thread(DID, lambda actor: actor.write([post("two")]))
+            await reopened.transact_in_thread(DID, lambda actor: actor.commit([post("two")]))
         assert list(await reopened.read(DID, contents)) == ["app.bsky.feed.post/one"]
-    await reopened.commit_writes(DID, [post("two")])
+    await commit(reopened, DID, [post("two")])
     assert len(await reopened.read(DID, contents)) == 2
     assert len(reopened.handles) == 1
 
@@ -147,14 +147,14 @@ async def test_an_export_begun_on_a_full_disk_delays_writes_and_breaks_none(
         export = reopened.stream(DID, parts)
         await anext(export)
     with pytest.raises(DatabaseFull):
-        await reopened.commit_writes(DID, [post("two")])
+        await commit(reopened, DID, [post("two")])
     assert list(await reopened.read(DID, contents)) == ["app.bsky.feed.post/one"]
     assert len(await collect(export)) > 0
     # The thread closes the connection a moment after the last part.
     await reopened.read_in_thread(DID, contents)
     for _ in range(100):
         try:
-            await reopened.commit_writes(DID, [post("two")])
+            await commit(reopened, DID, [post("two")])
             break
         except DatabaseFull:
             await reopened.read_in_thread(OTHER_DID, contents)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from actor_store.blocks import CountedNodeCache
 from actor_store.bulk_rows import UNORDERED_INDEXES
 from actor_store.importing import import_car
+from actor_store.quota import no_quota
 from actor_store.schema import migrate_store
 from actor_store.transactor import ActorStoreTransactor, Signing
 from database.connection import Database, open_database
@@ -54,7 +55,7 @@ def new_actor(db: Database) -> ActorStoreTransactor:
     migrate_store(db)
     clock = TidClock(lambda: 1_800_000_000_000_000, 3)
     actor = ActorStoreTransactor(
-        DID, db, CountedNodeCache(4_000_000), Signing(clock, lambda _: KEY)
+        DID, db, CountedNodeCache(4_000_000), Signing(clock, lambda _: KEY), no_quota
     )
     with db.transaction():
         actor.create_repo()
@@ -88,7 +89,9 @@ def test_an_import_leaves_exactly_the_imported_tree(
 
 def _actor(db: Database) -> ActorStoreTransactor:
     clock = TidClock(lambda: 1_800_000_000_000_000, 3)
-    return ActorStoreTransactor(DID, db, CountedNodeCache(4_000_000), Signing(clock, lambda _: KEY))
+    return ActorStoreTransactor(
+        DID, db, CountedNodeCache(4_000_000), Signing(clock, lambda _: KEY), no_quota
+    )
 
 
 def test_indexes_built_at_the_end_are_those_of_every_store(tmp_path: Path) -> None:

@@ -11,7 +11,17 @@ from actor_store.errors import RecordNotFound
 from actor_store.store import ActorStore
 from actor_store.transactor import ActorStoreTransactor
 from repo.cid import Cid
-from tests.actor_store.support import DID, OTHER_DID, POST, contents, delete, edit, post, put
+from tests.actor_store.support import (
+    DID,
+    OTHER_DID,
+    POST,
+    commit,
+    contents,
+    delete,
+    edit,
+    post,
+    put,
+)
 
 LIKE = "app.bsky.feed.like"
 FOLLOW = "app.bsky.graph.follow"
@@ -27,7 +37,8 @@ async def _rkeys(store: ActorStore, **options: Any) -> list[str]:
 @pytest.fixture
 async def posts(actors: ActorStore) -> ActorStore:
     """Posts a to e, and records whose collections sort next to theirs."""
-    await actors.commit_writes(
+    await commit(
+        actors,
         DID,
         [
             *(post(rkey, f"text {rkey}") for rkey in "abcde"),
@@ -114,7 +125,7 @@ async def test_takedown_hides_a_record_and_its_reversal_shows_it(posts: ActorSto
 
 async def test_takedown_stays_on_a_record_that_is_updated(posts: ActorStore) -> None:
     await posts.transact(DID, lambda actor: actor.record.set_takedown(POST, "c", "ref"))
-    await posts.commit_writes(DID, [edit("c", "new")])
+    await commit(posts, DID, [edit("c", "new")])
     assert await posts.read(DID, lambda actor: actor.record.find(POST, "c")) is None
 
 
@@ -125,8 +136,8 @@ async def test_takedown_of_an_absent_record_is_not_found(posts: ActorStore) -> N
 
 async def test_records_written_after_a_rev(posts: ActorStore) -> None:
     since = (await posts.read(DID, lambda actor: actor.repo.head())).rev
-    await posts.commit_writes(DID, [post("new")])
-    await posts.commit_writes(DID, [edit("b", "newer")])
+    await commit(posts, DID, [post("new")])
+    await commit(posts, DID, [edit("b", "newer")])
     records = await posts.read(DID, lambda actor: actor.record.list_since(since, limit=10))
     assert [record.uri.rpartition("/")[2] for record in records] == ["new", "b"]
     assert await posts.read(DID, lambda actor: actor.record.any_until(since))
@@ -135,7 +146,7 @@ async def test_records_written_after_a_rev(posts: ActorStore) -> None:
 
 async def test_records_of_one_commit_come_in_the_order_of_its_writes(posts: ActorStore) -> None:
     since = (await posts.read(DID, lambda actor: actor.repo.head())).rev
-    await posts.commit_writes(DID, [post(rkey) for rkey in ("z", "y", "x")])
+    await commit(posts, DID, [post(rkey) for rkey in ("z", "y", "x")])
     records = await posts.read(DID, lambda actor: actor.record.list_since(since, limit=2))
     assert [record.uri.rpartition("/")[2] for record in records] == ["z", "y"]
 
@@ -177,11 +188,11 @@ async def test_second_like_of_one_post_is_a_conflict(actors: ActorStore) -> None
     like = put(LIKE, "a", subject={"uri": SUBJECT, "cid": "x"})
     (link,) = like.backlinks
     assert await _conflicts(actors, LIKE, link) == []
-    await actors.commit_writes(DID, [like])
+    await commit(actors, DID, [like])
     assert await _conflicts(actors, LIKE, link) == ["a"]
     assert await _conflicts(actors, "app.bsky.feed.repost", link) == []
     again = put(LIKE, "b", subject={"uri": SUBJECT, "cid": "y"})
-    await actors.commit_writes(DID, [delete("a", LIKE), again])
+    await commit(actors, DID, [delete("a", LIKE), again])
     assert await _conflicts(actors, LIKE, link) == ["b"]
     await actors.read(DID, contents)
 
@@ -203,9 +214,9 @@ async def test_of_many_links_to_one_thing_some_are_looked_at(actors: ActorStore)
 
 
 async def test_backlinks_follow_updates_and_deletes(actors: ActorStore) -> None:
-    await actors.commit_writes(DID, [put(FOLLOW, "a", subject=OTHER_DID)])
-    await actors.commit_writes(DID, [put(FOLLOW, "a", action="update", subject=DID)])
+    await commit(actors, DID, [put(FOLLOW, "a", subject=OTHER_DID)])
+    await commit(actors, DID, [put(FOLLOW, "a", action="update", subject=DID)])
     assert await _conflicts(actors, FOLLOW, Backlink("subject", OTHER_DID)) == []
     assert await _conflicts(actors, FOLLOW, Backlink("subject", DID)) == ["a"]
-    await actors.commit_writes(DID, [delete("a", FOLLOW)])
+    await commit(actors, DID, [delete("a", FOLLOW)])
     assert await _conflicts(actors, FOLLOW, Backlink("subject", DID)) == []

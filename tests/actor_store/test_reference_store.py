@@ -12,7 +12,7 @@ from actor_store.store import ActorStore
 from database.connection import open_database
 from repo.commit import decode_commit
 from repo.tid import TidClock
-from tests.actor_store.support import DID, POST, contents, delete, post
+from tests.actor_store.support import DID, POST, commit, contents, delete, post
 from tests.reference import data as reference_data
 
 
@@ -50,12 +50,12 @@ async def test_every_reference_store_is_read_and_written(
         head = await store.read(did, lambda actor: actor.repo.head())
         block = await store.read(did, lambda actor: actor.repo.get_block(head.cid))  # noqa: B023
         assert decode_commit(block).verify(store.key(did).public)
-        data = await store.commit_writes(did, [post("holdfast")])
+        data = await commit(store, did, [post("holdfast")])
         assert data.since == head.rev
         assert len(await store.read(did, contents)) == len(before) + 1
         for path in before:
             collection, rkey = path.split("/")
-            await store.commit_writes(did, [delete(rkey, collection)])
+            await commit(store, did, [delete(rkey, collection)])
         assert list(await store.read(did, contents)) == [f"{POST}/holdfast"]
         assert await store.read(did, lambda actor: actor.repo.block_count()) == 3
         assert await store.read(did, lambda actor: actor.blob.count_referenced()) == 0

@@ -13,20 +13,20 @@ from actor_store.store import ActorStore
 from repo.keys import K256PrivateKey
 from repo.mst import Node
 from repo.tid import TidClock
-from tests.actor_store.support import DID, delete, edit, post
+from tests.actor_store.support import DID, commit, delete, edit, post
 
 
 async def test_records_are_counted_by_what_happened_to_them(actors: ActorStore) -> None:
-    await actors.commit_writes(DID, [post("one"), post("two")])
-    await actors.commit_writes(DID, [edit("one", "changed"), delete("two"), post("three")])
+    await commit(actors, DID, [post("one"), post("two")])
+    await commit(actors, DID, [edit("one", "changed"), delete("two"), post("three")])
     assert actors.record_writes == {"create": 3, "update": 1, "delete": 1}
     assert actors.write_counts.committed == 2
 
 
 async def test_what_was_refused_is_not_counted(actors: ActorStore) -> None:
-    await actors.commit_writes(DID, [post("one")])
+    await commit(actors, DID, [post("one")])
     with pytest.raises(RecordExists):
-        await actors.commit_writes(DID, [post("one")])
+        await commit(actors, DID, [post("one")])
     assert actors.record_writes == {"create": 1}
 
 
@@ -44,7 +44,7 @@ async def test_nodes_are_found_in_memory_but_for_the_first_time(
     clock: TidClock,
     key: K256PrivateKey,
 ) -> None:
-    await actors.commit_writes(DID, [post("one")])
+    await commit(actors, DID, [post("one")])
     await actors.close()
     again = ActorStore(layout=layout, blob_store=blob_store, clock=clock)
     try:

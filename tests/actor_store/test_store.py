@@ -26,7 +26,7 @@ from database.open_files import OpenFiles, OutOfFiles, count_open_files
 from repo.commit import CommitData
 from repo.keys import K256PrivateKey
 from repo.tid import TidClock
-from tests.actor_store.support import DID, OTHER_DID, POST, collect, contents, post
+from tests.actor_store.support import DID, OTHER_DID, POST, collect, commit, contents, post
 
 
 def _create_repo(actor: ActorStoreTransactor) -> object:
@@ -143,12 +143,12 @@ async def test_directories_are_not_renamed_while_actors_come_and_go(
 
 
 async def test_did_can_come_back_with_another_key(actors: ActorStore) -> None:
-    await actors.commit_writes(DID, [post("a")])
+    await commit(actors, DID, [post("a")])
     await actors.destroy(DID)
     fresh = K256PrivateKey.generate()
     await actors.create(DID, fresh, _create_repo)
     assert actors.key(DID).did_key == fresh.did_key
-    await actors.commit_writes(DID, [post("b")])
+    await commit(actors, DID, [post("b")])
     assert list(await actors.read(DID, contents)) == [f"{POST}/b"]
 
 
@@ -212,10 +212,10 @@ async def test_noise_in_one_database_harms_that_actor_only(
             await actors.read(DID, contents)
         assert caught.value.did == DID
     with pytest.raises(ActorStoreDamaged):
-        await actors.commit_writes(DID, [post("a")])
+        await commit(actors, DID, [post("a")])
     with pytest.raises(ActorStoreDamaged):
         await actors.read_in_thread(DID, contents)
-    await actors.commit_writes(OTHER_DID, [post("a")])
+    await commit(actors, OTHER_DID, [post("a")])
 
 
 async def test_actor_is_served_again_once_its_database_is_restored(
@@ -231,11 +231,11 @@ async def test_actor_is_served_again_once_its_database_is_restored(
 
 
 async def test_missing_tree_node_is_damage_not_a_missing_record(actors: ActorStore) -> None:
-    data = await actors.commit_writes(DID, [post("a")])
+    data = await commit(actors, DID, [post("a")])
     await actors.transact(DID, lambda actor: actor.repo.delete_blocks([data.data]))
     actors._nodes.clear()
     with pytest.raises(ActorStoreDamaged):
-        await actors.commit_writes(DID, [post("b")])
+        await commit(actors, DID, [post("b")])
     with pytest.raises(ActorStoreDamaged):
         await actors.read(DID, lambda actor: actor.repo.record_proof(POST, "a"))
 
@@ -248,7 +248,7 @@ async def test_missing_or_broken_signing_key_is_damage(
         actors.key(DID)
     layout.key(DID).unlink()
     with pytest.raises(ActorStoreDamaged, match="is missing"):
-        await actors.commit_writes(DID, [post("a")])
+        await commit(actors, DID, [post("a")])
     assert await actors.read(DID, contents) == {}
 
 
@@ -269,7 +269,7 @@ async def test_commits_wait_for_another_connection_and_lose_nothing(
 ) -> None:
     other = open_database(layout.store(DID))
     with other.transaction():
-        tasks = [asyncio.ensure_future(actors.commit_writes(DID, [post(f"{n}")])) for n in range(5)]
+        tasks = [asyncio.ensure_future(commit(actors, DID, [post(f"{n}")])) for n in range(5)]
         for _ in range(3):
             await asyncio.sleep(0)
         assert not any(task.done() for task in tasks)
@@ -287,9 +287,9 @@ async def test_busy_actor_does_not_delay_another(
     await actors.create(OTHER_DID, key, _create_repo)
     other = open_database(layout.store(DID))
     with other.transaction():
-        task = asyncio.ensure_future(actors.commit_writes(DID, [post("a")]))
+        task = asyncio.ensure_future(commit(actors, DID, [post("a")]))
         await asyncio.sleep(0)
-        await actors.commit_writes(OTHER_DID, [post("a")])
+        await commit(actors, OTHER_DID, [post("a")])
         assert not task.done()
     await task
     other.close()
@@ -301,20 +301,20 @@ async def test_actor_that_stays_locked_is_reported_busy(
     monkeypatch.setattr(retry, "DELAYS_MS", (0, 0))
     other = open_database(layout.store(DID))
     with other.transaction(), pytest.raises(DatabaseBusy):
-        await actors.commit_writes(DID, [post("a")])
+        await commit(actors, DID, [post("a")])
     other.close()
-    await actors.commit_writes(DID, [post("a")])
+    await commit(actors, DID, [post("a")])
 
 
 async def test_work_in_threads_and_on_the_loop_do_not_lose_each_others_commits(
     actors: ActorStore,
 ) -> None:
-    async def in_thread(n: int) -> CommitData:
+    async def in_thread(n: int) -> CommitData | None:
         return await actors.transact_in_thread(DID, lambda actor: actor.commit([post(f"t{n}")]))
 
     await asyncio.gather(
         *(in_thread(n) for n in range(6)),
-        *(actors.commit_writes(DID, [post(f"l{n}")]) for n in range(6)),
+        *(commit(actors, DID, [post(f"l{n}")]) for n in range(6)),
     )
     assert len(await actors.read(DID, contents)) == 12
     assert len(await actors.read_in_thread(DID, contents)) == 12
@@ -348,7 +348,7 @@ async def test_nobody_writes_between_the_commit_of_long_work_and_its_caller(
         order.append("long")
 
     async def write() -> None:
-        await actors.commit_writes(DID, [post("short")])
+        await commit(actors, DID, [post("short")])
         order.append("short")
 
     with _held_commit(monkeypatch) as made:
@@ -356,7 +356,7 @@ async def test_nobody_writes_between_the_commit_of_long_work_and_its_caller(
         assert await asyncio.to_thread(made.wait, 10)
         short = asyncio.create_task(write())
         # The event loop goes on, for others and for readers.
-        await actors.commit_writes(OTHER_DID, [post("other")])
+        await commit(actors, OTHER_DID, [post("other")])
         assert len(await actors.read(DID, contents)) == 1
         assert order == []
     await asyncio.gather(long, short)
@@ -366,7 +366,7 @@ async def test_nobody_writes_between_the_commit_of_long_work_and_its_caller(
 async def test_who_is_cancelled_during_the_commit_of_long_work_learns_that_it_is_done(
     actors: ActorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[CommitData] = []
+    told: list[CommitData | None] = []
 
     async def long_work() -> None:
         told.append(
@@ -396,11 +396,11 @@ async def test_few_handles_serve_many_actors(
     blocker = open_database(layout.store(dids[0]))
     with blocker.transaction():
         # This one waits; those after it push its handle out meanwhile.
-        waiting = asyncio.ensure_future(store.commit_writes(dids[0], [post("a")]))
+        waiting = asyncio.ensure_future(commit(store, dids[0], [post("a")]))
         await asyncio.sleep(0)
         for number in range(3):
             for did in dids[1:]:
-                await store.commit_writes(did, [post(f"{number}")])
+                await commit(store, did, [post(f"{number}")])
                 assert len(store._handles) <= 2
         assert dids[0] not in store._handles
     await waiting
@@ -483,7 +483,7 @@ async def test_a_stream_is_refused_where_no_file_is_left(
 async def test_closing_writes_everything_into_the_databases(
     actors: ActorStore, layout: ActorLayout
 ) -> None:
-    await actors.commit_writes(DID, [post("a")])
+    await commit(actors, DID, [post("a")])
     await actors.close()
     await actors.close()
     assert [p.name for p in layout.directory(DID).iterdir()] != []
@@ -498,7 +498,7 @@ async def test_wal_is_left_to_litestream_when_asked(
     await store.create(DID, key, _create_repo)
     size = layout.store(DID).stat().st_size
     for number in range(30):
-        await store.commit_writes(DID, [post(f"{number}", "x" * 10_000)])
+        await commit(store, DID, [post(f"{number}", "x" * 10_000)])
     await store.read_in_thread(DID, contents)
     await store.close()
     assert layout.store(DID).stat().st_size == size

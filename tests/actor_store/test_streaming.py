@@ -11,7 +11,7 @@ import pytest
 from actor_store.errors import ActorStoreDamaged
 from actor_store.reader import ActorStoreReader
 from actor_store.store import ActorStore
-from tests.actor_store.support import DID, collect, contents, post
+from tests.actor_store.support import DID, collect, commit, contents, post
 
 
 class Counter:
@@ -64,7 +64,7 @@ async def test_stream_shows_the_state_in_which_it_began(actors: ActorStore) -> N
 
     stream = actors.stream(DID, parts)
     assert await anext(stream) == b"0"
-    await actors.commit_writes(DID, [post("a")])
+    await commit(actors, DID, [post("a")])
     assert await collect(stream) == b"000"
 
 

@@ -15,7 +15,7 @@ from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.blobs import SweptUploads
 from actor_store.errors import BlobNotFound, RecordExists
 from actor_store.store import ActorStore
-from tests.actor_store.support import DID, blob_value, post
+from tests.actor_store.support import DID, blob_value, commit, post
 from tests.actor_store.test_blob_files import _files, _upload
 
 LATER_S = 3_600.0
@@ -47,7 +47,7 @@ async def test_an_old_upload_without_a_record_goes_with_its_row(
 ) -> None:
     await _upload(actors, blob_store, b"never used")
     used = await _upload(actors, blob_store, b"used")
-    await actors.commit_writes(DID, [post("a", embed=blob_value(used))])
+    await commit(actors, DID, [post("a", embed=blob_value(used))])
     assert await sweep(actors) == SweptUploads(1, len(b"never used"), 0)
     assert _files(blobs) == {str(used.cid)}
     assert (await actors.read(DID, lambda actor: actor.blob.totals())).size_bytes == len(b"used")
@@ -70,7 +70,7 @@ async def test_an_upload_is_as_young_as_its_last_repetition(
     os.utime(file, (0, 0))
     await _upload(actors, blob_store, b"again")
     assert await sweep(actors, after_s=2 * LATER_S) == SweptUploads()
-    await actors.commit_writes(DID, [post("a", embed=blob_value(ref))])
+    await commit(actors, DID, [post("a", embed=blob_value(ref))])
 
 
 async def test_what_an_interrupted_upload_left_goes(
@@ -110,10 +110,10 @@ async def test_a_sweep_takes_so_many_at_a_time(
 async def test_a_refused_write_leaves_its_uploads_to_the_sweep(
     actors: ActorStore, blob_store: DiskBlobStore, blobs: Path
 ) -> None:
-    await actors.commit_writes(DID, [post("a")])
+    await commit(actors, DID, [post("a")])
     ref = await _upload(actors, blob_store, b"picture")
     with pytest.raises(RecordExists):
-        await actors.commit_writes(DID, [post("a", embed=blob_value(ref))])
+        await commit(actors, DID, [post("a", embed=blob_value(ref))])
     assert len(_temporary(blobs)) == 1
     assert (await sweep(actors)).uploads == 1
     assert _files(blobs) == set()
@@ -124,7 +124,7 @@ async def test_a_record_that_is_written_during_a_sweep_keeps_its_blob_or_is_refu
 ) -> None:
     for n in range(40):
         ref = await _upload(actors, blob_store, f"picture {n}".encode())
-        writing = actors.commit_writes(DID, [post(f"r{n}", embed=blob_value(ref))])
+        writing = commit(actors, DID, [post(f"r{n}", embed=blob_value(ref))])
         tasks = [writing, sweep(actors)] if n % 2 else [sweep(actors), writing]
         results = await asyncio.gather(*tasks, return_exceptions=True)
         written = not any(isinstance(result, BlobNotFound) for result in results)
@@ -144,7 +144,7 @@ async def test_between_finding_an_upload_and_deleting_it_a_record_may_come(
     read_in_thread = actors.read_in_thread
 
     async def write() -> None:
-        await actors.commit_writes(DID, [post("a", embed=blob_value(ref))])
+        await commit(actors, DID, [post("a", embed=blob_value(ref))])
 
     async def read_then_write(did: str, fn: Any) -> Any:
         found = await read_in_thread(did, fn)
@@ -176,6 +176,6 @@ async def test_a_crash_between_row_and_bytes_leaves_bytes_and_no_reference(
             await sweep(actors)
     assert await rows(actors) == 0
     with pytest.raises(BlobNotFound):
-        await actors.commit_writes(DID, [post("a", embed=blob_value(ref))])
+        await commit(actors, DID, [post("a", embed=blob_value(ref))])
     assert await sweep(actors) == SweptUploads(0, 0, 1)
     assert _files(blobs) == set()

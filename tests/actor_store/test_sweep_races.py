@@ -17,7 +17,7 @@ from actor_store.store import ActorStore
 from repo.datamodel import BlobRef
 from repo.keys import K256PrivateKey
 from repo.tid import TidClock
-from tests.actor_store.support import DID, blob_value, delete, post
+from tests.actor_store.support import DID, blob_value, commit, delete, post
 from tests.actor_store.test_blob_files import _upload
 
 CONTENTS = [f"blob {n}".encode() for n in range(4)]
@@ -88,9 +88,9 @@ async def _post(store: ActorStore, blob_store: Any, chance: random.Random) -> No
             if step < 0.5 or not known:
                 known.append(await _upload(store, blob_store, chance.choice(CONTENTS)))
             elif step < 0.85:
-                await store.commit_writes(DID, [post(rkey, embed=blob_value(chance.choice(known)))])
+                await commit(store, DID, [post(rkey, embed=blob_value(chance.choice(known)))])
             else:
-                await store.commit_writes(DID, [delete(rkey)])
+                await commit(store, DID, [delete(rkey)])
         except (ActorStoreError, BlobStoreError):
             continue
         await asyncio.sleep(0)

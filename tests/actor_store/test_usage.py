@@ -14,7 +14,7 @@ from actor_store.transactor import ActorStoreTransactor
 from actor_store.usage import Usage
 from database.connection import open_database
 from repo.datamodel import BlobRef
-from tests.actor_store.support import DID, blob_value, delete, post
+from tests.actor_store.support import DID, blob_value, commit, delete, post
 from tests.database.statements import statements_of
 
 
@@ -37,7 +37,7 @@ async def usage_of(store: ActorStore) -> Usage:
 async def test_records_take_room_in_the_database(actors: ActorStore) -> None:
     before = await usage_of(actors)
     assert (before.records, before.blobs, before.blob_bytes) == (0, 0, 0)
-    await actors.commit_writes(DID, [post(f"r{n}", f"{n}" * 10_000) for n in range(20)])
+    await commit(actors, DID, [post(f"r{n}", f"{n}" * 10_000) for n in range(20)])
     after = await usage_of(actors)
     assert after.records == 20
     assert after.database_bytes - before.database_bytes > 200_000
@@ -48,8 +48,8 @@ async def test_room_of_deleted_records_is_free_although_the_file_stays_long(
     actors: ActorStore,
 ) -> None:
     before = await usage_of(actors)
-    await actors.commit_writes(DID, [post(f"r{n}", f"{n}" * 10_000) for n in range(20)])
-    await actors.commit_writes(DID, [delete(f"r{n}") for n in range(20)])
+    await commit(actors, DID, [post(f"r{n}", f"{n}" * 10_000) for n in range(20)])
+    await commit(actors, DID, [delete(f"r{n}") for n in range(20)])
     after = await usage_of(actors)
     assert after.database_bytes - before.database_bytes < 50_000
     await actors.close()
@@ -65,9 +65,9 @@ async def test_uploads_count_before_and_after_a_record_refers_to_them(
     assert ((await usage_of(actors)).blobs, (await usage_of(actors)).blob_bytes) == (2, 1500)
     # The same bytes once more are no more bytes.
     await upload(actors, blob_store, b"b" * 500)
-    await actors.commit_writes(DID, [post("one", blob=blob_value(ref))])
+    await commit(actors, DID, [post("one", blob=blob_value(ref))])
     assert ((await usage_of(actors)).blobs, (await usage_of(actors)).blob_bytes) == (2, 1500)
-    await actors.commit_writes(DID, [delete("one")])
+    await commit(actors, DID, [delete("one")])
     assert ((await usage_of(actors)).blobs, (await usage_of(actors)).blob_bytes) == (1, 500)
 
 
@@ -75,7 +75,7 @@ async def test_a_change_that_is_rolled_back_changes_no_total(
     actors: ActorStore, blob_store: DiskBlobStore
 ) -> None:
     ref = await upload(actors, blob_store, b"a" * 1000)
-    await actors.commit_writes(DID, [post("one", blob=blob_value(ref))])
+    await commit(actors, DID, [post("one", blob=blob_value(ref))])
     before = await usage_of(actors)
 
     def change(actor: ActorStoreTransactor) -> None:

@@ -38,7 +38,6 @@ async def upload_blob(call: XrpcCall) -> Answer:
         room.metered(iter_body(request)),
         declared_type=request.headers["Content-Type"],
         max_bytes=limit,
-        check=room.check_new,
     )
     return {
         "blob": {

@@ -9,7 +9,7 @@ from actor_store.reader import ActorStoreReader
 from actor_store.writes import MAX_WRITES, UNSET, PreparedWrite
 from pds.lifecycle.acting import get_acting_account
 from pds.rate_limits.method_limits import CREATE, DELETE, SEVERAL_WRITES, UPDATE
-from pds.repos.commits import commit_planned, commit_writes
+from pds.repos.commits import commit
 from pds.repos.legacy_profile import PROFILE, upgrade_images
 from pds.repos.records import prepare_write
 from pds.xrpc.auth import user
@@ -48,7 +48,7 @@ async def create_record(call: XrpcCall) -> Answer:
         return [*(PreparedWrite("delete", collection, rkey) for rkey in conflicts), write]
 
     swap_commit = _optional_cid(body.get("swapCommit"))
-    data = await commit_planned(ctx, did, plan, [write], swap_commit=swap_commit)
+    data = await commit(ctx, did, plan, blobs=write.blobs, swap_commit=swap_commit)
     return _write_output(did, write, data)
 
 
@@ -72,13 +72,8 @@ async def put_record(call: XrpcCall) -> Answer:
         action: Action = "create" if current is None else "update"
         return [replace(write, action=action, swap_record=swap_record)]
 
-    data = await commit_planned(
-        ctx,
-        did,
-        plan,
-        [write],
-        swap_commit=_optional_cid(body.get("swapCommit")),
-    )
+    swap_commit = _optional_cid(body.get("swapCommit"))
+    data = await commit(ctx, did, plan, blobs=write.blobs, swap_commit=swap_commit)
     return _write_output(did, write, data)
 
 
@@ -93,7 +88,7 @@ async def delete_record(call: XrpcCall) -> Answer:
     def plan(actor: ActorStoreReader) -> list[PreparedWrite] | None:
         return None if actor.record.find_cid(collection, rkey) is None else [write]
 
-    data = await commit_planned(ctx, did, plan, swap_commit=_optional_cid(body.get("swapCommit")))
+    data = await commit(ctx, did, plan, swap_commit=_optional_cid(body.get("swapCommit")))
     return {} if data is None else {"commit": _commit_json(data)}
 
 
@@ -116,7 +111,8 @@ async def apply_writes(call: XrpcCall) -> Answer:
     )
     writes = [write for write, _ in prepared]
     swap_commit = _optional_cid(body.get("swapCommit"))
-    data = await commit_writes(ctx, did, writes, swap_commit=swap_commit)
+    blobs = [blob for write in writes for blob in write.blobs]
+    data = await commit(ctx, did, lambda _: writes, blobs=blobs, swap_commit=swap_commit)
     output: dict[str, Any] = {"results": [result for _, result in prepared]}
     if data is not None:
         output["commit"] = _commit_json(data)

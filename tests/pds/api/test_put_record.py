@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actor_store.writes import PreparedWrite
-from pds.repos.commits import commit_writes
+from pds.repos.commits import commit
 from repo import dagcbor
 from repo.cid import Cid
 from repo.syntax import Did
@@ -134,7 +134,7 @@ async def write_legacy_profile(pds: Pds, account: Account, **fields: Any) -> Non
     """Store a profile from before 2023, which no client can write any more."""
     block = dagcbor.encode({"$type": PROFILE, **fields})
     write = PreparedWrite("create", PROFILE, "self", Cid.of_dag_cbor(block), block)
-    await commit_writes(pds.ctx, Did(account.did), [write])
+    await commit(pds.ctx, Did(account.did), lambda _: [write])
 
 
 async def test_profile_update_upgrades_legacy_images(pds: Pds, alice: Account) -> None:

@@ -296,7 +296,7 @@ class TestHeads:
         pds = await starts.start()
         alice = await pds.create_account("alice")
         await deactivate(pds.ctx, Did(alice.did))
-        data = await pds.ctx.actor_store.transact(alice.did, lambda actor: actor.commit(()))
+        data = await pds.ctx.actor_store.transact(alice.did, lambda actor: actor.recommit())
         await pds.create_account("bob")
         mark_as_crashed(pds)
         await starts.stop()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pds.accounts.quotas import Quota
-from pds.repos.quotas import QuotaExceeded, UploadRoom, check_quota, storage_status
+from pds.repos.quotas import UploadRoom, storage_status
 from repo.syntax import Did
 from tests.pds.api.exports import nothing_changes
 from tests.pds.api.records import apply, create, creates, delete, deletes, get, put, updates
@@ -218,9 +217,7 @@ async def test_the_same_upload_twice_at_once_takes_room_once(pds: Pds, alice: Ac
     for room in rooms:
         received = room.metered(chunks())
         temp = await pds.ctx.blob_store.put_temp(alice.did, received, max_bytes=60_000)
-        await pds.ctx.actor_store.keep_upload(
-            alice.did, temp, mime_type="image/png", check=partial(room.check_new, temp=temp)
-        )
+        await pds.ctx.actor_store.keep_upload(alice.did, temp, mime_type="image/png")
     assert len(files_of(pds)) == 1
 
 
@@ -236,7 +233,6 @@ def pds_environ(request: pytest.FixtureRequest) -> dict[str, str]:
 async def test_without_a_quota_there_is_no_limit(pds: Pds, alice: Account) -> None:
     assert (await storage_status(pds.ctx, alice.did))["quotaBytes"] is None
     assert (await create(pds, alice, {"x": "x" * 900_000})).status == 200
-    await check_quota(pds.ctx, alice.did, 10**15)
 
 
 @pytest.mark.parametrize("pds_environ", ["300000"], indirect=True)
@@ -259,16 +255,6 @@ async def test_a_default_quota_of_nothing_lets_accounts_be_made_and_add_nothing(
 ) -> None:
     assert (await create(pds, alice, {"n": 1})).error == EXCEEDED
     assert (await pds.upload(alice, b"a")).error == EXCEEDED
-
-
-async def test_others_can_ask_whether_there_is_room(pds: Pds, alice: Account) -> None:
-    quota = await limit(pds, alice)
-    await check_quota(pds.ctx, alice.did, ROOM)
-    with pytest.raises(QuotaExceeded) as caught:
-        await check_quota(pds.ctx, alice.did, ROOM + 1)
-    assert caught.value.quota_bytes == quota
-    assert caught.value.used_bytes == quota - ROOM
-    assert caught.value.adding_bytes == ROOM + 1
 
 
 async def test_an_account_that_is_full_is_told_what_it_uses(pds: Pds, alice: Account) -> None:
