@@ -8,6 +8,7 @@ handlers carry the calls out in this process, on the files.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import pwd
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
@@ -114,6 +115,8 @@ async def _on_files(settings: Settings, work: Callable[[Server], Awaitable[T]]) 
     configure_logs(level="error")
     make_directories(settings)
     async with open_in_process(settings) as server:
+        # What is imported and opened stays to the end: the collector need not look at it.
+        gc.freeze()
         try:
             return await work(server)
         except CallRefused as exc:
