@@ -1,16 +1,20 @@
-"""What an operator's commands do: through the running server, or on the files if none runs.
+"""The door through which an operator's commands reach the server: one that runs, or none.
 
 A running server holds the data directory and hears of nothing that another process writes to
-it, so commands that change something ask the server, as the administrator.
+it, so commands that change something call it, as the administrator. If none runs, the same
+handlers carry the calls out in this process, on the files.
 """
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import pwd
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
+from pds.cli.entryway import refuse_on_files
 from pds.cli.failures import CommandFailed, note
 from pds.config import Settings
 from pds.disk.data_directory import (
@@ -20,16 +24,50 @@ from pds.disk.data_directory import (
     make_directories,
 )
 from pds.disk.other_server import refuse_other_server
-
-if TYPE_CHECKING:
-    from pds.cli.running_server import RunningServer
-    from pds.context import AppContext
+from repo.collector import without_collector
 
 T = TypeVar("T")
 
 
-async def on_server(settings: Settings, running: Callable[[RunningServer], Awaitable[T]]) -> T:
-    """Carry a command out that only a running server can. Raises `CommandFailed` if there is none.
+class Server(Protocol):
+    """Takes an operator's calls. Methods raise what `pds.cli.environment` explains."""
+
+    async def call(self, nsid: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Call a procedure as the administrator."""
+        ...
+
+    async def create_account(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Call `com.atproto.server.createAccount`; `body` needs no invite code."""
+        ...
+
+    async def ask(
+        self,
+        verb: str,
+        path: str,
+        *,
+        names: Mapping[str, str] = ...,
+        query: Mapping[str, str] = ...,
+        body: dict[str, Any] | AsyncIterable[bytes] | None = None,
+    ) -> dict[str, Any]:
+        """Ask a route of `pds.web.operator`, with `names` in the place of its variables."""
+        ...
+
+
+def operate(
+    settings: Settings,
+    work: Callable[[Server], Awaitable[T]],
+    *,
+    asks_entryway_for: str | None = None,
+) -> T:
+    """Do `work` with the server that holds the data directory, or without one on its files.
+
+    Behind an entryway `asks_entryway_for`, a plural, is what only a running server asks that for.
+    """
+    return asyncio.run(_operate(settings, work, asks_entryway_for))
+
+
+def operate_running(settings: Settings, work: Callable[[Server], Awaitable[T]]) -> T:
+    """Do `work` that only a running server can. Raises `CommandFailed` if there is none.
 
     Its password goes to nobody else: the data directory must be held.
     """
@@ -38,32 +76,59 @@ async def on_server(settings: Settings, running: Callable[[RunningServer], Await
             f"No server holds the data directory {settings.data_directory}, and only a running one "
             "can answer. Start it, or set PDS_DATA_DIRECTORY to that of the server that you mean."
         )
-    from pds.cli.running_server import RunningServer
-
-    return await running(RunningServer(settings))
+    return asyncio.run(_on_server(settings, work))
 
 
-async def on_server_or_files(
-    settings: Settings,
-    *,
-    running: Callable[[RunningServer], Awaitable[T]],
-    stopped: Callable[[AppContext], Awaitable[T]],
+async def _operate(
+    settings: Settings, work: Callable[[Server], Awaitable[T]], asks_entryway_for: str | None
 ) -> T:
-    """Carry a command out by `running` if a server holds the data directory, else by `stopped`."""
     try:
         lock = DataDirectoryLock.acquire(settings.data_directory)
     except DataDirectoryHeld:
-        from pds.cli.running_server import RunningServer
-
-        return await running(RunningServer(settings))
+        return await _on_server(settings, work)
     try:
         _refuse_root(settings)
         refuse_other_server(settings)
         if lock.made_directory:
             _warn_of_new(settings)
-        return await _on_files(settings, stopped)
+        if asks_entryway_for is not None:
+            refuse_on_files(settings, asks_entryway_for)
+        return await _on_files(settings, work)
     finally:
         lock.release()
+
+
+async def _on_server(settings: Settings, work: Callable[[Server], Awaitable[T]]) -> T:
+    from pds.cli.running_server import RunningServer
+
+    return await work(RunningServer(settings))
+
+
+async def _on_files(settings: Settings, work: Callable[[Server], Awaitable[T]]) -> T:
+    # The whole server takes half a second to import, which the other commands need not wait for.
+    with without_collector():
+        from identity.plc import UNREACHABLE_STATUS, PlcError
+        from pds.monitoring.logs import configure_logs
+        from pds.server.in_process import CallRefused, open_in_process
+
+    # The command's own message tells what matters, and its output is for other programs.
+    configure_logs(level="error")
+    make_directories(settings)
+    async with open_in_process(settings) as server:
+        # What is imported and opened stays to the end: the collector need not look at it.
+        gc.freeze()
+        try:
+            return await work(server)
+        except CallRefused as exc:
+            raise CommandFailed(str(exc)) from exc
+        except PlcError as exc:
+            if exc.status != UNREACHABLE_STATUS:
+                raise
+            raise CommandFailed(
+                f"The PLC directory {settings.identity.plc_url} does not answer: {exc.message}. "
+                "The directory of `pds dev` runs inside that server: start it and repeat the "
+                "command. For any other, check PDS_DID_PLC_URL."
+            ) from exc
 
 
 def _refuse_root(settings: Settings) -> None:
@@ -92,28 +157,3 @@ def _warn_of_new(settings: Settings) -> None:
         f"the data directory {settings.data_directory.absolute()} was not there and is made. If "
         "accounts should be in it, mount its disk or correct PDS_DATA_DIRECTORY."
     )
-
-
-async def _on_files(settings: Settings, stopped: Callable[[AppContext], Awaitable[T]]) -> T:
-    # The whole server takes half a second to import, which the other commands need not wait for.
-    from identity.plc import UNREACHABLE_STATUS, PlcError
-    from pds.context import open_app_context
-    from pds.monitoring.logs import configure_logs
-    from pds.recovery.start import recover
-
-    # The command's own message tells what matters, and its output is for other programs.
-    configure_logs(level="error")
-    make_directories(settings)
-    ctx = await open_app_context(settings, recover)
-    try:
-        return await stopped(ctx)
-    except PlcError as exc:
-        if exc.status != UNREACHABLE_STATUS:
-            raise
-        raise CommandFailed(
-            f"The PLC directory {ctx.plc.url} does not answer: {exc.message}. The directory of "
-            "`pds dev` runs inside that server: start it and repeat the command. For any other, "
-            "check PDS_DID_PLC_URL."
-        ) from exc
-    finally:
-        await ctx.close()

@@ -6,6 +6,7 @@ import base64
 from collections.abc import AsyncIterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import orjson
@@ -14,6 +15,7 @@ from yarl import URL
 from pds.cli.failures import CommandFailed
 from pds.config import Settings
 
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _CONNECT_S: Final = 10.0
 _TIMEOUT_S: Final = 300.0
 """Deleting an account with many files takes its time."""
@@ -25,52 +27,56 @@ class RunningServer:
     def __init__(self, settings: Settings) -> None:
         self._url = f"http://{_local_host(settings.bind_address)}:{settings.service.port}"
         credentials = base64.b64encode(f"admin:{settings.secrets.admin_password}".encode())
+        self._invites_required = settings.invites.required
         self._admin = {"Authorization": f"Basic {credentials.decode()}"}
 
-    async def call(self, nsid: str, body: dict[str, Any], *, as_admin: bool) -> dict[str, Any]:
-        """Call a procedure. Raises `CommandFailed` with the server's message."""
-        return await self._send("POST", f"/xrpc/{nsid}", json=body, as_admin=as_admin)
+    async def call(self, nsid: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Call a procedure as the administrator. Raises `CommandFailed` with its message."""
+        return await self._send("POST", f"/xrpc/{nsid}", body)
 
-    async def get(self, path: str) -> dict[str, Any]:
-        """Ask a route for the operator. Raises `CommandFailed` as `call` does."""
-        return await self._send("GET", path, as_admin=True)
+    async def create_account(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Create an account as anybody may, with a new invite code if one is needed."""
+        if self._invites_required:
+            made = await self.call("com.atproto.server.createInviteCode", {"useCount": 1})
+            body = {**body, "inviteCode": made["code"]}
+        path = "/xrpc/com.atproto.server.createAccount"
+        return await self._send("POST", path, body, as_admin=False)
 
-    async def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Put something to a route for the operator. Raises `CommandFailed` as `call` does."""
-        return await self._send("PUT", path, json=body, as_admin=True)
-
-    async def upload(
-        self, verb: str, path: str, chunks: AsyncIterable[bytes], *, content_type: str
+    async def ask(
+        self,
+        verb: str,
+        path: str,
+        *,
+        names: Mapping[str, str] = _NOTHING,
+        query: Mapping[str, str] = _NOTHING,
+        body: dict[str, Any] | AsyncIterable[bytes] | None = None,
     ) -> dict[str, Any]:
-        """Send bytes to a route for the operator, however long it takes. Raises as `call` does."""
-        return await self._send(
-            verb,
-            path,
-            data=chunks,
-            headers={"Content-Type": content_type},
-            as_admin=True,
-            total_s=None,
-        )
+        """Ask a route for the operator. Raises `CommandFailed` as `call` does.
+
+        A body of bytes may take as long as it wants.
+        """
+        filled = path.format_map({name: quote(value, safe=":") for name, value in names.items()})
+        return await self._send(verb, f"{filled}?{urlencode(query)}" if query else filled, body)
 
     async def _send(
         self,
         verb: str,
         path: str,
+        body: dict[str, Any] | AsyncIterable[bytes] | None,
         *,
-        json: dict[str, Any] | None = None,
-        data: AsyncIterable[bytes] | None = None,
-        headers: Mapping[str, str] = MappingProxyType({}),
-        as_admin: bool,
-        total_s: float | None = _TIMEOUT_S,
+        as_admin: bool = True,
     ) -> dict[str, Any]:
+        is_json = isinstance(body, dict)
+        sent: dict[str, Any] = {"json": body} if is_json else {"data": body}
+        total_s = _TIMEOUT_S if is_json or body is None else None
         timeout = aiohttp.ClientTimeout(total=total_s, connect=_CONNECT_S)
-        sent = {**headers, **(self._admin if as_admin else {})}
+        headers = self._admin if as_admin else {}
         # Encoded already: the DID of a did:web may hold a percent sign.
         url = URL(f"{self._url}{path}", encoded=True)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as http,
-                http.request(verb, url, json=json, data=data, headers=sent) as response,
+                http.request(verb, url, headers=headers, **sent) as response,
             ):
                 output = await response.read()
                 # Many procedures succeed without an output.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -11,7 +10,7 @@ import click
 
 from actor_store.layout import ActorLayout
 from database.timestamps import now_iso
-from pds.cli.operator import on_server_or_files
+from pds.cli.operator import operate
 from pds.cli.output import print_json, say
 from pds.config import Settings
 from pds.doctor.inspection import examine_unchanged
@@ -19,8 +18,6 @@ from pds.doctor.inspection import examine_unchanged
 if TYPE_CHECKING:
     from database.connection import Database
     from pds.accounts.account import ActorAccount
-    from pds.cli.running_server import RunningServer
-    from pds.context import AppContext
 
 T = TypeVar("T")
 
@@ -65,34 +62,24 @@ class StoredSubject(ABC):
     def _read_ref(self, db: Database) -> str | None:
         """The reference of its takedown. Raises `ActorStoreError` if it is not there."""
 
-    @abstractmethod
-    async def _set_on_files(self, ctx: AppContext, ref: str | None) -> None:
-        """Take it down, or with None put it back."""
-
     def take_down(self, ref: str | None, *, as_json: bool) -> None:
         """Hide it, and tell so."""
         before = self._examine(self._read_ref)
         wanted = ref or now_iso()
-        self._set(wanted, {"applied": True, "ref": wanted})
+        self._set({"applied": True, "ref": wanted})
         self._report(before or wanted, takedown_text(self.name, before=before), as_json=as_json)
 
     def put_back(self, *, as_json: bool) -> None:
         """Show it again, and tell so."""
-        self._set(None, {"applied": False})
+        self._set({"applied": False})
         self._report(None, f"{self.name} is no longer taken down.", as_json=as_json)
 
     def _examine(self, look: Callable[[Database], T]) -> T:
         return examine_unchanged(self._store, look)
 
-    def _set(self, ref: str | None, takedown: dict[str, Any]) -> None:
-        async def running(server: RunningServer) -> None:
-            body = {"subject": self._subject(), "takedown": takedown}
-            await server.call(UPDATE_SUBJECT_STATUS, body, as_admin=True)
-
-        async def stopped(ctx: AppContext) -> None:
-            await self._set_on_files(ctx, ref)
-
-        asyncio.run(on_server_or_files(self._settings, running=running, stopped=stopped))
+    def _set(self, takedown: dict[str, Any]) -> None:
+        body = {"subject": self._subject(), "takedown": takedown}
+        operate(self._settings, lambda server: server.call(UPDATE_SUBJECT_STATUS, body))
 
     def _report(self, ref: str | None, text: str, *, as_json: bool) -> None:
         if as_json:

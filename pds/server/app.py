@@ -48,8 +48,7 @@ def make_app(
     """
     app = web.Application(client_max_size=ctx.settings.service.blob_upload_limit_bytes)
     app[CONTEXT] = ctx
-    methods: Iterable[XrpcMethod] = chain.from_iterable(METHODS)
-    table = MethodTable(methods if ctx.entryway is None else behind_entryway(methods))
+    table = method_table(ctx)
     app[METHOD_TABLE] = table
     limiter = _add_rate_limiter(app, table)
     router = XrpcRouter(ctx, table, rate_limiter=limiter, unknown=proxy_unknown_method)
@@ -65,6 +64,12 @@ def make_app(
     observe(app, ctx, request_log or PlainLog(LOGGER))
     app.on_shutdown.append(tell_subscribers)
     return app
+
+
+def method_table(ctx: AppContext) -> MethodTable:
+    """All methods, as they are served behind an entryway if there is one."""
+    methods: Iterable[XrpcMethod] = chain.from_iterable(METHODS)
+    return MethodTable(methods if ctx.entryway is None else behind_entryway(methods))
 
 
 def _add_rate_limiter(app: web.Application, table: MethodTable) -> RateLimiter | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from aiohttp import web
 
-from pds.accounts.hashing import Asker
+from pds.accounts.hashing import OPERATOR, Asker
 from pds.fairness.presence import while_present
 from pds.xrpc.credentials import (
     AdminCredentials,
@@ -31,7 +31,7 @@ class XrpcCall:
     """Parameters and body have passed the Lexicon; the credentials have been verified."""
 
     ctx: AppContext
-    request: web.Request
+    _request: web.Request | None
     params: dict[str, Any]
     credentials: Credentials
     body: dict[str, Any]
@@ -50,6 +50,13 @@ class XrpcCall:
             return await self.large.run(fn)
         finally:
             await self.large.end()
+
+    @property
+    def request(self) -> web.Request:
+        """The HTTP request; only for methods that nobody calls in this process."""
+        if self._request is None:
+            raise TypeError("the call has come without a request")
+        return self._request
 
     @property
     def user(self) -> UserCredentials:
@@ -73,6 +80,8 @@ class XrpcCall:
     @property
     def asker(self) -> Asker:
         """On whose behalf passwords are hashed: the client's, for as long as it is there."""
+        if self._request is None:
+            return OPERATOR
         return Asker(self.address_group, partial(while_present, self.request))
 
     @property

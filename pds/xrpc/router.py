@@ -20,8 +20,8 @@ from pds.monitoring.requests.asker import askers
 from pds.monitoring.requests.request_info import note_caller, request_id_of
 from pds.repos.damage import report_damage
 from pds.xrpc import body
-from pds.xrpc.call import XrpcCall
-from pds.xrpc.credentials import Anonymous, RefreshCredentials, UserCredentials
+from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.credentials import Anonymous, Credentials, RefreshCredentials, UserCredentials
 from pds.xrpc.error_map import is_out_of_files, to_xrpc
 from pds.xrpc.errors import XrpcError, invalid_request
 from pds.xrpc.methods import XrpcMethod
@@ -123,6 +123,12 @@ class XrpcRouter:
             if request.content.exception() is not None or error.status == _REQUEST_TIMEOUT:
                 response.force_close()  # The rest of the body cannot be skipped.
             return response
+
+    async def call(self, nsid: str, given: dict[str, Any], credentials: Credentials) -> Answer:
+        """Call a procedure with a JSON body in this process. Raises what its handler raises."""
+        checked = self._ctx.lexicons.validate_input(nsid, given)
+        handler = self._routes[nsid].method.handler
+        return await handler(XrpcCall(self._ctx, None, {}, credentials, checked))
 
     async def _dispatch(self, request: web.Request, route: _Route) -> web.StreamResponse:
         method = route.method

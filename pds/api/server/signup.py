@@ -16,6 +16,7 @@ from pds.rate_limits.limit import MINUTE_S, by_ip
 from pds.rate_limits.method_limits import calls
 from pds.xrpc.auth import optional_service
 from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.credentials import AdminCredentials
 from pds.xrpc.errors import auth_required, invalid_request
 from pds.xrpc.methods import XrpcMethods
 from pds.xrpc.responses import find_did_doc
@@ -71,7 +72,9 @@ def _check_signup(call: XrpcCall) -> Signup:
     if password is not None and len(password) > MAX_NEW_LENGTH:
         raise invalid_request(f"Password too long. Maximum length is {MAX_NEW_LENGTH} characters.")
     code: str | None = body.get("inviteCode")
-    invites_required = ctx.settings.invites.required
+    # The administrator comes in this process only, and needs no code.
+    is_operator = isinstance(call.credentials, AdminCredentials)
+    invites_required = ctx.settings.invites.required and not is_operator
     if invites_required and not code:
         raise InvalidInviteCode("No invite code provided")
     if not body.get("email"):

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from pds.cli.account.changing import Target, account_options
 from pds.cli.failures import CommandFailed
-
-if TYPE_CHECKING:
-    from pds.context import AppContext
 
 
 @click.command()
@@ -32,10 +28,5 @@ def activate(account: str, as_json: bool, env_file: Path | None) -> None:
             remedy=f"pds account untakedown {target.did}",
         )
 
-    async def on_files(ctx: AppContext) -> None:
-        from pds.lifecycle import states as lifecycle
-
-        await lifecycle.activate(ctx, target.did)
-
-    target.change_status({"deactivated": {"applied": False}}, on_files=on_files)
+    target.change_status({"deactivated": {"applied": False}})
     target.report(f"{target.name} is active.", as_json=as_json)

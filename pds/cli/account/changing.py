@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import Any, ParamSpec
 
 from pds.accounts.account import ActorAccount
 from pds.cli.account.view import account_json
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.operator import on_server_or_files
+from pds.cli.operator import operate
 from pds.cli.output import json_option, print_json, say
 from pds.cli.service_database import account_argument, get_account, reading_accounts
 from pds.cli.takedowns import UPDATE_SUBJECT_STATUS
 from pds.config import Settings
 from repo.syntax import Did
-
-if TYPE_CHECKING:
-    from pds.cli.running_server import RunningServer
-    from pds.context import AppContext
 
 P = ParamSpec("P")
 
@@ -55,25 +50,19 @@ class Target:
         return f"{self.account.shown_handle} ({self.did})"
 
     def change(
-        self,
-        nsid: str,
-        body: dict[str, Any],
-        *,
-        on_files: Callable[[AppContext], Awaitable[None]],
+        self, nsid: str, body: dict[str, Any], *, asks_entryway_for: str | None = None
     ) -> None:
-        """Call the procedure `nsid` of the running server, or do the same on the files."""
+        """Call a procedure. `asks_entryway_for` is as for `operate`."""
+        operate(
+            self.settings,
+            lambda server: server.call(nsid, body),
+            asks_entryway_for=asks_entryway_for,
+        )
 
-        async def running(server: RunningServer) -> None:
-            await server.call(nsid, body, as_admin=True)
-
-        asyncio.run(on_server_or_files(self.settings, running=running, stopped=on_files))
-
-    def change_status(
-        self, status: dict[str, Any], *, on_files: Callable[[AppContext], Awaitable[None]]
-    ) -> None:
-        """As `change`, for a takedown or a deactivation."""
+    def change_status(self, status: dict[str, Any]) -> None:
+        """Take the account down, deactivate it, or reverse that."""
         subject = {"$type": "com.atproto.admin.defs#repoRef", "did": self.did}
-        self.change(UPDATE_SUBJECT_STATUS, {"subject": subject, **status}, on_files=on_files)
+        self.change(UPDATE_SUBJECT_STATUS, {"subject": subject, **status})
 
     def report(self, text: str, *, as_json: bool) -> None:
         """Print that a change is done: `text`, or the account as it is now."""

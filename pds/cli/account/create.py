@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from pds.accounts.codes import new_password
-from pds.accounts.email_rules import check_email
 from pds.accounts.errors import HandleNotAvailable
-from pds.accounts.handle_rules import CheckedHandle, check_handle
+from pds.accounts.handle_rules import check_handle
 from pds.accounts.passwords import MAX_NEW_LENGTH, MIN_CHOSEN_LENGTH
 from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.failures import CommandFailed
-from pds.cli.invite.create import create_invites
-from pds.cli.operator import on_server_or_files
+from pds.cli.operator import operate
 from pds.cli.output import json_option, print_object
 from pds.config import Settings
-
-if TYPE_CHECKING:
-    from pds.cli.running_server import RunningServer
-    from pds.context import AppContext
 
 
 def _check_password(
@@ -69,40 +61,21 @@ def create(
     settings = load_settings(env_file)
     refuse_behind_entryway(settings, "logins")
     chosen = password or new_password()
-    did = asyncio.run(_create(settings, email=email, handle=handle, password=chosen))
-    created = {"handle": handle.lower(), "did": did}
+    _check_handle(settings, handle)
+    body = {"email": email, "handle": handle, "password": chosen}
+    answer = operate(settings, lambda server: server.create_account(body))
+    created = {"handle": handle.lower(), "did": answer["did"]}
     if password is None:
         created["password"] = chosen
     print_object(created, as_json=as_json)
 
 
-def _check_handle(settings: Settings, handle: str) -> CheckedHandle:
+def _check_handle(settings: Settings, handle: str) -> None:
+    """Raise what is wrong with a handle for a new account."""
     try:
-        return check_handle(handle, settings.service_handle_domains, did_known=False)
+        check_handle(handle, settings.service_handle_domains, did_known=False)
     except HandleNotAvailable as exc:
         raise CommandFailed(
             f"{exc}: {handle}. Create the account under another handle, and then give it this one "
             "with `pds account update-handle`."
         ) from exc
-
-
-async def _create(settings: Settings, *, email: str, handle: str, password: str) -> str:
-    checked = _check_handle(settings, handle)
-
-    async def running(server: RunningServer) -> str:
-        body = {"email": email, "handle": handle, "password": password}
-        if settings.invites.required:
-            (body["inviteCode"],) = await create_invites(settings, uses=1)
-        answer = await server.call("com.atproto.server.createAccount", body, as_admin=False)
-        return str(answer["did"])
-
-    async def stopped(ctx: AppContext) -> str:
-        from pds.accounts.availability import check_email_free, check_handle_free
-        from pds.lifecycle.signup import Signup, create_account
-
-        check_handle_free(ctx.accounts.store, checked.handle)
-        check_email_free(ctx.accounts.store, email)
-        session = await create_account(ctx, Signup(checked, check_email(email), password))
-        return session.did
-
-    return await on_server_or_files(settings, running=running, stopped=stopped)

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from pds.cli.account.changing import Target, account_options
-
-if TYPE_CHECKING:
-    from pds.context import AppContext
 
 
 @click.command()
@@ -23,11 +19,5 @@ def deactivate(account: str, as_json: bool, env_file: Path | None) -> None:
       pds account deactivate alice.example.com
     """
     target = Target.find(account, env_file)
-
-    async def on_files(ctx: AppContext) -> None:
-        from pds.lifecycle import states as lifecycle
-
-        await lifecycle.deactivate(ctx, target.did)
-
-    target.change_status({"deactivated": {"applied": True}}, on_files=on_files)
+    target.change_status({"deactivated": {"applied": True}})
     target.report(f"{target.name} is deactivated.", as_json=as_json)

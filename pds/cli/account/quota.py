@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 import click
 
-from pds.accounts.quotas import Quota
 from pds.cli.account.changing import Target, account_options
-from pds.cli.operator import on_server_or_files
+from pds.cli.operator import operate
 from pds.cli.output import print_fields, print_json
 from pds.cli.service_database import reading_accounts
 from pds.cli.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
-    from pds.cli.running_server import RunningServer
-    from pds.context import AppContext
     from pds.repos.usage import AccountUsage
 
 _NO_LIMIT: Final = "none"
@@ -51,29 +46,26 @@ def quota(account: str, size: str | None, as_json: bool, env_file: Path | None) 
         print_fields(_fields(usage))
 
 
-def _parse(text: str) -> Quota | None:
-    """A quota; None stands for the default one. Raises `click.UsageError`."""
+def _parse(text: str) -> int | str | None:
+    """A quota as the server takes it: None is the default one. Raises `click.UsageError`."""
     if text.lower() == _DEFAULT:
         return None
     if text.lower() == _NO_LIMIT:
-        return Quota(None)
+        return _NO_LIMIT
     try:
-        return Quota(parse_size(text))
+        return parse_size(text)
     except ValueError as exc:
         raise click.UsageError(f"{exc}, nor none or default.") from exc
 
 
-def _set(target: Target, wanted: Quota | None) -> None:
-    limit = None if wanted is None else wanted.limit_bytes
-    body = {"quotaBytes": _NO_LIMIT if wanted is not None and limit is None else limit}
-
-    async def running(server: RunningServer) -> None:
-        await server.put(f"/_holdfast/quota/{quote(target.did, safe=':')}", body)
-
-    async def stopped(ctx: AppContext) -> None:
-        await ctx.accounts.quotas.set(target.did, wanted)
-
-    asyncio.run(on_server_or_files(target.settings, running=running, stopped=stopped))
+def _set(target: Target, wanted: int | str | None) -> None:
+    body = {"quotaBytes": wanted}
+    operate(
+        target.settings,
+        lambda server: server.ask(
+            "PUT", "/_holdfast/quota/{account}", names={"account": target.did}, body=body
+        ),
+    )
 
 
 def _read(target: Target) -> AccountUsage:

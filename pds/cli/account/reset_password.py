@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from pds.accounts.codes import new_password
 from pds.cli.account.changing import Target, account_options
 from pds.cli.account.create import password_option
-from pds.cli.entryway import refuse_on_files
 from pds.cli.output import print_object
-
-if TYPE_CHECKING:
-    from pds.context import AppContext
 
 
 @click.command("reset-password")
@@ -33,12 +28,9 @@ def reset_password(
     target = Target.find(account, env_file)
     chosen = password or new_password()
 
-    async def on_files(ctx: AppContext) -> None:
-        refuse_on_files(target.settings, "passwords")
-        await ctx.accounts.passwords.update(target.did, chosen)
-
     body = {"did": target.did, "password": chosen}
-    target.change("com.atproto.admin.updateAccountPassword", body, on_files=on_files)
+    nsid = "com.atproto.admin.updateAccountPassword"
+    target.change(nsid, body, asks_entryway_for="passwords")
     result = {"handle": target.account.shown_handle, "did": target.did}
     if password is None:
         result["password"] = chosen

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from pds.cli.account.changing import Target, account_options
-
-if TYPE_CHECKING:
-    from pds.context import AppContext
 
 
 @click.command("update-handle")
@@ -28,16 +24,6 @@ def update_handle(account: str, handle: str, as_json: bool, env_file: Path | Non
       pds account update-handle did:plc:ewvi7nxzyoun6zhxrhs64oiz www.alice.net
     """
     target = Target.find(account, env_file)
-
-    async def on_files(ctx: AppContext) -> None:
-        from pds.entryway.handles import follow
-        from pds.lifecycle.handles import update_handle
-
-        if ctx.entryway is None:
-            await update_handle(ctx, target.did, handle, allow_reserved=True)
-        else:
-            await follow(ctx, target.did, handle)
-
     body = {"did": target.did, "handle": handle}
-    target.change("com.atproto.admin.updateAccountHandle", body, on_files=on_files)
+    target.change("com.atproto.admin.updateAccountHandle", body)
     target.report(f"{target.name} is now {handle.lower()}.", as_json=as_json)

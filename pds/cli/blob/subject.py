@@ -20,7 +20,6 @@ from repo.cid import Cid, InvalidCid
 
 if TYPE_CHECKING:
     from database.connection import Database
-    from pds.context import AppContext
 
 P = ParamSpec("P")
 
@@ -66,8 +65,3 @@ class BlobSubject(StoredSubject):
         if found is None:
             raise BlobNotFound(self._cid)
         return found.takedown_ref
-
-    async def _set_on_files(self, ctx: AppContext, ref: str | None) -> None:
-        from pds.repos.takedowns import set_blob_takedown
-
-        await set_blob_takedown(ctx, self.did, self._cid, ref)

@@ -18,17 +18,15 @@ from pds.cli.car.failures import explained
 from pds.cli.car.files import STANDARD, file_argument
 from pds.cli.car.keys import key_option
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.operator import on_server_or_files
+from pds.cli.operator import operate
 from pds.cli.output import counted, json_option, print_fields, print_json, say
 from pds.cli.progress import progress_bars
 from pds.reporting import Progress
 from repo.syntax import Did
 
 if TYPE_CHECKING:
-    from pds.cli.car.import_targets import ImportTarget
-    from pds.cli.running_server import RunningServer
-    from pds.context import AppContext
-    from pds.lifecycle.account_import import AccountImport
+    from pds.cli.car.import_target import ImportTarget
+    from pds.cli.operator import Server
     from repo.keys import PublicKey
 
 _READ_BYTES: Final = 1024 * 1024
@@ -80,19 +78,23 @@ def import_(
       pds car import alice.car --email alice@example.com --handle alice.pds.example.com
       pds car export alice.example.com - | pds car import - --email alice@example.com
     """
-    from pds.lifecycle.account_import import AccountImport
-
     settings = load_settings(env_file)
     if blobs is not None and not blobs.is_dir():
         raise CarToolError(f"{blobs} is no directory.")
-    work = _Work(AccountImport(handle, email, key, ignores_signature=ignore_signature), blobs)
+    asked = {
+        "handle": handle,
+        "email": email,
+        "key": None if key is None else key.did_key,
+        "ignoreSignature": "true" if ignore_signature else None,
+    }
+    work = _Work({name: value for name, value in asked.items() if value is not None}, blobs)
     try:
         with ExitStack() as stack:
             work.source = sys.stdin.buffer
             if file != STANDARD:
                 work.source = stack.enter_context(Path(file).open("rb"))
             work.progress = stack.enter_context(progress_bars())
-            asyncio.run(on_server_or_files(settings, running=work.on_server, stopped=work.on_files))
+            operate(settings, work.run)
     finally:
         # Whatever becomes of the blobs, the account is there, and nobody else has its password.
         if work.done is not None:
@@ -100,7 +102,7 @@ def import_(
 
 
 class _Work:
-    def __init__(self, asked: AccountImport, blobs: Path | None) -> None:
+    def __init__(self, asked: dict[str, str], blobs: Path | None) -> None:
         self.source: BinaryIO
         self.progress: Progress
         self.done: dict[str, Any] | None = None
@@ -108,17 +110,10 @@ class _Work:
         self._asked = asked
         self._blobs = blobs
 
-    async def on_server(self, server: RunningServer) -> None:
-        from pds.cli.car.import_targets import OnServer
+    async def run(self, server: Server) -> None:
+        from pds.cli.car.import_target import ImportTarget
 
-        await self._run(OnServer(server))
-
-    async def on_files(self, ctx: AppContext) -> None:
-        from pds.cli.car.import_targets import OnFiles
-
-        await self._run(OnFiles(ctx))
-
-    async def _run(self, target: ImportTarget) -> None:
+        target = ImportTarget(server)
         self.done = await target.bring_account(self._chunks(), self._asked, self.progress)
         if self._blobs is not None and self.done["missingBlobs"]:
             await self._bring_blobs(target, self._blobs, self.done)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.operator import on_server
+from pds.cli.operator import operate_running
 from pds.cli.output import counted, json_lines_option, print_json, print_table
-
-if TYPE_CHECKING:
-    from pds.cli.running_server import RunningServer
 
 
 @click.command()
@@ -31,7 +27,9 @@ def subscribers(as_json: bool, env_file: Path | None) -> None:
       pds firehose subscribers
       pds firehose subscribers --json | jq 'select(.lagEvents > 1000)'
     """
-    answer = asyncio.run(on_server(load_settings(env_file), _ask))
+    answer = operate_running(
+        load_settings(env_file), lambda server: server.ask("GET", "/_holdfast/firehose/subscribers")
+    )
     found: list[dict[str, Any]] = answer["subscribers"]
     if as_json:
         for one in found:
@@ -49,7 +47,3 @@ def subscribers(as_json: bool, env_file: Path | None) -> None:
     ]
     title = f"{counted(len(found), 'subscriber')}, newest event {answer['newestSeq']}"
     print_table(title, ("Address", "User agent", "Seq", "Lag", "Since (UTC)"), rows)
-
-
-async def _ask(server: RunningServer) -> dict[str, Any]:
-    return await server.get("/_holdfast/firehose/subscribers")

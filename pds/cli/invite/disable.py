@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,13 +12,9 @@ from pds.accounts.invite_codes import InviteReader
 from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.failures import CommandFailed
-from pds.cli.operator import on_server_or_files
+from pds.cli.operator import operate
 from pds.cli.output import counted, json_option, print_json
 from pds.cli.service_database import get_account, reading_accounts
-
-if TYPE_CHECKING:
-    from pds.cli.running_server import RunningServer
-    from pds.context import AppContext
 
 
 @click.command()
@@ -57,14 +51,8 @@ def disable(
         dids = [get_account(db, account).did for account in accounts]
         owned = [code.code for each in InviteReader(db).of_accounts(dids).values() for code in each]
 
-    async def running(server: RunningServer) -> None:
-        body = {"codes": codes, "accounts": dids}
-        await server.call("com.atproto.admin.disableInviteCodes", body, as_admin=True)
-
-    async def stopped(ctx: AppContext) -> None:
-        await ctx.accounts.invites.disable(codes, dids)
-
-    asyncio.run(on_server_or_files(settings, running=running, stopped=stopped))
+    body = {"codes": list(codes), "accounts": dids}
+    operate(settings, lambda server: server.call("com.atproto.admin.disableInviteCodes", body))
     disabled = sorted({*codes, *owned})
     if as_json:
         print_json({"disabled": disabled})

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import click
 
 from pds.cli.account.changing import Target, account_options
 from pds.cli.entryway import refuse_behind_entryway
-from pds.cli.operator import on_server_or_files
+from pds.cli.operator import operate
 from pds.cli.output import print_json, say
-
-if TYPE_CHECKING:
-    from pds.cli.running_server import RunningServer
-    from pds.context import AppContext
 
 
 @click.command()
@@ -37,16 +30,12 @@ def rotate(account: str, as_json: bool, env_file: Path | None) -> None:
     target = Target.find(account, env_file)
     refuse_behind_entryway(target.settings, "rotation keys")
 
-    async def running(server: RunningServer) -> dict[str, Any]:
-        return await server.put(f"/_holdfast/signing-key/{quote(target.did, safe=':')}", {})
-
-    async def stopped(ctx: AppContext) -> dict[str, Any]:
-        from pds.lifecycle.key_rotation import replace_signing_key
-
-        key = await replace_signing_key(ctx, target.account)
-        return {"did": target.did, "signingKey": key.did_key}
-
-    rotated = asyncio.run(on_server_or_files(target.settings, running=running, stopped=stopped))
+    rotated = operate(
+        target.settings,
+        lambda server: server.ask(
+            "PUT", "/_holdfast/signing-key/{account}", names={"account": target.did}
+        ),
+    )
     if as_json:
         print_json(rotated)
     else:

@@ -19,7 +19,6 @@ from repo.syntax import AtUri, InvalidSyntax, parse_at_uri
 
 if TYPE_CHECKING:
     from database.connection import Database
-    from pds.context import AppContext
 
 P = ParamSpec("P")
 
@@ -70,8 +69,3 @@ class RecordSubject(StoredSubject):
     def _get(self, db: Database) -> StoredRecord:
         collection, rkey = self._uri.collection or "", self._uri.rkey or ""
         return RecordReader(db, self.did).get(collection, rkey, include_takendown=True)
-
-    async def _set_on_files(self, ctx: AppContext, ref: str | None) -> None:
-        from pds.repos.takedowns import set_record_takedown
-
-        await set_record_takedown(ctx, self._uri, ref)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.failures import CommandFailed
-from pds.cli.operator import on_server_or_files
+from pds.cli.operator import operate
 from pds.cli.output import json_option, print_json
 from pds.config import Settings
-
-if TYPE_CHECKING:
-    from pds.cli.running_server import RunningServer
-    from pds.context import AppContext
 
 
 @click.command("raise")
@@ -53,12 +48,6 @@ def _raise(settings: Settings, seq: int) -> dict[str, Any]:
     if seq > MAX_RAISED_SEQ:
         raise CommandFailed(str(SeqTooHigh()))
 
-    async def running(server: RunningServer) -> dict[str, Any]:
-        return await server.put("/_holdfast/sequencer", {"seq": seq})
-
-    async def stopped(ctx: AppContext) -> dict[str, Any]:
-        before = ctx.sequencer.current_seq
-        await ctx.sequencer.raise_to(seq)
-        return {"before": before, "seq": ctx.sequencer.current_seq}
-
-    return asyncio.run(on_server_or_files(settings, running=running, stopped=stopped))
+    return operate(
+        settings, lambda server: server.ask("PUT", "/_holdfast/sequencer", body={"seq": seq})
+    )

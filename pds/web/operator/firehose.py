@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
-    from pds.context import AppContext
+    from pds.web.operator.call import OperatorCall
 
 
-async def list_subscribers(ctx: AppContext, _request: web.Request) -> dict[str, Any]:
+async def list_subscribers(call: OperatorCall) -> dict[str, Any]:
     """GET: all of them, of whom `pds.fairness.streams` bounds the number, longest there first."""
-    newest = ctx.sequencer.current_seq
+    newest = call.ctx.sequencer.current_seq
     return {
         "newestSeq": newest,
-        "subscribers": [subscriber.to_json(newest) for subscriber in ctx.subscribers],
+        "subscribers": [subscriber.to_json(newest) for subscriber in call.ctx.subscribers],
     }

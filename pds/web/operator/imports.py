@@ -4,32 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import web
-
-from pds.fairness.presence import while_present
 from pds.lifecycle.account_import import AccountImport, import_account
 from pds.pending.import_turns import Sender
 from pds.repos.blobs import import_blob, list_missing_blobs
-from pds.web.operator.answers import get_account, get_limit
-from pds.xrpc.body import iter_body
 from pds.xrpc.errors import invalid_request
 from repo.cid import Cid
 from repo.keys import InvalidKey, parse_did_key
 
 if TYPE_CHECKING:
-    from pds.context import AppContext
+    from pds.web.operator.call import OperatorCall
     from repo.keys import PublicKey
 
 _MAX_LIMIT: Final = 1_000
 _MAX_TICKET_LENGTH: Final = 100
 
 
-async def import_car(ctx: AppContext, request: web.Request) -> dict[str, Any]:
+async def import_car(call: OperatorCall) -> dict[str, Any]:
     """POST: the CAR is the body; `handle`, `email`, `key`, `ignoreSignature` are parameters.
 
     `ticket` is what `list_imports` calls the import.
     """
-    query = request.query
+    query = call.query
     asked = AccountImport(
         handle=query.get("handle"),
         email=query.get("email"),
@@ -37,27 +32,27 @@ async def import_car(ctx: AppContext, request: web.Request) -> dict[str, Any]:
         ignores_signature=query.get("ignoreSignature") == "true",
     )
     ticket = query.get("ticket", "")[:_MAX_TICKET_LENGTH] or None
-    sender = Sender(present=lambda: while_present(request), ticket=ticket)
-    return (await import_account(ctx, iter_body(request), asked, sender)).to_json()
+    sender = Sender(present=call.present, ticket=ticket)
+    return (await import_account(call.ctx, call.chunks(), asked, sender)).to_json()
 
 
-async def list_imports(ctx: AppContext, _request: web.Request) -> dict[str, Any]:
+async def list_imports(call: OperatorCall) -> dict[str, Any]:
     """GET: the imports that are under way, and which of them wait for their turn."""
-    return {"imports": ctx.imports.to_json()}
+    return {"imports": call.ctx.imports.to_json()}
 
 
-async def missing_blobs(ctx: AppContext, request: web.Request) -> dict[str, Any]:
+async def missing_blobs(call: OperatorCall) -> dict[str, Any]:
     """GET: a page of CIDs, after `cursor`."""
-    did = get_account(ctx, request).did
-    limit = get_limit(request, default=_MAX_LIMIT, most=_MAX_LIMIT)
-    missing = await list_missing_blobs(ctx, did, limit=limit, after=request.query.get("cursor"))
+    did = call.get_account().did
+    limit = call.get_limit(default=_MAX_LIMIT, most=_MAX_LIMIT)
+    missing = await list_missing_blobs(call.ctx, did, limit=limit, after=call.query.get("cursor"))
     return {"missing": [str(cid) for cid in missing]}
 
 
-async def put_blob(ctx: AppContext, request: web.Request) -> dict[str, Any]:
+async def put_blob(call: OperatorCall) -> dict[str, Any]:
     """PUT: the body is a blob that some record refers to."""
-    did, cid = get_account(ctx, request).did, Cid.parse(request.match_info["cid"])
-    blob = await import_blob(ctx, did, cid, iter_body(request))
+    did, cid = call.get_account().did, Cid.parse(call.names["cid"])
+    blob = await import_blob(call.ctx, did, cid, call.chunks())
     return {"cid": str(blob.cid), "mimeType": blob.mime_type, "size": blob.size}
 
 

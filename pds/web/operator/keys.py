@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pds.lifecycle.key_rotation import replace_signing_key
-from pds.web.operator.answers import get_account
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
-    from pds.context import AppContext
+    from pds.web.operator.call import OperatorCall
 
 
-async def replace_key(ctx: AppContext, request: web.Request) -> dict[str, Any]:
+async def replace_key(call: OperatorCall) -> dict[str, Any]:
     """PUT: the server makes the key, and tells the public half of it."""
-    account = get_account(ctx, request)
-    key = await replace_signing_key(ctx, account)
+    account = call.get_account()
+    key = await replace_signing_key(call.ctx, account)
     return {"did": account.did, "signingKey": key.did_key}

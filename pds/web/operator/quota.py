@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
-
 from pds.accounts.quotas import MAX_BYTES, Quota
 from pds.repos.usage import read_account_usage
-from pds.web.operator.answers import get_account
-from pds.xrpc.body import JSON_LIMIT_BYTES, parse_json, read_json
 from pds.xrpc.errors import invalid_request
 
 if TYPE_CHECKING:
-    from pds.context import AppContext
+    from pds.web.operator.call import OperatorCall
 
 
-async def set_quota(ctx: AppContext, request: web.Request) -> dict[str, Any]:
+async def set_quota(call: OperatorCall) -> dict[str, Any]:
     """PUT: `quotaBytes` is a number, "none" for no limit, or null for the default quota."""
-    account = get_account(ctx, request)
-    quota = _parse_quota(parse_json(await read_json(request, JSON_LIMIT_BYTES)))
-    await ctx.accounts.quotas.set(account.did, quota)
-    return (await read_account_usage(ctx, account)).to_json()
+    account = call.get_account()
+    quota = _parse_quota(await call.json())
+    await call.ctx.accounts.quotas.set(account.did, quota)
+    return (await read_account_usage(call.ctx, account)).to_json()
 
 
 def _parse_quota(body: Any) -> Quota | None:

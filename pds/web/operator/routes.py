@@ -1,29 +1,68 @@
-"""Adding the routes for the operator."""
+"""The routes for the operator: the password, JSON, errors as in XRPC."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import orjson
 from aiohttp import web
 
-from pds.web.operator.answers import for_operator
+from pds.context import CONTEXT
+from pds.repos.damage import report_damage
+from pds.web.operator.call import OperatorCall, OperatorHandler
 from pds.web.operator.firehose import list_subscribers
 from pds.web.operator.imports import import_car, list_imports, missing_blobs, put_blob
 from pds.web.operator.keys import replace_key
 from pds.web.operator.quota import set_quota
 from pds.web.operator.sequencer import raise_seq
 from pds.web.operator.usage import account_usage, list_usage, server_storage
+from pds.xrpc.auth import admin
+from pds.xrpc.error_map import to_xrpc
+
+ROUTES: Final[Mapping[tuple[str, str], OperatorHandler]] = {
+    ("GET", "/_holdfast/usage"): list_usage,
+    ("GET", "/_holdfast/usage/{account}"): account_usage,
+    ("GET", "/_holdfast/storage"): server_storage,
+    ("GET", "/_holdfast/firehose/subscribers"): list_subscribers,
+    ("POST", "/_holdfast/import"): import_car,
+    ("GET", "/_holdfast/imports"): list_imports,
+    ("GET", "/_holdfast/blobs/{account}"): missing_blobs,
+    ("PUT", "/_holdfast/blobs/{account}/{cid}"): put_blob,
+    ("PUT", "/_holdfast/signing-key/{account}"): replace_key,
+    ("PUT", "/_holdfast/quota/{account}"): set_quota,
+    ("PUT", "/_holdfast/sequencer"): raise_seq,
+}
+"""Everything below `/_holdfast/`, by verb and path."""
 
 
 def add_operator_routes(app: web.Application) -> None:
-    """Serve everything below `/_holdfast/`."""
-    router = app.router
-    router.add_get("/_holdfast/usage", for_operator(list_usage))
-    router.add_get("/_holdfast/usage/{account}", for_operator(account_usage))
-    router.add_get("/_holdfast/storage", for_operator(server_storage))
-    router.add_get("/_holdfast/firehose/subscribers", for_operator(list_subscribers))
-    router.add_post("/_holdfast/import", for_operator(import_car))
-    router.add_get("/_holdfast/imports", for_operator(list_imports))
-    router.add_get("/_holdfast/blobs/{account}", for_operator(missing_blobs))
-    router.add_put("/_holdfast/blobs/{account}/{cid}", for_operator(put_blob))
-    router.add_put("/_holdfast/signing-key/{account}", for_operator(replace_key))
-    router.add_put("/_holdfast/quota/{account}", for_operator(set_quota))
-    router.add_put("/_holdfast/sequencer", for_operator(raise_seq))
+    """Serve `ROUTES` to the administrator alone."""
+    adding = {
+        "GET": app.router.add_get,  # Which also answers HEAD.
+        "POST": app.router.add_post,
+        "PUT": app.router.add_put,
+    }
+    for (verb, path), handler in ROUTES.items():
+        adding[verb](path, _for_operator(handler))
+
+
+def _for_operator(handler: OperatorHandler) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(request: web.Request) -> web.Response:
+        ctx = request.app[CONTEXT]
+        try:
+            await admin(ctx, request)
+            response = _json(await handler(OperatorCall.of(request)))
+        except Exception as exc:
+            error = to_xrpc(report_damage(ctx, exc))
+            if error.status == 500:
+                raise  # It is answered and logged like any other.
+            response = error.response()
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return answer
+
+
+def _json(body: dict[str, Any]) -> web.Response:
+    return web.Response(body=orjson.dumps(body), content_type="application/json", charset="utf-8")

@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import web
-
 from pds.disk.sizes import DatabaseTotals, FileTotals
 from pds.disk.usage import Disk, find_disks, measure_services
 from pds.repos.usage import read_account_usage
-from pds.web.operator.answers import get_account, get_limit
 from pds.xrpc.errors import invalid_request
 
 if TYPE_CHECKING:
     from pds.config import Settings
-    from pds.context import AppContext
+    from pds.web.operator.call import OperatorCall
 
 _DEFAULT_LIMIT: Final = 50
 _MAX_LIMIT: Final = 100
@@ -23,10 +20,11 @@ _PATIENCE_S: Final = 20.0
 """How long an answer waits for sizes that have never been measured."""
 
 
-async def list_usage(ctx: AppContext, request: web.Request) -> dict[str, Any]:
+async def list_usage(call: OperatorCall) -> dict[str, Any]:
     """GET /_holdfast/usage: a page of accounts, oldest first."""
-    limit = get_limit(request, default=_DEFAULT_LIMIT, most=_MAX_LIMIT)
-    page = ctx.accounts.store.list_page(limit=limit, after=_parse_cursor(request))
+    ctx = call.ctx
+    limit = call.get_limit(default=_DEFAULT_LIMIT, most=_MAX_LIMIT)
+    page = ctx.accounts.store.list_page(limit=limit, after=_parse_cursor(call.query.get("cursor")))
     answer: dict[str, Any] = {
         "accounts": [(await read_account_usage(ctx, account)).to_json() for account in page]
     }
@@ -35,15 +33,15 @@ async def list_usage(ctx: AppContext, request: web.Request) -> dict[str, Any]:
     return answer
 
 
-async def account_usage(ctx: AppContext, request: web.Request) -> dict[str, Any]:
+async def account_usage(call: OperatorCall) -> dict[str, Any]:
     """GET /_holdfast/usage/{did or handle}"""
-    return (await read_account_usage(ctx, get_account(ctx, request))).to_json()
+    return (await read_account_usage(call.ctx, call.get_account())).to_json()
 
 
-async def server_storage(ctx: AppContext, _request: web.Request) -> dict[str, Any]:
+async def server_storage(call: OperatorCall) -> dict[str, Any]:
     """GET /_holdfast/storage: of actors and blobs as of some minutes ago, null if not known yet."""
-    survey = await ctx.storage.current(patience_s=_PATIENCE_S)
-    services, disks = await asyncio.to_thread(_look, ctx.settings)
+    survey = await call.ctx.storage.current(patience_s=_PATIENCE_S)
+    services, disks = await asyncio.to_thread(_look, call.ctx.settings)
     return {
         "databases": {name: _database_json(totals) for name, totals in services.items()},
         "actorStores": survey
@@ -69,8 +67,7 @@ def _look(settings: Settings) -> tuple[dict[str, DatabaseTotals], list[Disk]]:
     return measure_services(settings), find_disks(settings)
 
 
-def _parse_cursor(request: web.Request) -> tuple[str, str] | None:
-    cursor = request.query.get("cursor")
+def _parse_cursor(cursor: str | None) -> tuple[str, str] | None:
     if not cursor:
         return None
     created_at, separator, did = cursor.partition("::")

@@ -117,7 +117,7 @@ def test_a_taken_handle_or_address_is_refused_before_a_did_is_made(
     message = stopped.refuse("account", "create", "other@example.com", "Alice.test")
     assert "Handle already taken: alice.test" in message
     message = stopped.refuse("account", "create", "Alice@example.com", "other.test")
-    assert "already in use" in message
+    assert "Email already taken: Alice@example.com" in message
 
 
 def test_malformed_accounts_are_refused(stopped: OperatedServer) -> None:

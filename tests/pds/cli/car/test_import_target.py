@@ -9,10 +9,9 @@ from contextlib import AsyncExitStack
 import pytest
 from yarl import URL
 
-from pds.cli.car import import_targets
-from pds.cli.car.import_targets import OnServer
+from pds.cli.car import import_target
+from pds.cli.car.import_target import ImportTarget
 from pds.cli.running_server import RunningServer
-from pds.lifecycle.account_import import AccountImport
 from pds.pending.import_turns import Import, Sender
 from repo.syntax import Did
 from tests.pds.api.imports import Repo
@@ -28,7 +27,7 @@ async def _hold_every_turn(pds: Pds, stack: AsyncExitStack) -> None:
 
 
 async def test_the_place_in_the_queue_is_told(pds: Pds, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_targets, "_LOOK_S", 0.01)
+    monkeypatch.setattr(import_target, "_LOOK_S", 0.01)
     server = RunningServer(pds.ctx.settings)
     server._url = str(URL(pds.url).origin())
     owner = register_foreign_did(pds)
@@ -41,9 +40,9 @@ async def test_the_place_in_the_queue_is_told(pds: Pds, monkeypatch: pytest.Monk
     async with AsyncExitStack() as stack:
         await _hold_every_turn(pds, stack)
         bringing = asyncio.create_task(
-            OnServer(server).bring_account(
+            ImportTarget(server).bring_account(
                 chunks(),
-                AccountImport("moved.test", "moved@example.com"),
+                {"handle": "moved.test", "email": "moved@example.com"},
                 lambda *place: told.put_nowait(place),
             )
         )
