@@ -37,7 +37,7 @@ from repo.syntax import Did, Handle
 from sequencer.events import AccountEvent, IdentityEvent
 
 if TYPE_CHECKING:
-    from pds.context import AppContext
+    from pds.context import ReadContext
 
 RESOLVING_AT_ONCE: Final = 16
 """DID documents asked for at the same time."""
@@ -80,7 +80,7 @@ class Library:
 
     def __init__(
         self,
-        ctx: AppContext,
+        ctx: ReadContext,
         catalog: Catalog,
         *,
         places: Sequence[str],
