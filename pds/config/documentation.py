@@ -1,4 +1,4 @@
-"""The settings as documentation: what the README's table is tested against."""
+"""The settings as documentation: what docs/configuration.md is tested against."""
 
 from __future__ import annotations
 
