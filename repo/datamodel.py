@@ -50,6 +50,11 @@ class BlobRef:
     size: int
     """In bytes, as the record claims; -1 where it claims nothing that can be a size."""
 
+    def to_json(self) -> JsonValue:
+        """Return the reference as it stands in the JSON of a record."""
+        link = json_default(self.cid)
+        return {"$type": "blob", "ref": link, "mimeType": self.mime_type, "size": self.size}
+
 
 def from_json(value: object, *, path: str = "$") -> Value:
     """Convert parsed JSON. `path` is where it stands, for messages. Raises `InvalidDataModel`.

@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from database.collector import without_collector
 from pds.car.blob_directory import BlobDirectory
 from pds.config import Settings
 from pds.context import ReadContext, open_read_context
@@ -24,7 +25,6 @@ from pds.readonly.library import Counts, Library
 from pds.readonly.progress import OnProgress
 from pds.readonly.watching import watch
 from pds.server.run import bind, run_until_stopped, tune_garbage_collector
-from repo.collector import without_collector
 from repo.syntax import Did, Handle
 
 WATCH_S: Final = 2.0

@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from database.collector import without_collector
 from database.engine import ENGINE_REMEDY, find_engine_fault, running_version
 from database.open_files import MIN_LIMIT, REMEDY, limit_of_open_files
 from pds.config import Settings
@@ -32,7 +33,6 @@ from pds.recovery.start import recover
 from pds.server.app import make_app
 from pds.server.listening import BoundPort
 from pds.server.systemd import READY, STOPPING, notify
-from repo.collector import without_collector
 
 _GC_THRESHOLDS: Final = (10_000, 20, 20)
 """Allocations before a young collection, and how many of those before an older one."""
