@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 import orjson
 
-from pds.printable import printable
+from pds.reporting import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -106,8 +106,3 @@ def console() -> Console:
     has_edge = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
     # Without emojis: what did:key:z… holds would be one.
     return Console(width=None if has_edge else _PIPE_WIDTH, highlight=False, emoji=False)
-
-
-def counted(count: int, noun: str) -> str:
-    """Such as `1 account`, `2 accounts`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -23,8 +23,7 @@ from pds.cli.car.files import (
     write_stdout,
 )
 from pds.cli.progress import progress_bars
-from pds.doctor.finding import counted
-from pds.reporting import Progress
+from pds.reporting import Progress, counted
 
 if TYPE_CHECKING:
     from pds.car.account_lookup import Account

@@ -19,9 +19,9 @@ from pds.cli.car.files import STANDARD, file_argument
 from pds.cli.car.keys import key_option
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import operate
-from pds.cli.output import counted, json_option, print_fields, print_json, say
+from pds.cli.output import json_option, print_fields, print_json, say
 from pds.cli.progress import progress_bars
-from pds.reporting import Progress
+from pds.reporting import Progress, counted
 from repo.syntax import Did
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pds.cli.car.failures import explained
 from pds.cli.car.files import STANDARD, binary_stdout, write_notes, write_stdout
 from pds.cli.failures import note
 from pds.cli.progress import progress_bars
-from pds.doctor.finding import counted
+from pds.reporting import counted
 
 
 @click.command()

@@ -9,7 +9,7 @@ import click
 from pds.cli.car.failures import explained
 from pds.cli.car.files import DirectoryType, file_argument, opened_repo, write_notes
 from pds.cli.progress import progress_bars
-from pds.doctor.finding import counted
+from pds.reporting import counted
 
 
 @click.command()

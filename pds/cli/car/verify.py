@@ -16,7 +16,7 @@ from pds.cli.car.failures import DAMAGED, explained
 from pds.cli.car.files import open_repo, write_lines
 from pds.cli.car.keys import find_public_key, public_key_options
 from pds.cli.progress import progress_bars
-from pds.doctor.finding import counted
+from pds.reporting import counted
 
 if TYPE_CHECKING:
     from repo.keys import PublicKey

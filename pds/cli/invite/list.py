@@ -12,8 +12,9 @@ from pds.accounts.account_store import AccountStore
 from pds.accounts.invite_codes import InviteCode, InviteReader
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.invite.view import uses_text
-from pds.cli.output import counted, json_lines_option, print_json, print_table
+from pds.cli.output import json_lines_option, print_json, print_table
 from pds.cli.service_database import reading_accounts
+from pds.reporting import counted
 
 _PAGE: Final = 500
 
