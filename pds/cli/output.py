@@ -29,9 +29,9 @@ def print_json(value: object) -> None:
     click.echo(orjson.dumps(value))
 
 
-def say(text: str) -> None:
+def say(text: str, *, err: bool = False) -> None:
     """Print a line for people, whatever strangers have put into it."""
-    click.echo(printable(text))
+    click.echo(printable(text), err=err)
 
 
 def print_fields(fields: Iterable[tuple[str, object]]) -> None:

@@ -22,6 +22,7 @@ from pds.cli.car.files import (
     write_notes,
     write_stdout,
 )
+from pds.cli.output import say
 from pds.cli.progress import progress_bars
 from pds.reporting import Progress, counted
 
@@ -180,4 +181,4 @@ async def _export_blobs(
 
 
 def _note(message: str) -> None:
-    click.echo(message, err=True)
+    say(message, err=True)

@@ -171,7 +171,7 @@ def _print(done: dict[str, Any], *, as_json: bool, had_blobs: bool) -> None:
             say(f"  {one['uri']}: {one['reason']}")
     click.echo("\nIt is deactivated until its identity leads here. Its DID has to say:")
     for name, value in _lines(done["didCredentials"]):
-        click.echo(f"  {name:20} {value}")
+        say(f"  {name:20} {value}")
     click.echo(f"When it does, run: pds account activate {done['did']}")
 
 
