@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from pds.doctor.finding import counted
+from pds.reporting import counted
 from repo.mst import TreeRecord
 from repo.odd_record import find_oddity
 

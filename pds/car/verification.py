@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pds.car.block_file import UsedBlocks
 from pds.car.oddities import Oddities
 from pds.car.repo_file import RepoFile, record_block
-from pds.doctor.finding import Sample, counted
-from pds.reporting import Progress, no_progress
+from pds.reporting import Progress, Sample, counted, no_progress
 from repo.mst import MstError, TreeNode, TreeRecord, stream_tree
 from repo.record import NODE_FORM, has_node_form
 from repo.syntax import InvalidSyntax

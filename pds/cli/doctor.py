@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from textwrap import wrap
@@ -26,7 +27,7 @@ from pds.doctor.examination import Options, examine
 from pds.doctor.finding import Finding, Status
 from pds.doctor.report import Report
 from pds.monitoring.logs import configure_logs
-from pds.reporting import Progress, no_progress
+from pds.reporting import Progress, no_progress, printable
 from pds.server.run import raise_file_limit
 
 P = ParamSpec("P")
@@ -98,7 +99,7 @@ def doctor(
     if as_json:
         click.echo(orjson.dumps(report.to_json(), option=orjson.OPT_INDENT_2))
     else:
-        _print_report(report)
+        _print_report(Report.of(map(_shown, report.findings)))
     sys.exit(report.exit_status)
 
 
@@ -118,6 +119,16 @@ def _progress() -> Iterator[Progress]:
             bars.update(tasks[step], completed=done, total=total)
 
         yield show
+
+
+def _shown(finding: Finding) -> Finding:
+    """A finding for people, whatever strangers have put into it."""
+    return replace(
+        finding,
+        subject=printable(finding.subject),
+        message=printable(finding.message),
+        remedy=printable(finding.remedy),
+    )
 
 
 def _print_report(report: Report) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import click
 
-from pds.printable import printable
+from pds.reporting import printable
 
 
 class CommandFailed(click.ClickException):

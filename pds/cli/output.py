@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 import orjson
 
-from pds.printable import printable
+from pds.reporting import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,9 +29,9 @@ def print_json(value: object) -> None:
     click.echo(orjson.dumps(value))
 
 
-def say(text: str) -> None:
+def say(text: str, *, err: bool = False) -> None:
     """Print a line for people, whatever strangers have put into it."""
-    click.echo(printable(text))
+    click.echo(printable(text), err=err)
 
 
 def print_fields(fields: Iterable[tuple[str, object]]) -> None:
@@ -106,8 +106,3 @@ def console() -> Console:
     has_edge = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
     # Without emojis: what did:key:z… holds would be one.
     return Console(width=None if has_edge else _PIPE_WIDTH, highlight=False, emoji=False)
-
-
-def counted(count: int, noun: str) -> str:
-    """Such as `1 account`, `2 accounts`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,11 +13,15 @@ import click
 
 from pds.cli.environment import explain_failures
 from pds.cli.failures import CommandFailed
+from pds.cli.output import say
 from pds.cli.progress import progress_bars
 from pds.config.addresses import address_by_old_name
 
 if TYPE_CHECKING:
+    from pds.config import Settings
     from pds.readonly.library import Counts
+    from pds.readonly.server import ReadonlyOptions
+    from repo.syntax import Did, Handle
 
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -98,13 +102,8 @@ def readonly(
       pds readonly --car ./repos/*.car --port 8080 --watch
       pds readonly --car alice.car --verify offline
     """
-    import uvloop
-
-    from pds.cli.server_logs import server_logs
     from pds.readonly.environment import read_environment
-    from pds.readonly.handles_file import InvalidHandlesFile, read_handles_file
-    from pds.readonly.progress import log_progress
-    from pds.readonly.server import ReadonlyOptions, serve_readonly
+    from pds.readonly.server import ReadonlyOptions
 
     found = read_environment(
         os.environ,
@@ -113,28 +112,43 @@ def readonly(
         data=data,
         listen={"PDS_BIND_ADDRESS": host, "PDS_PORT": str(port), "PDS_HOSTNAME": hostname},
     )
-    settings = found.settings
-    try:
-        handles = read_handles_file(handles_file) if handles_file else {}
-    except InvalidHandlesFile as exc:
-        raise CommandFailed(str(exc)) from exc
     options = ReadonlyOptions(
         places=found.places,
         blobs=found.blobs,
         verification=verify,  # type: ignore[arg-type] # click has checked it
-        handles=handles,
+        handles=_read_handles(handles_file),
         watch=watch,
         processes=os.cpu_count() or 1,
     )
+    _serve(found.settings, options)
+
+
+def _read_handles(file: Path | None) -> Mapping[Did, Handle]:
+    from pds.readonly.handles_file import InvalidHandlesFile, read_handles_file
+
+    try:
+        return read_handles_file(file) if file else {}
+    except InvalidHandlesFile as exc:
+        raise CommandFailed(str(exc)) from exc
+
+
+def _serve(settings: Settings, options: ReadonlyOptions) -> None:
+    """Serve until a signal comes. Bars, or lines of the log, tell how the loading goes."""
+    import uvloop
+
+    from pds.cli.server_logs import server_logs
+    from pds.readonly.progress import log_progress
+    from pds.readonly.server import serve_readonly
+
     with server_logs(settings) as logs, ExitStack() as bars:
         show = log_progress() if not sys.stderr.isatty() else bars.enter_context(_bars())
 
         def listening() -> None:
-            click.echo(f"Serving on {settings.public_url}   (Ctrl-C stops it)", err=True)
+            say(f"Serving on {settings.public_url}   (Ctrl-C stops it)", err=True)
 
         def loaded(counts: Counts) -> None:
             bars.close()
-            click.echo(
+            say(
                 f"{counts.loaded} loaded, {counts.unchanged} unchanged, {counts.refused} refused.",
                 err=True,
             )

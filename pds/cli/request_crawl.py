@@ -10,8 +10,10 @@ import click
 
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.failures import CommandFailed
+from pds.cli.output import say
 from pds.config import Settings
 from pds.config.addresses import parse_base_url
+from pds.reporting import printable
 
 
 @click.command()
@@ -58,8 +60,8 @@ async def _ask(settings: Settings, relays: Sequence[str]) -> None:
             try:
                 await crawlers.request_crawl(http, relay, host=host)
             except crawlers.CrawlNotRequested as exc:
-                failures.append(f"{relay} was not asked: {exc}")
+                failures.append(printable(f"{relay} was not asked: {exc}"))
             else:
-                click.echo(f"{relay} was asked to follow {host}")
+                say(f"{relay} was asked to follow {host}")
     if failures:
         raise CommandFailed("\n".join(failures))

@@ -44,3 +44,14 @@ def get_account(db: Database, identifier: str) -> ActorAccount:
             f"There is no account {identifier} on this server.", remedy="pds account list"
         )
     return account
+
+
+def account_json(account: ActorAccount) -> dict[str, object]:
+    """What the list and every change tell of an account."""
+    return {
+        "did": account.did,
+        "handle": account.handle,
+        "email": account.email,
+        "status": account.status,
+        "createdAt": account.created_at,
+    }

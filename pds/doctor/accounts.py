@@ -12,9 +12,10 @@ from database.errors import DatabaseError
 from pds.accounts.schema import account_migrations
 from pds.disk.remedies import restore_database
 from pds.doctor.database import check_database, damage, missing_file
-from pds.doctor.finding import Finding, Sample, counted
+from pds.doctor.finding import Finding
 from pds.doctor.inspection import examine_unchanged
 from pds.doctor.repo import RepoHead
+from pds.reporting import Sample, counted
 
 CHECK: Final = "accounts"
 _ACCOUNTS: Final = (

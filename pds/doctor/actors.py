@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from pds.doctor.actor import ActorFiles, ActorReport, check_actor
-from pds.doctor.finding import Finding, Sample, counted
+from pds.doctor.finding import Finding
 from pds.doctor.signing_key import CHECK as SIGNING_KEY
+from pds.reporting import Sample, counted
 
 CHECK: Final = "repositories"
 _WORTH_PROCESSES_BYTES: Final = 64 * 1024 * 1024

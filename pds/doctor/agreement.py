@@ -16,11 +16,12 @@ from pds.disk.data_directory import CHECK_FILE
 from pds.doctor.accounts import Accounts, match_stores, read_accounts
 from pds.doctor.actor import ActorReport
 from pds.doctor.event_log import EventLogState, find_last_rev
-from pds.doctor.finding import Finding, counted
+from pds.doctor.finding import Finding
 from pds.doctor.heads import CHECK as HEADS
 from pds.doctor.heads import Standing, judge
 from pds.doctor.inspection import examine_unchanged
 from pds.doctor.repo import RepoHead, find_head
+from pds.reporting import counted
 
 _CATCH_UP_S: Final = 2.5
 """More than a running server takes to write a head to the service database."""

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from database.connection import Database
-from pds.doctor.finding import Finding, Sample, counted
+from pds.doctor.finding import Finding
+from pds.reporting import Sample, counted
 from repo.cid import Cid, InvalidCid
 
 CHECK: Final = "blobs"

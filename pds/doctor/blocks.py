@@ -11,7 +11,8 @@ import libipld
 
 from database.connection import Database
 from pds.disk.remedies import restore_database
-from pds.doctor.finding import Finding, Sample, counted
+from pds.doctor.finding import Finding
+from pds.reporting import Sample, counted
 from repo.cid import BLESSED_LENGTH, Cid
 
 BLOCKS: Final = "blocks"

@@ -10,7 +10,8 @@ from database.connection import Database
 from database.errors import DatabaseError, SchemaTooNew
 from database.migrations import Migration, applied_migrations
 from pds.disk.remedies import mend_database, restore_database
-from pds.doctor.finding import Finding, counted
+from pds.doctor.finding import Finding
+from pds.reporting import counted
 
 CHECK: Final = "database"
 _MESSAGES: Final = 3

@@ -12,8 +12,9 @@ from database.connection import Database
 from database.errors import DatabaseError
 from pds.disk.remedies import restore_database
 from pds.doctor.database import check_database, damage, missing_file
-from pds.doctor.finding import Finding, Sample, counted
+from pds.doctor.finding import Finding
 from pds.doctor.inspection import examine_unchanged
+from pds.reporting import Sample, counted
 from repo import dagcbor
 from sequencer.frames import EVENT_TYPES
 from sequencer.log import MIGRATIONS

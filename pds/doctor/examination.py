@@ -26,7 +26,7 @@ from pds.doctor.database import check_database, damage
 from pds.doctor.environment import examine_settings
 from pds.doctor.event_log import CHECK as EVENT_LOG
 from pds.doctor.event_log import EventLogState, read_event_log
-from pds.doctor.finding import Finding, counted
+from pds.doctor.finding import Finding
 from pds.doctor.identities import Expected
 from pds.doctor.inspection import examine_unchanged
 from pds.doctor.last_stop import check_last_stop, find_left_wals
@@ -35,7 +35,7 @@ from pds.doctor.permissions import check_databases, check_env_file
 from pds.doctor.report import Report
 from pds.doctor.surroundings import check_surroundings
 from pds.doctor.users import find_users
-from pds.reporting import Progress, no_progress
+from pds.reporting import Progress, counted, no_progress
 
 
 @dataclass(slots=True, frozen=True)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 Status: TypeAlias = Literal["ok", "warning", "error", "skipped"]
 """An error needs mending; a warning needs a look; skipped could not be or was not checked."""
-
-_EXAMPLES: Final = 3
 
 
 @dataclass(slots=True, frozen=True)
@@ -47,35 +44,3 @@ class Finding:
     def is_problem(self) -> bool:
         """Whether an operator should read it."""
         return self.status in ("warning", "error")
-
-
-@dataclass(slots=True)
-class Sample:
-    """Faults of one kind: their number, and the first few by name."""
-
-    count: int = 0
-    examples: list[str] = field(default_factory=list)
-
-    def add(self, name: str) -> None:
-        """Count a fault."""
-        self.count += 1
-        if len(self.examples) < _EXAMPLES:
-            self.examples.append(name)
-
-    def update(self, names: Iterable[str]) -> None:
-        """Count several faults."""
-        for name in names:
-            self.add(name)
-
-    def __bool__(self) -> bool:
-        return self.count > 0
-
-    def __str__(self) -> str:
-        """`a, b, c and 7 more`."""
-        rest = self.count - len(self.examples)
-        return ", ".join(self.examples) + (f" and {rest} more" if rest else "")
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 block`, `2 blocks`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

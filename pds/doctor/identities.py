@@ -12,7 +12,8 @@ from identity.did_document import ATPROTO_KEY, ATPROTO_PDS
 from identity.plc import PlcClient, PlcError
 from identity.resolver import DidNotFound, DidResolutionError, DidResolver
 from pds.config.addresses import is_same_server
-from pds.doctor.finding import Finding, Sample, counted
+from pds.doctor.finding import Finding
+from pds.reporting import Sample, counted
 from repo.syntax import Did
 
 CHECK: Final = "identity"

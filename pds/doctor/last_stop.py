@@ -10,8 +10,9 @@ from typing import Final
 from database.open_elsewhere import is_open
 from database.wal import wal_path
 from pds.doctor.event_log import EventLogState
-from pds.doctor.finding import Finding, Sample, counted
+from pds.doctor.finding import Finding
 from pds.doctor.users import Users
+from pds.reporting import Sample, counted
 
 CHECK: Final = "last stop"
 

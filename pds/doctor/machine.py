@@ -12,7 +12,8 @@ from typing import Final
 from database.engine import ENGINE_REMEDY, find_engine_fault
 from database.open_files import MIN_LIMIT, REMEDY
 from pds.disk.network_filesystem import existing_part, filesystem_type, find_network_type
-from pds.doctor.finding import Finding, counted
+from pds.doctor.finding import Finding
+from pds.reporting import counted
 
 FILE_LIMIT: Final = "open files"
 ENGINE: Final = "SQLite"

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pds.doctor.finding import Finding, Sample, counted
+from pds.doctor.finding import Finding
+from pds.reporting import Sample, counted
 
 CHECK: Final = "permissions"
 

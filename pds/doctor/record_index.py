@@ -10,7 +10,8 @@ import libipld
 
 from database.connection import Database
 from pds.disk.remedies import restore_database
-from pds.doctor.finding import Finding, Sample, counted
+from pds.doctor.finding import Finding
+from pds.reporting import Sample, counted
 
 CHECK: Final = "record index"
 # URIs of one actor sort as the keys of the tree do: by their bytes.

@@ -160,8 +160,8 @@ class XrpcRouter(Generic[C]):
 
     async def call(self, nsid: str, given: dict[str, Any], credentials: Credentials) -> Answer:
         """Call a procedure with a JSON body in this process. Raises what its handler raises."""
-        checked = self._ctx.lexicons.validate_input(nsid, given)
         handler = self._routes[nsid].method.handler
+        checked = self._ctx.lexicons.validate_input(nsid, given)
         return await handler(self._make_call(None, {}, credentials, checked))
 
     async def _dispatch(self, request: web.Request, route: _Route[C]) -> web.StreamResponse:

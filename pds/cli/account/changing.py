@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from pds.accounts.account import ActorAccount
-from pds.cli.account.view import account_json
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import operate
 from pds.cli.output import json_option, print_json, say
-from pds.cli.service_database import account_argument, get_account, reading_accounts
+from pds.cli.service_database import account_argument, account_json, get_account, reading_accounts
 from pds.cli.takedowns import UPDATE_SUBJECT_STATUS
 from pds.config import Settings
 from repo.syntax import Did

@@ -14,6 +14,7 @@ from database.errors import (
     DatabaseMissing,
     DatabaseOutOfFiles,
 )
+from pds.accounts.account import ActorAccount
 from pds.config import Settings
 from pds.doctor.inspection import examine_unchanged
 from pds.pending.journal import read_damaged
@@ -64,3 +65,8 @@ class Damage:
             return None
         reason = self._noticed[did] or "its store could not be read"
         return f"the server has found: {reason}"
+
+
+def status_text(account: ActorAccount, damage: str | None) -> str:
+    """Its state, and whether its files are damaged."""
+    return account.status if damage is None else f"{account.status}, damaged"

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from pds.accounts.account_store import AccountStore
-from pds.cli.account.damage import Damage
-from pds.cli.account.view import account_json, status_text
+from pds.cli.account.damage import Damage, status_text
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.output import counted, json_lines_option, print_json, print_table
-from pds.cli.service_database import reading_accounts
+from pds.cli.output import json_lines_option, print_json, print_table
+from pds.cli.service_database import account_json, reading_accounts
+from pds.reporting import counted
 
 
 @click.command("list")

@@ -14,12 +14,11 @@ from pds.accounts.app_passwords import list_app_passwords
 from pds.accounts.invite_codes import InviteCode, InviteReader
 from pds.accounts.repo_roots import find_root
 from pds.cli.account.changing import account_options
-from pds.cli.account.damage import Damage
-from pds.cli.account.view import account_json, status_text
+from pds.cli.account.damage import Damage, status_text
 from pds.cli.environment import load_settings
-from pds.cli.invite.view import uses_text
+from pds.cli.invite.list import uses_text
 from pds.cli.output import print_fields, print_json
-from pds.cli.service_database import get_account, reading_accounts
+from pds.cli.service_database import account_json, get_account, reading_accounts
 from pds.config import Settings
 
 

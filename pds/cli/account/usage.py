@@ -15,12 +15,13 @@ from database.errors import DatabaseError
 from pds.accounts.account import ActorAccount
 from pds.accounts.account_store import AccountStore
 from pds.accounts.quotas import Quota, read_own_quotas
-from pds.cli.account.damage import Damage
-from pds.cli.account.view import account_json, status_text
-from pds.cli.output import counted, print_json, print_table
+from pds.cli.account.damage import Damage, status_text
+from pds.cli.output import print_json, print_table
+from pds.cli.service_database import account_json
 from pds.cli.sizes import format_size
 from pds.config import Settings
 from pds.doctor.inspection import examine_unchanged
+from pds.reporting import counted
 from pds.repos.usage import AccountUsage
 
 _Found: TypeAlias = tuple[AccountUsage, str | None]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
-import orjson
 
 from pds.car.errors import CarToolError
 from pds.cli.car.failures import explained, naming
-from pds.cli.car.files import STANDARD, file_argument, open_repo, write_lines
+from pds.cli.car.files import STANDARD, file_argument, open_repo, write_json_lines, write_lines
 from pds.cli.failures import note
 from pds.cli.progress import progress_bars
+
+if TYPE_CHECKING:
+    from pds.car.differences import Difference
 
 _TROUBLE: Final = 2
 _SIGNS: Final = {"create": "+", "update": "~", "delete": "-"}
@@ -38,21 +40,17 @@ def diff(a: str, b: str, as_json: bool) -> None:
       pds car diff monday.car tuesday.car --json | jq -r .action | sort | uniq -c
       pds car export alice.example.com - | pds car diff alice.car -
     """
-    from pds.car.differences import Difference, iter_differences
+    from pds.car.differences import iter_differences
 
     if a == b == STANDARD:
         raise CarToolError("Only one of the two can be standard input.")
     found = False
 
-    def lines(differences: Iterator[Difference]) -> Iterator[str]:
+    def noticed(differences: Iterator[Difference]) -> Iterator[Difference]:
         nonlocal found
         for one in differences:
             found = True
-            if as_json:
-                yield orjson.dumps(one.to_json()).decode()
-            else:
-                cids = " ".join(str(cid) for cid in (one.old, one.new) if cid is not None)
-                yield f"{_SIGNS[one.action]} {one.key} {cids}"
+            yield one
 
     with ExitStack() as stack:
         with progress_bars() as progress:
@@ -63,5 +61,14 @@ def diff(a: str, b: str, as_json: bool) -> None:
         if old.commit.did != new.commit.did:
             note(f"two accounts are compared, {old.commit.did} and {new.commit.did}")
         with naming(f"{a} or {b}"):
-            write_lines(lines(iter_differences(old, new)))
+            differences = noticed(iter_differences(old, new))
+            if as_json:
+                write_json_lines(one.to_json() for one in differences)
+            else:
+                write_lines(map(_line, differences))
     sys.exit(1 if found else 0)
+
+
+def _line(one: Difference) -> str:
+    cids = " ".join(str(cid) for cid in (one.old, one.new) if cid is not None)
+    return f"{_SIGNS[one.action]} {one.key} {cids}"

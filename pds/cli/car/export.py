@@ -22,9 +22,9 @@ from pds.cli.car.files import (
     write_notes,
     write_stdout,
 )
+from pds.cli.output import say
 from pds.cli.progress import progress_bars
-from pds.doctor.finding import counted
-from pds.reporting import Progress
+from pds.reporting import Progress, counted
 
 if TYPE_CHECKING:
     from pds.car.account_lookup import Account
@@ -181,4 +181,4 @@ async def _export_blobs(
 
 
 def _note(message: str) -> None:
-    click.echo(message, err=True)
+    say(message, err=True)

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
 
 import click
+import orjson
 
 from pds.car.errors import CarToolError
 from pds.car.repo_file import RepoFile
 from pds.cli.car.failures import naming
 from pds.cli.failures import note
 from pds.cli.progress import progress_bars
-from pds.reporting import Progress
+from pds.reporting import Progress, printable
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -81,8 +82,16 @@ def write_stdout(parts: Iterable[bytes]) -> None:
 
 
 def write_lines(lines: Iterable[str]) -> None:
-    """Write lines of text to standard output. Not flushed one by one: there may be millions."""
-    write_stdout(f"{line}\n".encode() for line in lines)
+    """Write lines for people to standard output, whatever strangers have put into them.
+
+    They are not flushed one by one: there may be millions.
+    """
+    write_stdout(f"{printable(line)}\n".encode() for line in lines)
+
+
+def write_json_lines(values: Iterable[object]) -> None:
+    """Write values for programs, a line each, as `write_lines` does."""
+    write_stdout(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE) for value in values)
 
 
 def write_notes(lines: Iterable[str]) -> None:

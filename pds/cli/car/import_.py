@@ -19,9 +19,9 @@ from pds.cli.car.files import STANDARD, file_argument
 from pds.cli.car.keys import key_option
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import operate
-from pds.cli.output import counted, json_option, print_fields, print_json, say
+from pds.cli.output import json_option, print_fields, print_json, say
 from pds.cli.progress import progress_bars
-from pds.reporting import Progress
+from pds.reporting import Progress, counted
 from repo.syntax import Did
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _print(done: dict[str, Any], *, as_json: bool, had_blobs: bool) -> None:
             say(f"  {one['uri']}: {one['reason']}")
     click.echo("\nIt is deactivated until its identity leads here. Its DID has to say:")
     for name, value in _lines(done["didCredentials"]):
-        click.echo(f"  {name:20} {value}")
+        say(f"  {name:20} {value}")
     click.echo(f"When it does, run: pds account activate {done['did']}")
 
 

@@ -16,7 +16,7 @@ from pds.cli.car.failures import explained
 from pds.cli.car.files import file_argument, opened_repo, write_lines, write_stdout
 from pds.cli.car.keys import find_public_key, public_key_options
 from pds.cli.progress import progress_bars
-from pds.doctor.finding import counted
+from pds.reporting import counted
 from repo.tid import decode_tid
 
 if TYPE_CHECKING:

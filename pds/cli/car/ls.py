@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 import click
-import orjson
 
 from pds.car.repo_file import RepoFile, record_block
 from pds.cli.car.failures import explained
-from pds.cli.car.files import file_argument, opened_repo, write_lines
+from pds.cli.car.files import file_argument, opened_repo, write_json_lines, write_lines
 from repo.syntax import parse_nsid
+
+_Line: TypeAlias = tuple[dict[str, Any], str]
+"""One line, as fields for programs and as text for people."""
 
 
 @click.command()
@@ -35,32 +38,27 @@ def ls(file: str, collection: str | None, blobs: bool, as_json: bool) -> None:
     if collection is not None:
         parse_nsid(collection)
     with opened_repo(file) as repo:
-        if blobs:
-            write_lines(_blobs(repo, collection, as_json=as_json))
-        else:
-            write_lines(_records(repo, collection, as_json=as_json))
-
-
-def _records(repo: RepoFile, collection: str | None, *, as_json: bool) -> Iterator[str]:
-    for record in repo.iter_records(collection):
+        lines = _blobs(repo, collection) if blobs else _records(repo, collection)
         if as_json:
-            name, _, rkey = record.key.partition("/")
-            fields = {"collection": name, "rkey": rkey, "cid": str(record.cid)}
-            yield orjson.dumps(fields).decode()
+            write_json_lines(fields for fields, _ in lines)
         else:
-            yield f"{record.key} {record.cid}"
+            write_lines(text for _, text in lines)
 
 
-def _blobs(repo: RepoFile, collection: str | None, *, as_json: bool) -> Iterator[str]:
+def _records(repo: RepoFile, collection: str | None) -> Iterator[_Line]:
+    for record in repo.iter_records(collection):
+        name, _, rkey = record.key.partition("/")
+        fields = {"collection": name, "rkey": rkey, "cid": str(record.cid)}
+        yield fields, f"{record.key} {record.cid}"
+
+
+def _blobs(repo: RepoFile, collection: str | None) -> Iterator[_Line]:
     from pds.car.blob_refs import UNKNOWN_SIZE, BlobRefs
 
     with BlobRefs() as refs:
         for record in repo.iter_records(collection):
             refs.add(record, record_block(record, repo.blocks))
         for ref in refs:
-            if as_json:
-                claimed = {"mimeType": ref.mime_type, "size": ref.size}
-                known = {} if ref.size == UNKNOWN_SIZE else claimed
-                yield orjson.dumps({"cid": str(ref.cid), **known}).decode()
-            else:
-                yield str(ref.cid)
+            claimed = {"mimeType": ref.mime_type, "size": ref.size}
+            known = {} if ref.size == UNKNOWN_SIZE else claimed
+            yield {"cid": str(ref.cid), **known}, str(ref.cid)

@@ -12,8 +12,9 @@ import click
 from pds.cli.car.failures import explained
 from pds.cli.car.files import STANDARD, binary_stdout, write_notes, write_stdout
 from pds.cli.failures import note
+from pds.cli.output import say
 from pds.cli.progress import progress_bars
-from pds.doctor.finding import counted
+from pds.reporting import counted
 
 
 @click.command()
@@ -65,7 +66,7 @@ def pack(directory: Path, file: str, key_file: Path | None) -> None:
     commit = packed.signed.commit
     kept = "newly signed" if packed.is_new_commit else "with the signature it had"
     records = counted(packed.records, "record")
-    click.echo(f"{file}: {records} of {commit.did}, rev {commit.rev}, {kept}", err=True)
+    say(f"{file}: {records} of {commit.did}, rev {commit.rev}, {kept}", err=True)
     if not packed.is_same_key:
         note(
             "the commit before was signed with another key. A server takes this one only if the "

@@ -8,8 +8,9 @@ import click
 
 from pds.cli.car.failures import explained
 from pds.cli.car.files import DirectoryType, file_argument, opened_repo, write_notes
+from pds.cli.output import say
 from pds.cli.progress import progress_bars
-from pds.doctor.finding import counted
+from pds.reporting import counted
 
 
 @click.command()
@@ -35,4 +36,4 @@ def unpack(file: str, directory: Path) -> None:
     with opened_repo(file) as repo, progress_bars() as progress:
         records = write_files(repo, directory, progress, on_record=odd.look_at)
     write_notes(odd.lines())
-    click.echo(f"{directory}: {counted(records, 'record')} of {repo.commit.did}", err=True)
+    say(f"{directory}: {counted(records, 'record')} of {repo.commit.did}", err=True)

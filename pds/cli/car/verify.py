@@ -6,17 +6,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
 
 from pds.car.errors import CarToolError
 from pds.car.repo_file import RepoFile
 from pds.car.verification import Verdict
 from pds.car.verification import verify as check
 from pds.cli.car.failures import DAMAGED, explained
-from pds.cli.car.files import open_repo, write_lines
+from pds.cli.car.files import open_repo, write_json_lines, write_lines
 from pds.cli.car.keys import find_public_key, public_key_options
 from pds.cli.progress import progress_bars
-from pds.doctor.finding import counted
+from pds.reporting import counted
 
 if TYPE_CHECKING:
     from repo.keys import PublicKey
@@ -48,7 +47,10 @@ def verify(
     for file in files:
         report = _examine(file, key=key, plc_url=plc_url)
         all_intact &= report["intact"]
-        write_lines([orjson.dumps(report).decode()] if as_json else _lines(file, report))
+        if as_json:
+            write_json_lines([report])
+        else:
+            write_lines(_lines(file, report))
     sys.exit(0 if all_intact else 1)
 
 

@@ -9,7 +9,8 @@ import click
 
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import operate_running
-from pds.cli.output import counted, json_lines_option, print_json, print_table
+from pds.cli.output import json_lines_option, print_json, print_table
+from pds.reporting import counted
 
 
 @click.command()

@@ -13,8 +13,9 @@ from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.failures import CommandFailed
 from pds.cli.operator import operate
-from pds.cli.output import counted, json_option, print_json
+from pds.cli.output import json_option, print_json
 from pds.cli.service_database import get_account, reading_accounts
+from pds.reporting import counted
 
 
 @click.command()

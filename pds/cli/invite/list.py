@@ -11,9 +11,9 @@ import click
 from pds.accounts.account_store import AccountStore
 from pds.accounts.invite_codes import InviteCode, InviteReader
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.invite.view import uses_text
-from pds.cli.output import counted, json_lines_option, print_json, print_table
+from pds.cli.output import json_lines_option, print_json, print_table
 from pds.cli.service_database import reading_accounts
+from pds.reporting import counted
 
 _PAGE: Final = 500
 
@@ -55,6 +55,12 @@ def list_codes(usable: bool, as_json: bool, env_file: Path | None) -> None:
         for code in listed
     ]
     print_table(counted(len(rows), "invite code"), ("Code", "For", "Uses", "Created"), rows)
+
+
+def uses_text(code: InviteCode) -> str:
+    """How much of a code is used, for people, such as `1 of 5 used`."""
+    text = f"{len(code.uses)} of {code.available} used"
+    return f"{text}, disabled" if code.disabled else text
 
 
 def _iter_codes(invites: InviteReader) -> Iterator[InviteCode]:

@@ -13,9 +13,10 @@ import click
 from pds.cli.entryway import refuse_behind_entryway
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.failures import CommandFailed
-from pds.cli.output import counted, json_lines_option, print_json, say
+from pds.cli.output import json_lines_option, print_json, say
 from pds.cli.progress import progress_bars
 from pds.cli.service_database import reading_accounts
+from pds.reporting import counted
 from repo.keys import InvalidKey, K256PrivateKey
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from pds.printable import printable
+from pds.reporting import printable
 
 _RequestFactory: TypeAlias = Any
 """What makes a request of its head, its body and its connection; aiohttp's type is private."""

@@ -17,6 +17,7 @@ ROUTES = [
     ("GET", "/_holdfast/storage"),
     ("PUT", "/_holdfast/quota/alice.test"),
     ("PUT", "/_holdfast/signing-key/alice.test"),
+    ("PUT", "/_holdfast/sequencer"),
     ("POST", "/_holdfast/import"),
     ("GET", "/_holdfast/firehose/subscribers"),
     ("GET", "/_holdfast/imports"),
