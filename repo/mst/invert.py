@@ -1,4 +1,4 @@
-"""Inverting a commit: from the new tree's proof blocks and the operations to the old root.
+"""Inverting a commit: the old root from the new tree's proof blocks and the operations.
 
 This is how a consumer of Sync 1.1 checks a `#commit` event without holding the repository.
 
@@ -17,7 +17,7 @@ from repo.mst.tree import Mst
 
 
 class InversionMismatch(MstError):
-    """The new tree does not hold what the operations claim to have put there."""
+    """The new tree does not contain what the operations claim to have written."""
 
 
 class RepoOp(Protocol):

@@ -1,4 +1,4 @@
-"""Reading a tree in the order of its keys, forwards or backwards, from any key."""
+"""Iterating over a tree in key order, forwards or backwards, from any key."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from repo.mst.store import NodeStore
 def walk_forward(
     store: NodeStore, root: bytes | Node, low: bytes = b""
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Yield keys and values from `low` on, rising. Raises `InvalidMst` if they do not rise."""
+    """Yield keys and values from `low` on, ascending. Raises `InvalidMst` if out of order."""
     node = open_root(store, root)
     top = node.height
-    # Each node with the position of its next key; the subtree left of that key has been entered.
+    # Each node with the index of its next key; the subtree left of that key has been entered.
     index = bisect_left(node.keys, low)
     stack = [(node, index)]
     link = node.links[index]
@@ -47,10 +47,10 @@ def walk_forward(
 def walk_backward(
     store: NodeStore, root: bytes | Node, high: bytes = b"\xff"
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Yield keys and values below `high`, falling. Raises `InvalidMst` if they do not fall."""
+    """Yield keys and values below `high`, descending. Raises `InvalidMst` if out of order."""
     node = open_root(store, root)
     top = node.height
-    # Each node with the position after its next key; the subtree right of it has been entered.
+    # Each node with the index after its next key; the subtree right of it has been entered.
     index = bisect_left(node.keys, high)
     stack = [(node, index)]
     link = node.links[index]

@@ -1,4 +1,4 @@
-"""References out of a record: URIs of any scheme, and CIDs as text.
+"""References from a record: URIs of any scheme, and CIDs as text.
 
 Spec: https://atproto.com/specs/lexicon#uri and #cid
 """
@@ -19,7 +19,7 @@ _CID: Final = re.compile(r"(?!Qm)[A-Za-z0-9+=]++").fullmatch
 
 
 def parse_uri(text: str) -> str:
-    """Check a URI by its outer form: a scheme, and something behind it without white space."""
+    """Check the outer form of a URI: a scheme, followed by anything without white space."""
     if len(text) > MAX_URI_LENGTH or _URI(text) is None:
         raise InvalidSyntax("uri", text)
     return text
@@ -28,7 +28,7 @@ def parse_uri(text: str) -> str:
 def parse_cid_text(text: str) -> str:
     """Check that text may be a CID in some base, without decoding it; CIDv0 is refused.
 
-    `Cid.parse` is the check for a CID that is going to be used.
+    Use `Cid.parse` for a CID that will be used.
     """
     if not MIN_CID_LENGTH <= len(text) <= MAX_CID_LENGTH or _CID(text) is None:
         raise InvalidSyntax("CID string", text)
