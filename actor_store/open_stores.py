@@ -1,8 +1,8 @@
-"""Open actor stores: as many connections as there is room for, the last used ones.
+"""Open actor stores: the most recently used connections, as many as fit.
 
-A connection is only ever used within one step of the event loop, and one is closed only between
-two uses. So none is closed in use, though nothing counts its users. Those that were opened on a
-full disk are closed soon: whoever comes next may find room, and write.
+A connection is only used within one step of the event loop, and is only closed between uses. So no
+connection is closed in use, although users are not counted. Connections opened on a full disk are
+closed soon: the next one may find room, and can write.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from database.errors import DatabaseError, DatabaseOutOfFiles
 from database.open_files import OpenFiles, limit_of_open_files
 
 DEFAULT_MAX_OPEN: Final = 2_000
-"""Actor stores kept open unless the file limit is lower; one takes 200 to 300 KiB of memory."""
+"""Actor stores kept open unless the file limit is lower; each takes 200 to 300 KiB of memory."""
 
 FILES_PER_STORE: Final = 3
-"""The database, its -wal and its -shm. SQLite keeps one more of a database that a thread has had
-open as well, until no connection has it any more."""
+"""The database, its -wal and its -shm. If a thread had the database open as well, SQLite keeps one
+more file open until the last connection is closed."""
 _OTHER_FILES: Final = 96
-"""What a server has open without any store, at least."""
+"""Minimum number of files that a server has open besides stores."""
 _MIN_OPEN: Final = 4
 _MAX_MIN_OPEN: Final = 16
 _MAX_ROOMLESS: Final = 16
-"""More than are used in one step of the event loop."""
+"""More than can be in use in one step of the event loop."""
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +47,12 @@ class Handle:
 
     @property
     def reader(self) -> ActorStoreReader:
-        """What may only read, and knows what the transactor has learned."""
+        """A read-only view that shares the transactor's caches."""
         return self.transactor
 
 
 class OpenStores:
-    """Handles by DID, for the event loop only. They give way when open files become scarce."""
+    """Handles by DID, for the event loop only. They are closed when open files become scarce."""
 
     def __init__(
         self, open_handle: Callable[[str], Handle], *, max_open: int, files: OpenFiles
@@ -64,12 +64,12 @@ class OpenStores:
         self.lookups = Lookups()
         self._files = files
         files.keep_with(self)
-        # Closing may write the WAL into the database and wait for the disk, so not on the loop.
+        # Closing may checkpoint the WAL and wait for the disk, so it runs off the event loop.
         self._closer = ThreadPoolExecutor(1, thread_name_prefix="actor-store-close")
         self._asked_to_close = 0
         self._closed = 0
         self._roomless: dict[str, Handle] = {}
-        """Handles that only read, in the order in which they were opened."""
+        """Handles that can only read, in the order they were opened."""
 
     def __len__(self) -> int:
         return len(self._handles)
@@ -78,7 +78,7 @@ class OpenStores:
         return did in self._handles
 
     def get(self, did: str) -> Handle:
-        """The handle, valid until the caller next waits.
+        """Return the handle, valid until the caller's next await.
 
         Raises what opening raises, and `DatabaseOutOfFiles` while files are still being closed.
         """
@@ -106,7 +106,7 @@ class OpenStores:
 
     @property
     def wanted_files(self) -> int:
-        """See `Keeper.wanted_files`: without a few open stores nobody would be served."""
+        """See `Keeper.wanted_files`: no request can be served without a few open stores."""
         return FILES_PER_STORE * max(0, self._min_open - len(self._handles))
 
     def give_back(self, files: int) -> None:
@@ -116,15 +116,15 @@ class OpenStores:
             self._close_oldest()
 
     def discard(self, did: str) -> None:
-        """Close the handle, if it is open, at once: its files are damaged, or are about to go."""
+        """Close the handle at once, if open: its files are damaged or about to be deleted."""
         handle = self._handles.pop(did, None) or self._roomless.pop(did, None)
         if handle is not None:
             _close(handle.db, handle.db.close_at_once)
 
     def close_roomless(self, did: str) -> None:
-        """Close that of `did` if it is one that only reads, and the oldest such if there are many.
+        """Close the handle of `did` if it is read-only, and the oldest such one if there are many.
 
-        To be called before anybody else opens the file to write.
+        Call this before another connection opens the file for writing.
         """
         roomless = self._roomless.pop(did, None)
         if roomless is None and len(self._roomless) >= _MAX_ROOMLESS:
@@ -133,7 +133,7 @@ class OpenStores:
             _close(roomless.db, roomless.db.close_at_once)
 
     def close(self) -> None:
-        """Close all handles and wait for it: to be called in a thread."""
+        """Close all handles and wait until they are closed; call it in a thread."""
         for did in [*self._roomless]:
             self.discard(did)
         while self._handles:
@@ -142,7 +142,7 @@ class OpenStores:
 
     @property
     def _closing(self) -> int:
-        """Handles that have been dropped, and whose files may be open still."""
+        """The number of dropped handles whose files may still be open."""
         return self._asked_to_close - self._closed
 
     def _close_oldest(self) -> None:
@@ -152,14 +152,14 @@ class OpenStores:
 
     def _close_in_thread(self, db: Database) -> None:
         _close(db, db.close_in_thread)
-        # Nobody else counts here: there is one such thread.
+        # No lock is needed: only this single thread counts.
         self._closed += 1
 
 
 def max_open_stores(wanted: int = DEFAULT_MAX_OPEN) -> int:
-    """How many of the `wanted` stores may be open at the most, by the limit of open files.
+    """Return how many of the `wanted` stores may be open at most under the limit of open files.
 
-    While much else is open, such as connections, it is fewer.
+    Fewer are open while there are many other open files, such as connections.
     """
     return min(wanted, max(_MIN_OPEN, (limit_of_open_files() - _OTHER_FILES) // FILES_PER_STORE))
 
@@ -168,5 +168,5 @@ def _close(db: Database, close: Callable[[], None]) -> None:
     try:
         close()
     except DatabaseError as exc:
-        # Nothing is lost: what was committed is in the WAL, and is read back from there.
+        # Nothing is lost: committed data is in the WAL, and is read back from there.
         logger.warning("closing %s: %s", db.path, exc)
