@@ -233,8 +233,8 @@ async def test_a_busy_database_is_a_reason_to_try_again(
 
 async def test_a_damaged_actor_fails_alone(pds: Pds, alice: Account, bob: Account) -> None:
     store = pds.ctx.actor_store
-    path = store._layout.store(alice.did)
-    store._handles.discard(alice.did)
+    path = store.layout.store(alice.did)
+    store.open_stores.discard(alice.did)
     path.write_bytes(b"not a database" * 1_000)
     for name in ("-wal", "-shm"):
         path.with_name(path.name + name).unlink(missing_ok=True)
