@@ -172,12 +172,10 @@ class Database:
         except apsw.Error as exc:
             raise self._error(exc) from exc
 
-    def iter_batches(
-        self, sql: str, params: Sequence[SqlValue] = (), *, rows: int
-    ) -> Iterator[list[Row]]:
+    def iter_batches(self, sql: str, *, rows: int) -> Iterator[list[Row]]:
         """As `iter`, `rows` at a time, for loops in which the cost of a row counts."""
         try:
-            cursor = self._execute(sql, params)
+            cursor = self._execute(sql, ())
             while batch := list(islice(cursor, rows)):
                 yield batch
         except apsw.Error as exc:
@@ -209,11 +207,6 @@ class Database:
     def changes(self) -> int:
         """Rows the last INSERT, UPDATE or DELETE changed."""
         return self.connection.changes()
-
-    @property
-    def in_transaction(self) -> bool:
-        """Whether a transaction is open."""
-        return self.connection.in_transaction
 
     def transaction(self) -> WriteTransaction:
         """A `with` block that is one write transaction: committed at its end, or rolled back."""

@@ -134,12 +134,6 @@ class DidCache:
         self._used.discard(did)
         self._write(lambda: self._db.run("DELETE FROM did_doc WHERE did = ?", (did,)))
 
-    def clear(self) -> None:
-        """Forget every document."""
-        self._memory.clear()
-        self._used.clear()
-        self._write(lambda: self._db.run("DELETE FROM did_doc"))
-
     def check_health(self) -> None:
         """Raise `DatabaseError` if the file does not answer."""
         self._db.value("SELECT 1 FROM did_doc LIMIT 1")

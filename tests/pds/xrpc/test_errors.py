@@ -42,7 +42,6 @@ from repo.dagcbor import InvalidDagCbor
 from repo.keys import InvalidKey
 from repo.lexicon.errors import Mismatch
 from repo.mst import KeyExists, KeyMissing, MissingBlock
-from repo.mst.invert import InversionMismatch
 from repo.record import InvalidRecord
 from repo.tid import InvalidTid
 from tests.pds.conftest import Account, Pds
@@ -78,7 +77,6 @@ INTERNAL: dict[type[Exception], str] = {
     KeyExists: "the actor store looks first",
     KeyMissing: "the actor store looks first",
     MissingBlock: "a stored tree is damaged",
-    InversionMismatch: "a check of ours found a bug",
     Mismatch: "becomes an InvalidLexicon",
     ConfigError: "refused at start",
     InvalidMailUrl: "refused at start",
