@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from database.collector import without_collector
 from database.errors import DatabaseError
 from identity.plc import PlcError
 from pds.context import AppContext, open_app_context
@@ -21,7 +22,6 @@ from pds.web.operator.routes import ROUTES
 from pds.xrpc.credentials import AdminCredentials
 from pds.xrpc.error_map import to_xrpc
 from pds.xrpc.router import XrpcRouter
-from repo.collector import without_collector
 
 if TYPE_CHECKING:
     from pds.config import Settings
