@@ -30,10 +30,10 @@ from actor_store.bulk_rows import (
     BlockBatch,
     BulkRows,
 )
+from database.collector import without_collector
 from database.timestamps import now_iso
 from repo.car import CarReader
 from repo.cid import BLESSED_LENGTH, Cid
-from repo.collector import without_collector
 from repo.commit import Commit, Head, InvalidCommit, decode_commit
 from repo.datamodel import iter_blob_refs, iter_legacy_blobs
 from repo.mst import InvalidMst, MissingBlock, Mst, VerifiedWalk

@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, frozen=True)
-class Handle:
+class OpenStore:
     """An open actor store."""
 
     db: Database
@@ -52,13 +52,13 @@ class Handle:
 
 
 class OpenStores:
-    """Handles by DID, for the event loop only. They give way when open files become scarce."""
+    """Open stores by DID, for the event loop only. They give way when open files become scarce."""
 
     def __init__(
-        self, open_handle: Callable[[str], Handle], *, max_open: int, files: OpenFiles
+        self, open_store: Callable[[str], OpenStore], *, max_open: int, files: OpenFiles
     ) -> None:
-        self._open_handle = open_handle
-        self._handles: LRUCache[str, Handle] = LRUCache(max_open)
+        self._open_store = open_store
+        self._stores: LRUCache[str, OpenStore] = LRUCache(max_open)
         self.max_open = max_open
         self._min_open = min(max_open, _MAX_MIN_OPEN, max(_MIN_OPEN, files.limit // 64))
         self.lookups = Lookups()
@@ -68,58 +68,58 @@ class OpenStores:
         self._closer = ThreadPoolExecutor(1, thread_name_prefix="actor-store-close")
         self._asked_to_close = 0
         self._closed = 0
-        self._roomless: dict[str, Handle] = {}
-        """Handles that only read, in the order in which they were opened."""
+        self._roomless: dict[str, OpenStore] = {}
+        """Stores that only read, in the order in which they were opened."""
 
     def __len__(self) -> int:
-        return len(self._handles)
+        return len(self._stores)
 
     def __contains__(self, did: str) -> bool:
-        return did in self._handles
+        return did in self._stores
 
-    def get(self, did: str) -> Handle:
-        """The handle, valid until the caller next waits.
+    def get(self, did: str) -> OpenStore:
+        """The store, valid until the caller next waits.
 
         Raises what opening raises, and `DatabaseOutOfFiles` while files are still being closed.
         """
         try:
-            handle = self._handles[did]
+            store = self._stores[did]
         except KeyError:
             pass
         else:
             self.lookups.hits += 1
-            return handle
+            return store
         self.lookups.misses += 1
         if not self._files.has_room(FILES_PER_STORE, for_keeper=True):
             raise DatabaseOutOfFiles(did, f"{self._files.limit} files may be open, and are")
         if self._roomless:
             self.close_roomless(did)
-        handle = self._open_handle(did)
+        store = self._open_store(did)
         self._files.note_opened(FILES_PER_STORE)
-        if isinstance(handle.db, RoomlessDatabase):
-            self._roomless[did] = handle
-            return handle
-        while len(self._handles) >= self._handles.maxsize:
+        if isinstance(store.db, RoomlessDatabase):
+            self._roomless[did] = store
+            return store
+        while len(self._stores) >= self._stores.maxsize:
             self._close_oldest()
-        self._handles[did] = handle
-        return handle
+        self._stores[did] = store
+        return store
 
     @property
     def wanted_files(self) -> int:
         """See `Keeper.wanted_files`: without a few open stores nobody would be served."""
-        return FILES_PER_STORE * max(0, self._min_open - len(self._handles))
+        return FILES_PER_STORE * max(0, self._min_open - len(self._stores))
 
     def give_back(self, files: int) -> None:
         """See `Keeper.give_back`."""
         stores = -(-files // FILES_PER_STORE)
-        while self._closing < stores and len(self._handles) > self._min_open:
+        while self._closing < stores and len(self._stores) > self._min_open:
             self._close_oldest()
 
     def discard(self, did: str) -> None:
-        """Close the handle, if it is open, at once: its files are damaged, or are about to go."""
-        handle = self._handles.pop(did, None) or self._roomless.pop(did, None)
-        if handle is not None:
-            _close(handle.db, handle.db.close_at_once)
+        """Close the store, if it is open, at once: its files are damaged, or are about to go."""
+        store = self._stores.pop(did, None) or self._roomless.pop(did, None)
+        if store is not None:
+            _close(store.db, store.db.close_at_once)
 
     def close_roomless(self, did: str) -> None:
         """Close that of `did` if it is one that only reads, and the oldest such if there are many.
@@ -133,20 +133,20 @@ class OpenStores:
             _close(roomless.db, roomless.db.close_at_once)
 
     def close(self) -> None:
-        """Close all handles and wait for it: to be called in a thread."""
+        """Close all stores and wait for it: to be called in a thread."""
         for did in [*self._roomless]:
             self.discard(did)
-        while self._handles:
+        while self._stores:
             self._close_oldest()
         self._closer.shutdown(wait=True)
 
     @property
     def _closing(self) -> int:
-        """Handles that have been dropped, and whose files may be open still."""
+        """Stores that have been dropped, and whose files may be open still."""
         return self._asked_to_close - self._closed
 
     def _close_oldest(self) -> None:
-        _, oldest = self._handles.popitem()
+        _, oldest = self._stores.popitem()
         self._asked_to_close += 1
         self._closer.submit(self._close_in_thread, oldest.db)
 

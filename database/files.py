@@ -55,6 +55,17 @@ def replacing(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
     sync(path.parent)
 
 
+def try_to_replace(path: Path, text: str) -> None:
+    """Write a small file of ASCII whole. Where that fails, as on a full disk, the old one stays.
+
+    The system puts it on disk when it likes.
+    """
+    new = path.with_name(f"{path.name}.new")
+    with suppress(OSError):
+        new.write_text(text, "ascii")
+        new.replace(path)
+
+
 def sync(path: Path) -> None:
     """Make the bytes of a file durable, or the names in a directory."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -35,6 +35,7 @@ from identity.resolver import DidResolver
 from identity.stranger_names import StrangerNames
 from pds.accounts.accounts import Accounts
 from pds.accounts.logins import MIN_LOGIN_MS
+from pds.accounts.register import AccountRegister
 from pds.accounts.schema import open_account_database
 from pds.accounts.session_tokens import SessionTokens, TokenIssuer
 from pds.config import ConfigError, Settings
@@ -86,8 +87,7 @@ class ReadContext:
     client_addresses: ClientAddresses
     checkpointer: Checkpointer
     """Of the service database and the event log."""
-    accounts: Accounts
-    session_tokens: SessionTokens
+    accounts: AccountRegister
     unfinished: Unfinished
     sequencer: Sequencer
     blob_store: BlobStore
@@ -108,9 +108,7 @@ class ReadContext:
     health: HealthCheck
     closing: AsyncExitStack
 
-    def __init__(
-        self, settings: Settings, stack: AsyncExitStack, *, min_login_ms: int = MIN_LOGIN_MS
-    ) -> None:
+    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
         """Open the parts in the order they need each other; `stack` closes them in reverse.
 
         Raises `ConfigError` and `DatabaseError`s.
@@ -123,13 +121,7 @@ class ReadContext:
         self.client_addresses = ClientAddresses(settings.trusted_proxies)
         self.checkpointer = Checkpointer()
         stack.callback(self.checkpointer.close)
-        self.session_tokens = _session_tokens(settings)
-        self.accounts = Accounts(
-            _open_account_database(settings, self.checkpointer),
-            session_tokens=self.session_tokens,
-            hostname=settings.hostname,
-            min_login_ms=min_login_ms,
-        )
+        self.accounts = self._make_accounts(_open_account_database(settings, self.checkpointer))
         stack.push_async_callback(self.accounts.close)
         self.unfinished = Unfinished(Journal(self.accounts.db))
         self.sequencer = _open_sequencer(settings, self.checkpointer, stack)
@@ -158,6 +150,9 @@ class ReadContext:
     def askers(self) -> tuple[str, ...]:
         """Whose shares are used by what is done now; see `askers` of the requests."""
         return askers(self.client_addresses)
+
+    def _make_accounts(self, db: Database) -> AccountRegister:
+        return AccountRegister(db)
 
     def _open_identity(self, stack: AsyncExitStack) -> DidCache:
         """Open what looks up the DIDs and handles of anybody."""
@@ -222,6 +217,8 @@ class ReadContext:
 class AppContext(ReadContext):
     """What every handler of a full server works with."""
 
+    accounts: Accounts
+    session_tokens: SessionTokens
     rotation_key: PrivateKey
     """Signs the PLC operations of the accounts, unless an entryway does."""
     entryway: ServiceTarget | None
@@ -243,7 +240,9 @@ class AppContext(ReadContext):
         self, settings: Settings, stack: AsyncExitStack, *, min_login_ms: int = MIN_LOGIN_MS
     ) -> None:
         """As `ReadContext` does. `min_login_ms` is how long checking a password takes at least."""
-        super().__init__(settings, stack, min_login_ms=min_login_ms)
+        self.session_tokens = _session_tokens(settings)
+        self._min_login_ms = min_login_ms
+        super().__init__(settings, stack)
         self.rotation_key = K256PrivateKey.from_bytes(settings.plc_rotation_key)
         self.entryway = settings.entryway_service
         self.service_auth = ServiceAuth(
@@ -266,6 +265,14 @@ class AppContext(ReadContext):
         stack.push_async_callback(self.upload_sweep.close)
         stack.push_async_callback(self.unfinished.retrier.close)
 
+    def _make_accounts(self, db: Database) -> Accounts:
+        return Accounts(
+            db,
+            session_tokens=self.session_tokens,
+            hostname=self.settings.hostname,
+            min_login_ms=self._min_login_ms,
+        )
+
     @property
     def did_rotation_key(self) -> str:
         """The did:key that the DIDs of accounts here must list, as that which may change them."""
@@ -273,6 +280,8 @@ class AppContext(ReadContext):
 
 
 CONTEXT: Final = web.AppKey("context", AppContext)
+"""Only of the application of a full server."""
+READ_CONTEXT: Final = web.AppKey("read_context", ReadContext)
 
 
 async def open_read_context(settings: Settings) -> ReadContext:
@@ -383,7 +392,7 @@ def _open_large_work(stack: AsyncExitStack) -> LargeWork:
 
 def _open_actor_store(
     settings: Settings,
-    accounts: Accounts,
+    accounts: AccountRegister,
     blob_store: BlobStore,
     tid_clock: TidClock,
     open_files: OpenFiles,

@@ -84,16 +84,13 @@ class Sequencer:
             synchronous=synchronous,
             wal_autocheckpoint=wal_autocheckpoint,
         )
-        try:
+        with self._db.closed_on_error():
             self.log = EventLog(self._db)
             """What has been committed. Others read it; only the sequencer writes to it."""
             self.run = RunState(self._db, self.log.latest_seq())
             """This run and the one before it."""
             highest = self.run.highest_seq(newest_ms=self.log.newest_time_ms(), now_ms=now_ms())
             last_seq = self.log.skip_to(highest)
-        except BaseException:
-            self._db.close()
-            raise
         if checkpointer is not None and wal_autocheckpoint is not None:
             checkpointer.watch(self._db)
         # From here on a busy file is waited for by the event loop, not by its thread.

@@ -7,7 +7,7 @@
     <blobs>/quarantine/<did>/<cid>   taken down
 
 A file appears under its final name complete or not at all. Everything that touches the disk runs in
-a thread: a small blob costs one hop, a large one a hop for each `_BATCH_BYTES`.
+a thread: a small blob costs one hop, a large one a hop for each batch.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterable, Iterable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
@@ -28,13 +29,11 @@ from actor_store.blob_store.base import (
     TempBlob,
     new_temp_key,
 )
+from actor_store.blob_store.batches import in_batches
 from actor_store.blob_store.disk_files import OpenFile
 from actor_store.blob_store.disk_upload import UploadFile
 from database.open_files import OpenFiles
 from repo.cid import Cid
-
-_BATCH_BYTES: Final = 512 * 1024
-"""How much of an upload is gathered before a thread is asked to write it."""
 
 _DID: Final = re.compile(r"did:[a-z]{1,32}:[A-Za-z0-9._:%-]{1,2000}", re.ASCII)
 _TEMP_KEY: Final = re.compile(r"[a-z2-7]{52}", re.ASCII)
@@ -112,10 +111,6 @@ class DiskBlobStore:
         except FileNotFoundError as exc:
             raise BlobFileMissing(did, str(cid)) from exc
 
-    async def exists(self, did: str, cid: Cid) -> bool:
-        """See `BlobStore.exists`."""
-        return await asyncio.to_thread(self.path(did, cid).is_file)
-
     async def delete(self, did: str, cids: Iterable[Cid]) -> None:
         """See `BlobStore.delete`."""
         paths = [self.path(did, cid) for cid in cids]
@@ -157,18 +152,12 @@ async def _receive(
 ) -> TempBlob:
     """Hash and write the chunks as they come, in batches."""
     digest = hashlib.sha256()
-    head, batch, size = b"", bytearray(), 0
-    async for chunk in chunks:
-        size += len(chunk)
-        if size > max_bytes:
-            raise BlobTooLarge(max_bytes)
-        if len(head) < HEAD_BYTES:
-            head += chunk[: HEAD_BYTES - len(head)]
-        batch += chunk
-        if len(batch) >= _BATCH_BYTES:
-            await asyncio.to_thread(upload.write, batch, digest)
-            batch = bytearray()
-    await asyncio.to_thread(upload.finish, batch, digest)
+    head, size = b"", 0
+    async with aclosing(in_batches(chunks, max_bytes=max_bytes, too_large=BlobTooLarge)) as batches:
+        async for batch, is_last in batches:
+            head = head or bytes(batch[:HEAD_BYTES])
+            size += len(batch)
+            await asyncio.to_thread(upload.finish if is_last else upload.write, batch, digest)
     return TempBlob(key, Cid.of_raw_digest(digest.digest()), size, head)
 
 

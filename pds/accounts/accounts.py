@@ -15,9 +15,7 @@ from database.connection import Database
 from database.retry import write
 from database.timestamps import Clock, iso_of
 from pds.accounts.access_cutoffs import AccessCutoffs
-from pds.accounts.account import ActorAccount
 from pds.accounts.account_states import AccountStates
-from pds.accounts.account_store import AccountStore
 from pds.accounts.app_passwords import AppPasswords
 from pds.accounts.availability import (
     check_did_free,
@@ -27,15 +25,12 @@ from pds.accounts.availability import (
 )
 from pds.accounts.email_tokens import EmailTokens
 from pds.accounts.emails import Emails
-from pds.accounts.erasure import erase
-from pds.accounts.errors import AccountNotFound
 from pds.accounts.hashing import PasswordHasher
 from pds.accounts.invites import Invites
 from pds.accounts.logins import MIN_LOGIN_MS, Logins
 from pds.accounts.passwords import Passwords
-from pds.accounts.quotas import Quotas
 from pds.accounts.refresh_tokens import RefreshTokens
-from pds.accounts.repo_roots import RepoRoots
+from pds.accounts.register import AccountRegister
 from pds.accounts.session_tokens import RefreshToken, SessionTokens
 from pds.accounts.sessions import Session, Sessions
 from repo.cid import Cid
@@ -63,8 +58,8 @@ class NewAccount:
     """For an account that moves here: it stays so until it is activated."""
 
 
-class Accounts:
-    """Finds, creates, renames and deletes accounts; the rest is in its parts.
+class Accounts(AccountRegister):
+    """The accounts of a server that has logins: creates and renames them; the rest is in parts.
 
     A part is a class in a file of its own. It gets the database and the parts it needs, and is
     made here. What it stores about an account is also deleted in `pds.accounts.erasure`, and what
@@ -82,10 +77,9 @@ class Accounts:
         min_login_ms: int = MIN_LOGIN_MS,
     ) -> None:
         """Take over `db`, which `close` closes. For `min_login_ms` see `Logins`."""
-        self.db = db
-        self._clock = clock
+        super().__init__(db, clock=clock)
+        store = self.store
         self._hasher = hasher = hasher or PasswordHasher()
-        self.store = store = AccountStore(db)
 
         self.access_cutoffs = AccessCutoffs(db, session_tokens.valid_from, clock=clock)
         refresh_tokens = RefreshTokens(db, successor_of=session_tokens.successor_of)
@@ -122,47 +116,6 @@ class Accounts:
         )
 
         self.invites = Invites(db, store, hostname=hostname, clock=clock)
-        self.quotas = Quotas(db, store)
-        self.repo_roots = RepoRoots(db, clock=clock)
-
-    def find_account(
-        self,
-        identifier: str,
-        *,
-        include_inactive: bool = False,
-        include_takendown: bool = False,
-        include_deactivated: bool = False,
-    ) -> ActorAccount | None:
-        """The account of a DID or handle; one statement.
-
-        Accounts that are taken down or deactivated are found if included; `include_inactive`
-        stands for both.
-        """
-        find = self.store.find if identifier.startswith("did:") else self.store.find_by_handle
-        return find(
-            identifier,
-            include_takendown=include_takendown or include_inactive,
-            include_deactivated=include_deactivated or include_inactive,
-        )
-
-    def get_account(self, did: str, *, include_inactive: bool = False) -> ActorAccount:
-        """The account of a DID. Raises `AccountNotFound`."""
-        account = self.find_account(did, include_inactive=include_inactive)
-        if account is None:
-            raise AccountNotFound
-        return account
-
-    def find_account_by_email(
-        self, email: str, *, include_inactive: bool = False
-    ) -> ActorAccount | None:
-        """The account that has an email address."""
-        return self.store.find_by_email(
-            email, include_takendown=include_inactive, include_deactivated=include_inactive
-        )
-
-    def check_health(self) -> None:
-        """Raise `DatabaseError` if the database does not answer."""
-        self.db.value("SELECT 1 FROM actor LIMIT 1")
 
     async def create_account(self, new: NewAccount) -> Session:
         """Make an account and open its first session, in one transaction.
@@ -185,29 +138,6 @@ class Accounts:
             self.access_cutoffs.remember(new.did, valid_from)
         return self.sessions.first(refresh)
 
-    async def upsert_hosted(self, did: Did, *, handle: str | None, cid: str, rev: str) -> None:
-        """Create or update an account that has no login (read-only mode).
-
-        It has no handle if another account has that one.
-        """
-
-        def upsert() -> None:
-            other = handle and self.find_account(handle, include_inactive=True)
-            free = handle if not other or other.did == did else None
-            if self.find_account(did, include_inactive=True) is None:
-                self.store.add(
-                    did,
-                    handle=free,
-                    created_at=iso_of(self._clock()),
-                    deactivated_at=None,
-                    delete_after=None,
-                )
-            else:
-                self.store.set_handle(did, free)
-            self.repo_roots.add(did, Cid.parse(cid), rev)
-
-        await write(self.db, upsert)
-
     async def update_handle(self, did: Did, handle: str) -> None:
         """Give the account another handle. Raises `HandleNotAvailable`."""
 
@@ -217,19 +147,12 @@ class Accounts:
 
         await write(self.db, update)
 
-    async def delete_account(self, did: Did) -> None:
-        """Delete every row of the account. An unknown DID is fine."""
-        await write(self.db, lambda: erase(self.db, did))
-        self.repo_roots.forget(did)
-        self.quotas.forget(did)
-
     async def close(self) -> None:
-        """Write the last repo heads and close the database. Raises `DatabaseError`."""
+        """As `AccountRegister.close`, and end the threads that hash passwords."""
         try:
-            await self.repo_roots.close()
+            await super().close()
         finally:
             self._hasher.close()
-            self.db.close()
 
     def _add_rows(self, new: NewAccount) -> None:
         check_did_free(self.store, new.did)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from pds.api import admin, bsky, identity, moderation, repo, server, sync, temp
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.methods import ReadMethods, XrpcMethod
 
-METHODS: Final[tuple[XrpcMethods, ...]] = (
+METHODS: Final[tuple[Iterable[XrpcMethod], ...]] = (
     *admin.METHODS,
     *bsky.METHODS,
     *identity.METHODS,
@@ -18,3 +19,6 @@ METHODS: Final[tuple[XrpcMethods, ...]] = (
     temp.methods,
 )
 """Every method that is served."""
+
+READ_METHODS: Final[tuple[ReadMethods, ...]] = (*repo.READ_METHODS, *sync.METHODS)
+"""Those of them that only read what is in the repositories here."""

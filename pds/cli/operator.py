@@ -14,6 +14,7 @@ import pwd
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
+from database.collector import without_collector
 from pds.cli.entryway import refuse_on_files
 from pds.cli.failures import CommandFailed, note
 from pds.config import Settings
@@ -24,7 +25,6 @@ from pds.disk.data_directory import (
     make_directories,
 )
 from pds.disk.other_server import refuse_other_server
-from repo.collector import without_collector
 
 T = TypeVar("T")
 

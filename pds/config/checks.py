@@ -23,24 +23,12 @@ _HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 _K256_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 
-def find_problems(settings: Settings) -> list[str]:
-    """Every reason not to start with these settings; empty if there is none."""
-    checks = (
-        _check_service,
-        _check_secrets,
-        _check_rotation_key,
-        _check_database,
-        _check_blobstore,
-        _check_invites,
-        _check_email,
-        _check_services,
-        _check_proxy,
-        _check_crawlers,
-        _check_limits,
-        _check_identity,
-        check_entryway,
-        _check_metrics,
-    )
+def find_problems(settings: Settings, *, reads_only: bool = False) -> list[str]:
+    """Every reason not to start with these settings; empty if there is none.
+
+    A server that `reads_only` has no logins, so it needs neither secrets nor https.
+    """
+    checks = _READING if reads_only else (*_READING, *_WRITING)
     return [problem for check in checks for problem in check(settings)]
 
 
@@ -58,12 +46,6 @@ def _check_service(settings: Settings) -> Iterator[str]:
             f'PDS_HOSTNAME is "{service.hostname}": set the bare host name, such as '
             "pds.example.com, without https:// and without a port"
         )
-    elif settings.public_url.startswith("http://") and not service.dev_mode:
-        yield (
-            "PDS_HOSTNAME is unset or localhost, so the public URL is "
-            f"{settings.public_url}, and OAuth needs https: set PDS_HOSTNAME to the server's "
-            "public name, or PDS_DEV_MODE=true for development"
-        )
     for name, value in (
         ("PDS_BLOB_UPLOAD_LIMIT", service.blob_upload_limit_bytes),
         ("PDS_MAX_REPO_IMPORT_SIZE", service.max_repo_import_bytes),
@@ -73,6 +55,15 @@ def _check_service(settings: Settings) -> Iterator[str]:
     quota = service.account_quota_bytes
     if quota is not None and quota < 0:
         yield f"PDS_ACCOUNT_QUOTA_BYTES is {quota}: set a number of bytes, or unset it"
+
+
+def _check_https(settings: Settings) -> Iterator[str]:
+    if settings.public_url.startswith("http://") and not settings.service.dev_mode:
+        yield (
+            "PDS_HOSTNAME is unset or localhost, so the public URL is "
+            f"{settings.public_url}, and OAuth needs https: set PDS_HOSTNAME to the server's "
+            "public name, or PDS_DEV_MODE=true for development"
+        )
 
 
 def _check_secrets(settings: Settings) -> Iterator[str]:
@@ -289,3 +280,24 @@ def _check_mail_address(name: str, address: str | None) -> Iterator[str]:
             f'{name} is "{address}": set one address, such as noreply@example.com '
             "or My PDS <noreply@example.com>"
         )
+
+
+_READING: Final = (
+    _check_service,
+    _check_database,
+    _check_limits,
+    _check_identity,
+    _check_metrics,
+)
+_WRITING: Final = (
+    _check_https,
+    _check_secrets,
+    _check_rotation_key,
+    _check_blobstore,
+    _check_invites,
+    _check_email,
+    _check_services,
+    _check_proxy,
+    _check_crawlers,
+    check_entryway,
+)

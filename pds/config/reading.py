@@ -11,18 +11,27 @@ from pds.config.errors import ConfigError
 from pds.config.settings import Settings
 
 
-def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+def read_settings(
+    environ: Mapping[str, str] | None = None, *, reads_only: bool = False
+) -> Settings:
     """Read and check settings from `environ`, by default the process's environment.
 
-    Raises `ConfigError` with every problem found.
+    Those of a server that `reads_only` need no secrets. Raises `ConfigError` with every problem
+    found.
     """
-    settings, problems = read_unchecked(os.environ if environ is None else environ)
+    variables = os.environ if environ is None else environ
+    settings, problems = read_unchecked(variables, reads_only=reads_only)
     if problems:
         raise ConfigError(problems)
     return settings
 
 
-def read_unchecked(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+def read_unchecked(
+    environ: Mapping[str, str], *, reads_only: bool = False
+) -> tuple[Settings, list[str]]:
     """Read settings that may not work, with every problem found."""
     settings = Settings(**EnvironSource(Settings, environ)())
-    return settings, [*find_unreadable(environ, Settings), *find_problems(settings)]
+    return settings, [
+        *find_unreadable(environ, Settings),
+        *find_problems(settings, reads_only=reads_only),
+    ]

@@ -8,15 +8,14 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import AsyncIterable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from actor_store.blob_store.batches import in_batches
 from database.files import no_space_as
 
-_BATCH_BYTES: Final = 512 * 1024
-"""How much is gathered before a thread is asked to write it."""
 _KEPT_FREE_BYTES: Final = 256 * 1024 * 1024
 _KEPT_FREE_PART: Final = 20
 """Room that spools leave to the databases on the same disk: so much, or so small a part of it."""
@@ -32,6 +31,9 @@ class SpoolFull(SpoolError):
 
 class BodyTooLarge(SpoolError):
     """The body has more bytes than are taken."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"body has more than {max_bytes} bytes")
 
 
 class SpoolRoom:
@@ -91,16 +93,11 @@ class Spool:
 
     async def fill(self, chunks: AsyncIterable[bytes], *, max_bytes: int) -> None:
         """Put `chunks` in. Raises `BodyTooLarge`, `SpoolFull`, and what `chunks` raises."""
-        batch, size = bytearray(), 0
-        async for chunk in chunks:
-            size += len(chunk)
-            if size > max_bytes:
-                raise BodyTooLarge(f"body has more than {max_bytes} bytes")
-            batch += chunk
-            if len(batch) >= _BATCH_BYTES:
-                await asyncio.to_thread(self._write, batch)
-                batch = bytearray()
-        await asyncio.to_thread(self._write, batch, is_last=True)
+        async with aclosing(
+            in_batches(chunks, max_bytes=max_bytes, too_large=BodyTooLarge)
+        ) as batches:
+            async for batch, is_last in batches:
+                await asyncio.to_thread(self._write, batch, is_last=is_last)
 
     def read(self, size: int, /) -> bytes:
         """Return up to `size` bytes; nothing at the end."""
@@ -125,7 +122,7 @@ class Spool:
             self._room.give_back(self._holder, self.size_bytes)
             self.size_bytes = 0
 
-    def _write(self, data: bytearray, *, is_last: bool = False) -> None:
+    def _write(self, data: bytearray, *, is_last: bool) -> None:
         with self._lock, no_space_as(_spool_full):
             if self._file.closed:
                 return

@@ -5,7 +5,7 @@ Methods that are not in the table are served as without an entryway.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,7 +15,7 @@ from pds.entryway.handles import follow_handle
 from pds.entryway.signup import create_account
 from pds.lifecycle.acting import get_acting_account
 from pds.xrpc.auth import method_of
-from pds.xrpc.call import Answer, Handler, XrpcCall
+from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import XrpcMethod
 
@@ -24,7 +24,7 @@ from pds.xrpc.methods import XrpcMethod
 class Way:
     """How a method is answered behind an entryway."""
 
-    handler: Handler
+    handler: Callable[[XrpcCall], Awaitable[Answer]]
     words: str
     """For docs/entryway.md."""
     is_open: bool = False

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final, TypeVar
 
+from database.collector import without_collector
 from pds.fairness.long_answers import LongAnswers
 from pds.fairness.turns import Turns
-from repo.collector import without_collector
 
 T = TypeVar("T")
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from database.errors import DatabaseError
+from database.files import try_to_replace
 from database.retry import write
 from database.wal import sync_wal
 from sequencer.run_state import possible_seqs, within_bounds
@@ -75,8 +76,5 @@ def _read(marker: Path) -> str:
 
 
 def _write(marker: Path, run_id: str) -> None:
-    new = marker.with_name(f"{marker.name}.new")
     # Where the disk is full, the next start compares what it need not.
-    with suppress(OSError):
-        new.write_text(f"{run_id}\n", "ascii")
-        new.replace(marker)
+    try_to_replace(marker, f"{run_id}\n")

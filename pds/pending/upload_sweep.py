@@ -23,7 +23,7 @@ from database.errors import DatabaseError
 if TYPE_CHECKING:
     from actor_store.blob_store.base import BlobStore
     from actor_store.store import ActorStore
-    from pds.accounts.accounts import Accounts
+    from pds.accounts.register import AccountRegister
 
 KEPT_S: Final = 7 * 24 * 60 * 60
 """How long an upload waits for a record: drafts are kept for days, and posted then."""
@@ -45,7 +45,7 @@ class UploadSweep:
         self,
         actor_store: ActorStore,
         blob_store: BlobStore,
-        accounts: Accounts,
+        accounts: AccountRegister,
         *,
         clock: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
-from pds.context import CONTEXT, AppContext
+from pds.context import READ_CONTEXT, ReadContext
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
 from pds.readonly.archive import ARCHIVE, Archive
@@ -16,6 +17,7 @@ from pds.server.app import tell_subscribers
 from pds.server.observer import observe
 from pds.web.health import health
 from pds.web.routes import add_routes_of_every_server
+from pds.xrpc.call import ReadCall
 from pds.xrpc.errors import XrpcError, auth_required
 from pds.xrpc.responses import add_common_headers
 from pds.xrpc.router import XrpcRouter
@@ -27,16 +29,16 @@ _WRITING: Final = ("POST", "PUT", "PATCH", "DELETE")
 
 
 def make_readonly_app(
-    ctx: AppContext, archive: Archive, *, request_log: Log | None = None
+    ctx: ReadContext, archive: Archive, *, request_log: Log | None = None
 ) -> web.Application:
     """Build the application around an open context and archive, which the caller closes.
 
     `request_log` gets a line for each request; without one they go to structlog.
     """
     app = web.Application()
-    app[CONTEXT], app[ARCHIVE] = ctx, archive
+    app[READ_CONTEXT], app[ARCHIVE] = ctx, archive
     served = frozenset(method.nsid for method in readonly_methods())
-    router = XrpcRouter(ctx, readonly_methods())
+    router = XrpcRouter(ctx, partial(ReadCall, ctx), readonly_methods())
 
     async def answer(request: web.Request) -> web.StreamResponse:
         nsid = request.match_info["nsid"].rstrip("/")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,23 +41,16 @@ def read_environment(
     """What the options ask for, and else the variables. Raises `ConfigError`.
 
     `listen` are the variables that say where to listen. Nobody can log in and nothing is signed, so
-    secrets are thrown away with the process.
+    there are no secrets.
     """
     kept = {name: value for name, value in environ.items() if name.startswith(_READ)}
     variables = {
         **kept,
         **listen,
-        "PDS_BLOBSTORE_DISK_LOCATION": ".",
-        "PDS_JWT_SECRET": secrets.token_hex(32),
-        "PDS_ADMIN_PASSWORD": secrets.token_hex(32),
-        "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": "00" + secrets.token_hex(31),
         # Every repository was loaded some time ago, and is told of from any cursor.
         "PDS_REPO_BACKFILL_LIMIT_MS": str(_CENTURY_MS),
-        # Allows a host name without https, for there is nobody to log in.
-        "PDS_DEV_MODE": "true",
-        "PDS_DISABLE_SSRF_PROTECTION": kept.get("PDS_DISABLE_SSRF_PROTECTION", "false"),
     }
-    asked = read_settings(variables)
+    asked = read_settings(variables, reads_only=True)
     car_directory = asked.readonly.car_directory
     found = tuple(places) or ((car_directory,) if car_directory else ())
     if not found:
@@ -73,7 +65,8 @@ def read_environment(
             "PDS_DATA_DIRECTORY": str(directory),
             # Of uploads, which there are none of; the archive's blobs are in `BlobDirectory`.
             "PDS_BLOBSTORE_DISK_LOCATION": str(directory / "uploads"),
-        }
+        },
+        reads_only=True,
     )
     if blobs is None and asked.readonly.blobs_directory:
         blobs = Path(asked.readonly.blobs_directory)

@@ -24,9 +24,8 @@ from identity.signers import NotSigned, find_signer
 from pds.readonly.car_files import CarFile, find_car_files, shown_path
 from pds.readonly.catalog import Catalog, CatalogedCar, CatalogedRepo, SignatureState, Verification
 from pds.readonly.loaders import Loaders
-from pds.readonly.loading import BadCar, LoadedCar, remove_store
+from pds.readonly.loading import BadCar, LoadedCar, public_reason, remove_store
 from pds.readonly.progress import OnProgress, Work, nobody, tell
-from pds.readonly.reasons import public_reason
 from pds.repos.commits import sync_event
 from pds.repos.imports import tell_of_odd
 from repo.cid import Cid
@@ -37,7 +36,7 @@ from repo.syntax import Did, Handle
 from sequencer.events import AccountEvent, IdentityEvent
 
 if TYPE_CHECKING:
-    from pds.context import AppContext
+    from pds.context import ReadContext
 
 RESOLVING_AT_ONCE: Final = 16
 """DID documents asked for at the same time."""
@@ -80,7 +79,7 @@ class Library:
 
     def __init__(
         self,
-        ctx: AppContext,
+        ctx: ReadContext,
         catalog: Catalog,
         *,
         places: Sequence[str],

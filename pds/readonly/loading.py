@@ -22,8 +22,8 @@ from actor_store.schema import migrate_store
 from actor_store.transactor import ActorStoreTransactor, Signing
 from database.connection import Database, open_database
 from database.errors import DatabaseError
+from database.wal import files_of
 from pds.readonly.profile_name import find_name
-from pds.readonly.reasons import public_reason
 from repo.car import CarReader, InvalidCar
 from repo.commit import Commit, decode_commit
 from repo.keys import K256PrivateKey
@@ -115,8 +115,17 @@ def read_bytes_of(store: Path) -> int:
 
 def remove_store(store: Path) -> None:
     """Delete a database, or what there is of it."""
-    for suffix in ("", "-wal", "-shm", _REPORT):
-        store.with_name(store.name + suffix).unlink(missing_ok=True)
+    for file in (*files_of(store), _report_of(store)):
+        file.unlink(missing_ok=True)
+
+
+def public_reason(exc: Exception) -> str:
+    """What failed, for strangers: without the paths of this machine that errors name."""
+    if isinstance(exc, DatabaseError):
+        return f"{exc.reason} ({exc.hint})" if exc.hint else exc.reason
+    if isinstance(exc, OSError) and exc.strerror:
+        return f"[Errno {exc.errno}] {exc.strerror}"
+    return type(exc).__name__
 
 
 class _Report:

@@ -12,24 +12,24 @@ from typing import Any, Final
 
 from actor_store.media_type import media_type_of
 from pds import api
-from pds.api.repo.reads import collections_of
+from pds.api.repo.reads import GET_RECORD, collections_of, read_record
 from pds.api.sync.reads import parse_cid_param, referenced_blobs
 from pds.readonly.archive import ARCHIVE, Archive
 from pds.readonly.catalog import CatalogedRepo
 from pds.repos.blobs import UNKNOWN_TYPE, declared_type
 from pds.repos.readable import get_readable_account
 from pds.xrpc.blobs import send_blob
-from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.call import Answer, ReadCall
 from pds.xrpc.errors import XrpcError, invalid_request
-from pds.xrpc.methods import XrpcMethod, XrpcMethods
+from pds.xrpc.methods import Method, ReadMethods
 from repo.cid import Cid
 from repo.syntax import normalize_handle
 
-own = XrpcMethods()
+own = ReadMethods()
 
 _SHARED: Final = frozenset(
     (
-        *(f"com.atproto.repo.{name}" for name in ("getRecord", "listRecords")),
+        "com.atproto.repo.listRecords",
         *(
             f"com.atproto.sync.{name}"
             for name in (
@@ -42,16 +42,25 @@ _SHARED: Final = frozenset(
 """Methods that a full server answers in the same way."""
 
 
-def readonly_methods() -> Iterator[XrpcMethod]:
+def readonly_methods() -> Iterator[Method[ReadCall]]:
     """Every method that is served. Nobody has credentials here, so none are looked at."""
-    for method in chain.from_iterable(api.METHODS):
+    for method in chain.from_iterable(api.READ_METHODS):
         if method.nsid in _SHARED:
             yield replace(method, auth=None)
     yield from own
 
 
+@own.method(GET_RECORD)
+async def get_record(call: ReadCall) -> Answer:
+    """com.atproto.repo.getRecord: of the repositories here, for no other server is asked"""
+    account = call.ctx.accounts.find_account(call.params["repo"])
+    if account is None:
+        raise invalid_request("Could not locate record")
+    return await read_record(call, account)
+
+
 @own.method("com.atproto.server.describeServer")
-async def describe_server(call: XrpcCall) -> Answer:
+async def describe_server(call: ReadCall) -> Answer:
     """com.atproto.server.describeServer: `readOnly` tells what this server is"""
     settings = call.ctx.settings
     contact = settings.service.contact_email_address
@@ -66,7 +75,7 @@ async def describe_server(call: XrpcCall) -> Answer:
 
 
 @own.method("com.atproto.identity.resolveHandle")
-async def resolve_handle(call: XrpcCall) -> Answer:
+async def resolve_handle(call: ReadCall) -> Answer:
     """com.atproto.identity.resolveHandle: of the repositories that are here"""
     account = call.ctx.accounts.find_account(normalize_handle(call.params["handle"]))
     if account is None:
@@ -75,7 +84,7 @@ async def resolve_handle(call: XrpcCall) -> Answer:
 
 
 @own.method("com.atproto.repo.describeRepo")
-async def describe_repo(call: XrpcCall) -> Answer:
+async def describe_repo(call: ReadCall) -> Answer:
     """com.atproto.repo.describeRepo: with the DID document as it was when the file was loaded"""
     account = get_readable_account(call.ctx, call.params["repo"], call.may_see_everything_of)
     repo = _archive(call).catalog.find_repo(account.did)
@@ -90,7 +99,7 @@ async def describe_repo(call: XrpcCall) -> Answer:
 
 
 @own.method("com.atproto.sync.getBlob")
-async def get_blob(call: XrpcCall) -> Answer:
+async def get_blob(call: ReadCall) -> Answer:
     """com.atproto.sync.getBlob"""
     did = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of).did
     cid = parse_cid_param(call.params["cid"])
@@ -106,7 +115,7 @@ async def get_blob(call: XrpcCall) -> Answer:
 
 
 @own.method("com.atproto.sync.listBlobs")
-async def list_blobs(call: XrpcCall) -> Answer:
+async def list_blobs(call: ReadCall) -> Answer:
     """com.atproto.sync.listBlobs: those that records refer to and that there are files of"""
     params, blobs = call.params, _archive(call).blobs
     did = get_readable_account(call.ctx, params["did"], call.may_see_everything_of).did
@@ -124,7 +133,7 @@ async def list_blobs(call: XrpcCall) -> Answer:
     return output
 
 
-def _archive(call: XrpcCall) -> Archive:
+def _archive(call: ReadCall) -> Archive:
     return call.request.app[ARCHIVE]
 
 

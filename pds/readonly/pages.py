@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 from actor_store.errors import ActorStoreDamaged
 from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError
-from pds.context import CONTEXT
+from pds.context import READ_CONTEXT
 from pds.fairness.turns import TooBusy
 from pds.monitoring.requests.asker import askers
 from pds.readonly.archive import ARCHIVE
@@ -79,7 +79,7 @@ async def _front_page(request: web.Request) -> web.Response:
     return _page(
         "index.html",
         asked=asked,
-        hostname=request.app[CONTEXT].settings.hostname,
+        hostname=request.app[READ_CONTEXT].settings.hostname,
         total=catalog.count_repos(),
         waiting=archive.waiting(),
         repos=repos[:REPOS_ON_A_PAGE],
@@ -164,7 +164,7 @@ async def _read(
     *,
     in_thread: bool = False,
 ) -> T:
-    store = request.app[CONTEXT].actor_store
+    store = request.app[READ_CONTEXT].actor_store
     try:
         return await (store.read_in_thread if in_thread else store.read)(repo.did, fn)
     except (ActorStoreDamaged, DatabaseError) as exc:
@@ -174,7 +174,7 @@ async def _read(
 @asynccontextmanager
 async def _turn(request: web.Request) -> AsyncIterator[None]:
     """A turn at what takes long."""
-    ctx = request.app[CONTEXT]
+    ctx = request.app[READ_CONTEXT]
     try:
         async with ctx.large_work.wait(*askers(ctx.client_addresses)):
             yield

@@ -11,9 +11,10 @@ from typing import Final
 
 import structlog
 
+from database.collector import without_collector
 from pds.car.blob_directory import BlobDirectory
 from pds.config import Settings
-from pds.context import AppContext, open_app_context
+from pds.context import ReadContext, open_read_context
 from pds.disk.data_directory import make_directories
 from pds.monitoring.logs import Logs
 from pds.monitoring.requests.lines import LOGGER
@@ -24,7 +25,6 @@ from pds.readonly.library import Counts, Library
 from pds.readonly.progress import OnProgress
 from pds.readonly.watching import watch
 from pds.server.run import bind, run_until_stopped, tune_garbage_collector
-from repo.collector import without_collector
 from repo.syntax import Did, Handle
 
 WATCH_S: Final = 2.0
@@ -65,7 +65,7 @@ async def serve_readonly(
         port = bind(stack, settings.bind_address, settings.service.port)
         make_directories(settings)
         with without_collector():
-            ctx = await open_app_context(settings, _nothing_to_mend)
+            ctx = await open_read_context(settings)
         stack.push_async_callback(ctx.close)
         archive, library = _open_archive(ctx, options, stack)
         await library.drop_unfinished()
@@ -88,11 +88,11 @@ async def serve_readonly(
         tune_garbage_collector()
         on_listening()
 
-    await run_until_stopped(settings, start, logs=logs, data_option="--data")
+    await run_until_stopped(settings, start, logs=logs, cache_option="--data")
 
 
 def _open_archive(
-    ctx: AppContext, options: ReadonlyOptions, stack: AsyncExitStack
+    ctx: ReadContext, options: ReadonlyOptions, stack: AsyncExitStack
 ) -> tuple[Archive, Library]:
     data = ctx.settings.data_directory
     catalog = Catalog.open(data / _CATALOG)
@@ -112,11 +112,6 @@ def _open_archive(
     )
     archive = Archive(catalog, BlobDirectory(options.blobs), waiting=lambda: library.waiting)
     return archive, library
-
-
-async def _nothing_to_mend(ctx: AppContext) -> None:
-    ctx.sequencer.run.mark_recovered()
-    ctx.unfinished.finished = True
 
 
 async def _end(task: asyncio.Task[None]) -> None:

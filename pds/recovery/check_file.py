@@ -7,9 +7,9 @@ off itself.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from database.files import try_to_replace
 from database.timestamps import epoch_s_of, iso_of
 
 if TYPE_CHECKING:
@@ -28,8 +28,5 @@ def read_since_s(path: Path) -> float | None:
 
 def write_since_s(path: Path, since_s: float) -> None:
     """Ask the next start to look at what has changed since a time in Unix seconds."""
-    new = path.with_name(f"{path.name}.new")
     # A full disk does not keep the server from starting.
-    with suppress(OSError):
-        new.write_text(iso_of(since_s) if since_s > 0 else "", "ascii")
-        new.replace(path)
+    try_to_replace(path, iso_of(since_s) if since_s > 0 else "")

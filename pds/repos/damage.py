@@ -15,18 +15,18 @@ from repo.syntax import Did
 
 if TYPE_CHECKING:
     from actor_store.layout import ActorLayout
-    from pds.context import AppContext
+    from pds.context import ReadContext
 
 _log = structlog.get_logger(__name__)
 
 
-def quarantine(ctx: AppContext, did: Did, reason: str, cause: Exception | None = None) -> None:
+def quarantine(ctx: ReadContext, did: Did, reason: str, cause: Exception | None = None) -> None:
     """Refuse everything that needs the store of `did` until the next start, and say why."""
     ctx.actor_store.quarantine(did, reason)
     report(ctx, did, reason, cause)
 
 
-def report(ctx: AppContext, did: Did, reason: str, cause: Exception | None = None) -> None:
+def report(ctx: ReadContext, did: Did, reason: str, cause: Exception | None = None) -> None:
     """Tell the operator of a damaged store, once, and have it looked at at the next start.
 
     What mends it depends on `cause`; without one the store is missing.
@@ -49,7 +49,7 @@ def report(ctx: AppContext, did: Did, reason: str, cause: Exception | None = Non
     )
 
 
-async def forget_damage(ctx: AppContext, did: Did) -> None:
+async def forget_damage(ctx: ReadContext, did: Did) -> None:
     """The account has been mended, or is gone."""
     if did in ctx.unfinished.damaged:
         ctx.unfinished.damaged.discard(did)
@@ -57,7 +57,7 @@ async def forget_damage(ctx: AppContext, did: Did) -> None:
         await ctx.unfinished.journal.drop(Entry("damaged", did), durably=False)
 
 
-def report_damage(ctx: AppContext, exc: Exception) -> Exception:
+def report_damage(ctx: ReadContext, exc: Exception) -> Exception:
     """The error to answer with for `exc`, after reporting it if it is damage.
 
     An account here whose store is gone is damage, too: "not found" would be taken for an account

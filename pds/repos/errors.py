@@ -48,7 +48,7 @@ class RepoDeactivated(UnreadableRepo):
 
 
 class RecordRefused(RepositoryError):
-    """The record breaks a rule that holds for records of every collection."""
+    """The record breaks a rule that is not one of its Lexicon."""
 
 
 class BlobRefused(RepositoryError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from actor_store.reader import ActorStoreReader
 from pds.repos.errors import RecordRefused
 from repo.cid import Cid, InvalidCid
+from repo.datamodel import BlobRef, JsonValue
 from repo.syntax import Did
 
 if TYPE_CHECKING:
@@ -53,13 +54,8 @@ def _legacy_cid(image: Any) -> Cid | None:
         return None
 
 
-def _typed_blob(actor: ActorStoreReader, cid: Cid, mime_type: str) -> dict[str, Any]:
+def _typed_blob(actor: ActorStoreReader, cid: Cid, mime_type: str) -> JsonValue:
     stored = actor.blob.find(cid)
     if stored is None:
         raise RecordRefused("Blob not found")
-    return {
-        "$type": "blob",
-        "ref": {"$link": str(cid)},
-        "mimeType": mime_type,
-        "size": stored.size,
-    }
+    return BlobRef(cid, mime_type, stored.size).to_json()

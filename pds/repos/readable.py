@@ -9,11 +9,11 @@ from pds.repos.errors import RepoDeactivated, RepoTakendown, UnknownRepo
 
 if TYPE_CHECKING:
     from pds.accounts.account import ActorAccount
-    from pds.context import AppContext
+    from pds.context import ReadContext
 
 
 def get_readable_account(
-    ctx: AppContext, identifier: str, may_see_everything_of: Callable[[str], bool]
+    ctx: ReadContext, identifier: str, may_see_everything_of: Callable[[str], bool]
 ) -> ActorAccount:
     """The account of a DID or handle, if the caller may read its repository.
 

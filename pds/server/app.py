@@ -12,7 +12,7 @@ from aiohttp import web
 from database.open_files import OpenFiles
 from pds.api import METHODS
 from pds.api.sync.subscribe_repos import close_subscribers
-from pds.context import CONTEXT, AppContext
+from pds.context import CONTEXT, READ_CONTEXT, AppContext, ReadContext
 from pds.entryway.methods import behind_entryway
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
@@ -25,6 +25,8 @@ from pds.server.observer import observe
 from pds.web.health import health
 from pds.web.operator.routes import add_operator_routes
 from pds.web.routes import add_web_routes
+from pds.xrpc.auth import Authentication
+from pds.xrpc.call import XrpcCall
 from pds.xrpc.methods import METHOD_TABLE, MethodTable, XrpcMethod
 from pds.xrpc.router import XrpcRouter
 
@@ -47,11 +49,10 @@ def make_app(
     each request; without one they go to structlog.
     """
     app = web.Application(client_max_size=ctx.settings.service.blob_upload_limit_bytes)
-    app[CONTEXT] = ctx
+    app[CONTEXT] = app[READ_CONTEXT] = ctx
     table = method_table(ctx)
     app[METHOD_TABLE] = table
-    limiter = _add_rate_limiter(app, table)
-    router = XrpcRouter(ctx, table, rate_limiter=limiter, unknown=proxy_unknown_method)
+    router = make_router(ctx, table, rate_limiter=_add_rate_limiter(app, table))
     app.router.add_get(HEALTH_PATH, health)
     app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
     if add_routes is not None:
@@ -72,6 +73,20 @@ def method_table(ctx: AppContext) -> MethodTable:
     return MethodTable(methods if ctx.entryway is None else behind_entryway(methods))
 
 
+def make_router(
+    ctx: AppContext, methods: Iterable[XrpcMethod], *, rate_limiter: RateLimiter | None = None
+) -> XrpcRouter[XrpcCall]:
+    """The router of a full server. What it has no method for is passed on to other services."""
+    return XrpcRouter(
+        ctx,
+        partial(XrpcCall, ctx),
+        methods,
+        authentication=Authentication(ctx),
+        rate_limiter=rate_limiter,
+        unknown=partial(proxy_unknown_method, ctx),
+    )
+
+
 def _add_rate_limiter(app: web.Application, table: MethodTable) -> RateLimiter | None:
     """The limits of this server; None unless the operator wants some."""
     ctx = app[CONTEXT]
@@ -89,7 +104,7 @@ async def _close_rate_limiter(app: web.Application) -> None:
 
 def make_runner(app: web.Application) -> web.AppRunner:
     """Serve an application the way the server does, without binding an address yet."""
-    ctx = app.get(CONTEXT)
+    ctx = app.get(READ_CONTEXT)
     return TimedRunner(
         app,
         files=OpenFiles() if ctx is None else ctx.open_files,
@@ -104,7 +119,7 @@ def make_runner(app: web.Application) -> web.AppRunner:
     )
 
 
-def _group_of(ctx: AppContext, request: web.BaseRequest) -> str:
+def _group_of(ctx: ReadContext, request: web.BaseRequest) -> str:
     return ctx.client_addresses.of(request).group
 
 
@@ -120,4 +135,4 @@ async def _follow_events(app: web.Application) -> None:
 
 async def tell_subscribers(app: web.Application) -> None:
     """Tell consumers of the firehose that the server stops."""
-    await close_subscribers(app[CONTEXT])
+    await close_subscribers(app[READ_CONTEXT])

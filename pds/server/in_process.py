@@ -11,17 +11,16 @@ from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from database.collector import without_collector
 from database.errors import DatabaseError
 from identity.plc import PlcError
 from pds.context import AppContext, open_app_context
 from pds.recovery.start import recover
-from pds.server.app import method_table
+from pds.server.app import make_router, method_table
 from pds.web.operator.call import OperatorCall
 from pds.web.operator.routes import ROUTES
 from pds.xrpc.credentials import AdminCredentials
 from pds.xrpc.error_map import to_xrpc
-from pds.xrpc.router import XrpcRouter
-from repo.collector import without_collector
 
 if TYPE_CHECKING:
     from pds.config import Settings
@@ -42,7 +41,7 @@ class InProcessServer:
 
     def __init__(self, ctx: AppContext) -> None:
         self._ctx = ctx
-        self._router = XrpcRouter(ctx, method_table(ctx))
+        self._router = make_router(ctx, method_table(ctx))
 
     async def call(self, nsid: str, body: dict[str, Any]) -> dict[str, Any]:
         """Call a procedure as the administrator."""

@@ -19,7 +19,7 @@ from pds.monitoring.requests.request_info import ID_HEADER, REQUEST_INFO, begin_
 from pds.monitoring.requests.statistics import HEALTH, PREFLIGHT, WEB, MethodStatistics
 
 if TYPE_CHECKING:
-    from pds.context import AppContext
+    from pds.context import ReadContext
 
 _Handler: TypeAlias = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
 
@@ -33,7 +33,7 @@ _request_id: Final[ContextVar[str]] = ContextVar(f"{STRUCTLOG_KEY_PREFIX}request
 _log = structlog.get_logger(__name__)
 
 
-def observe(app: web.Application, ctx: AppContext, log: Log) -> None:
+def observe(app: web.Application, ctx: ReadContext, log: Log) -> None:
     """Note the requests of every route that `app` has, in `ctx.requests` and `log`."""
     for route in app.router.routes():
         path = route.resource.canonical if route.resource is not None else ""
@@ -46,7 +46,7 @@ def observe(app: web.Application, ctx: AppContext, log: Log) -> None:
 
 
 def _observed(
-    handler: _Handler, ctx: AppContext, log: Log, method: MethodStatistics | None
+    handler: _Handler, ctx: ReadContext, log: Log, method: MethodStatistics | None
 ) -> _Handler:
     """`handler`, whose requests are noted as `method`; if that is None, by what they call."""
     statistics, addresses = ctx.requests, ctx.client_addresses

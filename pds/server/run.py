@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from database.collector import without_collector
 from database.engine import ENGINE_REMEDY, find_engine_fault, running_version
 from database.open_files import MIN_LIMIT, REMEDY, limit_of_open_files
 from pds.config import Settings
@@ -32,7 +33,6 @@ from pds.recovery.start import recover
 from pds.server.app import make_app
 from pds.server.listening import BoundPort
 from pds.server.systemd import READY, STOPPING, notify
-from repo.collector import without_collector
 
 _GC_THRESHOLDS: Final = (10_000, 20, 20)
 """Allocations before a young collection, and how many of those before an older one."""
@@ -101,12 +101,13 @@ async def run_until_stopped(
     start: Callable[[AsyncExitStack], Awaitable[None]],
     *,
     logs: Logs | None = None,
-    data_option: str = "PDS_DATA_DIRECTORY",
+    cache_option: str | None = None,
 ) -> None:
     """Hold the data directory, `start`, and wait for SIGTERM or SIGINT; then close the stack.
 
-    `start` binds its ports before it writes anything. `logs` are as for `serve`; `data_option` is
-    where the operator has named the data directory. Raises `TooFewFiles`, `DataDirectoryError` and
+    `start` binds its ports before it writes anything. `logs` are as for `serve`. `cache_option` is
+    where the operator names a data directory that is only a cache, so that a new one is no sign of
+    a disk that is not mounted. Raises `TooFewFiles`, `DataDirectoryError` and
     what `start` raises.
     """
     stop = asyncio.Event()
@@ -119,12 +120,13 @@ async def run_until_stopped(
     _require_files()
     async with AsyncExitStack() as stack:
         stack.enter_context(_prompt_threads())
-        lock = DataDirectoryLock.acquire(settings.data_directory, option=data_option)
+        option = cache_option or "PDS_DATA_DIRECTORY"
+        lock = DataDirectoryLock.acquire(settings.data_directory, option=option)
         stack.callback(lock.release)
         other = await asyncio.to_thread(refuse_other_server, settings)
         if other is not None:
             _log.warning("another server uses the data directory", what=describe(other, settings))
-        if lock.made_directory:
+        if lock.made_directory and cache_option is None:
             _warn_of_new(settings, needed_directories(settings)[:1])
         await start(stack)
         notify(READY)

@@ -8,25 +8,24 @@ import orjson
 from aiohttp import hdrs, web
 
 from pds.config.addresses import PRIVATE_NETWORKS
-from pds.context import CONTEXT
+from pds.context import CONTEXT, READ_CONTEXT
 from pds.rate_limits.errors import TooManyRequests
 from pds.xrpc.auth import admin
 from pds.xrpc.errors import XrpcError
 from pds.xrpc.responses import add_common_headers
 
 if TYPE_CHECKING:
-    from pds.context import AppContext
     from pds.monitoring.health.probes import Failure
 
 
 async def health(request: web.Request) -> web.Response:
     """200 with the version, or 503; what is wrong is told to neighbours and the administrator."""
-    ctx = request.app[CONTEXT]
+    ctx = request.app[READ_CONTEXT]
     failures = await ctx.health.failures()
     body: dict[str, object] = {"version": ctx.settings.version}
     if failures:
         body["error"] = "Service Unavailable"
-        if await _may_know(ctx, request):
+        if await _may_know(request):
             body["checks"] = [_as_json(failure) for failure in failures]
     response = web.Response(
         status=503 if failures else 200,
@@ -38,11 +37,12 @@ async def health(request: web.Request) -> web.Response:
     return response
 
 
-async def _may_know(ctx: AppContext, request: web.Request) -> bool:
-    ip = ctx.client_addresses.of(request).ip
+async def _may_know(request: web.Request) -> bool:
+    ip = request.app[READ_CONTEXT].client_addresses.of(request).ip
     if ip is not None and any(ip in network for network in PRIVATE_NETWORKS):
         return True
-    if hdrs.AUTHORIZATION not in request.headers:
+    ctx = request.app.get(CONTEXT)
+    if ctx is None or hdrs.AUTHORIZATION not in request.headers:
         return False
     try:
         await admin(ctx, request)

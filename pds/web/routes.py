@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from database.errors import DatabaseError
-from pds.context import CONTEXT, AppContext
+from pds.context import CONTEXT, READ_CONTEXT, ReadContext
 from pds.entryway.exchange import entryway_of
 from pds.xrpc.responses import add_common_headers, preflight
 
@@ -83,11 +83,11 @@ async def _robots(_request: web.Request) -> web.Response:
 
 async def _atproto_did(request: web.Request) -> web.Response:
     """The DID of the hosted handle that the request's host name is."""
-    ctx = request.app[CONTEXT]
+    ctx = request.app[READ_CONTEXT]
     host = ctx.client_addresses.host_of(request)
     try:
         # An entryway answers for its handles itself.
-        did = _hosted_did(ctx, host) if ctx.entryway is None else None
+        did = _hosted_did(ctx, host) if ctx.settings.entryway_service is None else None
     except DatabaseError:
         _log.exception("a handle could not be looked up", host=host)
         return web.Response(status=500, text="Internal Server Error")
@@ -124,7 +124,7 @@ async def _protected_resource(request: web.Request) -> web.Response:
 
 async def _tls_check(request: web.Request) -> web.Response:
     """Whether Caddy may ask for a certificate for `domain`: ours, or one of our handles."""
-    ctx = request.app[CONTEXT]
+    ctx = request.app[READ_CONTEXT]
     domain = request.query.get("domain", "").lower()
     if not domain:
         return _tls_error(400, "InvalidRequest", "bad or missing domain query param")
@@ -160,7 +160,7 @@ async def _not_found(request: web.Request) -> web.Response:
     )
 
 
-def _hosted_did(ctx: AppContext, host: str) -> str | None:
+def _hosted_did(ctx: ReadContext, host: str) -> str | None:
     domains = ctx.settings.service_handle_domains
     if not any(host == domain[1:] or host.endswith(domain) for domain in domains):
         return None

@@ -44,6 +44,22 @@ _ANONYMOUS: Final = Anonymous()
 _ADMIN: Final = AdminCredentials()
 
 
+class Authentication:
+    """Who is asking, by the tokens and the passwords of a full server."""
+
+    def __init__(self, ctx: AppContext) -> None:
+        self._ctx = ctx
+
+    async def verify(self, auth: Authenticator, request: web.Request) -> Credentials:
+        """What the Authorization header of a request stands for, as a method demands it."""
+        return await auth(self._ctx, request)
+
+    def ensure_current(self, credentials: Credentials) -> None:
+        """Raise `ExpiredToken` if the session has ended since it was verified."""
+        if isinstance(credentials, UserCredentials):
+            self._ctx.session_tokens.ensure_current(credentials.did, credentials.issued_at)
+
+
 def user(
     scopes: frozenset[SessionScope] = STANDARD,
     *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -20,17 +20,20 @@ from pds.xrpc.credentials import (
 )
 
 if TYPE_CHECKING:
-    from pds.context import AppContext
+    from pds.context import AppContext, ReadContext
     from pds.fairness.large_work import LargeTurn
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class XrpcCall:
-    """Parameters and body have passed the Lexicon; the credentials have been verified."""
+class ReadCall:
+    """What a handler gets that only reads, in a server of any kind.
 
-    ctx: AppContext
+    Parameters and body have passed the Lexicon; the credentials have been verified.
+    """
+
+    ctx: ReadContext
     _request: web.Request | None
     params: dict[str, Any]
     credentials: Credentials
@@ -59,6 +62,28 @@ class XrpcCall:
         return self._request
 
     @property
+    def address_group(self) -> str:
+        """What stands for the client's address where shares are counted."""
+        return self.ctx.client_addresses.of(self.request).group
+
+    def may_see_everything_of(self, did: str) -> bool:
+        """Whether the caller is the account itself or the administrator."""
+        match self.credentials:
+            case AdminCredentials():
+                return True
+            case UserCredentials(did=own):
+                return own == did
+            case _:
+                return False
+
+
+@dataclass(slots=True)
+class XrpcCall(ReadCall):
+    """What a handler of a full server gets."""
+
+    ctx: AppContext
+
+    @property
     def user(self) -> UserCredentials:
         """The signed-in account; only for methods that require one."""
         if not isinstance(self.credentials, UserCredentials):
@@ -84,21 +109,6 @@ class XrpcCall:
             return OPERATOR
         return Asker(self.address_group, partial(while_present, self.request))
 
-    @property
-    def address_group(self) -> str:
-        """What stands for the client's address where shares are counted."""
-        return self.ctx.client_addresses.of(self.request).group
-
-    def may_see_everything_of(self, did: str) -> bool:
-        """Whether the caller is the account itself or the administrator."""
-        match self.credentials:
-            case AdminCredentials():
-                return True
-            case UserCredentials(did=own):
-                return own == did
-            case _:
-                return False
-
 
 @dataclass(slots=True, frozen=True)
 class JsonBytes:
@@ -109,5 +119,3 @@ class JsonBytes:
 
 Answer: TypeAlias = "dict[str, Any] | JsonBytes | web.StreamResponse | None"
 """A JSON object, an answer that writes itself, or nothing (an empty 200)."""
-
-Handler: TypeAlias = Callable[[XrpcCall], Awaitable[Answer]]

@@ -1,4 +1,4 @@
-"""XRPC errors: the one place where the errors of every package become a status and a name.
+"""XRPC errors: an answer that refuses, with its HTTP status, error name and message.
 
 Spec: https://atproto.com/specs/xrpc#error-responses
 """

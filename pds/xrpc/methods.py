@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from aiohttp import web
 
 from pds.accounts.scopes import PRIVILEGED, STANDARD, SessionScope
 from pds.rate_limits.method_limits import MethodLimits
 from pds.xrpc.body import JSON_LIMIT_BYTES
-from pds.xrpc.call import Handler
+from pds.xrpc.call import Answer, ReadCall, XrpcCall
 from pds.xrpc.credentials import Authenticator
+
+C = TypeVar("C", bound=ReadCall)
+C_contra = TypeVar("C_contra", bound=ReadCall, contravariant=True)
 
 NOBODY: Final = frozenset[SessionScope]()
 """For `elsewhere`: the method is for the account itself on its own server."""
@@ -22,11 +25,11 @@ _PRIVATE_MESSAGES: Final = "chat.bsky."
 
 
 @dataclass(slots=True, frozen=True)
-class XrpcMethod:
-    """One endpoint."""
+class Method(Generic[C_contra]):
+    """One endpoint, by the kind of call that its handler needs."""
 
     nsid: str
-    handler: Handler
+    handler: Callable[[C_contra], Awaitable[Answer]]
     auth: Authenticator | None = None
     """None where the Authorization header is not looked at."""
     limits: MethodLimits | None = None
@@ -37,11 +40,15 @@ class XrpcMethod:
     """The sessions that may reach it on other services, passed on or with a service token."""
 
 
-class XrpcMethods:
-    """The endpoints of one Lexicon namespace, filled by decorating their handlers."""
+XrpcMethod: TypeAlias = Method[XrpcCall]
+"""An endpoint of a full server; those that only read are among them."""
+
+
+class _Methods(Generic[C]):
+    """Filled by decorating handlers."""
 
     def __init__(self) -> None:
-        self._methods: list[XrpcMethod] = []
+        self._methods: list[Method[C]] = []
 
     def method(
         self,
@@ -51,19 +58,27 @@ class XrpcMethods:
         limits: MethodLimits | None = None,
         max_body_bytes: int = JSON_LIMIT_BYTES,
         elsewhere: frozenset[SessionScope] = STANDARD,
-    ) -> Callable[[Handler], Handler]:
-        """Serve `nsid` with the decorated handler. See `XrpcMethod` for the rest."""
+    ) -> Callable[[Callable[[C], Awaitable[Answer]]], Callable[[C], Awaitable[Answer]]]:
+        """Serve `nsid` with the decorated handler. See `Method` for the rest."""
         named = limits and limits.named_after(nsid)
 
-        def declare(handler: Handler) -> Handler:
-            method = XrpcMethod(nsid, handler, auth, named, max_body_bytes, elsewhere)
+        def declare(handler: Callable[[C], Awaitable[Answer]]) -> Callable[[C], Awaitable[Answer]]:
+            method: Method[C] = Method(nsid, handler, auth, named, max_body_bytes, elsewhere)
             self._methods.append(method)
             return handler
 
         return declare
 
-    def __iter__(self) -> Iterator[XrpcMethod]:
+    def __iter__(self) -> Iterator[Method[C]]:
         return iter(self._methods)
+
+
+class XrpcMethods(_Methods[XrpcCall]):
+    """The endpoints of one Lexicon namespace."""
+
+
+class ReadMethods(_Methods[ReadCall]):
+    """The endpoints of one Lexicon namespace that only read, for servers of any kind."""
 
 
 class MethodTable:

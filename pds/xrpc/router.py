@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import structlog
 from aiohttp import hdrs, web
@@ -20,11 +20,11 @@ from pds.monitoring.requests.asker import askers
 from pds.monitoring.requests.request_info import note_caller, request_id_of
 from pds.repos.damage import report_damage
 from pds.xrpc import body
-from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.call import Answer
 from pds.xrpc.credentials import Anonymous, Credentials, RefreshCredentials, UserCredentials
 from pds.xrpc.error_map import is_out_of_files, to_xrpc
 from pds.xrpc.errors import XrpcError, invalid_request
-from pds.xrpc.methods import XrpcMethod
+from pds.xrpc.methods import C, C_contra, Method
 from pds.xrpc.query import parse_query
 from pds.xrpc.responses import (
     LARGE_ANSWER_BYTES,
@@ -37,11 +37,37 @@ from repo.lexicon import MethodSchema
 from repo.record import LARGE_BYTES
 
 if TYPE_CHECKING:
-    from pds.context import AppContext
-    from pds.rate_limits.limiter import RateLimiter
+    from pds.context import ReadContext
+    from pds.xrpc.auth import Authentication
 
-UnknownMethod: TypeAlias = Callable[["AppContext", web.Request, str], Awaitable[web.StreamResponse]]
+UnknownMethod: TypeAlias = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
 """Answers a request for a method, given by its NSID, that has no handler here."""
+
+C_co = TypeVar("C_co", covariant=True)
+
+
+class MakeCall(Protocol[C_co]):
+    """Makes the call of one kind of server, such as `partial(XrpcCall, ctx)`."""
+
+    def __call__(
+        self,
+        request: web.Request | None,
+        params: dict[str, Any],
+        credentials: Credentials,
+        body: dict[str, Any],
+        /,
+    ) -> C_co: ...
+
+
+class Limiter(Protocol[C_contra]):
+    """Counts requests, and refuses those that are too many."""
+
+    async def count_request(self, request: web.Request, nsid: str) -> None:
+        """Count a request before anything else is known of it."""
+
+    async def count_call(self, request: web.Request, nsid: str, call: C_contra) -> None:
+        """Count a call that is about to be handled."""
+
 
 _log = structlog.get_logger(__name__)
 _ANONYMOUS = Anonymous()
@@ -50,8 +76,8 @@ _QUERY_VERBS = frozenset({"GET", "HEAD"})
 
 
 @dataclass(slots=True, frozen=True)
-class _Route:
-    method: XrpcMethod
+class _Route(Generic[C]):
+    method: Method[C]
     schema: MethodSchema
     is_query: bool
     is_stream: bool
@@ -77,23 +103,31 @@ class _UpgradeRequired(XrpcError):
         return response
 
 
-async def refuse_unknown(_ctx: AppContext, _request: web.Request, _nsid: str) -> web.Response:
+async def refuse_unknown(_request: web.Request, _nsid: str) -> web.Response:
     """The `UnknownMethod` of a server that passes nothing on. Raises `XrpcError` 501."""
     raise XrpcError(501)
 
 
-class XrpcRouter:
-    """Serves `/xrpc/{nsid}`."""
+class XrpcRouter(Generic[C]):
+    """Serves `/xrpc/{nsid}`.
+
+    `make_call` makes what the handlers of `methods` get of a request, its parameters, its
+    credentials and its body. Without `authentication` nobody has credentials.
+    """
 
     def __init__(
         self,
-        ctx: AppContext,
-        methods: Iterable[XrpcMethod],
+        ctx: ReadContext,
+        make_call: MakeCall[C],
+        methods: Iterable[Method[C]],
         *,
-        rate_limiter: RateLimiter | None = None,
+        authentication: Authentication | None = None,
+        rate_limiter: Limiter[C] | None = None,
         unknown: UnknownMethod = refuse_unknown,
     ) -> None:
         self._ctx = ctx
+        self._make_call = make_call
+        self._authentication = authentication
         self._rate_limiter = rate_limiter
         self._unknown = unknown
         self._routes = {method.nsid: self._route_for(method) for method in methods}
@@ -110,7 +144,7 @@ class XrpcRouter:
                 # First, for what is refused below costs something as well, and may be a guess.
                 await self._rate_limiter.count_request(request, nsid)
             if route is None:
-                return await self._unknown(self._ctx, request, nsid)
+                return await self._unknown(request, nsid)
             return await self._dispatch(request, route)
         except (web.HTTPException, ClientLeft):
             raise  # aiohttp answers the one; for the other there is nobody to answer.
@@ -128,17 +162,19 @@ class XrpcRouter:
         """Call a procedure with a JSON body in this process. Raises what its handler raises."""
         handler = self._routes[nsid].method.handler
         checked = self._ctx.lexicons.validate_input(nsid, given)
-        return await handler(XrpcCall(self._ctx, None, {}, credentials, checked))
+        return await handler(self._make_call(None, {}, credentials, checked))
 
-    async def _dispatch(self, request: web.Request, route: _Route) -> web.StreamResponse:
+    async def _dispatch(self, request: web.Request, route: _Route[C]) -> web.StreamResponse:
         method = route.method
         _check_verb(request, route)
         # A subscription is refused by a frame, after the upgrade: it parses its own parameters.
         params = {} if route.is_stream else self._parse_params(request, method.nsid)
-        credentials = await method.auth(self._ctx, request) if method.auth else _ANONYMOUS
+        credentials: Credentials = _ANONYMOUS
+        if method.auth is not None and self._authentication is not None:
+            credentials = await self._authentication.verify(method.auth, request)
         if isinstance(credentials, UserCredentials | RefreshCredentials):
             note_caller(request, credentials.did)
-        call = XrpcCall(self._ctx, request, params, credentials, {})
+        call = self._make_call(request, params, credentials, {})
         if route.is_query:
             return await self._answer(route, call)
         raw = await self._read_body(request, route)
@@ -151,11 +187,11 @@ class XrpcRouter:
             call.body = await call.large.run(partial(self._parse_body, route, raw))
             return await self._answer(route, call)
 
-    async def _answer(self, route: _Route, call: XrpcCall) -> web.StreamResponse:
-        method, credentials = route.method, call.credentials
-        if call.body and isinstance(credentials, UserCredentials):
+    async def _answer(self, route: _Route[C], call: C) -> web.StreamResponse:
+        method = route.method
+        if call.body and self._authentication is not None:
             # A body may take half a minute, and its session has ended meanwhile.
-            self._ctx.session_tokens.ensure_current(credentials.did, credentials.issued_at)
+            self._authentication.ensure_current(call.credentials)
         if self._rate_limiter is not None:
             await self._rate_limiter.count_call(call.request, method.nsid, call)
         answer = await method.handler(call)
@@ -171,7 +207,7 @@ class XrpcRouter:
         pairs = parse_query(request.rel_url.raw_query_string)
         return self._ctx.lexicons.parse_params(nsid, pairs)
 
-    async def _read_body(self, request: web.Request, route: _Route) -> bytes | None:
+    async def _read_body(self, request: web.Request, route: _Route[C]) -> bytes | None:
         """The JSON of a request; None if the method takes none."""
         if not route.schema.has_input:
             await body.check_absent(request)
@@ -187,7 +223,7 @@ class XrpcRouter:
             async with self._ctx.large_work.bodies.turn(*holders):
                 return await body.read_json(request, route.method.max_body_bytes)
 
-    def _parse_body(self, route: _Route, raw: bytes) -> dict[str, Any]:
+    def _parse_body(self, route: _Route[C], raw: bytes) -> dict[str, Any]:
         json = body.parse_json(raw)
         checked: dict[str, Any] = self._ctx.lexicons.validate_input(route.method.nsid, json)
         return checked
@@ -202,7 +238,7 @@ class XrpcRouter:
             error.message = f"{error.message} (request {request_id_of(request)})"
         return error
 
-    def _route_for(self, method: XrpcMethod) -> _Route:
+    def _route_for(self, method: Method[C]) -> _Route[C]:
         schema = self._ctx.lexicons.method(method.nsid)
         if schema is None:
             raise LookupError(f"there is no Lexicon for {method.nsid}")
@@ -216,7 +252,7 @@ class XrpcRouter:
         )
 
 
-def _check_verb(request: web.Request, route: _Route) -> None:
+def _check_verb(request: web.Request, route: _Route[C]) -> None:
     verb = request.method
     if verb not in ("GET", "HEAD", "POST"):
         raise invalid_request("XRPC requests only supports GET and POST")

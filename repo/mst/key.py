@@ -15,8 +15,6 @@ from typing import Final
 from repo.mst.errors import InvalidMst
 
 MAX_KEY_BYTES: Final = 1024
-MAX_HEIGHT: Final = 128
-"""Layers a tree can have above layer 0: the zero bit pairs of a SHA-256 digest."""
 
 _FIRST_BYTE: Final = tuple((8 - byte.bit_length()) >> 1 for byte in range(256))
 """The zero bit pairs at the beginning of a byte."""
@@ -40,7 +38,7 @@ def check_key(raw: bytes) -> None:
 
 
 def key_height(raw: bytes) -> int:
-    """The layer of a key: leading zero bits of its SHA-256 in pairs, 0 to `MAX_HEIGHT`."""
+    """The layer of a key: leading zero bits of its SHA-256 in pairs, 0 to 128."""
     digest = hashlib.sha256(raw).digest()
     if digest[0]:
         return _FIRST_BYTE[digest[0]]

@@ -122,6 +122,23 @@ async def run_upstream() -> AsyncIterator[Upstream]:
         await runner.cleanup()
 
 
+class Endless:
+    """An answer that goes on and on; `ended` tells that it is no longer taken in."""
+
+    def __init__(self, part: bytes = bytes(100_000)) -> None:
+        self.ended = asyncio.Event()
+        self._part = part
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(self._part)
+        finally:
+            self.ended.set()
+
+
 class Hang:
     """An answer that never comes; events tell that it is waited for, and no longer."""
 

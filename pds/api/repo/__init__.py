@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from pds.api.repo import blobs, imports, reads, writes
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.methods import ReadMethods, XrpcMethod
 
-METHODS: Final[tuple[XrpcMethods, ...]] = (
+READ_METHODS: Final[tuple[ReadMethods, ...]] = (reads.read_methods,)
+METHODS: Final[tuple[Iterable[XrpcMethod], ...]] = (
     blobs.methods,
     imports.methods,
     reads.methods,
+    *READ_METHODS,
     writes.methods,
 )

@@ -14,6 +14,7 @@ from pds.xrpc.auth import user, user_or_service
 from pds.xrpc.body import check_length, iter_body
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods
+from repo.datamodel import BlobRef
 
 methods = XrpcMethods()
 
@@ -39,14 +40,7 @@ async def upload_blob(call: XrpcCall) -> Answer:
         declared_type=request.headers["Content-Type"],
         max_bytes=limit,
     )
-    return {
-        "blob": {
-            "$type": "blob",
-            "ref": {"$link": str(blob.cid)},
-            "mimeType": blob.mime_type,
-            "size": blob.size,
-        }
-    }
+    return {"blob": BlobRef(blob.cid, blob.mime_type, blob.size).to_json()}
 
 
 @methods.method("com.atproto.repo.listMissingBlobs", auth=user())

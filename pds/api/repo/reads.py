@@ -8,6 +8,7 @@ import orjson
 
 from actor_store.reader import ActorStoreReader
 from identity.resolver import DidResolutionError
+from pds.accounts.account import ActorAccount
 from pds.api.repo.record_answers import RecordPage, complete, read_page
 from pds.monitoring.requests.asker import askers
 from pds.proxy.forwarding import pass_on
@@ -15,12 +16,13 @@ from pds.proxy.target import NamedService, choose_service, locate
 from pds.repos.readable import get_readable_account
 from pds.xrpc.accept_encoding import RELAYED, check_acceptable
 from pds.xrpc.auth import user
-from pds.xrpc.call import Answer, JsonBytes, XrpcCall
+from pds.xrpc.call import Answer, JsonBytes, ReadCall, XrpcCall
 from pds.xrpc.errors import invalid_request
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.methods import ReadMethods, XrpcMethods
 from repo.record import InvalidRecord
 
 methods = XrpcMethods()
+read_methods = ReadMethods()
 
 GET_RECORD: Final = "com.atproto.repo.getRecord"
 _FEW_COLLECTIONS: Final = 1000
@@ -32,10 +34,15 @@ _authenticate: Final = user()
 @methods.method(GET_RECORD)
 async def get_record(call: XrpcCall) -> Answer:
     """com.atproto.repo.getRecord: an odd record as far as JSON can show it"""
-    ctx, params = call.ctx, call.params
-    account = ctx.accounts.find_account(params["repo"])
+    account = call.ctx.accounts.find_account(call.params["repo"])
     if account is None:
         return await _read_elsewhere(call)
+    return await read_record(call, account)
+
+
+async def read_record(call: ReadCall, account: ActorAccount) -> Answer:
+    """The record of an account here that the parameters of getRecord name."""
+    ctx, params = call.ctx, call.params
     did, collection, rkey = account.did, params["collection"], params["rkey"]
     wanted: str | None = params.get("cid")
 
@@ -76,8 +83,8 @@ async def _read_elsewhere(call: XrpcCall) -> Answer:
     return await pass_on(ctx, call.request, target, token=None)
 
 
-@methods.method("com.atproto.repo.listRecords")
-async def list_records(call: XrpcCall) -> Answer:
+@read_methods.method("com.atproto.repo.listRecords")
+async def list_records(call: ReadCall) -> Answer:
     """com.atproto.repo.listRecords: newest record keys first, unless `reverse`
 
     Without those that JSON cannot show, and no more than a page holds: fewer than `limit` are no
@@ -126,7 +133,7 @@ async def describe_repo(call: XrpcCall) -> Answer:
     }
 
 
-async def collections_of(call: XrpcCall, did: str) -> list[str]:
+async def collections_of(call: ReadCall, did: str) -> list[str]:
     """The collections of a repository, of which there may be as many as it has records.
 
     Raises `TooBusy`, and what `ActorStore.read_in_thread` raises.

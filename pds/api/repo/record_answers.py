@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from actor_store.reader import ActorStoreReader
     from actor_store.record_json import RecordJsonCache
     from actor_store.records import RecordRef
-    from pds.xrpc.call import XrpcCall
+    from pds.xrpc.call import ReadCall
 
 PAGE_BYTES: Final = 2 * 1024 * 1024
 """A page ends with the record that takes it beyond this; usual pages have a tenth of it."""
@@ -79,7 +79,7 @@ def read_page(
     return RecordPage(refs, views, waiting)
 
 
-async def complete(call: XrpcCall, page: RecordPage) -> None:
+async def complete(call: ReadCall, page: RecordPage) -> None:
     """Render what is `waiting`, if anything is, unless the page gets too large before.
 
     Raises `TooBusy`, and `ClientLeft` if nobody waits for the answer any more.
@@ -88,7 +88,7 @@ async def complete(call: XrpcCall, page: RecordPage) -> None:
         await _render(call, page)
 
 
-async def _render(call: XrpcCall, page: RecordPage) -> None:
+async def _render(call: ReadCall, page: RecordPage) -> None:
     ctx = call.ctx
     size, room = sum(len(view) for view in page.views if type(view) is bytes), 0
     for record in page.waiting:

@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from pds.api.sync import reads, subscribe_repos
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.methods import ReadMethods
 
-METHODS: Final[tuple[XrpcMethods, ...]] = (reads.methods, subscribe_repos.methods)
+METHODS: Final[tuple[ReadMethods, ...]] = (reads.methods, subscribe_repos.methods)

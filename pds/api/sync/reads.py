@@ -22,15 +22,15 @@ from pds.repos.readable import get_readable_account
 from pds.xrpc.accept_encoding import packing_of
 from pds.xrpc.auth import optional_user
 from pds.xrpc.blobs import send_blob
-from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.call import Answer, ReadCall
 from pds.xrpc.errors import XrpcError, invalid_request
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.methods import ReadMethods
 from pds.xrpc.responses import add_common_headers
 from pds.xrpc.streaming import send_stream
 from repo.car import encode_car
 from repo.cid import Cid, InvalidCid
 
-methods = XrpcMethods()
+methods = ReadMethods()
 
 CAR_TYPE: Final = "application/vnd.ipld.car"
 _FEW_BYTES: Final = 256 * 1024
@@ -41,7 +41,7 @@ _REPOS_CURSOR: Final = re.compile(r"(\d{1,15})::(did:.+)", re.DOTALL)
 
 
 @methods.method("com.atproto.sync.getLatestCommit", auth=_READER)
-async def get_latest_commit(call: XrpcCall) -> Answer:
+async def get_latest_commit(call: ReadCall) -> Answer:
     """com.atproto.sync.getLatestCommit"""
     did = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of).did
     head = await call.ctx.actor_store.read_one(did, lambda actor: actor.repo.head())
@@ -49,7 +49,7 @@ async def get_latest_commit(call: XrpcCall) -> Answer:
 
 
 @methods.method("com.atproto.sync.getHead", auth=_READER)
-async def get_head(call: XrpcCall) -> Answer:
+async def get_head(call: ReadCall) -> Answer:
     """com.atproto.sync.getHead (deprecated)"""
     did = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of).did
     head = await call.ctx.actor_store.read_one(did, lambda actor: actor.repo.head())
@@ -61,7 +61,7 @@ async def get_head(call: XrpcCall) -> Answer:
     auth=_READER_OR_TAKENDOWN,
     limits=calls(by_ip, {5 * MINUTE_S: 6000}, counts_among_all=False),
 )
-async def get_repo(call: XrpcCall) -> Answer:
+async def get_repo(call: ReadCall) -> Answer:
     """com.atproto.sync.getRepo"""
     did = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of).did
     since: str | None = call.params.get("since")
@@ -69,14 +69,14 @@ async def get_repo(call: XrpcCall) -> Answer:
 
 
 @methods.method("com.atproto.sync.getCheckout", auth=_READER)
-async def get_checkout(call: XrpcCall) -> Answer:
+async def get_checkout(call: ReadCall) -> Answer:
     """com.atproto.sync.getCheckout (deprecated): getRepo without `since`"""
     did = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of).did
     return await _stream_car(call, did, lambda actor: actor.repo.iter_car(since=None))
 
 
 @methods.method("com.atproto.sync.getRecord", auth=_READER)
-async def get_record(call: XrpcCall) -> Answer:
+async def get_record(call: ReadCall) -> Answer:
     """com.atproto.sync.getRecord: a record with its proof, or the proof that there is none"""
     params = call.params
     did = get_readable_account(call.ctx, params["did"], call.may_see_everything_of).did
@@ -88,7 +88,7 @@ async def get_record(call: XrpcCall) -> Answer:
 
 
 @methods.method("com.atproto.sync.getBlocks", auth=_READER)
-async def get_blocks(call: XrpcCall) -> Answer:
+async def get_blocks(call: ReadCall) -> Answer:
     """com.atproto.sync.getBlocks"""
     did = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of).did
     cids = [parse_cid_param(text) for text in dict.fromkeys(call.params["cids"])]
@@ -109,7 +109,7 @@ async def get_blocks(call: XrpcCall) -> Answer:
 
 
 @methods.method("com.atproto.sync.getRepoStatus")
-async def get_repo_status(call: XrpcCall) -> Answer:
+async def get_repo_status(call: ReadCall) -> Answer:
     """com.atproto.sync.getRepoStatus"""
     did = call.params["did"]
     account = call.ctx.accounts.find_account(did, include_inactive=True)
@@ -122,7 +122,7 @@ async def get_repo_status(call: XrpcCall) -> Answer:
 
 
 @methods.method("com.atproto.sync.listRepos")
-async def list_repos(call: XrpcCall) -> Answer:
+async def list_repos(call: ReadCall) -> Answer:
     """com.atproto.sync.listRepos"""
     cursor = call.params.get("cursor")
     repos = call.ctx.accounts.repo_roots.list(
@@ -147,7 +147,7 @@ async def list_repos(call: XrpcCall) -> Answer:
 
 
 @methods.method("com.atproto.sync.listBlobs", auth=_READER_OR_TAKENDOWN)
-async def list_blobs(call: XrpcCall) -> Answer:
+async def list_blobs(call: ReadCall) -> Answer:
     """com.atproto.sync.listBlobs"""
     params = call.params
     did = get_readable_account(call.ctx, params["did"], call.may_see_everything_of).did
@@ -159,7 +159,7 @@ async def list_blobs(call: XrpcCall) -> Answer:
 
 
 @methods.method("com.atproto.sync.getBlob", auth=_READER_OR_TAKENDOWN)
-async def get_blob(call: XrpcCall) -> Answer:
+async def get_blob(call: ReadCall) -> Answer:
     """com.atproto.sync.getBlob"""
     did = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of).did
     cid = parse_cid_param(call.params["cid"])
@@ -181,7 +181,7 @@ def _car_response(car: bytes) -> web.Response:
 
 
 async def referenced_blobs(
-    call: XrpcCall, did: str, *, limit: int, cursor: str | None
+    call: ReadCall, did: str, *, limit: int, cursor: str | None
 ) -> list[Cid]:
     """The blobs that records refer to, from `cursor` on, of records since the rev asked for."""
     ctx, since = call.ctx, call.params.get("since")
@@ -196,7 +196,7 @@ async def referenced_blobs(
 
 
 async def _stream_car(
-    call: XrpcCall, did: str, parts: Callable[[ActorStoreReader], Iterator[bytes]]
+    call: ReadCall, did: str, parts: Callable[[ActorStoreReader], Iterator[bytes]]
 ) -> web.StreamResponse:
     response = web.StreamResponse()
     response.content_type = CAR_TYPE

@@ -13,15 +13,15 @@ from typing import Final
 import structlog
 from aiohttp import WSCloseCode, hdrs, web
 
-from pds.context import AppContext
+from pds.context import ReadContext
 from pds.monitoring.requests.subscribers import Subscriber
-from pds.xrpc.call import XrpcCall
-from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.call import ReadCall
+from pds.xrpc.methods import ReadMethods
 from repo.lexicon import InvalidLexicon
 from sequencer.events import error_frame
 from sequencer.outbox import FirehoseError, FutureCursor, subscribe
 
-methods = XrpcMethods()
+methods = ReadMethods()
 
 _log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ _CLOSE_S: Final = 3.0
 
 
 @methods.method("com.atproto.sync.subscribeRepos")
-async def subscribe_repos(call: XrpcCall) -> web.WebSocketResponse:
+async def subscribe_repos(call: ReadCall) -> web.WebSocketResponse:
     """com.atproto.sync.subscribeRepos: send frames until either side goes away.
 
     As in the reference the upgrade comes before the parameters are looked at, so every refusal
@@ -49,7 +49,7 @@ async def subscribe_repos(call: XrpcCall) -> web.WebSocketResponse:
         return await _subscribe(call.request, call.ctx)
 
 
-async def _subscribe(request: web.Request, ctx: AppContext) -> web.WebSocketResponse:
+async def _subscribe(request: web.Request, ctx: ReadContext) -> web.WebSocketResponse:
     socket = web.WebSocketResponse(
         max_msg_size=_MAX_CLIENT_MESSAGE_BYTES, compress=False, writer_limit=_WAITING_BYTES
     )
@@ -65,7 +65,7 @@ async def _subscribe(request: web.Request, ctx: AppContext) -> web.WebSocketResp
     return socket
 
 
-async def close_subscribers(ctx: AppContext) -> None:
+async def close_subscribers(ctx: ReadContext) -> None:
     """Tell every consumer that the server goes away; it may reconnect with its cursor."""
 
     async def close(subscriber: Subscriber) -> None:
@@ -81,7 +81,7 @@ async def close_subscribers(ctx: AppContext) -> None:
     await asyncio.gather(*map(close, ctx.subscribers), return_exceptions=True)
 
 
-async def _serve(subscriber: Subscriber, ctx: AppContext) -> None:
+async def _serve(subscriber: Subscriber, ctx: ReadContext) -> None:
     """Send frames, and close the socket when there will be no more."""
     try:
         code, reason = await _send_frames(subscriber, ctx)
@@ -90,7 +90,7 @@ async def _serve(subscriber: Subscriber, ctx: AppContext) -> None:
         return  # The consumer left; the reading side sees it too and ends the request.
 
 
-async def _send_frames(subscriber: Subscriber, ctx: AppContext) -> tuple[WSCloseCode, str]:
+async def _send_frames(subscriber: Subscriber, ctx: ReadContext) -> tuple[WSCloseCode, str]:
     """Send frames to their end, an error frame if that is one. Return how to close."""
     subscription = ctx.settings.subscription
     try:
@@ -128,7 +128,7 @@ async def _send_frames(subscriber: Subscriber, ctx: AppContext) -> tuple[WSClose
     return WSCloseCode.POLICY_VIOLATION, error
 
 
-def _note_future_cursor(subscriber: Subscriber, ctx: AppContext, cursor: int) -> float:
+def _note_future_cursor(subscriber: Subscriber, ctx: ReadContext, cursor: int) -> float:
     return ctx.streams.future_cursors.note(
         subscriber.address.group,
         cursor=cursor,
@@ -143,7 +143,7 @@ def _abort(request: web.Request) -> None:
         request.transport.abort()
 
 
-def _parse_cursor(request: web.Request, ctx: AppContext) -> int | None:
+def _parse_cursor(request: web.Request, ctx: ReadContext) -> int | None:
     pairs = list(request.query.items())
     params = ctx.lexicons.parse_params("com.atproto.sync.subscribeRepos", pairs)
     cursor = params.get("cursor")

@@ -36,7 +36,7 @@ class SecretSettings(Group):
 
 
 class InviteSettings(Group):
-    """Whether an account needs an invite code, and how users come by codes."""
+    """Whether an account needs an invite code, and how users earn codes."""
 
     required: bool = Field(
         True, alias="PDS_INVITE_REQUIRED", description="Whether createAccount needs a code"
@@ -44,34 +44,36 @@ class InviteSettings(Group):
     interval_ms: int | None = Field(
         None,
         alias="PDS_INVITE_INTERVAL",
-        description="A user earns one code per this many ms; none if unset",
+        description="Time in ms in which a user earns one code; none if unset",
     )
     epoch_ms: int = Field(
-        0, alias="PDS_INVITE_EPOCH", description="Unix ms before which no codes are earned"
+        0, alias="PDS_INVITE_EPOCH", description="Time before which no codes are earned, Unix ms"
     )
 
 
 class EntrywaySettings(Group):
-    """The server that owns the logins of this one's accounts. The first four: all or none."""
+    """The server that owns the logins of accounts here. Set all of the first four or none."""
 
     url: str | None = Field(
-        None, alias="PDS_ENTRYWAY_URL", description="Its base URL; this server owns logins if unset"
+        None,
+        alias="PDS_ENTRYWAY_URL",
+        description="Base URL of the entryway; this server owns logins if unset",
     )
-    did: str | None = Field(None, alias="PDS_ENTRYWAY_DID", description="Its DID")
+    did: str | None = Field(None, alias="PDS_ENTRYWAY_DID", description="DID of the entryway")
     jwt_verify_key_hex: str | None = Field(
         None,
         alias="PDS_ENTRYWAY_JWT_VERIFY_KEY_K256_PUBLIC_KEY_HEX",
-        description="The secp256k1 public key that verifies its session tokens, in hex digits",
+        description="secp256k1 public key of the entryway's session tokens, in hex digits",
     )
     plc_rotation_key: str | None = Field(
         None,
         alias="PDS_ENTRYWAY_PLC_ROTATION_KEY",
-        description="The did:key that signs its PLC operations",
+        description="did:key that signs the entryway's PLC operations",
     )
     admin_token: str | None = Field(
         None,
         alias="PDS_ENTRYWAY_ADMIN_TOKEN",
-        description="Its administrator's password; PDS_ADMIN_PASSWORD if unset",
+        description="Admin password of the entryway; PDS_ADMIN_PASSWORD if unset",
         repr=False,
     )
 
@@ -80,7 +82,7 @@ class OAuthSettings(Group):
     """OAuth clients, and the captcha of the sign-up page."""
 
     trusted_clients: tuple[str, ...] = Field(
-        (), alias="PDS_OAUTH_TRUSTED_CLIENTS", description="client_ids that are trusted"
+        (), alias="PDS_OAUTH_TRUSTED_CLIENTS", description="client_ids of trusted clients"
     )
     hcaptcha_site_key: str | None = Field(
         None, alias="PDS_HCAPTCHA_SITE_KEY", description="hCaptcha; all three or none"

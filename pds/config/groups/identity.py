@@ -16,20 +16,20 @@ class IdentitySettings(Group):
     cache_stale_ttl_ms: int = Field(
         3_600_000,
         alias="PDS_DID_CACHE_STALE_TTL",
-        description="Age in ms from which a DID document is refreshed in the background",
+        description="Age from which a DID document is refreshed in the background, ms",
     )
     cache_max_ttl_ms: int = Field(
         86_400_000,
         alias="PDS_DID_CACHE_MAX_TTL",
-        description="Age in ms from which a DID document is not used",
+        description="Age from which a DID document is not used, ms",
     )
     resolver_timeout_ms: int = Field(
-        3000, alias="PDS_ID_RESOLVER_TIMEOUT", description="Limit of a DID or handle lookup, ms"
+        3000, alias="PDS_ID_RESOLVER_TIMEOUT", description="Timeout of a DID or handle look-up, ms"
     )
     recovery_did_key: str | None = Field(
         None,
         alias="PDS_RECOVERY_DID_KEY",
-        description="did:key put before the server's among the rotation keys of new accounts",
+        description="did:key to put before the server's among the rotation keys of new accounts",
     )
     service_handle_domains: tuple[str, ...] = Field(
         (),
@@ -37,10 +37,10 @@ class IdentitySettings(Group):
         description="Domains for handles, each with its leading dot; .<hostname> if unset",
     )
     handle_backup_nameservers: tuple[str, ...] = Field(
-        (), alias="PDS_HANDLE_BACKUP_NAMESERVERS", description="DNS servers asked last"
+        (), alias="PDS_HANDLE_BACKUP_NAMESERVERS", description="DNS servers to ask last"
     )
     enable_did_doc_with_session: bool = Field(
         False,
         alias="PDS_ENABLE_DID_DOC_WITH_SESSION",
-        description="Send the DID document with sessions",
+        description="Whether sessions include the DID document",
     )

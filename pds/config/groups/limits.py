@@ -8,7 +8,7 @@ from pds.config.groups import Group
 
 
 class LimitSettings(Group):
-    """Rate limits, and the store they share between processes."""
+    """Rate limits, and the store that processes share for them."""
 
     rate_limits_enabled: bool = Field(
         False, alias="PDS_RATE_LIMITS_ENABLED", description="Whether requests are limited"
@@ -16,7 +16,7 @@ class LimitSettings(Group):
     bypass_key: str | None = Field(
         None,
         alias="PDS_RATE_LIMIT_BYPASS_KEY",
-        description="x-ratelimit-bypass header that lifts all limits",
+        description="Value of the header x-ratelimit-bypass that lifts all limits",
         repr=False,
     )
     bypass_ips: tuple[str, ...] = Field(
@@ -28,7 +28,7 @@ class LimitSettings(Group):
         description="host[:6379] of a Redis or Valkey for limits and the OAuth replay store",
     )
     redis_password: str | None = Field(
-        None, alias="PDS_REDIS_SCRATCH_PASSWORD", description="Its password", repr=False
+        None, alias="PDS_REDIS_SCRATCH_PASSWORD", description="Password of that server", repr=False
     )
 
 
@@ -38,7 +38,7 @@ class SubscriptionSettings(Group):
     max_buffer: int = Field(
         500,
         alias="PDS_MAX_SUBSCRIPTION_BUFFER",
-        description="Events that a consumer may fall behind before it is cut off",
+        description="Events that a consumer may fall behind before it is disconnected",
     )
     backfill_limit_ms: int = Field(
         86_400_000,

@@ -8,7 +8,7 @@ from pds.config.groups import Group
 
 
 class EmailSettings(Group):
-    """Outgoing mail. Without a server mails go to the log, at level debug; in development, info."""
+    """Outgoing mail. Without a server, mails are logged at level debug, or info in development."""
 
     smtp_url: str | None = Field(
         None,
@@ -24,7 +24,7 @@ class EmailSettings(Group):
     disable_confirmation_link: bool = Field(
         False,
         alias="PDS_EMAIL_DISABLE_CONFIRMATION_LINK",
-        description="Leave the app's link out of the confirmation mail",
+        description="Leave the link to the app out of confirmation mails",
     )
     moderation_smtp_url: str | None = Field(
         None,

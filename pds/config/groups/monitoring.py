@@ -21,10 +21,10 @@ class MetricsSettings(Group):
 class LoggingSettings(Group):
     """The log."""
 
-    enabled: bool = Field(True, alias="LOG_ENABLED", description="Whether to log at all")
+    enabled: bool = Field(True, alias="LOG_ENABLED", description="Whether to log more than errors")
     level: str = Field("info", alias="LOG_LEVEL", description="debug, info, warning or error")
     systems: str | None = Field(
-        None, alias="LOG_SYSTEMS", description="Names of the loggers to show, separated by blanks"
+        None, alias="LOG_SYSTEMS", description="Loggers to show, separated by blanks"
     )
     destination: str | None = Field(
         None, alias="LOG_DESTINATION", description="File to log to; standard error if unset"

@@ -8,7 +8,7 @@ from pds.config.groups import Group
 
 
 class ServicesSettings(Group):
-    """Other services that requests go on to. A service needs its URL and its DID."""
+    """Other services that requests are forwarded to. A service needs its URL and its DID."""
 
     appview_url: str | None = Field(
         None, alias="PDS_BSKY_APP_VIEW_URL", description="AppView; none if unset"
@@ -19,7 +19,7 @@ class ServicesSettings(Group):
     appview_cdn_url_pattern: str | None = Field(
         None,
         alias="PDS_BSKY_APP_VIEW_CDN_URL_PATTERN",
-        description="URL of an image with three %s: preset, DID, CID",
+        description="URL of an image, with a %s each for preset, DID and CID",
     )
     mod_url: str | None = Field(
         None, alias="PDS_MOD_SERVICE_URL", description="Moderation service; none if unset"
@@ -30,27 +30,27 @@ class ServicesSettings(Group):
     report_url: str | None = Field(
         None,
         alias="PDS_REPORT_SERVICE_URL",
-        description="Service that takes reports; the moderation service if unset",
+        description="Service that receives reports; the moderation service if unset",
     )
     report_did: str | None = Field(
         None, alias="PDS_REPORT_SERVICE_DID", description="The report service's DID"
     )
     crawlers: tuple[str, ...] = Field(
-        (), alias="PDS_CRAWLERS", description="Relays told about new events, as base URLs"
+        (), alias="PDS_CRAWLERS", description="Relays to notify of new events, as base URLs"
     )
 
 
 class ProxySettings(Group):
-    """Requests that are passed on to other services."""
+    """Requests that are forwarded to other services."""
 
     allow_http2: bool = Field(
         False, alias="PDS_PROXY_ALLOW_HTTP2", description="Accepted; HTTP/1.1 is used"
     )
     headers_timeout_ms: int = Field(
-        10_000, alias="PDS_PROXY_HEADERS_TIMEOUT", description="Wait for response headers, ms"
+        10_000, alias="PDS_PROXY_HEADERS_TIMEOUT", description="Timeout for response headers, ms"
     )
     body_timeout_ms: int = Field(
-        30_000, alias="PDS_PROXY_BODY_TIMEOUT", description="Wait between parts of a body, ms"
+        30_000, alias="PDS_PROXY_BODY_TIMEOUT", description="Timeout between parts of a body, ms"
     )
     max_response_bytes: int = Field(
         10_485_760,
@@ -63,12 +63,12 @@ class ProxySettings(Group):
     prefer_compressed: bool = Field(
         False,
         alias="PDS_PROXY_PREFER_COMPRESSED",
-        description="Ask services for compressed answers where the server reads them itself",
+        description="Whether to ask services for compressed responses that the server reads itself",
     )
 
 
 class FetchSettings(Group):
-    """Requests the server makes on its own account."""
+    """Requests that the server makes on its own behalf."""
 
     disable_ssrf_protection: bool | None = Field(
         None,
@@ -83,5 +83,5 @@ class FetchSettings(Group):
     lexicon_authority_did: str | None = Field(
         None,
         alias="PDS_LEXICON_AUTHORITY_DID",
-        description="DID that all permission sets are read from, instead of DNS",
+        description="DID from which all permission sets are read, instead of looking in DNS",
     )

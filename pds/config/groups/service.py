@@ -16,11 +16,13 @@ class ServiceSettings(Group):
     host: str | None = Field(
         None,
         alias="PDS_HOST",
-        description="Old name of PDS_BIND_ADDRESS, which goes before it; a URL has no effect",
+        description="Old name of PDS_BIND_ADDRESS, which takes precedence; a URL has no effect",
     )
     port: int = Field(2583, alias="PDS_PORT", description="TCP port to listen on")
     hostname: str = Field(
-        "localhost", alias="PDS_HOSTNAME", description="Public host name; the URL is https://<it>"
+        "localhost",
+        alias="PDS_HOSTNAME",
+        description="Public host name; the URL is https://<hostname>",
     )
     did: str | None = Field(
         None, alias="PDS_SERVICE_DID", description="The server's DID; did:web:<hostname> if unset"
@@ -31,7 +33,9 @@ class ServiceSettings(Group):
         description="Shown on pages and in mails; <hostname> PDS if unset",
     )
     version: str | None = Field(
-        None, alias="PDS_VERSION", description="Reported by _health instead of the package's own"
+        None,
+        alias="PDS_VERSION",
+        description="Version that _health reports; the package's own if unset",
     )
     privacy_policy_url: str | None = Field(
         None, alias="PDS_PRIVACY_POLICY_URL", description="Link in describeServer and on pages"
@@ -48,7 +52,7 @@ class ServiceSettings(Group):
     max_repo_import_bytes: int | None = Field(
         None,
         alias="PDS_MAX_REPO_IMPORT_SIZE",
-        description="Largest repo that may be imported, in bytes; the blob limit if unset",
+        description="Largest repository that may be imported, in bytes; the blob limit if unset",
     )
     blob_upload_limit_bytes: int = Field(
         5_242_880, alias="PDS_BLOB_UPLOAD_LIMIT", description="Largest blob, in bytes"
@@ -56,17 +60,17 @@ class ServiceSettings(Group):
     account_quota_bytes: int | None = Field(
         None,
         alias="PDS_ACCOUNT_QUOTA_BYTES",
-        description="Room for the database and blobs of an account, in bytes; no limit if unset",
+        description="Quota for the database and blobs of an account, in bytes; none if unset",
     )
     dev_mode: bool = Field(
         False,
         alias="PDS_DEV_MODE",
-        description="Development: plain http is allowed and private addresses may be fetched",
+        description="Development: allow plain http and requests to private addresses",
     )
 
 
 class BrandingSettings(Group):
-    """The look of pages and mails."""
+    """The appearance of pages and mails."""
 
     home_url: str | None = Field(
         None,

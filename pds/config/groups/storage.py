@@ -36,7 +36,7 @@ class DatabaseSettings(Group):
     actor_store_cache_size: int = Field(
         30_000,
         alias="PDS_ACTOR_STORE_CACHE_SIZE",
-        description="Actor stores kept open; the limit of open files may allow fewer",
+        description="Actor stores kept open; fewer if the limit of open files demands it",
     )
     disable_wal_auto_checkpoint: bool = Field(
         False,
@@ -46,7 +46,7 @@ class DatabaseSettings(Group):
     durability: str = Field(
         "normal",
         alias="PDS_DURABILITY",
-        description="normal: a power cut may lose the last commits; full: it may not, but slower",
+        description="normal: a power cut may lose the last commits; full: it loses none; slower",
     )
     ignore_other_server: bool = Field(
         False,
@@ -87,15 +87,15 @@ class BlobstoreSettings(Group):
         None, alias="PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY", description="S3 credential", repr=False
     )
     s3_upload_timeout_ms: int = Field(
-        20_000, alias="PDS_BLOBSTORE_S3_UPLOAD_TIMEOUT_MS", description="Limit of one upload, ms"
+        20_000, alias="PDS_BLOBSTORE_S3_UPLOAD_TIMEOUT_MS", description="Timeout of an upload, ms"
     )
     s3_request_timeout_ms: int | None = Field(
-        None, alias="PDS_BLOBSTORE_S3_REQUEST_TIMEOUT_MS", description="Limit of one request, ms"
+        None, alias="PDS_BLOBSTORE_S3_REQUEST_TIMEOUT_MS", description="Timeout of a request, ms"
     )
 
 
 class ReadonlySettings(Group):
-    """What `pds readonly` serves, unless its options say otherwise."""
+    """What `pds readonly` serves, unless options override it."""
 
     car_directory: str | None = Field(
         None, alias="PDS_CAR_DIR", description="CAR files: a file, a directory or a pattern"

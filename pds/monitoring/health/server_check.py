@@ -8,7 +8,7 @@ from typing import Final
 
 from database.errors import DatabaseError
 from identity.did_cache import DidCache
-from pds.accounts.accounts import Accounts
+from pds.accounts.register import AccountRegister
 from pds.config import Settings
 from pds.disk.network_filesystem import database_directories
 from pds.monitoring.health.check import HealthCheck, Probe
@@ -35,7 +35,7 @@ _DATABASE_ROOM_BYTES: Final = 1 << 20
 
 def make_health_check(
     settings: Settings,
-    accounts: Accounts,
+    accounts: AccountRegister,
     sequencer: Sequencer,
     did_cache: DidCache,
     unfinished: Unfinished,

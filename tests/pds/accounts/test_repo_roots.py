@@ -206,5 +206,5 @@ async def test_repos_are_paged_in_the_order_of_their_accounts_in_any_state(
     by_did = {repo.did: repo for repo in seen}
     assert by_did[dids[0]].status is AccountStatus.TAKENDOWN
     assert by_did[dids[1]].status is AccountStatus.DEACTIVATED
-    assert by_did[dids[2]].active
+    assert by_did[dids[2]].status is AccountStatus.ACTIVE
     assert by_did[dids[2]].head == str(CID)

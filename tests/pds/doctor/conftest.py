@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -122,3 +123,14 @@ def crash_after(path: Path, statement: str) -> None:
 def patient(tmp_path: Path) -> Patient:
     """The reference's data directory, healthy."""
     return Patient(unpack(tmp_path / "data"), manifest()["accounts"])
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that is open to others; pytest's own are closed."""
+    with TemporaryDirectory() as name:
+        closed = [path for path in Path(name).parents if not path.stat().st_mode & 0o001]
+        if closed:
+            pytest.skip(f"{closed[0]} is closed to others")
+        Path(name).chmod(0o755)
+        yield Path(name)

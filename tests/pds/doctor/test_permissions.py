@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -28,17 +26,6 @@ print(*(finding.status for finding in check_databases(directory, [store])))
 """
 
 
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """A directory that is open to others; pytest's own are closed."""
-    with TemporaryDirectory() as name:
-        closed = [path for path in Path(name).parents if not path.stat().st_mode & 0o001]
-        if closed:
-            pytest.skip(f"{closed[0]} is closed to others")
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
 def make_files(directory: Path, *names: str, mode: int) -> list[Path]:
     files = [directory / name for name in names]
     for file in files:
@@ -47,31 +34,33 @@ def make_files(directory: Path, *names: str, mode: int) -> list[Path]:
     return files
 
 
-def test_databases_that_others_can_read_are_one_warning_whose_remedy_works(directory: Path) -> None:
-    files = make_files(directory, "a.sqlite", "b.sqlite", mode=0o644)
-    (warning,) = check_databases(directory, [*files, directory / "absent.sqlite"])
+def test_databases_that_others_can_read_are_one_warning_whose_remedy_works(
+    open_directory: Path,
+) -> None:
+    files = make_files(open_directory, "a.sqlite", "b.sqlite", mode=0o644)
+    (warning,) = check_databases(open_directory, [*files, open_directory / "absent.sqlite"])
     assert (warning.check, warning.status) == ("permissions", "warning")
     assert "any user of this machine can read 2 databases: a.sqlite, b.sqlite" in warning.message
     subprocess.run(warning.remedy.partition(": ")[2].split(), check=True)  # noqa: S603
-    (found,) = check_databases(directory, files)
+    (found,) = check_databases(open_directory, files)
     assert found.status == "ok"
 
 
-def test_a_database_elsewhere_is_a_warning_of_its_own(directory: Path) -> None:
-    (file,) = make_files(directory, "a.sqlite", mode=0o644)
-    warning, rest = check_databases(directory / "data", [file])
+def test_a_database_elsewhere_is_a_warning_of_its_own(open_directory: Path) -> None:
+    (file,) = make_files(open_directory, "a.sqlite", mode=0o644)
+    warning, rest = check_databases(open_directory / "data", [file])
     assert (warning.status, warning.subject) == ("warning", str(file))
     assert warning.remedy.endswith(f"chmod o-rwx {file}")
     assert rest.status == "ok"
 
 
-def test_a_group_that_can_read_is_told_and_no_fault(directory: Path) -> None:
-    files = make_files(directory, "a.sqlite", mode=0o640)
-    (found,) = check_databases(directory, files)
+def test_a_group_that_can_read_is_told_and_no_fault(open_directory: Path) -> None:
+    files = make_files(open_directory, "a.sqlite", mode=0o640)
+    (found,) = check_databases(open_directory, files)
     assert found.status == "ok"
     assert f"the group {files[0].group()} can read" in found.message
     files[0].chmod(0o600)
-    (found,) = check_databases(directory, files)
+    (found,) = check_databases(open_directory, files)
     assert "by their user alone" in found.message
 
 
@@ -84,9 +73,9 @@ def test_a_group_that_can_read_is_told_and_no_fault(directory: Path) -> None:
     ],
 )
 def test_an_environment_file_that_others_can_read_is_a_warning(
-    directory: Path, mode: int, status: str, message: str
+    open_directory: Path, mode: int, status: str, message: str
 ) -> None:
-    (file,) = make_files(directory, "pds.env", mode=mode)
+    (file,) = make_files(open_directory, "pds.env", mode=mode)
     found = check_env_file(file)
     assert found.status == status
     assert message in found.message
@@ -103,13 +92,13 @@ def test_an_examination_looks_at_databases_and_environment_file(patient: Patient
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_a_directory_that_this_user_may_not_enter_does_not_end_the_examination(
-    directory: Path,
+    open_directory: Path,
 ) -> None:
-    closed = directory / "closed"
+    closed = open_directory / "closed"
     closed.mkdir(mode=0o700)
     (store, _) = make_files(closed, "store.sqlite", "store.sqlite-wal", mode=0o600)
     done = subprocess.run(  # noqa: S603 (our own script)
-        [sys.executable, "-c", _LOOK_AS_NOBODY, str(directory), str(store)],
+        [sys.executable, "-c", _LOOK_AS_NOBODY, str(open_directory), str(store)],
         capture_output=True,
         text=True,
         timeout=60,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -15,16 +13,10 @@ from repo.keys import K256PrivateKey
 
 
 @pytest.fixture
-def key_file() -> Iterator[Path]:
-    """A key file in a directory that is open to others; pytest's own are closed."""
-    with TemporaryDirectory() as directory:
-        closed = [path for path in Path(directory).parents if not path.stat().st_mode & 0o001]
-        if closed:
-            pytest.skip(f"{closed[0]} is closed to others")
-        Path(directory).chmod(0o755)
-        path = Path(directory) / "key"
-        path.write_bytes(K256PrivateKey.generate().export())
-        yield path
+def key_file(open_directory: Path) -> Path:
+    path = open_directory / "key"
+    path.write_bytes(K256PrivateKey.generate().export())
+    return path
 
 
 @pytest.mark.parametrize(

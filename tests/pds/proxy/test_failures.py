@@ -17,7 +17,7 @@ from aiohttp import web
 from database.open_files import OpenFiles
 from tests.more_time import with_more_time
 from tests.pds.conftest import Account, Pds, Reply
-from tests.pds.upstream import Hang, Upstream, register_service, via
+from tests.pds.upstream import Endless, Hang, Upstream, register_service, via
 from tests.processes import free_port
 
 SEARCH = "app.bsky.actor.searchActors"
@@ -160,23 +160,12 @@ async def test_a_client_that_takes_nothing_in_is_given_up(
     pds: Pds, alice: Account, appview: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pds.fairness.answer_pace.PACE_S", 0.15)
-    ended = asyncio.Event()
-
-    async def endless(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        try:
-            while True:
-                await response.write(bytes(100_000))
-        finally:
-            ended.set()
-
-    appview.answer = endless
+    appview.answer = endless = Endless()
     host, port = pds.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port), limit=1_000)
     head = f"Host: x\r\nAuthorization: Bearer {alice.access_jwt}\r\n\r\n"
     writer.write(f"GET {PATH} HTTP/1.1\r\n{head}".encode())
-    await ended.wait()
+    await endless.ended.wait()
     body = await reader.read(2**24)
     writer.close()
     assert not body.endswith(b"\r\n0\r\n\r\n")

@@ -13,7 +13,7 @@ from aiohttp import web
 from pds.fairness.proxy_share import EACH, LARGE_EACH, ProxyShare
 from pds.proxy import downstream, upload
 from tests.pds.conftest import Account, Pds
-from tests.pds.upstream import Hang, Upstream
+from tests.pds.upstream import Endless, Upstream
 
 SEARCH = "app.bsky.actor.searchActors"
 PATH = f"/xrpc/{SEARCH}"
@@ -176,23 +176,12 @@ async def test_a_client_that_trickles_its_answer_in_is_cut_off(
     """Each part in good time, and yet nothing gets on."""
     monkeypatch.setattr("pds.fairness.answer_pace.PACE_S", 0.3)
     monkeypatch.setattr("pds.fairness.answer_pace.PACE_BYTES", 2**30)
-    hang = Hang()
-
-    async def endless(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        try:
-            while True:
-                await response.write(bytes(100_000))
-        finally:
-            hang.cancelled.set()
-
-    appview.answer = endless
+    appview.answer = endless = Endless()
     host, port = pds.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port), limit=2**16)
     head = f"Host: x\r\nAuthorization: Bearer {alice.access_jwt}\r\n\r\n"
     writer.write(f"GET {PATH} HTTP/1.1\r\n{head}".encode())
-    while not hang.cancelled.is_set():
+    while not endless.ended.is_set():
         await reader.read(2**12)
         await asyncio.sleep(0.01)
     writer.close()

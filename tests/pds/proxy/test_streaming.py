@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from pds.proxy.downstream import HELD_BYTES
 from tests.pds.conftest import Account, Pds
-from tests.pds.upstream import Hang, Upstream
+from tests.pds.upstream import Endless, Hang, Upstream
 
 SEARCH = "app.bsky.actor.searchActors"
 PATH = f"/xrpc/{SEARCH}"
@@ -173,23 +173,12 @@ async def test_an_answer_that_breaks_off_never_looks_complete(
 async def test_an_answer_without_its_end_is_cut_off_at_the_limit(
     pds: Pds, alice: Account, appview: Upstream
 ) -> None:
-    ended = asyncio.Event()
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        try:
-            while True:
-                await response.write(PART)
-        finally:
-            ended.set()
-
-    appview.answer = answer
+    appview.answer = endless = Endless(PART)
     read: list[int] = []
     with pytest.raises(aiohttp.ClientPayloadError):
         await measure(pds, alice, read)
     assert SIZE / 2 < sum(read) <= SIZE
-    await ended.wait()
+    await endless.ended.wait()
 
 
 async def test_an_answer_that_announces_too_much_is_refused(

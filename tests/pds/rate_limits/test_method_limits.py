@@ -15,12 +15,11 @@ from pds.monitoring.requests.lines import LOGGER
 from pds.rate_limits.headers import add_headers
 from pds.rate_limits.limit import by_did, by_identifier_and_ip, by_ip
 from pds.rate_limits.method_limits import ALL_REQUESTS
-from pds.server.app import RATE_LIMITER
+from pds.server.app import RATE_LIMITER, make_router
 from pds.server.observer import observe
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods
-from pds.xrpc.router import XrpcRouter
 from tests.pds.conftest import Account, Pds, Reply
 from tests.pds.rate_limits.conftest import LIMITS, Clock, SetLimits, from_ip, told
 
@@ -68,7 +67,7 @@ async def stubs(pds: Pds) -> AsyncIterator[Pds]:
     for nsid, method in LIMITS.items():
         needs_account = any(limit.key is by_did for limit in method.limits)
         methods.method(nsid, auth=user() if needs_account else None)(do_nothing)
-    router = XrpcRouter(pds.ctx, methods, rate_limiter=pds.app[RATE_LIMITER])
+    router = make_router(pds.ctx, methods, rate_limiter=pds.app[RATE_LIMITER])
     app = web.Application()
     app.on_response_prepare.append(add_headers)
     app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)

@@ -499,7 +499,7 @@ class TestDurability:
         found = {
             "account": ctx.accounts.db.value("PRAGMA synchronous"),
             "log": ctx.sequencer._db.value("PRAGMA synchronous"),
-            "store": ctx.actor_store._handles.get(alice.did).db.value("PRAGMA synchronous"),
+            "store": ctx.actor_store.open_stores.get(alice.did).db.value("PRAGMA synchronous"),
             "store in a thread": await ctx.actor_store.transact_in_thread(
                 alice.did, lambda actor: actor.repo._db.value("PRAGMA synchronous")
             ),

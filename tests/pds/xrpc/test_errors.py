@@ -42,7 +42,6 @@ from repo.dagcbor import InvalidDagCbor
 from repo.keys import InvalidKey
 from repo.lexicon.errors import Mismatch
 from repo.mst import KeyExists, KeyMissing, MissingBlock
-from repo.mst.invert import InversionMismatch
 from repo.record import InvalidRecord
 from repo.tid import InvalidTid
 from tests.pds.conftest import Account, Pds
@@ -78,7 +77,6 @@ INTERNAL: dict[type[Exception], str] = {
     KeyExists: "the actor store looks first",
     KeyMissing: "the actor store looks first",
     MissingBlock: "a stored tree is damaged",
-    InversionMismatch: "a check of ours found a bug",
     Mismatch: "becomes an InvalidLexicon",
     ConfigError: "refused at start",
     InvalidMailUrl: "refused at start",
@@ -233,8 +231,8 @@ async def test_a_busy_database_is_a_reason_to_try_again(
 
 async def test_a_damaged_actor_fails_alone(pds: Pds, alice: Account, bob: Account) -> None:
     store = pds.ctx.actor_store
-    path = store._layout.store(alice.did)
-    store._handles.discard(alice.did)
+    path = store.layout.store(alice.did)
+    store.open_stores.discard(alice.did)
     path.write_bytes(b"not a database" * 1_000)
     for name in ("-wal", "-shm"):
         path.with_name(path.name + name).unlink(missing_ok=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from pds.xrpc.call import ReadCall
 from pds.xrpc.router import XrpcRouter
 from tests.pds.conftest import Account, Pds, Reply
 
@@ -89,7 +91,8 @@ async def test_a_server_that_passes_nothing_on_refuses_methods_that_it_does_not_
     pds: Pds,
 ) -> None:
     app = web.Application()
-    app.router.add_route("*", "/xrpc/{nsid:.*}", XrpcRouter(pds.ctx, ()).handle)
+    router = XrpcRouter(pds.ctx, partial(ReadCall, pds.ctx), ())
+    app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
     async with TestServer(app) as server:
         alone = replace(pds, url=str(server.make_url("/")).rstrip("/"))
         assert (await alone.get(DESCRIBE)).error == (501, "MethodNotImplemented")

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import suppress
 
-from tests.e2e.hostile.attack import ATTACKING
+from tests.e2e.hostile.clients.kept import keep
 
 _LIFE_S = 120.0
 _PAUSE_S = 0.2
@@ -21,31 +20,18 @@ _REQUEST = (
 )
 
 
-async def hold(host: str, port: int, connections: int, addresses: int) -> None:
-    """Keep so many connections busy for as long as the server lets them be."""
-    made = 0
-    all_made = asyncio.Event()
-
-    async def keep(address: str) -> None:
-        nonlocal made
-        while True:
-            with suppress(OSError):
-                reader, writer = await asyncio.open_connection(host, port, local_addr=(address, 0))
-                writer.write(_REQUEST)
-                made += 1
-                if made >= connections:
-                    all_made.set()
-                await reader.read()
-                writer.close()
-            await asyncio.sleep(_PAUSE_S)
-
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_LIFE_S), asyncio.TaskGroup() as tasks:
-            for number in range(connections):
-                tasks.create_task(keep(f"127.0.4.{1 + number % addresses}"))
-            await all_made.wait()
-            print(ATTACKING, flush=True)  # noqa: T201 (the signal)
+async def keep_busy(host: str, port: int, connections: int, addresses: int) -> None:
+    """Keep so many connections busy, from so many addresses."""
+    await keep(
+        host,
+        port,
+        connections,
+        request=_REQUEST,
+        addresses=[f"127.0.4.{1 + number}" for number in range(addresses)],
+        pause_s=_PAUSE_S,
+        life_s=_LIFE_S,
+    )
 
 
 if __name__ == "__main__":
-    asyncio.run(hold(sys.argv[1], *map(int, sys.argv[2:5])))
+    asyncio.run(keep_busy(sys.argv[1], *map(int, sys.argv[2:5])))

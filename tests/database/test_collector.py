@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from repo.collector import without_collector
+from database.collector import without_collector
 
 
 def test_collector_goes_on_after_the_last_large_value() -> None:

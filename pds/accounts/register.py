@@ -1,0 +1,108 @@
+"""`AccountRegister`: which accounts a server hosts, and where their repositories stand.
+
+Methods that are `async` are a transaction each, which backs off without blocking the event loop
+while another process holds the file. The others are short statements.
+"""
+
+from __future__ import annotations
+
+import time
+
+from database.connection import Database
+from database.retry import write
+from database.timestamps import Clock, iso_of
+from pds.accounts.account import ActorAccount
+from pds.accounts.account_store import AccountStore
+from pds.accounts.erasure import erase
+from pds.accounts.errors import AccountNotFound
+from pds.accounts.quotas import Quotas
+from pds.accounts.repo_roots import RepoRoots
+from repo.cid import Cid
+from repo.syntax import Did
+
+
+class AccountRegister:
+    """Finds accounts and keeps the heads of their repositories: all that reading needs."""
+
+    def __init__(self, db: Database, *, clock: Clock = time.time) -> None:
+        """Take over `db`, which `close` closes."""
+        self.db = db
+        self._clock = clock
+        self.store = AccountStore(db)
+        self.quotas = Quotas(db, self.store)
+        self.repo_roots = RepoRoots(db, clock=clock)
+
+    def find_account(
+        self,
+        identifier: str,
+        *,
+        include_inactive: bool = False,
+        include_takendown: bool = False,
+        include_deactivated: bool = False,
+    ) -> ActorAccount | None:
+        """The account of a DID or handle; one statement.
+
+        Accounts that are taken down or deactivated are found if included; `include_inactive`
+        stands for both.
+        """
+        find = self.store.find if identifier.startswith("did:") else self.store.find_by_handle
+        return find(
+            identifier,
+            include_takendown=include_takendown or include_inactive,
+            include_deactivated=include_deactivated or include_inactive,
+        )
+
+    def get_account(self, did: str, *, include_inactive: bool = False) -> ActorAccount:
+        """The account of a DID. Raises `AccountNotFound`."""
+        account = self.find_account(did, include_inactive=include_inactive)
+        if account is None:
+            raise AccountNotFound
+        return account
+
+    def find_account_by_email(
+        self, email: str, *, include_inactive: bool = False
+    ) -> ActorAccount | None:
+        """The account that has an email address."""
+        return self.store.find_by_email(
+            email, include_takendown=include_inactive, include_deactivated=include_inactive
+        )
+
+    def check_health(self) -> None:
+        """Raise `DatabaseError` if the database does not answer."""
+        self.db.value("SELECT 1 FROM actor LIMIT 1")
+
+    async def upsert_hosted(self, did: Did, *, handle: str | None, cid: str, rev: str) -> None:
+        """Create or update an account that has no login (read-only mode).
+
+        It has no handle if another account has that one.
+        """
+
+        def upsert() -> None:
+            other = handle and self.find_account(handle, include_inactive=True)
+            free = handle if not other or other.did == did else None
+            if self.find_account(did, include_inactive=True) is None:
+                self.store.add(
+                    did,
+                    handle=free,
+                    created_at=iso_of(self._clock()),
+                    deactivated_at=None,
+                    delete_after=None,
+                )
+            else:
+                self.store.set_handle(did, free)
+            self.repo_roots.add(did, Cid.parse(cid), rev)
+
+        await write(self.db, upsert)
+
+    async def delete_account(self, did: Did) -> None:
+        """Delete every row of the account. An unknown DID is fine."""
+        await write(self.db, lambda: erase(self.db, did))
+        self.repo_roots.forget(did)
+        self.quotas.forget(did)
+
+    async def close(self) -> None:
+        """Write the last repo heads and close the database. Raises `DatabaseError`."""
+        try:
+            await self.repo_roots.close()
+        finally:
+            self.db.close()
