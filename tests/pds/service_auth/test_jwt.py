@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,6 +76,7 @@ def test_a_token_has_the_header_and_claims_of_the_reference() -> None:
     assert list(header.items()) == [("typ", "JWT"), ("alg", "ES256K")]
     assert list(claims) == ["iat", "iss", "aud", "exp", "lxm", "jti"]
     assert claims["exp"] == claims["iat"] + 60
+    assert re.fullmatch(r"[0-9a-f]{32}", claims["jti"])
 
 
 def test_a_token_without_a_method_has_no_lxm() -> None:
