@@ -3,7 +3,7 @@
 This module is about rows; the bytes are in a `blob_store.BlobStore`. A `blob` row with a `tempKey`
 is an upload that no record mentions yet; without one its bytes are permanent, under the CID.
 
-The way of a commit, with an await only between the steps:
+A commit takes these steps, and awaits only between them:
 
 1. `BlobReader.check_refs(refs)` – every reference is known and fits; which are still temporary;
 2. `BlobStore.make_permanent` for those;

@@ -1,8 +1,8 @@
-"""Open actor stores: as many connections as there is room for, the last used ones.
+"""Open actor stores: the most recently used ones, as many as there is room for.
 
-A connection is only ever used within one step of the event loop, and one is closed only between
-two uses. So none is closed in use, though nothing counts its users. Those that were opened on a
-full disk are closed soon: whoever comes next may find room, and write.
+A connection is only used within one step of the event loop, and closed only between two steps. So
+none is closed in use, though nothing counts its users. One that was opened on a full disk is closed
+soon: the next use may find room, and write.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class OpenStore:
 
     @property
     def reader(self) -> ActorStoreReader:
-        """What may only read, and knows what the transactor has learned."""
+        """The same object, for callers that only read: they share what it has cached."""
         return self.transactor
 
 
@@ -78,7 +78,7 @@ class OpenStores:
         return did in self._stores
 
     def get(self, did: str) -> OpenStore:
-        """The store, valid until the caller next waits.
+        """Return the store, which is valid until the caller next awaits.
 
         Raises what opening raises, and `DatabaseOutOfFiles` while files are still being closed.
         """
@@ -122,9 +122,9 @@ class OpenStores:
             _close(store.db, store.db.close_at_once)
 
     def close_roomless(self, did: str) -> None:
-        """Close that of `did` if it is one that only reads, and the oldest such if there are many.
+        """Close the store of `did` if it only reads, or else the oldest of many such stores.
 
-        To be called before anybody else opens the file to write.
+        To be called before another connection opens the file to write.
         """
         roomless = self._roomless.pop(did, None)
         if roomless is None and len(self._roomless) >= _MAX_ROOMLESS:
@@ -157,9 +157,9 @@ class OpenStores:
 
 
 def max_open_stores(wanted: int = DEFAULT_MAX_OPEN) -> int:
-    """How many of the `wanted` stores may be open at the most, by the limit of open files.
+    """Return how many of the `wanted` stores the limit of open files allows.
 
-    While much else is open, such as connections, it is fewer.
+    It allows fewer while much else is open, such as connections.
     """
     return min(wanted, max(_MIN_OPEN, (limit_of_open_files() - _OTHER_FILES) // FILES_PER_STORE))
 

@@ -79,7 +79,7 @@ def subscribe(
     `FutureCursor` at once. The iterator raises `ConsumerTooSlow` when it once had caught up and
     is asked for its next frame more than `max_buffer` events behind; it ends when the sequencer
     closes. Until it has waited for an event once, it awaits `next_slice` before every `PAGE`:
-    sending rarely waits by itself, so whoever is sent much would leave no time to others.
+    sending rarely waits by itself, so one busy subscriber would leave no time to others.
     `position`, if given, tells from now on where the subscriber is.
     """
     newest = sequencer.current_seq

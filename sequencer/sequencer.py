@@ -272,7 +272,7 @@ class Sequencer:
         for listener in self._listeners:
             try:
                 listener()
-            except Exception:  # noqa: BLE001 - the events are committed, whoever fails to hear
+            except Exception:  # noqa: BLE001 - the events are committed, even if a listener fails
                 _log.exception("a listener of the sequencer failed")
 
 

@@ -82,7 +82,7 @@ def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
                 file,
                 keys=None,
                 rev=commit.rev,
-                proceed=_Report(file, store),
+                on_batch=_Report(file, store),
                 postponed=_postponed(os.fstat(file.fileno()).st_size),
             )
             root, block = imported.head.cid, actor.repo.get_block(imported.head.cid)
