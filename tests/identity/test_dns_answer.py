@@ -154,7 +154,7 @@ def test_no_answer_takes_long_to_read(record: bytes) -> None:
     with suppress(dns.exception.DNSException):
         assert len(found(asked, wire)) <= MAX_RECORDS
     # A parser for all of DNS takes some two seconds for the first of them.
-    assert time.process_time() - started < 0.25
+    assert time.process_time() - started < 1
 
 
 @given(st.binary(max_size=300))
