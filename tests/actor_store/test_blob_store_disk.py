@@ -294,6 +294,8 @@ async def test_absent_bytes_are_ignored_by_deletion_and_quarantine(store: DiskBl
     await store.delete(DID, [cid])
     await store.discard_temp(DID, new_temp_key())
     await store.delete_all(DID)
+    with pytest.raises(BlobFileMissing):
+        await store.open(DID, cid)
 
 
 async def test_delete_removes_only_the_named_blobs(store: DiskBlobStore) -> None:

@@ -233,7 +233,8 @@ def test_a_next_write_needs_no_block_of_the_last(first: int, second: int) -> Non
     cache: dict[bytes, Node] = {}
     made = commit(Mst.empty(cache=cache), None, write("create", KEYS[first]))
     tree = Mst.load(made.data, MemoryBlocks({}), cache=cache)
-    commit(tree, Head(made.cid, made.rev), write("create", KEYS[second] + "x"))
+    after = commit(tree, Head(made.cid, made.rev), write("create", KEYS[second] + "x"))
+    assert after.prev_data == made.data
 
 
 @pytest.mark.parametrize("name", ["alice", "bob", "dan", "eve"])

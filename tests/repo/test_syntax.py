@@ -115,7 +115,9 @@ def test_reserved_tlds_are_refused(handle: str) -> None:
 
 @pytest.mark.parametrize("handle", ["a.test", "local.com", "a.bsky.social"])
 def test_other_tlds_are_allowed(handle: str) -> None:
-    syntax.ensure_allowed_handle_tld(syntax.parse_handle(handle))
+    parsed = syntax.parse_handle(handle)
+    syntax.ensure_allowed_handle_tld(parsed)
+    assert parsed == handle
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ async def test_heads_are_written_by_the_timer(
     roots = Announcing(accounts.db, flush_after_s=0.001)
     roots.set(ALICE, NEW_CID, "rev2")
     roots.set(ALICE, NEW_CID, "rev3")
-    await asyncio.wait_for(flushed.wait(), 5)
+    await asyncio.wait_for(flushed.wait(), 20)
     assert stored(accounts) == (str(NEW_CID), "rev3", "2027-01-15T08:00:00.000Z")
     await roots.close()
 

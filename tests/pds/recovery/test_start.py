@@ -555,8 +555,10 @@ class TestRetrier:
 
         retrier.later("hopeless", fail)
         await asyncio.sleep(0)
+        before = asyncio.all_tasks()
         await retrier.close()
         await retrier.close()
+        assert len(asyncio.all_tasks()) == len(before) - 1
 
 
 def signup(name: str) -> dict[str, str]:
