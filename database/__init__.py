@@ -1,1 +1,1 @@
-"""SQLite in WAL, opened so that Litestream can replicate it, and files. Knows no protocol nouns."""
+"""SQLite in WAL mode, set up for Litestream, and plain files. Knows no protocol nouns."""

@@ -1,7 +1,7 @@
-"""Checkpoints in a thread: moving a WAL into its database waits for the disk, a commit does not.
+"""Checkpoints in a thread: a checkpoint waits for the disk, a commit does not.
 
-SQLite otherwise makes every commit that finds a long WAL do it, which stops the event loop for
-as long as two fsyncs take.
+By default, SQLite checkpoints inside the commit that finds a long WAL, which blocks the event
+loop for two fsyncs.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import apsw
 from database.connection import BUSY_TIMEOUT_MS, Database
 
 PAGES: Final = 1_000
-"""Length of a WAL that starts a checkpoint, as SQLite's own default."""
+"""Length of a WAL that triggers a checkpoint: SQLite's own default."""
 _INLINE_FACTOR: Final = 8
 _EMPTYING_MS: Final = 100
-"""How long the emptying of a WAL waits for readers: nobody can write meanwhile."""
+"""How long truncating a WAL waits for readers; no connection can write meanwhile."""
 
 logger = logging.getLogger(__name__)
 
 
 class Checkpointer:
-    """Checkpoints the databases it watches, one after the other, in one thread.
+    """Checkpoints the watched databases, one at a time, in one thread.
 
     Not for databases whose checkpoints are left to Litestream.
     """
@@ -38,40 +38,40 @@ class Checkpointer:
         )
         self._asked_for = 0
         self._done = 0
-        # SQLite does not wait for another checkpoint of a database, it gives up.
+        # If another checkpoint of the same database is running, SQLite gives up instead of waiting.
         self._lock = threading.Lock()
 
     @property
     def waiting(self) -> int:
-        """How many checkpoints have been asked for and are not done."""
+        """The number of checkpoints requested but not finished."""
         return self._asked_for - self._done
 
     def watch(self, db: Database) -> None:
-        """Take over the checkpoints of a database, until it is closed."""
+        """Take over the checkpoints of a database until it is closed."""
         db.connection.set_wal_hook(_Watch(self, db.path, self._pages))
 
     def start(self, path: Path) -> None:
-        """Checkpoint a database soon, as far as its readers allow."""
+        """Schedule a checkpoint of a database, as far as its readers allow."""
         if self._thread is not None:
             self._asked_for += 1
             self._thread.submit(self._run, path)
 
     def empty(self, path: Path) -> None:
-        """Checkpoint a database soon and cut off its WAL, as far as its readers allow.
+        """Schedule a checkpoint that truncates the WAL, as far as its readers allow.
 
-        What has been deleted from the database can be read in an old WAL.
+        Otherwise data deleted from the database stays readable in the old WAL.
         """
         if self._thread is not None:
             self._asked_for += 1
             self._thread.submit(self._run, path, empties=True)
 
     def finish(self, connection: apsw.Connection, path: Path) -> None:
-        """Checkpoint a database now, on the connection that has just written."""
+        """Checkpoint a database now, on the connection that just wrote."""
         with self._lock:
             _checkpoint(connection, path)
 
     def close(self) -> None:
-        """Finish the checkpoints that have been asked for; later ones are not made."""
+        """Finish the requested checkpoints, and ignore later requests."""
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.shutdown(wait=True)
@@ -87,13 +87,13 @@ class Checkpointer:
             try:
                 connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)
             except apsw.Error as exc:
-                # The database has been deleted since: nothing to do.
+                # The database was deleted in the meantime.
                 logger.info("no checkpoint of %s: %s", path, exc)
                 return
             connection.set_busy_timeout(BUSY_TIMEOUT_MS)
             _checkpoint(connection, path)
             if empties:
-                # Nearly all has been done by now.
+                # A passive checkpoint has done nearly all of the work by now.
                 connection.set_busy_timeout(_EMPTYING_MS)
                 _checkpoint(connection, path, mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             connection.close()
@@ -113,13 +113,13 @@ class _Watch:
     def __call__(self, connection: apsw.Connection, name: str, pages: int) -> int:
         step = self._step
         if pages >= self._due:
-            # A long reader may keep the WAL from starting over; then try once every `step` pages.
+            # A long reader may prevent a WAL reset; then retry every `step` pages.
             self._due = pages + step
             if pages < step * _INLINE_FACTOR:
                 self._checkpointer.start(self._path)
             else:
-                # Commits without a pause: the thread never finds all of the WAL written. Nearly
-                # all of it is by now, so this takes little time and lets the WAL start over.
+                # Under continuous commits, the thread never catches up with the WAL. By now nearly
+                # all of it is checkpointed, so this is quick and allows the WAL to be reset.
                 self._checkpointer.finish(connection, self._path)
         elif pages < self._due - step:
             self._due = step
@@ -130,11 +130,11 @@ def _checkpoint(
     connection: apsw.Connection, path: Path, *, mode: int = apsw.SQLITE_CHECKPOINT_PASSIVE
 ) -> None:
     try:
-        # A connection knows of the WAL once it has read something, and skips it before that.
+        # A connection does not notice the WAL, and skips it, until its first read.
         connection.execute("PRAGMA schema_version")
         connection.wal_checkpoint(mode=mode)
     except apsw.BusyError:
-        # Another process is at it, or reads.
+        # Another process is checkpointing or reading.
         return
     except apsw.Error as exc:
         logger.warning("checkpoint of %s failed: %s", path, exc)

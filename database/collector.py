@@ -1,8 +1,7 @@
-"""Keeping the garbage collector off large values.
+"""Keeping the garbage collector away from large values.
 
-A megabyte of JSON may be half a million lists. To look at them all holds up every thread for a
-tenth of a second, and finds nothing: such values have no cycles and go when their last reference
-does.
+A megabyte of JSON may hold half a million lists. Traversing them stops every thread for a tenth of
+a second and finds nothing: such values have no cycles and are freed with their last reference.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 
 
 class _Collector:
-    """The one of the process, which several may want to rest at a time."""
+    """The process-wide collector, paused while at least one caller wants it paused."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -40,7 +39,7 @@ _COLLECTOR = _Collector()
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """A `with` block for a large value: made within, and forgotten at the end."""
+    """Pause the collector for a `with` block that creates and releases a large value."""
     _COLLECTOR.pause()
     try:
         yield

@@ -1,8 +1,8 @@
 """SQLite databases in WAL mode, opened so that Litestream can replicate them.
 
-Settings follow https://litestream.io/tips/: WAL, a busy timeout (or retries of the same length,
-see `database.retry`), `synchronous=NORMAL` by default, checkpoints left to Litestream on request,
-and never an exclusive lock.
+Settings follow https://litestream.io/tips/: WAL mode, a busy timeout (or retries of the same
+length, see `database.retry`), `synchronous=NORMAL` by default, checkpoints left to Litestream on
+request, and never an exclusive lock.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from database.errors import (
 )
 
 SqlArray: TypeAlias = "apsw.CArrayBinding"
-"""What `array_of` makes."""
+"""The result of `array_of`."""
 SqlValue: TypeAlias = "int | float | str | bytes | SqlArray | None"
 Row: TypeAlias = "tuple[Any, ...]"
-"""One row. Its columns are `SqlValue`s of the types the statement's author knows."""
+"""One row. Its columns are `SqlValue`s; the author of the statement knows their types."""
 Synchronous: TypeAlias = Literal["NORMAL", "FULL"]
 
 BUSY_TIMEOUT_MS: Final = 5_000
 """How long a connection outside the event loop waits for a lock."""
 _DEFAULT_CACHE_KIB: Final = 2_000
 _STATEMENT_CACHE: Final = 64
-"""Prepared statements a connection keeps; more than any one package uses."""
+"""Prepared statements kept per connection; more than any one package uses."""
 
 
 def open_database(
@@ -58,10 +58,10 @@ def open_database(
     """Open `path` in WAL mode. The directory must exist.
 
     `cache_kib` bounds the page cache. `wal_autocheckpoint` is in pages; None leaves every
-    checkpoint to another process, even the one at closing. `busy_timeout_ms` blocks the calling
-    thread: connections of the event loop pass 0 and go through `database.retry`. With
-    `secure_delete` what this connection deletes is overwritten, so that it is not to be found in
-    the file any more. `counts` are those of its write transactions; without any it gets its own.
+    checkpoint to another process, even the one on closing. `busy_timeout_ms` blocks the calling
+    thread: connections of the event loop pass 0 and use `database.retry`. With `secure_delete`,
+    deleted data is overwritten, so that it cannot be found in the file. `counts` collects the write
+    transactions; by default the connection has its own.
     Raises `DatabaseMissing`, `DatabaseForbidden`, `DatabaseDamaged`, `DatabaseBusy`, …
     """
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
@@ -76,13 +76,13 @@ def open_database(
 
 
 def open_without_room(path: Path, *, cache_kib: int = _DEFAULT_CACHE_KIB) -> RoomlessDatabase:
-    """Open `path`, which exists, to be read while its disk has no room.
+    """Open the existing database `path` for reading while its disk is full.
 
-    A connection usually makes a file of 32 KiB beside the database, the index of its WAL. This
-    one makes the file empty and keeps the index in memory. Other connections of this process
-    cannot write either for as long as it is open. Raises `DatabaseError`s.
+    A connection usually creates a 32 KiB file beside the database, the WAL index. This one
+    creates the file empty and keeps the index in memory. While it is open, other connections of
+    this process cannot write either. Raises `DatabaseError`s.
     """
-    # Only made, never opened if it is there: closing it would drop locks of SQLite's.
+    # Create it but never open an existing one: closing it would drop SQLite's locks.
     with suppress(OSError):
         os.close(os.open(f"{path}-shm", os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o666))
     uri = f"file:{quote(str(path))}?readonly_shm=1"
@@ -99,23 +99,23 @@ def open_without_room(path: Path, *, cache_kib: int = _DEFAULT_CACHE_KIB) -> Roo
 
 @dataclass(slots=True)
 class WriteCounts:
-    """Write transactions since the start, of one database or of several that share the counts.
+    """Counts of write transactions since the start, for one database or several together.
 
-    Threads may share them as well: one count in a million that is lost so does not matter.
+    Threads may share them, too: one lost count in a million does not matter.
     """
 
     committed: int = 0
     seconds: float = 0.0
-    """How long the committed ones took, from BEGIN to the end of COMMIT."""
+    """Total duration of the committed ones, from BEGIN to the end of COMMIT."""
     busy: int = 0
-    """How many found the file locked by another connection; most are tried again."""
+    """Transactions that found the file locked by another connection; most are retried."""
 
 
 class Database:
     """A connection to one SQLite file.
 
-    Threads may hand it to each other but not use it at the same time. Every method raises
-    `DatabaseError`s; SQL is passed with bound parameters.
+    Threads may pass it on but not use it at the same time. Every method raises `DatabaseError`s;
+    SQL is passed with bound parameters.
     """
 
     __slots__ = ("_execute", "connection", "counts", "path")
@@ -123,28 +123,28 @@ class Database:
     def __init__(
         self, connection: apsw.Connection, path: Path, counts: WriteCounts | None = None
     ) -> None:
-        """Wrap an open connection; `open_database` is the way to get one."""
+        """Wrap an open connection; use `open_database` to get one."""
         self.connection = connection
         self.path = path
         self.counts = WriteCounts() if counts is None else counts
         self._execute = connection.execute
 
     def one(self, sql: str, params: Sequence[SqlValue] = ()) -> Row | None:
-        """The first row, or None."""
+        """Return the first row, or None."""
         try:
             return self._execute(sql, params).fetchone()
         except apsw.Error as exc:
             raise self._error(exc) from exc
 
     def all(self, sql: str, params: Sequence[SqlValue] = ()) -> list[Row]:
-        """Every row. The caller has bounded their number."""
+        """Return all rows. The caller must bound their number."""
         try:
             return self._execute(sql, params).fetchall()
         except apsw.Error as exc:
             raise self._error(exc) from exc
 
     def value(self, sql: str, params: Sequence[SqlValue] = ()) -> Any:
-        """The first column of the first row, or None."""
+        """Return the first column of the first row, or None."""
         try:
             row = self._execute(sql, params).fetchone()
         except apsw.Error as exc:
@@ -152,7 +152,7 @@ class Database:
         return None if row is None else row[0]
 
     def iter(self, sql: str, params: Sequence[SqlValue] = ()) -> Iterator[Row]:
-        """Rows as they are read. Hold a transaction if they must agree with each other."""
+        """Yield rows as they are read. Hold a transaction if they must be consistent."""
         try:
             yield from self._execute(sql, params)
         except apsw.Error as exc:
@@ -160,14 +160,14 @@ class Database:
 
     @contextmanager
     def raw_rows(self, sql: str, params: Sequence[SqlValue] = ()) -> Iterator[Iterable[Row]]:
-        """As `iter`, for a loop in a `with` block, in which the cost of a row counts."""
+        """Return rows like `iter`, as a `with` block for loops where the cost per row matters."""
         try:
             yield self._execute(sql, params)
         except apsw.Error as exc:
             raise self._error(exc) from exc
 
     def iter_batches(self, sql: str, *, rows: int) -> Iterator[list[Row]]:
-        """As `iter`, `rows` at a time, for loops in which the cost of a row counts."""
+        """Yield rows like `iter`, `rows` at a time, for loops where the cost per row matters."""
         try:
             cursor = self._execute(sql, ())
             while batch := list(islice(cursor, rows)):
@@ -176,7 +176,7 @@ class Database:
             raise self._error(exc) from exc
 
     def run(self, sql: str, params: Sequence[SqlValue] = ()) -> None:
-        """Run a statement whose rows, if any, do not matter."""
+        """Run a statement and discard its rows, if any."""
         try:
             self._execute(sql, params)
         except apsw.Error as exc:
@@ -199,19 +199,19 @@ class Database:
 
     @property
     def changes(self) -> int:
-        """Rows the last INSERT, UPDATE or DELETE changed."""
+        """Return the number of rows changed by the last INSERT, UPDATE or DELETE."""
         return self.connection.changes()
 
     def transaction(self) -> WriteTransaction:
-        """A `with` block that is one write transaction: committed at its end, or rolled back."""
+        """Return a `with` block for one write transaction: committed at its end, or rolled back."""
         return WriteTransaction(self)
 
     def snapshot(self) -> Transaction:
-        """A `with` block whose reads all see the same state."""
+        """Return a `with` block whose reads all see the same state."""
         return Transaction(self)
 
     def rollback(self) -> None:
-        """Undo the open transaction, if SQLite has not already done so itself."""
+        """Roll back the open transaction, unless SQLite has already done so."""
         try:
             if self.connection.in_transaction:
                 self._execute("ROLLBACK")
@@ -219,30 +219,30 @@ class Database:
             raise self._error(exc) from exc
 
     def checkpoint(self) -> None:
-        """Move the WAL into the database and truncate it, as far as readers allow."""
+        """Checkpoint and truncate the WAL, as far as readers allow."""
         try:
             self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except apsw.BusyError:
-            # Readers of old pages are left alone: a later checkpoint catches up.
+            # Readers still use old pages; a later checkpoint catches up.
             return
         except apsw.Error as exc:
             raise self._error(exc) from exc
 
     def interrupt(self) -> None:
-        """End the statement that another thread is running, if there is one, with an error."""
+        """Abort the statement running in another thread, if any, with an error."""
         with suppress(apsw.ConnectionClosedError):
             self.connection.interrupt()
 
     def close_at_once(self) -> None:
-        """As `close`, but leave a checkpoint to whoever opens the file next."""
+        """Close without a checkpoint, which is left to the next opener of the file."""
         with suppress(apsw.Error):
             self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self.close()
 
     def close_in_thread(self) -> None:
-        """As `close`, which may checkpoint the WAL, while the event loop goes on.
+        """Close in a thread, because closing may checkpoint the WAL, while the event loop goes on.
 
-        apsw keeps all threads of Python waiting for as long as SQLite closes a file.
+        apsw holds the GIL while SQLite closes a file.
         """
         with suppress(apsw.Error):
             if not self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1):
@@ -280,7 +280,7 @@ class Transaction:
     begin = "BEGIN"
 
     def __init__(self, db: Database) -> None:
-        """Nothing is locked before the block is entered."""
+        """Lock nothing until the block is entered."""
         self._db = db
 
     def __enter__(self) -> Database:
@@ -291,7 +291,7 @@ class Transaction:
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         if kind is not None:
-            # What is being handled may have closed the database or ended the transaction.
+            # The exception being handled may have closed the database or ended the transaction.
             with suppress(DatabaseError):
                 self._db.rollback()
             return
@@ -308,8 +308,8 @@ class WriteTransaction(Transaction):
 
     __slots__ = ("_started",)
 
-    # IMMEDIATE: a transaction that reads first and writes later fails at once when another
-    # writer came between, and no busy timeout helps it.
+    # IMMEDIATE, because a transaction that reads first and writes later fails at once if
+    # another writer got in between, and no busy timeout helps.
     begin = "BEGIN IMMEDIATE"
 
     def __enter__(self) -> Database:
@@ -331,9 +331,9 @@ class WriteTransaction(Transaction):
 
 
 class RoomlessDatabase(Database):
-    """A connection for reading only, since the disk has no room: see `open_without_room`.
+    """A read-only connection to a database on a full disk: see `open_without_room`.
 
-    What would write raises `DatabaseFull`.
+    Writing raises `DatabaseFull`.
     """
 
     __slots__ = ("_on_close",)
@@ -363,16 +363,16 @@ class RoomlessDatabase(Database):
 
 
 def array_of(values: Iterable[str] | Iterable[bytes]) -> SqlArray | None:
-    """Bind many `values` as the one parameter that `FROM carray(?)` of a statement reads.
+    """Bind many `values` as a single parameter, read by `FROM carray(?)` in the statement.
 
-    They are all text or all bytes, and text is without zero characters. A statement over an array
-    does its work for thousands of rows in one call of SQLite, during which other threads of Python
-    run; `Database.many` comes back to Python for every row.
+    They must be all text, without zero characters, or all bytes. A statement over an array handles
+    thousands of rows in one call of SQLite, during which other Python threads run; `Database.many`
+    returns to Python for every row.
 
     SQLite: https://www.sqlite.org/carray.html
     """
     items = tuple(values)
-    # For apsw an array has at least one item; SQLite reads NULL as one without any.
+    # apsw requires at least one item; SQLite treats NULL as an empty array.
     return apsw.carray(items) if items else None
 
 
@@ -384,12 +384,12 @@ def _configure(
     busy_timeout_ms: int,
 ) -> None:
     db.connection.set_busy_timeout(busy_timeout_ms)
-    # Reads the header, so that a file which is no database is found out here.
+    # This reads the header, so a file that is not a database fails here.
     mode = db.value("PRAGMA journal_mode = WAL")
     if mode != "wal":
         raise DatabaseIoFailed(db.path, f"journal mode is {mode}: the disk cannot hold a WAL")
-    # Plans that do not depend on the values bound: with STAT4, as apsw builds SQLite, a statement
-    # of several tables would otherwise be planned anew each time it runs.
+    # Query plans must not depend on bound values: with STAT4, which apsw's SQLite includes, every
+    # run of a statement over several tables would otherwise be planned anew.
     db.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     db.run(f"PRAGMA synchronous = {synchronous}")
     db.run("PRAGMA foreign_keys = ON")
@@ -406,7 +406,7 @@ def _connect(path: Path, flags: int) -> apsw.Connection:
         reason = _open_errno(path, flags)
         if reason or not path.is_file():
             raise map_error(exc, path, os_errno=reason) from exc
-    # It is there, and nothing is wrong with it: too many files were open, and no longer are.
+    # The file exists and is fine: too many files were open, but no longer are.
     try:
         return apsw.Connection(str(path), flags, statementcachesize=_STATEMENT_CACHE)
     except apsw.Error as exc:
@@ -414,7 +414,7 @@ def _connect(path: Path, flags: int) -> apsw.Connection:
 
 
 def _open_errno(path: Path, flags: int) -> int:
-    """Why opening failed: the connection is gone, so ask the system again."""
+    """Return the errno of a failed open. The connection is gone, so ask the system again."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as exc:
@@ -422,6 +422,6 @@ def _open_errno(path: Path, flags: int) -> int:
     if not path.exists():
         closed = path.parent.is_dir() and not os.access(path.parent, os.W_OK | os.X_OK)
         return errno.EACCES if closed else 0
-    # Never opened here: closing it would drop the locks that SQLite has in this process.
+    # Never open the file here: closing it would drop SQLite's locks in this process.
     mode = os.R_OK if flags & apsw.SQLITE_OPEN_READONLY else os.R_OK | os.W_OK
     return 0 if os.access(path, mode) else errno.EACCES

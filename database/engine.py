@@ -1,4 +1,4 @@
-"""The SQLite library that this process runs with: that of apsw's wheels, or the system's."""
+"""The SQLite library of this process: from apsw's wheel, or the system's."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Final
 import apsw
 
 FIRST_SAFE: Final = (3, 51, 3)
-"""Before it two connections that write and checkpoint at the same moment can corrupt a database
-(https://sqlite.org/wal.html#walresetbug), as a server and Litestream do.
+"""In older versions, connections that write and checkpoint at the same moment, as a server and
+Litestream do, can corrupt a database (https://sqlite.org/wal.html#walresetbug).
 """
 ENGINE_REMEDY: Final = (
     "Install apsw's wheel, which brings an SQLite of its own: "
@@ -17,12 +17,12 @@ ENGINE_REMEDY: Final = (
 
 
 def running_version() -> str:
-    """The version of SQLite that is loaded, which need not be that apsw was made for."""
+    """Return the version of the loaded SQLite, which may differ from the one apsw was built for."""
     return str(apsw.sqlite_lib_version())
 
 
 def find_engine_fault(version: str) -> str | None:
-    """What is wrong with an SQLite of this version; None if nothing is."""
+    """Return what is wrong with this version of SQLite; None if nothing is."""
     if tuple(map(int, version.split(".")[:3])) >= FIRST_SAFE:
         return None
     first = ".".join(map(str, FIRST_SAFE))

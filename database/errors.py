@@ -1,4 +1,4 @@
-"""What can go wrong with a database file, as one tree.
+"""The errors of a database file, as one tree.
 
 DatabaseError
 ├── DatabaseBusy          another connection holds the lock; try again
@@ -10,7 +10,7 @@ DatabaseError
 ├── DatabaseOutOfFiles    the process or the system has too many files open
 ├── DatabaseIoFailed      the operating system failed to read or write
 ├── ConstraintViolated    a row breaks a UNIQUE, NOT NULL or FOREIGN KEY rule
-├── StatementFailed       the statement or its use is wrong: a bug of the caller
+├── StatementFailed       the statement or its use is wrong: a bug in the caller
 └── SchemaUnknown
     ├── SchemaTooNew      a newer program has migrated this database
     └── SchemaGap         a migration in the middle was never applied
@@ -28,10 +28,10 @@ from database.files import NO_SPACE
 
 
 class DatabaseError(Exception):
-    """A database did not do what was asked. `path` names its file."""
+    """A database operation failed. `path` names the file."""
 
     hint: str = ""
-    """What an operator can do about it; the end of the message."""
+    """What an operator can do about it, appended to the message."""
 
     def __init__(self, path: Path | str, reason: str) -> None:
         self.path = path
@@ -40,7 +40,7 @@ class DatabaseError(Exception):
 
 
 class DatabaseBusy(DatabaseError):
-    """Another connection holds the lock; nothing was changed, and trying again is safe."""
+    """Another connection holds the lock; nothing was changed, and retrying is safe."""
 
     hint = "another process is writing to it; if none should be, look for a second server"
 
@@ -50,7 +50,7 @@ class DatabaseClosed(DatabaseError):
 
 
 class DatabaseMissing(DatabaseError):
-    """There is no such file, or the directory it belongs into does not exist."""
+    """The file or its directory does not exist."""
 
     hint = "check the data directory setting and that its disk is mounted"
 
@@ -74,7 +74,7 @@ class DatabaseFull(DatabaseError):
 
 
 class DatabaseOutOfFiles(DatabaseError):
-    """Too many files are open. Nothing was changed, and trying again later is safe."""
+    """Too many files are open. Nothing was changed, and retrying later is safe."""
 
     hint = (
         "raise the limit of open files: LimitNOFILE= in the systemd unit, --ulimit nofile= for "
@@ -93,21 +93,21 @@ class ConstraintViolated(DatabaseError):
 
 
 class StatementFailed(DatabaseError):
-    """The SQL, its bindings or its place are wrong."""
+    """The SQL, its bindings or the place of its use are wrong."""
 
 
 class SchemaUnknown(DatabaseError):
-    """The migrations recorded in the file are not those this program knows."""
+    """The migrations recorded in the file differ from those this program knows."""
 
 
 class SchemaTooNew(SchemaUnknown):
-    """The file has migrations this program does not know. It has not been touched."""
+    """The file has migrations this program does not know. It was not changed."""
 
     hint = "start the version that migrated it, or a newer one"
 
 
 class SchemaGap(SchemaUnknown):
-    """A later migration is recorded and an earlier one is not. The file has not been touched."""
+    """A later migration is recorded but an earlier one is not. The file was not changed."""
 
     hint = "restore this file from its backup or replica"
 
@@ -131,15 +131,15 @@ _BY_CLASS: Final[dict[type[apsw.Error], type[DatabaseError]]] = {
     apsw.ConstraintError: ConstraintViolated,
     apsw.Error: StatementFailed,
 }
-"""Class of apsw to class of ours; the nearest ancestor counts."""
+"""Our class for each class of apsw; the nearest ancestor counts."""
 
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
-"""Numbers of the operating system for too many open files, of the process or of all together."""
+"""errno values for too many open files, in the process or the whole system."""
 
 
 def map_error(exc: apsw.Error, path: Path | str, *, os_errno: int = 0) -> DatabaseError:
-    """Name `exc` in our tree. `os_errno` is what the operating system said last, 0 if unknown."""
+    """Return `exc` as an error of this tree. `os_errno` is the last errno, 0 if unknown."""
     listed = next(_BY_CLASS[c] for c in type(exc).__mro__ if c in _BY_CLASS)
     if listed is DatabaseMissing or listed is DatabaseIoFailed:
         listed = _by_errno(os_errno, listed)
@@ -147,7 +147,7 @@ def map_error(exc: apsw.Error, path: Path | str, *, os_errno: int = 0) -> Databa
 
 
 def _by_errno(os_errno: int, listed: type[DatabaseError]) -> type[DatabaseError]:
-    """Tell causes apart that SQLite reports with one code: "unable to open" and "disk I/O"."""
+    """Distinguish causes that SQLite reports with one code: "unable to open" and "disk I/O"."""
     if os_errno in NO_SPACE:
         return DatabaseFull
     if os_errno in _FORBIDDEN:

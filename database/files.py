@@ -1,6 +1,6 @@
-"""Files that are not databases: written whole or not at all, and made durable.
+"""Files that are not databases: written atomically and made durable.
 
-All of it waits for the disk.
+All functions wait for the disk.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""Numbers of the operating system for a disk or a quota without room."""
+"""errno values for a full disk or an exhausted quota."""
 _BUFFER_BYTES: Final = 1024 * 1024
 
 
 def has_no_space(exc: OSError) -> bool:
-    """Whether a disk or a quota had no room."""
+    """Whether the disk was full or the quota exhausted."""
     return exc.errno in NO_SPACE
 
 
 @contextmanager
 def no_space_as(error: Callable[[OSError], Exception]) -> Iterator[None]:
-    """Raise what `error` makes of an `OSError` that says there is no room."""
+    """Translate an `OSError` for a full disk with `error`, and raise the result."""
     try:
         yield
     except OSError as exc:
@@ -36,9 +36,9 @@ def no_space_as(error: Callable[[OSError], Exception]) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of `path` when the block ends without an error.
+    """Open a file that replaces `path` when the `with` block ends without an error.
 
-    It is on disk by then, and so is its name. `mode` is that of a new file, less the umask.
+    Both the file and its name are synced by then. `mode` applies to a new file, less the umask.
     """
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
@@ -56,9 +56,9 @@ def replacing(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
 
 
 def try_to_replace(path: Path, text: str) -> None:
-    """Write a small file of ASCII whole. Where that fails, as on a full disk, the old one stays.
+    """Replace a small ASCII file atomically. On failure, such as a full disk, the old one stays.
 
-    The system puts it on disk when it likes.
+    Does not sync: the system writes it to disk eventually.
     """
     new = path.with_name(f"{path.name}.new")
     with suppress(OSError):
@@ -67,7 +67,7 @@ def try_to_replace(path: Path, text: str) -> None:
 
 
 def sync(path: Path) -> None:
-    """Make the bytes of a file durable, or the names in a directory."""
+    """fsync a file's contents, or a directory's entries."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
-"""Schema versions, recorded the way the kysely library of the reference PDS records them.
+"""Schema versions, recorded like the reference PDS's kysely library records them.
 
-Both servers can therefore open the same files: each finds the bookkeeping it expects.
+So both servers can open the same files: each finds the bookkeeping it expects.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from database.connection import Database
 from database.errors import SchemaGap, SchemaTooNew
 from database.timestamps import now_iso
 
-# Byte for byte what kysely runs, so that sqlite_master is the same for both servers.
+# Exactly what kysely runs, so that sqlite_master is the same for both servers.
 _BOOKKEEPING: Final = """
 CREATE TABLE IF NOT EXISTS "kysely_migration" \
 ("name" varchar(255) not null primary key, "timestamp" varchar(255) not null);
@@ -25,19 +25,19 @@ INSERT OR IGNORE INTO kysely_migration_lock (id, is_locked) VALUES ('migration_l
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step of a schema. Steps are applied in their order and never change once released."""
+    """One schema step. Steps are applied in order and never change once released."""
 
     name: str
-    """`001`, `002`, …: the name the reference gives the same step."""
+    """`001`, `002`, …: the reference's name for the same step."""
     sql: str
     """Statements separated by semicolons."""
 
 
 def migrate(db: Database, migrations: Sequence[Migration]) -> None:
-    """Apply those of `migrations` that `db` lacks, in one transaction.
+    """Apply the `migrations` that `db` lacks, in one transaction.
 
-    Raises `SchemaTooNew` or `SchemaGap`, before anything is changed, if the file's history is
-    not a beginning of `migrations`.
+    Raises `SchemaTooNew` or `SchemaGap`, before changing anything, if the file's history is not a
+    prefix of `migrations`.
     """
     known = [migration.name for migration in migrations]
     if applied_migrations(db) == known:
@@ -55,7 +55,7 @@ def migrate(db: Database, migrations: Sequence[Migration]) -> None:
 
 
 def applied_migrations(db: Database) -> list[str]:
-    """Names of the migrations recorded in `db`, in order; none for a new file."""
+    """Return the names of the migrations recorded in `db`, in order; empty for a new file."""
     if not db.connection.table_exists("main", "kysely_migration"):
         return []
     return [name for (name,) in db.all("SELECT name FROM kysely_migration ORDER BY name")]

@@ -1,9 +1,9 @@
-"""Which other processes have a database open, told by the locks that SQLite holds for them.
+"""Other processes that have a database open, found by SQLite's locks.
 
-Every connection in WAL mode holds a shared lock on one byte of the -shm file, and in a read
-transaction one on a byte of five more (https://sqlite.org/walformat.html#wal_locks). /proc/locks
-lists the locks of the processes that can be seen from here. Of those that cannot, such as one of
-another container, the system tells only that there is one.
+Every connection in WAL mode holds a shared lock on one byte of the -shm file, and another on one
+of five more bytes during a read transaction (https://sqlite.org/walformat.html#wal_locks).
+/proc/locks lists the locks of visible processes. For an invisible one, such as one in another
+container, the system reveals only that it exists.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Final
 
 UNSEEN: Final = 0
-"""The pid of a process that cannot be seen from here."""
+"""Stands for the pid of an invisible process."""
 
 _OPEN: Final = range(128, 129)
-"""The byte of every open connection: UNIX_SHM_DMS."""
+"""The byte locked by every open connection: UNIX_SHM_DMS."""
 _READS: Final = range(123, 128)
-"""Those of read transactions: WAL_READ_LOCK."""
+"""The bytes locked by read transactions: WAL_READ_LOCK."""
 _FLOCK: Final = "hhqqi"
-"""struct flock of Linux: l_type, l_whence, l_start, l_len, l_pid."""
+"""Linux's struct flock: l_type, l_whence, l_start, l_len, l_pid."""
 _LOCKS: Final = Path("/proc/locks")
 
 
@@ -34,22 +34,22 @@ class Holder:
     """A process that has a database open."""
 
     pid: int
-    """`UNSEEN` for any that cannot be seen from here."""
+    """`UNSEEN` for an invisible process."""
     is_reading: bool
-    """Whether it is within a read transaction."""
+    """Whether it is in a read transaction."""
 
 
 def is_open(database: Path) -> bool:
-    """Whether another process has `database` open in WAL mode, whatever program it is.
+    """Whether another process, of any program, has `database` open in WAL mode.
 
-    Not for a process that has it open itself: SQLite would lose the locks it holds there.
+    Not for a process that has the database open itself: SQLite would lose its locks.
     """
     with _index(database) as descriptor:
         return descriptor is not None and _find_one(descriptor, _OPEN) is not None
 
 
 def find_holders(database: Path) -> tuple[Holder, ...]:
-    """The processes for which `is_open` is true. Reads the locks of the whole machine."""
+    """Return the processes for which `is_open` is true. Reads the locks of the whole machine."""
     with _index(database) as descriptor:
         if descriptor is None or (asked := _find_one(descriptor, _OPEN)) is None:
             return ()
@@ -61,7 +61,7 @@ def find_holders(database: Path) -> tuple[Holder, ...]:
 
 
 def find_flock_pids(path: Path) -> frozenset[int]:
-    """The processes that can be seen from here and hold a file by flock(2)."""
+    """Return the pids of visible processes that hold a flock(2) lock on a file."""
     try:
         inode = path.stat().st_ino
     except OSError:
@@ -81,7 +81,7 @@ class _Lock:
 
 @contextmanager
 def _index(database: Path) -> Iterator[int | None]:
-    """The -shm file of a database, open for reading; None if there is none for us."""
+    """Open the -shm file of a database for reading; None if it is missing or unreadable."""
     try:
         descriptor = os.open(database.with_name(f"{database.name}-shm"), os.O_RDONLY)
     except OSError:
@@ -94,16 +94,16 @@ def _index(database: Path) -> Iterator[int | None]:
 
 
 def _find_one(descriptor: int, offsets: range) -> int | None:
-    """The pid of one process with a lock on any of the bytes; None if there is none."""
+    """Return the pid of one process with a lock on any of the bytes, or None."""
     query = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, offsets.start, len(offsets), 0)
     kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, query))
     return None if kind == fcntl.F_UNLCK else max(pid, UNSEEN)
 
 
 def _visible_locks(kind: str, inode: int) -> Iterator[_Lock]:
-    """The locks of a kind on an inode; none where the system does not tell.
+    """Yield the locks of a kind on an inode; nothing if /proc/locks is unreadable.
 
-    The device is not compared: some file systems, such as btrfs, show another one to stat(2).
+    The device is not compared: on some file systems, such as btrfs, stat(2) shows another one.
     """
     try:
         lines = _LOCKS.read_text("ascii").splitlines()
@@ -111,7 +111,7 @@ def _visible_locks(kind: str, inode: int) -> Iterator[_Lock]:
         return
     for line in lines:
         # 1: POSIX  ADVISORY  READ 7700 fe:00:9994468 128 128
-        # Who waits for a lock has an arrow in place of the kind.
+        # A waiter's line has an arrow in place of the kind.
         _, found, _, _, pid, file, first, last = line.split()[:8]
         if found == kind and file.rpartition(":")[2] == str(inode):
             yield _Lock(int(pid), int(first), 2**63 if last == "EOF" else int(last))

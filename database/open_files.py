@@ -1,9 +1,9 @@
-"""Open files: how many this process has, how many it may have, and who gets the last of them.
+"""Open files: how many this process has and may have, and what the last ones are reserved for.
 
-Sockets, databases and blobs take from one number, RLIMIT_NOFILE. Databases that are only kept
-open for speed give way to whatever else is to be opened, and the last files are for what must
-always work: accepting connections, checking health, and files that are open for a moment only.
-SQLite closes some files later than its connections, so what counts is what is really open.
+Sockets, databases and blobs share one limit, RLIMIT_NOFILE. Databases kept open only for speed
+are closed to make room for anything else. The last files are reserved for what must always work:
+accepting connections, health checks, and files that are open for only a moment. SQLite closes
+some files later than its connections, so the count is of files that are really open.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Final, Protocol
 from database.errors import OUT_OF_FILES, DatabaseOutOfFiles
 
 MIN_LIMIT: Final = 128
-"""With fewer files than this a server is of no use."""
+"""A server cannot work with fewer files than this."""
 REMEDY: Final = DatabaseOutOfFiles.hint
 WAIT_S: Final = 5.0
-"""How long there is waited for room, as for the lock of a database."""
+"""How long to wait for room; the same as for a database lock."""
 
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 _UNLIMITED: Final = 1_000_000
@@ -33,9 +33,9 @@ _MAX_SPARE: Final = 256
 _MAX_AHEAD: Final = 1_024
 _POLL_S: Final = 0.01
 _SHARE_OF_TIME: Final = 20
-"""Looking at what is open takes at most one part in so many of the time."""
+"""Counting open files takes at most this fraction (1/n) of the time."""
 _OUTDATED_S: Final = 1.0
-"""Not all that is opened is told."""
+"""A count expires, because not every opened file is reported here."""
 _WARN_EVERY_S: Final = 60.0
 
 logger = logging.getLogger(__name__)
@@ -49,60 +49,60 @@ class OutOfFiles(OSError):
 
 
 class Keeper(Protocol):
-    """Keeps files open that it can do without."""
+    """Holds open files that it can do without."""
 
     @property
     def wanted_files(self) -> int:
-        """How many more it needs, to be of any use: they are not for others."""
+        """Return how many more files it needs to work at all; these are reserved for it."""
         ...
 
     def give_back(self, files: int) -> None:
-        """Close so many soon, with those that it is already closing."""
+        """Close this many soon, including those it is already closing."""
         ...
 
 
 class OpenFiles:
-    """The open files of this process, for its event loop."""
+    """The open files of this process, for use on its event loop."""
 
     def __init__(self, *, limit: int | None = None, count: Callable[[], int] | None = None) -> None:
-        """`limit` is that of the system by default, and `count` tells how many are open."""
+        """`limit` defaults to the system's; `count` returns how many files are open."""
         self.limit = limit_of_open_files() if limit is None else limit
         self.spare = min(_SPARE + self.limit // 32, _MAX_SPARE)
-        """Left free by all but connections, which leave half of it."""
+        """Files left free by everything except connections, which leave half as many."""
         self._ahead = min(max(16, self.limit // 32), _MAX_AHEAD)
-        """How many more the keeper leaves free, so that there is time to close some."""
+        """How many more the keeper leaves free, to allow time for closing some."""
         self._count = count or count_open_files
         self._keeper: Keeper | None = None
         self._known = 0
         self._since = 0
-        """Opened since it was last looked, as far as has been told."""
+        """Files reported as opened since the last count."""
         self._promised = 0
-        """About to be opened."""
+        """Files about to be opened."""
         self._look_at = 0.0
         self._outdated_at = 0.0
         self._warn_at = 0.0
 
     def keep_with(self, keeper: Keeper) -> None:
-        """Let `keeper` give files back when they become scarce."""
+        """Register the `keeper` that gives files back when they become scarce."""
         self._keeper = keeper
 
     def note_opened(self, files: int) -> None:
-        """Count files that have been opened, until it is looked again what is open."""
+        """Add newly opened files to the count, until the next real count."""
         self._since += files
 
     def has_room(self, files: int, *, for_keeper: bool = False) -> bool:
-        """Whether so many more may be opened and kept open. Lets the keeper give some back."""
+        """Whether this many more may be opened and kept open. Asks the keeper to give some back."""
         spare = self.spare
         if self._keeper is not None and not for_keeper:
             spare += self._keeper.wanted_files
         return self._find_room(files, spare)
 
     def has_room_for_connection(self) -> bool:
-        """Whether the connection that has just been accepted may stay."""
+        """Whether a newly accepted connection may stay open."""
         return self._find_room(0, self.spare // 2)
 
     async def until_room(self, files: int) -> None:
-        """Wait until so many more may be opened and kept open. Raises `OutOfFiles`."""
+        """Wait until this many more may be opened and kept open. Raises `OutOfFiles`."""
         if self.has_room(files):
             return
         give_up_at = time.monotonic() + WAIT_S
@@ -115,7 +115,7 @@ class OpenFiles:
 
     @asynccontextmanager
     async def room(self, files: int) -> AsyncIterator[None]:
-        """An `async with` block in which so many are opened. Raises `OutOfFiles` before it."""
+        """Wait for room, and reserve it in an `async with` block. Raises `OutOfFiles` before it."""
         await self.until_room(files)
         self._promised += files
         try:
@@ -125,7 +125,7 @@ class OpenFiles:
             self._since += files
 
     def warn(self) -> None:
-        """Tell the operator that the limit is reached, but not all the time."""
+        """Log that the limit is reached, at a limited rate."""
         now = time.monotonic()
         if now >= self._warn_at:
             self._warn_at = now + _WARN_EVERY_S
@@ -137,7 +137,7 @@ class OpenFiles:
         if room >= self._ahead and now < self._outdated_at:
             return True
         if now >= self._look_at:
-            # Of the processor's time: this thread may have to wait for it.
+            # CPU time, because this thread may have to wait for the processor.
             began = time.thread_time()
             self._known, self._since = self._count(), 0
             took_s = time.thread_time() - began
@@ -145,7 +145,7 @@ class OpenFiles:
             self._outdated_at = self._look_at + _OUTDATED_S
             room = self._room(files, spare)
             if room < self._ahead and self._keeper is not None:
-                # Twice as far, so that it is not asked for each file anew.
+                # Ask for twice as many, to avoid a request for every single file.
                 self._keeper.give_back(2 * self._ahead - room)
         return room >= 0
 
@@ -155,17 +155,17 @@ class OpenFiles:
 
 
 def limit_of_open_files() -> int:
-    """How many files this process may have open."""
+    """Return how many files this process may have open."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _UNLIMITED if limit == resource.RLIM_INFINITY else min(limit, _UNLIMITED)
 
 
 def count_open_files() -> int:
-    """How many files this process has open."""
+    """Return how many files this process has open."""
     try:
-        # Since Linux 6.2 the size of the directory is the answer.
+        # Since Linux 6.2, the size of the directory is the count.
         count = _DESCRIPTORS.stat().st_size or sum(1 for _ in _DESCRIPTORS.iterdir())
     except OSError as exc:
-        # Listing takes a file itself. Where nothing can be listed, what was told must do.
+        # Listing takes a file itself. Where listing is impossible, only the reported files count.
         return limit_of_open_files() if exc.errno in OUT_OF_FILES else _SPARE
     return count

@@ -1,8 +1,8 @@
-"""Short transactions of the event loop, which back off while another connection holds the lock.
+"""Short transactions on the event loop, with back-off while another connection holds the lock.
 
-Connections of the loop have no busy timeout, for that would stop every other task. The delays
-are the reference PDS's (behaviour: "SQLite settings"); their sum satisfies Litestream, which asks
-for a wait of five seconds.
+Connections of the event loop have no busy timeout, because it would block every other task. The
+delays are those of the reference PDS (behaviour: "SQLite settings"); their sum satisfies
+Litestream, which asks for a wait of five seconds.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from database.errors import DatabaseBusy, DatabaseOutOfFiles
 T = TypeVar("T")
 
 DELAYS_MS: Final = (1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, *([100] * 48))
-"""Milliseconds before each further try; about five seconds in all."""
+"""Milliseconds before each retry; about five seconds in total."""
 _PASSING: Final = (DatabaseBusy, DatabaseOutOfFiles)
-"""Files are closed in a thread, so that there may be room for another in a moment."""
+"""Transient errors. Files are closed in a thread, so there may soon be room for another."""
 
 
 async def write(db: Database, fn: Callable[[], T]) -> T:
     """Run `fn` as one write transaction and return its result.
 
-    Does not suspend unless the file is busy: what the caller does next happens in the same step
-    of the event loop as the COMMIT. `fn` may run again, so it touches nothing but `db`.
-    Raises `DatabaseBusy` after about 5 seconds, and whatever `fn` raises, rolled back.
+    Does not suspend unless the file is busy: the caller continues in the same step of the event
+    loop as the COMMIT. `fn` may run again, so it must touch nothing but `db`. Raises `DatabaseBusy`
+    after about 5 seconds; rolls back and re-raises any exception from `fn`.
     """
     return await when_free(lambda: _transact(db.transaction(), fn))
 
@@ -36,7 +36,7 @@ async def write(db: Database, fn: Callable[[], T]) -> T:
 async def when_free(fn: Callable[[], T]) -> T:
     """Call `fn` until it no longer raises `DatabaseBusy` or `DatabaseOutOfFiles`.
 
-    After about 5 seconds either is raised.
+    Gives up and raises it after about 5 seconds.
     """
     try:
         return fn()

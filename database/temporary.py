@@ -1,4 +1,4 @@
-"""Databases for what does not fit in memory and is of no use once the work is done."""
+"""Temporary databases, for working data that may not fit in memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _CACHE_KIB: Final = 8_000
 
 
 def open_scratch() -> Database:
-    """A private, empty database: in memory while small, then in an unnamed temporary file.
+    """Open a private, empty database: in memory while small, then in an unnamed temporary file.
 
-    It is gone when it is closed, and a write that fails may leave it damaged.
+    It disappears when closed. A failed write may leave it damaged.
     """
-    # SQLite makes the file in SQLITE_TMPDIR, TMPDIR, /var/tmp or /tmp.
+    # SQLite creates the file in SQLITE_TMPDIR, TMPDIR, /var/tmp or /tmp.
     db = Database(apsw.Connection(""), _NAME)
     db.script(
         f"PRAGMA cache_size = -{_CACHE_KIB}; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
@@ -28,5 +28,5 @@ def open_scratch() -> Database:
 
 
 def open_in_memory() -> Database:
-    """A private, empty database that never touches a disk."""
+    """Open a private, empty database that never touches the disk."""
     return Database(apsw.Connection(":memory:"), _IN_MEMORY)

@@ -1,4 +1,4 @@
-"""The -wal file beside a database: looking at it without SQLite, and syncing it.
+"""The -wal file beside a database: inspecting it without SQLite, and syncing it.
 
 Format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 """
@@ -16,9 +16,9 @@ from database.files import sync
 _HEADER_BYTES: Final = 32
 _FRAME_HEADER_BYTES: Final = 24
 _PAGE_SIZE_AT: Final = 16
-"""Where the size of a page stands in the header of a database."""
+"""Offset of the page size in a database's header."""
 _MAGIC: Final = {0x377F0682: "<", 0x377F0683: ">"}
-"""How a WAL begins, and the byte order of its checksums."""
+"""Magic numbers of a WAL, with the byte order of its checksums."""
 _VERSION: Final = 3007000
 _UINT32: Final = 0xFFFFFFFF
 
@@ -29,32 +29,32 @@ def files_of(database: Path) -> tuple[Path, Path, Path]:
 
 
 def wal_path(database: Path) -> Path:
-    """Where the WAL of a database is."""
+    """Return the path of a database's WAL."""
     return database.with_name(f"{database.name}-wal")
 
 
 def check_wal(database: Path) -> None:
-    """Raise `DatabaseDamaged` if there is a -wal file that does not begin like one.
+    """Raise `DatabaseDamaged` if there is a -wal file with an invalid header.
 
-    SQLite takes such a file for empty, and so would drop commits without a word. It is right
-    about one that is cut within its header, or whose header never got to the disk: nothing
-    was committed in those.
+    SQLite treats such a file as empty and so would silently drop commits. That is correct only
+    for a file cut off within its header, or whose header never reached the disk: it holds no
+    commits.
     """
     path = wal_path(database)
-    # Twice, should the first look fall together with the writing of a new header.
+    # Check twice, in case the first check coincides with the writing of a new header.
     fault = _fault_of(path) and _fault_of(path)
     if fault:
         raise DatabaseDamaged(path, fault)
 
 
 def check_length(database: Path) -> None:
-    """Raise `DatabaseDamaged` if a database has pages that neither it nor its WAL holds.
+    """Raise `DatabaseDamaged` if a page is in neither the database nor its WAL.
 
-    Raises `DatabaseForbidden` if one of them may not be read.
+    Raises `DatabaseForbidden` if either file is unreadable.
 
-    SQLite finds that out by itself if there is no WAL. Otherwise it takes the number of pages
-    from there, and a file that was cut off for one to which the rest is to be added. Reads the
-    head of every frame: a millisecond for a WAL of usual length. Nobody may be writing.
+    Without a WAL, SQLite detects this itself. With one, it takes the number of pages from the WAL
+    and assumes that a truncated database is yet to grow. Reads the head of every frame: a
+    millisecond for a WAL of usual length. Nobody may be writing.
     """
     try:
         with database.open("rb") as file:
@@ -71,22 +71,22 @@ def check_length(database: Path) -> None:
 
 
 def sync_wal(database: Path) -> None:
-    """Make every commit up to now durable, whatever `synchronous` is. Waits for the disk.
+    """Make all commits so far durable, whatever `synchronous` is. Waits for the disk.
 
-    Without a WAL there is nothing to do: a checkpoint has synced the database.
+    Without a WAL there is nothing to do: the checkpoint has synced the database.
     """
     with suppress(FileNotFoundError):
         sync(wal_path(database))
 
 
 def _page_bytes(head: bytes) -> int:
-    """The page size that a database gives, where 1 stands for 65536."""
+    """Return the page size from a database's header, where 1 stands for 65536."""
     size = int.from_bytes(head[_PAGE_SIZE_AT : _PAGE_SIZE_AT + 2])
     return 65536 if size <= 1 else size
 
 
 def _committed_pages(wal: Path) -> tuple[set[int], int]:
-    """The pages that a WAL holds, and how many the database has by it; 0 without a commit."""
+    """Return the pages in a WAL and the database's page count in it; 0 without a commit."""
     pages: set[int] = set()
     committed: set[int] = set()
     count = 0
@@ -99,7 +99,7 @@ def _committed_pages(wal: Path) -> tuple[set[int], int]:
             file.seek(at)
             page, size, salt = struct.unpack_from(">II8s", file.read(_FRAME_HEADER_BYTES))
             if salt != header[16:24]:
-                break  # Left from before the WAL was begun anew.
+                break  # Left over from before the WAL was reset.
             pages.add(page)
             if size:
                 count = size

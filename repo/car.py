@@ -21,9 +21,9 @@ from repo import dagcbor
 from repo.cid import BLESSED_LENGTH, BLESSED_PREFIXES, Cid
 
 MAX_BLOCK_BYTES: Final = 2 * 1024 * 1024
-"""Largest block that is read unless the caller says otherwise; a commit event has up to 2 MB."""
+"""Default limit for one block when reading; a commit event has up to 2 MB."""
 MAX_HEADER_BYTES: Final = 16 * 1024
-"""Largest header that is read unless the caller says otherwise; one root makes 58 bytes."""
+"""Default limit for the header when reading; with one root it takes 58 bytes."""
 
 _READ_BYTES: Final = 256 * 1024
 _MAX_VARINT_BYTES: Final = 9
@@ -40,10 +40,10 @@ class InvalidCar(ValueError):
 
 
 class NotACar(InvalidCar):
-    """The bytes are something else altogether, such as the error page of a server."""
+    """The bytes are a different kind of file, such as a server's error page."""
 
     def __init__(self, what: str) -> None:
-        """`what` tells what they are."""
+        """`what` says what they are."""
         ValueError.__init__(self, f"this is not a CAR file: {what}")
         self.offset = 0
         self.cid = None
@@ -53,12 +53,12 @@ class ByteSource(Protocol):
     """Anything with a blocking `read`, such as an open file."""
 
     def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes; nothing at the end."""
+        """Return up to `size` bytes; `b""` at the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class CarHeader:
-    """The header of a CAR. A repository has one root, its commit; a bunch of blocks has none."""
+    """The header of a CAR. A repository has one root, its commit; loose blocks have none."""
 
     roots: tuple[Cid, ...]
 
@@ -77,7 +77,7 @@ def encode_varint(number: int) -> bytes:
 
 
 def decode_varint(data: bytes) -> tuple[int, int]:
-    """Read the number that `encode_varint` has put before other bytes, and where those begin."""
+    """Read a varint at the start of `data`. Return it and the offset of the bytes that follow."""
     number = 0
     for position, byte in enumerate(data):
         number |= (byte & 0x7F) << (7 * position)
@@ -87,9 +87,9 @@ def decode_varint(data: bytes) -> tuple[int, int]:
 
 
 _VARINTS: Final = tuple(map(encode_varint, range(2048)))
-"""The lengths of all but few blocks."""
+"""Encoded lengths, precomputed for nearly all blocks."""
 
-# What stands around the one root of a commit's CAR, with the length (58) in front.
+# The bytes around the single root of a commit's CAR, starting with the header's length (58).
 _ONE_ROOT_HEAD: Final = b"\x3a\xa2eroots\x81\xd8\x2a\x58\x25\x00"
 _ONE_ROOT_TAIL: Final = b"gversion\x01"
 
@@ -104,7 +104,7 @@ def encode_header(roots: Iterable[Cid]) -> bytes:
 
 
 def car_bytes(roots: Iterable[Cid], blocks: Iterable[tuple[Cid, bytes]]) -> int:
-    """How long `encode_car` makes it."""
+    """Return the size of `encode_car`'s result in bytes, without building it."""
     size = len(encode_header(roots))
     for cid, data in blocks:
         length = len(cid.raw) + len(data)
@@ -134,9 +134,9 @@ def encode_car(roots: Iterable[Cid], blocks: Iterable[tuple[Cid, bytes]]) -> byt
 
 
 class CarParser:
-    """Takes a CAR in chunks as they arrive and gives its blocks as they are complete.
+    """An incremental parser: takes a CAR in chunks, returns each block once it is complete.
 
-    After an `InvalidCar` the parser is of no more use.
+    A parser that has raised `InvalidCar` cannot be used again.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class CarParser:
         max_block_bytes: int = MAX_BLOCK_BYTES,
         verify: bool = True,
     ) -> None:
-        """`verify` hashes every block; without it a CAR must come from a trusted writer."""
+        """`verify` hashes every block; only a CAR from a trusted writer may skip that."""
         self.header: CarHeader | None = None
         """The header, once enough of the CAR has been fed."""
         self._max_block_bytes = max_block_bytes
@@ -183,7 +183,7 @@ class CarParser:
         return blocks
 
     def finish(self) -> None:
-        """Say that the last chunk has been fed. Raises `InvalidCar` if something is missing."""
+        """Call after the last chunk. Raises `InvalidCar` if the CAR is incomplete."""
         if self.header is None:
             raise _recognised(b"".join(self._waiting), InvalidCar("CAR ends inside its header", 0))
         if self._waiting_bytes:
@@ -205,7 +205,7 @@ class CarParser:
         return end
 
     def _take_blocks(self, data: bytes, start: int) -> tuple[list[tuple[Cid, bytes]], int]:
-        """Read the complete blocks from `start` on. Return them and where the rest starts."""
+        """Read the complete blocks from `start` on. Return them and where the remainder starts."""
         blocks: list[tuple[Cid, bytes]] = []
         end = len(data)
         verify = self._verify
@@ -214,7 +214,7 @@ class CarParser:
         while start < end:
             length = data[start]
             cid_start = start + 1
-            # Most blocks have lengths of one byte or two; this is where reading spends its time.
+            # Fast path for lengths of one or two bytes, which most blocks have.
             if length >= 0x80 and cid_start < end and 0 < data[cid_start] < 0x80:
                 length += (data[cid_start] - 1) << 7
                 cid_start += 1
@@ -259,7 +259,7 @@ class CarParser:
 
 
 class CarReader:
-    """Reads a CAR from a file: the roots at once, the blocks while it is iterated, once."""
+    """A CAR read from a file: the roots immediately, the blocks by iterating over it, once."""
 
     def __init__(
         self,
@@ -275,7 +275,7 @@ class CarReader:
         self.roots = self._read_header().roots
 
     def __iter__(self) -> Iterator[tuple[Cid, bytes]]:
-        """Give each CID and block in the order of the file. Raises `InvalidCar`."""
+        """Yield each CID and block in file order. Raises `InvalidCar`."""
         first_blocks, self._first_blocks = self._first_blocks, []
         yield from first_blocks
         while chunk := self._source.read(_READ_BYTES):
@@ -309,7 +309,7 @@ def _decode_header(data: bytes) -> CarHeader:
 
 
 def _recognised(data: bytes, problem: InvalidCar) -> InvalidCar:
-    """`problem`, or a better word for it, where `data` is the beginning of no CAR at all."""
+    """Return a `NotACar` if the first bytes identify another kind of file, else `problem`."""
     if not data:
         return NotACar("it is empty")
     kind = next((kind for start, kind in _KINDS if data.startswith(start)), None)
@@ -326,7 +326,7 @@ def _recognised(data: bytes, problem: InvalidCar) -> InvalidCar:
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _TEXT_BYTES: Final = 24
-"""A header has other bytes than those of text among its first, whatever its length."""
+"""Any CAR header has non-text bytes within this many of its first bytes."""
 _KINDS: Final = (
     (b"\x1f\x8b", "compressed with gzip"),
     (b"\x28\xb5\x2f\xfd", "compressed with Zstandard"),

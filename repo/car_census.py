@@ -1,8 +1,8 @@
-"""Counting what a CAR has before any of it is kept: whether its blocks can belong to a repository.
+"""A census of a CAR before any of it is stored: can all its blocks belong to one repository?
 
-Every block of a repository but its commit is linked from a node of the tree. A CAR of hundreds of
-thousands of tiny blocks that are in no tree takes long to store, only to be thrown away; counted,
-it takes a microsecond for each block.
+Every block of a repository except its commit is linked from a tree node. A CAR with hundreds of
+thousands of tiny unlinked blocks would take long to store, only to be thrown away. Counting costs
+a microsecond per block.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from repo.record import has_node_form
 from repo.verify import InvalidRepo
 
 SPARE_BLOCKS: Final = 10_000
-"""Blocks that a CAR may have beside those of its tree: other servers leave old ones in."""
+"""Blocks that a CAR may have beyond those of its tree: other servers leave old ones in."""
 
 _LINK: Final = b"\xd8\x2a\x58\x25\x00"
 _LINK_BYTES: Final = len(_LINK) + BLESSED_LENGTH
 _A_LINK: Final = re.compile(re.escape(_LINK) + rb"(\x01[\x55\x71]\x12\x20.{32})", re.DOTALL)
-"""With the binary CID that it leads to."""
+"""Captures the link's binary CID."""
 _NODES_BYTES: Final = 64 * 1024 * 1024
-"""Memory for nodes, of a repository with a million records. Of more, links are counted alone."""
+"""Memory for nodes, enough for a million records. Beyond it, only links are counted."""
 _NODE_OVERHEAD_BYTES: Final = 220
 
 Nodes: TypeAlias = Mapping[bytes, bytes]
-"""By binary CID."""
+"""Node blocks by binary CID."""
 
 
 def take_census(
     source: ByteSource, *, size_bytes: int, max_block_bytes: int
 ) -> tuple[Cid, bytes] | None:
-    """Read a CAR of `size_bytes` and see that its blocks can be in one tree.
+    """Read a CAR of `size_bytes` and check that its blocks can all belong to one tree.
 
-    There may be as many as the nodes below its root have links, and `SPARE_BLOCKS` more; only nodes
-    are hashed. Returns the root, if it is one, with its block, or None if it is not there. Raises
-    `InvalidCar`, and `InvalidRepo` as soon as no number of links that may yet come can make up for
-    the blocks.
+    A CAR may have as many blocks as the nodes below its root have links, plus `SPARE_BLOCKS`. Only
+    nodes are hashed. Returns the root's CID and block, or None if there is not exactly one root or
+    its block is missing. Raises `InvalidCar`; raises `InvalidRepo` as soon as the rest of the CAR
+    cannot hold enough links for the blocks already seen.
     """
     blocks = links = read_bytes = 0
     reader = CarReader(source, max_block_bytes=max_block_bytes, verify=False)
@@ -68,7 +68,7 @@ def take_census(
 
 
 def _count_tree(commit: bytes, nodes: Nodes) -> int:
-    """How many links there are in the commit and in the nodes that it leads to."""
+    """Count the links in the commit and in all nodes reachable from it."""
     links = 0
     seen: set[bytes] = set()
     waiting = [commit]

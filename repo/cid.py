@@ -15,14 +15,14 @@ RAW: Final = 0x55
 SHA2_256: Final = 0x12
 
 MAX_BYTES: Final = 128
-"""Longest binary CID that is read; a CIDv1 of SHA-256 has 36 bytes."""
+"""Longest binary CID accepted; a CIDv1 with SHA-256 has 36 bytes."""
 MAX_TEXT_LENGTH: Final = 256
-"""Longest CID text that is read; a CIDv1 of SHA-256 in base32 has 59 characters."""
+"""Longest CID text accepted; a CIDv1 with SHA-256 in base32 has 59 characters."""
 
 _DAG_CBOR_PREFIX: Final = bytes((1, DAG_CBOR, SHA2_256, 32))
 _RAW_PREFIX: Final = bytes((1, RAW, SHA2_256, 32))
 BLESSED_PREFIXES: Final = (_DAG_CBOR_PREFIX, _RAW_PREFIX)
-"""How the CIDs of blocks and blobs begin; a digest of 32 bytes follows."""
+"""The first bytes of every block's or blob's CID; a 32-byte digest follows."""
 BLESSED_LENGTH: Final = 36
 
 
@@ -33,8 +33,8 @@ class InvalidCid(ValueError):
 class Cid:
     """A CIDv1. Immutable, hashable, ordered by its bytes. `str(cid)` is the base32 text.
 
-    Blocks and blobs of atproto have CIDs of SHA-256 (`is_blessed`); a link in a record may be
-    any CIDv1, for records do point into other networks.
+    Blocks and blobs in atproto have SHA-256 CIDs (`is_blessed`). A link in a record may be any
+    CIDv1, because records do point into other networks.
     """
 
     __slots__ = ("_text", "raw")
@@ -43,9 +43,9 @@ class Cid:
     """The binary form: version, codec and multihash; 36 bytes for a blessed CID."""
 
     def __init__(self, raw: bytes, text: str | None = None) -> None:
-        """Trust `raw` to be a binary CID, and `text` to be its spelling if that is known.
+        """Trust `raw` to be a binary CID, and `text`, if given, to be its base32 text.
 
-        What comes from outside goes through `from_bytes` or `parse`.
+        Use `from_bytes` or `parse` for untrusted input.
         """
         self.raw = raw
         self._text = text
@@ -76,27 +76,27 @@ class Cid:
 
     @classmethod
     def parse_stored(cls, text: str) -> Cid:
-        """Read a CID that a server wrote; a third of the time of `parse`, which checks it."""
+        """Read a CID that this server wrote, unchecked: a third of the time `parse` takes."""
         return cls(libipld.decode_multibase(text)[1], text)
 
     @classmethod
     def of_dag_cbor(cls, block: bytes) -> Cid:
-        """The CID of a DAG-CBOR block: a record, a commit or an MST node."""
+        """Return the CID of a DAG-CBOR block: a record, a commit or an MST node."""
         return cls(_DAG_CBOR_PREFIX + hashlib.sha256(block).digest())
 
     @classmethod
     def of_raw(cls, blob: bytes) -> Cid:
-        """The CID of a blob's bytes."""
+        """Return the CID of a blob's bytes."""
         return cls(_RAW_PREFIX + hashlib.sha256(blob).digest())
 
     @classmethod
     def of_raw_digest(cls, digest: bytes) -> Cid:
-        """The CID of a blob whose SHA-256 `digest` (32 bytes) was taken while it streamed in."""
+        """Return the CID of a blob from its SHA-256 `digest` (32 bytes), taken while streaming."""
         return cls(_RAW_PREFIX + digest)
 
     @property
     def is_blessed(self) -> bool:
-        """Whether this is SHA-256 of dag-cbor or raw bytes, as blocks and blobs must be."""
+        """Whether this is a SHA-256 CID of dag-cbor or raw bytes, as blocks and blobs need."""
         return len(self.raw) == BLESSED_LENGTH and self.raw.startswith(BLESSED_PREFIXES)
 
     @property

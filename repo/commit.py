@@ -1,4 +1,4 @@
-"""Commits: the signed root of a repository, and what a batch of writes makes of one.
+"""Commits: the signed root of a repository, and how a batch of writes makes the next one.
 
 Spec: https://atproto.com/specs/repository#commit-objects
 """
@@ -27,7 +27,7 @@ class InvalidCommit(ValueError):
 
 
 class Signer(Protocol):
-    """What signs: a `repo.keys.PrivateKey`."""
+    """Anything that signs, such as a `repo.keys.PrivateKey`."""
 
     def sign(self, message: bytes, /) -> bytes:
         """Return the 64-byte compact low-S signature over the SHA-256 of `message`."""
@@ -35,16 +35,16 @@ class Signer(Protocol):
 
 
 class Verifier(Protocol):
-    """What verifies: a `repo.keys.PublicKey`."""
+    """Anything that verifies, such as a `repo.keys.PublicKey`."""
 
     def verify(self, message: bytes, signature: bytes, /) -> bool:
-        """Whether `signature` is one of `message` by this key."""
+        """Whether `signature` is this key's signature over `message`."""
         ...
 
 
 @dataclass(slots=True, frozen=True)
 class Head:
-    """Where a repository stands: its commit and that commit's rev."""
+    """The head of a repository: the current commit and its rev."""
 
     cid: Cid
     rev: str
@@ -61,7 +61,7 @@ class Commit:
     prev: Cid | None = None
 
     def verify(self, public_key: Verifier) -> bool:
-        """Whether `sig` is the signature of the other fields by `public_key`."""
+        """Whether `sig` is the signature of `public_key` over the other fields."""
         message = dagcbor.encode_checked(_unsigned(self.did, self.rev, self.data, self.prev))
         return public_key.verify(message, self.sig)
 
@@ -77,14 +77,14 @@ class SignedCommit:
 
 @dataclass(slots=True, frozen=True)
 class RecordWrite:
-    """A change to make to one record. A delete has neither `cid` nor `block`."""
+    """A requested change to one record. A delete has neither `cid` nor `block`."""
 
     action: Action
     collection: str
     rkey: str
     cid: Cid | None = None
     block: bytes | None = None
-    """The record in DAG-CBOR, which hashes to `cid`."""
+    """The record in DAG-CBOR; it hashes to `cid`."""
 
     @property
     def path(self) -> str:
@@ -94,7 +94,7 @@ class RecordWrite:
 
 @dataclass(slots=True, frozen=True)
 class RecordOp:
-    """A change that a commit made, as `#commit` events list it."""
+    """A change made by a commit, as listed in `#commit` events."""
 
     action: Action
     path: str
@@ -106,31 +106,31 @@ class RecordOp:
 
 @dataclass(slots=True, frozen=True)
 class CommitData:
-    """A commit, all that is to be stored and deleted for it, and all that its event tells."""
+    """A commit, the blocks to store and delete for it, and the contents of its event."""
 
     did: str
     cid: Cid
     rev: str
     since: str | None
-    """The rev before; None for a first commit."""
+    """The previous rev; None for a first commit."""
     data: Cid
     prev_data: Cid | None
-    """The MST root before; None for a first commit."""
+    """The previous MST root; None for a first commit."""
     block: bytes
     """The commit block."""
     ops: tuple[RecordOp, ...]
-    """What is different in the tree: each record once, however often it was written."""
+    """The net changes: each record once, however often it was written."""
     new_blocks: dict[Cid, bytes]
-    """Blocks to store: MST nodes, the records of `ops`, the commit. A record may be stored already.
+    """Blocks to store: MST nodes, the records in `ops`, the commit. A record may already be stored.
     """
     removed_cids: tuple[Cid, ...]
-    """Blocks that nothing refers to any more: MST nodes and the commit before, not records."""
+    """Blocks no longer referenced: MST nodes and the previous commit, but no records."""
     event_blocks: dict[Cid, bytes]
     """Blocks of the `#commit` event: `new_blocks`, then the covering proof of each op."""
 
 
 def sign_commit(did: str, *, data: Cid, rev: str, key: Signer) -> SignedCommit:
-    """Make the commit of MST root `data` at `rev`, with `prev` null as in every commit today."""
+    """Sign a commit of MST root `data` at `rev`; `prev` is null, as in every commit today."""
     fields = _unsigned(did, rev, data, None)
     sig = key.sign(dagcbor.encode_checked(fields))
     block = dagcbor.encode_checked({**fields, "sig": sig})
@@ -148,9 +148,9 @@ def build_commit(
 ) -> CommitData:
     """Apply `writes` in order to `tree`, the stored tree of `head`, and sign the result.
 
-    For a repository's first commit `head` is None and `tree` the empty tree. `rev` must be
-    above that of `head`. Stores nothing but nodes in the tree's cache. Raises `KeyExists` and
-    `KeyMissing` for a write that does not fit the tree, and what reading the tree raises.
+    For a repository's first commit, `head` is None and `tree` is the empty tree. `rev` must be
+    greater than that of `head`. Stores nothing except nodes in the tree's cache. Raises `KeyExists`
+    and `KeyMissing` for a write that does not fit the tree, and any error from reading the tree.
     """
     after = tree
     made: list[RecordOp] = []
@@ -200,10 +200,10 @@ def _apply(tree: Mst, write: RecordWrite) -> tuple[Mst, RecordOp]:
 
 
 def _net(ops: Sequence[RecordOp]) -> tuple[RecordOp, ...]:
-    """What `ops` did to each record all in all, in the order in which they first came to it.
+    """Return the net effect of `ops` on each record, ordered by the first op on that record.
 
     A batch may write a record twice, but relays refuse a commit that lists a path twice, and
-    consumers one that lists a record as updated which is what it was.
+    consumers refuse one that lists an update of an unchanged record.
     """
     by_path: dict[str, tuple[RecordOp, RecordOp]] = {}
     for op in ops:

@@ -1,7 +1,7 @@
-"""DAG-CBOR of records, commits and event bodies: one byte string per value, both ways.
+"""DAG-CBOR for records, commits and event bodies: exactly one encoding per value.
 
-Goes through cbor2, which keeps links and byte strings apart. MST nodes, whose shape is
-known, go through libipld in `repo.mst`.
+Uses cbor2, which keeps links and byte strings apart. MST nodes, whose shape is known, go
+through libipld in `repo.mst`.
 
 Spec: https://atproto.com/specs/data-model and https://ipld.io/specs/codecs/dag-cbor/spec/
 """
@@ -19,14 +19,14 @@ Value: TypeAlias = "bool | int | str | bytes | Cid | list[Value] | dict[str, Val
 """A value of atproto's data model."""
 
 MAX_DEPTH: Final = 128
-"""Nested lists and maps a block may have; deeper ones are refused, never recursed into."""
+"""Levels of nested lists and maps; deeper values are refused, never recursed into."""
 
 MAX_INT: Final = 2**53 - 1
-"""Largest integer, and with a minus sign the smallest, that every implementation can read."""
+"""Largest magnitude of an integer that every implementation can read."""
 
 _LINK_TAG: Final = 42
 _MALFORMED: Final = (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError)
-"""What cbor2 raises."""
+"""Exceptions that cbor2 raises."""
 
 
 class InvalidDagCbor(ValueError):
@@ -34,15 +34,15 @@ class InvalidDagCbor(ValueError):
 
 
 def encode(value: Value) -> bytes:
-    """Encode canonically. Raises `InvalidDagCbor` for what is not of the data model."""
+    """Encode canonically. Raises `InvalidDagCbor` for a value outside the data model."""
     check(value)
     return encode_checked(value)
 
 
 def encode_checked(value: Value) -> bytes:
-    """Encode a value that `check` has passed or that was built from such parts.
+    """Encode a value that passed `check`, or was built from parts that did.
 
-    Raises `InvalidDagCbor` for a string with half a surrogate pair, which `check` lets pass.
+    Raises `InvalidDagCbor` for a string with a lone surrogate, which `check` does not detect.
     """
     try:
         return cbor2.dumps(value, canonical=True, default=_encode_link)
@@ -59,7 +59,10 @@ def decode(data: bytes) -> Value:
 
 
 def decode_trusted(data: bytes) -> Value:
-    """Decode bytes that this server encoded itself: no canonical check. Raises `InvalidDagCbor`."""
+    """Decode bytes that this server encoded, without the canonical check.
+
+    Raises `InvalidDagCbor`.
+    """
     try:
         return cbor2.loads(  # type: ignore[no-any-return]
             data,
@@ -75,11 +78,10 @@ def decode_trusted(data: bytes) -> Value:
 
 
 def decode_leniently(data: bytes, *, max_depth: int, decode_link: Callable[[bytes], Any]) -> Any:
-    """Decode the first item of what a stranger wrote, whatever form of CBOR it has.
+    """Decode the first item of untrusted bytes, canonical or not.
 
-    Text that is no Unicode has U+FFFD in place of what is none. `decode_link` makes a value of a
-    link's binary CID. Raises `InvalidDagCbor` for tags other than links, and what is no
-    CBOR.
+    Invalid UTF-8 becomes U+FFFD. `decode_link` turns a link's binary CID into a value. Raises
+    `InvalidDagCbor` for tags other than links, and for bytes that are not CBOR.
     """
 
     def decode_tag(tag: cbor2.CBORTag, immutable: bool) -> Any:
@@ -100,7 +102,7 @@ def decode_leniently(data: bytes, *, max_depth: int, decode_link: Callable[[byte
 
 def check(value: object) -> None:
     """Raise `InvalidDagCbor` unless `value` belongs to the data model, within `MAX_DEPTH`."""
-    # A stack of our own: input from outside must not steer Python's recursion.
+    # An explicit stack: untrusted input must not control the depth of Python's recursion.
     stack: list[tuple[Any, int]] = [(value, 0)]
     while stack:
         item, depth = stack.pop()
@@ -131,10 +133,10 @@ def _encode_link(encoder: cbor2.CBOREncoder, value: object) -> None:
 
 
 class _OnlyLinks(Mapping[int, Any]):
-    """Overrides what cbor2 would do with every tag but that of links.
+    """Replaces cbor2's handling of every tag except links.
 
-    Its tags for shared values make a tree of a few hundred bytes larger than any memory when it
-    is walked, others run regular expressions or big decimals.
+    With its tags for shared values, a few hundred bytes can expand to more than any memory when
+    the tree is walked; other tags run regular expressions or big decimals.
     """
 
     def __getitem__(self, tag: int) -> Any:

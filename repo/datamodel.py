@@ -1,7 +1,7 @@
 """The JSON form of the data model, and the blobs that a value refers to.
 
-In JSON a link is `{"$link": "<cid>"}`, a byte string `{"$bytes": "<base64>"}`. `from_json` takes
-what clients send, orjson with `json_default` writes what they get.
+In JSON a link is `{"$link": "<cid>"}`, a byte string `{"$bytes": "<base64>"}`. `from_json` reads
+what clients send; orjson with `json_default` writes what they receive.
 
 Spec: https://atproto.com/specs/data-model
 """
@@ -34,7 +34,7 @@ class InvalidDataModel(ValueError):
     """The JSON has no place in the data model."""
 
     def __init__(self, reason: str, path: str) -> None:
-        """`path` is where the fault lies, such as `$.record.tags[2]`."""
+        """`path` locates the fault, such as `$.record.tags[2]`."""
         super().__init__(f"{reason} at {path}")
         self.reason = reason
         self.path = path
@@ -42,24 +42,24 @@ class InvalidDataModel(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BlobRef:
-    """A typed reference to a blob, as it stands in a record."""
+    """A typed reference to a blob, as it appears in a record."""
 
     cid: Cid
     mime_type: str
     size: int
-    """In bytes, as the record claims; -1 where it claims nothing that can be a size."""
+    """In bytes, as claimed by the record; -1 if the claim cannot be a size."""
 
     def to_json(self) -> JsonValue:
-        """Return the reference as it stands in the JSON of a record."""
+        """Return the reference as it appears in a record's JSON."""
         link = json_default(self.cid)
         return {"$type": "blob", "ref": link, "mimeType": self.mime_type, "size": self.size}
 
 
 def from_json(value: object, *, path: str = "$") -> Value:
-    """Convert parsed JSON. `path` is where it stands, for messages. Raises `InvalidDataModel`.
+    """Convert parsed JSON. `path` locates it in messages. Raises `InvalidDataModel`.
 
-    A float with an integer's value becomes that integer. Objects with `$link`, `$bytes` or `$type`
-    must have the shape that these names promise.
+    A float with an integral value becomes an integer. Objects with `$link`, `$bytes` or `$type`
+    must have the shape that the key implies.
     """
     try:
         return _read(value, MAX_DEPTH)
@@ -68,10 +68,10 @@ def from_json(value: object, *, path: str = "$") -> Value:
 
 
 def json_default(value: object) -> JsonValue:
-    """The JSON form of a link or a byte string: `orjson.dumps(value, default=json_default)`.
+    """Return the JSON form of a link or byte string: `orjson.dumps(value, default=json_default)`.
 
-    Also of `undefined`, which odd records have. Raises `TypeError` for anything else, as encoders
-    expect.
+    Also converts `undefined`, which odd records contain. Raises `TypeError` for anything else, as
+    encoders expect.
     """
     if type(value) is Cid:
         return {"$link": str(value)}
@@ -83,7 +83,7 @@ def json_default(value: object) -> JsonValue:
 
 
 def iter_blob_refs(value: Value) -> Iterator[BlobRef]:
-    """Give the typed blobs at any depth, in the order of the value."""
+    """Yield the typed blobs at any depth, in the order of the value."""
     for item in iter_maps(value):
         if item.get("$type") != "blob":
             continue
@@ -93,14 +93,14 @@ def iter_blob_refs(value: Value) -> Iterator[BlobRef]:
 
 
 def _size_of(value: object) -> int | None:
-    """The size in a blob; None if it is no number. Odd records have floats and larger numbers."""
+    """Return a blob's size, None if not a number. Odd records have floats and huge numbers."""
     if type(value) is not int and type(value) is not float:
         return None
     return int(value) if abs(value) <= MAX_INT else -1
 
 
 def iter_legacy_blobs(value: Value) -> Iterator[str]:
-    """The CIDs of blobs in the form of before 2023: a map of `cid` and `mimeType` alone."""
+    """Yield the CIDs of blobs in the pre-2023 form: a map of only `cid` and `mimeType`."""
     for item in iter_maps(value):
         if len(item) == 2:
             cid, mime_type = item.get("cid"), item.get("mimeType")
@@ -109,7 +109,7 @@ def iter_legacy_blobs(value: Value) -> Iterator[str]:
 
 
 def find_legacy_blob(value: Value) -> str | None:
-    """The first of `iter_legacy_blobs`, or None."""
+    """Return the first of `iter_legacy_blobs`, or None."""
     return next(iter_legacy_blobs(value), None)
 
 
@@ -117,7 +117,7 @@ def find_legacy_blob(value: Value) -> str | None:
 
 
 class _Misfit(Exception):
-    """A fault on its way up. Containers add their part of the path, so only faults pay for it."""
+    """A fault on its way up. Containers add their part of the path, so valid input pays nothing."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -209,7 +209,7 @@ def _read_bytes(value: dict[str, object]) -> bytes:
     text = value["$bytes"]
     if len(value) != 1 or type(text) is not str:
         raise _Misfit("Invalid $bytes object")
-    # Padding may be left out, but not in part.
+    # Padding may be omitted entirely, but not partly.
     padded = text if "=" in text else text + "=" * (-len(text) % 4)
     try:
         return a2b_base64(padded, strict_mode=True)
@@ -218,9 +218,9 @@ def _read_bytes(value: dict[str, object]) -> bytes:
 
 
 def _check_type(value: dict[str, Value]) -> None:
-    """Refuse a `$type` that names none, and a blob without its fields.
+    """Refuse a `$type` that names no type, and a blob without its fields.
 
-    Fields beyond those are let pass, as in every object of the protocol.
+    Additional fields are allowed, as in every object of the protocol.
     """
     name = value["$type"]
     if type(name) is not str or not name:
@@ -261,8 +261,8 @@ def _encode_base64(data: bytes) -> str:
 
 
 def iter_maps(value: Value) -> Iterator[dict[str, Value]]:
-    """Give every map within `value`, itself included, in the order of the value."""
-    # A stack of our own: input from outside must not steer Python's recursion.
+    """Yield every map within `value`, including itself, in the order of the value."""
+    # An explicit stack: untrusted input must not control the depth of Python's recursion.
     stack = [value]
     while stack:
         item = stack.pop()

@@ -1,8 +1,8 @@
 """Keys: signing and verifying with K-256 (secp256k1) and P-256 (secp256r1), and did:key text.
 
 A signature is 64 bytes, r and s, over the SHA-256 of the message. s is the lower of its two
-values ("low-S"), so that a signature has one spelling, and the nonce is that of RFC 6979, so
-that equal content signed by one key is equal bytes.
+possible values ("low-S"), so each signature has one encoding. The nonce follows RFC 6979, so
+signing is deterministic: the same key and content give the same bytes.
 
 Spec: https://atproto.com/specs/cryptography
 """
@@ -29,7 +29,7 @@ PRIVATE_KEY_BYTES: Final = 32
 _DID_KEY_PREFIX: Final = "did:key:"
 _BASE: Final = "base58btc"
 _MAX_MULTIBASE_LENGTH: Final = 128
-"""Longest key text that is read, for base58 decodes in quadratic time; a key has up to 90."""
+"""Longest key text accepted, because base58 decodes in quadratic time; keys have up to 90."""
 _COMPRESSED_BYTES: Final = 33
 _UNCOMPRESSED_BYTES: Final = 65
 
@@ -39,7 +39,7 @@ class InvalidKey(ValueError):
 
 
 class PublicKey(ABC):
-    """A point of one of the two curves. Hashable; equal keys have equal `did_key`."""
+    """A point on one of the two curves. Hashable; equal keys have equal `did_key`."""
 
     __slots__ = ("point",)
 
@@ -48,7 +48,7 @@ class PublicKey(ABC):
     _codec: ClassVar[str]
     """The multicodec of the curve's public keys, by its name in the table."""
     _order: ClassVar[int]
-    """The number of points of the curve; r and s lie below it."""
+    """The order of the curve; r and s are less than it."""
 
     point: bytes
     """The compressed point, 33 bytes."""
@@ -69,9 +69,9 @@ class PublicKey(ABC):
         return _DID_KEY_PREFIX + self.multibase
 
     def verify(self, message: bytes, signature: bytes, *, allow_high_s: bool = False) -> bool:
-        """Whether `signature` is this key's, in the 64 byte form, of `message`.
+        """Whether `signature`, in the 64-byte form, is this key's signature over `message`.
 
-        High-S signatures are valid ECDSA that atproto forbids; JWTs of other software have them.
+        High-S signatures are valid ECDSA that atproto forbids; JWTs from other software have them.
         """
         if len(signature) != SIGNATURE_BYTES:
             return False
@@ -163,7 +163,7 @@ class PrivateKey(ABC):
     @classmethod
     @abstractmethod
     def generate(cls) -> PrivateKey:
-        """Make a new key from the system's randomness."""
+        """Generate a new key from the system's randomness."""
 
     @classmethod
     @abstractmethod
@@ -211,7 +211,7 @@ class K256PrivateKey(PrivateKey):
         return cls(coincurve.PrivateKey(secret))
 
     def sign(self, message: bytes) -> bytes:
-        # The recoverable form is r and s in 64 bytes and a recovery id: it saves taking DER apart.
+        # The recoverable form is r and s in 64 bytes plus a recovery id, which avoids parsing DER.
         return self._key.sign_recoverable(message)[:SIGNATURE_BYTES]
 
     def export(self) -> bytes:
@@ -254,7 +254,7 @@ def parse_did_key(text: str) -> PublicKey:
 
 
 def parse_verification_method(type: str, public_key_multibase: str) -> PublicKey:  # noqa: A002 - the field of a DID document
-    """Read the key of a DID document's verification method. Raises `InvalidKey`.
+    """Read the key in a DID document's verification method. Raises `InvalidKey`.
 
     A `Multikey` names its curve in a codec prefix. The two older types carry the bare point,
     compressed or not.

@@ -1,9 +1,9 @@
-"""Odd records: kept as the bytes they are, although no client may write them, and what they say.
+"""Odd records: stored byte for byte although no client may write them, and read leniently.
 
-Repositories that have lived elsewhere hold floats, integers of 64 bits, links of version 0, text
-that is no Unicode, and bytes that are no CBOR at all. Hashes, tree and signature hold for them as
-for any record, so such a record costs nobody the account. What can be read of it is read: the blobs
-and records that it refers to, and its JSON.
+Repositories from other servers contain floats, 64-bit integers, CIDv0 links, text that is not
+Unicode, and bytes that are not CBOR at all. Their hashes, tree and signature are still valid, so
+an odd record does not prevent the import of an account. Whatever is readable is read: the blobs
+and records it refers to, and its JSON.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from repo.record import InvalidRecord, decode_record
 from repo.syntax import has_lower_case_authority
 
 MAX_DEPTH: Final = 250
-"""Nested lists and maps of what is still read; orjson writes up to 254."""
+"""Levels of nested lists and maps that are still read; orjson writes up to 254."""
 
 _LEAVES: Final = frozenset((str, bool, NoneType, int, float, bytes, Cid, cbor2.undefined.__class__))
 ODD_AUTHORITY: Final = "its collection has upper-case letters in its authority"
-"""What is odd about a record by its key."""
+"""The oddity of a record's key rather than of its block."""
 
 _CID_V0_START: Final = bytes((SHA2_256, 32))
 _CID_V0_BYTES: Final = 34
 
 
 def find_oddity(block: bytes, collection: str | None = None) -> str | None:
-    """Why no client may write the record, of that collection if it is given; None if one may."""
+    """Return why no client may write this record (to `collection`, if given); None if one may."""
     try:
         decode_record(block)
     except InvalidRecord as exc:
@@ -43,10 +43,10 @@ def find_oddity(block: bytes, collection: str | None = None) -> str | None:
 
 
 def read_kept(block: bytes) -> dict[str, Any]:
-    """What a record that is kept says, be it odd or not: a value that `json_default` can write.
+    """Decode a stored record, odd or not, into a value that `json_default` can write.
 
-    Of an odd one, text that is no Unicode has U+FFFD in place of what is none, and a link of
-    version 0 is `{"$link": …}`. Raises `InvalidRecord` if it cannot be read or is no map.
+    In an odd record, invalid UTF-8 becomes U+FFFD and a CIDv0 link becomes `{"$link": …}`. Raises
+    `InvalidRecord` if the block is unreadable or not a map.
     """
     try:
         value = dagcbor.decode_trusted(block)
@@ -59,7 +59,7 @@ def read_kept(block: bytes) -> dict[str, Any]:
 
 
 def _check_writable(value: dict[Any, Any]) -> None:
-    """Refuse what `json_default` cannot write: keys that are no text, values that mean nothing."""
+    """Refuse what `json_default` cannot write: non-text keys and meaningless values."""
     stack: list[Any] = [value]
     while stack:
         item = stack.pop()
@@ -82,6 +82,6 @@ def _read_leniently(block: bytes) -> Any:
 
 def _read_link(raw: bytes) -> Cid | dict[str, str]:
     if raw.startswith(_CID_V0_START) and len(raw) == _CID_V0_BYTES:
-        # Base58 without the prefix of multibase.
+        # Base58 without the multibase prefix.
         return {"$link": libipld.encode_multibase("z", raw)[1:]}
     return Cid.from_bytes(raw)

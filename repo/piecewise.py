@@ -1,9 +1,9 @@
-"""DAG-CBOR of large values in Python, for threads beside an event loop.
+"""A DAG-CBOR codec in pure Python for large values, for threads beside an event loop.
 
-cbor2 is ten times as fast, and holds the interpreter's lock until it is done: a megabyte of empty
-maps stops every other thread for most of a second. Here any of them may go on between two items.
-What comes out is the same to the byte, and `json_of` makes no value at all, of which there may be
-a hundred megabytes.
+cbor2 is ten times as fast but holds the GIL until it is done: a megabyte of empty maps stops
+every other thread for most of a second. Here other threads can run between any two items. The
+output is the same to the byte. `json_of` converts without building the value, which might take a
+hundred megabytes.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ _CONTAINERS: Final = (_LIST, _MAP)
 _CONSTANTS: Final = {0xF4: False, 0xF5: True, 0xF6: None}
 _LINK_START: Final = b"\xd8\x2a"
 _LEAST_OF_LENGTH: Final = {1: 24, 2: 1 << 8, 4: 1 << 16, 8: 1 << 32}
-"""By how many bytes a number has behind its head: smaller ones must be shorter."""
+"""The smallest number allowed for each length in bytes; a smaller one has a shorter form."""
 
 
 def decode(block: bytes) -> Value:
-    """As `dagcbor.decode`: the value of canonical bytes. Raises `InvalidDagCbor`."""
+    """Decode canonical bytes, like `dagcbor.decode`. Raises `InvalidDagCbor`."""
     return _Reader(block).value()
 
 
 def json_of(block: bytes) -> bytes:
-    """The JSON form of canonical bytes, as orjson writes it. Raises `InvalidDagCbor`."""
+    """Convert canonical bytes to JSON, as orjson writes it. Raises `InvalidDagCbor`."""
     return _Reader(block).json()
 
 
 def encode(value: Value) -> bytes:
-    """As `dagcbor.encode_checked`, for a value that is in the data model."""
+    """Encode a value that belongs to the data model, like `dagcbor.encode_checked`."""
     out = bytearray()
-    # A stack of our own, of what is still to be written of each container.
+    # An explicit stack: the rest of each open container.
     stack: list[Iterator[Any]] = [iter((value,))]
     while stack:
         for item in stack[-1]:
@@ -59,7 +59,7 @@ def encode(value: Value) -> bytes:
 
 
 def _iter_map(value: dict[str, Value]) -> Iterator[Value]:
-    # Shorter keys first, and those of one length by their bytes.
+    # Canonical order: shorter keys first, then by bytes.
     for key in sorted(value, key=_key_order):
         yield key
         yield value[key]
@@ -108,7 +108,7 @@ _HEADS: Final = tuple(bytes((byte,)) for byte in range(256))
 
 
 class _Reader:
-    """One pass over one item. Refuses everything that is not canonical."""
+    """A single pass over one item that refuses anything non-canonical."""
 
     def __init__(self, block: bytes) -> None:
         self._block = block
@@ -116,7 +116,7 @@ class _Reader:
 
     def value(self) -> Value:
         outermost: list[Value] = []
-        # Of each open container: itself, how many children are to come, and the last key of a map.
+        # For each open container: itself, how many children remain, and a map's last key.
         into: Any = outermost
         left, key, last_key = 1, None, None
         stack: list[tuple[Any, int, bytes | None]] = []
@@ -149,7 +149,7 @@ class _Reader:
 
     def json(self) -> bytes:
         out = bytearray()
-        # Of each open container: how many children are to come, and how it ends.
+        # For each open container: how many children remain, and its closing bracket.
         left, end, is_map, last_key = 1, b"", False, None
         stack: list[tuple[int, bytes, bool, bytes | None]] = []
         is_first = True
@@ -183,7 +183,7 @@ class _Reader:
                 out += orjson.dumps(self._leaf(head, major, number), default=json_default)
 
     def _next_head(self) -> tuple[int, int]:
-        """The head of the next item, and the number in it or behind it."""
+        """Read the head of the next item, and the number in or after it."""
         block, at = self._block, self._at
         try:
             head = block[at]
@@ -207,13 +207,13 @@ class _Reader:
         return head, number
 
     def _next_key(self, last: bytes | None) -> tuple[bytes, str]:
-        """The next key of a map, as it is encoded and as text."""
+        """Read the next key of a map. Return it encoded and as text."""
         start = self._at
         head, number = self._next_head()
         if head >> 5 != _TEXT:
             raise InvalidDagCbor("map keys must be strings")
         key = self._text(number)
-        # A head grows with the length of its key, so encoded keys are in the order of keys.
+        # A head grows with the length of its key, so comparing encoded keys compares keys.
         encoded = self._block[start : self._at]
         if last is not None and encoded <= last:
             raise InvalidDagCbor("DAG-CBOR is not in canonical form")

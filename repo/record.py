@@ -1,8 +1,8 @@
-"""Records that arrive as blocks, written by a stranger: whether the bytes are one.
+"""Validation of records that arrive as blocks from an untrusted source.
 
-`dagcbor.decode` is the judge. It takes ten times as long as libipld, which is no judge: it lets
-floats, links to anything and numbers of 64 bits without a sign pass. So a block in which none of
-these can hide is only held against libipld, and all others against `dagcbor`.
+`dagcbor.decode` decides. It takes ten times as long as libipld, which is too lenient: it accepts
+floats, links to anything and unsigned 64-bit integers. So a block that cannot contain any of
+these is checked with libipld alone, and every other block with `dagcbor`.
 
 Spec: https://atproto.com/specs/data-model
 """
@@ -17,18 +17,18 @@ from repo import dagcbor, piecewise
 from repo.dagcbor import InvalidDagCbor, Value
 
 MAX_RECORD_BYTES: Final = 1_000_000
-"""Of one encoded record; relays accept no larger ones."""
+"""Largest encoded record; relays accept no larger ones."""
 
 LARGE_BYTES: Final = 32 * 1024
-"""From here on a record is large: if it is hostile, cbor2 takes 25 ms, and no thread goes on."""
+"""From this size, a hostile record takes cbor2 25 ms, during which no other thread runs."""
 
 NODE_FORM: Final = "it has the form of a tree node"
-"""What is wrong with a record that is `has_node_form`."""
+"""The fault of a record for which `has_node_form` is true."""
 
 _RARE_HEADS: Final = b"\xd8\xfb\x1b\x3b"
-"""How links, floats and integers of 64 bits begin. Text seldom has these bytes."""
+"""First bytes of links, floats and 64-bit integers. Text seldom contains them."""
 _CONTAINER_HEADS: Final = bytes(range(0x80, 0xC0))
-"""How lists and maps begin. Text beyond ASCII has such bytes, too."""
+"""First bytes of lists and maps. Non-ASCII text contains them, too."""
 
 _MAP_HEADS: Final = frozenset(bytes((head,)) for head in range(0xA0, 0xC0))
 _NODE_START: Final = b"\xa2ae"
@@ -42,7 +42,7 @@ class InvalidRecord(ValueError):
 
 
 def has_node_form(block: bytes) -> bool:
-    """Whether the block is, by its first and last bytes, a node of a tree: `{"e": …, "l": …}`."""
+    """Whether the block begins and ends like a tree node: `{"e": …, "l": …}`."""
     return block.startswith(_NODE_START) and (
         block.endswith(_NODE_END) or block[_NODE_LINK_AT] == _NODE_LINK
     )
@@ -54,13 +54,15 @@ def has_map_form(block: bytes) -> bool:
 
 
 def decode_record(block: bytes) -> dict[str, Value]:
-    """The record in `block`. Raises `InvalidRecord` unless it is a map in canonical DAG-CBOR,
-    of `MAX_RECORD_BYTES` at most, and no node.
+    """Return the record in `block`.
+
+    Raises `InvalidRecord` unless it is a map in canonical DAG-CBOR, of at most
+    `MAX_RECORD_BYTES`, and not a tree node.
     """
     if len(block) > MAX_RECORD_BYTES:
         raise InvalidRecord(f"it has {len(block)} bytes, of {MAX_RECORD_BYTES} allowed")
     if has_node_form(block):
-        # A node is deleted when its tree no longer has it, whoever else may refer to it.
+        # A node is deleted once its tree drops it, even if a record has the same CID.
         raise InvalidRecord(NODE_FORM)
     value: Value = _decode_plain(block)
     if value is None:
@@ -80,16 +82,16 @@ def _decode_exactly(block: bytes) -> Value:
 
 
 def _decode_plain(block: bytes) -> dict[str, Value] | None:
-    """The record in a block without links and rarities; None if it may have some or is at fault."""
+    """Decode a block without rare items; None if it is faulty or may contain some."""
     size = len(block)
     if len(block.translate(None, _RARE_HEADS)) != size:
         return None
-    # Each level of nesting takes one head at least.
+    # Each level of nesting takes at least one head.
     if size - len(block.translate(None, _CONTAINER_HEADS)) >= dagcbor.MAX_DEPTH:
         return None
     try:
         value = libipld.decode_dag_cbor(block)
-        # Byte strings that look like CIDs turn into links here, and so do not pass.
+        # libipld turns byte strings that look like CIDs into links, so these fail the comparison.
         if type(value) is dict and libipld.encode_dag_cbor(value) == block:
             return value
     except ValueError:

@@ -1,7 +1,7 @@
 """TIDs: sortable timestamps used as revs and record keys.
 
-Thirteen characters of 64 bits: microseconds since the Unix epoch, and 10 bits that tell clocks
-apart. Text order is time order.
+Thirteen characters encode 64 bits: microseconds since the Unix epoch, and a 10-bit clock id.
+Text order is time order.
 
 Spec: https://atproto.com/specs/tid
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 MAX_MICROS: Final = 2**54 - 1
-"""Largest time a TID holds. The specification keeps the top bit 0, its syntax lets it be 1."""
+"""Latest time a TID holds. The specification keeps the top bit 0, but its syntax allows 1."""
 MAX_CLOCK_ID: Final = 1023
 
 _ALPHABET: Final = "234567abcdefghijklmnopqrstuvwxyz"
@@ -59,7 +59,7 @@ def decode_tid(text: str) -> tuple[int, int]:
 
 
 class TidClock:
-    """Makes TIDs that rise strictly, also when the wall clock stands still or steps back.
+    """A source of strictly increasing TIDs, even when the wall clock stands still or steps back.
 
     One clock serves a process; threads may share it.
     """
@@ -85,7 +85,7 @@ class TidClock:
     def next_rev(self, prev: str | None) -> str:
         """Return a rev strictly greater than `prev`, the current rev (None for a new repo).
 
-        Raises `InvalidTid` if `prev` is none, or is the last TID there can be.
+        Raises `InvalidTid` if `prev` is not a TID, or is the last possible one.
         """
         rev = self.next()
         if prev is None:
@@ -94,5 +94,5 @@ class TidClock:
         if rev > prev:
             return rev
         # A repo's rev may lie in the future: written before the clock stepped back, or imported.
-        # Only this repo follows it there; the clock itself stays with the time.
+        # Only this repo's revs continue from there; the clock keeps to the current time.
         return encode_tid(prev_us + 1, self._clock_id)

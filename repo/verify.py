@@ -1,7 +1,7 @@
-"""Checking what strangers call a repository: its root, its commit, its keys, its records.
+"""Checks of an untrusted repository: its root, its commit and its keys.
 
-The tree between them is checked by `repo.mst.stream_tree`, and blocks against their CIDs by
-`repo.car`. Every reason names the CID at fault.
+`repo.mst.stream_tree` checks the tree, and `repo.car` checks blocks against their CIDs. Every
+reason names the CID at fault.
 
 Spec: https://atproto.com/specs/repository
 """
@@ -19,7 +19,7 @@ from repo.tid import is_tid
 
 
 class InvalidRepo(ValueError):
-    """The blocks are not one repository. `cid` is that of the block at fault, if it is one."""
+    """The blocks are not one repository. `cid` names the faulty block, if it is a single one."""
 
     def __init__(self, reason: str, *, cid: Cid | None = None) -> None:
         super().__init__(reason)
@@ -27,7 +27,7 @@ class InvalidRepo(ValueError):
 
 
 def root_of(roots: Sequence[Cid]) -> Cid:
-    """The CID of the commit: the one root of a repository's CAR. Raises `InvalidRepo`."""
+    """Return the CID of the commit: the only root of a repository's CAR. Raises `InvalidRepo`."""
     if len(roots) != 1:
         raise InvalidRepo(
             f"the CAR has {len(roots)} roots, but a repository has one, its commit: {_list(roots)}"
@@ -36,7 +36,7 @@ def root_of(roots: Sequence[Cid]) -> Cid:
 
 
 def read_commit(root: Cid, blocks: BlockSource) -> tuple[Commit, bytes]:
-    """The commit at the root, and its block. Raises `InvalidRepo`; verifies no signature."""
+    """Return the commit at the root, and its block. Raises `InvalidRepo`; verifies no signature."""
     _check_codec("commit", root)
     try:
         block = blocks.get_block(root)
@@ -48,7 +48,7 @@ def read_commit(root: Cid, blocks: BlockSource) -> tuple[Commit, bytes]:
 
 
 def find_commit(car: CarReader) -> tuple[Cid, Commit]:
-    """The root of a CAR that nothing was read of yet, and the commit; mostly the first block.
+    """Return the root of an unread CAR, and its commit, which is mostly the first block.
 
     Raises `InvalidRepo` and `InvalidCar`; verifies no signature.
     """
@@ -60,7 +60,7 @@ def find_commit(car: CarReader) -> tuple[Cid, Commit]:
 
 
 def split_key(key: str) -> tuple[Nsid, Rkey]:
-    """The collection and rkey of a key. Raises `InvalidSyntax`."""
+    """Split an MST key into collection and rkey. Raises `InvalidSyntax`."""
     collection, _, rkey = key.partition("/")
     return parse_nsid(collection), parse_rkey(rkey)
 
@@ -77,7 +77,7 @@ def _decode_commit(root: Cid, block: bytes) -> Commit:
 
 
 def _check_codec(role: str, cid: Cid) -> None:
-    """Refuse a CID of other bytes than DAG-CBOR, under which the same block could hide."""
+    """Refuse a CID with another codec than DAG-CBOR, under which the same block could hide."""
     if not cid.is_blessed or cid.codec != DAG_CBOR:
         raise InvalidRepo(f"the CID of the {role} is not one of DAG-CBOR: {cid}", cid=cid)
 

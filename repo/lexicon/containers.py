@@ -13,7 +13,7 @@ from repo.lexicon.errors import Check, Mismatch, missing_key, not_one_of, wrong_
 from repo.lexicon.leaves import Schema, leaf_check
 
 MAX_DEPTH: Final = 128
-"""Nested objects and arrays that a schema is followed into."""
+"""Levels of nested objects and arrays that are checked."""
 
 _TYPED_OBJECT: Final = 'an object which includes the "$type" property'
 _MISSING: Final = object()
@@ -21,13 +21,13 @@ _SECRET_WORDS: Final = ("password", "token", "jwt", "secret")
 
 
 class Compiler:
-    """Turns schemas into checks, each definition once."""
+    """Compiles schemas into checks, each definition once."""
 
     def __init__(self, defs: Mapping[str, Schema]) -> None:
         """`defs` has every definition by its full name: `nsid` or `nsid#name`."""
         self._defs = defs
         self._checks: dict[str, Check | None] = {}
-        # Large records are checked in a thread, and no other may meet a None.
+        # Large records are checked in a thread; no other thread may see the None placeholder.
         self._lock = threading.RLock()
 
     def compile(self, schema: Schema, nsid: str, *, secret: bool = False) -> Check:
@@ -50,7 +50,7 @@ class Compiler:
     def _definition(self, name: str) -> Check:
         with self._lock:
             if name not in self._checks:
-                # None marks a definition that is being compiled, for one may contain itself.
+                # None marks a definition that is being compiled, because it may contain itself.
                 self._checks[name] = None
                 self._checks[name] = self._compile_definition(name)
             return self._checks[name] or self._deferred(name)
@@ -80,7 +80,7 @@ class Compiler:
             (
                 name,
                 self.compile(property_, nsid, secret=_is_secret(name)),
-                # A default stands in for what is required and missing.
+                # A default replaces a missing required value.
                 name in required and "default" not in property_,
                 name in nullable,
             )
@@ -136,7 +136,7 @@ class Compiler:
 
     def _union(self, schema: Schema, nsid: str) -> Check:
         names = [full_name(ref, nsid) for ref in schema["refs"]]
-        # A member that no document defines is no obstacle: anybody may add to an open union.
+        # Undefined members are skipped: anybody may extend an open union.
         members = {name: self._definition(name) for name in names if name in self._defs}
         is_closed = bool(schema.get("closed"))
 
@@ -156,12 +156,12 @@ class Compiler:
 
 
 def full_name(ref: str, nsid: str) -> str:
-    """The name under which a reference made in document `nsid` is defined."""
+    """Return the full name of the definition that `ref` means in the document `nsid`."""
     return (nsid + ref if ref.startswith("#") else ref).removesuffix("#main")
 
 
 def _named(name: str, inner: Check) -> Check:
-    """An object that may say of which type it is, but not of another one than `name`."""
+    """Wrap the check of an object: its `$type`, if present, must be `name`."""
 
     def check(value: Any, depth: int) -> None:
         if type(value) is dict and "$type" in value:

@@ -1,4 +1,4 @@
-"""Lexicon documents themselves: what a schema must look like before it is compiled.
+"""Checks of Lexicon documents themselves, before their schemas are compiled.
 
 Spec: https://atproto.com/specs/lexicon
 """
@@ -14,10 +14,10 @@ from repo.lexicon.formats import FORMATS
 from repo.syntax import InvalidSyntax, parse_nsid
 
 MAX_SCHEMA_DEPTH: Final = 32
-"""Nested schemas in one definition."""
+"""Levels of nested schemas in one definition."""
 
 RECORD_KEYS: Final = ("tid", "nsid", "any")
-"""Kinds of record key, beside `literal:<key>`."""
+"""Kinds of record key, besides `literal:<key>`."""
 
 _LITERAL_KEY: Final = re.compile(r"literal:[A-Za-z0-9_~.:-]{1,512}").fullmatch
 _DEF_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,255}").fullmatch
@@ -25,7 +25,7 @@ _DEF_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,255}").fullmatch
 _PRIMARY_TYPES: Final = frozenset(
     ("record", "query", "procedure", "subscription", "permission-set", "space")
 )
-"""Types that may stand only as `main`."""
+"""Types allowed only as `main`."""
 _LEAF_TYPES: Final = frozenset(
     ("null", "boolean", "integer", "string", "bytes", "cid-link", "blob")
 )
@@ -134,7 +134,7 @@ def _permission(value: object) -> None:
 
 
 def _field(value: object, depth: int) -> None:
-    """Check a schema of a value: of a field, an item, or a definition that others refer to."""
+    """Check the schema of a value: a field, an item, or a definition that others refer to."""
     schema = _object(value)
     if depth >= MAX_SCHEMA_DEPTH:
         raise Mismatch(f"Nested deeper than {MAX_SCHEMA_DEPTH} levels")

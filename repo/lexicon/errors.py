@@ -1,4 +1,4 @@
-"""What a value that breaks its schema is told, in words that can be shown to the client."""
+"""Messages for values that break their schema, worded for the client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN_ITEMS: Final = 2
 class InvalidLexicon(ValueError):
     """A value does not fit its schema, or a schema document is itself malformed.
 
-    The message is fit for the client. `reason` is the message without its prefix and path.
+    The message may be shown to the client. `reason` is the message without its prefix and path.
     """
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
@@ -29,7 +29,7 @@ class InvalidLexicon(ValueError):
 
 
 class Mismatch(ValueError):
-    """One broken rule on its way up, where each container adds its step to the path.
+    """One broken rule on its way up: each container adds its step to the path.
 
     So a value that fits its schema never pays for paths.
     """
@@ -40,38 +40,38 @@ class Mismatch(ValueError):
         self._segments = list(segments)
 
     def add(self, segment: str) -> None:
-        """Note the step that leads here from the container outside: `.name` or `[0]`."""
+        """Prepend the step from the enclosing container: `.name` or `[0]`."""
         self._segments.append(segment)
 
     def at(self, root: str) -> str:
-        """The reason and the path, as in `Missing required key "password" at $`."""
+        """Return the reason and the path, such as `Missing required key "password" at $`."""
         return f"{self.reason} at {root}{''.join(reversed(self._segments))}"
 
 
 def wrong_type(expected: str, value: object, *segments: str) -> Mismatch:
-    """The mismatch of a value of another type than `expected`."""
+    """Return the mismatch for a value whose type is not `expected`."""
     return Mismatch(f"Expected {expected} value type (got {describe(value)})", *segments)
 
 
 def wrong_secret(value: object) -> Mismatch:
-    """As `wrong_type` for a string that may be a password or a token: names the type alone."""
+    """Like `wrong_type`, for a possible password or token: the message names only the type."""
     return Mismatch(f"Expected string value type (got {_type_name(value)})")
 
 
 def missing_key(name: str) -> Mismatch:
-    """The mismatch of an object without a required property."""
+    """Return the mismatch for an object without a required property."""
     return Mismatch(f'Missing required key "{name}"')
 
 
 def not_one_of(allowed: Iterable[object], value: object, *segments: str) -> Mismatch:
-    """The mismatch of a value that is none of the `allowed` ones. There is at least one."""
+    """Return the mismatch for a value not in `allowed`, which must not be empty."""
     *others, last = map(describe, allowed)
     choice = f"one of {', '.join(others)} or {last}" if others else last
     return Mismatch(f"Expected {choice} (got {describe(value)})", *segments)
 
 
 def describe(value: object) -> str:
-    """Name a value in a message: scalars in full up to a bound, containers by their outline."""
+    """Describe a value in a message: scalars in full up to a limit, containers by their outline."""
     if type(value) is list:
         shown = [_describe_item(item) for item in value[:_SHOWN_ITEMS]]
         return f"[{_outline(shown, len(value))}]"
@@ -94,10 +94,10 @@ def _describe_item(value: object) -> str:
 
 
 def _describe_number(value: object) -> str:
-    """A number, a boolean or null as JSON writes it, cut to fit a message."""
+    """Return a number, boolean or null as JSON, cut to fit a message."""
     try:
         text = json.dumps(value)
-    except ValueError:  # an integer of thousands of digits
+    except ValueError:  # an integer with thousands of digits
         return "integer"
     return text if len(text) <= 40 else text[:40] + "…"
 

@@ -14,7 +14,7 @@ from repo.syntax import InvalidSyntax
 
 
 def parse_cid(text: str) -> Cid:
-    """A CID that this server can read, which is less than what may be a CID in some base."""
+    """Parse a CID in the one form this server reads, stricter than "a CID in some base"."""
     if text.startswith("b"):
         try:
             return Cid.parse(text)
@@ -36,4 +36,4 @@ FORMATS: Final[Mapping[str, Callable[[str], object]]] = {
     "tid": syntax.parse_tid,
     "uri": syntax.parse_uri,
 }
-"""Each takes the text and raises `InvalidSyntax`, whose message names the format."""
+"""Parsers by format. Each takes the text and raises `InvalidSyntax`, naming the format."""

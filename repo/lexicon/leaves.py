@@ -1,4 +1,4 @@
-"""Checks of values without parts: strings, integers, bytes, links and blobs.
+"""Checks of scalar values: strings, integers, bytes, links and blobs.
 
 Spec: https://atproto.com/specs/lexicon#field-type-definitions
 """
@@ -23,18 +23,18 @@ from repo.syntax import InvalidSyntax
 
 Schema: TypeAlias = Mapping[str, Any]
 Rule: TypeAlias = Callable[[Any], None]
-"""A check of a value whose type is already known to be right."""
+"""A check of a value whose type has already been checked."""
 
 MAX_INTEGER: Final = 2**53 - 1
-"""Largest magnitude of an integer: what every JSON implementation carries unharmed."""
+"""Largest magnitude of an integer that every JSON implementation preserves."""
 
 _BLOB_KEYS: Final = frozenset(("$type", "ref", "mimeType", "size"))
 
 
 def leaf_check(schema: Schema, *, secret: bool = False) -> Check | None:
-    """Compile a schema without parts, or return None for any other.
+    """Compile the schema of a scalar value; return None for any other schema.
 
-    `secret` keeps the value of a string out of messages.
+    `secret` keeps a string's value out of messages.
     """
     kind = schema["type"]
     if kind == "string":
@@ -51,7 +51,7 @@ def leaf_check(schema: Schema, *, secret: bool = False) -> Check | None:
 
 
 def is_blob(value: object) -> bool:
-    """Whether `value` is a typed blob reference of exactly the four fields."""
+    """Whether `value` is a typed blob reference with exactly the four fields."""
     return (
         type(value) is dict
         and value.keys() == _BLOB_KEYS
@@ -109,7 +109,7 @@ def _plain_check(kind: str, type_: type, rules: Sequence[Rule]) -> Check:
 
 
 def _check_unknown(value: Any, depth: int) -> None:
-    # Only the shape: an embedded record is validated against its own lexicon by `validate_record`.
+    # Checks only the shape: `validate_record` checks an embedded record against its own lexicon.
     if type(value) is not dict:
         raise wrong_type("object", value)
     if value.get("$type") == "blob" and is_blob(value):
@@ -137,7 +137,7 @@ def _is_accepted(mime_type: str, accept: Sequence[str]) -> bool:
 
 
 def _rules(schema: Schema) -> tuple[Rule, ...]:
-    """The constraints of a schema beyond its type, in the order in which they are reported."""
+    """Return a schema's constraints beyond its type, in the order they are reported."""
     return tuple(
         _RULES[name](schema[name], schema)
         for name in _RULES_OF_TYPE[schema["type"]]
@@ -183,7 +183,7 @@ def _min_length(minimum: int, schema: Schema) -> Rule:
 
 def _max_length(maximum: int, schema: Schema) -> Rule:
     def rule(value: str | bytes) -> None:
-        # A character takes four bytes at most, so a short text need not be encoded.
+        # A character takes at most four bytes, so a short text need not be encoded.
         if len(value) * 4 > maximum and (size := _size_bytes(value)) > maximum:
             raise _too_big(schema["type"], maximum, size)
 
@@ -200,7 +200,7 @@ def _min_graphemes(minimum: int, _: Schema) -> Rule:
 
 def _max_graphemes(maximum: int, _: Schema) -> Rule:
     def rule(value: str) -> None:
-        # There are no more graphemes than code points, and counting them is slow.
+        # A text has no more graphemes than code points, and counting graphemes is slow.
         if len(value) > maximum and (count := _graphemes(value)) > maximum:
             raise _too_big("grapheme", maximum, count)
 
@@ -232,7 +232,7 @@ _RULES: Final[Mapping[str, Callable[[Any, Schema], Rule]]] = {
 }
 
 
-# Sizes come before what is slower, which may then rely on them.
+# Sizes come before the slower checks, which may then rely on them.
 _RULES_OF_TYPE: Final[Mapping[str, Sequence[str]]] = {
     "string": (
         *("const", "enum", "minLength", "maxLength", "minGraphemes", "maxGraphemes", "format"),

@@ -1,4 +1,4 @@
-"""All that the server asks of its schemas: methods, parameters, bodies and records."""
+"""The server's interface to its schemas: methods, parameters, bodies and records."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _METHOD_KINDS: Final = ("query", "procedure", "subscription")
 _RECORD_AUTHORITIES: Final = (
     *("app.bsky.", "chat.bsky.", "com.atproto.", "com.germnetwork.", "site.standard."),
 )
-"""Where the records come from that the bundled schemas make known; others stay unvalidated."""
+"""Namespaces of the bundled record schemas; records of other types are not validated."""
 
 
 @dataclass(slots=True, frozen=True)
 class MethodSchema:
-    """What the router needs to know of a method."""
+    """What the router needs to know about a method."""
 
     nsid: str
     kind: MethodKind
     has_input: bool
     input_encoding: str | None
-    """Such as `application/json`, `*/*` or `application/vnd.ipld.car`; None without input."""
+    """Such as `application/json`, `*/*` or `application/vnd.ipld.car`; None for no input."""
     has_output: bool
 
 
 class Lexicons:
-    """A set of schemas, compiled as they are used. Values are data model values (`Cid`, bytes)."""
+    """A set of schemas, compiled on first use. Values are data model values (`Cid`, bytes)."""
 
     def __init__(
         self,
@@ -44,11 +44,11 @@ class Lexicons:
         *,
         own: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Take these documents, or the official ones, and `own` beside them.
+        """Load `documents`, or the official ones if None, and `own` in addition.
 
-        Raises `InvalidLexicon` for a bad one.
+        Raises `InvalidLexicon` for a bad document.
         """
-        # Importing lexrpc reads its hundreds of schema files: not before they are wanted.
+        # Imported late: importing lexrpc reads its hundreds of schema files.
         from repo.lexicon.validator import Validator
 
         for document in (*(documents or ()), *own):
@@ -62,7 +62,7 @@ class Lexicons:
         self._defaults: dict[str, dict[str, Any]] = {}
 
     def method(self, nsid: str) -> MethodSchema | None:
-        """The method of this name, or None if there is none."""
+        """Return the method `nsid`, or None if no schema defines it."""
         found = self._methods.get(nsid)
         if found is None:
             schema = self._defs.get(nsid)
@@ -71,13 +71,13 @@ class Lexicons:
         return found
 
     def iter_methods(self) -> Iterator[str]:
-        """The NSIDs of all methods, in no order."""
+        """Yield the NSIDs of all methods, in no particular order."""
         return (nsid for nsid, schema in self._defs.items() if schema["type"] in _METHOD_KINDS)
 
     def parse_params(self, nsid: str, pairs: Iterable[tuple[str, str]]) -> Params:
-        """Type and check the query of a method: unknown names ignored, defaults filled in.
+        """Convert and check a method's query: unknown names are ignored, defaults filled in.
 
-        Raises `InvalidLexicon`, which reads `Invalid <nsid> params: <reason>`.
+        Raises `InvalidLexicon` with the message `Invalid <nsid> params: <reason>`.
         """
         schema = self._params.get(nsid)
         if schema is None:
@@ -93,8 +93,8 @@ class Lexicons:
     def validate_input(self, nsid: str, body: Any) -> Any:
         """Check a request body and return it with defaults filled in; the body is not changed.
 
-        A body that has no schema, such as a blob, is returned as it is. Raises `InvalidLexicon`,
-        which reads `<reason> at $.path`.
+        A body without a schema, such as a blob, is returned unchanged. Raises `InvalidLexicon` with
+        the message `<reason> at $.path`.
         """
         self._method_def(nsid)
         try:
@@ -116,9 +116,9 @@ class Lexicons:
         )
 
     def validate_record(self, nsid: str, rkey: str, value: Any, *, root: str = "$.record") -> None:
-        """Check a record and its key, with the constraints on its blobs.
+        """Check a record and its key, including the constraints on its blobs.
 
-        `root` is where the record stands in the request. Raises `InvalidLexicon`, which reads
+        `root` is the path of the record in the request. Raises `InvalidLexicon` with the message
         `Invalid record key for <type>: <reason>` or `Invalid <type> record: <reason> at <path>`.
         """
         if not self.is_known_record(nsid):
@@ -144,7 +144,7 @@ class Lexicons:
 
 @cache
 def default_lexicons() -> Lexicons:
-    """The official schemas and our own. The first call takes a tenth of a second."""
+    """Return the official schemas and our own. The first call takes a tenth of a second."""
     return Lexicons(own=own_documents())
 
 
@@ -169,7 +169,7 @@ def _input_defaults(method: Schema) -> dict[str, Any]:
 
 
 def _check_rkey(kind: str, rkey: str) -> None:
-    """Raise `Mismatch` unless `rkey` is of a record type's kind of key.
+    """Raise `Mismatch` unless `rkey` is a key of the given kind.
 
     Spec: https://atproto.com/specs/record-key#record-key-types
     """

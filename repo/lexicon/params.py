@@ -1,4 +1,4 @@
-"""Query parameters: text pairs into typed values, by a method's schema.
+"""Query parameters: conversion of text pairs to typed values by a method's schema.
 
 Spec: https://atproto.com/specs/xrpc#lexicon-http-endpoints
 """
@@ -28,14 +28,14 @@ BRACKETED_METHODS: Final = frozenset(
         "app.bsky.feed.getPostThread",
     )
 )
-"""Methods whose arrays old clients spell `key[]=` or `key[0]=`."""
+"""Methods for which old clients write arrays as `key[]=` or `key[0]=`."""
 
 
 @dataclass(slots=True, frozen=True)
 class _Param:
     name: str
     kind: str
-    """The type of the value, or of the items of an array."""
+    """The type of the value, or of an array's items."""
     is_array: bool
     is_required: bool
     default: Any
@@ -46,7 +46,7 @@ class ParamsSchema:
     """The compiled parameters of one method."""
 
     def __init__(self, nsid: str, schema: Schema, compiler: Compiler) -> None:
-        """`schema` is the `parameters` of the method `nsid`, or empty."""
+        """`schema` is the `parameters` object of the method `nsid`, or empty."""
         required = frozenset(schema.get("required", ()))
         self._params = [
             _param(name, property_, name in required, compiler.compile(property_, nsid))
@@ -58,7 +58,7 @@ class ParamsSchema:
         self._has_brackets = nsid in BRACKETED_METHODS
 
     def parse(self, pairs: Iterable[tuple[str, str]]) -> Params:
-        """Return the known parameters with defaults filled in. Raises `Mismatch`.
+        """Return the known parameters, with defaults filled in. Raises `Mismatch`.
 
         An empty value counts as absent.
         """

@@ -1,4 +1,4 @@
-"""lexrpc with our checks in it: its schemas and its `validate`, our strictness and messages."""
+"""lexrpc with our checks: its schemas and its `validate`, our strictness and messages."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from repo.lexicon.leaves import Schema
 class Validator(Base):  # type: ignore[misc] # lexrpc ships no types
     """A lexrpc `Base` that compiles each schema once and raises `Mismatch`.
 
-    lexrpc interprets the schema anew for every value, validates an `unknown` against whatever
-    lexicon it names, passes blobs whatever they accept, and quotes the offending value.
+    lexrpc itself interprets the schema anew for every value, validates an `unknown` against any
+    lexicon it names, ignores a blob's `accept`, and quotes the offending value.
     """
 
     defs: dict[str, Schema]
@@ -27,7 +27,7 @@ class Validator(Base):  # type: ignore[misc] # lexrpc ships no types
         *,
         own: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Take these schema documents, or all that lexrpc brings along, and `own` beside them."""
+        """Load `documents`, or all that lexrpc bundles if None, and `own` in addition."""
         super().__init__(documents)
         if own:
             self.defs |= Base(own).defs
@@ -44,7 +44,7 @@ class Validator(Base):  # type: ignore[misc] # lexrpc ships no types
         schema: Schema,
         ignore: Sequence[str] = (),
     ) -> None:
-        """The hook that lexrpc's `validate` calls with an input, output, message or record."""
+        """Override the hook that `validate` calls for an input, output, message or record."""
         check = self._compiled.get((lexicon, name))
         if check is None:
             check = self.compiler.compile(schema, lexicon)

@@ -1,4 +1,4 @@
-"""Building a whole tree from records in order: one pass, each node made once."""
+"""Building a whole tree from sorted records: one pass, each node made once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from repo.mst.node import Node, seal
 
 
 class _OpenNode:
-    """A node of one layer to which keys are still being added. `links` lacks the last."""
+    """A node of one layer to which keys are still being added. `links` lacks the last one."""
 
     __slots__ = ("keys", "links", "values")
 
@@ -23,9 +23,9 @@ class _OpenNode:
 
 
 def build_blocks(items: Iterable[tuple[str, Cid]]) -> Iterator[tuple[Cid, bytes]]:
-    """Yield the nodes of the tree of `items`, which rise by key; children first, the root last.
+    """Yield the nodes of the tree of `items`, sorted by key; children first, the root last.
 
-    Holds one node a layer. Raises `InvalidMst` for a bad key or keys that do not rise.
+    Keeps one node per layer. Raises `InvalidMst` for a bad key or keys out of order.
     """
     layers: list[_OpenNode] = []
     last = b""
@@ -66,7 +66,7 @@ def _close_all(layers: list[_OpenNode]) -> Iterator[tuple[Cid, bytes]]:
 
 
 def _close(open_node: _OpenNode, last: bytes | None, layer: int) -> Node | None:
-    """Make the node with `last` as its last subtree; None if it holds nothing."""
+    """Finish the node with `last` as its last subtree; return None if it holds nothing."""
     if not open_node.keys:
         return None if last is None else Node.bare(last)
     keys = tuple(open_node.keys)

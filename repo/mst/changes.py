@@ -1,4 +1,4 @@
-"""Which nodes an edit added and removed, at the cost of those nodes and no more."""
+"""The nodes that an edit added and removed, at the cost of just those nodes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from repo.mst.store import NodeStore
 
 @dataclass(slots=True, frozen=True)
 class NodeChanges:
-    """The difference of two trees in nodes."""
+    """The difference between two trees in nodes."""
 
     added: dict[Cid, bytes]
-    """Blocks of nodes that only the new tree has, parents first."""
+    """Blocks of the nodes that only the new tree has, parents first."""
     removed: tuple[Cid, ...]
-    """Nodes that only the old tree has."""
+    """CIDs of the nodes that only the old tree has."""
 
 
 def edited_nodes(store: NodeStore, old: bytes | Node, new: bytes | Node) -> NodeChanges:
-    """Compare a stored tree with one made from it by edits.
+    """Compare a stored tree with one derived from it by edits.
 
-    What the new tree still refers to by CID is a whole subtree of the old one, so comparing
-    stops there; a node cannot stand at two places of a tree, for its keys cannot.
+    Whatever the new tree still links by CID is a whole subtree of the old one, so the comparison
+    stops there. No node occurs twice in a tree, because no key does.
     """
     fresh: dict[bytes, Node] = {}
     kept: set[Link] = {None}
@@ -40,7 +40,7 @@ def edited_nodes(store: NodeStore, old: bytes | Node, new: bytes | Node) -> Node
         if cid in kept:
             continue
         if cid in fresh:
-            # Edits that undid each other: this node and all below it were there before.
+            # Edits cancelled out: this node and all nodes below it existed before.
             for known in nodes_in_memory(fresh[cid]):
                 fresh.pop(seal(known), None)
             continue

@@ -1,4 +1,4 @@
-"""Reading the block of a node, strictly: what comes out encodes to the same bytes."""
+"""Strict parsing of node blocks: a parsed node encodes to the same bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ENTRY_FIELDS: Final = 4
 
 
 class NodeParts(NamedTuple):
-    """What a block says of a node, as in `Node`."""
+    """The contents of a node's block; fields as in `Node`."""
 
     keys: tuple[bytes, ...]
     values: tuple[bytes, ...]
@@ -27,10 +27,10 @@ class NodeParts(NamedTuple):
 
 
 def decode_node(block: bytes, cid: bytes) -> Node:
-    """Parse the block of the binary `cid`, which it is trusted to hash to.
+    """Parse the block of the binary `cid`; the caller guarantees that it hashes to it.
 
     Raises `InvalidMst` unless it is a canonical node: allowed keys, all of one layer and in
-    order, prefixes as long as can be, nothing added or left out.
+    order, prefixes as long as possible, nothing added or left out.
     """
     keys, values, links, height = decode_parts(block, cid)
     node = Node(keys, entry_heads(keys), values, links, height)
@@ -40,10 +40,10 @@ def decode_node(block: bytes, cid: bytes) -> Node:
 
 
 def decode_parts(block: bytes, cid: bytes) -> NodeParts:
-    """As `decode_node`, for a node that is not going to be edited; takes half the time."""
+    """Parse like `decode_node`, in half the time, for a node that will not be edited."""
     try:
         data = libipld.decode_dag_cbor(block)
-        # Byte strings have become links where links belong, so those do not pass, either.
+        # libipld turns byte strings that look like CIDs into links, so these fail here, too.
         if libipld.encode_dag_cbor(data) != block:
             raise InvalidMst("not in canonical form")
         return _read(data)
@@ -84,7 +84,7 @@ def _read(data: Any) -> NodeParts:
 
 
 def _read_key(entry: dict[str, Any], before: bytes) -> bytes:
-    """The key of an entry, where `before` is the key before it."""
+    """Return the key of an entry; `before` is the previous key."""
     shared, rest = entry.get("p"), entry.get("k")
     if type(shared) is not int or type(rest) is not bytes:
         raise InvalidMst("entry has no prefix length or key")

@@ -1,4 +1,4 @@
-"""The difference of any two trees in records, without reading what they share."""
+"""The difference between any two trees in records, without reading shared subtrees."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from repo.mst.store import NodeStore
 
 
 class _Cursor:
-    """A position in a tree: before a subtree not yet entered, before a key, or at the end."""
+    """A position in a tree: before an unentered subtree, before a key, or at the end."""
 
     def __init__(self, store: NodeStore, root: bytes) -> None:
         self._store = store
         self.subtree: bytes | None = None
-        """CID of the subtree ahead; None if a key or the end is."""
+        """CID of the subtree ahead; None before a key or at the end."""
         self.key: bytes | None = None
-        """The key ahead; None if a subtree or the end is."""
+        """The key ahead; None before a subtree or at the end."""
         self.value = b""
         self.layer = 0
         """Layer of the subtree ahead."""
@@ -34,7 +34,7 @@ class _Cursor:
         return self.subtree is None and self.key is None
 
     def enter(self) -> None:
-        """Go into the subtree ahead."""
+        """Enter the subtree ahead."""
         link = self._link
         assert link is not None  # noqa: S101 - callers see a subtree ahead
         node = (
@@ -47,7 +47,7 @@ class _Cursor:
         self._look()
 
     def pass_by(self) -> None:
-        """Go past the subtree or key ahead."""
+        """Skip the subtree or key ahead."""
         if self.subtree is not None:
             self._link = None
         else:
@@ -57,7 +57,7 @@ class _Cursor:
         self._look()
 
     def _look(self) -> None:
-        """Set what is ahead."""
+        """Set `subtree`, `key` and `layer` to what is ahead."""
         link = self._link
         self.subtree = self.key = None
         if link is not None:
@@ -82,7 +82,7 @@ def iter_differences(
 ) -> Iterator[tuple[str, Cid | None, Cid | None]]:
     """Yield each key whose record differs, in order, with the old and the new record.
 
-    Keeps nothing, so that trees of any size can be compared. Raises `MstError`.
+    Keeps nothing in memory, so trees of any size can be compared. Raises `MstError`.
     """
     a = _Cursor(old_store, old)
     b = _Cursor(new_store, new)
@@ -112,7 +112,7 @@ def _differing_keys(a: _Cursor, b: _Cursor) -> Iterator[tuple[bytes, bytes | Non
 
 
 def _step_into(a: _Cursor, b: _Cursor) -> None:
-    """Pass a subtree that both have ahead, else enter the higher one."""
+    """Skip a subtree that both have ahead, else enter the higher one."""
     if a.subtree == b.subtree:
         a.pass_by()
         b.pass_by()

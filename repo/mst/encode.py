@@ -1,11 +1,11 @@
 """Writing the DAG-CBOR block of a node.
 
 A block is `{"l": link, "e": [{"p", "k", "v", "t"}, …]}`: `p` bytes of each key are shared with
-the key before it and `k` is the rest, `v` links the record, `t` the subtree right of the key,
-`l` the subtree left of all keys. Canonical order puts `e` before `l`, and `k`, `p`, `t`, `v`.
+the previous key and `k` is the rest, `v` links the record, `t` the subtree right of the key,
+`l` the subtree left of all keys. Canonical order is `e`, `l`, and `k`, `p`, `t`, `v`.
 
-The shape being fixed, blocks are joined from parts: an edit then encodes at most two keys of
-a node, and no entry is built as a map first. The tests hold the bytes against two codecs.
+The shape is fixed, so blocks are joined from parts: an edit encodes at most two keys of a node,
+and no entry is built as a map first. The tests compare the bytes with those of two codecs.
 
 Spec: https://atproto.com/specs/repository#mst-structure
 """
@@ -22,27 +22,27 @@ _UNSIGNED: Final = 0x00
 _BYTES: Final = 0x40
 _LIST: Final = 0x80
 _NULL: Final = b"\xf6"
-# Tag 42, then a byte string of 37 bytes: a zero byte and the binary CID, which follows.
+# Tag 42, the head of a 37-byte string, and its first byte, zero. The binary CID follows.
 _LINK: Final = b"\xd8\x2a\x58\x25\x00"
 _VALUE: Final = b"av" + _LINK
 
 
 def entry_head(before: bytes, key: bytes) -> bytes:
-    """The part of an entry that tells its key, where `before` is the key before it, or empty."""
+    """Encode the part of an entry that holds its key; `before` is the previous key, or empty."""
     shared = shared_prefix(before, key)
     rest = key[shared:]
     return b"\xa4ak%b%bap%bat" % (_number(_BYTES, len(rest)), rest, _number(_UNSIGNED, shared))
 
 
 def entry_heads(keys: Iterable[bytes]) -> tuple[bytes, ...]:
-    """`entry_head` of every key of a node."""
+    """Return `entry_head` of every key of a node."""
     return tuple([entry_head(before, key) for before, key in pairwise((b"", *keys))])
 
 
 def encode_entries(
     heads: tuple[bytes, ...], values: tuple[bytes, ...], links: Sequence[bytes | None]
 ) -> bytes:
-    """The canonical block of a node. `values` and `links` are binary CIDs of 36 bytes."""
+    """Encode a node as its canonical block. `values` and `links` are 36-byte binary CIDs."""
     parts = [b"\xa2ae", _number(_LIST, len(heads))]
     left, *others = links
     for head, value, link in zip(heads, values, others, strict=True):
@@ -55,7 +55,7 @@ def encode_entries(
 
 
 def _number(kind: int, number: int) -> bytes:
-    """The CBOR head of an item: its major type and a number, in the fewest bytes."""
+    """Encode a CBOR head: a major type and a number, in the fewest bytes."""
     if number < 24:
         return bytes((kind | number,))
     if number < 0x100:

@@ -1,11 +1,11 @@
-"""What can go wrong in a Merkle search tree.
+"""The errors of Merkle search trees.
 
 MstError
-├── InvalidMst        blocks that are no canonical tree, or a key no tree may hold
-│   └── NodeTooLarge  more keys in one node than anybody comes to by chance
-├── KeyExists         create of a key that is there
-├── KeyMissing        update or delete of a key that is not there
-└── MissingBlock      a node the block source does not have
+├── InvalidMst        blocks that are not a canonical tree, or a key not allowed in a tree
+│   └── NodeTooLarge  more keys in one node than ever occur by chance
+├── KeyExists         create of an existing key
+├── KeyMissing        update or delete of a missing key
+└── MissingBlock      a node missing from the block source
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ class MstError(ValueError):
 
 
 class InvalidMst(MstError):
-    """The blocks are not a canonical tree, or the key may not stand in one."""
+    """The blocks are not a canonical tree, or the key is not allowed in one."""
 
 
 class NodeTooLarge(InvalidMst):
-    """Keys have been chosen so that one node has more than `max_keys` of them."""
+    """One node has more than `max_keys` keys, so somebody chose them to achieve that."""
 
     def __init__(self, max_keys: int) -> None:
         super().__init__(f"a node of the tree has more than {max_keys} record keys")

@@ -1,4 +1,4 @@
-"""Inserting a key: only the nodes on its path are made anew."""
+"""Inserting a key: only the nodes on its path are remade."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def insert(store: NodeStore, root: bytes | Node, key: bytes, value: bytes) -> No
     height = key_height(key)
     if top_node.is_empty:
         return Node.single(key, value, height, None, None)
-    # One layer a step, so the node of the key's layer stands `depth` steps down, if there is one.
+    # Each step is one layer, so the node of the key's layer, if any, is `depth` steps down.
     top = top_node.height
     depth = top - height
     if depth < 0:
@@ -34,16 +34,16 @@ def insert(store: NodeStore, root: bytes | Node, key: bytes, value: bytes) -> No
 
 
 def rebuild(path: list[Step], below: Node) -> Node:
-    """Give every node of `path`, from its end up, the new subtree. Return the new root."""
+    """Remake every node of `path`, bottom up, above the new subtree. Return the new root."""
     for _, node, at in reversed(path):
         below = node.with_link(at, below)
     return below
 
 
 def _split(path: list[Step]) -> tuple[Link, Link]:
-    """Cut the subtree whose search path is `path` into what is left and right of the key.
+    """Split the subtree with the search path `path` into the parts left and right of the key.
 
-    A part that nothing was cut from remains the link it was.
+    A part from which nothing was cut keeps its link.
     """
     left: Link = None
     right: Link = None

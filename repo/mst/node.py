@@ -1,4 +1,4 @@
-"""MST nodes: immutable, and cut and joined where an edit passes through."""
+"""MST nodes: immutable values that an edit splits and joins."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from repo.mst.encode import encode_entries, entry_head
 from repo.mst.errors import NodeTooLarge
 
 Link: TypeAlias = "bytes | Node | None"
-"""A subtree: the binary CID of a stored node, a node that is only in memory, or none."""
+"""A subtree: the binary CID of a stored node, a node only in memory, or no subtree."""
 
 LinkT = TypeVar("LinkT", bound="bytes | Node | None")
 
 CID_PREFIX: Final = bytes((1, 0x71, 0x12, 32))
-"""First bytes of every CID in a tree: version 1, dag-cbor, SHA-256 of 32 bytes."""
+"""First bytes of every CID in a tree: version 1, dag-cbor, SHA-256, 32 bytes."""
 MAX_KEYS: Final = 1000
-"""Of a node that is made or imported. One has four on average, and this many by no chance at all:
-whoever chooses keys for it wants every edit to copy thousands.
+"""Limit for a node that is built or imported. Nodes have four keys on average and never reach
+this by chance: such keys were chosen to make every edit copy thousands.
 
 Spec: https://atproto.com/specs/repository#security-considerations
 """
 NO_HEIGHT: Final = -1
-"""`Node.height` of a node without keys: its layer follows from where it hangs."""
+"""`Node.height` of a node without keys: its layer follows from its place in the tree."""
 
 
 class Node:
     """One node. `links[i]` is the subtree left of `keys[i]`, `links[-1]` the one after all keys.
 
-    Never changed once built, except that `seal` fills in `cid` and `block`. A node that came
-    from a block has only CIDs as links.
+    Never changed once built, except that `seal` fills in `cid` and `block`. A node parsed from a
+    block has only CIDs as links.
     """
 
     __slots__ = ("block", "cid", "heads", "height", "keys", "links", "values")
@@ -41,7 +41,7 @@ class Node:
     """The binary CID of each key's record."""
     links: tuple[Link, ...]
     height: int
-    """The layer all keys of this node belong to, or `NO_HEIGHT`."""
+    """The layer of all keys of this node, or `NO_HEIGHT`."""
     cid: bytes | None
     block: bytes
 
@@ -63,34 +63,34 @@ class Node:
 
     @classmethod
     def bare(cls, link: Link) -> Node:
-        """A node without keys: over a lone subtree, or the root of the empty tree."""
+        """Make a node without keys: above a lone subtree, or the root of the empty tree."""
         return cls((), (), (), (link,), NO_HEIGHT)
 
     @classmethod
     def single(cls, key: bytes, value: bytes, height: int, left: Link, right: Link) -> Node:
-        """A node of one key."""
+        """Make a node with one key."""
         return cls((key,), (entry_head(b"", key),), (value,), (left, right), height)
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is neither a key nor a subtree, as only in the root of an empty tree."""
+        """Whether the node has neither key nor subtree, which only an empty tree's root may."""
         return not self.keys and self.links[0] is None
 
     def with_link(self, at: int, link: Link) -> Node:
-        """This node with another subtree at `at`."""
+        """Return this node with another subtree at `at`."""
         links = self.links
         links = (*links[:at], link, *links[at + 1 :])
         return Node(self.keys, self.heads, self.values, links, self.height)
 
     def with_value(self, at: int, value: bytes) -> Node:
-        """This node with another record at `keys[at]`."""
+        """Return this node with another record at `keys[at]`."""
         values = (*self.values[:at], value, *self.values[at + 1 :])
         return Node(self.keys, self.heads, values, self.links, self.height)
 
     def with_key(
         self, at: int, key: bytes, value: bytes, height: int, left: Link, right: Link
     ) -> Node:
-        """This node with a key put in at `at`, whose subtree there has been cut in two."""
+        """Return this node with a key inserted at `at`, where the subtree was split in two."""
         keys, heads = self.keys, self.heads
         before = keys[at - 1] if at else b""
         next_head = (entry_head(key, keys[at]),) if at < len(keys) else ()
@@ -103,8 +103,9 @@ class Node:
         )
 
     def without_key(self, at: int, joined: Link) -> Node | None:
-        """This node without `keys[at]`, whose neighbouring subtrees are `joined`; None if
-        that is nothing.
+        """Return this node without `keys[at]`, its two neighbouring subtrees replaced by `joined`.
+
+        Return None if the result would be empty.
         """
         keys = self.keys
         if len(keys) == 1:
@@ -120,14 +121,14 @@ class Node:
         )
 
     def before(self, at: int, last: Link) -> Node | None:
-        """The part left of `keys[at]`, ending in another subtree; None if that is nothing."""
+        """Return the part left of `keys[at]`, ending in `last`; None if that is empty."""
         if not at:
             return None if last is None else Node.bare(last)
         links = (*self.links[:at], last)
         return Node(self.keys[:at], self.heads[:at], self.values[:at], links, self.height)
 
     def after(self, at: int, first: Link) -> Node | None:
-        """The part from `keys[at]` on, begun by another subtree; None if that is nothing."""
+        """Return the part from `keys[at]` on, beginning with `first`; None if that is empty."""
         keys = self.keys[at:]
         if not keys:
             return None if first is None else Node.bare(first)
@@ -135,7 +136,7 @@ class Node:
         return Node(keys, heads, self.values[at:], (first, *self.links[at + 1 :]), self.height)
 
     def joined(self, right: Node, middle: Link) -> Node:
-        """This node and its right neighbour in one, with `middle` where they meet."""
+        """Merge this node with its right neighbour, with `middle` as the subtree between them."""
         keys, heads = right.keys, right.heads
         if keys and self.keys:
             heads = (entry_head(self.keys[-1], keys[0]), *heads[1:])
@@ -149,7 +150,7 @@ class Node:
 
 
 def wrap(link: LinkT, layers: int) -> LinkT | Node:
-    """Hang a subtree below `layers` nodes without keys, for no layer may be skipped."""
+    """Put a subtree below `layers` nodes without keys, because no layer may be skipped."""
     wrapped: LinkT | Node = link
     if link is not None:
         for _ in range(layers):
@@ -166,7 +167,7 @@ def seal(node: Node) -> bytes:
     if cid is None:
         if len(node.keys) > MAX_KEYS:
             raise NodeTooLarge(MAX_KEYS)
-        # The recursion is as deep as the tree is high, at most 128.
+        # The recursion is as deep as the tree, at most 128.
         links = [seal(link) if isinstance(link, Node) else link for link in node.links]
         block = node.block = encode_entries(node.heads, node.values, links)
         cid = node.cid = CID_PREFIX + hashlib.sha256(block).digest()
@@ -174,7 +175,7 @@ def seal(node: Node) -> bytes:
 
 
 def stored_form(node: Node) -> Node:
-    """A sealed node as if parsed from its block, so that it keeps no other node in memory."""
+    """Return a sealed node as if parsed from its block, so that it keeps no other node alive."""
     links = tuple([link.cid if isinstance(link, Node) else link for link in node.links])
     copy = Node(node.keys, node.heads, node.values, links, node.height)
     copy.cid = node.cid
@@ -183,7 +184,7 @@ def stored_form(node: Node) -> Node:
 
 
 def nodes_in_memory(root: Node) -> list[Node]:
-    """The root and every node below it that is linked in memory, parents first."""
+    """Return the root and every node below it that is linked in memory, parents first."""
     nodes = [root]
     for node in nodes:
         nodes += [link for link in node.links if type(link) is Node]

@@ -1,4 +1,4 @@
-"""Proofs: the nodes that show, together with a root CID, what a tree holds at a key."""
+"""Proofs: the nodes that, with a root CID, show what a tree holds at a key."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from repo.mst.store import NodeStore
 
 
 def prove(store: NodeStore, root: bytes | Node, key: bytes) -> list[Node]:
-    """The nodes from the root to the key, or to the gap where it would be."""
+    """Return the nodes from the root to the key, or to the gap where it would be."""
     return [step.node for step in find_path(store, root, key)[0]]
 
 
 def prove_covering(store: NodeStore, root: bytes | Node, key: bytes) -> list[Node]:
-    """`prove`, and the paths to the keys left and right of it: enough to invert an operation.
+    """Like `prove`, plus the paths to both neighbouring keys: enough to invert an operation.
 
-    A path to a gap already passes both neighbours; below a key that is there they lie at the
+    A path to a gap already passes both neighbours. The neighbours of an existing key are at the
     ends of the subtrees beside it.
     """
     path, found = find_path(store, root, key)
@@ -31,7 +31,7 @@ def prove_covering(store: NodeStore, root: bytes | Node, key: bytes) -> list[Nod
 
 
 def _edge(store: NodeStore, link: Link, layer: int, side: int) -> Iterator[Node]:
-    """The outermost nodes of a subtree: its right edge for side -1, its left edge for side 0."""
+    """Yield the edge nodes of a subtree: the right edge for side -1, the left one for side 0."""
     while link is not None:
         node = open_child(store, link, layer)
         yield node

@@ -1,4 +1,4 @@
-"""Removing a key, and replacing its record: only the nodes on its path are made anew."""
+"""Removing a key, and replacing its record: only the nodes on its path are remade."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def remove(store: NodeStore, root: bytes | Node, key: bytes) -> bytes | Node:
     top = path[0].node.height if path else node.height
     below = node.without_key(at, _join(store, node.links[at], node.links[at + 1], node.height - 1))
     while below is None:
-        # A node that is left with nothing goes, and so do those that held nothing else.
+        # Drop the node if it is empty now, and its ancestors that held nothing else.
         if not path:
             return Node.bare(None)
         _, node, at = path.pop()

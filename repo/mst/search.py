@@ -1,4 +1,4 @@
-"""Finding the way down a tree: one key's path, and the edges beside it."""
+"""Descending a tree: the path to a key, with each node checked on the way."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ABOVE_ALL_KEYS: Final = b"\xff"
 
 
 class Step(NamedTuple):
-    """A node on a path: the link that led to it, and the key's `position` in it."""
+    """A node on a path, with the link that led to it and the key's `position` in it."""
 
     link: bytes | Node
     node: Node
@@ -23,7 +23,7 @@ class Step(NamedTuple):
 
 
 def open_root(store: NodeStore, link: bytes | Node) -> Node:
-    """The root node. Raises `InvalidMst` if it has a subtree but no key."""
+    """Return the root node. Raises `InvalidMst` if it has a subtree but no key."""
     node = link if isinstance(link, Node) else store.get_node(link)
     if node.height == NO_HEIGHT and node.links[0] is not None:
         raise InvalidMst(f"root {Cid(seal(node))} has no keys but a subtree")
@@ -31,10 +31,10 @@ def open_root(store: NodeStore, link: bytes | Node) -> Node:
 
 
 def open_child(store: NodeStore, link: bytes | Node, layer: int) -> Node:
-    """The node of a subtree that hangs in `layer`. Raises `InvalidMst` if it does not belong."""
+    """Return the root of a subtree in `layer`. Raises `InvalidMst` if it does not belong there."""
     node = link if isinstance(link, Node) else store.get_node(link)
     height = node.height
-    # Layers fall by one a step and never below 0, so no path is longer than a digest has pairs.
+    # Each step goes down one layer and never below 0, which bounds every path by MAX_HEIGHT.
     if height != layer and (height != NO_HEIGHT or layer <= 0):
         raise InvalidMst(f"subtree {Cid(seal(node))} is in the wrong layer")
     if node.links[0] is None and height == NO_HEIGHT:
@@ -43,10 +43,10 @@ def open_child(store: NodeStore, link: bytes | Node, layer: int) -> Node:
 
 
 def find_path(store: NodeStore, root: bytes | Node, key: bytes) -> tuple[list[Step], bool]:
-    """The nodes from the root to `key`, or to the gap where it would be, and whether it is there.
+    """Return the path from the root to `key` or its gap, and whether the key exists.
 
-    Each step's `position` is that of the first key not below `key`. Raises `InvalidMst` if a
-    node on the way has keys outside the gap it fills.
+    Each step's `position` is the index of the first key not below `key`. Raises `InvalidMst` if
+    a node on the way has keys outside the gap it fills.
     """
     node = open_root(store, root)
     layer = node.height

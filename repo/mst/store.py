@@ -1,4 +1,4 @@
-"""Where a tree gets the nodes it refers to by CID: a block source behind a cache."""
+"""Where a tree gets its stored nodes: a block source behind a cache."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from repo.mst.errors import MissingBlock
 from repo.mst.node import Node
 
 DEFAULT_CACHE_NODES: Final = 1024
-"""Nodes kept for a tree that was given no cache to share; one takes about a kilobyte."""
+"""Cache size for a tree without a shared cache; a node takes about a kilobyte."""
 
 
 class BlockSource(Protocol):
@@ -28,19 +28,19 @@ class NodeStore(Protocol):
     """Stored nodes by their binary CIDs."""
 
     def get_node(self, cid: bytes, /) -> Node:
-        """Return the node, linked by CIDs only. Raises `MissingBlock` and `InvalidMst`."""
+        """Return the node, whose links are all CIDs. Raises `MissingBlock` and `InvalidMst`."""
         ...
 
     def keep_node(self, cid: bytes, node: Node, /) -> None:
-        """Expect `node`, which is about to be stored, to be asked for soon."""
+        """Cache `node`, which is about to be stored and will be needed soon."""
         ...
 
 
 class CachedNodeStore:
     """Nodes parsed from `get_block`, and kept in `cache` by their binary CIDs.
 
-    The cache holds whatever it was given and never lies, for content does not change under
-    its CID; so all trees of a process may share one, but threads may not unless it locks.
+    Entries never go stale, because content does not change under its CID. So all trees of a
+    process may share one cache, but threads may not unless it locks.
     """
 
     __slots__ = ("_cache", "_get_block")
@@ -52,7 +52,7 @@ class CachedNodeStore:
         self._cache = LRUCache(DEFAULT_CACHE_NODES) if cache is None else cache
 
     def get_node(self, cid: bytes, /) -> Node:
-        """Return the node, from the cache if it is there."""
+        """Return the node, from the cache if possible."""
         try:
             return self._cache[cid]
         except KeyError:
@@ -61,7 +61,7 @@ class CachedNodeStore:
         return node
 
     def keep_node(self, cid: bytes, node: Node, /) -> None:
-        """Put a new node into the cache, so that the next write needs no block for it."""
+        """Put a new node into the cache, so that the next write need not read its block."""
         self._cache[cid] = node
 
 
@@ -78,11 +78,11 @@ class UncachedNodeStore:
         return decode_node(self._get_block(Cid(cid)), cid)
 
     def keep_node(self, cid: bytes, node: Node, /) -> None:
-        """Nothing is kept: a walk comes by once."""
+        """Keep nothing: a walk visits each node once."""
 
 
 class MemoryBlocks:
-    """Blocks of a mapping, such as those of one CAR file, as a `BlockSource`."""
+    """A mapping of blocks, such as those of one CAR file, as a `BlockSource`."""
 
     __slots__ = ("blocks",)
 

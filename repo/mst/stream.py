@@ -1,4 +1,4 @@
-"""A whole tree, block by block, in the order in which a CAR is best read: parents first."""
+"""A whole tree, block by block, in the best order for reading a CAR: parents first."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from repo.mst.verify import VerifiedWalk
 
 
 class TreeNode(NamedTuple):
-    """A node, met before everything below it."""
+    """A node, yielded before everything below it."""
 
     cid: Cid
     block: bytes
 
 
 class TreeRecord(NamedTuple):
-    """A record, met between the subtrees left and right of its key."""
+    """A record, yielded between the subtrees left and right of its key."""
 
     key: str
     cid: Cid
 
 
 class _EnteredBlocks:
-    """A `BlockSource` that notes what it gives."""
+    """A `BlockSource` that records the blocks it returns."""
 
     def __init__(self, blocks: BlockSource) -> None:
         self._blocks = blocks
@@ -39,10 +39,10 @@ class _EnteredBlocks:
 
 
 def stream_tree(root: Cid, blocks: BlockSource) -> Iterator[TreeNode | TreeRecord]:
-    """Yield every node and record of a stored tree, in the one order that keys give them.
+    """Yield every node and record of a stored tree, in the order of their keys.
 
-    Reads each node once, no record, and keeps only the nodes of one path. Raises `InvalidMst`
-    for the first node that is not canonical or not in its place, and `MissingBlock`.
+    Reads each node once and no records, and keeps only the nodes of one path. Raises
+    `InvalidMst` for the first node that is not canonical or is misplaced, and `MissingBlock`.
     """
     noting = _EnteredBlocks(blocks)
     walk = VerifiedWalk(root, noting)
@@ -51,9 +51,9 @@ def stream_tree(root: Cid, blocks: BlockSource) -> Iterator[TreeNode | TreeRecor
         try:
             record = next(records, None)
         except InvalidMst as exc:
-            # A fault may be of a node or of its place; the CID leads to both.
+            # The fault may lie in the node or in its place; the CID identifies both.
             raise InvalidMst(f"{exc}, at node {walk.current}") from exc
-        # The walk has read the nodes that lie before the record, in their order.
+        # The walk has just read the nodes before this record, in order.
         yield from noting.entered
         if record is None:
             return

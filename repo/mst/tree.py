@@ -1,8 +1,8 @@
-"""`Mst`: a repository's records by key, as a tree that is never changed but made anew.
+"""`Mst`: a repository's records by key, as a persistent (immutable) tree.
 
-A stored node is referred to by its CID and read when needed; a new one hangs in memory. An
-edit returns a new tree, which shares all but one path with the old, so both remain usable.
-Nodes are encoded and hashed when the root CID or a block is asked for, each once.
+A stored node is referred to by its CID and read on demand; a new node is held in memory. An
+edit returns a new tree, which shares all but one path with the old one, so both remain usable.
+Nodes are encoded and hashed, once each, when the root CID or a block is requested.
 
 Spec: https://atproto.com/specs/repository#mst-structure
 """
@@ -27,8 +27,10 @@ _NO_BLOCKS: Final = MemoryBlocks({})
 
 
 class Mst:
-    """A persistent (immutable) Merkle search tree. Every method may raise `MissingBlock` and
-    `InvalidMst`, for a stored node is read and checked when it is first needed.
+    """A persistent (immutable) Merkle search tree.
+
+    Every method may raise `MissingBlock` and `InvalidMst`, because stored nodes are read and
+    checked on first use.
     """
 
     __slots__ = ("_root", "_store")
@@ -41,7 +43,7 @@ class Mst:
     def load(
         cls, root: Cid, blocks: BlockSource, *, cache: MutableMapping[bytes, Node] | None = None
     ) -> Mst:
-        """The stored tree of a root CID. Reads nothing yet; see `CachedNodeStore` for `cache`."""
+        """Return the stored tree at a root CID; nothing is read yet. See `CachedNodeStore`."""
         return cls(CachedNodeStore(blocks.get_block, cache), root.raw)
 
     @classmethod
@@ -51,7 +53,7 @@ class Mst:
         *,
         cache: MutableMapping[bytes, Node] | None = None,
     ) -> Mst:
-        """The tree without records, which has one node."""
+        """Return the tree without records, which has one node."""
         store = CachedNodeStore(blocks.get_block, cache)
         return cls(store, Node.bare(None))
 
@@ -62,31 +64,31 @@ class Mst:
         return Cid(seal(root) if isinstance(root, Node) else root)
 
     def get(self, key: str) -> Cid | None:
-        """The record at `key`, or None."""
+        """Return the CID of the record at `key`, or None."""
         path, found = find_path(self._store, self._root, encode_key(key))
         _, node, index = path[-1]
         return Cid(node.values[index]) if found else None
 
     def create(self, key: str, value: Cid) -> Mst:
-        """The tree with a record added. Raises `KeyExists`."""
+        """Return the tree with a record added. Raises `KeyExists`."""
         return Mst(self._store, insert(self._store, self._root, encode_key(key), value.raw))
 
     def update(self, key: str, value: Cid) -> Mst:
-        """The tree with a record replaced. Raises `KeyMissing`."""
+        """Return the tree with a record replaced. Raises `KeyMissing`."""
         return Mst(self._store, replace(self._store, self._root, encode_key(key), value.raw))
 
     def delete(self, key: str) -> Mst:
-        """The tree with a record removed. Raises `KeyMissing`."""
+        """Return the tree with a record removed. Raises `KeyMissing`."""
         return Mst(self._store, remove(self._store, self._root, encode_key(key)))
 
     def walk(self, after: str | None = None) -> Iterator[tuple[str, Cid]]:
-        """Yield records in the order of their keys, from the first one above `after`."""
+        """Yield records in key order, from the first one above `after`."""
         low = b"" if after is None else after.encode() + b"\x00"
         for key, value in walk_forward(self._store, self._root, low):
             yield key.decode(), Cid(value)
 
     def changed_blocks(self) -> dict[Cid, bytes]:
-        """Blocks of the nodes made by edits since the tree was loaded, the root first."""
+        """Return the blocks of nodes made by edits since the tree was loaded, the root first."""
         root = self._root
         if not isinstance(root, Node):
             return {}
@@ -94,31 +96,32 @@ class Mst:
         return _blocks_of(nodes_in_memory(root))
 
     def changes_since(self, old: Mst | None) -> NodeChanges:
-        """The nodes to store and to delete, where this tree was made from `old` by edits.
+        """Return the nodes to store and to delete; this tree must derive from `old` by edits.
 
-        With None, nothing was stored before.
+        `old` is None if nothing was stored before.
 
-        Exact; costs no more than the nodes on the edited paths. For trees that do not come
-        from one another there is `iter_differences`.
+        Exact, at the cost of only the nodes on the edited paths. For unrelated trees, use
+        `iter_differences`.
         """
         if old is None:
             return NodeChanges(self.changed_blocks(), ())
         return edited_nodes(self._store, old._root, self._root)
 
     def proof(self, key: str) -> dict[Cid, bytes]:
-        """The nodes that prove the record at `key`, or that there is none; the root first."""
+        """Return the nodes that prove the record at `key` or its absence, the root first."""
         return _blocks_of(prove(self._store, self._root, encode_key(key)))
 
     def covering_proof(self, key: str) -> dict[Cid, bytes]:
-        """`proof`, and the paths to the neighbouring keys, as a consumer needs to invert
-        an operation on `key` (Sync 1.1).
+        """Return `proof` plus the paths to both neighbouring keys.
+
+        Consumers need these to invert an operation on `key` (Sync 1.1).
         """
         return _blocks_of(prove_covering(self._store, self._root, encode_key(key)))
 
     def settled(self) -> Mst:
-        """The same tree, now to be stored: its nodes go to the cache and leave this object.
+        """Return the same tree as a stored one: its nodes move to the cache, out of this object.
 
-        The nodes are found by CID from now on, so store `changed_blocks` first or at once.
+        The nodes are looked up by CID from then on, so store `changed_blocks` first or at once.
         """
         root = self._root
         if not isinstance(root, Node):
@@ -130,5 +133,5 @@ class Mst:
 
 
 def _blocks_of(nodes: Iterable[Node]) -> dict[Cid, bytes]:
-    """Blocks of sealed nodes by CID."""
+    """Return the blocks of sealed nodes by CID."""
     return {Cid(seal(node)): node.block for node in nodes}

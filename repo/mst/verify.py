@@ -1,4 +1,4 @@
-"""Checking a stored tree as a whole, while it is read."""
+"""Verification of a whole stored tree while it is read."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from repo.mst.store import BlockSource
 
 
 class VerifiedWalk:
-    """The records of a stored tree in the order of their keys, once.
+    """A single walk over the records of a stored tree in key order.
 
-    Every node is read and checked on the way, itself and its place, so that a walk that comes to
-    its end has seen the one tree of these records. Holds a path of the tree. Iterating raises
-    `InvalidMst` at the first fault, and `MissingBlock` for a node that is not there.
+    Each node and its place in the tree are checked on the way, so a walk that reaches the end has
+    verified the one tree of these records. Keeps one path of the tree in memory. Iterating raises
+    `InvalidMst` at the first fault, and `MissingBlock` for a missing node.
     """
 
     def __init__(self, root: Cid, blocks: BlockSource) -> None:
         """The blocks are trusted to hash to their CIDs."""
         self._get_block = blocks.get_block
         self.current = root
-        """The node that was read last."""
+        """The node read last."""
         self.nodes = 0
         """Nodes read so far."""
         self.height = 0
@@ -33,7 +33,7 @@ class VerifiedWalk:
         """Yield keys and binary CIDs."""
         node = self._open_root()
         top = node.height
-        # The nodes above, each with the position of the subtree that has been entered.
+        # The ancestors, each with the position of the subtree that was entered.
         above: list[tuple[NodeParts, int]] = []
         index = 0
         last = b""
@@ -63,9 +63,9 @@ class VerifiedWalk:
         return node
 
     def _open(self, link: bytes, layer: int) -> NodeParts:
-        """The node of a subtree that hangs in `layer`."""
+        """Return the root of a subtree in `layer`."""
         node = self._read(link)
-        # Layers fall by one a step and never below 0, so no path is longer than a digest has pairs.
+        # Each step goes down one layer and never below 0, which bounds every path by MAX_HEIGHT.
         if node.height != layer and (node.height != NO_HEIGHT or layer <= 0):
             raise InvalidMst("subtree in the wrong layer")
         if node.height == NO_HEIGHT and node.links[0] is None:

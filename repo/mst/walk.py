@@ -1,4 +1,4 @@
-"""Reading a tree in the order of its keys, from any key."""
+"""Iterating over a tree in key order, from any key."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from repo.mst.store import NodeStore
 def walk_forward(
     store: NodeStore, root: bytes | Node, low: bytes = b""
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Yield keys and values from `low` on, rising. Raises `InvalidMst` if they do not rise."""
+    """Yield keys and values from `low` on, ascending. Raises `InvalidMst` if out of order."""
     node = open_root(store, root)
     top = node.height
-    # Each node with the position of its next key; the subtree left of that key has been entered.
+    # Each node with the index of its next key; the subtree left of that key has been entered.
     index = bisect_left(node.keys, low)
     stack = [(node, index)]
     link = node.links[index]

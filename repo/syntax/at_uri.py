@@ -25,7 +25,7 @@ _SCHEME: Final = "at://"
 
 @dataclass(slots=True, frozen=True)
 class AtUri:
-    """The parts of an AT URI. `str(uri)` is the URI again."""
+    """The parts of an AT URI. `str(uri)` gives the URI again."""
 
     authority: Did | Handle
     collection: Nsid | None = None
@@ -37,7 +37,7 @@ class AtUri:
 
 
 def parse_at_uri(text: str) -> AtUri:
-    """Read an AT URI. A query, a fragment and a trailing slash are refused."""
+    """Parse an AT URI. A query, a fragment and a trailing slash are refused."""
     if len(text) > MAX_AT_URI_LENGTH or not text.startswith(_SCHEME):
         raise InvalidSyntax("at-uri", text)
     authority, *path = text[len(_SCHEME) :].split("/", 3)

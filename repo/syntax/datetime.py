@@ -1,4 +1,4 @@
-"""Datetimes as text: RFC 3339 and ISO 8601 at once, with seconds and a time zone.
+"""Datetimes as text: valid in both RFC 3339 and ISO 8601, with seconds and a time zone.
 
 Spec: https://atproto.com/specs/lexicon#datetime
 """
@@ -24,7 +24,7 @@ _SAFE_DAY: Final = "28"
 
 
 def parse_datetime(text: str) -> str:
-    """Check a datetime: a real day, and one whose UTC form still has a year of four digits."""
+    """Check a datetime: the day must exist, and the year in UTC must still have four digits."""
     found = _DATETIME(text) if len(text) <= MAX_DATETIME_LENGTH else None
     if found is None or not _is_on_calendar(found):
         raise InvalidSyntax("datetime", text)
@@ -46,7 +46,10 @@ def _is_on_calendar(found: re.Match[str]) -> bool:
 
 
 def _utc_minutes(found: re.Match[str]) -> int:
-    """Minutes since the midnight of the written day; negative or over a day beyond its ends."""
+    """Return the UTC time as minutes since midnight of the written day.
+
+    It is negative, or a full day or more, if the UTC day differs.
+    """
     hour, minute, sign, offset_hours, offset_minutes = found.group(4, 5, 6, 7, 8)
     offset = int(offset_hours) * 60 + int(offset_minutes)
     return int(hour) * 60 + int(minute) + (-offset if sign == "+" else offset)

@@ -1,4 +1,4 @@
-"""What a syntax check raises, and how it quotes the text it refused."""
+"""The errors of syntax checks, and how their messages quote the refused text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Final
 
 MAX_QUOTED: Final = 100
-"""Characters of a refused text that a message repeats."""
+"""Characters of a refused text that a message quotes."""
 
 
 class InvalidSyntax(ValueError):
@@ -15,7 +15,7 @@ class InvalidSyntax(ValueError):
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(f"Invalid {kind} (got {quoted(text)})")
         self.kind = kind
-        """What was expected, as messages name it: `DID`, `handle`, `record key`, …"""
+        """What was expected, as named in messages: `DID`, `handle`, `record key`, …"""
 
 
 class DisallowedHandleTld(InvalidSyntax):
@@ -27,8 +27,8 @@ class DisallowedHandleTld(InvalidSyntax):
 
 
 def quoted(text: str) -> str:
-    """`text` as a JSON string, cut at `MAX_QUOTED` characters and always encodable as UTF-8."""
+    """Return `text` as a JSON string, cut at `MAX_QUOTED` characters, always valid in UTF-8."""
     if len(text) > MAX_QUOTED:
         text = text[:MAX_QUOTED] + "…"
-    # A lone surrogate, which JSON can smuggle in, would break the encoding of the answer.
+    # A lone surrogate, which JSON can smuggle in, would break the encoding of the response.
     return json.dumps(text, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()

@@ -20,8 +20,8 @@ MAX_HANDLE_LENGTH: Final = 253
 MAX_NSID_LENGTH: Final = 317
 MAX_RKEY_LENGTH: Final = 512
 
-# Lengths are checked before a pattern runs, and every pattern has one way only to match a
-# text, so the time is linear in a bounded length.
+# Lengths are checked before a pattern runs, and every pattern matches a text in only one way,
+# so the time is linear in a bounded length.
 _DID: Final = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]++(?<![:%])").fullmatch
 _HANDLE: Final = re.compile(
     r"(?:(?!-)[A-Za-z0-9-]{1,63}+(?<!-)\.)++[A-Za-z][A-Za-z0-9-]{0,62}+(?<!-)"
@@ -40,7 +40,7 @@ _DISALLOWED_TLDS: Final = frozenset(
 
 
 def parse_did(text: str) -> Did:
-    """Check the general DID syntax; the rules of a method are not applied."""
+    """Check the general DID syntax; the rules of each DID method are not applied."""
     if len(text) > MAX_DID_LENGTH or _DID(text) is None:
         raise InvalidSyntax("DID", text)
     return Did(text)
@@ -59,7 +59,7 @@ def parse_handle(text: str) -> Handle:
 
 
 def normalize_handle(text: str) -> Handle:
-    """Check a handle and return it in lower case, the form that is stored and compared."""
+    """Check a handle and return it in lower case, the form for storing and comparing."""
     return Handle(parse_handle(text).lower())
 
 
@@ -70,7 +70,7 @@ def ensure_allowed_handle_tld(handle: Handle) -> None:
 
 
 def parse_at_identifier(text: str) -> Did | Handle:
-    """Check an identifier of an account: a DID or a handle."""
+    """Check an account identifier: a DID or a handle."""
     if text.startswith("did:"):
         if is_did(text):
             return Did(text)
@@ -80,13 +80,13 @@ def parse_at_identifier(text: str) -> Did | Handle:
 
 
 def has_lower_case_authority(nsid: str) -> bool:
-    """Whether an NSID has the one spelling of its authority, whose letter case does not count."""
+    """Whether an NSID spells its case-insensitive authority in lower case, the canonical form."""
     authority = nsid[: nsid.rfind(".")]
     return authority == authority.lower()
 
 
 def parse_nsid(text: str) -> Nsid:
-    """Check a namespaced identifier, as of a collection or a method."""
+    """Check a namespaced identifier, such as the name of a collection or a method."""
     if len(text) > MAX_NSID_LENGTH or _NSID(text) is None:
         raise InvalidSyntax("NSID", text)
     return Nsid(text)

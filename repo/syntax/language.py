@@ -19,7 +19,7 @@ _IRREGULAR: Final = frozenset(
         *("en-GB-oed", "sgn-BE-FR", "sgn-BE-NL", "sgn-CH-DE"),
     )
 )
-"""Tags that were registered before the grammar and do not follow it (RFC 5646, `irregular`)."""
+"""Tags registered before the grammar that do not follow it (RFC 5646, `irregular`)."""
 
 _TAG: Final = re.compile(
     r"[a-z]{2,3}(?:-[A-Za-z]{3}){0,3}"  # language, and what extends it
@@ -46,7 +46,7 @@ def parse_language(text: str) -> str:
 
 
 def _repeats_a_subtag(tag: re.Match[str]) -> bool:
-    """Whether a variant, or the single character that opens an extension, comes twice."""
+    """Whether a variant, or the single character that opens an extension, occurs twice."""
     variants = tag["variants"].lower().split("-")
     singletons = [part for part in tag["extensions"].lower().split("-") if len(part) == 1]
     return len(variants) > len(set(variants)) or len(singletons) > len(set(singletons))

@@ -1,4 +1,4 @@
-"""References out of a record: URIs of any scheme.
+"""References from a record: URIs of any scheme.
 
 Spec: https://atproto.com/specs/lexicon#uri
 """
@@ -16,7 +16,7 @@ _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*+:/*+[^\s\x00-\x1f\x7f\ud800-\
 
 
 def parse_uri(text: str) -> str:
-    """Check a URI by its outer form: a scheme, and something behind it without white space."""
+    """Check the outer form of a URI: a scheme, followed by anything without white space."""
     if len(text) > MAX_URI_LENGTH or _URI(text) is None:
         raise InvalidSyntax("uri", text)
     return text

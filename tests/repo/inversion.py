@@ -1,4 +1,4 @@
-"""Inverting a commit: from the new tree's proof blocks and the operations to the old root.
+"""Inverting a commit: the old root from the new tree's proof blocks and the operations.
 
 This is how a consumer of Sync 1.1 checks a `#commit` event without holding the repository.
 
