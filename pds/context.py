@@ -205,13 +205,15 @@ class ReadContext:
         try:
             await self.sequencer.append()
             await self.accounts.repo_roots.flush()
-            marker = self.settings.data_directory / RUN_FILE
-            await end_run(self.accounts.db, self.sequencer, marker)
+            await self._end_run()
         except DatabaseError as exc:
             _log.error(
                 "the last events or heads are not written; the next start mends it",
                 reason=str(exc),
             )
+
+    async def _end_run(self) -> None:
+        self.sequencer.mark_stopped()
 
 
 class AppContext(ReadContext):
@@ -272,6 +274,9 @@ class AppContext(ReadContext):
             hostname=self.settings.hostname,
             min_login_ms=self._min_login_ms,
         )
+
+    async def _end_run(self) -> None:
+        await end_run(self.accounts.db, self.sequencer, self.settings.data_directory / RUN_FILE)
 
     @property
     def did_rotation_key(self) -> str:
