@@ -103,7 +103,7 @@ async def _close_rate_limiter(app: web.Application) -> None:
     await app[RATE_LIMITER].close()
 
 
-def make_runner(app: web.Application) -> web.AppRunner:
+def make_runner(app: web.Application) -> TimedRunner:
     """Serve an application the way the server does, without binding an address yet."""
     ctx = app.get(READ_CONTEXT)
     return TimedRunner(
