@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -71,8 +71,6 @@ from sequencer.sequencer import Sequencer
 
 PROXY_CONNECTIONS: Final = 1024
 """Requests that are passed on at a time, to the operator's services and again to all others."""
-
-Askers: TypeAlias = Callable[[], tuple[str, ...]]
 
 _CLOCK_IDS: Final = 32
 _log = structlog.get_logger(__name__)
