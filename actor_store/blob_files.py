@@ -132,7 +132,7 @@ class BlobFiles:
         return SweptUploads(len(changes.unused), size_bytes, len(parts))
 
     def delete_soon(self, did: str, leftovers: Iterable[BlobChanges]) -> None:
-        """Delete in the background the bytes that a committed transaction left unused."""
+        """Delete in the background the bytes that a committed transaction has left unused."""
         task = asyncio.get_running_loop().create_task(self._delete(did, list(leftovers)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -143,7 +143,7 @@ class BlobFiles:
             await asyncio.gather(*self._tasks)
 
     async def _put_back(self, did: str, refs: Iterable[TempRef]) -> None:
-        """Make bytes temporary again if no record refers to them after all."""
+        """Make blobs temporary again that no record has come to refer to."""
         try:
             known = await self._store.read(did, lambda actor: actor.blob.list_temp_keys())
             for ref in refs:

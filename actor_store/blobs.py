@@ -4,7 +4,7 @@ This module handles the rows; the bytes are in a `blob_store.BlobStore`. A `blob
 `tempKey` is an upload that no record mentions yet; without one, its bytes are permanent, under the
 CID.
 
-The steps of a commit, which awaits only between them:
+A commit takes these steps, and awaits only between them:
 
 1. `BlobReader.check_refs(refs)` checks every reference and returns those still temporary;
 2. `BlobStore.make_permanent` for those;

@@ -19,6 +19,7 @@ from actor_store.layout import ActorLayout
 from actor_store.schema import migrate_store
 from database.connection import Database, open_database
 from database.files import sync
+from database.wal import files_of
 from repo.keys import PrivateKey
 
 T = TypeVar("T")
@@ -63,9 +64,9 @@ def adopt_database(layout: ActorLayout, did: str, database: Path) -> None:
     """
     directory, store = layout.directory(did), layout.store(did)
     directory.mkdir(parents=True, exist_ok=True)
-    # The old database's WAL must not be taken for the new one's.
-    for suffix in ("-wal", "-shm"):
-        store.with_name(store.name + suffix).unlink(missing_ok=True)
+    # A WAL of the database before must not be taken for one of the new.
+    for beside in files_of(store)[1:]:
+        beside.unlink(missing_ok=True)
     database.rename(store)
     sync(directory)
 

@@ -79,7 +79,7 @@ _Difference: TypeAlias = tuple[str, str | None, bool]
 
 @dataclass(slots=True, frozen=True)
 class ImportedRepo:
-    """The result of an import: the head, the number of records, and the odd ones."""
+    """The commit that an import has made current, and the records below it."""
 
     head: Head
     records: int
@@ -92,16 +92,16 @@ def import_car(
     *,
     keys: Sequence[Verifier] | None,
     rev: str | None = None,
-    proceed: Callable[[], None] = lambda: None,
+    on_batch: Callable[[], None] = lambda: None,
     postponed: Collection[str] = (),
 ) -> ImportedRepo:
     """Replace the repository of `actor` with the one in a CAR.
 
-    The commit may be signed by any of `keys`; None skips the check of the signature. Blocks that
-    are already stored may be missing from the CAR. The repository gets a new rev, or `rev`, the
-    commit's own, if nobody will ever write another commit. `proceed` is called regularly; an
-    exception from it aborts the import. `postponed` indexes are built at the end: with all of
-    `UNORDERED_INDEXES`, a large import into a new database, which is discarded on failure, takes
+    The commit may be signed by any of `keys`; with None its signature is not looked at. Blocks that
+    are stored already may be missing in the CAR. The repository is at a new rev, or at `rev`: that
+    of the commit, where nobody will ever write another. `on_batch` is called after every batch,
+    and ends the import by raising. `postponed` are indexes that are built at the end: with all of
+    `UNORDERED_INDEXES` a large import into a new database, which is thrown away if it fails, takes
     half the time. Raises `InvalidCar`, `InvalidRepo` and `RepoNotFound`.
     """
     old = actor.repo.head()
@@ -110,13 +110,13 @@ def import_car(
     with actor.bulk_rows() as rows:
         rows.postpone_indexes(postponed)
         car = _CarBlocks(rows, rows_rev)
-        root = car.store(source, proceed)
+        root = car.store(source, on_batch)
         commit = _read_commit(actor, root, keys, newest=new_rev)
         tree = _Tree(commit.data, _Nodes(car.nodes, rows, actor.repo))
         differences = _differences(tree.check(), rows.iter_records())
         # Runs while the tree is walked.
         rows.build_index(BLOCK_INDEX)
-        _index(rows, differences, rows_rev, proceed)
+        _index(rows, differences, rows_rev, on_batch)
         car.nodes.clear()
         rows.build_index(RECORD_INDEX)
         _link(rows, car, rows_rev, actor.leftovers)
@@ -133,7 +133,7 @@ def import_car(
 
 
 class _CarBlocks:
-    """The blocks of a CAR on their way to the database."""
+    """Stores the blocks of a CAR, and keeps the nodes among them for the walk of the tree."""
 
     def __init__(self, rows: BulkRows, rev: str) -> None:
         self._rows = rows
@@ -146,8 +146,8 @@ class _CarBlocks:
         """Nodes by binary CID, as many as fit in memory."""
         self._room = _NODES_BYTES
 
-    def store(self, source: ByteSource, proceed: Callable[[], None]) -> Cid:
-        """Store every block, after checking its hash. Return the root."""
+    def store(self, source: ByteSource, on_batch: Callable[[], None]) -> Cid:
+        """Store every block, which must hash to its CID. Return the root."""
         reader = CarReader(source)
         if len(reader.roots) != 1:
             raise InvalidRepo("expected one root")
@@ -160,7 +160,7 @@ class _CarBlocks:
                 self._batch.nodes.append(text)
             self._count(block)
             if self._batch_bytes >= _BATCH_BYTES:
-                proceed()
+                on_batch()
                 self._flush()
         self._flush()
         self._rows.wait()
@@ -219,9 +219,9 @@ class _CarBlocks:
 
 
 def _read_odd(block: bytes) -> dict[str, Value]:
-    """Return what is readable of an odd record; nothing if it is unreadable or large."""
+    """Decode an odd record leniently. Empty if that fails, or if the record is large."""
     if len(block) >= LARGE_BYTES:
-        # Lenient decoding holds the GIL, so large records would stop other threads.
+        # The lenient decoder holds the GIL to its end.
         return {}
     try:
         return read_kept(block)
@@ -234,7 +234,7 @@ def _blobs_of(record: Value) -> set[str]:
 
 
 def parse_commit(root: Cid, block: bytes, *, did: str, keys: Sequence[Verifier] | None) -> Commit:
-    """Decode the commit at a CAR's root. Raises `InvalidRepo` unless it is one of this actor.
+    """Decode the commit at the root of a CAR. Raises `InvalidRepo` unless it is this actor's.
 
     It may be signed by any of `keys`; None skips the check of the signature.
     """
@@ -254,7 +254,7 @@ def parse_commit(root: Cid, block: bytes, *, did: str, keys: Sequence[Verifier] 
 def _read_commit(
     actor: ActorStoreTransactor, root: Cid, keys: Sequence[Verifier] | None, *, newest: str
 ) -> Commit:
-    """Return the commit if it is this actor's. `newest` is the rev that a commit would get now."""
+    """Read the commit, which must be this actor's. `newest` is the rev that one made now gets."""
     try:
         block = actor.repo.get_block(root)
     except MissingBlock as exc:
@@ -268,8 +268,8 @@ def _read_commit(
 def _delete_strays(
     actor: ActorStoreTransactor, rows: BulkRows, tree: _Tree, *, old: Head, head: Head
 ) -> None:
-    """Delete the blocks of the old tree, and blocks of the CAR outside its tree."""
-    # Usually the only leftovers, because most imports go into an empty repository.
+    """Delete the blocks of the previous tree, and those of the CAR outside its tree."""
+    # All that most imports leave: they are made into an empty repository.
     actor.repo.delete_unused_records({old.cid, _EMPTY_TREE} - {head.cid, tree.root})
     # No block is more than one of node, record and commit.
     if rows.count_blocks() != 1 + tree.nodes + rows.count_record_blocks():
@@ -343,12 +343,15 @@ class _Tree:
 
 
 def _index(
-    rows: BulkRows, differences: Iterator[_Difference], rev: str, proceed: Callable[[], None]
+    rows: BulkRows,
+    differences: Iterator[_Difference],
+    rev: str,
+    on_batch: Callable[[], None],
 ) -> None:
     """Update the index of records to match the tree."""
     now = now_iso()
     while batch := list(islice(differences, _BATCH_RECORDS)):
-        proceed()
+        on_batch()
         rows.forget_links([key for key, _, replaces in batch if replaces])
         rows.remove_records([key for key, cid, _ in batch if cid is None])
         written = [cid + key for key, cid, _ in batch if cid is not None]
@@ -359,7 +362,7 @@ def _index(
 def _differences(
     new: Iterator[tuple[str, str]], old: Iterator[tuple[str, str]]
 ) -> Iterator[_Difference]:
-    """Yield the differences from the old records to the new ones, both in key order."""
+    """Yield what changes the old records into the new ones, both in the order of their keys."""
     known = next(old, None)
     for key, cid in new:
         while known is not None and known[0] < key:

@@ -24,7 +24,7 @@ from database.errors import OUT_OF_FILES
 from database.files import replacing
 from repo.keys import InvalidKey, K256PrivateKey, PrivateKey
 
-DEFAULT_CACHED_KEYS: Final = 50_000
+_CACHED_KEYS: Final = 50_000
 MAX_RESERVED_KEYS: Final = 1_000
 """Limit of reserved keys: anyone may request one, so a stranger could fill the disk."""
 RESERVATION_S: Final = 7 * 24 * 60 * 60
@@ -36,9 +36,9 @@ SURE_S: Final = 60 * 60
 class SigningKeys:
     """Signing keys, with a cache of the last used ones, and reserved keys."""
 
-    def __init__(self, layout: ActorLayout, *, max_cached: int = DEFAULT_CACHED_KEYS) -> None:
+    def __init__(self, layout: ActorLayout) -> None:
         self._layout = layout
-        self._cache: LRUCache[str, PrivateKey] = LRUCache(max_cached)
+        self._cache: LRUCache[str, PrivateKey] = LRUCache(_CACHED_KEYS)
         self._reserving = threading.Lock()
         self._holders: dict[str, str] = {}
         """Who requested which reserved key, as far as this process has seen."""

@@ -1,8 +1,8 @@
-"""Open actor stores: the most recently used connections, as many as fit.
+"""Open actor stores: the most recently used ones, as many as there is room for.
 
-A connection is only used within one step of the event loop, and is only closed between uses. So no
-connection is closed in use, although users are not counted. Connections opened on a full disk are
-closed soon: the next one may find room, and can write.
+A connection is only used within one step of the event loop, and closed only between two steps. So
+none is closed in use, though nothing counts its users. One that was opened on a full disk is closed
+soon: the next use may find room, and write.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, frozen=True)
-class Handle:
+class OpenStore:
     """An open actor store."""
 
     db: Database
@@ -47,18 +47,18 @@ class Handle:
 
     @property
     def reader(self) -> ActorStoreReader:
-        """A read-only view that shares the transactor's caches."""
+        """The same object, for callers that only read: they share what it has cached."""
         return self.transactor
 
 
 class OpenStores:
-    """Handles by DID, for the event loop only. They are closed when open files become scarce."""
+    """Open stores by DID, for the event loop only. They give way when open files become scarce."""
 
     def __init__(
-        self, open_handle: Callable[[str], Handle], *, max_open: int, files: OpenFiles
+        self, open_store: Callable[[str], OpenStore], *, max_open: int, files: OpenFiles
     ) -> None:
-        self._open_handle = open_handle
-        self._handles: LRUCache[str, Handle] = LRUCache(max_open)
+        self._open_store = open_store
+        self._stores: LRUCache[str, OpenStore] = LRUCache(max_open)
         self.max_open = max_open
         self._min_open = min(max_open, _MAX_MIN_OPEN, max(_MIN_OPEN, files.limit // 64))
         self.lookups = Lookups()
@@ -68,63 +68,63 @@ class OpenStores:
         self._closer = ThreadPoolExecutor(1, thread_name_prefix="actor-store-close")
         self._asked_to_close = 0
         self._closed = 0
-        self._roomless: dict[str, Handle] = {}
-        """Handles that can only read, in the order they were opened."""
+        self._roomless: dict[str, OpenStore] = {}
+        """Stores that only read, in the order in which they were opened."""
 
     def __len__(self) -> int:
-        return len(self._handles)
+        return len(self._stores)
 
     def __contains__(self, did: str) -> bool:
-        return did in self._handles
+        return did in self._stores
 
-    def get(self, did: str) -> Handle:
-        """Return the handle, valid until the caller's next await.
+    def get(self, did: str) -> OpenStore:
+        """Return the store, which is valid until the caller next awaits.
 
         Raises what opening raises, and `DatabaseOutOfFiles` while files are still being closed.
         """
         try:
-            handle = self._handles[did]
+            store = self._stores[did]
         except KeyError:
             pass
         else:
             self.lookups.hits += 1
-            return handle
+            return store
         self.lookups.misses += 1
         if not self._files.has_room(FILES_PER_STORE, for_keeper=True):
             raise DatabaseOutOfFiles(did, f"{self._files.limit} files may be open, and are")
         if self._roomless:
             self.close_roomless(did)
-        handle = self._open_handle(did)
+        store = self._open_store(did)
         self._files.note_opened(FILES_PER_STORE)
-        if isinstance(handle.db, RoomlessDatabase):
-            self._roomless[did] = handle
-            return handle
-        while len(self._handles) >= self._handles.maxsize:
+        if isinstance(store.db, RoomlessDatabase):
+            self._roomless[did] = store
+            return store
+        while len(self._stores) >= self._stores.maxsize:
             self._close_oldest()
-        self._handles[did] = handle
-        return handle
+        self._stores[did] = store
+        return store
 
     @property
     def wanted_files(self) -> int:
-        """See `Keeper.wanted_files`: no request can be served without a few open stores."""
-        return FILES_PER_STORE * max(0, self._min_open - len(self._handles))
+        """See `Keeper.wanted_files`: without a few open stores nobody would be served."""
+        return FILES_PER_STORE * max(0, self._min_open - len(self._stores))
 
     def give_back(self, files: int) -> None:
         """See `Keeper.give_back`."""
         stores = -(-files // FILES_PER_STORE)
-        while self._closing < stores and len(self._handles) > self._min_open:
+        while self._closing < stores and len(self._stores) > self._min_open:
             self._close_oldest()
 
     def discard(self, did: str) -> None:
-        """Close the handle at once, if open: its files are damaged or about to be deleted."""
-        handle = self._handles.pop(did, None) or self._roomless.pop(did, None)
-        if handle is not None:
-            _close(handle.db, handle.db.close_at_once)
+        """Close the store, if it is open, at once: its files are damaged, or are about to go."""
+        store = self._stores.pop(did, None) or self._roomless.pop(did, None)
+        if store is not None:
+            _close(store.db, store.db.close_at_once)
 
     def close_roomless(self, did: str) -> None:
-        """Close the handle of `did` if it is read-only, and the oldest such one if there are many.
+        """Close the store of `did` if it only reads, or else the oldest of many such stores.
 
-        Call this before another connection opens the file for writing.
+        To be called before another connection opens the file to write.
         """
         roomless = self._roomless.pop(did, None)
         if roomless is None and len(self._roomless) >= _MAX_ROOMLESS:
@@ -133,20 +133,20 @@ class OpenStores:
             _close(roomless.db, roomless.db.close_at_once)
 
     def close(self) -> None:
-        """Close all handles and wait until they are closed; call it in a thread."""
+        """Close all stores and wait for it: to be called in a thread."""
         for did in [*self._roomless]:
             self.discard(did)
-        while self._handles:
+        while self._stores:
             self._close_oldest()
         self._closer.shutdown(wait=True)
 
     @property
     def _closing(self) -> int:
-        """The number of dropped handles whose files may still be open."""
+        """Stores that have been dropped, and whose files may be open still."""
         return self._asked_to_close - self._closed
 
     def _close_oldest(self) -> None:
-        _, oldest = self._handles.popitem()
+        _, oldest = self._stores.popitem()
         self._asked_to_close += 1
         self._closer.submit(self._close_in_thread, oldest.db)
 
@@ -157,9 +157,9 @@ class OpenStores:
 
 
 def max_open_stores(wanted: int = DEFAULT_MAX_OPEN) -> int:
-    """Return how many of the `wanted` stores may be open at most under the limit of open files.
+    """Return how many of the `wanted` stores the limit of open files allows.
 
-    Fewer are open while there are many other open files, such as connections.
+    It allows fewer while much else is open, such as connections.
     """
     return min(wanted, max(_MIN_OPEN, (limit_of_open_files() - _OTHER_FILES) // FILES_PER_STORE))
 

@@ -176,11 +176,8 @@ class StoreOpener:
             if path.exists():
                 raise
             raise RepoNotFound(did) from exc
-        try:
+        with db.closed_on_error():
             migrate_store(db)
-        except BaseException:
-            db.close()
-            raise
         return db
 
 

@@ -30,7 +30,7 @@ from actor_store.errors import ActorStoreDamaged
 from actor_store.keys import SigningKeys
 from actor_store.layout import ActorLayout
 from actor_store.long_transaction import LongCommits, LongTransaction
-from actor_store.open_stores import FILES_PER_STORE, Handle, OpenStores, max_open_stores
+from actor_store.open_stores import FILES_PER_STORE, OpenStore, OpenStores, max_open_stores
 from actor_store.opening import (
     STREAM_PAGE_CACHE_KIB,
     THREAD_PAGE_CACHE_KIB,
@@ -85,17 +85,21 @@ class ActorStore:
     ) -> None:
         """`clock` issues the revs of all commits in this process; `files` are its open files."""
         self.find_quota = find_quota
-        """Returns the quota of a DID in bytes; None for no limit."""
-        self._layout = layout
+        """How many bytes an actor may take, by DID; None if there is no limit."""
+        self.layout = layout
+        """Where the files of actors are."""
         self._blob_store = blob_store
         self._clock = clock
         self._settings = settings
-        self._keys = SigningKeys(layout)
-        self._nodes = CountedNodeCache(settings.node_cache_bytes)
+        self.keys = SigningKeys(layout)
+        """Signing keys of actors, and those reserved for actors to come."""
+        self.nodes = CountedNodeCache(settings.node_cache_bytes)
+        """MST nodes of all actors that are kept in memory."""
         self._files = OpenFiles() if files is None else files
-        self._handles = OpenStores(
-            self._open_handle, max_open=max_open_stores(settings.max_open), files=self._files
+        self.open_stores = OpenStores(
+            self._open_store, max_open=max_open_stores(settings.max_open), files=self._files
         )
+        """The databases that are kept open for the event loop."""
         self._blob_files = BlobFiles(self, blob_store)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="actor-store")
         self._long_work: set[LongTransaction[Any]] = set()
@@ -106,28 +110,8 @@ class ActorStore:
         self.record_writes: Counter[Action] = Counter()
         """Records written since the start."""
         self._opener = StoreOpener(
-            layout, settings, is_open=self._handles.__contains__, counts=self.write_counts
+            layout, settings, is_open=self.open_stores.__contains__, counts=self.write_counts
         )
-
-    @property
-    def layout(self) -> ActorLayout:
-        """The paths of the actors' files."""
-        return self._layout
-
-    @property
-    def keys(self) -> SigningKeys:
-        """Signing keys, including those reserved for future actors."""
-        return self._keys
-
-    @property
-    def handles(self) -> OpenStores:
-        """The databases kept open."""
-        return self._handles
-
-    @property
-    def nodes(self) -> CountedNodeCache:
-        """The cache of MST nodes."""
-        return self._nodes
 
     @property
     def checkpointer(self) -> Checkpointer:
@@ -135,24 +119,24 @@ class ActorStore:
         return self._opener.checkpointer
 
     def key(self, did: str) -> PrivateKey:
-        """Return an actor's signing key. Raises `RepoNotFound`."""
-        return self._keys.get(did)
+        """The signing key of an actor. Raises `RepoNotFound`."""
+        return self.keys.get(did)
 
     def exists(self, did: str) -> bool:
-        """Whether this DID has a store."""
-        return did in self._handles or self._layout.store(did).exists()
+        """Whether there is a store for this DID."""
+        return did in self.open_stores or self.layout.store(did).exists()
 
     def iter_dids(self) -> Iterator[str]:
-        """Yield the DIDs that have a store, in no order. Reads directories, so use a thread."""
-        return self._layout.iter_dids()
+        """The DIDs that have a store, in no order. Reads directories: for a thread."""
+        return self.layout.iter_dids()
 
     def quarantine(self, did: str, reason: str) -> None:
         """Leave an actor's files alone from now on: using it raises `ActorStoreDamaged`."""
         self._opener.held_back[did] = reason
 
     async def remove_leftovers(self) -> None:
-        """Delete what a crash left of half created or deleted actors. Call it only at start."""
-        await self._in_thread(lambda: remove_leftovers(self._layout))
+        """Delete what a crash has left of actors half made or half deleted. Only at start."""
+        await self._in_thread(lambda: remove_leftovers(self.layout))
 
     async def create(self, did: str, key: PrivateKey, fn: Callable[[ActorStoreTransactor], T]) -> T:
         """Create the store of a new actor, filled by `fn`: usually `create_repo`.
@@ -164,7 +148,7 @@ class ActorStore:
         def fill(db: Database) -> T:
             return fn(ActorStoreTransactor(did, db, _thread_nodes(), signing, no_quota))
 
-        return await self._in_thread(lambda: create_directory(self._layout, did, key, fill))
+        return await self._in_thread(lambda: create_directory(self.layout, did, key, fill))
 
     async def adopt(self, did: str, database: Path) -> None:
         """Replace an actor's database with this complete, closed file, atomically.
@@ -172,19 +156,19 @@ class ActorStore:
         The file is moved; any previous database is deleted. The actor needs no signing key as long
         as nobody commits. Raises `OSError`.
         """
-        self._handles.discard(did)
-        await self._in_thread(lambda: adopt_database(self._layout, did, database))
+        self.open_stores.discard(did)
+        await self._in_thread(lambda: adopt_database(self.layout, did, database))
 
     async def destroy(self, did: str) -> None:
-        """Delete an actor: database, signing key, blobs. A missing one is ignored."""
-        self._handles.discard(did)
-        self._keys.forget(did)
+        """Delete an actor: database, signing key, blobs. An absent one is ignored."""
+        self.open_stores.discard(did)
+        self.keys.forget(did)
         self._opener.held_back.pop(did, None)
-        await self._in_thread(lambda: remove_directory(self._layout, did))
+        await self._in_thread(lambda: remove_directory(self.layout, did))
         await self._blob_store.delete_all(did)
 
     async def read(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T:
-        """Run `fn` in one snapshot and return its result.
+        """Run `fn` on one consistent state and return its result.
 
         Suspends only while another process is recovering the file. Raises `RepoNotFound`,
         `ActorStoreDamaged`, and what `fn` raises.
@@ -287,7 +271,7 @@ class ActorStore:
         """
         key = self.key(did)
         quota_bytes = None if ignores_quota else self.find_quota(did)
-        self._handles.close_roomless(did)
+        self.open_stores.close_roomless(did)
         signing = Signing(self._clock, lambda _: key)
         leftovers: list[BlobChanges] = []
 
@@ -374,33 +358,33 @@ class ActorStore:
             work.close()
         self._commits.close()
         self._threads.shutdown(wait=True)
-        self._handles.close()
+        self.open_stores.close()
         self._opener.close()
 
     def _read(
         self, did: str, fn: Callable[[ActorStoreReader], T], *, in_snapshot: bool = True
     ) -> T:
-        handle = self._handles.get(did)
+        opened = self.open_stores.get(did)
         try:
             if not in_snapshot:
-                return fn(handle.reader)
-            with handle.db.snapshot():
-                return fn(handle.reader)
+                return fn(opened.reader)
+            with opened.db.snapshot():
+                return fn(opened.reader)
         except _UNUSABLE as exc:
-            self._handles.discard(did)
+            self.open_stores.discard(did)
             raise ActorStoreDamaged(did, str(exc)) from exc
 
     def _transact(self, did: str, fn: Callable[[ActorStoreTransactor], T]) -> T:
         if did in self._commits:
-            raise DatabaseBusy(self._layout.store(did), "long work is being committed")
-        handle = self._handles.get(did)
-        actor = handle.transactor
+            raise DatabaseBusy(self.layout.store(did), "long work is being committed")
+        opened = self.open_stores.get(did)
+        actor = opened.transactor
         actor.leftovers.clear()
         try:
-            with handle.db.transaction():
+            with opened.db.transaction():
                 result = fn(actor)
         except _UNUSABLE as exc:
-            self._handles.discard(did)
+            self.open_stores.discard(did)
             raise ActorStoreDamaged(did, str(exc)) from exc
         except BaseException:
             actor.blob.forget_totals()
@@ -409,11 +393,11 @@ class ActorStore:
             self._blob_files.delete_soon(did, actor.leftovers)
         return result
 
-    def _open_handle(self, did: str) -> Handle:
+    def _open_store(self, did: str) -> OpenStore:
         db = _name_damage(did, lambda: self._opener.for_loop(did))
-        signing = Signing(self._clock, self._keys.get)
-        actor = ActorStoreTransactor(did, db, self._nodes, signing, self.find_quota)
-        return Handle(db, actor)
+        signing = Signing(self._clock, self.keys.get)
+        actor = ActorStoreTransactor(did, db, self.nodes, signing, self.find_quota)
+        return OpenStore(db, actor)
 
     async def _admit(self, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """Yield `parts` once there is room for the files that the first part opens."""

@@ -68,13 +68,10 @@ def open_database(
     if create and not read_only:
         flags |= apsw.SQLITE_OPEN_CREATE
     db = Database(_connect(path, flags), path, counts)
-    try:
+    with db.closed_on_error():
         _configure(db, cache_kib, synchronous, wal_autocheckpoint, busy_timeout_ms)
         if secure_delete:
             db.run("PRAGMA secure_delete = ON")
-    except BaseException:
-        db.close()
-        raise
     return db
 
 
@@ -95,11 +92,8 @@ def open_without_room(path: Path, *, cache_kib: int = _DEFAULT_CACHE_KIB) -> Roo
     except apsw.Error as exc:
         raise map_error(exc, path) from exc
     db = RoomlessDatabase(connection, path)
-    try:
+    with db.closed_on_error():
         _configure(db, cache_kib, "NORMAL", None, BUSY_TIMEOUT_MS)
-    except BaseException:
-        db.close()
-        raise
     return db
 
 
@@ -172,12 +166,10 @@ class Database:
         except apsw.Error as exc:
             raise self._error(exc) from exc
 
-    def iter_batches(
-        self, sql: str, params: Sequence[SqlValue] = (), *, rows: int
-    ) -> Iterator[list[Row]]:
+    def iter_batches(self, sql: str, *, rows: int) -> Iterator[list[Row]]:
         """Yield rows like `iter`, `rows` at a time, for loops where the cost per row matters."""
         try:
-            cursor = self._execute(sql, params)
+            cursor = self._execute(sql, ())
             while batch := list(islice(cursor, rows)):
                 yield batch
         except apsw.Error as exc:
@@ -209,11 +201,6 @@ class Database:
     def changes(self) -> int:
         """Return the number of rows changed by the last INSERT, UPDATE or DELETE."""
         return self.connection.changes()
-
-    @property
-    def in_transaction(self) -> bool:
-        """Whether a transaction is open."""
-        return self.connection.in_transaction
 
     def transaction(self) -> WriteTransaction:
         """Return a `with` block for one write transaction: committed at its end, or rolled back."""
@@ -268,6 +255,15 @@ class Database:
             self.connection.close()
         except apsw.Error as exc:
             raise self._error(exc) from exc
+
+    @contextmanager
+    def closed_on_error(self) -> Iterator[None]:
+        """Close the file if the block fails: for the first steps after opening it."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def _error(self, exc: apsw.Error) -> DatabaseError:
         os_errno = 0

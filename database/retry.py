@@ -33,14 +33,6 @@ async def write(db: Database, fn: Callable[[], T]) -> T:
     return await when_free(lambda: _transact(db.transaction(), fn))
 
 
-async def read(db: Database, fn: Callable[[], T]) -> T:
-    """Run `fn` in one snapshot of `db`. Suspends only while the file is being recovered.
-
-    Raises `DatabaseBusy` after about 5 seconds, and any exception from `fn`.
-    """
-    return await when_free(lambda: _transact(db.snapshot(), fn))
-
-
 async def when_free(fn: Callable[[], T]) -> T:
     """Call `fn` until it no longer raises `DatabaseBusy` or `DatabaseOutOfFiles`.
 

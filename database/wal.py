@@ -23,6 +23,11 @@ _VERSION: Final = 3007000
 _UINT32: Final = 0xFFFFFFFF
 
 
+def files_of(database: Path) -> tuple[Path, Path, Path]:
+    """A database, its WAL, and the index of the WAL."""
+    return database, wal_path(database), database.with_name(f"{database.name}-shm")
+
+
 def wal_path(database: Path) -> Path:
     """Return the path of a database's WAL."""
     return database.with_name(f"{database.name}-wal")

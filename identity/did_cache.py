@@ -29,6 +29,7 @@ from database.errors import (
 )
 from database.migrations import Migration, migrate
 from database.temporary import open_in_memory
+from database.wal import files_of
 from identity.did_document import DidDocument, InvalidDidDocument
 from repo.syntax import Did
 
@@ -94,8 +95,8 @@ class DidCache:
             return cls(_open(path, wal_autocheckpoint))
         except (DatabaseDamaged, SchemaTooNew, SchemaGap) as exc:
             _log.warning("replacing the DID cache", error=str(exc))
-            for suffix in ("", "-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            for file in files_of(path):
+                file.unlink(missing_ok=True)
             return cls(_open(path, wal_autocheckpoint))
         except DatabaseFull as exc:
             _log.warning("the DID cache is in memory until the next start", error=str(exc))
@@ -133,12 +134,6 @@ class DidCache:
         self._memory.pop(did, None)
         self._used.discard(did)
         self._write(lambda: self._db.run("DELETE FROM did_doc WHERE did = ?", (did,)))
-
-    def clear(self) -> None:
-        """Delete every document."""
-        self._memory.clear()
-        self._used.clear()
-        self._write(lambda: self._db.run("DELETE FROM did_doc"))
 
     def check_health(self) -> None:
         """Raise `DatabaseError` if the file cannot be read."""
@@ -201,9 +196,6 @@ def _size_bytes(cached: CachedDocument) -> int:
 def _open(path: Path, wal_autocheckpoint: int | None) -> Database:
     # Used on the event loop, so do not wait for a busy file.
     db = open_database(path, wal_autocheckpoint=wal_autocheckpoint, busy_timeout_ms=0)
-    try:
+    with db.closed_on_error():
         migrate(db, MIGRATIONS)
-    except BaseException:
-        db.close()
-        raise
     return db

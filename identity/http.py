@@ -62,6 +62,7 @@ DEFAULT_MAX_BYTES: Final = 512 * 1024
 DEFAULT_CONNECTIONS: Final = 100
 
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+_HEADERS: Final = {"User-Agent": "holdfast"}
 _OWN_HEADERS: Final = ("Accept", "Content-Type", "User-Agent")
 """Headers that aiohttp adds to a request that lacks them."""
 _UNSHARED: Final = Unshared()
@@ -81,28 +82,22 @@ class SafeHttp:
         allow_private: bool = False,
         timeout_ms: int = DEFAULT_TIMEOUT_MS,
         max_bytes: int = DEFAULT_MAX_BYTES,
-        max_redirects: int = 0,
         connections: int = DEFAULT_CONNECTIONS,
-        connections_per_host: int = 0,
-        user_agent: str = "holdfast",
         resolver: AbstractResolver | None = None,
         share: Share | None = None,
         files: OpenFiles | None = None,
     ) -> None:
         """Set the defaults of all requests.
 
-        `resolver` looks up and caches names chosen by strangers; the operator's names use the
-        system's resolver. `share` bounds the requests to strangers' hosts whose response is read
-        as a whole. `connections` and `connections_per_host` (0: no separate limit) apply to each
-        kind. `files` are the open files of the process; each connection is one.
+        `resolver` looks up the names that strangers choose, and keeps what it finds; those of the
+        operator are the system's to look up. `share` bounds the requests to hosts of strangers
+        that are answered as a whole. `connections` are for each kind. `files` are the open files of
+        the process, of which each connection is one.
         """
         self.allow_private = allow_private
         self._timeout_ms = timeout_ms
         self._max_bytes = max_bytes
-        self._max_redirects = max_redirects
         self._connections = connections
-        self._connections_per_host = connections_per_host
-        self._headers = {"User-Agent": user_agent}
         self._resolver = resolver
         self._files = OpenFiles() if files is None else files
         self._share = share or Unshared()
@@ -116,7 +111,7 @@ class SafeHttp:
         headers: Mapping[str, str] | None = None,
         timeout_ms: int | None = None,
         max_bytes: int | None = None,
-        max_redirects: int | None = None,
+        max_redirects: int = 0,
     ) -> FetchedResponse:
         """Return the response to a GET, of any status. Raises `FetchError`."""
         return await self.request(
@@ -135,7 +130,6 @@ class SafeHttp:
         *,
         trusted: bool = False,
         max_bytes: int | None = None,
-        max_redirects: int | None = None,
     ) -> Any:
         """Return the JSON of a 2xx response to a GET. Raises `FetchError`."""
         response = await self.get(
@@ -143,18 +137,13 @@ class SafeHttp:
             trusted=trusted,
             headers={"Accept": "application/did+ld+json, application/json, */*;q=0.5"},
             max_bytes=max_bytes,
-            max_redirects=max_redirects,
         )
         response.raise_for_status()
         return response.json()
 
-    async def get_text(
-        self, url: str, *, trusted: bool = False, max_bytes: int, max_redirects: int | None = None
-    ) -> str:
-        """Return the text of a 2xx response to a GET. Raises `FetchError`."""
-        response = await self.get(
-            url, trusted=trusted, max_bytes=max_bytes, max_redirects=max_redirects
-        )
+    async def get_text(self, url: str, *, max_bytes: int, max_redirects: int = 0) -> str:
+        """The text of a 2xx answer to a GET. Raises `FetchError`."""
+        response = await self.get(url, max_bytes=max_bytes, max_redirects=max_redirects)
         response.raise_for_status()
         return response.text()
 
@@ -181,14 +170,14 @@ class SafeHttp:
         body: bytes | None = None,
         timeout_ms: int | None = None,
         max_bytes: int | None = None,
-        max_redirects: int | None = None,
+        max_redirects: int = 0,
     ) -> FetchedResponse:
         """Send a request and read the whole response, within a timeout that spans all redirects.
 
         Raises `FetchError`, and what the share raises.
         """
         limit = self._max_bytes if max_bytes is None else max_bytes
-        left = self._max_redirects if max_redirects is None else max_redirects
+        left = max_redirects
         seconds = (self._timeout_ms if timeout_ms is None else timeout_ms) / 1_000
         target = self._allowed_url(url, trusted=trusted)
         share = _UNSHARED if trusted else self._share
@@ -272,7 +261,7 @@ class SafeHttp:
             async with self._session(trusted=trusted).request(
                 method,
                 url,
-                headers={**self._headers, **(headers or {})},
+                headers={**_HEADERS, **(headers or {})},
                 data=body,
                 allow_redirects=False,
             ) as response:
@@ -308,7 +297,6 @@ class SafeHttp:
                 use_dns_cache=resolver is None,
                 socket_factory=partial(self._socket, guarded=guarded),
                 limit=self._connections,
-                limit_per_host=self._connections_per_host,
             )
             session = self._sessions[trusted] = aiohttp.ClientSession(
                 connector=connector,

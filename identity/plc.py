@@ -61,13 +61,6 @@ class PlcClient:
             raise _unreachable(exc) from exc
         _check(response)
 
-    async def create(self, data: PlcData, *, key: Signer) -> Did:
-        """Create a new DID with the state `data`, signed with one of its rotation keys."""
-        operation = PlcOperation.sign(data, prev=None, key=key)
-        did = operation.did()
-        await self.send(did, operation)
-        return did
-
     async def update(
         self, did: Did, change: Callable[[PlcData], PlcData], *, key: Signer
     ) -> PlcOperation:

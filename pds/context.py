@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -71,8 +71,6 @@ from sequencer.sequencer import Sequencer
 
 PROXY_CONNECTIONS: Final = 1024
 """Requests that are passed on at a time, to the operator's services and again to all others."""
-
-Askers: TypeAlias = Callable[[], tuple[str, ...]]
 
 _CLOCK_IDS: Final = 32
 _log = structlog.get_logger(__name__)
@@ -205,13 +203,15 @@ class ReadContext:
         try:
             await self.sequencer.append()
             await self.accounts.repo_roots.flush()
-            marker = self.settings.data_directory / RUN_FILE
-            await end_run(self.accounts.db, self.sequencer, marker)
+            await self._end_run()
         except DatabaseError as exc:
             _log.error(
                 "the last events or heads are not written; the next start mends it",
                 reason=str(exc),
             )
+
+    async def _end_run(self) -> None:
+        self.sequencer.mark_stopped()
 
 
 class AppContext(ReadContext):
@@ -272,6 +272,9 @@ class AppContext(ReadContext):
             hostname=self.settings.hostname,
             min_login_ms=self._min_login_ms,
         )
+
+    async def _end_run(self) -> None:
+        await end_run(self.accounts.db, self.sequencer, self.settings.data_directory / RUN_FILE)
 
     @property
     def did_rotation_key(self) -> str:

@@ -143,14 +143,12 @@ class CarParser:
         self,
         *,
         max_block_bytes: int = MAX_BLOCK_BYTES,
-        max_header_bytes: int = MAX_HEADER_BYTES,
         verify: bool = True,
     ) -> None:
         """`verify` hashes every block; only a CAR from a trusted writer may skip that."""
         self.header: CarHeader | None = None
         """The header, once enough of the CAR has been fed."""
         self._max_block_bytes = max_block_bytes
-        self._max_header_bytes = max_header_bytes
         self._verify = verify
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
@@ -197,7 +195,7 @@ class CarParser:
         if found is None:
             return 0
         length, start = found
-        if length > self._max_header_bytes:
+        if length > MAX_HEADER_BYTES:
             raise InvalidCar(f"header of {length} bytes is too large", 0)
         end = start + length
         if end > len(data):
@@ -268,14 +266,11 @@ class CarReader:
         source: ByteSource,
         *,
         max_block_bytes: int = MAX_BLOCK_BYTES,
-        max_header_bytes: int = MAX_HEADER_BYTES,
         verify: bool = True,
     ) -> None:
         """Read the header. `verify` hashes every block. Raises `InvalidCar`."""
         self._source = source
-        self._parser = CarParser(
-            max_block_bytes=max_block_bytes, max_header_bytes=max_header_bytes, verify=verify
-        )
+        self._parser = CarParser(max_block_bytes=max_block_bytes, verify=verify)
         self._first_blocks: list[tuple[Cid, bytes]] = []
         self.roots = self._read_header().roots
 

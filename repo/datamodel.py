@@ -1,7 +1,7 @@
 """The JSON form of the data model, and the blobs that a value refers to.
 
 In JSON a link is `{"$link": "<cid>"}`, a byte string `{"$bytes": "<base64>"}`. `from_json` reads
-what clients send; `to_json` and `json_default` write what they receive.
+what clients send; orjson with `json_default` writes what they receive.
 
 Spec: https://atproto.com/specs/data-model
 """
@@ -27,7 +27,6 @@ JsonValue: TypeAlias = "bool | int | str | list[JsonValue] | dict[str, JsonValue
 """What `json` and orjson write."""
 
 _PLAIN: Final = frozenset((str, bool, NoneType))
-_UNCHANGED: Final = frozenset((str, bool, NoneType, int))
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*").fullmatch
 
 
@@ -66,17 +65,6 @@ def from_json(value: object, *, path: str = "$") -> Value:
         return _read(value, MAX_DEPTH)
     except _Misfit as exc:
         raise InvalidDataModel(exc.reason, path + exc.path()) from None
-
-
-def to_json(value: Value) -> JsonValue:
-    """Convert to plain JSON values. Raises `InvalidDataModel` beyond `MAX_DEPTH`.
-
-    With orjson, `json_default` does the same without a copy.
-    """
-    try:
-        return _write(value, MAX_DEPTH)
-    except _Misfit as exc:
-        raise InvalidDataModel(exc.reason, "$") from None
 
 
 def json_default(value: object) -> JsonValue:
@@ -263,28 +251,6 @@ def _path_segment(segment: str | int) -> str:
 
 
 # --- writing ---
-
-
-def _write(value: Any, room: int) -> JsonValue:
-    """Convert one value in which `room` more containers may nest: recursion ends at 0."""
-    if type(value) is dict:
-        if room == 0:
-            raise _too_deep()
-        room -= 1
-        return {
-            key: child if type(child) in _UNCHANGED else _write(child, room)
-            for key, child in value.items()
-        }
-    if type(value) is list:
-        if room == 0:
-            raise _too_deep()
-        room -= 1
-        return [child if type(child) in _UNCHANGED else _write(child, room) for child in value]
-    if type(value) is Cid or type(value) is bytes:
-        return json_default(value)
-    if type(value) in _UNCHANGED:
-        return value  # type: ignore[no-any-return]
-    raise _Misfit(f"{type(value).__name__} has no place in the data model")
 
 
 def _encode_base64(data: bytes) -> str:

@@ -75,12 +75,12 @@ def subscribe(
 ) -> AsyncGenerator[bytes, None]:
     """Return an endless stream of frames after `cursor`, or from now on without a cursor.
 
-    Events older than `backfill_limit_ms` are skipped, which an info frame announces. Raises
-    `FutureCursor` at once. The iterator raises `ConsumerTooSlow` if, having caught up before, it is
-    more than `max_buffer` events behind when the next frame is requested; it ends when the
-    sequencer closes. Until it first waits for an event, it awaits `next_slice` before every `PAGE`,
-    because sending rarely suspends, so a long backfill would starve other tasks. `position`, if
-    given, tracks the subscriber from now on.
+    Events older than `backfill_limit_ms` are left out, and an info frame says so. Raises
+    `FutureCursor` at once. The iterator raises `ConsumerTooSlow` when it once had caught up and
+    is asked for its next frame more than `max_buffer` events behind; it ends when the sequencer
+    closes. Until it has waited for an event once, it awaits `next_slice` before every `PAGE`:
+    sending rarely waits by itself, so one busy subscriber would leave no time to others.
+    `position`, if given, tells from now on where the subscriber is.
     """
     newest = sequencer.current_seq
     start, outdated = newest, False

@@ -84,16 +84,13 @@ class Sequencer:
             synchronous=synchronous,
             wal_autocheckpoint=wal_autocheckpoint,
         )
-        try:
+        with self._db.closed_on_error():
             self.log = EventLog(self._db)
             """The committed events. Others may read it; only the sequencer writes to it."""
             self.run = RunState(self._db, self.log.latest_seq())
             """The state of this run and the previous one."""
             highest = self.run.highest_seq(newest_ms=self.log.newest_time_ms(), now_ms=now_ms())
             last_seq = self.log.skip_to(highest)
-        except BaseException:
-            self._db.close()
-            raise
         if checkpointer is not None and wal_autocheckpoint is not None:
             checkpointer.watch(self._db)
         # From here on, retries on the event loop replace the blocking busy timeout.
@@ -276,7 +273,7 @@ class Sequencer:
         for listener in self._listeners:
             try:
                 listener()
-            except Exception:  # noqa: BLE001 - a failing listener must not affect the rest
+            except Exception:  # noqa: BLE001 - the events are committed, even if a listener fails
                 _log.exception("a listener of the sequencer failed")
 
 

@@ -18,10 +18,10 @@ import pytest
 
 from pds import DISTRIBUTION
 from pds.cli import main
-from pds.config import DocumentedSetting, documented_settings
 from pds.config.env_file import VARIABLE as ENV_FILE_VARIABLE
 from pds.config.environ import groups_of, variable_of
 from pds.config.settings import Settings
+from tests.documented_settings import DocumentedSetting, documented_settings
 from tests.endpoints import all_methods, start_of_row
 from tests.processes import DevServer
 

@@ -1,9 +1,12 @@
-"""The arrows between packages: they run downwards only, as ARCHITECTURE.md draws them."""
+"""The arrows between packages and rooms: they run downwards only, as ARCHITECTURE.md draws them."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -29,6 +32,29 @@ ALLOWED: dict[str, frozenset[str]] = {
 }
 """What each package may import besides itself."""
 
+ROOMS: tuple[frozenset[str], ...] = (
+    frozenset({"config", "jose", "monitoring.logs", "reporting"}),
+    frozenset({"fairness"}),
+    frozenset({"accounts"}),
+    frozenset({"disk", "mail", "monitoring.requests", "service_auth"}),
+    frozenset({"pending", "rate_limits"}),
+    frozenset({"crawlers", "monitoring.health"}),
+    frozenset({"context"}),
+    frozenset({"repos"}),
+    frozenset({"lifecycle"}),
+    frozenset({"recovery", "xrpc"}),
+    frozenset({"proxy"}),
+    frozenset({"read_after_write"}),
+    frozenset({"api"}),
+    frozenset({"entryway", "metrics"}),
+    frozenset({"web"}),
+    frozenset({"server"}),
+    frozenset({"car", "dev", "doctor"}),
+    frozenset({"readonly"}),
+    frozenset({"cli"}),
+)
+"""The rooms of `pds` from the bottom up: each imports rooms of lower lines only."""
+
 FOREIGN: dict[str, frozenset[str]] = {
     "repo": frozenset(
         (
@@ -53,6 +79,40 @@ def _imports(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, alias.name
         elif isinstance(node, ast.ImportFrom):
             yield node.lineno, "." * node.level + (node.module or "")
+
+
+def _name_of(path: Path) -> str:
+    """The dotted name of a module or, for its `__init__.py`, of a package."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imported_modules(path: Path, modules: AbstractSet[str]) -> Iterator[str]:
+    """The modules among `modules` that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in modules)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                yield submodule if submodule in modules else node.module
+
+
+def _import_graph() -> dict[str, set[str]]:
+    """Every module of the product, and the modules that it imports."""
+    paths = {_name_of(path): path for name in PACKAGES for path in (ROOT / name).rglob("*.py")}
+    return {
+        name: {found for found in _imported_modules(path, paths.keys()) if found in paths} - {name}
+        for name, path in paths.items()
+    }
+
+
+def _room_of(module: str) -> str:
+    """The room of `pds` that a module is in; empty for the package itself."""
+    rooms = frozenset().union(*ROOMS)
+    below = module.removeprefix("pds").removeprefix(".")
+    two, one = ".".join(below.split(".")[:2]), below.partition(".")[0]
+    return two if two in rooms else one
 
 
 def _imports_of(package: str) -> Iterator[tuple[str, str]]:
@@ -96,6 +156,42 @@ def test_packages_of_one_layer_do_not_import_each_other(layer: frozenset[str]) -
     assert wrong == []
 
 
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    try:
+        TopologicalSorter(_import_graph()).prepare()
+    except CycleError as exc:
+        pytest.fail(" -> ".join(exc.args[1]))
+
+
+def test_the_rooms_of_pds_import_lower_rooms_only() -> None:
+    floor = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
+    wrong = [
+        f"{importer} imports {imported}"
+        for importer, found in _import_graph().items()
+        if importer.startswith("pds.") and importer not in ("pds.__main__", "pds.monitoring")
+        for imported in sorted(found)
+        if imported.startswith("pds.")
+        and _room_of(importer) != _room_of(imported)
+        and floor[_room_of(importer)] <= floor[_room_of(imported)]
+    ]
+    assert wrong == []
+
+
+def test_every_room_has_its_place() -> None:
+    found = {_room_of(name) for name in _import_graph() if name.startswith("pds.")}
+    assert found - {"__main__", "monitoring"} == frozenset().union(*ROOMS)
+
+
+def test_the_architecture_lists_the_rooms_from_the_top_down() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    listed = text.partition("### The rooms of `pds`")[2].partition("## ")[0]
+    places = {room: listed.find(f"`{room.replace('.', '/')}") for rooms in ROOMS for room in rooms}
+    assert [room for room, place in places.items() if place < 0] == []
+    floors = [[places[room] for room in rooms] for rooms in reversed(ROOMS)]
+    for upper, lower in pairwise(floors):
+        assert max(upper) < min(lower)
+
+
 @pytest.mark.parametrize("package", FOREIGN)
 def test_packages_do_without_what_they_know_nothing_of(package: str) -> None:
     wrong = [
@@ -121,7 +217,7 @@ def test_accounts_know_nothing_of_http_or_other_parts_of_the_server() -> None:
 
     Turns are as low as that, and know no more of HTTP: hashing passwords is handed out in them.
     """
-    allowed = ("pds.accounts", "pds.fairness.turns")
+    allowed = ("pds.accounts", "pds.fairness.turns", "pds.jose")
     wrong = [
         f"{path.name}:{line} imports {module}"
         for path in sorted((ROOT / "pds" / "accounts").glob("*.py"))

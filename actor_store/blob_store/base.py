@@ -136,10 +136,6 @@ class BlobStore(Protocol):
         """Open permanent bytes for reading. Raises `BlobFileMissing`."""
         ...
 
-    async def exists(self, did: str, cid: Cid) -> bool:
-        """Whether permanent bytes are stored (those in quarantine are not)."""
-        ...
-
     async def delete(self, did: str, cids: Iterable[Cid]) -> None:
         """Delete permanent bytes; missing ones are ignored."""
         ...

@@ -112,10 +112,6 @@ class DiskBlobStore:
         except FileNotFoundError as exc:
             raise BlobFileMissing(did, str(cid)) from exc
 
-    async def exists(self, did: str, cid: Cid) -> bool:
-        """See `BlobStore.exists`."""
-        return await asyncio.to_thread(self.path(did, cid).is_file)
-
     async def delete(self, did: str, cids: Iterable[Cid]) -> None:
         """See `BlobStore.delete`."""
         paths = [self.path(did, cid) for cid in cids]

@@ -154,6 +154,10 @@ class Accounts(AccountRegister):
         finally:
             self._hasher.close()
 
+    def _erase(self, did: Did) -> None:
+        super()._erase(did)
+        self.access_cutoffs.erase(did)
+
     def _add_rows(self, new: NewAccount) -> None:
         check_did_free(self.store, new.did)
         check_handle_free(self.store, new.handle)

@@ -40,10 +40,5 @@ def encode_jti(data: bytes) -> str:
     return base64.b64encode(data).decode().rstrip("=")
 
 
-def new_service_jti() -> str:
-    """The id of a service token: 32 hex digits."""
-    return secrets.token_hex(16)
-
-
 def _letters(count: int) -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(count))

@@ -96,7 +96,7 @@ class AccountRegister:
 
     async def delete_account(self, did: Did) -> None:
         """Delete every row of the account. An unknown DID is fine."""
-        await write(self.db, lambda: erase(self.db, did))
+        await write(self.db, lambda: self._erase(did))
         self.repo_roots.forget(did)
         self.quotas.forget(did)
 
@@ -106,3 +106,7 @@ class AccountRegister:
             await self.repo_roots.close()
         finally:
             self.db.close()
+
+    def _erase(self, did: Did) -> None:
+        """Delete every row of the account, inside a transaction."""
+        erase(self.db, did)

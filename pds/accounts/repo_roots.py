@@ -60,11 +60,6 @@ class ListedRepo:
     created_at: str
     status: AccountStatus
 
-    @property
-    def active(self) -> bool:
-        """Neither taken down nor deactivated."""
-        return self.status is AccountStatus.ACTIVE
-
 
 def find_root(db: Database, did: str) -> tuple[str, str] | None:
     """The head of a repo as it is written: CID and rev."""

@@ -33,11 +33,8 @@ def open_account_database(
         # Whoever deletes their account takes the address, the password hash and the sessions along.
         secure_delete=True,
     )
-    try:
+    with db.closed_on_error():
         migrate(db, account_migrations())
-    except BaseException:
-        db.close()
-        raise
     # Migrating may wait for another process; the loop may not, it retries (`database.retry`).
     db.connection.set_busy_timeout(0)
     return db

@@ -10,22 +10,17 @@ this server, refresh tokens for the entryway itself.
 
 from __future__ import annotations
 
-import hmac
 import time
 from dataclasses import dataclass
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
-import orjson
 from cachetools import LRUCache
-from jwt.algorithms import HMACAlgorithm
-from jwt.api_jws import PyJWS
-from jwt.exceptions import InvalidTokenError
 
 from database.timestamps import Clock
 from pds.accounts.codes import encode_jti
 from pds.accounts.errors import ExpiredToken, InvalidToken, MissingTokenId
-from pds.accounts.jwt_algorithms import AnyKeyHmac, K256Signatures
 from pds.accounts.scopes import SessionScope
+from pds.jose.jwt import InvalidJwt, Secret, VerifyingKey, is_time, sign_jwt, verify_jwt
 from repo.keys import K256PublicKey
 from repo.syntax import Did, is_did
 
@@ -90,17 +85,11 @@ class SessionTokens:
         """With an `issuer` its tokens are the ones that are accepted, and this server's are not."""
         self.valid_from: Final[dict[Did, int]] = {}
         """Unix seconds that access tokens count from, for accounts whose older ones are void."""
-        self._key = jwt_secret.encode()
+        self._secret = Secret(jwt_secret.encode())
+        self._key: VerifyingKey = self._secret if issuer is None else issuer.key
         self._service_did = service_did
         self._refresh_audience = service_did if issuer is None else issuer.did
         self._clock = clock
-        self._jws = PyJWS(algorithms=[])
-        self._jws.register_algorithm("HS256", AnyKeyHmac(HMACAlgorithm.SHA256))
-        # Exactly one: a public key must never be taken for a secret.
-        self._accepted = "HS256"
-        if issuer is not None:
-            self._jws.register_algorithm("ES256K", K256Signatures(issuer.key))
-            self._accepted = "ES256K"
         # Verifying takes about 25 us, and a client sends the same token with every request.
         # Only what was found valid is kept; but for the clock and a cutoff it stays so.
         self._verified: LRUCache[str, AccessClaims] = LRUCache(_CACHED_TOKENS)
@@ -117,7 +106,7 @@ class SessionTokens:
             "iat": issued_at,
             "exp": now_s + ACCESS_LIFETIME_S,
         }
-        return self._sign(_ACCESS_TYPE, claims)
+        return sign_jwt(self._secret, claims, typ=_ACCESS_TYPE)
 
     def create_refresh(self, did: Did, jti: str) -> RefreshToken:
         """A new refresh token of the session `jti`, valid for 90 days."""
@@ -131,7 +120,8 @@ class SessionTokens:
             "iat": now_s,
             "exp": expires_at,
         }
-        return RefreshToken(self._sign(_REFRESH_TYPE, claims), did, jti, expires_at)
+        jwt = sign_jwt(self._secret, claims, typ=_REFRESH_TYPE)
+        return RefreshToken(jwt, did, jti, expires_at)
 
     def successor_of(self, jti: str) -> str:
         """The id of the refresh token that follows another one in its session.
@@ -139,7 +129,7 @@ class SessionTokens:
         Nobody else can tell it, and the server can at any time: a token that is not kept any more
         still leads to those of its session that are.
         """
-        return encode_jti(hmac.digest(self._key, b"successor of " + jti.encode(), "sha256"))
+        return encode_jti(self._secret.sign(b"successor of " + jti.encode()))
 
     def verify_access(self, token: str) -> AccessClaims:
         """Check an access token. Raises `InvalidToken` or `ExpiredToken`.
@@ -182,24 +172,19 @@ class SessionTokens:
     def _verify(
         self, token: str, typ: str, *, audience: str, allow_expired: bool
     ) -> dict[str, Any]:
-        if len(token) > MAX_TOKEN_LENGTH:
-            raise _not_verified()
         try:
-            decoded = self._jws.decode_complete(token, self._key, algorithms=[self._accepted])
-            claims = orjson.loads(decoded["payload"])
-        except (InvalidTokenError, ValueError) as exc:
+            jwt = verify_jwt(token, self._key, max_length=MAX_TOKEN_LENGTH)
+        except InvalidJwt as exc:
             raise _not_verified() from exc
-        if decoded["header"].get("typ") != typ or not isinstance(claims, dict):
+        if jwt.header.get("typ") != typ or jwt.claims.get("aud") != audience:
             raise _not_verified()
-        if claims.get("aud") != audience:
-            raise _not_verified()
-        self._check_claims(claims, allow_expired=allow_expired)
-        return claims
+        self._check_claims(jwt.claims, allow_expired=allow_expired)
+        return jwt.claims
 
     def _check_claims(self, claims: dict[str, Any], *, allow_expired: bool) -> None:
         """Check what both kinds have in common, and make `scope` a `SessionScope`."""
         expires_at, not_before = claims.get("exp"), claims.get("nbf", 0)
-        if not _is_number(expires_at) or not _is_number(not_before):
+        if not is_time(expires_at) or not is_time(not_before):
             raise _not_verified()
         now_s = self._clock()
         if not_before > now_s:
@@ -217,20 +202,11 @@ class SessionTokens:
         except (KeyError, ValueError) as exc:
             raise _bad_scope() from exc
 
-    def _sign(self, typ: str, claims: dict[str, Any]) -> str:
-        return self._jws.encode(
-            orjson.dumps(claims), self._key, "HS256", headers={"typ": typ}, sort_headers=False
-        )
-
 
 def require_scope(claims: AccessClaims, accepted: frozenset[SessionScope]) -> None:
     """Raise `InvalidToken` unless the session's scope is one of `accepted`."""
     if claims.scope not in accepted:
         raise _bad_scope()
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _not_verified() -> InvalidToken:

@@ -170,10 +170,6 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from identity.plc import PlcError
     from pds.accounts.errors import AccountError
     from pds.disk.data_directory import DataDirectoryError
-    from pds.disk.spool import SpoolError
-    from pds.lifecycle.errors import LifecycleError
-    from pds.pending.import_turns import ImportUnderWay
-    from pds.repos.errors import RepositoryError
     from pds.server.listening import ListenError
     from pds.server.run import TooFewFiles
 
@@ -182,11 +178,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         ActorStoreError,
         DataDirectoryError,
         DatabaseError,
-        ImportUnderWay,
-        LifecycleError,
         ListenError,
         PlcError,
-        RepositoryError,
-        SpoolError,
         TooFewFiles,
     )

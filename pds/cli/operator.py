@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class Server(Protocol):
-    """Takes an operator's calls. Methods raise what `pds.cli.environment` explains."""
+    """Takes an operator's calls. Methods raise what `operate` makes a message of."""
 
     async def call(self, nsid: str, body: dict[str, Any]) -> dict[str, Any]:
         """Call a procedure as the administrator."""

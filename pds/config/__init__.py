@@ -1,6 +1,5 @@
 """Settings of the server, read from the environment variables of the reference PDS."""
 
-from pds.config.documentation import DocumentedSetting, documented_settings
 from pds.config.errors import ConfigError
 from pds.config.reading import read_settings
 from pds.config.settings import Settings
@@ -10,9 +9,7 @@ from pds.config.wrong_names import find_old_names, find_unknown
 
 __all__ = [
     "ConfigError",
-    "DocumentedSetting",
     "Settings",
-    "documented_settings",
     "find_old_names",
     "find_unknown",
     "find_weak_secrets",

@@ -16,9 +16,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-type_name_of: Final = {str: "string", int: "integer", bool: "boolean", tuple: "list"}
-"""What each type of setting is called in documents."""
-
 _WANTED: Final = {
     int: "a whole number in digits, without a unit",
     bool: "true or false",

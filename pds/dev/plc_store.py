@@ -54,11 +54,8 @@ class PlcStore:
         self._now_ms = now_ms or _wall_clock_ms
         self._rate_limits = rate_limits
         self._db: Database = open_database(path)
-        try:
+        with self._db.closed_on_error():
             migrate(self._db, _MIGRATIONS)
-        except BaseException:
-            self._db.close()
-            raise
 
     def append(self, did: Did, operation: PlcOperation) -> None:
         """Accept `operation` as the next of `did`. Raises `InvalidPlcOperation`."""

@@ -14,13 +14,14 @@ from typing import Final
 
 import structlog
 
+from database.wal import files_of
+
 RESERVE_FILE: Final = "holdfast.reserve"
 RESERVED_BYTES: Final = 1 << 20
 """Five times what opening the databases of the service takes."""
 _PLENTY: Final = 8
 """A disk with so many times the reserve has room for it."""
 _LOOK_EVERY_S: Final = 600.0
-_OF_A_DATABASE: Final = ("", "-wal", "-shm")
 
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +43,7 @@ class DiskReserve:
         if self._path.exists():
             given_up.append(self._path)
         elif free < RESERVED_BYTES // 4:
-            given_up += (self._cache.with_name(self._cache.name + end) for end in _OF_A_DATABASE)
+            given_up += files_of(self._cache)
         for path in given_up:
             path.unlink(missing_ok=True)
         _log.error(

@@ -90,7 +90,7 @@ def entryway_of(ctx: AppContext) -> ProxyTarget:
     """The entryway; only where there is one."""
     if ctx.entryway is None:
         raise RuntimeError("this server stands behind no entryway")
-    return ProxyTarget(ctx.entryway.url, ctx.entryway.did, "", trusted=True)
+    return ProxyTarget(ctx.entryway.url, ctx.entryway.did, trusted=True)
 
 
 def _headers(call: XrpcCall, authorization: str | None) -> CIMultiDict[str]:

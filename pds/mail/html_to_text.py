@@ -22,17 +22,19 @@ _BLOCK: Final = re.compile(
     "/?(?:address|article|aside|blockquote|center|dd|div|dl|dt|figure|footer|form|h[1-6]|header|"
     "hr|main|nav|ol|p|pre|section|table|tr|ul)"
 )
-_INSTEAD: Final = {"br": "\n", "li": "\n* ", "td": " ", "th": " "}
+_BREAK: Final = "\3"
+_INSTEAD: Final = {"br": _BREAK, "li": f"{_BREAK}* ", "td": " ", "th": " "}
+_SPACES: Final = re.compile(r"[\x00-\x20\xa0]+")
 _LINK: Final = re.compile("\1([^\2]*)\2([^\1]*)")
 """An address between two marks, and what is shown up to the next link or the end of this one."""
 
 
 def html_to_text(html: str) -> str:
     """Return what a reader would see: paragraphs, and links followed by their address."""
-    # Control characters become spaces, so the marks of links are ours alone.
-    html = re.sub(r"[\x00-\x20]+", " ", html)
+    # Control characters become spaces, so the marks of links and breaks are ours alone.
+    html = _SPACES.sub(" ", html)
     text = _LINK.sub(_link_in_text, unescape(_MARKUP.sub(_instead_of, html)))
-    lines = (re.sub("[ \xa0]+", " ", line.strip()) for line in text.split("\n"))
+    lines = (_SPACES.sub(" ", line.strip()) for line in text.split(_BREAK))
     return re.sub("\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
 
 
@@ -42,7 +44,7 @@ def _instead_of(markup: re.Match[str]) -> str:
         return f"\1{_attribute(markup, 'href')}\2"
     if name == "img":
         return _attribute(markup, "alt")
-    return "\n\n" if _BLOCK.fullmatch(name) else _INSTEAD.get(name, "")
+    return 2 * _BREAK if _BLOCK.fullmatch(name) else _INSTEAD.get(name, "")
 
 
 def _attribute(markup: re.Match[str], name: str) -> str:
@@ -52,6 +54,7 @@ def _attribute(markup: re.Match[str], name: str) -> str:
 
 def _link_in_text(link: re.Match[str]) -> str:
     address, shown = link.groups()
-    if address in ("", shown.strip()) or address.startswith("#"):
+    seen = _SPACES.sub(" ", shown).strip()
+    if address in ("", seen) or address.startswith("#"):
         return shown
-    return f"{shown} [{address}]" if shown.strip() else address
+    return f"{shown} [{address}]" if seen else shown + address

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 def cache_families(ctx: AppContext) -> Iterator[Metric]:
     """Open actor stores, nodes of trees, records as JSON."""
     store = ctx.actor_store
-    yield gauge("open_actor_stores", "Actor stores that are open.", len(store.handles))
-    yield gauge("open_actor_stores_max", "Actor stores that may be open.", store.handles.max_open)
+    yield gauge("open_actor_stores", "Actor stores that are open.", len(store.open_stores))
+    yield gauge(
+        "open_actor_stores_max", "Actor stores that may be open.", store.open_stores.max_open
+    )
     lookups = {
-        "actor_stores": store.handles.lookups,
+        "actor_stores": store.open_stores.lookups,
         "tree_nodes": store.nodes.lookups,
         "records": ctx.record_json.lookups,
     }

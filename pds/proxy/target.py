@@ -23,7 +23,6 @@ HEADER: Final = "atproto-proxy"
 APPVIEW_ID: Final = "bsky_appview"
 CREATE_REPORT: Final = "com.atproto.moderation.createReport"
 
-_LABELER_ID: Final = "atproto_labeler"
 _MODERATION: Final = frozenset(
     f"tools.ozone.{group}.{name}"
     for group, names in {
@@ -47,7 +46,6 @@ class ProxyTarget:
 
     url: str
     did: str
-    service_id: str
     trusted: bool
     """Whether the URL is from the operator's settings, not from a stranger's DID document."""
 
@@ -75,7 +73,7 @@ def choose_service(
     appview = settings.appview
     if appview is None or not is_appview(settings, named):
         return named
-    return ProxyTarget(appview.url, appview.did, APPVIEW_ID, trusted=True)
+    return ProxyTarget(appview.url, appview.did, trusted=True)
 
 
 def named_service(request: web.Request) -> NamedService | None:
@@ -92,10 +90,10 @@ def is_appview(settings: Settings, named: NamedService) -> bool:
 
 def default_target(settings: Settings, nsid: str) -> ProxyTarget:
     """The service that the settings have for a method. Raises `XrpcError` 400 if they have none."""
-    service, service_id = _configured(settings, nsid)
+    service = _configured(settings, nsid)
     if service is None:
         raise invalid_request(f"No service configured for {nsid}")
-    return ProxyTarget(service.url, service.did, service_id, trusted=True)
+    return ProxyTarget(service.url, service.did, trusted=True)
 
 
 async def locate(resolver: DidResolver, service: ProxyTarget | NamedService) -> ProxyTarget:
@@ -109,7 +107,7 @@ async def locate(resolver: DidResolver, service: ProxyTarget | NamedService) -> 
     url = document.service_endpoint(service.service_id)
     if url is None:
         raise invalid_request("could not resolve proxy did service url")
-    return ProxyTarget(url, service.did, service.service_id, trusted=False)
+    return ProxyTarget(url, service.did, trusted=False)
 
 
 def _parse(header: str) -> NamedService:
@@ -125,9 +123,9 @@ def _parse(header: str) -> NamedService:
     return NamedService(did, service_id)
 
 
-def _configured(settings: Settings, nsid: str) -> tuple[ServiceTarget | None, str]:
+def _configured(settings: Settings, nsid: str) -> ServiceTarget | None:
     if nsid in _MODERATION:
-        return settings.mod_service, _LABELER_ID
+        return settings.mod_service
     if nsid == CREATE_REPORT:
-        return settings.report_service, _LABELER_ID
-    return settings.appview, APPVIEW_ID
+        return settings.report_service
+    return settings.appview

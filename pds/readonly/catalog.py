@@ -73,16 +73,13 @@ class Catalog:
     def open(cls, path: Path) -> Catalog:
         """Open the database, new or old. Raises `DatabaseError`s."""
         db = open_database(path)
-        try:
+        with db.closed_on_error():
             package = resources.files("pds.readonly")
             migrations = (
                 Migration(f"{number:03}", package.joinpath(name).read_text("utf-8"))
                 for number, name in enumerate(_SCHEMA, 1)
             )
             migrate(db, tuple(migrations))
-        except BaseException:
-            db.close()
-            raise
         return cls(db)
 
     def close(self) -> None:

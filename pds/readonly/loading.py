@@ -22,6 +22,7 @@ from actor_store.schema import migrate_store
 from actor_store.transactor import ActorStoreTransactor, Signing
 from database.connection import Database, open_database
 from database.errors import DatabaseError
+from database.wal import files_of
 from pds.readonly.profile_name import find_name
 from repo.car import CarReader, InvalidCar
 from repo.commit import Commit, decode_commit
@@ -81,7 +82,7 @@ def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
                 file,
                 keys=None,
                 rev=commit.rev,
-                proceed=_Report(file, store),
+                on_batch=_Report(file, store),
                 postponed=_postponed(os.fstat(file.fileno()).st_size),
             )
             root, block = imported.head.cid, actor.repo.get_block(imported.head.cid)
@@ -114,8 +115,8 @@ def read_bytes_of(store: Path) -> int:
 
 def remove_store(store: Path) -> None:
     """Delete a database, or what there is of it."""
-    for suffix in ("", "-wal", "-shm", _REPORT):
-        store.with_name(store.name + suffix).unlink(missing_ok=True)
+    for file in (*files_of(store), _report_of(store)):
+        file.unlink(missing_ok=True)
 
 
 def public_reason(exc: Exception) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import date
 from functools import partial
@@ -56,14 +56,14 @@ _templates: Final = jinja2.Environment(
 )
 
 
-def add_pages(app: web.Application) -> None:
-    """Serve the pages at `/` and below `/repo/`."""
-    app.router.add_get("/", _front_page)
-    app.router.add_get("/style.css", _file("style.css", "text/css"))
-    app.router.add_get("/icon.svg", _file("icon.svg", "image/svg+xml"))
-    app.router.add_get("/repo/{did}", _repo_page)
-    app.router.add_get("/repo/{did}/{collection}", _collection_page)
-    app.router.add_get("/repo/{did}/{collection}/{rkey}", _record_page)
+def page_routes() -> Iterator[web.RouteDef]:
+    """The pages at `/` and below `/repo/`."""
+    yield web.get("/", _front_page)
+    yield web.get("/style.css", _file("style.css", "text/css"))
+    yield web.get("/icon.svg", _file("icon.svg", "image/svg+xml"))
+    yield web.get("/repo/{did}", _repo_page)
+    yield web.get("/repo/{did}/{collection}", _collection_page)
+    yield web.get("/repo/{did}/{collection}/{rkey}", _record_page)
 
 
 async def _front_page(request: web.Request) -> web.Response:

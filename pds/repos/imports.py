@@ -120,7 +120,7 @@ async def load_repo(
     *,
     ignores_quota: bool = False,
 ) -> ImportedRepo:
-    """Replace the repository of an account that has one, or is getting one, by that of a CAR.
+    """Replace the repository of an account, which may still be being made, with the one in a CAR.
 
     To be called within `Imports.loading` and with the account's lock held. `keys` are those of
     `import_car`. Raises as `import_repo` does.
@@ -131,13 +131,17 @@ async def load_repo(
     started = time.monotonic()
     stopped = threading.Event()
 
-    def proceed() -> None:
+    def check_cancelled() -> None:
         if stopped.is_set():
             raise _ImportStopped
 
     def load(actor: ActorStoreTransactor) -> tuple[ImportedRepo, bytes]:
         imported = import_car(
-            actor, source, keys=keys, proceed=proceed, postponed=UNORDERED_INDEXES if is_new else ()
+            actor,
+            source,
+            keys=keys,
+            on_batch=check_cancelled,
+            postponed=UNORDERED_INDEXES if is_new else (),
         )
         if is_active:
             imported = replace(imported, head=actor.renew_commit())

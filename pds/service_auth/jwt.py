@@ -17,17 +17,13 @@ Spec: https://atproto.com/specs/xrpc#inter-service-authentication-jwt
 
 from __future__ import annotations
 
-import base64
-import binascii
-import math
+import secrets
 from collections.abc import Awaitable, Collection
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-import orjson
-
-from pds.accounts.codes import new_service_jti
 from pds.accounts.errors import AccountError
+from pds.jose.jwt import InvalidJwt, Jwt, is_time, read_unverified_jwt, sign_jwt
 from repo.keys import PrivateKey, PublicKey
 from repo.syntax import is_did
 
@@ -45,7 +41,7 @@ class ServiceJwtError(AccountError):
 
 
 class BadJwt(ServiceJwtError):
-    """Not three parts of base64url, or without alg, iss, aud or exp."""
+    """Not a JWT, or one without alg, iss, aud or exp."""
 
     def __init__(self) -> None:
         super().__init__("poorly formatted jwt")
@@ -171,10 +167,8 @@ def create_service_jwt(
     }
     if lxm is not None:
         claims["lxm"] = lxm
-    claims["jti"] = new_service_jti()
-    header = {"typ": "JWT", "alg": key.jwt_alg}
-    signed = _base64url(orjson.dumps(header)) + b"." + _base64url(orjson.dumps(claims))
-    return (signed + b"." + _base64url(key.sign(signed))).decode()
+    claims["jti"] = secrets.token_hex(16)
+    return sign_jwt(key, claims, typ="JWT")
 
 
 async def verify_service_jwt(
@@ -192,8 +186,8 @@ async def verify_service_jwt(
     every DID is, but none of its services: the key of a labeler is not that of the account.
     The order of checks is the reference's. Raises `ServiceJwtError`.
     """
-    header, claims, signed, signature = _split(token)
-    typ = header.get("typ")
+    jwt = _read(token)
+    claims, typ = jwt.claims, jwt.header.get("typ")
     if typ in _OTHER_TYPES:
         raise BadJwtType(typ)
     if claims["exp"] < now_s:
@@ -208,53 +202,30 @@ async def verify_service_jwt(
         raise BadJwtIss
     if separator if issuers is None else iss not in issuers:
         raise UntrustedIss
-    await _check_signature(iss, header["alg"], signed, signature, resolve_key)
+    await _check_signature(jwt, iss, resolve_key)
     if claims["aud"] not in audiences:
         raise BadJwtAudience
     return ServiceJwt(iss, claims["aud"], lxm, claims["exp"])
 
 
-async def _check_signature(
-    iss: str, alg: str, signed: bytes, signature: bytes, resolve_key: KeyResolver
-) -> None:
-    def fits(key: PublicKey) -> bool:
-        return key.jwt_alg == alg and key.verify(signed, signature, allow_high_s=True)
-
+async def _check_signature(jwt: Jwt, iss: str, resolve_key: KeyResolver) -> None:
     key = await resolve_key(iss, force=False)
-    if fits(key):
+    if jwt.is_signed_by(key):
         return
     # The cached document may be older than a key rotation.
     fresh = await resolve_key(iss, force=True)
-    if fresh.did_key == key.did_key or not fits(fresh):
+    if fresh.did_key == key.did_key or not jwt.is_signed_by(fresh):
         raise BadJwtSignature
 
 
-def _split(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
-    """Header, claims, the signed bytes and the signature. Raises `BadJwt`."""
-    parts = token.encode("utf-8", "replace").split(b".")
-    if len(token) > MAX_TOKEN_LENGTH or len(parts) != 3:
-        raise BadJwt
+def _read(token: str) -> Jwt:
+    """What the token claims, of the types that the checks rely on. Raises `BadJwt`."""
     try:
-        header, claims = (orjson.loads(_unbase64url(part)) for part in parts[:2])
-        signature = _unbase64url(parts[2])
-    except (binascii.Error, ValueError) as exc:
+        jwt = read_unverified_jwt(token, max_length=MAX_TOKEN_LENGTH)
+    except InvalidJwt as exc:
         raise BadJwt from exc
-    if not isinstance(header, dict) or not isinstance(claims, dict):
+    texts = (jwt.header.get("alg"), jwt.claims.get("iss"), jwt.claims.get("aud"))
+    times = (jwt.claims.get("exp"), jwt.claims.get("nbf", 0))
+    if not all(isinstance(text, str) for text in texts) or not all(map(is_time, times)):
         raise BadJwt
-    texts = (header.get("alg"), claims.get("iss"), claims.get("aud"))
-    times = (claims.get("exp"), claims.get("nbf", 0))
-    if not all(isinstance(text, str) for text in texts) or not all(map(_is_number, times)):
-        raise BadJwt
-    return header, claims, parts[0] + b"." + parts[1], signature
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _base64url(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
-def _unbase64url(text: bytes) -> bytes:
-    return base64.b64decode(text + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    return jwt

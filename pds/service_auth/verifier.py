@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Collection
 from typing import Final
 
-import jwt
-
 from identity.resolver import DidResolutionError, DidResolver
+from pds.jose.jwt import InvalidJwt, read_unverified_jwt
 from pds.service_auth.jwt import (
+    MAX_TOKEN_LENGTH,
     JwtIssuerUnresolved,
     ServiceJwt,
     UntrustedIss,
@@ -49,10 +49,9 @@ class ServiceAuth:
         Nothing of it is believed yet; this only picks the check that it must pass.
         """
         try:
-            claims = jwt.decode(token, options={"verify_signature": False})
-        except jwt.InvalidTokenError:
+            return "lxm" in read_unverified_jwt(token, max_length=MAX_TOKEN_LENGTH).claims
+        except InvalidJwt:
             return False
-        return "lxm" in claims
 
     def makes_moderator(self, issuer: Did, audience: str) -> bool:
         """Whether a token of `issuer` for `audience` is one of a moderator of this server."""

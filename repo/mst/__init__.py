@@ -6,8 +6,7 @@
     search          the path to a key     insert, remove   edits along it
     walk, proof     reading a tree        changes, diff    comparing two
     tree            `Mst`, which joins all these
-    build, verify   whole trees           invert           commits undone
-    stream          a whole tree, block by block
+    build, verify   whole trees           stream           a whole tree, block by block
 
     A node holds keys of one layer; the subtrees in the gaps between them are one layer down.
 The layer of a key follows from its hash, so a set of records has exactly one tree.
@@ -25,7 +24,6 @@ from repo.mst.errors import (
     MstError,
     NodeTooLarge,
 )
-from repo.mst.invert import InversionMismatch, RepoOp, invert
 from repo.mst.node import Node
 from repo.mst.store import (
     BlockSource,
@@ -36,31 +34,26 @@ from repo.mst.store import (
 )
 from repo.mst.stream import TreeNode, TreeRecord, stream_tree
 from repo.mst.tree import Mst
-from repo.mst.verify import MstSize, VerifiedWalk, verify_structure
+from repo.mst.verify import VerifiedWalk
 
 __all__ = [
     "BlockSource",
     "CachedNodeStore",
     "InvalidMst",
-    "InversionMismatch",
     "KeyExists",
     "KeyMissing",
     "MemoryBlocks",
     "MissingBlock",
     "Mst",
     "MstError",
-    "MstSize",
     "Node",
     "NodeChanges",
     "NodeStore",
     "NodeTooLarge",
-    "RepoOp",
     "TreeNode",
     "TreeRecord",
     "UncachedNodeStore",
     "VerifiedWalk",
     "build_blocks",
-    "invert",
     "stream_tree",
-    "verify_structure",
 ]

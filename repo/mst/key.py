@@ -15,8 +15,6 @@ from typing import Final
 from repo.mst.errors import InvalidMst
 
 MAX_KEY_BYTES: Final = 1024
-MAX_HEIGHT: Final = 128
-"""Maximum number of layers above layer 0: the bit pairs of a SHA-256 digest."""
 
 _FIRST_BYTE: Final = tuple((8 - byte.bit_length()) >> 1 for byte in range(256))
 """The number of leading zero bit pairs of each byte."""
@@ -40,7 +38,7 @@ def check_key(raw: bytes) -> None:
 
 
 def key_height(raw: bytes) -> int:
-    """Return the layer of a key: the leading zero bit pairs of its SHA-256, 0 to `MAX_HEIGHT`."""
+    """Return the layer of a key: the leading zero bit pairs of its SHA-256, 0 to 128."""
     digest = hashlib.sha256(raw).digest()
     if digest[0]:
         return _FIRST_BYTE[digest[0]]

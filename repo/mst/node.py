@@ -167,7 +167,7 @@ def seal(node: Node) -> bytes:
     if cid is None:
         if len(node.keys) > MAX_KEYS:
             raise NodeTooLarge(MAX_KEYS)
-        # The recursion is as deep as the tree, at most MAX_HEIGHT.
+        # The recursion is as deep as the tree, at most 128.
         links = [seal(link) if isinstance(link, Node) else link for link in node.links]
         block = node.block = encode_entries(node.heads, node.values, links)
         cid = node.cid = CID_PREFIX + hashlib.sha256(block).digest()

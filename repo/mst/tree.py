@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Final
 
 from repo.cid import Cid
-from repo.mst.build import build_blocks
 from repo.mst.changes import NodeChanges, edited_nodes
 from repo.mst.insert import insert
 from repo.mst.key import encode_key
@@ -22,7 +21,7 @@ from repo.mst.proof import prove, prove_covering
 from repo.mst.remove import remove, replace
 from repo.mst.search import find_path
 from repo.mst.store import BlockSource, CachedNodeStore, MemoryBlocks, NodeStore
-from repo.mst.walk import walk_backward, walk_forward
+from repo.mst.walk import walk_forward
 
 _NO_BLOCKS: Final = MemoryBlocks({})
 
@@ -58,12 +57,6 @@ class Mst:
         store = CachedNodeStore(blocks.get_block, cache)
         return cls(store, Node.bare(None))
 
-    @classmethod
-    def build(cls, items: Iterable[tuple[str, Cid]]) -> Mst:
-        """Build a tree in memory from records sorted by key. See also `build_blocks`."""
-        blocks = dict(build_blocks(items))
-        return cls.load(next(reversed(blocks)), MemoryBlocks(blocks))
-
     @property
     def root(self) -> Cid:
         """The CID of the root node: the `data` of a commit."""
@@ -92,22 +85,6 @@ class Mst:
         """Yield records in key order, from the first one above `after`."""
         low = b"" if after is None else after.encode() + b"\x00"
         for key, value in walk_forward(self._store, self._root, low):
-            yield key.decode(), Cid(value)
-
-    def list(
-        self, prefix: str, *, after: str | None = None, reverse: bool = False
-    ) -> Iterator[tuple[str, Cid]]:
-        """Yield records whose keys begin with `prefix`, past `after` in the chosen direction."""
-        start = prefix.encode()
-        if reverse:
-            high = start + b"\xff" if after is None else min(start + b"\xff", after.encode())
-            records = walk_backward(self._store, self._root, high)
-        else:
-            low = start if after is None else max(start, after.encode() + b"\x00")
-            records = walk_forward(self._store, self._root, low)
-        for key, value in records:
-            if not key.startswith(start):
-                return
             yield key.decode(), Cid(value)
 
     def changed_blocks(self) -> dict[Cid, bytes]:

@@ -1,25 +1,14 @@
-"""Verification of a whole stored tree, for imports, `pds doctor` and tests."""
+"""Verification of a whole stored tree while it is read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from repo.cid import Cid
 from repo.mst.decode import NodeParts, decode_parts
 from repo.mst.errors import InvalidMst, NodeTooLarge
 from repo.mst.node import MAX_KEYS, NO_HEIGHT
 from repo.mst.store import BlockSource
-
-
-@dataclass(slots=True, frozen=True)
-class MstSize:
-    """The size of a valid tree."""
-
-    records: int
-    nodes: int
-    height: int
-    """Layers of nodes; 1 for the empty tree."""
 
 
 class VerifiedWalk:
@@ -90,26 +79,3 @@ class VerifiedWalk:
         if len(node.keys) > MAX_KEYS:
             raise NodeTooLarge(MAX_KEYS)
         return node
-
-
-class _HashedBlocks:
-    """A `BlockSource` that checks each block against its CID."""
-
-    def __init__(self, blocks: BlockSource) -> None:
-        self._blocks = blocks
-
-    def get_block(self, cid: Cid, /) -> bytes:
-        block = self._blocks.get_block(cid)
-        if not cid.matches(block):
-            raise InvalidMst(f"block does not hash to its CID {cid}")
-        return block
-
-
-def verify_structure(root: Cid, blocks: BlockSource) -> MstSize:
-    """Read every node from `root` down and check it, its place and its hash.
-
-    Raises `InvalidMst` at the first fault, and `MissingBlock` for a missing node.
-    """
-    walk = VerifiedWalk(root, _HashedBlocks(blocks))
-    records = sum(1 for _ in walk)
-    return MstSize(records, walk.nodes, walk.height)

@@ -1,4 +1,4 @@
-"""Iterating over a tree in key order, forwards or backwards, from any key."""
+"""Iterating over a tree in key order, from any key."""
 
 from __future__ import annotations
 
@@ -40,37 +40,5 @@ def walk_forward(
         yield key, node.values[index]
         last = key
         index += 1
-        stack[-1] = (node, index)
-        link = node.links[index]
-
-
-def walk_backward(
-    store: NodeStore, root: bytes | Node, high: bytes = b"\xff"
-) -> Iterator[tuple[bytes, bytes]]:
-    """Yield keys and values below `high`, descending. Raises `InvalidMst` if out of order."""
-    node = open_root(store, root)
-    top = node.height
-    # Each node with the index after its next key; the subtree right of it has been entered.
-    index = bisect_left(node.keys, high)
-    stack = [(node, index)]
-    link = node.links[index]
-    last = b"\xff"
-    while True:
-        while link is not None:
-            node = open_child(store, link, top - len(stack))
-            index = bisect_left(node.keys, high)
-            stack.append((node, index))
-            link = node.links[index]
-        while index == 0:
-            stack.pop()
-            if not stack:
-                return
-            node, index = stack[-1]
-        index -= 1
-        key = node.keys[index]
-        if key >= last:
-            raise InvalidMst(f"keys out of order in {Cid(seal(node))}: {key!r} before {last!r}")
-        yield key, node.values[index]
-        last = key
         stack[-1] = (node, index)
         link = node.links[index]

@@ -24,7 +24,7 @@ from repo.syntax.identifiers import (
     parse_tid,
 )
 from repo.syntax.language import parse_language
-from repo.syntax.reference import parse_cid_text, parse_uri
+from repo.syntax.reference import parse_uri
 
 __all__ = [
     "AtUri",
@@ -40,7 +40,6 @@ __all__ = [
     "normalize_handle",
     "parse_at_identifier",
     "parse_at_uri",
-    "parse_cid_text",
     "parse_datetime",
     "parse_did",
     "parse_handle",

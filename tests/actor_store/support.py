@@ -15,7 +15,8 @@ from repo import dagcbor
 from repo.cid import Cid
 from repo.commit import Action, CommitData, decode_commit
 from repo.datamodel import BlobRef, iter_blob_refs
-from repo.mst import Mst, verify_structure
+from repo.mst import Mst
+from tests.repo.sound_tree import verify_structure
 
 DID = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
 OTHER_DID = "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb"

@@ -273,14 +273,14 @@ async def test_missing_blob_cannot_be_opened(store: DiskBlobStore) -> None:
 
 async def test_blob_belongs_to_one_account(store: DiskBlobStore) -> None:
     cid = await put_permanent(store, b"mine")
-    assert await store.exists(DID, cid)
-    assert not await store.exists(OTHER, cid)
+    assert store.path(DID, cid).exists()
+    assert not store.path(OTHER, cid).exists()
 
 
 async def test_quarantine_hides_a_blob_until_it_is_reversed(store: DiskBlobStore) -> None:
     cid = await put_permanent(store, b"questionable")
     await store.quarantine(DID, cid)
-    assert not await store.exists(DID, cid)
+    assert not store.path(DID, cid).exists()
     with pytest.raises(BlobFileMissing):
         await store.open(DID, cid)
     await store.unquarantine(DID, cid)
@@ -294,13 +294,15 @@ async def test_absent_bytes_are_ignored_by_deletion_and_quarantine(store: DiskBl
     await store.delete(DID, [cid])
     await store.discard_temp(DID, new_temp_key())
     await store.delete_all(DID)
+    with pytest.raises(BlobFileMissing):
+        await store.open(DID, cid)
 
 
 async def test_delete_removes_only_the_named_blobs(store: DiskBlobStore) -> None:
     one, two = await put_permanent(store, b"1"), await put_permanent(store, b"2")
     await store.delete(DID, [one])
-    assert not await store.exists(DID, one)
-    assert await store.exists(DID, two)
+    assert not store.path(DID, one).exists()
+    assert store.path(DID, two).exists()
 
 
 async def test_discard_temp_removes_the_upload(store: DiskBlobStore, tmp_path: Path) -> None:

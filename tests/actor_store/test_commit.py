@@ -351,7 +351,7 @@ async def test_large_repo_survives_restarts_between_commits(actors: ActorStore) 
     random.Random(1).shuffle(numbers)
     for start in range(0, 600, 200):
         await commit(actors, DID, [post(f"{n}") for n in numbers[start : start + 200]])
-        actors._handles.discard(DID)
-        actors._nodes.clear()
+        actors.open_stores.discard(DID)
+        actors.nodes.clear()
     await commit(actors, DID, [delete(f"{n}") for n in numbers[:150]])
     assert len(await actors.read(DID, contents)) == 450

@@ -89,7 +89,7 @@ async def test_many_actors_can_be_read_and_keep_no_files_open(
     with filled(disk):
         for did in dids:
             await reopened.read(did, contents)
-        assert len(reopened.handles) == 0
+        assert len(reopened.open_stores) == 0
         assert open_files() - before <= 16 * 3
     await reopened.close()
     assert open_files() <= before
@@ -131,7 +131,7 @@ async def test_writes_are_refused_until_there_is_room(reopened: ActorStore, disk
         assert list(await reopened.read(DID, contents)) == ["app.bsky.feed.post/one"]
     await commit(reopened, DID, [post("two")])
     assert len(await reopened.read(DID, contents)) == 2
-    assert len(reopened.handles) == 1
+    assert len(reopened.open_stores) == 1
 
 
 async def test_an_export_begun_on_a_full_disk_delays_writes_and_breaks_none(

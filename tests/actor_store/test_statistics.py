@@ -33,8 +33,8 @@ async def test_what_was_refused_is_not_counted(actors: ActorStore) -> None:
 async def test_open_stores_are_hits_and_others_misses(actors: ActorStore) -> None:
     for _ in range(3):
         await actors.read(DID, lambda actor: actor.repo.head())
-    assert actors.handles.lookups == Lookups(hits=2, misses=1)
-    assert len(actors.handles) == 1
+    assert actors.open_stores.lookups == Lookups(hits=2, misses=1)
+    assert len(actors.open_stores) == 1
 
 
 async def test_nodes_are_found_in_memory_but_for_the_first_time(

@@ -233,7 +233,7 @@ async def test_actor_is_served_again_once_its_database_is_restored(
 async def test_missing_tree_node_is_damage_not_a_missing_record(actors: ActorStore) -> None:
     data = await commit(actors, DID, [post("a")])
     await actors.transact(DID, lambda actor: actor.repo.delete_blocks([data.data]))
-    actors._nodes.clear()
+    actors.nodes.clear()
     with pytest.raises(ActorStoreDamaged):
         await commit(actors, DID, [post("b")])
     with pytest.raises(ActorStoreDamaged):
@@ -401,8 +401,8 @@ async def test_few_handles_serve_many_actors(
         for number in range(3):
             for did in dids[1:]:
                 await commit(store, did, [post(f"{number}")])
-                assert len(store._handles) <= 2
-        assert dids[0] not in store._handles
+                assert len(store.open_stores) <= 2
+        assert dids[0] not in store.open_stores
     await waiting
     blocker.close()
     for did in dids:
@@ -431,7 +431,7 @@ async def test_open_stores_never_use_up_the_limit_of_open_files(
         assert await collect(store.stream(did, lambda actor: actor.repo.iter_car(since=None)))
         most = max(most, count_open_files())
     assert most <= files.limit
-    assert len(store.handles) > 4
+    assert len(store.open_stores) > 4
     await store.close()
 
 
@@ -445,12 +445,12 @@ async def test_files_that_others_take_are_given_back_by_open_stores(
     for did in dids:
         await store.create(did, key, _create_repo)
         await store.read(did, contents)
-    assert len(store.handles) == 20
+    assert len(store.open_stores) == 20
     taken = 1_000 - files.spare
     files.note_opened(taken)
     with pytest.raises(DatabaseOutOfFiles, match="limit of open files"):
-        store.handles.get("did:plc:" + "z" * 24)
-    assert len(store.handles) < 20
+        store.open_stores.get("did:plc:" + "z" * 24)
+    assert len(store.open_stores) < 20
     await store.close()
 
 

@@ -108,4 +108,4 @@ async def _check(store: ActorStore, blob_store: DiskBlobStore) -> None:
     missing = await store.read(DID, lambda actor: actor.blob.list_missing(limit=100))
     assert missing == []
     for cid in cids:
-        assert await blob_store.exists(DID, cid)
+        assert blob_store.path(DID, cid).exists()

@@ -104,7 +104,7 @@ async def test_the_answer_costs_the_same_however_many_blobs_there_are(
 ) -> None:
     """What is asked on every write reads no row: it takes known totals forward."""
     await usage_of(actors)
-    with statements_of(actors.handles.get(DID).db) as statements:
+    with statements_of(actors.open_stores.get(DID).db) as statements:
         await actors.read(DID, lambda actor: actor.usage.used_bytes())
     assert [sql for sql in statements if "blob" in sql or "record" in sql] == []
     assert len(statements) <= 7

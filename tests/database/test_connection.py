@@ -128,7 +128,7 @@ def test_transaction_commits_or_leaves_no_trace(db: Database) -> None:
         db.many("INSERT INTO t (k) VALUES (?)", [("a",), ("a",)])
     assert db.all("SELECT n FROM u") == [(1,)]
     assert db.all("SELECT k FROM t") == []
-    assert not db.in_transaction
+    assert not db.connection.in_transaction
 
 
 def test_failure_inside_a_transaction_that_sqlite_has_ended_is_reported_as_itself(
@@ -149,7 +149,7 @@ def test_transactions_do_not_nest(db: Database) -> None:
     with db.transaction():
         with pytest.raises(StatementFailed), db.transaction():
             pass
-        assert db.in_transaction
+        assert db.connection.in_transaction
 
 
 def test_snapshot_does_not_see_later_writes(db: Database, path: Path) -> None:
@@ -225,7 +225,7 @@ def test_full_disk_rolls_back(db: Database) -> None:
     with pytest.raises(DatabaseFull, match="free space"), db.transaction():
         db.run("INSERT INTO t (k, v) VALUES ('a', zeroblob(100000))")
     assert db.value("SELECT count(*) FROM t") == 0
-    assert not db.in_transaction
+    assert not db.connection.in_transaction
 
 
 def test_connection_may_be_handed_to_another_thread(db: Database) -> None:

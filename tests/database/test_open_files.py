@@ -125,7 +125,7 @@ async def test_room_is_waited_for() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     open_now = 0
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 20)
 
 
 async def test_the_operator_learns_of_the_limit_and_how_to_raise_it_but_not_every_time(

@@ -41,8 +41,8 @@ def test_write_commits_without_suspending(db: Database) -> None:
         return "done"
 
     assert _step(retry.write(db, insert)) == "done"
-    assert not db.in_transaction
-    assert _step(retry.read(db, lambda: db.value("SELECT n FROM u"))) == 1
+    assert not db.connection.in_transaction
+    assert db.value("SELECT n FROM u") == 1
 
 
 async def test_write_rolls_back_when_the_body_fails(db: Database) -> None:
@@ -52,7 +52,7 @@ async def test_write_rolls_back_when_the_body_fails(db: Database) -> None:
 
     with pytest.raises(LookupError):
         await retry.write(db, fail)
-    assert not db.in_transaction
+    assert not db.connection.in_transaction
     assert db.value("SELECT count(*) FROM u") == 0
 
 
@@ -114,4 +114,4 @@ async def test_cancelled_while_waiting_leaves_no_transaction(db: Database, path:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert not db.in_transaction
+    assert not db.connection.in_transaction

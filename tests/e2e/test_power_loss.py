@@ -93,6 +93,7 @@ async def test_a_log_that_is_gone_is_begun_anew_behind_every_seq(world: World) -
     (world.server.data / "sequencer.sqlite").unlink()
     world.start()
     await world.check(accounts=2)
+    assert await world.records(world.alice) == {"first", "second"}
 
 
 @pytest.mark.parametrize("crash", [True, False])

@@ -154,7 +154,7 @@ def test_no_answer_takes_long_to_read(record: bytes) -> None:
     with suppress(dns.exception.DNSException):
         assert len(found(asked, wire)) <= MAX_RECORDS
     # A parser for all of DNS takes some two seconds for the first of them.
-    assert time.process_time() - started < 0.25
+    assert time.process_time() - started < 1
 
 
 @given(st.binary(max_size=300))
@@ -163,7 +163,7 @@ def test_bytes_are_an_answer_or_refused(tail: bytes) -> None:
     question = encode_question(asked)
     for wire in (tail, question[:2] + tail, question[:2] + b"\x80\0" + tail):
         with suppress(dns.exception.FormError, dns.message.Truncated):
-            parse_answer(asked, wire)
+            assert parse_answer(asked, wire).question == asked.question
     wire = question[:2] + struct.pack("!HHHHH", 0x8000, 1, 50, 0, 0) + question[12:] + tail
     with suppress(dns.exception.FormError):
-        parse_answer(asked, wire)
+        assert parse_answer(asked, wire).question == asked.question

@@ -108,7 +108,8 @@ async def test_keys_of_other_kinds_are_passed_over(
     named(history, "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK")
     publish(web_host, history)
     commit = signed(history.did, FIRST)
-    await find_signer(commit.cid, commit.commit, [], PlcClient(web_host.url, open_http))
+    signer = await find_signer(commit.cid, commit.commit, [], PlcClient(web_host.url, open_http))
+    assert signer.did_key == FIRST.did_key
 
 
 async def expect_unsigned(

@@ -23,6 +23,17 @@ APPVIEW_DID = "did:web:appview.example.com"
 JSON_TYPE = {"Content-Type": "application/json"}
 
 
+def set_patience(pds: Pds, seconds: float) -> None:
+    """Let services have so long before they say anything, and from part to part."""
+    for name in ("headers_timeout_ms", "body_timeout_ms"):
+        object.__setattr__(pds.ctx.settings.proxy, name, int(seconds * 1000))
+
+
+def hurry(pds: Pds) -> None:
+    """Give up on services soon, for tests of those that keep silent."""
+    set_patience(pds, 0.15)
+
+
 @dataclass(slots=True, frozen=True)
 class Received:
     """A request that a service was sent, read to its end."""

@@ -42,7 +42,8 @@ edits = st.lists(st.tuples(keys, st.one_of(st.none(), values)), max_size=12)
 
 def tree_of(items: dict[str, Cid]) -> Mst:
     """Build a tree in one pass."""
-    return Mst.build(sorted(items.items()))
+    root, blocks = root_and_blocks(items)
+    return Mst.load(root, MemoryBlocks(blocks))
 
 
 def apply(tree: Mst, model: dict[str, Cid], changes: Iterable[tuple[str, Cid | None]]) -> Mst:

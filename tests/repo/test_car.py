@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from repo import dagcbor
 from repo.car import (
+    MAX_HEADER_BYTES,
     CarHeader,
     CarParser,
     CarReader,
@@ -243,10 +244,10 @@ def test_hashing_can_be_left_out_for_a_trusted_writer() -> None:
 
 def test_sizes_are_bounded_before_the_bytes_arrive() -> None:
     with pytest.raises(InvalidCar, match="too large"):
-        CarParser(max_header_bytes=57).feed(HEADER[:2])
+        CarParser().feed(encode_varint(MAX_HEADER_BYTES + 1))
     with pytest.raises(InvalidCar, match="37 bytes"):
         CarParser(max_block_bytes=0).feed(HEADER + encode_varint(37))
-    assert CarParser(max_header_bytes=58).feed(HEADER) == []
+    assert CarParser().feed(encode_varint(MAX_HEADER_BYTES)) == []
     assert CarParser(max_block_bytes=1).feed(HEADER + encode_block(CID, BLOCK)) == [(CID, BLOCK)]
 
 

@@ -68,7 +68,8 @@ def test_any_repository_passes_in_any_order(order: int) -> None:
 
 def test_some_blocks_that_nothing_links_to_pass() -> None:
     blocks = repository(100)
-    check(encode_car([blocks[0][0]], [*blocks, *_TINY[: SPARE_BLOCKS - 1]]))
+    car = encode_car([blocks[0][0]], [*blocks, *_TINY[: SPARE_BLOCKS - 1]])
+    assert check(car) == len(car)
 
 
 @pytest.mark.parametrize("where", ["before", "behind"])

@@ -23,8 +23,9 @@ from repo.commit import (
     sign_commit,
 )
 from repo.keys import K256PrivateKey
-from repo.mst import KeyExists, KeyMissing, MemoryBlocks, Mst, Node, invert, verify_structure
+from repo.mst import KeyExists, KeyMissing, MemoryBlocks, Mst, Node
 from tests.reference import data as reference_data
+from tests.repo.inversion import invert
 from tests.repo.mst_support import (
     KEYS,
     Edits,
@@ -34,6 +35,7 @@ from tests.repo.mst_support import (
     tree_of,
     unhurried,
 )
+from tests.repo.sound_tree import verify_structure
 
 DID = "did:plc:ewvi7nxzyoun6zhxrhs64oiz"
 REV, NEXT_REV = "3l2fh5jjoyk22", "3l2fh5jjoyl22"
@@ -231,7 +233,8 @@ def test_a_next_write_needs_no_block_of_the_last(first: int, second: int) -> Non
     cache: dict[bytes, Node] = {}
     made = commit(Mst.empty(cache=cache), None, write("create", KEYS[first]))
     tree = Mst.load(made.data, MemoryBlocks({}), cache=cache)
-    commit(tree, Head(made.cid, made.rev), write("create", KEYS[second] + "x"))
+    after = commit(tree, Head(made.cid, made.rev), write("create", KEYS[second] + "x"))
+    assert after.prev_data == made.data
 
 
 @pytest.mark.parametrize("name", ["alice", "bob", "dan", "eve"])
@@ -243,7 +246,7 @@ def test_repositories_of_the_reference_rebuild_to_their_root(name: str) -> None:
     found = decode_commit(blocks[root])
     tree = Mst.load(found.data, MemoryBlocks(blocks))
     items = list(tree.walk())
-    assert Mst.build(items).root == found.data
+    assert tree_of(dict(items)).root == found.data
     again = Mst.empty()
     for key, value in reversed(items):
         again = again.create(key, value)

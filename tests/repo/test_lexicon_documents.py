@@ -47,6 +47,7 @@ schemas = st.dictionaries(
 def test_any_schema_is_refused_or_works(schema: dict[str, Any], value: Any) -> None:
     with suppress(InvalidLexicon):
         lexicons = Lexicons([record_of({"a": schema})])
+        assert lexicons.is_known_record(NSID)
         lexicons.validate_record(NSID, "x", {"$type": NSID, "a": value})
 
 
@@ -55,7 +56,7 @@ def test_any_schema_is_refused_or_works(schema: dict[str, Any], value: Any) -> N
 def test_any_document_is_taken_or_refused_with_invalid_lexicon(junk: Any) -> None:
     for candidate in (junk, document(junk), record_of(junk)):
         with suppress(InvalidLexicon):
-            Lexicons([candidate])
+            assert list(Lexicons([candidate]).iter_methods()) == []
 
 
 def test_every_bundled_document_is_well_formed() -> None:

@@ -141,4 +141,5 @@ def test_a_method_without_parameters_has_none() -> None:
 )
 def test_any_query_is_taken_or_refused_with_invalid_lexicon(pairs: list[tuple[str, str]]) -> None:
     with suppress(InvalidLexicon):
-        default_lexicons().parse_params(LIST_RECORDS, pairs)
+        parsed = default_lexicons().parse_params(LIST_RECORDS, pairs)
+        assert parsed.keys() >= {"repo", "collection", "limit"}

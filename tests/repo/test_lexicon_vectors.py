@@ -26,7 +26,7 @@ def catalog() -> Lexicons:
 
 @pytest.mark.parametrize("case", vectors("lexicon/lexicon-valid.json"), ids=ids)
 def test_valid_documents_are_taken(case: dict[str, Any]) -> None:
-    Lexicons([case["lexicon"]])
+    assert Lexicons([case["lexicon"]]).method(case["lexicon"]["id"]) is None
 
 
 @pytest.mark.parametrize("case", vectors("lexicon/lexicon-invalid.json"), ids=ids)
@@ -37,7 +37,12 @@ def test_invalid_documents_are_refused(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", vectors("lexicon/record-data-valid.json"), ids=ids)
 def test_valid_records_are_taken(catalog: Lexicons, case: dict[str, Any]) -> None:
-    catalog.validate_record("example.lexicon.record", case["rkey"], data_model(case["data"]))
+    record = data_model(case["data"])
+    catalog.validate_record("example.lexicon.record", case["rkey"], record)
+    # The same without what it must have is not taken, so it was looked at.
+    del record["integer"]
+    with pytest.raises(InvalidLexicon, match='Missing required key "integer"'):
+        catalog.validate_record("example.lexicon.record", case["rkey"], record)
 
 
 @pytest.mark.parametrize("case", vectors("lexicon/record-data-invalid.json"), ids=ids)

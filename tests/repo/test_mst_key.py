@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from repo.mst.key import MAX_HEIGHT, key_height, shared_prefix
+from repo.mst.key import key_height, shared_prefix
 from tests.repo.interop import vector_lines, vectors
 
 
@@ -21,7 +21,3 @@ def test_shared_prefixes_are_those_of_the_interop_vectors() -> None:
     for case in vectors("mst/common_prefix.json"):
         left, right = case["left"].encode(), case["right"].encode()
         assert shared_prefix(left, right) == case["len"], case
-
-
-def test_no_key_stands_above_the_highest_layer() -> None:
-    assert MAX_HEIGHT == 256 // 2

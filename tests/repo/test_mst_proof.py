@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 
 from repo.cid import Cid
-from repo.mst import InversionMismatch, MemoryBlocks, MissingBlock, Mst, invert
+from repo.mst import MemoryBlocks, MissingBlock, Mst
 from tests.repo.interop import vectors
+from tests.repo.inversion import InversionMismatch, invert
 from tests.repo.mst_support import (
     KEYS,
     VALUES,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import orjson
 from hypothesis import strategies as st
 
 from repo.cid import Cid
 from repo.dagcbor import Value
+from repo.datamodel import json_default
 
 cids = st.binary(max_size=8).flatmap(
     lambda data: st.sampled_from([Cid.of_raw(data), Cid.of_dag_cbor(data)])
@@ -21,6 +23,11 @@ values: st.SearchStrategy[Any] = st.recursive(
     lambda children: st.lists(children, max_size=5) | st.dictionaries(keys, children, max_size=5),
     max_leaves=20,
 )
+
+
+def to_json(value: Value) -> Any:
+    """The JSON of a value as clients read it."""
+    return orjson.loads(orjson.dumps(value, default=json_default))
 
 
 def unpadded(text: str) -> bytes:

@@ -50,7 +50,7 @@ async def _tell_notifier(call: XrpcCall, nsid: str) -> None:
 async def _notifier(ctx: AppContext, did: Did) -> ProxyTarget:
     appview = ctx.settings.appview
     if appview is not None and did == appview.did:
-        return ProxyTarget(appview.url, did, _NOTIFIER_ID, trusted=True)
+        return ProxyTarget(appview.url, did, trusted=True)
     try:
         document = await ctx.did_resolver.resolve(did)
     except DidResolutionError as exc:
@@ -60,4 +60,4 @@ async def _notifier(ctx: AppContext, did: Did) -> ProxyTarget:
     url = document.service_endpoint(_NOTIFIER_ID, kind=_NOTIFIER_TYPE)
     if url is None:
         raise invalid_request(f"invalid notification service details in did document: {did}")
-    return ProxyTarget(url, did, _NOTIFIER_ID, trusted=False)
+    return ProxyTarget(url, did, trusted=False)

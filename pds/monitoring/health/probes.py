@@ -72,14 +72,11 @@ class DatabaseProbe:
 class RoomProbe:
     """Looks at the room on the disk of a directory."""
 
-    def __init__(
-        self, check: str, directory: Path, *, needed_bytes: int, needed_for: str = "databases"
-    ) -> None:
-        """`needed_bytes` is the room that there should be, and `needed_for` says what for."""
+    def __init__(self, check: str, directory: Path, *, needed_bytes: int) -> None:
+        """`needed_bytes` is the room that databases may need."""
         self._check = check
         self._directory = directory
         self._needed_bytes = needed_bytes
-        self._needed_for = needed_for
 
     def failures(self) -> Iterator[Failure]:
         """Whether there is as much."""
@@ -93,7 +90,7 @@ class RoomProbe:
         if free < self._needed_bytes:
             yield Failure(
                 self._check,
-                f"{self._directory} has room for {free} bytes, {self._needed_for} may need "
+                f"{self._directory} has room for {free} bytes, databases may need "
                 f"{self._needed_bytes}",
                 "Free space on its disk.",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -36,15 +36,12 @@ ROUTES: Final[Mapping[tuple[str, str], OperatorHandler]] = {
 """Everything below `/_holdfast/`, by verb and path."""
 
 
-def add_operator_routes(app: web.Application) -> None:
-    """Serve `ROUTES` to the administrator alone."""
-    adding = {
-        "GET": app.router.add_get,  # Which also answers HEAD.
-        "POST": app.router.add_post,
-        "PUT": app.router.add_put,
-    }
+def operator_routes() -> Iterator[web.RouteDef]:
+    """`ROUTES`, served to the administrator alone."""
+    # `get` also answers HEAD.
+    adding = {"GET": web.get, "POST": web.post, "PUT": web.put}
     for (verb, path), handler in ROUTES.items():
-        adding[verb](path, _for_operator(handler))
+        yield adding[verb](path, _for_operator(handler))
 
 
 def _for_operator(handler: OperatorHandler) -> Callable[[web.Request], Awaitable[web.Response]]:

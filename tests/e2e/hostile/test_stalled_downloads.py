@@ -142,3 +142,4 @@ async def test_in_the_long_run_they_lose_their_connections(
         async with asyncio.timeout(100):
             while open_wals(server) > before:  # noqa: ASYNC110 (another process)
                 await asyncio.sleep(0.5)
+        assert open_wals(server) <= before

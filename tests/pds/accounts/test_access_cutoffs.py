@@ -15,6 +15,7 @@ from pds.accounts.schema import open_account_database
 from pds.accounts.scopes import SessionScope
 from pds.accounts.session_tokens import ACCESS_LIFETIME_S, SessionTokens
 from pds.accounts.sessions import Session
+from pds.jose.jwt import Secret, sign_jwt
 from tests.pds.accounts.conftest import (
     ALICE,
     BOB,
@@ -50,15 +51,13 @@ async def renew(accounts: Accounts, password: str) -> Session:
 def test_a_token_that_does_not_tell_its_age_is_older_than_any_cutoff(
     session_tokens: SessionTokens, clock: FakeClock
 ) -> None:
-    ageless = session_tokens._sign(
-        "at+jwt",
-        {
-            "scope": SessionScope.ACCESS,
-            "aud": SERVICE_DID,
-            "sub": ALICE,
-            "exp": int(clock.now_s) + 60,
-        },
-    )
+    claims = {
+        "scope": SessionScope.ACCESS,
+        "aud": SERVICE_DID,
+        "sub": ALICE,
+        "exp": int(clock.now_s) + 60,
+    }
+    ageless = sign_jwt(Secret(JWT_SECRET.encode()), claims, typ="at+jwt")
     session_tokens.verify_access(ageless)
     session_tokens.valid_from[ALICE] = 1
     with pytest.raises(ExpiredToken):

@@ -115,8 +115,10 @@ async def test_a_deactivation_ends_no_session(
     accounts: Accounts, alice: Session, session_tokens: SessionTokens
 ) -> None:
     await accounts.states.deactivate(ALICE)
-    await accounts.sessions.renew(session_tokens.verify_refresh(alice.refresh_jwt).jti)
-    await accounts.logins.check("alice.test", "alice-pass")
+    jti = session_tokens.verify_refresh(alice.refresh_jwt).jti
+    renewed = await accounts.sessions.renew(jti)
+    assert session_tokens.verify_refresh(renewed.refresh_jwt).did == ALICE
+    assert (await accounts.logins.check("alice.test", "alice-pass")).account.did == ALICE
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -132,6 +132,6 @@ def test_repos_are_listed_with_their_heads(accounts: Accounts, manifest: Any) ->
         expected = manifest["accounts"][name]
         repo = repos[expected["did"]]
         assert repo.status is STATUS.get(name, AccountStatus.ACTIVE)
-        if repo.active:
+        if repo.status is AccountStatus.ACTIVE:
             assert repo.head == expected["latestCommit"]["cid"]
             assert repo.rev == expected["latestCommit"]["rev"]

@@ -55,7 +55,7 @@ async def test_heads_are_written_by_the_timer(
     roots = Announcing(accounts.db, flush_after_s=0.001)
     roots.set(ALICE, NEW_CID, "rev2")
     roots.set(ALICE, NEW_CID, "rev3")
-    await asyncio.wait_for(flushed.wait(), 5)
+    await asyncio.wait_for(flushed.wait(), 20)
     assert stored(accounts) == (str(NEW_CID), "rev3", "2027-01-15T08:00:00.000Z")
     await roots.close()
 
@@ -206,5 +206,5 @@ async def test_repos_are_paged_in_the_order_of_their_accounts_in_any_state(
     by_did = {repo.did: repo for repo in seen}
     assert by_did[dids[0]].status is AccountStatus.TAKENDOWN
     assert by_did[dids[1]].status is AccountStatus.DEACTIVATED
-    assert by_did[dids[2]].active
+    assert by_did[dids[2]].status is AccountStatus.ACTIVE
     assert by_did[dids[2]].head == str(CID)

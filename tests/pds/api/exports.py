@@ -14,9 +14,10 @@ from repo.car import CarReader
 from repo.cid import Cid
 from repo.commit import Commit, decode_commit
 from repo.keys import PublicKey, parse_did_key
-from repo.mst import MemoryBlocks, Mst, verify_structure
+from repo.mst import MemoryBlocks, Mst
 from repo.syntax import Did
 from tests.pds.conftest import Account, Pds
+from tests.repo.sound_tree import verify_structure
 
 
 @dataclass(slots=True, frozen=True)

@@ -15,9 +15,10 @@ from repo import dagcbor
 from repo.cid import Cid
 from repo.commit import RecordOp, decode_commit
 from repo.keys import PublicKey
-from repo.mst import MemoryBlocks, Mst, invert
+from repo.mst import MemoryBlocks, Mst
 from tests.pds.api.exports import Export, read_car
 from tests.pds.conftest import Pds
+from tests.repo.inversion import invert
 
 MAX_EVENT_BYTES = 2_000_000
 

@@ -30,7 +30,7 @@ def full(db: Database) -> Iterator[None]:
 
 def store_of(pds: Pds, account: Account) -> Database:
     """The connection on which the account's repository is written."""
-    return pds.ctx.actor_store._handles.get(account.did).db
+    return pds.ctx.actor_store.open_stores.get(account.did).db
 
 
 async def check_consistent(pds: Pds, account: Account) -> Mirror:

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from pds.config import (
     ConfigError,
     Settings,
-    documented_settings,
     find_old_names,
     find_unknown,
     read_settings,
 )
+from tests.documented_settings import documented_settings
 
 WORKING = {
     "PDS_HOSTNAME": "pds.example.com",

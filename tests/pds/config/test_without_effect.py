@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pds.config import Settings, documented_settings, find_without_effect, read_settings
+from pds.config import Settings, find_without_effect, read_settings
 from pds.config.environ import groups_of, variable_of
 from pds.config.without_effect import WITHOUT_EFFECT
+from tests.documented_settings import documented_settings
 from tests.pds.config.test_settings import WORKING
 
 ROOT = Path(__file__).resolve().parents[3]

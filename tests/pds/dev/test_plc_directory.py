@@ -57,7 +57,9 @@ class Directory:
         return await self.http.post_json(f"{self.url}/{did}", body, trusted=True)
 
     async def create(self, handle: str = "alice.test") -> Did:
-        return await self.client.create(plc_data(handle), key=SERVER_KEY)
+        operation = PlcOperation.sign(plc_data(handle), prev=None, key=SERVER_KEY)
+        await self.client.send(did := operation.did(), operation)
+        return did
 
 
 @pytest.fixture

@@ -51,6 +51,7 @@ def test_a_released_directory_can_be_had_again(tmp_path: Path) -> None:
     lock = DataDirectoryLock.acquire(tmp_path)
     lock.release()
     lock.release()
+    assert find_holder(tmp_path) is None
     DataDirectoryLock.acquire(tmp_path).release()
 
 

@@ -181,6 +181,7 @@ async def test_tls_that_is_used_wrongly_is_told_both_ways(
     async with listening(_MAIL, certificate.server if right == "smtps" else None) as port:
         finding = await check_smtp("PDS_EMAIL_SMTP_URL", f"{wrong}://localhost:{port}")
         assert f"write {right}:// in place of {wrong}:// in PDS_EMAIL_SMTP_URL" in finding.remedy
+        monkeypatch.setattr(network, "_TIMEOUT_S", 20.0)
         mended = f"{right}://localhost:{port}"
         finding = await check_smtp("PDS_EMAIL_SMTP_URL", mended, context=certificate.trust)
         assert finding.status == "ok"

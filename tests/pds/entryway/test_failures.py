@@ -16,7 +16,7 @@ from pds.entryway.exchange import TOTAL_S
 from pds.fairness.proxy_share import EACH
 from tests.entryway import Answerer, Entryway, answering
 from tests.pds.conftest import Account, Pds
-from tests.pds.upstream import Hang, slam
+from tests.pds.upstream import Hang, hurry, set_patience, slam
 from tests.processes import free_port
 
 LOGIN = "com.atproto.server.createSession"
@@ -25,21 +25,11 @@ CREDENTIALS = {"identifier": "alice.test", "password": "pw"}
 MAX_BYTES = 20_000
 
 
-patient = pytest.mark.parametrize("patience_ms", [60_000])
-
-
 @pytest.fixture
-def patience_ms() -> int:
-    """How long the entryway may take before it says anything."""
-    return 150
-
-
-@pytest.fixture
-def pds_environ(pds_environ: dict[str, str], patience_ms: int) -> dict[str, str]:
+def pds_environ(pds_environ: dict[str, str]) -> dict[str, str]:
     return {
         **pds_environ,
-        "PDS_PROXY_HEADERS_TIMEOUT": str(patience_ms),
-        "PDS_PROXY_BODY_TIMEOUT": "150",
+        "PDS_PROXY_HEADERS_TIMEOUT": "60000",
         "PDS_FETCH_MAX_RESPONSE_SIZE": str(MAX_BYTES),
     }
 
@@ -97,15 +87,19 @@ async def test_an_unusable_answer_is_told_as_one(
     pds: Pds, entryway: Entryway, answer: Answerer
 ) -> None:
     entryway.answer = answer
+    if answer is stalling:
+        hurry(pds)
     reply = await pds.post(LOGIN, CREDENTIALS)
     assert reply.status == 502, reply.body
     assert set(reply.json) == {"error", "message"}
     # And the next one is served again.
+    set_patience(pds, 60)
     entryway.answer = answering(text="{}", content_type="application/json")
     assert (await pds.post(LOGIN, CREDENTIALS)).json == {}
 
 
 async def test_silence_is_not_waited_for(pds: Pds, entryway: Entryway) -> None:
+    hurry(pds)
     entryway.answer = hang = Hang()
     reply = await pds.post(LOGIN, CREDENTIALS)
     assert reply.error == (502, "InternalServerError")
@@ -178,7 +172,6 @@ async def test_headers_of_the_entryway_stay_there(pds: Pds, entryway: Entryway) 
     assert {"Set-Cookie", "Location", "Content-Security-Policy"}.isdisjoint(reply.headers)
 
 
-@patient
 async def test_nobody_waits_for_a_client_that_has_left(pds: Pds, entryway: Entryway) -> None:
     entryway.answer = hang = Hang()
     timeout = aiohttp.ClientTimeout(total=0.5)
@@ -187,7 +180,6 @@ async def test_nobody_waits_for_a_client_that_has_left(pds: Pds, entryway: Entry
     await asyncio.wait_for(hang.cancelled.wait(), 10)
 
 
-@patient
 async def test_one_client_takes_no_more_than_its_share(pds: Pds, entryway: Entryway) -> None:
     under_way = most = 0
     release = asyncio.Event()

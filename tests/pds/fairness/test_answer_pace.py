@@ -12,6 +12,7 @@ from aiohttp import web
 
 from pds.fairness import answer_pace
 from pds.server.app import make_runner
+from tests.more_time import with_more_time
 
 WINDOW_S = 0.2
 ANSWER = b"x" * 20_000_000
@@ -95,17 +96,23 @@ async def test_a_client_that_drips_loses_its_connection() -> None:
 async def test_a_slow_client_gets_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer_pace, "PACE_BYTES", 4096)
     answer = b"x" * 4_000_000
-    async with (
-        served(answer) as (port, server),
-        asking(port, room_bytes=65_536) as client,
-    ):
-        taken = 0
-        while taken < len(answer):
-            got = await take(client, 40_000)
-            assert got, f"cut off after {taken} bytes"
-            taken += got
-            await asyncio.sleep(0.005)
-        assert server.connections
+
+    async def attempt(window_s: float) -> None:
+        monkeypatch.setattr(answer_pace, "PACE_S", window_s)
+        async with (
+            served(answer) as (port, server),
+            asking(port, room_bytes=65_536) as client,
+        ):
+            taken = 0
+            while taken < len(answer):
+                got = await take(client, 40_000)
+                assert got, f"cut off after {taken} bytes"
+                taken += got
+                # So that it takes several windows.
+                await asyncio.sleep(window_s / 30)
+            assert server.connections
+
+    await with_more_time(attempt)
 
 
 async def test_a_long_answer_must_keep_a_higher_pace_on_average(

@@ -102,4 +102,4 @@ async def test_a_client_that_leaves_ends_the_look_up(
     asking = asyncio.create_task(pds.get(RESOLVE, handle="a.example.com"))
     await reached.wait()
     asking.cancel()
-    await ended.wait()
+    assert await ended.wait()

@@ -32,6 +32,8 @@ from pds.mail.html_to_text import html_to_text
         ('<img src="x" alt="a cat">', "a cat"),
         ("<head><title>T</title><style>p {}</style></head><body>x", "x"),
         ("x<script>if (a < b) alert('</p>')</script>y", "xy"),
+        ("see<a href='u:'><p></a>", "see\n\nu:"),
+        ("one&#10;line", "one line"),
         ("a <!-- <b>hidden</b> --> b", "a b"),
         ("<!DOCTYPE html><?xml x?>a</>b", "ab"),
         ("1 < 2 and 3 > 2", "1 < 2 and 3 > 2"),
@@ -51,7 +53,11 @@ def test_any_html_has_a_text(html: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["<a", "<a href='", "<a href='x'>", "<!--", "<!", "</", "<", "&", "<p>", "<a x='>'"]
+    "piece",
+    [
+        *("<a", "<a href='", "<a href='x'>", "<!--", "<!", "</", "<", "&", "<p>", "<a x='>'"),
+        *("<script>", "<script></script", "<a href= ", "<a href=x></a>"),
+    ],
 )
 def test_html_of_any_make_is_read_in_one_go(piece: str) -> None:
     html = (piece * 150_000)[:150_000]

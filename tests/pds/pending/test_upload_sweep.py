@@ -87,7 +87,7 @@ async def test_nothing_is_removed_of_an_account_whose_store_is_not_there(
     """It may be about to be restored, and its records refer to what seems unused."""
     await uploaded(pds, alice)
     directory = pds.ctx.actor_store.layout.directory(alice.did)
-    pds.ctx.actor_store.handles.discard(alice.did)
+    pds.ctx.actor_store.open_stores.discard(alice.did)
     directory.rename(tmp_path / "away")
     await later(pds, KEPT_S + 60).sweep()
     assert uploads(tmp_path) == 1

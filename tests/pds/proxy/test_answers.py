@@ -18,7 +18,7 @@ from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import XrpcError
 from pds.xrpc.methods import XrpcMethods
 from tests.pds.conftest import Account, Pds, start_pds
-from tests.pds.upstream import APPVIEW_DID, Hang, Upstream, register_service, via
+from tests.pds.upstream import APPVIEW_DID, Hang, Upstream, hurry, register_service, via
 
 TIMELINE = "app.bsky.feed.getTimeline"
 PATH = f"/xrpc/{TIMELINE}"
@@ -27,12 +27,7 @@ LIMIT = 100_000
 
 @pytest.fixture
 def pds_environ(pds_environ: dict[str, str]) -> dict[str, str]:
-    return {
-        **pds_environ,
-        "PDS_PROXY_HEADERS_TIMEOUT": "150",
-        "PDS_PROXY_BODY_TIMEOUT": "150",
-        "PDS_PROXY_MAX_RESPONSE_SIZE": str(LIMIT),
-    }
+    return {**pds_environ, "PDS_PROXY_MAX_RESPONSE_SIZE": str(LIMIT)}
 
 
 class Handler:
@@ -187,6 +182,7 @@ async def test_a_service_that_keeps_silent_is_given_up(
         await response.write(b"{")
         return await hang(request)
 
+    hurry(pds)
     for answer in (hang, stall):
         hang.cancelled.clear()
         appview.answer = answer

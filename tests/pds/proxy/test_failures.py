@@ -17,7 +17,7 @@ from aiohttp import web
 from database.open_files import OpenFiles
 from tests.more_time import with_more_time
 from tests.pds.conftest import Account, Pds, Reply
-from tests.pds.upstream import Endless, Hang, Upstream, register_service, via
+from tests.pds.upstream import Endless, Hang, Upstream, hurry, register_service, set_patience, via
 from tests.processes import free_port
 
 SEARCH = "app.bsky.actor.searchActors"
@@ -27,12 +27,7 @@ UNREACHABLE = {"error": "UpstreamFailure", "message": "Upstream service unreacha
 
 @pytest.fixture
 def pds_environ(pds_environ: dict[str, str]) -> dict[str, str]:
-    return {
-        **pds_environ,
-        "PDS_PROXY_HEADERS_TIMEOUT": "150",
-        "PDS_PROXY_BODY_TIMEOUT": "150",
-        "PDS_PROXY_MAX_RETRIES": "2",
-    }
+    return {**pds_environ, "PDS_PROXY_MAX_RETRIES": "2"}
 
 
 def assert_unreachable(reply: Reply) -> None:
@@ -75,6 +70,7 @@ async def test_a_service_that_no_file_is_left_to_connect_to_is_not_called_unreac
 async def test_a_service_that_keeps_silent_is_given_up(
     pds: Pds, alice: Account, appview: Upstream
 ) -> None:
+    hurry(pds)
     appview.answer = hang = Hang()
     assert_unreachable(await pds.get(SEARCH, alice.auth))
     await hang.cancelled.wait()
@@ -83,6 +79,7 @@ async def test_a_service_that_keeps_silent_is_given_up(
 async def test_a_service_that_takes_no_body_is_given_up(
     pds: Pds, alice: Account, appview: Upstream
 ) -> None:
+    hurry(pds)
     appview.unread = Hang()
     reply = await pds.request("POST", PATH, headers=alice.auth, data=io.BytesIO(bytes(20_000_000)))
     assert_unreachable(reply)
@@ -92,6 +89,7 @@ async def test_a_service_that_stalls_before_the_first_part_is_given_up(
     pds: Pds, alice: Account, appview: Upstream
 ) -> None:
     """The head has come, but the client has been told nothing yet."""
+    hurry(pds)
     hang = Hang()
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -116,8 +114,7 @@ async def test_time_counts_from_part_to_part(pds: Pds, alice: Account, appview: 
             await response.write_eof()
             return response
 
-        for name in ("headers_timeout_ms", "body_timeout_ms"):
-            object.__setattr__(pds.ctx.settings.proxy, name, int(allowed_s * 1000))
+        set_patience(pds, allowed_s)
         appview.answer = answer
         reply = await pds.get(SEARCH, alice.auth)
         assert (reply.status, set(reply.body)) == (200, set(b"x"))
@@ -126,6 +123,8 @@ async def test_time_counts_from_part_to_part(pds: Pds, alice: Account, appview: 
 
 
 async def test_a_service_that_trickles_its_head_is_given_up(pds: Pds, alice: Account) -> None:
+    hurry(pds)
+
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n")
         while True:
@@ -205,6 +204,8 @@ async def test_a_service_that_does_not_speak_http_is_unreachable(
 
 
 async def test_answers_that_are_not_final_have_an_end(pds: Pds, alice: Account) -> None:
+    hurry(pds)
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         while True:

@@ -181,9 +181,11 @@ async def test_a_client_that_trickles_its_answer_in_is_cut_off(
     reader, writer = await asyncio.open_connection(host, int(port), limit=2**16)
     head = f"Host: x\r\nAuthorization: Bearer {alice.access_jwt}\r\n\r\n"
     writer.write(f"GET {PATH} HTTP/1.1\r\n{head}".encode())
-    while not endless.ended.is_set():
-        await reader.read(2**12)
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        while not endless.ended.is_set():
+            await reader.read(2**12)
+            await asyncio.sleep(0.01)
+    assert endless.ended.is_set()
     writer.close()
 
 

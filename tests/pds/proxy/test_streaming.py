@@ -208,7 +208,7 @@ async def test_a_client_that_leaves_ends_the_wait_for_an_answer(
     waiting = asyncio.create_task(pds.get(SEARCH, alice.auth))
     await hang.reached.wait()
     waiting.cancel()
-    await hang.cancelled.wait()
+    assert await hang.cancelled.wait()
 
 
 async def test_a_client_that_leaves_in_the_middle_ends_the_answer(
@@ -227,7 +227,7 @@ async def test_a_client_that_leaves_in_the_middle_ends_the_answer(
         await response.content.readany()
         await hang.reached.wait()
         response.close()
-    await hang.cancelled.wait()
+    assert await hang.cancelled.wait()
 
 
 async def test_a_client_that_leaves_while_it_sends_ends_the_upload(

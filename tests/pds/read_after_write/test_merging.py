@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from pds.read_after_write.appview import AppViewError
 from pds.read_after_write.merging import MERGES, merge, merge_new_thread
 from pds.read_after_write.requester import Requester
+from repo.datamodel import json_default
 from tests.pds.read_after_write.samples import (
     ANN,
     AUTHOR_FEED,
@@ -88,14 +90,15 @@ def requester() -> Requester:
     return ann(*POSTS, profile=PROFILE, appview=AppViewDouble())
 
 
-def merge_or_refuse(nsid: str, answer: Json) -> None:
+def check_merged_or_refused(nsid: str, answer: Json) -> None:
     """Any other error than that of an unexpected answer is a fault of ours."""
 
-    async def merged() -> None:
-        with suppress(AppViewError):
-            await MERGES[nsid](answer, requester(), {})
+    async def merge_in() -> None:
+        await MERGES[nsid](answer, requester(), {})
 
-    asyncio.run(merged())
+    with suppress(AppViewError):
+        asyncio.run(merge_in())
+        assert orjson.dumps(answer, default=json_default)
 
 
 def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -137,7 +140,7 @@ any_machine = settings(max_examples=60, deadline=None, suppress_health_check=[He
 @given(answer=st.dictionaries(st.sampled_from(NAMES), json_values, max_size=4))
 @any_machine
 def test_any_object_is_merged_or_refused(nsid: str, answer: Json) -> None:
-    merge_or_refuse(nsid, answer)
+    check_merged_or_refused(nsid, answer)
 
 
 @nsids
@@ -146,7 +149,7 @@ def test_any_object_is_merged_or_refused(nsid: str, answer: Json) -> None:
 def test_sample_with_a_fault_is_merged_or_refused(nsid: str, data: st.DataObject) -> None:
     sample = SAMPLES[nsid]()
     put_at(sample, data.draw(st.sampled_from(list(places(sample)))), data.draw(json_values))
-    merge_or_refuse(nsid, sample)
+    check_merged_or_refused(nsid, sample)
 
 
 @nsids

@@ -499,7 +499,7 @@ class TestDurability:
         found = {
             "account": ctx.accounts.db.value("PRAGMA synchronous"),
             "log": ctx.sequencer._db.value("PRAGMA synchronous"),
-            "store": ctx.actor_store._handles.get(alice.did).db.value("PRAGMA synchronous"),
+            "store": ctx.actor_store.open_stores.get(alice.did).db.value("PRAGMA synchronous"),
             "store in a thread": await ctx.actor_store.transact_in_thread(
                 alice.did, lambda actor: actor.repo._db.value("PRAGMA synchronous")
             ),
@@ -555,8 +555,10 @@ class TestRetrier:
 
         retrier.later("hopeless", fail)
         await asyncio.sleep(0)
+        before = asyncio.all_tasks()
         await retrier.close()
         await retrier.close()
+        assert len(asyncio.all_tasks()) == len(before) - 1
 
 
 def signup(name: str) -> dict[str, str]:

@@ -105,7 +105,11 @@ async def test_a_second_like_of_one_post_takes_the_place_of_the_first(
     }
     await pds.create_record(alice, "app.bsky.feed.like", record)
     await pds.ctx.accounts.quotas.set(Did(alice.did), Quota(0))
-    await pds.create_record(alice, "app.bsky.feed.like", record)
+    second = await pds.create_record(alice, "app.bsky.feed.like", record)
+    listed = await pds.get(
+        "com.atproto.repo.listRecords", repo=alice.did, collection="app.bsky.feed.like"
+    )
+    assert [like["uri"] for like in listed.json["records"]] == [second["uri"]]
 
 
 async def test_writers_that_come_at_once_do_not_pass_the_quota_together(

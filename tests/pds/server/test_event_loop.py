@@ -180,7 +180,7 @@ async def test_a_repository_of_very_many_collections_and_links_does_not_hold_the
     pds: Pds, alice: Account
 ) -> None:
     # The rows alone, as importing them takes a minute.
-    db = pds.ctx.actor_store.handles.get(alice.did).db
+    db = pds.ctx.actor_store.open_stores.get(alice.did).db
     cid = str(Cid.of_raw(b"blob"))
     uris = [f"at://{alice.did}/{COLLECTION}.c{number}/a" for number in range(MANY)]
     with db.transaction():

@@ -69,7 +69,7 @@ async def test_what_is_open_already_is_served_and_the_rest_refused(
 async def test_an_account_that_cannot_be_opened_for_lack_of_files_is_not_damaged(
     pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pds.ctx.actor_store.handles.discard(alice.did)
+    pds.ctx.actor_store.open_stores.discard(alice.did)
     use_up(pds, monkeypatch)
     refused = await pds.get("com.atproto.sync.getLatestCommit", did=alice.did)
     assert refused.error == (503, "NotEnoughResources")

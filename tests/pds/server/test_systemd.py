@@ -39,7 +39,8 @@ async def test_systemd_is_told_when_requests_are_answered_and_when_it_stops(
 
 @pytest.mark.parametrize("name", ["", "vsock:2:1", "/nowhere/notify"])
 def test_a_socket_that_cannot_be_told_stops_nobody(
-    monkeypatch: pytest.MonkeyPatch, name: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", name)
     notify(READY)
+    assert ("systemd cannot be told" in capsys.readouterr().out) == name.startswith("/")

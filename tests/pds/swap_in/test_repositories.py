@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from repo.datamodel import to_json
 from tests.pds.conftest import Pds
 from tests.pds.swap_in.conftest import ReferenceData
 from tests.reference import data
+from tests.repo.values import to_json
 
 each_active = pytest.mark.parametrize("name", data.ACTIVE)
 each_hidden = pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from pds.disk.data_directory import DataDirectoryHeld
 from pds.disk.other_server import DirectoryInUse
 from pds.disk.sizes import MeasuringStopped
 from pds.fairness.presence import ClientLeft
+from pds.jose.jwt import InvalidJwt
 from pds.lifecycle.errors import DidMismatch
 from pds.pending.import_turns import ImportUnderWay
 from pds.readonly.handles_file import InvalidHandlesFile
@@ -42,7 +43,6 @@ from repo.dagcbor import InvalidDagCbor
 from repo.keys import InvalidKey
 from repo.lexicon.errors import Mismatch
 from repo.mst import KeyExists, KeyMissing, MissingBlock
-from repo.mst.invert import InversionMismatch
 from repo.record import InvalidRecord
 from repo.tid import InvalidTid
 from tests.pds.conftest import Account, Pds
@@ -72,13 +72,13 @@ INTERNAL: dict[type[Exception], str] = {
     InvalidDagCbor: "a stored block is damaged; records of clients are checked before",
     InvalidKey: "a key file is damaged; keys in DID documents are answered for",
     InvalidRecord: "becomes an InvalidRepo",
+    InvalidJwt: "becomes an InvalidToken or a BadJwt",
     InvalidHandlesFile: "raised by `pds readonly` only",
     InvalidTid: "TIDs of clients are checked by the Lexicon",
     InvalidDidDocument: "becomes a DidResolutionError",
     KeyExists: "the actor store looks first",
     KeyMissing: "the actor store looks first",
     MissingBlock: "a stored tree is damaged",
-    InversionMismatch: "a check of ours found a bug",
     Mismatch: "becomes an InvalidLexicon",
     ConfigError: "refused at start",
     InvalidMailUrl: "refused at start",
@@ -233,8 +233,8 @@ async def test_a_busy_database_is_a_reason_to_try_again(
 
 async def test_a_damaged_actor_fails_alone(pds: Pds, alice: Account, bob: Account) -> None:
     store = pds.ctx.actor_store
-    path = store._layout.store(alice.did)
-    store._handles.discard(alice.did)
+    path = store.layout.store(alice.did)
+    store.open_stores.discard(alice.did)
     path.write_bytes(b"not a database" * 1_000)
     for name in ("-wal", "-shm"):
         path.with_name(path.name + name).unlink(missing_ok=True)

@@ -116,23 +116,35 @@ async def test_a_head_that_trickles_in_is_cut_off(client: Client) -> None:
         assert await client.closed() == b""
 
 
-@pytest.mark.usefixtures("quick_heads")
-async def test_the_head_of_a_later_request_has_no_more_time(client: Client) -> None:
-    client.send(DESCRIBE)
-    assert (await client.answer())[0] == 200
-    client.send(b"GET /")
-    async with client.dripping(b"x"):
-        assert await client.closed() == b""
+async def test_the_head_of_a_later_request_has_no_more_time(
+    pds: Pds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def attempt(head_s: float) -> None:
+        monkeypatch.setattr(connections, "HEAD_S", head_s)
+        async with Client.connect(pds) as client:
+            client.send(DESCRIBE)
+            assert (await client.answer())[0] == 200
+            client.send(b"GET /")
+            async with client.dripping(b"x"):
+                assert await client.closed() == b""
+
+    await with_more_time(attempt)
 
 
-@pytest.mark.usefixtures("quick_heads")
-async def test_a_connection_between_requests_is_kept(pds: Pds, client: Client) -> None:
-    client.send(DESCRIBE)
-    assert (await client.answer())[0] == 200
-    async with Client.connect(pds) as silent:
-        await silent.closed()  # Longer than a head may take.
-    client.send(DESCRIBE)
-    assert (await client.answer())[0] == 200
+async def test_a_connection_between_requests_is_kept(
+    pds: Pds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def attempt(head_s: float) -> None:
+        monkeypatch.setattr(connections, "HEAD_S", head_s)
+        async with Client.connect(pds) as client:
+            client.send(DESCRIBE)
+            assert (await client.answer())[0] == 200
+            async with Client.connect(pds) as silent:
+                await silent.closed()  # Longer than a head may take.
+            client.send(DESCRIBE)
+            assert (await client.answer())[0] == 200
+
+    await with_more_time(attempt)
 
 
 async def test_a_head_in_pieces_is_a_head(pds: Pds, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,13 +164,19 @@ async def test_a_head_in_pieces_is_a_head(pds: Pds, monkeypatch: pytest.MonkeyPa
     await with_more_time(attempt)
 
 
-@pytest.mark.usefixtures("quick_heads")
-async def test_a_handler_may_take_longer_than_a_head(pds: Pds, alice: Account) -> None:
-    async with pds.http.ws_connect(f"{pds.url}/xrpc/com.atproto.sync.subscribeRepos") as firehose:
-        async with Client.connect(pds) as silent:
-            await silent.closed()
-        await pds.post_text(alice)
-        assert (await firehose.receive()).type is aiohttp.WSMsgType.BINARY
+async def test_a_handler_may_take_longer_than_a_head(
+    pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def attempt(head_s: float) -> None:
+        monkeypatch.setattr(connections, "HEAD_S", head_s)
+        url = f"{pds.url}/xrpc/com.atproto.sync.subscribeRepos"
+        async with pds.http.ws_connect(url) as firehose:
+            async with Client.connect(pds) as silent:
+                await silent.closed()
+            await pds.post_text(alice)
+            assert (await firehose.receive()).type is aiohttp.WSMsgType.BINARY
+
+    await with_more_time(attempt)
 
 
 # --- Bodies that are read as a whole
@@ -260,15 +278,20 @@ async def test_an_upload_that_trickles_in_is_given_up(
 
 
 async def test_a_slow_upload_that_keeps_its_pace_is_taken(
-    alice: Account, client: Client, monkeypatch: pytest.MonkeyPatch
+    pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(body, "PACE_S", 1.0)
     monkeypatch.setattr(body, "PACE_BYTES", 10)
-    client.send(upload(alice, 60))
-    for _ in range(6):
-        await asyncio.sleep(0.2)
-        client.send(b"x" * 10)
-    assert (await client.answer())[0] == 200
+
+    async def attempt(pace_s: float) -> None:
+        monkeypatch.setattr(body, "PACE_S", pace_s)
+        async with Client.connect(pds) as client:
+            client.send(upload(alice, 60))
+            for _ in range(6):
+                await asyncio.sleep(pace_s / 5)
+                client.send(b"x" * 10)
+            assert (await client.answer())[0] == 200
+
+    await with_more_time(attempt)
 
 
 @asynccontextmanager
@@ -282,25 +305,29 @@ async def serving(handler: Callable[[web.Request], Awaitable[web.Response]]) -> 
 
 async def test_only_the_client_is_hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk or another server that is slow to take the parts does not end the upload."""
-    monkeypatch.setattr(body, "PACE_S", 0.6)
     monkeypatch.setattr(body, "PACE_BYTES", 10_000_000)
-    sizes: list[int] = []
 
-    async def take(request: web.Request) -> web.Response:
-        async for chunk in body.iter_body(request):
-            if not sizes:
-                await asyncio.sleep(0.9)
-            sizes.append(len(chunk))
-        return web.Response()
+    async def attempt(pace_s: float) -> None:
+        monkeypatch.setattr(body, "PACE_S", pace_s)
+        sizes: list[int] = []
 
-    async with (
-        serving(take) as url,
-        aiohttp.ClientSession() as http,
-        http.post(url, data=b"x" * 1_000_000) as response,
-    ):
-        assert response.status == 200
-    assert len(sizes) > 1
-    assert sum(sizes) == 1_000_000
+        async def take(request: web.Request) -> web.Response:
+            async for chunk in body.iter_body(request):
+                if not sizes:
+                    await asyncio.sleep(1.5 * pace_s)
+                sizes.append(len(chunk))
+            return web.Response()
+
+        async with (
+            serving(take) as url,
+            aiohttp.ClientSession() as http,
+            http.post(url, data=b"x" * 1_000_000) as response,
+        ):
+            assert response.status == 200
+        assert len(sizes) > 1
+        assert sum(sizes) == 1_000_000
+
+    await with_more_time(attempt)
 
 
 async def test_a_part_that_was_in_time_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,7 @@ async def test_a_disk_that_does_not_answer_is_told_and_holds_one_thread(
     assert probing is not None
     await probing
     check._good_until = 0.0
+    monkeypatch.setattr(check_module, "PATIENCE_S", 20.0)
     assert await check.failures() == ()
 
 

@@ -192,8 +192,11 @@ def test_the_old_file_stays_in_use_if_no_new_one_can_be_made(tmp_path: Path) -> 
 
 def test_a_full_disk_of_logs_stops_nobody() -> None:
     destination = LogDestination(Path("/dev/full"))
+    with pytest.raises(OSError, match="No space left"):
+        os.write(destination._descriptor, b"x")
     for _ in range(3):
         destination.write(b"lost" * 5000)
+    assert not destination._waiting
 
 
 async def test_lines_that_may_wait_keep_their_order_and_their_time(file: Path) -> None:

@@ -290,7 +290,9 @@ async def test_blobs_that_are_missing_are_listed_and_taken(pds: Pds, owner: Fore
     reply = await put_blob(pds, owner.did, Cid.of_raw(other), other)
     assert reply.json["mimeType"] == "image/png"
     assert await missing(pds, owner.did) == []
-    assert await pds.ctx.blob_store.exists(owner.did, Cid.of_raw(BLOB))
+    blob = await pds.ctx.blob_store.open(owner.did, Cid.of_raw(BLOB))
+    await blob.close()
+    assert blob.size == len(BLOB)
 
 
 async def test_uploads_that_nothing_refers_to_make_up_for_no_missing_blob(

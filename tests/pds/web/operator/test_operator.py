@@ -124,7 +124,7 @@ async def test_a_damaged_account_does_not_hide_the_others(
     pds: Pds, alice: Account, bob: Account
 ) -> None:
     store = pds.ctx.actor_store.layout.store(alice.did)
-    pds.ctx.actor_store.handles.discard(alice.did)
+    pds.ctx.actor_store.open_stores.discard(alice.did)
     store.write_bytes(b"noise" * 1000)
     accounts = {one["did"]: one for one in (await ask(pds, "usage")).json["accounts"]}
     assert accounts[alice.did]["usedBytes"] is None

@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from repo.cid import Cid
-from repo.mst.errors import MstError
-from repo.mst.store import BlockSource
-from repo.mst.tree import Mst
+from repo.mst import BlockSource, Mst
 
 
-class InversionMismatch(MstError):
-    """The new tree does not contain what the operations claim to have written."""
+class InversionMismatch(Exception):
+    """The new tree does not hold what the operations claim to have put there."""
 
 
 class RepoOp(Protocol):

@@ -1,13 +1,16 @@
-"""The settings as documentation: what docs/configuration.md is tested against."""
+"""The settings as documents have to name them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic_core import PydanticUndefined
 
-from pds.config.environ import groups_of, kind_of, type_name_of, variable_of
+from pds.config.environ import groups_of, kind_of, variable_of
 from pds.config.settings import Settings
+
+_TYPES: Final = {str: "string", int: "integer", bool: "boolean", tuple: "list"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ def documented_settings() -> tuple[DocumentedSetting, ...]:
         DocumentedSetting(
             name=variable_of(field),
             group=group_name,
-            type=type_name_of[kind_of(field)],
+            type=_TYPES[kind_of(field)],
             default=_default_text(field.default),
             description=field.description or "",
         )

@@ -1,0 +1,1 @@
+"""JOSE: JWTs in their compact form, signed and verified in one place."""

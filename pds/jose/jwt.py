@@ -1,0 +1,119 @@
+"""JWTs: JSON objects signed in the compact form of JWS, with HS256, ES256K or ES256.
+
+PyJWT takes tokens apart, strictly: one spelling of base64url, no critical extensions, no payload
+elsewhere. Signing and verifying is left to the keys. A key has one algorithm, and what a token
+names has to agree with the key that is expected: so a public key is never taken for a secret, and
+`none` is never an algorithm. PyJWT's own ES256K takes half a millisecond, too long for tokens that
+anybody may send.
+
+Spec: https://www.rfc-editor.org/rfc/rfc7515, https://www.rfc-editor.org/rfc/rfc7519
+"""
+
+from __future__ import annotations
+
+import hmac
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, TypeGuard
+
+import orjson
+from jwt.api_jws import PyJWS
+from jwt.exceptions import InvalidTokenError
+from jwt.utils import base64url_encode
+
+from repo.keys import PrivateKey, PublicKey
+
+_JWS: Final = PyJWS(algorithms=[], options={"verify_signature": False})
+
+
+class InvalidJwt(ValueError):
+    """Not a JWT, or not signed by the key."""
+
+
+class Secret:
+    """A key for HS256 of any length, which both signs and verifies.
+
+    The operator chooses it, and the reference PDS takes any.
+    """
+
+    __slots__ = ("_secret",)
+
+    jwt_alg: Final = "HS256"
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def sign(self, message: bytes) -> bytes:
+        """The MAC of `message`, 32 bytes."""
+        return hmac.digest(self._secret, message, "sha256")
+
+    def verify(self, message: bytes, signature: bytes) -> bool:
+        """Whether `signature` is the MAC of `message`, compared in constant time."""
+        return hmac.compare_digest(self.sign(message), signature)
+
+
+SigningKey: TypeAlias = Secret | PrivateKey
+VerifyingKey: TypeAlias = Secret | PublicKey
+
+
+@dataclass(slots=True)
+class Jwt:
+    """A token taken apart."""
+
+    header: dict[str, Any]
+    claims: dict[str, Any]
+    signed: bytes
+    """What the signature is of."""
+    signature: bytes
+
+    def is_signed_by(self, key: VerifyingKey) -> bool:
+        """Whether the signature is the key's, and its algorithm the one that the header names."""
+        if self.header.get("alg") != key.jwt_alg:
+            return False
+        if isinstance(key, Secret):
+            return key.verify(self.signed, self.signature)
+        # Others sign with either value of s: only in repositories has a signature one spelling.
+        return key.verify(self.signed, self.signature, allow_high_s=True)
+
+
+def sign_jwt(key: SigningKey, claims: Mapping[str, Any], *, typ: str) -> str:
+    """A token of type `typ` that says `claims`, in their order."""
+    header = {"typ": typ, "alg": key.jwt_alg}
+    signed = base64url_encode(orjson.dumps(header)) + b"." + base64url_encode(orjson.dumps(claims))
+    return (signed + b"." + base64url_encode(key.sign(signed))).decode()
+
+
+def verify_jwt(token: str, key: VerifyingKey, *, max_length: int) -> Jwt:
+    """What a token says that `key` has signed. Raises `InvalidJwt`.
+
+    Its type, times and audience are for the caller to check.
+    """
+    jwt = read_unverified_jwt(token, max_length=max_length)
+    if not jwt.is_signed_by(key):
+        raise InvalidJwt("the token is not signed by the key")
+    return jwt
+
+
+def read_unverified_jwt(token: str, *, max_length: int) -> Jwt:
+    """What a token claims, to find the key that must have signed it. Raises `InvalidJwt`.
+
+    Nothing of it is to be believed before `Jwt.is_signed_by`.
+    """
+    if len(token) > max_length:
+        raise InvalidJwt("the token is too long")
+    try:
+        parts = _JWS.decode_complete(token)
+        claims = orjson.loads(parts["payload"])
+    # ValueError: characters that have no bytes, or a payload that is no JSON.
+    except (InvalidTokenError, ValueError) as exc:
+        raise InvalidJwt("the token is malformed") from exc
+    if not isinstance(claims, dict):
+        raise InvalidJwt("the claims are not an object")
+    signed = token.rpartition(".")[0].encode()
+    return Jwt(parts["header"], claims, signed, parts["signature"])
+
+
+def is_time(value: object) -> TypeGuard[int | float]:
+    """Whether a claim is a number of seconds that can be compared."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
