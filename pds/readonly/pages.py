@@ -200,11 +200,9 @@ def _find_repo(request: web.Request) -> CatalogedRepo:
     return repo
 
 
-def _page(template: str, *, status: int = 200, **values: Any) -> web.Response:
+def _page(template: str, **values: Any) -> web.Response:
     text = _templates.get_template(template).render(**values)
-    return web.Response(
-        text=text, status=status, content_type="text/html", charset="utf-8", headers=_HEADERS
-    )
+    return web.Response(text=text, content_type="text/html", charset="utf-8", headers=_HEADERS)
 
 
 def _not_found(message: str) -> web.HTTPException:
