@@ -20,8 +20,9 @@ from aiohttp import web
 from actor_store.blob_store.base import BlobStore
 from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.layout import ActorLayout
+from actor_store.opening import StoreSettings
 from actor_store.record_json import RecordJsonCache
-from actor_store.store import ActorStore, StoreSettings
+from actor_store.store import ActorStore
 from database.checkpoints import Checkpointer
 from database.connection import Database
 from database.errors import DatabaseError, DatabaseFull
