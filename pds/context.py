@@ -15,7 +15,6 @@ from functools import partial
 from typing import Final
 
 import structlog
-from aiohttp import web
 
 from actor_store.blob_store.base import BlobStore
 from actor_store.blob_store.disk import DiskBlobStore
@@ -281,11 +280,6 @@ class AppContext(ReadContext):
     def did_rotation_key(self) -> str:
         """The did:key that the DIDs of accounts here must list, as that which may change them."""
         return self.settings.entryway.plc_rotation_key or self.rotation_key.did_key
-
-
-CONTEXT: Final = web.AppKey("context", AppContext)
-"""Only of the application of a full server."""
-READ_CONTEXT: Final = web.AppKey("read_context", ReadContext)
 
 
 async def open_read_context(settings: Settings) -> ReadContext:

@@ -17,7 +17,6 @@ from aiohttp import hdrs, web
 from actor_store.errors import ActorStoreDamaged
 from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError
-from pds.context import READ_CONTEXT
 from pds.fairness.turns import TooBusy
 from pds.monitoring.requests.asker import askers
 from pds.readonly.archive import ARCHIVE
@@ -27,6 +26,7 @@ from pds.readonly.record_blobs import shown_blobs
 from pds.readonly.record_list import RecordList, list_records, list_records_of_day
 from pds.readonly.record_view import view_of, view_of_large
 from pds.readonly.times import time_of_tid
+from pds.web.context_keys import READ_CONTEXT
 from repo.record import LARGE_BYTES
 
 T = TypeVar("T")
