@@ -61,7 +61,7 @@ LOOK_AT_REQUESTS: tuple[str, ...] = (
     "pds.monitoring.requests.",
     "pds.rate_limits.",
 )
-"""Below `xrpc`, what counts requests or notices that their clients leave. The rest knows no HTTP."""
+"""The modules below `xrpc` that know HTTP: they count requests, or notice that a client has left."""
 
 FOREIGN: dict[str, frozenset[str]] = {
     "repo": frozenset(
