@@ -1,1 +1,1 @@
-"""How much room the server takes on its disks, and each account of it."""
+"""The data directory: who holds it, what kind of disk it is on, how much room it takes."""
