@@ -1,4 +1,4 @@
-"""Ending an HTTP server such that what it has begun to answer is answered."""
+"""A graceful stop of an HTTP server: requests under way are answered."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 GRACE_S: Final = 8.0
-"""How long requests that are under way may take. Containers are killed 10 seconds after the
-signal unless told otherwise, and the databases are to be closed before that."""
+"""How long requests under way may take. Containers are killed 10 seconds after the signal by
+default, and the databases have to be closed before that."""
 
 _POLL_S: Final = 0.02
 
@@ -31,9 +31,9 @@ async def stop_serving(runner: web.AppRunner) -> None:
 
 
 async def _until_answered(runner: web.AppRunner) -> None:
-    """Close every connection as soon as it owes nobody an answer."""
+    """Close every connection as soon as it has no answer outstanding."""
     while runner.server is not None:
-        # Also lets requests that have just come in begin.
+        # This also lets requests that have just arrived begin.
         await asyncio.sleep(_POLL_S)
         connections = runner.server.connections
         for connection in connections:
@@ -50,5 +50,5 @@ def _body_is_arriving(connection: RequestHandler) -> bool:
 
 
 def _current_request(connection: RequestHandler) -> web.BaseRequest | None:
-    # aiohttp tells this nowhere else; a test of the stop notices if that changes.
+    # aiohttp exposes this nowhere else; a test of the stop notices if that changes.
     return connection._current_request
