@@ -1,4 +1,4 @@
-"""The routes for the operator: the password, JSON, errors as in XRPC."""
+"""The operator's routes: password check, JSON, errors as in XRPC."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ ROUTES: Final[Mapping[tuple[str, str], OperatorHandler]] = {
 
 
 def add_operator_routes(app: web.Application) -> None:
-    """Serve `ROUTES` to the administrator alone."""
+    """Serve `ROUTES` to the administrator only."""
     adding = {
-        "GET": app.router.add_get,  # Which also answers HEAD.
+        "GET": app.router.add_get,  # Answers HEAD as well.
         "POST": app.router.add_post,
         "PUT": app.router.add_put,
     }
