@@ -26,8 +26,8 @@ class RecordJsonCache:
     A CID identifies the bytes, so an entry never goes stale.
     """
 
-    def __init__(self, max_bytes: int = _CACHE_BYTES) -> None:
-        self._cache: LRUCache[bytes, bytes] = LRUCache(max_bytes, getsizeof=len)
+    def __init__(self) -> None:
+        self._cache: LRUCache[bytes, bytes] = LRUCache(_CACHE_BYTES, getsizeof=len)
         self.lookups = Lookups()
 
     @property

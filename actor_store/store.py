@@ -55,8 +55,6 @@ from repo.tid import TidClock
 if TYPE_CHECKING:
     from repo.datamodel import BlobRef
 
-__all__ = ["ActorStore", "Plan", "StoreSettings"]
-
 T = TypeVar("T")
 Plan: TypeAlias = Callable[[ActorStoreReader], Sequence[PreparedWrite] | None]
 """Derives writes from what it reads; returns None for no commit."""

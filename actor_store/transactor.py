@@ -33,8 +33,6 @@ from repo.mst import InvalidMst, KeyExists, KeyMissing, MissingBlock, Mst, NodeT
 from repo.mst.key import encode_key
 from repo.tid import TidClock
 
-__all__ = ["ActorStoreTransactor", "PreparedWrite", "Signing"]
-
 _BLOB_MARK: Final = b"mimeType"
 """Every record that refers to a blob, typed or legacy, has this key."""
 

@@ -15,13 +15,13 @@ from functools import partial
 from typing import Final
 
 import structlog
-from aiohttp import web
 
 from actor_store.blob_store.base import BlobStore
 from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.layout import ActorLayout
+from actor_store.opening import StoreSettings
 from actor_store.record_json import RecordJsonCache
-from actor_store.store import ActorStore, StoreSettings
+from actor_store.store import ActorStore
 from database.checkpoints import Checkpointer
 from database.connection import Database
 from database.errors import DatabaseError, DatabaseFull
@@ -280,11 +280,6 @@ class AppContext(ReadContext):
     def did_rotation_key(self) -> str:
         """The did:key that the DIDs of accounts here must list as a rotation key."""
         return self.settings.entryway.plc_rotation_key or self.rotation_key.did_key
-
-
-CONTEXT: Final = web.AppKey("context", AppContext)
-"""Set only in the application of a full server."""
-READ_CONTEXT: Final = web.AppKey("read_context", ReadContext)
 
 
 async def open_read_context(settings: Settings) -> ReadContext:

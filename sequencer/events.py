@@ -14,26 +14,12 @@ from repo.cid import Cid
 from repo.commit import RecordOp
 from sequencer import fragments
 from sequencer.fragments import byte_string, link, link_or_null, text
-from sequencer.frames import EncodedEvent, error_frame, frame, info_frame
+from sequencer.frames import EncodedEvent
 
 EventType: TypeAlias = Literal["append", "sync", "identity", "account"]
 """Values of `repo_seq.eventType`."""
 AccountStatus: TypeAlias = Literal["takendown", "deactivated", "deleted"]
 """Why an account is inactive."""
-
-__all__ = [
-    "AccountEvent",
-    "AccountStatus",
-    "CommitEvent",
-    "Event",
-    "EventType",
-    "IdentityEvent",
-    "SyncEvent",
-    "error_frame",
-    "frame",
-    "info_frame",
-    "timestamp",
-]
 
 _DID: Final = text("did")
 _REV: Final = text("rev")

@@ -33,23 +33,15 @@ class AccountRegister:
         self.repo_roots = RepoRoots(db, clock=clock)
 
     def find_account(
-        self,
-        identifier: str,
-        *,
-        include_inactive: bool = False,
-        include_takendown: bool = False,
-        include_deactivated: bool = False,
+        self, identifier: str, *, include_inactive: bool = False
     ) -> ActorAccount | None:
         """Return the account with a DID or handle; one statement.
 
-        Accounts that are taken down or deactivated are found only if included; `include_inactive`
-        includes both.
+        With `include_inactive`, accounts that are taken down or deactivated are found too.
         """
         find = self.store.find if identifier.startswith("did:") else self.store.find_by_handle
         return find(
-            identifier,
-            include_takendown=include_takendown or include_inactive,
-            include_deactivated=include_deactivated or include_inactive,
+            identifier, include_takendown=include_inactive, include_deactivated=include_inactive
         )
 
     def get_account(self, did: str, *, include_inactive: bool = False) -> ActorAccount:

@@ -6,8 +6,6 @@ retry at once, a thousand times a second.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -27,12 +25,12 @@ _log = structlog.get_logger(__name__)
 
 
 class FutureCursors:
-    """Counts such consumers by address. `now_s` is a monotonic clock."""
+    """Counts such consumers by address."""
 
-    def __init__(self, *, now_s: Callable[[], float] = time.monotonic) -> None:
-        self._tries = Recent(_REMEMBERED_S, now_s=now_s)
-        self._told = Recent(_TOLD_S, now_s=now_s)
-        self._lines = SparseLines(_LINES, _LINES_S, now_s=now_s)
+    def __init__(self) -> None:
+        self._tries = Recent(_REMEMBERED_S)
+        self._told = Recent(_TOLD_S)
+        self._lines = SparseLines(_LINES, _LINES_S)
 
     def note(
         self, group: str, *, cursor: int, newest: int, client: str, user_agent: str | None

@@ -7,14 +7,15 @@ from typing import Final
 
 from aiohttp import web
 
-from pds.context import READ_CONTEXT, ReadContext
+from pds.context import ReadContext
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
 from pds.readonly.archive import ARCHIVE, Archive
 from pds.readonly.methods import readonly_methods
 from pds.readonly.pages import page_routes
-from pds.server.app import tell_subscribers
+from pds.server.app import end_subscriptions
 from pds.server.observer import add_observed
+from pds.web.context_keys import READ_CONTEXT
 from pds.web.health import health
 from pds.web.routes import routes_of_every_server
 from pds.xrpc.call import ReadCall
@@ -59,7 +60,7 @@ def make_readonly_app(
     )
     ctx.requests.count_by_name(ctx.lexicons.iter_methods())
     add_observed(app, routes, ctx, request_log or PlainLog(LOGGER))
-    app.on_shutdown.append(tell_subscribers)
+    app.on_shutdown.append(end_subscriptions)
     return app
 
 

@@ -17,7 +17,6 @@ from aiohttp import hdrs, web
 from actor_store.errors import ActorStoreDamaged
 from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError
-from pds.context import READ_CONTEXT
 from pds.fairness.turns import TooBusy
 from pds.monitoring.requests.asker import askers
 from pds.readonly.archive import ARCHIVE
@@ -27,6 +26,7 @@ from pds.readonly.record_blobs import shown_blobs
 from pds.readonly.record_list import RecordList, list_records, list_records_of_day
 from pds.readonly.record_view import view_of, view_of_large
 from pds.readonly.times import time_of_tid
+from pds.web.context_keys import READ_CONTEXT
 from repo.record import LARGE_BYTES
 
 T = TypeVar("T")
@@ -200,11 +200,9 @@ def _find_repo(request: web.Request) -> CatalogedRepo:
     return repo
 
 
-def _page(template: str, *, status: int = 200, **values: Any) -> web.Response:
+def _page(template: str, **values: Any) -> web.Response:
     text = _templates.get_template(template).render(**values)
-    return web.Response(
-        text=text, status=status, content_type="text/html", charset="utf-8", headers=_HEADERS
-    )
+    return web.Response(text=text, content_type="text/html", charset="utf-8", headers=_HEADERS)
 
 
 def _not_found(message: str) -> web.HTTPException:

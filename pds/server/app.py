@@ -12,7 +12,7 @@ from aiohttp import web
 from database.open_files import OpenFiles
 from pds.api import METHODS
 from pds.api.sync.subscribe_repos import close_subscribers
-from pds.context import CONTEXT, READ_CONTEXT, AppContext, ReadContext
+from pds.context import AppContext, ReadContext
 from pds.entryway.methods import behind_entryway
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
@@ -22,6 +22,7 @@ from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.opening import open_rate_limiter
 from pds.server.connections import HEALTH_PATH, TimedRunner
 from pds.server.observer import add_observed
+from pds.web.context_keys import CONTEXT, READ_CONTEXT
 from pds.web.health import health
 from pds.web.operator.routes import operator_routes
 from pds.web.routes import web_routes
@@ -64,7 +65,7 @@ def make_app(
     # Including the methods of other services, to which requests are proxied.
     ctx.requests.count_by_name(ctx.lexicons.iter_methods())
     add_observed(app, routes, ctx, request_log or PlainLog(LOGGER))
-    app.on_shutdown.append(tell_subscribers)
+    app.on_shutdown.append(end_subscriptions)
     return app
 
 
@@ -134,6 +135,6 @@ async def _follow_events(app: web.Application) -> None:
     ctx.sequencer.on_append(ctx.crawlers.notify_soon)
 
 
-async def tell_subscribers(app: web.Application) -> None:
+async def end_subscriptions(app: web.Application) -> None:
     """Tell firehose subscribers that the server is stopping."""
     await close_subscribers(app[READ_CONTEXT])

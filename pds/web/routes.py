@@ -11,8 +11,9 @@ import structlog
 from aiohttp import web
 
 from database.errors import DatabaseError
-from pds.context import CONTEXT, READ_CONTEXT, AppContext, ReadContext
+from pds.context import AppContext, ReadContext
 from pds.entryway.exchange import entryway_of
+from pds.web.context_keys import CONTEXT, READ_CONTEXT
 from pds.xrpc.responses import add_common_headers, preflight
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]

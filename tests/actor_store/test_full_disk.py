@@ -9,8 +9,9 @@ import pytest
 
 from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.layout import ActorLayout
+from actor_store.opening import StoreSettings
 from actor_store.reader import ActorStoreReader
-from actor_store.store import ActorStore, StoreSettings
+from actor_store.store import ActorStore
 from database.errors import DatabaseFull
 from repo.keys import K256PrivateKey
 from repo.tid import TidClock

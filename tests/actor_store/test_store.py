@@ -17,7 +17,8 @@ from actor_store.errors import ActorStoreDamaged, InvalidStoreName, RepoExists, 
 from actor_store.layout import ActorLayout
 from actor_store.long_transaction import LongTransaction
 from actor_store.open_stores import max_open_stores
-from actor_store.store import ActorStore, StoreSettings
+from actor_store.opening import StoreSettings
+from actor_store.store import ActorStore
 from actor_store.transactor import ActorStoreTransactor
 from database import retry
 from database.connection import open_database

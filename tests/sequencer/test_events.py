@@ -20,11 +20,9 @@ from sequencer.events import (
     Event,
     IdentityEvent,
     SyncEvent,
-    error_frame,
-    frame,
-    info_frame,
     timestamp,
 )
+from sequencer.frames import error_frame, frame, info_frame
 from tests.reference import data as reference_data
 from tests.sequencer.samples import DID, cid, commit_event, parse_frame
 

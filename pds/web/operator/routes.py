@@ -8,8 +8,8 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from pds.context import CONTEXT
 from pds.repos.damage import report_damage
+from pds.web.context_keys import CONTEXT
 from pds.web.operator.call import OperatorCall, OperatorHandler
 from pds.web.operator.firehose import list_subscribers
 from pds.web.operator.imports import import_car, list_imports, missing_blobs, put_blob
