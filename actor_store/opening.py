@@ -76,7 +76,7 @@ class StoreOpener:
         self._is_open = is_open
         self._counts = counts
         self.checkpointer = Checkpointer(pages=settings.wal_autocheckpoint or PAGES)
-        self.held_back: dict[str, str] = {}
+        self.quarantined: dict[str, str] = {}
         """Quarantined actors, whose files are left alone: the reason by DID."""
         self._roomless: Counter[str] = Counter()
         """Connections opened on a full disk, counted by DID; while any is open, none can write."""
@@ -156,8 +156,8 @@ class StoreOpener:
         secure_delete: bool = False,
     ) -> Database:
         path = self._layout.store(did)
-        if did in self.held_back:
-            raise ActorStoreDamaged(did, self.held_back[did])
+        if did in self.quarantined:
+            raise ActorStoreDamaged(did, self.quarantined[did])
         if not self._is_open(did):
             _check_files(path)
         try:

@@ -130,7 +130,7 @@ class ActorStore:
 
     def quarantine(self, did: str, reason: str) -> None:
         """Leave an actor's files alone from now on: using it raises `ActorStoreDamaged`."""
-        self._opener.held_back[did] = reason
+        self._opener.quarantined[did] = reason
 
     async def remove_leftovers(self) -> None:
         """Delete what a crash has left of actors half made or half deleted. Only at start."""
@@ -161,7 +161,7 @@ class ActorStore:
         """Delete an actor: database, signing key, blobs. An absent one is ignored."""
         self.open_stores.discard(did)
         self.keys.forget(did)
-        self._opener.held_back.pop(did, None)
+        self._opener.quarantined.pop(did, None)
         await self._in_thread(lambda: remove_directory(self.layout, did))
         await self._blob_store.delete_all(did)
 

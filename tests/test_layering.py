@@ -55,6 +55,14 @@ ROOMS: tuple[frozenset[str], ...] = (
 )
 """The rooms of `pds` from the bottom up: each imports rooms of lower lines only."""
 
+LOOK_AT_REQUESTS: tuple[str, ...] = (
+    "pds.fairness.long_answers",
+    "pds.fairness.presence",
+    "pds.monitoring.requests.",
+    "pds.rate_limits.",
+)
+"""The modules below `xrpc` that know HTTP: they count requests, or notice that a client has left."""
+
 FOREIGN: dict[str, frozenset[str]] = {
     "repo": frozenset(
         (
@@ -173,6 +181,24 @@ def test_the_rooms_of_pds_import_lower_rooms_only() -> None:
         if imported.startswith("pds.")
         and _room_of(importer) != _room_of(imported)
         and floor[_room_of(importer)] <= floor[_room_of(imported)]
+    ]
+    assert wrong == []
+
+
+def test_packages_above_several_rooms_import_none() -> None:
+    graph = _import_graph()
+    assert graph["pds"] == graph["pds.monitoring"] == set()
+
+
+def test_rooms_below_xrpc_know_no_http() -> None:
+    (xrpc,) = (height for height, rooms in enumerate(ROOMS) if "xrpc" in rooms)
+    below = frozenset().union(*ROOMS[:xrpc], {"recovery"})
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in sorted((ROOT / "pds").rglob("*.py"))
+        if _room_of(_name_of(path)) in below and not _name_of(path).startswith(LOOK_AT_REQUESTS)
+        for line, module in _imports(path)
+        if module.partition(".")[0] == "aiohttp"
     ]
     assert wrong == []
 

@@ -15,7 +15,7 @@ _CONNECTIONS: Final = 8
 """It answers in less than a millisecond, so that few serve many requests."""
 
 
-def open_scratch(settings: Settings) -> Redis | None:
+def open_redis(settings: Settings) -> Redis | None:
     """A client that connects when it is first used; None if the operator has no such server.
 
     Each step of a call takes `ANSWER_S` at most. What fails raises `redis.RedisError`.

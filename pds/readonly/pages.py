@@ -18,7 +18,6 @@ from actor_store.errors import ActorStoreDamaged
 from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError
 from pds.fairness.turns import TooBusy
-from pds.monitoring.requests.asker import askers
 from pds.readonly.archive import ARCHIVE
 from pds.readonly.car_files import shown_path
 from pds.readonly.catalog import CatalogedRepo
@@ -176,7 +175,7 @@ async def _turn(request: web.Request) -> AsyncIterator[None]:
     """A turn at what takes long."""
     ctx = request.app[READ_CONTEXT]
     try:
-        async with ctx.large_work.wait(*askers(ctx.client_addresses)):
+        async with ctx.large_work.wait(*ctx.askers()):
             yield
     except TooBusy as exc:
         raise _error(503, str(exc)) from exc

@@ -16,7 +16,6 @@ import structlog
 from aiohttp import hdrs, web
 
 from pds.fairness.presence import ClientLeft, tells_of_leaving, while_present
-from pds.monitoring.requests.asker import askers
 from pds.monitoring.requests.request_info import note_caller, request_id_of
 from pds.repos.damage import report_damage
 from pds.xrpc import body
@@ -183,7 +182,7 @@ class XrpcRouter(Generic[C]):
         if len(raw) < LARGE_BYTES or not route.takes_large:
             call.body = self._parse_body(route, raw)
             return await self._answer(route, call)
-        async with self._ctx.large_work.turn(*askers(self._ctx.client_addresses)) as call.large:
+        async with self._ctx.large_work.turn(*self._ctx.askers()) as call.large:
             call.body = await call.large.run(partial(self._parse_body, route, raw))
             return await self._answer(route, call)
 
@@ -197,7 +196,7 @@ class XrpcRouter(Generic[C]):
         answer = await method.handler(call)
         response = respond(call.request, answer, private=method.auth is not None)
         if type(response) is web.Response and body_length(response) > LARGE_ANSWER_BYTES:
-            holders = askers(self._ctx.client_addresses)
+            holders = self._ctx.askers()
             async with self._ctx.large_work.answers.turn(call.request, *holders):
                 await response.prepare(call.request)
                 await response.write_eof()
@@ -218,7 +217,7 @@ class XrpcRouter(Generic[C]):
             return None
         if not route.takes_large or not body.may_be_large(request):
             return await body.read_json(request, route.method.max_body_bytes)
-        holders = askers(self._ctx.client_addresses)
+        holders = self._ctx.askers()
         with while_present(request):
             async with self._ctx.large_work.bodies.turn(*holders):
                 return await body.read_json(request, route.method.max_body_bytes)

@@ -10,7 +10,6 @@ from actor_store.reader import ActorStoreReader
 from identity.resolver import DidResolutionError
 from pds.accounts.account import ActorAccount
 from pds.api.repo.record_answers import RecordPage, complete, read_page
-from pds.monitoring.requests.asker import askers
 from pds.proxy.forwarding import pass_on
 from pds.proxy.target import NamedService, choose_service, locate
 from pds.repos.readable import get_readable_account
@@ -143,5 +142,5 @@ async def collections_of(call: ReadCall, did: str) -> list[str]:
     few = await store.read_one(did, lambda actor: actor.record.collections(limit=_FEW_COLLECTIONS))
     if len(few) < _FEW_COLLECTIONS:
         return few
-    async with ctx.large_work.wait(*askers(ctx.client_addresses)):
+    async with ctx.large_work.wait(*ctx.askers()):
         return await store.read_in_thread(did, lambda actor: actor.record.collections())

@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pds.fairness.presence import while_present
-from pds.monitoring.requests.asker import askers
 from repo import piecewise
 from repo.dagcbor import InvalidDagCbor
 from repo.record import LARGE_BYTES, InvalidRecord, has_map_form
@@ -102,9 +101,7 @@ async def _render(call: ReadCall, page: RecordPage) -> None:
             room -= len(block)
             json = _render_small(ctx.record_json, ref, block)
         elif json is None:
-            json = await ctx.large_work.run(
-                partial(_render_large, block), *askers(ctx.client_addresses)
-            )
+            json = await ctx.large_work.run(partial(_render_large, block), *ctx.askers())
         page.views.append(_view(ref, json))
         size += len(json if type(json) is bytes else block)
 

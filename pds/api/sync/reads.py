@@ -14,7 +14,6 @@ from actor_store.reader import ActorStoreReader
 from database.timestamps import epoch_ms_of, iso_of
 from pds.accounts.account import AccountStatus
 from pds.accounts.scopes import STANDARD, SessionScope
-from pds.monitoring.requests.asker import askers
 from pds.rate_limits.limit import MINUTE_S, by_ip
 from pds.rate_limits.method_limits import calls
 from pds.repos.errors import UnknownRepo
@@ -191,7 +190,7 @@ async def referenced_blobs(
 
     if since is None:
         return await ctx.actor_store.read_one(did, page)
-    async with ctx.large_work.wait(*askers(ctx.client_addresses)):
+    async with ctx.large_work.wait(*ctx.askers()):
         return await ctx.actor_store.read_in_thread(did, page)
 
 
