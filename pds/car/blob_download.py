@@ -1,4 +1,4 @@
-"""The blobs of a repository as files: each fetched once, and kept only if it has its hash."""
+"""The blobs of a repository as files: each fetched once, and kept only if its hash is right."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from repo.datamodel import BlobRef
 
 FETCHING_BLOBS: Final = "blobs"
 MAX_BLOB_BYTES: Final = 4 * 1024**3
-"""Largest blob that is fetched. What records say of its size may be anything."""
+"""The largest blob that is fetched. The size that records claim may be anything."""
 _AT_ONCE: Final = 4
 
 
 @dataclass(slots=True)
 class BlobCounts:
-    """What became of the blobs."""
+    """The results for the blobs."""
 
     fetched: int = 0
     present: int = 0
-    """Files that were there before."""
+    """Files that existed before."""
     failed: int = 0
 
 
@@ -39,12 +39,12 @@ class BlobDownload:
     account: Account
     directory: Path
     note_failure: Callable[[str], None]
-    """Told the CID of a blob that is not to be had, and why."""
+    """Called with the CID of a blob that cannot be fetched, and the reason."""
     retries: Retries
     progress: Progress
 
     async def run(self, refs: Iterable[BlobRef], *, total: int) -> BlobCounts:
-        """Fetch every blob that is not there, a few at once. Raises `OSError`."""
+        """Fetch every blob that is missing, a few at once. Raises `OSError`."""
         directory = self.directory / self.account.did
         directory.mkdir(parents=True, exist_ok=True)
         counts = BlobCounts()
@@ -61,7 +61,7 @@ class BlobDownload:
                 for _ in range(_AT_ONCE):
                     tasks.create_task(work())
         except BaseExceptionGroup as group:
-            # A full disk, most likely; it has stopped the others.
+            # A full disk, most likely; it has cancelled the others.
             raise group.exceptions[0] from group
         return counts
 

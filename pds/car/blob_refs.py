@@ -16,10 +16,10 @@ from repo.record import InvalidRecord
 
 UNKNOWN_TYPE: Final = ""
 UNKNOWN_SIZE: Final = -1
-"""Of a blob in the form of before 2023."""
+"""For a blob in the form from before 2023."""
 
 _MARK: Final = b"mimeType"
-"""Every record that refers to a blob, typed or legacy, has this key; most refer to none."""
+"""Every record that refers to a blob, typed or legacy, has this key; most records do not."""
 _TABLE: Final = (
     "CREATE TABLE blob (cid BLOB PRIMARY KEY, mimeType TEXT NOT NULL, size INTEGER NOT NULL)"
     " STRICT, WITHOUT ROWID"
@@ -40,16 +40,16 @@ class Share:
 
 
 class BlobRefs:
-    """A set of blobs on disk. Leave it by `close` or a `with` block."""
+    """A set of blobs on disk. Close it with `close` or a `with` block."""
 
     def __init__(self) -> None:
         self._db: Database = open_scratch()
         self._db.run(_TABLE)
 
     def add(self, record: TreeRecord, block: bytes) -> None:
-        """Add what a record refers to. Of what two records claim of a blob, the first counts.
+        """Add the blobs a record refers to. If two records differ about a blob, the first counts.
 
-        One that cannot be read refers to nothing.
+        A record that cannot be read refers to nothing.
         """
         if _MARK not in block:
             return
@@ -67,21 +67,21 @@ class BlobRefs:
             )
 
     def total(self) -> Share:
-        """Their number, and their size as the records claim; the legacy form claims none."""
+        """Return their number, and their size as records claim; the legacy form claims none."""
         total = Share()
         for ref in self:
             total.add(max(ref.size, 0))
         return total
 
     def __iter__(self) -> Iterator[BlobRef]:
-        """Each blob, in the order of their CIDs."""
+        """Yield each blob, in the order of their CIDs."""
         for raw, mime_type, size in self._db.iter(
             "SELECT cid, mimeType, size FROM blob ORDER BY cid"
         ):
             yield BlobRef(Cid(raw), mime_type, size)
 
     def close(self) -> None:
-        """Forget them. May be repeated."""
+        """Delete the set. Closing twice is harmless."""
         self._db.close()
 
     def __enter__(self) -> Self:

@@ -1,7 +1,7 @@
-"""The one CAR of a repository: the commit first, then the tree by key, each block once.
+"""The canonical CAR of a repository: the commit first, then the tree by key, each block once.
 
-A reader meets every node before what hangs below it, and each record in the order of the keys, so
-it needs no index. Two exports of the same commit are the same bytes, wherever they come from.
+A reader meets every node before its subtrees, and the records in the order of their keys, so it
+needs no index. Two exports of the same commit are the same bytes, wherever they come from.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from repo.cid import Cid
 from repo.mst import BlockSource, TreeNode, TreeRecord, stream_tree
 
 OnRecord: TypeAlias = Callable[[TreeRecord, bytes], None]
-"""Told of every record, with its block."""
+"""Called with every record and its block."""
 
 
 def ignore_record(record: TreeRecord, block: bytes) -> None:
-    """Nobody wants to know."""
+    """Do nothing."""
 
 
 class MarkableBlocks(BlockSource, Protocol):
     """Blocks that can be marked as used."""
 
     def mark(self, cid: Cid, /) -> bool:
-        """Mark a block. False if it was marked before. Raises `MissingBlock`."""
+        """Mark a block. Return False if it was marked before. Raises `MissingBlock`."""
         ...
 
 
@@ -39,10 +39,10 @@ def iter_car(
     blocks: MarkableBlocks,
     on_record: OnRecord = ignore_record,
 ) -> Iterator[bytes]:
-    """Yield the CAR of commit `root` over the tree `data` in parts: the header, then a block each.
+    """Yield the CAR of commit `root` over the tree `data` in parts: the header, then each block.
 
-    No block in `blocks` is marked before. Everything is checked but the signature, and whether
-    records are odd. Raises `InvalidRepo` and `MstError`; what was yielded until then is of no use.
+    No block in `blocks` may be marked before. Everything is checked except the signature, and
+    whether records are odd. Raises `InvalidRepo` and `MstError`; what was yielded is then unusable.
     """
     yield encode_header([root])
     yield encode_block(root, commit_block)

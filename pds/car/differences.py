@@ -1,4 +1,4 @@
-"""What became of the records of a repository from one CAR to another."""
+"""The differences between the records of two CARs of a repository."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Difference:
 
     @property
     def action(self) -> Action:
-        """What was done to it."""
+        """What happened to the record."""
         if self.old is None:
             return "create"
         return "delete" if self.new is None else "update"
 
     def to_json(self) -> dict[str, str]:
-        """As a program wants it; a CID that there is not is left out."""
+        """Return the JSON form, without absent CIDs."""
         cids = {"old": self.old, "new": self.new}
         collection, _, rkey = self.key.partition("/")
         return {
@@ -42,7 +42,7 @@ class Difference:
 
 
 def iter_differences(old: RepoFile, new: RepoFile) -> Iterator[Difference]:
-    """The records that differ, by key. Subtrees that both have are not read.
+    """Yield the records that differ, by key. Subtrees that both have are not read.
 
     Raises `MstError`.
     """

@@ -23,7 +23,7 @@ FETCHING: Final = "fetching"
 
 @dataclass(slots=True)
 class Download:
-    """What a server has sent, in a temporary file. Leave it by a `with` block."""
+    """What a server has sent, in a temporary file. Close it with a `with` block."""
 
     root: Cid
     blocks: BlockFile
@@ -37,10 +37,10 @@ class Download:
 
 
 class MergedBlocks:
-    """The blocks of a download over those of an older copy; a `MarkableBlocks`."""
+    """The blocks of a download on top of those of an older copy; a `MarkableBlocks`."""
 
     def __init__(self, new: BlockFile, old: BlockFile) -> None:
-        """Take away the marks of earlier uses."""
+        """Clear the marks of earlier uses."""
         old.clear_marks()
         self._new = new
         self._old = old
@@ -53,7 +53,7 @@ class MergedBlocks:
             return self._old.get_block(cid)
 
     def mark(self, cid: Cid, /) -> bool:
-        """Mark a block. False if it was marked before. Raises `MissingBlock`."""
+        """Mark a block. Return False if it was marked before. Raises `MissingBlock`."""
         try:
             return self._new.mark(cid)
         except MissingBlock:
@@ -70,8 +70,8 @@ async def download(
 ) -> Download:
     """Fetch the blocks after the rev `since`, or all. Raises `ExportFailed`.
 
-    A transfer that breaks off begins again. The temporary file is in `directory`, None for the
-    system's; it has no name and is gone with this process.
+    An interrupted transfer is restarted. The temporary file is in `directory`, None for the
+    system's; it has no name and disappears with this process.
     """
 
     async def attempt() -> Download:

@@ -1,10 +1,10 @@
-"""What the user of a CAR tool can mend; the message says how.
+"""Errors that the user of a CAR tool can correct; the message says how.
 
 CarToolError
 ├── UnpackRefused     the directory is not empty
-├── PackRefused       a file of the directory is no record, or the records are not those signed
-├── KeyUnavailable    a key or a DID document that was asked for is not to be had
-└── ExportFailed      the server does not give the repository, or not that of the DID
+├── PackRefused       a file of the directory is not a record, or not of those that were signed
+├── KeyUnavailable    a requested key or DID document is not available
+└── ExportFailed      the server does not send the repository, or not the one of the DID
     └── RemoteFailure a request had no usable answer; see `pds.car.remote`
 """
 
@@ -12,11 +12,11 @@ from __future__ import annotations
 
 
 class CarToolError(Exception):
-    """Base of the errors of this package, beside those of the formats."""
+    """Base of the errors of this package, in addition to those of the formats."""
 
 
 class UnpackRefused(CarToolError):
-    """The directory has something in it, which would become part of the repository."""
+    """The directory has contents, which would become part of the repository."""
 
 
 class PackRefused(CarToolError):
@@ -24,8 +24,8 @@ class PackRefused(CarToolError):
 
 
 class KeyUnavailable(CarToolError):
-    """The key is none, or nobody tells which it is."""
+    """The key is invalid, or nothing says which it is."""
 
 
 class ExportFailed(CarToolError):
-    """There is no new copy; an old one is as it was."""
+    """There is no new copy; an old one is unchanged."""

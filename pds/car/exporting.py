@@ -1,4 +1,4 @@
-"""Copying a repository from its server: everything, or what an older copy lacks."""
+"""Copying a repository from its server: completely, or only what an older copy lacks."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ from repo.verify import InvalidRepo, read_commit
 WRITING: Final = "writing"
 
 Write: TypeAlias = Callable[[Iterable[bytes]], None]
-"""Writes a CAR given in parts. If their making fails, what was there before must remain."""
+"""Writes a CAR given in parts. If producing them fails, the previous file must remain."""
 
 
 @dataclass(slots=True, frozen=True)
 class Exported:
-    """The copy as it is now."""
+    """The resulting copy."""
 
     root: Cid
     commit: Commit
     change: str
-    """What was done to it, in words."""
+    """What was done, in words."""
 
 
 @dataclass(slots=True, frozen=True)
 class Export:
-    """One export: from where, and how."""
+    """One export, with its source and options."""
 
     account: Account
     write: Write
     spool_directory: Path | None
-    """Where there is room for what is received; None for the system's temporary directory."""
+    """A directory with space for the download; None for the system's temporary directory."""
     on_record: OnRecord
     note: Callable[[str], None]
-    """Told what the user may want to know."""
+    """Called with remarks for the user."""
     retries: Retries
     progress: Progress
 
     async def run(self, old: RepoFile | None) -> Exported:
-        """Make a copy, or bring `old` up to date. Raises `ExportFailed`."""
+        """Create a copy, or bring `old` up to date. Raises `ExportFailed`."""
         if old is None:
             return await self._fetch(None)
         if old.commit.did != self.account.did:
@@ -68,7 +68,7 @@ class Export:
             return await self._fetch(None)
 
     async def _is_current(self, old: RepoFile) -> bool:
-        """Ask for the current commit. Raises `ExportFailed` if it is older than the copy."""
+        """Compare with the current commit. Raises `ExportFailed` if it is older than the copy."""
         pds, did = self.account.pds, self.account.did
         latest = await self.retries.run(
             lambda: pds.query("com.atproto.sync.getLatestCommit", did=did)
@@ -87,7 +87,7 @@ class Export:
         return False
 
     async def _keep(self, old: RepoFile) -> Exported:
-        """Look at every record of a copy that is current. Raises `InvalidRepo` and `MstError`."""
+        """Check every record of a copy that is current. Raises `InvalidRepo` and `MstError`."""
         await self._check_commit(old.root, old.commit)
         for record in old.iter_records():
             self.on_record(record, record_block(record, old.blocks))

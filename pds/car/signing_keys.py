@@ -1,4 +1,4 @@
-"""Keys around commits: the public one that has to have signed, the private one that is to sign."""
+"""The keys of commits: the public one that must have signed, the private one that signs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _LOOKUP_TIMEOUT_MS: Final = 10_000
 
 
 async def look_up_public_key(root: Cid, commit: Commit, *, plc_url: str) -> PublicKey:
-    """The key of the account that has signed `commit`: in its DID document, or its PLC log.
+    """Find the account's key that has signed `commit`: in its DID document, or its PLC log.
 
-    If none has, it is the one in the DID document. Raises `KeyUnavailable`.
+    If none has, return the one in the DID document. Raises `KeyUnavailable`.
     """
-    # The network takes its time to import, and most uses of a CAR need none.
+    # Network modules take long to import, and most uses of a CAR need none.
     from identity.did_source import DidResolutionError, DidSource
     from identity.http import SafeHttp
     from identity.plc import PlcClient
@@ -65,7 +65,7 @@ def read_private_key(path: Path) -> PrivateKey:
             content = bytes.fromhex(content.decode("ascii").strip())
         return K256PrivateKey.from_bytes(content)
     except ValueError:
-        # Without the cause, which may quote what is in the file.
+        # Without the cause, which may quote the contents of the file.
         raise KeyUnavailable(
             f"{path} is no private key: it has to have 32 bytes, as the `key` file of an actor, "
             "or their 64 hexadecimal digits."
