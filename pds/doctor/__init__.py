@@ -1,6 +1,6 @@
-"""`pds doctor`: what is wrong with a data directory and its surroundings. Changes neither.
+"""`pds doctor`: what is wrong with a data directory and its environment. Changes neither.
 
-    finding, report     what a check says, and all of it together
+    finding, report     the result of one check, and of all
     inspection          read-only connections that leave no trace on files nobody uses
     users               who uses the directory meanwhile
     environment         settings
@@ -10,11 +10,11 @@
     database            any SQLite file: pages, references, schema version
     actor, actors       one and all: signing_key, blocks, repo, record_index, blobs
     accounts, event_log the service database, the event log
-    last_stop           whether the last server ended in order
+    last_stop           whether the last server stopped cleanly
     agreement, heads    whether store, log and service database agree on every repo
     surroundings        what others see: network (PLC, DNS, TLS, SMTP), identities (DIDs)
     examination         everything, in order
 
-To be run in a process of its own: closing a file drops every POSIX lock that the same process
-has on it, and with them the safety of a server's connections.
+Run it in a process of its own: closing a file drops every POSIX lock that the same process has on
+it, and with them the safety of a server's connections.
 """

@@ -23,7 +23,7 @@ _ROLE: Final = (
     "SELECT CASE WHEN EXISTS (SELECT 1 FROM repo_root WHERE cid = ?1) THEN 'the current commit'"
     " ELSE (SELECT 'record ' || uri FROM record WHERE cid = ?1) END"
 )
-# Records have an index by CID; what is no record is the commit, a node of the tree, or left over.
+# Records have an index by CID. Any other block is the commit, a tree node, or left over.
 _NOT_RECORDS: Final = (
     "SELECT cid FROM repo_block"
     " WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.cid = repo_block.cid)"
@@ -32,7 +32,7 @@ _NOT_RECORDS: Final = (
 
 @dataclass(slots=True, frozen=True)
 class BlockScan:
-    """All blocks, read once."""
+    """The result of reading all blocks once."""
 
     count: int
     damaged: frozenset[str]
@@ -55,7 +55,7 @@ def scan_blocks(db: Database) -> BlockScan:
 
 
 def find_strays(db: Database, head: str, nodes: Container[bytes]) -> Finding | None:
-    """Blocks that are neither the commit `head`, nor a node of its tree, nor a record.
+    """Find blocks that are neither the commit `head`, nor a node of its tree, nor a record.
 
     `nodes` has the binary CIDs of the tree's nodes.
     """

@@ -1,4 +1,4 @@
-"""One repo: its commit is signed and current, its tree is whole, its records are indexed."""
+"""One repo: its commit is signed and current, its tree is complete, its records are indexed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RepoHead:
 
 @dataclass(slots=True, frozen=True)
 class RepoState:
-    """What a repo holds; sizes are 0 if the tree cannot be read."""
+    """The contents of a repo; counts are 0 if the tree cannot be read."""
 
     findings: tuple[Finding, ...]
     head: RepoHead | None = None
@@ -44,11 +44,11 @@ class RepoState:
 
 
 class _DamagedBlock(Exception):
-    """The tree leads to a block that there is a finding for already."""
+    """The tree leads to a damaged block, which has a finding already."""
 
 
 class _StoredNodes:
-    """Nodes of the tree, each read once and remembered by its CID only."""
+    """Nodes of the tree, each read once; only their CIDs are remembered."""
 
     def __init__(self, db: Database, damaged: frozenset[str]) -> None:
         self._db = db
@@ -66,17 +66,17 @@ class _StoredNodes:
         return decode_node(block, cid)
 
     def keep_node(self, cid: bytes, node: Node, /) -> None:
-        """Nothing is kept: the walk comes by once."""
+        """Keep nothing: the walk visits each node once."""
 
 
 def find_head(db: Database, did: str) -> RepoHead | None:
-    """The current commit that the store names."""
+    """Return the current commit according to the store."""
     row = db.one("SELECT cid, rev FROM repo_root WHERE did = ?", (did,))
     return None if row is None else RepoHead(*row)
 
 
 def check_repo(db: Database, did: str, *, key: PublicKey | None, key_path: Path) -> RepoState:
-    """Read every block and record of the repo. Without `key` signatures are not verified.
+    """Read every block and record of the repo. Without `key`, signatures are not verified.
 
     Stops at the first fault that would make further ones mere consequences.
     """
@@ -100,7 +100,7 @@ def check_repo(db: Database, did: str, *, key: PublicKey | None, key_path: Path)
         return _with(state, [*findings, _broken_tree(db, exc)])
     differences = index.findings(db)
     findings += differences
-    # A record that is not in the index would look like a stray.
+    # A record missing from the index would look like a stray block.
     known = not differences and not scan.damaged
     strays = find_strays(db, head.cid, nodes.read) if known else None
     if strays is not None:
@@ -121,7 +121,7 @@ def _no_head(db: Database, did: str) -> Finding:
 
 
 def _read_commit(db: Database, did: str, head: RepoHead) -> tuple[Commit | None, list[Finding]]:
-    """The current commit, or None and the finding that says why not."""
+    """Return the current commit, or None and a finding that says why."""
     block = db.value(_BLOCK, (head.cid,))
     if block is None:
         return None, [_bad_commit(db, head, "is missing")]

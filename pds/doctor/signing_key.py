@@ -1,4 +1,4 @@
-"""Key files: 32 bytes that are a private key, and that nobody else on the machine can read."""
+"""Key files: a private key of 32 bytes, which nobody else on the machine can read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class KeyFile:
 def read_key_file(path: Path) -> KeyFile:
     """Read a key file."""
     try:
-        # One byte more than a key has: a file put in its place may be of any size.
+        # One byte more than a key has: another file in its place may have any size.
         with path.open("rb") as file:
             content = file.read(PRIVATE_KEY_BYTES + 1)
     except FileNotFoundError:
