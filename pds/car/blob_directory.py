@@ -1,6 +1,6 @@
 """Blobs of an archive: files in a directory, trusted only if they hash to their names.
 
-`<blobs>/<did>/<cid>` or `<blobs>/<did>/<shard>/<cid>`, whatever the shards are called.
+Paths are `<blobs>/<did>/<cid>` or `<blobs>/<did>/<shard>/<cid>`, with any names of shards.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ class FoundBlob:
 
     file: OpenFile
     head: bytes
-    """Its first bytes, which show its media type."""
+    """Its first bytes, for recognising its media type."""
 
 
 class BlobDirectory:
-    """Looks blobs up. Without a directory there are no blobs."""
+    """Looks up blobs; finds none without a directory."""
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
-        # Size and time of files whose hash was right, since an archive's files rarely change.
+        # Size and mtime of files whose hash matched: an archive's files rarely change.
         self._checked: LRUCache[Path, tuple[int, int]] = LRUCache(_REMEMBERED)
 
     async def open(self, did: str, cid: Cid) -> FoundBlob | None:
-        """Open a blob; return None if it is absent or does not hash to its name."""
+        """Open a blob; return None if it is missing or does not hash to its name."""
         return await asyncio.to_thread(self._open, did, cid)
 
     async def present(self, did: str, cids: Sequence[Cid]) -> list[Cid]:
-        """Return those of `cids` that have files; their bytes are not read."""
+        """Return the `cids` that have a file; its contents are not checked."""
 
         def find() -> list[Cid]:
             return [cid for cid in cids if self._find(did, cid) is not None]
@@ -72,7 +72,7 @@ class BlobDirectory:
                 head = file.read(HEAD_BYTES)
             return FoundBlob(OpenFile(path), head)
         except OSError:
-            return None  # It went away, or may not be read.
+            return None  # It was deleted, or is unreadable.
 
     def _find(self, did: str, cid: Cid) -> Path | None:
         if self._directory is None or not _DIRECTORY.fullmatch(did):

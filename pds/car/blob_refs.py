@@ -1,4 +1,4 @@
-"""The blobs that records refer to, each once, however many there are."""
+"""The set of blobs that records refer to, of any size."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from repo.record import InvalidRecord
 
 UNKNOWN_TYPE: Final = ""
 UNKNOWN_SIZE: Final = -1
-"""For a blob in the form from before 2023."""
+"""The size of a blob in the pre-2023 form."""
 
 _MARK: Final = b"mimeType"
-"""Every record that refers to a blob, typed or legacy, has this key; most records do not."""
+"""Every record that refers to a blob, typed or legacy, has this key; most refer to none."""
 _TABLE: Final = (
     "CREATE TABLE blob (cid BLOB PRIMARY KEY, mimeType TEXT NOT NULL, size INTEGER NOT NULL)"
     " STRICT, WITHOUT ROWID"
@@ -40,16 +40,16 @@ class Share:
 
 
 class BlobRefs:
-    """A set of blobs on disk. Close it with `close` or a `with` block."""
+    """A set of blobs, kept on disk. Use `close` or a `with` block."""
 
     def __init__(self) -> None:
         self._db: Database = open_scratch()
         self._db.run(_TABLE)
 
     def add(self, record: TreeRecord, block: bytes) -> None:
-        """Add the blobs a record refers to. If two records differ about a blob, the first counts.
+        """Add the blobs a record refers to. If two records disagree about a blob, the first counts.
 
-        A record that cannot be read refers to nothing.
+        An unreadable record refers to nothing.
         """
         if _MARK not in block:
             return
@@ -67,21 +67,21 @@ class BlobRefs:
             )
 
     def total(self) -> Share:
-        """Return their number, and their size as records claim; the legacy form claims none."""
+        """Return their number and the size claimed by records; the legacy form claims none."""
         total = Share()
         for ref in self:
             total.add(max(ref.size, 0))
         return total
 
     def __iter__(self) -> Iterator[BlobRef]:
-        """Yield each blob, in the order of their CIDs."""
+        """Yield each blob, ordered by CID."""
         for raw, mime_type, size in self._db.iter(
             "SELECT cid, mimeType, size FROM blob ORDER BY cid"
         ):
             yield BlobRef(Cid(raw), mime_type, size)
 
     def close(self) -> None:
-        """Delete the set. Closing twice is harmless."""
+        """Delete the set. May be repeated."""
         self._db.close()
 
     def __enter__(self) -> Self:

@@ -1,7 +1,7 @@
-"""The canonical CAR of a repository: the commit first, then the tree by key, each block once.
+"""The canonical CAR of a repository: the commit, then the tree by key, each block once.
 
-A reader meets every node before its subtrees, and the records in the order of their keys, so it
-needs no index. Two exports of the same commit are the same bytes, wherever they come from.
+A reader gets every node before its subtrees, and the records in key order, so it needs no index.
+Two exports of the same commit are the same bytes, whatever their source.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class MarkableBlocks(BlockSource, Protocol):
     """Blocks that can be marked as used."""
 
     def mark(self, cid: Cid, /) -> bool:
-        """Mark a block. Return False if it was marked before. Raises `MissingBlock`."""
+        """Mark a block. Return False if it was already marked. Raises `MissingBlock`."""
         ...
 
 
@@ -39,10 +39,10 @@ def iter_car(
     blocks: MarkableBlocks,
     on_record: OnRecord = ignore_record,
 ) -> Iterator[bytes]:
-    """Yield the CAR of commit `root` over the tree `data` in parts: the header, then each block.
+    """Yield the CAR of commit `root` over the tree `data` in parts: the header, then a block each.
 
-    No block in `blocks` may be marked before. Everything is checked except the signature, and
-    whether records are odd. Raises `InvalidRepo` and `MstError`; what was yielded is then unusable.
+    No block in `blocks` may be marked before. Checks everything except the signature and whether
+    records are odd. Raises `InvalidRepo` and `MstError`; discard what was yielded until then.
     """
     yield encode_header([root])
     yield encode_block(root, commit_block)

@@ -1,4 +1,4 @@
-"""The differences between the records of two CARs of a repository."""
+"""The differences between two CARs of a repository, by record."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from repo.mst.diff import iter_differences as iter_tree_differences
 
 @dataclass(slots=True, frozen=True)
 class Difference:
-    """A record that is not the same in both."""
+    """A record that differs between the two."""
 
     key: str
     old: Cid | None
-    """None for a record that was created."""
+    """None for a created record."""
     new: Cid | None
-    """None for a record that was deleted."""
+    """None for a deleted record."""
 
     @property
     def action(self) -> Action:
-        """What happened to the record."""
+        """The kind of change."""
         if self.old is None:
             return "create"
         return "delete" if self.new is None else "update"
 
     def to_json(self) -> dict[str, str]:
-        """Return the JSON form, without absent CIDs."""
+        """Return the JSON form; a CID that is None is omitted."""
         cids = {"old": self.old, "new": self.new}
         collection, _, rkey = self.key.partition("/")
         return {
@@ -42,7 +42,7 @@ class Difference:
 
 
 def iter_differences(old: RepoFile, new: RepoFile) -> Iterator[Difference]:
-    """Yield the records that differ, by key. Subtrees that both have are not read.
+    """Yield the records that differ, by key. Shared subtrees are not read.
 
     Raises `MstError`.
     """

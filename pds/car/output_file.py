@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all, so that a failure keeps the previous one."""
+"""Output files that are written atomically."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from database.files import replacing
 
 @contextmanager
 def output_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that replaces `path` when the block ends without an error.
+    """Open a file that replaces `path` when the `with` block ends without an error.
 
-    By then it is on disk. A device or a named pipe is written directly.
+    It is synced by then. A device or a named pipe is written directly.
     """
     # Replace the target of a link, not the link.
     path = Path(os.path.realpath(path))

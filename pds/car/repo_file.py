@@ -1,4 +1,4 @@
-"""A repository in a CAR: blocks hashed and indexed, commit read, records accessible."""
+"""A repository in a CAR, with its blocks hashed and indexed and its commit read."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _READ_BYTES: Final = 1024 * 1024
 
 
 class RepoFile:
-    """A repository in an open file. Close it with `close` or a `with` block.
+    """A repository in an open file. Use `close` or a `with` block.
 
-    Each block hashes to its CID, and the root is a commit. The tree below is checked as far as it
-    is read, and a record when it is decoded.
+    Each block is known to hash to its CID, and the root to be a commit. The tree below is checked
+    as far as it is read, a record when it is decoded.
     """
 
     def __init__(self, file: BinaryIO, blocks: BlockFile, *, roots: tuple[Cid, ...]) -> None:
-        """Read the commit. `close` closes `file`. Raises `InvalidRepo`."""
+        """Read the commit. `file` is closed by `close`. Raises `InvalidRepo`."""
         self._file = file
         self.blocks = blocks
         self.root = root_of(roots)
@@ -51,9 +51,9 @@ class RepoFile:
 
     @classmethod
     def read(cls, source: BinaryIO, progress: Progress = no_progress) -> Self:
-        """Like `open`, for an open file or pipe, which is closed in the end.
+        """Read like `open`, from an open file or pipe, which is closed in the end.
 
-        A source without random access is copied to an unnamed temporary file.
+        A source that is not seekable is copied to an unnamed temporary file meanwhile.
         """
         with ExitStack() as stack:
             stack.enter_context(source)
@@ -79,11 +79,11 @@ class RepoFile:
 
     @property
     def size_bytes(self) -> int:
-        """The length of the whole CAR."""
+        """The size of the whole CAR."""
         return os.fstat(self._file.fileno()).st_size
 
     def iter_records(self, collection: str | None = None) -> Iterator[TreeRecord]:
-        """Yield the records of one collection or all, by key; only the tree is read."""
+        """Yield the records of one collection, or all, by key; reads only the tree."""
         start = b"" if collection is None else f"{collection}/".encode()
         nodes = UncachedNodeStore(self.blocks.get_block)
         for key, cid in walk_forward(nodes, self.commit.data.raw, start):
@@ -92,13 +92,13 @@ class RepoFile:
             yield TreeRecord(key.decode(), Cid(cid))
 
     def find(self, key: str) -> TreeRecord | None:
-        """Return the record of a key, or None. Raises `InvalidMst`, also for an invalid key."""
+        """Return the record at a key, or None. Raises `InvalidMst`, also for an impossible key."""
         encode_key(key)
         cid = Mst.load(self.commit.data, self.blocks).get(key)
         return None if cid is None else TreeRecord(key, cid)
 
     def close(self) -> None:
-        """Close the file. Closing twice is harmless."""
+        """Close the file. May be repeated."""
         self._file.close()
 
     def __enter__(self) -> Self:

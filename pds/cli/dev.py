@@ -68,7 +68,7 @@ def dev(port: int, plc_port: int, data: Path, host: str) -> None:
             serve(
                 settings,
                 start_beside=start_directory,
-                add_routes=show_mails,
+                more_routes=show_mails,
                 on_ready=lambda _ctx: _welcome(settings, env_file),
                 logs=logs,
             )

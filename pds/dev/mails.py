@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from pds.context import CONTEXT
+from pds.context import AppContext
 from pds.dev.own_hosts import require_own_host
 from pds.mail.message import Mail
 
@@ -67,11 +67,11 @@ class RecentMails:
         return next((mail for mail in self._mails if mail.number == number), None)
 
 
-def show_mails(app: web.Application) -> None:
-    """Keep the mails that the application sends from now on, and show them at `PATH`."""
+def show_mails(ctx: AppContext) -> list[web.RouteDef]:
+    """Keep the mails that are sent from now on; the routes that show them, at `PATH`."""
     mails = RecentMails()
-    app[CONTEXT].mailer.on_mail = mails.add
-    hostname = app[CONTEXT].settings.hostname
+    ctx.mailer.on_mail = mails.add
+    hostname = ctx.settings.hostname
 
     async def page(request: web.Request) -> web.Response:
         require_own_host(request, hostname)
@@ -90,9 +90,11 @@ def show_mails(app: web.Application) -> None:
             return web.Response(status=404, text="This mail is no longer kept.")
         return _html(mail.html, _MAIL_POLICY)
 
-    app.router.add_get(PATH, page)
-    app.router.add_get(f"{PATH}.json", as_json)
-    app.router.add_get(rf"{PATH}/{{number:\d{{1,9}}}}.html", one)
+    return [
+        web.get(PATH, page),
+        web.get(f"{PATH}.json", as_json),
+        web.get(rf"{PATH}/{{number:\d{{1,9}}}}.html", one),
+    ]
 
 
 def _html(text: str, policy: str) -> web.Response:

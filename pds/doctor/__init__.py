@@ -1,10 +1,10 @@
-"""`pds doctor`: what is wrong with a data directory and its environment. Changes neither.
+"""`pds doctor`: finds problems in a data directory and its surroundings. Changes neither.
 
-    finding, report     the result of one check, and of all
-    inspection          read-only connections that leave no trace on files nobody uses
-    users               who uses the directory meanwhile
+    finding, report     the result of one check, and of all together
+    inspection          read-only connections that leave unused files untouched
+    users               processes that use the directory meanwhile
     environment         settings
-    access              what keeps a server from starting: files, directories, ports
+    access              obstacles to starting: files, directories, ports
     machine             open files, disk space, file systems
     permissions         who else can read databases and secrets
     database            any SQLite file: pages, references, schema version
@@ -15,6 +15,6 @@
     surroundings        what others see: network (PLC, DNS, TLS, SMTP), identities (DIDs)
     examination         everything, in order
 
-Run it in a process of its own: closing a file drops every POSIX lock that the same process has on
-it, and with them the safety of a server's connections.
+Run it in a process of its own: closing a file drops every POSIX lock that the same process holds on
+it, which would make a server's connections unsafe.
 """

@@ -1,4 +1,4 @@
-"""The service database: its accounts, and the heads it has for their repos."""
+"""The service database: its accounts, and the heads it has recorded for their repos."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _UNFINISHED: Final = "SELECT did, kind FROM holdfast_journal WHERE kind <> 'dama
 
 @dataclass(slots=True, frozen=True)
 class AccountRow:
-    """An account: the row of `actor`, and whether `account` has a row to log in with."""
+    """An account: its row in `actor`, and whether it has one in `account` to log in with."""
 
     did: str
     handle: str | None
@@ -43,21 +43,21 @@ class AccountRow:
 
     @property
     def is_active(self) -> bool:
-        """Whether the account is neither taken down nor deactivated."""
+        """Whether it is neither taken down nor deactivated."""
         return not (self.is_takendown or self.is_deactivated)
 
 
 @dataclass(slots=True, frozen=True)
 class Accounts:
-    """The service database's contents. `is_readable` is False if none of it can be trusted."""
+    """The contents of the service database. `is_readable` is False if none can be trusted."""
 
     is_readable: bool
     findings: tuple[Finding, ...]
     rows: dict[str, AccountRow] = field(default_factory=dict)
     roots: dict[str, RepoHead] = field(default_factory=dict)
-    """The rows of `repo_root`: heads as listRepos shows them."""
+    """The rows of `repo_root`: heads as shown by listRepos."""
     unfinished: dict[str, str] = field(default_factory=dict)
-    """Unfinished changes of accounts, by DID: `create`, `handle` or `delete`."""
+    """Unfinished changes to accounts, by DID: `create`, `handle` or `delete`."""
 
 
 def read_accounts(path: Path) -> Accounts:
@@ -74,7 +74,7 @@ def match_stores(accounts: Accounts, stores: dict[str, Path], actors: Path) -> l
     """Find accounts without a store, and stores without an account.
 
     `stores` has the directory of every DID that has a store, `actors` holds them all. An account
-    that is being created or deleted may lack either.
+    that is being created or deleted may be incomplete.
     """
     rows, unfinished = accounts.rows, accounts.unfinished
     present, known = stores.keys() | unfinished.keys(), rows.keys() | unfinished.keys()
@@ -87,7 +87,7 @@ def match_stores(accounts: Accounts, stores: dict[str, Path], actors: Path) -> l
 
 
 def check_unfinished(accounts: Accounts, path: Path) -> list[Finding]:
-    """Report changes that a crash has interrupted; do not call this while a server runs."""
+    """Find changes interrupted by a crash; do not call while a server runs."""
     sample = Sample()
     sample.update(f"{kind} {did}" for did, kind in accounts.unfinished.items())
     if not sample:

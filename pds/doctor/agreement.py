@@ -29,7 +29,7 @@ _CATCH_UP_S: Final = 2.5
 
 @dataclass(slots=True, frozen=True)
 class Comparison:
-    """The data to compare. `pause` waits for so many seconds."""
+    """The data to compare. `pause` waits for a number of seconds."""
 
     settings: Settings
     layout: ActorLayout
@@ -37,13 +37,13 @@ class Comparison:
     log: EventLogState
     reports: tuple[ActorReport, ...]
     in_use: bool
-    """Whether a server may have written meanwhile: then a difference must persist to count."""
+    """Whether a server may have written meanwhile; then only a lasting difference counts."""
     is_unclean: bool
-    """Whether the next start recovers what the last run has left undone."""
+    """Whether the next start will recover unfinished work of the last run."""
     pause: Callable[[float], None] = time.sleep
 
     def findings(self) -> Iterator[Finding]:
-        """Find accounts and stores that lack each other, and heads that differ."""
+        """Yield accounts and stores without their counterpart, and heads that differ."""
         if self.accounts.is_readable:
             yield from self._match()
             yield from self._compare_heads()
@@ -53,7 +53,7 @@ class Comparison:
         found = match_stores(self.accounts, directories_of(self.layout), actors)
         if not found or not self.in_use:
             return found
-        # An account that is being created or deleted has a store but no rows for a moment.
+        # An account being created or deleted briefly has a store but no rows.
         self.pause(_CATCH_UP_S)
         accounts = read_accounts(self.settings.account_db_path)
         again = match_stores(accounts, directories_of(self.layout), actors)
@@ -111,7 +111,7 @@ class Comparison:
         for did, before in heads.items():
             store = self.layout.store(did)
             now = _head_now(store, did)
-            # An account that is gone by now has nothing to agree on.
+            # Skip an account deleted in the meantime.
             if now is not None and did in accounts.rows:
                 yield Standing(
                     did,

@@ -1,4 +1,4 @@
-"""Checks that every SQLite file must pass, whatever it holds."""
+"""Checks that apply to every SQLite file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pds.reporting import counted
 
 CHECK: Final = "database"
 _MESSAGES: Final = 3
-"""The number of messages requested from `PRAGMA integrity_check`; the first one is shown."""
+"""Messages requested from `PRAGMA integrity_check`; the first one is shown."""
 
 
 def check_database(db: Database, known: Sequence[Migration]) -> list[Finding]:
-    """Check pages, references and schema; return no findings if all is well.
+    """Return the faults of pages, references and schema.
 
-    The file's tables can be relied on only if the list is empty.
+    The file's tables are reliable only if the list is empty.
     """
     return _check_pages(db) or _check_references(db) or _check_schema(db, known)
 
@@ -34,7 +34,7 @@ def damage(exc: DatabaseError) -> Finding:
 
 
 def missing_file(path: Path, consequence: str) -> Finding:
-    """Return the finding for a file that should exist."""
+    """Return the finding for a missing file."""
     return Finding.error(CHECK, path, f"is missing: {consequence}", restore_database(path))
 
 

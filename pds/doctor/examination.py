@@ -1,4 +1,4 @@
-"""A whole examination: the settings, the machine, every file, and the network around them."""
+"""A complete examination: the settings, the machine, every file, and the network."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ from pds.reporting import Progress, counted, no_progress
 
 @dataclass(slots=True, frozen=True)
 class Options:
-    """What to check, and how closely."""
+    """How thorough to be."""
 
     offline: bool = False
-    """Skip everything that needs the network."""
+    """Make no network requests."""
     blobs: bool = False
     """Read every blob, instead of comparing sizes."""
     identities: bool = False
     """Look up every account's DID, instead of a sample."""
     env_file: Path | None = None
-    """The file from which the settings come."""
+    """Where the settings came from."""
     processes: int | None = None
-    """The number of processes for checking actors; None chooses it by their size."""
+    """Processes for checking actors; None chooses by their size."""
 
 
 def examine(
     environ: Mapping[str, str], options: Options, progress: Progress = no_progress
 ) -> Report:
-    """Examine the server that the settings in `environ` describe. Blocks; changes no file."""
+    """Examine everything that the settings in `environ` refer to. Blocks; changes no file."""
     settings, findings = examine_settings(environ)
     if options.env_file is not None:
         findings.append(check_env_file(options.env_file))

@@ -1,4 +1,4 @@
-"""`Finding`: what one check says about one thing."""
+"""`Finding`: the result of one check on one subject."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Status: TypeAlias = Literal["ok", "warning", "error", "skipped"]
-"""An error must be fixed, a warning looked at; a skipped check was not or could not be made."""
+"""An error needs fixing, a warning needs attention, and skipped means not checked."""
 
 
 @dataclass(slots=True, frozen=True)
 class Finding:
-    """The result of one check: `check` is its name, `subject` the file, DID or setting."""
+    """One result: `check` names the check, `subject` the file, DID or setting it is about."""
 
     check: str
     subject: str
@@ -22,12 +22,12 @@ class Finding:
 
     @classmethod
     def ok(cls, check: str, subject: object, message: str) -> Finding:
-        """Return the finding of a check that passed."""
+        """Return a finding for a check that passed."""
         return cls(check, str(subject), "ok", message)
 
     @classmethod
     def skipped(cls, check: str, subject: object, message: str) -> Finding:
-        """Return the finding of a check that was not made; `message` gives the reason."""
+        """Return a finding for a check that was not made; `message` says why."""
         return cls(check, str(subject), "skipped", message)
 
     @classmethod

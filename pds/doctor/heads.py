@@ -1,4 +1,4 @@
-"""Heads: a repo's store, the event log and the service database must agree on its rev."""
+"""The head of a repo, on which its store, the event log and the service database must agree."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ CHECK: Final = "heads"
 class Standing:
     """The state of one repo in three files. None for a missing event or row.
 
-    On a running server they are read one after the other: first `before`, a while later the log
-    and the service database, and then `now`. The others must have caught up with what the store had
-    before; the store must by now have what they have.
+    On a running server, they are read one after the other: first `before`, a while later the log
+    and the service database, and then `now`. The others must have caught up with the store's state
+    before, and the store must by now have caught up with theirs.
     """
 
     did: str
@@ -29,7 +29,7 @@ class Standing:
     log_rev: str | None
     root: RepoHead | None
     is_active: bool = True
-    """A deactivated account may be filled without events: its activation makes up for them."""
+    """A deactivated account may be filled without events, which its activation makes up for."""
 
 
 def judge(
@@ -37,8 +37,8 @@ def judge(
 ) -> Finding | None:
     """Return the disagreement that explains all others of this repo, or None.
 
-    `check_file` makes the next start check every store. `is_unclean` says that the server
-    recovers at its next start, from a crash or because it does not know how the last run ended.
+    `check_file` makes the next start check every store. `is_unclean` means that the server will
+    recover at its next start, from a crash or because it is unknown how the last run stopped.
     """
     return (
         _store_is_behind(standing, log, accounts)

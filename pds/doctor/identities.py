@@ -1,4 +1,4 @@
-"""Identities as published: the DIDs of accounts must name this server and its keys."""
+"""The public view of the accounts: their DIDs must name this server and its keys."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from repo.syntax import Did
 
 CHECK: Final = "identity"
 SAMPLE_SIZE: Final = 20
-"""The number of accounts looked up unless all are requested."""
+"""Accounts that are looked up unless all are requested."""
 _AT_ONCE: Final = 8
 _GONE: Final = frozenset((404, 410))
 
 
 @dataclass(slots=True, frozen=True)
 class Expected:
-    """An active account, with what its DID must say."""
+    """An active account, and what its DID must contain."""
 
     did: str
     handle: str | None
@@ -35,7 +35,7 @@ class Expected:
 
 @dataclass(slots=True, frozen=True)
 class Published:
-    """The contents of a DID. `rotation_keys` is None for a DID without any, such as a did:web."""
+    """The contents of a DID. `rotation_keys` is None for a DID without them, such as a did:web."""
 
     signing_key: str | None
     endpoint: str | None
@@ -47,11 +47,11 @@ class NotPublished(Exception):
 
 
 class NotReachable(Exception):
-    """The DID could not be looked up."""
+    """The DID's source could not be reached."""
 
 
 Lookup = Callable[[str], Awaitable[Published]]
-"""Looks up the contents of a DID. Raises `NotPublished` or `NotReachable`."""
+"""Looks up a DID. Raises `NotPublished` or `NotReachable`."""
 
 
 def choose(accounts: Sequence[Expected], *, everyone: bool) -> Sequence[Expected]:
@@ -106,7 +106,7 @@ async def check_identities(
 def judge(
     account: Expected, published: Published, *, public_url: str, rotation_key: str | None
 ) -> Finding | None:
-    """Return the faults of one DID in one finding, or None."""
+    """Return the faults of one DID as one finding, or None."""
     faults, remedies = [], []
     if published.signing_key != account.did_key:
         faults.append(
@@ -137,7 +137,7 @@ def judge(
 
 
 def network_lookup(plc: PlcClient, resolver: DidResolver) -> Lookup:
-    """Return a lookup that asks the PLC directory for did:plc, and the host for did:web."""
+    """Return a `Lookup` that asks the PLC directory for did:plc, the host for did:web."""
 
     async def lookup(did: str) -> Published:
         try:

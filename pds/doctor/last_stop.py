@@ -1,4 +1,4 @@
-"""Whether the last server stopped cleanly: Holdfast records it; the reference leaves no WAL."""
+"""Whether the last server stopped cleanly: Holdfast records that; the reference leaves no WAL."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def find_left_wals(databases: Iterable[Path]) -> Sample:
 
 
 def check_last_stop(log: EventLogState, path: Path, left: Sample, users: Users) -> Finding:
-    """Judge the last stop from the event log `path`, and the databases that have `left` a WAL."""
+    """Judge the last stop by the event log `path` and the databases that have `left` a WAL."""
     flag = log.flag
     if users.server_pid is not None:
         return Finding.ok(CHECK, path, "a server is running")

@@ -1,4 +1,4 @@
-"""Who else on the machine can read databases, keys and secrets, by file modes."""
+"""Whether other users of the machine can read databases, keys and secrets, by file modes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHECK: Final = "permissions"
 
 
 def is_exposed(path: Path) -> bool:
-    """Return whether the modes of a file and all directories above it let other users read it."""
+    """Whether the modes of a file and of all its parent directories let other users read it."""
     path = path.absolute()
     return bool(path.stat().st_mode & stat.S_IROTH) and all(
         parent.stat().st_mode & stat.S_IXOTH for parent in path.parents
@@ -27,7 +27,7 @@ def check_databases(directory: Path, databases: Iterable[Path]) -> Iterator[Find
     """Check whether others can read any of `databases`, most of them in the data `directory`."""
     inside, groups = Sample(), set()
     for path in databases:
-        if not os.access(path, os.F_OK):  # Or it is in a directory closed to this user.
+        if not os.access(path, os.F_OK):  # Or in a directory that is closed to this user.
             continue
         if not is_exposed(path):
             groups |= _groups_that_read(path)
@@ -67,7 +67,7 @@ def _exposed_file(path: Path, consequence: str) -> Finding:
 
 
 def _groups_that_read(path: Path) -> set[str]:
-    """Return a file's group if its mode lets the group read it, and the directories let it in."""
+    """Return the file's group if it can read the file and traverse its directories."""
     path = path.absolute()
     status = path.stat()
     if not status.st_mode & stat.S_IRGRP or not all(

@@ -1,4 +1,4 @@
-"""All findings of an examination, for people and for programs."""
+"""The result of an examination, for people and for programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Report:
 
     @property
     def problems(self) -> tuple[Finding, ...]:
-        """The warnings and errors."""
+        """Warnings and errors."""
         return tuple(finding for finding in self.findings if finding.is_problem)
 
     def count(self, status: Status) -> int:

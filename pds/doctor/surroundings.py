@@ -24,7 +24,7 @@ from pds.reporting import Progress
 from repo.keys import InvalidKey, K256PrivateKey
 
 _TIMEOUT_MS: Final = 10_000
-"""Longer than the server waits: a slow answer is not a wrong one."""
+"""Longer than the server's own timeout: a slow answer is not a wrong one."""
 
 
 def check_surroundings(
@@ -70,7 +70,7 @@ async def _check_host(settings: Settings) -> list[Finding]:
         return [Finding.skipped(network.HOSTNAME, hostname, "DNS and TLS are not for it")]
     found = await network.check_hostname(hostname)
     if found.status == "error":
-        # Any other fault would follow from this one.
+        # All further faults would follow from it.
         return [found]
     domains = settings.service_handle_domains
     others = await asyncio.gather(
@@ -98,7 +98,7 @@ def _mail_checks(settings: Settings) -> Iterator[Coroutine[Any, Any, list[Findin
 
 
 def _resolver(settings: Settings, http: SafeHttp, stack: AsyncExitStack) -> DidResolver:
-    """Return a resolver with a temporary cache: the server's may be stale, and is not ours."""
+    """Return a resolver with an empty cache: the server's may be old, and is not ours."""
     directory = stack.enter_context(TemporaryDirectory(prefix="holdfast-doctor-"))
     cache = DidCache.open(Path(directory) / "did_cache.sqlite")
     stack.callback(cache.close)

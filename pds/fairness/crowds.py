@@ -1,4 +1,4 @@
-"""Who has how many of what everybody has to share, so that whoever has most can give way."""
+"""Shares of a common resource by crowd, so that the crowd with the most can give way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Member = TypeVar("Member")
 
 
 class Crowds(Generic[Member]):
-    """Members by the crowd that they belong to. The largest crowd is found in O(log n)."""
+    """Members by crowd. The largest crowd is found in O(log n)."""
 
     def __init__(self, members: Iterable[tuple[str, Member]]) -> None:
         """`members` are pairs of a crowd's name and a member."""
@@ -20,27 +20,27 @@ class Crowds(Generic[Member]):
         for name, member in members:
             self._crowds[name][member] = None
             self._crowd_of[member] = name
-        # A crowd is in it once for each size that it has had; only the present one counts.
+        # Holds a crowd once for each size it has had; only the current one counts.
         self._by_size = [(-len(crowd), name) for name, crowd in self._crowds.items()]
         heapify(self._by_size)
 
     def join(self, name: str, member: Member) -> None:
-        """A new `member` comes to the crowd `name`."""
+        """Add a new `member` to the crowd `name`."""
         self._crowds[name][member] = None
         self._crowd_of[member] = name
         self._note_size(name)
 
     def leave(self, member: Member) -> None:
-        """A member, if it is one, leaves its crowd."""
+        """Remove a member from its crowd; unknown ones are ignored."""
         name = self._crowd_of.pop(member, None)
         if name is not None:
             del self._crowds[name][member]
             self._note_size(name)
 
     def give_way_to(self, name: str) -> tuple[str, Member] | None:
-        """Take the youngest of the largest crowd out of it for one more of the crowd `name`.
+        """Remove the newest member of the largest crowd, to make room for one more of crowd `name`.
 
-        Return it with the name of the crowd; None if that would then be the smaller one.
+        Return it with its crowd's name; None if that crowd would then be the smaller one.
         """
         largest = self._largest()
         if largest is None or len(self._crowds[name]) + 1 >= len(self._crowds[largest]):

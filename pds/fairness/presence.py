@@ -1,4 +1,4 @@
-"""Work that ends when the client it is done for has left."""
+"""Work that ends when its client disconnects."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from aiohttp import web
 from pds.fairness.repeating import repeated
 
 LOOK_S: Final = 0.25
-"""How often it is looked whether the client is still there: aiohttp does not tell."""
+"""How often to check that the client is still connected, because aiohttp does not notify us."""
 
 
 class ClientLeft(ConnectionResetError):
-    """Nobody waits for the answer any more. The request's line says 499; it is no error."""
+    """The client has disconnected. The request is logged as 499, not as an error."""
 
     def __init__(self) -> None:
         super().__init__("the client has left")
@@ -29,21 +29,21 @@ def has_left(request: web.BaseRequest) -> bool:
 
 
 def tells_of_leaving(request: web.BaseRequest, exc: BaseException) -> bool:
-    """Whether `exc` came up because the client of `request` has left, by whatever way."""
+    """Whether `exc` was raised because the client of `request` has left, in any way."""
     return has_left(request) and (
-        # A connection to somebody else may break as well, but not just then.
+        # A connection to another host may break as well, but hardly at the same moment.
         isinstance(exc, ConnectionError)
-        # What has ended the connection, such as "no route to host", ends the reading of a body.
+        # The error that ended the connection, such as "no route to host", is raised by body reads.
         or (isinstance(request, web.Request) and exc is request.content.exception())
     )
 
 
 @contextmanager
 def while_present(request: web.BaseRequest) -> Iterator[None]:
-    """A `with` block that is cancelled when the client leaves, and then raises `ClientLeft`.
+    """Cancel the `with` block when the client leaves, and raise `ClientLeft`.
 
-    Only for what may be dropped at any await: waiting in a queue, hashing, reading, streaming.
-    Never around a write that must be carried out whole.
+    Only for work that may be dropped at any await: waiting in a queue, hashing, reading, streaming.
+    Never around a write that must be completed.
     """
     task = asyncio.current_task()
     if task is None:
@@ -62,9 +62,9 @@ def while_present(request: web.BaseRequest) -> Iterator[None]:
         try:
             yield
         except BaseException as exc:
-            # As in `asyncio.timeout`: a cancellation that is not ours goes on.
+            # As in `asyncio.timeout`, pass on a cancellation that is not ours.
             if left and task.uncancel() <= cancelling and isinstance(exc, asyncio.CancelledError):
                 raise ClientLeft from exc
             raise
     if left:
-        task.uncancel()  # The block has ended all the same, and with it what was to be ended.
+        task.uncancel()  # The block ended before the cancellation took effect.

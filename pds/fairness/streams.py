@@ -1,4 +1,4 @@
-"""How many long answers there are at a time: downloads of repositories and blobs, the firehose."""
+"""Limits on concurrent long responses: downloads of repositories and blobs, the firehose."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pds.fairness.slices import Slices
 from pds.fairness.turns import Turns
 
 FILES: Final = 8_192
-"""With fewer of them there are fewer turns in proportion, so that all of these answers together,
-with their connections, never take more than a third of the files."""
+"""With a lower limit of open files, turns are reduced in proportion, so that these responses and
+their connections together never take more than a third of the files."""
 REPOS: Final = 128
 REPOS_EACH: Final = 64
-"""Downloads of repositories in all and from one address. Each holds a connection to a database
-with three files and a megabyte; four threads make their parts, so more at once are no faster.
-Relays that have yet to catch up ask for some dozens at a time."""
+"""Downloads of repositories, in total and per address. Each holds a database connection with
+three files and a megabyte. Four threads produce their parts, so more at once would not be faster.
+Relays that are catching up request some dozens at a time."""
 BLOBS: Final = 256
 BLOBS_EACH: Final = 128
-"""Downloads of blobs. Each holds a file."""
+"""Downloads of blobs, in total and per address. Each holds a file."""
 SUBSCRIBERS: Final = 1_000
 SUBSCRIBERS_EACH: Final = 100
-"""Consumers of the firehose. The whole network has some dozens of relays."""
+"""Firehose consumers, in total and per address. The whole network has some dozens of relays."""
 _WAIT_S: Final = 10.0
 _RETRY_AFTER_S: Final = 10
 
@@ -40,7 +40,7 @@ class Streams:
         )
         self.future_cursors = FutureCursors()
         self.backfills = Slices()
-        """For consumers that have yet to catch up, by their addresses."""
+        """For consumers that are catching up, by address."""
 
 
 def _answers(what: str, part: float, *, at_once: int, each: int) -> LongAnswers:

@@ -1,7 +1,8 @@
-"""Taking in an account whose repository is in a CAR, on the operator's word.
+"""Importing an account from a CAR file, on the operator's authority.
 
-For people whose server has gone: nobody there vouches for them any more, but their commit is
-signed. The account stays deactivated, and nobody is told of it, until its identity leads here.
+For users whose previous server is gone: it can no longer vouch for them, but their commit is
+signed. The account stays deactivated and no events are emitted for it until its identity points
+here.
 """
 
 from __future__ import annotations
@@ -40,39 +41,39 @@ if TYPE_CHECKING:
     from repo.commit import Commit, Head
 
 MAX_CAR_BYTES: Final = 64 * 1024**3
-"""The largest CAR that an operator may bring."""
+"""The largest CAR that an operator may import."""
 _WAYS_OUT: Final = "name the key with --key did:key:…, or give --ignore-signature"
 _OPERATOR: Final = Sender()
 
 
 @dataclass(frozen=True, slots=True)
 class AccountImport:
-    """What the operator says of an account beside its CAR."""
+    """What the operator specifies about an account in addition to its CAR."""
 
     handle: str | None = None
-    """For a new account; that of the DID document if not given."""
+    """Handle of a new account; defaults to the one in the DID document."""
     email: str | None = None
-    """For a new account, which needs one."""
+    """Email address of a new account, which must have one."""
     key: PublicKey | None = None
-    """Has to have signed the commit, in place of the keys that the DID has named."""
+    """The key that must have signed the commit, in place of the keys that the DID has named."""
     ignores_signature: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedAccount:
-    """What has become of it."""
+    """The result of an account import."""
 
     account: ActorAccount
     repo: ImportedRepo
     password: str | None
-    """Of an account that is new here, and that nobody else knows."""
+    """Generated password of a new account, which nobody else knows."""
     missing_blobs: int
-    """How many blobs its records refer to that are not here."""
+    """How many blobs its records refer to that are missing here."""
     did_credentials: dict[str, Any]
-    """What its DID has to say before it can be activated."""
+    """What the account's DID must state before the account can be activated."""
 
     def to_json(self) -> dict[str, Any]:
-        """For the operator."""
+        """Return the form shown to the operator."""
         return {
             "did": self.account.did,
             "handle": self.account.shown_handle,
@@ -91,10 +92,11 @@ async def import_account(
     asked: AccountImport,
     sender: Sender = _OPERATOR,
 ) -> ImportedAccount:
-    """Make a deactivated account of a CAR, or give one that is deactivated the CAR's repository.
+    """Create a deactivated account from a CAR, or replace the repository of a deactivated account.
 
     Raises `ImportRefused` with what the operator can do, `AccountError`s, `InvalidCar`,
-    `InvalidRepo`, `SpoolError`s, and as `load_repo` does. In any case nothing has been changed.
+    `InvalidRepo`, `SpoolError`s, and what `load_repo` raises. Nothing has been changed if it
+    raises.
     """
     await ctx.open_files.until_room(1)
     with Spool(ctx.settings.data_directory, ctx.imports.room, sender.holder) as spool:
@@ -125,7 +127,7 @@ def _find_commit(source: ByteSource) -> tuple[Cid, Commit]:
 
 
 async def _find_document(ctx: AppContext, did: Did) -> tuple[DidDocument | None, str]:
-    """The DID document, or why there is none."""
+    """Return the DID document, or None and the reason why it could not be resolved."""
     try:
         return await ctx.did_resolver.resolve(did, force=True), ""
     except DidResolutionError as exc:
@@ -141,7 +143,7 @@ async def _keys(
     root: Cid,
     commit: Commit,
 ) -> list[PublicKey] | None:
-    """The key that has to have signed; None if the signature does not matter."""
+    """Return the key that must have signed the commit; None if the signature is ignored."""
     if asked.ignores_signature:
         return None
     if asked.key is not None:
@@ -153,7 +155,7 @@ async def _keys(
             f"{why_not or f'the DID document of {did} has no signing key'}. So nobody can tell "
             f"who signed: {_WAYS_OUT}"
         )
-    # A repository that was here before was signed with the key that is kept here.
+    # A repository exported from this server was signed with the key that is stored here.
     own = [ctx.actor_store.key(did).public] if ctx.actor_store.exists(did) else []
     try:
         return [await find_signer(root, commit, [parse_did_key(named), *own], ctx.plc)]
@@ -164,7 +166,7 @@ async def _keys(
 async def _signup(
     ctx: AppContext, did: Did, asked: AccountImport, document: DidDocument | None, password: str
 ) -> Signup:
-    """What the new account is to be, checked before anything is made."""
+    """Return the checked details of the new account, before anything is created."""
     handle = asked.handle or (document.handle if document is not None else None)
     if handle is None:
         raise ImportRefused(f"No DID document names a handle of {did}: give --handle")
@@ -172,7 +174,7 @@ async def _signup(
         raise ImportRefused(f"{did} has no account here yet, and a new one needs an --email")
     email = check_email(asked.email)
     domains = ctx.settings.service_handle_domains
-    # A DID may claim any handle; a reserved one is given out by the operator's own word.
+    # A DID document may claim any handle; only the operator can grant a reserved one.
     reserved = asked.handle is not None
     checked = check_handle(handle, domains, did_known=True, allow_reserved=reserved)
     check_handle_free(ctx.accounts.store, checked.handle)
@@ -191,7 +193,7 @@ async def _signup(
 async def _create(
     ctx: AppContext, signup: Signup, source: ByteSource, keys: list[PublicKey] | None
 ) -> ImportedRepo:
-    """Make the account with its repository, all or nothing."""
+    """Create the account together with its repository, or neither."""
     imported: list[ImportedRepo] = []
 
     async def fill(did: Did) -> Head:
@@ -205,8 +207,8 @@ async def _create(
 async def _replace(
     ctx: AppContext, did: Did, source: ByteSource, keys: list[PublicKey] | None
 ) -> ImportedRepo:
-    """Replace the repository of an account that is deactivated."""
-    # It is neither activated nor deleted meanwhile.
+    """Replace the repository of a deactivated account."""
+    # The lock keeps the account from being activated or deleted meanwhile.
     async with ctx.unfinished.lock(did):
         account = ctx.accounts.get_account(did, include_inactive=True)
         if account.status is not AccountStatus.DEACTIVATED:

@@ -1,4 +1,4 @@
-"""The account that a request acts as, or changes, or the refusal."""
+"""Finding the account that a request acts as or changes, and checking its state."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def get_acting_account(
     refuse_takendown: bool = False,
     refuse_deactivated: bool = False,
 ) -> ActorAccount:
-    """The account of a DID or handle, if it may act in the state that it is in.
+    """Return the account with a DID or handle, if it may act in its current state.
 
-    Raises `absent` for no account, and for a hidden one: that is what the method says of an unknown
-    account, by default `ActorNotFound`. Raises `AccountTakendown` and `AccountDeactivated` where
-    these states are refused.
+    Raises `absent` if there is no account, or if it is hidden: this is the method's error for an
+    unknown account, by default `ActorNotFound`. Raises `AccountTakendown` and `AccountDeactivated`
+    where these states are refused.
     """
     account = ctx.accounts.find_account(identifier, include_inactive=True)
     if account is None or (hide_takendown and account.takedown_ref is not None):

@@ -1,20 +1,20 @@
-"""Changes that touch several places, one of them perhaps outside of this machine.
+"""Changes that span several stores, one of them possibly on another machine.
 
-`journaled` notes such a change before its first step and forgets it after its last. When one is
-cut off by a failure or by a crash, `settle` brings the places together again:
+`journaled` records such a change before its first step and drops the entry after its last. When a
+failure or a crash interrupts a change, it is settled, so that the stores agree again:
 
 ========  =============================================  =======================================
-change    its steps                                      cut off
+change    its steps                                      if interrupted
 ========  =============================================  =======================================
 create    store, PLC operation, rows                     no rows: store deleted, DID withdrawn
-handle    PLC operation, row                             the DID gets back the handle of the row
-identity  PLC operation of the user's own, event         the event, if the directory took it
-delete    rows, event, store, older events               all of it again
+handle    PLC operation, row                             the DID is reset to the handle of the row
+identity  PLC operation of the user's own, event         event sent if the directory accepted it
+delete    rows, event, store, older events               all steps repeated
 ========  =============================================  =======================================
 
-Every step of settling may be repeated, so a crash while it runs harms nothing. Events follow the
-first two; where they are missing, `pds.recovery.start` finds that by comparing. That is not
-possible for an operation that leaves the handle as it is.
+Every step of settling is idempotent, so it may crash, too. After the first two changes, events are
+emitted; `pds.recovery.start` detects missing ones by comparing states and handles. It could not
+detect an operation that leaves the handle unchanged, so `identity` journals its event.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ if TYPE_CHECKING:
     from pds.context import AppContext
 
 NEW: Final = "new"
-"""Detail of a `create`: its DID has been made here, too."""
+"""Detail of a `create`: the DID is created along with the account."""
 MOVED: Final = "moved"
-"""Detail of a `create`: the DID existed before."""
+"""Detail of a `create`: the DID already existed."""
 IMPORTED: Final = "imported"
-"""Detail of a `create`: as `MOVED`, and the store gets the repository of a file."""
+"""Detail of a `create`: as `MOVED`, and the repository is imported from a file."""
 
 _log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
 async def journaled(ctx: AppContext, entry: Entry) -> AsyncIterator[None]:
-    """A `with` block whose steps are settled if it fails, or after a crash at the next start.
+    """Run a `with` block whose steps are settled if it fails, or at the next start after a crash.
 
     Waits for other changes of the same account. Raises `DatabaseError` before the block if the
     entry cannot be written, and what the block raises.
@@ -67,27 +67,28 @@ async def journaled(ctx: AppContext, entry: Entry) -> AsyncIterator[None]:
         try:
             await ctx.unfinished.journal.drop(entry)
         except DatabaseError as exc:
-            # All is done but for this row.
+            # Everything is done except deleting this row.
             _log.warning("finished, but still journaled", did=entry.did, reason=str(exc))
             _settle_later(ctx, entry)
 
 
 async def settle_all(ctx: AppContext) -> None:
-    """Settle what the last run left; the PLC directory's part of it in the background."""
+    """Settle the changes that the last run left, the PLC directory's part in the background."""
     for entry in ctx.unfinished.journal.entries():
         if entry.kind == "damaged":
             continue
-        _log.info("settling a change that was cut off", did=entry.did, kind=entry.kind)
+        _log.info("settling an interrupted change", did=entry.did, kind=entry.kind)
         try:
             await _settle_here(ctx, entry)
         except (ActorStoreError, DatabaseError, OSError) as exc:
-            # Of one actor; that the log and the accounts can be written is seen soon enough.
+            # The failure concerns one actor; if the log or the account database cannot be written
+            # at all, that will show soon enough.
             _log.warning("not settled yet", did=entry.did, kind=entry.kind, reason=str(exc))
         _settle_later(ctx, entry)
 
 
 async def finish_deletion(ctx: AppContext, did: Did) -> None:
-    """Delete an account and all it has; of its events only the one that says so stays."""
+    """Delete an account, all its data, and its events except the one announcing the deletion."""
     await ctx.accounts.delete_account(did)
     if ctx.settings.wal_autocheckpoint is not None:
         ctx.checkpointer.empty(ctx.settings.account_db_path)
@@ -103,7 +104,7 @@ async def finish_deletion(ctx: AppContext, did: Did) -> None:
 def _settle_later(ctx: AppContext, entry: Entry) -> None:
     async def settle() -> None:
         async with ctx.unfinished.lock(entry.did):
-            # Meanwhile another change of the kind may have taken its place, and be complete.
+            # Meanwhile, another change of this kind may have replaced the entry and completed.
             if entry in ctx.unfinished.journal.entries():
                 await _settle(ctx, entry)
 
@@ -111,10 +112,10 @@ def _settle_later(ctx: AppContext, entry: Entry) -> None:
 
 
 async def _settled(ctx: AppContext, entry: Entry) -> bool:
-    """Settle `entry` now; False if that must wait."""
+    """Settle `entry` now; return False if it has to be retried later."""
     try:
         await _settle(ctx, entry)
-    except Exception as exc:  # noqa: BLE001 (the caller has a failure to tell of already)
+    except Exception as exc:  # noqa: BLE001 (the caller is already raising a failure)
         _log.warning("not settled yet", did=entry.did, kind=entry.kind, reason=str(exc))
         return False
     return True
@@ -127,7 +128,7 @@ async def _settle(ctx: AppContext, entry: Entry) -> None:
 
 
 async def _settle_here(ctx: AppContext, entry: Entry) -> None:
-    """Bring account and store together, as far as that is done on this machine."""
+    """Settle the part of a change that involves only this machine."""
     account = ctx.accounts.find_account(entry.did, include_inactive=True)
     if entry.kind == "create" and account is None:
         await _undo_creation(ctx, entry.did, is_imported=entry.detail == IMPORTED)
@@ -136,7 +137,7 @@ async def _settle_here(ctx: AppContext, entry: Entry) -> None:
 
 
 async def _settle_directory(ctx: AppContext, entry: Entry) -> None:
-    """Let the DID say what the account says. Raises `PlcError` while that is not possible."""
+    """Make the PLC directory agree with the account's row. Raises `PlcError` while it cannot."""
     did = entry.did
     if not did.startswith("did:plc:") or entry.kind not in ("create", "handle", "identity"):
         return
@@ -152,8 +153,8 @@ async def _settle_directory(ctx: AppContext, entry: Entry) -> None:
     except PlcError as exc:
         if exc.status >= 500:
             raise
-        # It will not think otherwise next time.
-        _log.warning("the PLC directory refuses to be mended", did=did, reason=str(exc))
+        # A retry would be refused, too.
+        _log.warning("the PLC directory refuses a correction", did=did, reason=str(exc))
 
 
 async def _undo_creation(ctx: AppContext, did: Did, *, is_imported: bool) -> None:
@@ -170,7 +171,7 @@ async def _undo_creation(ctx: AppContext, did: Did, *, is_imported: bool) -> Non
 
 
 def _was_in_use(ctx: AppContext, did: Did) -> bool:
-    """Whether there was an account after all: then the service database is older than the rest."""
+    """Whether the account was complete: then the service database is older than the other files."""
     return ctx.actor_store.exists(did) or _was_told_of(ctx, did)
 
 
@@ -179,7 +180,7 @@ def _was_told_of(ctx: AppContext, did: Did) -> bool:
 
 
 async def _withdraw(ctx: AppContext, did: Did) -> None:
-    """End a DID that was made for an account which never came to be."""
+    """Tombstone a DID that was created for an account whose creation did not complete."""
     try:
         last = await ctx.plc.last_op(did)
     except PlcError as exc:
@@ -191,14 +192,14 @@ async def _withdraw(ctx: AppContext, did: Did) -> None:
 
 
 async def _point_back(ctx: AppContext, did: Did, tried: str, handle: str) -> None:
-    """Let a DID that names the handle `tried` name the account's own again."""
+    """Reset a DID that names the handle `tried` to the account's own handle."""
     if handle != tried and f"at://{tried}" in (await ctx.plc.data(did)).also_known_as:
         await ctx.plc.update_handle(did, handle, key=ctx.rotation_key)
     ctx.did_resolver.forget(did)
 
 
 async def _tell_of_operation(ctx: AppContext, did: Did, cid: str) -> None:
-    """Tell of an operation, if it has become the DID's last one."""
+    """Emit the event of an operation, if it has become the DID's last one."""
     if str((await ctx.plc.last_op(did)).cid) == cid:
         await ctx.did_resolver.refresh(did)
         await ctx.sequencer.append(IdentityEvent(did))

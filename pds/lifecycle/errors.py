@@ -1,29 +1,29 @@
-"""What can go wrong with changes of whole accounts, as one tree. Nothing here knows HTTP.
+"""Errors about changes of whole accounts, as one tree. Nothing here knows HTTP.
 
 LifecycleError
-├── DidMismatch           the DID does not say what the account here needs it to say
-└── PlcOperationRefused   the DID has none, or not one like this
+├── DidMismatch           the DID document does not match the account on this server
+└── PlcOperationRefused   the DID is no did:plc, or this operation is not allowed
 
-What is wrong with an account itself is in `pds.accounts.errors`, with its repository in
-`pds.repos.errors`, and what the PLC directory refuses is a `PlcError`.
+Errors about an account itself are in `pds.accounts.errors`, about its repository in
+`pds.repos.errors`; what the PLC directory refuses is a `PlcError`.
 """
 
 from __future__ import annotations
 
 
 class LifecycleError(Exception):
-    """Something about the change of an account. The message is fit to be shown to the client."""
+    """An error about the change of an account. The message may be shown to the client."""
 
 
 class DidMismatch(LifecycleError):
-    """The DID names another server, key or handle than the account has here, or cannot be resolved.
+    """The DID names a server, key or handle other than the account's, or cannot be resolved.
 
     Nothing has been changed.
     """
 
 
 class PlcOperationRefused(LifecycleError):
-    """The operation is malformed, or would part the DID from its account, or the DID is no did:plc.
+    """The operation is malformed or would detach the DID from its account, or it is no did:plc.
 
-    The PLC directory has not been asked.
+    No request has been made to the PLC directory.
     """

@@ -1,4 +1,4 @@
-"""Handles of accounts: finding who has one, and giving an account another."""
+"""Account handles: resolving and changing them."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ async def resolve_handle(
     *,
     while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Did | None:
-    """The DID a handle leads to: of an account here, or else of wherever it is hosted.
+    """Resolve a handle to a DID: of a local account, or else of one hosted elsewhere.
 
-    The AppView, if there is one, is asked before the network, for it has most handles at hand.
-    None for a handle under our own domains that nobody has. Behind an entryway these are its
-    domains, and the network knows. `while_waiting` makes a `with` block around what others are
-    asked. Raises `HandleUnresolvable`, and what that raises.
+    The AppView, if configured, is asked before the network, because it knows most handles. Returns
+    None for an unused handle under our own domains. Behind an entryway, these are the entryway's
+    domains and are resolved over the network. `while_waiting` makes a context manager that is
+    entered around requests to others. Raises `HandleUnresolvable`, and what `while_waiting` raises.
     """
     if ctx.entryway is None:
         account = ctx.accounts.find_account(handle)
@@ -67,7 +67,7 @@ async def _ask_appview(ctx: AppContext, handle: Handle) -> Did | None:
 
 
 async def check_handle_points_to(ctx: AppContext, handle: Handle, did: Did) -> None:
-    """Raise `HandleNotResolved` unless a handle outside our domains leads to `did`."""
+    """Raise `HandleNotResolved` unless a handle outside our domains resolves to `did`."""
     try:
         found = await ctx.handle_resolver.resolve(handle, fresh=True)
     except HandleUnresolvable as exc:
@@ -79,13 +79,13 @@ async def check_handle_points_to(ctx: AppContext, handle: Handle, did: Did) -> N
 async def update_handle(
     ctx: AppContext, did: Did, handle: str, *, allow_reserved: bool = False
 ) -> None:
-    """Give an account another handle: in its DID, in its row, in an event.
+    """Change an account's handle in its DID and its row, and emit the event.
 
-    Raises what `check_new_handle` raises, `PlcError`, and `DidMismatch` for a DID that must be
-    changed elsewhere, and first.
+    Raises what `check_new_handle` raises, `PlcError`, and `DidMismatch` for a DID that its owner
+    must change first because this server cannot.
     """
     checked = await check_new_handle(ctx, did, handle, allow_reserved=allow_reserved)
-    # What fails or is cut off after the DID was changed is undone: see `pds.lifecycle.changes`.
+    # A failure or crash after the DID was changed is undone: see `pds.lifecycle.changes`.
     async with journaled(ctx, Entry("handle", did, checked)):
         await _point_did_at(ctx, did, checked)
         await ctx.accounts.update_handle(did, checked)
@@ -95,7 +95,7 @@ async def update_handle(
 async def check_new_handle(
     ctx: AppContext, did: Did, handle: str, *, allow_reserved: bool
 ) -> Handle:
-    """The handle in lower case, if the account may have it.
+    """Return the handle in lower case, if the account may have it.
 
     Raises `UnknownAccount`, what `check_handle` raises, `HandleNotResolved` and
     `HandleNotAvailable`.

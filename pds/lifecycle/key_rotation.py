@@ -1,7 +1,7 @@
-"""New keys in place of old ones: the signing key of an account, the server's rotation key in DIDs.
+"""Replacing keys: the signing key of an account, and the server's rotation key in DIDs.
 
-Neither keeps a journal. What cuts a change off leaves a DID that says which half is missing, and
-doing it again does that half.
+Neither change is journaled. After an interruption, the DID shows which steps are missing, and
+repeating the change completes them.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from repo.syntax import Did
 
 RotationOutcome: TypeAlias = Literal["replaced", "had it", "not listed", "no such DID"]
-"""What became of a DID's rotation key; `not listed` is neither the old nor the new one."""
+"""The result for a DID's rotation key; `not listed` means neither the old nor the new one is."""
 
 _GONE: Final = frozenset((404, 410))
-"""What a directory answers for a DID that it does not know, and for one that was ended."""
+"""The directory's statuses for an unknown and for a tombstoned DID."""
 
 
 async def replace_signing_key(ctx: AppContext, account: ActorAccount) -> PrivateKey:
-    """Give an account a new signing key: in its DID, in its file, and in a commit that it signs.
+    """Replace an account's signing key in its DID and its key file, and re-sign its commit.
 
-    The old key need not be there any more. Raises `LifecycleError` for a DID that the server does
-    not change, `PlcError`, and `DatabaseError`s.
+    The old key may be missing. Raises `LifecycleError` for a DID that the server does not change,
+    `PlcError`, and `DatabaseError`s.
     """
     did = account.did
     ensure_plc(did)
@@ -50,21 +50,21 @@ async def replace_signing_key(ctx: AppContext, account: ActorAccount) -> Private
         await ctx.did_resolver.refresh(did)
         sync = await current_sync_event(ctx, did)
         events = (IdentityEvent(did, account.handle), sync)
-        # A deactivated account is told of when it is activated.
+        # The `#sync` of a deactivated account follows when it is activated.
         await ctx.sequencer.append(*(events if account.deactivated_at is None else events[:1]))
         await asyncio.to_thread(ctx.actor_store.keys.release, key.did_key)
-        # If it was for the want of a key.
+        # The store may have been reported as damaged because its key was missing.
         await forget_damage(ctx, did)
     return key
 
 
 async def _put_into_did(ctx: AppContext, account: ActorAccount) -> PrivateKey:
-    """Let the DID name a key that is in a file here, and return that."""
+    """Put a key that is stored here into the DID, and return it."""
     data = await ctx.plc.data(account.did)
     service = data.services.get(ATPROTO_PDS)
     if service is None or not is_same_server(service.endpoint, ctx.settings.public_url):
         raise DidMismatch(f"{account.did} leads to another server, and so does its key")
-    # That of a try that was cut off.
+    # An interrupted attempt may have put its key into the DID already.
     key = ctx.actor_store.keys.find_reserved(data.verification_methods.get(ATPROTO_KEY, "none"))
     if key is not None:
         return key
@@ -81,7 +81,7 @@ async def _put_into_did(ctx: AppContext, account: ActorAccount) -> PrivateKey:
 async def replace_rotation_key(
     plc: PlcClient, did: Did, *, old: PrivateKey, new: PrivateKey
 ) -> RotationOutcome:
-    """Put `new` in the place of `old` among the rotation keys of a DID. Raises `PlcError`."""
+    """Replace `old` with `new` among the rotation keys of a DID. Raises `PlcError`."""
     try:
         keys = (await plc.data(did)).rotation_keys
     except PlcError as exc:

@@ -1,4 +1,4 @@
-"""Tokens sent by mail: whoever has one reads the mail of the account."""
+"""Tokens sent by mail, which prove that the bearer can read the account's mail."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 async def send_token(ctx: AppContext, account: ActorAccount, purpose: EmailTokenPurpose) -> None:
-    """Mail a new token to the account's address; an earlier one of the purpose is void.
+    """Mail a new token to the account's address, which voids an earlier token for `purpose`.
 
-    Raises `NoEmailAddress`, and `MailNotSent`, after which the whole may be repeated.
+    Raises `NoEmailAddress`, and `MailNotSent`, after which the call may be repeated.
     """
     if account.email is None:
         raise NoEmailAddress

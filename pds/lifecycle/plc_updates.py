@@ -1,4 +1,4 @@
-"""PLC operations by which users change their DIDs, the server's rotation key signing for them."""
+"""PLC operations with which users change their DIDs, signed with the server's rotation key."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _INVALID: Final = "Invalid operation"
 async def sign_operation(
     ctx: AppContext, did: Did, token: str, changes: Mapping[str, Any]
 ) -> PlcOperation:
-    """Sign the operation that gives the DID other values of the fields in `changes`.
+    """Sign an operation that sets the fields in `changes`.
 
     `token` is one that was sent by mail. Raises `InvalidToken`, `ExpiredToken`,
-    `InvalidPlcOperation` and `PlcError`; the token stays good then.
+    `InvalidPlcOperation` and `PlcError`; the token remains valid then.
     """
     purpose = EmailTokenPurpose.PLC_OPERATION
     ctx.accounts.email_tokens.check(did, purpose, token)
@@ -42,10 +42,10 @@ async def sign_operation(
 
 
 async def submit_operation(ctx: AppContext, account: ActorAccount, value: object) -> None:
-    """Send an operation of the account to the directory, and tell the network of it.
+    """Send an operation of the account to the directory, and emit the identity event.
 
-    Raises `PlcOperationRefused` for one that would part the DID from its account here, and
-    `PlcError`.
+    Raises `PlcOperationRefused` for an operation that would detach the DID from its account here,
+    and `PlcError`.
     """
     operation, data = _parse_update(value)
     _check_keeps_account(ctx, account, data)

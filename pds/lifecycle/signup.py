@@ -1,8 +1,8 @@
-"""Creating an account: the DID, the repository, the login, and the events that tell of them.
+"""Creating an account: the DID, the repository, the login, and the events that announce them.
 
-The steps touch four places (PLC directory, actor store, service database, event log) that have
+The steps involve four stores (PLC directory, actor store, service database, event log) that have
 no common transaction. They are ordered so that the account exists exactly when its rows are
-committed; what fails or is cut off before that is undone, what is cut off after it is finished.
+committed: a failure or crash before that is undone, a crash after it is completed.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, frozen=True)
 class Signup:
-    """A request for an account that has passed every check of its own."""
+    """A request for an account, whose fields have been checked."""
 
     handle: CheckedHandle
     email: str | None
     password: str | None
     invite_code: str | None = None
     did: Did | None = None
-    """An existing DID that moves here, which the caller has proved to own; else one is made."""
+    """An existing DID that migrates here, whose ownership is proved; None to create a DID."""
     recovery_key: str | None = None
-    """A did:key that the user holds, to be the strongest rotation key of a new DID."""
+    """A did:key held by the user, which becomes the first rotation key of a new DID."""
     fill: Callable[[Did], Awaitable[Head]] | None = None
-    """Brings the repository of a DID that moves here into its store; else it starts empty."""
+    """Loads the repository of a migrating DID into its store; None to start with an empty one."""
     asker: Asker = OPERATOR
 
 
 async def create_account(ctx: AppContext, signup: Signup) -> Session:
-    """Make the account and open its first session.
+    """Create the account and its first session.
 
-    An account that brings its DID starts deactivated and without events, with the signing key
-    that was reserved for it, if one was. Raises `AccountError`s, `TooBusy`, `RepoExists`,
-    `PlcError`, and what `Signup.fill` raises.
+    An account with an existing DID starts deactivated and without events, with the signing key
+    reserved for it, if there is one. Raises `AccountError`s, `TooBusy`, `RepoExists`, `PlcError`,
+    and what `Signup.fill` raises.
     """
     did = signup.did
     reserved = None if did is None else ctx.actor_store.keys.find_reserved(did)
@@ -65,7 +65,7 @@ async def create_account(ctx: AppContext, signup: Signup) -> Session:
         did = operation.did()
     if signup.handle.is_external:
         await check_handle_points_to(ctx, signup.handle.handle, did)
-    # Before anything is made: there may be no turn at hashing, or nobody left to wait for it.
+    # Hash before anything is created: the hasher may be too busy, or the client may leave.
     password_hash = None
     if signup.password is not None:
         password_hash = await ctx.accounts.passwords.hash_new(
@@ -98,7 +98,7 @@ async def create_account(ctx: AppContext, signup: Signup) -> Session:
 
 
 def plc_data(ctx: AppContext, *, handle: str, key: PrivateKey, recovery_key: str | None) -> PlcData:
-    """What a did:plc of this server says."""
+    """Return the content of a did:plc of this server."""
     rotation_keys = [recovery_key, ctx.settings.identity.recovery_did_key, ctx.did_rotation_key]
     return PlcData(
         rotation_keys=tuple(dict.fromkeys(key for key in rotation_keys if key)),
@@ -109,7 +109,7 @@ def plc_data(ctx: AppContext, *, handle: str, key: PrivateKey, recovery_key: str
 
 
 def did_credentials(ctx: AppContext, account: ActorAccount) -> dict[str, Any]:
-    """What the DID of an account has to say for the account to be here, as in an operation."""
+    """Return what an account's DID must state for it to be hosted here, as PLC operation fields."""
     key = ctx.actor_store.key(account.did)
     data = plc_data(ctx, handle=account.shown_handle, key=key, recovery_key=None).to_json()
     if account.handle is None:
@@ -120,7 +120,7 @@ def did_credentials(ctx: AppContext, account: ActorAccount) -> dict[str, Any]:
 
 
 def birth_events(handle: str, commit: CommitData) -> tuple[Event, ...]:
-    """What tells the network of a new account."""
+    """Return the events that announce a new account."""
     return (
         IdentityEvent(commit.did, handle),
         AccountEvent(commit.did, active=True),

@@ -1,4 +1,4 @@
-"""Changes of an account's state, deletion among them, and the events that tell the network."""
+"""Changes of an account's state, including deletion, and the events that announce them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pds.context import AppContext
 
 EVENT_KINDS: Final[frozenset[EventType]] = frozenset(("identity", "account", "sync"))
-"""What consumers are told of a new account; `#sync` stands for the first commit."""
+"""The events that announce a new account to consumers; `#sync` stands for the first commit."""
 
 
 async def deactivate(ctx: AppContext, did: Did, *, delete_after: str | None = None) -> None:
@@ -35,16 +35,16 @@ async def deactivate(ctx: AppContext, did: Did, *, delete_after: str | None = No
 
 
 async def activate(ctx: AppContext, did: Did) -> None:
-    """End a deactivation, once the DID leads here.
+    """End a deactivation, provided that the DID points here.
 
     Raises `AccountNotFound`, `DidMismatch` and `PlcError`.
     """
     absent = AccountNotFound("user not found")
     account = get_acting_account(ctx, did, hide_takendown=True, absent=absent)
     await check_did_points_here(ctx, did)
-    # No import comes between the commit that is announced and the announcement.
+    # The lock keeps an import from replacing the commit before it is announced.
     async with ctx.unfinished.lock(did):
-        # First of all, so that an account that has no room for it stays as it is.
+        # Renewed first, so that an account without space for the commit stays unchanged.
         await _renewed_commit(ctx, did)
         await ctx.accounts.states.activate(did)
         sync = await current_sync_event(ctx, did)
@@ -53,15 +53,15 @@ async def activate(ctx: AppContext, did: Did) -> None:
 
 
 async def delete_account(ctx: AppContext, did: Did) -> None:
-    """Delete account, repository, blobs and events; the event that says so is all that stays.
+    """Delete account, repository, blobs and events, except the event announcing the deletion.
 
-    Once this has begun it is finished, if need be by the next start. Raises `AccountNotFound` for a
-    DID that has neither an account nor a repository here, and `DatabaseError`, after which it goes
-    on in the background.
+    Once begun, a deletion is always completed, if necessary at the next start. Raises
+    `AccountNotFound` for a DID that has neither an account nor a repository here, and
+    `DatabaseError`, after which the deletion continues in the background.
     """
     account = ctx.accounts.find_account(did, include_inactive=True)
     if account is None and not ctx.actor_store.exists(did):
-        # The event would make others drop what this DID has at another server.
+        # The event would make consumers delete what this DID has on another server.
         raise AccountNotFound
     async with journaled(ctx, Entry("delete", did)):
         await finish_deletion(ctx, did)
@@ -70,7 +70,7 @@ async def delete_account(ctx: AppContext, did: Did) -> None:
 async def takedown(ctx: AppContext, did: Did, *, ref: str | None) -> str:
     """Take the account down and end its sessions. Raises `AccountNotFound`.
 
-    Return the reference that is kept: that of the first takedown.
+    Return the stored reference, which is the one of the first takedown.
     """
     kept = await ctx.accounts.states.takedown(did, ref=ref)
     await ctx.sequencer.append(account_event(ctx, did))
@@ -84,7 +84,7 @@ async def untakedown(ctx: AppContext, did: Did) -> None:
 
 
 async def state_events(ctx: AppContext, did: Did, kinds: AbstractSet[EventType]) -> list[Event]:
-    """The events of `kinds` (identity, account, sync) for the state of `did` as it is now.
+    """Return the events of `kinds` (identity, account, sync) for the current state of `did`.
 
     Raises `RepoNotFound` and `ActorStoreDamaged`.
     """
@@ -100,7 +100,7 @@ async def state_events(ctx: AppContext, did: Did, kinds: AbstractSet[EventType])
 
 
 def account_event(ctx: AppContext, did: Did) -> AccountEvent:
-    """The `#account` event that tells an account's state as it is now."""
+    """Return the `#account` event for an account's current state."""
     status = status_of(ctx.accounts.find_account(did, include_inactive=True))
     if status is AccountStatus.ACTIVE:
         return AccountEvent(did, active=True)
@@ -108,9 +108,9 @@ def account_event(ctx: AppContext, did: Did) -> AccountEvent:
 
 
 async def current_sync_event(ctx: AppContext, did: Did) -> SyncEvent:
-    """The `#sync` event of a repository's current commit, to be appended in the same step.
+    """Return the `#sync` event of a repository's current commit, to be appended without awaiting.
 
-    The commit is made anew if consumers could not verify it, as after an import.
+    The commit is re-created if consumers could not verify it, as after an import.
     """
     head, block = await _renewed_commit(ctx, did)
     return sync_event(did, cid=head.cid, rev=head.rev, block=block)
@@ -125,7 +125,7 @@ async def _renewed_commit(ctx: AppContext, did: Did) -> tuple[Head, bytes]:
 
 
 async def did_points_here(ctx: AppContext, did: Did) -> bool:
-    """Whether the DID names this server and the repository's signing key, as far as can be told."""
+    """Whether the DID names this server and the repository's signing key; False if unresolvable."""
     try:
         await check_did_points_here(ctx, did)
     except (DidMismatch, PlcError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import date
 from functools import partial
@@ -17,7 +17,6 @@ from aiohttp import hdrs, web
 from actor_store.errors import ActorStoreDamaged
 from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError
-from pds.context import READ_CONTEXT
 from pds.fairness.turns import TooBusy
 from pds.monitoring.requests.asker import askers
 from pds.readonly.archive import ARCHIVE
@@ -27,6 +26,7 @@ from pds.readonly.record_blobs import shown_blobs
 from pds.readonly.record_list import RecordList, list_records, list_records_of_day
 from pds.readonly.record_view import view_of, view_of_large
 from pds.readonly.times import time_of_tid
+from pds.web.context_keys import READ_CONTEXT
 from repo.record import LARGE_BYTES
 
 T = TypeVar("T")
@@ -56,14 +56,14 @@ _templates: Final = jinja2.Environment(
 )
 
 
-def add_pages(app: web.Application) -> None:
-    """Serve the pages at `/` and below `/repo/`."""
-    app.router.add_get("/", _front_page)
-    app.router.add_get("/style.css", _file("style.css", "text/css"))
-    app.router.add_get("/icon.svg", _file("icon.svg", "image/svg+xml"))
-    app.router.add_get("/repo/{did}", _repo_page)
-    app.router.add_get("/repo/{did}/{collection}", _collection_page)
-    app.router.add_get("/repo/{did}/{collection}/{rkey}", _record_page)
+def page_routes() -> Iterator[web.RouteDef]:
+    """The pages at `/` and below `/repo/`."""
+    yield web.get("/", _front_page)
+    yield web.get("/style.css", _file("style.css", "text/css"))
+    yield web.get("/icon.svg", _file("icon.svg", "image/svg+xml"))
+    yield web.get("/repo/{did}", _repo_page)
+    yield web.get("/repo/{did}/{collection}", _collection_page)
+    yield web.get("/repo/{did}/{collection}/{rkey}", _record_page)
 
 
 async def _front_page(request: web.Request) -> web.Response:
@@ -200,11 +200,9 @@ def _find_repo(request: web.Request) -> CatalogedRepo:
     return repo
 
 
-def _page(template: str, *, status: int = 200, **values: Any) -> web.Response:
+def _page(template: str, **values: Any) -> web.Response:
     text = _templates.get_template(template).render(**values)
-    return web.Response(
-        text=text, status=status, content_type="text/html", charset="utf-8", headers=_HEADERS
-    )
+    return web.Response(text=text, content_type="text/html", charset="utf-8", headers=_HEADERS)
 
 
 def _not_found(message: str) -> web.HTTPException:

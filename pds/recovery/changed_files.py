@@ -1,4 +1,4 @@
-"""Which actor stores there are, and which of them have been written to of late."""
+"""Listing the actor stores, and those that have been written to recently."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class StoreFiles:
-    """When the files of each actor that has a store have changed last, in Unix seconds."""
+    """The last modification times of all actor stores, in Unix seconds by DID."""
 
     changed_at_s: dict[str, float] = field(default_factory=dict)
 
@@ -31,9 +31,9 @@ class StoreFiles:
 
 
 def find_stores(layout: ActorLayout) -> StoreFiles:
-    """Look at the files of every actor.
+    """List the stores of all actors with their modification times.
 
-    Two `stat` calls an actor, some 40 microseconds: to be called in a thread.
+    Makes two `stat` calls per actor, some 40 microseconds, so call it in a thread.
     """
     found = StoreFiles()
     for did in layout.iter_dids():
@@ -48,4 +48,4 @@ def _changed_at_s(path: os.PathLike[str]) -> float:
     except FileNotFoundError:
         return 0.0
     except PermissionError:
-        return math.inf  # Whatever it is, it needs a look.
+        return math.inf  # Unreadable files always need a check.

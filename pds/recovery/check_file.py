@@ -1,8 +1,8 @@
-"""The file `holdfast.check`: since when stores may have changed that a start has to look at.
+"""The file `holdfast.check`: the next start checks all stores changed since the time in it.
 
-An operator makes an empty one, which means all of them. A recovery makes one for as long as it
-lasts: what it tells is younger than the crash, and would hide that from the next one if it is cut
-off itself.
+An operator creates an empty file to have all stores checked. Recovery creates one for its own
+duration: the events it emits are younger than the crash, so if it is interrupted, they would hide
+the crash from the next recovery.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def read_since_s(path: Path) -> float | None:
-    """The time in Unix seconds; 0 for all stores, None if nothing is asked for."""
+    """Return the time in Unix seconds; 0 for all stores, None if no check is requested."""
     try:
         return epoch_s_of(path.read_text("ascii").strip())
     except FileNotFoundError:
@@ -27,6 +27,6 @@ def read_since_s(path: Path) -> float | None:
 
 
 def write_since_s(path: Path, since_s: float) -> None:
-    """Ask the next start to look at what has changed since a time in Unix seconds."""
-    # A full disk does not keep the server from starting.
+    """Request that the next start check the stores changed since a time in Unix seconds."""
+    # Failures are ignored: a full disk must not keep the server from starting.
     try_to_replace(path, iso_of(since_s) if since_s > 0 else "")

@@ -1,7 +1,7 @@
-"""Heads that listRepos shows, compared with the stores at a start.
+"""Comparing the heads that listRepos shows with the stores, at start.
 
-They are written up to a second after their commits, or much later where another process holds the
-service database meanwhile; and that database may have been put back to an older state.
+Heads are written up to a second after their commits, or much later if another process locks the
+service database. That database may also have been restored to an older state.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 async def mend_heads(ctx: AppContext, accounts: Iterable[ActorAccount]) -> int:
     """Compare the head of every account with the log, and with its store where they differ.
 
-    Return how many stores were looked at: opening one takes a hundred times as long as the look
-    at the log, some 40 microseconds. Raises `DatabaseFull` and `DatabaseOutOfFiles`.
+    Return how many stores were read. Opening a store takes a hundred times as long as querying the
+    log, which takes some 40 microseconds. Raises `DatabaseFull` and `DatabaseOutOfFiles`.
     """
     looked_at = 0
     for account in accounts:
@@ -39,12 +39,12 @@ async def _compare(ctx: AppContext, did: str) -> None:
     except (DatabaseFull, DatabaseOutOfFiles):
         raise
     except (ActorStoreError, DatabaseError):
-        return  # The first use of the store tells the operator.
+        return  # The first use of the store reports the damage to the operator.
     list_head(ctx, did, head)
 
 
 def _may_be_behind(ctx: AppContext, account: ActorAccount) -> bool:
-    # The log is not told what is imported into a deactivated account.
+    # Imports into a deactivated account are not in the log.
     if account.deactivated_at is not None:
         return True
     root = ctx.accounts.repo_roots.find(account.did)

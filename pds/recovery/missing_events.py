@@ -1,7 +1,7 @@
-"""Accounts whose state or handle changed, but not in the log: the missing events.
+"""Emitting the events that the log lacks for accounts whose state or handle changed.
 
 A row of `account.sqlite` is written first and its event second, so a crash between them leaves
-consumers with the old state. Nothing is told of accounts that the log has never named.
+consumers with the old state. Accounts that the log has never named get no events.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ _log = structlog.get_logger(__name__)
 
 
 async def add_missing_events(ctx: AppContext, accounts: Sequence[ActorAccount]) -> int:
-    """Sequence what the log has not told of `accounts`; return of how many there was something."""
+    """Append the events of `accounts` that are missing from the log.
+
+    Return how many accounts needed one.
+    """
     states, handles = ctx.sequencer.log.all_states(), ctx.sequencer.log.all_handles()
     told = 0
     for account in accounts:
         kinds: set[EventType] = set()
         if states.get(account.did, _state_of(account)) != _state_of(account):
-            # Who hears that an account is back may have missed what it did meanwhile.
+            # Consumers that learn of a reactivation may have missed changes made meanwhile.
             kinds |= EVENT_KINDS if account.active else {"account"}
         if handles.get(account.did) not in (None, account.handle):
             kinds.add("identity")
@@ -47,10 +50,10 @@ def _state_of(account: ActorAccount) -> ToldState:
 
 
 async def _tell(ctx: AppContext, account: ActorAccount, kinds: set[EventType]) -> None:
-    _log.info("telling of a change that the log lacks", did=account.did, events=sorted(kinds))
+    _log.info("appending events that the log lacks", did=account.did, events=sorted(kinds))
     try:
         events = await state_events(ctx, account.did, kinds)
     except (ActorStoreError, DatabaseError):
-        # Its store is held back later on; the rest can be told.
+        # The damaged store is quarantined later; the other events do not need it.
         events = await state_events(ctx, account.did, kinds - {"sync"})
     await ctx.sequencer.append(*events)

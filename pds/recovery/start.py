@@ -1,15 +1,15 @@
-"""Recovery at start: before the first request, log and stores and accounts agree again.
+"""Recovery at start: makes the log, the stores and the accounts agree before the first request.
 
-In this order, each step on the ground of those before it:
+The steps, each of which relies on those before it:
 
-1. changes of several places that were cut off are finished or undone (`changes`);
-2. states and handles of accounts that the log does not tell are told (`told_states`);
-3. every store written to since shortly before the last event is compared with the log, and
-   the difference mended (`stores`); so is every one that was damaged before;
-4. so is every one whose head may not have been written to the service database (`heads`).
+1. complete or undo the interrupted changes of several stores (`pds.lifecycle.changes`);
+2. append the account and identity events that the log lacks (`missing_events`);
+3. compare every store written to since shortly before the last event with the log, and every store
+   that was damaged before, and repair the differences (`stores`);
+4. compare every store whose head may not have been written to the service database (`heads`).
 
-After an orderly stop there is nothing to do but what the journal names, unless one of the service
-databases has been put back to an older state, or the operator asks for a look at every store.
+After a clean stop, only the entries of the journal are processed, unless one of the service
+databases has been restored to an older state or the operator requests a check of all stores.
 """
 
 from __future__ import annotations
@@ -42,27 +42,27 @@ if TYPE_CHECKING:
     from pds.context import AppContext
 
 WINDOW_S: Final = 180.0
-"""How far before the last event a write may be lost: several times as long as systems keep
-written pages in memory only (Linux: 30 seconds)."""
+"""How long before the last event a lost write may have happened: several times as long as systems
+keep written pages only in memory (Linux: 30 seconds)."""
 
 _log = structlog.get_logger(__name__)
 
 
 async def recover(ctx: AppContext) -> None:
-    """Mend what the last stop has left; to be awaited before the first request.
+    """Repair what the last stop left inconsistent; await this before the first request.
 
-    On a full disk some of it has to wait, and repositories are served to be read only: see
-    `Unfinished.finish`. Raises another `DatabaseError` if the service database or the log cannot be
-    read or written. Damage of one actor's files holds back that actor.
+    On a full disk, some of the work is postponed and repositories are read-only until then: see
+    `Unfinished.finish`. Raises any other `DatabaseError` if the service database or the log cannot
+    be read or written. An actor whose files are damaged is quarantined.
     """
     try:
         await _recover(ctx)
     except DatabaseFull as exc:
         _log.error(
-            "recovery waits until the disk has room; no repository takes writes before",
+            "recovery waits until the disk has space; until then repositories are read-only",
             file=str(exc.path),
             reason=exc.reason,
-            remedy="Free space. The server goes on by itself.",
+            remedy="Free space. The server then continues by itself.",
         )
         finish = ctx.unfinished.finish = partial(_finish, ctx, asyncio.Lock())
         ctx.unfinished.retrier.later("recovery", finish)
@@ -72,13 +72,13 @@ async def _finish(ctx: AppContext, lock: asyncio.Lock) -> None:
     async with lock:
         if ctx.unfinished.finished:
             return
-        # Both fail at once where there is no room, before everything is looked at; and what was to
-        # be told the last time is told before it is looked for again.
+        # Both fail quickly on a full disk, before all stores are checked. Events queued by the last
+        # attempt must be in the log before missing ones are searched for again.
         ctx.sequencer.mark_running()
         await ctx.sequencer.append()
         await _recover(ctx)
         ctx.unfinished.finish = None
-        _log.info("recovered after all: repositories take writes")
+        _log.info("recovery completed: repositories accept writes again")
 
 
 async def _recover(ctx: AppContext) -> None:
@@ -91,7 +91,7 @@ async def _recover(ctx: AppContext) -> None:
     if since_s is not None:
         await _mend_everything(ctx, since_s)
     elif ctx.accounts.repo_roots.complete_at_s is None:
-        # A version that did not note it may have left old ones.
+        # An older version, which did not record completeness, may have left stale heads.
         await mend_heads(ctx, list(ctx.accounts.store.iter_all()))
     ctx.accounts.repo_roots.mark_complete()
     ctx.sequencer.run.mark_recovered()
@@ -106,9 +106,9 @@ def _join_run(ctx: AppContext) -> bool:
 
 
 def _find_since_s(ctx: AppContext, check_file: Path) -> float | None:
-    """Since when what has changed is to be looked at, in Unix seconds; None for not at all.
+    """Return since when changed stores must be checked, in Unix seconds; None for no check.
 
-    Noted for the next try before this one tells anything, which makes the log younger.
+    Stored for the next attempt first, because the events of this one make the log younger.
     """
     asked_s = read_since_s(check_file)
     unknown = not ctx.unfinished.same_run or ctx.sequencer.run.was_unclean or _log_is_gone(ctx)
@@ -117,7 +117,7 @@ def _find_since_s(ctx: AppContext, check_file: Path) -> float | None:
     newest = ctx.sequencer.log.newest_time()
     log_s = epoch_s_of(newest) - WINDOW_S if newest else 0.0
     if log_s > ctx.sequencer.now_ms() / 1000:
-        log_s = 0.0  # The clock was ahead then, and says nothing about files.
+        log_s = 0.0  # The clock was ahead then, so the time cannot be compared with files.
     times = (log_s, asked_s, ctx.unfinished.since_s)
     since_s = min(time_s for time_s in times if time_s is not None)
     ctx.unfinished.since_s = since_s
@@ -144,7 +144,7 @@ async def _mend_everything(ctx: AppContext, since_s: float) -> None:
     listed = files.changed_since(heads_since_s) - suspects
     mended += await mend_heads(ctx, (account for account in accounts if account.did in listed))
     _log.info(
-        "files were compared and mended",
+        "stores were compared and repaired",
         stores_checked=mended,
         states_told=told,
         accounts_held_back=len(ctx.unfinished.damaged),
@@ -160,17 +160,17 @@ async def _look_again_at_damaged(ctx: AppContext) -> None:
 
 async def _is_sound_again(ctx: AppContext, entry: Entry) -> bool:
     account = ctx.accounts.find_account(entry.did, include_inactive=True)
-    # Restored from a backup, so it may lack commits; the log tells which.
+    # The store may come from a backup and lack commits; the comparison with the log shows that.
     return account is None or await mend_store(ctx, account, may_lack_commits=False)
 
 
 def _log_is_gone(ctx: AppContext) -> bool:
-    """Whether there is no event, though there are accounts: a log that was moved away."""
+    """Whether the log is empty although there are accounts, so the file was moved away."""
     return ctx.sequencer.current_seq == 0 and next(ctx.accounts.store.iter_all(), None) is not None
 
 
 def _report_orphans(ctx: AppContext, accounts: list[ActorAccount], files: StoreFiles) -> None:
-    """Tell of stores without an account. They are kept: only a lost row makes one of them."""
+    """Log stores without an account. They are kept, because only a lost row can cause this."""
     unfinished = {entry.did for entry in ctx.unfinished.journal.entries()}
     for did in files.present - unfinished - {account.did for account in accounts}:
         _log.warning(

@@ -1,18 +1,18 @@
-"""One actor store after an unclean stop: compared with the log, and both made to agree.
+"""Comparing one actor store with the log after an unclean stop, and making both agree.
 
-The store is written first, the log second, in two files that do not commit together:
+The store is written first and the log second, without a common transaction:
 
 ===================================  ==========================================================
 found                                done
 ===================================  ==========================================================
-store ahead of the log               a `#sync` event with the current commit, which is made
-                                     anew if it was imported; none if deactivated
+store ahead of the log               a `#sync` event with the current commit, which is
+                                     re-created if it was imported; none if deactivated
 log ahead of the store               a new commit of the same records with a rev above the
                                      log's, and its `#sync`: consumers have seen commits that
                                      the store has lost
 no commit in the log                 the events of a new account, if it is active
 both may have lost the same commits  as if the log were ahead
-store cannot be read                 the account is held back; everyone else is served
+store cannot be read                 the account is quarantined; all others are served
 ===================================  ==========================================================
 """
 
@@ -43,10 +43,11 @@ _log = structlog.get_logger(__name__)
 
 
 async def mend_store(ctx: AppContext, account: ActorAccount, *, may_lack_commits: bool) -> bool:
-    """Bring the store of an account and the log together; whether the store could be read.
+    """Make the store of an account and the log agree; return whether the store could be read.
 
-    `may_lack_commits` if a power failure may have taken commits from the store and the log alike.
-    Raises `DatabaseError` if the log cannot be written, `DatabaseFull` and `DatabaseOutOfFiles`.
+    `may_lack_commits` says that a power failure may have lost commits of both the store and the
+    log. Raises `DatabaseError` if the log cannot be written, `DatabaseFull` and
+    `DatabaseOutOfFiles`.
     """
     try:
         head = await _compare(ctx, account, may_lack_commits)
@@ -63,17 +64,17 @@ async def mend_store(ctx: AppContext, account: ActorAccount, *, may_lack_commits
 
 
 def list_head(ctx: AppContext, did: str, head: Head) -> None:
-    """Let listRepos show `head`, which is that of the store now."""
+    """Make listRepos show `head`, the current head of the store."""
     if ctx.accounts.repo_roots.find(did) != (str(head.cid), head.rev):
         ctx.accounts.repo_roots.set(did, head.cid, head.rev)
 
 
 def find_told_rev(ctx: AppContext, did: str) -> str | None:
-    """The rev that consumers of the log are at; None if they have never heard of the repo."""
+    """Return the rev that the log's consumers have; None if the log has no event of the repo."""
     try:
         last = ctx.sequencer.log.last_event_of(did)
     except InvalidDagCbor:
-        # An event that nobody can read has told nobody its rev.
+        # Consumers cannot decode the event either, so they do not know its rev.
         return ""
     return None if last is None else last.rev
 
@@ -91,18 +92,18 @@ async def _compare(ctx: AppContext, account: ActorAccount, may_lack_commits: boo
     else:
         if head.rev < told_rev or may_lack_commits:
             head = await _commit_above(ctx, did, head, told_rev)
-        # A deactivated account is told of when it is activated.
+        # The events of a deactivated account follow when it is activated.
         if head.rev != told_rev and account.deactivated_at is None:
             untold = _SYNC
     if untold:
         await ctx.sequencer.append(*await state_events(ctx, did, untold))
-        # That of an import is made anew to be told of.
+        # An imported commit is re-created for its event, which changes the head.
         head = await ctx.actor_store.read(did, lambda actor: actor.repo.head())
     return head
 
 
 def _sound_head(actor: ActorStoreReader) -> Head:
-    """The current commit, if it and the root of its tree are there."""
+    """Return the head after checking that its commit and the root of its tree are present."""
     head = actor.repo.head()
     try:
         commit = decode_commit(actor.repo.get_block(head.cid))

@@ -1,4 +1,4 @@
-"""Blobs: keeping the bytes that a user or the operator brings, and telling their media type."""
+"""Storing uploaded and imported blobs, and determining their media type."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 UNKNOWN_TYPE: Final = "application/octet-stream"
 MAX_BLOB_BYTES: Final = 4 * 1024**3
-"""The largest blob that the operator may bring: another server may have allowed more than this."""
+"""The largest blob an operator may import. It exceeds the upload limit because a previous server
+may have allowed more."""
 _is_media_type: Final = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}", re.ASCII).fullmatch
 """Without parameters (RFC 6838, section 4.2)."""
 
@@ -36,11 +37,11 @@ async def receive_blob(
     check: Callable[[ActorStoreReader, TempBlob], None] = lambda _actor, _temp: None,
     ignores_quota: bool = False,
 ) -> BlobRef:
-    """Keep a blob of an account, until a record refers to it or for one that does.
+    """Store a blob of an account, whether or not a record refers to it yet.
 
-    `declared_type` counts where the bytes do not tell their type. `check` may refuse the blob by
-    raising, in the transaction that enters it. Nothing is kept of one that is refused. Raises what
-    `BlobStore.put_temp` and `ActorStore.keep_upload` raise.
+    `declared_type` is used where the type cannot be told from the bytes. `check` may refuse the
+    blob by raising, inside the transaction that inserts it. A refused blob leaves nothing behind.
+    Raises what `BlobStore.put_temp` and `ActorStore.keep_upload` raise.
     """
     temp = await ctx.blob_store.put_temp(did, chunks, max_bytes=max_bytes)
     mime_type = media_type_of(temp.head, declared_type)
@@ -57,7 +58,7 @@ async def receive_blob(
 async def list_missing_blobs(
     ctx: AppContext, did: Did, *, limit: int, after: str | None = None
 ) -> list[Cid]:
-    """Blobs that records of an account refer to and that are not here, by CID."""
+    """Return the blobs that an account's records refer to but that are missing here, by CID."""
     missing = await ctx.actor_store.read(
         did, lambda actor: actor.blob.list_missing(limit=limit, cursor=after)
     )
@@ -65,10 +66,12 @@ async def list_missing_blobs(
 
 
 async def import_blob(ctx: AppContext, did: Did, cid: Cid, chunks: AsyncIterable[bytes]) -> BlobRef:
-    """Keep a blob that a record of the account refers to, whatever its size and the quota.
+    """Store a blob that a record of the account refers to, regardless of the quota.
 
-    Raises `BlobRefused` if none does, or if these are the bytes of another, and as
-    `receive_blob` does. Nothing is kept then.
+    `MAX_BLOB_BYTES` is the only size limit.
+
+    Raises `BlobRefused` if no record refers to it or the bytes do not match `cid`, and what
+    `receive_blob` raises. Nothing is stored then.
     """
 
     def check(actor: ActorStoreReader, temp: TempBlob) -> None:
@@ -90,9 +93,9 @@ async def import_blob(ctx: AppContext, did: Did, cid: Cid, chunks: AsyncIterable
 
 
 def declared_type(actor: ActorStoreReader, cid: Cid) -> str | None:
-    """The media type under which some record refers to a blob, if it is one.
+    """Return the media type that a record declares for a blob, if it is a valid one.
 
-    None where that record is large, for it would take long to read.
+    None if that record is large, because parsing it would take too long.
     """
     for uri in actor.blob.records_with(cid, limit=1):
         collection, rkey = uri.split("/")[-2:]
@@ -102,7 +105,7 @@ def declared_type(actor: ActorStoreReader, cid: Cid) -> str | None:
                 refs = iter_blob_refs(read_kept(record.block))
             except InvalidRecord:
                 return None
-            # A record that was imported may say anything, also what has no place in a header.
+            # An imported record may declare anything, including text not allowed in a header.
             stated = next((ref.mime_type for ref in refs if ref.cid == cid), "")
             mime_type = stated.partition(";")[0].strip()
             return mime_type if _is_media_type(mime_type) else None

@@ -1,4 +1,4 @@
-"""Writing to a repository: commit to the actor store, then tell the firehose."""
+"""Writing to a repository: commit to the actor store, then emit the event on the firehose."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ async def commit(
 ) -> CommitData | None:
     """Commit the writes of `plan` to the repository of `did`, and sequence the commit.
 
-    `plan` makes them of what it reads inside the transaction; `blobs` are those that the records
-    refer to. None, without a commit, where they leave every record as it was. Raises what
-    `ActorStore.commit` raises, and the `DatabaseError` of an event log that has stopped taking
-    events. In any case nothing has been written.
+    `plan` computes the writes from what it reads inside the transaction; `blobs` are those that
+    the records refer to. Returns None, and makes no commit, if the writes change no record. Raises
+    what `ActorStore.commit` raises, and a `DatabaseError` if the event log has stopped accepting
+    events. Nothing has been written if it raises.
     """
     await wait_for_log(ctx)
     data = await ctx.actor_store.commit(did, plan, blobs=blobs, swap_commit=swap_commit)
@@ -45,9 +45,10 @@ async def commit(
 
 
 async def wait_for_log(ctx: AppContext) -> None:
-    """Hold writes back while events of earlier ones wait. Raises why the log refuses them.
+    """Make a write wait until the events of earlier writes are in the log.
 
-    So it does as long as a full disk keeps the log and the stores from being brought together.
+    Raises the error with which the log refuses them. Also raises while a full disk prevents
+    recovery from reconciling the log with the stores.
     """
     if ctx.sequencer.is_behind:
         await ctx.sequencer.append()
@@ -56,21 +57,24 @@ async def wait_for_log(ctx: AppContext) -> None:
 
 
 async def sequence(ctx: AppContext, event: CommitEvent | SyncEvent, head: Head) -> None:
-    """Tell of a commit that has become the `head` of its repository, in the step of its COMMIT."""
-    # Nothing is awaited between the store's commit and `append`: the log has a DID's commits in
-    # the order of their revs. After a crash right here `pds.recovery` brings the two together.
+    """Append the event of a commit that has just become the `head` of its repository.
+
+    Call it without awaiting anything after the store's COMMIT.
+    """
+    # Nothing is awaited between the store's commit and `append`, so the log has a DID's commits in
+    # the order of their revs. After a crash at this point, `pds.recovery` reconciles the two.
     sequenced = ctx.sequencer.append(event)
     ctx.accounts.repo_roots.set(event.did, head.cid, head.rev)
     try:
         await sequenced
     except DatabaseError as exc:
-        # The commit stands, and the event is kept until the log takes it: an error would only
-        # make the caller write once more.
+        # The commit stands, and the event stays queued until the log accepts it. An error would
+        # only make the caller repeat the write.
         _log.error("event of a commit is late", did=event.did, rev=head.rev, reason=str(exc))
 
 
 def commit_event(data: CommitData) -> CommitEvent:
-    """The `#commit` event of a commit."""
+    """Return the `#commit` event of a commit."""
     return CommitEvent(
         did=data.did,
         commit=data.cid,
@@ -83,5 +87,5 @@ def commit_event(data: CommitData) -> CommitEvent:
 
 
 def sync_event(did: str, *, cid: Cid, rev: str, block: bytes) -> SyncEvent:
-    """The `#sync` event that declares a repository's current commit."""
+    """Return the `#sync` event that declares a repository's current commit."""
     return SyncEvent(did=did, rev=rev, blocks=encode_car((cid,), [(cid, block)]))

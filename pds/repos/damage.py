@@ -1,4 +1,4 @@
-"""Accounts whose files are damaged: each is refused alone, and the operator learns why."""
+"""Accounts with damaged files: only they are quarantined, and the reason is logged."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _log = structlog.get_logger(__name__)
 
 
 def quarantine(ctx: ReadContext, did: Did, reason: str, cause: Exception | None = None) -> None:
-    """Refuse everything that needs the store of `did` until the next start, and say why."""
+    """Refuse all access to the store of `did` until the next start, and log the reason."""
     ctx.actor_store.quarantine(did, reason)
     report(ctx, did, reason, cause)
 
 
 def report(ctx: ReadContext, did: Did, reason: str, cause: Exception | None = None) -> None:
-    """Tell the operator of a damaged store, once, and have it looked at at the next start.
+    """Log a damaged store once, and re-check it at the next start.
 
-    What mends it depends on `cause`; without one the store is missing.
+    The logged remedy depends on `cause`; None means that the store is missing.
     """
     if did in ctx.unfinished.damaged:
         return
@@ -42,7 +42,7 @@ def report(ctx: ReadContext, did: Did, reason: str, cause: Exception | None = No
         reason=reason,
         remedy=_remedy(ctx.actor_store.layout, did, cause),
     )
-    # The next start may follow an orderly stop, and then looks at nothing but this.
+    # After a clean stop, the next start checks only the stores that the journal names.
     entry = Entry("damaged", did, reason)
     ctx.unfinished.retrier.later(
         (entry.kind, did), partial(ctx.unfinished.journal.add, entry, durably=False)
@@ -50,7 +50,7 @@ def report(ctx: ReadContext, did: Did, reason: str, cause: Exception | None = No
 
 
 async def forget_damage(ctx: ReadContext, did: Did) -> None:
-    """The account has been mended, or is gone."""
+    """Forget the damage of an account that has been repaired or deleted."""
     if did in ctx.unfinished.damaged:
         ctx.unfinished.damaged.discard(did)
         ctx.unfinished.retrier.forget(("damaged", did))
@@ -58,10 +58,10 @@ async def forget_damage(ctx: ReadContext, did: Did) -> None:
 
 
 def report_damage(ctx: ReadContext, exc: Exception) -> Exception:
-    """The error to answer with for `exc`, after reporting it if it is damage.
+    """Return the error to respond with for `exc`, after reporting it if it is damage.
 
-    An account here whose store is gone is damage, too: "not found" would be taken for an account
-    that was deleted.
+    A missing store of an existing account is damage, too: clients would take "not found" for a
+    deleted account.
     """
     if isinstance(exc, RepoNotFound) and ctx.accounts.find_account(exc.did, include_inactive=True):
         exc = ActorStoreDamaged(exc.did, f"{ctx.actor_store.layout.store(exc.did)} is missing")

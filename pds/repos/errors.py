@@ -1,22 +1,22 @@
-"""What can go wrong with the contents of a repository, as one tree. Nothing here knows HTTP.
+"""Errors about the contents of a repository, as one tree. Nothing here knows HTTP.
 
 RepositoryError
 ├── UnreadableRepo
-│   ├── UnknownRepo       no account here has the repository
-│   ├── RepoTakendown     its account has been taken down
+│   ├── UnknownRepo       no account on this server has the repository
+│   ├── RepoTakendown     its account is taken down
 │   └── RepoDeactivated   its account is deactivated
-├── RecordRefused         a record that no client may write
+├── RecordRefused         a record that clients may not write
 ├── BlobRefused           bytes that no record of the account refers to
-└── ImportRefused         a CAR that the account does not get its repository from
+└── ImportRefused         a CAR that is not accepted as the account's repository
 
-The stores of repositories have a tree of their own, in `actor_store.errors`.
+Errors of the actor stores are in `actor_store.errors`.
 """
 
 from __future__ import annotations
 
 
 class RepositoryError(Exception):
-    """Something about a repository. The message is fit to be shown to the client."""
+    """An error about a repository. The message may be shown to the client."""
 
 
 class UnreadableRepo(RepositoryError):
@@ -24,7 +24,7 @@ class UnreadableRepo(RepositoryError):
 
 
 class UnknownRepo(UnreadableRepo):
-    """No account here has this DID or handle."""
+    """No account on this server has this DID or handle."""
 
     def __init__(self, identifier: str) -> None:
         self.identifier = identifier
@@ -32,7 +32,7 @@ class UnknownRepo(UnreadableRepo):
 
 
 class RepoTakendown(UnreadableRepo):
-    """The account has been taken down."""
+    """The account is taken down."""
 
     def __init__(self, identifier: str) -> None:
         self.identifier = identifier
@@ -48,7 +48,7 @@ class RepoDeactivated(UnreadableRepo):
 
 
 class RecordRefused(RepositoryError):
-    """The record breaks a rule that is not one of its Lexicon."""
+    """The record violates a rule beyond its Lexicon."""
 
 
 class BlobRefused(RepositoryError):
@@ -56,4 +56,4 @@ class BlobRefused(RepositoryError):
 
 
 class ImportRefused(RepositoryError):
-    """The account does not get its repository from this CAR. The message says what would help."""
+    """The CAR is not accepted as the account's repository. The message says what would help."""

@@ -1,8 +1,8 @@
-"""Importing a repository that comes as a CAR, and telling the firehose of it.
+"""Importing a repository from a CAR, and emitting the event for it.
 
-An account that moves in is deactivated, or still being made: nobody is told of its repository
-before it is activated, so the commit stays as it came. An active account has consumers, so it gets
-a commit of its own over the imported records, and a `#sync` event with it.
+An account that migrates here is deactivated or still being created. No events are emitted for it
+until it is activated, so the commit is stored as imported. An active account has consumers, so a
+new commit over the imported records is signed and a `#sync` event emitted with it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from repo.syntax import Did
 
 _PAGE_CACHE_KIB: Final = 64 * 1024
-"""About what the tables of 60,000 records take."""
+"""Roughly the size of the tables for 60,000 records."""
 
 _WAYS_OUT: Final = {
     True: "If the CAR is nevertheless that of the account, the operator of this server can bring "
@@ -46,24 +46,24 @@ _WAYS_OUT: Final = {
     False: "Try again later, or ask the operator of this server to bring it, with "
     "`pds car import --key` or `--ignore-signature`",
 }
-"""Of who has a CAR that no key seems to have signed, by whether that is certain."""
+"""What to do about a CAR that no known key has signed, by whether that is certain."""
 
 _log = structlog.get_logger(__name__)
 
 
 class _ImportStopped(Exception):
-    """Nobody waits for the import any more."""
+    """The caller no longer waits for the import."""
 
 
 async def import_repo(
     ctx: AppContext, did: Did, chunks: AsyncIterable[bytes], sender: Sender
 ) -> None:
-    """Replace the repository of an account by that of a CAR.
+    """Replace the repository of an account with the one in a CAR.
 
-    Raises `ImportRefused` if the DID has no document or no key of it has signed, `ImportUnderWay`,
+    Raises `ImportRefused` if the DID has no document or none of its keys signed, `ImportUnderWay`,
     `TooBusy`, `ClientLeft` while it waits for its turn, `BodyTooLarge`, `SpoolFull`,
     `QuotaExceeded`, and what `take_census`, `import_car` and `ActorStore.transact_in_thread`
-    raise. In any case nothing has been changed.
+    raise. Nothing has been changed if it raises.
     """
     await ctx.open_files.until_room(1)
     with (
@@ -73,7 +73,7 @@ async def import_repo(
         await spool.fill(chunks, max_bytes=ctx.settings.max_repo_import_bytes)
         begun.size_bytes = spool.size_bytes
         keys = await _signing_keys(ctx, did)
-        # The account is neither activated nor deleted meanwhile.
+        # The lock keeps the account from being activated or deleted during the import.
         async with ctx.imports.loading(begun, sender), ctx.unfinished.lock(did):
             found = await asyncio.to_thread(_look_through, spool, did)
             if found is not None:
@@ -83,7 +83,7 @@ async def import_repo(
 
 
 def _look_through(spool: Spool, did: Did) -> tuple[Cid, Commit] | None:
-    """Refuse what takes little time to be refused, before anything of it is stored."""
+    """Run the cheap checks before anything is stored; return the root block's CID and commit."""
     found = take_census(spool, size_bytes=spool.size_bytes, max_block_bytes=MAX_BLOCK_BYTES)
     spool.rewind()
     if found is None:
@@ -102,7 +102,7 @@ async def _find_signer(
 
 
 async def _signing_keys(ctx: AppContext, did: Did) -> list[PublicKey]:
-    """The keys that have signed, most likely: that of the DID document, and the one kept here."""
+    """Return the most likely signing keys: the one in the DID document and the one stored here."""
     try:
         document = await ctx.did_resolver.resolve(did, force=True)
     except DidResolutionError as exc:
@@ -120,13 +120,13 @@ async def load_repo(
     *,
     ignores_quota: bool = False,
 ) -> ImportedRepo:
-    """Replace the repository of an account, which may still be being made, with the one in a CAR.
+    """Replace the repository of an account, which may be about to be created, with that of a CAR.
 
-    To be called within `Imports.loading` and with the account's lock held. `keys` are those of
+    Call it within `Imports.loading` and while holding the account's lock. `keys` is passed to
     `import_car`. Raises as `import_repo` does.
     """
     is_active = _is_active(ctx, did)
-    # One that is being made is thrown away if it fails.
+    # The store of an account that is still being created is discarded on failure.
     is_new = ctx.accounts.find_account(did, include_inactive=True) is None
     started = time.monotonic()
     stopped = threading.Event()
@@ -155,7 +155,7 @@ async def load_repo(
     except asyncio.CancelledError:
         stopped.set()
         raise
-    # Nothing is awaited between the COMMIT and this, as for any commit.
+    # As for any commit, nothing is awaited between the COMMIT and this.
     head = imported.head
     if _is_active(ctx, did):
         await sequence(ctx, sync_event(did, cid=head.cid, rev=head.rev, block=block), head)
@@ -173,7 +173,7 @@ async def load_repo(
 
 
 def tell_of_odd(did: str, odd: OddRecords) -> None:
-    """Warn of records that an import has brought and that no client may write."""
+    """Log a warning about imported records that clients may not write."""
     if odd.count:
         _log.warning(
             "a repository has odd records, kept as they are",
@@ -184,6 +184,6 @@ def tell_of_odd(did: str, odd: OddRecords) -> None:
 
 
 def _is_active(ctx: AppContext, did: Did) -> bool:
-    """Whether there are consumers to be told; of an account that is taken down there may be."""
+    """Whether the account may have consumers. A taken-down account counts, as it may have some."""
     account = ctx.accounts.find_account(did, include_inactive=True)
     return account is not None and account.deactivated_at is None

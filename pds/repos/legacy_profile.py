@@ -1,6 +1,6 @@
-"""Profiles from before 2023: an update brings their images into the form of today.
+"""Profiles from before 2023: an update converts their images to typed blobs.
 
-Clients send back what they have read, so an old profile could otherwise never be edited.
+Clients send back what they have read, so without this an old profile could never be edited.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _LEGACY_KEYS: Final = {"cid", "mimeType"}
 
 
 async def upgrade_images(ctx: AppContext, did: Did, rkey: str, profile: Any) -> Any:
-    """Return the JSON of a profile with typed blobs for its legacy images.
+    """Return the JSON of a profile with typed blobs in place of its legacy images.
 
-    One that replaces no stored profile is returned as it is. Raises `RecordRefused` for an
+    A profile that replaces no stored one is returned unchanged. Raises `RecordRefused` for an
     image that was never uploaded.
     """
     if not isinstance(profile, dict):

@@ -1,7 +1,7 @@
-"""How much room an account has left, and the end of an upload that cannot fit.
+"""Remaining storage quota of an account, and early rejection of uploads that exceed it.
 
-`actor_store.quota` has the last word, inside the transaction that adds something. While uploads
-come in, each takes as much room as was left when it began.
+`actor_store.quota` makes the final check, inside the transaction that adds data. Concurrent uploads
+are each checked against the space that was left when they began.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 
 async def storage_status(ctx: AppContext, did: str) -> dict[str, Any]:
-    """What com.atproto.server.checkAccountStatus tells of an account's room."""
+    """Return the storage part of a com.atproto.server.checkAccountStatus response."""
     used = await ctx.actor_store.read(did, lambda actor: actor.usage.used_bytes())
     return {"usedBytes": used, "quotaBytes": ctx.actor_store.find_quota(did)}
 
 
 class UploadRoom:
-    """The room that an account has for an upload."""
+    """The storage space that an account has left for an upload."""
 
     def __init__(self, used_bytes: int, quota_bytes: int | None) -> None:
-        """As it was when the upload began; None means that there is no limit."""
+        """Take the usage at the start of the upload; a `quota_bytes` of None means no limit."""
         self._used_bytes = used_bytes
         self._quota_bytes = quota_bytes
 
     @classmethod
     async def find(cls, ctx: AppContext, did: str) -> UploadRoom:
-        """The room of an account, as it is now."""
+        """Return the current space of an account."""
         quota = ctx.actor_store.find_quota(did)
         if quota is None:
             return cls(0, None)
@@ -47,7 +47,7 @@ class UploadRoom:
             )
 
     def metered(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """`chunks`, raising `QuotaExceeded` as soon as more of them have come than can fit."""
+        """Yield `chunks`, raising `QuotaExceeded` as soon as they exceed the quota."""
         return chunks if self._quota_bytes is None else self._meter(chunks)
 
     async def _meter(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""The account whose repository a caller may read, or the refusal."""
+"""Finding the account whose repository a caller wants to read, and checking that it may."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 def get_readable_account(
     ctx: ReadContext, identifier: str, may_see_everything_of: Callable[[str], bool]
 ) -> ActorAccount:
-    """The account of a DID or handle, if the caller may read its repository.
+    """Return the account with a DID or handle, if the caller may read its repository.
 
-    A caller who `may_see_everything_of` an account (its owner, the administrator) reads it in any
-    state. Raises `UnknownRepo`, `RepoTakendown` or `RepoDeactivated`.
+    A caller that `may_see_everything_of` an account (its owner, the administrator) may read it in
+    any state. Raises `UnknownRepo`, `RepoTakendown` or `RepoDeactivated`.
     """
     account = ctx.accounts.find_account(identifier, include_inactive=True)
     if account is None:

@@ -1,7 +1,7 @@
-"""Preparing record writes: all that can be checked and computed before a repo is locked.
+"""Preparing record writes: everything that can be checked and computed before locking a repo.
 
-A record arrives as JSON. It leaves as a write that has its canonical bytes with their CID, the
-blobs they refer to, and whether there was a Lexicon to validate them.
+A record arrives as JSON and leaves as a write with its canonical bytes and their CID, the blobs it
+refers to, and whether there was a Lexicon to validate it against.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ def prepare_write(
     record_path: str | None = None,
     is_large: bool = False,
 ) -> PreparedWrite:
-    """Check and encode a record that stands at `path` of the request, to be created or updated.
+    """Check and encode a record at `path` of the request, to be created or updated.
 
-    `validate` None means: if there is a Lexicon. `record_path` is what the reference calls the
-    place in messages about the Lexicon, where that differs. A large record is encoded piece by
-    piece, so that other threads go on beside the one that does it. Raises `RecordRefused`,
+    A `validate` of None means to validate only if there is a Lexicon. `record_path`, where it
+    differs, is the path that the reference implementation shows in Lexicon errors. A large record
+    is encoded piecewise, so that other threads can run meanwhile. Raises `RecordRefused`,
     `InvalidLexicon` or `InvalidDataModel`.
     """
     if not has_lower_case_authority(collection):
-        # Consumers may take it for the same as in lower case, or refuse it.
+        # Consumers may treat it as equal to the lower-case NSID, or reject it.
         raise RecordRefused(f"Upper-case letters in the authority of an NSID: {collection}")
     value = from_json(json, path=path)
     if not isinstance(value, dict):

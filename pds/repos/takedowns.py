@@ -1,7 +1,7 @@
-"""Takedowns of records and blobs: hidden from everyone, deleted by nobody, and reversible.
+"""Takedowns of records and blobs: they are hidden but not deleted, and can be restored.
 
-A second takedown keeps the reference of the first, which says why. None of this is told to the
-network: consumers hear of accounts only.
+A second takedown keeps the reference of the first, which gives the reason. No events are emitted:
+the protocol announces takedowns of accounts only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def set_record_takedown(ctx: AppContext, uri: AtUri, ref: str | None) -> str | None:
-    """Hide a record, or with None reverse it. Return the reference that is kept.
+    """Take down a record, or reverse that if `ref` is None. Return the stored reference.
 
     Raises `RepoNotFound` and `RecordNotFound`.
     """
@@ -27,12 +27,12 @@ async def set_record_takedown(ctx: AppContext, uri: AtUri, ref: str | None) -> s
 
 
 async def set_blob_takedown(ctx: AppContext, did: str, cid: Cid, ref: str | None) -> str | None:
-    """Hide a blob, or with None reverse it. Return the reference that is kept.
+    """Take down a blob, or reverse that if `ref` is None. Return the stored reference.
 
     Raises `RepoNotFound` and `BlobNotFound`.
     """
     kept = await ctx.actor_store.transact(did, lambda actor: actor.blob.set_takedown(cid, ref))
-    # The row hides the blob; moving its bytes keeps them from any other way of serving files.
+    # The row hides the blob; moving the file keeps it from being served in any other way.
     if kept is None:
         await ctx.blob_store.unquarantine(did, cid)
     else:

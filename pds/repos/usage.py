@@ -1,4 +1,4 @@
-"""The room that single accounts take, and may take."""
+"""Storage used by single accounts, and their quotas."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, frozen=True)
 class AccountUsage:
-    """One account."""
+    """The storage usage and quota of one account."""
 
     account: ActorAccount
     usage: Usage | None
-    """None if its files are damaged or gone."""
+    """None if the account's files are damaged or missing."""
     quota_bytes: int | None
-    """None: no limit."""
+    """None means no limit."""
     quota_is_own: bool
-    """Whether the quota is not the default one."""
+    """Whether the account has a quota of its own rather than the default one."""
 
     def to_json(self) -> dict[str, Any]:
-        """As operators get it."""
+        """Return the form shown to operators."""
         usage = self.usage
         return {
             "did": self.account.did,
@@ -43,7 +43,7 @@ class AccountUsage:
 
 
 async def read_account_usage(ctx: AppContext, account: ActorAccount) -> AccountUsage:
-    """The usage of an account, counted in a thread."""
+    """Return the usage of an account, counted in a thread."""
     try:
         usage = await ctx.actor_store.read_in_thread(account.did, lambda actor: actor.usage.read())
     except (RepoNotFound, ActorStoreDamaged):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -12,7 +12,7 @@ from aiohttp import web
 from database.open_files import OpenFiles
 from pds.api import METHODS
 from pds.api.sync.subscribe_repos import close_subscribers
-from pds.context import CONTEXT, READ_CONTEXT, AppContext, ReadContext
+from pds.context import AppContext, ReadContext
 from pds.entryway.methods import behind_entryway
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
@@ -21,10 +21,11 @@ from pds.rate_limits.headers import add_headers
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.opening import open_rate_limiter
 from pds.server.connections import HEALTH_PATH, TimedRunner
-from pds.server.observer import observe
+from pds.server.observer import add_observed
+from pds.web.context_keys import CONTEXT, READ_CONTEXT
 from pds.web.health import health
-from pds.web.operator.routes import add_operator_routes
-from pds.web.routes import add_web_routes
+from pds.web.operator.routes import operator_routes
+from pds.web.routes import web_routes
 from pds.xrpc.auth import Authentication
 from pds.xrpc.call import XrpcCall
 from pds.xrpc.methods import METHOD_TABLE, MethodTable, XrpcMethod
@@ -40,30 +41,31 @@ SHUTDOWN_S: Final = 0.5
 def make_app(
     ctx: AppContext,
     *,
-    add_routes: Callable[[web.Application], None] | None = None,
+    more_routes: Iterable[web.RouteDef] = (),
     request_log: Log | None = None,
 ) -> web.Application:
     """Build the application around an open context, which the caller closes.
 
-    `add_routes` may add routes, ahead of the catch-all one. `request_log` gets a line for each
-    request; without it, the lines go to structlog.
+    `more_routes` come before the route that finds nothing. `request_log` gets a line for each
+    request; without one they go to structlog.
     """
     app = web.Application(client_max_size=ctx.settings.service.blob_upload_limit_bytes)
     app[CONTEXT] = app[READ_CONTEXT] = ctx
     table = method_table(ctx)
     app[METHOD_TABLE] = table
     router = make_router(ctx, table, rate_limiter=_add_rate_limiter(app, table))
-    app.router.add_get(HEALTH_PATH, health)
-    app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
-    if add_routes is not None:
-        add_routes(app)
-    add_operator_routes(app)
-    add_web_routes(app)
+    routes = (
+        web.get(HEALTH_PATH, health),
+        web.route("*", "/xrpc/{nsid:.*}", router.handle),
+        *more_routes,
+        *operator_routes(),
+        *web_routes(ctx),
+    )
     app.on_startup.append(_follow_events)
     # Including the methods of other services, to which requests are proxied.
     ctx.requests.count_by_name(ctx.lexicons.iter_methods())
-    observe(app, ctx, request_log or PlainLog(LOGGER))
-    app.on_shutdown.append(tell_subscribers)
+    add_observed(app, routes, ctx, request_log or PlainLog(LOGGER))
+    app.on_shutdown.append(end_subscriptions)
     return app
 
 
@@ -102,8 +104,8 @@ async def _close_rate_limiter(app: web.Application) -> None:
     await app[RATE_LIMITER].close()
 
 
-def make_runner(app: web.Application) -> web.AppRunner:
-    """Return a runner that serves `app` the way the server does, not yet bound to an address."""
+def make_runner(app: web.Application) -> TimedRunner:
+    """Serve an application the way the server does, without binding an address yet."""
     ctx = app.get(READ_CONTEXT)
     return TimedRunner(
         app,
@@ -133,6 +135,6 @@ async def _follow_events(app: web.Application) -> None:
     ctx.sequencer.on_append(ctx.crawlers.notify_soon)
 
 
-async def tell_subscribers(app: web.Application) -> None:
+async def end_subscriptions(app: web.Application) -> None:
     """Tell firehose subscribers that the server is stopping."""
     await close_subscribers(app[READ_CONTEXT])

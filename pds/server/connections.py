@@ -1,8 +1,12 @@
 """HTTP connections: limited in number, with time limits for heads and for taking answers.
 
-aiohttp closes idle connections, but waits for the rest of a head as long as for the next request,
-and without limit for a client that does not read its answer. Bodies are timed where they are read,
-in `pds.xrpc.body`. Malformed requests are logged without quoting them, at a limited rate.
+aiohttp closes connections that idle; by itself it waits for the rest of a head as long as for the
+next request, and for a client that takes nothing without end. Bodies are timed where they are
+read, in `pds.xrpc.body`. What is malformed is noted in a line that quotes nothing of it, if not too
+often.
+
+Each private name of aiohttp that this needs is listed in `tests/pds/server/test_private_names.py`
+with its reason. Nothing else in the server uses any.
 """
 
 from __future__ import annotations
@@ -68,7 +72,7 @@ class TimedRunner(web.AppRunner):
             handler_cancellation=made.handler_cancellation,
             limit=self._limit,
             client_of=self._client_of,
-            **made._kwargs,
+            **made._kwargs,  # noqa: SLF001 (see the list)
         )
 
 
@@ -86,18 +90,18 @@ class _Server(web.Server):
         self.client_of = client_of
 
     def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
+        return Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
 
-    def admit(self, connection: _Connection) -> bool:
-        """Return whether a new connection may send requests."""
-        return self.limit.admit(connection, self._all)
+    def admit(self, connection: Connection) -> bool:
+        """Whether a connection that has just been made may ask for anything."""
+        return self.limit.admit(connection, self._open)
 
     async def answer_surplus(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer the only request of a surplus connection."""
         request.protocol.close()
-        connection = cast("_Connection", request.protocol)
+        connection = cast("Connection", request.protocol)
         may_stay = request.path == HEALTH_PATH or self.limit.make_way(
-            connection, self.client_of(request), self._all
+            connection, self.client_of(request), self._open
         )
         if may_stay:
             return await self.request_handler(request)
@@ -108,12 +112,11 @@ class _Server(web.Server):
         return response
 
     @property
-    def _all(self) -> dict[_Connection, Any]:
-        connections: dict[_Connection, Any] = self._connections  # type: ignore[assignment]
-        return connections
+    def _open(self) -> list[Connection]:
+        return cast("list[Connection]", self.connections)
 
 
-class _Connection(RequestHandler):
+class Connection(RequestHandler):
     __slots__ = ("_head_due", "_pace", "_server")
 
     _head_due: asyncio.TimerHandle | None
@@ -126,35 +129,41 @@ class _Connection(RequestHandler):
 
     @property
     def is_idle(self) -> bool:
-        """See `Connection.is_idle`."""
+        """See `connection_limit.Connection.is_idle`."""
         return self._head_is_missing()
 
     @property
     def is_open(self) -> bool:
-        """See `Connection.is_open`."""
-        return not self._force_close
+        """See `connection_limit.Connection.is_open`."""
+        return self.transport is not None
 
     @property
     def unused_s(self) -> float:
-        """See `Connection.unused_s`."""
-        used_at = self._next_keepalive_close_time - self._keepalive_timeout
-        return self._loop.time() - used_at
+        """See `connection_limit.Connection.unused_s`."""
+        used_at = self._next_keepalive_close_time - self.keepalive_timeout
+        return asyncio.get_running_loop().time() - used_at
 
     @property
     def client(self) -> str | None:
-        """See `Connection.client`."""
-        request = self._current_request
+        """See `connection_limit.Connection.client`."""
+        request = self.current_request
         return None if request is None else self._server.client_of(request)
 
+    @property
+    def current_request(self) -> web.BaseRequest | None:
+        """The request that a handler works on."""
+        return self._current_request
+
     def cut_off(self) -> None:
-        """See `Connection.cut_off`."""
+        """See `connection_limit.Connection.cut_off`."""
         if self.transport is not None:
             reset(self.transport)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._head_due = self._loop.call_later(HEAD_S, self._give_up)
-        self._pace = AnswerPace(cast("asyncio.Transport", transport), self._loop)
+        loop = asyncio.get_running_loop()
+        self._head_due = loop.call_later(HEAD_S, self._give_up)
+        self._pace = AnswerPace(cast("asyncio.Transport", transport), loop)
         if not self._server.admit(self):
             self._request_handler = self._server.answer_surplus
             # Do not wait for the rest of a body either.
@@ -181,7 +190,7 @@ class _Connection(RequestHandler):
         if not self._head_is_missing():
             self._cancel()
         elif data and self._head_due is None:
-            self._head_due = self._loop.call_later(HEAD_S, self._give_up)
+            self._head_due = asyncio.get_running_loop().call_later(HEAD_S, self._give_up)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._cancel()
@@ -205,8 +214,8 @@ class _Connection(RequestHandler):
         _log.info("malformed request", peer=peer and peer[0], reason=type(exc).__name__, **more)
 
     def _end_body(self) -> None:
-        """Tell the reader of the current request's body that no more of it can be read."""
-        request = self._current_request
+        """Tell whoever reads the body of the current request that no more of it can be read."""
+        request = self.current_request
         if isinstance(request, web.Request) and not request.content.is_eof():
             request.content.set_exception(web.RequestPayloadError("the body is malformed"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
@@ -33,15 +33,17 @@ _request_id: Final[ContextVar[str]] = ContextVar(f"{STRUCTLOG_KEY_PREFIX}request
 _log = structlog.get_logger(__name__)
 
 
-def observe(app: web.Application, ctx: ReadContext, log: Log) -> None:
-    """Count and log the requests of every route of `app`, in `ctx.requests` and `log`."""
-    for route in app.router.routes():
-        path = route.resource.canonical if route.resource is not None else ""
+def add_observed(
+    app: web.Application, routes: Iterable[web.RouteDef], ctx: ReadContext, log: Log
+) -> None:
+    """Add `routes` to `app`, and note their requests in `ctx.requests` and `log`."""
+    for route in routes:
         method = None
-        if not path.startswith(_METHODS_PATH):
-            method = ctx.requests.methods[HEALTH if path == _HEALTH_PATH else WEB]
-        # A middleware would have the same effect, but costs six microseconds per request.
-        route._handler = _observed(cast("_Handler", route.handler), ctx, log, method)
+        if not route.path.startswith(_METHODS_PATH):
+            method = ctx.requests.methods[HEALTH if route.path == _HEALTH_PATH else WEB]
+        # A middleware would have the same effect, for two microseconds a request.
+        handler = _observed(cast("_Handler", route.handler), ctx, log, method)
+        app.add_routes([web.route(route.method, route.path, handler, **route.kwargs)])
     app.on_response_prepare.append(_send_id)
 
 

@@ -7,7 +7,7 @@ import gc
 import resource
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from typing import Final
 
@@ -56,16 +56,16 @@ async def serve(
     *,
     on_ready: Callable[[AppContext], None],
     start_beside: Callable[[AsyncExitStack], Awaitable[None]] | None = None,
-    add_routes: Callable[[web.Application], None] | None = None,
+    more_routes: Callable[[AppContext], Iterable[web.RouteDef]] | None = None,
     logs: Logs | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish requests, tell subscribers, close databases.
 
     Raises `TooFewFiles`, `DataDirectoryError`, `ListenError`, or the `DatabaseError` of a file
     that cannot be opened. `on_ready` is called once requests are answered. `start_beside` is
-    awaited as soon as the data directory is locked; what it puts on the stack outlives the server.
-    `add_routes` may add routes to the application. `logs` in a file are reopened on SIGHUP, which
-    would otherwise end the process.
+    awaited as soon as the data directory is ours; what it puts on the stack outlives the server.
+    `more_routes` are served beside the server's own. `logs` in a file are opened anew on SIGHUP,
+    which would end the process otherwise.
     """
     fault = find_engine_fault(running_version())
     if fault is not None:
@@ -84,7 +84,11 @@ async def serve(
             ctx = await open_app_context(settings, recover)
         stack.push_async_callback(ctx.close)
         request_log = None if logs is None else logs.quick(LOGGER)
-        app = make_app(ctx, add_routes=add_routes, request_log=request_log)
+        app = make_app(
+            ctx,
+            more_routes=() if more_routes is None else more_routes(ctx),
+            request_log=request_log,
+        )
         await port.listen(stack, app)
         if metrics_port is not None:
             await _listen_for_metrics(stack, metrics_port, ctx)

@@ -8,8 +8,8 @@ import orjson
 from aiohttp import hdrs, web
 
 from pds.config.addresses import PRIVATE_NETWORKS
-from pds.context import CONTEXT, READ_CONTEXT
 from pds.rate_limits.errors import TooManyRequests
+from pds.web.context_keys import CONTEXT, READ_CONTEXT
 from pds.xrpc.auth import admin
 from pds.xrpc.errors import XrpcError
 from pds.xrpc.responses import add_common_headers

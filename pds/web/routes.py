@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, TypeAlias
 
 import orjson
@@ -11,8 +11,9 @@ import structlog
 from aiohttp import web
 
 from database.errors import DatabaseError
-from pds.context import CONTEXT, READ_CONTEXT, ReadContext
+from pds.context import AppContext, ReadContext
 from pds.entryway.exchange import entryway_of
+from pds.web.context_keys import CONTEXT, READ_CONTEXT
 from pds.xrpc.responses import add_common_headers, preflight
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
@@ -39,27 +40,26 @@ Allow: /
 """
 
 
-def add_web_routes(app: web.Application) -> None:
-    """Serve everything outside `/xrpc/`."""
-    app.router.add_get("/", _for_every_origin(_front_page))
-    app.router.add_get("/.well-known/change-password", _for_every_origin(_change_password))
-    if app[CONTEXT].entryway is not None:
-        app.router.add_get(
-            "/.well-known/oauth-protected-resource", _for_every_origin(_protected_resource)
-        )
-    add_routes_of_every_server(app)
+def web_routes(ctx: AppContext) -> Iterator[web.RouteDef]:
+    """Everything outside `/xrpc/`."""
+    yield _get("/", _front_page)
+    yield _get("/.well-known/change-password", _change_password)
+    if ctx.entryway is not None:
+        yield _get("/.well-known/oauth-protected-resource", _protected_resource)
+    yield from routes_of_every_server()
 
 
-def add_routes_of_every_server(app: web.Application) -> None:
-    """Serve what a read-only server has, too; any other path is a 404."""
-    for path, handler in (
-        ("/robots.txt", _robots),
-        ("/.well-known/atproto-did", _atproto_did),
-        ("/tls-check", _tls_check),
-    ):
-        app.router.add_get(path, _for_every_origin(handler))
-    app.router.add_options("/{path:.*}", _preflight)
-    app.router.add_route("*", "/{path:.*}", _for_every_origin(_not_found))
+def routes_of_every_server() -> Iterator[web.RouteDef]:
+    """What a read-only server has, too; whatever is left is not found."""
+    yield _get("/robots.txt", _robots)
+    yield _get("/.well-known/atproto-did", _atproto_did)
+    yield _get("/tls-check", _tls_check)
+    yield web.options("/{path:.*}", _preflight)
+    yield web.route("*", "/{path:.*}", _for_every_origin(_not_found))
+
+
+def _get(path: str, handler: _Handler) -> web.RouteDef:
+    return web.get(path, _for_every_origin(handler))
 
 
 def _for_every_origin(handler: _Handler) -> _Handler:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from aiohttp import hdrs, web
-from aiohttp.web_response import ContentCoding
+from aiohttp.web import ContentCoding
 
 from pds.xrpc.errors import XrpcError, invalid_request
 

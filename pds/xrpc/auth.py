@@ -61,32 +61,16 @@ class Authentication:
 
 
 def user(
-    scopes: frozenset[SessionScope] = STANDARD,
-    *,
-    refuse_takendown: bool = False,
-    refuse_deactivated: bool = False,
+    scopes: frozenset[SessionScope] = STANDARD, *, refuse_takendown: bool = False
 ) -> Authenticator:
-    """Accept an access token with one of `scopes`; optionally check the account's standing."""
-    checks_account = refuse_takendown or refuse_deactivated
-    refused = [
-        state
-        for state, is_refused in (
-            ("taken down", refuse_takendown),
-            ("deactivated", refuse_deactivated),
-        )
-        if is_refused
-    ]
+    """Accept an access token with one of `scopes`; optionally refuse a taken-down account."""
+    refused = ", not taken down" if refuse_takendown else ""
 
-    @demands(", not ".join([f"session ({_scopes_in_words(scopes)})", *refused]))
+    @demands(f"session ({_scopes_in_words(scopes)}){refused}")
     async def authenticate(ctx: AppContext, request: web.Request) -> UserCredentials:
         credentials = _verify_access(ctx, _require_token(request), scopes)
-        if checks_account:
-            get_acting_account(
-                ctx,
-                credentials.did,
-                refuse_takendown=refuse_takendown,
-                refuse_deactivated=refuse_deactivated,
-            )
+        if refuse_takendown:
+            get_acting_account(ctx, credentials.did, refuse_takendown=True)
         return credentials
 
     return authenticate
@@ -153,9 +137,9 @@ async def optional_service(ctx: AppContext, request: web.Request) -> Credentials
         return await _verify_service(ctx, request, token)
 
 
-def user_or_service(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
-    """Accept an access token of an account in good standing, or a service token that it signed."""
-    by_session = user(scopes, refuse_takendown=True)
+def user_or_service() -> Authenticator:
+    """Accept an access token of an account not taken down, or a service token that it signed."""
+    by_session = user(refuse_takendown=True)
 
     @demands(f"{by_session.demands}; or a service token")
     async def authenticate(ctx: AppContext, request: web.Request) -> Credentials:

@@ -18,7 +18,7 @@ from pds.monitoring.requests.subscribers import Subscriber
 from pds.xrpc.call import ReadCall
 from pds.xrpc.methods import ReadMethods
 from repo.lexicon import InvalidLexicon
-from sequencer.events import error_frame
+from sequencer.frames import error_frame
 from sequencer.outbox import FirehoseError, FutureCursor, subscribe
 
 methods = ReadMethods()

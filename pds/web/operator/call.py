@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiohttp import web
 
-from pds.context import CONTEXT
 from pds.fairness.presence import while_present
+from pds.web.context_keys import CONTEXT
 from pds.xrpc.body import JSON_LIMIT_BYTES, iter_body, parse_json, read_json
 from pds.xrpc.errors import XrpcError, invalid_request
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
-from pds.context import CONTEXT
 from pds.repos.damage import report_damage
+from pds.web.context_keys import CONTEXT
 from pds.web.operator.call import OperatorCall, OperatorHandler
 from pds.web.operator.firehose import list_subscribers
 from pds.web.operator.imports import import_car, list_imports, missing_blobs, put_blob
@@ -36,15 +36,12 @@ ROUTES: Final[Mapping[tuple[str, str], OperatorHandler]] = {
 """Everything below `/_holdfast/`, by verb and path."""
 
 
-def add_operator_routes(app: web.Application) -> None:
-    """Serve `ROUTES` to the administrator only."""
-    adding = {
-        "GET": app.router.add_get,  # Answers HEAD as well.
-        "POST": app.router.add_post,
-        "PUT": app.router.add_put,
-    }
+def operator_routes() -> Iterator[web.RouteDef]:
+    """`ROUTES`, served to the administrator alone."""
+    # `get` also answers HEAD.
+    adding = {"GET": web.get, "POST": web.post, "PUT": web.put}
     for (verb, path), handler in ROUTES.items():
-        adding[verb](path, _for_operator(handler))
+        yield adding[verb](path, _for_operator(handler))
 
 
 def _for_operator(handler: OperatorHandler) -> Callable[[web.Request], Awaitable[web.Response]]:
