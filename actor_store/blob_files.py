@@ -143,7 +143,7 @@ class BlobFiles:
             await asyncio.gather(*self._tasks)
 
     async def _put_back(self, did: str, refs: Iterable[TempRef]) -> None:
-        """Make blobs temporary again that no record has come to refer to."""
+        """Make bytes temporary again if no record refers to them after all."""
         try:
             known = await self._store.read(did, lambda actor: actor.blob.list_temp_keys())
             for ref in refs:
@@ -151,7 +151,7 @@ class BlobFiles:
                     await self._blob_store.make_temporary(did, ref.key, ref.cid)
         except (ActorStoreError, BlobStoreError, DatabaseError, OSError):
             # Harmless, as after a crash: the bytes remain available for the next record.
-            logger.warning("bytes of blobs of %s were not put back", did, exc_info=True)
+            logger.warning("could not make blobs of %s temporary again", did, exc_info=True)
 
     async def _keep(self, did: str, ref: TempRef) -> None:
         await self._blob_store.make_permanent(did, ref.key, ref.cid)
@@ -165,7 +165,7 @@ class BlobFiles:
                 await self._delete_bytes(did, await self._still_unused(did, unused), keys)
         except (ActorStoreError, BlobStoreError, DatabaseError, OSError):
             # Nobody waits for this, and leftover bytes are harmless.
-            logger.warning("bytes of unused blobs of %s were not deleted", did, exc_info=True)
+            logger.warning("could not delete unused blobs of %s", did, exc_info=True)
 
     async def _delete_bytes(self, did: str, cids: Iterable[Cid], keys: Iterable[str]) -> None:
         await self._blob_store.delete(did, cids)

@@ -94,7 +94,7 @@ class LongTransaction(Generic[T]):
             db.rollback()
             self._tidy(db)
         except DatabaseError as exc:
-            logger.warning("after a long transaction: %s", exc)
+            logger.warning("clean-up after a long transaction failed: %s", exc)
         finally:
             db.close_in_thread()
 

@@ -169,4 +169,4 @@ def _close(db: Database, close: Callable[[], None]) -> None:
         close()
     except DatabaseError as exc:
         # Nothing is lost: committed data is in the WAL, and is read back from there.
-        logger.warning("closing %s: %s", db.path, exc)
+        logger.warning("closing %s failed: %s", db.path, exc)

@@ -79,7 +79,7 @@ class StoreOpener:
         self.quarantined: dict[str, str] = {}
         """Quarantined actors, whose files are left alone: the reason by DID."""
         self._roomless: Counter[str] = Counter()
-        """Number of connections opened on a full disk, by DID: none can write beside them."""
+        """Connections opened on a full disk, counted by DID; while any is open, none can write."""
         self._counting = Lock()
 
     def for_loop(self, did: str) -> Database:

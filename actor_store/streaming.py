@@ -74,4 +74,4 @@ def _forget_error(future: asyncio.Future[bytes | None]) -> None:
 def _log_error(future: object) -> None:
     error = future.exception()  # type: ignore[attr-defined]
     if error is not None:
-        logger.warning("closing a stream: %s", error)
+        logger.warning("closing a stream failed: %s", error)

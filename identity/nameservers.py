@@ -36,7 +36,7 @@ class Nameserver(dns.nameserver.Do53Nameserver):
         self._by_tcp_only = by_tcp_only
 
     def is_always_max_size(self) -> bool:
-        """Return whether to use TCP at once."""
+        """Whether to use TCP at once."""
         return self._by_tcp_only
 
     async def async_query(

@@ -1,7 +1,7 @@
-"""The parts of a running server, wired here and nowhere else; opened together, closed in order.
+"""The parts of a running server, wired only here, opened together and closed in order.
 
-`ReadContext` has what serving reads needs. `AppContext` has on top what writing, logging in and
-talking to other services need.
+`ReadContext` has the parts that serving reads needs. `AppContext` adds those for writes, logins and
+requests to other services.
 """
 
 from __future__ import annotations
@@ -70,21 +70,21 @@ from repo.tid import TidClock
 from sequencer.sequencer import Sequencer
 
 PROXY_CONNECTIONS: Final = 1024
-"""Requests that are passed on at a time, to the operator's services and again to all others."""
+"""Concurrent proxied requests, to the operator's services and separately to all others."""
 
 _CLOCK_IDS: Final = 32
 _log = structlog.get_logger(__name__)
 
 
 class ReadContext:
-    """What handlers that read work with, in a server that may have neither logins nor writes."""
+    """The parts that read handlers use, in a server that may have neither logins nor writes."""
 
     settings: Settings
     open_files: OpenFiles
     lexicons: Lexicons
     client_addresses: ClientAddresses
     checkpointer: Checkpointer
-    """Of the service database and the event log."""
+    """Checkpoints the service database and the event log."""
     accounts: AccountRegister
     unfinished: Unfinished
     sequencer: Sequencer
@@ -97,12 +97,12 @@ class ReadContext:
     plc: PlcClient
     large_work: LargeWork
     streams: Streams
-    """Who may have long answers now."""
+    """Limits concurrent long responses."""
     subscribers: Subscribers
-    """Consumers of the firehose, to be listed, and to be told when the server stops."""
+    """Subscribers of the firehose, to list them and to close them when the server stops."""
     requests: RequestStatistics
     storage: StorageSurvey
-    """How much room actors and blobs take."""
+    """Measures the disk space used by actors and blobs."""
     health: HealthCheck
     closing: AsyncExitStack
 
@@ -113,7 +113,7 @@ class ReadContext:
         """
         self.settings = settings
         self.lexicons = default_lexicons()
-        # First, because it may refuse the settings: no file has been touched then.
+        # Opened first, because it may reject the settings, and no file has been touched then.
         self.open_files = OpenFiles()
         self.blob_store = _open_blob_store(settings, self.open_files, stack)
         self.client_addresses = ClientAddresses(settings.trusted_proxies)
@@ -142,18 +142,18 @@ class ReadContext:
         self.closing = stack
 
     async def close(self) -> None:
-        """Finish what is queued, note an orderly stop, close every file."""
+        """Finish queued work, record a clean stop, and close every file."""
         await self.closing.aclose()
 
     def askers(self) -> tuple[str, ...]:
-        """Whose shares are used by what is done now; see `askers` of the requests."""
+        """Return the keys whose shares the current request uses: see `askers`."""
         return askers(self.client_addresses)
 
     def _make_accounts(self, db: Database) -> AccountRegister:
         return AccountRegister(db)
 
     def _open_identity(self, stack: AsyncExitStack) -> DidCache:
-        """Open what looks up the DIDs and handles of anybody."""
+        """Open the parts that look up DIDs and handles of any server."""
         identity = self.settings.identity
         share = StrangerShare(lookup_turns(), self.askers)
         self._lookups = Lookups(
@@ -197,7 +197,7 @@ class ReadContext:
         return http
 
     async def _note_orderly_stop(self) -> None:
-        """Note an orderly stop, if all that recovery would look at is in order."""
+        """Record a clean stop, if recovery would find nothing to repair."""
         if not self.unfinished.finished:
             return
         try:
@@ -206,7 +206,7 @@ class ReadContext:
             await self._end_run()
         except DatabaseError as exc:
             _log.error(
-                "the last events or heads are not written; the next start mends it",
+                "the last events or heads are not written; the next start repairs that",
                 reason=str(exc),
             )
 
@@ -215,23 +215,23 @@ class ReadContext:
 
 
 class AppContext(ReadContext):
-    """What every handler of a full server works with."""
+    """The parts that the handlers of a full server use."""
 
     accounts: Accounts
     session_tokens: SessionTokens
     rotation_key: PrivateKey
     """Signs the PLC operations of the accounts, unless an entryway does."""
     entryway: ServiceTarget | None
-    """The server that owns the logins; None if this one does."""
+    """The server that handles logins; None if this one does."""
     service_auth: ServiceAuth
     service_tokens: ServiceTokens
     proxy_http: SafeHttp
-    """For requests that are passed on to other services, with connections of its own."""
+    """For requests proxied to other services, with its own connection pool."""
     proxy_share: ProxyShare
     mailer: Mailer
     imports: Imports
     reserving: Turns
-    """Reservations of signing keys, which write one after the other."""
+    """Turns at reserving signing keys, which are written one at a time."""
     admin_guesses: AdminGuesses
     crawlers: Crawlers
     upload_sweep: UploadSweep
@@ -239,7 +239,7 @@ class AppContext(ReadContext):
     def __init__(
         self, settings: Settings, stack: AsyncExitStack, *, min_login_ms: int = MIN_LOGIN_MS
     ) -> None:
-        """As `ReadContext` does. `min_login_ms` is how long checking a password takes at least."""
+        """Open the parts as `ReadContext` does. A password check takes at least `min_login_ms`."""
         self.session_tokens = _session_tokens(settings)
         self._min_login_ms = min_login_ms
         super().__init__(settings, stack)
@@ -278,19 +278,19 @@ class AppContext(ReadContext):
 
     @property
     def did_rotation_key(self) -> str:
-        """The did:key that the DIDs of accounts here must list, as that which may change them."""
+        """The did:key that the DIDs of accounts here must list as a rotation key."""
         return self.settings.entryway.plc_rotation_key or self.rotation_key.did_key
 
 
 async def open_read_context(settings: Settings) -> ReadContext:
-    """Open the parts of a server that only reads. The data directory is ours.
+    """Open the parts of a read-only server. The caller has claimed the data directory.
 
     Raises `ConfigError` and `DatabaseError`s.
     """
     async with AsyncExitStack() as stack:
         ctx = ReadContext(settings, stack)
         await ctx.actor_store.remove_leftovers()
-        # Its stores are copies: what a crash cuts off is copied anew.
+        # Its stores are copies, which are copied again after a crash.
         ctx.sequencer.run.mark_recovered()
         ctx.unfinished.finished = True
         ctx.closing = stack.pop_all()
@@ -303,10 +303,9 @@ async def open_app_context(
     *,
     min_login_ms: int = MIN_LOGIN_MS,
 ) -> AppContext:
-    """Open every part, and `recover` from what the last stop has left. The data directory is ours.
+    """Open every part, and `recover` from the last stop. The caller has claimed the data directory.
 
-    `min_login_ms` is how long checking a password takes at least. Raises `ConfigError` and
-    `DatabaseError`s.
+    Checking a password takes at least `min_login_ms`. Raises `ConfigError` and `DatabaseError`s.
     """
     async with AsyncExitStack() as stack:
         ctx = AppContext(settings, stack, min_login_ms=min_login_ms)
@@ -327,7 +326,7 @@ def _session_tokens(settings: Settings) -> SessionTokens:
 
 
 def _audiences(settings: Settings) -> tuple[str, ...]:
-    """The DIDs that service tokens for this server are addressed to."""
+    """Return the audiences that service tokens for this server may name."""
     service = settings.entryway_service
     return (settings.service_did,) if service is None else (settings.service_did, service.did)
 
@@ -358,7 +357,7 @@ def _open_sequencer(
         checkpointer=checkpointer,
     )
     stack.push_async_callback(sequencer.close)
-    # Recovery cannot finish without it, and tries again.
+    # Recovery cannot finish without this mark, and retries it.
     with suppress(DatabaseFull):
         sequencer.mark_running()
     return sequencer

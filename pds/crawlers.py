@@ -1,4 +1,4 @@
-"""Telling relays that there is something new here: com.atproto.sync.requestCrawl."""
+"""Notifying relays of new events: com.atproto.sync.requestCrawl."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from identity.fetch import FetchedResponse, FetchError
 from identity.http import SafeHttp
 
 INTERVAL_S: Final = 20 * 60.0
-"""Relays that follow the server see every event anyway; this is for those that have lost it."""
+"""Subscribed relays see every event anyway; notifications are for those that lost the server."""
 _ANSWER_MS: Final = 10_000
 
 _log = structlog.get_logger(__name__)
 
 
 class CrawlNotRequested(Exception):
-    """A relay did not take the request; the message says why."""
+    """A relay did not accept the request; the message says why."""
 
 
 async def request_crawl(http: SafeHttp, crawler: str, *, host: str) -> None:
-    """Ask the relay with the base URL `crawler` to follow `host`. Raises `CrawlNotRequested`."""
+    """Ask the relay with the base URL `crawler` to crawl `host`. Raises `CrawlNotRequested`."""
     if _is_in_vain(crawler, host=host):
         raise CrawlNotRequested(f"it is not on this machine, so it cannot reach {host}")
     url = f"{crawler}/xrpc/com.atproto.sync.requestCrawl"
@@ -41,11 +41,12 @@ async def request_crawl(http: SafeHttp, crawler: str, *, host: str) -> None:
 
 
 class Crawlers:
-    """The relays that hear of new events, at most once in `interval_s` seconds.
+    """The relays that are notified of new events, at most once in `interval_s` seconds.
 
-    `host` is where they find this server; on localhost only relays of this machine are told. The
-    first event is told at once. Those before the interval is over are told at its end, where the
-    reference PDS does not tell them: a relay that was down at the first hears of the second.
+    `host` is the address of this server; if it is localhost, only relays on this machine are
+    notified. The first event is announced immediately. Those that follow within the interval are
+    announced at its end, unlike in the reference PDS: a relay that was down at the first
+    notification receives the second.
     """
 
     def __init__(
@@ -62,14 +63,14 @@ class Crawlers:
         self._closed = False
 
     def notify_soon(self) -> None:
-        """Note that there are new events. Returns at once, and never raises."""
+        """Schedule a notification of new events. Returns immediately and never raises."""
         if self._due is not None or self._closed or not self._urls:
             return
         loop = asyncio.get_running_loop()
         self._due = loop.call_at(max(self._earliest_s, loop.time()), self._notify)
 
     async def close(self) -> None:
-        """Give up what is under way, and notify nobody from now on."""
+        """Cancel running notifications, and send no more."""
         self._closed = True
         if self._due is not None:
             self._due.cancel()
@@ -92,11 +93,11 @@ class Crawlers:
         except CrawlNotRequested as exc:
             if url not in self._failing:
                 self._failing.add(url)
-                _log.warning("a relay cannot be told of new events", relay=url, reason=str(exc))
+                _log.warning("a relay cannot be notified of new events", relay=url, reason=str(exc))
             return
         if url in self._failing:
             self._failing.remove(url)
-            _log.info("a relay is told of new events again", relay=url)
+            _log.info("a relay is notified of new events again", relay=url)
 
 
 def _is_in_vain(crawler: str, *, host: str) -> bool:
@@ -112,7 +113,7 @@ def _is_local(url: str) -> bool:
 
 
 def _reason(response: FetchedResponse) -> str:
-    """Why a relay refuses: its own words if they are those of XRPC."""
+    """Return why a relay refused: its own message if the response is an XRPC error."""
     try:
         body = orjson.loads(response.body)
         reason = f"{body['error']}: {body['message']}"

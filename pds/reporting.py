@@ -1,4 +1,4 @@
-"""What the server and its commands tell people: counts, progress, text of strangers."""
+"""Formatting for people, in the server and its commands: counts, progress, untrusted text."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with the name of a step, the parts done, and all parts; 0 if their number is unknown."""
+"""Called with the name of a step, the parts done, and the number of parts; 0 if that is unknown."""
 
 _EXAMPLES: Final = 3
 
 
 def no_progress(step: str, done: int, total: int) -> None:
-    """Nobody waits."""
+    """Ignore progress."""
 
 
 def printable(text: str) -> str:
-    """`text` in one line, where what prints nothing is escaped as in Python.
+    """Return `text` in one line, with unprintable characters escaped as in Python.
 
-    Among that is what moves the cursor, ends the line, or turns the direction of writing.
+    These include characters that move the cursor, end the line, or change the text direction.
     """
     if text.isprintable():
         return text
@@ -37,13 +37,13 @@ class Sample:
     examples: list[str] = field(default_factory=list)
 
     def add(self, name: str) -> None:
-        """Count a fault."""
+        """Add a fault."""
         self.count += 1
         if len(self.examples) < _EXAMPLES:
             self.examples.append(name)
 
     def update(self, names: Iterable[str]) -> None:
-        """Count several faults."""
+        """Add several faults."""
         for name in names:
             self.add(name)
 
@@ -51,11 +51,11 @@ class Sample:
         return self.count > 0
 
     def __str__(self) -> str:
-        """`a, b, c and 7 more`."""
+        """Return text such as `a, b, c and 7 more`."""
         rest = self.count - len(self.examples)
         return ", ".join(self.examples) + (f" and {rest} more" if rest else "")
 
 
 def counted(count: int, noun: str) -> str:
-    """`1 block`, `2,000 blocks`."""
+    """Return text such as `1 block` or `2,000 blocks`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

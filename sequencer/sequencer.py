@@ -274,7 +274,7 @@ class Sequencer:
             try:
                 listener()
             except Exception:  # noqa: BLE001 - the events are committed, even if a listener fails
-                _log.exception("a listener of the sequencer failed")
+                _log.exception("a sequencer listener failed")
 
 
 def _fail(queue: list[_Waiting], exc: Exception) -> None:

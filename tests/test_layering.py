@@ -241,7 +241,7 @@ def test_imports_are_absolute_and_never_of_tests(package: str) -> None:
 def test_accounts_know_nothing_of_http_or_other_parts_of_the_server() -> None:
     """pds.accounts is the service database; XRPC maps its errors, not the other way round.
 
-    Turns are as low as that, and know no more of HTTP: hashing passwords is handed out in them.
+    Turns and signed tokens are as low as that, and know no more of HTTP.
     """
     allowed = ("pds.accounts", "pds.fairness.turns", "pds.jose")
     wrong = [

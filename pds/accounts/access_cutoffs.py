@@ -1,7 +1,7 @@
-"""The table `holdfast_access_cutoff`: since when the access tokens of an account count.
+"""The table `holdfast_access_cutoff`: from which time on an account's access tokens are valid.
 
-Access tokens are stateless; a new password must end them all the same. A table of our own in the
-service database, which the reference PDS ignores.
+Access tokens are stateless, but a new password must revoke them nevertheless. The table is our own
+addition to the service database; the reference PDS ignores it.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _SAVE: Final = (
 
 
 class AccessCutoffs:
-    """For accounts whose older tokens are void, the Unix second that valid ones are issued from.
+    """For accounts with revoked tokens, the Unix second from which issued tokens are valid.
 
-    They are few, and each matters for as long as an access token lives.
+    Such accounts are few, and each entry matters only for the lifetime of an access token.
     """
 
     def __init__(self, db: Database, valid_from: dict[Did, int], *, clock: Clock) -> None:
-        """Make the table if need be. `valid_from` is kept in step with it, and asked for tokens."""
+        """Create the table if necessary. `valid_from` mirrors it and is read for each token."""
         self._db = db
         self._clock = clock
         self._valid_from = valid_from
@@ -40,17 +40,17 @@ class AccessCutoffs:
         valid_from.update(db.all("SELECT did, validFrom FROM holdfast_access_cutoff"))
 
     def find(self, did: str) -> int:
-        """Where the account's tokens count from; 0 if they all do."""
+        """Return the second from which the account's tokens are valid; 0 if all are."""
         return self._valid_from.get(Did(did), 0)
 
     def save(self, did: Did) -> int:
-        """Make void what has been issued, and return where tokens count from now on.
+        """Revoke all tokens issued so far, and return the second from which tokens are now valid.
 
-        Inside a transaction. Once it has committed: `remember`.
+        Call it inside a transaction, and `remember` once that has committed.
         """
         now_s = int(self._clock())
-        # Tokens have whole seconds: those of this one are void as well, and the next to be issued
-        # are dated ahead. So are those that follow another cutoff in the same second.
+        # Token times are whole seconds, so tokens issued in this second are revoked as well and new
+        # ones are dated ahead. The same applies to another cutoff in the same second.
         valid_from = max(now_s, self.find(did)) + 1
         self._db.run(
             "DELETE FROM holdfast_access_cutoff WHERE validFrom <= ?", (now_s - ACCESS_LIFETIME_S,)
@@ -63,7 +63,7 @@ class AccessCutoffs:
         self._db.run("DELETE FROM holdfast_access_cutoff WHERE did = ?", (did,))
 
     def remember(self, did: Did, valid_from: int) -> None:
-        """Go by what `save` has written."""
+        """Apply a cutoff that `save` has written and that is committed."""
         past_s = int(self._clock()) - ACCESS_LIFETIME_S
         for other in [did for did, second in self._valid_from.items() if second <= past_s]:
             del self._valid_from[other]

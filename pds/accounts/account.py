@@ -1,4 +1,4 @@
-"""An account of this server as its two rows describe it."""
+"""An account of this server, as described by its two rows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ INVALID_HANDLE: Final = "handle.invalid"
 
 
 class AccountStatus(StrEnum):
-    """What an account's state is called on the wire."""
+    """The state of an account, by its name on the wire."""
 
     ACTIVE = "active"
     TAKENDOWN = "takendown"
     SUSPENDED = "suspended"
-    """In the protocol; nothing this server does leads to it."""
+    """Part of the protocol; this server never sets it."""
     DEACTIVATED = "deactivated"
     DELETED = "deleted"
 
@@ -27,7 +27,7 @@ class AccountStatus(StrEnum):
 class ActorAccount:
     """A row of `actor` and, for accounts that can log in, its row of `account`.
 
-    Times are texts of ISO 8601 with milliseconds.
+    Times are ISO 8601 text with milliseconds.
     """
 
     did: Did
@@ -48,17 +48,17 @@ class ActorAccount:
 
     @property
     def status(self) -> AccountStatus:
-        """What `status_from` makes of the row."""
+        """The status that `status_from` derives from the row."""
         return status_from(self.takedown_ref, self.deactivated_at)
 
     @property
     def active(self) -> bool:
-        """Neither taken down nor deactivated."""
+        """Whether the account is neither taken down nor deactivated."""
         return self.takedown_ref is None and self.deactivated_at is None
 
 
 def status_from(takedown_ref: str | None, deactivated_at: str | None) -> AccountStatus:
-    """The status that two columns of `actor` say; a takedown outweighs a deactivation."""
+    """Derive the status from two columns of `actor`; a takedown outranks a deactivation."""
     if takedown_ref is not None:
         return AccountStatus.TAKENDOWN
     if deactivated_at is not None:
@@ -67,5 +67,5 @@ def status_from(takedown_ref: str | None, deactivated_at: str | None) -> Account
 
 
 def status_of(account: ActorAccount | None) -> AccountStatus:
-    """The status of an account that may not exist (any more)."""
+    """Return the status of an account; None, for one that does not exist, means deleted."""
     return AccountStatus.DELETED if account is None else account.status

@@ -1,4 +1,4 @@
-"""Hiding accounts and showing them again: deactivations and takedowns."""
+"""Deactivations and takedowns, which hide accounts, and their reversal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from repo.syntax import Did
 
 
 class AccountStates:
-    """Changes the states of accounts. A takedown and a deactivation do not touch each other."""
+    """Changes the states of accounts. Takedown and deactivation are independent of each other."""
 
     def __init__(
         self, db: Database, store: AccountStore, sessions: Sessions, *, clock: Clock = time.time
@@ -24,7 +24,7 @@ class AccountStates:
         self._clock = clock
 
     async def deactivate(self, did: Did, *, delete_after: str | None = None) -> None:
-        """Hide the account until it is activated. Sessions go on. Raises `AccountNotFound`."""
+        """Hide the account until it is activated; sessions stay. Raises `AccountNotFound`."""
 
         def deactivate() -> None:
             self._store.get(did)
@@ -42,9 +42,9 @@ class AccountStates:
         await write(self._db, activate)
 
     async def takedown(self, did: Did, *, ref: str | None = None) -> str:
-        """Take the account down and end its sessions, OAuth's too. Raises `AccountNotFound`.
+        """Take the account down and end its sessions, including OAuth. Raises `AccountNotFound`.
 
-        Return the reference that is kept: that of the first takedown, by default its time.
+        Return the stored reference: that of the first takedown, by default its time.
         """
 
         def takedown() -> str:

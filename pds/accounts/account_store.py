@@ -1,6 +1,6 @@
-"""The tables `actor` and `account`: who has an account here, and in which state.
+"""The tables `actor` and `account`: the accounts of this server and their states.
 
-Writing methods belong inside a transaction.
+Methods that write must be called inside a transaction.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SELECT actor.did, actor.handle, actor.createdAt, actor.takedownRef, actor.deacti
        actor.deleteAfter, account.email, account.emailConfirmedAt, account.invitesDisabled
 """
 _SELECT: Final = f"{_COLUMNS} FROM actor LEFT JOIN account ON account.did = actor.did"
-# `+?` keeps SQLite, built with STAT4, from planning the join anew for each bound DID: 10 us.
+# `+?` keeps SQLite, built with STAT4, from replanning the join for each bound DID (10 us).
 _BY_DID: Final = f"{_SELECT} WHERE actor.did = +?"
 _BY_DIDS: Final = f"{_SELECT} WHERE actor.did IN (SELECT value FROM carray(?))"
 _BY_HANDLE: Final = f"{_SELECT} WHERE lower(actor.handle) = lower(?)"
@@ -36,7 +36,7 @@ _PAGE: Final = (
 class AccountStore:
     """Rows of `actor` and `account`.
 
-    Lookups hide accounts that are taken down or deactivated unless they are asked to include them.
+    Lookups hide accounts that are taken down or deactivated, unless told to include them.
     """
 
     def __init__(self, db: Database) -> None:
@@ -45,62 +45,62 @@ class AccountStore:
     def find(
         self, did: str, *, include_takendown: bool = False, include_deactivated: bool = False
     ) -> ActorAccount | None:
-        """The account of a DID. On the way of every request with a token: one statement."""
+        """Return the account with a DID. One statement, as every request with a token calls it."""
         row = self._db.one(_BY_DID, (did,))
         return _visible(row, include_takendown, include_deactivated)
 
     def find_by_handle(
         self, handle: str, *, include_takendown: bool = False, include_deactivated: bool = False
     ) -> ActorAccount | None:
-        """The account that has a handle, in any letter case."""
+        """Return the account with a handle, ignoring case."""
         row = self._db.one(_BY_HANDLE, (handle,))
         return _visible(row, include_takendown, include_deactivated)
 
     def find_by_email(
         self, email: str, *, include_takendown: bool = False, include_deactivated: bool = False
     ) -> ActorAccount | None:
-        """The account that has an email address, in any letter case."""
+        """Return the account with an email address, ignoring case."""
         row = self._db.one(_BY_EMAIL, (email,))
         return _visible(row, include_takendown, include_deactivated)
 
     def get(self, did: str) -> ActorAccount:
-        """The account of a DID in any state. Raises `AccountNotFound`."""
+        """Return the account with a DID, in any state. Raises `AccountNotFound`."""
         account = self.find(did, include_takendown=True, include_deactivated=True)
         if account is None:
             raise AccountNotFound
         return account
 
     def get_with_login(self, did: str) -> ActorAccount:
-        """As `get`. Raises `NoLogin` if nobody can log in to the account."""
+        """Do as `get`, and raise `NoLogin` if the account has no login."""
         account = self.get(did)
         if account.email is None:
             raise NoLogin(did)
         return account
 
     def find_many(self, dids: Sequence[str]) -> dict[str, ActorAccount]:
-        """Those of `dids` that have an account, in any state, by DID."""
+        """Return the accounts of `dids` that exist, in any state, by DID."""
         rows = self._db.all(_BY_DIDS, (array_of(dids),))
         return {row[0]: _account_of(row) for row in rows}
 
     def list_page(self, *, limit: int, after: tuple[str, str] | None = None) -> list[ActorAccount]:
-        """Accounts in any state, oldest first.
+        """Return a page of accounts in any state, oldest first.
 
-        `after` is the `created_at` and DID of the last one of the page before.
+        `after` is the `created_at` and DID of the last account on the previous page.
         """
         created_at, did = after or (None, None)
         return [_account_of(row) for row in self._db.all(_PAGE, (created_at, did, limit))]
 
     def iter_all(self) -> Iterator[ActorAccount]:
-        """Every account in any state, oldest first."""
+        """Iterate over all accounts in any state, oldest first."""
         rows = self._db.iter(f"{_SELECT} ORDER BY actor.createdAt, actor.did")
         return (_account_of(row) for row in rows)
 
     def count(self) -> int:
-        """How many accounts there are, in any state."""
+        """Return the number of accounts in any state."""
         return int(self._db.value("SELECT count(*) FROM actor"))
 
     def password_hash(self, did: str) -> str | None:
-        """The hash of the account's password; None for an account without one."""
+        """Return the hash of the account's password; None for an account without one."""
         stored: str | None = self._db.value(
             "SELECT passwordScrypt FROM account WHERE did = ?", (did,)
         )
@@ -115,7 +115,7 @@ class AccountStore:
         deactivated_at: str | None,
         delete_after: str | None,
     ) -> None:
-        """Add an identity. The caller has looked for clashes in the same transaction."""
+        """Insert a row of `actor`. The caller has checked for conflicts in the same transaction."""
         self._db.run(
             "INSERT INTO actor (did, handle, createdAt, deactivatedAt, deleteAfter)"
             " VALUES (?, ?, ?, ?, ?)",
@@ -123,7 +123,7 @@ class AccountStore:
         )
 
     def add_login(self, did: Did, *, email: str, password_hash: str) -> None:
-        """Let the account log in."""
+        """Give the account a login."""
         self._db.run(
             "INSERT INTO account (did, email, passwordScrypt) VALUES (?, ?, ?)",
             (did, email, password_hash),
@@ -134,24 +134,24 @@ class AccountStore:
         self._db.run("UPDATE actor SET handle = ? WHERE did = ?", (handle, did))
 
     def set_deactivated(self, did: Did, at: str | None, *, delete_after: str | None = None) -> None:
-        """Deactivate at a time, or with None activate."""
+        """Deactivate the account at a time, or activate it if `at` is None."""
         self._db.run(
             "UPDATE actor SET deactivatedAt = ?, deleteAfter = ? WHERE did = ?",
             (at, delete_after, did),
         )
 
     def set_takedown_ref(self, did: Did, ref: str | None) -> None:
-        """Take down with a reference, or with None reverse it."""
+        """Take the account down with a reference, or reverse that if `ref` is None."""
         self._db.run("UPDATE actor SET takedownRef = ? WHERE did = ?", (ref, did))
 
     def set_email(self, did: Did, email: str) -> None:
-        """Change the address, which then is not confirmed."""
+        """Change the address, which makes it unconfirmed."""
         self._db.run(
             "UPDATE account SET email = ?, emailConfirmedAt = NULL WHERE did = ?", (email, did)
         )
 
     def set_email_confirmed(self, did: Did, at: str) -> None:
-        """Note that the address has been confirmed."""
+        """Mark the address as confirmed."""
         self._db.run("UPDATE account SET emailConfirmedAt = ? WHERE did = ?", (at, did))
 
     def set_password_hash(self, did: Did, password_hash: str) -> None:
@@ -159,7 +159,7 @@ class AccountStore:
         self._db.run("UPDATE account SET passwordScrypt = ? WHERE did = ?", (password_hash, did))
 
     def set_invites_disabled(self, did: Did, *, disabled: bool) -> None:
-        """Note whether the account's new invite codes start disabled."""
+        """Set whether the account's new invite codes start disabled."""
         self._db.run("UPDATE account SET invitesDisabled = ? WHERE did = ?", (disabled, did))
 
 

@@ -1,8 +1,8 @@
-"""`Accounts`: the accounts of this server, and the parts that know about one side of them each.
+"""`Accounts`: the accounts of this server, composed of parts that each manage one aspect.
 
-Methods that are `async` are a transaction each, which backs off without blocking the event loop
-while another process holds the file. The others are short statements: they read, or say that they
-belong inside a transaction.
+Each `async` method is one transaction, which backs off without blocking the event loop while
+another process holds the file. The other methods are short statements: they read, or their
+docstring says that they must be called inside a transaction.
 """
 
 from __future__ import annotations
@@ -37,33 +37,33 @@ from repo.cid import Cid
 from repo.syntax import Did
 
 MIGRATION_GRACE_S: Final = 3 * 24 * 60 * 60
-"""How long an account that moves here is expected to stay deactivated."""
+"""How long an account that migrates here is expected to stay deactivated."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """What an account starts with. Without an email address and a password it cannot log in."""
+    """The data of an account to be created. It has no login without email address and password."""
 
     did: Did
     handle: str
     """In lower case."""
     cid: Cid
-    """Of the repo's first commit."""
+    """CID of the repo's first commit."""
     rev: str
     email: str | None = None
     password_hash: str | None = None
     """As `Passwords.hash_new` makes it."""
     invite_code: str | None = None
     deactivated: bool = False
-    """For an account that moves here: it stays so until it is activated."""
+    """Set for an account that migrates here, which stays deactivated until it is activated."""
 
 
 class Accounts(AccountRegister):
-    """The accounts of a server that has logins: creates and renames them; the rest is in parts.
+    """The accounts of a server with logins: creates and renames them; its parts do the rest.
 
-    A part is a class in a file of its own. It gets the database and the parts it needs, and is
-    made here. What it stores about an account is also deleted in `pds.accounts.erasure`, and what
-    opens a session is ended in `Sessions.end_all`.
+    A part is a class in its own file, constructed here with the database and the parts it needs.
+    Anything a part stores about an account must also be deleted in `pds.accounts.erasure`, and any
+    kind of session be ended in `Sessions.end_all`.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Accounts(AccountRegister):
         clock: Clock = time.time,
         min_login_ms: int = MIN_LOGIN_MS,
     ) -> None:
-        """Take over `db`, which `close` closes. For `min_login_ms` see `Logins`."""
+        """Take ownership of `db`, which `close` closes. For `min_login_ms` see `Logins`."""
         super().__init__(db, clock=clock)
         store = self.store
         self._hasher = hasher = PasswordHasher()
@@ -117,28 +117,28 @@ class Accounts(AccountRegister):
         self.invites = Invites(db, store, hostname=hostname, clock=clock)
 
     async def create_account(self, new: NewAccount) -> Session:
-        """Make an account and open its first session, in one transaction.
+        """Create an account and its first session, in one transaction.
 
-        Raises `AccountExists`, `HandleTaken`, `EmailTaken` or `InvalidInviteCode`; clashes with
-        accounts in any state count.
+        Raises `AccountExists`, `HandleTaken`, `EmailTaken` or `InvalidInviteCode`; accounts in any
+        state conflict.
         """
 
         def create() -> tuple[RefreshToken, int | None]:
             self._add_rows(new)
             refresh = self.sessions.add_first(new.did)
             self.repo_roots.add(new.did, new.cid, new.rev)
-            # A DID that moves in may have been here before, with sessions of that time.
+            # A migrating DID may have had an account here before, with tokens from that time.
             return refresh, self.access_cutoffs.save(new.did) if new.deactivated else None
 
         refresh, valid_from = await write(self.db, create)
-        # A head that the DID had here before.
+        # The DID may have an unwritten head from an earlier account here.
         self.repo_roots.forget(new.did)
         if valid_from is not None:
             self.access_cutoffs.remember(new.did, valid_from)
         return self.sessions.first(refresh)
 
     async def update_handle(self, did: Did, handle: str) -> None:
-        """Give the account another handle. Raises `HandleNotAvailable`."""
+        """Change the account's handle. Raises `HandleNotAvailable`."""
 
         def update() -> None:
             check_handle_free_for(self.store, did, handle)
@@ -147,7 +147,7 @@ class Accounts(AccountRegister):
         await write(self.db, update)
 
     async def close(self) -> None:
-        """As `AccountRegister.close`, and end the threads that hash passwords."""
+        """Close as `AccountRegister` does, and stop the password hashing threads."""
         try:
             await super().close()
         finally:

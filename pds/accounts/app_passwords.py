@@ -1,4 +1,4 @@
-"""The table `app_password`: passwords for single apps, which open lesser sessions."""
+"""The table `app_password`: passwords for single apps, whose sessions have fewer rights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from repo.syntax import Did
 
 @dataclass(frozen=True, slots=True)
 class AppPassword:
-    """An app password without its text, which nobody but the user knows."""
+    """An app password without its text, which only the user knows."""
 
     name: str
     created_at: str
@@ -26,7 +26,7 @@ class AppPassword:
 
 
 class AppPasswords:
-    """The app passwords of accounts, and the end of their sessions."""
+    """Creates, finds and revokes the app passwords of accounts."""
 
     def __init__(
         self,
@@ -46,9 +46,10 @@ class AppPasswords:
     async def create(
         self, did: Did, name: str, *, privileged: bool = False, asker: Asker = OPERATOR
     ) -> tuple[AppPassword, str]:
-        """A new app password and its text.
+        """Create an app password, and return it with its text.
 
-        Raises `AppPasswordExists`, `TooBusy`, and `ExpiredToken` if sessions have ended meanwhile.
+        Raises `AppPasswordExists`, `TooBusy`, and `ExpiredToken` if the account's sessions were
+        ended meanwhile.
         """
         valid_from = self._cutoffs.find(did)
 
@@ -71,7 +72,7 @@ class AppPasswords:
         return created, text
 
     async def revoke(self, did: Did, name: str) -> None:
-        """Delete an app password and end its sessions. An unknown name is fine."""
+        """Delete an app password and end its sessions. Unknown names are ignored."""
 
         def revoke() -> None:
             self._db.run("DELETE FROM app_password WHERE did = ? AND name = ?", (did, name))
@@ -80,7 +81,7 @@ class AppPasswords:
         await write(self._db, revoke)
 
     def find(self, did: Did, name: str) -> AppPassword | None:
-        """One app password by its name."""
+        """Return an app password by name."""
         row = self._db.one(
             "SELECT createdAt, privileged FROM app_password WHERE did = ? AND name = ?",
             (did, name),
@@ -88,7 +89,7 @@ class AppPasswords:
         return None if row is None else AppPassword(name, row[0], bool(row[1]))
 
     def find_by_hash(self, did: Did, password_hash: str) -> AppPassword | None:
-        """The app password that has this hash."""
+        """Return the app password with this hash."""
         rows = self._db.all(
             "SELECT passwordScrypt, name, createdAt, privileged FROM app_password WHERE did = ?",
             (did,),
@@ -101,12 +102,12 @@ class AppPasswords:
         return matching[0] if matching else None
 
     def list(self, did: Did) -> list[AppPassword]:
-        """The account's app passwords, newest first."""
+        """Return the account's app passwords, newest first."""
         return list_app_passwords(self._db, did)
 
 
 def list_app_passwords(db: Database, did: Did) -> list[AppPassword]:
-    """The app passwords of an account, newest first, as they are written."""
+    """Return the stored app passwords of an account, newest first."""
     rows = db.all(
         "SELECT name, createdAt, privileged FROM app_password WHERE did = ?"
         " ORDER BY createdAt DESC",

@@ -1,7 +1,7 @@
-"""Whether a DID, handle or email address is free here: each check once, with its refusal.
+"""Checks that a DID, handle or email address is free on this server.
 
-Accounts in every state count, for each may become active again. A check before a change saves work
-that would be in vain; what holds is the one inside the transaction that makes the change.
+Accounts in any state count, because they may become active again. A check before a change only
+saves useless work; the check inside the transaction that makes the change is the decisive one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Random codes: what is typed by people, and the ids of sessions."""
+"""Random codes: those that people type, and the ids of sessions."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ import secrets
 from typing import Final
 
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
-"""Base32 in lower case: no digit that looks like a letter."""
+"""Lower-case base32, in which no digit looks like a letter."""
 
 
 def new_invite_code(hostname: str) -> str:
-    """An invite code such as `pds-example-com-jrsgi-2bzdu`; 50 random bits."""
+    """Return an invite code such as `pds-example-com-jrsgi-2bzdu`; 50 random bits."""
     return f"{hostname.replace('.', '-')}-{_letters(5)}-{_letters(5)}"
 
 
 def new_email_token() -> str:
-    """A token sent by mail, such as `JRSGI-2BZDU`; 50 random bits."""
+    """Return a token to send by mail, such as `JRSGI-2BZDU`; 50 random bits."""
     return f"{_letters(5)}-{_letters(5)}".upper()
 
 
 def new_password() -> str:
-    """A password of 24 characters that nobody guesses."""
+    """Return an unguessable password of 24 characters."""
     return secrets.token_urlsafe(18)
 
 
 def new_app_password() -> str:
-    """The text of an app password, such as `rzqu-aryb-kv2h-55t4`; 80 random bits."""
+    """Return the text of an app password, such as `rzqu-aryb-kv2h-55t4`; 80 random bits."""
     return "-".join(_letters(4) for _ in range(4))
 
 
 def new_refresh_jti() -> str:
-    """The id of the first refresh token of a session: 32 random bytes."""
+    """Return an id for the first refresh token of a session: 32 random bytes."""
     return encode_jti(secrets.token_bytes(32))
 
 
 def encode_jti(data: bytes) -> str:
-    """The id of a refresh token: 32 bytes in base64 without padding."""
+    """Encode 32 bytes as the id of a refresh token: base64 without padding."""
     return base64.b64encode(data).decode().rstrip("=")
 
 

@@ -1,4 +1,4 @@
-"""Which email addresses an account may have."""
+"""Rules for the email addresses of accounts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from pds.accounts.errors import EmailNotSupported
 
 MAX_LENGTH: Final = 254
-"""Characters of an address that SMTP can carry (RFC 5321, errata 1690)."""
+"""The longest address that SMTP can carry, in characters (RFC 5321, errata 1690)."""
 _LOCAL: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}")
 _DOMAIN: Final = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]"
@@ -20,9 +20,8 @@ _DOMAIN: Final = re.compile(
 def check_email(email: str) -> str:
     """Check an address's syntax and return it in lower case, the form that is stored.
 
-    Quoted local parts and addresses of hosts without a domain are refused: nobody has them, and
-    they let header injection hide. So are mailboxes that last for minutes. Raises
-    `EmailNotSupported`.
+    Quoted local parts and hosts without a domain are refused: they are unused in practice and can
+    hide header injection. Disposable addresses are refused, too. Raises `EmailNotSupported`.
     """
     local, _, domain = email.rpartition("@")
     dots_wrong = local.startswith(".") or local.endswith(".") or ".." in local
@@ -37,8 +36,8 @@ def check_email(email: str) -> str:
 
 @cache
 def _disposable_domains() -> Set[str]:
-    """Domains that give out mailboxes for minutes to anybody."""
-    # Ten thousand of them: read when the first address comes.
+    """Return the domains that provide disposable mailboxes to anyone."""
+    # There are ten thousand, so they are loaded with the first address.
     from disposable_email_domains import blocklist
 
     return frozenset(blocklist)

@@ -20,7 +20,7 @@ LIFETIME_S: Final = 15 * 60
 
 
 class EmailTokenPurpose(StrEnum):
-    """What a token confirms."""
+    """The action that a token confirms."""
 
     CONFIRM_EMAIL = "confirm_email"
     UPDATE_EMAIL = "update_email"
@@ -30,16 +30,16 @@ class EmailTokenPurpose(StrEnum):
 
 
 class EmailTokens:
-    """Makes, checks and forgets the tokens of accounts."""
+    """Creates, checks and deletes the tokens of accounts."""
 
     def __init__(self, db: Database, *, clock: Clock = time.time) -> None:
         self._db = db
         self._clock = clock
 
     async def create(self, did: Did, purpose: EmailTokenPurpose) -> str:
-        """A token to be sent to the account's address, valid for 15 minutes.
+        """Create a token to send to the account's address, valid for 15 minutes.
 
-        It replaces an earlier one of the same purpose.
+        It replaces an earlier one for the same purpose.
         """
 
         def create() -> str:
@@ -55,11 +55,11 @@ class EmailTokens:
         return await write(self._db, create)
 
     async def use(self, did: Did, purpose: EmailTokenPurpose, token: str) -> None:
-        """Check a token and forget it. Raises `InvalidToken` or `ExpiredToken`."""
+        """Check a token and delete it. Raises `InvalidToken` or `ExpiredToken`."""
         await write(self._db, lambda: self.take(did, purpose, token))
 
     def check(self, did: Did, purpose: EmailTokenPurpose, token: str) -> None:
-        """Check a token and leave it. Raises `InvalidToken` or `ExpiredToken`."""
+        """Check a token without deleting it. Raises `InvalidToken` or `ExpiredToken`."""
         requested_at = self._db.value(
             "SELECT requestedAt FROM email_token WHERE purpose = ? AND did = ? AND token = ?",
             (purpose.value, did, _as_stored(token)),
@@ -67,7 +67,7 @@ class EmailTokens:
         self._check_age(requested_at)
 
     def find_did(self, purpose: EmailTokenPurpose, token: str) -> Did:
-        """Whose token it is. Raises `InvalidToken` or `ExpiredToken`."""
+        """Return the DID that a token belongs to. Raises `InvalidToken` or `ExpiredToken`."""
         row = self._db.one(
             "SELECT did, requestedAt FROM email_token WHERE purpose = ? AND token = ?",
             (purpose.value, _as_stored(token)),
@@ -77,16 +77,16 @@ class EmailTokens:
         return Did(did)
 
     def take(self, did: Did, purpose: EmailTokenPurpose, token: str) -> None:
-        """As `use`, inside a transaction."""
+        """Do as `use`, inside a transaction."""
         self.check(did, purpose, token)
         self.delete(did, purpose)
 
     def delete(self, did: Did, purpose: EmailTokenPurpose) -> None:
-        """Forget the account's token of one purpose, inside a transaction."""
+        """Delete the account's token for one purpose, inside a transaction."""
         self._db.run("DELETE FROM email_token WHERE purpose = ? AND did = ?", (purpose.value, did))
 
     def delete_all(self, did: Did) -> None:
-        """Forget all of the account's tokens, inside a transaction."""
+        """Delete all of the account's tokens, inside a transaction."""
         self._db.run("DELETE FROM email_token WHERE did = ?", (did,))
 
     def _check_age(self, requested_at: str | None) -> None:
@@ -97,5 +97,5 @@ class EmailTokens:
 
 
 def _as_stored(token: str) -> str:
-    """A token as typed, or as pasted out of a mail."""
+    """Normalize a token that was typed, or pasted from a mail."""
     return token.strip().upper()

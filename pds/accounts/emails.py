@@ -1,4 +1,4 @@
-"""The email addresses of accounts: confirming and changing them."""
+"""Confirming and changing the email addresses of accounts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from repo.syntax import Did
 
 
 class Emails:
-    """Changes of the address that an account logs in with and gets mails at."""
+    """Confirms and changes the address that an account logs in with and receives mail at."""
 
     def __init__(
         self, db: Database, store: AccountStore, tokens: EmailTokens, *, clock: Clock = time.time
@@ -32,7 +32,7 @@ class Emails:
         self._clock = clock
 
     async def confirm(self, did: Did, email: str, token: str) -> None:
-        """Note that the account's address is right.
+        """Mark the account's address as confirmed.
 
         Raises `AccountNotFound`, `InvalidEmail`, `InvalidToken` or `ExpiredToken`.
         """
@@ -49,7 +49,9 @@ class Emails:
         await write(self._db, confirm)
 
     async def change(self, did: Did, email: str, *, token: str | None) -> None:
-        """Change the address as its user; a confirmed one needs a token. All tokens are void then.
+        """Change the address on behalf of the user, which voids all tokens.
+
+        Replacing a confirmed address requires a token.
 
         Raises `AccountNotFound`, `NoEmailAddress`, `TokenRequired`, `InvalidToken`,
         `ExpiredToken` or `EmailTaken`.
@@ -70,11 +72,11 @@ class Emails:
         await write(self._db, change)
 
     async def update(self, did: Did, email: str) -> None:
-        """Change the address as the admin. Raises `AccountNotFound`, `NoLogin` or `EmailTaken`."""
+        """Change the address for the admin. Raises `AccountNotFound`, `NoLogin` or `EmailTaken`."""
         await write(self._db, lambda: self._set(self._store.get_with_login(did), email))
 
     def _set(self, account: ActorAccount, email: str) -> None:
-        """Set an address that then is not confirmed; tokens sent to the old one are void."""
+        """Set an unconfirmed address, and void the tokens sent to the old one."""
         check_email_free_for(self._store, account.did, email)
         self._store.set_email(account.did, email.lower())
         self._tokens.delete_all(account.did)

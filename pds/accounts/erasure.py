@@ -1,4 +1,4 @@
-"""Erasing an account from the service database: no row of any table names it any more.
+"""Erasing an account from the service database, so that no row of any table names it.
 
 The reference PDS leaves app passwords, OAuth sessions and invite codes behind.
 """
@@ -11,14 +11,14 @@ from database.connection import Database
 from repo.syntax import Did
 
 FORMER_ACCOUNT: Final = "deleted"
-"""Whom an invite code belongs to that other accounts were made with, once its owner is gone."""
+"""The owner of a deleted account's invite code that other accounts were created with."""
 
 _STATEMENTS: Final = (
     "DELETE FROM repo_root WHERE did = ?1",
     "DELETE FROM email_token WHERE did = ?1",
     "DELETE FROM app_password WHERE did = ?1",
     "DELETE FROM refresh_token WHERE did = ?1",
-    # Browsers and their addresses, unless somebody else is signed in on them, too.
+    # Browsers and their IP addresses, unless another account is signed in there, too.
     """DELETE FROM device WHERE id IN (
         SELECT deviceId FROM account_device WHERE did = ?1
         UNION SELECT deviceId FROM token WHERE did = ?1
@@ -29,16 +29,16 @@ _STATEMENTS: Final = (
     )""",
     "DELETE FROM device_account WHERE did = ?1",
     "DELETE FROM authorization_request WHERE did = ?1",
-    # Foreign keys clear used_refresh_token, and with the account account_device and
+    # Foreign keys delete used_refresh_token; deleting the account below deletes account_device and
     # authorized_client.
     "DELETE FROM token WHERE did = ?1",
-    # A code of its own goes, unless it tells where other accounts came from.
+    # The account's own codes are deleted, unless other accounts were created with them.
     """DELETE FROM invite_code WHERE forAccount = ?1
         AND NOT EXISTS (SELECT 1 FROM invite_code_use WHERE code = invite_code.code)""",
     f"""UPDATE invite_code SET forAccount = '{FORMER_ACCOUNT}', disabled = 1
         WHERE forAccount = ?1""",
     f"UPDATE invite_code SET createdBy = '{FORMER_ACCOUNT}' WHERE createdBy = ?1",
-    # The use that made the account stays used.
+    # The use that created the account stays consumed.
     """UPDATE invite_code SET availableUses = availableUses - 1
         WHERE code IN (SELECT code FROM invite_code_use WHERE usedBy = ?1)""",
     "DELETE FROM invite_code_use WHERE usedBy = ?1",
@@ -49,6 +49,6 @@ _STATEMENTS: Final = (
 
 
 def erase(db: Database, did: Did) -> None:
-    """Delete every row of an account, inside a transaction. An unknown DID is fine."""
+    """Delete every row of an account, inside a transaction. Unknown DIDs are ignored."""
     for statement in _STATEMENTS:
         db.run(statement, (did,))

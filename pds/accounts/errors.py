@@ -1,59 +1,59 @@
-"""What can go wrong with accounts, sessions and codes, as one tree. Nothing here knows HTTP.
+"""Errors about accounts, sessions and codes, as one tree. Nothing here knows HTTP.
 
 AccountError
 ├── AccountNotFound           no such account, or one hidden from the caller
-│   ├── ActorNotFound         the same of the account that a request acts as
-│   └── UnknownAccount        the same of an account that a request is about
+│   ├── ActorNotFound         the same, for the account that a request acts as
+│   └── UnknownAccount        the same, for an account that a request is about
 ├── AccountExists             this server already has the DID
-├── AccountTakendown          the account has been taken down
+├── AccountTakendown          the account is taken down
 ├── AccountDeactivated        the account is deactivated
 ├── NoLogin                   the account has neither email address nor password
 ├── HandleTaken               another account has the handle (creating an account)
 ├── HandleNotAvailable        reserved, or another account has it (changing a handle)
-├── InvalidHandle             syntax, or not allowed on a service domain
-├── UnsupportedDomain         not a domain this server gives out handles under
-├── HandleNotResolved         an external handle that does not lead to the DID
+├── InvalidHandle             malformed, or not allowed on a service domain
+├── UnsupportedDomain         not a domain this server provides handles under
+├── HandleNotResolved         an external handle that does not resolve to the DID
 ├── EmailTaken                another account has the address
 ├── EmailNotSupported         not an address that mail can be sent to
 ├── InvalidEmail              not the account's address
-├── NoEmailAddress            the account has none to write to
+├── NoEmailAddress            the account has no address to send mail to
 ├── InvalidInviteCode         unknown, used up or disabled
 ├── AdminInvitesNotDisabled   codes of `admin` cannot be disabled as a whole
-├── InvalidCredentials        identifier and password do not belong together
-├── PasswordTooLong           longer than any password that is checked
-├── InvalidPasswordLength     longer than a new password may be
+├── InvalidCredentials        identifier and password do not match an account
+├── PasswordTooLong           longer than the limit for passwords to check
+├── InvalidPasswordLength     longer than the limit for new passwords
 ├── AppPasswordExists         the name is in use
 ├── TokenRequired             a confirmation token is needed
 ├── MissingTokenId            a refresh token without `jti`
 ├── InvalidToken              a session or email token that is not accepted
-├── ExpiredToken              one that was, once
+├── ExpiredToken              one that has expired or been revoked
 └── ServiceJwtError           see `pds.service_auth.jwt`
 
-Messages are those of the reference PDS, for clients show them.
+Messages are those of the reference PDS, because clients show them.
 """
 
 from __future__ import annotations
 
 
 class AccountError(Exception):
-    """Something about an account. The message is fit to be shown to the client."""
+    """An error about an account. The message may be shown to the client."""
 
 
 class AccountNotFound(AccountError):
-    """There is no such account, or it is hidden from this caller."""
+    """The account does not exist, or is hidden from this caller."""
 
     def __init__(self, message: str = "Account not found") -> None:
         super().__init__(message)
 
 
 class ActorNotFound(AccountNotFound):
-    """There is no account to act as, although a session or a request names one."""
+    """The account to act as, named by a session or request, does not exist."""
 
 
 class UnknownAccount(AccountNotFound):
-    """There is no account like the one that the request is about.
+    """The account that the request is about does not exist.
 
-    Methods that have no name for this error raise it with messages of their own.
+    Methods whose Lexicon has no name for this error raise it with their own messages.
     """
 
     def __init__(self, message: str = "account not found") -> None:
@@ -61,7 +61,7 @@ class UnknownAccount(AccountNotFound):
 
 
 class AccountExists(AccountError):
-    """This server already has an account of the DID."""
+    """This server already has an account with the DID."""
 
     def __init__(self, did: str) -> None:
         self.did = did
@@ -69,7 +69,7 @@ class AccountExists(AccountError):
 
 
 class AccountTakendown(AccountError):
-    """The account has been taken down."""
+    """The account is taken down."""
 
     def __init__(self) -> None:
         super().__init__("Account has been taken down")
@@ -83,7 +83,7 @@ class AccountDeactivated(AccountError):
 
 
 class NoLogin(AccountError):
-    """The account was made without a password, so it has no email address either."""
+    """The account was created without a password, so it has no email address either."""
 
     def __init__(self, did: str) -> None:
         self.did = did
@@ -107,14 +107,14 @@ class InvalidHandle(AccountError):
 
 
 class UnsupportedDomain(AccountError):
-    """This server gives out no handles under the domain."""
+    """This server does not provide handles under the domain."""
 
     def __init__(self) -> None:
         super().__init__("Not a supported handle domain")
 
 
 class HandleNotResolved(AccountError):
-    """The handle belongs to a domain of the user's, which does not point to the DID."""
+    """The handle is under a domain of the user's, and does not resolve to the DID."""
 
     def __init__(self) -> None:
         super().__init__("External handle did not resolve to DID")
@@ -137,14 +137,14 @@ class EmailNotSupported(AccountError):
 
 
 class InvalidEmail(AccountError):
-    """The address is not the account's."""
+    """The address is not that of the account."""
 
     def __init__(self) -> None:
         super().__init__("invalid email")
 
 
 class NoEmailAddress(AccountError):
-    """There is no address to write to."""
+    """The account has no email address."""
 
     def __init__(self) -> None:
         super().__init__("account does not have an email address")
@@ -158,7 +158,7 @@ class InvalidInviteCode(AccountError):
 
 
 class AdminInvitesNotDisabled(AccountError):
-    """All invite codes of the admin were to be disabled at once."""
+    """The admin's invite codes cannot be disabled all at once."""
 
     def __init__(self) -> None:
         super().__init__("cannot disable admin invite codes")
@@ -172,7 +172,7 @@ class InvalidCredentials(AccountError):
 
 
 class PasswordTooLong(AccountError):
-    """The password is longer than any that is checked."""
+    """The password is longer than the limit for passwords to check."""
 
     def __init__(self) -> None:
         super().__init__("Password too long. Consider resetting your password.")
@@ -186,7 +186,7 @@ class InvalidPasswordLength(AccountError):
 
 
 class AppPasswordExists(AccountError):
-    """The account already has an app password of this name."""
+    """The account already has an app password with this name."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -201,7 +201,7 @@ class TokenRequired(AccountError):
 
 
 class MissingTokenId(AccountError):
-    """A refresh token without the `jti` that names its session."""
+    """The refresh token has no `jti`, which identifies its session."""
 
     def __init__(self) -> None:
         super().__init__("Unexpected missing refresh token id")

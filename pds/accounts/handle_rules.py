@@ -1,7 +1,7 @@
-"""Which handles an account of this server may have.
+"""Rules for the handles of accounts on this server.
 
-Rules are about the text alone; that an external handle leads to its DID is for the caller to
-find out. Spec: https://atproto.com/specs/handle
+They apply to the text alone; the caller checks that an external handle resolves to its DID.
+Spec: https://atproto.com/specs/handle
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ MAX_LABEL_LENGTH: Final = 18
 
 @dataclass(frozen=True, slots=True)
 class CheckedHandle:
-    """A handle that follows the rules."""
+    """A handle that complies with the rules."""
 
     handle: Handle
     """In lower case."""
     is_external: bool
-    """Outside the service domains: it must resolve to the account's DID."""
+    """Whether it is outside the service domains, and so must resolve to the account's DID."""
 
 
 def check_handle(
@@ -41,11 +41,11 @@ def check_handle(
     did_known: bool,
     allow_reserved: bool = False,
 ) -> CheckedHandle:
-    """Check a handle that an account is to have.
+    """Check a handle that an account is to receive.
 
-    `service_domains` each start with a dot. `did_known` tells a handle change, or an account that
-    comes with its DID, from a new account, which cannot have an external handle yet. The admin
-    may give out reserved labels (`allow_reserved`).
+    `service_domains` each start with a dot. `did_known` is true for a handle change or an account
+    with an existing DID, and false for a new DID, which cannot have an external handle yet. Only
+    the admin may assign reserved labels (`allow_reserved`).
     Raises `InvalidHandle`, `HandleNotAvailable` or `UnsupportedDomain`.
     """
     try:
@@ -63,20 +63,20 @@ def check_handle(
 
 
 def service_domain_of(handle: str, service_domains: Sequence[str]) -> str | None:
-    """The service domain that a handle in lower case is under, with its leading dot, or None."""
+    """Return the service domain of a lower-case handle, with its leading dot, or None."""
     return next((domain for domain in service_domains if handle.endswith(domain)), None)
 
 
 @cache
 def reserved_labels() -> frozenset[str]:
-    """Labels that users cannot have on a service domain."""
+    """Return the labels that users cannot have on a service domain."""
     text = resources.files(__package__).joinpath("reserved_handles.txt").read_text("utf-8")
     lines = (line.partition("#")[0] for line in text.splitlines())
     return frozenset(word for line in lines for word in line.split())
 
 
 def _check_label(label: str, *, allow_reserved: bool) -> None:
-    """Check what stands before a service domain."""
+    """Check the part of a handle before the service domain."""
     if "." in label:
         raise InvalidHandle("Invalid characters in handle")
     if len(label) < MIN_LABEL_LENGTH:

@@ -1,8 +1,8 @@
 """Password hashes: scrypt, in the reference PDS's format, computed off the event loop.
 
-`<salt>:<hash>`, both in hex. The salt that goes into scrypt is the hex text, not the bytes.
+`<salt>:<hash>`, both in hex. The salt passed to scrypt is the hex text, not the bytes.
 
-A hash takes 50 ms of a core, for whoever asks: so there are turns at it, which are few.
+Anyone can request a hash, and each takes 50 ms of a core, so few are computed at a time.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _COST: Final = 16_384
 _BLOCK_SIZE: Final = 8
 _HASH_BYTES: Final = 64
 _MEMORY_BYTES: Final = 64 * 1024 * 1024
-"""Bound given to OpenSSL; one hash takes 16 MiB."""
+"""Limit passed to OpenSSL; one hash takes 16 MiB."""
 
 _PARALLEL: Final = 2
 _WAITING: Final = 128
 _WAITING_EACH: Final = 64
-"""As many as one address gets a turn for in `_WAIT_S`: all of an office may come at nine."""
+"""As many as one address can get served in `_WAIT_S`: a whole office may log in at nine."""
 _WAIT_S: Final = 10.0
 _MEMORY_S: Final = 300.0
 _MAX_NAME: Final = 256
@@ -44,27 +44,27 @@ _NOBODYS_HASH: Final = f"{'0' * 32}:"
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """On whose behalf passwords are hashed."""
+    """The party on whose behalf passwords are hashed."""
 
     who: str
-    """Whom turns are counted for, such as the group of an address."""
+    """The key under which turns are counted, such as the group of an address."""
     while_present: Callable[[], AbstractContextManager[object]] = nullcontext
-    """Surrounds the waiting for a turn, and ends it by raising once nobody waits for the answer."""
+    """Makes a context manager around the wait for a turn, which raises when the client leaves."""
 
 
 OPERATOR: Final = Asker("operator")
-"""Whoever runs the server, with a share that strangers cannot use up."""
+"""The operator, with a share that strangers cannot use up."""
 
 
 class PasswordHasher:
-    """Gives out turns at hashing: two at a time, and one to an asker and about a name.
+    """Grants turns at hashing: two at a time, one per asker and one per name.
 
-    Who asks for a turn waits among 128, and leaves when the client does. Those go first from whose
-    network the least has been asked in the last minutes, then those who have asked the least, then
-    those who have asked least about this name. So wrong logins delay neither those of other
-    addresses nor those of the same address to other accounts, also where an attacker has a network
-    of addresses and asks about ever new names. What others have asked about a name does not count:
-    that would lock out the owner of an account about which many ask.
+    Up to 128 askers wait; each leaves the queue when its client does. Priority goes to the network
+    with the fewest requests in the last minutes, then to the asker with the fewest, then to the
+    name about which this asker has asked the least. So wrong logins delay neither logins from other
+    addresses nor those from the same address to other accounts, even if an attacker has a network
+    of addresses and keeps trying new names. Requests of others about a name do not count: that
+    would lock out the owner of an account that many try to log in to.
     """
 
     def __init__(self) -> None:
@@ -83,38 +83,38 @@ class PasswordHasher:
 
     @asynccontextmanager
     async def turn(self, asker: Asker, *, about: str) -> AsyncIterator[Hashing]:
-        """Hash passwords within an `async with` block.
+        """Wait for a turn, and hash passwords within an `async with` block.
 
-        `about` is the name that a login gives, or a DID. Raises `TooBusy`, and what
-        `Asker.while_present` raises; both before the block.
+        `about` is the identifier of a login, or a DID. Raises `TooBusy`, and what
+        `Asker.while_present` raises, both before the block.
         """
         async with AsyncExitStack() as stack:
-            # Not around the block, which may write.
+            # Only around the wait: the block may write and must not be interrupted.
             with asker.while_present():
-                # A name must not pass for an address: it is the asker's own choice.
+                # Prefixed, because the asker chooses the name and could give an address.
                 turn = self._turns.turn(asker.who, f"name:{about[:_MAX_NAME]}")
                 await stack.enter_async_context(turn)
             yield self._hashing
 
     def close(self) -> None:
-        """Let the threads end once they are idle."""
+        """Stop the threads once they are idle."""
         self._threads.shutdown(wait=False)
 
 
 class Hashing:
-    """What a turn is for. Every call costs one hash, whatever it is given."""
+    """Hashing within a turn. Every call costs one hash, whatever its arguments."""
 
     def __init__(self, threads: ThreadPoolExecutor) -> None:
         self._threads = threads
 
     async def hash(self, password: str) -> str:
-        """The hash of an account's password, with a new salt."""
+        """Return the hash of an account's password, with a new salt."""
         return await self._run(password, secrets.token_hex(16))
 
     async def hash_app_password(self, did: Did | None, password: str) -> str:
-        """The hash of an app password, with the salt that follows from the DID.
+        """Return the hash of an app password, with the salt derived from the DID.
 
-        None stands for an account that there is not.
+        A `did` of None stands for an account that does not exist.
         """
         return await self._run(
             password, hashlib.sha256((did or _NOBODY).encode()).digest()[:16].hex()
@@ -137,7 +137,7 @@ def _ranks(holders: tuple[str, ...]) -> tuple[str, ...]:
 
 @lru_cache(_KNOWN_ASKERS)
 def _network_of(who: str) -> str:
-    """The network of an address that somebody with many addresses has: a /24, of IPv6 a /48."""
+    """Return the network that an owner of many addresses may have: a /24, or a /48 for IPv6."""
     try:
         address = ip_address(who.partition("/")[0])
     except ValueError:

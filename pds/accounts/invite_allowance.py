@@ -1,4 +1,4 @@
-"""How many invite codes a user has earned: one for each interval of membership.
+"""The number of invite codes a user has earned: one for each interval of membership.
 
 Pure arithmetic in milliseconds since the Unix epoch.
 """
@@ -12,7 +12,7 @@ from database.timestamps import epoch_ms_of
 from pds.accounts.invite_codes import ADMIN, InviteCode
 
 MAX_UNUSED: Final = 5
-"""Earned codes that a user may have open at a time."""
+"""The most unused earned codes that a user may have at a time."""
 
 
 def earned_codes_due(
@@ -23,10 +23,10 @@ def earned_codes_due(
     interval_ms: int,
     epoch_ms: int,
 ) -> int:
-    """How many codes to create now, at least 0.
+    """Return how many codes to create now, at least 0.
 
-    `codes` are all of the account's; gifts of the admin do not count. Only whole intervals since
-    the later of joining and `epoch_ms` earn a code. `interval_ms` is above zero.
+    `codes` are all codes of the account; those given by the admin do not count. Only full intervals
+    since the later of joining and `epoch_ms` earn a code. `interval_ms` is positive.
     """
     earned = (now_ms - member_since_ms) // interval_ms
     if member_since_ms < epoch_ms:

@@ -1,4 +1,4 @@
-"""The tables `invite_code` and `invite_code_use`, read: who may make an account, and who did."""
+"""Reading the tables `invite_code` and `invite_code_use`: invite codes and their uses."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pds.accounts.errors import InvalidInviteCode
 from repo.syntax import Did
 
 ADMIN: Final = "admin"
-"""`created_by` and `for_account` of codes that the operator made."""
+"""`created_by` and `for_account` of codes created by the operator."""
 
 InviteSort: TypeAlias = Literal["recent", "usage"]
 
 COLUMNS: Final = "code, availableUses, disabled, forAccount, createdBy, createdAt"
-"""Of `invite_code`, in the order of the fields of `InviteCode`."""
+"""Columns of `invite_code`, in the order of the fields of `InviteCode`."""
 _PAGES: Final = {
     "recent": f"""
         SELECT {COLUMNS}, 0 FROM invite_code
@@ -38,7 +38,7 @@ _PAGES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class InviteUse:
-    """An account made with a code. `used_at` is ISO 8601 with milliseconds."""
+    """An account created with a code. `used_at` is ISO 8601 with milliseconds."""
 
     used_by: Did
     used_at: str
@@ -46,7 +46,7 @@ class InviteUse:
 
 @dataclass(frozen=True, slots=True)
 class InviteCode:
-    """A code and its uses, newest first. `available` counts all uses it was made for."""
+    """A code and its uses, newest first. `available` is the total number of uses it allows."""
 
     code: str
     available: int
@@ -60,11 +60,11 @@ class InviteCode:
 
     @property
     def used_up(self) -> bool:
-        """No use is left."""
+        """Whether no uses are left."""
         return len(self.uses) >= self.available
 
     def to_json(self) -> dict[str, Any]:
-        """The code as the API shows it: com.atproto.server.defs#inviteCode."""
+        """Return the code in the form of the API: com.atproto.server.defs#inviteCode."""
         return {
             "code": self.code,
             "available": self.available,
@@ -77,17 +77,17 @@ class InviteCode:
 
 
 class InvalidInviteCursor(ValueError):
-    """The cursor of a list of invite codes is not one that was given out."""
+    """The cursor of a list of invite codes is malformed."""
 
 
 class InviteReader:
-    """Answers questions about invite codes. `Invites` changes them."""
+    """Reads invite codes. `Invites` changes them."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     def ensure_available(self, code: str) -> None:
-        """Raise `InvalidInviteCode` unless another account may be made with the code."""
+        """Raise `InvalidInviteCode` unless another account may be created with the code."""
         row = self._db.one(
             "SELECT availableUses, disabled, actor.takedownRef,"
             " (SELECT count(*) FROM invite_code_use WHERE code = invite_code.code)"
@@ -101,11 +101,11 @@ class InviteReader:
             raise InvalidInviteCode
 
     def of_account(self, did: str) -> list[InviteCode]:
-        """The codes an account has to give away, oldest first."""
+        """Return the codes that belong to an account, oldest first."""
         return self.of_accounts([did]).get(did, [])
 
     def of_accounts(self, dids: Sequence[str]) -> dict[str, list[InviteCode]]:
-        """The codes of several accounts, oldest first, by DID."""
+        """Return the codes of several accounts, oldest first, by DID."""
         rows = self._db.all(
             f"SELECT {COLUMNS} FROM invite_code WHERE forAccount IN (SELECT value FROM carray(?))"
             " ORDER BY createdAt, code",
@@ -117,7 +117,7 @@ class InviteReader:
         return by_did
 
     def used_by(self, dids: Sequence[str]) -> dict[str, InviteCode]:
-        """The code that each of several accounts was made with, by the DID of the account."""
+        """Return the code that each of several accounts was created with, by the account's DID."""
         used = self._db.all(
             "SELECT usedBy, code FROM invite_code_use"
             " WHERE usedBy IN (SELECT value FROM carray(?))",
@@ -131,7 +131,7 @@ class InviteReader:
         return {did: by_code[code] for did, code in used if code in by_code}
 
     def known(self, codes: Sequence[str]) -> set[str]:
-        """Those of `codes` that there are, in any state."""
+        """Return those of `codes` that exist, in any state."""
         rows = self._db.all(
             "SELECT code FROM invite_code WHERE code IN (SELECT value FROM carray(?))",
             (array_of(codes),),
@@ -141,7 +141,7 @@ class InviteReader:
     def page(
         self, sort: InviteSort, *, limit: int, cursor: str | None
     ) -> tuple[list[InviteCode], str | None]:
-        """All codes, newest or most used first, and the cursor of the next page.
+        """Return a page of all codes, newest or most used first, and the cursor of the next page.
 
         The cursor is `<ms>::<code>` or `<uses>::<code>`. Raises `InvalidInviteCursor`.
         """

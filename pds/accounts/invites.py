@@ -1,4 +1,4 @@
-"""Giving out invite codes, using them and taking them back."""
+"""Creating, using and disabling invite codes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Invites(InviteReader):
     def __init__(
         self, db: Database, store: AccountStore, *, hostname: str, clock: Clock = time.time
     ) -> None:
-        """Codes begin with `hostname`."""
+        """Make codes that begin with `hostname`."""
         super().__init__(db)
         self._store = store
         self._hostname = hostname
@@ -31,7 +31,7 @@ class Invites(InviteReader):
     async def create(
         self, accounts: Sequence[str], *, count: int, uses: int
     ) -> dict[str, list[str]]:
-        """`count` new codes for each of `accounts` (DIDs or `admin`), each for `uses` accounts."""
+        """Create `count` codes for each of `accounts` (DIDs or `admin`), each for `uses` uses."""
         codes = {account: self._new_codes(count) for account in accounts}
 
         def create() -> None:
@@ -42,9 +42,9 @@ class Invites(InviteReader):
         return codes
 
     async def create_earned(self, did: Did, *, interval_ms: int, epoch_ms: int) -> None:
-        """Create the codes that the account has earned by now, see `earned_codes_due`.
+        """Create the codes that the account has earned by now: see `earned_codes_due`.
 
-        They start disabled if the account's invites are. Raises `AccountNotFound`.
+        They start disabled if the account's invites are disabled. Raises `AccountNotFound`.
         """
 
         def create() -> None:
@@ -69,12 +69,12 @@ class Invites(InviteReader):
         await write(self._db, create)
 
     def list_enabled(self, did: Did, *, include_used: bool) -> list[InviteCode]:
-        """The account's enabled codes, oldest first."""
+        """Return the account's enabled codes, oldest first."""
         codes = self.of_account(did)
         return [code for code in codes if not code.disabled and (include_used or not code.used_up)]
 
     def use(self, code: str, did: Did) -> None:
-        """Note that an account is made with the code, inside the transaction that makes it.
+        """Record that an account is created with the code, inside the transaction that does so.
 
         Raises `InvalidInviteCode`.
         """
@@ -104,7 +104,7 @@ class Invites(InviteReader):
         await write(self._db, disable)
 
     async def set_disabled(self, did: Did, *, disabled: bool) -> None:
-        """Say whether codes that the account earns start disabled.
+        """Set whether codes that the account earns start disabled.
 
         Raises `AccountNotFound`, or `NoLogin` for an account that cannot earn any.
         """
@@ -127,7 +127,7 @@ class Invites(InviteReader):
         created_by: str,
         disabled: bool = False,
     ) -> None:
-        """Add codes, each for `available` accounts, inside a transaction."""
+        """Insert codes with `available` uses each, inside a transaction."""
         at = iso_of(self._clock())
         self._db.many(
             f"INSERT INTO invite_code ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",

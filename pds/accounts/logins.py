@@ -1,4 +1,4 @@
-"""Logging in: checking a password or an app password, in a time that tells nothing."""
+"""Logging in: checking a password or an app password without leaking information by timing."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from pds.accounts.hashing import OPERATOR, Asker, PasswordHasher
 from repo.syntax import Did
 
 MAX_CHECKED_LENGTH: Final = 512
-"""Characters of a password that is checked: the reference once let longer ones be set."""
+"""The longest password that is checked, in characters: the reference PDS once allowed passwords
+longer than `MAX_NEW_LENGTH`."""
 MIN_LOGIN_MS: Final = 350
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """An account whose password was right, and the app password if it was one."""
+    """A successful login: the account, and the app password if one was used."""
 
     account: ActorAccount
     app_password: AppPassword | None
     valid_from: int
-    """Where the account's access tokens counted from when its password was about to be checked."""
+    """The account's access token cutoff just before its password was checked."""
 
 
 class Logins:
-    """Checks passwords. `Sessions` opens a session with the `Login` that comes of it."""
+    """Checks passwords. `Sessions` opens a session from the resulting `Login`."""
 
     def __init__(
         self,
@@ -42,9 +43,9 @@ class Logins:
         *,
         min_login_ms: int = MIN_LOGIN_MS,
     ) -> None:
-        """`min_login_ms` is the least time that checking a password takes.
+        """Make each password check take at least `min_login_ms`.
 
-        So an answer does not tell by its haste whether there is such an account.
+        This keeps response times from revealing whether an account exists.
         """
         self._store = store
         self._app_passwords = app_passwords
@@ -92,7 +93,7 @@ class Logins:
     async def _check(self, identifier: str, password: str, asker: Asker) -> Login:
         if len(password) > MAX_CHECKED_LENGTH:
             raise PasswordTooLong
-        # About the name as it was given: two names of one account look like any other two.
+        # Turns are counted by the given name: two names of an account must look unrelated.
         async with self._hasher.turn(asker, about=identifier) as hashing:
             account = self._find(identifier)
             did = None if account is None else account.did
@@ -100,8 +101,8 @@ class Logins:
             stored = None if did is None else self._store.password_hash(did)
             if await hashing.verify(password, stored) and account is not None:
                 return Login(account, None, valid_from)
-            # Every wrong login costs two hashes: that there is no account, or that it has no app
-            # passwords, must not be told by how long it takes.
+            # Every wrong login costs two hashes, so that its duration does not reveal that the
+            # account does not exist or has no app passwords.
             stored = await hashing.hash_app_password(did, password)
         if account is not None and account.takedown_ref is None:
             app_password = self._app_passwords.find_by_hash(account.did, stored)

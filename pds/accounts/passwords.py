@@ -1,4 +1,4 @@
-"""The passwords of accounts: setting them, which ends sessions."""
+"""Setting the passwords of accounts, which ends their sessions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from pds.accounts.sessions import Sessions
 from repo.syntax import Did
 
 MIN_CHOSEN_LENGTH: Final = 8
-"""Characters of a password that the operator chooses; clients decide for themselves."""
+"""The shortest password that the operator may choose, in characters. Clients set their own minimum
+for users."""
 MAX_NEW_LENGTH: Final = 256
-"""Characters of a password that is being set."""
+"""The longest password that can be set, in characters."""
 
 
 class Passwords:
@@ -41,7 +42,7 @@ class Passwords:
         self._hasher = hasher
 
     async def hash_new(self, did: Did, password: str, *, asker: Asker = OPERATOR) -> str:
-        """The hash of a password for a new account. Raises `InvalidPasswordLength` or `TooBusy`."""
+        """Hash the password of a new account. Raises `InvalidPasswordLength` or `TooBusy`."""
         if len(password) > MAX_NEW_LENGTH:
             raise InvalidPasswordLength(
                 f"Password too long. Maximum length is {MAX_NEW_LENGTH} characters."
@@ -49,7 +50,7 @@ class Passwords:
         return await self._hash(did, password, asker)
 
     async def reset(self, token: str, password: str, *, asker: Asker = OPERATOR) -> Did:
-        """Set the password of the account that was sent the token, and end its sessions at once.
+        """Set the password of the account the token was sent to, and end its sessions immediately.
 
         Raises `InvalidPasswordLength`, `InvalidToken`, `ExpiredToken` or `TooBusy`.
         """
@@ -62,14 +63,14 @@ class Passwords:
             return did, self._set(did, stored)
 
         _check_new(password)
-        # Hashing takes 50 ms of a core: nobody gets that for a token that was guessed.
+        # The token is checked first: hashing takes 50 ms of a core, too much for a guessed one.
         stored = await self._hash(find(), password, asker)
         did, valid_from = await write(self._db, reset)
         self._cutoffs.remember(did, valid_from)
         return did
 
     async def update(self, did: Did, password: str) -> None:
-        """Set the password as the admin, and end the account's sessions at once.
+        """Set the password for the admin, and end the account's sessions immediately.
 
         Raises `InvalidPasswordLength`, `AccountNotFound`, `NoLogin` or `TooBusy`.
         """
@@ -83,7 +84,7 @@ class Passwords:
             return await hashing.hash(password)
 
     def _set(self, did: Did, stored: str) -> int:
-        """Set a password. Returns where access tokens count from, to be remembered."""
+        """Set a password, and return the new access token cutoff, to be remembered."""
         self._store.get_with_login(did)
         self._store.set_password_hash(did, stored)
         self._email_tokens.delete(did, EmailTokenPurpose.RESET_PASSWORD)

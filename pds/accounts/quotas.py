@@ -1,6 +1,6 @@
-"""The table `holdfast_quota`: accounts that may take more or less room than the others.
+"""The table `holdfast_quota`: accounts whose storage quota differs from the default.
 
-A table of our own in the service database, which the reference PDS ignores.
+The table is our own addition to the service database; the reference PDS ignores it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pds.accounts.account_store import AccountStore
 from repo.syntax import Did
 
 MAX_BYTES: Final = 2**63 - 1
-"""The largest quota, as of SQLite's integers."""
+"""The largest quota: SQLite's largest integer."""
 
 _NO_LIMIT: Final = -1
 _SCHEMA: Final = f"""
@@ -32,34 +32,34 @@ _SAVE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How much room an account may take, database and blobs together."""
+    """The storage space an account may use, database and blobs together."""
 
     limit_bytes: int | None
-    """0: nothing more may be added; None: there is no limit."""
+    """0 means that nothing may be added, None that there is no limit."""
 
 
 class Quotas:
-    """Quotas of single accounts; all others have the default one, which settings tell."""
+    """Quotas of single accounts. All others have the default quota, which is a setting."""
 
     def __init__(self, db: Database, store: AccountStore) -> None:
-        """Make the table if need be."""
+        """Create the table if necessary."""
         self._db = db
         self._store = store
         db.run(_SCHEMA)
-        # Asked on every write, so kept in memory: nobody else changes the table meanwhile.
+        # Kept in memory because every write asks for them; no other process changes the table.
         self._known = read_own_quotas(db)
 
     def find(self, did: str) -> Quota | None:
-        """The quota of an account's own; None if it has the default one."""
+        """Return the account's own quota; None if it has the default one."""
         return self._known.get(did)
 
     def limit_of(self, did: str, *, default_bytes: int | None) -> int | None:
-        """How many bytes an account may take; None if there is no limit."""
+        """Return how many bytes an account may use; None if there is no limit."""
         own = self._known.get(did)
         return default_bytes if own is None else own.limit_bytes
 
     async def set(self, did: Did, quota: Quota | None) -> None:
-        """Give the account a quota of its own or, with None, the default one.
+        """Set the account's own quota, or reset it to the default one if `quota` is None.
 
         Raises `AccountNotFound`.
         """
@@ -79,12 +79,12 @@ class Quotas:
             self._known[did] = quota
 
     def forget(self, did: Did) -> None:
-        """Drop what is kept in memory: the account has no row any more."""
+        """Drop an account's quota from memory after its row was deleted."""
         self._known.pop(did, None)
 
 
 def read_own_quotas(db: Database) -> dict[str, Quota]:
-    """The quotas in a database, which may be one that has no table of them."""
+    """Read the quotas from a database, which may lack the table."""
     if not db.connection.table_exists("main", "holdfast_quota"):
         return {}
     return {did: Quota(None if limit == _NO_LIMIT else limit) for did, limit in db.all(_ALL)}

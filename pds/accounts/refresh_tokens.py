@@ -1,6 +1,6 @@
-"""The table `refresh_token`: sessions that can be renewed, one row each.
+"""The table `refresh_token`, with one row for each refresh token of a session.
 
-Writing methods belong inside a transaction; `Sessions` opens it.
+Methods that write must be called inside a transaction, which `Sessions` opens.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from pds.accounts.session_tokens import RefreshToken
 from repo.syntax import Did
 
 GRACE_S: Final = 2 * 60 * 60
-"""How long a refresh token works on after its first use: a client may lose the answer."""
+"""How long a refresh token stays valid after its first use: a client may lose the response."""
 MAX_ROWS: Final = 2_000
-"""Tokens of one account. Using one or ending a session reads them all, on the event loop."""
+"""Limit for one account. Using a token or ending a session reads them all, on the event loop."""
 
 _KEPT_EIGHTHS: Final = 7
-"""What is kept when there are too many, so that making room is rare."""
+"""The share that is kept when the limit is exceeded, so that evictions are rare."""
 _DROPPED_AT_ONCE: Final = 500
-"""Where the reference has left many more, they go in steps."""
-# Used tokens first. Then those of the app password, or of the account's own, that has the most of
-# them, so that a bot which logs in all day ends its own sessions and nobody's on a phone.
+"""Rows deleted per step, where the reference PDS has left many more than the limit."""
+# Evicts used tokens first, then those of the password (an app password or the account's own) with
+# the most tokens, so that a bot that logs in all day ends its own sessions and not a phone's.
 _LEAST_NEEDED: Final = """
 DELETE FROM refresh_token WHERE id IN (
   SELECT id FROM refresh_token WHERE did = ?
@@ -35,12 +35,12 @@ DELETE FROM refresh_token WHERE id IN (
 )
 """
 _MOST_RENEWALS: Final = 1_200
-"""Of a session within the 90 days that one of its refresh tokens lives: once every two hours."""
+"""The most renewals of a session in the 90-day lifetime of a refresh token: one per two hours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What follows from using a refresh token: whose it is, and the id of its successor."""
+    """The result of using a refresh token: its account, and the id of its successor."""
 
     did: Did
     next_jti: str
@@ -51,14 +51,14 @@ class RefreshTokens:
     """Rows of `refresh_token`."""
 
     def __init__(self, db: Database, *, successor_of: Callable[[str], str]) -> None:
-        """`successor_of` gives the id of the token that follows, always the same."""
+        """Name successors with `successor_of`, which maps an id to the next, always the same."""
         self._db = db
         self._successor_of = successor_of
 
     def add(self, token: RefreshToken, *, app_password_name: str | None) -> None:
-        """Store a token. One that is there already stays as it is: see `renew`.
+        """Store a token; an existing one is left unchanged: see `renew`.
 
-        Where an account has too many, those make room that it needs least.
+        If the account has too many, the least needed ones are evicted.
         """
         self._db.run(
             "INSERT INTO refresh_token (id, did, expiresAt, appPasswordName) VALUES (?, ?, ?, ?)"
@@ -71,11 +71,11 @@ class RefreshTokens:
             self._db.run(_LEAST_NEEDED, (token.did, min(excess, _DROPPED_AT_ONCE)))
 
     def renew(self, jti: str, *, now_s: float) -> Renewal | None:
-        """Use a token; None if it is unknown, revoked or past its grace.
+        """Use a token; return None if it is unknown, revoked or past its grace period.
 
-        Every use within the grace names the same successor, so that a client which sends its
-        token twice at once, or never sees the answer, does not lose the session. Expired rows of
-        the account are deleted.
+        Every use within the grace period names the same successor, so that a client that sends its
+        token twice at once, or never receives the response, keeps its session. Expired rows of the
+        account are deleted.
         """
         row = self._db.one(
             "SELECT did, expiresAt, nextId, appPasswordName FROM refresh_token WHERE id = ?",
@@ -87,7 +87,7 @@ class RefreshTokens:
         self._db.run(
             "DELETE FROM refresh_token WHERE did = ? AND expiresAt <= ?", (did, iso_of(now_s))
         )
-        # The minimum with the old value fixes the grace at two hours after the first use.
+        # The minimum with the old value ends the grace period two hours after the first use.
         expires_at = min(epoch_s_of(expires_iso), now_s + GRACE_S)
         if expires_at <= now_s:
             return None
@@ -99,9 +99,9 @@ class RefreshTokens:
         return Renewal(did, next_jti, app_password_name)
 
     def revoke(self, did: Did, jti: str) -> None:
-        """Forget a token with its whole session: predecessors in their grace, and successors.
+        """Delete a token's whole session: predecessors in their grace period, and successors.
 
-        Also by one whose own row is gone, because its grace is over.
+        This also works with a token whose own row is deleted because its grace period is over.
         """
         rows = self._db.all("SELECT id, nextId FROM refresh_token WHERE did = ?", (did,))
         following: dict[str, str | None] = dict(rows)
@@ -118,16 +118,16 @@ class RefreshTokens:
         )
 
     def revoke_all(self, did: Did) -> None:
-        """Forget every token of an account."""
+        """Delete every token of an account."""
         self._db.run("DELETE FROM refresh_token WHERE did = ?", (did,))
 
     def revoke_of_app_password(self, did: Did, name: str) -> None:
-        """Forget every token of the sessions opened with one app password."""
+        """Delete every token of the sessions opened with one app password."""
         self._db.run("DELETE FROM refresh_token WHERE did = ? AND appPasswordName = ?", (did, name))
 
 
 def _chain(jti: str | None, links: Mapping[str, str | None]) -> Iterator[str]:
-    """A token, and those that one link after the other leads to."""
+    """Yield a token and those reached by following the links from it."""
     seen: set[str] = set()
     while jti is not None and jti not in seen:
         seen.add(jti)

@@ -1,7 +1,7 @@
-"""`AccountRegister`: which accounts a server hosts, and where their repositories stand.
+"""`AccountRegister`: the accounts a server hosts, and the heads of their repositories.
 
-Methods that are `async` are a transaction each, which backs off without blocking the event loop
-while another process holds the file. The others are short statements.
+Each `async` method is one transaction, which backs off without blocking the event loop while
+another process holds the file. The other methods are short statements.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from repo.syntax import Did
 
 
 class AccountRegister:
-    """Finds accounts and keeps the heads of their repositories: all that reading needs."""
+    """Finds accounts and stores the heads of their repositories: all that reads need."""
 
     def __init__(self, db: Database, *, clock: Clock = time.time) -> None:
-        """Take over `db`, which `close` closes."""
+        """Take ownership of `db`, which `close` closes."""
         self.db = db
         self._clock = clock
         self.store = AccountStore(db)
@@ -35,9 +35,9 @@ class AccountRegister:
     def find_account(
         self, identifier: str, *, include_inactive: bool = False
     ) -> ActorAccount | None:
-        """The account of a DID or handle; one statement.
+        """Return the account with a DID or handle; one statement.
 
-        With `include_inactive`, also one that is taken down or deactivated.
+        With `include_inactive`, accounts that are taken down or deactivated are found too.
         """
         find = self.store.find if identifier.startswith("did:") else self.store.find_by_handle
         return find(
@@ -45,7 +45,7 @@ class AccountRegister:
         )
 
     def get_account(self, did: str, *, include_inactive: bool = False) -> ActorAccount:
-        """The account of a DID. Raises `AccountNotFound`."""
+        """Return the account with a DID. Raises `AccountNotFound`."""
         account = self.find_account(did, include_inactive=include_inactive)
         if account is None:
             raise AccountNotFound
@@ -54,19 +54,19 @@ class AccountRegister:
     def find_account_by_email(
         self, email: str, *, include_inactive: bool = False
     ) -> ActorAccount | None:
-        """The account that has an email address."""
+        """Return the account with an email address."""
         return self.store.find_by_email(
             email, include_takendown=include_inactive, include_deactivated=include_inactive
         )
 
     def check_health(self) -> None:
-        """Raise `DatabaseError` if the database does not answer."""
+        """Raise `DatabaseError` if the database cannot be read."""
         self.db.value("SELECT 1 FROM actor LIMIT 1")
 
     async def upsert_hosted(self, did: Did, *, handle: str | None, cid: str, rev: str) -> None:
         """Create or update an account that has no login (read-only mode).
 
-        It has no handle if another account has that one.
+        The handle is left empty if another account has it.
         """
 
         def upsert() -> None:

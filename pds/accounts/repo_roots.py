@@ -1,10 +1,10 @@
 """The table `repo_root`: a copy of each repo's head, so that listRepos is one statement.
 
-Heads are written behind: a commit only notes its head here, and a timer writes all that have
-gathered in one transaction. They stay noted until that is committed, and each try writes the
-newest, so that nobody is shown or left with an older one, however long the file is locked. With
-them goes the time, in a table of our own: stores that have not changed since need not be compared
-with their rows after a crash.
+Heads are written behind: a commit only queues its head here, and a timer writes the queued heads in
+one transaction. They stay queued until that is committed, and each attempt writes the newest, so
+that no older one is shown or stored, however long the file is locked. The time is written with
+them, to a table of our own: after a crash, stores that have not changed since then need not be
+compared with their rows.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PAGE: Final = """
     WHERE ?1 IS NULL OR (createdAt, actor.did) > (?1, ?2)
     ORDER BY createdAt, actor.did LIMIT ?3
 """
-# An account that was deleted meanwhile must not get its row back.
+# The row of an account that was deleted meanwhile must not be re-created.
 _UPSERT: Final = """
     INSERT INTO repo_root (did, cid, rev, indexedAt)
     SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM actor WHERE did = ?1)
@@ -52,7 +52,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ListedRepo:
-    """A repo as listRepos shows it: `head` is the CID of its commit, `created_at` the account's."""
+    """A repo in listRepos. `head` is the CID of its commit; `created_at` is the account's."""
 
     did: Did
     head: str
@@ -62,18 +62,18 @@ class ListedRepo:
 
 
 def find_root(db: Database, did: str) -> tuple[str, str] | None:
-    """The head of a repo as it is written: CID and rev."""
+    """Return the stored head of a repo: CID and rev."""
     row = db.one(_FIND, (did,))
     return None if row is None else (row[0], row[1])
 
 
 class RepoRoots:
-    """Rows of `repo_root`, and the heads that are still to be written."""
+    """Rows of `repo_root`, and the heads queued to be written."""
 
     def __init__(
         self, db: Database, *, flush_after_s: float = FLUSH_AFTER_S, clock: Clock = time.time
     ) -> None:
-        """Make our own table if need be."""
+        """Create our own table if necessary."""
         self._db = db
         self._clock = clock
         self._flush_after_s = flush_after_s
@@ -86,22 +86,22 @@ class RepoRoots:
 
     @property
     def waiting(self) -> int:
-        """How many heads are still to be written."""
+        """The number of heads queued to be written."""
         return len(self._pending)
 
     @property
     def complete_at_s(self) -> float | None:
-        """When the rows had the head of every repo, in Unix seconds; None if that is not known."""
+        """When the rows last had the head of every repo, in Unix seconds; None if unknown."""
         at = self._db.value("SELECT completeAt FROM holdfast_heads")
         return None if at is None else epoch_s_of(at)
 
     def mark_complete(self) -> None:
-        """Note that every head is in its row or is waiting here. Needs a running loop."""
+        """Record that every head is in its row or queued here. Needs a running event loop."""
         self._are_complete = self._time_is_due = True
         self._flush_later()
 
     def set(self, did: str, cid: Cid, rev: str) -> None:
-        """Note a new head, to be written within about `flush_after_s`. Needs a running loop."""
+        """Queue a new head, written within about `flush_after_s`. Needs a running event loop."""
         self._pending[did] = (cid, rev)
         self._flush_later()
 
@@ -114,35 +114,35 @@ class RepoRoots:
         )
 
     def forget(self, did: Did) -> None:
-        """Drop the unwritten head of a deleted account: the DID may come back with another."""
+        """Drop the queued head of a deleted account: the DID may return with another."""
         self._pending.pop(did, None)
 
     def find(self, did: str) -> tuple[str, str] | None:
-        """The newest head known here: CID and rev."""
+        """Return the newest head, queued or stored: CID and rev."""
         if did in self._pending:
             cid, rev = self._pending[did]
             return str(cid), rev
         return find_root(self._db, did)
 
     def list(self, *, limit: int, after: tuple[str, str] | None = None) -> list[ListedRepo]:
-        """Repos in any state, in the order their accounts were made.
+        """Return a page of repos in any state, in the order their accounts were created.
 
-        `after` is the `created_at` and DID of the last one of the page before.
+        `after` is the `created_at` and DID of the last one on the previous page.
         """
         created_at, did = after or (None, None)
         return [self._listed(row) for row in self._db.all(_PAGE, (created_at, did, limit))]
 
     async def flush(self) -> None:
-        """Write what has gathered. Raises `DatabaseError`; the heads are then kept for later."""
+        """Write the queued heads. Raises `DatabaseError`; the heads then stay queued."""
         if not self._pending and not self._time_is_due:
             return
         await write(self._db, self._write_all)
-        # Still in the step of the COMMIT, so what was written last is all that there is.
+        # Nothing was awaited since the COMMIT, so no newer head can have been queued.
         self._pending.clear()
         self._time_is_due = False
 
     async def close(self) -> None:
-        """Write what is left. Raises `DatabaseError`."""
+        """Write the remaining heads. Raises `DatabaseError`."""
         if self._flushing is not None:
             await self._flushing
         if self._timer is not None:
@@ -174,7 +174,7 @@ class RepoRoots:
             _log.warning("repo heads not written, trying again", reason=str(exc))
         finally:
             self._flushing = None
-        # The time alone may wait for the next head, or for the stop.
+        # The time alone can wait for the next head, or for the shutdown.
         if self._pending:
             self._flush_later()
 

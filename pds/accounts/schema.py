@@ -1,4 +1,4 @@
-"""Opening the service database, `account.sqlite`, with its schema up to date."""
+"""Opening the service database, `account.sqlite`, and migrating its schema."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def open_account_database(
         cache_kib=_CACHE_KIB,
         synchronous=synchronous,
         wal_autocheckpoint=wal_autocheckpoint,
-        # Whoever deletes their account takes the address, the password hash and the sessions along.
+        # Deleting an account must also erase its address, password hash and sessions on disk.
         secure_delete=True,
     )
     with db.closed_on_error():
         migrate(db, account_migrations())
-    # Migrating may wait for another process; the loop may not, it retries (`database.retry`).
+    # Migrations may wait for another process, but the event loop must not: `database.retry` does.
     db.connection.set_busy_timeout(0)
     return db
 
 
 @cache
 def account_migrations() -> tuple[Migration, ...]:
-    """The sections of `schema.sql`, in order."""
+    """Return the sections of `schema.sql`, in order."""
     text = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
     _, *sections = _MARKER.split(text)
     names, bodies = sections[::2], sections[1::2]

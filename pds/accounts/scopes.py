@@ -15,16 +15,16 @@ class SessionScope(StrEnum):
     APP_PASS = "com.atproto.appPass"  # noqa: S105 - a scope
     APP_PASS_PRIVILEGED = "com.atproto.appPassPrivileged"  # noqa: S105 - a scope
     TAKENDOWN = "com.atproto.takendown"
-    """Logged in to an account that has been taken down, to appeal or to leave."""
+    """Logged in to a taken-down account, to appeal or to migrate away."""
     SIGNUP_QUEUED = "com.atproto.signupQueued"
 
 
 FULL: Final = frozenset({SessionScope.ACCESS})
 PRIVILEGED: Final = FULL | {SessionScope.APP_PASS_PRIVILEGED}
 STANDARD: Final = PRIVILEGED | {SessionScope.APP_PASS}
-"""What endpoints accept unless they say otherwise."""
+"""The scopes that endpoints accept by default."""
 
 
 def scope_of_app_password(*, privileged: bool) -> SessionScope:
-    """The scope of a session opened with an app password."""
+    """Return the scope of a session opened with an app password."""
     return SessionScope.APP_PASS_PRIVILEGED if privileged else SessionScope.APP_PASS

@@ -1,11 +1,11 @@
 """Session tokens: the JWTs that log a user's client in, signed with the server's secret (HS256).
 
 Both kinds carry scope, aud (this server's DID), sub (the account's DID), iat and exp; a refresh
-token also carries jti, the id of its row in `refresh_token`. Access tokens are stateless, but for
-the accounts whose older ones are void: see `pds.accounts.access_cutoffs`.
+token also carries jti, the id of its row in `refresh_token`. Access tokens are stateless, except
+for accounts whose older tokens are revoked: see `pds.accounts.access_cutoffs`.
 
-Behind an entryway those that it has signed (ES256K) are accepted, and no others: access tokens for
-this server, refresh tokens for the entryway itself.
+Behind an entryway, only tokens signed by it (ES256K) are accepted: access tokens for this server,
+refresh tokens for the entryway itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from repo.syntax import Did, is_did
 ACCESS_LIFETIME_S: Final = 120 * 60
 REFRESH_LIFETIME_S: Final = 90 * 24 * 60 * 60
 MAX_TOKEN_LENGTH: Final = 8192
-"""Characters; ours have about 300 to 450 with the usual DIDs."""
+"""In characters; ours have about 300 to 450 with typical DIDs."""
 
 _ACCESS_TYPE: Final = "at+jwt"
 _REFRESH_TYPE: Final = "refresh+jwt"
@@ -36,7 +36,7 @@ _CACHED_TOKENS: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What a verified access token says. Times are in Unix seconds."""
+    """The claims of a verified access token. Times are in Unix seconds."""
 
     did: Did
     scope: SessionScope
@@ -46,7 +46,7 @@ class AccessClaims:
 
 @dataclass(frozen=True, slots=True)
 class RefreshClaims:
-    """What a verified refresh token says. `expires_at` is in Unix seconds."""
+    """The claims of a verified refresh token. `expires_at` is in Unix seconds."""
 
     did: Did
     jti: str
@@ -55,7 +55,7 @@ class RefreshClaims:
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A new refresh token and the claims its row repeats. `expires_at` is in Unix seconds."""
+    """A new refresh token and the claims stored in its row. `expires_at` is in Unix seconds."""
 
     jwt: str
     did: Did
@@ -65,14 +65,14 @@ class RefreshToken:
 
 @dataclass(frozen=True, slots=True)
 class TokenIssuer:
-    """Another server that signs the session tokens in place of this one: its DID and its key."""
+    """Another server that signs session tokens instead of this one: its DID and its key."""
 
     did: str
     key: K256PublicKey
 
 
 class SessionTokens:
-    """Makes and verifies the session tokens of one server."""
+    """Creates and verifies the session tokens of one server."""
 
     def __init__(
         self,
@@ -82,22 +82,22 @@ class SessionTokens:
         issuer: TokenIssuer | None = None,
         clock: Clock = time.time,
     ) -> None:
-        """With an `issuer` its tokens are the ones that are accepted, and this server's are not."""
+        """Accept the tokens of `issuer` if there is one, and otherwise this server's own."""
         self.valid_from: Final[dict[Did, int]] = {}
-        """Unix seconds that access tokens count from, for accounts whose older ones are void."""
+        """The Unix second from which access tokens are valid, for accounts with revoked ones."""
         self._secret = Secret(jwt_secret.encode())
         self._key: VerifyingKey = self._secret if issuer is None else issuer.key
         self._service_did = service_did
         self._refresh_audience = service_did if issuer is None else issuer.did
         self._clock = clock
-        # Verifying takes about 25 us, and a client sends the same token with every request.
-        # Only what was found valid is kept; but for the clock and a cutoff it stays so.
+        # Verifying takes about 25 us, and a client sends the same token with every request. Only
+        # valid tokens are cached; they stay valid except for their expiry and a cutoff.
         self._verified: LRUCache[str, AccessClaims] = LRUCache(_CACHED_TOKENS)
 
     def create_access(self, did: Did, scope: SessionScope) -> str:
-        """A new access token, valid for two hours."""
+        """Create an access token, valid for two hours."""
         now_s = int(self._clock())
-        # Dated ahead if need be, or it would be as void as what was issued in the same second.
+        # Dated ahead if necessary: a cutoff also revokes tokens issued in the same second.
         issued_at = max(now_s, self.valid_from.get(did, 0))
         claims = {
             "scope": scope.value,
@@ -109,7 +109,7 @@ class SessionTokens:
         return sign_jwt(self._secret, claims, typ=_ACCESS_TYPE)
 
     def create_refresh(self, did: Did, jti: str) -> RefreshToken:
-        """A new refresh token of the session `jti`, valid for 90 days."""
+        """Create a refresh token with the id `jti`, valid for 90 days."""
         now_s = int(self._clock())
         expires_at = now_s + REFRESH_LIFETIME_S
         claims = {
@@ -124,17 +124,17 @@ class SessionTokens:
         return RefreshToken(jwt, did, jti, expires_at)
 
     def successor_of(self, jti: str) -> str:
-        """The id of the refresh token that follows another one in its session.
+        """Return the id of the refresh token that follows another one in its session.
 
-        Nobody else can tell it, and the server can at any time: a token that is not kept any more
-        still leads to those of its session that are.
+        Only the server can compute it, and at any time: even a token that is no longer stored leads
+        to the stored tokens of its session.
         """
         return encode_jti(self._secret.sign(b"successor of " + jti.encode()))
 
     def verify_access(self, token: str) -> AccessClaims:
         """Check an access token. Raises `InvalidToken` or `ExpiredToken`.
 
-        Whether the scope is enough is the endpoint's question, see `require_scope`.
+        The endpoint checks the scope: see `require_scope`.
         """
         known = self._verified.get(token)
         if known is None:
@@ -146,7 +146,7 @@ class SessionTokens:
         return known
 
     def ensure_current(self, did: Did, issued_at: float) -> None:
-        """Raise `ExpiredToken` if the account's access tokens of that time are void."""
+        """Raise `ExpiredToken` if the account's access tokens of that time are revoked."""
         if issued_at < self.valid_from.get(did, 0):
             raise ExpiredToken("Token has been revoked")
 
@@ -165,7 +165,7 @@ class SessionTokens:
     def _verify_access(self, token: str) -> AccessClaims:
         claims = self._verify(token, _ACCESS_TYPE, audience=self._service_did, allow_expired=False)
         told = claims.get("iat")
-        # One that does not tell its age is older than any cutoff.
+        # A token without a time of issue counts as older than any cutoff.
         issued_at = told if isinstance(told, int | float) else 0
         return AccessClaims(claims["sub"], claims["scope"], issued_at, claims["exp"])
 
@@ -182,7 +182,7 @@ class SessionTokens:
         return jwt.claims
 
     def _check_claims(self, claims: dict[str, Any], *, allow_expired: bool) -> None:
-        """Check what both kinds have in common, and make `scope` a `SessionScope`."""
+        """Check the claims common to both kinds, and convert `scope` to a `SessionScope`."""
         expires_at, not_before = claims.get("exp"), claims.get("nbf", 0)
         if not is_time(expires_at) or not is_time(not_before):
             raise _not_verified()
@@ -192,7 +192,7 @@ class SessionTokens:
         if expires_at <= now_s and not allow_expired:
             raise _expired()
         did, jti = claims.get("sub"), claims.get("jti")
-        # A token bound to a method or a key is another protocol's, signed with our secret.
+        # A token bound to a method or a key belongs to another protocol that uses our secret.
         if "lxm" in claims or "cnf" in claims or not isinstance(did, str) or not is_did(did):
             raise InvalidToken("Malformed token")
         if jti is not None and not isinstance(jti, str):

@@ -1,4 +1,4 @@
-"""Sessions of clients other than OAuth's: opening, renewing and ending them."""
+"""Opening, renewing and ending the sessions of clients that do not use OAuth."""
 
 from __future__ import annotations
 
@@ -52,9 +52,10 @@ class Sessions:
         self._clock = clock
 
     async def create(self, login: Login) -> Session:
-        """Open a session. On an account that is taken down it cannot be renewed.
+        """Open a session. That of a taken-down account cannot be renewed.
 
-        Raises `InvalidCredentials` or `AccountTakendown` if that has changed since the login.
+        Raises `InvalidCredentials` or `AccountTakendown` if the account has changed since the login
+        was checked.
         """
         refresh = self._tokens.create_refresh(login.account.did, new_refresh_jti())
         app_password = login.app_password
@@ -72,7 +73,8 @@ class Sessions:
     async def renew(self, jti: str) -> Session:
         """Renew a session by the id of a refresh token.
 
-        Several uses of one token, at once or within two hours, get refresh tokens of one `jti`.
+        Repeated uses of a token, at once or within two hours, return refresh tokens with the same
+        `jti`.
         Raises `ExpiredToken` if the token is unknown or has been revoked.
         """
         session = await write(self._db, lambda: self._renew(jti))
@@ -81,16 +83,16 @@ class Sessions:
         return session
 
     async def end(self, did: Did, jti: str) -> None:
-        """End a session, by any refresh token that it has had. Ending it twice is harmless.
+        """End a session by any refresh token that it has had. Ending it twice is harmless.
 
-        Access tokens work on until they expire.
+        Access tokens stay valid until they expire.
         """
         await write(self._db, lambda: self._refresh_tokens.revoke(did, jti))
 
     def end_all(self, did: Did) -> None:
-        """End every session of an account, OAuth's too, inside a transaction.
+        """End every session of an account, including OAuth, inside a transaction.
 
-        Access tokens need a cutoff to end before they expire.
+        Revoking access tokens before they expire takes a cutoff as well.
         """
         self._refresh_tokens.revoke_all(did)
         self._db.run("DELETE FROM token WHERE did = ?", (did,))
@@ -102,11 +104,11 @@ class Sessions:
         return refresh
 
     def first(self, refresh: RefreshToken) -> Session:
-        """The session that `add_first` has stored."""
+        """Return the session that `add_first` has stored."""
         return self._session(refresh, SessionScope.ACCESS)
 
     def _check_still_right(self, login: Login) -> None:
-        """Raise `AccountError` if a login is not right any more: checking it has taken its time."""
+        """Raise `AccountError` if the account has changed while the login was being checked."""
         did, app_password = login.account.did, login.app_password
         if self._cutoffs.find(did) > login.valid_from:
             raise InvalidCredentials
@@ -134,7 +136,7 @@ class Sessions:
 
 
 def _scope(app_password_name: str | None, app_password: AppPassword | None) -> SessionScope:
-    """What a session may do; one whose app password is gone may do the least."""
+    """Return the scope of a session, the least one if its app password was deleted."""
     if app_password_name is None:
         return SessionScope.ACCESS
     return scope_of_app_password(privileged=bool(app_password and app_password.privileged))

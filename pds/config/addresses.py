@@ -1,6 +1,6 @@
-"""Hosts and networks as operators write them in settings.
+"""Parsing hosts and networks as operators write them in settings.
 
-Each function raises `ValueError` for what is none.
+Each parser raises `ValueError` for invalid text.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ PRIVATE_NETWORKS: Final[tuple[IpNetwork, ...]] = tuple(
         ),
     )
 )
-"""Where a reverse proxy of this server's own is: no stranger connects from there."""
+"""Networks in which only this server's own reverse proxies are: no stranger connects from them."""
 
 _HOST_AND_PORT: Final = re.compile(r"(?P<host>[^\s:\[\]/]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d+))?")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def normal_host(name: str) -> str:
-    """A host name or domain as handles have it: in small letters, without the dot of the root."""
+    """Normalize a host name or domain as in handles: lower case, without the trailing dot."""
     return name.lower().removesuffix(".") or name
 
 
 def is_same_server(endpoint: str | None, url: str) -> bool:
-    """Whether the endpoint in a DID is that of the base URL `url`, however its host is written.
+    """Whether the endpoint in a DID equals the base URL `url`, however its host is written.
 
-    The reference writes the host into DIDs as the operator has written it.
+    The reference PDS writes the host into DIDs as the operator has spelled it.
     """
     if endpoint is None or endpoint == url:
         return endpoint is not None
@@ -47,12 +47,12 @@ def is_same_server(endpoint: str | None, url: str) -> bool:
 
 
 def parse_network(text: str) -> IpNetwork:
-    """An address, or a network such as 192.0.2.0/24 whose host part need not be zero."""
+    """Parse an address, or a network such as 192.0.2.0/24 whose host part may be nonzero."""
     return ip_network(text.strip(), strict=False)
 
 
 def parse_host_port(text: str, *, default_port: int) -> tuple[str, int]:
-    """`host` or `host:port`; an IPv6 address stands in brackets."""
+    """Parse `host` or `host:port`; an IPv6 address is in brackets."""
     match = _HOST_AND_PORT.fullmatch(text.strip())
     port = int(match["port"] or default_port) if match else 0
     if match is None or not 0 < port < 65_536:
@@ -61,7 +61,7 @@ def parse_host_port(text: str, *, default_port: int) -> tuple[str, int]:
 
 
 def parse_base_url(text: str) -> str:
-    """The URL of a server, without a trailing slash; a bare host is reached by https."""
+    """Parse the URL of a server, dropping a trailing slash; a bare host becomes an https URL."""
     url = text.strip()
     if not _SCHEME.match(url):
         url = f"https://{url}"
@@ -72,10 +72,10 @@ def parse_base_url(text: str) -> str:
 
 
 def address_by_old_name(host: str | None) -> str:
-    """The address to bind by PDS_HOST, the old name of PDS_BIND_ADDRESS; empty for none."""
+    """Return the address to bind that PDS_HOST, the old name of PDS_BIND_ADDRESS, gives, or ""."""
     return "" if host is None or is_url(host) else host
 
 
 def is_url(text: str) -> bool:
-    """Whether the text is no address: goat has the URL of a PDS in PDS_HOST."""
+    """Whether the text is a URL, not an address: goat uses PDS_HOST for the URL of a PDS."""
     return "://" in text

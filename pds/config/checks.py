@@ -1,6 +1,6 @@
-"""Which settings cannot work, in words that tell an operator what to do.
+"""Checks for settings that cannot work, with messages that tell an operator what to do.
 
-Each check yields sentences; none stops at the first, so that all come in one report.
+Each check yields one message per problem and continues, so that one report has them all.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _K256_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD
 
 
 def find_problems(settings: Settings, *, reads_only: bool = False) -> list[str]:
-    """Every reason not to start with these settings; empty if there is none.
+    """Return every reason not to start with these settings; empty if they are fine.
 
-    A server that `reads_only` has no logins, so it needs neither secrets nor https.
+    With `reads_only`, the server has no logins and needs neither secrets nor https.
     """
     checks = _READING if reads_only else (*_READING, *_WRITING)
     return [problem for check in checks for problem in check(settings)]
@@ -230,7 +230,7 @@ def _check_metrics(settings: Settings) -> Iterator[str]:
 
 
 def _check_pair(first: tuple[str, str | None], second: tuple[str, str | None]) -> Iterator[str]:
-    """Two variables that only make sense together."""
+    """Check two variables that must be set together."""
     for (name, value), (other_name, other_value) in ((first, second), (second, first)):
         if value and not other_value:
             yield f"{name} is set but {other_name} is missing: set both, or unset {name}"
@@ -262,7 +262,7 @@ def _check_mail_url(name: str, url: str | None) -> Iterator[str]:
     try:
         parse_mail_url(url)
     except InvalidMailUrl as exc:
-        # The value is not repeated: it may have a password.
+        # The value is not repeated, because it may contain a password.
         yield (
             f"{name} {exc}: set one such as smtps://user:password@smtp.example.com:465 or "
             "smtp://user:password@host, with special characters of user and password "

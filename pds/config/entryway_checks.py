@@ -1,4 +1,4 @@
-"""Which settings of an entryway cannot work, as `pds.config.checks` says it."""
+"""Checks for entryway settings that cannot work, with messages as in `pds.config.checks`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROTATION_KEY = "PDS_ENTRYWAY_PLC_ROTATION_KEY"
 
 
 def check_entryway(settings: Settings) -> Iterator[str]:
-    """Yield why this server cannot stand behind the entryway of the settings."""
+    """Yield why this server cannot run behind the configured entryway."""
     entryway = settings.entryway
     values = {
         _URL: entryway.url,
@@ -41,7 +41,7 @@ def check_entryway(settings: Settings) -> Iterator[str]:
 
 def _check_url(settings: Settings, url: str) -> Iterator[str]:
     if not _is_base_url(url):
-        # The value is not repeated: it may have a password.
+        # The value is not repeated, because it may contain a password.
         yield (
             f"{_URL} is not the base URL of a server: set one such as https://entryway.example.com"
         )
@@ -75,7 +75,7 @@ def _check_did(settings: Settings, did: str) -> Iterator[str]:
 
 
 def _check_keys(jwt_key: str | None, rotation_key: str | None) -> Iterator[str]:
-    # The curves take a while to import, which commands without an entryway need not wait for.
+    # The curves are slow to import, so commands without an entryway do not import them.
     from repo.keys import InvalidKey, K256PublicKey, parse_did_key
 
     if jwt_key:

@@ -1,4 +1,4 @@
-"""Environment files: `NAME=value` lines, as the reference PDS's `pds.env`, and where they are."""
+"""Environment files: `NAME=value` lines, as in the reference PDS's `pds.env`, and their paths."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Final
 from pds.config.errors import ConfigError
 
 VARIABLE: Final = "PDS_ENV_FILE"
-"""Names the file. It is read by commands, and is no setting of the server."""
+"""The variable that names the file. Commands read it; it is not a setting of the server."""
 IN_WORKING_DIRECTORY: Final = Path("pds.env")
 USUAL_PLACES: Final = (IN_WORKING_DIRECTORY, Path("/pds/pds.env"), Path("/etc/holdfast/pds.env"))
-"""Where a file is looked for that nobody has named: here, and where installers put it."""
+"""Paths tried if no file is named: the working directory, and where installers put it."""
 SECRETS: Final = (
     "PDS_JWT_SECRET",
     "PDS_ADMIN_PASSWORD",
@@ -23,10 +23,10 @@ SECRETS: Final = (
 
 
 def find_env_file(environ: Mapping[str, str], places: Iterable[Path] = USUAL_PLACES) -> Path | None:
-    """The first file in the usual places.
+    """Return the first file that exists in the usual places.
 
-    None if the environment has a secret: then it was set up as a whole, and a file that happens to
-    be there must not add to it.
+    None if the environment contains a secret: it is complete then, and an unrelated file must not
+    add to it.
     """
     if any(environ.get(name) for name in SECRETS):
         return None
@@ -34,22 +34,22 @@ def find_env_file(environ: Mapping[str, str], places: Iterable[Path] = USUAL_PLA
 
 
 def may_be_taken(place: Path) -> bool:
-    """Whether there is a file at a usual place, and nobody could have left it there as a trap."""
+    """Whether a usual place has a file that no other user could have planted there."""
     try:
         status, entry = place.stat(), place.lstat()
     except OSError:
         return False
     if not stat.S_ISREG(status.st_mode):
         return False
-    # Anybody may put a file into /tmp, or a link to one of ours, and root may well give a command
-    # there.
+    # Anyone may put a file into /tmp, or a link to one of our files, and root may run a command
+    # in that directory.
     owners = {status.st_uid, entry.st_uid}
     is_ours = owners <= {0, os.geteuid()} and not status.st_mode & stat.S_IWOTH
     return place.is_absolute() or is_ours
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Read the variables; blank lines and comments are skipped, quotes are taken off.
+    """Read the variables, skipping blank lines and comments and removing quotes.
 
     Raises `ConfigError` for a file that is not text, `OSError` for one that cannot be read.
     """
@@ -66,6 +66,6 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def _unquoted(value: str) -> str:
-    """Without the pair of quotes around it; those inside are the value's own."""
+    """Remove the pair of quotes around a value; quotes inside belong to it."""
     is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     return value[1:-1] if is_quoted else value

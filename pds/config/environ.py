@@ -1,8 +1,8 @@
 """Reading settings from environment variables, by the parsing rules of the reference PDS.
 
 An empty variable counts as unset. Lists are separated by commas, and their items are not trimmed.
-An integer or a boolean that cannot be read is a problem: the reference would take the default for
-`no`, and 100 for `100MB`, which nobody means who writes it.
+An invalid integer or boolean is a problem: the reference PDS would read `no` as the default and
+`100MB` as 100, which is never what the operator meant.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
 def parse_variable(raw: str, kind: type) -> str | int | bool | tuple[str, ...] | None:
-    """Read one variable as `kind` (str, int, bool or tuple); None means that it is unset.
+    """Parse one variable as `kind` (str, int, bool or tuple); None means that it is unset.
 
-    None, too, for what `find_unreadable` tells.
+    Also returns None for an invalid value, which `find_unreadable` reports.
     """
     if not raw:
         return None
@@ -42,7 +42,7 @@ def parse_variable(raw: str, kind: type) -> str | int | bool | tuple[str, ...] |
 
 
 def find_unreadable(environ: Mapping[str, str], settings: type[BaseSettings]) -> Iterator[str]:
-    """The variables of `settings` that are set to what is no value for them, and what to do."""
+    """Yield a message for each variable of `settings` with an invalid value."""
     for field in fields_of(settings):
         variable, kind = variable_of(field), kind_of(field)
         raw = environ.get(variable, "")
@@ -51,13 +51,13 @@ def find_unreadable(environ: Mapping[str, str], settings: type[BaseSettings]) ->
 
 
 def fields_of(settings: type[BaseSettings]) -> Iterator[FieldInfo]:
-    """Every setting of every group."""
+    """Iterate over every setting of every group."""
     for group in groups_of(settings).values():
         yield from group.model_fields.values()
 
 
 def kind_of(field: FieldInfo) -> type:
-    """Which of str, int, bool and tuple a setting is."""
+    """Return the type of a setting: str, int, bool or tuple."""
     annotation: Any = field.annotation
     if isinstance(annotation, UnionType):
         annotation = next(part for part in get_args(annotation) if part is not type(None))
@@ -66,14 +66,14 @@ def kind_of(field: FieldInfo) -> type:
 
 
 def variable_of(field: FieldInfo) -> str:
-    """The name of the environment variable that sets a field."""
+    """Return the name of the environment variable that sets a field."""
     if field.alias is None:
         raise TypeError("a setting without the alias that names its variable")
     return field.alias
 
 
 def groups_of(settings: type[BaseSettings]) -> dict[str, type[BaseModel]]:
-    """The groups that a settings class is made of, by attribute name."""
+    """Return the groups of a settings class, by attribute name."""
     groups: dict[str, type[BaseModel]] = {}
     for name, field in settings.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
@@ -89,7 +89,7 @@ class EnvironSource(PydanticBaseSettingsSource):
         self._environ = environ
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The values of the group in `field`, keyed by variable."""
+        """Return the values of the group in `field`, keyed by variable."""
         group = field.annotation
         values: dict[str, Any] = {}
         if isinstance(group, type) and issubclass(group, BaseModel):

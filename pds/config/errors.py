@@ -1,13 +1,13 @@
-"""The refusal to start with settings that cannot work."""
+"""The error raised for settings that cannot work."""
 
 from __future__ import annotations
 
 
 class ConfigError(ValueError):
-    """Settings that the server cannot start with.
+    """The server cannot start with the settings.
 
-    `problems` holds every one found, each naming its variable and what to do about it, so that an
-    operator mends the environment once and not once per start.
+    `problems` holds every problem found, each naming its variable and what to do about it, so that
+    an operator can fix them all at once instead of one per start.
     """
 
     def __init__(self, problems: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Domains under which no handle can be made. The server starts with them, and says so."""
+"""Domains under which handles are invalid. The server starts with them, but logs a warning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from repo.syntax import InvalidSyntax, ensure_allowed_handle_tld, parse_handle
 
 
 def find_domain_fault(domain: str) -> str | None:
-    """Why no handle can be made under `domain`, which begins with a dot; None if one can."""
+    """Return why handles under `domain`, which begins with a dot, are invalid; None if valid."""
     try:
         ensure_allowed_handle_tld(parse_handle(f"name{domain}"))
     except InvalidSyntax as exc:

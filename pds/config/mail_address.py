@@ -1,4 +1,4 @@
-"""Mail addresses as operators write them in settings, and as mails have them."""
+"""Parsing mail addresses in settings and in mails."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class InvalidMailAddress(ValueError):
 
 
 def parse_address(text: str) -> Address:
-    """Read `name@host` or `Name <name@host>`. Raises `InvalidMailAddress`.
+    """Parse `name@host` or `Name <name@host>`. Raises `InvalidMailAddress`.
 
-    An international domain becomes what DNS has for it. Refused is what could be taken for more
-    than one address, for a header, or for an option of a program.
+    An international domain is converted to its DNS form (IDNA). Text that could be read as several
+    addresses, as a header, or as an option of a program is refused.
     """
     form = _FORM.fullmatch(text.strip())
     name, spec = (form["name"] or "", form["spec"] or form["plain"]) if form else ("", "")
@@ -37,5 +37,5 @@ def parse_address(text: str) -> Address:
 
 
 def one_line(text: str) -> str:
-    """Text without what ends a line or controls a terminal: one blank stands for each."""
+    """Replace each run of line breaks, whitespace and control characters by one space."""
     return _BREAKS.sub(" ", text).strip()

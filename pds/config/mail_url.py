@@ -1,12 +1,12 @@
-"""The URL of a mail server, as PDS_EMAIL_SMTP_URL gives it.
+"""Parsing the URL of a mail server, as in PDS_EMAIL_SMTP_URL.
 
     smtp://user:password@mail.example.com         port 587, TLS as soon as the server offers it
     smtps://user:password@mail.example.com:465    TLS from the start
-    smtp:///?sendmail=true                        the program sendmail of this machine
+    smtp:///?sendmail=true                        the local program sendmail
 
-User and password are percent-encoded. Behind the `?` stand options of the reference PDS's mail
-library: `ignoreTLS`, `requireTLS`, `tls.rejectUnauthorized`, `name` (said in EHLO), `sendmail` and
-`path` (of sendmail). Others are passed over.
+User and password are percent-encoded. After the `?` come options of the reference PDS's mail
+library: `ignoreTLS`, `requireTLS`, `tls.rejectUnauthorized`, `name` (sent in EHLO), `sendmail` and
+`path` (of sendmail). Others are ignored.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class InvalidMailUrl(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """A mail server that takes mails by SMTP."""
+    """A mail server that accepts mail over SMTP."""
 
     host: str
     port: int
@@ -43,7 +43,7 @@ class SmtpServer:
         return f"{self.host}:{self.port}"
 
     def tls_context(self) -> ssl.SSLContext:
-        """How its certificate is verified. Reads the certificates of the system: about 20 ms."""
+        """Return the TLS context for connections. Loading the system's certificates takes 20 ms."""
         context = ssl.create_default_context()
         if not self.verifies_certificate:
             context.check_hostname = False
@@ -53,13 +53,13 @@ class SmtpServer:
 
 @dataclass(frozen=True, slots=True)
 class Sendmail:
-    """A program of this machine that takes mails as sendmail does."""
+    """A local program that accepts mail as sendmail does."""
 
     program: str = "sendmail"
 
     @property
     def address(self) -> str:
-        """The program."""
+        """The name or path of the program."""
         return self.program
 
 
@@ -67,7 +67,7 @@ MailRoute: TypeAlias = SmtpServer | Sendmail
 
 
 def parse_mail_url(url: str) -> MailRoute:
-    """Read the URL of a mail server. Raises `InvalidMailUrl`."""
+    """Parse the URL of a mail server. Raises `InvalidMailUrl`."""
     try:
         parts = urlsplit(url)
         default_port = _PORTS[parts.scheme]

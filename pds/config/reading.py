@@ -1,4 +1,4 @@
-"""Reading `Settings` from environment variables, and refusing those that cannot work."""
+"""Reading `Settings` from environment variables, and rejecting those that cannot work."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ def read_settings(
 ) -> Settings:
     """Read and check settings from `environ`, by default the process's environment.
 
-    Those of a server that `reads_only` need no secrets. Raises `ConfigError` with every problem
-    found.
+    With `reads_only`, no secrets are required. Raises `ConfigError` with every problem found.
     """
     variables = os.environ if environ is None else environ
     settings, problems = read_unchecked(variables, reads_only=reads_only)
@@ -29,7 +28,7 @@ def read_settings(
 def read_unchecked(
     environ: Mapping[str, str], *, reads_only: bool = False
 ) -> tuple[Settings, list[str]]:
-    """Read settings that may not work, with every problem found."""
+    """Read settings that may be unusable, and return them with every problem found."""
     settings = Settings(**EnvironSource(Settings, environ)())
     return settings, [
         *find_unreadable(environ, Settings),

@@ -1,4 +1,4 @@
-"""`Settings`: everything an operator can set, checked, and what follows from it."""
+"""`Settings`: everything an operator can set, and values derived from it."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class ServiceTarget:
 
 
 class Settings(BaseSettings):
-    """All settings, in groups, immutable. Make one with `read_settings`.
+    """All settings, in groups, immutable. Create it with `read_settings`.
 
-    What the operator wrote is in the groups (`settings.identity.plc_url`); what follows from more
-    than one of them is a property here (`settings.public_url`).
+    Groups have the operator's values (`settings.identity.plc_url`); values derived from them are
+    properties here (`settings.public_url`).
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
@@ -82,12 +82,12 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `read_settings` reads, by the reference's rules, not pydantic's."""
+        """Use only what `read_settings` reads, by the reference PDS's rules, not pydantic's."""
         return (init_settings,)
 
     @property
     def hostname(self) -> str:
-        """The public host name, in small letters and without the dot of the root."""
+        """The public host name, in lower case and without a trailing dot."""
         return normal_host(self.service.hostname)
 
     @property
@@ -104,7 +104,7 @@ class Settings(BaseSettings):
 
     @property
     def public_host(self) -> str:
-        """The host that relays find the server at, with its port where that is not the usual."""
+        """The host at which relays find the server, with its port unless that is the default."""
         return urlsplit(self.public_url).netloc
 
     @property
@@ -114,7 +114,7 @@ class Settings(BaseSettings):
 
     @property
     def service_name(self) -> str:
-        """The server's name for people."""
+        """The server's display name."""
         return self.service.name or f"{self.hostname} PDS"
 
     @property
@@ -124,16 +124,16 @@ class Settings(BaseSettings):
 
     @property
     def service_handle_domains(self) -> tuple[str, ...]:
-        """The domains that handles are given out under, each with its leading dot.
+        """The domains under which this server provides handles, each with its leading dot.
 
-        In small letters, as handles are, and without the dot of the root.
+        They are in lower case, as handles are, and without a trailing dot.
         """
         default = ".test" if self.hostname == "localhost" else f".{self.hostname}"
         return tuple(map(normal_host, self.identity.service_handle_domains)) or (default,)
 
     @property
     def max_repo_import_bytes(self) -> int:
-        """The largest repo that importRepo takes."""
+        """The largest repo that importRepo accepts."""
         limit = self.service.max_repo_import_bytes
         return self.service.blob_upload_limit_bytes if limit is None else limit
 
@@ -170,7 +170,7 @@ class Settings(BaseSettings):
 
     @property
     def synchronous(self) -> Literal["NORMAL", "FULL"]:
-        """SQLite's `synchronous` for every database but the DID cache."""
+        """SQLite's `synchronous` for every database except the DID cache."""
         return "FULL" if self.database.durability == "full" else "NORMAL"
 
     @property
@@ -180,16 +180,16 @@ class Settings(BaseSettings):
 
     @property
     def blob_directory(self) -> Path | None:
-        """The directory of blobs; None when they are in S3."""
+        """The directory of blobs; None if they are in S3."""
         location = self.blobstore.disk_location
         return None if location is None else Path(location)
 
     @property
     def blob_tmp_directory(self) -> Path | None:
-        """The directory of uploads in progress; None when blobs are in S3."""
+        """The directory of uploads in progress; None if blobs are in S3."""
         if self.blob_directory is None:
             return None
-        # Sic: the reference PDS's own spelling, which its data directories have.
+        # Sic: the reference PDS's spelling, which its data directories use.
         return Path(self.blobstore.disk_tmp_location or self.blob_directory / "tempt")
 
     @property
@@ -199,22 +199,22 @@ class Settings(BaseSettings):
 
     @property
     def appview(self) -> ServiceTarget | None:
-        """The AppView, if there is one."""
+        """The AppView, if configured."""
         return _target(self.services.appview_url, self.services.appview_did)
 
     @property
     def mod_service(self) -> ServiceTarget | None:
-        """The moderation service, if there is one."""
+        """The moderation service, if configured."""
         return _target(self.services.mod_url, self.services.mod_did)
 
     @property
     def report_service(self) -> ServiceTarget | None:
-        """The service that takes reports; by default the moderation service."""
+        """The service that receives reports; by default the moderation service."""
         return _target(self.services.report_url, self.services.report_did) or self.mod_service
 
     @property
     def entryway_service(self) -> ServiceTarget | None:
-        """The server that owns the logins of the accounts here; None if this one does."""
+        """The server that handles the logins of accounts here; None if this one does."""
         return _target(self.entryway.url, self.entryway.did)
 
     @property
@@ -224,7 +224,7 @@ class Settings(BaseSettings):
 
     @property
     def crawlers(self) -> tuple[str, ...]:
-        """The base URLs of the relays to tell about new events, without trailing slashes."""
+        """The base URLs of the relays to notify of new events, without trailing slashes."""
         return tuple(map(parse_base_url, self.services.crawlers))
 
     @property
@@ -234,13 +234,13 @@ class Settings(BaseSettings):
 
     @property
     def trusted_proxies(self) -> tuple[IpNetwork, ...]:
-        """The networks whose X-Forwarded-For header tells the client's address."""
-        # Also without rate limits: shares and wrong admin passwords are counted in any case.
+        """The networks whose X-Forwarded-For header is trusted to give the client's address."""
+        # Needed even without rate limits: shares and wrong admin passwords are always counted.
         return PRIVATE_NETWORKS + self.rate_limit_bypass
 
     @property
     def redis_address(self) -> tuple[str, int] | None:
-        """Host and port of the Redis or Valkey that servers share, if there is one."""
+        """Host and port of the Redis or Valkey that servers share, if configured."""
         address = self.limits.redis_address
         return None if address is None else parse_host_port(address, default_port=REDIS_PORT)
 

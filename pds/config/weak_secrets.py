@@ -1,4 +1,4 @@
-"""Secrets that can be guessed. The server starts with them, as the reference does, and says so."""
+"""Guessable secrets. The server starts with them, as the reference PDS does, but logs a warning."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 _MIN_LENGTH: Final = 16
 _MIN_DIFFERENT: Final = 6
-"""Characters; of 16 random hex digits hardly any text has fewer."""
+"""Different characters; 16 random hex digits hardly ever have fewer."""
 
 
 def find_weak_secrets(settings: Settings) -> list[str]:
-    """What to do about each secret that is too short or too simple, as `find_problems` says it."""
+    """Return a message, as `find_problems` does, for each secret that is too short or simple."""
     return list(_find(settings))
 
 

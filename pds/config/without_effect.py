@@ -1,6 +1,6 @@
-"""Settings of the reference PDS that are read and checked here, and change nothing yet.
+"""Settings of the reference PDS that are read and checked but have no effect yet.
 
-The table of the same name in docs/configuration.md says what that means for an operator.
+The table of the same name in docs/configuration.md explains the consequences for operators.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "Rotation key in AWS KMS": ("PDS_PLC_ROTATION_KEY_KMS_KEY_ID",),
 }
-"""What is missing, and the variables that belong to it."""
+"""The variables of each missing feature."""
 
 
 def find_without_effect(settings: Settings) -> list[str]:
-    """The variables without effect that the operator has set, other than to their defaults."""
+    """Return the variables without effect that the operator has set to other than the default."""
     inert = {variable for variables in WITHOUT_EFFECT.values() for variable in variables}
     return [
         variable_of(field)

@@ -1,4 +1,4 @@
-"""Variables under a name that is no setting, most of them misspelt, or that has been replaced."""
+"""Variables whose names are not settings, usually misspelt, or have been replaced."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _LIKENESS: Final = 0.8
 
 
 def find_unknown(environ: Mapping[str, str]) -> list[str]:
-    """The variables `PDS_…` that are no settings, each with what to do about it."""
+    """Return a message for each variable `PDS_…` that is not a setting."""
     known = {variable_of(field) for field in fields_of(Settings)}
     unknown = {name for name in environ if name.startswith("PDS_")} - known - {ENV_FILE}
     return [f"{name} is not a setting: {_remedy(name, known)}" for name in sorted(unknown)]
 
 
 def find_old_names(settings: Settings) -> list[str]:
-    """What to do about each old name that is set, as `find_problems` says it."""
+    """Return a message, as `find_problems` does, for each old name that is set."""
     if settings.service.host is None:
         return []
     if is_url(settings.service.host):

@@ -49,14 +49,14 @@ class FutureCursors:
 
 def _tell(cursor: int, newest: int, *, client: str, user_agent: str | None) -> None:
     remedy = (
-        f"If it is a relay of yours, sequencer.sqlite is older than what the relay has seen: give "
-        f"the command `pds sequencer raise {cursor}`, and it gets every event from then on. "
-        "Anybody can name such a number; from a stranger it means nothing."
+        f"If this is your relay, sequencer.sqlite is older than what the relay has seen: run "
+        f"`pds sequencer raise {cursor}`, and it receives every event from then on. "
+        "Anybody can send any cursor; from a stranger it means nothing."
         if cursor <= MAX_RAISED_SEQ
-        else "None: no server gets as far as that."
+        else "None: no server ever reaches that seq."
     )
     _log.warning(
-        "a consumer of the firehose asks for events that there have never been",
+        "a firehose consumer requests events that never existed",
         client=client,
         user_agent=user_agent,
         cursor=cursor,

@@ -52,7 +52,8 @@ class Turns:
     `holders` takes precedence over the others. Among equals, the request that has waited longest
     gives way, not the new one. This is for turns that strangers want so often that the queue is
     always full: the turns they hold hardly distinguish them from one-time requesters, who should
-    find a place. `ranks` maps the holders to what turns are counted for, even without a bound.
+    find a place. `ranks` maps the holders to the names that turns are counted under for this order,
+    which need not have a limit.
     """
 
     def __init__(

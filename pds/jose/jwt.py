@@ -1,10 +1,9 @@
 """JWTs: JSON objects signed in the compact form of JWS, with HS256, ES256K or ES256.
 
-PyJWT takes tokens apart, strictly: one spelling of base64url, no critical extensions, no payload
-elsewhere. Signing and verifying is left to the keys. A key has one algorithm, and what a token
-names has to agree with the key that is expected: so a public key is never taken for a secret, and
-`none` is never an algorithm. PyJWT's own ES256K takes half a millisecond, too long for tokens that
-anybody may send.
+PyJWT parses tokens, strictly: canonical base64url, no critical extensions, no detached payload.
+Keys sign and verify. A key has one algorithm, and the one that a token names must be that of the
+expected key, so a public key is never used as a secret, and `none` is never an algorithm. PyJWT's
+own ES256K takes half a millisecond, too long for tokens that anyone may send.
 
 Spec: https://www.rfc-editor.org/rfc/rfc7515, https://www.rfc-editor.org/rfc/rfc7519
 """
@@ -28,13 +27,13 @@ _JWS: Final = PyJWS(algorithms=[], options={"verify_signature": False})
 
 
 class InvalidJwt(ValueError):
-    """Not a JWT, or not signed by the key."""
+    """The token is not a JWT, or not signed by the key."""
 
 
 class Secret:
-    """A key for HS256 of any length, which both signs and verifies.
+    """An HS256 key of any length, which both signs and verifies.
 
-    The operator chooses it, and the reference PDS takes any.
+    The operator chooses it, and the reference PDS accepts any length.
     """
 
     __slots__ = ("_secret",)
@@ -45,7 +44,7 @@ class Secret:
         self._secret = secret
 
     def sign(self, message: bytes) -> bytes:
-        """The MAC of `message`, 32 bytes."""
+        """Return the MAC of `message`, 32 bytes."""
         return hmac.digest(self._secret, message, "sha256")
 
     def verify(self, message: bytes, signature: bytes) -> bool:
@@ -59,35 +58,35 @@ VerifyingKey: TypeAlias = Secret | PublicKey
 
 @dataclass(slots=True)
 class Jwt:
-    """A token taken apart."""
+    """A parsed token."""
 
     header: dict[str, Any]
     claims: dict[str, Any]
     signed: bytes
-    """What the signature is of."""
+    """The bytes that are signed."""
     signature: bytes
 
     def is_signed_by(self, key: VerifyingKey) -> bool:
-        """Whether the signature is the key's, and its algorithm the one that the header names."""
+        """Whether the key made the signature, with the algorithm that the header names."""
         if self.header.get("alg") != key.jwt_alg:
             return False
         if isinstance(key, Secret):
             return key.verify(self.signed, self.signature)
-        # Others sign with either value of s: only in repositories has a signature one spelling.
+        # Other servers sign with either value of s: only repositories require low-S signatures.
         return key.verify(self.signed, self.signature, allow_high_s=True)
 
 
 def sign_jwt(key: SigningKey, claims: Mapping[str, Any], *, typ: str) -> str:
-    """A token of type `typ` that says `claims`, in their order."""
+    """Return a signed token of type `typ` with `claims` in their order."""
     header = {"typ": typ, "alg": key.jwt_alg}
     signed = base64url_encode(orjson.dumps(header)) + b"." + base64url_encode(orjson.dumps(claims))
     return (signed + b"." + base64url_encode(key.sign(signed))).decode()
 
 
 def verify_jwt(token: str, key: VerifyingKey, *, max_length: int) -> Jwt:
-    """What a token says that `key` has signed. Raises `InvalidJwt`.
+    """Parse a token and verify its signature. Raises `InvalidJwt`.
 
-    Its type, times and audience are for the caller to check.
+    The caller must check its type, times and audience.
     """
     jwt = read_unverified_jwt(token, max_length=max_length)
     if not jwt.is_signed_by(key):
@@ -96,16 +95,16 @@ def verify_jwt(token: str, key: VerifyingKey, *, max_length: int) -> Jwt:
 
 
 def read_unverified_jwt(token: str, *, max_length: int) -> Jwt:
-    """What a token claims, to find the key that must have signed it. Raises `InvalidJwt`.
+    """Parse a token without verifying it, to find the key for doing so. Raises `InvalidJwt`.
 
-    Nothing of it is to be believed before `Jwt.is_signed_by`.
+    Do not trust any of it before `Jwt.is_signed_by`.
     """
     if len(token) > max_length:
         raise InvalidJwt("the token is too long")
     try:
         parts = _JWS.decode_complete(token)
         claims = orjson.loads(parts["payload"])
-    # ValueError: characters that have no bytes, or a payload that is no JSON.
+    # ValueError: unencodable characters, or a payload that is not JSON.
     except (InvalidTokenError, ValueError) as exc:
         raise InvalidJwt("the token is malformed") from exc
     if not isinstance(claims, dict):
@@ -115,5 +114,5 @@ def read_unverified_jwt(token: str, *, max_length: int) -> Jwt:
 
 
 def is_time(value: object) -> TypeGuard[int | float]:
-    """Whether a claim is a number of seconds that can be compared."""
+    """Whether a claim is a finite number of seconds."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,1 +1,1 @@
-"""What the operator can see of a running server."""
+"""Monitoring of a running server: logs, health, request statistics."""

@@ -1,1 +1,1 @@
-"""What has begun and is not finished: journal, retries, imports, uploads."""
+"""Unfinished work: the journal, retries, running imports, unreferenced uploads."""

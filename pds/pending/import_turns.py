@@ -1,4 +1,4 @@
-"""The imports that are under way: one of each account, and turns at what they all need."""
+"""Running imports: one per account, which take turns at being loaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from repo.syntax import Did
 
 LARGE_BYTES: Final = 8 * 1024 * 1024
-"""A CAR that is longer takes more than some seconds; most have one or two megabytes."""
+"""Larger CARs take more than a few seconds to load; most have one or two megabytes."""
 RETRY_AFTER_S: Final = 60
 OPERATOR: Final = "operator"
 _WAIT_S: Final = 600.0
@@ -32,7 +32,7 @@ _log = structlog.get_logger(__name__)
 
 
 class ImportUnderWay(Exception):
-    """The repository has another import, which has come as far as `progress` tells."""
+    """The repository already has a running import, at the stage that `progress` describes."""
 
     retry_after_s = RETRY_AFTER_S
 
@@ -41,7 +41,7 @@ class ImportUnderWay(Exception):
 
 
 class Stage(StrEnum):
-    """How far an import has come."""
+    """The stage of an import."""
 
     RECEIVING = "receiving"
     WAITING = "waiting"
@@ -50,34 +50,34 @@ class Stage(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Import:
-    """An import that is under way."""
+    """A running import."""
 
     did: Did
     stage: Stage = Stage.RECEIVING
     size_bytes: int = 0
-    """Of the CAR, once it has come in."""
+    """Size of the CAR, once it has been received."""
     ticket: str | None = None
-    """By which whoever waits for it finds it among others."""
+    """The sender's name for the import, to find it among others."""
 
 
 @dataclass(slots=True, frozen=True)
 class Sender:
-    """Who sends a CAR."""
+    """The sender of a CAR."""
 
     holder: str = OPERATOR
-    """Whom a share of turns and of the disk is counted for."""
+    """The key under which its share of turns and disk space is counted."""
     present: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Makes a `with` block that ends when the sender has left."""
+    """Makes a context manager whose block is interrupted when the sender leaves."""
     ticket: str | None = None
-    """What the sender calls the import."""
+    """The sender's name for the import."""
 
 
 class Imports:
-    """The imports that are under way, and the turns they take at being loaded.
+    """The running imports, and the turns they take at being loaded.
 
-    Each takes the memory of its page cache and as much of a processor as it gets. Three are loaded
-    at a time, and two of them are small: nobody with a small repository waits for a large one, nor
-    for all that come from one address.
+    Each one uses the memory of its page cache and all the CPU it can get. Three are loaded at a
+    time, of which at most one is large: small repositories wait neither for large ones nor for all
+    that come from one address.
     """
 
     def __init__(self) -> None:
@@ -85,14 +85,17 @@ class Imports:
         self._all = _turns("imports", at_once=3)
         self._large = _turns("large imports", at_once=1)
         self.room = SpoolRoom()
-        """What the CARs take of the disk while they wait."""
+        """The disk space that received CARs use."""
 
     @contextmanager
     def begun(self, did: Did) -> Iterator[Import]:
-        """A `with` block for an import of this account. Raises `ImportUnderWay` during another."""
+        """Register an import of this account for a `with` block.
+
+        Raises `ImportUnderWay` during another one.
+        """
         earlier = self._under_way.get(did)
         if earlier is not None:
-            # Their bodies would wait on the disk for each other.
+            # Otherwise, several CARs of one account would wait on the disk.
             raise ImportUnderWay(self.tell(earlier))
         started = self._under_way[did] = Import(did)
         try:
@@ -102,10 +105,10 @@ class Imports:
 
     @asynccontextmanager
     async def loading(self, begun: Import, sender: Sender) -> AsyncIterator[None]:
-        """A turn at being loaded, for the length of an `async with` block.
+        """Wait for a turn at being loaded, and hold it for an `async with` block.
 
         Turns are shared fairly by account and by sender. Raises `TooBusy`, and what
-        `Sender.present` raises while it waits.
+        `Sender.present` raises while waiting.
         """
         begun.stage, begun.ticket = Stage.WAITING, sender.ticket
         holders = (begun.did, sender.holder)
@@ -120,16 +123,16 @@ class Imports:
             yield
 
     def to_json(self) -> list[dict[str, Any]]:
-        """All of them, in the order in which they began, for the operator."""
+        """Return all running imports for the operator, in the order they began."""
         return [self._to_json(one) for one in self._under_way.values()]
 
     def tell(self, one: Import) -> str:
-        """How far an import has come, for people."""
+        """Describe the progress of an import for people."""
         place = self._find_place(one)
         return one.stage.value if place is None else "waiting, number {} of {}".format(*place)
 
     def _find_place(self, one: Import) -> tuple[int, int] | None:
-        """Which of those that wait it is, from 1 on, and how many they are."""
+        """Return the import's position in the queue, from 1 on, and the queue's length."""
         queue = [other for other in self._under_way.values() if other.stage is Stage.WAITING]
         return (queue.index(one) + 1, len(queue)) if one in queue else None
 
@@ -151,7 +154,7 @@ def _turns(what: str, *, at_once: int) -> Turns:
     return Turns(
         what,
         at_once=at_once,
-        # An account has one at a time; several accounts may come from one address.
+        # An account has one import at a time, but an address may import several accounts.
         each=2,
         waiting=64,
         waiting_each=8,

@@ -1,8 +1,8 @@
-"""The journal of changes that touch more than one place: what a crash left unfinished.
+"""The journal of changes that span several stores, so that a crash cannot leave one half done.
 
-A table of our own in the service database, which the reference PDS ignores. An entry is written
-before the first step and deleted after the last, so one that is found at start belongs to a
-change that was cut off. What to do then stands in `pds.lifecycle.changes`.
+The table is our own addition to the service database; the reference PDS ignores it. An entry is
+written before the first step and deleted after the last, so an entry found at start belongs to an
+interrupted change. `pds.lifecycle.changes` settles those.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from repo.syntax import Did
 ChangeKind: TypeAlias = Literal["create", "handle", "identity", "delete", "damaged"]
 
 _NORMAL: Final = 1
-"""What `PRAGMA synchronous` calls NORMAL."""
+"""The value of `PRAGMA synchronous` for NORMAL."""
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS holdfast_journal (
   kind TEXT NOT NULL,
@@ -34,11 +34,11 @@ _DROP: Final = "DELETE FROM holdfast_journal WHERE kind = ? AND did = ?"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A change that is under way.
+    """A change in progress.
 
-    `create` and `delete` are of an account, `handle` gives it the handle `detail`, `identity`
-    is the PLC operation with the CID `detail`; `damaged` is an actor store that could not be
-    read, for the reason `detail`, and is looked at again at every start.
+    `create` and `delete` concern an account; `handle` changes its handle to `detail`; `identity` is
+    the PLC operation with the CID `detail`; `damaged` is an actor store that could not be read, for
+    the reason `detail`, and is re-checked at every start.
     """
 
     kind: ChangeKind
@@ -47,7 +47,7 @@ class Entry:
 
 
 def read_damaged(db: Database) -> dict[str, str]:
-    """Why the stores that the server has found damaged are, by DID; `db` may be read only."""
+    """Return the reasons of all stores known to be damaged, by DID; `db` may be read-only."""
     if not db.connection.table_exists("main", "holdfast_journal"):
         return {}
     return dict(db.all("SELECT did, detail FROM holdfast_journal WHERE kind = 'damaged'"))
@@ -57,21 +57,21 @@ class Journal:
     """Entries by kind and DID. Methods raise `DatabaseError`s."""
 
     def __init__(self, db: Database) -> None:
-        """Make the table if need be; `db` is the service database."""
+        """Create the table in `db`, the service database, if necessary."""
         self._db = db
         db.run(_SCHEMA)
 
     def entries(self) -> list[Entry]:
-        """Everything that is unfinished."""
+        """Return all entries."""
         return [
             Entry(*row) for row in self._db.all("SELECT kind, did, detail FROM holdfast_journal")
         ]
 
     async def add(self, entry: Entry, *, durably: bool = True) -> None:
-        """Write an entry, in place of one of the same kind and DID.
+        """Write an entry, replacing one of the same kind and DID.
 
-        `durably` waits until not even a power failure can lose it: for changes whose next step
-        is outside of the service database.
+        `durably` waits until a power failure cannot lose it, for changes whose next step is outside
+        the service database.
         """
         row = (entry.kind, entry.did, entry.detail)
         await write(self._db, lambda: self._db.run(_ADD, row))
@@ -79,9 +79,9 @@ class Journal:
             await self._sync()
 
     async def drop(self, entry: Entry, *, durably: bool = True) -> None:
-        """Delete an entry: its change is complete, or never happened.
+        """Delete the entry of a change that is complete or was undone.
 
-        `durably` also syncs what has been committed to the service database before.
+        `durably` also syncs the earlier commits of the service database.
         """
         row = (entry.kind, entry.did)
         await write(self._db, lambda: self._db.run(_DROP, row))
@@ -89,6 +89,6 @@ class Journal:
             await self._sync()
 
     async def _sync(self) -> None:
-        # With synchronous=FULL every commit has done so itself.
+        # With synchronous=FULL, every commit syncs by itself.
         if self._db.value("PRAGMA synchronous") == _NORMAL:
             await asyncio.to_thread(sync_wal, self._db.path)

@@ -1,4 +1,4 @@
-"""Work that failed for a reason that passes, repeated in the background until it is done."""
+"""Retrying work in the background after temporary failures, until it succeeds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 _DELAYS_S: Final = (0, 0.5, 1, 2, 5, 10, 30)
-"""Before each round; the last one again and again."""
+"""Delays before successive rounds; the last one repeats."""
 
 _log = structlog.get_logger(__name__)
 
@@ -18,7 +18,7 @@ Job = Callable[[], Awaitable[None]]
 
 
 class Retrier:
-    """Jobs by key, run one after the other, in rounds. Belongs to one event loop."""
+    """Runs jobs by key in rounds, one after the other. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._jobs: dict[Hashable, Job] = {}
@@ -26,21 +26,21 @@ class Retrier:
 
     @property
     def waiting(self) -> int:
-        """How many jobs are not done."""
+        """The number of jobs that have not succeeded yet."""
         return len(self._jobs)
 
     def later(self, key: Hashable, job: Job) -> None:
-        """Run `job` soon, and again for as long as it raises. One with the same key is replaced."""
+        """Run `job` soon, and retry while it raises. It replaces a job with the same key."""
         self._jobs[key] = job
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     def forget(self, key: Hashable) -> None:
-        """Do not run the job any more."""
+        """Cancel a job."""
         self._jobs.pop(key, None)
 
     async def close(self) -> None:
-        """Give up on what is left; the next start finds it again."""
+        """Abandon the remaining jobs; the next start finds them again."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -52,20 +52,20 @@ class Retrier:
         while self._jobs:
             await asyncio.sleep(_DELAYS_S[min(rounds, len(_DELAYS_S) - 1)])
             done = await self._run_round()
-            # As soon as something succeeds, the reason may be gone for the others, too.
+            # Once one job succeeds, the cause may be gone for the others, too.
             rounds = 0 if done else rounds + 1
         self._task = None
 
     async def _run_round(self) -> bool:
-        """Run every job once; whether one of them succeeded."""
+        """Run every job once; return whether one of them succeeded."""
         done = False
         for key, job in list(self._jobs.items()):
             if self._jobs.get(key) is not job:
                 continue
             try:
                 await job()
-            except Exception as exc:  # noqa: BLE001 (whatever it is, it must not end the others)
-                _log.warning("not mended yet, trying again", what=key, reason=str(exc))
+            except Exception as exc:  # noqa: BLE001 (no failure may end the other jobs)
+                _log.warning("a job failed, retrying later", what=key, reason=str(exc))
                 continue
             done = True
             if self._jobs.get(key) is job:

@@ -1,8 +1,8 @@
-"""The run of the server that wrote to the service database last, to be compared with the log's.
+"""The id of the last run that wrote to the service database, to compare with that of the log.
 
-Each run has an id, kept in both files and in one beside them, and gets another one when it ends in
-order. Where they differ, one of the three has been put back to an older state, as from a backup,
-and says of itself that all was in order then; or the copy was made while the server ran.
+Each run has an id, stored in both databases and in a file beside them, and replaced on a clean
+stop. If they differ, one of the three has been restored to an older state, for example from a
+backup, and claims a clean stop of that time; or the copy was made while the server ran.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _SAVE: Final = "INSERT OR REPLACE INTO holdfast_run (id, runId, reservedSeq) VAL
 
 
 def join_run(db: Database, sequencer: Sequencer, marker: Path, *, known_ms: int) -> bool:
-    """Enter the run of `sequencer`; whether the last run of all three files was the same.
+    """Record the run of `sequencer`; return whether the last run of all three files was the same.
 
-    If not, the log goes on behind every seq that may have been given out by what the service
-    database knows, which was current at `known_ms`, in milliseconds since the Unix epoch.
-    `marker` is the file beside the databases. Only at start: it waits for the disk. Raises
+    If not, the log continues above every seq that may have been used according to the service
+    database, which was current at `known_ms`, in milliseconds since the Unix epoch. `marker` is the
+    file beside the databases. Call it only at start, because it blocks on the disk. Raises
     `DatabaseError`.
     """
     db.run(_SCHEMA)
@@ -52,7 +52,7 @@ def join_run(db: Database, sequencer: Sequencer, marker: Path, *, known_ms: int)
     _write(marker, sequencer.run.run_id)
 
     def note_reserved() -> None:
-        with suppress(DatabaseError):  # There will be a next time.
+        with suppress(DatabaseError):  # The next reservation writes it again.
             db.run("UPDATE holdfast_run SET reservedSeq = ?", (sequencer.run.reserved_seq,))
 
     sequencer.run.on_reserve = note_reserved
@@ -60,7 +60,7 @@ def join_run(db: Database, sequencer: Sequencer, marker: Path, *, known_ms: int)
 
 
 async def end_run(db: Database, sequencer: Sequencer, marker: Path) -> None:
-    """Mark the run as ended in order, in the log last of all. Raises `DatabaseError`."""
+    """Mark the run as cleanly stopped, in the log last. Raises `DatabaseError`."""
     sequencer.run.rename()
     await write(db, lambda: db.run("UPDATE holdfast_run SET runId = ?", (sequencer.run.run_id,)))
     _write(marker, sequencer.run.run_id)
@@ -68,7 +68,7 @@ async def end_run(db: Database, sequencer: Sequencer, marker: Path) -> None:
 
 
 def _read(marker: Path) -> str:
-    """The id in the file; empty if that is not there, or was cut off with the power."""
+    """Return the id in the file; empty if it is missing, or truncated by a power failure."""
     try:
         return marker.read_text("ascii", "replace").strip()
     except OSError:
@@ -76,5 +76,5 @@ def _read(marker: Path) -> str:
 
 
 def _write(marker: Path, run_id: str) -> None:
-    # Where the disk is full, the next start compares what it need not.
+    # Failures are ignored: after a full disk, the next start only compares more than it needs to.
     try_to_replace(marker, f"{run_id}\n")

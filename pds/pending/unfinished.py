@@ -1,4 +1,4 @@
-"""`Unfinished`: what the running server knows to be unfinished or damaged."""
+"""`Unfinished`: the unfinished changes and damaged stores that the running server knows of."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from pds.pending.retrier import Retrier
 
 @dataclass(slots=True)
 class Unfinished:
-    """One for each running server."""
+    """The unfinished and damaged things of a running server, which has one instance."""
 
     journal: Journal
     retrier: Retrier = field(default_factory=Retrier)
     damaged: set[str] = field(default_factory=set)
-    """DIDs whose store has been found damaged; each is told of once."""
+    """DIDs whose store has been found damaged; each is logged once."""
     finished: bool = False
-    """Whether all that an unclean stop may have left has been looked at."""
+    """Whether recovery after an unclean stop is complete."""
     finish: Callable[[], Awaitable[None]] | None = None
-    """Does what a full disk kept from being done at start. Raises `DatabaseFull` while it still
-    does; None if there is nothing to do."""
+    """Completes the recovery that a full disk prevented at start, or raises `DatabaseFull` while it
+    still does; None if nothing was postponed."""
     same_run: bool | None = None
     """Whether the last run of both service databases was the same; None if not yet compared."""
     since_s: float | None = None
-    """Since when the last try to recover has looked at stores, in Unix seconds."""
+    """The time since which the last recovery attempt checked changed stores, in Unix seconds."""
     _locks: KeyedLocks = field(default_factory=KeyedLocks)
 
     def lock(self, did: str) -> asyncio.Lock:

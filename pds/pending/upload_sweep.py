@@ -1,9 +1,9 @@
-"""Deleting, now and then, the uploads that no record has come to refer to.
+"""Deleting, periodically, the uploads that no record refers to.
 
-An account could otherwise fill the disk with what nobody ever sees, and what an interrupted upload
-has left would stay for good. A client uploads first and writes the record afterwards, and one that
-moves an account in uploads before there is any record: so uploads have days, and those of accounts
-that are not active stay.
+Otherwise an account could fill the disk with unused blobs, and the remains of interrupted uploads
+would stay forever. Clients upload first and write the record afterwards, and a migration uploads
+blobs before the account has records: so uploads are kept for days, and those of inactive accounts
+indefinitely.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from pds.accounts.register import AccountRegister
 
 KEPT_S: Final = 7 * 24 * 60 * 60
-"""How long an upload waits for a record: drafts are kept for days, and posted then."""
+"""How long an unreferenced upload is kept: users post drafts days later."""
 _FIRST_S: Final = 60.0
 _EVERY_S: Final = 60 * 60.0
 _BATCH: Final = 100
-"""Uploads of one account that are deleted at a time."""
+"""Uploads of one account that are deleted per step."""
 _REST_FACTOR: Final = 20
-"""How long a sweep rests after each step, as a multiple of what the step took."""
+"""The pause after each step, as a multiple of the step's duration."""
 _MAX_REST_S: Final = 5.0
 
 _log = structlog.get_logger(__name__)
 
 
 class UploadSweep:
-    """Looks at the uploads of every account each hour, without haste. Belongs to an event loop."""
+    """Checks the uploads of every account each hour, slowly. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class UploadSweep:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` is in Unix seconds."""
+        """Use `clock`, which returns Unix seconds."""
         self._actor_store = actor_store
         self._blob_store = blob_store
         self._accounts = accounts
@@ -57,10 +57,10 @@ class UploadSweep:
         self._started_s = clock() - time.monotonic()
         self._task: asyncio.Task[None] | None = None
         self.removed = SweptUploads()
-        """All since the start."""
+        """Everything removed since the start."""
 
     def start(self) -> None:
-        """Begin to sweep now and then, until `close`."""
+        """Start sweeping periodically, until `close`."""
         self._task = asyncio.get_running_loop().create_task(self._go_on())
 
     async def close(self) -> None:
@@ -70,7 +70,7 @@ class UploadSweep:
             await asyncio.wait((self._task,))
 
     async def sweep(self) -> None:
-        """Go through all accounts once. What fails for one is logged and does not end it."""
+        """Sweep all accounts once. A failure for one is logged and does not end the sweep."""
         before = self.removed
         for did in await self._blob_store.list_temp_dids():
             while await self._sweep_batch(did):
@@ -94,20 +94,20 @@ class UploadSweep:
             await asyncio.sleep(_EVERY_S)
 
     def _now_s(self) -> float:
-        """The time, as it is told by the clock at the start or now, whichever is behind.
+        """Return the time by the clock at start or by the clock now, whichever is earlier.
 
-        A machine may start with its clock days behind, and what has been uploaded before the clock
-        was set right looks old then; or the clock may be ahead for a moment.
+        A machine may start with its clock days behind, so that uploads made before the clock was
+        corrected look old afterwards; or the clock may be ahead for a moment.
         """
         return min(self._clock(), self._started_s + time.monotonic())
 
     async def _sweep_batch(self, did: str) -> bool:
-        """Remove some of one account's. Return whether there are more."""
+        """Remove a batch of an account's uploads; return whether there are more."""
         started = time.monotonic()
         try:
             account = self._accounts.find_account(did, include_inactive=True)
             if account is not None and not self._actor_store.exists(did):
-                # Its store may be about to be restored, and say what is referred to.
+                # The missing store may be restored, and its records may refer to the uploads.
                 raise RepoNotFound(did)
             swept = await self._actor_store.sweep_uploads(
                 did,

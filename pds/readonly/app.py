@@ -24,7 +24,7 @@ from pds.xrpc.responses import add_common_headers
 from pds.xrpc.router import XrpcRouter
 
 _REFUSED_PATHS: Final = ("/oauth", "/@atproto", "/account", "/.well-known/oauth")
-"""Beginnings of what needs an account."""
+"""Prefixes of paths that need an account."""
 _READ_ONLY: Final = auth_required("This PDS is read-only")
 _WRITING: Final = ("POST", "PUT", "PATCH", "DELETE")
 
@@ -34,7 +34,7 @@ def make_readonly_app(
 ) -> web.Application:
     """Build the application around an open context and archive, which the caller closes.
 
-    `request_log` gets a line for each request; without one they go to structlog.
+    `request_log` gets a line for each request; without it, the lines go to structlog.
     """
     app = web.Application()
     app[READ_CONTEXT], app[ARCHIVE] = ctx, archive
@@ -46,7 +46,7 @@ def make_readonly_app(
         is_read = nsid in served and request.method not in _WRITING
         if is_read or request.method == "OPTIONS":
             return await router.handle(request)
-        # A method that a full server has, a session for instance, is refused rather than unknown.
+        # A method of a full server, such as one for sessions, is refused rather than unknown.
         is_known = request.method in _WRITING or ctx.lexicons.method(nsid) is not None
         return _error(_READ_ONLY if is_known else XrpcError(501))
 

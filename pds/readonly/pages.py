@@ -1,4 +1,4 @@
-"""Pages of the read-only server: which repositories there are, and what is in them. No scripts."""
+"""Pages of the read-only server: its repositories and their contents. No scripts."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ T = TypeVar("T")
 
 REPOS_ON_A_PAGE: Final = 100
 ASKED_CHARACTERS: Final = 200
-"""Of what is searched for; no handle or name is longer than all of them."""
+"""The longest search text; no handle or name is longer."""
 _PROBLEMS_SHOWN: Final = 20
 _HEADERS: Final = {
-    # Nothing of what strangers wrote can run here, whatever it is.
+    # Whatever strangers wrote, none of it can run here.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self';"
     " base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -94,7 +94,7 @@ async def _repo_page(request: web.Request) -> web.Response:
     def counts(actor: ActorStoreReader) -> dict[str, int]:
         return actor.record.counts()
 
-    # Counts every record of the repository: that may take a while.
+    # Counts every record of the repository, which may take a while.
     async with _turn(request):
         collections = await _read(request, repo, counts, in_thread=True)
     return _page("repo.html", repo=repo, collections=collections)
@@ -147,7 +147,7 @@ async def _record_page(request: web.Request) -> web.Response:
 
 
 def _file(name: str, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """A handler that gives a file which lies beside the templates."""
+    """Return a handler that serves a file from the templates' directory."""
     text = resources.files("pds.readonly.templates").joinpath(name).read_text("utf-8")
 
     async def answer(_request: web.Request) -> web.Response:
@@ -172,7 +172,7 @@ async def _read(
 
 @asynccontextmanager
 async def _turn(request: web.Request) -> AsyncIterator[None]:
-    """A turn at what takes long."""
+    """Wait for a turn at work that takes long."""
     ctx = request.app[READ_CONTEXT]
     try:
         async with ctx.large_work.wait(*ctx.askers()):
@@ -182,14 +182,14 @@ async def _turn(request: web.Request) -> AsyncIterator[None]:
 
 
 def _day_of(request: web.Request) -> date | None:
-    """The day that is asked for, if one is."""
+    """Return the requested day, if any."""
     asked = request.query.get("on")
     if not asked:
         return None
     try:
         return date.fromisoformat(asked)
     except ValueError as exc:
-        raise _error(400, "This is no day: write it as 2026-01-31.") from exc
+        raise _error(400, "This is not a date: write it as 2026-01-31.") from exc
 
 
 def _find_repo(request: web.Request) -> CatalogedRepo:
@@ -216,7 +216,7 @@ def _error(status: int, message: str) -> web.HTTPException:
 
 
 def _size(size_bytes: int) -> str:
-    """A size for people: `1.2 MB`."""
+    """Return a size for people: `1.2 MB`."""
     size = float(size_bytes)
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000 or unit == "GB":

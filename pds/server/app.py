@@ -32,7 +32,7 @@ from pds.xrpc.methods import METHOD_TABLE, MethodTable, XrpcMethod
 from pds.xrpc.router import XrpcRouter
 
 RATE_LIMITER: Final = web.AppKey("rate_limiter", RateLimiter)
-"""Only of an application with limits."""
+"""Set only in an application that has limits."""
 KEEP_ALIVE_S: Final = 90.0
 SHUTDOWN_S: Final = 0.5
 """How long a request that is cut off may take to clean up. See `pds.server.draining`."""
@@ -62,7 +62,7 @@ def make_app(
         *web_routes(ctx),
     )
     app.on_startup.append(_follow_events)
-    # Those of other services as well, which requests are passed on to.
+    # Including the methods of other services, to which requests are proxied.
     ctx.requests.count_by_name(ctx.lexicons.iter_methods())
     add_observed(app, routes, ctx, request_log or PlainLog(LOGGER))
     app.on_shutdown.append(end_subscriptions)
@@ -70,7 +70,7 @@ def make_app(
 
 
 def method_table(ctx: AppContext) -> MethodTable:
-    """All methods, as they are served behind an entryway if there is one."""
+    """Return all methods, as they are served behind an entryway if there is one."""
     methods: Iterable[XrpcMethod] = chain.from_iterable(METHODS)
     return MethodTable(methods if ctx.entryway is None else behind_entryway(methods))
 
@@ -78,7 +78,7 @@ def method_table(ctx: AppContext) -> MethodTable:
 def make_router(
     ctx: AppContext, methods: Iterable[XrpcMethod], *, rate_limiter: RateLimiter | None = None
 ) -> XrpcRouter[XrpcCall]:
-    """The router of a full server. What it has no method for is passed on to other services."""
+    """Return the router of a full server, which proxies unknown methods to other services."""
     return XrpcRouter(
         ctx,
         partial(XrpcCall, ctx),
@@ -90,7 +90,7 @@ def make_router(
 
 
 def _add_rate_limiter(app: web.Application, table: MethodTable) -> RateLimiter | None:
-    """The limits of this server; None unless the operator wants some."""
+    """Add the rate limiter; return None unless the operator has enabled limits."""
     ctx = app[CONTEXT]
     limiter = open_rate_limiter(ctx.settings, ctx.client_addresses, table.limits)
     if limiter is not None:
@@ -114,9 +114,9 @@ def make_runner(app: web.Application) -> TimedRunner:
         access_log=None,
         keepalive_timeout=KEEP_ALIVE_S,
         shutdown_timeout=SHUTDOWN_S,
-        # Bodies that are passed on stay as they came; see `pds.xrpc.decoding`.
+        # Proxied bodies stay as they came; see `pds.xrpc.decoding`.
         auto_decompress=False,
-        # The signals are the caller's, who stops more than this application.
+        # The caller handles signals: it stops more than this application.
         handle_signals=False,
     )
 
@@ -130,11 +130,11 @@ def _peer(request: web.BaseRequest) -> str:
 
 
 async def _follow_events(app: web.Application) -> None:
-    # From now on relays that hear of events find a server that answers them.
+    # Only now can relays that hear of an event reach the server.
     ctx = app[CONTEXT]
     ctx.sequencer.on_append(ctx.crawlers.notify_soon)
 
 
 async def end_subscriptions(app: web.Application) -> None:
-    """Tell consumers of the firehose that the server stops."""
+    """Tell firehose subscribers that the server is stopping."""
     await close_subscribers(app[READ_CONTEXT])

@@ -1,4 +1,4 @@
-"""Connections of the HTTP server: bounded in number, with times for heads and for taking answers.
+"""HTTP connections: limited in number, with time limits for heads and for taking answers.
 
 aiohttp closes connections that idle; by itself it waits for the rest of a head as long as for the
 next request, and for a client that takes nothing without end. Bodies are timed where they are
@@ -30,12 +30,12 @@ from pds.xrpc.responses import add_common_headers
 
 HEALTH_PATH: Final = "/xrpc/_health"
 HEAD_S: Final = 30.0
-"""From the connection to the end of the first head, and from the beginning to the end of others."""
+"""From the connection to the end of the first head; for later heads, from their first byte."""
 RETRY_AFTER_S: Final = 5
-"""What the clients of connections too many are told to wait."""
+"""The wait that clients of surplus connections are told."""
 MALFORMED_LINES: Final = 20
 MALFORMED_S: Final = 60.0
-"""So many lines tell of malformed heads in so many seconds; no rate limit counts those."""
+"""At most so many lines about malformed heads in so many seconds; no rate limit counts those."""
 
 _log = structlog.get_logger(__name__)
 
@@ -43,8 +43,8 @@ _log = structlog.get_logger(__name__)
 class TimedRunner(web.AppRunner):
     """Runs an application on connections that are closed when a head takes too long.
 
-    A connection too many is answered with 503, unless another client has more of them, or it asks
-    for `HEALTH_PATH`.
+    Surplus connections are answered with 503, unless another client has more connections or the
+    request is for `HEALTH_PATH`.
     """
 
     def __init__(
@@ -55,16 +55,16 @@ class TimedRunner(web.AppRunner):
         client_of: Callable[[web.BaseRequest], str],
         **kwargs: Any,
     ) -> None:
-        """`files` are the open files of the process; `kwargs` are those of `AppRunner`.
+        """`files` are the open files of the process; `kwargs` go to `AppRunner`.
 
-        `client_of` tells for whom a request counts.
+        `client_of` returns the client that a request counts for.
         """
         super().__init__(app, **kwargs)
         self._limit = ConnectionLimit(files)
         self._client_of = client_of
 
     async def _make_server(self) -> web.Server:
-        # The one way that aiohttp leaves to put a connection of one's own into an application.
+        # The only hook aiohttp has for a custom connection class.
         made = await super()._make_server()
         return _Server(
             made.request_handler,
@@ -97,7 +97,7 @@ class _Server(web.Server):
         return self.limit.admit(connection, self._open)
 
     async def answer_surplus(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer the one request of a connection too many."""
+        """Answer the only request of a surplus connection."""
         request.protocol.close()
         connection = cast("Connection", request.protocol)
         may_stay = request.path == HEALTH_PATH or self.limit.make_way(
@@ -166,7 +166,7 @@ class Connection(RequestHandler):
         self._pace = AnswerPace(cast("asyncio.Transport", transport), loop)
         if not self._server.admit(self):
             self._request_handler = self._server.answer_surplus
-            # Nor is the rest of a body waited for.
+            # Do not wait for the rest of a body either.
             self._lingering_time = 0.0
 
     async def start(self) -> None:
@@ -203,8 +203,8 @@ class Connection(RequestHandler):
         if not isinstance(exc, HttpProcessingError | web.RequestPayloadError):
             super().log_exception(*args, **kw)
             return
-        # Its message may quote the head: an Authorization header that is too long, for instance. It
-        # is no error of the server's, and comes as often as a stranger likes.
+        # The message may quote the head, such as an oversized Authorization header. It is not the
+        # server's error, and a stranger can cause it at will.
         unlogged = self._server.malformed.admit()
         if unlogged is None:
             return
@@ -220,7 +220,7 @@ class Connection(RequestHandler):
             request.content.set_exception(web.RequestPayloadError("the body is malformed"))
 
     def _head_is_missing(self) -> bool:
-        """Whether the connection does nothing but wait for a request to be complete."""
+        """Return whether the connection is only waiting for a request to be complete."""
         return not self._messages and self._waiter is not None and not self._waiter.done()
 
     def _give_up(self) -> None:

@@ -1,4 +1,4 @@
-"""Ending an HTTP server such that what it has begun to answer is answered."""
+"""A graceful stop of an HTTP server: requests under way are answered."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Final, cast
 from pds.server.connections import Connection, TimedRunner
 
 GRACE_S: Final = 8.0
-"""How long requests that are under way may take. Containers are killed 10 seconds after the
-signal unless told otherwise, and the databases are to be closed before that."""
+"""How long requests under way may take. Containers are killed 10 seconds after the signal by
+default, and the databases have to be closed before that."""
 
 _POLL_S: Final = 0.02
 
@@ -32,7 +32,7 @@ async def stop_serving(runner: TimedRunner) -> None:
 async def _until_answered(runner: TimedRunner) -> None:
     """Close every connection as soon as it owes nobody an answer."""
     while runner.server is not None:
-        # Also lets requests that have just come in begin.
+        # This also lets requests that have just arrived begin.
         await asyncio.sleep(_POLL_S)
         connections = cast("list[Connection]", runner.server.connections)
         for connection in connections:

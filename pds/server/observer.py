@@ -1,4 +1,4 @@
-"""Around every handler: gives the request its id, counts it, and writes its line to the log."""
+"""A wrapper of every handler: gives a request its id, counts it, and writes its log line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Handler: TypeAlias = Callable[[web.Request], Coroutine[Any, Any, web.StreamResp
 _HEALTH_PATH: Final = "/xrpc/_health"
 _METHODS_PATH: Final = "/xrpc/{"
 _CLIENT_LEFT: Final = 499
-"""The status of requests whose client did not wait for the answer; nginx calls them that, too."""
+"""The status of requests whose client did not wait for the answer, as in nginx."""
 
 # What `structlog.contextvars.bind_contextvars` would set, in a quarter of the time.
 _request_id: Final[ContextVar[str]] = ContextVar(f"{STRUCTLOG_KEY_PREFIX}request_id")
@@ -50,12 +50,12 @@ def add_observed(
 def _observed(
     handler: _Handler, ctx: ReadContext, log: Log, method: MethodStatistics | None
 ) -> _Handler:
-    """`handler`, whose requests are noted as `method`; if that is None, by what they call."""
+    """Wrap `handler` so that its requests count as `method`, or if None, by the NSID they call."""
     statistics, addresses = ctx.requests, ctx.client_addresses
 
     async def observed(request: web.Request) -> web.StreamResponse:
         info = begin_request(request, addresses)
-        # Each request is a task of its own, so nothing has to be taken back.
+        # Each request is a task of its own, so nothing has to be reset.
         _request_id.set(info.request_id)
         set_request(request)
         started = perf_counter()
@@ -75,7 +75,7 @@ def _observed(
             if status == 204 and request.method == "OPTIONS":
                 called = statistics.methods[PREFLIGHT]
             if status == 101:
-                # How long a subscription lasts says nothing of how quick the server is.
+                # The length of a subscription says nothing about the server's speed.
                 called.answers[status] += 1
             else:
                 called.note(status, seconds)
@@ -94,7 +94,7 @@ def _observed(
 
 
 def _failed(request: web.Request, exc: Exception) -> web.Response:
-    """The answer to a request whose handler failed; to nobody, if its client has left."""
+    """Answer a request whose handler failed; the answer goes nowhere if the client has left."""
     if isinstance(exc, ClientLeft) or tells_of_leaving(request, exc):
         return web.Response(status=_CLIENT_LEFT)
     request_id = request[REQUEST_INFO].request_id

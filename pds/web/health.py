@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def health(request: web.Request) -> web.Response:
-    """200 with the version, or 503; what is wrong is told to neighbours and the administrator."""
+    """Answer 200 with the version, or 503; neighbours and the administrator get the reasons."""
     ctx = request.app[READ_CONTEXT]
     failures = await ctx.health.failures()
     body: dict[str, object] = {"version": ctx.settings.version}

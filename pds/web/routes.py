@@ -63,7 +63,7 @@ def _get(path: str, handler: _Handler) -> web.RouteDef:
 
 
 def _for_every_origin(handler: _Handler) -> _Handler:
-    """Let any web page read the answers: clients in browsers resolve handles too."""
+    """Let any web page read the answers, since clients in browsers resolve handles, too."""
 
     async def answer(request: web.Request) -> web.Response:
         response = await handler(request)
@@ -82,7 +82,7 @@ async def _robots(_request: web.Request) -> web.Response:
 
 
 async def _atproto_did(request: web.Request) -> web.Response:
-    """The DID of the hosted handle that the request's host name is."""
+    """Return the DID of the hosted handle that equals the request's host name."""
     ctx = request.app[READ_CONTEXT]
     host = ctx.client_addresses.host_of(request)
     try:
@@ -106,7 +106,7 @@ async def _change_password(request: web.Request) -> web.Response:
 
 
 async def _protected_resource(request: web.Request) -> web.Response:
-    """Where the accounts of this server log in: OAuth protected resource metadata, RFC 9728."""
+    """Return the OAuth protected resource metadata (RFC 9728): where accounts here log in."""
     ctx = request.app[CONTEXT]
     response = _json(
         200,
@@ -123,7 +123,7 @@ async def _protected_resource(request: web.Request) -> web.Response:
 
 
 async def _tls_check(request: web.Request) -> web.Response:
-    """Whether Caddy may ask for a certificate for `domain`: ours, or one of our handles."""
+    """Return whether Caddy may request a certificate for `domain`: ours, or one of our handles."""
     ctx = request.app[READ_CONTEXT]
     domain = request.query.get("domain", "").lower()
     if not domain:

@@ -323,7 +323,7 @@ async def test_work_in_threads_and_on_the_loop_do_not_lose_each_others_commits(
 
 @contextmanager
 def _held_commit(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Let the next COMMIT of long work be over when the block ends; the event tells of it."""
+    """Delay the return of long work's COMMIT until the block ends; set the event once committed."""
     made, may_end, commit = threading.Event(), threading.Event(), LongTransaction.commit
 
     def held(work: LongTransaction[object]) -> None:

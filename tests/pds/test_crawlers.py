@@ -25,8 +25,8 @@ from tests.pds.relays import Relay
 from tests.processes import free_port
 
 US = "pds.example.com"
-FAILS = "a relay cannot be told of new events"
-WORKS = "a relay is told of new events again"
+FAILS = "a relay cannot be notified of new events"
+WORKS = "a relay is notified of new events again"
 
 Follow = Callable[..., Crawlers]
 

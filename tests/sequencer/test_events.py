@@ -63,7 +63,7 @@ seqs = st.integers(min_value=1, max_value=2**53 - 1)
 
 
 def fields_of(event: Event) -> dict[str, Any]:
-    """The body as a map, written down field by field as the Lexicon has it."""
+    """The body as a map, written field by field according to the Lexicon."""
     match event:
         case CommitEvent():
             fields: dict[str, Any] = {

@@ -26,7 +26,7 @@ async def upload_blob(call: XrpcCall) -> Answer:
     ctx, request = call.ctx, call.request
     did = call.service.issuer if call.service else call.user.did
     if not ctx.actor_store.exists(did):
-        # Service tokens are anybody's: look before their bytes come in.
+        # Anyone can make a service token: check before the bytes come in.
         raise RepoNotFound(did)
     limit = ctx.settings.service.blob_upload_limit_bytes
     check_length(request, limit)

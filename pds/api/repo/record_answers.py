@@ -1,7 +1,7 @@
-"""Records in answers: as JSON, however large they are and whatever a stranger has put into them.
+"""Records in answers: as JSON, however large they are and whatever a stranger put into them.
 
-A page ends early where its records are large, and its cursor goes on from there. In place of an odd
-record that JSON cannot show is the reason.
+A page ends early if its records are large, and its cursor continues from there. An odd record that
+JSON cannot represent is replaced by the reason.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 PAGE_BYTES: Final = 2 * 1024 * 1024
 """A page ends with the record that takes it beyond this; usual pages have a tenth of it."""
 _STEP_BYTES: Final = 64 * 1024
-"""Of blocks that are rendered in one step of the event loop."""
+"""Blocks rendered in one step of the event loop."""
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """A record that has yet to be made JSON, or comes after one that has."""
+    """A record that is not rendered yet, or that follows such a record."""
 
     ref: RecordRef
     json: bytes | InvalidRecord | None
@@ -44,7 +44,7 @@ class RecordPage:
 
     refs: Sequence[RecordRef]
     views: list[bytes | InvalidRecord]
-    """`{uri, cid, value}` of the first records, as JSON; of all of them once it is complete."""
+    """`{uri, cid, value}` of the first records, as JSON; of all once the page is complete."""
     waiting: list[_Waiting]
 
     @property
@@ -56,7 +56,7 @@ class RecordPage:
 def read_page(
     cache: RecordJsonCache, actor: ActorStoreReader, refs: Sequence[RecordRef]
 ) -> RecordPage:
-    """Read the records of a page, and render what takes no time."""
+    """Read the records of a page, and render those that take little time."""
     views: list[bytes | InvalidRecord] = []
     waiting: list[_Waiting] = []
     size, room = 0, _STEP_BYTES
@@ -79,7 +79,7 @@ def read_page(
 
 
 async def complete(call: ReadCall, page: RecordPage) -> None:
-    """Render what is `waiting`, if anything is, unless the page gets too large before.
+    """Render the `waiting` records, if any, until the page is large enough.
 
     Raises `TooBusy`, and `ClientLeft` if nobody waits for the answer any more.
     """
@@ -114,7 +114,7 @@ def _render_small(cache: RecordJsonCache, ref: RecordRef, block: bytes) -> bytes
 
 
 def _render_large(block: bytes) -> bytes | InvalidRecord:
-    """The JSON of a large record, which is not shown if it is odd."""
+    """Return the JSON of a large record; an odd one is not shown."""
     try:
         json = piecewise.json_of(block)
     except InvalidDagCbor as exc:

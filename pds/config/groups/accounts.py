@@ -52,7 +52,7 @@ class InviteSettings(Group):
 
 
 class EntrywaySettings(Group):
-    """The server that owns the logins of accounts here. Set all of the first four or none."""
+    """The server that handles the logins of accounts here. Set all of the first four or none."""
 
     url: str | None = Field(
         None,

@@ -1,4 +1,4 @@
-"""How much clients may ask for: rate limits, and how far a firehose consumer may fall behind."""
+"""Limits for clients: rate limits, and how far a firehose consumer may fall behind."""
 
 from __future__ import annotations
 

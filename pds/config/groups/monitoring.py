@@ -8,7 +8,7 @@ from pds.config.groups import Group
 
 
 class MetricsSettings(Group):
-    """Metrics for Prometheus, on an address of their own."""
+    """Metrics for Prometheus, on a separate address."""
 
     host: str = Field(
         "127.0.0.1", alias="PDS_METRICS_HOST", description="Address to bind for metrics"

@@ -1,4 +1,4 @@
-"""Other servers: those that requests are passed on to, and what is fetched from strangers."""
+"""Other servers: those that requests are proxied to, and those that documents are fetched from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pds.config.groups import Group
 
 
 class ServicesSettings(Group):
-    """Other services that requests are forwarded to. A service needs its URL and its DID."""
+    """Other services that requests are proxied to. Each needs both a URL and a DID."""
 
     appview_url: str | None = Field(
         None, alias="PDS_BSKY_APP_VIEW_URL", description="AppView; none if unset"
@@ -41,7 +41,7 @@ class ServicesSettings(Group):
 
 
 class ProxySettings(Group):
-    """Requests that are forwarded to other services."""
+    """Requests that are proxied to other services."""
 
     allow_http2: bool = Field(
         False, alias="PDS_PROXY_ALLOW_HTTP2", description="Accepted; HTTP/1.1 is used"

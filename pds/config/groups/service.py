@@ -1,4 +1,4 @@
-"""Who the server is and how it looks."""
+"""The identity and the appearance of the server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pds.config.groups import Group
 
 
 class ServiceSettings(Group):
-    """Who the server is and where it listens."""
+    """The identity of the server and the address it listens on."""
 
     bind_address: str = Field(
         "", alias="PDS_BIND_ADDRESS", description="Address to bind; empty: all interfaces"

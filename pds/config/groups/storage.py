@@ -1,4 +1,4 @@
-"""Where the files are: databases, blobs, archives."""
+"""The locations of files: databases, blobs, archives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pds.config.groups import Group
 
 
 class DatabaseSettings(Group):
-    """Where the SQLite files are and how they are written."""
+    """The locations of the SQLite files, and how they are written."""
 
     data_directory: str = Field(
         ".", alias="PDS_DATA_DIRECTORY", description="Directory of all databases and actors"
@@ -56,7 +56,7 @@ class DatabaseSettings(Group):
 
 
 class BlobstoreSettings(Group):
-    """Where blobs are kept: a directory or an S3 bucket."""
+    """The place where blobs are stored: a directory or an S3 bucket."""
 
     disk_location: str | None = Field(
         None, alias="PDS_BLOBSTORE_DISK_LOCATION", description="Directory of blobs"

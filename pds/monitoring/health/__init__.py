@@ -1,1 +1,1 @@
-"""Whether the server can do its work: its databases answer, its log and its disks take writes."""
+"""Health: whether the databases can be read, and the log and the disks accept writes."""

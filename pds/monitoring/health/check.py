@@ -1,4 +1,4 @@
-"""`HealthCheck`: all probes together, as often as somebody asks but not more than once a second."""
+"""`HealthCheck`: runs all probes on request, but at most once a second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pds.monitoring.health.probes import Failure
 
 GOOD_FOR_S: Final = 1.0
 PATIENCE_S: Final = 3.0
-"""How long files may take to answer."""
+"""How long the probes of files may take."""
 
 _STUCK: Final = Failure(
     "files",
@@ -24,13 +24,13 @@ _log = structlog.get_logger(__name__)
 
 
 class Probe(Protocol):
-    """Looks at one thing."""
+    """Checks one thing."""
 
     def failures(self) -> Iterator[Failure]: ...
 
 
 class HealthCheck:
-    """Belongs to one event loop."""
+    """Runs the probes and caches their result for a second. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class HealthCheck:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`quick` runs on the event loop, the `probes` in a thread. `clock` is in seconds."""
+        """Run `quick` on the event loop and `probes` in a thread. `clock` is in seconds."""
         self._quick = quick
         self._probes = probes
         self._clock = clock
@@ -49,7 +49,7 @@ class HealthCheck:
         self._give_up_at = 0.0
 
     async def failures(self) -> tuple[Failure, ...]:
-        """All that is wrong; nothing if the server is well. Takes `PATIENCE_S` at the most."""
+        """Return all failures; none if the server is healthy. Takes at most `PATIENCE_S`."""
         now = self._clock()
         if now < self._good_until:
             return self._known
@@ -57,7 +57,7 @@ class HealthCheck:
         if probing is None:
             probing = self._probing = asyncio.create_task(asyncio.to_thread(self._probe))
             self._give_up_at = now + PATIENCE_S
-        # Those who come while a disk does not answer wait no longer than the first.
+        # Callers that arrive while a disk hangs give up at the same time as the first.
         patience_s = max(0.0, self._give_up_at - now)
         done, _ = await asyncio.wait((probing,), timeout=patience_s)
         if done and self._probing is probing:

@@ -1,4 +1,4 @@
-"""What health checks look at on disk. For threads: each waits for the disk, if for little."""
+"""The probes of health checks on disk. Run them in threads: each blocks on the disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PROBE_NAME: Final = ".holdfast-health"
 
 @dataclass(slots=True, frozen=True)
 class Failure:
-    """One thing that is wrong, and what an operator can do about it."""
+    """One failed check, and what an operator can do about it."""
 
     check: str
     reason: str
@@ -29,17 +29,17 @@ class Failure:
 
 
 class DatabaseProbe:
-    """Looks at the file of a database that the server has open."""
+    """Checks the file of a database that the server has open."""
 
     def __init__(self, check: str, path: Path, table: str) -> None:
-        """Note which file it is now. `table` is one that it has. Raises `OSError`."""
+        """Remember the identity of the file. `table` is one of its tables. Raises `OSError`."""
         self._check = check
         self._path = path
         self._statement = f"SELECT 1 FROM {table} LIMIT 1"
         self._file = _identity(path)
 
     def failures(self) -> Iterator[Failure]:
-        """Whether it is still there, and can be read from the disk."""
+        """Check that the file still exists and can be read from the disk."""
         try:
             identity = _identity(self._path)
         except OSError as exc:
@@ -51,7 +51,7 @@ class DatabaseProbe:
             )
             return
         if identity != self._file:
-            # What the server writes goes to the old file, which has no name any more.
+            # The server still writes to the old file, which is no longer linked.
             yield Failure(
                 self._check,
                 f"{self._path} was replaced while the server has the old file open",
@@ -59,7 +59,7 @@ class DatabaseProbe:
             )
             return
         try:
-            # A connection of its own, for what the server has read already it reads no more.
+            # A separate connection, because the server's own would read from its page cache.
             db = open_database(self._path, create=False, read_only=True, busy_timeout_ms=_BUSY_MS)
             try:
                 db.value(self._statement)
@@ -70,16 +70,16 @@ class DatabaseProbe:
 
 
 class RoomProbe:
-    """Looks at the room on the disk of a directory."""
+    """Checks the free space on the disk of a directory."""
 
     def __init__(self, check: str, directory: Path, *, needed_bytes: int) -> None:
-        """`needed_bytes` is the room that databases may need."""
+        """Require `needed_bytes`, the space that databases may need."""
         self._check = check
         self._directory = directory
         self._needed_bytes = needed_bytes
 
     def failures(self) -> Iterator[Failure]:
-        """Whether there is as much."""
+        """Check that there is enough space."""
         try:
             space = os.statvfs(self._directory)
         except OSError as exc:
@@ -97,10 +97,10 @@ class RoomProbe:
 
 
 class DirectoryProbe(RoomProbe):
-    """Looks at a directory that files are written to."""
+    """Checks a directory that files are written to."""
 
     def failures(self) -> Iterator[Failure]:
-        """Whether a file can be written, and there is room for a large one."""
+        """Check that a file can be written, and that there is space for a large one."""
         try:
             self._write()
         except OSError as exc:
@@ -119,13 +119,13 @@ class DirectoryProbe(RoomProbe):
 
 
 def database_failure(check: str, exc: DatabaseError) -> Failure:
-    """What is wrong when a database does not answer."""
+    """Return the failure for a database error."""
     remedy = mend_database(exc) or "Look into the log of the server."
     return Failure(check, f"{exc.path}: {exc.reason}", remedy)
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    # Never opened here: closing it would drop the locks that SQLite has in this process.
+    # The file is never opened here: closing it would drop SQLite's locks in this process.
     found = path.stat()
     return found.st_dev, found.st_ino
 

@@ -1,4 +1,4 @@
-"""The health check of this server: what of it is looked at."""
+"""The health check of this server: its list of probes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BLOBS: Final = "blob directory"
 UPLOADS: Final = "upload directory"
 
 _DATABASE_ROOM_BYTES: Final = 1 << 20
-"""With less the next write may find no room."""
+"""With less, the next write may fail."""
 
 
 def make_health_check(
@@ -40,7 +40,7 @@ def make_health_check(
     did_cache: DidCache,
     unfinished: Unfinished,
 ) -> HealthCheck:
-    """The check of a server whose databases have just been opened. Raises `OSError`."""
+    """Make the check of a server whose databases have just been opened. Raises `OSError`."""
 
     def quick() -> Iterator[Failure]:
         for check, ask in (
@@ -87,6 +87,6 @@ def _probes(settings: Settings, did_cache: DidCache) -> Iterator[Probe]:
 
 
 def _outermost(directories: Iterable[Path]) -> Iterator[Path]:
-    """Those that are below no other."""
+    """Yield the directories that are not inside another one."""
     every = list(directories)
     return (one for one in every if not any(other in one.parents for other in every))

@@ -1,4 +1,4 @@
-"""Structured logs: one line an event, as JSON for machines or in colour on a terminal."""
+"""Structured logs: one line per event, as JSON for machines or in colour on a terminal."""
 
 from pds.monitoring.logs.configuration import Logs, configure_logs
 

@@ -1,4 +1,4 @@
-"""Setting up the logs of a process: which lines come out, how they look, where they go."""
+"""Configuring the logs of a process: which lines are shown, their format and destination."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pds.monitoring.logs.quick import Log, PlainLog, QuickLog
 from pds.monitoring.logs.systems import Systems
 
 _LIBRARY: Final = logging.WARNING
-"""Of other people's libraries only the warnings concern an operator."""
+"""The threshold for third-party libraries: only their warnings concern an operator."""
 _OWN_PACKAGES: Final = frozenset({"database", "actor_store", "sequencer", "identity", "pds"})
 
 _log = structlog.get_logger(__name__)
 
 
 class Logs:
-    """The logs of this process, once it has set them up."""
+    """The configured logs of this process."""
 
     def __init__(self, destination: LogDestination, threshold: int, systems: Systems) -> None:
         self._destination = destination
@@ -31,11 +31,11 @@ class Logs:
 
     @property
     def are_in_file(self) -> bool:
-        """Whether they go to a file of their own."""
+        """Whether they are written to a file rather than standard error."""
         return self._destination.path is not None
 
     def quick(self, name: str) -> Log:
-        """A log for many lines of the logger `name`."""
+        """Return a log for frequent lines of the logger `name`."""
         if self._destination.is_terminal:
             return PlainLog(name)
         levels = frozenset(
@@ -46,14 +46,14 @@ class Logs:
         return QuickLog(name, self._destination, self.lines, levels=levels)
 
     def reopen(self) -> None:
-        """Go on in a new file if the old one was moved away."""
+        """Continue in a new file if the old one was moved away."""
         try:
             self._destination.reopen()
         except OSError as exc:
             _log.error("the log file cannot be opened anew", file=exc.filename, reason=exc.strerror)
 
     def flush(self) -> None:
-        """Write what waits to be written."""
+        """Write the buffered lines."""
         self._destination.flush()
 
 
@@ -66,8 +66,8 @@ def configure_logs(
 ) -> Logs:
     """Send the logs of this process to a file, or to standard error. Raises `OSError`.
 
-    `level` is one of debug, info, warning, error. With `enabled` false only errors come out, and
-    also of loggers that are not among `systems` (None means all of them are).
+    `level` is one of debug, info, warning, error. If `enabled` is false, only errors are shown. Of
+    loggers that are not in `systems`, only errors are shown as well; None includes all loggers.
     """
     threshold = getattr(logging, level.upper(), logging.INFO) if enabled else logging.ERROR
     target = LogDestination(Path(destination) if destination else None)
@@ -94,7 +94,7 @@ _FOR_PEOPLE: Final[list[structlog.typing.Processor]] = [
 
 
 class StandardLibrary(logging.Handler):
-    """Passes on what is logged with `logging`: by the packages below `pds`, and by libraries."""
+    """Forwards records of `logging`, from the packages below `pds` and from libraries."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log the record as if it had been logged with structlog."""

@@ -1,4 +1,4 @@
-"""Where log lines go: standard error, or a file that can be moved away while it is written to."""
+"""The destination of log lines: standard error, or a file that may be rotated while in use."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 Render: TypeAlias = Callable[[], bytes]
-"""Makes a line when it is written."""
+"""Renders a line when it is written."""
 
 _MODE: Final = 0o640
-"""Of a new log file: it names accounts and addresses, which are not for every user."""
+"""Mode of a new log file. Not every user may read it, because it names accounts and addresses."""
 _STANDARD_ERROR: Final = 2
 _SOON_S: Final = 0.1
 _MOST_WAITING: Final = 256
 
 
 class LogDestination:
-    """Takes whole lines, given without their ends. Threads may share it."""
+    """Accepts whole lines, without their line ends. Threads may share it."""
 
     def __init__(self, path: Path | None = None) -> None:
         """Append to the file `path`; None stands for standard error. Raises `OSError`."""
@@ -33,18 +33,18 @@ class LogDestination:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person is likely to read along."""
+        """Whether the destination is a terminal, so that a person is likely to read along."""
         return os.isatty(self._descriptor)
 
     def write(self, line: bytes) -> None:
-        """Write one line, and all that waits to be written before it."""
+        """Write one line, after those that are buffered."""
         self._waiting.append(line)
         self.flush()
 
     def write_soon(self, line: Render) -> None:
-        """Write the line that `line` gives within a tenth of a second, together with others.
+        """Buffer the line that `line` renders, and write it with others within a tenth of a second.
 
-        Only for the event loop. What waits is lost if the process is killed.
+        Call it only on the event loop. Buffered lines are lost if the process is killed.
         """
         self._waiting.append(line)
         if len(self._waiting) >= _MOST_WAITING:
@@ -54,29 +54,29 @@ class LogDestination:
             asyncio.get_running_loop().call_later(_SOON_S, self._flush_on_time)
 
     def flush(self) -> None:
-        """Write all that waits."""
+        """Write all buffered lines."""
         lines = []
-        # One by one, for another thread may be at it as well.
+        # One by one, because another thread may be flushing as well.
         with suppress(IndexError):
             while True:
                 line = self._waiting.popleft()
                 lines.append(line if isinstance(line, bytes) else line())
         data = b"".join([line + b"\n" for line in lines])
-        # A log that cannot be written must not keep the server from its work.
+        # An unwritable log must not stop the server.
         with suppress(OSError):
             while data:
                 data = data[os.write(self._descriptor, data) :]
 
     def reopen(self) -> None:
-        """Go on in a new file if the old one was moved away, as logrotate does.
+        """Continue in a new file if the old one was moved away, as by logrotate.
 
-        Raises `OSError`; lines then still go to the old file. Standard error stays what it is.
+        Raises `OSError`; lines then still go to the old file. Standard error is left unchanged.
         """
         self.flush()
         if self.path is not None:
-            # As open as the file before, whatever umask the process has now.
+            # The new file gets the old one's mode, whatever umask the process has now.
             new = _open(self.path, mode=stat.S_IMODE(os.fstat(self._descriptor).st_mode))
-            # In one step: a thread that is about to write must not find the number given to
+            # Atomically: a thread that is about to write must not find the descriptor reused for
             # another file.
             os.dup2(new, self._descriptor, inheritable=False)
             os.close(new)
@@ -87,7 +87,7 @@ class LogDestination:
 
 
 class NamedLoggers:
-    """Makes the loggers that structlog asks for, each with its name."""
+    """Creates the loggers that structlog requests, each with its name."""
 
     def __init__(self, destination: LogDestination) -> None:
         self._destination = destination
@@ -97,14 +97,14 @@ class NamedLoggers:
 
 
 class NamedLogger:
-    """What is under a structlog logger: takes rendered lines of any level."""
+    """The backend of a structlog logger, which accepts rendered lines of any level."""
 
     def __init__(self, name: str, destination: LogDestination) -> None:
         self.name = name
         self._destination = destination
 
     def msg(self, line: str | bytes) -> None:
-        """Write a line, given without its end."""
+        """Write a line, without its line end."""
         if isinstance(line, str):
             line = line.encode(errors="backslashreplace")
         self._destination.write(line)
@@ -113,7 +113,7 @@ class NamedLogger:
 
 
 def _open(path: Path | None, *, mode: int | None = None) -> int:
-    """A descriptor. A new file has exactly `mode`, if one is given, whatever the umask is."""
+    """Open a descriptor. A new file gets exactly `mode`, if given, whatever the umask is."""
     if path is None:
         return _STANDARD_ERROR
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT

@@ -14,7 +14,7 @@ from database.timestamps import Clock
 
 
 class JsonLines:
-    """The last step of a log line: the event with its time, level and logger, as JSON."""
+    """The last structlog processor: renders the event with time, level and logger as JSON."""
 
     def __init__(self, clock: Clock = time.time) -> None:
         self.clock = clock
@@ -28,16 +28,16 @@ class JsonLines:
         return self.render(level, logger.name, event, self.clock())
 
     def render(self, level: str, name: str, event: Mapping[str, Any], now_s: float) -> bytes:
-        """Render an event of the logger `name` that happened at a Unix time."""
+        """Render an event of the logger `name` at a Unix time."""
         line = {"timestamp": self._timestamp(now_s), "level": level, "logger": name, **event}
         try:
             return orjson.dumps(line, default=repr)
         except TypeError:
-            # Text that is no Unicode, such as half of a surrogate pair from a stranger's URL.
+            # Text that is not valid Unicode, such as a lone surrogate in a client's URL.
             return json.dumps(line, default=repr).encode()
 
     def _timestamp(self, now_s: float) -> str:
-        """A time as ISO 8601 with milliseconds; the date is put together once a second."""
+        """Format a time as ISO 8601 with milliseconds; seconds are formatted only once each."""
         whole = int(now_s)
         second, text = self._second
         if second != whole:

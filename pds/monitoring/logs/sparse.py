@@ -1,4 +1,4 @@
-"""Lines that strangers cause as often as they like, of which some will do."""
+"""Limiting log lines that strangers can cause at any rate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class SparseLines:
-    """Admits at most `lines` lines in `stretch_s` seconds, and counts those that it does not."""
+    """Admits at most `lines` lines per `stretch_s` seconds, and counts those it drops."""
 
     def __init__(
         self,
@@ -18,7 +18,7 @@ class SparseLines:
         each: int | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`each` is how many lines in a stretch one client may cause, by default all of them."""
+        """Allow each client at most `each` lines per stretch, by default all of them."""
         self._lines = lines
         self._each = lines if each is None else each
         self._stretch_s = stretch_s
@@ -26,11 +26,11 @@ class SparseLines:
         self._ends_s = float("-inf")
         self._left = 0
         self._caused: Counter[str] = Counter()
-        """By client; each has caused one line at least, so they are no more than `lines`."""
+        """Lines by client; each has caused at least one, so there are at most `lines` entries."""
         self._unlogged = 0
 
     def admit(self, client: str = "") -> int | None:
-        """How many were left out since the last line; None if this one is to be left out, too."""
+        """Return how many lines were dropped since the last one; None to drop this one, too."""
         now_s = self._now_s()
         if now_s >= self._ends_s:
             self._ends_s = now_s + self._stretch_s

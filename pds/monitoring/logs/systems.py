@@ -1,4 +1,4 @@
-"""`LOG_SYSTEMS`: the parts of the server whose lines are shown."""
+"""`LOG_SYSTEMS`: the loggers whose lines are shown."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ _OF_REFERENCE: Final[Mapping[str, str]] = {
     "pds:sequencer": "sequencer",
     "xrpc-server": "pds.xrpc",
 }
-"""Names that the reference PDS has for parts which are called otherwise here."""
+"""The reference PDS's names for parts that have other names here."""
 
 _ALWAYS: Final = frozenset({"error", "critical", "exception"})
 
 
 class Systems:
-    """The loggers whose lines are shown: those that are named, and all below them.
+    """The loggers whose lines are shown: the named ones and all below them.
 
-    `pds.xrpc` stands for `pds.xrpc.router`, too. Errors are shown in any case.
+    `pds.xrpc` includes `pds.xrpc.router`. Errors are always shown.
     """
 
     def __init__(self, names: str | None) -> None:
-        """`names` are separated by blanks or commas; without any, everything is shown."""
+        """Parse `names`, separated by spaces or commas; if there are none, all lines are shown."""
         systems = [_translate(name) for name in re.split(r"[\s,]+", names or "") if name]
         self._prefixes = tuple(f"{name}." for name in systems)
 
     def show(self, name: str) -> bool:
-        """Whether lines of a logger are shown, whatever their level."""
+        """Whether lines of a logger are shown at any level."""
         return not self._prefixes or f"{name}.".startswith(self._prefixes)
 
     def processors(self) -> list[structlog.typing.Processor]:
-        """The step that drops lines which are not shown; none if all are."""
+        """Return the processor that drops lines of other loggers; nothing if all are shown."""
         return [self._select] if self._prefixes else []
 
     def _select(

@@ -1,1 +1,1 @@
-"""What the server notes of every request: an id, who called, how it ended and how long it took."""
+"""Data recorded about every request: its id, caller, outcome and duration."""

@@ -1,4 +1,4 @@
-"""For whom something is done, where no parameter tells."""
+"""The client on whose behalf work is done, for code that does not receive the request."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pds.monitoring.requests.request_info import REQUEST_INFO
 _request: Final[ContextVar[web.Request | None]] = ContextVar("request", default=None)
 
 set_request: Final = _request.set
-"""Tell which request the current task answers, as do the tasks that it starts."""
+"""Set the request that the current task, and any task it starts, responds to."""
 
 
 def askers(addresses: ClientAddresses) -> tuple[str, ...]:
-    """Whose share is used by what is done now: the client's address and, if known, its account.
+    """Return whose shares the current request uses: its client's address and, if known, account.
 
-    Nobody's for what the server does of its own accord.
+    The result is empty for work that the server does on its own behalf.
     """
     request = _request.get()
     if request is None:

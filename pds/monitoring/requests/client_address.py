@@ -1,9 +1,9 @@
-"""Whose request it is, and for which host: also behind reverse proxies.
+"""The client address and the requested host of a request, also behind reverse proxies.
 
-A connection from one of our own proxies brings the client's address in X-Forwarded-For, to which
-each proxy has added whom it was connected to. The list is read from its end for as long as those
-who wrote it are trusted, so what a client itself puts there is never believed. The host that was
-asked for comes in X-Forwarded-Host.
+A connection from one of our own proxies carries the client's address in X-Forwarded-For, to which
+each proxy has appended its peer's address. The list is read from its end as long as its writers are
+trusted, so entries written by the client itself are never believed. The requested host is in
+X-Forwarded-Host.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ IpAddress: TypeAlias = IPv4Address | IPv6Address
 FORWARDED_FOR: Final = "X-Forwarded-For"
 
 _MAX_HOPS: Final = 32
-"""More proxies in a row than anybody has."""
+"""More chained proxies than any real setup has."""
 _MAX_TEXT: Final = 64
 """Longer than any address with a port."""
 _KNOWN_ADDRESSES: Final = 4096
@@ -32,16 +32,16 @@ _CLIENT_PREFIX_BITS: Final = 64
 
 @dataclass(slots=True, frozen=True)
 class ClientAddress:
-    """The address that a request comes from, as far as it can be known."""
+    """The address that a request comes from, as far as it can be determined."""
 
     ip: IpAddress | None
-    """None where there is none, as for a connection that has just been lost."""
+    """None if unknown, for example after the connection was lost."""
     text: str
-    """The address as people write it."""
+    """The address as text, for people."""
     group: str
-    """What stands for the client where clients are counted.
+    """The key under which the client is counted.
 
-    An IPv4 address; of an IPv6 address the first 64 bits, for the rest is the client's own choice.
+    An IPv4 address, or the first 64 bits of an IPv6 address, because the client chooses the rest.
     """
 
 
@@ -56,7 +56,7 @@ class ClientAddresses:
         self._hop = lru_cache(_KNOWN_ADDRESSES)(self._parse_hop)
 
     def of(self, request: web.BaseRequest) -> ClientAddress:
-        """The client of a request. A list that is malformed where it counts is ignored."""
+        """Return the client of a request. A list with a malformed relevant entry is ignored."""
         peer = self._hop(request.remote or "")
         if peer is None:
             return _UNKNOWN
@@ -66,27 +66,27 @@ class ClientAddresses:
         return self._behind(address, ",".join(request.headers.getall(FORWARDED_FOR)))
 
     def host_of(self, request: web.BaseRequest) -> str:
-        """The host name in lower case that the client asked for, without a port; maybe empty."""
+        """Return the requested host name in lower case, without a port; may be empty."""
         host = request.headers.get(hdrs.HOST, "")
         forwarded = request.headers.get(hdrs.X_FORWARDED_HOST)
         if forwarded and self.trusts_peer(request):
-            # Each proxy adds its own at the end.
+            # Each proxy appends its own, so the first is the client's.
             host = forwarded.partition(",")[0].strip()
         return host.partition(":")[0].lower()
 
     def trusts_peer(self, request: web.BaseRequest) -> bool:
-        """Whether the connection comes from one of our own proxies, or might."""
+        """Whether the connection comes from a trusted network, as that of our own proxies does."""
         peer = self._hop(request.remote or "")
         return peer is not None and peer[1]
 
     def is_of_this_machine(self, request: web.BaseRequest) -> bool:
-        """Whether a request comes from this machine, and not through a proxy on it."""
+        """Whether a request comes from this machine, and not through a local proxy."""
         peer = self._hop(request.remote or "")
         local = peer is not None and peer[0].ip is not None and peer[0].ip.is_loopback
         return local and FORWARDED_FOR not in request.headers
 
     def _behind(self, proxy: ClientAddress, forwarded: str) -> ClientAddress:
-        """Who is behind our own `proxy`: the last address in the list that is no such itself."""
+        """Return the client behind our own `proxy`: the last untrusted address in the list."""
         client = proxy
         for text in reversed(forwarded.rsplit(",", _MAX_HOPS)):
             hop = self._hop(text.strip()) if len(text) <= _MAX_TEXT else None
@@ -98,7 +98,7 @@ class ClientAddresses:
         return client
 
     def _parse_hop(self, text: str) -> tuple[ClientAddress, bool] | None:
-        """An address and whether it is trusted; None for what is no address."""
+        """Return an address and whether it is trusted; None if `text` is not an address."""
         ip = _parse_ip(text)
         if ip is None:
             return None
@@ -108,7 +108,7 @@ class ClientAddresses:
 
 
 def _parse_ip(text: str) -> IpAddress | None:
-    """An IP address; an IPv4 address in IPv6 form is one. A port, if there is one, is dropped."""
+    """Parse an IP address, dropping any port. An IPv4-mapped IPv6 address becomes IPv4."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

@@ -1,7 +1,7 @@
-"""Headers as text: bytes that are not UTF-8 never reach what reads them.
+"""Sanitizing headers, so that bytes that are not UTF-8 never reach their readers.
 
-aiohttp stands each such byte for half of a surrogate pair, which no database, no JSON and no
-answer can take: whoever echoes a header, or looks for it in a table, would fail.
+aiohttp decodes each such byte as a lone surrogate, which no database, JSON or response can encode:
+code that echoes a header or looks it up in a table would fail.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from pds.reporting import printable
 
 _RequestFactory: TypeAlias = Any
-"""What makes a request of its head, its body and its connection; aiohttp's type is private."""
+"""Creates a request from its head, body and connection; aiohttp's type is private."""
 
 
 def with_text_headers(make_request: _RequestFactory) -> _RequestFactory:
-    """`make_request` for heads of any bytes: U+FFFD stands for those that are not UTF-8."""
+    """Wrap `make_request` so that bytes of headers that are not UTF-8 become U+FFFD."""
 
     def make(message: Any, *args: Any) -> web.BaseRequest:
-        # Every request passes here, and nearly all are plain ASCII, as a quarter microsecond tells.
+        # Every request passes here; nearly all are plain ASCII, which takes 0.25 us to check.
         for _, value in message.raw_headers:
             if not value.isascii():
                 message = message._replace(headers=_as_text(message.headers))
@@ -42,6 +42,6 @@ def _readable(value: str) -> str:
 
 
 def shown(value: str, max_length: int) -> str:
-    """A header as a terminal and a log may show it, of `max_length` characters at most."""
+    """Return a header in a form safe for terminals and logs, of at most `max_length` characters."""
     safe = printable(value[: max_length + 1])
     return safe if len(safe) <= max_length else f"{safe[: max_length - 1]}…"

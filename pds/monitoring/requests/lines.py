@@ -1,4 +1,4 @@
-"""The line that each request leaves in the log."""
+"""The log line of each request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pds.monitoring.requests.statistics import HEALTH, OTHER, PREFLIGHT, WEB
 LOGGER: Final = "pds.requests"
 
 _UNNAMED: Final = frozenset({OTHER, WEB, PREFLIGHT})
-"""Names that stand for many paths."""
+"""Names that each cover many paths."""
 _MAX_PATH_LENGTH: Final = 200
 
 
@@ -28,8 +28,8 @@ def write_line(
     status: int,
     seconds: float,
 ) -> None:
-    """Log that `request` was answered, at level info; a health check at level debug."""
-    # Whoever asks for health does so every few seconds.
+    """Log a finished `request` at level info, or at level debug if it is a health check."""
+    # Health checks come every few seconds.
     level = "debug" if method == HEALTH else "info"
     if level not in log.levels:
         return
@@ -43,7 +43,7 @@ def write_line(
         "request_id": info.request_id,
     }
     if method in _UNNAMED:
-        # Never the query: it may hold codes and tokens.
+        # Never the query, which may contain codes and tokens.
         fields["path"] = request.path[:_MAX_PATH_LENGTH]
         del fields["method"]
     if info.did is not None:

@@ -1,4 +1,4 @@
-"""What belongs to one request while it is answered."""
+"""Data attached to a request while it is being handled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _id_bits: Final = random.getrandbits
 
 @dataclass(slots=True)
 class RequestInfo:
-    """The id of a request, and the account that makes it once its credentials are verified."""
+    """The id of a request, and its account once the credentials are verified."""
 
     request_id: str
     did: str | None = None
@@ -29,20 +29,20 @@ REQUEST_INFO: Final = web.RequestKey("request_info", RequestInfo)
 
 
 def begin_request(request: web.Request, addresses: ClientAddresses) -> RequestInfo:
-    """Begin to note a request. One of our own proxies may have given it an id already."""
+    """Attach a `RequestInfo` to a request. A trusted proxy may have assigned the id already."""
     given = request.headers.get(ID_HEADER)
     if given is None or not _is_id(given) or not addresses.trusts_peer(request):
-        # Unguessable it need not be: whoever knows an id can do nothing with it.
+        # It need not be unguessable: knowing an id gives no access to anything.
         given = f"{_id_bits(64):016x}"
     info = request[REQUEST_INFO] = RequestInfo(given)
     return info
 
 
 def note_caller(request: web.Request, did: str) -> None:
-    """Note that the request is made by an account."""
+    """Record the account that makes the request."""
     request[REQUEST_INFO].did = did
 
 
 def request_id_of(request: web.Request) -> str:
-    """The id of a request, by which its log lines are found."""
+    """Return the id of a request, by which its log lines are found."""
     return request[REQUEST_INFO].request_id

@@ -1,4 +1,4 @@
-"""How requests end and how long they take, counted."""
+"""Counts of requests by outcome and duration."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from typing import Final
 
 BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds of the classes that durations are counted in; one more has no bound."""
+"""Upper bounds of the histogram buckets for durations; one more bucket is unbounded."""
 
 OTHER: Final = "other"
-"""All methods that nobody here has heard of."""
+"""All unknown methods."""
 WEB: Final = "web"
-"""Everything outside of XRPC."""
+"""Everything outside XRPC."""
 HEALTH: Final = "_health"
 PREFLIGHT: Final = "preflight"
 
@@ -26,11 +26,11 @@ class MethodStatistics:
     def __init__(self, name: str) -> None:
         self.name = name
         self.answers: defaultdict[int, int] = defaultdict(int)
-        """How many were answered with a status."""
+        """Responses by status."""
         self.durations = [0] * (len(BOUNDS_S) + 1)
-        """How many took so long, by class."""
+        """Requests by duration bucket."""
         self.seconds = 0.0
-        """How long all of those took together."""
+        """Total duration of all requests."""
 
     def note(self, status: int, seconds: float) -> None:
         """Count a request."""
@@ -40,19 +40,19 @@ class MethodStatistics:
 
 
 class RequestStatistics:
-    """Requests by method. There are few names, whatever strangers ask for."""
+    """Requests by method. The set of names is small, whatever clients request."""
 
     def __init__(self) -> None:
         self.methods = {name: MethodStatistics(name) for name in (OTHER, WEB, HEALTH, PREFLIGHT)}
         self._other = self.methods[OTHER]
-        # Without the names above, which anybody may write where an NSID belongs.
+        # Excludes the names above, which a client could send in place of an NSID.
         self._by_nsid: dict[str, MethodStatistics] = {}
 
     def count_by_name(self, nsids: Iterable[str]) -> None:
-        """Count these methods each for itself."""
+        """Count each of these methods separately."""
         for nsid in nsids:
             self._by_nsid[nsid] = self.methods.setdefault(nsid, MethodStatistics(nsid))
 
     def of_nsid(self, nsid: str) -> MethodStatistics:
-        """Those of a method, or of all that are not counted by name."""
+        """Return the statistics of a method, or those of all unknown methods."""
         return self._by_nsid.get(nsid) or self._by_nsid.get(nsid.rstrip("/"), self._other)

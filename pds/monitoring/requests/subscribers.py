@@ -1,4 +1,4 @@
-"""Who is subscribed to the firehose, for the operator: a list, and lines in the log."""
+"""The subscribers of the firehose, for the operator: a list, and log lines."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MAX_USER_AGENT_LENGTH: Final = 200
 LINES: Final = 120
 LINES_EACH: Final = 12
 LINES_S: Final = 60.0
-"""So many lines tell of subscribers in so many seconds, and so many of those of one client: who
-connects again and again neither fills the log nor keeps others out of it."""
+"""At most `LINES` log lines about subscribers per `LINES_S` seconds, of which `LINES_EACH` per
+client: one that keeps reconnecting neither fills the log nor keeps others out of it."""
 
 _LEFT: Final = "the connection ended"
 
@@ -37,21 +37,21 @@ class Subscriber:
     request: web.Request
     address: ClientAddress
     user_agent: str | None
-    """As it may be shown: it is the choice of a stranger."""
+    """Sanitized for display, because clients choose it."""
     connected_at_s: float
     """Seconds since the Unix epoch."""
     cursor: int | None = None
-    """What it asked for."""
+    """The cursor it requested."""
     position: Position = field(default_factory=Position)
     end: str = _LEFT
-    """Why it ends, once that is known."""
+    """Why the connection ends, once that is known."""
 
     def lag_events(self, newest: int) -> int:
-        """How many events it has not been given, if `newest` is the last one."""
+        """Return how many events up to `newest` it has not been sent."""
         return max(0, newest - self.position.seq)
 
     def to_json(self, newest: int) -> dict[str, Any]:
-        """What the operator is told of it."""
+        """Return the form shown to the operator."""
         return {
             "address": self.address.text,
             "userAgent": self.user_agent,
@@ -64,7 +64,7 @@ class Subscriber:
 
 
 class Subscribers:
-    """The consumers of the firehose that are connected now. Belongs to one event loop."""
+    """The connected subscribers of the firehose. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._present: dict[Subscriber, None] = {}
@@ -74,14 +74,14 @@ class Subscribers:
         return len(self._present)
 
     def __iter__(self) -> Iterator[Subscriber]:
-        """In the order in which they came."""
+        """Iterate in the order of connection."""
         return iter(list(self._present))
 
     @contextmanager
     def entered(
         self, socket: web.WebSocketResponse, request: web.Request, address: ClientAddress
     ) -> Iterator[Subscriber]:
-        """A `with` block for as long as a consumer is connected."""
+        """Register a subscriber for a `with` block, which lasts as long as its connection."""
         agent = request.headers.get(hdrs.USER_AGENT)
         subscriber = Subscriber(
             socket,
@@ -104,7 +104,7 @@ class Subscribers:
             )
 
     def note_started(self, subscriber: Subscriber, newest: int) -> None:
-        """The subscriber's cursor was accepted, and it is about to be sent events."""
+        """Log that the subscriber's cursor was accepted and sending events begins."""
         self._write(
             "firehose subscriber connected",
             subscriber,

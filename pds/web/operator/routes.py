@@ -1,4 +1,4 @@
-"""The routes for the operator: the password, JSON, errors as in XRPC."""
+"""The operator's routes: password check, JSON, errors as in XRPC."""
 
 from __future__ import annotations
 
