@@ -1,5 +1,5 @@
-"""What one stranger may take of a server that many share: turns, and nobody waited for in vain.
+"""Fair sharing of a server among strangers: bounded turns, and no waiting for absent clients.
 
-Everything here is below the context and knows neither accounts nor methods. A holder is whoever a
-share is counted for, in a word of the caller's: a DID, or the group of an address.
+Everything here is below the context and knows neither accounts nor methods. A holder is the party
+that a share is counted for, named by the caller: a DID, or the group of an address.
 """

@@ -1,8 +1,7 @@
-"""The least pace at which a client takes what it has asked for.
+"""The minimum rate at which a client must receive a response.
 
-What a client does not take waits in the buffers of its connection, and whoever made it waits as
-well; neither aiohttp nor the transport sets a limit to that. A client on the worst of lines still
-takes four kilobytes a second.
+Unread data fills the buffers of the connection and blocks its producer; neither aiohttp nor the
+transport limits that. Even a client on a very bad line receives four kilobytes a second.
 """
 
 from __future__ import annotations
@@ -15,29 +14,29 @@ from typing import Final
 
 PACE_BYTES: Final = 128 * 1024
 PACE_S: Final = 30.0
-"""How long a client may take for each `PACE_BYTES`: as long as it keeps a buffer full."""
+"""How long a client may take for each `PACE_BYTES` while the send buffer is full."""
 GRACE_S: Final = 600.0
 GRACE_PACE_BYTES: Final = 16 * 1024
-"""What a client takes a second, on average, of an answer that lasts longer than `GRACE_S`."""
+"""Minimum average rate, per second, of a response that lasts longer than `GRACE_S`."""
 
 # `tcpi_bytes_acked` of Linux's `struct tcp_info`, which other systems do not have.
 _ACKED: Final = struct.Struct("=120xQ")
 _TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None)
 _RESET: Final = struct.pack("ii", 1, 0)
-"""`struct linger`: wait for no seconds, so that the client is told of a reset."""
+"""`struct linger`: linger for zero seconds, so that closing sends a reset to the client."""
 
 
 def allowed_s(taken_bytes: int) -> float:
-    """How long an answer may have been under way of which the client has taken so much."""
+    """Return how long a response may last if the client has received `taken_bytes` of it."""
     return GRACE_S + taken_bytes / GRACE_PACE_BYTES
 
 
 class AnswerPace:
-    """Aborts a connection whose client takes too little while there is much to take.
+    """Aborts a connection whose client receives too slowly while the buffer is full.
 
-    `begin` when the transport's buffer is full, `end` when there is room again: both are called for
-    every part of a long answer, so they leave the timer alone once it runs. `finish` when the
-    connection closes as soon as the rest is taken, `close` when it has.
+    Call `begin` when the transport's buffer is full and `end` when it has space again. Both are
+    called for every part of a long response, so they leave a running timer alone. Call `finish`
+    when the connection closes once the rest is received, and `close` when it has closed.
     """
 
     __slots__ = (
@@ -55,25 +54,25 @@ class AnswerPace:
         self._is_closing = False
 
     def begin(self) -> None:
-        """The client is waited for from now on."""
+        """Start waiting for the client."""
         self._waits_since = self._seen_at = self._loop.time()
         self._begun = self._seen = self._look()
         if self._timer is None:
             self._timer = self._loop.call_later(PACE_S, self._check)
 
     def end(self) -> None:
-        """Nobody waits for the client any more."""
+        """Stop waiting for the client."""
         if not self._is_closing:
             self._waits_since = None
 
     def finish(self) -> None:
-        """The connection closes once its buffer is empty."""
+        """Wait for the buffer to drain before the connection closes."""
         self._is_closing = True
         if self._transport.get_write_buffer_size():
             self.begin()
 
     def close(self) -> None:
-        """The connection is gone."""
+        """Stop the timer of a closed connection."""
         self._waits_since = None
         if self._timer is not None:
             self._timer.cancel()
@@ -95,15 +94,15 @@ class AnswerPace:
         self._timer = self._loop.call_later(left_s, self._check)
 
     def _look(self) -> tuple[int, int]:
-        """The bytes that the client has acknowledged, if that can be known, and those buffered."""
+        """Return the bytes the client has acknowledged, 0 if unknown, and those in the buffer."""
         acked = acknowledged_bytes(self._transport)
         return acked or 0, self._transport.get_write_buffer_size()
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """End a connection, and leave nothing of what its client has not taken."""
-    # Closing would wait for the client to take what is in our buffer; an abort alone leaves it to
-    # the system to do so with what is in that of the system.
+    """Reset a connection, and discard all data that its client has not received."""
+    # Closing would wait for the client to receive our buffer; a plain abort would leave the data
+    # in the kernel's send buffer.
     sock = transport.get_extra_info("socket")
     if sock is not None:
         with suppress(OSError):
@@ -112,18 +111,18 @@ def reset(transport: asyncio.Transport) -> None:
 
 
 def acknowledged_bytes(transport: asyncio.Transport) -> int | None:
-    """What the client has acknowledged since the connection began; None if that is not told."""
+    """Return the bytes acknowledged since the connection began; None if the system cannot tell."""
     sock = transport.get_extra_info("socket")
     if sock is None or _TCP_INFO is None:
         return None
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _ACKED.size)
     except OSError:
-        return None  # The connection is about to be lost, or is none of TCP.
+        return None  # The connection is being lost, or does not use TCP.
     return int(_ACKED.unpack(info)[0]) if len(info) == _ACKED.size else None
 
 
 def _taken(then: tuple[int, int], now: tuple[int, int]) -> int:
-    # The system tells of room in its own buffer in steps of up to a megabyte, so what has been
-    # acknowledged counts; what has left the buffer is for systems that do not tell that.
+    # The kernel signals space in its own buffer in steps of up to a megabyte, so acknowledged bytes
+    # count; the decrease of our buffer is for systems that do not report those.
     return max(now[0] - then[0], then[1] - now[1])

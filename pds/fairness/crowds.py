@@ -1,4 +1,4 @@
-"""Who has how many of what everybody has to share, so that whoever has most can give way."""
+"""Members of a shared pool by crowd, so that the largest crowd can give way."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ Member = TypeVar("Member")
 
 
 class Crowds(Generic[Member]):
-    """Members by the crowd that they belong to. The largest crowd is found in O(log n)."""
+    """Members grouped by crowd. The largest crowd is found in O(log n)."""
 
     def __init__(self, members: Iterable[tuple[str, Member]]) -> None:
-        """`members` are pairs of a crowd's name and a member."""
+        """Start with `members`, pairs of a crowd's name and a member."""
         self._crowds = defaultdict[str, dict[Member, None]](dict)
         self._crowd_of: dict[Member, str] = {}
         for name, member in members:
             self._crowds[name][member] = None
             self._crowd_of[member] = name
-        # A crowd is in it once for each size that it has had; only the present one counts.
+        # A crowd has an entry for each size that it has had; only its current size is valid.
         self._by_size = [(-len(crowd), name) for name, crowd in self._crowds.items()]
         heapify(self._by_size)
 
     def join(self, name: str, member: Member) -> None:
-        """A new `member` comes to the crowd `name`."""
+        """Add a new `member` to the crowd `name`."""
         self._crowds[name][member] = None
         self._crowd_of[member] = name
         self._note_size(name)
 
     def leave(self, member: Member) -> None:
-        """A member, if it is one, leaves its crowd."""
+        """Remove a member from its crowd, if it is in one."""
         name = self._crowd_of.pop(member, None)
         if name is not None:
             del self._crowds[name][member]
             self._note_size(name)
 
     def give_way_to(self, name: str) -> tuple[str, Member] | None:
-        """Take the youngest of the largest crowd out of it for one more of the crowd `name`.
+        """Remove the newest member of the largest crowd to make room for one of the crowd `name`.
 
-        Return it with the name of the crowd; None if that would then be the smaller one.
+        Return the crowd's name and the member; None if its crowd would then be the smaller one.
         """
         largest = self._largest()
         if largest is None or len(self._crowds[name]) + 1 >= len(self._crowds[largest]):

@@ -1,7 +1,7 @@
-"""Consumers of the firehose whose cursor is beyond the newest event: slowed, and told of once.
+"""Firehose consumers whose cursor is beyond the newest event: delayed, and logged once.
 
-One that has seen more events than there are is a sign of an event log from an older copy; some try
-again at once, a thousand times a second.
+A consumer that has seen more events than exist is a sign that the event log was restored from an
+older copy. Some consumers retry immediately, a thousand times a second.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ MAX_DELAY_S: Final = 8.0
 _REMEMBERED_S: Final = 60.0
 _TOLD_S: Final = 86_400.0
 _LINES: Final = 20
-"""In `_LINES_S`: anybody can name any cursor, from ever new addresses."""
+"""Log lines per `_LINES_S`, because anyone can send any cursor, from ever new addresses."""
 _LINES_S: Final = 3_600.0
 
 _log = structlog.get_logger(__name__)
 
 
 class FutureCursors:
-    """Counts such consumers by their addresses. `now_s` is a clock that never goes back."""
+    """Counts such consumers by address. `now_s` is a monotonic clock."""
 
     def __init__(self, *, now_s: Callable[[], float] = time.monotonic) -> None:
         self._tries = Recent(_REMEMBERED_S, now_s=now_s)
@@ -37,9 +37,9 @@ class FutureCursors:
     def note(
         self, group: str, *, cursor: int, newest: int, client: str, user_agent: str | None
     ) -> float:
-        """Tell the operator, and return how many seconds the refusal has to wait.
+        """Log the consumer, and return by how many seconds to delay the refusal.
 
-        The first time it does not; who comes again soon waits twice as long as before.
+        The first refusal is not delayed; each further one soon after waits twice as long.
         """
         tries = self._tries.of(group)
         self._tries.add((group,))

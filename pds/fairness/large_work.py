@@ -1,7 +1,7 @@
-"""What takes the processor for long, such as a record of a megabyte: in a thread, one at a time.
+"""CPU-intensive work, such as a record of a megabyte, done in a thread, one piece at a time.
 
-A thread for each would be no quicker, for Python runs one at a time, and would hold the memory of
-all at once. Beside the one the event loop goes on, as long as no call into C takes long.
+A thread for each would be no faster, because Python runs one at a time, and would use the memory of
+all at once. The event loop continues beside the one thread, as long as no call into C takes long.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _WAIT_S: Final = 30.0
 _BODIES: Final = 64
 _BODIES_EACH: Final = 8
 _BODIES_WAIT_S: Final = 40.0
-"""A little longer than a body may take to come in."""
+"""A little longer than the time limit for receiving a body."""
 _ANSWERS: Final = 16
 _ANSWERS_EACH: Final = 4
 _ANSWERS_WAITING: Final = 16
 _ANSWERS_WAITING_EACH: Final = 2
-"""Few, for they are in memory already."""
+"""Few, because waiting responses are already in memory."""
 
 
 class LargeWork:
-    """Turns at the one thread for large work, and at sending what is large, handed out fairly."""
+    """Fair turns at the single thread for large work, and at sending large responses."""
 
     def __init__(self) -> None:
         self._turns = Turns(
@@ -53,7 +53,7 @@ class LargeWork:
             waiting_each=2 * _BODIES_EACH,
             wait_s=_BODIES_WAIT_S,
         )
-        """Those that are coming in: each is kept in memory until it is there as a whole."""
+        """Turns at receiving large bodies, each of which is collected in memory."""
         self.answers = LongAnswers(
             Turns(
                 "large answers",
@@ -64,28 +64,28 @@ class LargeWork:
                 wait_s=_WAIT_S,
             )
         )
-        """Those that are being sent: each is in memory as a whole until its client has it."""
+        """Turns at sending large responses, each of which stays in memory until it is received."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-work")
 
     async def run(self, fn: Callable[[], T], *holders: str) -> T:
-        """The result of `fn`, which may touch nothing that others do. Raises `TooBusy`."""
+        """Return the result of `fn`, which must not share data with others. Raises `TooBusy`."""
         async with self._turns.turn(*holders):
             return await self._run(fn)
 
     @asynccontextmanager
     async def turn(self, *holders: str) -> AsyncIterator[LargeTurn]:
-        """A turn for several steps with one value. Raises `TooBusy` before the block."""
+        """Hold a turn for several steps on one value. Raises `TooBusy` before the block."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._turns.turn(*holders))
             stack.enter_context(without_collector())
             yield LargeTurn(self, stack)
 
     def wait(self, *holders: str) -> AbstractAsyncContextManager[None]:
-        """A turn for work that has a thread of its own. Raises `TooBusy` before the block."""
+        """Hold a turn for work that uses its own thread. Raises `TooBusy` before the block."""
         return self._turns.turn(*holders)
 
     def close(self) -> None:
-        """Wait for what is being done: to be called in a thread."""
+        """Wait for the running work. Call it in a thread."""
         self._thread.shutdown(wait=True)
 
     async def _run(self, fn: Callable[[], T]) -> T:
@@ -93,18 +93,18 @@ class LargeWork:
 
 
 class LargeTurn:
-    """A turn that is held. The collector rests until its end: let the value be gone by then."""
+    """A held turn. Garbage collection pauses until its end, so drop the large value before."""
 
     def __init__(self, work: LargeWork, stack: AsyncExitStack) -> None:
         self._work = work
         self._stack = stack
 
     async def run(self, fn: Callable[[], T]) -> T:
-        """The result of `fn`, called in the thread."""
+        """Return the result of `fn`, called in the thread."""
         return await self._work._run(fn)
 
     async def end(self) -> None:
-        """Give the turn back before the end of the block. May be repeated."""
+        """Return the turn before the end of the block. May be called repeatedly."""
         await self._stack.aclose()
 
 
@@ -112,7 +112,7 @@ def _tidily(fn: Callable[[], T]) -> T:
     try:
         return fn()
     except Exception as exc:
-        # Its frames would keep the large value for as long as the error is on its way.
+        # Its frames would keep the large value alive while the error propagates.
         _clear_frames(exc)
         raise
 

@@ -1,4 +1,4 @@
-"""Turns at long answers, of which some give way to clients that have none."""
+"""Turns at long responses, some of which give way to clients that have none."""
 
 from __future__ import annotations
 
@@ -18,62 +18,62 @@ from pds.fairness.repeating import repeated
 from pds.fairness.turns import Turns
 
 PATIENCE_S: Final = 2.0
-"""How long a client waits until somebody gives way to it, and then until the next does."""
+"""How long a client waits until one response gives way to it, and then until the next does."""
 SETTLED_S: Final = 5.0
-"""How long an answer has been under way at least before it gives way, or counts as slow."""
+"""The least duration of a response before it may give way or counts as slow."""
 SLOW_BYTES_PER_S: Final = 64 * 1024
 
 
 @dataclass(slots=True, eq=False)
 class _UnderWay:
-    """An answer that has a turn."""
+    """A response that has a turn."""
 
     transport: asyncio.Transport
     holders: tuple[str, ...]
     began_s: float
     before_bytes: int | None
-    """What the client had taken on this connection before; None if that is not told."""
+    """Bytes received on this connection before the response; None if the system cannot tell."""
 
     def pace(self, now_s: float) -> float:
-        """The bytes a second that the client has taken on average."""
+        """Return the average rate at which the client has received, in bytes per second."""
         taken = acknowledged_bytes(self.transport)
         if taken is None or self.before_bytes is None:
             return math.inf
         return (taken - self.before_bytes) / max(now_s - self.began_s, 1.0)
 
     def is_slow(self, now_s: float) -> bool:
-        """Whether the client is waited for, and has been slow on average."""
+        """Whether data waits for the client, and it has been slow on average."""
         is_waited_for = self.transport.get_write_buffer_size() > 0
         return is_waited_for and self.pace(now_s) < SLOW_BYTES_PER_S
 
 
 class LongAnswers:
-    """Turns at answers that last as long as their clients like.
+    """Turns at responses whose duration depends on the client.
 
-    If all are taken, one gives way to a client that has none and has waited for a while: one of the
-    client that has most, or, if nobody has two, one whose client takes less than
-    `SLOW_BYTES_PER_S` although there is more to take. The slowest goes first. So neither a few
-    addresses nor slow clients keep others out, and a slow one is left alone while there is room.
+    If all turns are taken, one response gives way to a client that has none and has waited for a
+    while: one of the client that has the most or, if no client has two, one whose client receives
+    less than `SLOW_BYTES_PER_S` although more data waits. The slowest goes first. So neither a few
+    addresses nor slow clients can keep others out, and slow ones are kept while turns are free.
     """
 
     def __init__(self, turns: Turns) -> None:
-        """Holders of `turns` are clients, by their addresses for instance."""
+        """Use `turns`, whose holders are clients, for example by address."""
         self._turns = turns
         self._under_way: dict[_UnderWay, None] = {}
 
     @property
     def running(self) -> int:
-        """How many answers have a turn."""
+        """The number of responses that have a turn."""
         return self._turns.running
 
     @property
     def waiting(self) -> int:
-        """How many wait for one."""
+        """The number of responses that wait for a turn."""
         return self._turns.waiting
 
     @asynccontextmanager
     async def turn(self, request: web.BaseRequest, *holders: str) -> AsyncIterator[None]:
-        """Hold a turn within an `async with` block; the client must be there while it waits.
+        """Hold a turn within an `async with` block; the wait ends if the client leaves.
 
         The connection may be reset within the block. Raises `TooBusy` and `ClientLeft` before it.
         """
@@ -100,7 +100,7 @@ class LongAnswers:
             del self._under_way[answer]
 
     def _give_way_to(self, holders: tuple[str, ...]) -> bool:
-        """Let one give way to `holders`, who wait. Return True, for the next may be needed."""
+        """Make one response give way to the waiting `holders`. Return True, to repeat the call."""
         if self._turns.held_by(*holders) or self._turns.has_free:
             return True
         now_s = asyncio.get_running_loop().time()

@@ -1,13 +1,13 @@
-"""The least pace at which bytes have to pass between a client and the server."""
+"""The minimum rate at which bytes must pass between a client and the server."""
 
 from __future__ import annotations
 
 
 class Pace:
-    """Counts the time for which the other side keeps this one waiting, stretch by stretch.
+    """Measures the time that the other side keeps this one waiting, stretch by stretch.
 
-    Each `stretch_bytes` may take `stretch_s` seconds of waiting, in whatever steps they come. What
-    this side takes for its own part of the work does not count.
+    Each `stretch_bytes` may take `stretch_s` seconds of waiting, in steps of any size. Time that
+    this side spends on its own work does not count.
     """
 
     __slots__ = ("_bytes", "_stretch_bytes", "_stretch_s", "left_s")
@@ -17,10 +17,10 @@ class Pace:
         self._stretch_s = stretch_s
         self._bytes = 0
         self.left_s = stretch_s
-        """For how much longer the rest of the stretch may be waited for."""
+        """The remaining waiting time for the rest of the stretch."""
 
     def note(self, size: int, waited_s: float) -> None:
-        """Count bytes that have passed, and how long they were waited for."""
+        """Count bytes that have passed, and the time spent waiting for them."""
         self._bytes += size
         self.left_s -= waited_s
         if self._bytes >= self._stretch_bytes:

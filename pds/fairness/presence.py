@@ -1,4 +1,4 @@
-"""Work that ends when the client it is done for has left."""
+"""Cancelling work when the client that it is done for has left."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from aiohttp import web
 from pds.fairness.repeating import repeated
 
 LOOK_S: Final = 0.25
-"""How often it is looked whether the client is still there: aiohttp does not tell."""
+"""How often to poll whether the client is still connected, because aiohttp does not notify."""
 
 
 class ClientLeft(ConnectionResetError):
-    """Nobody waits for the answer any more. The request's line says 499; it is no error."""
+    """The client no longer waits for the response: status 499 in the log, but not an error."""
 
     def __init__(self) -> None:
         super().__init__("the client has left")
 
 
 def has_left(request: web.BaseRequest) -> bool:
-    """Whether the connection of a request is gone."""
+    """Whether the connection of a request is closed or closing."""
     transport = request.transport
     return transport is None or transport.is_closing()
 
 
 def tells_of_leaving(request: web.BaseRequest, exc: BaseException) -> bool:
-    """Whether `exc` came up because the client of `request` has left, by whatever way."""
+    """Whether `exc` was caused by the client of `request` leaving, in whatever way."""
     return has_left(request) and (
-        # A connection to somebody else may break as well, but not just then.
+        # It could come from a connection to another service, but hardly at the same time.
         isinstance(exc, ConnectionError)
-        # What has ended the connection, such as "no route to host", ends the reading of a body.
+        # The error that ended the connection, such as "no route to host", ends reading the body.
         or (isinstance(request, web.Request) and exc is request.content.exception())
     )
 
 
 @contextmanager
 def while_present(request: web.BaseRequest) -> Iterator[None]:
-    """A `with` block that is cancelled when the client leaves, and then raises `ClientLeft`.
+    """Run a `with` block that is cancelled when the client leaves, and then raises `ClientLeft`.
 
-    Only for what may be dropped at any await: waiting in a queue, hashing, reading, streaming.
-    Never around a write that must be carried out whole.
+    Use it only for work that may be dropped at any await: waiting in a queue, hashing, reading,
+    streaming. Never use it around a write that must be completed.
     """
     task = asyncio.current_task()
     if task is None:
@@ -62,9 +62,9 @@ def while_present(request: web.BaseRequest) -> Iterator[None]:
         try:
             yield
         except BaseException as exc:
-            # As in `asyncio.timeout`: a cancellation that is not ours goes on.
+            # As in `asyncio.timeout`, a cancellation that is not ours propagates.
             if left and task.uncancel() <= cancelling and isinstance(exc, asyncio.CancelledError):
                 raise ClientLeft from exc
             raise
     if left:
-        task.uncancel()  # The block has ended all the same, and with it what was to be ended.
+        task.uncancel()  # The block ended by itself, so there is nothing left to cancel.

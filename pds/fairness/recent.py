@@ -1,4 +1,4 @@
-"""Who has had turns lately: how many, and when the last."""
+"""The recent turns of holders: how many they had, and when the last one was."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import Final
 
 MAX_HOLDERS: Final = 20_000
-"""Remembered at a time, by `Recent` twice: names come from strangers."""
+"""The most holders remembered (twice by `Recent`), because strangers choose the names."""
 
 
 class Recent:
-    """Counts turns by holder, and forgets them after `memory_s` to twice that, in seconds."""
+    """Counts turns by holder, and forgets them after `memory_s` to twice as many seconds."""
 
     def __init__(self, memory_s: float, *, now_s: Callable[[], float] = time.monotonic) -> None:
-        """`now_s` is a clock that never goes back. With a `memory_s` of 0 nothing is counted."""
+        """Use `now_s`, a monotonic clock. A `memory_s` of 0 disables counting."""
         self._memory_s = memory_s
         self._now_s = now_s
         self._ends_s = 0.0
@@ -34,20 +34,20 @@ class Recent:
         self._new.update(holders)
 
     def of(self, holder: str) -> int:
-        """How many turns a holder has had."""
+        """Return how many turns a holder has had."""
         return self._new[holder] + self._old[holder]
 
 
 class Latest:
-    """Tells who has gone longest without a turn."""
+    """Finds the holders that have gone longest without a turn."""
 
     def __init__(self) -> None:
         self._turns = 0
-        # The number of each holder's last turn, in the order of these.
+        # The number of each holder's last turn, in ascending order.
         self._last: OrderedDict[str, int] = OrderedDict()
 
     def add(self, holders: tuple[str, ...]) -> None:
-        """Note a turn for each of `holders`."""
+        """Record a turn for each of `holders`."""
         self._turns += 1
         for holder in holders:
             self._last[holder] = self._turns
@@ -56,8 +56,8 @@ class Latest:
             self._last.popitem(last=False)
 
     def of(self, holders: tuple[str, ...]) -> list[int]:
-        """When `holders` had their last turns, the latest first, to be compared with others.
+        """Return a sort key: when `holders` had their last turns, the latest first.
 
-        That one counts first, for some names are the choice of whoever asks, and always new.
+        The latest counts first, because the client chooses some of the names, and may vary them.
         """
         return sorted((self._last.get(holder, 0) for holder in holders), reverse=True)

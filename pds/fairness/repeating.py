@@ -1,4 +1,4 @@
-"""A look at something again and again, beside what takes its time."""
+"""Calling a function periodically during a block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slices of the event loop: one holder's piece of work in each of its rounds, and all in turn."""
+"""Slices of the event loop: one piece of work per iteration, taking turns among holders."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections import deque
 
 
 class Slices:
-    """Lets one of many long jobs do its next piece in every round of the event loop.
+    """Lets one of many long jobs do its next piece in every iteration of the event loop.
 
-    For work that never waits by itself, such as reading a log and sending it on: a hundred such
-    jobs take as much of each round as one. The holders have their turns one after another, and so
-    have the jobs of each, so a holder with a hundred jobs delays another by one piece. Nothing is
-    held: a job that waits for its client just does not ask for the next slice.
+    For work that never waits by itself, such as reading a log and forwarding it: a hundred such
+    jobs use as much of each iteration as one. Holders take turns, and so do the jobs of each
+    holder, so a holder with a hundred jobs delays another by one piece. A slice is not held: a job
+    that waits for its client simply does not request the next one.
     """
 
     def __init__(self) -> None:
-        # In the order in which their turns come.
+        # In the order of their turns.
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._is_running = False
 
     async def next(self, holder: str) -> None:
-        """Wait for a slice. It lasts until the caller next waits for something."""
+        """Wait for a slice, which lasts until the caller's next await."""
         loop = asyncio.get_running_loop()
         granted = loop.create_future()
         self._waiting.setdefault(holder, deque()).append(granted)
@@ -31,7 +31,7 @@ class Slices:
         await granted
 
     def _grant(self) -> None:
-        """Let one go on, and see to the next in the round after that."""
+        """Let one job continue, and schedule the next for the following iteration."""
         while self._waiting:
             holder = next(iter(self._waiting))
             jobs = self._waiting.pop(holder)

@@ -1,4 +1,4 @@
-"""What the requests have a share of that go to hosts which strangers name."""
+"""Shares of the requests to hosts that strangers name."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ LOOKUPS_EACH: Final = 32
 FETCHES: Final = 100
 FETCHES_EACH: Final = 16
 PLC_FETCHES: Final = 64
-"""Fewer than there are connections for them, so that new accounts always find one."""
+"""Fewer than the connections to the directory, so that new accounts always find a free one."""
 _WAIT_S: Final = 2.0
 
 
 class StrangerShare:
-    """Turns of those who ask, and of the domains that are asked: see `identity.share.Share`."""
+    """Turns counted for both the askers and the requested domain: see `identity.share.Share`."""
 
     def __init__(self, turns: Turns, askers: Callable[[], tuple[str, ...]]) -> None:
         self._turns = turns
         self._askers = askers
 
     def turn(self, domain: str, /) -> AbstractAsyncContextManager[None]:
-        """A turn of the domain, if there is one, and of whoever asks now. Raises `TooBusy`."""
-        # An address may be both asked and asking.
+        """Hold a turn for the domain, if not empty, and the current askers. Raises `TooBusy`."""
+        # Prefixed, because an address may be both asker and requested host.
         asked = (f"host {domain}",) if domain else ()
         return self._turns.turn(*asked, *self._askers())
 
 
 def lookup_turns() -> Turns:
-    """Turns at asking name servers, for one kind of record each."""
+    """Make the turns at DNS queries, one record type each."""
     return _turns("looking up names", LOOKUPS, LOOKUPS_EACH)
 
 
 def fetch_turns() -> Turns:
-    """Turns at fetching the documents of DIDs and handles from hosts that strangers choose."""
+    """Make the turns at fetching documents of DIDs and handles from hosts that strangers choose."""
     return _turns("asking other hosts", FETCHES, FETCHES_EACH)
 
 
 def plc_turns() -> Turns:
-    """Turns at fetching documents of DIDs from the PLC directory."""
+    """Make the turns at fetching DID documents from the PLC directory."""
     return _turns("asking the PLC directory", PLC_FETCHES, FETCHES_EACH)
 
 

@@ -1,4 +1,4 @@
-"""A bounded number of turns at something scarce, handed out fairly among those who want one."""
+"""A bounded number of turns at a scarce resource, granted fairly among those who request one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Final, TypeAlias
 from pds.fairness.recent import Latest, Recent
 
 RETRY_AFTER_S: Final = 2
-"""What a refused client is told to wait, unless there is something better to tell."""
+"""The default Retry-After for a refused client."""
 
 
 Ranks: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
 
 
 class TooBusy(Exception):
-    """There is no turn to be had soon: too many wait already, or this one has waited too long."""
+    """No turn is available soon: the queue is full, or this request has waited too long."""
 
     def __init__(self, what: str, *, retry_after_s: int = RETRY_AFTER_S) -> None:
         self.what = what
@@ -29,7 +29,7 @@ class TooBusy(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """Somebody in the queue. Ends with a turn, without one, or with a cancelled future."""
+    """A place in the queue. It ends with a turn, without one, or with a cancelled future."""
 
     holders: tuple[str, ...]
     granted: asyncio.Future[bool] = field(
@@ -38,21 +38,21 @@ class _Waiting:
 
 
 class Turns:
-    """At most `at_once` turns at a time, at most `each` of them held by any one holder.
+    """At most `at_once` turns at a time, of which any one holder holds at most `each`.
 
-    Whoever finds none free waits. A free turn goes to the one whose holders hold the fewest, and
-    among these to the one whose holders have gone longest without. So a holder waits for one turn
-    of each of the others, however often they ask. Waiting costs a place as well: at most `waiting`
-    in all and `waiting_each` of one holder, and for `wait_s` seconds at most. Where there is no
-    place left, the one whose holders have the most of them gives way. Who stops waiting, because
-    the client has left, leaves no trace.
+    Requests that find no free turn wait. A free turn goes to the request whose holders hold the
+    fewest turns, and among these to the one whose holders have gone longest without. So a holder
+    waits for one turn of each other holder, however often those ask. The queue is bounded as well:
+    at most `waiting` places in total and `waiting_each` per holder, for at most `wait_s` seconds.
+    If it is full, the request whose holders have the most places gives way. A request that stops
+    waiting because its client left has no further effect.
 
-    With `memory_s`, turns of the last so many seconds count, too: of those whose holders hold as
-    many, whoever has had fewest goes first and gives way last; the first of `holders` counts
-    before the others. And among equals the one who has waited longest gives way, not the one who
-    comes. That is for turns which strangers want so often that the queue is always full: what they
-    hold at a time hardly tells them from those who come once, and these shall find a place. With
-    `ranks`, turns are counted for what those make of the holders, so also for what has no bound.
+    With `memory_s`, turns of the last so many seconds count, too: if holders hold equally many, the
+    one that has had the fewest goes first and gives way last; the first of `holders` counts before
+    the others. Among equals, the request that has waited longest gives way, not the newest. This is
+    for turns that strangers request so often that the queue is always full: by what they hold at a
+    time they can hardly be told from one-time clients, and those must find a place. With `ranks`,
+    turns are counted for the keys that it derives from the holders, also for those without a bound.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Turns:
         ranks: Ranks | None = None,
         retry_after_s: int = RETRY_AFTER_S,
     ) -> None:
-        """`what` names the scarce thing in the message of `TooBusy`, such as "logins"."""
+        """Name the resource `what` in the message of `TooBusy`, for example "logins"."""
         self._what = what
         self._at_once = at_once
         self._each = each
@@ -84,38 +84,38 @@ class Turns:
         self._held: Counter[str] = Counter()
         self._waiting_of: Counter[str] = Counter()
         self._waiting = 0
-        # Those who wait for the same holders, in the order of their coming: it is as likely that
-        # thousands wait for a few as for thousands, and a scan is made for every turn.
+        # Places grouped by holders, in order of arrival: thousands may wait for a few holders as
+        # well as for thousands, and every turn scans the groups.
         self._queue: dict[tuple[str, ...], dict[_Waiting, None]] = {}
 
     @property
     def running(self) -> int:
-        """How many turns are being held."""
+        """The number of turns that are held."""
         return self._running
 
     @property
     def waiting(self) -> int:
-        """How many wait for one."""
+        """The number of requests that wait for a turn."""
         return self._waiting
 
     def is_free_for(self, holders: tuple[str, ...]) -> bool:
-        """Whether `holders` would have a turn at once."""
+        """Whether `holders` would get a turn immediately."""
         return self.has_free and self._most_held(holders) < self._each
 
     @property
     def has_free(self) -> bool:
-        """Whether there is a turn that nobody holds."""
+        """Whether a turn is free."""
         return self._running < self._at_once
 
     def held_by(self, *holders: str) -> int:
-        """How many turns that one of `holders` has that has most."""
+        """Return the largest number of turns that any one of `holders` holds."""
         return self._most_held(holders)
 
     @asynccontextmanager
     async def turn(self, *holders: str) -> AsyncIterator[None]:
-        """Hold a turn for the length of an `async with` block, for every one of `holders`.
+        """Hold a turn during an `async with` block, counted for each of `holders`.
 
-        Raises `TooBusy` before the block if there is none to be had.
+        Raises `TooBusy` before the block if no turn becomes available.
         """
         await self._take(holders)
         try:
@@ -125,7 +125,7 @@ class Turns:
 
     async def _take(self, holders: tuple[str, ...]) -> None:
         if self.is_free_for(holders):
-            # Nobody in the queue could use it: they would have it already.
+            # No request in the queue could use it, or it would have it already.
             self._start(holders)
             return
         place = _Waiting(holders)
@@ -135,7 +135,7 @@ class Turns:
             async with asyncio.timeout(self._wait_s):
                 await place.granted
         except TimeoutError:
-            pass  # The turn may have come in the same step of the event loop.
+            pass  # The turn may have been granted in the same iteration of the event loop.
         except asyncio.CancelledError:
             if _has_turn(place):
                 self._give_back(holders)
@@ -147,11 +147,11 @@ class Turns:
             raise self._busy()
 
     def _make_room(self, holders: tuple[str, ...]) -> None:
-        """Let the one with most give way if there are too many, now that `holders` wait as well."""
+        """Evict the request with the most places if the queue or one holder's part is too long."""
         crowded = {each for each in holders if self._waiting_of[each] > self._max_waiting_each}
         if not crowded and self._waiting <= self._max_waiting:
             return
-        # `max` keeps the first of several. It may be the one just come.
+        # `max` returns the first of equals, which may be the newest request.
         order = self._queue if self._remembers else reversed(self._queue)
         chosen = max((each for each in order if crowded.issubset(each)), key=self._wanted)
         places = self._queue[chosen]
@@ -161,15 +161,15 @@ class Turns:
             place.granted.set_result(False)
 
     def _wanted(self, holders: tuple[str, ...]) -> list[int]:
-        """How much each of `holders` waits for and has had lately. The most gives way."""
+        """Return how much each of `holders` waits for and has had recently; the most gives way."""
         if self._remembers:
             ranks = self._ranks(holders)
             return [self._recent.of(each) + self._waiting_of[each] for each in ranks]
-        # As in `Latest.of`, the most first.
+        # The largest first, as in `Latest.of`.
         return sorted((self._waiting_of[each] for each in holders), reverse=True)
 
     def _claim(self, holders: tuple[str, ...]) -> tuple[object, ...]:
-        """What decides who goes first: the least."""
+        """Return the sort key for granting turns: the smallest goes first."""
         ranks = self._ranks(holders)
         had = tuple(map(self._recent.of, ranks)) if self._remembers else ()
         return self._most_held(holders), had, self._latest.of(ranks)
@@ -196,7 +196,7 @@ class Turns:
 
     def _hand_out(self) -> None:
         while self.has_free and self._queue:
-            # `min` keeps the first of several, who has waited longest.
+            # `min` returns the first of equals, which has waited longest.
             holders = min(self._queue, key=self._claim)
             place = next(iter(self._queue[holders]))
             if place.granted.cancelled():
@@ -235,7 +235,7 @@ def _has_turn(place: _Waiting) -> bool:
 
 
 def _subtract(counter: Counter[str], holders: tuple[str, ...]) -> None:
-    """Count each of `holders` one less, and keep no zeros: names come from strangers."""
+    """Decrement each of `holders`, and drop zeros, because strangers choose the names."""
     for holder in holders:
         counter[holder] -= 1
         if counter[holder] <= 0:
