@@ -1,4 +1,4 @@
-"""Backlinks: what a record points at, so that a second follow, like or block is noticed."""
+"""Backlinks: what a record points at, used to detect a second follow, like or block."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _OF_RECORDS: Final = frozenset({"app.bsky.feed.like", "app.bsky.feed.repost"})
 
 @dataclass(slots=True, frozen=True)
 class Backlink:
-    """A row of the `backlink` table, without the URI of the record it belongs to."""
+    """A row of the `backlink` table, without the URI of its record."""
 
     path: str
-    """Where in the record the link stands, such as `subject.uri`."""
+    """The link's path in the record, such as `subject.uri`."""
     link_to: str
     """The DID or at-uri it points at."""
 
 
 def backlinks_of(record: Mapping[str, Value]) -> tuple[Backlink, ...]:
-    """The backlinks of a record: at most one, and none for most types of record."""
+    """Return a record's backlinks: at most one, and none for most record types."""
     kind, subject = record.get("$type"), record.get("subject")
     if kind in _OF_ACTORS:
         if isinstance(subject, str) and is_did(subject):

@@ -1,6 +1,6 @@
-"""The bytes of blobs around a transaction: permanent before it, deleted after it.
+"""Blob bytes around a transaction: made permanent before it, deleted after it.
 
-See `actor_store.blobs` for the order and what a crash between two steps leaves.
+See `actor_store.blobs` for the order, and for what a crash between two steps leaves behind.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Transactions(Protocol):
 
 
 class BlobFiles:
-    """Keeps a blob store in step with the rows of the actors."""
+    """Keeps a blob store consistent with the actors' rows."""
 
     def __init__(self, store: Transactions, blob_store: BlobStore) -> None:
         self._store = store
@@ -53,8 +53,8 @@ class BlobFiles:
     ) -> T:
         """Make the bytes of `refs` permanent, then await `fn`, which refers to them.
 
-        Raises what `BlobReader.check_refs` and `BlobStore.make_permanent` raise, and does not
-        suspend after `fn` is done.
+        Raises what `BlobReader.check_refs` and `BlobStore.make_permanent` raise. Does not suspend
+        after `fn` has finished.
         """
         async with self._locks[did]:
             temporary = await self._store.read(did, lambda actor: actor.blob.check_refs(refs))
@@ -96,7 +96,7 @@ class BlobFiles:
                 await self._keep(did, tracked.promote)
 
     async def settle_uploads(self, did: str) -> None:
-        """Make every upload permanent that a record refers to, as after an import."""
+        """Make every upload that a record refers to permanent, as needed after an import."""
         async with self._locks[did]:
             for ref in await self._store.read(did, lambda actor: actor.blob.list_awaited()):
                 await self._keep(did, ref)
@@ -105,7 +105,7 @@ class BlobFiles:
         self, did: str, *, before_s: float, limit: int, parts_only: bool
     ) -> SweptUploads:
         """See `ActorStore.sweep_uploads`."""
-        # The files first: what is old and has no row by then never gets one.
+        # List the files first: an old file without a row by then never gets one.
         keys = await self._blob_store.list_temp(did, before_s=before_s)
         if not keys:
             return SweptUploads()
@@ -120,7 +120,8 @@ class BlobFiles:
         except RepoNotFound:
             found, known = [], frozenset()
         parts = [key for key in keys if key not in known]
-        # A record that refers to an upload comes before, and keeps it, or after, and is refused.
+        # A record that refers to an upload either commits before this, which keeps the upload,
+        # or after it, and is refused.
         async with self._locks[did]:
             changes, size_bytes = BlobChanges((), ()), 0
             if found:
@@ -137,20 +138,20 @@ class BlobFiles:
         task.add_done_callback(self._tasks.discard)
 
     async def settle(self) -> None:
-        """Wait until every deletion asked for so far is done."""
+        """Wait until every deletion requested so far is done."""
         while self._tasks:
             await asyncio.gather(*self._tasks)
 
     async def _put_back(self, did: str, refs: Iterable[TempRef]) -> None:
-        """Make blobs temporary again that no record has come to refer to."""
+        """Make bytes temporary again if no record refers to them after all."""
         try:
             known = await self._store.read(did, lambda actor: actor.blob.list_temp_keys())
             for ref in refs:
                 if ref.key in known:
                     await self._blob_store.make_temporary(did, ref.key, ref.cid)
         except (ActorStoreError, BlobStoreError, DatabaseError, OSError):
-            # As after a crash: the bytes are there for the next record, and harm nobody.
-            logger.warning("bytes of blobs of %s were not put back", did, exc_info=True)
+            # Harmless, as after a crash: the bytes remain available for the next record.
+            logger.warning("could not make blobs of %s temporary again", did, exc_info=True)
 
     async def _keep(self, did: str, ref: TempRef) -> None:
         await self._blob_store.make_permanent(did, ref.key, ref.cid)
@@ -163,8 +164,8 @@ class BlobFiles:
             async with self._locks[did]:
                 await self._delete_bytes(did, await self._still_unused(did, unused), keys)
         except (ActorStoreError, BlobStoreError, DatabaseError, OSError):
-            # Nobody waits for this, and bytes that stay behind harm nobody.
-            logger.warning("bytes of unused blobs of %s were not deleted", did, exc_info=True)
+            # Nobody waits for this, and leftover bytes are harmless.
+            logger.warning("could not delete unused blobs of %s", did, exc_info=True)
 
     async def _delete_bytes(self, did: str, cids: Iterable[Cid], keys: Iterable[str]) -> None:
         await self._blob_store.delete(did, cids)
@@ -172,7 +173,7 @@ class BlobFiles:
             await self._blob_store.discard_temp(did, key)
 
     async def _still_unused(self, did: str, cids: list[Cid]) -> list[Cid]:
-        """Leave out what was uploaded and referred to once more since the transaction."""
+        """Exclude blobs uploaded and referred to again since the transaction."""
         try:
             return await self._store.read(
                 did,

@@ -1,24 +1,25 @@
-"""Blobs of one actor: which are uploaded, which records mention them, which are taken down.
+"""Blobs of one actor: uploads, the records that refer to them, and takedowns.
 
-This module is about rows; the bytes are in a `blob_store.BlobStore`. A `blob` row with a `tempKey`
-is an upload that no record mentions yet; without one its bytes are permanent, under the CID.
+This module handles the rows; the bytes are in a `blob_store.BlobStore`. A `blob` row with a
+`tempKey` is an upload that no record mentions yet; without one, its bytes are permanent, under the
+CID.
 
 A commit takes these steps, and awaits only between them:
 
-1. `BlobReader.check_refs(refs)` – every reference is known and fits; which are still temporary;
+1. `BlobReader.check_refs(refs)` checks every reference and returns those still temporary;
 2. `BlobStore.make_permanent` for those;
-3. in the transaction, `BlobTransactor.apply_writes(...)` – the rows;
+3. in the transaction, `BlobTransactor.apply_writes(...)` updates the rows;
 4. after it, `BlobStore.delete` for `BlobChanges.unused` and `discard_temp` for `.orphaned_keys`.
 
-The actor's blob lock is held from 1 to 4. Without it, step 4 of one commit could delete the bytes
-that another, between its steps 2 and 3, has just made permanent.
+The actor's blob lock is held from 1 to 4. Otherwise step 4 of one commit could delete bytes that
+another commit, between its steps 2 and 3, has just made permanent.
 
 Errors (all `ActorStoreError`)::
 
-    BlobNotFound      no such blob, or not one that may be referred to or served
+    BlobNotFound      the blob does not exist, or may not be referred to or served
     BlobTakendown     a moderator has taken these bytes down: they cannot be uploaded again
-    InvalidMimeType   a reference names another media type than the upload has
-    InvalidSize       a reference names another size than the upload has
+    InvalidMimeType   a reference's media type differs from the upload's
+    InvalidSize       a reference's size differs from the upload's
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from repo.datamodel import BlobRef
 
 _COLUMNS: Final = "cid, mimeType, size, tempKey, takedownRef, createdAt"
-# A loose index scan: one step a blob, where DISTINCT would visit every reference.
+# A loose index scan: one step per blob, where DISTINCT would visit every reference.
 _REFERENCED: Final = (
     "WITH RECURSIVE found (cid) AS (SELECT min(blobCid) FROM record_blob WHERE blobCid > ?"
     " UNION ALL SELECT (SELECT min(blobCid) FROM record_blob WHERE blobCid > found.cid)"
@@ -67,14 +68,14 @@ class StoredBlob:
     size: int
     """Length in bytes."""
     temp_key: str | None
-    """Where the bytes are while no record refers to the blob; None once permanent."""
+    """The key of the bytes while no record refers to the blob; None once permanent."""
     takedown_ref: str | None
     created_at: str
 
 
 @dataclass(slots=True, frozen=True)
 class TempRef:
-    """A blob that a record is about to refer to and whose bytes are still temporary."""
+    """A still temporary blob to which a record is about to refer."""
 
     cid: Cid
     key: str
@@ -82,7 +83,7 @@ class TempRef:
 
 @dataclass(slots=True, frozen=True)
 class MissingBlob:
-    """A blob that a record refers to and whose bytes are not kept here."""
+    """A blob that a record refers to but whose bytes are not stored here."""
 
     cid: Cid
     record_uri: str
@@ -90,33 +91,33 @@ class MissingBlob:
 
 @dataclass(slots=True, frozen=True)
 class TrackedUpload:
-    """What became of the row of an upload, and what is to be done with bytes."""
+    """The outcome of tracking an upload: what to do with its bytes."""
 
     promote: TempRef | None
-    """Set if records refer to the blob already: make it permanent, then `mark_permanent`."""
+    """Set if records already refer to the blob: make it permanent, then `mark_permanent`."""
     orphaned_key: str | None
-    """Temporary bytes that no row names any more, to be discarded."""
+    """Temporary bytes that no row refers to any more: discard them."""
 
 
 @dataclass(slots=True, frozen=True)
 class BlobChanges:
-    """Bytes that a commit has made superfluous, to be deleted after the transaction."""
+    """Bytes that a commit left unused, to be deleted after the transaction."""
 
     unused: tuple[Cid, ...]
     """CIDs whose rows are gone: delete the permanent bytes."""
     orphaned_keys: tuple[str, ...]
-    """Temporary bytes that no row names any more."""
+    """Keys of temporary bytes that no row refers to any more."""
 
 
 @dataclass(slots=True, frozen=True)
 class SweptUploads:
-    """What was deleted because no record had come to refer to it."""
+    """Deleted uploads that no record referred to."""
 
     uploads: int = 0
     size_bytes: int = 0
-    """Length of these uploads."""
+    """Total size of these uploads."""
     parts: int = 0
-    """Files that uploads left which were cut off."""
+    """Files left by interrupted uploads."""
 
     def __add__(self, other: SweptUploads) -> SweptUploads:
         return SweptUploads(
@@ -128,7 +129,7 @@ class SweptUploads:
 
 @dataclass(slots=True, frozen=True)
 class BlobTotals:
-    """All blobs of an actor together, temporary ones included."""
+    """Totals of all blobs of an actor, including temporary ones."""
 
     count: int
     size_bytes: int
@@ -143,7 +144,7 @@ class BlobReader:
         self._totals_version = 0
 
     def find(self, cid: Cid) -> StoredBlob | None:
-        """The row of a blob in whatever state, or None."""
+        """Return a blob's row, whatever its state, or None."""
         row = self._db.one(f"SELECT {_COLUMNS} FROM blob WHERE cid = ?", (str(cid),))
         if row is None:
             return None
@@ -151,7 +152,7 @@ class BlobReader:
         return StoredBlob(Cid.parse(text), mime_type, size, temp_key, takedown_ref, created_at)
 
     def get_servable(self, cid: Cid) -> StoredBlob:
-        """A blob that getBlob may serve: permanent, not taken down. Else raises `BlobNotFound`."""
+        """Return a blob that may be served: permanent, not taken down. Raises `BlobNotFound`."""
         blob = self.find(cid)
         if blob is None or blob.temp_key is not None or blob.takedown_ref is not None:
             raise BlobNotFound(cid)
@@ -160,8 +161,8 @@ class BlobReader:
     def check_refs(self, refs: Iterable[BlobRef]) -> tuple[TempRef, ...]:
         """Check the blobs that new records refer to. Return those whose bytes are still temporary.
 
-        Raises `BlobNotFound` for an unknown or taken-down blob, and for one that is still
-        temporary `InvalidMimeType` or `InvalidSize` if the reference differs from the upload.
+        Raises `BlobNotFound` for an unknown or taken-down blob. For a temporary blob, raises
+        `InvalidMimeType` or `InvalidSize` if the reference differs from the upload.
         """
         temporary: dict[Cid, TempRef] = {}
         for ref in refs:
@@ -169,7 +170,7 @@ class BlobReader:
             if blob is None or blob.takedown_ref is not None:
                 raise BlobNotFound(ref.cid)
             if blob.temp_key is None:
-                continue  # As in the reference, a permanent blob is not compared again.
+                continue  # Like the reference, do not compare a permanent blob again.
             if ref.mime_type != blob.mime_type:
                 raise InvalidMimeType(expected=blob.mime_type, found=ref.mime_type)
             if ref.size != blob.size:
@@ -180,11 +181,10 @@ class BlobReader:
     def list_referenced(
         self, *, limit: int, cursor: str | None = None, since: str | None = None
     ) -> list[Cid]:
-        """CIDs that records refer to, ascending by their text, after `cursor`.
+        """Return the CIDs that records refer to, in ascending text order, after `cursor`.
 
-        With `since` (a rev) only those whose referring record was written after it: for a thread,
-        for it may look at every reference there is.
-        Used by com.atproto.sync.listBlobs.
+        With `since` (a rev), only those referred to by a record written after it; that may scan
+        every reference, so use a thread. Used by com.atproto.sync.listBlobs.
         """
         if since is None:
             rows = self._db.all(_REFERENCED, (cursor or "", limit))
@@ -193,11 +193,11 @@ class BlobReader:
         return [Cid.parse(text) for (text,) in rows]
 
     def list_missing(self, *, limit: int, cursor: str | None = None) -> list[MissingBlob]:
-        """Blobs that records refer to and that were not uploaded, ascending by CID after `cursor`.
+        """Return referenced blobs that were not uploaded, ascending by CID after `cursor`.
 
-        One record is named for each. An upload that is still temporary counts as missing: what was
-        to make it permanent has been cut off, and a second upload does. For a thread, as it may
-        look at every reference there is. Used by com.atproto.repo.listMissingBlobs.
+        Names one record for each. A referenced upload that is still temporary counts as missing:
+        making it permanent was interrupted, and uploading it again completes that. Use a thread,
+        as this may scan every reference. Used by com.atproto.repo.listMissingBlobs.
         """
         rows = self._db.all(
             f"SELECT blobCid, min(recordUri) FROM record_blob WHERE blobCid > ? AND {_IS_MISSING}"
@@ -207,12 +207,12 @@ class BlobReader:
         return [MissingBlob(Cid.parse(text), uri) for text, uri in rows]
 
     def count_missing(self) -> int:
-        """How many blobs `list_missing` has in all."""
+        """Return the total number of blobs that `list_missing` lists."""
         sql = f"SELECT count(DISTINCT blobCid) FROM record_blob WHERE {_IS_MISSING}"
         return int(self._db.value(sql))
 
     def list_awaited(self) -> list[TempRef]:
-        """Uploads that records refer to although their bytes are still temporary."""
+        """Return the uploads that records refer to although their bytes are still temporary."""
         rows = self._db.all(
             "SELECT cid, tempKey FROM blob WHERE tempKey IS NOT NULL AND takedownRef IS NULL"
             " AND EXISTS (SELECT 1 FROM record_blob WHERE blobCid = blob.cid)"
@@ -220,20 +220,20 @@ class BlobReader:
         return [TempRef(Cid.parse(text), key) for text, key in rows]
 
     def list_unused(self, *, before: str, limit: int) -> list[Cid]:
-        """Uploads that no record refers to, `before` a time (ISO 8601), in no order.
+        """Return the unreferenced uploads from before a time (ISO 8601), in no particular order.
 
-        Reads every row: for a thread.
+        Reads every row, so use a thread.
         """
         rows = self._db.all(f"SELECT cid FROM blob WHERE {_IS_UNUSED} LIMIT ?", (before, limit))
         return [Cid.parse(text) for (text,) in rows]
 
     def list_temp_keys(self) -> frozenset[str]:
-        """The keys of all temporary bytes that have a row."""
+        """Return the keys of all temporary bytes that have a row."""
         rows = self._db.all("SELECT tempKey FROM blob WHERE tempKey IS NOT NULL")
         return frozenset(key for (key,) in rows)
 
     def records_with(self, cid: Cid, *, limit: int = -1) -> list[str]:
-        """URIs of the records that refer to a blob, ascending; the first `limit`, or all."""
+        """Return URIs of records that refer to a blob, ascending; the first `limit`, or all."""
         rows = self._db.all(
             "SELECT recordUri FROM record_blob WHERE blobCid = ? ORDER BY recordUri LIMIT ?",
             (str(cid), limit),
@@ -246,7 +246,7 @@ class BlobReader:
         return row is not None
 
     def totals(self) -> BlobTotals:
-        """How many blobs there are, and their length; known from the last time if that is right."""
+        """Return the number of blobs and their total size, from the cache while it is valid."""
         # Changes with every commit of another connection, in this process or another one.
         version = self._db.value("PRAGMA data_version")
         if self._totals is None or self._totals_version != version:
@@ -256,11 +256,11 @@ class BlobReader:
         return self._totals
 
     def count(self) -> int:
-        """How many blobs have been uploaded, temporary ones included."""
+        """Return the number of uploaded blobs, including temporary ones."""
         return int(self._db.value("SELECT count(*) FROM blob"))
 
     def count_referenced(self) -> int:
-        """How many different blobs records refer to."""
+        """Return the number of distinct blobs that records refer to."""
         return int(self._db.value("SELECT count(DISTINCT blobCid) FROM record_blob"))
 
 
@@ -268,10 +268,10 @@ class BlobTransactor(BlobReader):
     """Writes the blob rows of one actor. Every method needs an open transaction."""
 
     def track_upload(self, temp: TempBlob, *, mime_type: str, created_at: str) -> TrackedUpload:
-        """Enter a finished upload. Raises `BlobTakendown` if its bytes have been taken down.
+        """Insert a finished upload. Raises `BlobTakendown` if its bytes have been taken down.
 
-        A blob that is known keeps its media type and size, and counts as new if no record refers
-        to it. `created_at` is ISO 8601 in UTC with milliseconds.
+        A known blob keeps its media type and size; if no record refers to it, it counts as new.
+        `created_at` is ISO 8601 in UTC with milliseconds.
         """
         known = self.find(temp.cid)
         if known is not None and known.takedown_ref is not None:
@@ -296,7 +296,7 @@ class BlobTransactor(BlobReader):
         )
 
     def mark_permanent(self, cid: Cid) -> None:
-        """Note that the bytes of a blob are permanent."""
+        """Record that a blob's bytes are permanent."""
         self._db.run("UPDATE blob SET tempKey = NULL WHERE cid = ?", (str(cid),))
 
     def apply_writes(
@@ -306,12 +306,12 @@ class BlobTransactor(BlobReader):
         refs: Sequence[tuple[str, BlobRef]],
         made_permanent: Iterable[TempRef] = (),
     ) -> BlobChanges:
-        """Bring the rows up to date with a commit. Return the bytes nobody needs any more.
+        """Update the rows for a commit. Return the bytes that are now unused.
 
-        `replaced_uris` are the records updated or deleted, `refs` pairs of record URI and the blob
-        that it now refers to, `made_permanent` what `check_refs` returned and the caller has since
-        made permanent. Raises as `check_refs` does, and `BlobNotFound` if a blob has become
-        temporary that was not made permanent.
+        `replaced_uris` are the updated or deleted records. `refs` are pairs of a record URI and a
+        blob it now refers to. `made_permanent` is the result of `check_refs`, which the caller has
+        since made permanent. Raises like `check_refs`, and `BlobNotFound` if a temporary blob is
+        not in `made_permanent`.
         """
         made = {ref.cid: ref.key for ref in made_permanent}
         before = self._drop_references(replaced_uris)
@@ -320,7 +320,7 @@ class BlobTransactor(BlobReader):
             if ref.cid not in made:
                 raise BlobNotFound(ref.cid)
             if made[ref.cid] != ref.key:
-                orphaned.append(ref.key)  # Uploaded once more in the meantime.
+                orphaned.append(ref.key)  # Uploaded again in the meantime.
             self.mark_permanent(ref.cid)
         for uri, blob in refs:
             self.add_reference(uri, blob.cid)
@@ -332,16 +332,16 @@ class BlobTransactor(BlobReader):
         return BlobChanges(unused, tuple(orphaned))
 
     def add_reference(self, record_uri: str, cid: Cid) -> None:
-        """Note that a record refers to a blob, which need not be known (importRepo)."""
+        """Record a reference to a blob, which may be unknown (importRepo)."""
         self._db.run(
             "INSERT INTO record_blob (blobCid, recordUri) VALUES (?, ?) ON CONFLICT DO NOTHING",
             (str(cid), record_uri),
         )
 
     def drop_unused(self, cids: Iterable[Cid], *, before: str) -> tuple[BlobChanges, int]:
-        """Forget those of `cids` that no record refers to and that were uploaded `before` a time.
+        """Delete the rows of those `cids` that are unreferenced and were uploaded `before` a time.
 
-        Returns the bytes that nobody needs any more, and their length.
+        Returns the bytes that are now unused, and their size.
         """
         unused: list[Cid] = []
         keys: list[str] = []
@@ -352,7 +352,7 @@ class BlobTransactor(BlobReader):
                 (str(cid), before),
             )
             if row is None:
-                continue  # A record has come to refer to it, or it was uploaded once more.
+                continue  # A record refers to it by now, or it was uploaded again.
             key, size = row
             unused.append(cid)
             keys += [] if key is None else [key]
@@ -361,9 +361,9 @@ class BlobTransactor(BlobReader):
         return BlobChanges(tuple(unused), tuple(keys)), size_bytes
 
     def set_takedown(self, cid: Cid, takedown_ref: str | None) -> str | None:
-        """Take a blob down, or with None reverse it. Raises `BlobNotFound`.
+        """Take a blob down, or reverse the takedown (None). Raises `BlobNotFound`.
 
-        Return the reference that is kept: that of the first takedown.
+        Returns the stored reference, which is that of the first takedown.
         """
         row = self._db.one(
             "UPDATE blob SET takedownRef = iif(?1 IS NULL, NULL, coalesce(takedownRef, ?1))"
@@ -376,7 +376,7 @@ class BlobTransactor(BlobReader):
         return kept
 
     def forget_totals(self) -> None:
-        """Count anew when asked: the transaction that has changed blobs was rolled back."""
+        """Invalidate the cached totals, because the transaction was rolled back."""
         self._totals = None
 
     def _change_totals(self, count: int, size_bytes: int) -> None:
@@ -385,10 +385,10 @@ class BlobTransactor(BlobReader):
             self._totals = BlobTotals(known.count + count, known.size_bytes + size_bytes)
 
     def _drop_references(self, uris: Sequence[str]) -> list[Cid]:
-        """Delete the references of these records. Return the CIDs they had."""
+        """Delete the references of these records. Return their CIDs."""
         if not uris:
             return []
-        # One pass for all of them: the table has no index by record.
+        # One pass for all records: the table has no index by record.
         places = ", ".join("?" * len(uris))
         rows = self._db.all(
             f"DELETE FROM record_blob WHERE recordUri IN ({places}) RETURNING blobCid", tuple(uris)

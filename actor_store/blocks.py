@@ -18,19 +18,19 @@ from repo.mst import InvalidMst, MissingBlock, Mst, Node
 from repo.mst.key import encode_key
 
 CHUNK_BYTES: Final = 256 * 1024
-"""Least size of the parts of a streamed CAR, but for the last. None is longer by more than a block:
-a consumer that stalls holds two."""
+"""Minimum size of the parts of a streamed CAR, except the last. A part exceeds it by at most one
+block, and a stalled consumer holds two parts."""
 NODE_CACHE_BYTES: Final = 32 * 1024 * 1024
-"""Memory for MST nodes of all actors together."""
+"""Memory for the MST nodes of all actors together."""
 
 _NODE_OVERHEAD_BYTES: Final = 700
 _NODE_FACTOR: Final = 3
-"""A parsed node holds its keys, its values and its block, each in objects of their own."""
+"""A parsed node holds its keys, its values and its block in separate objects."""
 _CID_BYTES: Final = 36
 
 
 class _Varints(dict[int, bytes]):
-    """Encoded numbers: small ones from the table, others made on demand."""
+    """Encoded numbers: small ones from the table, others computed on demand."""
 
     def __missing__(self, number: int) -> bytes:
         return encode_varint(number)
@@ -39,11 +39,11 @@ class _Varints(dict[int, bytes]):
 _VARINTS: Final = _Varints((number, encode_varint(number)) for number in range(4096))
 
 NodeCache = MutableMapping[bytes, Node]
-"""MST nodes by binary CID. Not for several threads."""
+"""MST nodes by binary CID. Not thread-safe."""
 
 
 class CountedNodeCache(LRUCache[bytes, Node]):
-    """A `NodeCache` that forgets what was used longest ago. Its size is estimated."""
+    """A `NodeCache` that evicts the least recently used node. Its size is an estimate."""
 
     def __init__(self, max_bytes: int = NODE_CACHE_BYTES) -> None:
         super().__init__(max_bytes, getsizeof=_estimate_bytes)
@@ -66,30 +66,30 @@ class RepoReader:
         self._db = db
         self._did = did
         self._nodes = nodes
-        # The last commit read and its data root: content-addressed, so it cannot go stale.
+        # The last commit read, and its data root: content-addressed, so never stale.
         self._root: tuple[Cid, Cid] | None = None
 
     def head(self) -> Head:
-        """The current commit. Raises `RepoNotFound` if there is none yet."""
+        """Return the current head. Raises `RepoNotFound` if there is no commit yet."""
         head = self.find_head()
         if head is None:
             raise RepoNotFound(self._did)
         return head
 
     def find_head(self) -> Head | None:
-        """The current commit, or None before the first."""
+        """Return the current head, or None before the first commit."""
         row = self._db.one("SELECT cid, rev FROM repo_root WHERE did = ?", (self._did,))
         return None if row is None else Head(Cid.parse_stored(row[0]), row[1])
 
     def get_block(self, cid: Cid) -> bytes:
-        """The block. Raises `MissingBlock`."""
+        """Return a block. Raises `MissingBlock`."""
         block = self._db.value("SELECT content FROM repo_block WHERE cid = ?", (str(cid),))
         if block is None:
             raise MissingBlock(cid)
         return bytes(block)
 
     def find_blocks(self, cids: Iterable[Cid]) -> dict[Cid, bytes]:
-        """Those of the blocks that are stored."""
+        """Return the blocks that are stored, by CID."""
         found: dict[Cid, bytes] = {}
         for cid in cids:
             block = self._db.value("SELECT content FROM repo_block WHERE cid = ?", (str(cid),))
@@ -98,7 +98,7 @@ class RepoReader:
         return found
 
     def block_sizes(self, cids: Iterable[Cid]) -> dict[Cid, int]:
-        """The length in bytes of those of the blocks that are stored."""
+        """Return the sizes in bytes of the blocks that are stored, by CID."""
         sizes: dict[Cid, int] = {}
         for cid in cids:
             size = self._db.value("SELECT size FROM repo_block WHERE cid = ?", (str(cid),))
@@ -107,18 +107,18 @@ class RepoReader:
         return sizes
 
     def iter_blocks_car(self, cids: Iterable[Cid]) -> Iterator[bytes]:
-        """Those of the blocks that are stored, as a CAR without roots, block by block."""
+        """Yield a CAR without roots of the blocks that are stored, block by block."""
         yield encode_header(())
         for cid in cids:
             for block in self.find_blocks((cid,)).values():
                 yield encode_block(cid, block)
 
     def block_count(self) -> int:
-        """How many blocks are stored."""
+        """Return the number of stored blocks."""
         return int(self._db.value("SELECT count(*) FROM repo_block"))
 
     def tree(self, head: Head | None = None) -> Mst:
-        """The records by key, as of `head` or else of the current commit.
+        """Return the tree of records at `head`, by default the current head.
 
         Raises `RepoNotFound`, and `ActorStoreDamaged` if the commit is missing.
         """
@@ -126,7 +126,7 @@ class RepoReader:
         return Mst.load(self._data_root(head.cid), self, cache=self._nodes)
 
     def record_proof(self, collection: str, rkey: str) -> dict[Cid, bytes]:
-        """Blocks that prove a record, or that there is none: the commit first, the record last.
+        """Return blocks that prove a record or its absence: the commit first, the record last.
 
         Raises `RepoNotFound`, `ActorStoreDamaged`, and `InvalidMst` for an impossible key.
         """
@@ -144,14 +144,14 @@ class RepoReader:
         return blocks
 
     def iter_car(self, since: str | None = None) -> Iterator[bytes]:
-        """The repo as a CAR file in parts; with `since` (a rev) only blocks stored after it.
+        """Yield the repo as a CAR file in parts; with `since` (a rev), only blocks stored after it.
 
-        Ordered as the reference does, newest first. For a consistent file, hold a transaction.
+        Ordered like the reference's, newest first. For a consistent file, hold a transaction.
         """
         header = encode_header((self.head().cid,))
         where, params = ("", ()) if since is None else ("WHERE repoRev > ?", (since,))
         sql = f"SELECT cid, content FROM repo_block {where} ORDER BY repoRev DESC, cid DESC"
-        # No calls of our own for each block, lengths from a table, one join for a part.
+        # For speed: no function calls per block, lengths from a table, one join per part.
         pieces = [header]
         size = 0
         varints, decode = _VARINTS, libipld.decode_multibase
@@ -168,7 +168,7 @@ class RepoReader:
             yield b"".join(pieces)
 
     def read_commit(self, cid: Cid) -> Commit:
-        """A commit that must be there. Raises `ActorStoreDamaged`."""
+        """Return a commit that must exist. Raises `ActorStoreDamaged`."""
         try:
             return decode_commit(self.get_block(cid))
         except (MissingBlock, InvalidCommit) as exc:
@@ -184,7 +184,7 @@ class RepoTransactor(RepoReader):
     """Writes the blocks of one actor. Every method needs an open transaction."""
 
     def put_blocks(self, blocks: Iterable[tuple[Cid, bytes]], rev: str) -> None:
-        """Store blocks; one that is stored already keeps the rev it came with."""
+        """Store blocks; a block that is already stored keeps its rev."""
         self._db.many(
             "INSERT OR IGNORE INTO repo_block (cid, repoRev, size, content) VALUES (?, ?, ?, ?)",
             [(str(cid), rev, len(block), block) for cid, block in blocks],
@@ -193,14 +193,14 @@ class RepoTransactor(RepoReader):
     def delete_blocks(self, cids: Sequence[Cid]) -> None:
         """Delete blocks that are not records."""
         self._db.many("DELETE FROM repo_block WHERE cid = ?", [(str(cid),) for cid in cids])
-        # Room for nodes that are still part of a tree. Should this be rolled back, they are read.
+        # Make room for nodes still part of a tree. After a rollback, they are read again.
         nodes = self._nodes
         for cid in cids:
             if cid.raw in nodes:
                 del nodes[cid.raw]
 
     def delete_unused_records(self, cids: Iterable[Cid]) -> None:
-        """Delete those of these record blocks that no record has any more."""
+        """Delete those record blocks that no record has any more."""
         self._db.many(
             "DELETE FROM repo_block WHERE cid = ?1"
             " AND NOT EXISTS (SELECT 1 FROM record WHERE cid = ?1)",
@@ -208,7 +208,7 @@ class RepoTransactor(RepoReader):
         )
 
     def set_head(self, head: Head, *, data: Cid, indexed_at: str) -> None:
-        """Make a commit, whose MST root is `data`, the current one."""
+        """Make a commit, whose MST root is `data`, the current head."""
         self._db.run(
             "INSERT INTO repo_root (did, cid, rev, indexedAt) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (did) DO UPDATE"

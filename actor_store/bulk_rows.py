@@ -1,10 +1,10 @@
 """Rows of one actor by the thousand: the statements of an import.
 
-Each takes an array (`array_of`) of values that hold what belongs together, such as the text of a
-CID before a block. A record is named by its key in the tree, `collection/rkey`.
+Each statement takes an array (`array_of`) of concatenated values, such as the text of a CID
+followed by a block. A record is identified by its key in the tree, `collection/rkey`.
 
-What a block links to is noted by its CID while the CAR is read, and becomes rows of the records
-that have that CID once those are known.
+While the CAR is read, a block's links are recorded under its CID. They become rows of the records
+with that CID once those are known.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CREATE TEMP TABLE changed_record (uri TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE dropped_blob (cid TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE node (cid TEXT PRIMARY KEY) WITHOUT ROWID;
 """
-# The text of a CID has 59 characters.
+# A CID's text has 59 characters.
 _PUT_BLOCKS: Final = """
 INSERT INTO repo_block (cid, repoRev, size, content)
 SELECT CAST(substr(value, 1, 59) AS TEXT), ?2, length(value) - 59, substr(value, 60)
@@ -66,8 +66,8 @@ FROM carray(?1) WHERE true ON CONFLICT (uri) DO UPDATE
 SET cid = excluded.cid, repoRev = excluded.repoRev, indexedAt = excluded.indexedAt
 """
 _NAMED: Final = "(SELECT ?2 || value FROM carray(?1))"
-# Where an index is named, SQLite would else take that of the rev, which all records share.
-# The blocks are missed first, by the two indexes alone: mostly none is.
+# INDEXED BY, because SQLite would otherwise choose the index by rev, which all records share.
+# Missing blocks are found first, from the two indexes alone: usually there are none.
 _NOT_IN_CAR: Final = """
 WITH missed AS MATERIALIZED (
   SELECT rowid AS id FROM record INDEXED BY record_cid_idx WHERE NOT EXISTS
@@ -102,7 +102,7 @@ _COUNT_REFERENCES: Final = """
 SELECT coalesce(sum(blobs * (SELECT count(*) FROM record WHERE cid = found.cid)), 0)
 FROM (SELECT cid, count(*) AS blobs FROM temp.reference GROUP BY cid) AS found
 """
-# From the records, which are mostly in the order of their URIs, as the rows that are written are.
+# Driven by the records, which are mostly in URI order, like the rows to be written.
 _PUT_BACKLINKS: Final = """
 INSERT INTO backlink (uri, path, linkTo) SELECT uri, path, linkTo
 FROM record INDEXED BY record_repo_rev_idx CROSS JOIN temp.link ON link.cid = record.cid
@@ -129,34 +129,34 @@ BLOCK_INDEX: Final = "repo_block_repo_rev_idx"
 RECORD_INDEX: Final = "record_cid_idx"
 BACKLINK_INDEX: Final = "backlink_link_to_idx"
 UNORDERED_INDEXES: Final = (BLOCK_INDEX, RECORD_INDEX, BACKLINK_INDEX)
-"""Those whose keys come in no order."""
+"""Indexes whose keys arrive in random order."""
 
 
 @dataclass(slots=True)
 class BlockBatch:
-    """Blocks on their way to the database, and what is known of each."""
+    """Blocks on their way to the database, and what is known about each."""
 
     blocks: list[bytes] = field(default_factory=list)
-    """The text of the CID, then the block."""
+    """Each the CID's text followed by the block."""
     nodes: list[str] = field(default_factory=list)
-    """CIDs of blocks that no record may have, by their form."""
+    """CIDs of blocks that cannot be records because they have the form of tree nodes."""
     odd: list[str] = field(default_factory=list)
-    """The CID, then what is odd about the block as a record."""
+    """Each the CID followed by why the block is odd as a record."""
     links: dict[str, list[str]] = field(default_factory=dict)
-    """By path in the record: the CID, then what the record links to."""
+    """By path in the record: each the CID followed by the link's target."""
     references: list[str] = field(default_factory=list)
-    """The CID, then that of a blob which the record refers to."""
+    """Each the CID followed by the CID of a blob that the record refers to."""
 
     def add_link(self, cid: str, link: Backlink) -> None:
-        """Note a backlink of the block `cid`."""
+        """Add a backlink of the block `cid`."""
         self.links.setdefault(link.path, []).append(cid + link.link_to)
 
 
 class BulkRows:
-    """Writes to one actor's tables, as a `with` block within a transaction.
+    """Bulk writes to one actor's tables, as a `with` block within a transaction.
 
-    Large writes run in a thread of their own, while the caller prepares the next: every other
-    method waits for them first, and so must whoever else uses the connection, by `wait`.
+    Large writes run in a thread of their own while the caller prepares the next one. Every other
+    method waits for them first; any other user of the connection must call `wait`.
     """
 
     def __init__(self, db: Database, did: str) -> None:
@@ -178,7 +178,7 @@ class BulkRows:
             self.wait()
 
     def wait(self) -> None:
-        """Wait for the write that is under way. Raises `DatabaseError` if it has failed."""
+        """Wait for the write in progress. Raises `DatabaseError` if it failed."""
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.result()
@@ -188,10 +188,10 @@ class BulkRows:
         self._writing = self._thread.submit(write)
 
     def postpone_indexes(self, names: Iterable[str]) -> None:
-        """Do without some of `UNORDERED_INDEXES`, each until it is built.
+        """Drop some of `UNORDERED_INDEXES` until `build_index` is called for each.
 
-        For millions of rows in a database that nobody else has open: sorted once they take a
-        tenth of the time.
+        For millions of rows in a database that nobody else has open: sorting once takes a tenth of
+        the time.
         """
         for name in names:
             sql = self._db.value("SELECT sql FROM sqlite_master WHERE name = ?", (name,))
@@ -199,18 +199,18 @@ class BulkRows:
             self._db.run(f"DROP INDEX {name}")
 
     def build_index(self, name: str) -> None:
-        """Begin to build an index, if it was postponed."""
+        """Start building an index if it was postponed."""
         sql = self._postponed.pop(name, None)
         if sql is not None:
             self._behind(lambda: self._db.run(sql))
 
     def put_blocks(self, batch: BlockBatch, rev: str) -> None:
-        """Store blocks and what is known of them; one that is stored already keeps its rev."""
+        """Store blocks and what is known about them; an already stored block keeps its rev."""
         self._behind(lambda: self._put_blocks(batch, rev))
 
     def _put_blocks(self, batch: BlockBatch, rev: str) -> None:
         if batch.blocks:
-            # In the order of the indexes many of them fall on the same pages.
+            # Sorted like the indexes, so that many rows fall on the same pages.
             batch.blocks.sort()
             self._db.run(_PUT_BLOCKS, (array_of(batch.blocks), rev))
         if batch.nodes:
@@ -223,9 +223,9 @@ class BulkRows:
             self._db.run(_NOTE_REFERENCES, (array_of(batch.references),))
 
     def iter_records(self) -> Iterator[tuple[str, str]]:
-        """Key and CID of every record in the order of the keys, read page by page, the first now.
+        """Yield key and CID of every record in key order, page by page; reads the first page now.
 
-        Records up to the last one given may be written meanwhile.
+        Records up to the last one yielded may be written meanwhile.
         """
         return self._iter_pages(self._page(self._base))
 
@@ -239,36 +239,36 @@ class BulkRows:
         return self._db.all(_PAGE, (after, self._base))
 
     def put_records(self, values: Collection[str], *, rev: str, indexed_at: str) -> None:
-        """Enter records: of each the CID, then the key. A takedown stays."""
+        """Upsert records, each a CID followed by a key. Takedowns are kept."""
         params = (array_of(values), self._base, rev, indexed_at)
         self._behind(lambda: self._db.run(_PUT_RECORDS, params))
 
     def remove_records(self, keys: Collection[str]) -> None:
-        """Take records out of the index."""
+        """Remove records from the index."""
         self._run_named(f"DELETE FROM record WHERE uri IN {_NAMED}", keys)
 
     def forget_links(self, keys: Collection[str]) -> None:
-        """Delete the backlinks of records, and note that their references to blobs are old."""
+        """Delete the backlinks of records, and mark their blob references as outdated."""
         self._run_named(f"DELETE FROM backlink WHERE uri IN {_NAMED}", keys)
         self._run_named(f"INSERT INTO temp.changed_record (uri) SELECT * FROM {_NAMED}", keys)
 
     def iter_not_in_car(self, rev: str) -> Iterator[tuple[str, str, bytes | None]]:
-        """CID, key and block of the records entered at `rev` whose blocks were not stored then.
+        """Yield CID, key and block of records written at `rev` whose block was not stored at `rev`.
 
-        Ordered by CID. The block is None where there is none.
+        Ordered by CID. The block is None if it is missing.
         """
         self.wait()
         return self._db.iter(_NOT_IN_CAR, (rev, self._base))
 
     def find_node_record(self, rev: str) -> tuple[str, str] | None:
-        """CID and key of a record entered at `rev` whose block is among the noted nodes."""
+        """Return CID and key of a record written at `rev` that has the form of a tree node."""
         self.wait()
         return self._db.one(_NODE_RECORD, (rev, self._base))
 
     def settle_odd(self, rev: str, *, odd_authorities: bool) -> None:
-        """Note which of the records entered at `rev` are odd, and forget those that are gone.
+        """Record which records written at `rev` are odd, and remove the rows of deleted ones.
 
-        `odd_authorities` is whether some are by their keys.
+        `odd_authorities` says whether any are odd by their keys.
         """
         self.wait()
         db = self._db
@@ -281,19 +281,19 @@ class BulkRows:
             db.run(_DELETE_OLD_ODD)
 
     def count_references(self) -> int:
-        """How many references to blobs the records have, as far as their blocks were noted."""
+        """Count the records' references to blobs, for the blocks recorded in this import."""
         self.wait()
         return int(self._db.value(_COUNT_REFERENCES))
 
     def settle_links(self, rev: str) -> list[tuple[str, str | None]]:
-        """Give the records entered at `rev` their backlinks and references, for the old ones.
+        """Replace the backlinks and blob references of the records written at `rev`.
 
-        Returns CID and temporary key of the blobs that no record refers to any more, which have
-        lost their rows.
+        Deletes the rows of blobs that no record refers to any more, and returns their CIDs and
+        temporary keys.
         """
         self.wait()
         db = self._db
-        # The table has no index by record: one pass for all of them.
+        # One pass for all records: the table has no index by record.
         db.run(f"INSERT INTO temp.dropped_blob SELECT DISTINCT blobCid {_REFERENCES_OF_CHANGED}")
         db.run(f"DELETE {_REFERENCES_OF_CHANGED}")
         db.run(_PUT_BACKLINKS, (rev,))
@@ -301,17 +301,17 @@ class BulkRows:
         return db.all(_DELETE_UNUSED_BLOBS)
 
     def count_blocks(self) -> int:
-        """How many blocks are stored."""
+        """Return the number of stored blocks."""
         self.wait()
         return int(self._db.value("SELECT count(*) FROM repo_block"))
 
     def count_record_blocks(self) -> int:
-        """How many blocks the records take: less than there are records, if some are equal."""
+        """Return the number of distinct record blocks; equal records share one."""
         self.wait()
         return int(self._db.value("SELECT count(DISTINCT cid) FROM record"))
 
     def delete_strays(self, head: Cid, nodes: Iterable[Cid]) -> None:
-        """Delete every block but the commit `head`, the tree's `nodes` and the records."""
+        """Delete every block except the commit `head`, the tree's `nodes` and the records."""
         self.wait()
         self._db.many("INSERT INTO temp.node (cid) VALUES (?)", ((str(cid),) for cid in nodes))
         self._db.run(_DELETE_STRAYS, (str(head),))

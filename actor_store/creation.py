@@ -1,8 +1,8 @@
-"""Making and removing the directory of an actor, so that a crash leaves all of it or nothing.
+"""Creating and removing an actor's directory, so that a crash leaves all of it or nothing.
 
-There is an actor where there is a file `store.sqlite`. It gets that name when everything beside
-it is on disk, and loses it before anything is deleted. Directories are never renamed: programs
-that watch them, Litestream among them, would lose their way.
+An actor exists if its directory has a file `store.sqlite`. The file gets that name once everything
+else is on disk, and loses it before anything is deleted. Directories are never renamed: programs
+that watch them, such as Litestream, would lose track.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ _OLD: Final = ".old"
 def create_directory(
     layout: ActorLayout, did: str, key: PrivateKey, fill: Callable[[Database], T]
 ) -> T:
-    """Make the key file and the database, filled by `fill` in one transaction. Return its result.
+    """Create the key file and the database, filled by `fill` in one transaction.
 
-    Waits for the disk: to be called in a thread. Raises `RepoExists`, and what `fill` raises.
+    Returns the result of `fill`. Waits for the disk, so call it in a thread. Raises `RepoExists`,
+    and what `fill` raises.
     """
     directory, store = layout.directory(did), layout.store(did)
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +43,7 @@ def create_directory(
     except FileExistsError as exc:
         raise RepoExists(did) from exc
     try:
-        # First of all, so that what a crash leaves can be told from a store that was lost.
+        # Created first, to distinguish the leftovers of a crash from a lost store.
         unfinished = store.with_name(store.name + _NEW)
         result = _create_database(unfinished, fill)
         write_key(layout.key(did), key)
@@ -56,10 +57,10 @@ def create_directory(
 
 
 def adopt_database(layout: ActorLayout, did: str, database: Path) -> None:
-    """Move a complete database, closed and without a WAL, to where that of an actor belongs.
+    """Move a complete database, closed and without a WAL, to the path of an actor's store.
 
-    Its directory is on the same file system. Whoever has the one before open goes on reading it.
-    To be called in a thread. Raises `OSError`.
+    Both must be on the same file system. A process that has the old database open keeps reading
+    it. Call it in a thread. Raises `OSError`.
     """
     directory, store = layout.directory(did), layout.store(did)
     directory.mkdir(parents=True, exist_ok=True)
@@ -71,9 +72,9 @@ def adopt_database(layout: ActorLayout, did: str, database: Path) -> None:
 
 
 def remove_directory(layout: ActorLayout, did: str) -> None:
-    """Delete everything in the directory of an actor; an absent one is ignored.
+    """Delete an actor's directory; a missing one is ignored.
 
-    The directory above, shared with others, stays. To be called in a thread.
+    The parent directory, shared with other actors, stays. Call it in a thread.
     """
     directory, store = layout.directory(did), layout.store(did)
     with suppress(FileNotFoundError):
@@ -83,11 +84,11 @@ def remove_directory(layout: ActorLayout, did: str) -> None:
 
 
 def remove_leftovers(layout: ActorLayout) -> None:
-    """Delete what a crash has left of actors half made or half deleted.
+    """Delete what a crash left of half created or half deleted actors.
 
-    Only while nobody makes or deletes any: at start. A directory that has merely lost its
-    database is left alone: its signing key may be the last copy. So is one that this process may
-    not look into.
+    Call it only at start, while no actor is being created or deleted. A directory that merely lost
+    its database is left alone, because its signing key may be the last copy; so is one that this
+    process may not read.
     """
     for did in layout.iter_directories():
         with suppress(PermissionError):
@@ -110,7 +111,7 @@ def _create_database(path: Path, fill: Callable[[Database], T]) -> T:
         with db.transaction():
             result = fill(db)
     finally:
-        # Nobody else has it open, so this writes the WAL into the database and syncs it.
+        # Nobody else has it open, so closing checkpoints the WAL and syncs the database.
         db.close()
     return result
 

@@ -1,23 +1,23 @@
-"""What can go wrong in the actor store.
+"""The errors of the actor store.
 
 ::
 
     ActorStoreError
     ├── RepoNotFound        no actor store for this DID
-    ├── RepoExists          there is one already
-    ├── ActorStoreDamaged   its files cannot be read: this actor is held back, others are not
-    │   └── SigningKeyUnusable  the key is missing, or none; its database is sound
+    ├── RepoExists          this DID already has an actor store
+    ├── ActorStoreDamaged   its files are unreadable: only this actor is quarantined
+    │   └── SigningKeyUnusable  the key is missing or invalid; the database is intact
     ├── InvalidStoreName    the DID cannot be part of a path
-    ├── TooManyReservedKeys no further signing key is kept for an actor to come
+    ├── TooManyReservedKeys no more signing keys can be reserved
     ├── RecordNotFound      no such record in the repo
-    ├── RecordExists        a create met a record
+    ├── RecordExists        a create found an existing record
     ├── SwapMismatch        the commit or record is not the one the caller expected
     ├── TooManyWrites       a commit has too many writes, or too many bytes for its event
-    ├── QuotaExceeded       there is no room for what is to be added
-    ├── BlobNotFound        no such blob, or not one that may be referred to or served
+    ├── QuotaExceeded       the addition does not fit the quota
+    ├── BlobNotFound        the blob does not exist, or may not be referred to or served
     ├── BlobTakendown       a moderator has taken these bytes down: no new upload
-    ├── InvalidMimeType     a reference names another media type than the upload has
-    └── InvalidSize         a reference names another size than the upload has
+    ├── InvalidMimeType     a reference's media type differs from the upload's
+    └── InvalidSize         a reference's size differs from the upload's
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from repo.cid import Cid
 
 
 class ActorStoreError(Exception):
-    """Base of what the actor store raises on purpose."""
+    """Base of the errors that the actor store raises deliberately."""
 
 
 class RepoNotFound(ActorStoreError):
-    """There is no actor store for this DID."""
+    """This DID has no actor store."""
 
     def __init__(self, did: str) -> None:
         super().__init__(f"Repo not found: {did}")
@@ -38,7 +38,7 @@ class RepoNotFound(ActorStoreError):
 
 
 class RepoExists(ActorStoreError):
-    """There is an actor store for this DID already."""
+    """This DID already has an actor store."""
 
     def __init__(self, did: str) -> None:
         super().__init__(f"Repo already exists: {did}")
@@ -46,7 +46,7 @@ class RepoExists(ActorStoreError):
 
 
 class ActorStoreDamaged(ActorStoreError):
-    """The database or the signing key of one actor cannot be used. The log is told the details."""
+    """One actor's database or signing key is unusable. The details go to the log."""
 
     def __init__(self, did: str, reason: str) -> None:
         super().__init__(f"the store of {did} is damaged: {reason}")
@@ -55,11 +55,11 @@ class ActorStoreDamaged(ActorStoreError):
 
 
 class SigningKeyUnusable(ActorStoreDamaged):
-    """The signing key is missing or cannot be used. Reading needs none."""
+    """The signing key is missing or unusable. Reading needs no key."""
 
 
 class InvalidStoreName(ActorStoreError, ValueError):
-    """The text is no DID, or is too long, so it may not become part of a path."""
+    """The text is not a DID, or is too long, so it may not become part of a path."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"not a DID that can be stored: {name[:80]!r}")
@@ -67,7 +67,7 @@ class InvalidStoreName(ActorStoreError, ValueError):
 
 
 class TooManyReservedKeys(ActorStoreError):
-    """As many signing keys are reserved as are kept, and none is old enough to make room."""
+    """The limit of reserved signing keys is reached, and none is old enough to be replaced."""
 
     def __init__(self) -> None:
         super().__init__("Too many signing keys are reserved. Try again later.")
@@ -82,7 +82,7 @@ class RecordNotFound(ActorStoreError):
 
 
 class RecordExists(ActorStoreError):
-    """A create named a record that the repo has already."""
+    """A create named a record that already exists."""
 
     def __init__(self, uri: str) -> None:
         super().__init__(f"Record already exists: {uri}")
@@ -100,14 +100,14 @@ class SwapMismatch(ActorStoreError):
 
 
 class TooManyWrites(ActorStoreError):
-    """A commit has more writes, or its event more bytes, than consumers of the firehose take."""
+    """A commit has more writes, or its event more bytes, than firehose consumers accept."""
 
     def __init__(self, limit: str) -> None:
         super().__init__(f"Too many writes. {limit}")
 
 
 class QuotaExceeded(ActorStoreError):
-    """There is no room for what is to be added; nothing of it was kept."""
+    """The addition does not fit the quota; nothing of it was stored."""
 
     def __init__(self, *, used_bytes: int, quota_bytes: int, adding_bytes: int) -> None:
         super().__init__(
@@ -120,7 +120,7 @@ class QuotaExceeded(ActorStoreError):
 
 
 class BlobNotFound(ActorStoreError):
-    """There is no such blob, or not one that may be referred to or served."""
+    """The blob does not exist, or may not be referred to or served."""
 
     def __init__(self, cid: Cid) -> None:
         super().__init__(f"Could not find blob: {cid}")
@@ -136,7 +136,7 @@ class BlobTakendown(ActorStoreError):
 
 
 class InvalidMimeType(ActorStoreError):
-    """A record's blob reference names another media type than the upload has."""
+    """The media type in a record's blob reference differs from the upload's."""
 
     def __init__(self, *, expected: str, found: str) -> None:
         super().__init__(f"blob was uploaded as {expected}, the record says {found}")
@@ -145,7 +145,7 @@ class InvalidMimeType(ActorStoreError):
 
 
 class InvalidSize(ActorStoreError):
-    """A record's blob reference names another size than the upload has."""
+    """The size in a record's blob reference differs from the upload's."""
 
     def __init__(self, *, expected: int, found: int) -> None:
         super().__init__(f"blob has {expected} bytes, the record says {found}")

@@ -1,16 +1,16 @@
 """Importing a repository: the rows of a CAR, written in one transaction of the actor's database.
 
-1. Every block of the CAR is hashed and stored. What it would link to as a record is noted.
-2. The root must be a commit of this actor, signed by one of the keys it may have signed with.
-3. The tree below it is walked in the order of its keys. The index of the records has the same
-   order, so that the two side by side tell which records are new, changed or gone.
-4. The records get their links, and the odd ones are noted: records that no client may write are
-   kept as they are. What nothing refers to any more is deleted, and the commit becomes the head.
+1. Every block of the CAR is hashed and stored. The links it would have as a record are collected.
+2. The root must be a commit of this actor, signed by one of the allowed keys.
+3. The tree below it is walked in key order. The index of records has the same order, so comparing
+   the two tells which records are new, changed or deleted.
+4. The records get their links. Odd records, which no client may write, are stored unchanged and
+   marked. Unreferenced blocks and blobs are deleted, and the commit becomes the head.
 
-However large the CAR is, no more is held than a batch of blocks, a bounded number of tree nodes
-and a batch of keys. Whatever is at fault raises, and the caller's transaction is rolled back.
+However large the CAR is, memory holds at most a batch of blocks, a bounded number of tree nodes
+and a batch of keys. Any fault raises, and the caller's transaction is rolled back.
 
-The commit is stored as it is, as the reference PDS does it, under a rev of this server. See
+Like the reference PDS, this stores the commit unchanged, under a rev of this server. See
 `ActorStoreTransactor.renew_commit` for one that consumers can verify.
 """
 
@@ -60,21 +60,21 @@ if TYPE_CHECKING:
 
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _BLOCK_OVERHEAD_BYTES: Final = 150
-"""What a block of a batch takes in memory beside its bytes."""
+"""Memory overhead of a block in a batch, beyond its bytes."""
 _BATCH_RECORDS: Final = 10_000
 _NODES_BYTES: Final = 32 * 1024 * 1024
-"""Memory for nodes of the CAR, which the walk of the tree asks for."""
+"""Memory for the CAR's nodes, which the walk over the tree needs."""
 _NODE_OVERHEAD_BYTES: Final = 220
 _REASON_CHARACTERS: Final = 200
 _BLOB_MARK: Final = b"mimeType"
 """Every record that refers to a blob, typed or legacy, has this key."""
 _EMPTY_TREE: Final = Mst.empty().root
-"""The node that no tree but the empty one has."""
+"""The root of the empty tree, a node that no other tree has."""
 _MAX_AHEAD_US: Final = 24 * 3_600 * 1_000_000
-"""How far in the future a commit may lie: the clock of the other server is not ours."""
+"""How far in the future a commit may lie, because the other server's clock may differ."""
 
 _Difference: TypeAlias = tuple[str, str | None, bool]
-"""Key of a record; its CID from now on, or None; whether there was a record before."""
+"""A record's key; its new CID, or None if deleted; whether it existed before."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -114,7 +114,7 @@ def import_car(
         commit = _read_commit(actor, root, keys, newest=new_rev)
         tree = _Tree(commit.data, _Nodes(car.nodes, rows, actor.repo))
         differences = _differences(tree.check(), rows.iter_records())
-        # While the tree is walked.
+        # Runs while the tree is walked.
         rows.build_index(BLOCK_INDEX)
         _index(rows, differences, rows_rev, on_batch)
         car.nodes.clear()
@@ -141,9 +141,9 @@ class _CarBlocks:
         self._batch = BlockBatch()
         self._batch_bytes = 0
         self.bytes = 0
-        """Length of all blocks so far."""
+        """Total size of the blocks so far."""
         self.nodes: dict[bytes, bytes] = {}
-        """Nodes by binary CID, as far as there is room for them."""
+        """Nodes by binary CID, as many as fit in memory."""
         self._room = _NODES_BYTES
 
     def store(self, source: ByteSource, on_batch: Callable[[], None]) -> Cid:
@@ -201,7 +201,7 @@ class _CarBlocks:
             self._batch.references += [cid + blob for blob in _blobs_of(record)]
 
     def _keep_node(self, cid: bytes, block: bytes) -> bool:
-        """Keep a node, if there is room for it."""
+        """Keep a node in memory, if it fits."""
         self._room -= len(block) + _NODE_OVERHEAD_BYTES
         if self._room < 0:
             return False
@@ -236,7 +236,7 @@ def _blobs_of(record: Value) -> set[str]:
 def parse_commit(root: Cid, block: bytes, *, did: str, keys: Sequence[Verifier] | None) -> Commit:
     """Decode the commit at the root of a CAR. Raises `InvalidRepo` unless it is this actor's.
 
-    It may be signed by any of `keys`; with None its signature is not looked at.
+    It may be signed by any of `keys`; None skips the check of the signature.
     """
     try:
         commit = decode_commit(block)
@@ -271,7 +271,7 @@ def _delete_strays(
     """Delete the blocks of the previous tree, and those of the CAR outside its tree."""
     # All that most imports leave: they are made into an empty repository.
     actor.repo.delete_unused_records({old.cid, _EMPTY_TREE} - {head.cid, tree.root})
-    # Nodes, records and the commit are never the same blocks.
+    # No block is more than one of node, record and commit.
     if rows.count_blocks() != 1 + tree.nodes + rows.count_record_blocks():
         rows.delete_strays(head.cid, tree.iter_nodes())
 
@@ -280,11 +280,11 @@ def _delete_strays(
 
 
 class _Nodes:
-    """Blocks of the tree: those that were kept from the CAR, and stored ones."""
+    """Blocks of the tree: kept from the CAR, or stored."""
 
     def __init__(self, kept: dict[bytes, bytes], rows: BulkRows, stored: BlockSource) -> None:
         self.kept = kept
-        """By binary CID. Nothing else that came with the CAR is one of these blocks."""
+        """By binary CID. No other block of the CAR equals one of these."""
         self._rows = rows
         self._stored = stored
 
@@ -297,7 +297,7 @@ class _Nodes:
 
 
 class _Tree:
-    """The imported tree, whose blocks were hashed when they came in."""
+    """The imported tree; its blocks were hashed on arrival."""
 
     def __init__(self, root: Cid, blocks: _Nodes) -> None:
         self.root = root
@@ -348,7 +348,7 @@ def _index(
     rev: str,
     on_batch: Callable[[], None],
 ) -> None:
-    """Bring the index of the records up to the tree."""
+    """Update the index of records to match the tree."""
     now = now_iso()
     while batch := list(islice(differences, _BATCH_RECORDS)):
         on_batch()
@@ -380,13 +380,13 @@ def _differences(
 
 
 def _link(rows: BulkRows, car: _CarBlocks, rev: str, leftovers: list[BlobChanges]) -> None:
-    """Check that the new records are no nodes of the tree, and give them their links."""
+    """Check that no new record is a tree node, and insert the records' links."""
     car.note_stored()
     found = rows.find_node_record(rev)
     if found is not None:
         cid, key = found
         raise _unreadable(key, cid, NODE_FORM)
-    # Thousands of keys may lead to one record of a megabyte that refers to thousands of blobs.
+    # Thousands of keys may share one record of a megabyte that refers to thousands of blobs.
     if rows.count_references() > car.bytes // BLESSED_LENGTH:
         raise InvalidRepo("records refer to more blobs than all blocks together can name")
     unused = rows.settle_links(rev)

@@ -7,7 +7,7 @@ from weakref import WeakValueDictionary
 
 
 class KeyedLocks:
-    """An `asyncio.Lock` for each key, which exists as long as a task holds it or waits for it."""
+    """An `asyncio.Lock` for each key, which exists while a task holds it or waits for it."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -19,5 +19,5 @@ class KeyedLocks:
         return lock
 
     def __len__(self) -> int:
-        """How many keys have a lock now."""
+        """Return the number of keys that currently have a lock."""
         return len(self._locks)

@@ -1,4 +1,4 @@
-"""Signing keys of actors: one file of 32 raw bytes each, and those reserved for later."""
+"""Signing keys of actors, in files of 32 raw bytes each, and reserved keys."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from repo.keys import InvalidKey, K256PrivateKey, PrivateKey
 
 _CACHED_KEYS: Final = 50_000
 MAX_RESERVED_KEYS: Final = 1_000
-"""Keys kept for actors to come: anyone may ask for one, so a stranger could fill the disk."""
+"""Limit of reserved keys: anyone may request one, so a stranger could fill the disk."""
 RESERVATION_S: Final = 7 * 24 * 60 * 60
-"""How long a key is kept in any case unless keys are scarce; moving an account takes days."""
+"""Minimum lifetime of a reservation unless keys are scarce; moving an account takes days."""
 SURE_S: Final = 60 * 60
-"""How long the only key of a holder is sure of its place, however many holders there are."""
+"""Guaranteed lifetime of a holder's only reserved key, however many holders there are."""
 
 
 class SigningKeys:
-    """Reads signing keys and remembers those used last; keeps reserved keys."""
+    """Signing keys, with a cache of the last used ones, and reserved keys."""
 
     def __init__(self, layout: ActorLayout) -> None:
         self._layout = layout
         self._cache: LRUCache[str, PrivateKey] = LRUCache(_CACHED_KEYS)
         self._reserving = threading.Lock()
         self._holders: dict[str, str] = {}
-        """Who has asked for which reserved key, as far as this process has seen it."""
+        """Who requested which reserved key, as far as this process has seen."""
 
     def get(self, did: str) -> PrivateKey:
-        """The key that signs the repo. Raises `RepoNotFound`, or `SigningKeyUnusable`."""
+        """Return the key that signs the repo. Raises `RepoNotFound`, or `SigningKeyUnusable`."""
         try:
             return self._cache[did]
         except KeyError:
@@ -63,25 +63,25 @@ class SigningKeys:
         return key
 
     def forget(self, did: str) -> None:
-        """Drop a key from memory: its actor is gone."""
+        """Remove a deleted actor's key from memory."""
         self._cache.pop(did, None)
 
     def replace(self, did: str, key: PrivateKey) -> None:
-        """Let `key` sign from now on. Waits for the disk: to be called in a thread."""
+        """Replace an actor's signing key. Waits for the disk, so call it in a thread."""
         write_key(self._layout.key(did), key)
         self._cache[did] = key
 
     def reserve(self, did: str | None = None, *, holder: str | None = None) -> PrivateKey:
-        """Make a key to be used by an actor that comes later, and keep it under its did:key.
+        """Generate a key for a future actor, and store it under its did:key.
 
-        With a DID it is kept under that, and a second call returns the same key. `holder` is
-        whoever a share is counted for. When `MAX_RESERVED_KEYS` are kept, room is made by those
-        older than `RESERVATION_S`, else by the oldest of the holder who has the most, so that
-        nobody takes the place of others by asking often; where each has one, by the oldest of all
-        if it is older than `SURE_S`. Waits for the disk: to be called in a thread. Raises
+        With a DID, the key is stored under that, and a second call returns the same key. `holder`
+        is the requester whose share is counted. When `MAX_RESERVED_KEYS` are stored, keys older
+        than `RESERVATION_S` make room; else the oldest key of the holder with the most, so that
+        nobody can displace others by asking often; if each holder has one, the oldest of all, if
+        it is older than `SURE_S`. Waits for the disk, so call it in a thread. Raises
         `InvalidStoreName` or `TooManyReservedKeys`.
         """
-        # Two calls at once for one DID must not write two keys, of which one is lost.
+        # Concurrent calls for one DID must not write two keys, one of which would be lost.
         with self._reserving:
             found = None if did is None else self.find_reserved(did)
             if found is not None:
@@ -96,7 +96,7 @@ class SigningKeys:
             return key
 
     def find_reserved(self, name: str) -> PrivateKey | None:
-        """The key reserved under a DID or did:key, or None."""
+        """Return the key reserved under a DID or did:key, or None."""
         try:
             return K256PrivateKey.from_bytes(self._layout.reserved_key(name).read_bytes())
         except FileNotFoundError:
@@ -106,7 +106,7 @@ class SigningKeys:
             raise ActorStoreDamaged(name, f"reserved key: {exc}") from exc
 
     def release(self, name: str) -> None:
-        """Delete a reserved key, now that an actor has it; an absent one is ignored."""
+        """Delete a reserved key after an actor has taken it; a missing one is ignored."""
         self._layout.reserved_key(name).unlink(missing_ok=True)
         self._holders.pop(name, None)
 
@@ -129,7 +129,7 @@ class SigningKeys:
             self.release(name)
 
     def _oldest_of_most(self, times_s: dict[str, float]) -> str | None:
-        """The oldest key of the holder who has the most, unless that is one."""
+        """Return the oldest key of the holder with the most keys; None if each has only one."""
         [(holder, count)] = Counter(self._holders.values()).most_common(1) or [("", 0)]
         if count <= 1:
             return None
@@ -138,21 +138,21 @@ class SigningKeys:
 
 
 def _raise_if_out_of_files(exc: Exception) -> None:
-    """Raise `exc` if it says nothing about the file: there were too many others."""
+    """Raise `exc` if the cause is not the file itself but too many open files."""
     if isinstance(exc, OSError) and exc.errno in OUT_OF_FILES:
         raise exc
 
 
 def _reservations(directory: Path) -> Iterator[tuple[str, float]]:
-    """Name of each reserved key, and when it was reserved, in Unix seconds."""
+    """Yield the name of each reserved key, and its time of reservation in Unix seconds."""
     for entry in os.scandir(directory):
-        # One that an actor gets just now is gone; one that is being written has no name yet.
+        # A key just taken by an actor is gone; one that is being written has no name yet.
         with suppress(FileNotFoundError):
             if not entry.name.startswith("."):
                 yield entry.name, entry.stat().st_mtime
 
 
 def write_key(path: Path, key: PrivateKey) -> None:
-    """Write a key file that only its owner may read, durably and all at once."""
+    """Write a key file durably and atomically, readable only by its owner."""
     with replacing(path, mode=0o600) as file:
         file.write(key.export())

@@ -1,4 +1,4 @@
-"""Where the files of an actor lie; the layout is the reference PDS's.
+"""Paths of an actor's files; the layout is the reference PDS's.
 
 <actors>/<first 2 hex digits of the DID's SHA-256>/<did>/store.sqlite, key
 <actors>/reserved_keys/<did or did:key>
@@ -15,45 +15,45 @@ from typing import Final
 from actor_store.errors import InvalidStoreName
 
 MAX_NAME_BYTES: Final = 255
-"""Longest file name that the usual file systems take."""
+"""Longest file name on the usual file systems."""
 
 _STORE: Final = "store.sqlite"
 _KEY: Final = "key"
 _RESERVED_KEYS: Final = "reserved_keys"
-# Nothing a path is made of: no slash, no backslash, no leading dot.
+# Excludes everything special in paths: slash, backslash, leading dot.
 _is_name: Final = re.compile(r"did:[a-z0-9]+:[A-Za-z0-9._:%-]+").fullmatch
 _is_prefix: Final = re.compile(r"[0-9a-f]{2}").fullmatch
 
 
 class ActorLayout:
-    """Paths below the directory of all actors. Each method raises `InvalidStoreName`."""
+    """Paths below the directory of all actors. Methods raise `InvalidStoreName`."""
 
     def __init__(self, actors_dir: Path) -> None:
         self.actors_dir = actors_dir
 
     def directory(self, did: str) -> Path:
-        """The directory of one actor."""
+        """Return the directory of one actor."""
         name = _check_name(did)
         return self.actors_dir / hashlib.sha256(did.encode()).hexdigest()[:2] / name
 
     def store(self, did: str) -> Path:
-        """The database of one actor."""
+        """Return the path of one actor's database."""
         return self.directory(did) / _STORE
 
     def key(self, did: str) -> Path:
-        """The signing key of one actor: 32 raw bytes."""
+        """Return the path of one actor's signing key: 32 raw bytes."""
         return self.directory(did) / _KEY
 
     def reserved_key(self, name: str) -> Path:
-        """A signing key kept for a DID that is to move here, or for nobody yet (a did:key)."""
+        """Return the path of a key reserved for a DID yet to move here, or for anyone (did:key)."""
         return self.actors_dir / _RESERVED_KEYS / _check_name(name)
 
     def iter_dids(self) -> Iterator[str]:
-        """The DIDs that have a store, or a directory that cannot be looked into, in no order."""
+        """Yield the DIDs that have a store, or an unreadable directory, in no particular order."""
         return (did for did in self.iter_directories() if self._may_have_store(did))
 
     def iter_directories(self) -> Iterator[str]:
-        """The DIDs that have a directory, with or without a store in it, in no order."""
+        """Yield the DIDs that have a directory, with or without a store, in no particular order."""
         return (entry.name for entry in self._iter_entries() if _is_name(entry.name))
 
     def _may_have_store(self, did: str) -> bool:

@@ -1,4 +1,4 @@
-"""Long write transactions in threads: the work, its COMMIT, and how they are given up."""
+"""Long write transactions in threads: the work, its COMMIT, and cancellation."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ logger = logging.getLogger(__name__)
 
 
 class LongTransaction(Generic[T]):
-    """One transaction on a connection of its own, which `open_db` opens.
+    """One transaction on a connection of its own, opened by `open_db`.
 
-    Each method is called in some thread, `commit` after `run`. `close` is called in any case, also
-    while `run` is under way: nobody waits for its result then.
+    Each method is called in some thread, `commit` after `run`. `close` is always called, perhaps
+    while `run` is in progress and nobody awaits its result any more.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class LongTransaction(Generic[T]):
         *,
         tidy: Callable[[Database], None],
     ) -> None:
-        """`fn` is called in the transaction, and `tidy` after its end."""
+        """`fn` is called in the transaction, `tidy` after it."""
         self._open_db = open_db
         self._fn = fn
         self._tidy = tidy
@@ -45,7 +45,7 @@ class LongTransaction(Generic[T]):
         self._lock = threading.Lock()
 
     def run(self) -> T:
-        """Do the work, all but the COMMIT. Raises what it raises, and `DatabaseBusy` if closed."""
+        """Do all but the COMMIT. Raises what `fn` raises, and `DatabaseBusy` if closed."""
         with self._lock:
             db = self._db = self._open_db()
             self._path = db.path
@@ -54,7 +54,7 @@ class LongTransaction(Generic[T]):
                 self._transaction.__enter__()
                 result = self._fn(db)
             except BaseException as exc:
-                # Others may be waiting for the lock in every thread that could close this.
+                # All threads that could close this may be waiting for the lock, so end it here.
                 self._end()
                 if self._closed:
                     raise _ended(db.path) from exc
@@ -64,19 +64,19 @@ class LongTransaction(Generic[T]):
             return result
 
     def commit(self) -> None:
-        """Make it last, once `run` has returned. Raises `DatabaseBusy` if it was closed since."""
+        """COMMIT, once `run` has returned. Raises `DatabaseBusy` if closed in the meantime."""
         with self._lock:
             if self._db is None:
                 raise _ended(self._path)
             self._transaction.__exit__(None, None, None)
 
     def close(self) -> None:
-        """Roll back what was not committed, and close the connection. May be repeated.
+        """Roll back if uncommitted, and close the connection. May be repeated.
 
-        What `run` is doing ends soon, with `DatabaseBusy`.
+        A `run` in progress soon ends with `DatabaseBusy`.
         """
         self._closed = True
-        # Again and again, for there may be no statement to be ended just now.
+        # Repeat, because no statement may be running at the moment of an interrupt.
         while not self._lock.acquire(timeout=_INTERRUPT_S):
             db = self._db
             if db is not None:
@@ -94,34 +94,34 @@ class LongTransaction(Generic[T]):
             db.rollback()
             self._tidy(db)
         except DatabaseError as exc:
-            logger.warning("after a long transaction: %s", exc)
+            logger.warning("clean-up after a long transaction failed: %s", exc)
         finally:
             db.close_in_thread()
 
 
 class LongCommits:
-    """The commits of long transactions, each in step with the event loop.
+    """The commits of long transactions, synchronised with the event loop.
 
-    They are made in a thread, for SQLite writes what its page cache still has, and sums up a WAL
-    that the cache had no room for once more: that takes a second for each gigabyte. The thread is
-    their own, because all others may be waiting for a transaction that is about to be committed.
+    They run in a thread, because SQLite then writes the rest of its page cache, and recomputes the
+    checksums of a WAL that the cache spilled into: a second per gigabyte. The thread is dedicated,
+    because all others may be waiting for a transaction that is about to be committed.
     """
 
     def __init__(self) -> None:
         self._under_way: dict[str, asyncio.Event] = {}
-        """By DID; each event comes when that commit is over."""
+        """By DID; each event is set when that commit is over."""
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="long-commits")
 
     def __contains__(self, did: str) -> bool:
-        """Whether nobody else may write to an actor just now."""
+        """Whether an actor is locked for other writers right now."""
         return did in self._under_way
 
     async def commit(self, did: str, commit: Callable[[], None]) -> None:
         """Call `commit` in the thread. Raises what it raises.
 
-        The caller is resumed in the step in which the actor may be written to again. A cancellation
-        has no effect once `commit` is called, until the caller awaits something else.
+        The caller resumes in the same step of the event loop that unlocks the actor for writers.
+        Once `commit` is called, a cancellation takes effect only at the caller's next await.
         """
         while (earlier := self._under_way.get(did)) is not None:
             await earlier.wait()
@@ -136,7 +136,7 @@ class LongCommits:
             over.set()
 
     def close(self) -> None:
-        """Finish what is under way, once every transaction is closed."""
+        """Finish the commit in progress, once every transaction is closed."""
         self._closed = True
         self._thread.shutdown(wait=True)
 

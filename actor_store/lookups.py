@@ -1,4 +1,4 @@
-"""Counts of how often caches had what they were asked for."""
+"""Counts of cache hits and misses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Lookups:
-    """Of one cache, since the start."""
+    """Hits and misses of one cache since the start."""
 
     hits: int = 0
     misses: int = 0

@@ -1,12 +1,12 @@
 """Media types of uploads, recognised by their first bytes.
 
-What the bytes say wins over what the client says: a record's blob reference must name the type
-that the upload was given, and getBlob serves it as that. Text has no signature, so anything that
-is text (SVG, HTML, JSON, code) keeps the type under which it was sent.
+The bytes take precedence over the client's claim: a record's blob reference must name the
+recognised type, and getBlob serves the blob with it. Text has no signature, so text formats (SVG,
+HTML, JSON, code) keep the type they were sent with.
 
-Recognition is by the `filetype` library. Where the reference PDS gives another name to a format, or
-knows one that the library does not, the tables here have the reference's answer, for a record
-written by way of one server must be accepted by the other.
+Recognition uses the `filetype` library. Where the reference PDS names a format differently, or
+knows one that the library does not, the tables here follow the reference, because a record
+written through one server must be accepted by the other.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _SIGNATURES: Final = (
     (0, b"\0\0\x01\xba\x44", "video/MP2P"),
     (60, b"BOOKMOBI", "application/x-mobipocket-ebook"),
 )
-"""Offset, bytes found there, media type."""
+"""Offset, bytes at that offset, media type."""
 
 _BRANDS: Final = (
     (b"avif", "image/avif"),
@@ -69,27 +69,27 @@ _BRANDS: Final = (
     (b"3g2", "video/3gpp2"),
     (b"3g", "video/3gpp"),
 )
-"""How the major brand of an ISO media file begins, and what that file is; the rest are MP4."""
+"""Media type by prefix of an ISO media file's major brand; all others are MP4."""
 
 _MPEG_TS_PACKET_BYTES: Final = 188
 _MPEG_TS_SYNC: Final = 0x47
 
 
 def media_type_of(head: bytes, content_type: str) -> str:
-    """The media type of an upload that begins with `head` and was sent as `content_type`.
+    """Return the media type of an upload that begins with `head` and was sent as `content_type`.
 
-    That is what the first bytes show, or else `content_type` without its parameters.
+    This is the type recognised from the first bytes, else `content_type` without its parameters.
     """
     return sniff(head) or content_type.split(";", 1)[0].strip()
 
 
 def sniff(head: bytes) -> str | None:
-    """The media type that the first bytes of a file show, or None where they show none."""
+    """Return the media type recognised from a file's first bytes, or None."""
     return _iso_media(head) or _by_signature(head) or _by_library(head) or _mpeg(head)
 
 
 def _iso_media(head: bytes) -> str | None:
-    """MP4 and its kin, told apart by the brand in their first box (ISO/IEC 14496-12, ftyp)."""
+    """Recognise MP4 and its relatives by the brand in their first box (ISO/IEC 14496-12, ftyp)."""
     brand = head[8:12]
     if head[4:8] != b"ftyp" or len(brand) < 4 or not 0x20 < brand[0] < 0x7F:
         return None
@@ -106,7 +106,7 @@ def _by_library(head: bytes) -> str | None:
 
 
 def _mpeg(head: bytes) -> str | None:
-    """An MPEG transport stream: sync bytes at the starts of the first packets."""
+    """Recognise an MPEG transport stream by the sync bytes of its first packets."""
     if len(head) <= _MPEG_TS_PACKET_BYTES:
         return None
     synced = head[0] == head[_MPEG_TS_PACKET_BYTES] == _MPEG_TS_SYNC

@@ -23,17 +23,17 @@ from database.errors import DatabaseError, DatabaseOutOfFiles
 from database.open_files import OpenFiles, limit_of_open_files
 
 DEFAULT_MAX_OPEN: Final = 2_000
-"""Actor stores kept open unless the file limit is lower; one takes 200 to 300 KiB of memory."""
+"""Actor stores kept open unless the file limit is lower; each takes 200 to 300 KiB of memory."""
 
 FILES_PER_STORE: Final = 3
-"""The database, its -wal and its -shm. SQLite keeps one more of a database that a thread has had
-open as well, until no connection has it any more."""
+"""The database, its -wal and its -shm. If a thread had the database open as well, SQLite keeps one
+more file open until the last connection is closed."""
 _OTHER_FILES: Final = 96
-"""What a server has open without any store, at least."""
+"""Minimum number of files that a server has open besides stores."""
 _MIN_OPEN: Final = 4
 _MAX_MIN_OPEN: Final = 16
 _MAX_ROOMLESS: Final = 16
-"""More than are used in one step of the event loop."""
+"""More than can be in use in one step of the event loop."""
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class OpenStores:
         self.lookups = Lookups()
         self._files = files
         files.keep_with(self)
-        # Closing may write the WAL into the database and wait for the disk, so not on the loop.
+        # Closing may checkpoint the WAL and wait for the disk, so it runs off the event loop.
         self._closer = ThreadPoolExecutor(1, thread_name_prefix="actor-store-close")
         self._asked_to_close = 0
         self._closed = 0
@@ -152,7 +152,7 @@ class OpenStores:
 
     def _close_in_thread(self, db: Database) -> None:
         _close(db, db.close_in_thread)
-        # Nobody else counts here: there is one such thread.
+        # No lock is needed: only this single thread counts.
         self._closed += 1
 
 
@@ -168,5 +168,5 @@ def _close(db: Database, close: Callable[[], None]) -> None:
     try:
         close()
     except DatabaseError as exc:
-        # Nothing is lost: what was committed is in the WAL, and is read back from there.
-        logger.warning("closing %s: %s", db.path, exc)
+        # Nothing is lost: committed data is in the WAL, and is read back from there.
+        logger.warning("closing %s failed: %s", db.path, exc)

@@ -1,4 +1,4 @@
-"""Opening the database of an actor: for the event loop, for a thread that reads or that works."""
+"""Opening an actor's database: for the event loop, or for a thread that reads or writes."""
 
 from __future__ import annotations
 
@@ -37,27 +37,29 @@ from database.wal import check_wal
 
 THREAD_PAGE_CACHE_KIB: Final = 2_000
 STREAM_PAGE_CACHE_KIB: Final = 256
-"""There may be many streams, and an export reads every block once."""
+"""Small, because there may be many streams, and an export reads every block once."""
 
 
 @dataclass(slots=True, frozen=True)
 class StoreSettings:
-    """How the databases of actors are opened, and how much memory they may take."""
+    """How actors' databases are opened, and how much memory they may take."""
 
     max_open: int = DEFAULT_MAX_OPEN
     """Databases kept open; the limit of open files may allow fewer."""
     page_cache_kib: int = 1_024
-    """Most page cache of one open database; a commit to a repo of 10,000 records uses this much."""
+    """Page cache limit per open database; a commit to a repo of 10,000 records uses this much."""
     node_cache_bytes: int = NODE_CACHE_BYTES
     """MST nodes of all actors together."""
     synchronous: Synchronous = "NORMAL"
     wal_autocheckpoint: int | None = PAGES
-    """Length of a WAL, in pages, that starts a checkpoint; None leaves them to Litestream."""
+    """WAL length, in pages, that triggers a checkpoint; None leaves checkpoints to Litestream."""
 
 
 class StoreOpener:
-    """Connections to actors' databases. Raises `RepoNotFound`, `ActorStoreDamaged`, and
-    `DatabaseError`s, of which `DatabaseDamaged` is still to be named by its actor.
+    """Opens connections to actors' databases.
+
+    Raises `RepoNotFound`, `ActorStoreDamaged`, and `DatabaseError`s; the caller has to translate
+    `DatabaseDamaged`, which does not name the actor.
     """
 
     def __init__(
@@ -68,20 +70,20 @@ class StoreOpener:
         is_open: Callable[[str], bool],
         counts: WriteCounts,
     ) -> None:
-        """`is_open` tells whether the event loop has the database of a DID open already."""
+        """`is_open` says whether the event loop already has a DID's database open."""
         self._layout = layout
         self._settings = settings
         self._is_open = is_open
         self._counts = counts
         self.checkpointer = Checkpointer(pages=settings.wal_autocheckpoint or PAGES)
-        self.held_back: dict[str, str] = {}
-        """Actors whose files are left alone, by DID, and why."""
+        self.quarantined: dict[str, str] = {}
+        """Quarantined actors, whose files are left alone: the reason by DID."""
         self._roomless: Counter[str] = Counter()
-        """Connections that were opened without room, by DID: nobody can write beside them."""
+        """Connections opened on a full disk, counted by DID; while any is open, none can write."""
         self._counting = Lock()
 
     def for_loop(self, did: str) -> Database:
-        """A connection that never waits for a lock; a `RoomlessDatabase` if the disk is full."""
+        """Open a connection that never waits for a lock; on a full disk, a `RoomlessDatabase`."""
         cache_kib = self._settings.page_cache_kib
         try:
             db = self._open(did, cache_kib=cache_kib, busy_timeout_ms=0, secure_delete=True)
@@ -95,15 +97,15 @@ class StoreOpener:
         return db
 
     def for_reading(self, did: str, *, cache_kib: int = THREAD_PAGE_CACHE_KIB) -> Database:
-        """A read-only connection for a thread, also on a full disk."""
+        """Open a read-only connection for a thread; works on a full disk, too."""
         try:
             return self._open(did, cache_kib=cache_kib, read_only=True)
         except DatabaseFull:
             return self._open_without_room(did, cache_kib)
 
     def for_work(self, did: str, *, cache_kib: int) -> Database:
-        """A connection for one long transaction in a thread; to be followed by `empty_wal`."""
-        # A checkpoint within its COMMIT would hold up the event loop.
+        """Open a connection for one long transaction in a thread; call `empty_wal` after it."""
+        # A checkpoint within its COMMIT would block the event loop.
         db = self._open(did, cache_kib=cache_kib, own_checkpoints=False)
         if self._roomless[did]:
             db.close()
@@ -112,14 +114,14 @@ class StoreOpener:
         return db
 
     def empty_wal(self, db: Database) -> None:
-        """Give back the room of a WAL that a long transaction has made long."""
+        """Truncate a WAL that has grown in a long transaction."""
         self._checkpoint(db)
         if self._settings.wal_autocheckpoint is not None:
-            # Nobody can write meanwhile, but nearly all has been done by now.
+            # Blocks writers, but nearly all of the work has been done by now.
             db.checkpoint()
 
     def close(self) -> None:
-        """Finish the checkpoints that have been asked for."""
+        """Finish the requested checkpoints."""
         self.checkpointer.close()
 
     def _checkpoint(self, db: Database) -> None:
@@ -127,7 +129,7 @@ class StoreOpener:
             self.checkpointer.finish(db.connection, db.path)
 
     def _open_without_room(self, did: str, cache_kib: int) -> RoomlessDatabase:
-        # Counted before it is opened: who opens it otherwise meanwhile finds out afterwards.
+        # Counted before opening, so that a concurrent opener notices it afterwards.
         self._count_roomless(did, 1)
         try:
             db = open_without_room(self._layout.store(did), cache_kib=cache_kib)
@@ -154,8 +156,8 @@ class StoreOpener:
         secure_delete: bool = False,
     ) -> Database:
         path = self._layout.store(did)
-        if did in self.held_back:
-            raise ActorStoreDamaged(did, self.held_back[did])
+        if did in self.quarantined:
+            raise ActorStoreDamaged(did, self.quarantined[did])
         if not self._is_open(did):
             _check_files(path)
         try:
@@ -180,7 +182,7 @@ class StoreOpener:
 
 
 def _check_files(path: Path) -> None:
-    """Raise `DatabaseDamaged` for what SQLite would take for an empty database or WAL."""
+    """Raise `DatabaseDamaged` for files that SQLite would treat as an empty database or WAL."""
     try:
         with suppress(FileNotFoundError):
             if path.stat().st_size == 0:

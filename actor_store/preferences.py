@@ -1,8 +1,8 @@
-"""Preferences of one actor: private values that apps keep for a user, one row for each.
+"""Preferences of one actor: private values that apps store for a user, one row each.
 
-A caller with full access sees and sets everything. Others (app passwords, OAuth) neither see nor
-touch the personal details, which hold the user's date of birth; everyone may see the ages that
-follow from it.
+A caller with full access sees and sets everything. Others (app passwords, OAuth) can neither see
+nor change the personal details, which hold the user's date of birth; everyone may see the age
+limits derived from it.
 
 Lexicon: app.bsky.actor.getPreferences, app.bsky.actor.putPreferences.
 
@@ -50,9 +50,9 @@ class PreferenceReader:
         self._db = db
 
     def get(self, *, full_access: bool, today: date) -> list[Preference]:
-        """The preferences that the caller may see, oldest first.
+        """Return the preferences that the caller may see, oldest first.
 
-        Where a date of birth is stored, the declared age on the day `today` (UTC) comes last.
+        If a date of birth is stored, the declared age on the day `today` (UTC) comes last.
         """
         rows = self._db.all(f"SELECT valueJson FROM account_pref WHERE {_IN_NAMESPACE} ORDER BY id")
         stored: list[Preference] = [orjson.loads(text) for (text,) in rows]
@@ -68,8 +68,8 @@ class PreferenceTransactor(PreferenceReader):
     def put(self, preferences: Sequence[Mapping[str, object]], *, full_access: bool) -> None:
         """Replace all preferences that the caller may set.
 
-        Declared ages are dropped: they are derived when read. Raises `InvalidPreference` for a
-        value without `$type` or outside the namespace app.bsky, and `PreferenceNotAllowed`.
+        Declared ages are dropped, because they are derived on reading. Raises `InvalidPreference`
+        for a value without `$type` or outside the namespace app.bsky, and `PreferenceNotAllowed`.
         """
         types = [_type_of(preference) for preference in preferences]
         if not all(name == _NAMESPACE or name.startswith(f"{_NAMESPACE}.") for name in types):
@@ -99,7 +99,7 @@ def _type_of(preference: Mapping[str, object]) -> str:
 
 
 def _birth_date(details: Preference) -> date | None:
-    """The UTC day of birth, or None where there is none or it cannot be read."""
+    """Return the UTC day of birth, or None if it is missing or unreadable."""
     text = details.get("birthDate")
     if not isinstance(text, str):
         return None

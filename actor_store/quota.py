@@ -1,9 +1,9 @@
-"""Quotas: the refusal to let an actor take more room than it may.
+"""Quotas: limits on the space that an actor may use.
 
 The database and all uploads of an actor count together. The check happens inside the transaction
-that adds something, so writers that come at once cannot pass the quota together. A commit may pass
-it by what the tree and the indexes grow beside its records, some kilobytes as a rule and two
-megabytes at the most; an upload by nothing once it is complete.
+that adds data, so concurrent writers cannot exceed the quota together. A commit may exceed it by
+the growth of the tree and the indexes, usually some kilobytes and at most two megabytes; a
+complete upload never exceeds it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 def no_quota(_did: str) -> None:
-    """No actor has a limit."""
+    """Return None: no actor has a limit."""
 
 
 def check_writes(
     actor: ActorStoreReader, quota_bytes: int, writes: Sequence[PreparedWrite]
 ) -> None:
-    """Raise `QuotaExceeded` if `writes` need more room than there is.
+    """Raise `QuotaExceeded` if `writes` do not fit the quota.
 
-    Writes that add nothing are always allowed: deletions, and records in place of larger ones.
+    Writes that add nothing are always allowed: deletions, and replacing records by smaller ones.
     """
     added = sum(len(write.block) for write in writes if write.block is not None)
     if not added:
@@ -39,17 +39,17 @@ def check_writes(
 
 
 def check_upload(actor: ActorStoreReader, quota_bytes: int, temp: TempBlob) -> None:
-    """Raise `QuotaExceeded` if an upload that is about to be entered does not fit."""
+    """Raise `QuotaExceeded` if an upload about to be stored does not fit."""
     used = actor.usage.used_bytes()
-    # The same bytes once more take no more room.
+    # Uploading the same bytes again takes no more space.
     if used + temp.size > quota_bytes and actor.blob.find(temp.cid) is None:
         raise QuotaExceeded(used_bytes=used, quota_bytes=quota_bytes, adding_bytes=temp.size)
 
 
 def check_growth(actor: ActorStoreReader, quota_bytes: int, used_before_bytes: int) -> None:
-    """Raise `QuotaExceeded` if a transaction has written more than there was room for.
+    """Raise `QuotaExceeded` if a transaction has written more than the quota allows.
 
-    One that makes room is always allowed, even if what is left is still too much.
+    A transaction that frees space is always allowed, even if the rest is still too much.
     """
     used = actor.usage.used_bytes()
     if used > max(quota_bytes, used_before_bytes):
@@ -61,7 +61,7 @@ def check_growth(actor: ActorStoreReader, quota_bytes: int, used_before_bytes: i
 
 
 def _replaced_bytes(actor: ActorStoreReader, writes: Sequence[PreparedWrite]) -> int:
-    """How long the records are that `writes` replace or delete."""
+    """Return the size of the records that `writes` replace or delete."""
     replaced = {(write.collection, write.rkey) for write in writes if write.action != "create"}
     cids = [actor.record.find_cid(collection, rkey) for collection, rkey in replaced]
     found = actor.repo.find_blocks(cid for cid in cids if cid is not None)

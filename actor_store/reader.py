@@ -1,4 +1,4 @@
-"""`ActorStoreReader`: what can be read of one actor, by concern."""
+"""`ActorStoreReader`: the readers of one actor, by concern."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records as JSON: the bytes that getRecord and listRecords put into their answers."""
+"""Records as JSON: the bytes that getRecord and listRecords put into their responses."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from repo.record import InvalidRecord
 
 _CACHE_BYTES: Final = 16 * 1024 * 1024
 _LARGEST_CACHED_BYTES: Final = 16 * 1024
-"""A record larger than this would push out a hundred usual ones."""
+"""A record larger than this would evict a hundred typical ones."""
 
 
 class RecordJsonCache:
     """The JSON of recently read records by CID, so that most reads need no block at all.
 
-    A CID stands for its bytes, so an entry can never be out of date.
+    A CID identifies the bytes, so an entry never goes stale.
     """
 
-    def __init__(self, max_bytes: int = _CACHE_BYTES) -> None:
-        self._cache: LRUCache[bytes, bytes] = LRUCache(max_bytes, getsizeof=len)
+    def __init__(self) -> None:
+        self._cache: LRUCache[bytes, bytes] = LRUCache(_CACHE_BYTES, getsizeof=len)
         self.lookups = Lookups()
 
     @property
     def size_bytes(self) -> int:
-        """Length of all that is kept."""
+        """The total size of the cached JSON."""
         return int(self._cache.currsize)
 
     def render(self, cid: Cid, block: bytes) -> bytes:
-        """The JSON form of the record `cid`, which is `block`.
+        """Return the JSON form of the record `cid`, given its `block`.
 
-        Raises `InvalidRecord` for an odd one that has none.
+        Raises `InvalidRecord` for an odd record without a JSON form.
         """
         json = _json_of(block)
         if len(json) <= _LARGEST_CACHED_BYTES:
-            # A copy, for the result of orjson keeps the large buffer that it was written to.
+            # A copy, because orjson's result keeps its large output buffer alive.
             self._cache[cid.raw] = bytes(memoryview(json))
         self.lookups.misses += 1
         return json
 
     def find(self, cid: Cid) -> bytes | None:
-        """The JSON form of the record `cid`, if it is kept."""
+        """Return the JSON form of the record `cid` if it is cached."""
         json = self._cache.get(cid.raw)
         if json is not None:
             self.lookups.hits += 1

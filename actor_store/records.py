@@ -1,4 +1,4 @@
-"""Records of one actor: the index by URI over the blocks of the repo."""
+"""Records of one actor: an index by URI over the repo's blocks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SELECT: Final = (
     "SELECT record.uri, record.cid, repo_block.content, record.indexedAt, record.takedownRef,"
     " record.repoRev FROM record JOIN repo_block ON repo_block.cid = record.cid"
 )
-# A loose index scan: one step a collection, where DISTINCT would visit every record.
+# A loose index scan: one step per collection, where DISTINCT would visit every record.
 _COLLECTIONS: Final = (
     "WITH RECURSIVE found (name) AS (SELECT min(collection) FROM record UNION ALL"
     " SELECT (SELECT min(collection) FROM record WHERE collection > found.name)"
@@ -23,13 +23,13 @@ _COLLECTIONS: Final = (
     " SELECT name FROM found WHERE name IS NOT NULL LIMIT ?"
 )
 _LINKS_LOOKED_AT: Final = 1000
-"""An account may have imported any number of links to one thing."""
+"""Bounds the scan, because an account may have imported any number of links to one thing."""
 CREATE_ODD: Final = (
     "CREATE TABLE IF NOT EXISTS holdfast_odd_record"
     " (uri TEXT PRIMARY KEY, cid TEXT NOT NULL, reason TEXT NOT NULL) STRICT, WITHOUT ROWID"
 )
-"""A table of our own, which only stores with an odd record have."""
-# What has been deleted or replaced since its import is still in the table.
+"""A table of our own; only stores with an odd record have it."""
+# The table still holds records deleted or replaced since their import.
 _ODD: Final = (
     "FROM holdfast_odd_record AS odd JOIN record ON record.uri = odd.uri AND record.cid = odd.cid"
 )
@@ -37,23 +37,23 @@ _ODD_EXAMPLES: Final = 20
 
 
 class OddRecord(NamedTuple):
-    """A record that no client may write, kept as it came."""
+    """A record that no client may write, stored unchanged."""
 
     uri: str
     cid: Cid
     reason: str
-    """What is odd about it."""
+    """Why it is odd."""
 
 
 @dataclass(slots=True, frozen=True)
 class OddRecords:
-    """How many odd records there are, and the first of them."""
+    """The number of odd records, and the first few of them."""
 
     count: int
     examples: tuple[OddRecord, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """For the owner and the operator."""
+        """Return the JSON shown to the owner and the operator."""
         return {
             "count": self.count,
             "examples": [
@@ -63,7 +63,7 @@ class OddRecords:
 
 
 class RecordRef(NamedTuple):
-    """A record by its URI and its version; the record itself is the block `cid`."""
+    """A record's URI and version; the record itself is the block `cid`."""
 
     uri: str
     cid: Cid
@@ -76,7 +76,7 @@ class RecordRef(NamedTuple):
 
 @dataclass(slots=True, frozen=True)
 class StoredRecord:
-    """A record as it stands in the repo."""
+    """A record in the repo."""
 
     uri: str
     cid: Cid
@@ -97,7 +97,7 @@ class RecordReader:
         self._did = did
 
     def uri(self, collection: str, rkey: str) -> str:
-        """The at-uri of a record of this actor."""
+        """Return the at-uri of a record of this actor."""
         return f"at://{self._did}/{collection}/{rkey}"
 
     def get(
@@ -108,7 +108,7 @@ class RecordReader:
         *,
         include_takendown: bool = False,
     ) -> StoredRecord:
-        """The record, which must be version `cid` if that is given. Raises `RecordNotFound`."""
+        """Return the record, in version `cid` if that is given. Raises `RecordNotFound`."""
         found = self.find(collection, rkey, include_takendown=include_takendown)
         if found is None or (cid is not None and found.cid != cid):
             raise RecordNotFound(self.uri(collection, rkey))
@@ -117,14 +117,14 @@ class RecordReader:
     def find(
         self, collection: str, rkey: str, *, include_takendown: bool = False
     ) -> StoredRecord | None:
-        """The record, or None."""
+        """Return the record, or None."""
         row = self._db.one(f"{_SELECT} WHERE record.uri = ?", (self.uri(collection, rkey),))
         if row is None or (row[4] is not None and not include_takendown):
             return None
         return _record_of(row)
 
     def find_ref(self, collection: str, rkey: str) -> RecordRef | None:
-        """The current version of a record that is not taken down, or None."""
+        """Return the current version of a record that is not taken down, or None."""
         uri = self.uri(collection, rkey)
         text = self._db.value(
             "SELECT cid FROM record WHERE uri = ? AND takedownRef IS NULL", (uri,)
@@ -132,16 +132,16 @@ class RecordReader:
         return None if text is None else RecordRef(uri, Cid.parse_stored(text))
 
     def find_cid(self, collection: str, rkey: str) -> Cid | None:
-        """The CID of the record, taken down or not, or None. Cheaper than `find`."""
+        """Return the CID of the record, taken down or not, or None. Cheaper than `find`."""
         text = self._db.value("SELECT cid FROM record WHERE uri = ?", (self.uri(collection, rkey),))
         return None if text is None else Cid.parse_stored(text)
 
     def list_since(self, rev: str, *, limit: int) -> list[StoredRecord]:
-        """Records written after `rev`, taken down or not: oldest commit first, then oldest row.
+        """Return records written after `rev`, taken down or not, ordered by commit, then by row.
 
-        The rows that one commit made are as old as its writes are in order.
+        The rows of one commit are in the order of its writes.
         """
-        # The index by rev has the rows of a rev in this order: nothing is sorted.
+        # The index by rev has this order, so nothing is sorted.
         rows = self._db.all(
             f"{_SELECT} WHERE record.repoRev > ? ORDER BY record.repoRev, record.rowid LIMIT ?",
             (rev, limit),
@@ -149,15 +149,15 @@ class RecordReader:
         return [_record_of(row) for row in rows]
 
     def any_until(self, rev: str) -> bool:
-        """Whether a record was written at `rev` or before."""
+        """Whether any record was written at `rev` or before."""
         return self._db.one("SELECT 1 FROM record WHERE repoRev <= ? LIMIT 1", (rev,)) is not None
 
     def collections(self, *, limit: int = -1) -> list[str]:
-        """The collections that have records, rising; the first `limit`, or all."""
+        """Return the collections that have records, ascending; the first `limit`, or all."""
         return [name for (name,) in self._db.all(_COLLECTIONS, (limit,))]
 
     def counts(self) -> dict[str, int]:
-        """How many records each collection has. Reads the whole index: for a thread."""
+        """Count the records of each collection. Reads the whole index, so use a thread."""
         return dict(
             self._db.all(
                 "SELECT collection, count(*) FROM record GROUP BY collection ORDER BY collection"
@@ -165,11 +165,11 @@ class RecordReader:
         )
 
     def count(self) -> int:
-        """How many records there are."""
+        """Return the number of records."""
         return int(self._db.value("SELECT count(*) FROM record"))
 
     def odd(self) -> OddRecords:
-        """The odd records that an import has brought, by their URIs."""
+        """Return the odd records from imports, ordered by URI."""
         if not has_odd_table(self._db):
             return OddRecords(0, ())
         rows = self._db.all(
@@ -179,9 +179,9 @@ class RecordReader:
         return OddRecords(int(self._db.value(f"SELECT count(*) {_ODD}")), examples)
 
     def backlink_conflicts(self, collection: str, backlinks: Sequence[Backlink]) -> list[str]:
-        """Rkeys of the records in `collection` that link to the same things.
+        """Return the rkeys of records in `collection` that have one of these backlinks.
 
-        Of each thing, `_LINKS_LOOKED_AT` records of any collection are looked at.
+        For each backlink, at most `_LINKS_LOOKED_AT` records of any collection are examined.
         """
         rkeys: dict[str, None] = {}
         for link in backlinks:
@@ -202,13 +202,13 @@ class RecordReader:
         cursor: str | None = None,
         reverse: bool = False,
     ) -> list[RecordRef]:
-        """Records by rkey, falling, or rising with `reverse`; not those taken down.
+        """Return records by rkey, descending, or ascending with `reverse`, except those taken down.
 
         `cursor` is the last rkey the caller saw.
         """
         base = self.uri(collection, "")
-        # Rkeys of one collection sort as their URIs do, and the URI is the primary key, so a page
-        # costs its own rows however many records there are. "0" is the character after "/".
+        # Rkeys of one collection sort like their URIs, and the URI is the primary key, so a page
+        # costs only its own rows, however many records exist. "0" is the character after "/".
         low, high = base, base[:-1] + "0"
         if cursor is not None and reverse:
             low = max(low, base + cursor)
@@ -223,10 +223,10 @@ class RecordReader:
 
 
 class RecordTransactor(RecordReader):
-    """Writes the index of the records. Every method needs an open transaction."""
+    """Writes the index of records. Every method needs an open transaction."""
 
     def index(self, collection: str, rkey: str, *, cid: Cid, rev: str, indexed_at: str) -> None:
-        """Enter a record written in commit `rev`, or its new version. A takedown stays."""
+        """Upsert a record written in commit `rev`. A takedown is kept."""
         self._db.run(
             "INSERT INTO record (uri, cid, collection, rkey, repoRev, indexedAt)"
             " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (uri) DO UPDATE"
@@ -235,11 +235,11 @@ class RecordTransactor(RecordReader):
         )
 
     def remove(self, collection: str, rkey: str) -> None:
-        """Take a record out of the index; an absent one is ignored."""
+        """Remove a record from the index; a missing one is ignored."""
         self._db.run("DELETE FROM record WHERE uri = ?", (self.uri(collection, rkey),))
 
     def add_backlinks(self, collection: str, rkey: str, backlinks: Sequence[Backlink]) -> None:
-        """Enter what a record links to."""
+        """Insert a record's backlinks."""
         uri = self.uri(collection, rkey)
         for link in backlinks:
             params: tuple[SqlValue, ...] = (uri, link.path, link.link_to)
@@ -249,13 +249,13 @@ class RecordTransactor(RecordReader):
             )
 
     def remove_backlinks(self, collection: str, rkey: str) -> None:
-        """Forget what a record links to."""
+        """Delete a record's backlinks."""
         self._db.run("DELETE FROM backlink WHERE uri = ?", (self.uri(collection, rkey),))
 
     def set_takedown(self, collection: str, rkey: str, takedown_ref: str | None) -> str | None:
-        """Take a record down, or with None reverse it. Raises `RecordNotFound`.
+        """Take a record down, or reverse the takedown (None). Raises `RecordNotFound`.
 
-        Return the reference that is kept: that of the first takedown.
+        Returns the stored reference, which is that of the first takedown.
         """
         uri = self.uri(collection, rkey)
         row = self._db.one(
@@ -270,7 +270,7 @@ class RecordTransactor(RecordReader):
 
 
 def has_odd_table(db: Database) -> bool:
-    """Whether there is the table of `CREATE_ODD`."""
+    """Whether the table of `CREATE_ODD` exists."""
     return db.one("SELECT 1 FROM sqlite_master WHERE name = 'holdfast_odd_record'") is not None
 
 

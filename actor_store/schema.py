@@ -1,4 +1,4 @@
-"""The schema of an actor's database and its versions."""
+"""The schema of an actor's database, and its versions."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from database.migrations import Migration, migrate
 
 
 def migrate_store(db: Database) -> None:
-    """Bring an actor's database, new or old, to the current schema.
+    """Migrate an actor's database, new or old, to the current schema.
 
-    Raises `database.errors.SchemaTooNew` for one that a newer program has migrated.
+    Raises `database.errors.SchemaTooNew` if a newer program has migrated it.
     """
     migrate(db, store_migrations())
 
 
 @cache
 def store_migrations() -> tuple[Migration, ...]:
-    """The steps of the schema, in order."""
+    """Return the schema steps, in order."""
     sql = resources.files("actor_store").joinpath("schema.sql").read_text("utf-8")
     return (Migration("001", sql),)

@@ -1,8 +1,8 @@
-"""`ActorStore`: every actor of this server, each in a SQLite database of its own.
+"""`ActorStore`: every actor of this server, each in its own SQLite database.
 
-Short work runs on the event loop, on a connection that stays open; what is long by nature runs
-in a thread, on a connection of its own. Nothing ever waits inside a transaction: callers pass
-plain functions, which may run again if the file was busy.
+Short work runs on the event loop, on a connection that stays open; long work runs in a thread, on
+its own connection. Nothing awaits inside a transaction: callers pass plain functions, which may
+run again if the file was busy.
 """
 
 from __future__ import annotations
@@ -55,23 +55,21 @@ from repo.tid import TidClock
 if TYPE_CHECKING:
     from repo.datamodel import BlobRef
 
-__all__ = ["ActorStore", "Plan", "StoreSettings"]
-
 T = TypeVar("T")
 Plan: TypeAlias = Callable[[ActorStoreReader], Sequence[PreparedWrite] | None]
-"""Makes writes of what it reads, or None for no commit."""
+"""Derives writes from what it reads; returns None for no commit."""
 
 _THREADS: Final = 4
 _THREAD_NODE_CACHE_BYTES: Final = 4 * 1024 * 1024
 _UNUSABLE: Final = (DatabaseDamaged, DatabaseForbidden)
-"""What keeps one actor's database from being used, while others are well."""
+"""Errors that make one actor's database unusable but do not affect others."""
 
 
 _DEFAULTS: Final = StoreSettings()
 
 
 class ActorStore:
-    """All actors. Methods raise `ActorStoreError`s, and `DatabaseError`s for a failing disk."""
+    """All actors. Methods raise `ActorStoreError`s, and `DatabaseError`s if the disk fails."""
 
     def __init__(
         self,
@@ -83,7 +81,7 @@ class ActorStore:
         files: OpenFiles | None = None,
         find_quota: Callable[[str], int | None] = no_quota,
     ) -> None:
-        """`clock` gives the revs of all commits of the process; `files` are its open files."""
+        """`clock` issues the revs of all commits in this process; `files` are its open files."""
         self.find_quota = find_quota
         """How many bytes an actor may take, by DID; None if there is no limit."""
         self.layout = layout
@@ -106,7 +104,7 @@ class ActorStore:
         self._commits = LongCommits()
         self._closed = False
         self.write_counts = WriteCounts()
-        """Of all actors together."""
+        """Write transactions of all actors together."""
         self.record_writes: Counter[Action] = Counter()
         """Records written since the start."""
         self._opener = StoreOpener(
@@ -115,7 +113,7 @@ class ActorStore:
 
     @property
     def checkpointer(self) -> Checkpointer:
-        """Moves the WALs of all actors into their databases."""
+        """Checkpoints the databases of all actors."""
         return self._opener.checkpointer
 
     def key(self, did: str) -> PrivateKey:
@@ -131,17 +129,17 @@ class ActorStore:
         return self.layout.iter_dids()
 
     def quarantine(self, did: str, reason: str) -> None:
-        """Leave the files of an actor alone: from now on its use raises `ActorStoreDamaged`."""
-        self._opener.held_back[did] = reason
+        """Leave an actor's files alone from now on: using it raises `ActorStoreDamaged`."""
+        self._opener.quarantined[did] = reason
 
     async def remove_leftovers(self) -> None:
         """Delete what a crash has left of actors half made or half deleted. Only at start."""
         await self._in_thread(lambda: remove_leftovers(self.layout))
 
     async def create(self, did: str, key: PrivateKey, fn: Callable[[ActorStoreTransactor], T]) -> T:
-        """Make the store of a new actor, filled by `fn`: usually `create_repo`.
+        """Create the store of a new actor, filled by `fn`: usually `create_repo`.
 
-        After any failure nothing is left. `fn` runs in a thread. Raises `RepoExists`.
+        A failure leaves nothing behind. `fn` runs in a thread. Raises `RepoExists`.
         """
         signing = Signing(self._clock, lambda _: key)
 
@@ -153,8 +151,8 @@ class ActorStore:
     async def adopt(self, did: str, database: Path) -> None:
         """Replace an actor's database with this complete, closed file, atomically.
 
-        The file is moved; a database that was there before is gone. The actor needs no signing
-        key as long as nobody commits. Raises `OSError`.
+        The file is moved; any previous database is deleted. The actor needs no signing key as long
+        as nobody commits. Raises `OSError`.
         """
         self.open_stores.discard(did)
         await self._in_thread(lambda: adopt_database(self.layout, did, database))
@@ -163,7 +161,7 @@ class ActorStore:
         """Delete an actor: database, signing key, blobs. An absent one is ignored."""
         self.open_stores.discard(did)
         self.keys.forget(did)
-        self._opener.held_back.pop(did, None)
+        self._opener.quarantined.pop(did, None)
         await self._in_thread(lambda: remove_directory(self.layout, did))
         await self._blob_store.delete_all(did)
 
@@ -176,16 +174,16 @@ class ActorStore:
         return await when_free(partial(self._read, did, fn))
 
     async def read_one(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T:
-        """As `read`, for an `fn` that runs a single statement, which is consistent by itself."""
+        """Read like `read`, for a single statement, which is consistent by itself."""
         return await when_free(partial(self._read, did, fn, in_snapshot=False))
 
     async def transact(self, did: str, fn: Callable[[ActorStoreTransactor], T]) -> T:
         """Run `fn` as one write transaction and return its result.
 
         Suspends only while another connection has the write lock, and not after the COMMIT: the
-        caller appends the event of a commit in the same step of the event loop. `fn` may run
-        again, so it touches nothing but the actor. Raises `RepoNotFound`, `ActorStoreDamaged`,
-        and what `fn` raises, with nothing changed.
+        caller appends the commit's event in the same step of the event loop. `fn` may run again, so
+        it must touch nothing but the actor. Raises `RepoNotFound`, `ActorStoreDamaged`, and what
+        `fn` raises, with nothing changed.
         """
         return await when_free(partial(self._transact, did, fn))
 
@@ -197,11 +195,11 @@ class ActorStore:
         blobs: Sequence[BlobRef] = (),
         swap_commit: Cid | None = None,
     ) -> CommitData | None:
-        """Commit the writes that `plan` makes of what it reads inside the transaction.
+        """Commit the writes that `plan` derives from what it reads inside the transaction.
 
-        None where they leave every record as it was; `plan` returns None to say so itself. `blobs`
-        are those that the written records refer to. As `transact`, does not suspend after the
-        COMMIT. Raises what `ActorStoreTransactor.commit`, `BlobReader.check_refs` and
+        Returns None if no record changes; `plan` may return None for the same effect. `blobs` are
+        those that the written records refer to. Like `transact`, does not suspend after the COMMIT.
+        Raises what `ActorStoreTransactor.commit`, `BlobReader.check_refs` and
         `BlobStore.make_permanent` raise.
         """
 
@@ -232,17 +230,17 @@ class ActorStore:
         check: Callable[[ActorStoreReader], None] = lambda _: None,
         ignores_quota: bool = False,
     ) -> None:
-        """Enter a finished upload, which becomes permanent at once if a record waits for it.
+        """Insert a finished upload; it becomes permanent at once if a record refers to it.
 
         `check` is called in the transaction and may refuse by raising. Raises `QuotaExceeded`,
-        `BlobTakendown` and what `transact` and `check` raise; the temporary bytes are gone then.
+        `BlobTakendown` and what `transact` and `check` raise, after deleting the temporary bytes.
         """
         await self._blob_files.keep_upload(
             did, temp, mime_type=mime_type, check=check, ignores_quota=ignores_quota
         )
 
     async def read_in_thread(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T:
-        """As `read`, for long work: in a thread, on a connection of its own."""
+        """Read like `read`, for long work: in a thread, on a connection of its own."""
 
         def run() -> T:
             db = self._opener.for_reading(did)
@@ -262,12 +260,12 @@ class ActorStore:
         page_cache_kib: int = THREAD_PAGE_CACHE_KIB,
         ignores_quota: bool = False,
     ) -> T:
-        """As `transact`, for long work: in a thread, on a connection of its own.
+        """Write like `transact`, for long work: in a thread, on a connection of its own.
 
-        Other writers of the actor wait meanwhile, for five seconds at most, and none of them comes
-        between the COMMIT and the caller. When the caller is cancelled or the store closed, `fn`
-        ends soon, and what it has done is rolled back. So it is where `fn` has taken more room than
-        there was, which raises `QuotaExceeded` unless `ignores_quota`.
+        Other writers of the actor wait meanwhile, for at most five seconds, and none can run
+        between the COMMIT and the caller's resumption. If the caller is cancelled or the store
+        closed, `fn` ends soon and its work is rolled back. Exceeding the quota also rolls back and
+        raises `QuotaExceeded`, unless `ignores_quota`.
         """
         key = self.key(did)
         quota_bytes = None if ignores_quota else self.find_quota(did)
@@ -295,7 +293,7 @@ class ActorStore:
             await self._commits.commit(did, lambda: _name_damage(did, work.commit))
         finally:
             self._long_work.discard(work)
-            # Otherwise the threads are gone, and `close` has closed it.
+            # After `close`, the threads are gone and `close` itself has closed this.
             if not self._closed:
                 self._threads.submit(work.close)
         if leftovers:
@@ -303,7 +301,7 @@ class ActorStore:
         return result
 
     async def settle_uploads(self, did: str) -> None:
-        """Make the uploads permanent that records have come to refer to without a commit.
+        """Make uploads permanent that records refer to without a commit, such as after an import.
 
         Raises what `transact` and `BlobStore.make_permanent` raise.
         """
@@ -312,10 +310,10 @@ class ActorStore:
     async def sweep_uploads(
         self, did: str, *, before_s: float, limit: int, parts_only: bool
     ) -> SweptUploads:
-        """Delete uploads of before a time in Unix seconds that no record refers to.
+        """Delete unreferenced uploads from before a time in Unix seconds.
 
-        `limit` uploads at most, and all that uploads left which were cut off; with `parts_only`
-        just those. There need be no such actor any more. Raises what `read_in_thread`, `transact`
+        Deletes at most `limit` uploads, and all files of interrupted uploads; with `parts_only`,
+        just the latter. The actor need not exist any more. Raises what `read_in_thread`, `transact`
         and the blob store raise.
         """
         return await self._blob_files.sweep(
@@ -325,9 +323,9 @@ class ActorStore:
     def stream(
         self, did: str, fn: Callable[[ActorStoreReader], Iterator[bytes]]
     ) -> AsyncGenerator[bytes, None]:
-        """The bytes of `fn`, made in a thread from one consistent state, as they are consumed.
+        """Stream the bytes that `fn` produces in a thread from one snapshot, as they are consumed.
 
-        Ending or cancelling the iteration ends the reading. Raises as `read` does, while iterating.
+        Ending or cancelling the iteration ends the reading. Raises like `read`, while iterating.
         """
 
         def chunks(db: Database) -> Iterator[bytes]:
@@ -343,17 +341,17 @@ class ActorStore:
         return self._admit(stream(self._threads, source))
 
     async def settle(self) -> None:
-        """Wait until the deletions of blobs that commits have asked for are done."""
+        """Wait until the blob deletions requested by commits are done."""
         await self._blob_files.settle()
 
     async def close(self) -> None:
-        """Finish what is under way and close every database. May be repeated."""
+        """Finish work in progress and close every database. May be repeated."""
         await self.settle()
         self._closed = True
         await asyncio.to_thread(self._close_files)
 
     def _close_files(self) -> None:
-        # Whoever has sent an import may be gone, and the import not know of it.
+        # The client of an import may be gone without the import having noticed.
         for work in [*self._long_work]:
             work.close()
         self._commits.close()
@@ -400,7 +398,7 @@ class ActorStore:
         return OpenStore(db, actor)
 
     async def _admit(self, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """Yield `parts`, whose first opens a connection, once there is room for its files."""
+        """Yield `parts` once there is room for the files that the first part opens."""
         async with aclosing(parts):
             async with self._files.room(FILES_PER_STORE):
                 part = await anext(parts, None)
@@ -409,18 +407,18 @@ class ActorStore:
                 part = await anext(parts, None)
 
     async def _in_thread(self, fn: Callable[[], T]) -> T:
-        # There are few threads, so that the files they have open need not be counted.
+        # There are so few threads that their open files need not be counted.
         await self._files.until_room(0)
         return await asyncio.get_running_loop().run_in_executor(self._threads, fn)
 
 
 def _thread_nodes() -> CountedNodeCache:
-    """A cache of its own: the one of the event loop is not for threads."""
+    """Return a separate cache, because the event loop's is not thread-safe."""
     return CountedNodeCache(_THREAD_NODE_CACHE_BYTES)
 
 
 def _name_damage(did: str, fn: Callable[[], T]) -> T:
-    """Call `fn`; raise `ActorStoreDamaged` where the database is."""
+    """Call `fn`; translate errors of a damaged database into `ActorStoreDamaged`."""
     try:
         return fn()
     except _UNUSABLE as exc:

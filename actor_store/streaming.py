@@ -1,4 +1,4 @@
-"""Long reads in threads: bytes made there, handed to the event loop part by part."""
+"""Long reads in threads, whose bytes are passed to the event loop part by part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class ThreadedSource:
-    """An iterator over one snapshot of a database, advanced in whichever thread is free."""
+    """An iterator over one snapshot of a database, advanced in any free thread."""
 
     def __init__(
         self, open_db: Callable[[], Database], fn: Callable[[Database], Iterator[bytes]]
@@ -24,11 +24,11 @@ class ThreadedSource:
         self._db: Database | None = None
         self._chunks: Iterator[bytes] = iter(())
         self._closed = False
-        # `close` may come while a thread is still making a part that nobody waits for any more.
+        # `close` may be called while a thread still produces a part that nobody awaits any more.
         self._lock = threading.Lock()
 
     def next(self) -> bytes | None:
-        """The next part, or None at the end."""
+        """Return the next part, or None at the end."""
         with self._lock:
             if self._closed:
                 return None
@@ -39,7 +39,7 @@ class ThreadedSource:
             return next(self._chunks, None)
 
     def close(self) -> None:
-        """Close the connection, after the part in the making. May be repeated."""
+        """Close the connection, after the part in progress. May be repeated."""
         with self._lock:
             self._closed = True
             # The statement in the generator must end before the connection.
@@ -50,9 +50,9 @@ class ThreadedSource:
 
 
 async def stream(executor: Executor, source: ThreadedSource) -> AsyncGenerator[bytes, None]:
-    """Yield the parts of `source`, and make one ahead while the consumer has another.
+    """Yield the parts of `source`, producing one ahead while the consumer has another.
 
-    No thread waits for a slow consumer: it holds two parts and a connection, nothing more.
+    No thread waits for a slow consumer: it holds only two parts and a connection.
     """
     loop = asyncio.get_running_loop()
     coming = loop.run_in_executor(executor, source.next)
@@ -66,7 +66,7 @@ async def stream(executor: Executor, source: ThreadedSource) -> AsyncGenerator[b
 
 
 def _forget_error(future: asyncio.Future[bytes | None]) -> None:
-    """Whoever waited has been told; a part made ahead for nobody does not matter."""
+    """Retrieve the error: a waiter has already received it, and an unused part does not matter."""
     if not future.cancelled():
         future.exception()
 
@@ -74,4 +74,4 @@ def _forget_error(future: asyncio.Future[bytes | None]) -> None:
 def _log_error(future: object) -> None:
     error = future.exception()  # type: ignore[attr-defined]
     if error is not None:
-        logger.warning("closing a stream: %s", error)
+        logger.warning("closing a stream failed: %s", error)

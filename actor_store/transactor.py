@@ -1,4 +1,4 @@
-"""`ActorStoreTransactor`: what can be changed of one actor, and the commit of its repo."""
+"""`ActorStoreTransactor`: changes to one actor, including commits to its repo."""
 
 from __future__ import annotations
 
@@ -33,19 +33,17 @@ from repo.mst import InvalidMst, KeyExists, KeyMissing, MissingBlock, Mst, NodeT
 from repo.mst.key import encode_key
 from repo.tid import TidClock
 
-__all__ = ["ActorStoreTransactor", "PreparedWrite", "Signing"]
-
 _BLOB_MARK: Final = b"mimeType"
 """Every record that refers to a blob, typed or legacy, has this key."""
 
 
 @dataclass(slots=True, frozen=True)
 class Signing:
-    """Where a commit gets its rev and its signature from."""
+    """The sources of a commit's rev and signature."""
 
     clock: TidClock
     get_key: Callable[[str], PrivateKey]
-    """The signing key of a DID."""
+    """Returns the signing key of a DID."""
 
 
 class ActorStoreTransactor(ActorStoreReader):
@@ -68,7 +66,7 @@ class ActorStoreTransactor(ActorStoreReader):
         signing: Signing,
         find_quota: Callable[[str], int | None],
     ) -> None:
-        """`find_quota` tells how many bytes a DID may take; None if there is no limit."""
+        """`find_quota` returns the quota of a DID in bytes; None for no limit."""
         self.did = did
         self.repo = RepoTransactor(db, did, nodes)
         self.record = RecordTransactor(db, did)
@@ -83,11 +81,11 @@ class ActorStoreTransactor(ActorStoreReader):
 
     @property
     def quota_bytes(self) -> int | None:
-        """How many bytes the actor may take; None if there is no limit."""
+        """The actor's quota in bytes; None for no limit."""
         return self._find_quota(self.did)
 
     def create_repo(self, writes: Sequence[PreparedWrite] = ()) -> CommitData:
-        """Make the first commit, of any size. Raises `RepoExists`, and what `commit` raises."""
+        """Create the first commit, of any size. Raises `RepoExists`, and what `commit` raises."""
         if self.repo.find_head() is not None:
             raise RepoExists(self.did)
         data = self._build(None, Mst.empty(self.repo, cache=self._nodes), writes, None)
@@ -101,15 +99,14 @@ class ActorStoreTransactor(ActorStoreReader):
         swap_commit: Cid | None = None,
         made_permanent: Iterable[TempRef] = (),
     ) -> CommitData | None:
-        """Apply `writes` in their order as one commit.
+        """Apply `writes` in order as one commit.
 
-        None, and nothing changed, where that leaves every record as it was: consumers that verify
-        commits take one without operations for a fault. `swap_commit` must be the current commit,
-        if given. `made_permanent` are the temporary blobs whose bytes the caller has made
-        permanent. Raises `QuotaExceeded`, `SwapMismatch`, `RecordExists`, `RecordNotFound`,
-        `TooManyWrites`, `RepoNotFound`, `ActorStoreDamaged`, what `BlobTransactor.apply_writes`
-        raises, and `InvalidMst` for an impossible record key or, as `NodeTooLarge`, for ones that
-        were chosen to do harm.
+        Returns None, and changes nothing, if no record would change: consumers that verify commits
+        treat one without operations as faulty. `swap_commit`, if given, must be the current commit.
+        `made_permanent` are the temporary blobs whose bytes the caller has made permanent. Raises
+        `QuotaExceeded`, `SwapMismatch`, `RecordExists`, `RecordNotFound`, `TooManyWrites`,
+        `RepoNotFound`, `ActorStoreDamaged`, what `BlobTransactor.apply_writes` raises, and
+        `InvalidMst` for an impossible record key or, as `NodeTooLarge`, for malicious ones.
         """
         quota_bytes = self.quota_bytes
         if quota_bytes is not None:
@@ -118,17 +115,17 @@ class ActorStoreTransactor(ActorStoreReader):
         if swap_commit is not None and swap_commit != head.cid:
             raise SwapMismatch(expected=swap_commit, current=head.cid, kind="Commit")
         data = self._build(head, self.repo.tree(head), writes, head.rev)
-        # Records that are the same have the same tree.
+        # Equal records have equal trees.
         if data.data == data.prev_data:
             return None
         self._store(data, writes, made_permanent)
         return data
 
     def recommit(self, *, above_rev: str | None = None) -> CommitData:
-        """Make a commit of the same records.
+        """Create a new commit of the same records.
 
-        `above_rev` is a rev that consumers have seen, should the store have lost its commit.
-        Raises `RepoNotFound` and `ActorStoreDamaged`.
+        `above_rev` is a rev that consumers have seen, in case the store lost that commit. Raises
+        `RepoNotFound` and `ActorStoreDamaged`.
         """
         head = self.repo.head()
         data = self._build(head, self.repo.tree(head), (), max(head.rev, above_rev or ""))
@@ -136,10 +133,10 @@ class ActorStoreTransactor(ActorStoreReader):
         return data
 
     def renew_commit(self) -> Head:
-        """Make a commit of the same records if consumers could not verify the current one.
+        """Create a new commit of the same records if consumers could not verify the current one.
 
-        That is so after an import: the commit has been signed elsewhere, or its rev is not the
-        one that it has here. Returns the current commit. Raises as `recommit` does.
+        That is the case after an import: the commit was signed elsewhere, or has another rev than
+        the one stored here. Returns the current head. Raises like `recommit`.
         """
         head = self.repo.head()
         commit = self.repo.read_commit(head.cid)
@@ -149,17 +146,17 @@ class ActorStoreTransactor(ActorStoreReader):
         return Head(data.cid, data.rev)
 
     def bulk_rows(self) -> BulkRows:
-        """Writing rows by the thousand, once for a connection."""
+        """Return a writer of rows by the thousand; only once per connection."""
         return BulkRows(self._db, self.did)
 
     def next_rev(self, above: str) -> str:
-        """A new rev that is greater than `above`."""
+        """Return a new rev greater than `above`."""
         return self._signing.clock.next_rev(above)
 
     def _build(
         self, head: Head | None, tree: Mst, writes: Sequence[PreparedWrite], last_rev: str | None
     ) -> CommitData:
-        """The commit, if it has room in an event. Nothing is stored yet."""
+        """Build the commit, if it fits in an event. Nothing is stored yet."""
         if len(writes) > MAX_WRITES:
             raise TooManyWrites(f"Max: {MAX_WRITES}")
         for write in writes:
@@ -195,10 +192,10 @@ class ActorStoreTransactor(ActorStoreReader):
         now = now_iso()
         prevs = [op.prev for op in data.ops if op.prev is not None]
         if prevs or any(write.blobs for write in writes):
-            # Before the old records' blocks go: they tell which of them had blobs.
+            # Before the old records' blocks are deleted: they show which records had blobs.
             self._update_blobs(data, writes, made_permanent)
         self._index(writes, data.rev, now)
-        # Deleted first: the new blocks then find room on pages that are being written anyway.
+        # Delete first, so that the new blocks fit on pages that are being written anyway.
         self.repo.delete_blocks(data.removed_cids)
         self.repo.put_blocks(data.new_blocks.items(), data.rev)
         if prevs:
@@ -224,8 +221,8 @@ class ActorStoreTransactor(ActorStoreReader):
         writes: Sequence[PreparedWrite],
         made_permanent: Iterable[TempRef],
     ) -> None:
-        # record_blob has no index by record, so looking for the old records' blobs reads the
-        # whole table: only done for records that can have some.
+        # record_blob has no index by record, so finding the old records' blobs reads the whole
+        # table: do it only for records that can have blobs.
         replaced = [
             f"at://{self.did}/{op.path}"
             for op in data.ops

@@ -1,4 +1,4 @@
-"""How much room an actor takes: its database, and the blobs it has uploaded."""
+"""The space used by an actor: its database, and its uploaded blobs."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, frozen=True)
 class Usage:
-    """The room that an actor takes, and for how much."""
+    """The space that an actor uses, and what for."""
 
     database_bytes: int
-    """Of pages in use. The file may be longer, for it does not shrink by itself."""
+    """Size of the pages in use. The file may be longer, as it does not shrink by itself."""
     blob_bytes: int
-    """Of all uploads, also of those that no record refers to yet."""
+    """Size of all uploads, including those that no record refers to yet."""
     records: int
     blobs: int
 
     @property
     def used_bytes(self) -> int:
-        """Database and blobs together: what a quota is compared with."""
+        """The size of database and blobs together, which is compared with the quota."""
         return self.database_bytes + self.blob_bytes
 
 
 class UsageReader:
-    """Reads how much room one actor takes."""
+    """Reads the space used by one actor."""
 
     def __init__(self, db: Database, records: RecordReader, blobs: BlobReader) -> None:
         self._db = db
@@ -38,20 +38,20 @@ class UsageReader:
         self._page_bytes = 0
 
     def database_bytes(self) -> int:
-        """Bytes of the pages in use, those of the open transaction included."""
+        """Return the size of the pages in use, including those of the open transaction."""
         value = self._db.value
         if not self._page_bytes:
-            # A file keeps the size of its pages.
+            # A file's page size does not change.
             self._page_bytes = value("PRAGMA page_size")
         pages = value("PRAGMA page_count") - value("PRAGMA freelist_count")
         return int(pages * self._page_bytes)
 
     def used_bytes(self) -> int:
-        """Database and blobs together. Takes the same few microseconds for any number of them."""
+        """Return the size of database and blobs together, in a few microseconds at any size."""
         return self.database_bytes() + self._blobs.totals().size_bytes
 
     def read(self) -> Usage:
-        """All there is to know. Counts every record, so it may take milliseconds."""
+        """Return the full details. Counts every record, so it may take milliseconds."""
         totals = self._blobs.totals()
         return Usage(
             database_bytes=self.database_bytes(),

@@ -1,4 +1,4 @@
-"""What a commit is asked to do, checked and computed before the actor is locked."""
+"""The requested writes of a commit, checked and encoded before the actor is locked."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class _Unset(Enum):
 
 
 UNSET: Final = _Unset.UNSET
-"""No condition, where None means "there must be no record"."""
+"""No condition; None means "there must be no record"."""
 Unset: TypeAlias = _Unset
 
 
 @dataclass(slots=True, frozen=True)
 class PreparedWrite(RecordWrite):
-    """A change to one record, with what the actor store needs to know of the record."""
+    """A change to one record, with what the actor store needs to know about the record."""
 
     blobs: tuple[BlobRef, ...] = ()
     """The blobs the record refers to."""
     backlinks: tuple[Backlink, ...] = ()
     swap_record: Cid | Unset | None = UNSET
-    """The record that must be there now; None if there must be none."""
+    """The CID that the current record must have; None if there must be no record."""
     validation_status: str | None = None
-    """`valid`, `unknown`, or None if nobody has validated the record: for the answer alone."""
+    """`valid`, `unknown`, or None if not validated; used only in the response."""

@@ -88,7 +88,7 @@ class Checkpointer:
                 connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)
             except apsw.Error as exc:
                 # The database was deleted in the meantime.
-                logger.info("no checkpoint of %s: %s", path, exc)
+                logger.info("skipping the checkpoint of %s: %s", path, exc)
                 return
             connection.set_busy_timeout(BUSY_TIMEOUT_MS)
             _checkpoint(connection, path)

@@ -1,7 +1,7 @@
-"""What is an IP address, and which of them are on the public internet.
+"""IP addresses, and which of them are on the public internet.
 
-What a stranger names (a did:web, a handle, an OAuth client) must not make this server talk to
-its own neighbours: its database, its metadata service, the administrator's router.
+A host named by a stranger (a did:web, a handle, an OAuth client) must not make this server connect
+to its own network: its database, its metadata service, the administrator's router.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Final
 
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
-"""All that IANA has handed out for public use. Loopback, ULA, link-local and so on lie outside."""
+"""All that IANA has assigned for public use. Excludes loopback, ULA, link-local and so on."""
 _NAT64: Final = IPv6Network("64:ff9b::/96")
-# Special-purpose networks that `is_global` of some Python versions lets through.
+# Special-purpose networks that `is_global` accepts in some Python versions.
 _SPECIAL_V4: Final = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
 _SPECIAL_V6: Final = (
     IPv6Network("2001::/23"),
@@ -22,7 +22,7 @@ _SPECIAL_V6: Final = (
 
 
 def is_address(text: str) -> bool:
-    """Whether `text` is an IP address, and no name."""
+    """Whether `text` is an IP address rather than a name."""
     try:
         ip_address(text)
     except ValueError:
@@ -31,7 +31,7 @@ def is_address(text: str) -> bool:
 
 
 def is_public_address(text: str) -> bool:
-    """Whether `text` is an IP address that routes on the public internet, and to one host."""
+    """Whether `text` is an IP address of a single host on the public internet."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
@@ -54,7 +54,7 @@ def _is_public_v6(address: IPv6Address) -> bool:
 
 
 def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that traffic to `address` ends at, if it is an IPv6 form of one."""
+    """Return the IPv4 address that receives traffic to `address`, if it is an IPv6 form of one."""
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.ipv4_mapped or address.sixtofour

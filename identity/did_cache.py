@@ -1,11 +1,11 @@
 """The cache of DID documents: memory in front of `did_cache.sqlite`.
 
-Nothing in the file is precious. A damaged one is replaced, and a disk that refuses to write
-costs speed, never an answer.
+The file is expendable: a damaged one is replaced, and a failing disk costs speed but never an
+answer.
 
-Anyone can make the server fetch documents, so the file is bounded: the rows that were stored first
-make room, but for those that have been asked for since. A row gets a new rowid whenever its
-document is fetched, so the order of the table is the order of storing and needs no index.
+Anyone can make the server fetch documents, so the file is bounded: the oldest rows are evicted,
+except those used since they were stored. A row gets a new rowid whenever its document is fetched,
+so the table is ordered by time of storing and needs no index.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from repo.syntax import Did
 
 MIGRATIONS: Final = (Migration("001", Path(__file__).with_name("schema.sql").read_text()),)
 _MEMORY_BYTES: Final = 8 * 1024 * 1024
-"""JSON text of the documents kept parsed: of some 8,000. Parsed, they take a few times that."""
+"""Total JSON size of the documents kept parsed, some 8,000. Parsed, they take a few times that."""
 
 _FILE_BYTES: Final = 32 * 1024 * 1024
-"""What the pages in use may take: of some 16,000 usual documents."""
+"""Limit for the pages in use, enough for some 16,000 typical documents."""
 _EVICTED_AT_ONCE: Final = 8
-"""Rows looked at in a step of making room; one has up to 128 KiB."""
+"""Rows examined per eviction step; a row has up to 128 KiB."""
 _EVICTION_STEPS: Final = 16
-"""Steps for one document that is stored: more than it needs, so that a larger file shrinks too."""
+"""Eviction steps per stored document: more than needed, so that an oversized file shrinks, too."""
 _SPARING_STEPS: Final = 4
-"""Of these, the ones that spare what has been asked for: more would take too long."""
+"""The first of these steps, in which used documents are spared; more would take too long."""
 _SPARED_BYTES: Final = 8 * 1024
-"""Documents that are longer are not spared: moving them within the file takes too long."""
+"""Larger documents are not spared: moving them within the file takes too long."""
 _MAX_USED: Final = 100_000
-"""More DIDs than the file has room for."""
+"""More DIDs than fit in the file."""
 
 _OLDEST: Final = "SELECT rowid, did, octet_length(doc) FROM did_doc ORDER BY rowid LIMIT ?"
 _SPARE: Final = "UPDATE did_doc SET rowid = (SELECT max(rowid) + 1 FROM did_doc) WHERE rowid = ?"
@@ -63,11 +63,11 @@ class CachedDocument:
     document: DidDocument
     updated_at_ms: int
     size_bytes: int
-    """Length of its JSON."""
+    """The length of its JSON."""
 
 
 class DidCache:
-    """Documents by DID. Reading one twice gives the same object."""
+    """Documents by DID. Repeated reads return the same object."""
 
     def __init__(
         self,
@@ -77,19 +77,19 @@ class DidCache:
         file_bytes: int = _FILE_BYTES,
         is_in_file: bool = True,
     ) -> None:
-        """Keep documents in `db`, up to `file_bytes`; those used last, `memory_bytes`, parsed."""
+        """Store up to `file_bytes` in `db`; keep the last used `memory_bytes` parsed in memory."""
         self._db = db
         self.is_in_file = is_in_file
         self._memory: LRUCache[Did, CachedDocument] = LRUCache(memory_bytes, _size_bytes)
         self._max_pages = file_bytes // int(db.value("PRAGMA page_size"))
         self._used: set[Did] = set()
-        """Those asked for since they were stored, or since they were spared."""
+        """DIDs used since they were stored or last spared."""
 
     @classmethod
     def open(cls, path: Path, *, wal_autocheckpoint: int | None = 1_000) -> DidCache:
-        """Open or create the file at `path`, replacing one that is damaged.
+        """Open or create the file at `path`, replacing a damaged one.
 
-        On a full disk the documents of this run are in memory only.
+        On a full disk, the documents of this run are kept only in memory.
         """
         try:
             return cls(_open(path, wal_autocheckpoint))
@@ -105,7 +105,7 @@ class DidCache:
             return cls(db, is_in_file=False)
 
     def find(self, did: Did) -> CachedDocument | None:
-        """The document last stored for `did`, however old."""
+        """Return the document last stored for `did`, however old."""
         found = self._memory.get(did)
         if found is None:
             found = self._load(did)
@@ -116,7 +116,7 @@ class DidCache:
         return found
 
     def put(self, document: DidDocument, *, updated_at_ms: int) -> None:
-        """Remember `document` as fetched at `updated_at_ms`."""
+        """Store `document` as fetched at `updated_at_ms`."""
         text = orjson.dumps(document.raw).decode()
         self._remember(CachedDocument(document, updated_at_ms, len(text)))
 
@@ -130,13 +130,13 @@ class DidCache:
         self._write(write)
 
     def delete(self, did: Did) -> None:
-        """Forget the document of `did`."""
+        """Delete the document of `did`."""
         self._memory.pop(did, None)
         self._used.discard(did)
         self._write(lambda: self._db.run("DELETE FROM did_doc WHERE did = ?", (did,)))
 
     def check_health(self) -> None:
-        """Raise `DatabaseError` if the file does not answer."""
+        """Raise `DatabaseError` if the file cannot be read."""
         self._db.value("SELECT 1 FROM did_doc LIMIT 1")
 
     def close(self) -> None:
@@ -147,11 +147,11 @@ class DidCache:
         if found.size_bytes <= self._memory.maxsize:
             self._memory[found.document.did] = found
         else:
-            # An older and smaller one must not stay in its place.
+            # Too large to keep, but an older, smaller version must not stay.
             self._memory.pop(found.document.did, None)
 
     def _make_room(self) -> None:
-        """Delete what was stored first, as long as the file has more pages than it may."""
+        """Evict the oldest rows while the file uses more pages than allowed."""
         if len(self._used) > _MAX_USED:
             self._used.clear()
         for step in range(_EVICTION_STEPS):
@@ -194,7 +194,7 @@ def _size_bytes(cached: CachedDocument) -> int:
 
 
 def _open(path: Path, wal_autocheckpoint: int | None) -> Database:
-    # Used on the event loop: a busy file is given up on at once.
+    # Used on the event loop, so do not wait for a busy file.
     db = open_database(path, wal_autocheckpoint=wal_autocheckpoint, busy_timeout_ms=0)
     with db.closed_on_error():
         migrate(db, MIGRATIONS)

@@ -1,7 +1,7 @@
 """DID documents: the keys, handle and services that a DID publishes.
 
-Documents come from strangers. A part that is malformed counts as absent; only a document
-that is for another DID, or is no object at all, is refused.
+Documents come from strangers. A malformed part counts as absent; only a document for another DID,
+or one that is not an object at all, is refused.
 
 Spec: https://atproto.com/specs/did#did-documents
 """
@@ -21,7 +21,7 @@ ATPROTO_PDS: Final = "atproto_pds"
 PDS_TYPE: Final = "AtprotoPersonalDataServer"
 
 _MAX_ENTRIES: Final = 100
-"""Entries of a list in a document that are looked at."""
+"""Entries of a list in a document that are examined."""
 
 
 class InvalidDidDocument(ValueError):
@@ -29,10 +29,10 @@ class InvalidDidDocument(ValueError):
 
 
 class DidDocument:
-    """A DID document. `raw` is its JSON, not to be changed: it is shared by every reader."""
+    """A DID document. `raw` is its JSON, shared by every reader, so it must not be changed."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
-        """Trust `raw` to be a document; what comes from the network goes through `parse`."""
+        """Trust `raw` to be a document; use `parse` for one from the network."""
         self.raw = raw
         self.did = Did(raw["id"])
 
@@ -47,9 +47,9 @@ class DidDocument:
 
     @cached_property
     def handle(self) -> Handle | None:
-        """The handle it claims, in lower case: its first `at://` alias, if that is a handle.
+        """The claimed handle in lower case: the first `at://` alias, if that is a handle.
 
-        Anyone can claim any handle; it counts once it resolves back to this DID.
+        Anyone can claim any handle; it is valid only if it resolves back to this DID.
         """
         aliases = self.raw.get("alsoKnownAs")
         for alias in aliases[:_MAX_ENTRIES] if isinstance(aliases, list) else ():
@@ -61,7 +61,7 @@ class DidDocument:
         return None
 
     def verification_key(self, name: str) -> str | None:
-        """The did:key of verification method `#name`, if it is of a kind atproto uses."""
+        """Return the did:key of verification method `#name`, if it is of a kind used in atproto."""
         entry = self._find("verificationMethod", name)
         if entry is None:
             return None
@@ -74,11 +74,11 @@ class DidDocument:
             return None
 
     def signing_key(self) -> str | None:
-        """The did:key that signs the account's repository and service tokens."""
+        """The did:key that verifies the account's repository and service tokens."""
         return self._signing_key
 
     def service_endpoint(self, name: str, *, kind: str | None = None) -> str | None:
-        """The URL of service `#name`, if it is http(s) and, when `kind` is given, of that type."""
+        """Return the URL of service `#name` if it is http(s) and, if given, of type `kind`."""
         entry = self._find("service", name)
         if entry is None or (kind is not None and entry.get("type") != kind):
             return None

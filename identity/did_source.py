@@ -1,9 +1,9 @@
-"""Where DID documents come from: a PLC directory, or the host of a did:web.
+"""The sources of DID documents: a PLC directory, or the host of a did:web.
 
 DidResolutionError
-├── UnsupportedDidMethod    neither did:plc nor did:web of a whole host
-├── DidNotFound             the directory or host says there is no such DID
-└── DidUnresolvable         no usable answer; `reason` says why
+├── UnsupportedDidMethod    neither did:plc nor a did:web without a path
+├── DidNotFound             the directory or host says that the DID does not exist
+└── DidUnresolvable         no usable response; `reason` says why
 
 Spec: https://atproto.com/specs/did#blessed-did-methods
 """
@@ -20,10 +20,10 @@ from identity.share import Share, Unshared
 from repo.syntax import Did
 
 MAX_DOCUMENT_BYTES: Final = 128 * 1024
-"""Longest document that is read; usual ones have one or two thousand bytes."""
+"""Largest document accepted; typical ones have one or two thousand bytes."""
 
 _GONE: Final = frozenset((404, 410))
-"""A DID that a directory does not know, or that is tombstoned."""
+"""Statuses for a DID that a directory does not know, or that is tombstoned."""
 _NO_DOMAIN: Final = ""
 _WEB_HOST: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?:%3[Aa][0-9]{1,5})?").fullmatch
 
@@ -42,27 +42,27 @@ class UnsupportedDidMethod(DidResolutionError):
 
 
 class DidNotFound(DidResolutionError):
-    """There is no such DID, or it is tombstoned."""
+    """The DID does not exist, or is tombstoned."""
 
 
 class DidUnresolvable(DidResolutionError):
-    """The directory or host did not answer with a document for this DID."""
+    """The directory or host did not return a document for this DID."""
 
 
 class DidSource:
-    """Fetches documents, each time anew."""
+    """Fetches documents, without a cache."""
 
     def __init__(self, http: SafeHttp, *, plc_url: str, plc_share: Share | None = None) -> None:
         """`plc_url` is an operator's setting, so it may be a private address.
 
-        `plc_share` bounds the documents that are fetched from it at a time.
+        `plc_share` bounds the concurrent fetches from it.
         """
         self._http = http
         self._plc_share = plc_share or Unshared()
         self._plc_url = plc_url.rstrip("/")
 
     async def fetch(self, did: Did) -> DidDocument:
-        """The document of `did` as it is now. Raises `DidResolutionError`."""
+        """Fetch the current document of `did`. Raises `DidResolutionError`."""
         try:
             return DidDocument.parse(await self._fetch_json(did), did)
         except FetchError as exc:
@@ -102,7 +102,7 @@ class DidSource:
         return f"{scheme}://{host}{':' if port else ''}{port}/.well-known/did.json"
 
     def _is_local(self, host: str) -> bool:
-        """Whether `host` has no certificate: this machine, or a private network's address."""
+        """Whether `host` has no certificate: this machine, or an address in a private network."""
         if host == "localhost":
             return True
         is_address = re.fullmatch(r"[0-9.]+", host) is not None

@@ -1,8 +1,8 @@
-"""Questions to name servers as bytes, and of their answers what was asked for.
+"""DNS packets: encoding questions, and parsing the requested records from answers.
 
-Strangers write these answers. A parser for all of DNS takes two seconds for eight kilobytes of long
-names that refer to each other, and this one a few milliseconds: it looks at few records, follows
-each name once, and passes over what nobody asked for.
+Strangers write these answers. A full DNS parser takes two seconds for eight kilobytes of long names
+that refer to each other. This one takes a few milliseconds: it examines few records, follows each
+name once, and skips records that were not requested.
 
 Format: https://www.rfc-editor.org/rfc/rfc1035#section-4
 """
@@ -21,7 +21,7 @@ import dns.rdata
 import dns.rdatatype
 
 MAX_RECORDS: Final = 100
-"""Records that are looked at; there may be more."""
+"""Records that are examined; a packet may have more."""
 MAX_ALIASES: Final = 16
 
 _HEAD: Final = struct.Struct("!HHHHHH")
@@ -32,27 +32,27 @@ _RCODE: Final = 0xF
 _WITHOUT_QUESTION: Final = frozenset(
     (dns.rcode.FORMERR, dns.rcode.SERVFAIL, dns.rcode.NOTIMP, dns.rcode.REFUSED)
 )
-"""Refusals of servers that may not have read the question."""
+"""Response codes of servers that may not have read the question."""
 _POINTER: Final = 0xC0
 _MAX_LABEL: Final = 63
 _MAX_NAME_BYTES: Final = 255
 
 
 class OtherAnswer(dns.exception.FormError):
-    """An answer to another question, or none at all."""
+    """The packet answers another question, or is not an answer."""
 
 
 def encode_question(query: dns.message.Message) -> bytes:
-    """The packet that asks the one question of `query`."""
+    """Encode the single question of `query` as a packet."""
     (asked,) = query.question
     head = _HEAD.pack(query.id, dns.flags.RD, 1, 0, 0, 0)
     return head + asked.name.to_digestable() + _QUESTION.pack(asked.rdtype, asked.rdclass)
 
 
 def parse_answer(query: dns.message.Message, wire: bytes) -> dns.message.Message:
-    """The answer to the one question of `query`, as if the name had no aliases.
+    """Parse the answer to the single question of `query`, with aliases already resolved.
 
-    Raises `OtherAnswer`, `dns.exception.FormError` for one that is malformed, and
+    Raises `OtherAnswer`, `dns.exception.FormError` for a malformed answer, and
     `dns.message.Truncated`.
     """
     try:
@@ -74,7 +74,7 @@ def _parse(query: dns.message.Message, wire: bytes) -> dns.message.Message:
         return answer
     question = encode_question(query)[_HEAD.size :]
     at = _HEAD.size + len(question)
-    # The numbers of what is asked for are no letters.
+    # Lower-casing does not change the type and class: their bytes are not letters.
     if questions != 1 or wire[_HEAD.size : at].lower() != question:
         raise OtherAnswer
     if flags & dns.flags.TC:
@@ -98,7 +98,7 @@ def _parse(query: dns.message.Message, wire: bytes) -> dns.message.Message:
 
 
 def _follow(name: bytes, aliases: dict[bytes, tuple[bytes, int]]) -> tuple[bytes, list[int]]:
-    """Where the aliases of a name end, and how long each of them counts."""
+    """Follow the aliases of a name. Return the final name and the TTL of each alias."""
     ttls: list[int] = []
     while name in aliases:
         name, ttl = aliases[name]
@@ -115,26 +115,26 @@ def _fill(
     ttls: list[int],
     found: dict[bytes, list[tuple[int, int, int]]],
 ) -> None:
-    """Add the records of `name` to the answer, as the records of the name that was asked for."""
+    """Add the records of `name` to the answer, under the name in the question."""
     if name not in found:
         return
     (asked,) = answer.question
     records = answer.find_rrset(answer.answer, asked.name, asked.rdclass, asked.rdtype, create=True)
     for ttl, at, size in found[name]:
         record = dns.rdata.from_wire(asked.rdclass, asked.rdtype, wire, at, size)
-        # A time with the highest bit set is none: https://www.rfc-editor.org/rfc/rfc2181#section-8
+        # A TTL with the top bit set counts as 0: https://www.rfc-editor.org/rfc/rfc2181#section-8
         records.add(record, min(0 if each >> 31 else each for each in (ttl, *ttls)))
 
 
 class _Names:
-    """Names in a packet, in lower case and without pointers. Each is followed once."""
+    """The names in a packet, in lower case and without pointers. Each pointer is followed once."""
 
     def __init__(self, wire: bytes) -> None:
         self._wire = wire
         self._known: dict[int, bytes] = {}
 
     def read(self, at: int) -> tuple[bytes, int]:
-        """The name at `at`, and where it ends. Raises `FormError` or `IndexError`."""
+        """Return the name at `at`, and where it ends. Raises `FormError` or `IndexError`."""
         if self._wire[at] < _POINTER:
             return self._follow(at)
         target, end = self._target(at), at + 2
@@ -156,7 +156,7 @@ class _Names:
                 raise _malformed("a name is too long")
             labels.append(wire[at : at + 1 + length])
             at += 1 + length
-        # The length of a label is no letter.
+        # Lower-casing does not change the length bytes, which are not letters.
         return b"".join(labels).lower() + b"\0", at + 1 if end is None else end
 
     def _target(self, at: int) -> int:

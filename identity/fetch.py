@@ -1,14 +1,14 @@
-"""What an HTTP request can end with: a complete answer, or one of these errors.
+"""The outcomes of an HTTP request: a complete response, or one of these errors.
 
 FetchError
-├── FetchRefused        a private address, a scheme or a URL that is not allowed
-├── FetchOutOfFiles     this server has too many files open to connect
+├── FetchRefused        a private address, or a disallowed scheme or URL
+├── FetchOutOfFiles     this server has too many open files to connect
 ├── FetchUnreachable    no address, no connection, broken TLS or HTTP
-│   ├── FetchDisconnected   no connection, or it ended before the answer did
-│   └── FetchTimeout    no complete answer in time
-├── FetchTooLarge       the answer is longer than allowed
-├── FetchStatus         an answer whose status is not 2xx; `status` says which
-└── FetchMalformed      the body is not the JSON or text it should be
+│   ├── FetchDisconnected   no connection, or it ended before the response did
+│   └── FetchTimeout    no complete response in time
+├── FetchTooLarge       the response is longer than allowed
+├── FetchStatus         the response's `status` is not 2xx
+└── FetchMalformed      the body is not the expected JSON or text
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import orjson
 
 
 class FetchError(Exception):
-    """A request had no usable answer. `url` is what was asked for."""
+    """A request had no usable response. `url` is the requested URL."""
 
     def __init__(self, url: str, reason: str) -> None:
         self.url = url
@@ -30,11 +30,11 @@ class FetchError(Exception):
 
 
 class FetchRefused(FetchError):
-    """The URL leads to an address, scheme or port that this server does not talk to."""
+    """The URL leads to an address, scheme or port that this server does not connect to."""
 
 
 class FetchOutOfFiles(FetchError):
-    """This server has too many files open to make one more connection. Try again later."""
+    """This server has too many open files for another connection. Retry later."""
 
 
 class FetchUnreachable(FetchError):
@@ -42,23 +42,23 @@ class FetchUnreachable(FetchError):
 
 
 class FetchDisconnected(FetchUnreachable):
-    """There was no connection, or none any more: the same request may succeed the next time."""
+    """The connection failed or was lost: the same request may succeed next time."""
 
 
 class FetchTimeout(FetchUnreachable):
-    """The answer was not complete in time."""
+    """The response was not complete in time."""
 
 
 class FetchTooLarge(FetchError):
-    """The answer is longer than the caller allows."""
+    """The response is longer than the caller allows."""
 
 
 class FetchMalformed(FetchError):
-    """The answer is not the JSON or text that was asked for."""
+    """The response is not the expected JSON or text."""
 
 
 class FetchStatus(FetchError):
-    """The answer has a status other than 2xx. `body` is what came with it."""
+    """The response has a status other than 2xx. `body` is its body."""
 
     def __init__(self, url: str, status: int, body: bytes) -> None:
         self.status = status
@@ -68,24 +68,24 @@ class FetchStatus(FetchError):
 
 @dataclass(slots=True, frozen=True)
 class FetchedResponse:
-    """A complete answer, of any status."""
+    """A complete response, of any status."""
 
     url: str
-    """Where it came from, after redirects."""
+    """The final URL, after redirects."""
     status: int
     headers: Mapping[str, str]
     """Names are case-insensitive."""
     body: bytes
 
     def json(self) -> Any:
-        """The body as JSON whatever its content type. Raises `FetchMalformed`."""
+        """Parse the body as JSON, whatever its content type. Raises `FetchMalformed`."""
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError as exc:
             raise FetchMalformed(self.url, "the answer is not JSON") from exc
 
     def text(self) -> str:
-        """The body as UTF-8. Raises `FetchMalformed`."""
+        """Decode the body as UTF-8. Raises `FetchMalformed`."""
         try:
             return self.body.decode()
         except UnicodeDecodeError as exc:

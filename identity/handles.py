@@ -1,4 +1,4 @@
-"""Handles to DIDs: DNS and HTTPS side by side, then the backup nameservers.
+"""Resolving handles to DIDs: DNS and HTTPS in parallel, then the backup nameservers.
 
 Spec: https://atproto.com/specs/handle#handle-resolution
 """
@@ -32,11 +32,11 @@ _MAX_REDIRECTS: Final = 3
 _MAX_TXT_RECORDS: Final = 100
 _NEGATIVE_CACHED: Final = 4_096
 _NEGATIVE_S: Final = 30.0
-"""How long it is remembered that a handle leads nowhere."""
+"""How long an unsuccessful resolution is cached."""
 
 
 class HandleUnresolvable(Exception):
-    """No way of resolving `handle` gave a usable answer, so it may or may not have a DID."""
+    """No method of resolving `handle` gave a usable answer, so it may or may not have a DID."""
 
     def __init__(self, handle: Handle, reason: str) -> None:
         self.handle = handle
@@ -46,18 +46,17 @@ class HandleUnresolvable(Exception):
 
 @dataclass(slots=True, frozen=True)
 class _Nowhere:
-    """What was found a moment ago: that a handle has no DID, or, with a `failure`, that none could
-    be found."""
+    """A cached negative result: no DID or, with a `failure`, no usable answer."""
 
     failure: str | None
 
 
 class _Failed(Exception):
-    """One way of resolving gave no usable answer."""
+    """One method of resolving gave no usable answer."""
 
 
 class HandleResolver:
-    """Looks handles up in DNS and over HTTPS. What it finds is a claim of the handle's owner."""
+    """Looks up handles in DNS and over HTTPS. A result is only a claim by the handle's owner."""
 
     def __init__(
         self,
@@ -72,7 +71,7 @@ class HandleResolver:
         scheme: Literal["https", "http"] = "https",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nameservers are `host` or `host:port`; without any, those of `lookups` are asked.
+        """Nameservers are `host` or `host:port`; without any, those of `lookups` are queried.
 
         `share` and `files` are for the backup nameservers. `scheme` is http only on a closed
         network without certificates.
@@ -98,15 +97,15 @@ class HandleResolver:
         )
 
     async def resolve(self, handle: Handle, *, fresh: bool = False) -> Did | None:
-        """The DID that `handle` points to, or None if it points to none.
+        """Return the DID that `handle` points to, or None if it points to none.
 
-        `fresh` asks anew what was found to lead nowhere a moment ago. Raises `HandleUnresolvable`
-        if neither DNS nor HTTPS could say.
+        `fresh` ignores cached negative results. Raises `HandleUnresolvable` if neither DNS nor
+        HTTPS gives an answer.
         """
         if fresh:
             with fresh_lookups():
                 return await self._resolve(handle)
-        # One look-up of the cache: an entry may run out between two.
+        # A single cache look-up, because an entry may expire between two.
         known = self._negative.get(handle)
         if known is None:
             return await self._resolve(handle)
@@ -138,7 +137,7 @@ class HandleResolver:
                 raise HandleUnresolvable(handle, "; ".join(failures))
             return did
         finally:
-            # DNS has the last word, so the request is not waited for once it has spoken.
+            # DNS takes precedence, so once it has answered, do not wait for the request.
             web.cancel()
             await asyncio.gather(web, return_exceptions=True)
 
@@ -156,7 +155,7 @@ class HandleResolver:
 
 
 def did_of_txt_records(records: Sequence[bytes]) -> Did | None:
-    """The DID that TXT records at `_atproto.` name. Two different ones name none."""
+    """Return the DID in the TXT records at `_atproto.`; None if they name two different ones."""
     values = {
         text.removeprefix(_PREFIX).strip()
         for record in records
@@ -175,7 +174,7 @@ async def _ask_dns(lookups: Lookups, handle: Handle) -> Did | None:
 
 
 async def _outcome(asked: Awaitable[Did | None], failures: list[str]) -> Did | None:
-    """What `asked` found; a failure is noted and counts as nothing found."""
+    """Return the result of `asked`; append a failure to `failures` and return None."""
     try:
         return await asked
     except _Failed as exc:
@@ -191,7 +190,7 @@ def _did(text: str) -> Did | None:
 
 
 def _client(nameservers: Sequence[str], timeout_ms: int) -> Client:
-    """A client of `nameservers`, whose own names are looked up when it is first asked."""
+    """Return a client of `nameservers`, whose own names are looked up on first use."""
     made: list[dns.asyncresolver.Resolver] = []
 
     async def client() -> dns.asyncresolver.Resolver:

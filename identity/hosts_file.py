@@ -1,4 +1,4 @@
-"""Names that the machine itself knows: those of /etc/hosts, and `localhost`."""
+"""Names known to the machine itself: those in /etc/hosts, and `localhost`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _LOOPBACK: Final = ("127.0.0.1", "::1")
 
 
 class HostsFile:
-    """Finds addresses without asking anybody."""
+    """Finds addresses without querying name servers."""
 
     def __init__(self, path: Path = HOSTS) -> None:
         self._file = WatchedFile(path, _parse)
 
     def find(self, name: str) -> tuple[str, ...]:
-        """The addresses of `name`; none if the machine does not know it.
+        """Return the addresses of `name`; empty if the machine does not know it.
 
-        `localhost` and what is below it are this machine (RFC 6761, section 6.3).
+        `localhost` and its subdomains are this machine (RFC 6761, section 6.3).
         """
         name = name.lower().rstrip(".")
         found = self._file.content().get(name, ())

@@ -1,7 +1,7 @@
-"""Outgoing HTTP that strangers can steer: DID documents, handles, OAuth client metadata.
+"""Outgoing HTTP to hosts chosen by strangers: DID documents, handles, OAuth client metadata.
 
-Private addresses are refused where the socket is made, after every name lookup and for every
-redirect, so that no spelling of a host and no second DNS answer gets around the check.
+Private addresses are refused when the socket is created, after every name lookup and for every
+redirect, so that no spelling of a host and no second DNS answer can bypass the check.
 """
 
 from __future__ import annotations
@@ -64,16 +64,16 @@ DEFAULT_CONNECTIONS: Final = 100
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _HEADERS: Final = {"User-Agent": "holdfast"}
 _OWN_HEADERS: Final = ("Accept", "Content-Type", "User-Agent")
-"""What aiohttp adds to a request that lacks them."""
+"""Headers that aiohttp adds to a request that lacks them."""
 _UNSHARED: Final = Unshared()
 
 
 class SafeHttp:
-    """An HTTP client with bounds. `trusted` requests are to URLs from the operator's settings.
+    """An HTTP client with limits. `trusted` requests are to URLs from the operator's settings.
 
-    Others go to public addresses over https, unless `allow_private` turns the protection off.
-    Neither kind can use up the connections of the other. Sessions open with the first request;
-    `close` ends them.
+    All others are restricted to public addresses over https, unless `allow_private` turns the
+    protection off. Neither kind can use up the connections of the other. Sessions open with the
+    first request; `close` ends them.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class SafeHttp:
         max_bytes: int | None = None,
         max_redirects: int = 0,
     ) -> FetchedResponse:
-        """The answer to a GET, of any status. Raises `FetchError`."""
+        """Return the response to a GET, of any status. Raises `FetchError`."""
         return await self.request(
             "GET",
             url,
@@ -131,7 +131,7 @@ class SafeHttp:
         trusted: bool = False,
         max_bytes: int | None = None,
     ) -> Any:
-        """The JSON of a 2xx answer to a GET. Raises `FetchError`."""
+        """Return the JSON of a 2xx response to a GET. Raises `FetchError`."""
         response = await self.get(
             url,
             trusted=trusted,
@@ -150,7 +150,7 @@ class SafeHttp:
     async def post_json(
         self, url: str, value: object, *, trusted: bool = False, timeout_ms: int | None = None
     ) -> FetchedResponse:
-        """The answer to a POST of `value` as JSON, of any status. Raises `FetchError`."""
+        """Return the response to a POST of `value` as JSON, of any status. Raises `FetchError`."""
         return await self.request(
             "POST",
             url,
@@ -172,7 +172,7 @@ class SafeHttp:
         max_bytes: int | None = None,
         max_redirects: int = 0,
     ) -> FetchedResponse:
-        """Send a request and read the whole answer, within a time that spans all redirects.
+        """Send a request and read the whole response, within a timeout that spans all redirects.
 
         Raises `FetchError`, and what the share raises.
         """
@@ -182,7 +182,7 @@ class SafeHttp:
         target = self._allowed_url(url, trusted=trusted)
         share = _UNSHARED if trusted else self._share
         try:
-            # The time begins with the turn: a queue has a time of its own.
+            # The timeout starts with the turn: the queue has a timeout of its own.
             async with share.turn(domain_of(target.host or "")), asyncio.timeout(seconds):
                 while True:
                     answer = await self._once(
@@ -208,11 +208,11 @@ class SafeHttp:
         body: bytes | AsyncIterable[bytes] | None = None,
         decompress: bool = False,
     ) -> StreamedResponse:
-        """Send a request and return once the head of its answer is there. Raises `FetchError`.
+        """Send a request and return once the head of the response arrives. Raises `FetchError`.
 
-        `path`, with a query if there is one, is put behind `base` as it is. No header is added but
-        those that frame the message, no redirect is followed, and nothing limits the time: that is
-        the caller's part. A GET that meets a connection just closed is sent once more.
+        `path`, including any query, is appended to `base` unchanged. Only the headers that frame
+        the message are added, no redirect is followed, and timeouts are left to the caller. A GET
+        on a connection that was just closed is sent once more.
         """
         checked = self._allowed_url(base, trusted=trusted)
         if checked.raw_query_string or checked.raw_fragment:
@@ -256,7 +256,7 @@ class SafeHttp:
         body: bytes | None,
         limit: int,
     ) -> FetchedResponse | URL:
-        """One exchange: the answer, or where it redirects to."""
+        """Make one exchange. Return the response, or the URL it redirects to."""
         try:
             async with self._session(trusted=trusted).request(
                 method,
@@ -293,7 +293,7 @@ class SafeHttp:
             resolver = None if trusted else self._resolver
             connector = aiohttp.TCPConnector(
                 resolver=resolver,
-                # The client's own table of names grows with every name that a stranger thinks of.
+                # aiohttp's own DNS cache grows with every name that a stranger invents.
                 use_dns_cache=resolver is None,
                 socket_factory=partial(self._socket, guarded=guarded),
                 limit=self._connections,
@@ -301,13 +301,13 @@ class SafeHttp:
             session = self._sessions[trusted] = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                # `request` bounds the whole exchange; a second clock would only hide which ran out.
+                # `request` bounds the whole exchange; a second timeout would hide which expired.
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
             )
         return session
 
     def _socket(self, address: tuple[Any, ...], *, guarded: bool) -> socket.socket:
-        """A socket for one result of `getaddrinfo`; one that is `guarded` is for public ones."""
+        """Create a socket for a result of `getaddrinfo`; `guarded` allows only public addresses."""
         family, kind, protocol, _, target = address
         if guarded and not is_public_address(target[0]):
             raise PrivateAddress

@@ -1,7 +1,7 @@
-"""Answers that are read while they come in, and bodies that are sent while they are made.
+"""Streaming: responses read as they arrive, and bodies sent as they are produced.
 
-A `StreamedResponse` hands out the body as the host sent it, part by part and never much more than
-was asked for. Whoever opened it closes it, and keeps the time.
+A `StreamedResponse` returns the body as the host sent it, part by part, never much more than
+requested. The caller that opened it must close it, and enforce timeouts.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from identity.fetch import (
 
 _DISCONNECTED: Final = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
 FAILURES: Final = (aiohttp.ClientError, OSError, ValueError)
-"""What aiohttp raises when there is no answer, or no more of it."""
+"""Exceptions that aiohttp raises if no response arrives, or if it breaks off."""
 
 
 class PrivateAddress(OSError):
-    """A connection was about to go to an address that is not public."""
+    """A connection would have gone to an address that is not public."""
 
     def __init__(self) -> None:
-        # The same text for each address of a host: aiohttp then raises this very error.
+        # Same text for each address of a host, so that aiohttp raises this very error.
         super().__init__("the address is not public")
 
 
 def fetch_error(url: str, exc: Exception) -> FetchError:
-    """The `FetchError` for one of `FAILURES`."""
+    """Translate one of `FAILURES` into a `FetchError`."""
     if isinstance(exc, aiohttp.ClientConnectorError) and isinstance(exc.os_error, PrivateAddress):
         return FetchRefused(url, str(exc.os_error))
     if isinstance(exc, aiohttp.ClientConnectorError) and exc.os_error.errno in OUT_OF_FILES:
@@ -50,24 +50,24 @@ def fetch_error(url: str, exc: Exception) -> FetchError:
 
 
 class StreamedBody(aiohttp.AsyncIterablePayload):
-    """A body that is sent as it is made. One that is not sent to its end ends the connection."""
+    """A body that is sent as it is produced. If it is not sent completely, the connection ends."""
 
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
-        """Send it, at the pace of the host."""
+        """Send the body, at the pace of the host."""
         transport = writer.transport if isinstance(writer, StreamWriter) else None
         try:
             await super().write_with_length(writer, content_length)
         except BaseException:
-            # Closing alone would wait until the host has taken what is buffered for it.
+            # Merely closing would wait until the host has accepted the buffered bytes.
             if transport is not None:
                 transport.abort()
             raise
 
 
 class StreamedResponse:
-    """An answer that has its head, and its body perhaps only in part."""
+    """A response whose head has arrived, and perhaps part of its body."""
 
     def __init__(self, url: str, response: aiohttp.ClientResponse) -> None:
         self._url = url
@@ -77,7 +77,7 @@ class StreamedResponse:
 
     @property
     def content_length(self) -> int | None:
-        """The length that the host has announced, if it has."""
+        """The length announced by the host, if any."""
         return self._response.content_length
 
     @property
@@ -86,7 +86,10 @@ class StreamedResponse:
         return self._response.content.at_eof()
 
     async def read_part(self) -> bytes:
-        """What has come in, or comes next; nothing at the end. Raises `FetchUnreachable`."""
+        """Return the bytes that have arrived or arrive next; `b""` at the end.
+
+        Raises `FetchUnreachable`.
+        """
         try:
             return await self._response.content.readany()
         except FAILURES as exc:
@@ -95,9 +98,9 @@ class StreamedResponse:
     async def read(
         self, max_bytes: int, *, before_part: Callable[[], object] = lambda: None
     ) -> bytes:
-        """The rest of the body. Raises `FetchUnreachable`, and `FetchTooLarge` if it is longer.
+        """Return the rest of the body. Raises `FetchUnreachable`, and `FetchTooLarge` if too long.
 
-        `before_part` is called whenever more is waited for.
+        `before_part` is called before each wait for more.
         """
         if (self.content_length or 0) > max_bytes:
             raise self.too_long(max_bytes)
@@ -111,11 +114,11 @@ class StreamedResponse:
         return bytes(content)
 
     async def close(self) -> None:
-        """Give the connection back, or cut it off where the body has not been read to its end."""
+        """Return the connection to the pool, or close it if the body was not read to its end."""
         self._response.close()
-        # A body that is still being sent has somebody who writes it.
+        # If the request's body is still being sent, wait for its writer.
         await self._response.wait_for_close()
 
     def too_long(self, max_bytes: int) -> FetchTooLarge:
-        """The error of an answer that is longer than its reader allows."""
+        """Return the error for a response that is longer than its reader allows."""
         return FetchTooLarge(self._url, f"the answer is longer than {max_bytes} bytes")

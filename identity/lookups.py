@@ -1,7 +1,7 @@
-"""Looking up names that strangers choose, in DNS: bounded, shared, and remembered for a while.
+"""DNS look-ups of names chosen by strangers: bounded, shared, and cached for a while.
 
-A silent name server keeps waiting those who ask for the names it serves, and nobody else: look-ups
-take no threads, end in time, and go ahead by shares of the domain and of who asks.
+A silent name server delays only look-ups of the names it serves: look-ups take no threads, have a
+timeout, and are bounded per domain and per requester.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from identity.share import Share, Unshared, domain_of
 DEFAULT_TIMEOUT_MS: Final = 3_000
 
 _CACHED: Final = 16_384
-"""Answers that are remembered, and the records and texts that they are made of: some 5 MB."""
+"""Cache size, counting answers and their records and texts: some 5 MB."""
 _MAX_TTL_S: Final = 60.0
 _NOTHING_S: Final = 30.0
-"""How long it is remembered that there is nothing."""
+"""How long an empty answer is cached."""
 _FAILED_S: Final = 10.0
-"""How long it is remembered that nobody says."""
+"""How long a failed look-up is cached."""
 
 _fresh: ContextVar[bool] = ContextVar("fresh_lookups", default=False)
 
@@ -43,12 +43,12 @@ Client: TypeAlias = Callable[[], Awaitable[dns.asyncresolver.Resolver]]
 
 
 class LookupFailed(OSError):
-    """No name server has said whether there are such records."""
+    """No name server has said whether such records exist."""
 
 
 @dataclass(slots=True, frozen=True)
 class _Known:
-    """An answer, for as long as it counts."""
+    """A cached answer."""
 
     records: Records | LookupFailed
     seconds: float
@@ -56,7 +56,7 @@ class _Known:
 
 @dataclass(slots=True)
 class _Underway:
-    """A look-up that some wait for. It ends when nobody does any more."""
+    """A look-up in progress, shared by its waiters. It is cancelled when none is left."""
 
     task: asyncio.Task[Records]
     waiting: int = 0
@@ -64,9 +64,9 @@ class _Underway:
 
 @contextmanager
 def fresh_lookups() -> Iterator[None]:
-    """A `with` block in which nothing counts that is only remembered.
+    """Ignore cached answers within a `with` block.
 
-    For checks that follow a change: somebody has just set up a name, and tells us.
+    For checks after a change: somebody has just set up a name, and tells us.
     """
     before = _fresh.set(True)
     try:
@@ -81,7 +81,7 @@ def must_be_fresh() -> bool:
 
 
 class Lookups:
-    """Asks name servers for records."""
+    """Queries name servers for records."""
 
     def __init__(
         self,
@@ -92,9 +92,9 @@ class Lookups:
         client: Client | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`client` asks other name servers than the system's; `share` bounds how many look-ups.
+        """`client` queries other name servers than the system's; `share` bounds the look-ups.
 
-        `files` are the open files of the process, of which each question is one.
+        `files` are the open files of the process; each query takes one.
         """
         self._files = OpenFiles() if files is None else files
         self._share = share or Unshared()
@@ -106,7 +106,7 @@ class Lookups:
         )
 
     async def find(self, name: str, kind: str) -> Records:
-        """The records of a `kind` that `name` has, perhaps none. Raises `LookupFailed`.
+        """Return the records of a `kind` at `name`, perhaps none. Raises `LookupFailed`.
 
         Raises `OutOfFiles`, and what the share raises.
         """
@@ -114,7 +114,7 @@ class Lookups:
         known = self._remembered(question)
         if known is None:
             async with self._share.turn(domain_of(question[0])):
-                # Somebody else may have asked while this one waited.
+                # Another caller may have looked it up in the meantime.
                 known = self._remembered(question)
                 if known is None:
                     return await self._ask(question)
@@ -126,7 +126,7 @@ class Lookups:
         return None if must_be_fresh() else self._known.get(question)
 
     async def _ask(self, question: _Question) -> Records:
-        """Ask, or wait with others for the same answer."""
+        """Send a query, or join one in progress."""
         if must_be_fresh():
             return await self._ask_now(question)
         shared = self._underway.get(question)
@@ -143,7 +143,7 @@ class Lookups:
                 self._end(question, shared)
 
     def _end(self, question: _Question, shared: _Underway) -> None:
-        """Take a look-up away that is done, or that nobody waits for."""
+        """Remove a look-up that is done, or that nobody waits for."""
         shared.task.cancel()
         if self._underway.get(question) is shared:
             del self._underway[question]
@@ -151,7 +151,7 @@ class Lookups:
     async def _ask_now(self, question: _Question) -> Records:
         name, kind = question
         if not self._files.has_room(1):
-            # Of the name nothing is known by that, and nothing remembered.
+            # This says nothing about the name, so nothing is cached.
             self._files.warn()
             raise OutOfFiles(self._files.limit)
         self._files.note_opened(1)
@@ -175,7 +175,7 @@ class Lookups:
 
 
 def _parts(known: _Known) -> int:
-    """What an answer is made of: a name server of a stranger's may put much into each."""
+    """Return the number of parts of an answer, as a stranger's name server may put many into it."""
     if isinstance(known.records, LookupFailed):
         return 1
     return 1 + sum(

@@ -1,4 +1,4 @@
-"""The name servers that the system asks, as a client that waits for none of them for long."""
+"""A client of the system's name servers that waits for none of them for long."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from identity.watched_file import WatchedFile
 RESOLV_CONF: Path = Path("/etc/resolv.conf")
 DNS_PORT: Final = 53
 MAX_TCP_BYTES: Final = 8 * 1024
-"""Longest answer that is read where one packet has not been enough."""
+"""Largest answer accepted over TCP, used if one packet is not enough."""
 _ATTEMPTS: Final = 3
-"""How often a name server may be silent, or another be asked, within the time of a look-up."""
+"""Attempts within the timeout of a look-up, at the same or another name server."""
 _LENGTH_BYTES: Final = 2
 _LOCAL: Final = "127.0.0.1"
 
 
 class Nameserver(dns.nameserver.Do53Nameserver):
-    """A name server whose answers have a bound, each asked on a socket of its own.
+    """A name server with bounded answers, queried on a new socket each time.
 
-    The socket takes packets of that server only. `by_tcp_only` for one that takes no packets.
+    The socket accepts packets only from that server. `by_tcp_only` is for a server without UDP.
     """
 
     def __init__(self, address: str, port: int, *, by_tcp_only: bool = False) -> None:
@@ -36,7 +36,7 @@ class Nameserver(dns.nameserver.Do53Nameserver):
         self._by_tcp_only = by_tcp_only
 
     def is_always_max_size(self) -> bool:
-        """Whether it is asked over TCP at once."""
+        """Whether to use TCP at once."""
         return self._by_tcp_only
 
     async def async_query(
@@ -46,16 +46,16 @@ class Nameserver(dns.nameserver.Do53Nameserver):
         *_: Any,
         **named: Any,
     ) -> dns.message.Message:
-        """The answer to a query, over TCP with `max_size`. Raises what dnspython raises."""
+        """Return the answer to a query, over TCP if `max_size`. Raises what dnspython raises."""
         if named.get("max_size"):
-            # A name server that fails with an `OSError` or `EOFError` is not asked again.
+            # dnspython does not retry a name server that fails with an `OSError` or `EOFError`.
             async with asyncio.timeout(timeout):
                 return await self._over_tcp(request)
         try:
             async with asyncio.timeout(timeout):
                 return await self._by_packet(request)
         except TimeoutError as exc:
-            # One that is silent is: packets get lost.
+            # It does retry after a timeout, as packets get lost.
             raise dns.exception.Timeout from exc
 
     async def _by_packet(self, request: dns.message.QueryMessage) -> dns.message.Message:
@@ -81,7 +81,7 @@ class Nameserver(dns.nameserver.Do53Nameserver):
 
 
 class _Packets(asyncio.DatagramProtocol):
-    """Asks a question, and waits for the packet that answers it."""
+    """Sends a question, and waits for the packet that answers it."""
 
     def __init__(self, request: dns.message.QueryMessage) -> None:
         self.answer: asyncio.Future[dns.message.Message] = (
@@ -98,7 +98,7 @@ class _Packets(asyncio.DatagramProtocol):
         try:
             self.answer.set_result(parse_answer(self._request, data))
         except OtherAnswer:
-            pass  # Ours may be under way.
+            pass  # Ignore it: the real answer may still arrive.
         except dns.exception.DNSException as exc:
             self.answer.set_exception(exc)
 
@@ -108,9 +108,9 @@ class _Packets(asyncio.DatagramProtocol):
 
 
 class SystemNameservers:
-    """Those of /etc/resolv.conf, read anew when it has changed.
+    """The name servers in /etc/resolv.conf, which is reread when it changes.
 
-    Where it names none, a name server on this machine is asked, as by the system itself.
+    If it names none, a name server on this machine is queried, as the system itself would.
     """
 
     def __init__(self, *, timeout_s: float) -> None:
@@ -118,7 +118,7 @@ class SystemNameservers:
         self._file = WatchedFile(RESOLV_CONF, self._parse)
 
     def client(self) -> dns.asyncresolver.Resolver:
-        """What asks them."""
+        """Return a client of these name servers."""
         return self._file.content()
 
     def _parse(self, path: Path) -> dns.asyncresolver.Resolver:
@@ -146,7 +146,7 @@ class SystemNameservers:
 def make_client(
     addresses: list[tuple[str, int]], *, timeout_s: float, by_tcp_only: bool = False
 ) -> dns.asyncresolver.Resolver:
-    """What asks the name servers at some addresses, one after the other."""
+    """Return a client that queries the name servers at `addresses`, one after the other."""
     client = dns.asyncresolver.Resolver(configure=False)
     client.nameservers = [Nameserver(*address, by_tcp_only=by_tcp_only) for address in addresses]
     client.lifetime, client.timeout = timeout_s, timeout_s / _ATTEMPTS

@@ -1,4 +1,4 @@
-"""A client of a PLC directory: sending operations, and reading the state of a did:plc.
+"""A client for a PLC directory: sending operations, and reading the state of a did:plc.
 
 Spec: https://web.plc.directory/api/redoc
 """
@@ -16,12 +16,12 @@ from identity.plc_operation import PlcOperation, Signer
 from repo.syntax import Did
 
 UNREACHABLE_STATUS: Final = 502
-"""The `status` of a `PlcError` when the directory gave no usable answer."""
+"""The `status` of a `PlcError` if the directory gave no usable response."""
 MAX_LOG_BYTES: Final = 2 * 1024 * 1024
 MAX_LOG_OPERATIONS: Final = 1_000
-"""Of one DID; most have fewer than ten. The public directory takes up to 100 in a week."""
+"""Limit per DID; most have fewer than ten. The public directory accepts up to 100 per week."""
 UNLISTED_KEY: Final = "does not list the rotation key"
-"""What the message of a `PlcKeyRefused` says between the DID and the key."""
+"""The part of a `PlcKeyRefused` message between the DID and the key."""
 _MAX_MESSAGE: Final = 500
 
 
@@ -35,7 +35,7 @@ class PlcError(Exception):
 
 
 class PlcKeyRefused(PlcError):
-    """The DID does not list the rotation key that an operation was signed with."""
+    """The DID does not list the rotation key that signed the operation."""
 
     def __init__(self, refusal: PlcError, did: str, did_key: str) -> None:
         super().__init__(refusal.status, f"{refusal.message}. {did} {UNLISTED_KEY} {did_key}")
@@ -64,7 +64,7 @@ class PlcClient:
     async def update(
         self, did: Did, change: Callable[[PlcData], PlcData], *, key: Signer
     ) -> PlcOperation:
-        """Send what `change` makes of the current state, and return that operation."""
+        """Apply `change` to the current state, send the operation and return it."""
         last = await self.last_op(did)
         operation = _sign_change(last, change, key=key)
         await self._send_ours(did, operation, last=last, key=key)
@@ -73,7 +73,7 @@ class PlcClient:
     async def sign_update(
         self, did: Did, change: Callable[[PlcData], PlcData], *, key: Signer
     ) -> PlcOperation:
-        """Sign what `change` makes of the current state, for somebody else to send."""
+        """Apply `change` to the current state and sign the operation, for somebody else to send."""
         return _sign_change(await self.last_op(did), change, key=key)
 
     async def update_handle(self, did: Did, handle: str, *, key: Signer) -> None:
@@ -81,30 +81,30 @@ class PlcClient:
         await self.update(did, lambda data: data.with_handle(handle), key=key)
 
     async def tombstone(self, did: Did, *, key: Signer) -> None:
-        """End `did`. Only a stronger rotation key can bring it back, within 72 hours."""
+        """Tombstone `did`. Only a stronger rotation key can restore it, within 72 hours."""
         last = await self.last_op(did)
         tombstone = PlcOperation.sign_tombstone(prev=last.cid, key=key)
         await self._send_ours(did, tombstone, last=last, key=key)
 
     async def last_op(self, did: Did) -> PlcOperation:
-        """The operation that sets the current state, or the tombstone."""
+        """Return the operation that set the current state, or the tombstone."""
         try:
             return PlcOperation.parse(await self._get(f"/{did}/log/last"))
         except InvalidPlcOperation as exc:
             raise PlcError(UNREACHABLE_STATUS, str(exc)) from exc
 
     async def data(self, did: Did) -> PlcData:
-        """The current state: keys, aliases and services. A tombstoned DID is a 404."""
+        """Return the current state: keys, aliases and services. A tombstoned DID gives a 404."""
         try:
             return PlcData.from_json(await self._get(f"/{did}/data"))
         except InvalidPlcOperation as exc:
             raise PlcError(UNREACHABLE_STATUS, str(exc)) from exc
 
     async def audit_log(self, did: Did) -> list[PlcLogEntry]:
-        """Every operation ever accepted, overruled ones too, all of them checked."""
+        """Return every operation ever accepted, including nullified ones, all of them checked."""
         response = await self._ask(f"/{did}/log/audit", max_bytes=MAX_LOG_BYTES)
         try:
-            # With up to five signatures to look at for each operation.
+            # In a thread, as each operation may need up to five signature checks.
             return await asyncio.to_thread(_read_log, did, response)
         except InvalidPlcOperation as exc:
             message = f"the PLC directory gives out a log of {did} that is not valid: {exc}"
@@ -115,7 +115,7 @@ class PlcClient:
     async def _send_ours(
         self, did: Did, operation: PlcOperation, *, last: PlcOperation, key: Signer
     ) -> None:
-        """Send what `key` has signed. Raises `PlcKeyRefused` if that is why it is refused."""
+        """Send an operation signed by `key`. Raises `PlcKeyRefused` if that key is the reason."""
         try:
             await self.send(did, operation)
         except PlcError as exc:

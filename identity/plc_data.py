@@ -1,4 +1,4 @@
-"""The state of a did:plc, as its operations set it and a directory's `/data` gives it out.
+"""The state of a did:plc, as set by its operations and returned by a directory's `/data`.
 
 Spec: https://web.plc.directory/spec/v0.1/did-plc
 """
@@ -11,12 +11,12 @@ from typing import Any, cast
 
 
 class InvalidPlcOperation(ValueError):
-    """An operation is malformed, or not allowed where it stands."""
+    """An operation is malformed, or not allowed at its place in the log."""
 
 
 @dataclass(slots=True, frozen=True)
 class PlcService:
-    """One entry of `services`: the kind of a service, and its URL."""
+    """One entry of `services`: the type of a service, and its URL."""
 
     type: str
     endpoint: str
@@ -24,16 +24,16 @@ class PlcService:
 
 @dataclass(slots=True, frozen=True)
 class PlcData:
-    """The state of a DID as an operation sets it. Keys are did:keys, ids have no `#`."""
+    """The state of a DID as set by an operation. Keys are did:keys; ids have no `#`."""
 
     rotation_keys: tuple[str, ...]
-    """Who may sign the next operation, the strongest first."""
+    """The keys that may sign the next operation, strongest first."""
     verification_methods: Mapping[str, str]
     also_known_as: tuple[str, ...]
     services: Mapping[str, PlcService]
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as an operation and the directory's `/data` spell them."""
+        """Return the fields as spelled in operations and in the directory's `/data`."""
         return {
             "verificationMethods": dict(self.verification_methods),
             "rotationKeys": list(self.rotation_keys),
@@ -62,7 +62,7 @@ class PlcData:
         )
 
     def with_handle(self, handle: str) -> PlcData:
-        """The same with `handle` in place of the first `at://` alias, other aliases kept."""
+        """Return a copy with `handle` in place of the first `at://` alias; others are kept."""
         aliases = list(self.also_known_as)
         at = next((i for i, alias in enumerate(aliases) if alias.startswith("at://")), None)
         aliases[slice(0, 0) if at is None else slice(at, at + 1)] = [f"at://{handle}"]
@@ -78,21 +78,21 @@ def _service(value: object, name: str) -> PlcService:
 
 
 def read_object(value: object, path: str) -> Mapping[str, Any]:
-    """`value` if it is a JSON object, else `InvalidPlcOperation` naming its `path`."""
+    """Return `value` if it is a JSON object, else raise `InvalidPlcOperation` naming its `path`."""
     if not isinstance(value, dict):
         raise InvalidPlcOperation(f"Not a valid operation: {path} must be an object")
     return cast("Mapping[str, Any]", value)
 
 
 def read_texts(value: object, path: str) -> tuple[str, ...]:
-    """`value` if it is an array of strings."""
+    """Return `value` if it is an array of strings; else raise `InvalidPlcOperation`."""
     if not isinstance(value, list):
         raise InvalidPlcOperation(f"Not a valid operation: {path} must be an array")
     return tuple(read_text(item, path) for item in value)
 
 
 def read_text(value: object, path: str) -> str:
-    """`value` if it is a string."""
+    """Return `value` if it is a string; else raise `InvalidPlcOperation`."""
     if not isinstance(value, str):
         raise InvalidPlcOperation(f"Not a valid operation: {path} must be a string")
     return value

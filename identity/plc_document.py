@@ -1,4 +1,4 @@
-"""DID documents of did:plc, in the form the reference PLC directory gives them.
+"""DID documents of did:plc, in the form returned by the reference PLC directory.
 
 Spec: https://web.plc.directory/spec/v0.1/did-plc (Presentation as DID Document)
 """
@@ -16,13 +16,13 @@ _SUITES: Final = {
     "ES256K": "https://w3id.org/security/suites/secp256k1-2019/v1",
     "ES256": "https://w3id.org/security/suites/ecdsa-2019/v1",
 }
-"""The context that each curve adds."""
+"""The JSON-LD context added for each curve."""
 
 
 def document_of(did: Did, data: PlcData) -> dict[str, Any]:
-    """The DID document that shows `data`."""
+    """Return the DID document for the state `data`."""
     keys = data.verification_methods
-    # In the order in which they first come.
+    # Deduplicated, in order of first occurrence.
     contexts = dict.fromkeys((*_CONTEXTS, *filter(None, map(_suite, keys.values()))))
     return {
         "@context": list(contexts),
@@ -37,7 +37,7 @@ def document_of(did: Did, data: PlcData) -> dict[str, Any]:
             }
             for name, key in keys.items()
         ],
-        # The directory gives these ids without the DID.
+        # The directory omits the DID from these ids.
         "service": [
             {"id": f"#{name}", "type": service.type, "serviceEndpoint": service.endpoint}
             for name, service in data.services.items()
@@ -46,7 +46,7 @@ def document_of(did: Did, data: PlcData) -> dict[str, Any]:
 
 
 def _suite(did_key: str) -> str | None:
-    """The context of a key, which may be of a curve that atproto does not use."""
+    """Return the context of a key; None for a curve that atproto does not use."""
     try:
         return _SUITES[parse_did_key(did_key).jwt_alg]
     except InvalidKey:

@@ -1,7 +1,7 @@
-"""What a directory accepts beyond what is merely valid: bounds on a new operation's parts.
+"""A directory's limits on new operations, stricter than mere validity.
 
-Old operations may break these rules, so histories are checked without them. The numbers are
-the public directory's, except for rotation keys, where the specification is stricter.
+Old operations may break these rules, so logs are validated without them. The numbers are the
+public directory's, except for rotation keys, where the specification is stricter.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_ROTATION_KEYS: Final = 5
 MAX_ENTRIES: Final = 10
 """Most aliases, services or verification methods."""
 MAX_ALIAS_LENGTH: Final = 258
-"""The longest handle, and `at://` before it."""
+"""The longest handle with its `at://` prefix."""
 MAX_ID_LENGTH: Final = 32
 MAX_SERVICE_TYPE_LENGTH: Final = 256
 MAX_SERVICE_ENDPOINT_LENGTH: Final = 512
@@ -69,7 +69,7 @@ def _check_verification_methods(data: PlcData) -> None:
     _check_count(data.verification_methods, "verificationMethods entries")
     for name, key in data.verification_methods.items():
         _check_length(name, MAX_ID_LENGTH, "Verification Method id")
-        # Any kind of key is allowed here, for other protocols than atproto.
+        # Any kind of key is allowed here, for protocols other than atproto.
         if _DID_KEY(key) is None:
             raise InvalidPlcOperation(f"Invalid verificationMethod key: {key[:100]}")
 

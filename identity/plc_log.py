@@ -1,12 +1,12 @@
-"""The history of one did:plc: which operation may come next, and which ones it overrules.
+"""The log of one did:plc: which operation may come next, and which ones it nullifies.
 
 Spec: https://web.plc.directory/spec/v0.1/did-plc (Key Rotation & Account Recovery)
 
 InvalidPlcOperation
 ├── GenesisMismatch       a first operation does not hash to the DID
-├── MisorderedOperation   `prev` is not an operation that another can follow
-├── InvalidPlcSignature   no key with the authority to do so has signed it
-└── LateRecovery          the operations it would overrule are older than 72 hours
+├── MisorderedOperation   `prev` is not an operation that can be followed
+├── InvalidPlcSignature   no authorised key has signed it
+└── LateRecovery          the operations it would nullify are older than 72 hours
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from repo.cid import Cid
 from repo.syntax import Did
 
 RECOVERY_WINDOW_MS: Final = 72 * 60 * 60 * 1_000
-"""How long a stronger key may overrule an operation after it was accepted."""
+"""How long after its acceptance an operation may be nullified by a stronger key."""
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class GenesisMismatch(InvalidPlcOperation):
-    """The first operation hashes to `expected`, another DID than it was sent for."""
+    """The first operation hashes to `expected`, not to the DID it was sent for."""
 
     def __init__(self, expected: Did) -> None:
         self.expected = expected
@@ -38,14 +38,14 @@ class GenesisMismatch(InvalidPlcOperation):
 
 
 class MisorderedOperation(InvalidPlcOperation):
-    """`prev` is missing, unknown, overruled or a tombstone."""
+    """`prev` is missing, unknown, nullified or a tombstone."""
 
     def __init__(self) -> None:
         super().__init__("Operations not correctly ordered")
 
 
 class InvalidPlcSignature(InvalidPlcOperation):
-    """No rotation key that may sign here has signed the operation."""
+    """No rotation key that may sign at this point has signed the operation."""
 
     def __init__(self, operation: PlcOperation) -> None:
         self.cid = operation.cid
@@ -53,7 +53,7 @@ class InvalidPlcSignature(InvalidPlcOperation):
 
 
 class LateRecovery(InvalidPlcOperation):
-    """The recovery comes `lapsed_ms` milliseconds after the first operation it overrules."""
+    """The recovery comes `lapsed_ms` milliseconds after the first operation it would nullify."""
 
     def __init__(self, lapsed_ms: int) -> None:
         self.lapsed_ms = lapsed_ms
@@ -62,12 +62,12 @@ class LateRecovery(InvalidPlcOperation):
 
 @dataclass(slots=True, frozen=True)
 class PlcLogEntry:
-    """An operation that a directory has accepted at `created_at_ms` (since the Unix epoch)."""
+    """An operation that a directory accepted at `created_at_ms` (since the Unix epoch)."""
 
     did: Did
     operation: PlcOperation
     nullified: bool
-    """Whether a recovery has overruled it."""
+    """Whether a recovery has nullified it."""
     created_at_ms: int
 
     @property
@@ -76,7 +76,7 @@ class PlcLogEntry:
         return self.operation.cid
 
     def to_json(self) -> dict[str, Any]:
-        """The line of an audit log."""
+        """Return the entry as in an audit log."""
         return {
             "did": self.did,
             "operation": self.operation.to_json(),
@@ -87,7 +87,7 @@ class PlcLogEntry:
 
     @classmethod
     def from_json(cls, value: object) -> PlcLogEntry:
-        """Read the line of an audit log. Raises `InvalidPlcOperation`."""
+        """Read an entry of an audit log. Raises `InvalidPlcOperation`."""
         fields = read_object(value, "log entry")
         operation = PlcOperation.parse(fields.get("operation"))
         if fields.get("cid") != str(operation.cid):
@@ -98,7 +98,7 @@ class PlcLogEntry:
 
 
 def parse_time_ms(text: str) -> int:
-    """An ISO 8601 time in milliseconds since the Unix epoch. Raises `InvalidPlcOperation`."""
+    """Parse an ISO 8601 time into milliseconds since the epoch. Raises `InvalidPlcOperation`."""
     try:
         time = datetime.fromisoformat(text)
         if time.tzinfo is None:
@@ -109,7 +109,7 @@ def parse_time_ms(text: str) -> int:
 
 
 def iso_of(time_ms: int) -> str:
-    """Milliseconds since the Unix epoch as `YYYY-MM-DDTHH:MM:SS.sssZ`."""
+    """Format milliseconds since the Unix epoch as `YYYY-MM-DDTHH:MM:SS.sssZ`."""
     seconds, millis = divmod(time_ms, 1_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03}Z"
 
@@ -124,14 +124,14 @@ def validate_next(
 ) -> tuple[Cid, ...]:
     """Check that `operation` may be appended to `log`; return the CIDs it nullifies.
 
-    `log` holds every operation accepted so far, in order. For `lenient` see
+    `log` holds every operation accepted so far, in order. For `lenient`, see
     `PlcOperation.find_signer`. Raises `InvalidPlcOperation`.
     """
     if not log:
         _check_genesis(did, operation, lenient=lenient)
         return ()
     active = [entry for entry in log if not entry.nullified]
-    # From the end, for it is nearly always the last one.
+    # Search from the end, because it is nearly always the last one.
     at = next((i for i in reversed(range(len(active))) if active[i].cid == operation.prev), None)
     if at is None:
         raise MisorderedOperation
@@ -151,9 +151,9 @@ def validate_next(
 
 
 def validate_log(did: Did, entries: Iterable[PlcLogEntry]) -> PlcOperation:
-    """Check a directory's whole audit log, `nullified` flags and all; return the last operation.
+    """Validate a whole audit log, including its `nullified` flags; return the last operation.
 
-    Raises `InvalidPlcOperation` for a log that no honest directory gives out.
+    Raises `InvalidPlcOperation` for a log that no honest directory returns.
     """
     claimed = list(entries)
     log: list[PlcLogEntry] = []
@@ -170,9 +170,9 @@ def validate_log(did: Did, entries: Iterable[PlcLogEntry]) -> PlcOperation:
 
 
 def signing_keys(log: Iterable[PlcLogEntry]) -> tuple[str, ...]:
-    """The keys that a DID has named for its repository, the last one first.
+    """Return the keys that a DID has named for its repository, newest first.
 
-    Those of overruled operations are none of its owner's, and left out. Each is a did:key, but may
+    Keys of nullified operations are not the owner's, and are left out. Each is a did:key, but may
     be of a kind that atproto does not use.
     """
     states = (entry.operation.data for entry in log if not entry.nullified)
@@ -191,7 +191,7 @@ def _check_genesis(did: Did, operation: PlcOperation, *, lenient: bool) -> None:
 
 
 def _stronger_keys(keys: tuple[str, ...], disputed: PlcOperation) -> tuple[str, ...]:
-    """Those of `keys` above the one that signed `disputed`."""
-    # However it is spelled, the operation has been accepted.
+    """Return the keys ranked above the one that signed `disputed`."""
+    # Lenient, because the operation has already been accepted.
     signer = disputed.find_signer(keys, lenient=True)
     return () if signer is None else keys[: keys.index(signer)]

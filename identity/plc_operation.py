@@ -1,6 +1,6 @@
-"""did:plc operations: what they say, how they are signed, and the DID that a first one makes.
+"""did:plc operations: their contents, their signatures, and the DID created by a first one.
 
-Nothing here knows what came before an operation; `identity.plc_log` does.
+Nothing here depends on earlier operations; `identity.plc_log` does.
 
 Spec: https://web.plc.directory/spec/v0.1/did-plc
 """
@@ -38,15 +38,15 @@ _SIGNATURE_LENGTH: Final = 86
 
 
 class Signer(Protocol):
-    """What signs an operation: a `PrivateKey`, or a key held elsewhere."""
+    """Anything that signs an operation: a `PrivateKey`, or a key held elsewhere."""
 
     @property
     def did_key(self) -> str:
-        """Its public half, as a DID lists it."""
+        """The public key, as listed by a DID."""
         ...
 
     def sign(self, message: bytes) -> bytes:
-        """A compact 64-byte low-S signature over the SHA-256 of `message`."""
+        """Return a compact 64-byte low-S signature over the SHA-256 of `message`."""
         ...
 
 
@@ -59,18 +59,18 @@ class PlcOperation:
     """The operation this one follows; None for the first."""
     sig: str
     data: PlcData | None
-    """The state it sets; None for a tombstone. Of a legacy `create`, its modern equivalent."""
+    """The state it sets; None for a tombstone. A legacy `create` gives its modern equivalent."""
     cid: Cid
     encoded_bytes: int
     """Size in DAG-CBOR, with the signature."""
     unsigned: Mapping[str, Any]
-    """The JSON fields that are signed: all but `sig`."""
+    """The signed JSON fields: all except `sig`."""
 
     @classmethod
     def parse(cls, value: object) -> PlcOperation:
-        """Read the JSON of a signed operation, dropping fields that none has.
+        """Read the JSON of a signed operation, dropping unknown fields.
 
-        Bounds its size, checks its shape and not its signature. Raises `InvalidPlcOperation`.
+        Checks the size and shape but not the signature. Raises `InvalidPlcOperation`.
         """
         fields = read_object(value, "operation")
         sig = read_text(fields.get("sig"), "sig")
@@ -86,26 +86,26 @@ class PlcOperation:
 
     @classmethod
     def sign(cls, data: PlcData, *, prev: Cid | None, key: Signer) -> PlcOperation:
-        """Sign the operation that sets `data`; with no `prev` it makes a new DID."""
+        """Sign the operation that sets `data`; without `prev`, it creates a new DID."""
         return _sign(_regular(data, prev), key)
 
     @classmethod
     def sign_tombstone(cls, *, prev: Cid, key: Signer) -> PlcOperation:
-        """Sign the operation that ends a DID."""
+        """Sign the operation that tombstones a DID."""
         return _sign({"type": "plc_tombstone", "prev": str(prev)}, key)
 
     def did(self) -> Did:
-        """The DID this creates, if it is a first operation."""
+        """The DID created by this, if it is a first operation."""
         digest = self.cid.raw[-hashlib.sha256().digest_size :]
         name = base64.b32encode(digest).decode().lower()[:_IDENTIFIER_LENGTH]
         return Did(f"did:plc:{name}")
 
     def find_signer(self, rotation_keys: Iterable[str], *, lenient: bool = False) -> str | None:
-        """The first of `rotation_keys` (did:keys) whose signature this carries.
+        """Return the first of `rotation_keys` (did:keys) that signed this, or None.
 
-        Signatures have one valid spelling: a second would give the operation a second CID. The
-        public directory once took others, padded or of P-256 with a high S, and its logs keep
-        thousands; only with `lenient` they count.
+        A signature has one valid encoding, because a second would give the operation a second CID.
+        The public directory once accepted others, padded or P-256 with a high S, and its logs hold
+        thousands of them; only `lenient` accepts these.
         """
         signature = _decode_signature(self.sig.rstrip("=") if lenient else self.sig)
         if signature is None:
@@ -117,7 +117,7 @@ class PlcOperation:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form, as sent to a directory."""
+        """Return the JSON form, as sent to a directory."""
         return {**self.unsigned, "sig": self.sig}
 
     def __eq__(self, other: object) -> bool:
@@ -135,7 +135,7 @@ def _sign(unsigned: dict[str, Any], key: Signer) -> PlcOperation:
 def _signed(unsigned: dict[str, Any], sig: str) -> PlcOperation:
     try:
         block = dagcbor.encode({**unsigned, "sig": sig})
-    except ValueError as exc:  # also text that is not Unicode
+    except ValueError as exc:  # including text that is not Unicode
         raise InvalidPlcOperation(f"Not a valid operation: {exc}") from exc
     if len(block) > MAX_OPERATION_BYTES:
         raise InvalidPlcOperation(
@@ -192,7 +192,7 @@ def _decode_signature(sig: str) -> bytes | None:
         signature = base64.b64decode(sig + "==", altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
-    # Equal only if the unused bits of the last character are zero.
+    # They differ if unused bits of the last character are not zero.
     if base64.urlsafe_b64encode(signature).decode().rstrip("=") != sig:
         return None
     return signature if len(signature) == _SIGNATURE_BYTES else None
@@ -202,7 +202,7 @@ def _verifies(did_key: str, message: bytes, signature: bytes, *, lenient: bool) 
     try:
         return parse_did_key(did_key).verify(message, signature, allow_high_s=lenient)
     except InvalidKey:
-        # Old operations list keys of kinds that can sign nothing here.
+        # Old operations list kinds of keys that cannot sign here.
         return False
 
 

@@ -1,4 +1,4 @@
-"""DIDs to DID documents, through the cache."""
+"""Resolving DIDs to DID documents, through the cache."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ __all__ = [
 DEFAULT_STALE_TTL_MS: Final = 3_600_000
 DEFAULT_MAX_TTL_MS: Final = 86_400_000
 ASK_AGAIN_S: Final = 60
-"""How often at most a source is asked for a document that is cached because a stranger says so."""
+"""Minimum interval between refetches of a cached document that strangers trigger."""
 FAILURE_S: Final = 10
-"""How long a DID that could not be resolved counts as such, so that nobody is asked meanwhile."""
+"""How long a failed resolution is cached, during which no source is asked."""
 _MAX_NOTED: Final = 10_000
-"""DIDs that are kept in mind for either; each has cost a request before."""
+"""DIDs remembered for either purpose; each has already cost a request."""
 
 _log = structlog.get_logger(__name__)
 
 
 class DidResolver:
-    """Resolves did:plc and did:web. A DID is fetched once at a time, however many ask for it."""
+    """Resolves did:plc and did:web. Concurrent requests for one DID share a fetch."""
 
     def __init__(
         self,
@@ -60,8 +60,8 @@ class DidResolver:
         now_ms: Callable[[], int] | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Documents older than `stale_ttl_ms` are refreshed behind the answer; older than
-        `max_ttl_ms`, before it. For `plc_share` see `DidSource`.
+        """Set the cache times: a document older than `stale_ttl_ms` is refreshed in the background,
+        one older than `max_ttl_ms` before it is returned. For `plc_share`, see `DidSource`.
         """
         self._cache = cache
         self._source = DidSource(http, plc_url=plc_url, plc_share=plc_share)
@@ -75,11 +75,11 @@ class DidResolver:
         )
 
     async def resolve(self, did: Did, *, force: bool = False) -> DidDocument:
-        """The document of `did`; `force` asks its source even if the cache knows.
+        """Return the document of `did`; `force` asks its source even on a cache hit.
 
-        Only what an owner does with an account of their own may `force`: strangers could make the
-        server ask as often as they like, and have `resolve_again`. Raises `DidResolutionError`,
-        and what shares raise.
+        Only an owner's action on their own account may use `force`, because strangers could make
+        the server ask as often as they like; use `resolve_again` for those. Raises
+        `DidResolutionError`, and what shares raise.
         """
         if not force:
             cached = self.find_cached(did)
@@ -88,15 +88,15 @@ class DidResolver:
             if did not in self._fetches:
                 self._raise_failure(did)
         elif (earlier := self._fetches.get(did)) is not None:
-            # It may have been answered before what the caller knows of had happened.
+            # The earlier fetch may have been answered before the change the caller knows about.
             await asyncio.wait((earlier,))
         with fresh_lookups() if force else nullcontext():
             return await self._wait_for(did)
 
     async def resolve_again(self, did: Did) -> DidDocument:
-        """The document of `did`, asked for again because a stranger's word speaks against it.
+        """Refetch the document of `did`, because a stranger's claim contradicts the cached one.
 
-        One that was asked for again less than `ASK_AGAIN_S` ago is given as it is. Raises
+        If it was refetched less than `ASK_AGAIN_S` ago, return the cached one. Raises
         `DidResolutionError`.
         """
         if did in self._fetches:
@@ -107,12 +107,12 @@ class DidResolver:
         return await self.resolve(did, force=True)
 
     def find_cached(self, did: Did) -> DidDocument | None:
-        """The document if the cache has one young enough; refreshes it unseen when it is stale."""
+        """Return a fresh enough document from the cache; refresh a stale one in the background."""
         found = self._cache.find(did)
         if found is None:
             return None
         age_ms = self._now_ms() - found.updated_at_ms
-        # A clock that was set back leaves times in the future: those entries count as expired.
+        # After the clock was set back, entries have times in the future: treat them as expired.
         if not -self._stale_ttl_ms <= age_ms <= self._max_ttl_ms:
             return None
         if age_ms > self._stale_ttl_ms and did not in self._failures:
@@ -120,20 +120,20 @@ class DidResolver:
         return found.document
 
     async def refresh(self, did: Did) -> None:
-        """Fetch a document that has changed now, so that no older one is served from here on."""
+        """Fetch a document that has just changed, so that no older one is served from now on."""
         try:
             await self.resolve(did, force=True)
         except DidResolutionError:
             self.forget(did)
 
     def forget(self, did: Did) -> None:
-        """Drop `did` from the cache, as after an update of it."""
+        """Drop `did` from the cache, such as after updating it."""
         self._cache.delete(did)
         self._failures.pop(did, None)
         self._asked_again.pop(did, None)
 
     async def close(self) -> None:
-        """Stop refreshing."""
+        """Cancel all fetches."""
         fetches = list(self._fetches.values())
         for task in fetches:
             task.cancel()
@@ -142,20 +142,20 @@ class DidResolver:
     async def _wait_for(self, did: Did) -> DidDocument:
         is_shared = did in self._fetches
         try:
-            # Shielded: others may wait for the same fetch when this caller is cancelled.
+            # Shielded, because others may wait for the same fetch if this caller is cancelled.
             return await asyncio.shield(self._fetch_once(did))
         except DidResolutionError:
             raise
         except Exception:
             if not is_shared:
                 raise
-            # Whoever began it has had no turn; that says nothing of ours.
+            # The caller that started the fetch was refused its turn; that need not apply to us.
             return await asyncio.shield(self._fetch_once(did))
 
     def _raise_failure(self, did: Did) -> None:
-        """Raise what the last attempt has ended with, if that was a moment ago."""
+        """Raise the cached failure of the last attempt, if it is recent."""
         if must_be_fresh() and did.startswith("did:web:"):
-            return  # Its owner may have set up the host since; only that host is asked again.
+            return  # The owner may have set up the host since; only that host is asked again.
         failure = self._failures.get(did)
         if failure is not None:
             kind, reason = failure
@@ -170,7 +170,7 @@ class DidResolver:
 
     def _fetched(self, did: Did, task: asyncio.Task[DidDocument]) -> None:
         del self._fetches[did]
-        # Looked at here, because nobody waits for a refresh in the background.
+        # Retrieve the exception here, because nobody awaits a background refresh.
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.debug("could not fetch a DID document", did=did, error=str(error))
 

@@ -1,4 +1,4 @@
-"""A share of what the requests that strangers cause have at a time."""
+"""Fair shares of the concurrent requests that strangers cause."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ _SHORT_LABEL: Final = 3
 
 
 class Share(Protocol):
-    """Lets a bounded number go ahead at a time, fairly among those they are held for.
+    """Bounds concurrent requests, fairly among the parties they are made for.
 
-    Who asks is for the one to know who makes the share; what is asked is a domain of strangers, or
-    nothing that strangers could choose, which is an empty text.
+    The implementation knows the requester. `domain` is the stranger's domain that is asked, or
+    empty for a host that strangers cannot choose.
     """
 
     def turn(self, domain: str, /) -> AbstractAsyncContextManager[None]:
-        """Go ahead for the length of an `async with` block. What it raises is its maker's."""
+        """Hold a turn during an `async with` block. The implementation defines what it raises."""
 
 
 class Unshared:
-    """For a program that asks for nobody but itself."""
+    """A `Share` without limits, for a program that makes requests only for itself."""
 
     def turn(self, _: str, /) -> AbstractAsyncContextManager[None]:
-        """Go ahead at once."""
+        """Return a turn at once."""
         return nullcontext()
 
 
 def domain_of(host: str) -> str:
-    """What the names of one owner have in common, as far as a name tells.
+    """Return the registered domain of a host, as far as its name shows.
 
-    These are its last two labels, or three where the second is one of a country's kinds, such as
-    `co.uk`. An address is its own.
+    This is the last two labels, or three under a country's second-level domain such as `co.uk`. An
+    address is its own domain.
     """
     labels = host.lower().rstrip(".").split(".")
     if labels[-1].isdigit() or ":" in host:

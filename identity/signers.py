@@ -1,7 +1,7 @@
-"""Whose signature a commit has: of the key that its DID names now, or of one that it has named.
+"""Finding a commit's signer: the key that its DID names now, or one that it named earlier.
 
-After a move a repository stays signed with the key of the server before until something is
-written to it, and so does every backup. The log of a did:plc tells which keys those were.
+After a move, a repository stays signed with the old server's key until something is written to it,
+and so does every backup. The log of a did:plc lists those earlier keys.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from repo.verify import InvalidRepo
 
 
 class NotSigned(InvalidRepo):
-    """No key of the account has signed the commit `root`, as far as is known."""
+    """No known key of the account has signed the commit `root`."""
 
     def __init__(self, root: Cid, commit: Commit, reason: str, *, is_certain: bool = True) -> None:
-        """`is_certain` says that every key that the DID has named was looked at."""
+        """`is_certain` means that every key ever named by the DID was checked."""
         super().__init__(f"the commit {root} is not signed by a key of {commit.did}: {reason}")
         self.is_certain = is_certain
 
@@ -30,9 +30,9 @@ class NotSigned(InvalidRepo):
 async def find_signer(
     root: Cid, commit: Commit, keys: Iterable[PublicKey], plc: PlcClient
 ) -> PublicKey:
-    """The key that has signed a commit: one of `keys`, or an earlier one of its DID.
+    """Return the key that signed a commit: one of `keys`, or an earlier key of its DID.
 
-    Only where none of `keys` has, the directory is asked for earlier ones. Raises `NotSigned`.
+    The directory is asked for earlier keys only if none of `keys` matches. Raises `NotSigned`.
     """
     signer = next((key for key in keys if commit.verify(key)), None)
     if signer is not None:

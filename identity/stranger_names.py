@@ -1,4 +1,4 @@
-"""The addresses of hosts that strangers choose."""
+"""Addresses of hosts chosen by strangers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from identity.hosts_file import HostsFile
 from identity.lookups import Lookups
 
 MAX_ADDRESSES: Final = 8
-"""Of each family: more are not tried."""
+"""Addresses tried per family."""
 OTHER_FAMILY_S: Final = 0.25
-"""How much longer the addresses of one family are waited for when those of the other are there."""
+"""How much longer to wait for the other family's addresses once one family's have arrived."""
 
 _KINDS: Final = {"A": socket.AF_INET, "AAAA": socket.AF_INET6}
 
 
 class StrangerNames(AbstractResolver):
-    """Resolves names by the machine's own table and by DNS, as whole names."""
+    """Resolves fully qualified names, by the hosts file and by DNS."""
 
     def __init__(self, lookups: Lookups) -> None:
         self._lookups = lookups
@@ -29,7 +29,7 @@ class StrangerNames(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of `host`. Raises `OSError` if there are none."""
+        """Return the addresses of `host`. Raises `OSError` if there are none."""
         addresses = self._hosts.find(host) or await self._ask(host, family)
         found = [_result(host, port, address) for address in addresses]
         found = [result for result in found if family in (socket.AF_UNSPEC, result["family"])]
@@ -38,7 +38,7 @@ class StrangerNames(AbstractResolver):
         return found
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no resources are held."""
 
     async def _ask(self, host: str, family: socket.AddressFamily) -> list[str]:
         kinds = [kind for kind, of in _KINDS.items() if family in (socket.AF_UNSPEC, of)]
@@ -56,9 +56,9 @@ class StrangerNames(AbstractResolver):
 
 
 async def _first_and_soon(asked: list[asyncio.Task[list[str]]]) -> list[str]:
-    """What all have found, but once one has found something the others have little time left.
+    """Return the combined results; once one query has a result, wait only briefly for the others.
 
-    Raises what one has raised if none has found anything.
+    If no query has a result, raises the exception of one, if any.
     """
     pending: set[asyncio.Task[list[str]]] = set(asked)
     found: list[str] = []

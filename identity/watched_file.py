@@ -1,4 +1,4 @@
-"""A file of the system's that is read anew when it has changed."""
+"""A system file that is reread when it changes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T")
 
 LOOK_S: Final = 5.0
-"""How often it is looked whether a file has changed."""
+"""Interval between checks for a change."""
 
 
 class WatchedFile(Generic[T]):
-    """What `parse` makes of a file, or of its absence."""
+    """The result of `parse` for a file, or for its absence."""
 
     def __init__(self, path: Path, parse: Callable[[Path], T]) -> None:
         self._path = path
@@ -24,7 +24,7 @@ class WatchedFile(Generic[T]):
         self._content: T
 
     def content(self) -> T:
-        """What the file says, a few seconds ago at the most."""
+        """Return the parsed file, at most a few seconds out of date."""
         now = time.monotonic()
         if now - self._looked_at >= LOOK_S:
             first = self._looked_at == float("-inf")

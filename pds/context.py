@@ -12,16 +12,16 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 import structlog
-from aiohttp import web
 
 from actor_store.blob_store.base import BlobStore
 from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.layout import ActorLayout
+from actor_store.opening import StoreSettings
 from actor_store.record_json import RecordJsonCache
-from actor_store.store import ActorStore, StoreSettings
+from actor_store.store import ActorStore
 from database.checkpoints import Checkpointer
 from database.connection import Database
 from database.errors import DatabaseError, DatabaseFull
@@ -71,8 +71,6 @@ from sequencer.sequencer import Sequencer
 
 PROXY_CONNECTIONS: Final = 1024
 """Concurrent proxied requests, to the operator's services and separately to all others."""
-
-Askers: TypeAlias = Callable[[], tuple[str, ...]]
 
 _CLOCK_IDS: Final = 32
 _log = structlog.get_logger(__name__)
@@ -205,13 +203,15 @@ class ReadContext:
         try:
             await self.sequencer.append()
             await self.accounts.repo_roots.flush()
-            marker = self.settings.data_directory / RUN_FILE
-            await end_run(self.accounts.db, self.sequencer, marker)
+            await self._end_run()
         except DatabaseError as exc:
             _log.error(
                 "the last events or heads are not written; the next start repairs that",
                 reason=str(exc),
             )
+
+    async def _end_run(self) -> None:
+        self.sequencer.mark_stopped()
 
 
 class AppContext(ReadContext):
@@ -273,15 +273,13 @@ class AppContext(ReadContext):
             min_login_ms=self._min_login_ms,
         )
 
+    async def _end_run(self) -> None:
+        await end_run(self.accounts.db, self.sequencer, self.settings.data_directory / RUN_FILE)
+
     @property
     def did_rotation_key(self) -> str:
         """The did:key that the DIDs of accounts here must list as a rotation key."""
         return self.settings.entryway.plc_rotation_key or self.rotation_key.did_key
-
-
-CONTEXT: Final = web.AppKey("context", AppContext)
-"""Set only in the application of a full server."""
-READ_CONTEXT: Final = web.AppKey("read_context", ReadContext)
 
 
 async def open_read_context(settings: Settings) -> ReadContext:

@@ -14,26 +14,12 @@ from repo.cid import Cid
 from repo.commit import RecordOp
 from sequencer import fragments
 from sequencer.fragments import byte_string, link, link_or_null, text
-from sequencer.frames import EncodedEvent, error_frame, frame, info_frame
+from sequencer.frames import EncodedEvent
 
 EventType: TypeAlias = Literal["append", "sync", "identity", "account"]
 """Values of `repo_seq.eventType`."""
 AccountStatus: TypeAlias = Literal["takendown", "deactivated", "deleted"]
-"""Why an account is not active."""
-
-__all__ = [
-    "AccountEvent",
-    "AccountStatus",
-    "CommitEvent",
-    "Event",
-    "EventType",
-    "IdentityEvent",
-    "SyncEvent",
-    "error_frame",
-    "frame",
-    "info_frame",
-    "timestamp",
-]
+"""Why an account is inactive."""
 
 _DID: Final = text("did")
 _REV: Final = text("rev")
@@ -44,8 +30,8 @@ _BLOCKS: Final = text("blocks")
 class CommitEvent:
     """A `#commit`: `blocks` is a CAR whose root is `commit`.
 
-    `since` is the rev before this one, `prev_data` the MST root of that rev; both are None for
-    a repo's first commit.
+    `since` is the previous rev, `prev_data` the MST root of that rev; both are None for a repo's
+    first commit.
     """
 
     event_type: ClassVar[EventType] = "append"
@@ -87,7 +73,7 @@ class CommitEvent:
 
 @dataclass(frozen=True, slots=True)
 class SyncEvent:
-    """A `#sync`: the current state of a repo; `blocks` is a CAR of the commit block alone."""
+    """A `#sync`: the current state of a repo; `blocks` is a CAR with only the commit block."""
 
     event_type: ClassVar[EventType] = "sync"
 
@@ -139,7 +125,7 @@ class IdentityEvent:
 
 @dataclass(frozen=True, slots=True)
 class AccountEvent:
-    """An `#account`: whether the repo is served here and, when it is not, why."""
+    """An `#account`: whether the repo is served here and, if not, why."""
 
     event_type: ClassVar[EventType] = "account"
 

@@ -1,7 +1,7 @@
 """CBOR fragments: pieces of canonical DAG-CBOR that are joined into event bodies and frames.
 
-An event is stored as a map and sent as the same map with two more entries, so the pieces
-around those entries are encoded once and joined twice.
+An event is stored as a map, and sent as the same map with two more entries. So the pieces around
+those entries are encoded once and joined twice.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def read_map_head(data: bytes) -> tuple[int, int]:
 
 
 def read_text(data: bytes, start: int) -> tuple[bytes, int]:
-    """Return the UTF-8 of the string at `start`, and the position behind it."""
+    """Return the UTF-8 of the string at `start`, and the position after it."""
     if start >= len(data) or data[start] & 0xE0 != _TEXT:
         raise InvalidDagCbor("map key is not a string")
     length, begin = _read_head(data, start)
@@ -76,7 +76,7 @@ def read_text(data: bytes, start: int) -> tuple[bytes, int]:
 
 
 def skip(data: bytes, start: int) -> int:
-    """Return the position behind the item at `start`, whatever it holds."""
+    """Return the position after the item at `start`, of any type."""
     position, items = start, 1
     while items:
         items -= 1
@@ -110,7 +110,7 @@ def _head(major: int, argument: int) -> bytes:
 
 
 def _read_head(data: bytes, start: int) -> tuple[int, int]:
-    """Return an item's argument (its value, length or count), and the position behind it."""
+    """Return an item's argument (its value, length or count), and the position after it."""
     short = data[start] & 0x1F
     if short < 24:
         return short, start + 1

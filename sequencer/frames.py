@@ -34,23 +34,23 @@ _TIME: Final = text("time")
 
 @dataclass(frozen=True, slots=True)
 class EncodedEvent:
-    """The entries of one event in canonical order, cut where `seq` and `time` belong."""
+    """The entries of one event in canonical order, split where `seq` and `time` belong."""
 
     did: str
     event_type: str
     entries: int
-    """How many entries the body has."""
+    """The number of entries in the body."""
     before_seq: bytes
     before_time: bytes
     rest: bytes
 
     def body(self) -> bytes:
-        """The DAG-CBOR for `repo_seq.event`."""
+        """Return the DAG-CBOR for `repo_seq.event`."""
         head = fragments.map_head(self.entries)
         return b"".join((head, self.before_seq, self.before_time, self.rest))
 
     def frame(self, seq: int, time: str) -> bytes:
-        """The WebSocket message of this event as row `seq`, sequenced at `time` (ISO 8601)."""
+        """Return this event's WebSocket message as row `seq`, sequenced at `time` (ISO 8601)."""
         return b"".join(
             (
                 _HEADERS[self.event_type],
@@ -67,15 +67,15 @@ class EncodedEvent:
 
 
 def frame(event_type: str, body: bytes, seq: int, time: str) -> bytes:
-    """Return the WebSocket message of a stored event; the same bytes as when it was live.
+    """Return the WebSocket message of a stored event: the same bytes as when it was live.
 
-    `time` is the row's `sequencedAt`. Raises `InvalidDagCbor` when `body` is damaged.
+    `time` is the row's `sequencedAt`. Raises `InvalidDagCbor` if `body` is damaged.
     """
     return _split(event_type, body).frame(seq, time)
 
 
 def error_frame(error: str, message: str) -> bytes:
-    """Return the frame that precedes the close of a stream."""
+    """Return the error frame that is sent before a stream is closed."""
     return _ERROR_HEADER + dagcbor.encode({"error": error, "message": message})
 
 
@@ -85,12 +85,12 @@ def info_frame(name: str, message: str) -> bytes:
 
 
 def _split(event_type: str, body: bytes) -> EncodedEvent:
-    """Cut a stored body where `seq` and `time` belong, without decoding its values."""
+    """Split a stored body where `seq` and `time` belong, without decoding its values."""
     entries, start = fragments.read_map_head(body)
     position = seq_at = time_at = start
     for _ in range(entries):
         key, value_at = fragments.read_text(body, position)
-        # Canonical order of keys: the shorter first, then by bytes.
+        # Canonical key order: shorter keys first, then by bytes.
         if (len(key), key) > (4, b"time"):
             break
         position = time_at = fragments.skip(body, value_at)

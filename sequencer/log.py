@@ -1,4 +1,4 @@
-"""The event log: the rows of `repo_seq`. Synchronous; every call is one short statement or two."""
+"""The event log: the rows of `repo_seq`. Synchronous; a call runs one or two short statements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sequencer.events import EventType
 from sequencer.frames import EncodedEvent
 
 PAGE_BYTES: Final = 64 << 10
-"""Bytes of bodies after which a page ends early, so that reading one never takes long."""
+"""Total body size at which a page ends early, so that reading a page is always quick."""
 
 MIGRATIONS: Final = (Migration("001", Path(__file__).with_name("schema.sql").read_text()),)
 
@@ -24,7 +24,7 @@ _READ_AFTER: Final = (
     "SELECT seq, did, eventType, event, sequencedAt FROM repo_seq"
     " WHERE seq > ? AND invalidated = 0 ORDER BY seq LIMIT ?"
 )
-# By time first: the index on sequencedAt then answers without a scan.
+# Ordered by time first, so that the index on sequencedAt answers without a scan.
 _EARLIEST_AFTER: Final = (
     "SELECT seq FROM repo_seq WHERE sequencedAt >= ? AND invalidated = 0"
     " ORDER BY sequencedAt, seq LIMIT 1"
@@ -63,7 +63,7 @@ _DELETE_SOME: Final = (
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One row of `repo_seq`. `body` is DAG-CBOR without seq and time."""
+    """One row of `repo_seq`. `body` is DAG-CBOR without `seq` and `time`."""
 
     seq: int
     did: str
@@ -75,7 +75,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class LastEvent:
-    """The newest event of a DID that tells a rev: a commit or a sync."""
+    """The newest event of a DID that has a rev: a commit or a sync."""
 
     seq: int
     event_type: str
@@ -84,7 +84,7 @@ class LastEvent:
 
 @dataclass(frozen=True, slots=True)
 class ToldState:
-    """What an account event says: whether the account is active, and if not, why."""
+    """The state in an account event: whether the account is active, and if not, why."""
 
     active: bool
     status: str | None = None
@@ -104,7 +104,7 @@ class EventLog:
     def insert(self, events: Sequence[EncodedEvent], time: str) -> int:
         """Store `events` (at least one) in one transaction; return the seq of the first.
 
-        The others follow it without a hole.
+        The others follow it without a gap.
         """
         rows = [(event.did, event.event_type, event.body(), time) for event in events]
         with self._db.transaction():
@@ -113,11 +113,14 @@ class EventLog:
         return last - len(rows) + 1
 
     def latest_seq(self) -> int:
-        """The highest seq ever given out, 0 for a new log; its row may have been deleted."""
+        """Return the highest seq ever assigned, 0 for a new log; its row may have been deleted."""
         return int(self._db.value("SELECT seq FROM sqlite_sequence WHERE name = 'repo_seq'") or 0)
 
     def skip_to(self, seq: int) -> int:
-        """Let the next event come after `seq`, if that is ahead of the log. Return `latest_seq`."""
+        """Advance the log so that the next event comes after `seq`. Return `latest_seq`.
+
+        Does nothing if `seq` is not ahead of the log.
+        """
         latest = self.latest_seq()
         if latest >= seq:
             return latest
@@ -127,7 +130,7 @@ class EventLog:
         return seq
 
     def read_after(self, cursor: int, limit: int) -> list[StoredEvent]:
-        """The next events after `cursor`, at most `limit`, fewer when they are large.
+        """Return the next events after `cursor`, at most `limit`, fewer if they are large.
 
         An empty list means that there are none.
         """
@@ -142,12 +145,12 @@ class EventLog:
         return page
 
     def earliest_after(self, time: str) -> int | None:
-        """The seq of the earliest event sequenced at `time` (ISO 8601) or later."""
+        """Return the seq of the earliest event sequenced at `time` (ISO 8601) or later."""
         seq: int | None = self._db.value(_EARLIEST_AFTER, (time,))
         return seq
 
     def last_event_of(self, did: str) -> LastEvent | None:
-        """The newest commit or sync of `did`: what a consumer of the log believes it is at."""
+        """Return the newest commit or sync of `did`, its state as consumers know it."""
         row = self._db.one(_LAST_REV_OF, (did,))
         if row is None:
             return None
@@ -158,53 +161,53 @@ class EventLog:
         return LastEvent(seq, event_type, rev)
 
     def newest_time(self) -> str | None:
-        """When the newest event was sequenced (ISO 8601); None for a log without events."""
+        """Return the time (ISO 8601) of the newest event; None for a log without events."""
         time: str | None = self._db.value(_NEWEST_TIME)
         return time
 
     def newest_time_ms(self) -> int:
-        """`newest_time` in milliseconds since the Unix epoch; 0 without one that can be read."""
+        """Return `newest_time` in milliseconds since the Unix epoch; 0 if missing or unreadable."""
         try:
             return epoch_ms_of(self.newest_time() or "")
         except ValueError:
             return 0
 
     def repos_since(self, time: str) -> set[str]:
-        """The DIDs that have had a commit or sync since `time` (ISO 8601)."""
+        """Return the DIDs that have had a commit or sync since `time` (ISO 8601)."""
         first = self.earliest_after(time)
         if first is None:
             return set()
         return {did for (did,) in self._db.all(_REPOS_SINCE, (first,))}
 
     def last_seq_of(self, did: str, event_type: EventType) -> int | None:
-        """The seq of the newest event of `did` that is of this type."""
+        """Return the seq of the newest event of `did` of this type."""
         row = self._db.one(_LAST_OF, (did, event_type))
         return None if row is None else int(row[0])
 
     def last_state_of(self, did: str) -> ToldState | None:
-        """The state of the account of `did` as consumers know it; None if they were never told."""
+        """Return the account state of `did` as consumers know it; None if no event has one."""
         row = self._db.one(_LAST_OF, (did, "account"))
         return None if row is None else _state_in(row[1])
 
     def all_states(self) -> dict[str, ToldState]:
-        """`last_state_of` every DID that has one. Reads as many rows as there are accounts."""
+        """Return `last_state_of` every DID that has one. Reads one row per account."""
         return {did: _state_in(body) for did, body in self._db.all(_LAST_OF_EACH, ("account",))}
 
     def all_handles(self) -> dict[str, str | None]:
-        """The handle that each DID's last identity event names, or the last one that does.
+        """Return each DID's handle from its newest identity event that names one.
 
-        None for a DID of which no event has named one.
+        None for a DID without such an event.
         """
         rows = self._db.all(_LAST_OF_EACH, ("identity",))
         return {did: _text_in(body, "handle") or self._last_handle_of(did) for did, body in rows}
 
     def _last_handle_of(self, did: str) -> str | None:
-        # A change of the DID that leaves the handle alone is told without one.
+        # An identity event for a change other than the handle does not name it.
         bodies = (body for (body,) in self._db.iter(_ALL_OF, (did, "identity")))
         return next((handle for body in bodies if (handle := _text_in(body, "handle"))), None)
 
     def delete_some_of(self, did: str, *, keep_seq: int, limit: int) -> int:
-        """Delete up to `limit` events of `did` but not `keep_seq`; return how many went."""
+        """Delete up to `limit` events of `did` except `keep_seq`; return how many were deleted."""
         self._db.run(_DELETE_SOME, (did, keep_seq, limit))
         return self._db.changes
 
@@ -219,7 +222,7 @@ def _text_in(body: bytes, name: str) -> str | None:
 
 
 def _decoded(body: bytes) -> dict[str, dagcbor.Value]:
-    """The body of an event; empty if it is damaged, which has told nobody anything."""
+    """Decode the body of an event; a damaged one, which no consumer could read, is empty."""
     try:
         event = dagcbor.decode_trusted(body)
     except dagcbor.InvalidDagCbor:

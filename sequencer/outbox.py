@@ -1,8 +1,8 @@
-"""The outbox: one subscriber's way through the log, from its cursor to the live frames.
+"""The outbox: one subscriber's stream, from backfill at its cursor to live frames.
 
-Behind the newest frames a subscriber reads pages of the log; among them it takes the shared
-frames of the ring. Both are indexed by seq, and an event enters the ring in the same step of the
-event loop that commits it, so the change from one to the other has no gap and no overlap.
+A subscriber that is behind the ring of newest frames reads pages of the log; otherwise it takes
+the shared frames of the ring. Both are indexed by seq, and an event enters the ring in the same
+step of the event loop that commits it, so switching between them leaves no gap and no overlap.
 
 Spec: https://atproto.com/specs/event-stream#sequence-numbers
 """
@@ -22,8 +22,8 @@ from sequencer.sequencer import Sequencer
 from sequencer.subscriptions import Position
 
 PAGE: Final = 32
-"""Events that are read from the log, or taken from the ring, before others get their turn; fewer
-if they have more than `PAGE_BYTES`."""
+"""Events read from the log, or taken from the ring, before other subscribers get their turn; fewer
+if they exceed `PAGE_BYTES`."""
 
 _OUTDATED: Final = info_frame(
     "OutdatedCursor", "Requested cursor exceeded limit. Possibly missing events"
@@ -31,7 +31,7 @@ _OUTDATED: Final = info_frame(
 
 
 class FirehoseError(Exception):
-    """A subscription ends with an error frame; then the socket closes with code 1008.
+    """A subscription ends with an error frame, after which the socket closes with code 1008.
 
     FirehoseError
     ├── FutureCursor      the cursor is beyond the newest event
@@ -39,7 +39,7 @@ class FirehoseError(Exception):
     """
 
     error: ClassVar[str]
-    """The error's name on the wire, and the reason of the close."""
+    """The error's name on the wire, also the reason for the close."""
     message: ClassVar[str]
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ def subscribe(
     next_slice: Callable[[], Awaitable[None]] = _next_round,
     position: Position | None = None,
 ) -> AsyncGenerator[bytes, None]:
-    """Return the frames after `cursor`, without end; without a cursor, those from now on.
+    """Return an endless stream of frames after `cursor`, or from now on without a cursor.
 
     Events older than `backfill_limit_ms` are left out, and an info frame says so. Raises
     `FutureCursor` at once. The iterator raises `ConsumerTooSlow` when it once had caught up and
@@ -98,7 +98,7 @@ def subscribe(
 
 
 def _start(sequencer: Sequencer, cursor: int, backfill_limit_ms: int) -> tuple[int, bool]:
-    """Return the seq to start after, and whether that leaves events out."""
+    """Return the seq to start after, and whether that skips events."""
     newest = sequencer.current_seq
     if cursor > newest:
         raise FutureCursor
@@ -112,7 +112,7 @@ def _start(sequencer: Sequencer, cursor: int, backfill_limit_ms: int) -> tuple[i
 
 def _caught_up(behind: int, max_buffer: int) -> bool:
     """Whether a subscriber counts as live, so that falling behind is its own fault."""
-    # Half the buffer leaves room for what happens while the rest is sent.
+    # Half the buffer leaves room for new events while the rest is sent.
     return behind <= max_buffer // 2
 
 
@@ -124,19 +124,19 @@ async def _frames(
     outdated: bool,
     next_slice: Callable[[], Awaitable[None]],
 ) -> AsyncGenerator[bytes, None]:
-    """Frames after `at`, which moves along, in the order of their seqs."""
+    """Yield the frames after `at` in seq order, and advance `at`."""
     if outdated:
         yield _OUTDATED
     ring = sequencer.ring
     allowed = max_buffer
-    # Whoever has waited for an event once is no burden: it has all that there was.
+    # A subscriber that has once waited for an event has finished its backfill.
     take_turn, room = next_slice, 0
     with sequencer.subscriptions.opened(at):
         while not ring.closed:
             behind = ring.last_seq - at.seq
             if behind <= 0:
                 await ring.wait_beyond(at.seq)
-                # A burst of one transaction that exceeds the buffer is not the consumer's slowness.
+                # One transaction may exceed the buffer; that does not make the consumer too slow.
                 allowed = max(max_buffer, ring.last_seq - at.seq)
                 take_turn, room = _next_round, PAGE_BYTES
                 continue
@@ -158,7 +158,7 @@ async def _frames(
             newest = ring.last_seq
             page = await when_free(partial(sequencer.log.read_after, at.seq, PAGE))
             if not page:
-                # What was there up to the newest seq has been deleted.
+                # All remaining events up to the newest seq have been deleted.
                 at.seq = max(at.seq, newest)
             for stored in page:
                 at.seq = stored.seq

@@ -1,4 +1,4 @@
-"""The newest frames, kept in memory once for all subscribers, and the wait for the next one."""
+"""The newest frames, shared by all subscribers in memory, and the wait for the next one."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Sequence
 
 _TRIM_EVERY = 64
-"""Frames over the limit before the oldest are dropped; dropping moves the whole list."""
+"""Frames over the limit before the oldest are dropped, because dropping moves the whole list."""
 
 
 class FrameRing:
     """Frames of consecutive seqs up to `last_seq`.
 
-    A subscriber keeps only its cursor and takes frames by seq, so its being slow costs neither
-    memory nor the time of others. Frames that have been dropped are read from the log.
+    A subscriber keeps only its cursor and takes frames by seq, so a slow one costs no memory and
+    no other subscriber's time. Dropped frames are read from the log.
     """
 
     def __init__(self, last_seq: int, *, max_frames: int, max_bytes: int) -> None:
@@ -25,17 +25,17 @@ class FrameRing:
         self._max_bytes = max_bytes
         self._waiters: set[asyncio.Future[None]] = set()
         self.closed = False
-        """Whether no frame will follow."""
+        """Whether no more frames will follow."""
 
     @property
     def last_seq(self) -> int:
-        """The newest seq that was published."""
+        """The newest published seq."""
         return self._last_seq
 
     def publish(self, first_seq: int, frames: Sequence[bytes]) -> None:
-        """Add the frames of `first_seq` and the seqs behind it, and wake who waits."""
+        """Add the frames of `first_seq` and the seqs after it, and wake all waiters."""
         if first_seq != self._last_seq + 1:
-            # Another process wrote to the log. Subscribers read there what is missing here.
+            # Another process wrote to the log, from which subscribers read the missing frames.
             self.clear()
         self._frames += frames
         self._bytes += sum(map(len, frames))
@@ -44,18 +44,18 @@ class FrameRing:
         self._wake()
 
     def find(self, seq: int) -> bytes | None:
-        """The frame of `seq`, or None when it must be read from the log."""
+        """Return the frame of `seq`, or None if it must be read from the log."""
         back = self._last_seq - seq
         return self._frames[-1 - back] if 0 <= back < len(self._frames) else None
 
     def skip_to(self, seq: int) -> None:
-        """Go on behind `seq`, which is not before the newest event. Wakes who waits."""
+        """Continue after `seq`, which is not before the newest event. Wakes all waiters."""
         self._last_seq = seq
         self.clear()
         self._wake()
 
     def clear(self) -> None:
-        """Forget every frame, but not the position."""
+        """Drop every frame but keep the position."""
         self._frames.clear()
         self._bytes = 0
 
@@ -70,7 +70,7 @@ class FrameRing:
                 self._waiters.discard(waiter)
 
     def close(self) -> None:
-        """End every wait, now and later."""
+        """End every current and future wait."""
         self.closed = True
         self._wake()
 

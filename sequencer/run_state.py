@@ -1,13 +1,13 @@
-"""Whether the last run of the server ended in order: a table of our own beside the event log.
+"""Whether the last run of the server stopped cleanly, in tables of our own beside the event log.
 
-Tables of ours also keep seqs from being given out twice. A power failure may take events back
-that consumers have seen, so seqs are reserved in blocks, durably, before events get them; after an
-unclean stop the log goes on behind the reserved ones.
+These tables also prevent a seq from being assigned twice. A power failure may undo events that
+consumers have already seen, so seqs are reserved durably, in blocks, before events get them. After
+an unclean stop, the log continues after the reserved seqs.
 
-The whole directory may be an older copy, and then nothing in it tells of the seqs given out since.
-But the clock does: they are no more than `SEQS_A_MS` allows for the time since the last thing that
-the log knows of, so every start leaves out that many. A log that the reference PDS has used last
-goes on as there, without a hole.
+The whole directory may be an older copy, with no trace of the seqs assigned since. Their number
+is bounded by the clock: at most `SEQS_A_MS` for each millisecond since the newest time in the log.
+Every start skips that many. A log last used by the reference PDS continues without a gap, as it
+would there.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 RESERVED_SEQS: Final = 10_000
-"""Seqs reserved at once: one fsync for so many events, and so many left out by a crash."""
+"""Seqs reserved at once: one fsync per this many events, and a gap of at most this after a crash.
+"""
 SEQS_A_MS: Final = 100
-"""More seqs a millisecond than any server gets to, though it makes ten thousand events a second or
-crashes ten times in it. Those below 2^53 suffice for 2,800 years of standing still."""
+"""More seqs per millisecond than any server uses, even at ten thousand events a second or with ten
+crashes in one. The seqs below 2^53 last for 2,800 years of standing still."""
 MAX_RAISED_SEQ: Final = 1 << 52
-"""No start and no operator raises the log beyond it, whatever the clock says: half of the numbers
-that JSON and JavaScript can tell apart stay for the events to come."""
+"""The limit to which a start or an operator may raise the log, whatever the clock says. Half of the
+integers that JSON and JavaScript represent exactly remain for future events."""
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _SCHEMA: Final = """
@@ -59,40 +60,40 @@ _SAVE_STOP: Final = "INSERT OR REPLACE INTO holdfast_stop (id, atMs) VALUES (1, 
 
 
 def possible_seqs(*, since_ms: int, now_ms: int) -> int:
-    """How many seqs a server may have given out in a time, in ms since the Unix epoch."""
+    """Return how many seqs a server may have assigned between two times (ms since the epoch)."""
     return max(0, now_ms - since_ms) * SEQS_A_MS
 
 
 def within_bounds(seq: int) -> int:
-    """A seq that was reckoned by the clock, which may be centuries ahead."""
+    """Limit a seq computed from the clock, which may be centuries ahead."""
     return min(seq, MAX_RAISED_SEQ)
 
 
 class RunState:
-    """The flag that is set while the server runs, and the reserved seqs.
+    """The flag set while the server runs, and the reserved seqs.
 
     Waits for the file's lock at start and stop; `reserve` does not.
     """
 
     was_unclean: bool
-    """Whether the run before this one left its data unchecked. Fixed when the log is opened."""
+    """Whether the previous run left its data unchecked. Fixed when the log is opened."""
     power_may_have_failed: bool
-    """Whether our run was cut off and the machine started anew since, so writes may be lost."""
+    """Whether our last run was cut off and the machine restarted since, so writes may be lost."""
     last_run_id: str
-    """Of the run before this one; empty if there was none."""
+    """The id of the previous run; empty if there was none."""
     run_id: str
-    """Of this run, and another one once it has ended in order. Kept elsewhere, too, it shows that a
-    file has been put back to an older one."""
+    """The id of this run; replaced by another at a clean stop. Other files record it, too, which
+    reveals that one of them was restored from an older copy."""
 
     def __init__(self, db: Database, latest_seq: int) -> None:
-        """Read what the last run left; `latest_seq` is where the log stands now."""
+        """Read the state left by the last run; `latest_seq` is the log's current seq."""
         self._db = db
         db.script(_SCHEMA)
         row = db.one("SELECT running, latestSeq FROM holdfast_run WHERE id = 1")
-        # A log that moved since the flag was written was moved by the reference PDS, which
-        # does not say how it ended.
+        # If the log has advanced since the flag was written, the reference PDS advanced it, which
+        # does not record how it stopped.
         self.was_unclean = row != (0, latest_seq) if row else latest_seq > 0
-        # What we gave out until then is in the log, so it may go on where the reference left it.
+        # All seqs we assigned are in the log, so it may continue where the reference stopped.
         self._is_of_another = row is None or (row[0] == 0 and latest_seq > row[1])
         self._latest_seq = latest_seq
         self._stopped_at_ms = int(db.value("SELECT atMs FROM holdfast_stop") or 0)
@@ -111,14 +112,14 @@ class RunState:
 
     @property
     def reserved_seq(self) -> int:
-        """The highest seq that this run may give out so far."""
+        """The highest seq that this run may assign so far."""
         return self._reserved
 
     def highest_seq(self, *, newest_ms: int, now_ms: int) -> int:
-        """The highest seq that this log, or a newer copy of it, may have given out.
+        """Return the highest seq that this log, or a newer copy of it, may have assigned.
 
-        0 if the log tells by itself. `newest_ms` is the time of its newest event, 0 without one;
-        both are milliseconds since the Unix epoch.
+        Returns 0 if the log itself is reliable. `newest_ms` is the time of its newest event, 0
+        without one; both times are milliseconds since the Unix epoch.
         """
         if self._is_of_another:
             return 0
@@ -130,18 +131,18 @@ class RunState:
         return max(reserved, within_bounds(self._latest_seq + later))
 
     def mark_running(self, latest_seq: int) -> None:
-        """Set the flag and reserve seqs, and do not return before that is on the disk.
+        """Set the flag and reserve seqs, durably.
 
-        Raises `DatabaseError`; until it is called again with success, `reserve` tries it first.
+        Raises `DatabaseError`; after a failure, `reserve` retries it first until it succeeds.
         """
         self._is_to_run = True
         with self._waiting():
             self._start(latest_seq)
 
     def mark_recovered(self) -> None:
-        """Note that what an unclean stop may have left is mended, as far as it can be.
+        """Record that recovery from an unclean stop is complete, as far as possible.
 
-        `was_unclean` stays as it is.
+        `was_unclean` does not change.
         """
         if self._boot_id != self._this_boot_id:
             self._boot_id = self._this_boot_id
@@ -149,20 +150,20 @@ class RunState:
                 self._save_reserved(self._reserved)
 
     def rename(self) -> None:
-        """Give the run the id of a stopped one, which copies made until now do not have."""
+        """Assign the id that the run has once stopped; copies made until now do not have it."""
         self.run_id = _new_id()
 
     def mark_stopped(self, latest_seq: int, *, now_ms: int) -> None:
-        """Take the flag back, as the last thing of an orderly stop."""
+        """Clear the flag, as the last step of a clean stop."""
         with self._waiting(), self._db.transaction():
             self._db.run(_SAVE_STOP, (now_ms,))
             self._db.run(_SAVE_RUN_ID, (self.run_id,))
             self._save(running=False, latest_seq=latest_seq)
 
     def reserve(self, seq: int) -> None:
-        """See to it that no later run gives out `seq`, if this one is marked as running.
+        """Ensure that no later run assigns `seq`, if this run is marked as running.
 
-        Once in a while that waits for the disk, but never for a lock: raises `DatabaseBusy`.
+        Occasionally waits for the disk, but never for a lock: raises `DatabaseBusy` instead.
         """
         if self._is_to_run and not self._running:
             self._start(seq - 1)
@@ -172,7 +173,7 @@ class RunState:
                 self.on_reserve()
 
     def _start(self, latest_seq: int) -> None:
-        # A flag that is lost with the power would hide exactly the losses it is there to tell.
+        # A flag lost in a power failure would hide the very losses that it should reveal.
         with self._durably():
             self._save(running=True, latest_seq=latest_seq)
         self._running = True
@@ -217,7 +218,7 @@ def _new_id() -> str:
 
 
 def _find_boot_id() -> str:
-    """What tells this start of the machine from others; empty where the system does not say."""
+    """Return the id of the machine's current boot; empty if the system provides none."""
     try:
         return _BOOT_ID.read_text("ascii").strip()
     except OSError:

@@ -1,7 +1,7 @@
-"""The sequencer: gives every event its place in the log, then publishes it.
+"""The sequencer: assigns every event its place in the log, then publishes it.
 
-`append` fixes the order at the call. Events of one step of the event loop share a transaction,
-and none is published before that transaction is committed.
+The order is fixed when `append` is called. Events of one step of the event loop share a
+transaction, and none is published before that transaction is committed.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _log = logging.getLogger(__name__)
 
 _CACHE_KIB: Final = 4_000
 _RING_FRAMES: Final = 1_000
-"""Twice the default of PDS_MAX_SUBSCRIPTION_BUFFER: a subscriber in bounds finds its frames."""
+"""Twice the default of PDS_MAX_SUBSCRIPTION_BUFFER, so a subscriber within it finds its frames."""
 _RING_BYTES: Final = 16 << 20
 _RETRY_MS: Final = 1_000
-"""Between tries to write what the log has refused, unless a new event comes sooner."""
+"""Delay between retries after a failed write, unless a new event arrives sooner."""
 _DELETE_BATCH: Final = 100
-"""Rows a transaction deletes; each may hold a body of a megabyte."""
+"""Rows deleted per transaction; each may hold a body of a megabyte."""
 
 
 class SeqTooHigh(ValueError):
-    """The log was to be raised beyond `MAX_RAISED_SEQ`."""
+    """A request to raise the log beyond `MAX_RAISED_SEQ`."""
 
     def __init__(self) -> None:
         super().__init__(f"No server gets to seqs above {MAX_RAISED_SEQ:,}.")
@@ -52,13 +52,13 @@ class SequencerClosed(Exception):
 
 @dataclass(slots=True)
 class _Waiting:
-    """What one call of `append` is waiting for."""
+    """One call of `append` that waits for its commit."""
 
     events: list[EncodedEvent]
     seqs: asyncio.Future[list[int]]
     tries: int = 0
     refused: bool = False
-    """Whether the caller has been told that the log does not take the events for now."""
+    """Whether the caller was told that the log cannot take the events for now."""
 
 
 class Sequencer:
@@ -86,14 +86,14 @@ class Sequencer:
         )
         with self._db.closed_on_error():
             self.log = EventLog(self._db)
-            """What has been committed. Others read it; only the sequencer writes to it."""
+            """The committed events. Others may read it; only the sequencer writes to it."""
             self.run = RunState(self._db, self.log.latest_seq())
-            """This run and the one before it."""
+            """The state of this run and the previous one."""
             highest = self.run.highest_seq(newest_ms=self.log.newest_time_ms(), now_ms=now_ms())
             last_seq = self.log.skip_to(highest)
         if checkpointer is not None and wal_autocheckpoint is not None:
             checkpointer.watch(self._db)
-        # From here on a busy file is waited for by the event loop, not by its thread.
+        # From here on, retries on the event loop replace the blocking busy timeout.
         self._db.connection.set_busy_timeout(0)
         self.ring = FrameRing(last_seq, max_frames=_RING_FRAMES, max_bytes=_RING_BYTES)
         self.now_ms = now_ms
@@ -107,66 +107,67 @@ class Sequencer:
 
     @property
     def current_seq(self) -> int:
-        """The newest seq that was committed; 0 for a new log."""
+        """The newest committed seq; 0 for a new log."""
         return self.ring.last_seq
 
     @property
     def is_behind(self) -> bool:
-        """Whether events wait in the queue that the log has refused once."""
+        """Whether the queue holds events that the log has refused before."""
         return bool(self._queue) and self._queue[0].refused
 
     @property
     def waiting_events(self) -> int:
-        """How many events have been appended and are not committed."""
+        """The number of events appended but not yet committed."""
         return sum(len(waiting.events) for waiting in self._queue)
 
     @property
     def write_counts(self) -> WriteCounts:
-        """Of the transactions of the log."""
+        """The counts of the log's write transactions."""
         return self._db.counts
 
     def skip_to(self, seq: int) -> None:
-        """As `raise_to`, of any height and without waiting for a lock."""
+        """Like `raise_to`, but without a limit and without waiting for a lock."""
         if seq <= self.current_seq:
             return
         self.run.reserve(seq + 1)
         latest = self.log.skip_to(seq)
-        # Nobody is cut off for being as far behind as that.
+        # The jump must not cut off subscribers as too slow.
         self.subscriptions.all_have_to_catch_up()
         self.ring.skip_to(latest)
 
     async def raise_to(self, seq: int) -> None:
-        """Give out no seq up to `seq` from now on, also after a power failure.
+        """Assign only seqs above `seq` from now on, even after a power failure.
 
-        One that is not ahead of the log changes nothing. Raises `SeqTooHigh`, and `DatabaseError`,
-        `DatabaseBusy` after about 5 seconds.
+        Does nothing if `seq` is not ahead of the log. Raises `SeqTooHigh`, and `DatabaseError`,
+        with `DatabaseBusy` after about 5 seconds.
         """
         if seq > MAX_RAISED_SEQ:
             raise SeqTooHigh
         await retry.when_free(lambda: self.skip_to(seq))
 
     def mark_running(self) -> None:
-        """Note durably that a stop from here on is unclean, until `mark_stopped`."""
+        """Record durably that any stop before `mark_stopped` is unclean."""
         self.run.mark_running(self.current_seq)
 
     def mark_stopped(self) -> None:
-        """Note an orderly stop: every commit has its event, and `append()` has been awaited."""
+        """Record a clean stop: every commit has its event, and `append()` has been awaited."""
         self.run.mark_stopped(self.current_seq, now_ms=self.now_ms())
 
     def append(self, *events: Event) -> asyncio.Future[list[int]]:
-        """Queue `events` behind all that were appended before; they stay together.
+        """Queue `events` after all earlier ones; they stay together.
 
         The future resolves with their seqs once they are committed, or with the `DatabaseError`
-        that keeps them out, `DatabaseBusy` after about 5 seconds. Neither that nor cancelling it
-        takes the events back: what they tell has happened, so they stay in the queue until the
-        log takes them. Without events it resolves as those before it do. Raises `SequencerClosed`.
+        that prevents it, `DatabaseBusy` after about 5 seconds. Neither an error nor cancellation
+        withdraws the events: they describe what has happened, so they stay in the queue until the
+        log accepts them. Without events, it resolves like the calls before it. Raises
+        `SequencerClosed`.
         """
         if self._closed:
             raise SequencerClosed
         loop = asyncio.get_running_loop()
         waiting = _Waiting([event.encode() for event in events], loop.create_future())
         if self._queue and self._queue[-1].refused:
-            self._cancel_flush()  # All were; perhaps this event finds the disk with room again.
+            self._cancel_flush()  # All have been refused; the disk may have room again by now.
         self._queue.append(waiting)
         if self._flush_at is None:
             self._flush_at = loop.call_soon(self._flush)
@@ -177,7 +178,7 @@ class Sequencer:
         self._listeners.append(listener)
 
     async def delete_events_of(self, did: str, *, keep_seq: int) -> None:
-        """Delete the events of `did` except `keep_seq`, the one that says it was deleted."""
+        """Delete the events of `did` except `keep_seq`, the one that announces its deletion."""
         deleted = _DELETE_BATCH
         while deleted == _DELETE_BATCH:
             deleted = await retry.write(
@@ -188,7 +189,7 @@ class Sequencer:
             await asyncio.sleep(0)
 
     async def close(self) -> None:
-        """Commit what is queued, end every subscription and close the file. Idempotent."""
+        """Commit the queue, end every subscription and close the file. Idempotent."""
         if self._closed:
             return
         drained = self.append()
@@ -200,7 +201,7 @@ class Sequencer:
         self._db.close()
 
     def _flush(self) -> None:
-        """Commit the queue as one transaction, publish it and tell who waits."""
+        """Commit the queue as one transaction, publish it and resolve its futures."""
         self._flush_at = None
         events = [event for waiting in self._queue for event in waiting.events]
         try:
@@ -211,7 +212,7 @@ class Sequencer:
         except DatabaseError as exc:
             self._retry_later(exc)
             return
-        except Exception as exc:  # noqa: BLE001 - whatever it is, somebody waits to hear of it
+        except Exception as exc:  # noqa: BLE001 - the waiting calls must learn of any error
             queue, self._queue = self._queue, []
             _fail(queue, exc)
             return
@@ -228,7 +229,7 @@ class Sequencer:
         """Store and publish `events`; return the seq of the first."""
         if not events:
             return self.current_seq + 1
-        # Before the events: a power failure may take them back, but not the reservation.
+        # Reserve first: a power failure may undo the events, but not the reservation.
         self.run.reserve(self.current_seq + len(events))
         sequenced_at = timestamp(self.now_ms())
         first_seq = self.log.insert(events, sequenced_at)
@@ -240,10 +241,10 @@ class Sequencer:
         return first_seq
 
     def _wait_for_lock(self, busy: DatabaseBusy) -> None:
-        """Flush the queue again soon, but tell who has waited too long."""
+        """Flush the queue again soon, but fail the calls that have waited too long."""
         for waiting in self._queue:
             waiting.tries += 1
-        # Those who came first have waited longest.
+        # The first calls in the queue have waited longest.
         patient = [waiting for waiting in self._queue if waiting.tries <= len(retry.DELAYS_MS)]
         if not patient:
             self._retry_later(busy)
@@ -252,9 +253,9 @@ class Sequencer:
         self._flush_after(retry.DELAYS_MS[patient[0].tries - 1])
 
     def _retry_later(self, error: DatabaseError) -> None:
-        """Tell everybody that waits, and keep the events for when the disk has room again."""
+        """Fail all waiting calls, but keep their events until the disk has room again."""
         _log.error("%d events wait for the log: %s", len(self._queue), error)
-        # A call without events has nothing that could be kept.
+        # A call without events has nothing to keep.
         _fail(self._queue, error)
         self._queue = [waiting for waiting in self._queue if waiting.events]
         if self._queue:
@@ -273,7 +274,7 @@ class Sequencer:
             try:
                 listener()
             except Exception:  # noqa: BLE001 - the events are committed, even if a listener fails
-                _log.exception("a listener of the sequencer failed")
+                _log.exception("a sequencer listener failed")
 
 
 def _fail(queue: list[_Waiting], exc: Exception) -> None:

@@ -1,4 +1,4 @@
-"""Who reads the firehose, and how far each has come."""
+"""The current subscribers of the firehose, and their positions."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, eq=False)
 class Position:
-    """Where one subscriber is."""
+    """The position of one subscriber."""
 
     seq: int = 0
-    """The last event that it was given."""
+    """The seq of the last event it received."""
     live: bool = False
-    """Whether it has caught up once, and so may be cut off for falling behind."""
+    """Whether it has ever caught up, and so may be cut off for falling behind."""
 
 
 class Subscriptions:
-    """The subscribers that are there now."""
+    """The currently connected subscribers."""
 
     def __init__(self) -> None:
         self.positions: set[Position] = set()
         self.cut_off = 0
-        """How many were too slow, since the start."""
+        """Subscribers cut off as too slow since the start."""
 
     def all_have_to_catch_up(self) -> None:
-        """Count nobody as live before they have read on to the newest event."""
+        """Count no subscriber as live until it has caught up with the newest event."""
         for position in self.positions:
             position.live = False
 
     @contextmanager
     def opened(self, position: Position) -> Iterator[Position]:
-        """A `with` block during which somebody reads the events after `position`."""
+        """Register a subscriber, tracked by `position`, for the length of a `with` block."""
         self.positions.add(position)
         try:
             yield position

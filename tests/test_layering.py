@@ -55,6 +55,14 @@ ROOMS: tuple[frozenset[str], ...] = (
 )
 """The rooms of `pds` from the bottom up: each imports rooms of lower lines only."""
 
+LOOK_AT_REQUESTS: tuple[str, ...] = (
+    "pds.fairness.long_answers",
+    "pds.fairness.presence",
+    "pds.monitoring.requests.",
+    "pds.rate_limits.",
+)
+"""The modules below `xrpc` that know HTTP: they count requests, or notice that a client has left."""
+
 FOREIGN: dict[str, frozenset[str]] = {
     "repo": frozenset(
         (
@@ -177,6 +185,24 @@ def test_the_rooms_of_pds_import_lower_rooms_only() -> None:
     assert wrong == []
 
 
+def test_packages_above_several_rooms_import_none() -> None:
+    graph = _import_graph()
+    assert graph["pds"] == graph["pds.monitoring"] == set()
+
+
+def test_rooms_below_xrpc_know_no_http() -> None:
+    (xrpc,) = (height for height, rooms in enumerate(ROOMS) if "xrpc" in rooms)
+    below = frozenset().union(*ROOMS[:xrpc], {"recovery"})
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in sorted((ROOT / "pds").rglob("*.py"))
+        if _room_of(_name_of(path)) in below and not _name_of(path).startswith(LOOK_AT_REQUESTS)
+        for line, module in _imports(path)
+        if module.partition(".")[0] == "aiohttp"
+    ]
+    assert wrong == []
+
+
 def test_every_room_has_its_place() -> None:
     found = {_room_of(name) for name in _import_graph() if name.startswith("pds.")}
     assert found - {"__main__", "monitoring"} == frozenset().union(*ROOMS)
@@ -215,7 +241,7 @@ def test_imports_are_absolute_and_never_of_tests(package: str) -> None:
 def test_accounts_know_nothing_of_http_or_other_parts_of_the_server() -> None:
     """pds.accounts is the service database; XRPC maps its errors, not the other way round.
 
-    Turns are as low as that, and know no more of HTTP: hashing passwords is handed out in them.
+    Turns and signed tokens are as low as that, and know no more of HTTP.
     """
     allowed = ("pds.accounts", "pds.fairness.turns", "pds.jose")
     wrong = [

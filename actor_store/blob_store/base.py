@@ -1,19 +1,19 @@
-"""What the actor store asks of the place where blobs' bytes are kept.
+"""The interface of a store for blobs' bytes.
 
-A blob is first *temporary*: its bytes lie under a random key until a record refers to them. Then it
-is made *permanent* under its CID. A taken-down blob is moved into *quarantine*. The rows that say
-which blob is in which state are in the actor's database (`actor_store.blobs`); a blob store knows
-bytes only.
+A blob is first *temporary*: its bytes are stored under a random key until a record refers to
+them. Then it is made *permanent* under its CID. A taken-down blob is moved into *quarantine*. The
+state of each blob is in the actor's database (`actor_store.blobs`); a blob store knows only bytes.
 
-Order, so that a crash leaves garbage and never a dangling reference: bytes are made permanent
-before the transaction that refers to them, and deleted after the one that drops the last reference.
+The order ensures that a crash leaves garbage but never a dangling reference: bytes are made
+permanent before the transaction that refers to them, and deleted after the transaction that drops
+the last reference.
 
 Errors::
 
     BlobStoreError
     ├── BlobTooLarge      the upload is longer than allowed
-    ├── BlobStoreFull     no space is left for the bytes
-    ├── BlobFileMissing   there are no bytes under that key or CID
+    ├── BlobStoreFull     the disk or quota is full
+    ├── BlobFileMissing   no bytes are stored under that key or CID
     └── InvalidBlobName   a DID or key that cannot name a blob
 """
 
@@ -30,15 +30,15 @@ from typing import Final, Protocol, Self
 from repo.cid import Cid
 
 HEAD_BYTES: Final = 4096
-"""How much of the start of an upload is kept for recognising its media type."""
+"""How many of an upload's first bytes are kept for recognising its media type."""
 
 
 class BlobStoreError(Exception):
-    """The bytes of a blob could not be kept or found."""
+    """A blob's bytes could not be stored or found."""
 
 
 class BlobTooLarge(BlobStoreError):
-    """The upload has more than `max_bytes`; nothing of it was kept."""
+    """The upload is larger than `max_bytes`; nothing of it was stored."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"blob is larger than {max_bytes} bytes")
@@ -46,7 +46,7 @@ class BlobTooLarge(BlobStoreError):
 
 
 class BlobStoreFull(BlobStoreError):
-    """No space is left (or the quota is reached); nothing of the blob was kept."""
+    """The disk or quota is full; nothing of the blob was stored."""
 
 
 class BlobFileMissing(BlobStoreError):
@@ -76,12 +76,12 @@ class TempBlob:
 
 
 class OpenBlob(Protocol):
-    """A permanent blob opened for reading. Iterate once for its bytes; close it in any case."""
+    """A permanent blob opened for reading. Iterate once for its bytes; always close it."""
 
     size: int
     """Length in bytes."""
     path: Path | None
-    """The file, if there is one that the server may send by itself (`sendfile`)."""
+    """The file, if the server may send it directly (`sendfile`)."""
 
     def __aiter__(self) -> AsyncGenerator[bytes, None]: ...
 
@@ -98,38 +98,38 @@ class OpenBlob(Protocol):
 
 
 class BlobStore(Protocol):
-    """Keeps the bytes of every account's blobs. Each method may raise `InvalidBlobName`."""
+    """Stores the bytes of every account's blobs. Each method may raise `InvalidBlobName`."""
 
     async def put_temp(self, did: str, chunks: AsyncIterable[bytes], *, max_bytes: int) -> TempBlob:
-        """Keep an upload under a new temporary key, hashing it as it comes.
+        """Store an upload under a new temporary key, hashing it as it arrives.
 
-        After any error or cancellation nothing of the upload is left. Raises `BlobTooLarge` as
-        soon as more than `max_bytes` have come, `BlobStoreFull`, and whatever `chunks` raises.
+        An error or cancellation leaves nothing of the upload. Raises `BlobTooLarge` as soon as more
+        than `max_bytes` have arrived, `BlobStoreFull`, and any exception from `chunks`.
         """
         ...
 
     async def make_permanent(self, did: str, key: str, cid: Cid) -> None:
         """Move temporary bytes to their CID. Raises `BlobFileMissing` if they are gone.
 
-        May be repeated: permanent bytes that exist already count as success, and the temporary
-        ones are discarded.
+        May be repeated: if permanent bytes already exist, it succeeds and discards the temporary
+        ones.
         """
         ...
 
     async def discard_temp(self, did: str, key: str) -> None:
-        """Delete temporary bytes; absent ones are ignored."""
+        """Delete temporary bytes; missing ones are ignored."""
         ...
 
     async def make_temporary(self, did: str, key: str, cid: Cid) -> None:
-        """Undo `make_permanent`. Bytes that are not there are ignored."""
+        """Undo `make_permanent`. Missing bytes are ignored."""
         ...
 
     async def list_temp(self, did: str, *, before_s: float) -> list[str]:
-        """Keys of temporary bytes last written to before a time in Unix seconds, in no order."""
+        """Return the keys of temporary bytes last written before a Unix time, in no order."""
         ...
 
     async def list_temp_dids(self) -> list[str]:
-        """The DIDs that may have temporary bytes."""
+        """Return the DIDs that may have temporary bytes."""
         ...
 
     async def open(self, did: str, cid: Cid) -> OpenBlob:
@@ -137,19 +137,19 @@ class BlobStore(Protocol):
         ...
 
     async def delete(self, did: str, cids: Iterable[Cid]) -> None:
-        """Delete permanent bytes; absent ones are ignored."""
+        """Delete permanent bytes; missing ones are ignored."""
         ...
 
     async def delete_all(self, did: str) -> None:
-        """Delete everything of an account: permanent, temporary and in quarantine."""
+        """Delete all of an account's bytes: permanent, temporary and in quarantine."""
         ...
 
     async def quarantine(self, did: str, cid: Cid) -> None:
-        """Take permanent bytes out of reach; absent ones are ignored."""
+        """Move permanent bytes into quarantine; missing ones are ignored."""
         ...
 
     async def unquarantine(self, did: str, cid: Cid) -> None:
-        """Put quarantined bytes back; absent ones are ignored."""
+        """Move quarantined bytes back; missing ones are ignored."""
         ...
 
     async def close(self) -> None:
@@ -158,5 +158,5 @@ class BlobStore(Protocol):
 
 
 def new_temp_key() -> str:
-    """A fresh name for temporary bytes: 32 random bytes in unpadded lower-case base32."""
+    """Return a new key for temporary bytes: 32 random bytes in unpadded lower-case base32."""
     return base64.b32encode(secrets.token_bytes(32)).decode().rstrip("=").lower()

@@ -1,4 +1,4 @@
-"""An upload in batches, each worth asking a thread to write it."""
+"""An upload in batches, each large enough to be worth a hop to a thread."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _BATCH_BYTES: Final = 512 * 1024
 async def in_batches(
     chunks: AsyncIterable[bytes], *, max_bytes: int, too_large: Callable[[int], Exception]
 ) -> AsyncGenerator[tuple[bytearray, bool], None]:
-    """Give `chunks` joined, and with each batch whether it is the last. The last may be empty.
+    """Join `chunks` into batches; with each, yield whether it is the last, which may be empty.
 
-    Raises `too_large` of `max_bytes` as soon as more have come, and what `chunks` raises.
+    Raises `too_large(max_bytes)` as soon as more bytes have arrived, and what `chunks` raises.
     """
     batch, size = bytearray(), 0
     async for chunk in chunks:

@@ -1,4 +1,4 @@
-"""Blobs as files on the local disk, laid out as the reference PDS lays them out.
+"""Blobs as files on the local disk, in the reference PDS's layout.
 
 ::
 
@@ -6,8 +6,8 @@
     <tmp>/<did>/<key>                temporary; `tmp` may be on another file system
     <blobs>/quarantine/<did>/<cid>   taken down
 
-A file appears under its final name complete or not at all. Everything that touches the disk runs in
-a thread: a small blob costs one hop, a large one a hop for each batch.
+A file appears under its final name complete or not at all. All disk access runs in a thread: a
+small blob costs one hop, a large one a hop per batch.
 """
 
 from __future__ import annotations
@@ -50,11 +50,12 @@ class DiskBlobStore:
         full_sync: bool = False,
         files: OpenFiles | None = None,
     ) -> None:
-        """Keep permanent files in `blobs`, temporary ones in `tmp` (default `<blobs>/tempt`).
+        """Store permanent files in `blobs`, temporary ones in `tmp` (default `<blobs>/tempt`).
 
-        With `full_sync` a file and its directories are synced before an upload is done and before
-        it counts as permanent, so a power failure loses none; without, the system writes when it
-        likes, as SQLite's `synchronous=NORMAL` does. `files` are the open files of the process.
+        With `full_sync`, a file and its directories are synced before an upload completes and
+        before it counts as permanent, so a power failure loses none. Without it, the system writes
+        them eventually, as with SQLite's `synchronous=NORMAL`. `files` are the open files of the
+        process.
         """
         self._blobs = blobs
         self._tmp = tmp if tmp is not None else blobs / "tempt"
@@ -62,7 +63,7 @@ class DiskBlobStore:
         self._files = OpenFiles() if files is None else files
 
     def path(self, did: str, cid: Cid) -> Path:
-        """Where the permanent file is or would be. Raises `InvalidBlobName`."""
+        """Return the path of the permanent file, existing or not. Raises `InvalidBlobName`."""
         return self._blobs / _checked_did(did) / str(cid)
 
     async def put_temp(self, did: str, chunks: AsyncIterable[bytes], *, max_bytes: int) -> TempBlob:
@@ -73,8 +74,8 @@ class DiskBlobStore:
         try:
             return await _receive(upload, chunks, key=key, max_bytes=max_bytes)
         except BaseException:
-            # A thread may still be writing. `abandon` waits for it, so it must not run here, and
-            # it runs to its end even if this task is cancelled once more.
+            # A thread may still be writing. `abandon` waits for it, so it must not run here. It
+            # runs to completion even if this task is cancelled again.
             await asyncio.shield(asyncio.to_thread(upload.abandon))
             raise
 
@@ -132,7 +133,7 @@ class DiskBlobStore:
         await asyncio.to_thread(files.move, self._quarantined(did, cid), self.path(did, cid))
 
     async def close(self) -> None:
-        """Nothing is held open between calls."""
+        """Do nothing: no file is held open between calls."""
 
     @property
     def _quarantine(self) -> Path:
@@ -150,7 +151,7 @@ class DiskBlobStore:
 async def _receive(
     upload: UploadFile, chunks: AsyncIterable[bytes], *, key: str, max_bytes: int
 ) -> TempBlob:
-    """Hash and write the chunks as they come, in batches."""
+    """Hash and write the chunks as they arrive, in batches."""
     digest = hashlib.sha256()
     head, size = b"", 0
     async with aclosing(in_batches(chunks, max_bytes=max_bytes, too_large=BlobTooLarge)) as batches:
@@ -162,7 +163,7 @@ async def _receive(
 
 
 def _checked_did(did: str) -> str:
-    """`did`, which has no separator and does not begin with a dot. Raises `InvalidBlobName`."""
+    """Return `did`; it must not contain a separator or begin with a dot, else `InvalidBlobName`."""
     if not _DID.fullmatch(did):
         raise InvalidBlobName(f"not a DID that can name a directory: {did[:80]!r}")
     return did

@@ -1,4 +1,4 @@
-"""Steps on files that the disk blob store runs in threads: move, promote, delete, read."""
+"""File operations that the disk blob store runs in threads: move, promote, delete, read."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class OpenFile:
 
 
 def blob_store_full(exc: OSError) -> BlobStoreFull:
-    """The error for a disk or a quota without room."""
+    """Return the error for a full disk or quota."""
     return BlobStoreFull(
         f"no space for blobs ({exc.strerror}): free some, or move the blob directory"
     )
 
 
 def opened_new(path: Path) -> BinaryIO:
-    """Open a new file for writing, making its directory if need be."""
+    """Open a new file for writing, creating its directory if needed."""
     try:
         return path.open("xb")
     except FileNotFoundError:
@@ -65,9 +65,9 @@ def opened_new(path: Path) -> BinaryIO:
 
 
 def promote(temp: Path, final: Path, *, full_sync: bool) -> bool:
-    """Move a temporary file to its permanent name. False if neither file exists.
+    """Move a temporary file to its permanent name. Return False if neither file exists.
 
-    If the permanent file is there already, the temporary one is deleted.
+    If the permanent file already exists, the temporary one is deleted.
     """
     if final.exists():
         temp.unlink(missing_ok=True)
@@ -82,16 +82,16 @@ def promote(temp: Path, final: Path, *, full_sync: bool) -> bool:
 
 
 def sync_directories(path: Path) -> None:
-    """Make the name of a file durable, and that of its directory, which may be as new."""
+    """Sync a file's directory entry, and that of its directory, which may be new as well."""
     sync(path.parent)
     sync(path.parent.parent)
 
 
 def move(source: Path, target: Path) -> bool:
-    """Rename a file, making the target's directory if need be. False if there is no source.
+    """Rename a file, creating the target's directory if needed. Return False without a source.
 
-    Across file systems the bytes are copied and synced beside the target first, so that the target
-    is complete whenever it exists. Raises `BlobStoreFull`.
+    Across file systems, the bytes are first copied and synced beside the target, so that the target
+    is always complete. Raises `BlobStoreFull`.
     """
     with no_space_as(blob_store_full):
         try:
@@ -107,26 +107,26 @@ def move(source: Path, target: Path) -> bool:
 
 
 def delete(paths: Iterable[Path]) -> None:
-    """Delete files; absent ones are ignored."""
+    """Delete files; missing ones are ignored."""
     for path in paths:
         path.unlink(missing_ok=True)
 
 
 def delete_tree(directory: Path) -> None:
-    """Delete a directory and all in it; an absent one is ignored."""
+    """Delete a directory and its contents; a missing one is ignored."""
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(directory)
 
 
 def list_names(directory: Path) -> list[str]:
-    """What a directory has; nothing if it is absent."""
+    """List a directory; empty if it is missing."""
     with contextlib.suppress(FileNotFoundError):
         return [path.name for path in directory.iterdir()]
     return []
 
 
 def list_old(directory: Path, *, before_s: float) -> list[str]:
-    """Files that were last written to before a time in Unix seconds."""
+    """List the files last written before a time in Unix seconds."""
     with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
         return list(_old(entries, before_s))
     return []
@@ -134,7 +134,7 @@ def list_old(directory: Path, *, before_s: float) -> list[str]:
 
 def _old(entries: Iterator[os.DirEntry[str]], before_s: float) -> Iterator[str]:
     for entry in entries:
-        # One that has become permanent meanwhile is gone.
+        # A file that became permanent in the meantime is gone.
         with contextlib.suppress(FileNotFoundError):
             if entry.stat(follow_symlinks=False).st_mtime < before_s:
                 yield entry.name

@@ -1,4 +1,4 @@
-"""One upload on its way to a file, safe to give up at any moment."""
+"""One upload being written to a file, which can be abandoned at any moment."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Digest(Protocol):
 
 
 class UploadFile:
-    """A file that is created with its first bytes and removed if the upload is given up.
+    """A file that is created with its first bytes and removed if the upload is abandoned.
 
-    `write` and `finish` run in threads one after the other; `abandon` may run beside them, because
-    a task that is cancelled does not stop the thread it was waiting for.
+    `write` and `finish` run in threads, one after the other. `abandon` may run concurrently,
+    because cancelling a task does not stop the thread it was waiting for.
     """
 
     def __init__(self, path: Path, *, full_sync: bool = False) -> None:
@@ -54,16 +54,16 @@ class UploadFile:
             self._close()
 
     def abandon(self) -> None:
-        """Remove what has been written, now or by a thread that has yet to begin."""
+        """Remove what was written, or will be by a thread yet to start."""
         with self._lock:
             self._abandoned = True
-            # Closing writes what is buffered, which a full disk refuses again.
+            # Closing flushes the buffer, which fails again on a full disk.
             with contextlib.suppress(OSError):
                 self._close()
             self._path.unlink(missing_ok=True)
 
     def _close(self) -> None:
-        # Forgotten first: a close that fails has closed the file all the same.
+        # Clear the attribute first: a failed close has still closed the file.
         file, self._file = self._file, None
         if file is not None:
             file.close()

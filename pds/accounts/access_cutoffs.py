@@ -58,6 +58,10 @@ class AccessCutoffs:
         self._db.run(_SAVE, (did, valid_from))
         return valid_from
 
+    def erase(self, did: Did) -> None:
+        """Delete the row of an account, inside a transaction."""
+        self._db.run("DELETE FROM holdfast_access_cutoff WHERE did = ?", (did,))
+
     def remember(self, did: Did, valid_from: int) -> None:
         """Apply a cutoff that `save` has written and that is committed."""
         past_s = int(self._clock()) - ACCESS_LIFETIME_S

@@ -72,14 +72,13 @@ class Accounts(AccountRegister):
         *,
         session_tokens: SessionTokens,
         hostname: str,
-        hasher: PasswordHasher | None = None,
         clock: Clock = time.time,
         min_login_ms: int = MIN_LOGIN_MS,
     ) -> None:
         """Take ownership of `db`, which `close` closes. For `min_login_ms` see `Logins`."""
         super().__init__(db, clock=clock)
         store = self.store
-        self._hasher = hasher = hasher or PasswordHasher()
+        self._hasher = hasher = PasswordHasher()
 
         self.access_cutoffs = AccessCutoffs(db, session_tokens.valid_from, clock=clock)
         refresh_tokens = RefreshTokens(db, successor_of=session_tokens.successor_of)
@@ -153,6 +152,10 @@ class Accounts(AccountRegister):
             await super().close()
         finally:
             self._hasher.close()
+
+    def _erase(self, did: Did) -> None:
+        super()._erase(did)
+        self.access_cutoffs.erase(did)
 
     def _add_rows(self, new: NewAccount) -> None:
         check_did_free(self.store, new.did)

@@ -43,7 +43,6 @@ _STATEMENTS: Final = (
         WHERE code IN (SELECT code FROM invite_code_use WHERE usedBy = ?1)""",
     "DELETE FROM invite_code_use WHERE usedBy = ?1",
     "DELETE FROM holdfast_quota WHERE did = ?1",
-    "DELETE FROM holdfast_access_cutoff WHERE did = ?1",
     "DELETE FROM account WHERE did = ?1",
     "DELETE FROM actor WHERE did = ?1",
 )

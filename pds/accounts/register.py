@@ -33,23 +33,15 @@ class AccountRegister:
         self.repo_roots = RepoRoots(db, clock=clock)
 
     def find_account(
-        self,
-        identifier: str,
-        *,
-        include_inactive: bool = False,
-        include_takendown: bool = False,
-        include_deactivated: bool = False,
+        self, identifier: str, *, include_inactive: bool = False
     ) -> ActorAccount | None:
         """Return the account with a DID or handle; one statement.
 
-        Accounts that are taken down or deactivated are found only if included; `include_inactive`
-        includes both.
+        With `include_inactive`, accounts that are taken down or deactivated are found too.
         """
         find = self.store.find if identifier.startswith("did:") else self.store.find_by_handle
         return find(
-            identifier,
-            include_takendown=include_takendown or include_inactive,
-            include_deactivated=include_deactivated or include_inactive,
+            identifier, include_takendown=include_inactive, include_deactivated=include_inactive
         )
 
     def get_account(self, did: str, *, include_inactive: bool = False) -> ActorAccount:
@@ -95,8 +87,8 @@ class AccountRegister:
         await write(self.db, upsert)
 
     async def delete_account(self, did: Did) -> None:
-        """Delete every row of the account. Unknown DIDs are ignored."""
-        await write(self.db, lambda: erase(self.db, did))
+        """Delete every row of the account. An unknown DID is fine."""
+        await write(self.db, lambda: self._erase(did))
         self.repo_roots.forget(did)
         self.quotas.forget(did)
 
@@ -106,3 +98,7 @@ class AccountRegister:
             await self.repo_roots.close()
         finally:
             self.db.close()
+
+    def _erase(self, did: Did) -> None:
+        """Delete every row of the account, inside a transaction."""
+        erase(self.db, did)

@@ -19,6 +19,5 @@ METHODS: Final[tuple[Iterable[XrpcMethod], ...]] = (
     temp.methods,
 )
 """Every method that is served."""
-
 READ_METHODS: Final[tuple[ReadMethods, ...]] = (*repo.READ_METHODS, *sync.METHODS)
-"""Those of them that only read what is in the repositories here."""
+"""The methods that only read this server's repositories."""

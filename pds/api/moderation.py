@@ -1,4 +1,4 @@
-"""com.atproto.moderation: reports, which go to the service that takes them."""
+"""com.atproto.moderation: reports, which are proxied to the moderation service."""
 
 from __future__ import annotations
 

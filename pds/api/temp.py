@@ -1,4 +1,4 @@
-"""com.atproto.temp: whether an account has to wait for its turn, which none here has to."""
+"""com.atproto.temp.checkSignupQueue: this server has no queue, so every account is activated."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""CAR files of repositories as archivists use them: read, checked, taken apart, put together.
+"""CAR files of repositories for archivists: reading, checking, unpacking and packing.
 
-    block_index, block_file   where each block is in a file, in little memory
+    block_index, block_file   the position of each block in a file, in little memory
     repo_file                 a repository in a file or a pipe, ready to be read
-    verification              everything that can be wrong with it
-    summary, blob_refs        what is in it
-    file_names                keys as names of files, exactly, on any file system
+    verification              all checks of a repository
+    summary, blob_refs        its contents
+    file_names                reversible file names for keys, on any file system
     unpacking, packing        a directory of JSON files, and back
-    canonical, output_file    writing: one order of blocks, files that are whole or not there
-    differences               between two
+    canonical, output_file    writing: one order of blocks, atomic files
+    differences               between two repositories
     export, download, …       a copy of a live repository, and of its blobs
-    blob_directory            such blobs, found and checked
+    blob_directory            finding and checking such blobs
 
 Nothing here knows the command line or the server. Formats are in `repo`.
 """

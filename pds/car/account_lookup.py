@@ -1,4 +1,4 @@
-"""Which account is meant, where it is hosted, and which key signs its repository."""
+"""Looking up an account: its DID, its server, and the key that signs its repository."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Account:
     did: Did
     pds: RemotePds
     plc: PlcClient
-    """Knows the keys that it had before."""
+    """Provides the account's earlier keys."""
     key: PublicKey | None
-    """None if signatures are not to be looked at."""
+    """None to skip the check of signatures."""
 
 
 async def look_up_account(
@@ -32,7 +32,7 @@ async def look_up_account(
 ) -> Account:
     """Find the account of a DID or handle.
 
-    With `pds_url` that server is asked, whatever the DID document says of it; for a handle, too.
+    With `pds_url`, that server is asked, whatever the DID document says; it also resolves a handle.
     Raises `ExportFailed` and `InvalidSyntax`.
     """
     given = None if pds_url is None else RemotePds(http, pds_url, trusted=True)

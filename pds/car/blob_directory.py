@@ -1,6 +1,6 @@
-"""Blobs of an archive: files in a directory, believed only if they hash to their names.
+"""Blobs of an archive: files in a directory, trusted only if they hash to their names.
 
-`<blobs>/<did>/<cid>` or `<blobs>/<did>/<shard>/<cid>`, whatever the shards are called.
+Paths are `<blobs>/<did>/<cid>` or `<blobs>/<did>/<shard>/<cid>`, with any names of shards.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FoundBlob:
-    """A blob whose bytes are those of its CID."""
+    """A blob whose bytes hash to its CID."""
 
     file: OpenFile
     head: bytes
-    """Its first bytes, to tell its media type by."""
+    """Its first bytes, for recognising its media type."""
 
 
 class BlobDirectory:
-    """Looks blobs up. Without a directory there are none."""
+    """Looks up blobs; finds none without a directory."""
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
-        # Size and time of a file whose hash was right: an archive's files rarely change.
+        # Size and mtime of files whose hash matched: an archive's files rarely change.
         self._checked: LRUCache[Path, tuple[int, int]] = LRUCache(_REMEMBERED)
 
     async def open(self, did: str, cid: Cid) -> FoundBlob | None:
-        """Open a blob, or None if it is not there or not what it is called."""
+        """Open a blob; return None if it is missing or does not hash to its name."""
         return await asyncio.to_thread(self._open, did, cid)
 
     async def present(self, did: str, cids: Sequence[Cid]) -> list[Cid]:
-        """Those of `cids` that there are files of; their bytes are not looked at."""
+        """Return the `cids` that have a file; its contents are not checked."""
 
         def find() -> list[Cid]:
             return [cid for cid in cids if self._find(did, cid) is not None]
@@ -72,7 +72,7 @@ class BlobDirectory:
                 head = file.read(HEAD_BYTES)
             return FoundBlob(OpenFile(path), head)
         except OSError:
-            return None  # It went away, or may not be read.
+            return None  # It was deleted, or is unreadable.
 
     def _find(self, did: str, cid: Cid) -> Path | None:
         if self._directory is None or not _DIRECTORY.fullmatch(did):

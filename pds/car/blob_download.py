@@ -1,4 +1,4 @@
-"""The blobs of a repository as files: each fetched once, and kept only if it has its hash."""
+"""Downloading a repository's blobs: each is fetched once, and kept only if its hash matches."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from repo.datamodel import BlobRef
 
 FETCHING_BLOBS: Final = "blobs"
 MAX_BLOB_BYTES: Final = 4 * 1024**3
-"""Largest blob that is fetched. What records say of its size may be anything."""
+"""Largest blob to fetch, because the sizes claimed by records are arbitrary."""
 _AT_ONCE: Final = 4
 
 
 @dataclass(slots=True)
 class BlobCounts:
-    """What became of the blobs."""
+    """The outcome by number of blobs."""
 
     fetched: int = 0
     present: int = 0
-    """Files that were there before."""
+    """Files that already existed."""
     failed: int = 0
 
 
@@ -39,12 +39,12 @@ class BlobDownload:
     account: Account
     directory: Path
     note_failure: Callable[[str], None]
-    """Told the CID of a blob that is not to be had, and why."""
+    """Called with the CID of an unavailable blob and the reason."""
     retries: Retries
     progress: Progress
 
     async def run(self, refs: Iterable[BlobRef], *, total: int) -> BlobCounts:
-        """Fetch every blob that is not there, a few at once. Raises `OSError`."""
+        """Fetch every missing blob, a few at once. Raises `OSError`."""
         directory = self.directory / self.account.did
         directory.mkdir(parents=True, exist_ok=True)
         counts = BlobCounts()
@@ -61,7 +61,7 @@ class BlobDownload:
                 for _ in range(_AT_ONCE):
                     tasks.create_task(work())
         except BaseExceptionGroup as group:
-            # A full disk, most likely; it has stopped the others.
+            # Most likely a full disk; the failure has cancelled the others.
             raise group.exceptions[0] from group
         return counts
 

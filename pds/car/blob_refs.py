@@ -1,4 +1,4 @@
-"""The blobs that records refer to, each once, however many there are."""
+"""The set of blobs that records refer to, of any size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from repo.record import InvalidRecord
 
 UNKNOWN_TYPE: Final = ""
 UNKNOWN_SIZE: Final = -1
-"""Of a blob in the form of before 2023."""
+"""The size of a blob in the pre-2023 form."""
 
 _MARK: Final = b"mimeType"
 """Every record that refers to a blob, typed or legacy, has this key; most refer to none."""
@@ -40,16 +40,16 @@ class Share:
 
 
 class BlobRefs:
-    """A set of blobs on disk. Leave it by `close` or a `with` block."""
+    """A set of blobs, kept on disk. Use `close` or a `with` block."""
 
     def __init__(self) -> None:
         self._db: Database = open_scratch()
         self._db.run(_TABLE)
 
     def add(self, record: TreeRecord, block: bytes) -> None:
-        """Add what a record refers to. Of what two records claim of a blob, the first counts.
+        """Add the blobs a record refers to. If two records disagree about a blob, the first counts.
 
-        One that cannot be read refers to nothing.
+        An unreadable record refers to nothing.
         """
         if _MARK not in block:
             return
@@ -67,21 +67,21 @@ class BlobRefs:
             )
 
     def total(self) -> Share:
-        """Their number, and their size as the records claim; the legacy form claims none."""
+        """Return their number and the size claimed by records; the legacy form claims none."""
         total = Share()
         for ref in self:
             total.add(max(ref.size, 0))
         return total
 
     def __iter__(self) -> Iterator[BlobRef]:
-        """Each blob, in the order of their CIDs."""
+        """Yield each blob, ordered by CID."""
         for raw, mime_type, size in self._db.iter(
             "SELECT cid, mimeType, size FROM blob ORDER BY cid"
         ):
             yield BlobRef(Cid(raw), mime_type, size)
 
     def close(self) -> None:
-        """Forget them. May be repeated."""
+        """Delete the set. May be repeated."""
         self._db.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The blocks of a CAR that lies in a file, found by their CIDs, few of them in memory."""
+"""Blocks of a CAR file by CID, with few of them in memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from repo.cid import BLESSED_LENGTH, Cid
 from repo.mst import MissingBlock
 
 _FIRST_READ_BYTES: Final = 2048
-"""Enough for most blocks, so that one call of the system gets them."""
+"""Enough for most blocks, so that one system call reads them."""
 _LONG_ENOUGH: Final = 9 + BLESSED_LENGTH
-"""Bytes that hold the length and CID of any block."""
+"""Enough for the length and CID of any block."""
 
 
 class Stray(NamedTuple):
@@ -23,21 +23,21 @@ class Stray(NamedTuple):
     offset: int
     cid: Cid
     size: int
-    """Of the block alone, in bytes."""
+    """Size of the block itself, in bytes."""
 
 
 class BlockFile:
-    """Blocks in a file that stays open, as the CAR format writes them; a `BlockSource`.
+    """Blocks in an open file in the CAR format; a `BlockSource`.
 
-    A block that comes twice is kept once.
+    A repeated block is indexed once.
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        """Begin with no block. `file` is a real one, and is read without moving its position."""
+        """Start without blocks. `file` must be a real file; reading does not move its position."""
         self._fd = file.fileno()
         self._index = BlockIndex()
         self.repeated = 0
-        """Blocks that came once more."""
+        """Number of repeated blocks."""
 
     def __len__(self) -> int:
         return len(self._index)
@@ -46,7 +46,7 @@ class BlockFile:
         return self._find(cid) is not None
 
     def add(self, cid: Cid, offset: int) -> None:
-        """Note the block that begins at `offset` in the file."""
+        """Index the block that begins at `offset` in the file."""
         if self._find(cid) is not None:
             self.repeated += 1
             return
@@ -55,7 +55,7 @@ class BlockFile:
         self._index.add(cid.raw, offset)
 
     def get_block(self, cid: Cid, /) -> bytes:
-        """Read a block. Raises `MissingBlock`, and `InvalidCar` if the file has been cut off."""
+        """Read a block. Raises `MissingBlock`, and `InvalidCar` if the file was truncated."""
         return self._get(cid)[1]
 
     def take_block(self, cid: Cid) -> bytes:
@@ -65,30 +65,30 @@ class BlockFile:
         return block
 
     def find_offset(self, cid: Cid) -> int | None:
-        """Where the block begins in the file; None if there is none."""
+        """Return the offset of the block in the file, or None."""
         slot = self._find(cid)
         return None if slot is None else self._index.offset(slot)
 
     def mark(self, cid: Cid) -> bool:
-        """Mark a block. False if it was marked before. Raises `MissingBlock`."""
+        """Mark a block. Return False if it was already marked. Raises `MissingBlock`."""
         slot = self._find(cid)
         if slot is None:
             raise MissingBlock(cid)
         return self._index.mark(slot)
 
     def clear_marks(self) -> None:
-        """Take all marks away."""
+        """Clear all marks."""
         self._index.clear_marks()
 
     def iter_strays(self) -> Iterator[Stray]:
-        """The blocks without a mark, in no order."""
+        """Yield the unmarked blocks, in no particular order."""
         for offset in self._index.iter_unmarked():
             head, start, end = self._read(offset, _LONG_ENOUGH)
             data_start = start + BLESSED_LENGTH
             yield Stray(offset, Cid(head[start:data_start]), end - data_start)
 
     def _get(self, cid: Cid) -> tuple[int, bytes]:
-        """The slot and the block."""
+        """Return the slot and the block."""
         raw = cid.raw
         for slot in self._index.slots(raw):
             offset = self._index.offset(slot)
@@ -112,7 +112,7 @@ class BlockFile:
         return None
 
     def _read(self, offset: int, size: int) -> tuple[bytes, int, int]:
-        """Up to `size` bytes from `offset` on, and where therein CID and data begin and end."""
+        """Read up to `size` bytes; also return where in them the CID begins and the data ends."""
         head = os.pread(self._fd, size, offset)
         try:
             length, start = decode_varint(head)
@@ -124,10 +124,10 @@ class BlockFile:
 
 
 class UsedBlocks:
-    """A `BlockSource` that marks every block it gives, so that the rest can be told."""
+    """A `BlockSource` that marks every block it returns, to identify the rest."""
 
     def __init__(self, blocks: BlockFile) -> None:
-        """Take away the marks of earlier uses."""
+        """Clear the marks of earlier uses."""
         blocks.clear_marks()
         self._blocks = blocks
 
@@ -137,20 +137,20 @@ class UsedBlocks:
 
 
 class CarScan:
-    """Takes a CAR chunk by chunk while it is written to a file, and notes where its blocks are.
+    """Scans a CAR chunk by chunk while it is written to a file, and indexes its blocks.
 
     Every block is hashed. Raises `InvalidCar`.
     """
 
     def __init__(self, blocks: BlockFile) -> None:
-        """`blocks` is of the file in which the CAR begins at byte 0."""
+        """`blocks` belongs to the file in which the CAR begins at byte 0."""
         self._blocks = blocks
         self._parser = CarParser()
         self._next: int | None = None
-        """Where the next block begins, once the header is complete."""
+        """Offset of the next block, once the header is complete."""
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes, which are in the file already."""
+        """Take the next bytes, which must already be in the file."""
         found = self._parser.feed(chunk)
         if self._parser.header is None:
             return
@@ -163,25 +163,25 @@ class CarScan:
         self._next = offset
 
     def finish(self) -> tuple[Cid, ...]:
-        """Say that the last chunk has been fed. Return the roots."""
+        """Call after the last chunk. Return the roots."""
         self._parser.finish()
         header = self._parser.header
         return () if header is None else header.roots
 
 
 class BlockSpool(BlockFile):
-    """Blocks that are written to a temporary file one by one, and can be read at once."""
+    """Blocks that are written to a temporary file one by one, and are readable at once."""
 
     def __init__(self, file: BinaryIO) -> None:
-        """`file` is new, and open for reading and writing."""
+        """`file` must be new, and open for reading and writing."""
         super().__init__(file)
         self._file = file
-        # No offset is 0, which is the index's sign of an empty slot.
+        # A filler byte, because the index uses offset 0 for an empty slot.
         self._end = self._file.write(b"\0")
         self._is_flushed = False
 
     def append(self, cid: Cid, block: bytes) -> None:
-        """Write a block, unless it is there already."""
+        """Write a block, unless it is already present."""
         before = self.repeated
         self.add(cid, self._end)
         if self.repeated == before:
@@ -193,7 +193,7 @@ class BlockSpool(BlockFile):
         return super()._get(cid)
 
     def _find(self, cid: Cid) -> int | None:
-        # Only now and then: nearly always the index alone knows that a block is new.
+        # Rarely needed: the index alone nearly always knows that a block is new.
         if self._index.slots(cid.raw):
             self._flush()
         return super()._find(cid)
@@ -205,7 +205,7 @@ class BlockSpool(BlockFile):
 
 
 def _section_bytes(block: bytes) -> int:
-    """What a block takes in a file, with its length and CID."""
+    """Return the size of a block in a file, including its length and CID."""
     length = BLESSED_LENGTH + len(block)
     return length + (length.bit_length() + 6) // 7
 

@@ -1,8 +1,8 @@
-"""Where in a file the block of a CID stands, in 12 to 24 bytes a block.
+"""An index from CIDs to offsets in a file, in 12 to 24 bytes per block.
 
-A hash table with open addressing in one array of 64-bit numbers. An entry holds the offset of
-a block, a mark and some bits of its CID's hash. The CID itself stays in the file, so a hit has to
-be compared with it there.
+A hash table with open addressing in one array of 64-bit numbers. An entry holds the offset of a
+block, a mark and some bits of its CID's hash. The CID itself is only in the file, so a hit must be
+compared with it there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 _OFFSET_BITS: Final = 36
 MAX_OFFSET: Final = 2**_OFFSET_BITS - 1
-"""Largest offset there is room for: files of up to 64 GiB."""
+"""Largest offset that fits an entry: files of up to 64 GiB."""
 
 _MARK: Final = 1 << _OFFSET_BITS
 _TAG_SHIFT: Final = _OFFSET_BITS + 1
@@ -34,16 +34,16 @@ class BlockIndex:
         return self._count
 
     def add(self, cid: bytes, offset: int) -> None:
-        """Note that the block of a binary CID begins at `offset`, 1 to `MAX_OFFSET`."""
+        """Add the block of a binary CID at `offset`, 1 to `MAX_OFFSET`."""
         if self._count == self._limit:
             self._grow()
-        # Python's hash of bytes has a secret of the process, so nobody can make CIDs that meet.
+        # Python's hash of bytes depends on a secret of the process, so nobody can craft collisions.
         tag = hash(cid) & _TAG_MASK
         self._put(tag, tag << _TAG_SHIFT | offset)
         self._count += 1
 
     def slots(self, cid: bytes) -> list[int]:
-        """The slots that may be those of `cid`: usually one, or none if it is absent."""
+        """Return the slots that may belong to `cid`: usually one, or none if it is absent."""
         entries, mask = self._entries, self._mask
         tag = hash(cid) & _TAG_MASK
         slot = tag & mask
@@ -55,24 +55,24 @@ class BlockIndex:
         return found
 
     def offset(self, slot: int) -> int:
-        """The offset noted in a slot."""
+        """Return the offset stored in a slot."""
         return self._entries[slot] & MAX_OFFSET
 
     def mark(self, slot: int) -> bool:
-        """Mark a slot. False if it was marked before. Adding blocks may move slots."""
+        """Mark a slot. Return False if it was already marked. Adding blocks may move slots."""
         entry = self._entries[slot]
         self._entries[slot] = entry | _MARK
         return not entry & _MARK
 
     def clear_marks(self) -> None:
-        """Take all marks away."""
+        """Clear all marks."""
         entries = self._entries
         for slot, entry in enumerate(entries):
             if entry & _MARK:
                 entries[slot] = entry ^ _MARK
 
     def iter_unmarked(self) -> Iterator[int]:
-        """Offsets of the blocks without a mark, in no order."""
+        """Yield the offsets of unmarked blocks, in no particular order."""
         for entry in self._entries:
             if entry and not entry & _MARK:
                 yield entry & MAX_OFFSET
@@ -80,7 +80,7 @@ class BlockIndex:
     def _allocate(self, slots: int) -> None:
         self._entries = array("Q", [0]) * slots
         self._mask = slots - 1
-        # Beyond two thirds, searches for an empty slot become long.
+        # Above a load of two thirds, searches for an empty slot become long.
         self._limit = slots * 2 // 3
 
     def _grow(self) -> None:

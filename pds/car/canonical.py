@@ -1,7 +1,7 @@
-"""The one CAR of a repository: the commit first, then the tree by key, each block once.
+"""The canonical CAR of a repository: the commit, then the tree by key, each block once.
 
-A reader meets every node before what hangs below it, and each record in the order of the keys, so
-it needs no index. Two exports of the same commit are the same bytes, wherever they come from.
+A reader gets every node before its subtrees, and the records in key order, so it needs no index.
+Two exports of the same commit are the same bytes, whatever their source.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from repo.cid import Cid
 from repo.mst import BlockSource, TreeNode, TreeRecord, stream_tree
 
 OnRecord: TypeAlias = Callable[[TreeRecord, bytes], None]
-"""Told of every record, with its block."""
+"""Called with every record and its block."""
 
 
 def ignore_record(record: TreeRecord, block: bytes) -> None:
-    """Nobody wants to know."""
+    """Do nothing."""
 
 
 class MarkableBlocks(BlockSource, Protocol):
     """Blocks that can be marked as used."""
 
     def mark(self, cid: Cid, /) -> bool:
-        """Mark a block. False if it was marked before. Raises `MissingBlock`."""
+        """Mark a block. Return False if it was already marked. Raises `MissingBlock`."""
         ...
 
 
@@ -41,8 +41,8 @@ def iter_car(
 ) -> Iterator[bytes]:
     """Yield the CAR of commit `root` over the tree `data` in parts: the header, then a block each.
 
-    No block in `blocks` is marked before. Everything is checked but the signature, and whether
-    records are odd. Raises `InvalidRepo` and `MstError`; what was yielded until then is of no use.
+    No block in `blocks` may be marked before. Checks everything except the signature and whether
+    records are odd. Raises `InvalidRepo` and `MstError`; discard what was yielded until then.
     """
     yield encode_header([root])
     yield encode_block(root, commit_block)

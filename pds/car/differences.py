@@ -1,4 +1,4 @@
-"""What became of the records of a repository from one CAR to another."""
+"""The differences between two CARs of a repository, by record."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from repo.mst.diff import iter_differences as iter_tree_differences
 
 @dataclass(slots=True, frozen=True)
 class Difference:
-    """A record that is not the same in both."""
+    """A record that differs between the two."""
 
     key: str
     old: Cid | None
-    """None for a record that was created."""
+    """None for a created record."""
     new: Cid | None
-    """None for a record that was deleted."""
+    """None for a deleted record."""
 
     @property
     def action(self) -> Action:
-        """What was done to it."""
+        """The kind of change."""
         if self.old is None:
             return "create"
         return "delete" if self.new is None else "update"
 
     def to_json(self) -> dict[str, str]:
-        """As a program wants it; a CID that there is not is left out."""
+        """Return the JSON form; a CID that is None is omitted."""
         cids = {"old": self.old, "new": self.new}
         collection, _, rkey = self.key.partition("/")
         return {
@@ -42,7 +42,7 @@ class Difference:
 
 
 def iter_differences(old: RepoFile, new: RepoFile) -> Iterator[Difference]:
-    """The records that differ, by key. Subtrees that both have are not read.
+    """Yield the records that differ, by key. Shared subtrees are not read.
 
     Raises `MstError`.
     """

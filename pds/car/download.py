@@ -1,4 +1,4 @@
-"""A repository on its way from a server: every block hashed and indexed as it arrives."""
+"""Downloading a repository: every block is hashed and indexed as it arrives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FETCHING: Final = "fetching"
 
 @dataclass(slots=True)
 class Download:
-    """What a server has sent, in a temporary file. Leave it by a `with` block."""
+    """A downloaded CAR in a temporary file. Use a `with` block."""
 
     root: Cid
     blocks: BlockFile
@@ -37,10 +37,10 @@ class Download:
 
 
 class MergedBlocks:
-    """The blocks of a download over those of an older copy; a `MarkableBlocks`."""
+    """The blocks of a download on top of those of an older copy; a `MarkableBlocks`."""
 
     def __init__(self, new: BlockFile, old: BlockFile) -> None:
-        """Take away the marks of earlier uses."""
+        """Clear the marks of earlier uses."""
         old.clear_marks()
         self._new = new
         self._old = old
@@ -53,7 +53,7 @@ class MergedBlocks:
             return self._old.get_block(cid)
 
     def mark(self, cid: Cid, /) -> bool:
-        """Mark a block. False if it was marked before. Raises `MissingBlock`."""
+        """Mark a block. Return False if it was already marked. Raises `MissingBlock`."""
         try:
             return self._new.mark(cid)
         except MissingBlock:
@@ -68,10 +68,10 @@ async def download(
     retries: Retries,
     progress: Progress,
 ) -> Download:
-    """Fetch the blocks after the rev `since`, or all. Raises `ExportFailed`.
+    """Fetch the blocks after the rev `since`, or all blocks. Raises `ExportFailed`.
 
-    A transfer that breaks off begins again. The temporary file is in `directory`, None for the
-    system's; it has no name and is gone with this process.
+    An interrupted transfer starts again. The temporary file is in `directory`, None for the
+    system's; it has no name and disappears with this process.
     """
 
     async def attempt() -> Download:

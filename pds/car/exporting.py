@@ -23,35 +23,35 @@ from repo.verify import InvalidRepo, read_commit
 WRITING: Final = "writing"
 
 Write: TypeAlias = Callable[[Iterable[bytes]], None]
-"""Writes a CAR given in parts. If their making fails, what was there before must remain."""
+"""Writes a CAR given in parts. If producing them fails, the previous file must remain."""
 
 
 @dataclass(slots=True, frozen=True)
 class Exported:
-    """The copy as it is now."""
+    """The current copy."""
 
     root: Cid
     commit: Commit
     change: str
-    """What was done to it, in words."""
+    """A description of what was done."""
 
 
 @dataclass(slots=True, frozen=True)
 class Export:
-    """One export: from where, and how."""
+    """One export: its source and options."""
 
     account: Account
     write: Write
     spool_directory: Path | None
-    """Where there is room for what is received; None for the system's temporary directory."""
+    """Where to store received data temporarily; None for the system's temporary directory."""
     on_record: OnRecord
     note: Callable[[str], None]
-    """Told what the user may want to know."""
+    """Called with information for the user."""
     retries: Retries
     progress: Progress
 
     async def run(self, old: RepoFile | None) -> Exported:
-        """Make a copy, or bring `old` up to date. Raises `ExportFailed`."""
+        """Create a copy, or update `old`. Raises `ExportFailed`."""
         if old is None:
             return await self._fetch(None)
         if old.commit.did != self.account.did:
@@ -68,7 +68,7 @@ class Export:
             return await self._fetch(None)
 
     async def _is_current(self, old: RepoFile) -> bool:
-        """Ask for the current commit. Raises `ExportFailed` if it is older than the copy."""
+        """Whether `old` has the server's latest commit. Raises `ExportFailed` if that is older."""
         pds, did = self.account.pds, self.account.did
         latest = await self.retries.run(
             lambda: pds.query("com.atproto.sync.getLatestCommit", did=did)
@@ -87,14 +87,14 @@ class Export:
         return False
 
     async def _keep(self, old: RepoFile) -> Exported:
-        """Look at every record of a copy that is current. Raises `InvalidRepo` and `MstError`."""
+        """Check every record of a current copy. Raises `InvalidRepo` and `MstError`."""
         await self._check_commit(old.root, old.commit)
         for record in old.iter_records():
             self.on_record(record, record_block(record, old.blocks))
         return Exported(old.root, old.commit, "up to date already")
 
     async def _fetch(self, old: RepoFile | None) -> Exported:
-        """Fetch and write. Raises `InvalidRepo` and `MstError` only if `old` is given."""
+        """Fetch and write the copy. Raises `InvalidRepo` and `MstError` only if `old` is given."""
         received = await download(
             self.account,
             since=None if old is None else old.commit.rev,

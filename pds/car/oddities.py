@@ -1,4 +1,4 @@
-"""The odd records of a repository: kept as they are, and told of."""
+"""The odd records of a repository, which are kept unchanged and reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_EXAMPLES: Final = 100
 
 @dataclass(slots=True)
 class Oddities:
-    """How many there are, and what is odd about the first 100."""
+    """The number of odd records, and the reasons for the first 100."""
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
@@ -29,6 +29,6 @@ class Oddities:
             self.examples.append(f"record {record.key} ({record.cid}) is odd: {reason}")
 
     def lines(self) -> list[str]:
-        """What to tell of them, a line each."""
+        """Return the report, one line each."""
         more = self.count - len(self.examples)
         return [*self.examples, *([f"and {counted(more, 'odd record')} more"] if more else [])]

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and never half instead of what was there before."""
+"""Output files that are written atomically."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from database.files import replacing
 
 @contextmanager
 def output_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of `path` when the block ends without an error.
+    """Open a file that replaces `path` when the `with` block ends without an error.
 
-    It is on disk by then. A device or a named pipe is written directly.
+    It is synced by then. A device or a named pipe is written directly.
     """
-    # What a link leads to is replaced, not the link.
+    # Replace the target of a link, not the link.
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         with path.open("wb") as file:

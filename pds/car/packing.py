@@ -1,4 +1,4 @@
-"""A directory as a repository again: the inverse of unpacking, with the old commit or a new one."""
+"""Packing a directory into a repository, the inverse of unpacking, with the old or a new commit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from repo.verify import InvalidRepo, read_commit
 
 PACKING: Final = "packing"
 _MAX_FILE_BYTES: Final = 6 * MAX_RECORD_BYTES
-"""JSON takes at most six bytes for one: `\\u0000`."""
+"""JSON takes at most six bytes for one byte of a record: `\\u0000`."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -48,17 +48,17 @@ class PackedRepo:
     is_new_commit: bool
     odd: Oddities
     is_same_key: bool
-    """Whether one key has signed this commit and the one before, or they are the same."""
+    """Whether this commit and the previous one are signed by the same key, or are the same."""
 
     def iter_car(self) -> Iterator[bytes]:
-        """The CAR in parts. To be read once."""
+        """Yield the CAR in parts. Can be read once."""
         signed = self.signed
         return iter_car(signed.cid, signed.block, data=signed.commit.data, blocks=self.blocks)
 
 
 @dataclass(slots=True, frozen=True)
 class Signing:
-    """What a new commit takes: the key, and the clock of its rev."""
+    """The key of a new commit, and the clock for its rev."""
 
     key: PrivateKey
     clock: TidClock
@@ -71,9 +71,9 @@ def pack(
     signing: Signing | None,
     progress: Progress = no_progress,
 ) -> PackedRepo:
-    """Make a repository of the files in `directory`, its blocks in the new file `spool`.
+    """Build a repository from the files in `directory`, with its blocks in the new file `spool`.
 
-    Without `signing` the records must be those that the commit in the directory signs. Raises
+    Without `signing`, the records must be those signed by the commit in the directory. Raises
     `PackRefused` and `OSError`.
     """
     before = _read_commit(directory)
@@ -119,7 +119,7 @@ def _read_commit(directory: Path) -> SignedCommit:
 def _read_records(
     directory: Path, blocks: BlockSpool, db: Database, odd: Oddities, progress: Progress
 ) -> int:
-    """Put each record's block into `blocks` and its key into `db`. Return their number."""
+    """Put each record's block into `blocks` and its key into `db`. Return the number of records."""
     db.run("CREATE TABLE record (key TEXT NOT NULL, cid BLOB NOT NULL) STRICT")
     count = 0
     for path, suffix, file in _iter_files(directory, PurePosixPath()):
@@ -170,7 +170,7 @@ def _sign(before: Commit, data: Cid, signing: Signing) -> SignedCommit:
 def _iter_files(
     directory: Path, relative: PurePosixPath
 ) -> Iterator[tuple[PurePosixPath, str, Path]]:
-    """Every record's file: its path without suffix, the suffix, and where it is."""
+    """Yield every record's file: its path without suffix, the suffix, and the full path."""
     with os.scandir(directory) as entries:
         for entry in entries:
             path = Path(entry.path)
@@ -194,7 +194,7 @@ def _iter_files(
 
 def _read_file(path: Path) -> bytes:
     with path.open("rb") as file:
-        # Asked first, for `read` makes room for all that it may read.
+        # Checked first, because `read` allocates memory for all that it may read.
         if os.fstat(file.fileno()).st_size > _MAX_FILE_BYTES:
             raise ValueError(f"it has more than {_MAX_FILE_BYTES:,} bytes")
         return file.read()

@@ -1,4 +1,4 @@
-"""Records as files: JSON to be read and edited, or DAG-CBOR where JSON would not be exact."""
+"""Records as files: JSON for reading and editing, or DAG-CBOR where JSON would not be exact."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _OPTIONS: Final = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
 
 def json_text(value: Value) -> bytes:
-    """A value as indented JSON with a line feed at its end, fields in their order."""
+    """Return a value as indented JSON with a final line feed, fields in order."""
     return orjson.dumps(value, default=json_default, option=_OPTIONS)
 
 
 def encode_file(block: bytes) -> tuple[str, bytes]:
-    """The suffix and the contents of the file of a record.
+    """Return the suffix and the contents of a record's file.
 
-    A record may have what JSON takes for something else, such as a map with the key `$link`, or be
-    odd; its file is the block itself.
+    If a record contains something ambiguous in JSON, such as a map with the key `$link`, or is odd,
+    its file is the block itself.
     """
     try:
         text = json_text(decode_record(block))
@@ -36,9 +36,9 @@ def encode_file(block: bytes) -> tuple[str, bytes]:
 
 
 def decode_file(suffix: str, content: bytes) -> bytes:
-    """The block of a record's file. Raises `ValueError` with what is wrong.
+    """Return the block of a record's file. Raises `ValueError` with the reason.
 
-    What is not JSON may be an odd record.
+    A file that is not JSON may be an odd record.
     """
     if suffix == JSON:
         content = dagcbor.encode_checked(from_json(orjson.loads(content)))

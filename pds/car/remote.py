@@ -1,4 +1,4 @@
-"""The server of an account, as an export asks it: queries without a login, tried more than once."""
+"""An account's server as used by exports: queries without a login, with retries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from pds.car.errors import ExportFailed
 T = TypeVar("T")
 
 _IDLE_TIMEOUT_S: Final = 60.0
-"""A large repository may take a server a while to begin with."""
+"""Long, because a server may take a while to start sending a large repository."""
 _MAX_JSON_BYTES: Final = 1024 * 1024
 _MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
@@ -42,12 +42,12 @@ _LONGEST_PAUSE_S: Final = 60.0
 
 
 class RemoteFailure(ExportFailed):
-    """A request had no usable answer."""
+    """A request had no usable response."""
 
     def __init__(
         self, message: str, *, is_temporary: bool = False, pause_s: float | None = None
     ) -> None:
-        """`pause_s` is how long the server wants to be left alone."""
+        """`pause_s` is how long the server asks us to wait."""
         super().__init__(message)
         self.is_temporary = is_temporary
         self.pause_s = pause_s
@@ -55,15 +55,15 @@ class RemoteFailure(ExportFailed):
 
 @dataclass(slots=True, frozen=True)
 class Retries:
-    """How often something is tried, and how long the pauses between are."""
+    """The number of attempts, and the back-off between them."""
 
     attempts: int = 4
     pause_s: float = 1.0
-    """Of the first pause; each is twice as long as the one before."""
+    """Length of the first pause; each is twice as long as the previous one."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Await `attempt` until it has no temporary failure. Raises `RemoteFailure`."""
+        """Retry `attempt` while it fails temporarily. Raises `RemoteFailure`."""
         pause_s = self.pause_s
         for left in range(self.attempts - 1, -1, -1):
             try:
@@ -80,13 +80,13 @@ class RemotePds:
     """One server."""
 
     def __init__(self, http: SafeHttp, url: str, *, trusted: bool) -> None:
-        """`trusted` says that the user has named `url`, so that it may be a private address."""
+        """`trusted` means that the user named `url`, so it may be a private address."""
         self.url = url.rstrip("/")
         self._http = http
         self._trusted = trusted
 
     async def query(self, nsid: str, **params: str) -> Any:
-        """The JSON that a query answers. Raises `RemoteFailure`."""
+        """Return the JSON response of a query. Raises `RemoteFailure`."""
         async with self._opened(nsid, params) as answer:
             content = await self._read(nsid, answer)
         try:
@@ -95,7 +95,7 @@ class RemotePds:
             raise self._unusable(nsid, "it is not JSON") from exc
 
     async def stream(self, nsid: str, **params: str) -> AsyncGenerator[bytes, None]:
-        """What a query answers, in parts as they come. Raises `RemoteFailure`."""
+        """Yield the response of a query in parts as they arrive. Raises `RemoteFailure`."""
         async with self._opened(nsid, params) as answer:
             while True:
                 with self._explained(nsid):
@@ -109,7 +109,7 @@ class RemotePds:
     async def _opened(
         self, nsid: str, params: Mapping[str, str]
     ) -> AsyncIterator[StreamedResponse]:
-        """An answer that is a success, after redirects."""
+        """Open a successful response, after redirects."""
         with self._explained(nsid):
             url = URL(f"{self.url}/xrpc/{nsid}?{urlencode(params)}", encoded=True)
         for _ in range(_MAX_REDIRECTS + 1):
@@ -135,7 +135,7 @@ class RemotePds:
                 "GET",
                 str(origin),
                 url.raw_path_qs,
-                # Where a redirect leads to has not been named by the user.
+                # The user has not named the target of a redirect.
                 trusted=self._trusted and origin == URL(self.url).origin(),
                 headers=_HEADERS,
                 decompress=True,
@@ -148,7 +148,7 @@ class RemotePds:
 
     @contextmanager
     def _explained(self, nsid: str) -> Iterator[None]:
-        """Turn what goes wrong in an exchange into a `RemoteFailure`."""
+        """Translate the errors of an exchange into `RemoteFailure`."""
         try:
             yield
         except FetchRefused as exc:
@@ -169,14 +169,14 @@ class RemotePds:
 
 
 def _refusal(nsid: str, url: str, answer: StreamedResponse, content: bytes) -> RemoteFailure:
-    """What an answer without success says."""
+    """Return the error for an unsuccessful response."""
     try:
         body = orjson.loads(content)
     except orjson.JSONDecodeError:
         body = None
     told = (body.get("error"), body.get("message")) if isinstance(body, dict) else ()
     reason = ": ".join(part[:_MAX_MESSAGE] for part in told if isinstance(part, str))
-    # What a stranger says must not steer the terminal.
+    # A stranger's text must not control the terminal.
     shown = reason if reason.isprintable() else repr(reason)
     return RemoteFailure(
         f"{url} refuses {nsid}: {shown or f'status {answer.status}'}",

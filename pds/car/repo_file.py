@@ -1,4 +1,4 @@
-"""A repository in a CAR: its blocks hashed and indexed, its commit read, its records at hand."""
+"""A repository in a CAR, with its blocks hashed and indexed and its commit read."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _READ_BYTES: Final = 1024 * 1024
 
 
 class RepoFile:
-    """A repository in an open file. Leave it by `close` or a `with` block.
+    """A repository in an open file. Use `close` or a `with` block.
 
-    That each block hashes to its CID and that the root is a commit is known; the tree below is
-    checked as far as it is read, a record when it is decoded.
+    Each block is known to hash to its CID, and the root to be a commit. The tree below is checked
+    as far as it is read, a record when it is decoded.
     """
 
     def __init__(self, file: BinaryIO, blocks: BlockFile, *, roots: tuple[Cid, ...]) -> None:
@@ -51,9 +51,9 @@ class RepoFile:
 
     @classmethod
     def read(cls, source: BinaryIO, progress: Progress = no_progress) -> Self:
-        """As `open`, of an open file or pipe, which is closed in the end.
+        """Read like `open`, from an open file or pipe, which is closed in the end.
 
-        What cannot be read at any position is copied to an unnamed temporary file meanwhile.
+        A source that is not seekable is copied to an unnamed temporary file meanwhile.
         """
         with ExitStack() as stack:
             stack.enter_context(source)
@@ -79,11 +79,11 @@ class RepoFile:
 
     @property
     def size_bytes(self) -> int:
-        """The length of the whole CAR."""
+        """The size of the whole CAR."""
         return os.fstat(self._file.fileno()).st_size
 
     def iter_records(self, collection: str | None = None) -> Iterator[TreeRecord]:
-        """The records of one collection or all, by key; only the tree is read."""
+        """Yield the records of one collection, or all, by key; reads only the tree."""
         start = b"" if collection is None else f"{collection}/".encode()
         nodes = UncachedNodeStore(self.blocks.get_block)
         for key, cid in walk_forward(nodes, self.commit.data.raw, start):
@@ -92,7 +92,7 @@ class RepoFile:
             yield TreeRecord(key.decode(), Cid(cid))
 
     def find(self, key: str) -> TreeRecord | None:
-        """The record of a key, or None. Raises `InvalidMst` for what can be no key, too."""
+        """Return the record at a key, or None. Raises `InvalidMst`, also for an impossible key."""
         encode_key(key)
         cid = Mst.load(self.commit.data, self.blocks).get(key)
         return None if cid is None else TreeRecord(key, cid)
@@ -111,7 +111,7 @@ class RepoFile:
 
 
 def record_block(record: TreeRecord, blocks: BlockSource) -> bytes:
-    """The block of a record. Raises `InvalidRepo` if it is not there."""
+    """Return the block of a record. Raises `InvalidRepo` if it is missing."""
     try:
         return blocks.get_block(record.cid)
     except MissingBlock as exc:
@@ -119,7 +119,7 @@ def record_block(record: TreeRecord, blocks: BlockSource) -> bytes:
 
 
 def _size_of_file(source: BinaryIO) -> int | None:
-    """The size of a source that is a file, open at its start; None if it is a pipe or the like."""
+    """Return the size of a file opened at its start; None for a pipe or the like."""
     try:
         status = os.fstat(source.fileno())
         is_whole = stat.S_ISREG(status.st_mode) and source.tell() == 0

@@ -1,4 +1,4 @@
-"""Keys around commits: the public one that has to have signed, the private one that is to sign."""
+"""Keys of commits: the public key that must have signed, the private key that will sign."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _LOOKUP_TIMEOUT_MS: Final = 10_000
 
 
 async def look_up_public_key(root: Cid, commit: Commit, *, plc_url: str) -> PublicKey:
-    """The key of the account that has signed `commit`: in its DID document, or its PLC log.
+    """Return the account's key that signed `commit`, from its DID document or its PLC log.
 
-    If none has, it is the one in the DID document. Raises `KeyUnavailable`.
+    If none did, return the one in the DID document. Raises `KeyUnavailable`.
     """
-    # The network takes its time to import, and most uses of a CAR need none.
+    # Imported late: the network modules are slow to import, and most uses of a CAR need none.
     from identity.did_source import DidResolutionError, DidSource
     from identity.http import SafeHttp
     from identity.plc import PlcClient
@@ -54,7 +54,7 @@ async def look_up_public_key(root: Cid, commit: Commit, *, plc_url: str) -> Publ
 
 
 def read_private_key(path: Path) -> PrivateKey:
-    """Read a K-256 key from a file of 32 bytes, or of their hexadecimal digits.
+    """Read a K-256 key from a file of 32 bytes, or of 64 hexadecimal digits.
 
     Raises `KeyUnavailable` and `OSError`.
     """
@@ -65,7 +65,7 @@ def read_private_key(path: Path) -> PrivateKey:
             content = bytes.fromhex(content.decode("ascii").strip())
         return K256PrivateKey.from_bytes(content)
     except ValueError:
-        # Without the cause, which may quote what is in the file.
+        # Omit the cause, which may quote the file's contents.
         raise KeyUnavailable(
             f"{path} is no private key: it has to have 32 bytes, as the `key` file of an actor, "
             "or their 64 hexadecimal digits."

@@ -1,4 +1,4 @@
-"""What is in a repository: its collections, its blobs, and what they take."""
+"""The contents of a repository: its collections and blobs, and their sizes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Summary:
     """The contents of a repository."""
 
     collections: dict[str, Share] = field(default_factory=dict)
-    """Records by collection, in the order of their keys. One with two keys counts twice."""
+    """Records by collection, in key order. A record with two keys counts twice."""
     nodes: Share = field(default_factory=Share)
     unused: Share = field(default_factory=Share)
-    """Blocks that belong to nothing."""
+    """Unreferenced blocks."""
     blobs: Share = field(default_factory=Share)
-    """Different blobs that records refer to, in bytes as they claim."""
+    """Distinct blobs that records refer to, with sizes as claimed by the records."""
 
     @property
     def records(self) -> Share:
-        """All collections together."""
+        """The total of all collections."""
         shares = self.collections.values()
         return Share(
             sum(share.count for share in shares), sum(share.size_bytes for share in shares)
@@ -36,7 +36,7 @@ class Summary:
 
 
 def summarize(repo: RepoFile, progress: Progress = no_progress) -> Summary:
-    """Walk through the tree and look at every block.
+    """Walk the tree and count every block.
 
     Records are not checked. Raises `InvalidRepo` and `MstError`.
     """

@@ -1,4 +1,4 @@
-"""A repository as a directory: a file for each record, the commit beside them."""
+"""Unpacking a repository into a directory: a file for each record, and the commit."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def unpack(
     *,
     on_record: OnRecord = ignore_record,
 ) -> int:
-    """Write the records and the commit of `repo` into `directory`, which is made if need be.
+    """Write the records and the commit of `repo` into `directory`, which is created if needed.
 
-    Returns the number of records. Raises `UnpackRefused` if there is anything in it, `InvalidRepo`
-    and `MstError`; nothing is left behind then.
+    Returns the number of records. Raises `UnpackRefused` if it is not empty, `InvalidRepo` and
+    `MstError`; an error leaves nothing behind.
     """
     directory = Path(os.path.realpath(directory))
     is_new = not directory.exists()
@@ -48,7 +48,7 @@ def unpack(
         part.mkdir()
         records = _write_records(repo, part, progress, on_record)
         _move_up(part)
-        # Last, for its presence says that the rest is there.
+        # Written last, because its presence means that the rest is complete.
         commit = json_text(dagcbor.decode_trusted(repo.commit_block))
         (directory / COMMIT).write_bytes(commit)
     except BaseException:

@@ -1,7 +1,8 @@
-"""Everything that can be wrong with a repository in a CAR whose blocks have been read.
+"""Verification of a repository in a CAR whose blocks have been read.
 
-A fault of a record is noted and the next one looked at; a fault of the tree ends the walk, for
-what hangs below it cannot be known. A record that is odd is no fault: it is what was signed.
+A fault in a record is reported, and the check continues with the next record. A fault in the tree
+ends the walk, because its subtrees are unknown. An odd record is not a fault: it is what was
+signed.
 """
 
 from __future__ import annotations
@@ -29,38 +30,38 @@ _MAX_STRAYS: Final = 3
 
 @dataclass(slots=True)
 class Verdict:
-    """What was found."""
+    """The result of a verification."""
 
     faults: list[str] = field(default_factory=list)
     """Each names a CID, a key or a byte of the file; the first 100."""
     fault_count: int = 0
     odd: Oddities = field(default_factory=Oddities)
     notes: list[str] = field(default_factory=list)
-    """What does no harm."""
+    """Harmless observations."""
     is_signed: bool | None = None
-    """Whether the key has signed the commit; None without a key."""
+    """Whether the key signed the commit; None without a key."""
     records: int = 0
     nodes: int = 0
 
     @property
     def is_intact(self) -> bool:
-        """Whether everything is there and as it was signed."""
+        """Whether everything is present and as signed."""
         return self.fault_count == 0
 
     @property
     def is_sound(self) -> bool:
-        """Whether it is intact, and its records are such as clients may write."""
+        """Whether it is intact, and clients may write all its records."""
         return self.is_intact and not self.odd.count
 
     def add_fault(self, reason: str) -> None:
-        """Note a fault; beyond the first 100 they are only counted."""
+        """Add a fault; beyond the first 100, faults are only counted."""
         self.fault_count += 1
         if self.fault_count <= _MAX_FAULTS:
             self.faults.append(reason)
 
 
 def verify(repo: RepoFile, *, key: PublicKey | None, progress: Progress = no_progress) -> Verdict:
-    """Check signature, tree, keys and records, and look for blocks that belong to nothing."""
+    """Check signature, tree, keys and records, and look for unreferenced blocks."""
     verdict = Verdict()
     if key is not None:
         verdict.is_signed = repo.commit.verify(key)
@@ -90,7 +91,7 @@ def verify(repo: RepoFile, *, key: PublicKey | None, progress: Progress = no_pro
 
 
 def check_record(record: TreeRecord, block: bytes) -> None:
-    """Check a record's key, and that its block is no node. Raises `InvalidRepo`."""
+    """Check a record's key, and that its block is not a tree node. Raises `InvalidRepo`."""
     reason = NODE_FORM if has_node_form(block) else None
     try:
         split_key(record.key)
@@ -101,7 +102,7 @@ def check_record(record: TreeRecord, block: bytes) -> None:
 
 
 def _with_offset(repo: RepoFile, exc: InvalidRepo | MstError) -> str:
-    """The message, with the place of the block in the file if it is there."""
+    """Return the message, with the offset of the block if it is in the file."""
     cid = getattr(exc, "cid", None)
     offset = None if cid is None else repo.blocks.find_offset(cid)
     return str(exc) if offset is None else f"{exc}, at byte {offset} of the CAR"
@@ -114,7 +115,7 @@ def _note_strays(repo: RepoFile, verdict: Verdict) -> None:
         strays.count += 1
         size += stray.size
     if strays:
-        # The index has them in the order of a secret; the first of the file are told.
+        # The index orders them by a secret hash, so report those that come first in the file.
         first = heapq.nsmallest(_MAX_STRAYS, repo.blocks.iter_strays())
         strays.examples += [f"{stray.cid} at byte {stray.offset}" for stray in first]
         verdict.notes.append(

@@ -12,16 +12,16 @@ from pds.cli.program import Program
 COMMANDS: Final = {
     "account": "Create, list and change accounts.",
     "blob": "Take blobs down, and put them back.",
-    "car": "Look into repositories in CAR files, check, edit, compare, export and import them.",
+    "car": "Inspect, check, edit, compare, export and import repositories in CAR files.",
     "dev": "Run a complete network on this machine, without internet or configuration.",
     "doctor": "Check settings, files and network; change nothing.",
-    "firehose": "Show who follows the events of this server.",
+    "firehose": "Show who is subscribed to this server's events.",
     "invite": "Make, list and disable invite codes.",
     "key": "Replace the keys of accounts, and the server's rotation key in their DIDs.",
     "readonly": "Serve repositories from CAR files.",
     "record": "Take records down, and put them back.",
     "request-crawl": "Ask relays to follow this server.",
-    "sequencer": "Raise the numbers of events.",
+    "sequencer": "Raise the sequence numbers of events.",
     "serve": "Run the server with the settings of the environment.",
 }
 """Every command and the first line of its help."""

@@ -1,4 +1,4 @@
-"""Asking before something is destroyed."""
+"""Confirmation before something is destroyed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Go on if the operator says so, or has said so with `--yes`.
+    """Ask the operator to confirm, unless `--yes` was given.
 
-    Raises `click.Abort` on a no, and `CommandFailed` where nobody can be asked.
+    Raises `click.Abort` on a no, and `CommandFailed` if there is no terminal.
     """
     if yes:
         return

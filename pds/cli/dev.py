@@ -36,7 +36,7 @@ _PORT: Final = click.IntRange(1, 65535)
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("data"),
     show_default=True,
-    help="Directory of everything: databases, blobs, generated secrets.",
+    help="Directory for everything: databases, blobs, generated secrets.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @explain_failures
@@ -44,7 +44,7 @@ def dev(port: int, plc_port: int, data: Path, host: str) -> None:
     """Run a complete network on this machine, without internet or configuration.
 
     The server hands out handles under .test and needs no invite codes. PDS_* variables
-    override its settings. Stops in good order on Ctrl-C.
+    override its settings. Ctrl-C shuts it down cleanly.
 
     \b
     Examples:
@@ -68,7 +68,7 @@ def dev(port: int, plc_port: int, data: Path, host: str) -> None:
             serve(
                 settings,
                 start_beside=start_directory,
-                add_routes=show_mails,
+                more_routes=show_mails,
                 on_ready=lambda _ctx: _welcome(settings, env_file),
                 logs=logs,
             )

@@ -1,4 +1,4 @@
-"""`pds doctor`: what is wrong with the data directory and its surroundings, and what to do."""
+"""`pds doctor`: what is wrong with the data directory and its environment, and what to do."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _COUNTED: Final[dict[Status, str]] = {
 
 
 def _distinct_failure(command: Callable[P, None]) -> Callable[P, None]:
-    """Let a failure to examine anything end with another status than a sick patient."""
+    """Exit 2 when the examination itself fails, 1 when it finds problems."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -65,10 +65,10 @@ def _distinct_failure(command: Callable[P, None]) -> Callable[P, None]:
 
 
 @click.command()
-@click.option("--offline", is_flag=True, help="Leave out what needs the network.")
-@click.option("--blobs", is_flag=True, help="Read and hash every blob, not only compare sizes.")
+@click.option("--offline", is_flag=True, help="Skip checks that need the network.")
+@click.option("--blobs", is_flag=True, help="Read and hash every blob instead of comparing sizes.")
 @click.option(
-    "--identities", is_flag=True, help="Look up the DID of every account, not only of 20."
+    "--identities", is_flag=True, help="Look up the DID of every account, instead of only 20."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @env_file_option
@@ -79,7 +79,7 @@ def doctor(
 ) -> None:
     """Check settings, files and network; change nothing.
 
-    Takes the settings of `pds serve`, and works while the server runs. Ends with status 0 if
+    Uses the settings of `pds serve`, and works while the server runs. The exit status is 0 if
     nothing is wrong (there may be warnings), 1 if something is, 2 if it could not run.
 
     \b
@@ -91,7 +91,7 @@ def doctor(
     """
     configure_logs(enabled=False)
     variables = read_variables(env_file)
-    # As the server does, so that its limit is the one that is judged.
+    # As the server does, so that the server's limit is the one checked.
     raise_file_limit()
     options = Options(offline=offline, blobs=blobs, identities=identities, env_file=variables.file)
     with _progress() as progress:
@@ -105,7 +105,7 @@ def doctor(
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """Bars on standard error while a person watches."""
+    """Show progress bars on standard error if it is a terminal."""
     if not sys.stderr.isatty():
         yield no_progress
         return
@@ -122,7 +122,7 @@ def _progress() -> Iterator[Progress]:
 
 
 def _shown(finding: Finding) -> Finding:
-    """A finding for people, whatever strangers have put into it."""
+    """Return a finding for people, with strangers' text escaped."""
     return replace(
         finding,
         subject=printable(finding.subject),
@@ -145,7 +145,7 @@ def _print_report(report: Report) -> None:
             _print_lines(finding, output)
     for finding in report.problems:
         if finding.remedy:
-            # Never wrapped: a command is typed as it stands.
+            # Never wrapped, so that a command can be copied.
             output.print(f"[bold]→[/] {escape(finding.subject)}", soft_wrap=True)
             output.print(f"  {escape(finding.remedy)}\n", soft_wrap=True)
     counts = ", ".join(f"{report.count(status)} {name}" for status, name in _COUNTED.items())
@@ -154,7 +154,7 @@ def _print_report(report: Report) -> None:
 
 
 def _print_lines(finding: Finding, output: Console) -> None:
-    """Print a finding where there is no room for a table. Paths and DIDs stay whole."""
+    """Print a finding without a table, for lack of width. Paths and DIDs stay whole."""
     status = f"[{_STYLES[finding.status]}]{finding.status:{_STATUS_WIDTH}}[/]"
     room = output.width - _STATUS_WIDTH - 1
     head = f"{finding.check}: {finding.subject}"

@@ -1,4 +1,4 @@
-"""What commands say behind an entryway, which owns the logins of this server."""
+"""Refusals behind an entryway, which owns the logins of this server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pds.config import Settings
 
 
 def refuse_behind_entryway(settings: Settings, what: str) -> None:
-    """Raise `CommandFailed` where `what`, a plural, belongs to the entryway."""
+    """Raise `CommandFailed` if `what`, a plural, belongs to the entryway."""
     entryway = settings.entryway_service
     if entryway is not None:
         raise CommandFailed(
@@ -17,7 +17,7 @@ def refuse_behind_entryway(settings: Settings, what: str) -> None:
 
 
 def refuse_on_files(settings: Settings, what: str) -> None:
-    """As `refuse_behind_entryway`, for what a running server hands on to the entryway."""
+    """Like `refuse_behind_entryway`, for what a running server forwards to the entryway."""
     entryway = settings.entryway_service
     if entryway is not None:
         raise CommandFailed(

@@ -1,4 +1,4 @@
-"""Where a command's settings come from, and how its failures are told."""
+"""Where a command's settings come from, and how its failures are reported."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ env_file_option = click.option(
     envvar=VARIABLE,
     show_envvar=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read PDS_* variables from this file; the environment wins over it. By default the first "
-    f"of {_PLACES}, unless the environment has secrets itself; /dev/null for none.",
+    help="Read PDS_* variables from this file; the environment takes precedence. By default the "
+    f"first of {_PLACES}, unless the environment itself has secrets; /dev/null for none.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """The variables of a command."""
+    """The environment variables of a command."""
 
     values: Mapping[str, str]
     file: Path | None
-    """The file that some of them are from."""
+    """The file that some of them come from."""
 
     def settings(self) -> Settings:
-        """Raises `CommandFailed` with all that is wrong with them."""
+        """Parse them. Raises `CommandFailed` with everything that is wrong."""
         try:
             return read_settings(self.values)
         except ConfigError as exc:
@@ -60,7 +60,7 @@ class Variables:
 
 
 def read_variables(env_file: Path | None) -> Variables:
-    """The environment over a file, which is `env_file` or else found. A found one is told.
+    """Read the environment, which overrides a file: `env_file`, or one that is found and noted.
 
     Raises `ConfigError` and `OSError` for a file that cannot be read.
     """
@@ -74,7 +74,7 @@ def read_variables(env_file: Path | None) -> Variables:
 
 
 def load_settings(env_file: Path | None) -> Settings:
-    """The settings of `read_variables`. Raises as that and `Variables.settings` do."""
+    """Load the settings. Raises what `read_variables` and `Variables.settings` raise."""
     return read_variables(env_file).settings()
 
 
@@ -100,7 +100,7 @@ def _problems_text(exc: ConfigError, of_file: str = "") -> str:
 
 
 def explain_failures(command: Callable[P, T]) -> Callable[P, T]:
-    """Turn the failures an operator can mend into messages without a traceback."""
+    """Turn failures that an operator can correct into messages without a traceback."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -114,7 +114,7 @@ def explain_failures(command: Callable[P, T]) -> Callable[P, T]:
         except OSError as exc:
             if exc.filename is None and has_no_space(exc):
                 raise CommandFailed(f"{exc.strerror}. Free space and repeat the command.") from exc
-            # Without a file it is no matter of permissions or paths, but a bug.
+            # Without a file name it is not about permissions or paths, but a bug.
             if exc.filename is None:
                 raise
             remedy = _give(exc.filename) if isinstance(exc, PermissionError) else ""
@@ -128,7 +128,7 @@ def explain_failures(command: Callable[P, T]) -> Callable[P, T]:
 
 
 def _typed(remedy: str) -> str:
-    """A command as it has to be typed: with the settings of the one that failed."""
+    """Return a command as it has to be typed, with the settings file of the one that failed."""
     context = click.get_current_context()
     is_given = context.get_parameter_source("env_file") is ParameterSource.COMMANDLINE
     if not remedy.startswith("pds ") or not is_given:
@@ -137,7 +137,7 @@ def _typed(remedy: str) -> str:
 
 
 def _give(path: str) -> str:
-    """Whose a file is, and how a process that may not use it comes to do so."""
+    """Say who owns a file, and how a process without access gets it."""
     from pds.disk.remedies import give_to_server
 
     try:
@@ -151,20 +151,20 @@ def _give(path: str) -> str:
 
 
 def _message(exc: Exception) -> str:
-    """What the operator reads of an error, with the remedy if there is one."""
+    """Return an error's message for the operator, with the remedy if there is one."""
     from database.errors import DatabaseError
     from identity.plc import UNLISTED_KEY
     from pds.disk.remedies import mend_database, mend_rotation_key
 
     if isinstance(exc, DatabaseError):
         return f"{exc.path}: {exc.reason}. {mend_database(exc)}".rstrip()
-    # The server that runs has told it in these words, too.
+    # A running server reports it in these words, too.
     return f"{exc}. {mend_rotation_key()}" if UNLISTED_KEY in str(exc) else str(exc)
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:
-    """What an operator can mend; anything else is a bug and shows its traceback."""
-    # Only here, so that a command which needs no server does not import it.
+    """Return the errors an operator can correct; any other is a bug and shows its traceback."""
+    # Imported only here, so that a command which needs no server does not import it.
     from actor_store.errors import ActorStoreError
     from database.errors import DatabaseError
     from identity.plc import PlcError

@@ -1,12 +1,12 @@
-"""How every command tells what went wrong.
+"""How every command reports a failure.
 
-On standard error, whatever the output is:
+On standard error, whatever the output format is:
 
-    Error: <what is wrong, in a sentence or some>
-    Usage: <how the command is called>         if it was called wrongly
-    Try: <what can be typed>                   if something can
+    Error: <what is wrong, in one or more sentences>
+    Usage: <how to call the command>           if it was called wrongly
+    Try: <what to type>                        if something helps
 
-The status is 1, or 2 for a wrong call and 130 for Ctrl-C. What is no error begins with `Note:`.
+The exit status is 1, or 2 for a wrong call and 130 for Ctrl-C. Remarks begin with `Note:`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pds.reporting import printable
 class CommandFailed(click.ClickException):
     """A command was refused or could not be carried out; the message is for the operator.
 
-    `remedy` is what can be typed next, if anything; `status` is what the process ends with.
+    `remedy` is what to type next, if anything; `status` is the exit status of the process.
     """
 
     def __init__(self, message: str, *, remedy: str = "", status: int = 1) -> None:
@@ -29,16 +29,16 @@ class CommandFailed(click.ClickException):
 
 
 def status_of(exc: click.ClickException) -> int:
-    """What the process ends with."""
+    """Return the exit status of the process."""
     return exc.status if isinstance(exc, CommandFailed) else exc.exit_code
 
 
 def print_failure(exc: click.ClickException) -> None:
-    """Tell of a failure as this module says. A group without a command shows its help."""
+    """Print a failure in this module's format. A group without a command shows its help."""
     if isinstance(exc, click.exceptions.NoArgsIsHelpError):
         exc.show()
         return
-    # The lines of a message are ours, what is in them may be a stranger's.
+    # The lines of a message are ours, but what is in them may be a stranger's.
     lines = map(printable, exc.format_message().split("\n"))
     click.echo("\n".join(("Error: " + next(lines), *lines)), err=True)
     remedy = exc.remedy if isinstance(exc, CommandFailed) else ""
@@ -50,5 +50,5 @@ def print_failure(exc: click.ClickException) -> None:
 
 
 def note(text: str) -> None:
-    """Tell what the operator should know although nothing is wrong."""
+    """Print a remark for the operator; nothing is wrong."""
     click.echo(f"Note: {printable(text)}", err=True)

@@ -1,4 +1,4 @@
-"""A group of commands that are imported when one of them runs, not to list them."""
+"""A command group that imports a command to run it, but not to list it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LazyGroup(click.Group):
     """A `click.Group` that answers `--help` without importing its commands, or the server.
 
     `summaries` maps the name of each command to the first line of its help. The command `x-y` is
-    the one of that name in the module `x_y` of `package`, `import` that in `import_`.
+    in the module `x_y` of `package`, a keyword such as `import` in `import_`.
     """
 
     def __init__(
@@ -31,14 +31,14 @@ class LazyGroup(click.Group):
         self.summaries = summaries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands, in the order of `summaries`."""
+        """Return the names of all commands, in the order of `summaries`."""
         return list(self.summaries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command; None if there is none of that name."""
+        """Import the command; None if there is no such command."""
         if cmd_name not in self.summaries:
             return None
-        # Importing makes much that stays: looking for garbage would take a fifth of its time.
+        # Imports allocate much that stays: collecting garbage would take a fifth of their time.
         gc.disable()
         try:
             module = import_module(f"{self.package}.{_module_of(cmd_name)}")
@@ -50,7 +50,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is called. For an unknown one the message names what may be meant."""
+        """Resolve the called command. For an unknown one, the error suggests similar names."""
         name = args[0]
         is_option = name.startswith("-")
         if name in self.summaries or is_option or ctx.resilient_parsing:
@@ -60,7 +60,7 @@ class LazyGroup(click.Group):
         raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
 
     def _find_below(self, ctx: click.Context, name: str) -> list[str]:
-        """Where a command of that name is in the groups of this one."""
+        """Find the subgroups that have a command of that name."""
         groups = ((group, self.get_command(ctx, group)) for group in self._groups())
         return [
             f"{group} {name}"
@@ -69,21 +69,21 @@ class LazyGroup(click.Group):
         ]
 
     def _groups(self) -> Iterator[str]:
-        """The commands that are groups: packages, where the others are modules."""
+        """Iterate over the commands that are groups: packages, where the others are modules."""
         for name in self.summaries:
             spec = find_spec(f"{self.package}.{_module_of(name)}")
             if spec is not None and spec.submodule_search_locations is not None:
                 yield name
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """What may follow in a shell: commands by their summaries, and options."""
+        """Return shell completions: commands with their summaries, and options."""
         from click.shell_completion import CompletionItem
 
         begun = (
             (name, text) for name, text in self.summaries.items() if name.startswith(incomplete)
         )
         commands = [CompletionItem(name, help=text) for name, text in begun]
-        # Not the group's own way, which imports every command.
+        # Not the group's own method, which imports every command.
         return [*commands, *super(click.Group, self).shell_complete(ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

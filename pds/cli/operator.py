@@ -1,8 +1,8 @@
-"""The door through which an operator's commands reach the server: one that runs, or none.
+"""How an operator's commands reach the server: the running one, or its files if none runs.
 
-A running server holds the data directory and hears of nothing that another process writes to
+A running server locks the data directory and does not notice what another process writes to
 it, so commands that change something call it, as the administrator. If none runs, the same
-handlers carry the calls out in this process, on the files.
+handlers carry out the calls in this process, on the files.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class Server(Protocol):
-    """Takes an operator's calls. Methods raise what `operate` makes a message of."""
+    """Takes an operator's calls. Methods raise what `operate` turns into messages."""
 
     async def call(self, nsid: str, body: dict[str, Any]) -> dict[str, Any]:
         """Call a procedure as the administrator."""
@@ -49,7 +49,7 @@ class Server(Protocol):
         query: Mapping[str, str] = ...,
         body: dict[str, Any] | AsyncIterable[bytes] | None = None,
     ) -> dict[str, Any]:
-        """Ask a route of `pds.web.operator`, with `names` in the place of its variables."""
+        """Call a route of `pds.web.operator`, with `names` as the values of its variables."""
         ...
 
 
@@ -59,9 +59,9 @@ def operate(
     *,
     asks_entryway_for: str | None = None,
 ) -> T:
-    """Do `work` with the server that holds the data directory, or without one on its files.
+    """Do `work` with the server that holds the data directory, or if none does, on its files.
 
-    Behind an entryway `asks_entryway_for`, a plural, is what only a running server asks that for.
+    `asks_entryway_for`, a plural, names what only a running server can ask an entryway for.
     """
     return asyncio.run(_operate(settings, work, asks_entryway_for))
 
@@ -69,7 +69,7 @@ def operate(
 def operate_running(settings: Settings, work: Callable[[Server], Awaitable[T]]) -> T:
     """Do `work` that only a running server can. Raises `CommandFailed` if there is none.
 
-    Its password goes to nobody else: the data directory must be held.
+    The data directory must be locked, so that the password goes only to the server.
     """
     if find_holder(settings.data_directory) is None:
         raise CommandFailed(
@@ -105,17 +105,17 @@ async def _on_server(settings: Settings, work: Callable[[Server], Awaitable[T]])
 
 
 async def _on_files(settings: Settings, work: Callable[[Server], Awaitable[T]]) -> T:
-    # The whole server takes half a second to import, which the other commands need not wait for.
+    # The whole server takes half a second to import, for which other commands need not wait.
     with without_collector():
         from identity.plc import UNREACHABLE_STATUS, PlcError
         from pds.monitoring.logs import configure_logs
         from pds.server.in_process import CallRefused, open_in_process
 
-    # The command's own message tells what matters, and its output is for other programs.
+    # The command's own message says what matters, and its output is for other programs.
     configure_logs(level="error")
     make_directories(settings)
     async with open_in_process(settings) as server:
-        # What is imported and opened stays to the end: the collector need not look at it.
+        # Everything imported and opened stays to the end: spare the collector from scanning it.
         gc.freeze()
         try:
             return await work(server)
@@ -132,9 +132,9 @@ async def _on_files(settings: Settings, work: Callable[[Server], Awaitable[T]]) 
 
 
 def _refuse_root(settings: Settings) -> None:
-    """Raise `CommandFailed` if root would make files for another user's server.
+    """Raise `CommandFailed` if root would create files for another user's server.
 
-    They are for root alone, so that the server could not even start.
+    Only root could use them, so that the server would not even start.
     """
     if os.geteuid() != 0:
         return

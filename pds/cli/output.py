@@ -20,7 +20,7 @@ _PIPE_WIDTH: Final = 1_000
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 json_lines_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON, one object a line."
+    "--json", "as_json", is_flag=True, help="Print JSON, one object per line."
 )
 
 
@@ -30,12 +30,12 @@ def print_json(value: object) -> None:
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print a line for people, whatever strangers have put into it."""
+    """Print a line for people, with strangers' text escaped."""
     click.echo(printable(text), err=err)
 
 
 def print_fields(fields: Iterable[tuple[str, object]]) -> None:
-    """Print `name: value` lines, the values below each other."""
+    """Print `name: value` lines with aligned values."""
     pairs = list(fields)
     width = max(len(name) for name, _ in pairs) + 2
     for name, value in pairs:
@@ -43,7 +43,7 @@ def print_fields(fields: Iterable[tuple[str, object]]) -> None:
 
 
 def print_object(fields: Mapping[str, object], *, as_json: bool) -> None:
-    """Print one thing with its fields, for a program or for a person."""
+    """Print one object with its fields, for a program or for a person."""
     if as_json:
         print_json(fields)
     else:
@@ -51,7 +51,7 @@ def print_object(fields: Mapping[str, object], *, as_json: bool) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | None]]) -> None:
-    """Print a table; None is an empty cell. Where it is too wide, each row takes some lines."""
+    """Print a table; None is an empty cell. If it is too wide, each row takes several lines."""
     from rich.table import Table
     from rich.text import Text
 
@@ -60,7 +60,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str 
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in cells:
-        # As text, for what users wrote is no markup.
+        # As text: what users wrote is not markup.
         table.add_row(*map(Text, row))
     out = console()
     if fits(table, out):
@@ -76,7 +76,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str 
 
 
 def packed(items: Iterable[str], *, width: int) -> Iterator[str]:
-    """Indented lines of as many items as there is room for. None is broken, whatever its length."""
+    """Yield indented lines of as many items as fit. No item is broken, however long it is."""
     line = ""
     for item in items:
         longer = f"{line}   {item}" if line else f"  {item}"
@@ -89,7 +89,7 @@ def packed(items: Iterable[str], *, width: int) -> Iterator[str]:
 
 
 def fits(table: Table, out: Console) -> bool:
-    """Whether no cell of a table has to be broken."""
+    """Return whether the table fits without breaking a cell."""
     from rich.measure import Measurement
 
     unbounded = out.options.update(max_width=_PIPE_WIDTH)
@@ -97,12 +97,12 @@ def fits(table: Table, out: Console) -> bool:
 
 
 def console() -> Console:
-    """Where tables go. Only a terminal has an edge to fold at: in a pipe a row is a line.
+    """Return the console for tables. Only a terminal has a width; in a pipe, a row is a line.
 
-    COLUMNS in the environment gives a pipe an edge, too.
+    COLUMNS in the environment gives a pipe a width, too.
     """
     from rich.console import Console
 
     has_edge = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    # Without emojis: what did:key:z… holds would be one.
+    # Without emojis, since part of a did:key:z… could be taken for one.
     return Console(width=None if has_edge else _PIPE_WIDTH, highlight=False, emoji=False)

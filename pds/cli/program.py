@@ -13,11 +13,11 @@ from pds.cli.failures import CommandFailed, print_failure, status_of
 from pds.cli.lazy_group import LazyGroup
 
 _INTERRUPTED: Final = 128 + 2
-"""The status of programs that SIGINT has ended."""
+"""The exit status of programs ended by SIGINT."""
 
 
 class Program(LazyGroup):
-    """The group of all commands. Its failures are told in the one style of `pds.cli.failures`."""
+    """The group of all commands. It prints failures in the style of `pds.cli.failures`."""
 
     def main(
         self,

@@ -1,4 +1,4 @@
-"""Bars on standard error while a person waits: not for short work, and not into a file."""
+"""Progress bars on standard error: not for short work, and not into a file."""
 
 from __future__ import annotations
 

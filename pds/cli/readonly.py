@@ -60,14 +60,14 @@ _LOOPBACK: Final = "127.0.0.1"
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Directory of the stores, a cache; beside the first CAR file if not given.",
+    help="Directory of the stores, a cache; next to the first CAR file by default.",
 )
 @click.option(
     "--verify",
     type=click.Choice(["available", "strict", "offline"]),
     default="available",
     show_default=True,
-    help="Verify signatures where the DID document can be had, always, or never.",
+    help="Verify signatures if the DID document is available, always, or never.",
 )
 @click.option(
     "--handles",
@@ -91,10 +91,10 @@ def readonly(
 ) -> None:
     """Serve repositories from CAR files.
 
-    The reading half of the protocol is served, and pages for people. Every file is checked when
-    it is loaded: each block's hash, the tree, the records, and the commit's signature. One that
-    is at fault is named with the reason; the rest is served. What was loaded once is served at
-    once, and not loaded again until its file changes.
+    Serves the reading half of the protocol, and pages for people. Every file is checked when it is
+    loaded: each block's hash, the tree, the records, and the commit's signature. A file that fails
+    is reported with the reason; the rest is served. What has been loaded once is served at once,
+    and not loaded again until its file changes.
 
     \b
     Examples:
@@ -133,7 +133,7 @@ def _read_handles(file: Path | None) -> Mapping[Did, Handle]:
 
 
 def _serve(settings: Settings, options: ReadonlyOptions) -> None:
-    """Serve until a signal comes. Bars, or lines of the log, tell how the loading goes."""
+    """Serve until a signal arrives. Progress bars, or log lines, show the loading."""
     import uvloop
 
     from pds.cli.server_logs import server_logs

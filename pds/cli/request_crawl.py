@@ -1,4 +1,4 @@
-"""`pds request-crawl`: making relays follow the server."""
+"""`pds request-crawl`: asking relays to follow the server."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from pds.reporting import printable
 def request_crawl(hosts: tuple[str, ...], env_file: Path | None) -> None:
     """Ask relays to follow this server.
 
-    Without a HOST it asks those of PDS_CRAWLERS. A running server asks them by itself as soon as
-    something happens on it. The server must be reachable for them by its public name.
+    Without a HOST, it asks the relays of PDS_CRAWLERS. A running server asks them by itself as soon
+    as something happens on it. Relays must be able to reach the server by its public name.
 
     \b
     Examples:
@@ -42,7 +42,7 @@ def request_crawl(hosts: tuple[str, ...], env_file: Path | None) -> None:
 
 
 def _relays(hosts: Sequence[str]) -> tuple[str, ...]:
-    """The base URLs of what was named; commas separate hosts too, as in PDS_CRAWLERS."""
+    """Return the base URLs of the named hosts; commas separate them too, as in PDS_CRAWLERS."""
     try:
         return tuple(parse_base_url(host) for word in hosts for host in word.split(",") if host)
     except ValueError as exc:
@@ -50,7 +50,7 @@ def _relays(hosts: Sequence[str]) -> tuple[str, ...]:
 
 
 async def _ask(settings: Settings, relays: Sequence[str]) -> None:
-    """Ask every relay and tell how each answered. Raises `CommandFailed` if one did not take it."""
+    """Ask every relay and print each answer. Raises `CommandFailed` if one refused."""
     from identity.http import SafeHttp
     from pds import crawlers
 

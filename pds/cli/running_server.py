@@ -1,4 +1,4 @@
-"""The server that runs on this machine, as an operator's command calls it."""
+"""The running server on this machine, as an operator's command calls it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pds.config import Settings
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _CONNECT_S: Final = 10.0
 _TIMEOUT_S: Final = 300.0
-"""Deleting an account with many files takes its time."""
+"""Deleting an account with many files takes a while."""
 
 
 class RunningServer:
@@ -35,7 +35,7 @@ class RunningServer:
         return await self._send("POST", f"/xrpc/{nsid}", body)
 
     async def create_account(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Create an account as anybody may, with a new invite code if one is needed."""
+        """Create an account as anyone may, with a new invite code if one is needed."""
         if self._invites_required:
             made = await self.call("com.atproto.server.createInviteCode", {"useCount": 1})
             body = {**body, "inviteCode": made["code"]}
@@ -51,9 +51,9 @@ class RunningServer:
         query: Mapping[str, str] = _NOTHING,
         body: dict[str, Any] | AsyncIterable[bytes] | None = None,
     ) -> dict[str, Any]:
-        """Ask a route for the operator. Raises `CommandFailed` as `call` does.
+        """Call one of the operator's routes. Raises `CommandFailed` as `call` does.
 
-        A body of bytes may take as long as it wants.
+        Sending a body of bytes has no time limit.
         """
         filled = path.format_map({name: quote(value, safe=":") for name, value in names.items()})
         return await self._send(verb, f"{filled}?{urlencode(query)}" if query else filled, body)
@@ -71,7 +71,7 @@ class RunningServer:
         total_s = _TIMEOUT_S if is_json or body is None else None
         timeout = aiohttp.ClientTimeout(total=total_s, connect=_CONNECT_S)
         headers = self._admin if as_admin else {}
-        # Encoded already: the DID of a did:web may hold a percent sign.
+        # Already encoded: the DID of a did:web may contain a percent sign.
         url = URL(f"{self._url}{path}", encoded=True)
         try:
             async with (
@@ -82,7 +82,7 @@ class RunningServer:
                 # Many procedures succeed without an output.
                 answer: dict[str, Any] = orjson.loads(output) if output else {}
         except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
-            # That a time is over comes without a text.
+            # A timeout has no message of its own.
             reason = str(exc) or "no answer in time"
             raise CommandFailed(
                 "A server holds the data directory, but does not answer on "

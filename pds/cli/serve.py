@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pds.context import AppContext
 
 _PATIENCE_S: Final = 1.0
-"""For how long blobs are counted: there is a file for each, and there may be millions."""
+"""How long blobs are counted: there is a file for each, and there may be millions."""
 
 _log = structlog.get_logger(__name__)
 
@@ -30,8 +30,8 @@ _log = structlog.get_logger(__name__)
 def serve(env_file: Path | None) -> None:
     """Run the server with the settings of the environment.
 
-    Takes the environment variables and the data directory of the reference PDS. Stops in good
-    order on SIGTERM or Ctrl-C.
+    Uses the environment variables and the data directory of the reference PDS. SIGTERM or Ctrl-C
+    shuts it down cleanly.
 
     \b
     Examples:
@@ -40,7 +40,7 @@ def serve(env_file: Path | None) -> None:
     """
     variables = read_variables(env_file)
     settings = variables.settings()
-    # Settings that need attention are told at once, before the server is imported.
+    # Bad settings are reported at once, before the server is imported.
     import uvloop
 
     from pds.cli.server_logs import server_logs
@@ -65,7 +65,7 @@ def serve(env_file: Path | None) -> None:
 
 
 def _count_blobs(settings: Settings) -> int | str:
-    """The number of blobs, as far as they can be counted without delaying the start."""
+    """Count the blobs, as far as that does not delay the start."""
     from pds.disk.sizes import count_files
 
     if settings.blob_directory is None:

@@ -1,4 +1,4 @@
-"""The logs of a command that is a server, as the settings ask for them."""
+"""The logs of a command that runs a server, as configured."""
 
 from __future__ import annotations
 

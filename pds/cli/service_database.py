@@ -1,4 +1,4 @@
-"""The service database, read by a command that only looks: also while the server runs."""
+"""Read-only access to the service database, even while the server runs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pds.cli.failures import CommandFailed
 from pds.config import Settings
 
 account_argument = click.argument("account", metavar="ACCOUNT")
-"""What `get_account` finds an account by."""
+"""What `get_account` looks an account up by."""
 _ANY_STATE: Final = {"include_takendown": True, "include_deactivated": True}
 
 
 @contextmanager
 def reading_accounts(settings: Settings) -> Iterator[Database]:
-    """The database, read only. Raises `CommandFailed` if there is none, and `DatabaseError`."""
+    """Open the database read-only. Raises `CommandFailed` if there is none, `DatabaseError`."""
     path = settings.account_db_path
     if not path.exists():
         raise CommandFailed(f"There is no service database at {path} yet.", remedy="pds doctor")
@@ -30,7 +30,7 @@ def reading_accounts(settings: Settings) -> Iterator[Database]:
 
 
 def get_account(db: Database, identifier: str) -> ActorAccount:
-    """The account of a DID, a handle or an email address, in any state. Raises `CommandFailed`."""
+    """Find an account by DID, handle or email address, in any state. Raises `CommandFailed`."""
     store = AccountStore(db)
     account = (
         store.find(identifier, **_ANY_STATE)
@@ -47,7 +47,7 @@ def get_account(db: Database, identifier: str) -> ActorAccount:
 
 
 def account_json(account: ActorAccount) -> dict[str, object]:
-    """What the list and every change tell of an account."""
+    """Return the fields of an account that the list and every change print."""
     return {
         "did": account.did,
         "handle": account.handle,

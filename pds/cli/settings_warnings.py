@@ -1,4 +1,4 @@
-"""What a server that starts has to say of settings that it can start with."""
+"""Warnings at start about settings that the server can start with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = structlog.get_logger(__name__)
 
 
 def warn_of_settings(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Log a line for each thing that an operator should look at in `environ`."""
+    """Log a line for everything in `environ` that an operator should look at."""
     for text in find_unknown(environ):
         _warn("a variable is not a setting", text)
     for text in find_weak_secrets(settings):

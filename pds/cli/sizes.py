@@ -11,7 +11,7 @@ _FACTORS: Final = {
     "": 1,
     "b": 1,
     **{f"{prefix}b": 1000**power for power, prefix in enumerate("kmgtp", 1)},
-    # As `du -h` and systemd write them.
+    # As in `du -h` and systemd.
     **{prefix: 1024**power for power, prefix in enumerate("kmgtp", 1)},
     **{f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgtp", 1)},
 }
@@ -20,9 +20,9 @@ _MOST: Final = 2**63 - 1
 
 
 def parse_size(text: str) -> int:
-    """The number of bytes. Units are powers of 1000, or of 1024 (`MiB`, or `M`).
+    """Return the number of bytes. Units are powers of 1000, or of 1024 (`MiB`, or `M`).
 
-    Raises `ValueError` for what is no size, or no file system could hold.
+    Raises `ValueError` for what is not a size, or larger than any file system.
     """
     match = _SIZE.fullmatch(text.strip())
     factor = _FACTORS.get(match[2].lower()) if match else None
@@ -35,7 +35,7 @@ def parse_size(text: str) -> int:
 
 
 def format_size(size_bytes: int) -> str:
-    """A number of bytes in three digits or so: `999 B`, `1.5 MB`, `120 GB`."""
+    """Return a number of bytes in about three digits: `999 B`, `1.5 MB`, `120 GB`."""
     if size_bytes < 1000:
         return f"{size_bytes} B"
     power = min((len(str(size_bytes)) - 1) // 3, len(_UNITS) - 1)

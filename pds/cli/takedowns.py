@@ -1,4 +1,4 @@
-"""What the commands have in common that take something down, and put it back."""
+"""What the takedown and untakedown commands have in common."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ reason_option = click.option(
     "--reason",
     "ref",
     metavar="TEXT",
-    help="Why: kept until the takedown is reversed; by default the time.",
+    help="The reason, kept until the takedown is reversed; by default the time.",
 )
 
 
 def takedown_text(name: str, *, before: str | None) -> str:
-    """What became of a takedown, where `before` is the reference of one that there was already."""
+    """Describe the result of a takedown; `before` is the reference of an earlier one."""
     if before is None:
         return f"{name} is taken down."
     return f"{name} was taken down already. The first reason stays: {before}"
 
 
 class StoredSubject(ABC):
-    """A record or a blob of an account here. Constructors raise if there is none."""
+    """A record or a blob of an account on this server. Constructors raise if there is none."""
 
     name: str
-    """What people call it."""
+    """The subject's name for people."""
 
     def __init__(self, settings: Settings, account: ActorAccount) -> None:
         self.did = account.did
@@ -52,25 +52,25 @@ class StoredSubject(ABC):
 
     @abstractmethod
     def to_json(self) -> dict[str, str]:
-        """How the list of its takedowns tells it apart."""
+        """The fields that identify the subject in JSON output."""
 
     @abstractmethod
     def _subject(self) -> dict[str, str]:
-        """As com.atproto.admin names it."""
+        """The subject, as com.atproto.admin names it."""
 
     @abstractmethod
     def _read_ref(self, db: Database) -> str | None:
-        """The reference of its takedown. Raises `ActorStoreError` if it is not there."""
+        """Return the reference of its takedown. Raises `ActorStoreError` if it does not exist."""
 
     def take_down(self, ref: str | None, *, as_json: bool) -> None:
-        """Hide it, and tell so."""
+        """Hide it, and report that."""
         before = self._examine(self._read_ref)
         wanted = ref or now_iso()
         self._set({"applied": True, "ref": wanted})
         self._report(before or wanted, takedown_text(self.name, before=before), as_json=as_json)
 
     def put_back(self, *, as_json: bool) -> None:
-        """Show it again, and tell so."""
+        """Show it again, and report that."""
         self._set({"applied": False})
         self._report(None, f"{self.name} is no longer taken down.", as_json=as_json)
 

@@ -1,4 +1,4 @@
-"""The environment of `pds dev`: secrets made once and kept beside the data."""
+"""The environment of `pds dev`: secrets created once and kept beside the data."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def dev_environment(
 ) -> dict[str, str]:
     """Return the `PDS_*` variables for a development server with its files in `data`.
 
-    What the operator set in `environ` wins over the secrets that an earlier start kept in
-    `data`/dev.env and over the defaults. Raises `OSError`, `ConfigError` for an unreadable file.
+    What the operator set in `environ` overrides the secrets that an earlier start kept in
+    `data`/dev.env, and the defaults. Raises `OSError`, `ConfigError` for an unreadable file.
     """
     path = data / ENV_FILE
     earlier = read_env_file(path) if path.exists() else {}
@@ -37,9 +37,9 @@ def dev_environment(
 
 
 def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
-    """Replace `path`, readable by its owner alone. A crash leaves the old file or the new one.
+    """Replace `path`, readable only by its owner. A crash leaves the old file or the new one.
 
-    One that says the same is left alone: the disk may be full.
+    An identical file is left alone: the disk may be full.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lines = "".join(f"{name}={value}\n" for name, value in sorted(variables.items()))
@@ -54,7 +54,7 @@ def _new_secrets() -> dict[str, str]:
     return {
         "PDS_JWT_SECRET": secrets.token_hex(32),
         "PDS_ADMIN_PASSWORD": secrets.token_hex(16),
-        # Any 32 bytes below the order of the curve are a key; all that start with 0 are.
+        # Any 32 bytes below the order of the curve are a key; those that start with 0 always are.
         "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": "00" + secrets.token_hex(31),
     }
 

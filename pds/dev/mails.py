@@ -13,13 +13,13 @@ import orjson
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from pds.context import CONTEXT
+from pds.context import AppContext
 from pds.dev.own_hosts import require_own_host
 from pds.mail.message import Mail
 
 PATH: Final = "/dev/mails"
 MAX_KEPT: Final = 50
-"""Mails; the oldest make place for new ones, and all are gone when the server stops."""
+"""The number of mails kept; new ones displace the oldest, and a stop of the server discards all."""
 
 _SECURITY: Final = {
     "Cache-Control": "no-store",
@@ -28,7 +28,7 @@ _SECURITY: Final = {
     "Referrer-Policy": "no-referrer",
 }
 _PAGE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
-# Whatever a mail says, it runs nothing, and has no part in this server.
+# Whatever a mail contains, it runs nothing, and has no access to this server.
 _MAIL_POLICY: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src * data:"
 
 
@@ -45,7 +45,7 @@ class KeptMail:
 
 
 class RecentMails:
-    """The last mails, newest first."""
+    """The latest mails, newest first."""
 
     def __init__(self) -> None:
         self._mails: deque[KeptMail] = deque(maxlen=MAX_KEPT)
@@ -59,19 +59,19 @@ class RecentMails:
         )
 
     def all(self) -> list[KeptMail]:
-        """Those that are kept."""
+        """Return the kept mails."""
         return list(self._mails)
 
     def find(self, number: int) -> KeptMail | None:
-        """One by its number."""
+        """Return a mail by its number; None if it is not kept."""
         return next((mail for mail in self._mails if mail.number == number), None)
 
 
-def show_mails(app: web.Application) -> None:
-    """Keep the mails that the application sends from now on, and show them at `PATH`."""
+def show_mails(ctx: AppContext) -> list[web.RouteDef]:
+    """Keep the mails that are sent from now on; the routes that show them, at `PATH`."""
     mails = RecentMails()
-    app[CONTEXT].mailer.on_mail = mails.add
-    hostname = app[CONTEXT].settings.hostname
+    ctx.mailer.on_mail = mails.add
+    hostname = ctx.settings.hostname
 
     async def page(request: web.Request) -> web.Response:
         require_own_host(request, hostname)
@@ -87,12 +87,14 @@ def show_mails(app: web.Application) -> None:
         require_own_host(request, hostname)
         mail = mails.find(int(request.match_info["number"]))
         if mail is None:
-            return web.Response(status=404, text="This mail is not kept any more.")
+            return web.Response(status=404, text="This mail is no longer kept.")
         return _html(mail.html, _MAIL_POLICY)
 
-    app.router.add_get(PATH, page)
-    app.router.add_get(f"{PATH}.json", as_json)
-    app.router.add_get(rf"{PATH}/{{number:\d{{1,9}}}}.html", one)
+    return [
+        web.get(PATH, page),
+        web.get(f"{PATH}.json", as_json),
+        web.get(rf"{PATH}/{{number:\d{{1,9}}}}.html", one),
+    ]
 
 
 def _html(text: str, policy: str) -> web.Response:

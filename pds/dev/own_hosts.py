@@ -1,8 +1,8 @@
 """The host names that pages of `pds dev` answer to.
 
-A browser lets the page of a stranger read what comes from the stranger's own host name, and that
-name may lead to this machine (DNS rebinding). Names that nobody else can have are safe, and so
-are addresses: they are not looked up.
+A browser lets a stranger's page read what comes from the stranger's own host name, and that name
+may resolve to this machine (DNS rebinding). Names that nobody else can have are safe, and so are
+addresses, which are not resolved.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from identity.addresses import is_address
 def require_own_host(request: web.Request, hostname: str) -> None:
     """Raise 403 unless the request is for this machine, or for `hostname`, the server's own.
 
-    What a proxy says of the host does not count: a page can say it as well.
+    The host that a proxy reports does not count: a page can send it as well.
     """
     name = _name_of(request.headers.get(hdrs.HOST, ""))
     if name in (hostname, "localhost") or name.endswith(".localhost") or is_address(name):
@@ -27,7 +27,7 @@ def require_own_host(request: web.Request, hostname: str) -> None:
 
 
 def _name_of(host: str) -> str:
-    """The name or address in a Host header, in lower case, without a port."""
+    """Return the name or address in a Host header, in lower case, without a port."""
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0].rstrip(".").lower()

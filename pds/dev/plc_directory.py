@@ -32,7 +32,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def plc_application(store: PlcStore) -> web.Application:
-    """The directory as an aiohttp application. `store` is closed by whoever opened it."""
+    """Return the directory as an aiohttp application. The caller closes `store`."""
     app = web.Application(middlewares=[_errors_and_cors], client_max_size=MAX_BODY_BYTES)
     app[_STORE] = store
     app.router.add_get("/_health", _health)

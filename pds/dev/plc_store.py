@@ -19,7 +19,7 @@ from identity.plc_operation import PlcOperation
 from repo.syntax import Did
 
 MAX_EXPORT: Final = 1_000
-"""Most operations one page of an export holds."""
+"""The most operations in one page of an export."""
 
 _MIGRATIONS: Final = (Migration("001", Path(__file__).with_name("plc_schema.sql").read_text()),)
 _COLUMNS: Final = "seq, did, operation, nullified, createdAtMs"
@@ -29,7 +29,7 @@ _RATE_LIMITS: Final = (
     ("day", 24 * _HOUR_MS, 30),
     ("hour", _HOUR_MS, 10),
 )
-"""Operations a DID may have within a time, as the public directory limits them."""
+"""The most operations of a DID in a time span, as in the public directory."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -50,7 +50,7 @@ class PlcStore:
         now_ms: Callable[[], int] | None = None,
         rate_limits: bool = False,
     ) -> None:
-        """Open or create `path`. `rate_limits` bounds the operations of a DID in time."""
+        """Open or create `path`. `rate_limits` limits the operations of a DID over time."""
         self._now_ms = now_ms or _wall_clock_ms
         self._rate_limits = rate_limits
         self._db: Database = open_database(path)
@@ -58,11 +58,11 @@ class PlcStore:
             migrate(self._db, _MIGRATIONS)
 
     def append(self, did: Did, operation: PlcOperation) -> None:
-        """Accept `operation` as the next of `did`. Raises `InvalidPlcOperation`."""
+        """Accept `operation` as the next one of `did`. Raises `InvalidPlcOperation`."""
         check_limits(operation)
         with self._db.transaction():
             log = self.log(did)
-            # Strictly rising, so that a time is a cursor which loses nothing.
+            # Strictly rising, so that a time can serve as a cursor without losing operations.
             last_ms = self._db.value("SELECT max(createdAtMs) FROM operation")
             now_ms = max(self._now_ms(), (last_ms or 0) + 1)
             nullified = validate_next(did, log, operation, now_ms=now_ms)
@@ -78,12 +78,12 @@ class PlcStore:
             )
 
     def log(self, did: Did) -> list[PlcLogEntry]:
-        """Every operation of `did`, overruled ones too, in order; none if it is unknown."""
+        """Return all operations of `did` in order, also nullified ones; empty if unknown."""
         rows = self._db.all(f"SELECT {_COLUMNS} FROM operation WHERE did = ? ORDER BY seq", (did,))
         return [_stored(row).entry for row in rows]
 
     def find_last(self, did: Did) -> PlcOperation | None:
-        """The operation that sets the state of `did`."""
+        """Return the operation that defines the current state of `did`."""
         row = self._db.one(
             f"SELECT {_COLUMNS} FROM operation WHERE did = ? AND nullified = 0 "
             "ORDER BY seq DESC LIMIT 1",
@@ -92,11 +92,11 @@ class PlcStore:
         return None if row is None else _stored(row).entry.operation
 
     def export_after_seq(self, seq: int, count: int) -> list[StoredOperation]:
-        """Up to `count` operations of all DIDs behind position `seq`."""
+        """Return up to `count` operations of all DIDs after position `seq`."""
         return self._export("seq > ?", seq, count)
 
     def export_after_time(self, time_ms: int, count: int) -> list[StoredOperation]:
-        """Up to `count` operations of all DIDs accepted after `time_ms`."""
+        """Return up to `count` operations of all DIDs accepted after `time_ms`."""
         return self._export("createdAtMs > ?", time_ms, count)
 
     def close(self) -> None:

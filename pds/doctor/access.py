@@ -1,4 +1,4 @@
-"""What a server needs to start, which another user's files or another server may keep from it."""
+"""Obstacles to starting a server: another user's files, or another server on its ports."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PORT: Final = "port"
 
 
 def check_access(settings: Settings) -> Iterator[Finding]:
-    """Whether this user can write to all that a server opens, and which directories are missing."""
+    """Check that this user can write to all that a server opens, and that directories exist."""
     missing = list(_find_missing(settings))
     faults: list[Finding] = []
     for path, fault in (*_directory_faults(settings), *_file_faults(settings)):
-        # One cause gives one finding: what is below a closed directory is closed with it.
+        # One finding per cause: everything below an inaccessible directory is inaccessible, too.
         if not any(path.is_relative_to(each.subject) for each in faults):
             faults.append(fault)
     yield from (*faults, *missing)
@@ -44,7 +44,7 @@ def _file_faults(settings: Settings) -> Iterator[tuple[Path, Finding]]:
         settings.sequencer_db_path,
         settings.did_cache_db_path,
     ):
-        # The files beside a database that root has opened may be root's.
+        # If root has opened a database, the files beside it may belong to root.
         for each in (path, *(path.with_name(f"{path.name}-{end}") for end in ("wal", "shm"))):
             if each.exists() and not os.access(each, os.R_OK | os.W_OK):
                 message = "this user cannot write to it, and the server does not start"
@@ -65,7 +65,7 @@ def _find_missing(settings: Settings) -> Iterator[Finding]:
 
 
 def check_ports(settings: Settings) -> Iterator[Finding]:
-    """Whether a server could listen. Not to be asked while one runs."""
+    """Check that a server could listen. Do not call while one runs."""
     places = [("PDS_PORT", settings.bind_address, settings.service.port)]
     if settings.metrics.port is not None:
         places.append(("PDS_METRICS_PORT", settings.metrics.host, settings.metrics.port))

@@ -1,4 +1,4 @@
-"""The service database: which accounts there are, and the heads it has noted of their repos."""
+"""The service database: its accounts, and the heads it has recorded for their repos."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _LOGINS_ALONE: Final = (
 )
 
 
-# Written by `pds.recovery`: accounts that are being made, renamed or deleted.
+# Written by `pds.recovery`: accounts that are being created, renamed or deleted.
 _UNFINISHED: Final = "SELECT did, kind FROM holdfast_journal WHERE kind <> 'damaged' ORDER BY did"
 
 
 @dataclass(slots=True, frozen=True)
 class AccountRow:
-    """An account: the row of `actor`, and whether there is one of `account` to log in with."""
+    """An account: its row in `actor`, and whether it has one in `account` to log in with."""
 
     did: str
     handle: str | None
@@ -43,21 +43,21 @@ class AccountRow:
 
     @property
     def is_active(self) -> bool:
-        """Neither taken down nor deactivated."""
+        """Whether it is neither taken down nor deactivated."""
         return not (self.is_takendown or self.is_deactivated)
 
 
 @dataclass(slots=True, frozen=True)
 class Accounts:
-    """What the service database says. `is_readable` is False if nothing in it can be trusted."""
+    """The contents of the service database. `is_readable` is False if none can be trusted."""
 
     is_readable: bool
     findings: tuple[Finding, ...]
     rows: dict[str, AccountRow] = field(default_factory=dict)
     roots: dict[str, RepoHead] = field(default_factory=dict)
-    """The rows of `repo_root`: heads as listRepos shows them."""
+    """The rows of `repo_root`: heads as shown by listRepos."""
     unfinished: dict[str, str] = field(default_factory=dict)
-    """What was being done to accounts, by DID: `create`, `handle` or `delete`."""
+    """Unfinished changes to accounts, by DID: `create`, `handle` or `delete`."""
 
 
 def read_accounts(path: Path) -> Accounts:
@@ -71,10 +71,10 @@ def read_accounts(path: Path) -> Accounts:
 
 
 def match_stores(accounts: Accounts, stores: dict[str, Path], actors: Path) -> list[Finding]:
-    """Accounts without a store, and stores without an account.
+    """Find accounts without a store, and stores without an account.
 
-    `stores` has the directory of every DID that has a store, `actors` holds them all. What is
-    being made or deleted may be half there.
+    `stores` has the directory of every DID that has a store, `actors` holds them all. An account
+    that is being created or deleted may be incomplete.
     """
     rows, unfinished = accounts.rows, accounts.unfinished
     present, known = stores.keys() | unfinished.keys(), rows.keys() | unfinished.keys()
@@ -87,7 +87,7 @@ def match_stores(accounts: Accounts, stores: dict[str, Path], actors: Path) -> l
 
 
 def check_unfinished(accounts: Accounts, path: Path) -> list[Finding]:
-    """Changes that a crash has cut off; not to be asked while a server runs."""
+    """Find changes interrupted by a crash; do not call while a server runs."""
     sample = Sample()
     sample.update(f"{kind} {did}" for did, kind in accounts.unfinished.items())
     if not sample:

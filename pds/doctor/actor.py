@@ -1,4 +1,4 @@
-"""One actor: the database, the key, the repo and the blobs. Works in any process."""
+"""Checking one actor: the database, the key, the repo and the blobs. Works in any process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pds.doctor.signing_key import KeyFile, read_key_file
 
 @dataclass(slots=True, frozen=True)
 class ActorFiles:
-    """Where the files of an actor are, and how closely to look."""
+    """The paths of an actor's files, and how thoroughly to check them."""
 
     did: str
     store: Path
@@ -27,12 +27,12 @@ class ActorFiles:
     """The directory of all blobs; None if blobs are not on this disk."""
     rehash_blobs: bool = False
     in_service: bool = False
-    """Whether a server runs: then a fault has to show twice, for files change between reads."""
+    """Whether a server runs; then a fault must show twice, because files change between reads."""
 
 
 @dataclass(slots=True, frozen=True)
 class ActorReport:
-    """What was found. `head` and `did_key` are None where they cannot be relied on."""
+    """The result for one actor. `head` and `did_key` are None if they are unreliable."""
 
     did: str
     findings: tuple[Finding, ...]
@@ -45,12 +45,12 @@ class ActorReport:
 
     @property
     def is_sound(self) -> bool:
-        """Whether there is no error."""
+        """Whether no finding is an error."""
         return all(finding.status != "error" for finding in self.findings)
 
 
 def check_actor(files: ActorFiles) -> ActorReport:
-    """Check one actor. What is damaged becomes a finding, never an exception."""
+    """Check one actor. Damage is reported as a finding, never as an exception."""
     report = _check_once(files)
     if files.in_service and not report.is_sound:
         report = _check_once(files)

@@ -1,4 +1,4 @@
-"""All actors, on as many cores as are worth starting processes on."""
+"""Checking all actors, on as many cores as is worthwhile."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from pds.reporting import Sample, counted
 
 CHECK: Final = "repositories"
 _WORTH_PROCESSES_BYTES: Final = 64 * 1024 * 1024
-"""Databases that take about two seconds; starting a process takes half of one."""
+"""Database size that takes about two seconds; starting a process takes half a second."""
 _CHUNK: Final = 4
 """Actors handed to a process at a time."""
 
 
 def check_actors(actors: Sequence[ActorFiles], *, processes: int) -> Iterator[ActorReport]:
-    """Check every actor, in order. A process holds the rows of one actor's batch at a time."""
+    """Check every actor, in order. A process holds one batch of one actor's rows at a time."""
     if processes <= 1 or len(actors) <= 1:
         yield from map(check_actor, actors)
         return
-    # Spawned, not forked: threads and open files of this process are not to be inherited.
+    # Spawned, not forked, so as not to inherit this process's threads and open files.
     with ProcessPoolExecutor(
         processes, mp_context=get_context("spawn"), initializer=_ignore_interrupts
     ) as pool:
@@ -38,7 +38,7 @@ def check_actors(actors: Sequence[ActorFiles], *, processes: int) -> Iterator[Ac
 
 
 def count_processes(actors: Sequence[ActorFiles]) -> int:
-    """How many processes checking these actors is worth."""
+    """Return how many processes are worthwhile for these actors."""
     size = sum(_size_bytes(files.store) for files in actors)
     if size < _WORTH_PROCESSES_BYTES:
         return 1
@@ -48,7 +48,7 @@ def count_processes(actors: Sequence[ActorFiles]) -> int:
 def summarize(
     reports: Sequence[ActorReport], actors_dir: Path, *, blobs_rehashed: bool
 ) -> list[Finding]:
-    """What to say of all actors together."""
+    """Return the findings on all actors together."""
     findings = _exposed_keys(reports, actors_dir)
     sound = [report for report in reports if report.is_sound]
     if not reports:
@@ -90,5 +90,5 @@ def _size_bytes(path: Path) -> int:
 
 
 def _ignore_interrupts() -> None:
-    # Ctrl-C reaches every process of the terminal; the first one ends the others.
+    # Ctrl-C reaches every process of the terminal; the parent ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Whether the files agree with each other, also while a server changes them."""
+"""Whether the files agree with each other, even while a server changes them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from pds.doctor.repo import RepoHead, find_head
 from pds.reporting import counted
 
 _CATCH_UP_S: Final = 2.5
-"""More than a running server takes to write a head to the service database."""
+"""Longer than a running server takes to write a head to the service database."""
 
 
 @dataclass(slots=True, frozen=True)
 class Comparison:
-    """What has been read, and is now compared. `pause` waits for so many seconds."""
+    """The data to compare. `pause` waits for a number of seconds."""
 
     settings: Settings
     layout: ActorLayout
@@ -37,13 +37,13 @@ class Comparison:
     log: EventLogState
     reports: tuple[ActorReport, ...]
     in_use: bool
-    """Whether a server may have written meanwhile: then a difference has to last."""
+    """Whether a server may have written meanwhile; then only a lasting difference counts."""
     is_unclean: bool
-    """Whether the next start looks for what the last run has left undone."""
+    """Whether the next start will recover unfinished work of the last run."""
     pause: Callable[[float], None] = time.sleep
 
     def findings(self) -> Iterator[Finding]:
-        """Accounts and stores that lack each other, and heads that differ."""
+        """Yield accounts and stores without their counterpart, and heads that differ."""
         if self.accounts.is_readable:
             yield from self._match()
             yield from self._compare_heads()
@@ -53,7 +53,7 @@ class Comparison:
         found = match_stores(self.accounts, directories_of(self.layout), actors)
         if not found or not self.in_use:
             return found
-        # An account that is being made or deleted has a store and no rows for a moment.
+        # An account being created or deleted briefly has a store but no rows.
         self.pause(_CATCH_UP_S)
         accounts = read_accounts(self.settings.account_db_path)
         again = match_stores(accounts, directories_of(self.layout), actors)
@@ -105,13 +105,13 @@ class Comparison:
         )
 
     def _read_again(self, heads: dict[str, RepoHead]) -> Iterator[Standing]:
-        """In the order in which a commit is *not* written: what is read later may be newer."""
+        """Read in the reverse order of a commit's writes: what is read later may be newer."""
         accounts = read_accounts(self.settings.account_db_path)
         revs = _last_revs(self.settings.sequencer_db_path, heads)
         for did, before in heads.items():
             store = self.layout.store(did)
             now = _head_now(store, did)
-            # An account that is gone by now has nothing to agree on.
+            # Skip an account deleted in the meantime.
             if now is not None and did in accounts.rows:
                 yield Standing(
                     did,
@@ -125,7 +125,7 @@ class Comparison:
 
 
 def directories_of(layout: ActorLayout) -> dict[str, Path]:
-    """The directory of every DID that has a store."""
+    """Return the directory of every DID that has a store."""
     return {did: layout.directory(did) for did in sorted(layout.iter_dids())}
 
 

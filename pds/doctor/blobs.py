@@ -1,4 +1,4 @@
-"""Blobs of one actor: the bytes of every permanent row are there, and are what the CID says."""
+"""Blobs of one actor: whether the bytes of every permanent row exist and match its CID."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NEVER_UPLOADED: Final = (
 
 @dataclass(slots=True, frozen=True)
 class BlobCheck:
-    """How many permanent blobs there are, and what is wrong."""
+    """The number of permanent blobs, and the findings."""
 
     count: int
     findings: tuple[Finding, ...]
@@ -38,7 +38,7 @@ class _Faults:
 
 
 def check_blobs(db: Database, did: str, blobs: Path, *, rehash: bool) -> BlobCheck:
-    """Look for the file of every permanent blob, compare its size, and with `rehash` its bytes.
+    """Find the file of every permanent blob, compare its size and, with `rehash`, its bytes.
 
     `blobs` is the directory of all blobs.
     """

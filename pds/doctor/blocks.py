@@ -1,4 +1,4 @@
-"""Blocks of one repo: each hashes to its CID, and none is left over."""
+"""Blocks of one repo: whether each hashes to its CID, and none is left over."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ROLE: Final = (
     "SELECT CASE WHEN EXISTS (SELECT 1 FROM repo_root WHERE cid = ?1) THEN 'the current commit'"
     " ELSE (SELECT 'record ' || uri FROM record WHERE cid = ?1) END"
 )
-# Records have an index by CID; what is no record is the commit, a node of the tree, or left over.
+# Records have an index by CID; any other block is the commit, a node of the tree, or left over.
 _NOT_RECORDS: Final = (
     "SELECT cid FROM repo_block"
     " WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.cid = repo_block.cid)"
@@ -36,7 +36,7 @@ class BlockScan:
 
     count: int
     damaged: frozenset[str]
-    """CIDs of the blocks that do not hash to them."""
+    """CIDs of the blocks that do not match their CIDs."""
     findings: tuple[Finding, ...]
 
 
@@ -55,7 +55,7 @@ def scan_blocks(db: Database) -> BlockScan:
 
 
 def find_strays(db: Database, head: str, nodes: Container[bytes]) -> Finding | None:
-    """Blocks that are neither the commit `head`, nor a node of its tree, nor a record.
+    """Find blocks that are neither the commit `head`, nor a node of its tree, nor a record.
 
     `nodes` has the binary CIDs of the tree's nodes.
     """

@@ -1,4 +1,4 @@
-"""Checks that every SQLite file has to pass, whatever it holds."""
+"""Checks that apply to every SQLite file."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from pds.reporting import counted
 
 CHECK: Final = "database"
 _MESSAGES: Final = 3
-"""Messages of `PRAGMA integrity_check` that are asked for; the first one is shown."""
+"""Messages requested from `PRAGMA integrity_check`; the first one is shown."""
 
 
 def check_database(db: Database, known: Sequence[Migration]) -> list[Finding]:
-    """What is wrong with the pages, the references and the schema; empty if nothing is.
+    """Return the faults of pages, references and schema.
 
-    The file's tables can be relied on only if the list is empty.
+    The file's tables are reliable only if the list is empty.
     """
     return _check_pages(db) or _check_references(db) or _check_schema(db, known)
 
 
 def damage(exc: DatabaseError) -> Finding:
-    """The finding for a file that cannot be opened or read to its end."""
+    """Return the finding for a file that cannot be opened or read completely."""
     return Finding.error(
         CHECK, exc.path, exc.reason, mend_database(exc) or restore_database(exc.path)
     )
 
 
 def missing_file(path: Path, consequence: str) -> Finding:
-    """The finding for a file that should be there."""
+    """Return the finding for a missing file."""
     return Finding.error(CHECK, path, f"is missing: {consequence}", restore_database(path))
 
 

@@ -1,4 +1,4 @@
-"""Settings that cannot work, and handle domains that cannot be given out."""
+"""Checks of settings and handle domains."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _DOMAINS_SETTING: Final = "PDS_SERVICE_HANDLE_DOMAINS"
 
 
 def examine_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
-    """The settings, usable or not, and what is wrong with them.
+    """Return the settings, usable or not, and the findings on them.
 
-    Paths are right even if the settings could not start a server.
+    Paths are correct even if the settings could not start a server.
     """
     settings, problems = read_unchecked(environ)
     findings = [_problem(text) for text in problems]
@@ -38,10 +38,10 @@ def examine_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding
 
 
 def check_handle_domains(domains: Sequence[str]) -> Iterator[Finding]:
-    """Whether handles can be made under each domain, which begins with a dot."""
+    """Check that handles can be created under each domain, which begins with a dot."""
     sound = []
     for domain in domains:
-        # What has no dot in front is told with the settings.
+        # A domain without a leading dot is already reported with the settings.
         fault = find_domain_fault(domain) if domain.startswith(".") else None
         if fault is None:
             sound.append(domain)
@@ -70,7 +70,7 @@ def _without_effect(settings: Settings) -> Iterator[Finding]:
 def _problem(
     text: str, finding: Callable[[str, str, str, str], Finding] = Finding.error
 ) -> Finding:
-    """Split what `find_problems` says at the colon before what to do."""
+    """Split a text from `find_problems` at the colon before the remedy."""
     message, _, remedy = text.partition(": ")
     variable = next((word for word in text.split() if word.startswith("PDS_")), "environment")
     remedy = f"{remedy[:1].upper()}{remedy[1:]}." if remedy else ""

@@ -1,4 +1,4 @@
-"""The event log: every event can be sent, and the last server has ended in order."""
+"""The event log: whether every event can be sent, and the last server stopped cleanly."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RunFlag:
 
 @dataclass(slots=True, frozen=True)
 class EventLogState:
-    """What the log says. `is_readable` is False if nothing in it can be trusted."""
+    """The contents of the log. `is_readable` is False if none can be trusted."""
 
     is_readable: bool
     findings: tuple[Finding, ...]
@@ -52,16 +52,16 @@ class EventLogState:
     flag: RunFlag | None = None
     """None if Holdfast has not used this log yet."""
     revs: dict[str, str] = field(default_factory=dict)
-    """The rev of each DID's newest commit or sync: where consumers believe that it stands."""
+    """The rev of each DID's newest commit or sync: its state as consumers know it."""
 
     @property
     def is_unclean(self) -> bool:
-        """Whether a server that starts now looks for what the last run has left undone."""
+        """Whether a server that starts now will recover unfinished work of the last run."""
         return self.flag != RunFlag(running=False, latest_seq=self.latest_seq)
 
 
 def read_event_log(path: Path, on_progress: Callable[[int, int], None]) -> EventLogState:
-    """Check and read the log; `on_progress` hears how many events of how many are read."""
+    """Check and read the log; `on_progress` receives the number of events read and the total."""
     if not path.exists():
         return EventLogState(False, (missing_file(path, "events start again from 1"),))
     try:
@@ -71,7 +71,7 @@ def read_event_log(path: Path, on_progress: Callable[[int, int], None]) -> Event
 
 
 def find_last_rev(db: Database, did: str) -> str | None:
-    """The rev of the newest commit or sync of `did`, if it can be read."""
+    """Return the rev of the newest commit or sync of `did`, if readable."""
     body = db.value(_LAST_REV_OF, (did,))
     if body is None:
         return None
@@ -97,7 +97,7 @@ def _read(db: Database, on_progress: Callable[[int, int], None]) -> EventLogStat
         try:
             rev = _check_event(did, event_type, body, time)
         except ValueError as exc:
-            # What consumers are not sent need not be readable.
+            # Invalidated events are not sent, so they need not be readable.
             if not invalidated:
                 unreadable.add(f"{seq} of {did} ({exc})")
         else:
@@ -114,9 +114,9 @@ def _read(db: Database, on_progress: Callable[[int, int], None]) -> EventLogStat
 
 
 def _check_event(did: str, event_type: str, body: bytes, time: str) -> str | None:
-    """The rev that an event tells, or None if its kind has none. Raises `ValueError`."""
+    """Return the rev of an event, or None if its type has none. Raises `ValueError`."""
     if event_type not in EVENT_TYPES:
-        return None  # Of an old version of the reference: it is not sent to anybody.
+        return None  # From an old version of the reference; it is never sent.
     event = dagcbor.decode(body)
     if not isinstance(event, dict):
         raise ValueError("not a map")

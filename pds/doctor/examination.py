@@ -1,4 +1,4 @@
-"""A whole examination: the settings, the machine, every file, and the network around them."""
+"""A complete examination: the settings, the machine, every file, and the network."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ from pds.reporting import Progress, counted, no_progress
 
 @dataclass(slots=True, frozen=True)
 class Options:
-    """How closely to look."""
+    """How thorough to be."""
 
     offline: bool = False
-    """Ask nobody on the network."""
+    """Make no network requests."""
     blobs: bool = False
     """Read every blob, instead of comparing sizes."""
     identities: bool = False
@@ -51,13 +51,13 @@ class Options:
     env_file: Path | None = None
     """Where the settings came from."""
     processes: int | None = None
-    """Processes to check actors with; None lets their size decide."""
+    """Processes for checking actors; None chooses by their size."""
 
 
 def examine(
     environ: Mapping[str, str], options: Options, progress: Progress = no_progress
 ) -> Report:
-    """Examine what the settings in `environ` lead to. Blocks; changes no file."""
+    """Examine everything that the settings in `environ` refer to. Blocks; changes no file."""
     settings, findings = examine_settings(environ)
     if options.env_file is not None:
         findings.append(check_env_file(options.env_file))
@@ -90,7 +90,7 @@ def _check_machine(settings: Settings) -> Iterator[Finding]:
 def _check_files(
     settings: Settings, options: Options, progress: Progress, expected: list[Expected]
 ) -> Iterator[Finding]:
-    """Check every file; put the accounts to be looked up on the network into `expected`."""
+    """Check every file; add the accounts to look up on the network to `expected`."""
     users = find_users(settings)
     yield users.finding(settings)
     if not users.are_there:

@@ -1,4 +1,4 @@
-"""`Finding`: what one check says about one thing."""
+"""`Finding`: the result of one check on one subject."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Status: TypeAlias = Literal["ok", "warning", "error", "skipped"]
-"""An error needs mending; a warning needs a look; skipped could not be or was not checked."""
+"""An error needs fixing, a warning needs attention, and skipped means not checked."""
 
 
 @dataclass(slots=True, frozen=True)
 class Finding:
-    """`check` names what was looked at, `subject` the file, DID or setting that it is about."""
+    """One result: `check` names the check, `subject` the file, DID or setting it is about."""
 
     check: str
     subject: str
     status: Status
     message: str
     remedy: str = ""
-    """What to do; empty where nothing needs to be done."""
+    """What to do; empty if nothing needs to be done."""
 
     @classmethod
     def ok(cls, check: str, subject: object, message: str) -> Finding:
-        """A check that passed."""
+        """Return a finding for a check that passed."""
         return cls(check, str(subject), "ok", message)
 
     @classmethod
     def skipped(cls, check: str, subject: object, message: str) -> Finding:
-        """A check that was not made; `message` says why."""
+        """Return a finding for a check that was not made; `message` says why."""
         return cls(check, str(subject), "skipped", message)
 
     @classmethod
     def warning(cls, check: str, subject: object, message: str, remedy: str) -> Finding:
-        """Something that works, but not as it should."""
+        """Return a finding for something that works, but not as it should."""
         return cls(check, str(subject), "warning", message, remedy)
 
     @classmethod
     def error(cls, check: str, subject: object, message: str, remedy: str) -> Finding:
-        """Something that does not work, or data that is lost or false."""
+        """Return a finding for something that does not work, or data that is lost or wrong."""
         return cls(check, str(subject), "error", message, remedy)
 
     @property

@@ -1,4 +1,4 @@
-"""Where a repo stands: its store, the event log and the service database have to agree."""
+"""The head of a repo, on which its store, the event log and the service database must agree."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ CHECK: Final = "heads"
 
 @dataclass(slots=True, frozen=True)
 class Standing:
-    """What three files say about one repo. None for an event or row that there is not.
+    """The state of one repo in three files. None for a missing event or row.
 
-    On a running server they are read one after the other: first `before`, a while later the log
-    and the service database, and then `now`. What the store had before, the others must have
-    caught up with; what they have, the store must have by now.
+    On a running server, they are read one after the other: first `before`, a while later the log
+    and the service database, and then `now`. The others must have caught up with the store's state
+    before, and the store must by now have caught up with theirs.
     """
 
     did: str
@@ -29,17 +29,16 @@ class Standing:
     log_rev: str | None
     root: RepoHead | None
     is_active: bool = True
-    """A deactivated account may be filled without events: its activation makes up for them."""
+    """A deactivated account may be filled without events, which its activation makes up for."""
 
 
 def judge(
     standing: Standing, *, log: Path, accounts: Path, check_file: Path, is_unclean: bool
 ) -> Finding | None:
-    """The disagreement that explains all others of this repo, or None.
+    """Return the disagreement that explains all others of this repo, or None.
 
-    `check_file` is the one that makes the next start look at every store.
-    `is_unclean` tells that the server will recover at its next start, from a crash or from
-    not knowing how the last run ended.
+    `check_file` makes the next start check every store. `is_unclean` means that the server will
+    recover at its next start, from a crash or because it is unknown how the last run stopped.
     """
     return (
         _store_is_behind(standing, log, accounts)

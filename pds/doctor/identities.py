@@ -1,4 +1,4 @@
-"""What the world believes of the accounts: their DIDs must name this server and its keys."""
+"""The public view of the accounts: their DIDs must name this server and its keys."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from repo.syntax import Did
 
 CHECK: Final = "identity"
 SAMPLE_SIZE: Final = 20
-"""Accounts that are looked up unless all are asked for."""
+"""Accounts that are looked up unless all are requested."""
 _AT_ONCE: Final = 8
 _GONE: Final = frozenset((404, 410))
 
 
 @dataclass(slots=True, frozen=True)
 class Expected:
-    """An active account: what its DID has to say."""
+    """An active account, and what its DID must contain."""
 
     did: str
     handle: str | None
@@ -35,7 +35,7 @@ class Expected:
 
 @dataclass(slots=True, frozen=True)
 class Published:
-    """What a DID says. `rotation_keys` is None for a DID that has none, such as a did:web."""
+    """The contents of a DID. `rotation_keys` is None for a DID without them, such as a did:web."""
 
     signing_key: str | None
     endpoint: str | None
@@ -43,19 +43,19 @@ class Published:
 
 
 class NotPublished(Exception):
-    """There is no such DID, or it is tombstoned."""
+    """The DID does not exist, or is tombstoned."""
 
 
 class NotReachable(Exception):
-    """Nobody could be asked."""
+    """The DID's source could not be reached."""
 
 
 Lookup = Callable[[str], Awaitable[Published]]
-"""Finds what a DID says. Raises `NotPublished` or `NotReachable`."""
+"""Looks up a DID. Raises `NotPublished` or `NotReachable`."""
 
 
 def choose(accounts: Sequence[Expected], *, everyone: bool) -> Sequence[Expected]:
-    """All accounts, or a random sample."""
+    """Return all accounts, or a random sample."""
     if everyone or len(accounts) <= SAMPLE_SIZE:
         return accounts
     return random.SystemRandom().sample(accounts, SAMPLE_SIZE)
@@ -72,7 +72,7 @@ async def check_identities(
 ) -> list[Finding]:
     """Look up `accounts`, which are some or all of `total`.
 
-    `rotation_key` is this server's did:key for PLC operations, None if its setting is no key.
+    `rotation_key` is this server's did:key for PLC operations, None if its setting is invalid.
     """
     limit = asyncio.Semaphore(_AT_ONCE)
     unreachable = Sample()
@@ -106,7 +106,7 @@ async def check_identities(
 def judge(
     account: Expected, published: Published, *, public_url: str, rotation_key: str | None
 ) -> Finding | None:
-    """The faults of one DID in one finding, or None."""
+    """Return the faults of one DID as one finding, or None."""
     faults, remedies = [], []
     if published.signing_key != account.did_key:
         faults.append(
@@ -137,7 +137,7 @@ def judge(
 
 
 def network_lookup(plc: PlcClient, resolver: DidResolver) -> Lookup:
-    """Ask the PLC directory for did:plc, the host for did:web."""
+    """Return a `Lookup` that asks the PLC directory for did:plc, the host for did:web."""
 
     async def lookup(did: str) -> Published:
         try:

@@ -1,15 +1,15 @@
-"""Read-only connections to databases that leave their files as they are.
+"""Read-only connections to databases that leave the files untouched.
 
-SQLite makes a -wal and a -shm file even for readers of a WAL database. That is avoided while no
+SQLite creates a -wal and a -shm file even for readers of a WAL database. This is avoided while no
 process has the database open:
 
     no WAL          immutable=1: no locks, no other files
-    a WAL, left by  the index of the WAL in memory instead of a -shm file, which takes an
-    a crash         exclusive mode and, as the file is opened for reading, a VFS without locks
+    a WAL, left by  the WAL index in memory instead of a -shm file, which requires exclusive
+    a crash         mode and, because the file is opened for reading, a VFS without locks
 
-Neither notices a process that opens the database meanwhile. So files are compared before and
-after, and read once more in the ordinary way if they have changed. While a process has the
-database open, its -wal and -shm exist, and a reader adds nothing to them but its locks.
+Neither notices a process that opens the database meanwhile. So the files are compared before and
+after, and read again in the ordinary way if they have changed. While a process has the database
+open, its -wal and -shm files exist, and a reader adds nothing to them except its locks.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FLAGS: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 def examine_unchanged(path: Path, examine: Callable[[Database], T]) -> T:
     """Call `examine` with a connection to `path` that holds one snapshot; return its result.
 
-    `examine` may be called again if another process comes in between. Raises `DatabaseError`s.
+    `examine` may be called again if another process interferes. Raises `DatabaseError`s.
     """
     for _ in range(_QUIET_TRIES):
         if is_open(path):
@@ -66,14 +66,14 @@ def _opened(path: Path, query: str) -> Iterator[Database]:
     db = Database(connection, path)
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        # The last connection to close would otherwise write the WAL into the database.
+        # Otherwise the last connection to close would checkpoint the WAL.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         if "unix-none" in query:
             db.run("PRAGMA locking_mode = EXCLUSIVE")
         with db.snapshot():
             yield db
     except UnicodeDecodeError as exc:
-        # SQLite does not look at text; pages may be in order and their content noise.
+        # SQLite does not validate text: pages may be intact with garbage in them.
         raise DatabaseDamaged(path, f"has text that is not UTF-8: {exc.reason}") from exc
     finally:
         db.close()
@@ -90,7 +90,7 @@ def _footprint(path: Path) -> Footprint:
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
-    """Inode, size in bytes and time of the last change in ns; None if there is no file."""
+    """Return inode, size in bytes and time of the last change in ns; None without a file."""
     try:
         status = path.stat()
     except OSError:

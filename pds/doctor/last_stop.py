@@ -1,4 +1,4 @@
-"""Whether the last server ended in order: Holdfast notes it, the reference leaves no WAL then."""
+"""Whether the last server stopped cleanly: Holdfast records that; the reference leaves no WAL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHECK: Final = "last stop"
 
 
 def find_left_wals(databases: Iterable[Path]) -> Sample:
-    """The databases that nobody has open, and whose last writes are in their WAL only."""
+    """Find databases that nobody has open, but whose last writes are only in their WAL."""
     left = Sample()
     for path in databases:
         wal = wal_path(path)
@@ -28,7 +28,7 @@ def find_left_wals(databases: Iterable[Path]) -> Sample:
 
 
 def check_last_stop(log: EventLogState, path: Path, left: Sample, users: Users) -> Finding:
-    """What the event log `path`, and the databases that have `left` a WAL, tell of the stop."""
+    """Judge the last stop by the event log `path` and the databases that have `left` a WAL."""
     flag = log.flag
     if users.server_pid is not None:
         return Finding.ok(CHECK, path, "a server is running")

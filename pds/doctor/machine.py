@@ -1,5 +1,5 @@
-"""What the machine gives to the server: open files, disk space, an SQLite and a file system that
-keep data.
+"""The machine's resources for the server: open files, disk space, and a safe SQLite and file
+system.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Usage = Callable[[Path], os.statvfs_result]
 
 
 def check_file_limit(actors: int, *, wanted: int, allowed: int, limit: int = MIN_LIMIT) -> Finding:
-    """Whether the server starts, and the stores in use can be kept open.
+    """Check that the server can start, and that all stores in use can be kept open.
 
-    `wanted` is the setting, `allowed` what the `limit` of open files leaves of it.
+    `wanted` is the setting, `allowed` what the `limit` of open files permits of it.
     """
     needed = min(actors, wanted)
     subject = "RLIMIT_NOFILE"
@@ -51,7 +51,7 @@ def check_file_limit(actors: int, *, wanted: int, allowed: int, limit: int = MIN
 
 
 def check_engine(version: str) -> Finding:
-    """Whether this SQLite, with which the server runs as well, keeps data."""
+    """Check that this SQLite, which the server uses as well, does not corrupt data."""
     fault = find_engine_fault(version)
     if fault is None:
         return Finding.ok(ENGINE, version, "keeps data that several processes use")
@@ -59,7 +59,7 @@ def check_engine(version: str) -> Finding:
 
 
 def check_space(directories: dict[str, Path], usage: Usage = os.statvfs) -> Iterator[Finding]:
-    """Space on each disk that holds a directory; `directories` maps settings to them."""
+    """Check the space on each directory's disk; `directories` maps settings to directories."""
     seen = set()
     for setting, directory in directories.items():
         path = existing_part(directory)
@@ -70,7 +70,7 @@ def check_space(directories: dict[str, Path], usage: Usage = os.statvfs) -> Iter
 
 
 def check_filesystems(directories: dict[str, Path]) -> Iterator[Finding]:
-    """The types of the file systems that databases lie on; `directories` maps settings to them."""
+    """Check the file systems that hold databases; `directories` maps settings to directories."""
     for setting, directory in directories.items():
         network = find_network_type(directory)
         if network is not None:
@@ -84,7 +84,7 @@ def check_filesystems(directories: dict[str, Path]) -> Iterator[Finding]:
 
 
 def network_error(setting: str, directory: Path, kind: str) -> Finding:
-    """The finding for databases on a network file system."""
+    """Return the finding for databases on a network file system."""
     return Finding.error(
         FILESYSTEM,
         directory,
@@ -101,7 +101,7 @@ def _judge_space(setting: str, path: Path, usage: os.statvfs_result) -> Finding:
         return Finding.error(FREE_SPACE, path, f"{text}: writes are about to fail", remedy)
     if free < _SCARCE_BYTES:
         return Finding.warning(FREE_SPACE, path, text, remedy)
-    # Some file systems make inodes as they go, and report none.
+    # Some file systems create inodes on demand, and report none.
     if usage.f_files and usage.f_favail < _SCARCE_FILES:
         message = f"{counted(usage.f_favail, 'more file')} can be made, however small"
         return Finding.warning(FREE_SPACE, path, message, f"Delete files. {remedy}")

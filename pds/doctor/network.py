@@ -1,4 +1,4 @@
-"""What the server needs from the network, and what the network sees of it."""
+"""Checks of what the server needs from the network, and how it appears from there."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PROBE_LABEL: Final = "holdfast-doctor-probe"
 
 
 async def check_plc(http: SafeHttp, url: str, *, now: datetime) -> list[Finding]:
-    """Whether the directory answers, and whether this machine's clock agrees with it."""
+    """Check that the directory answers, and that this machine's clock agrees with it."""
     try:
         answer = await http.get(f"{url.rstrip('/')}/_health", trusted=True)
     except FetchError as exc:
@@ -47,7 +47,7 @@ async def check_plc(http: SafeHttp, url: str, *, now: datetime) -> list[Finding]
 
 
 async def check_entryway(http: SafeHttp, url: str) -> Finding:
-    """Whether the entryway answers: without it nobody can log in."""
+    """Check that the entryway answers: without it nobody can log in."""
     remedy = "Check PDS_ENTRYWAY_URL, the way out of this machine, and the entryway itself."
     try:
         answer = await http.get(f"{url}/xrpc/_health", trusted=True)
@@ -59,7 +59,7 @@ async def check_entryway(http: SafeHttp, url: str) -> Finding:
 
 
 def check_clock(answer: FetchedResponse, now: datetime) -> Finding:
-    """Compare the clock with the Date header of an answer."""
+    """Compare the clock with the Date header of a response."""
     try:
         theirs = parsedate_to_datetime(answer.headers["Date"])
     except (KeyError, ValueError):
@@ -79,7 +79,7 @@ def check_clock(answer: FetchedResponse, now: datetime) -> Finding:
 
 
 async def check_hostname(hostname: str) -> Finding:
-    """Whether the public name leads to a public address."""
+    """Check that the public name resolves to a public address."""
     addresses = await _addresses(hostname)
     if not addresses:
         return Finding.error(
@@ -100,7 +100,7 @@ async def check_hostname(hostname: str) -> Finding:
 
 
 async def check_handle_dns(domain: str) -> Finding:
-    """Whether any name under a handle domain (with its leading dot) has an address."""
+    """Check that names under a handle domain (with its leading dot) have an address."""
     if await _addresses(_PROBE_LABEL + domain):
         return Finding.ok(HANDLE_DNS, f"*{domain}", "has an address")
     return Finding.warning(
@@ -114,7 +114,7 @@ async def check_handle_dns(domain: str) -> Finding:
 async def check_certificate(
     hostname: str, *, port: int = 443, context: ssl.SSLContext | None = None, now: datetime
 ) -> Finding:
-    """Whether `hostname` shows a certificate that is trusted, its own and not about to expire."""
+    """Check that `hostname` has a trusted certificate of its own that does not expire soon."""
     subject = f"https://{hostname}"
     remedy = "Renew or correct the certificate of the proxy in front of the server."
     try:
@@ -139,11 +139,11 @@ async def check_certificate(
 
 
 async def check_smtp(setting: str, url: str, *, context: ssl.SSLContext | None = None) -> Finding:
-    """Whether what a mail server's URL leads to is there. Nothing is sent."""
+    """Check that the mail server at a URL exists. Nothing is sent."""
     try:
         route = parse_mail_url(url)
     except InvalidMailUrl as exc:
-        # That is told with the settings.
+        # Already reported with the settings.
         return Finding.skipped(SMTP, setting, f"not asked, as it {exc}")
     if isinstance(route, Sendmail):
         return _check_sendmail(setting, route)
@@ -173,7 +173,7 @@ def _check_sendmail(setting: str, route: Sendmail) -> Finding:
 
 
 async def _no_mail(setting: str, route: SmtpServer, message: str) -> Finding:
-    """Tell the operator, having tried whether it is TLS that is used wrongly."""
+    """Return the finding, after testing whether the TLS mode is the cause."""
     other: ssl.SSLContext | None = None
     if route.tls != "from the start":
         other = ssl.create_default_context()
@@ -215,7 +215,7 @@ async def _greeting(host: str, port: int, tls: ssl.SSLContext | None) -> bytes:
 
 async def _closed(writer: asyncio.StreamWriter) -> None:
     writer.close()
-    # What was asked for is known; how the other side takes its leave does not matter.
+    # The result is known; errors of the other side on closing do not matter.
     with suppress(OSError):
         await writer.wait_closed()
 

@@ -1,4 +1,4 @@
-"""Who else on the machine can read databases, keys and secrets, by the modes of files."""
+"""Whether other users of the machine can read databases, keys and secrets, by file modes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHECK: Final = "permissions"
 
 
 def is_exposed(path: Path) -> bool:
-    """Whether the modes of a file and of all directories above it let other users read it."""
+    """Whether the modes of a file and of all its parent directories let other users read it."""
     path = path.absolute()
     return bool(path.stat().st_mode & stat.S_IROTH) and all(
         parent.stat().st_mode & stat.S_IXOTH for parent in path.parents
@@ -24,7 +24,7 @@ def is_exposed(path: Path) -> bool:
 
 
 def check_databases(directory: Path, databases: Iterable[Path]) -> Iterator[Finding]:
-    """Whether others can read any of `databases`, most of which are in the data `directory`."""
+    """Check whether others can read any of `databases`, most of them in the data `directory`."""
     inside, groups = Sample(), set()
     for path in databases:
         if not os.access(path, os.F_OK):  # Or in a directory that is closed to this user.
@@ -51,7 +51,7 @@ def check_databases(directory: Path, databases: Iterable[Path]) -> Iterator[Find
 
 
 def check_env_file(path: Path) -> Finding:
-    """Whether others can read the file with the server's secrets."""
+    """Check whether others can read the file with the server's secrets."""
     if is_exposed(path):
         return _exposed_file(path, ", and with it the secrets of the server")
     groups = _groups_that_read(path)
@@ -67,7 +67,7 @@ def _exposed_file(path: Path, consequence: str) -> Finding:
 
 
 def _groups_that_read(path: Path) -> set[str]:
-    """The group of a file, if its mode lets it read and that of each directory lets it through."""
+    """Return the file's group if it can read the file and traverse its directories."""
     path = path.absolute()
     status = path.stat()
     if not status.st_mode & stat.S_IRGRP or not all(

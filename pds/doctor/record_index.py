@@ -1,4 +1,4 @@
-"""The index of records (`record`) against the tree they are in: two sorted streams, merged."""
+"""Comparison of the index of records (`record`) with the tree: two sorted streams, merged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pds.doctor.finding import Finding
 from pds.reporting import Sample, counted
 
 CHECK: Final = "record index"
-# URIs of one actor sort as the keys of the tree do: by their bytes.
+# URIs of one actor sort like the keys of the tree: by bytes.
 _ROWS: Final = (
     "SELECT record.uri, record.cid, collection, rkey, repo_block.cid IS NOT NULL FROM record"
     " LEFT JOIN repo_block ON repo_block.cid = record.cid ORDER BY record.uri"
@@ -23,7 +23,7 @@ _ROWS: Final = (
 
 @dataclass(slots=True)
 class IndexDifferences:
-    """How index and tree differ, by the keys of the records."""
+    """The differences between index and tree, by record key."""
 
     records: int = 0
     """Records of the tree."""
@@ -34,12 +34,12 @@ class IndexDifferences:
     other_version: Sample = field(default_factory=Sample)
     """In both, with different CIDs."""
     no_block: Sample = field(default_factory=Sample)
-    """In both, but without the record itself."""
+    """In both, but without the record's block."""
     misnamed: Sample = field(default_factory=Sample)
-    """Rows whose collection or rkey is not that of their URI."""
+    """Rows whose collection or rkey differs from the URI."""
 
     def findings(self, db: Database) -> list[Finding]:
-        """A finding for each kind of difference."""
+        """Return a finding for each kind of difference."""
         kinds = (
             (self.not_indexed, "in the tree but not in the index, so nobody can read"),
             (self.not_in_tree, "in the index but not in the tree, so not part of the repository"),
@@ -60,7 +60,7 @@ class IndexDifferences:
 
 
 def compare_index(db: Database, did: str, tree: Iterator[tuple[bytes, bytes]]) -> IndexDifferences:
-    """Compare the rows of `record` with the keys and binary CIDs of the tree, both rising.
+    """Compare the rows of `record` with the tree's keys and binary CIDs, both in ascending order.
 
     Raises what iterating over `tree` raises.
     """
@@ -70,7 +70,7 @@ def compare_index(db: Database, did: str, tree: Iterator[tuple[bytes, bytes]]) -
     for key, value in tree:
         found.records += 1
         name = key.decode()
-        # Compared as bytes: that is the order of the tree and of SQLite.
+        # Compare as bytes, which is the order of the tree and of SQLite.
         while row is not None and row[0] < key:
             found.not_in_tree.add(row[0].decode())
             row = next(rows, None)
@@ -90,7 +90,7 @@ def compare_index(db: Database, did: str, tree: Iterator[tuple[bytes, bytes]]) -
 
 
 def _indexed(db: Database, base: str, found: IndexDifferences) -> Iterator[tuple[bytes, str, bool]]:
-    """Key, CID and whether there is a block, of the rows that are this actor's."""
+    """Yield key, CID and whether the block exists for each of this actor's rows."""
     for uri, cid, collection, rkey, has_block in db.iter(_ROWS):
         if not uri.startswith(base):
             found.not_in_tree.add(uri)

@@ -1,4 +1,4 @@
-"""One repo: its commit is signed and current, its tree is whole, its records are indexed."""
+"""One repo: whether its commit is signed and current, its tree complete, its records indexed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BLOCK: Final = "SELECT content FROM repo_block WHERE cid = ?"
 
 @dataclass(slots=True, frozen=True)
 class RepoHead:
-    """The row of `repo_root`: the CID of the current commit, and its rev."""
+    """The row of `repo_root`: the CID of the current commit and its rev."""
 
     cid: str
     rev: str
@@ -35,7 +35,7 @@ class RepoHead:
 
 @dataclass(slots=True, frozen=True)
 class RepoState:
-    """What a repo holds; sizes are 0 if the tree cannot be read."""
+    """The contents of a repo; sizes are 0 if the tree is unreadable."""
 
     findings: tuple[Finding, ...]
     head: RepoHead | None = None
@@ -44,11 +44,11 @@ class RepoState:
 
 
 class _DamagedBlock(Exception):
-    """The tree leads to a block that there is a finding for already."""
+    """The tree leads to a block that already has a finding."""
 
 
 class _StoredNodes:
-    """Nodes of the tree, each read once and remembered by its CID only."""
+    """Nodes of the tree, each read once; only their CIDs are kept."""
 
     def __init__(self, db: Database, damaged: frozenset[str]) -> None:
         self._db = db
@@ -66,19 +66,19 @@ class _StoredNodes:
         return decode_node(block, cid)
 
     def keep_node(self, cid: bytes, node: Node, /) -> None:
-        """Nothing is kept: the walk comes by once."""
+        """Keep nothing: a walk visits each node once."""
 
 
 def find_head(db: Database, did: str) -> RepoHead | None:
-    """The current commit that the store names."""
+    """Return the store's current head, or None."""
     row = db.one("SELECT cid, rev FROM repo_root WHERE did = ?", (did,))
     return None if row is None else RepoHead(*row)
 
 
 def check_repo(db: Database, did: str, *, key: PublicKey | None, key_path: Path) -> RepoState:
-    """Read every block and record of the repo. Without `key` signatures are not verified.
+    """Check every block and record of the repo. Without `key`, signatures are not verified.
 
-    Stops at the first fault that would make further ones mere consequences.
+    Stops at the first fault of which further ones would be mere consequences.
     """
     head = find_head(db, did)
     if head is None:
@@ -121,7 +121,7 @@ def _no_head(db: Database, did: str) -> Finding:
 
 
 def _read_commit(db: Database, did: str, head: RepoHead) -> tuple[Commit | None, list[Finding]]:
-    """The current commit, or None and the finding that says why not."""
+    """Return the current commit, or None with a finding that says why not."""
     block = db.value(_BLOCK, (head.cid,))
     if block is None:
         return None, [_bad_commit(db, head, "is missing")]

@@ -1,4 +1,4 @@
-"""All that an examination found, for people and for programs."""
+"""The result of an examination, for people and for programs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Report:
         return tuple(finding for finding in self.findings if finding.is_problem)
 
     def count(self, status: Status) -> int:
-        """How many findings have a status."""
+        """Return how many findings have a status."""
         return sum(finding.status == status for finding in self.findings)
 
     @property
@@ -35,7 +35,7 @@ class Report:
         return 1 if self.count("error") else 0
 
     def to_json(self) -> dict[str, Any]:
-        """One object: `healthy`, `summary` (findings by status) and `findings`."""
+        """Return one object: `healthy`, `summary` (findings by status) and `findings`."""
         statuses: tuple[Status, ...] = ("ok", "warning", "error", "skipped")
         return {
             "healthy": self.exit_status == 0,

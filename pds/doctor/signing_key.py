@@ -1,4 +1,4 @@
-"""Key files: 32 bytes that are a private key, and that nobody else on the machine can read."""
+"""Key files: whether each is a 32-byte private key that no other user can read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHECK: Final = "signing key"
 
 @dataclass(slots=True, frozen=True)
 class KeyFile:
-    """A key file that was read: the public key, or what is wrong with the file."""
+    """The result of reading a key file: the public key, or the fault."""
 
     public: PublicKey | None
     findings: tuple[Finding, ...]
@@ -27,7 +27,7 @@ class KeyFile:
 def read_key_file(path: Path) -> KeyFile:
     """Read a key file."""
     try:
-        # One byte more than a key has: a file put in its place may be of any size.
+        # One byte more than a key, because a wrong file may have any size.
         with path.open("rb") as file:
             content = file.read(PRIVATE_KEY_BYTES + 1)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Every check that asks somebody on the network, all at once."""
+"""All checks that use the network, run concurrently."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pds.reporting import Progress
 from repo.keys import InvalidKey, K256PrivateKey
 
 _TIMEOUT_MS: Final = 10_000
-"""More than the server waits: a slow answer is not a wrong one."""
+"""Longer than the server's own timeout: a slow answer is not a wrong one."""
 
 
 def check_surroundings(
@@ -70,7 +70,7 @@ async def _check_host(settings: Settings) -> list[Finding]:
         return [Finding.skipped(network.HOSTNAME, hostname, "DNS and TLS are not for it")]
     found = await network.check_hostname(hostname)
     if found.status == "error":
-        # Whatever else there is to say follows from it.
+        # All further faults would follow from it.
         return [found]
     domains = settings.service_handle_domains
     others = await asyncio.gather(
@@ -98,7 +98,7 @@ def _mail_checks(settings: Settings) -> Iterator[Coroutine[Any, Any, list[Findin
 
 
 def _resolver(settings: Settings, http: SafeHttp, stack: AsyncExitStack) -> DidResolver:
-    """A resolver with an empty cache of its own: the server's may be old, and is not ours."""
+    """Return a resolver with an empty cache: the server's may be old, and is not ours."""
     directory = stack.enter_context(TemporaryDirectory(prefix="holdfast-doctor-"))
     cache = DidCache.open(Path(directory) / "did_cache.sqlite")
     stack.callback(cache.close)
@@ -113,4 +113,4 @@ def _rotation_key(settings: Settings) -> str | None:
     try:
         return K256PrivateKey.from_bytes(settings.plc_rotation_key).did_key
     except (InvalidKey, ValueError):
-        return None  # There is a finding for the setting.
+        return None  # The setting has a finding of its own.

@@ -1,4 +1,4 @@
-"""Who uses a data directory while it is examined, found out without making a lock file."""
+"""Finds the processes that use a data directory, without creating a lock file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ CHECK: Final = "server"
 
 @dataclass(slots=True, frozen=True)
 class Users:
-    """The processes that may write. A pid is `unknown` if its process has left none."""
+    """The processes that may write. A pid is `unknown` if the process left none."""
 
     server_pid: str | None
     """The Holdfast server that holds the directory."""
     others: bool
-    """Whether some other process has the service database open."""
+    """Whether another process has the service database open."""
     other_server: OtherServer | None
-    """A server that does not heed the lock of the directory, such as the reference PDS."""
+    """A server that ignores the directory's lock, such as the reference PDS."""
 
     @property
     def are_there(self) -> bool:
@@ -31,7 +31,7 @@ class Users:
         return self.server_pid is not None or self.others
 
     def finding(self, settings: Settings) -> Finding:
-        """Tell the operator."""
+        """Return the finding for the operator."""
         directory = settings.data_directory
         if self.other_server is not None:
             return self._two_servers(self.other_server, settings)
@@ -53,9 +53,9 @@ class Users:
 
 
 def find_users(settings: Settings) -> Users:
-    """Look at the lock of the data directory and at those of the databases."""
+    """Check the lock of the data directory and those of the databases."""
     server_pid = find_holder(settings.data_directory)
-    # The pid in the file is what the server calls itself, in a container perhaps.
+    # The pid in the file is the server's own view, perhaps inside a container.
     holdfast = (
         find_flock_pids(settings.data_directory / LOCK_FILE) or {UNSEEN}
         if server_pid is not None

@@ -1,1 +1,1 @@
-"""Standing behind an entryway: another server has the logins, this one the repositories."""
+"""Running behind an entryway: another server has the logins, this one the repositories."""

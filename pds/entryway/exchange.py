@@ -1,7 +1,7 @@
-"""One request of a client that the entryway answers: sent on, and its answer read as a whole.
+"""One client request that the entryway answers: forwarded, and the answer read as a whole.
 
-The entryway is the operator's own, and may be slow or broken all the same. An exchange has a bound
-on its time and its size, and each client a share of those that are under way.
+The entryway is the operator's own, but may still be slow or broken. An exchange is limited in time
+and size, and each client gets a share of the exchanges under way.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TOTAL_S: Final = 30.0
 async def ask(
     call: XrpcCall, authorization: str | None, *, json: dict[str, Any] | None = None
 ) -> Answer:
-    """Have the entryway answer a call, and answer the same.
+    """Forward a call to the entryway, and return its answer.
 
     `json` is the body, by default the client's. Raises `XrpcError`: the entryway's own error, or
     502 if there is no usable answer. Raises `TooBusy`.
@@ -60,10 +60,10 @@ async def ask(
 
 
 def service_token(ctx: AppContext, did: str, nsid: str) -> str:
-    """The header by which an account, through its signing key, calls a method of the entryway.
+    """Return the header with which an account calls a method of the entryway, by its signing key.
 
-    A new one each time, for some of the methods open the whole account. Raises what
-    `ActorStore.key` raises.
+    The token is never reused, since some of the methods give full access to the account. Raises
+    what `ActorStore.key` raises.
     """
     key = ctx.actor_store.key(did)
     token = create_service_jwt(
@@ -73,7 +73,7 @@ def service_token(ctx: AppContext, did: str, nsid: str) -> str:
 
 
 def as_sent(call: XrpcCall) -> str | None:
-    """The client's own header, if it has one. Raises `XrpcError` for one that is good only here."""
+    """Return the client's own header, if any. Raises `XrpcError` for one valid only here."""
     header = call.request.headers.get(hdrs.AUTHORIZATION)
     if "DPoP" in call.request.headers or (header or "").partition(" ")[0].lower() == "dpop":
         raise invalid_request("DPoP requests cannot be proxied")
@@ -81,13 +81,13 @@ def as_sent(call: XrpcCall) -> str | None:
 
 
 def as_administrator(ctx: AppContext) -> str:
-    """The header of the entryway's administrator."""
+    """Return the Authorization header of the entryway's administrator."""
     credentials = f"admin:{ctx.settings.entryway_admin_password}".encode()
     return f"Basic {base64.b64encode(credentials).decode()}"
 
 
 def entryway_of(ctx: AppContext) -> ProxyTarget:
-    """The entryway; only where there is one."""
+    """Return the entryway. Raises `RuntimeError` if there is none."""
     if ctx.entryway is None:
         raise RuntimeError("this server stands behind no entryway")
     return ProxyTarget(ctx.entryway.url, ctx.entryway.did, trusted=True)
@@ -99,7 +99,7 @@ def _headers(call: XrpcCall, authorization: str | None) -> CIMultiDict[str]:
         headers[hdrs.AUTHORIZATION] = authorization
     client = call.ctx.client_addresses.of(call.request)
     if client.ip is not None:
-        # The entryway counts logins by address as well.
+        # The entryway counts logins by address, too.
         headers[FORWARDED_FOR] = client.text
     return headers
 

@@ -27,7 +27,7 @@ async def follow_handle(call: XrpcCall) -> Answer:
 
 
 async def follow(ctx: AppContext, did: Did, handle: str) -> None:
-    """Give an account the handle that its DID names already: in its row, and in an event.
+    """Give an account the handle that its DID already names: in its row, and in an event.
 
     Raises `DidMismatch` if the DID names another, and what `check_new_handle` raises.
     """

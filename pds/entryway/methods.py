@@ -1,4 +1,4 @@
-"""What becomes of each method behind an entryway: the one table of it.
+"""How each method is answered behind an entryway: the one table for it.
 
 Methods that are not in the table are served as without an entryway.
 """
@@ -26,13 +26,13 @@ class Way:
 
     handler: Callable[[XrpcCall], Awaitable[Answer]]
     words: str
-    """For docs/entryway.md."""
+    """The description in docs/entryway.md."""
     is_open: bool = False
-    """Whether this server leaves it to the entryway who may call."""
+    """Whether the entryway alone decides who may call."""
 
 
 async def _as_account(call: XrpcCall) -> Answer:
-    """The session has been verified here; for the entryway a service token stands for it."""
+    """Ask with a service token for the account, whose session has been verified here."""
     return await ask(call, service_token(call.ctx, call.user.did, method_of(call.request)))
 
 
@@ -48,13 +48,13 @@ async def _refresh_session(call: XrpcCall) -> Answer:
 
 
 async def _delete_account(call: XrpcCall) -> Answer:
-    """The entryway checks password and code, and then deletes the account here."""
+    """Ask the entryway, which checks password and code, and then deletes the account here."""
     get_acting_account(call.ctx, call.body["did"], absent=UnknownAccount())
     return await _as_sent(call)
 
 
 async def _update_handle(call: XrpcCall) -> Answer:
-    """The entryway changes the DID, and then the handle here: see `follow_handle`."""
+    """Ask the entryway, which changes the DID, and then the handle here: see `follow_handle`."""
     did = call.user.did
     token = service_token(call.ctx, did, method_of(call.request))
     return await ask(call, token, json={"handle": call.body["handle"], "did": did})
@@ -128,7 +128,7 @@ WAYS: Final[Mapping[str, Way]] = {
 
 
 def behind_entryway(methods: Iterable[XrpcMethod]) -> Iterator[XrpcMethod]:
-    """The same methods, with the handlers that they have behind an entryway."""
+    """Return the same methods, with the handlers they have behind an entryway."""
     for method in methods:
         way = WAYS.get(method.nsid)
         if way is None:

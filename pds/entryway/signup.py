@@ -1,8 +1,8 @@
 """com.atproto.server.createAccount behind an entryway: the account comes with its DID.
 
 The entryway reserves a signing key here, signs a PLC operation that names it and this server, and
-brings the operation with the DID. It has the login: the account here has neither address nor
-password. Whoever has that signature is the entryway, so no other proof is asked for.
+sends the operation with the DID. It keeps the login: the account here has neither address nor
+password. Only the entryway can have made that signature, so no other proof is required.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Arrival:
     handle: Handle
     operation: PlcOperation
     key: PrivateKey
-    """Reserved for it, and named by the operation."""
+    """Reserved for the account, and named by the operation."""
 
 
 async def create_account(call: XrpcCall) -> Answer:
@@ -67,7 +67,7 @@ def _check(ctx: AppContext, body: dict[str, Any]) -> _Arrival:
         raise invalid_request("non-entryway pds requires bringing a DID and plcOp")
     did = Did(body["did"])
     operation, data = _check_operation(ctx, did, body["plcOp"])
-    # Before its key is looked for: when a call is repeated, the account has the key by now.
+    # Before its key is looked up: when a call is repeated, the account has the key already.
     check_did_free(ctx.accounts.store, did)
     key = _reserved_key(ctx, did, data)
     if _handle_of(data) != handle:
@@ -79,13 +79,13 @@ def _check(ctx: AppContext, body: dict[str, Any]) -> _Arrival:
         or not is_same_server(service.endpoint, ctx.settings.public_url)
     ):
         raise _incompatible("DID document pds endpoint does not match service endpoint")
-    # Before the directory is told of anything.
+    # Before anything is sent to the directory.
     check_handle_free(ctx.accounts.store, handle)
     return _Arrival(did, handle, operation, key)
 
 
 def _check_operation(ctx: AppContext, did: Did, value: object) -> tuple[PlcOperation, PlcData]:
-    """The operation and what it sets, if the entryway's key has signed it."""
+    """Return the operation and what it sets, if the entryway's key has signed it."""
     invalid, rotation_key = _incompatible("invalid plc operation"), ctx.did_rotation_key
     try:
         operation = PlcOperation.parse(value)
@@ -109,7 +109,7 @@ def _check_operation(ctx: AppContext, did: Did, value: object) -> tuple[PlcOpera
 
 def _reserved_key(ctx: AppContext, did: Did, data: PlcData) -> PrivateKey:
     keys, named = ctx.actor_store.keys, data.verification_methods.get(ATPROTO_KEY)
-    # By its own name first: for a DID anybody may have reserved another one.
+    # By its own name first, since anyone may have reserved another one for the DID.
     key = (named and keys.find_reserved(named)) or keys.find_reserved(did)
     if not key:
         raise invalid_request("reserved signing key does not exist")
@@ -125,7 +125,7 @@ def _handle_of(data: PlcData) -> str | None:
 
 async def _create(ctx: AppContext, arrival: _Arrival) -> Session:
     did, key = arrival.did, arrival.key
-    # The DID is the entryway's: what fails here leaves it alone, and may be tried again.
+    # The DID is the entryway's: a failure here leaves it alone, and the call may be repeated.
     async with journaled(ctx, Entry("create", did, MOVED)):
         commit = await ctx.actor_store.create(did, key, lambda actor: actor.create_repo())
         await _send(ctx, did, arrival.operation)
@@ -143,7 +143,7 @@ async def _send(ctx: AppContext, did: Did, operation: PlcOperation) -> None:
     try:
         await ctx.plc.send(did, operation)
     except PlcError as exc:
-        # It is there already if an earlier attempt has failed behind it.
+        # It is there already if an earlier attempt failed after sending it.
         if exc.status >= 500 or not await _is_there(ctx, did, operation):
             raise
 

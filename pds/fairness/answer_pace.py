@@ -1,7 +1,7 @@
-"""The minimum rate at which a client must receive a response.
+"""The minimum pace at which a client must read its response.
 
-Unread data fills the buffers of the connection and blocks its producer; neither aiohttp nor the
-transport limits that. Even a client on a very bad line receives four kilobytes a second.
+Unread data waits in the buffers of the connection, and its producer waits as well; neither aiohttp
+nor the transport limits that. Even a client on the worst connection reads four kilobytes a second.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from typing import Final
 
 PACE_BYTES: Final = 128 * 1024
 PACE_S: Final = 30.0
-"""How long a client may take for each `PACE_BYTES` while the send buffer is full."""
+"""How long a client may take for each `PACE_BYTES` while it keeps a buffer full."""
 GRACE_S: Final = 600.0
 GRACE_PACE_BYTES: Final = 16 * 1024
-"""Minimum average rate, per second, of a response that lasts longer than `GRACE_S`."""
+"""Bytes per second, on average, that a client must read of a response longer than `GRACE_S`."""
 
-# `tcpi_bytes_acked` of Linux's `struct tcp_info`, which other systems do not have.
+# `tcpi_bytes_acked` in Linux's `struct tcp_info`; other systems do not have it.
 _ACKED: Final = struct.Struct("=120xQ")
 _TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None)
 _RESET: Final = struct.pack("ii", 1, 0)
-"""`struct linger`: linger for zero seconds, so that closing sends a reset to the client."""
+"""`struct linger` with a timeout of 0, so that the client receives a reset."""
 
 
 def allowed_s(taken_bytes: int) -> float:
-    """Return how long a response may last if the client has received `taken_bytes` of it."""
+    """Return how long a response may have lasted for a client that has read this much."""
     return GRACE_S + taken_bytes / GRACE_PACE_BYTES
 
 
 class AnswerPace:
-    """Aborts a connection whose client receives too slowly while the buffer is full.
+    """Aborts a connection whose client reads too little while much is buffered for it.
 
-    Call `begin` when the transport's buffer is full and `end` when it has space again. Both are
+    Call `begin` when the transport's buffer is full, and `end` when it has room again; both are
     called for every part of a long response, so they leave a running timer alone. Call `finish`
-    when the connection closes once the rest is received, and `close` when it has closed.
+    when the connection will close once the rest is read, `close` when it has closed.
     """
 
     __slots__ = (
@@ -66,13 +66,13 @@ class AnswerPace:
             self._waits_since = None
 
     def finish(self) -> None:
-        """Wait for the buffer to drain before the connection closes."""
+        """Expect the connection to close once its buffer is empty."""
         self._is_closing = True
         if self._transport.get_write_buffer_size():
             self.begin()
 
     def close(self) -> None:
-        """Stop the timer of a closed connection."""
+        """Stop: the connection is gone."""
         self._waits_since = None
         if self._timer is not None:
             self._timer.cancel()
@@ -94,15 +94,15 @@ class AnswerPace:
         self._timer = self._loop.call_later(left_s, self._check)
 
     def _look(self) -> tuple[int, int]:
-        """Return the bytes the client has acknowledged, 0 if unknown, and those in the buffer."""
+        """Return the bytes acknowledged by the client, if known, and the bytes buffered."""
         acked = acknowledged_bytes(self._transport)
         return acked or 0, self._transport.get_write_buffer_size()
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """Reset a connection, and discard all data that its client has not received."""
-    # Closing would wait for the client to receive our buffer; a plain abort would leave the data
-    # in the kernel's send buffer.
+    """End a connection, and discard everything its client has not read."""
+    # Closing would wait for the client to read our buffer; a plain abort would leave the system
+    # waiting for it to read the system's buffer.
     sock = transport.get_extra_info("socket")
     if sock is not None:
         with suppress(OSError):
@@ -111,18 +111,18 @@ def reset(transport: asyncio.Transport) -> None:
 
 
 def acknowledged_bytes(transport: asyncio.Transport) -> int | None:
-    """Return the bytes acknowledged since the connection began; None if the system cannot tell."""
+    """Return the bytes acknowledged since the connection began; None if unknown."""
     sock = transport.get_extra_info("socket")
     if sock is None or _TCP_INFO is None:
         return None
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _ACKED.size)
     except OSError:
-        return None  # The connection is being lost, or does not use TCP.
+        return None  # The connection is about to be lost, or is not TCP.
     return int(_ACKED.unpack(info)[0]) if len(info) == _ACKED.size else None
 
 
 def _taken(then: tuple[int, int], now: tuple[int, int]) -> int:
-    # The kernel signals space in its own buffer in steps of up to a megabyte, so acknowledged bytes
-    # count; the decrease of our buffer is for systems that do not report those.
+    # The system reports room in its own buffer in steps of up to a megabyte, so acknowledged bytes
+    # count; bytes that left our buffer are the fallback for systems that do not report those.
     return max(now[0] - then[0], then[1] - now[1])

@@ -1,4 +1,4 @@
-"""Members of a shared pool by crowd, so that the largest crowd can give way."""
+"""Shares of a common resource by crowd, so that the crowd with the most can give way."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ Member = TypeVar("Member")
 
 
 class Crowds(Generic[Member]):
-    """Members grouped by crowd. The largest crowd is found in O(log n)."""
+    """Members by crowd. The largest crowd is found in O(log n)."""
 
     def __init__(self, members: Iterable[tuple[str, Member]]) -> None:
-        """Start with `members`, pairs of a crowd's name and a member."""
+        """`members` are pairs of a crowd's name and a member."""
         self._crowds = defaultdict[str, dict[Member, None]](dict)
         self._crowd_of: dict[Member, str] = {}
         for name, member in members:
             self._crowds[name][member] = None
             self._crowd_of[member] = name
-        # A crowd has an entry for each size that it has had; only its current size is valid.
+        # Holds a crowd once for each size it has had; only the current one counts.
         self._by_size = [(-len(crowd), name) for name, crowd in self._crowds.items()]
         heapify(self._by_size)
 
@@ -31,16 +31,16 @@ class Crowds(Generic[Member]):
         self._note_size(name)
 
     def leave(self, member: Member) -> None:
-        """Remove a member from its crowd, if it is in one."""
+        """Remove a member from its crowd; unknown ones are ignored."""
         name = self._crowd_of.pop(member, None)
         if name is not None:
             del self._crowds[name][member]
             self._note_size(name)
 
     def give_way_to(self, name: str) -> tuple[str, Member] | None:
-        """Remove the newest member of the largest crowd to make room for one of the crowd `name`.
+        """Remove the newest member of the largest crowd, to make room for one more of crowd `name`.
 
-        Return the crowd's name and the member; None if its crowd would then be the smaller one.
+        Return it with its crowd's name; None if that crowd would then be the smaller one.
         """
         largest = self._largest()
         if largest is None or len(self._crowds[name]) + 1 >= len(self._crowds[largest]):

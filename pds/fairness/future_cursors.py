@@ -1,13 +1,11 @@
-"""Firehose consumers whose cursor is beyond the newest event: delayed, and logged once.
+"""Firehose consumers whose cursor is beyond the newest event: slowed down, and logged once.
 
-A consumer that has seen more events than exist is a sign that the event log was restored from an
-older copy. Some consumers retry immediately, a thousand times a second.
+A consumer that has seen more events than exist is a sign that the event log is an older copy. Some
+retry at once, a thousand times a second.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -20,26 +18,26 @@ MAX_DELAY_S: Final = 8.0
 _REMEMBERED_S: Final = 60.0
 _TOLD_S: Final = 86_400.0
 _LINES: Final = 20
-"""Log lines per `_LINES_S`, because anyone can send any cursor, from ever new addresses."""
+"""Log lines per `_LINES_S`: anybody can send any cursor, from ever new addresses."""
 _LINES_S: Final = 3_600.0
 
 _log = structlog.get_logger(__name__)
 
 
 class FutureCursors:
-    """Counts such consumers by address. `now_s` is a monotonic clock."""
+    """Counts such consumers by address."""
 
-    def __init__(self, *, now_s: Callable[[], float] = time.monotonic) -> None:
-        self._tries = Recent(_REMEMBERED_S, now_s=now_s)
-        self._told = Recent(_TOLD_S, now_s=now_s)
-        self._lines = SparseLines(_LINES, _LINES_S, now_s=now_s)
+    def __init__(self) -> None:
+        self._tries = Recent(_REMEMBERED_S)
+        self._told = Recent(_TOLD_S)
+        self._lines = SparseLines(_LINES, _LINES_S)
 
     def note(
         self, group: str, *, cursor: int, newest: int, client: str, user_agent: str | None
     ) -> float:
-        """Log the consumer, and return by how many seconds to delay the refusal.
+        """Log it for the operator, and return by how many seconds to delay the refusal.
 
-        The first refusal is not delayed; each further one soon after waits twice as long.
+        The first refusal is not delayed; the delay doubles for a consumer that soon returns.
         """
         tries = self._tries.of(group)
         self._tries.add((group,))
@@ -51,14 +49,14 @@ class FutureCursors:
 
 def _tell(cursor: int, newest: int, *, client: str, user_agent: str | None) -> None:
     remedy = (
-        f"If it is a relay of yours, sequencer.sqlite is older than what the relay has seen: give "
-        f"the command `pds sequencer raise {cursor}`, and it gets every event from then on. "
-        "Anybody can name such a number; from a stranger it means nothing."
+        f"If this is your relay, sequencer.sqlite is older than what the relay has seen: run "
+        f"`pds sequencer raise {cursor}`, and it receives every event from then on. "
+        "Anybody can send any cursor; from a stranger it means nothing."
         if cursor <= MAX_RAISED_SEQ
-        else "None: no server gets as far as that."
+        else "None: no server ever reaches that seq."
     )
     _log.warning(
-        "a consumer of the firehose asks for events that there have never been",
+        "a firehose consumer requests events that never existed",
         client=client,
         user_agent=user_agent,
         cursor=cursor,

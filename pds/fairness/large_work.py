@@ -1,7 +1,7 @@
-"""CPU-intensive work, such as a record of a megabyte, done in a thread, one piece at a time.
+"""CPU-heavy work, such as a record of a megabyte: in a thread, one piece at a time.
 
-A thread for each would be no faster, because Python runs one at a time, and would use the memory of
-all at once. The event loop continues beside the one thread, as long as no call into C takes long.
+A thread for each would not be faster, because Python runs one at a time, and would need the memory
+of all at once. The event loop runs beside the one thread, as long as no call into C takes long.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _WAIT_S: Final = 30.0
 _BODIES: Final = 64
 _BODIES_EACH: Final = 8
 _BODIES_WAIT_S: Final = 40.0
-"""A little longer than the time limit for receiving a body."""
+"""A little longer than a body may take to arrive."""
 _ANSWERS: Final = 16
 _ANSWERS_EACH: Final = 4
 _ANSWERS_WAITING: Final = 16
 _ANSWERS_WAITING_EACH: Final = 2
-"""Few, because waiting responses are already in memory."""
+"""Few, because they are already in memory."""
 
 
 class LargeWork:
-    """Fair turns at the single thread for large work, and at sending large responses."""
+    """Turns at the thread for large work, and at sending large responses, handed out fairly."""
 
     def __init__(self) -> None:
         self._turns = Turns(
@@ -53,7 +53,7 @@ class LargeWork:
             waiting_each=2 * _BODIES_EACH,
             wait_s=_BODIES_WAIT_S,
         )
-        """Turns at receiving large bodies, each of which is collected in memory."""
+        """Large bodies being received; each is held in memory until it is complete."""
         self.answers = LongAnswers(
             Turns(
                 "large answers",
@@ -64,28 +64,28 @@ class LargeWork:
                 wait_s=_WAIT_S,
             )
         )
-        """Turns at sending large responses, each of which stays in memory until it is received."""
+        """Large responses being sent; each is in memory as a whole until its client has it."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-work")
 
     async def run(self, fn: Callable[[], T], *holders: str) -> T:
-        """Return the result of `fn`, which must not share data with others. Raises `TooBusy`."""
+        """Run `fn`, which must not touch shared state, and return its result. Raises `TooBusy`."""
         async with self._turns.turn(*holders):
             return await self._run(fn)
 
     @asynccontextmanager
     async def turn(self, *holders: str) -> AsyncIterator[LargeTurn]:
-        """Hold a turn for several steps on one value. Raises `TooBusy` before the block."""
+        """Hold a turn for several steps with one value. Raises `TooBusy` before the block."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._turns.turn(*holders))
             stack.enter_context(without_collector())
             yield LargeTurn(self, stack)
 
     def wait(self, *holders: str) -> AbstractAsyncContextManager[None]:
-        """Hold a turn for work that uses its own thread. Raises `TooBusy` before the block."""
+        """Hold a turn for work in a thread of its own. Raises `TooBusy` before the block."""
         return self._turns.turn(*holders)
 
     def close(self) -> None:
-        """Wait for the running work. Call it in a thread."""
+        """Wait for the work in progress; call it in a thread."""
         self._thread.shutdown(wait=True)
 
     async def _run(self, fn: Callable[[], T]) -> T:
@@ -93,18 +93,18 @@ class LargeWork:
 
 
 class LargeTurn:
-    """A held turn. Garbage collection pauses until its end, so drop the large value before."""
+    """A held turn. The garbage collector pauses until its end: release the value before."""
 
     def __init__(self, work: LargeWork, stack: AsyncExitStack) -> None:
         self._work = work
         self._stack = stack
 
     async def run(self, fn: Callable[[], T]) -> T:
-        """Return the result of `fn`, called in the thread."""
+        """Call `fn` in the thread and return its result."""
         return await self._work._run(fn)
 
     async def end(self) -> None:
-        """Return the turn before the end of the block. May be called repeatedly."""
+        """Give the turn back before the end of the block. May be repeated."""
         await self._stack.aclose()
 
 

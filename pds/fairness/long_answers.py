@@ -18,9 +18,9 @@ from pds.fairness.repeating import repeated
 from pds.fairness.turns import Turns
 
 PATIENCE_S: Final = 2.0
-"""How long a client waits until one response gives way to it, and then until the next does."""
+"""How long a client waits before a response gives way to it, and then before the next does."""
 SETTLED_S: Final = 5.0
-"""The least duration of a response before it may give way or counts as slow."""
+"""Minimum age of a response before it may give way, or counts as slow."""
 SLOW_BYTES_PER_S: Final = 64 * 1024
 
 
@@ -32,32 +32,32 @@ class _UnderWay:
     holders: tuple[str, ...]
     began_s: float
     before_bytes: int | None
-    """Bytes received on this connection before the response; None if the system cannot tell."""
+    """The bytes the client had already read on this connection; None if unknown."""
 
     def pace(self, now_s: float) -> float:
-        """Return the average rate at which the client has received, in bytes per second."""
+        """Return the client's average pace in bytes per second."""
         taken = acknowledged_bytes(self.transport)
         if taken is None or self.before_bytes is None:
             return math.inf
         return (taken - self.before_bytes) / max(now_s - self.began_s, 1.0)
 
     def is_slow(self, now_s: float) -> bool:
-        """Whether data waits for the client, and it has been slow on average."""
+        """Whether data is waiting for the client, and it has been slow on average."""
         is_waited_for = self.transport.get_write_buffer_size() > 0
         return is_waited_for and self.pace(now_s) < SLOW_BYTES_PER_S
 
 
 class LongAnswers:
-    """Turns at responses whose duration depends on the client.
+    """Turns at responses that last as long as their clients like.
 
     If all turns are taken, one response gives way to a client that has none and has waited for a
-    while: one of the client that has the most or, if no client has two, one whose client receives
-    less than `SLOW_BYTES_PER_S` although more data waits. The slowest goes first. So neither a few
-    addresses nor slow clients can keep others out, and slow ones are kept while turns are free.
+    while: one of the client with the most or, if no client has two, one whose client reads less
+    than `SLOW_BYTES_PER_S` although more is available, slowest first. So neither a few addresses
+    nor slow clients can keep others out, and a slow client is left alone while there is room.
     """
 
     def __init__(self, turns: Turns) -> None:
-        """Use `turns`, whose holders are clients, for example by address."""
+        """The holders of `turns` are clients, for example by address."""
         self._turns = turns
         self._under_way: dict[_UnderWay, None] = {}
 
@@ -73,7 +73,7 @@ class LongAnswers:
 
     @asynccontextmanager
     async def turn(self, request: web.BaseRequest, *holders: str) -> AsyncIterator[None]:
-        """Hold a turn within an `async with` block; the wait ends if the client leaves.
+        """Hold a turn during an `async with` block; the client must stay connected while waiting.
 
         The connection may be reset within the block. Raises `TooBusy` and `ClientLeft` before it.
         """
@@ -100,7 +100,7 @@ class LongAnswers:
             del self._under_way[answer]
 
     def _give_way_to(self, holders: tuple[str, ...]) -> bool:
-        """Make one response give way to the waiting `holders`. Return True, to repeat the call."""
+        """Make one response give way to the waiting `holders`. Return True, to be called again."""
         if self._turns.held_by(*holders) or self._turns.has_free:
             return True
         now_s = asyncio.get_running_loop().time()

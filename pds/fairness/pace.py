@@ -1,13 +1,13 @@
-"""The minimum rate at which bytes must pass between a client and the server."""
+"""The minimum pace at which bytes must pass between a client and the server."""
 
 from __future__ import annotations
 
 
 class Pace:
-    """Measures the time that the other side keeps this one waiting, stretch by stretch.
+    """Counts the time spent waiting for the other side, stretch by stretch.
 
-    Each `stretch_bytes` may take `stretch_s` seconds of waiting, in steps of any size. Time that
-    this side spends on its own work does not count.
+    Each `stretch_bytes` may take `stretch_s` seconds of waiting, in any number of steps. This
+    side's own processing time does not count.
     """
 
     __slots__ = ("_bytes", "_stretch_bytes", "_stretch_s", "left_s")
@@ -17,7 +17,7 @@ class Pace:
         self._stretch_s = stretch_s
         self._bytes = 0
         self.left_s = stretch_s
-        """The remaining waiting time for the rest of the stretch."""
+        """The waiting time left for the rest of the stretch."""
 
     def note(self, size: int, waited_s: float) -> None:
         """Count bytes that have passed, and the time spent waiting for them."""

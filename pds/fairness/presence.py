@@ -1,4 +1,4 @@
-"""Cancelling work when the client that it is done for has left."""
+"""Work that ends when its client disconnects."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from aiohttp import web
 from pds.fairness.repeating import repeated
 
 LOOK_S: Final = 0.25
-"""How often to poll whether the client is still connected, because aiohttp does not notify."""
+"""How often to check that the client is still connected, because aiohttp does not notify us."""
 
 
 class ClientLeft(ConnectionResetError):
-    """The client no longer waits for the response: status 499 in the log, but not an error."""
+    """The client has disconnected. The request is logged as 499, not as an error."""
 
     def __init__(self) -> None:
         super().__init__("the client has left")
 
 
 def has_left(request: web.BaseRequest) -> bool:
-    """Whether the connection of a request is closed or closing."""
+    """Whether the connection of a request is gone."""
     transport = request.transport
     return transport is None or transport.is_closing()
 
 
 def tells_of_leaving(request: web.BaseRequest, exc: BaseException) -> bool:
-    """Whether `exc` was caused by the client of `request` leaving, in whatever way."""
+    """Whether `exc` was raised because the client of `request` has left, in any way."""
     return has_left(request) and (
-        # It could come from a connection to another service, but hardly at the same time.
+        # A connection to another host may break as well, but hardly at the same moment.
         isinstance(exc, ConnectionError)
-        # The error that ended the connection, such as "no route to host", ends reading the body.
+        # The error that ended the connection, such as "no route to host", is raised by body reads.
         or (isinstance(request, web.Request) and exc is request.content.exception())
     )
 
 
 @contextmanager
 def while_present(request: web.BaseRequest) -> Iterator[None]:
-    """Run a `with` block that is cancelled when the client leaves, and then raises `ClientLeft`.
+    """Cancel the `with` block when the client leaves, and raise `ClientLeft`.
 
-    Use it only for work that may be dropped at any await: waiting in a queue, hashing, reading,
-    streaming. Never use it around a write that must be completed.
+    Only for work that may be dropped at any await: waiting in a queue, hashing, reading, streaming.
+    Never around a write that must be completed.
     """
     task = asyncio.current_task()
     if task is None:
@@ -62,9 +62,9 @@ def while_present(request: web.BaseRequest) -> Iterator[None]:
         try:
             yield
         except BaseException as exc:
-            # As in `asyncio.timeout`, a cancellation that is not ours propagates.
+            # As in `asyncio.timeout`, pass on a cancellation that is not ours.
             if left and task.uncancel() <= cancelling and isinstance(exc, asyncio.CancelledError):
                 raise ClientLeft from exc
             raise
     if left:
-        task.uncancel()  # The block ended by itself, so there is nothing left to cancel.
+        task.uncancel()  # The block ended before the cancellation took effect.

@@ -1,4 +1,4 @@
-"""One client's share of the connections to other services, above all to the AppView."""
+"""One client's share of the connections to other services, above all the AppView."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final
 from pds.fairness.turns import Turns
 
 AT_ONCE: Final = 256
-"""Concurrent proxied requests to each of the operator's services, or to all other services."""
+"""Concurrent proxied requests to one of the operator's services, or to all others."""
 EACH: Final = 32
-"""The part of these that one account may have, and one address."""
+"""The limit of these per account, and per address."""
 LARGE_AT_ONCE: Final = 64
-"""The part of these whose bodies may be forwarded while they are still being received."""
+"""The limit of these whose bodies are forwarded while they still arrive."""
 LARGE_EACH: Final = 4
 
 _WAITING: Final = 1024
@@ -32,11 +32,11 @@ class ProxyShare:
     def turn(
         self, operators_url: str | None, *, large: bool = False
     ) -> AbstractAsyncContextManager[None]:
-        """Hold a turn at a service for an `async with` block of one exchange. Raises `TooBusy`.
+        """Hold a turn at a service in an `async with` block for one exchange. Raises `TooBusy`.
 
-        `operators_url` is the URL of a service that the operator has configured, or None for all
-        services that clients name. `large` marks a request whose body occupies the connection for
-        as long as the client takes to send it.
+        `operators_url` is the URL of a service configured by the operator; None stands for all
+        services named by clients. `large` is for a body that occupies the connection for as long as
+        the client takes to send it.
         """
         turns = self._turns_at(_OTHERS if operators_url is None else operators_url)
         return self._large_turn(turns) if large else turns.turn(*self._askers())
@@ -44,7 +44,7 @@ class ProxyShare:
     @asynccontextmanager
     async def _large_turn(self, turns: Turns) -> AsyncIterator[None]:
         holders = self._askers()
-        # Always in this order, so that two requests never wait for each other.
+        # Always in this order, so that the two kinds of turns cannot deadlock.
         async with self._large.turn(*holders), turns.turn(*holders):
             yield
 

@@ -1,4 +1,4 @@
-"""The recent turns of holders: how many they had, and when the last one was."""
+"""Recent turns by holder: how many, and when the last was."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import Final
 
 MAX_HOLDERS: Final = 20_000
-"""The most holders remembered (twice by `Recent`), because strangers choose the names."""
+"""Bound on remembered holders, because names come from strangers; `Recent` has twice as many."""
 
 
 class Recent:
-    """Counts turns by holder, and forgets them after `memory_s` to twice as many seconds."""
+    """Counts turns by holder, and forgets them after `memory_s` to twice `memory_s` seconds."""
 
     def __init__(self, memory_s: float, *, now_s: Callable[[], float] = time.monotonic) -> None:
-        """Use `now_s`, a monotonic clock. A `memory_s` of 0 disables counting."""
+        """`now_s` is a monotonic clock. With a `memory_s` of 0, nothing is counted."""
         self._memory_s = memory_s
         self._now_s = now_s
         self._ends_s = 0.0
@@ -39,7 +39,7 @@ class Recent:
 
 
 class Latest:
-    """Finds the holders that have gone longest without a turn."""
+    """Finds the holder that has gone longest without a turn."""
 
     def __init__(self) -> None:
         self._turns = 0
@@ -56,8 +56,8 @@ class Latest:
             self._last.popitem(last=False)
 
     def of(self, holders: tuple[str, ...]) -> list[int]:
-        """Return a sort key: when `holders` had their last turns, the latest first.
+        """Return when `holders` had their last turns, latest first, for comparison with others.
 
-        The latest counts first, because the client chooses some of the names, and may vary them.
+        The latest is compared first, because requesters can choose ever new names for the others.
         """
         return sorted((self._last.get(holder, 0) for holder in holders), reverse=True)

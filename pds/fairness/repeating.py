@@ -1,4 +1,4 @@
-"""Calling a function periodically during a block."""
+"""Periodic checks while a block runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def repeated(look: Callable[[], bool], *, every_s: float) -> Iterator[None]:
-    """Call `look` every so many seconds during a `with` block, for as long as it returns True."""
+    """Call `look` every `every_s` seconds during a `with` block, as long as it returns True."""
     loop = asyncio.get_running_loop()
     timer: asyncio.TimerHandle
 

@@ -1,4 +1,4 @@
-"""Slices of the event loop: one piece of work per iteration, taking turns among holders."""
+"""Time slices of the event loop: one holder's piece of work per iteration, round robin."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections import deque
 class Slices:
     """Lets one of many long jobs do its next piece in every iteration of the event loop.
 
-    For work that never waits by itself, such as reading a log and forwarding it: a hundred such
-    jobs use as much of each iteration as one. Holders take turns, and so do the jobs of each
-    holder, so a holder with a hundred jobs delays another by one piece. A slice is not held: a job
+    For work that never suspends by itself, such as reading a log and sending it: a hundred such
+    jobs take as much of each iteration as one. Holders take turns, and so do the jobs of each
+    holder, so a holder with a hundred jobs delays another by one piece. Slices are not held: a job
     that waits for its client simply does not request the next one.
     """
 
@@ -21,7 +21,7 @@ class Slices:
         self._is_running = False
 
     async def next(self, holder: str) -> None:
-        """Wait for a slice, which lasts until the caller's next await."""
+        """Wait for a slice. It lasts until the caller's next await."""
         loop = asyncio.get_running_loop()
         granted = loop.create_future()
         self._waiting.setdefault(holder, deque()).append(granted)
@@ -31,7 +31,7 @@ class Slices:
         await granted
 
     def _grant(self) -> None:
-        """Let one job continue, and schedule the next for the following iteration."""
+        """Grant one slice, and schedule the next for the following iteration."""
         while self._waiting:
             holder = next(iter(self._waiting))
             jobs = self._waiting.pop(holder)

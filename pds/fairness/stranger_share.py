@@ -1,4 +1,4 @@
-"""Shares of the requests to hosts that strangers name."""
+"""Shares of the requests to hosts named by strangers."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ LOOKUPS_EACH: Final = 32
 FETCHES: Final = 100
 FETCHES_EACH: Final = 16
 PLC_FETCHES: Final = 64
-"""Fewer than the connections to the directory, so that new accounts always find a free one."""
+"""Less than the number of connections for them, so that new accounts always find one."""
 _WAIT_S: Final = 2.0
 
 
 class StrangerShare:
-    """Turns counted for both the askers and the requested domain: see `identity.share.Share`."""
+    """Turns by requester and by requested domain: see `identity.share.Share`."""
 
     def __init__(self, turns: Turns, askers: Callable[[], tuple[str, ...]]) -> None:
         self._turns = turns
         self._askers = askers
 
     def turn(self, domain: str, /) -> AbstractAsyncContextManager[None]:
-        """Hold a turn for the domain, if not empty, and the current askers. Raises `TooBusy`."""
-        # Prefixed, because an address may be both asker and requested host.
+        """Take a turn for the domain, if any, and the current requester. Raises `TooBusy`."""
+        # The prefix, because one address may be both requester and requested.
         asked = (f"host {domain}",) if domain else ()
         return self._turns.turn(*asked, *self._askers())
 
 
 def lookup_turns() -> Turns:
-    """Make the turns at DNS queries, one record type each."""
+    """Create the turns for querying name servers, one per record type."""
     return _turns("looking up names", LOOKUPS, LOOKUPS_EACH)
 
 
 def fetch_turns() -> Turns:
-    """Make the turns at fetching documents of DIDs and handles from hosts that strangers choose."""
+    """Create the turns for fetching DID documents and handles from hosts chosen by strangers."""
     return _turns("asking other hosts", FETCHES, FETCHES_EACH)
 
 
 def plc_turns() -> Turns:
-    """Make the turns at fetching DID documents from the PLC directory."""
+    """Create the turns for fetching DID documents from the PLC directory."""
     return _turns("asking the PLC directory", PLC_FETCHES, FETCHES_EACH)
 
 

@@ -1,4 +1,4 @@
-"""Limits for concurrent long responses: repository and blob downloads, and the firehose."""
+"""Limits on concurrent long responses: downloads of repositories and blobs, the firehose."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from pds.fairness.slices import Slices
 from pds.fairness.turns import Turns
 
 FILES: Final = 8_192
-"""Below this limit of open files, there are proportionally fewer turns, so that all these responses
-with their connections never use more than a third of the files."""
+"""With a lower limit of open files, turns are reduced in proportion, so that these responses and
+their connections together never take more than a third of the files."""
 REPOS: Final = 128
 REPOS_EACH: Final = 64
-"""Repository downloads in total and from one address. Each holds a database connection with three
-files and a megabyte; four threads produce their parts, so more at once are no faster. Relays that
-catch up request some dozens at a time."""
+"""Downloads of repositories, in total and per address. Each holds a database connection with
+three files and a megabyte. Four threads produce their parts, so more at once would not be faster.
+Relays that are catching up request some dozens at a time."""
 BLOBS: Final = 256
 BLOBS_EACH: Final = 128
-"""Blob downloads in total and from one address. Each holds a file."""
+"""Downloads of blobs, in total and per address. Each holds a file."""
 SUBSCRIBERS: Final = 1_000
 SUBSCRIBERS_EACH: Final = 100
-"""Firehose subscribers in total and from one address. The network has some dozens of relays."""
+"""Firehose consumers, in total and per address. The whole network has some dozens of relays."""
 _WAIT_S: Final = 10.0
 _RETRY_AFTER_S: Final = 10
 
 
 class Streams:
-    """The turns at long responses of one server."""
+    """The turns of one server."""
 
     def __init__(self, max_files: int = FILES) -> None:
-        """Make the turns for a server with a limit of `max_files` open files."""
+        """`max_files` is the limit of open files."""
         part = min(1.0, max_files / FILES)
         self.repos = _answers("downloads of repositories", part, at_once=REPOS, each=REPOS_EACH)
         self.blobs = _answers("downloads of blobs", part, at_once=BLOBS, each=BLOBS_EACH)
@@ -40,7 +40,7 @@ class Streams:
         )
         self.future_cursors = FutureCursors()
         self.backfills = Slices()
-        """Slices for subscribers in backfill, by address."""
+        """For consumers that are catching up, by address."""
 
 
 def _answers(what: str, part: float, *, at_once: int, each: int) -> LongAnswers:

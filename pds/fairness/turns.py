@@ -1,4 +1,4 @@
-"""A bounded number of turns at a scarce resource, granted fairly among those who request one."""
+"""A bounded number of turns at a scarce resource, handed out fairly."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Final, TypeAlias
 from pds.fairness.recent import Latest, Recent
 
 RETRY_AFTER_S: Final = 2
-"""The default Retry-After for a refused client."""
+"""The default wait that a refused client is told."""
 
 
 Ranks: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
 
 
 class TooBusy(Exception):
-    """No turn is available soon: the queue is full, or this request has waited too long."""
+    """No turn is available soon: too many wait already, or this one has waited too long."""
 
     def __init__(self, what: str, *, retry_after_s: int = RETRY_AFTER_S) -> None:
         self.what = what
@@ -29,7 +29,7 @@ class TooBusy(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A place in the queue. It ends with a turn, without one, or with a cancelled future."""
+    """A place in the queue. Ends with a turn, without one, or with a cancelled future."""
 
     holders: tuple[str, ...]
     granted: asyncio.Future[bool] = field(
@@ -38,21 +38,22 @@ class _Waiting:
 
 
 class Turns:
-    """At most `at_once` turns at a time, of which any one holder holds at most `each`.
+    """At most `at_once` turns at a time, at most `each` of them held by any one holder.
 
-    Requests that find no free turn wait. A free turn goes to the request whose holders hold the
-    fewest turns, and among these to the one whose holders have gone longest without. So a holder
-    waits for one turn of each other holder, however often those ask. The queue is bounded as well:
-    at most `waiting` places in total and `waiting_each` per holder, for at most `wait_s` seconds.
-    If it is full, the request whose holders have the most places gives way. A request that stops
-    waiting because its client left has no further effect.
+    If no turn is free, a request waits. A free turn goes to the request whose holders hold the
+    fewest, and among these to the one whose holders have gone longest without a turn. So a holder
+    waits for one turn of each other holder, however often those ask. Places in the queue are
+    limited as well: at most `waiting` in total and `waiting_each` per holder, for at most `wait_s`
+    seconds. If no place is left, the request whose holders have the most places gives way. A
+    request that stops waiting, because its client has left, leaves no trace.
 
-    With `memory_s`, turns of the last so many seconds count, too: if holders hold equally many, the
-    one that has had the fewest goes first and gives way last; the first of `holders` counts before
-    the others. Among equals, the request that has waited longest gives way, not the newest. This is
-    for turns that strangers request so often that the queue is always full: by what they hold at a
-    time they can hardly be told from one-time clients, and those must find a place. With `ranks`,
-    turns are counted for the keys that it derives from the holders, also for those without a bound.
+    With `memory_s`, turns of that many past seconds count, too: among requests whose holders hold
+    equally many, the one with the fewest past turns goes first and gives way last; the first of
+    `holders` takes precedence over the others. Among equals, the request that has waited longest
+    gives way, not the new one. This is for turns that strangers want so often that the queue is
+    always full: the turns they hold hardly distinguish them from one-time requesters, who should
+    find a place. `ranks` maps the holders to the names that turns are counted under for this order,
+    which need not have a limit.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Turns:
         ranks: Ranks | None = None,
         retry_after_s: int = RETRY_AFTER_S,
     ) -> None:
-        """Name the resource `what` in the message of `TooBusy`, for example "logins"."""
+        """`what` names the resource in the message of `TooBusy`, such as "logins"."""
         self._what = what
         self._at_once = at_once
         self._each = each
@@ -84,38 +85,38 @@ class Turns:
         self._held: Counter[str] = Counter()
         self._waiting_of: Counter[str] = Counter()
         self._waiting = 0
-        # Places grouped by holders, in order of arrival: thousands may wait for a few holders as
-        # well as for thousands, and every turn scans the groups.
+        # Grouped by holders, in order of arrival: thousands may wait for just a few holders, and
+        # every turn scans the groups.
         self._queue: dict[tuple[str, ...], dict[_Waiting, None]] = {}
 
     @property
     def running(self) -> int:
-        """The number of turns that are held."""
+        """The number of turns being held."""
         return self._running
 
     @property
     def waiting(self) -> int:
-        """The number of requests that wait for a turn."""
+        """The number of requests waiting for a turn."""
         return self._waiting
 
     def is_free_for(self, holders: tuple[str, ...]) -> bool:
-        """Whether `holders` would get a turn immediately."""
+        """Whether `holders` would get a turn at once."""
         return self.has_free and self._most_held(holders) < self._each
 
     @property
     def has_free(self) -> bool:
-        """Whether a turn is free."""
+        """Whether any turn is free."""
         return self._running < self._at_once
 
     def held_by(self, *holders: str) -> int:
-        """Return the largest number of turns that any one of `holders` holds."""
+        """Return the number of turns held by the one of `holders` with the most."""
         return self._most_held(holders)
 
     @asynccontextmanager
     async def turn(self, *holders: str) -> AsyncIterator[None]:
-        """Hold a turn during an `async with` block, counted for each of `holders`.
+        """Hold a turn for the length of an `async with` block, for every one of `holders`.
 
-        Raises `TooBusy` before the block if no turn becomes available.
+        Raises `TooBusy` before the block if none becomes available.
         """
         await self._take(holders)
         try:
@@ -125,7 +126,7 @@ class Turns:
 
     async def _take(self, holders: tuple[str, ...]) -> None:
         if self.is_free_for(holders):
-            # No request in the queue could use it, or it would have it already.
+            # No request in the queue can use it, or it would have it already.
             self._start(holders)
             return
         place = _Waiting(holders)
@@ -135,7 +136,7 @@ class Turns:
             async with asyncio.timeout(self._wait_s):
                 await place.granted
         except TimeoutError:
-            pass  # The turn may have been granted in the same iteration of the event loop.
+            pass  # The turn may have been granted in the same step of the event loop.
         except asyncio.CancelledError:
             if _has_turn(place):
                 self._give_back(holders)
@@ -147,11 +148,11 @@ class Turns:
             raise self._busy()
 
     def _make_room(self, holders: tuple[str, ...]) -> None:
-        """Evict the request with the most places if the queue or one holder's part is too long."""
+        """If too many wait, now including `holders`, make the one with the most places give way."""
         crowded = {each for each in holders if self._waiting_of[each] > self._max_waiting_each}
         if not crowded and self._waiting <= self._max_waiting:
             return
-        # `max` returns the first of equals, which may be the newest request.
+        # `max` returns the first of equals, which may be the new request.
         order = self._queue if self._remembers else reversed(self._queue)
         chosen = max((each for each in order if crowded.issubset(each)), key=self._wanted)
         places = self._queue[chosen]
@@ -161,11 +162,11 @@ class Turns:
             place.granted.set_result(False)
 
     def _wanted(self, holders: tuple[str, ...]) -> list[int]:
-        """Return how much each of `holders` waits for and has had recently; the most gives way."""
+        """Return the places and recent turns of each of `holders`. The largest gives way."""
         if self._remembers:
             ranks = self._ranks(holders)
             return [self._recent.of(each) + self._waiting_of[each] for each in ranks]
-        # The largest first, as in `Latest.of`.
+        # As in `Latest.of`, the largest first.
         return sorted((self._waiting_of[each] for each in holders), reverse=True)
 
     def _claim(self, holders: tuple[str, ...]) -> tuple[object, ...]:
@@ -235,7 +236,7 @@ def _has_turn(place: _Waiting) -> bool:
 
 
 def _subtract(counter: Counter[str], holders: tuple[str, ...]) -> None:
-    """Decrement each of `holders`, and drop zeros, because strangers choose the names."""
+    """Decrement the count of each of `holders`; drop zeros, because names come from strangers."""
     for holder in holders:
         counter[holder] -= 1
         if counter[holder] <= 0:

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: what the parts of the server count, read when somebody asks.
+"""Metrics for Prometheus: the counts of the server's parts, read when scraped.
 
-Nothing outside of this package knows Prometheus. No label holds what a user or a stranger chose.
+Nothing outside this package knows Prometheus. No label holds what a user or a stranger chose.
 """

@@ -1,4 +1,4 @@
-"""Metrics of caches: what they hold, and how often that helps."""
+"""Metrics of caches: their contents, hits and misses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def cache_families(ctx: AppContext) -> Iterator[Metric]:
-    """Open actor stores, nodes of trees, records as JSON."""
+    """Collect the metrics of open actor stores, tree nodes and records as JSON."""
     store = ctx.actor_store
     yield gauge("open_actor_stores", "Actor stores that are open.", len(store.open_stores))
     yield gauge(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def make_metrics_app(ctx: AppContext) -> web.Application:
-    """An application that serves `/metrics`."""
+    """Return an application that serves `/metrics`."""
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(
@@ -38,9 +38,9 @@ def make_metrics_app(ctx: AppContext) -> web.Application:
 
 
 async def render_metrics(ctx: AppContext) -> bytes:
-    """All metrics as they are now, in Prometheus's text format."""
+    """Render all metrics as of now, in Prometheus's text format."""
     ctx.storage.refresh()
-    # Counters belong to the event loop; what asks the system or takes long is for a thread.
+    # Counters belong to the event loop; system calls and slow work go to a thread.
     families = [
         *_about(ctx.settings),
         *request_families(ctx.requests),
@@ -65,11 +65,11 @@ def _render(families: list[Metric], settings: Settings, survey: Survey | None) -
 
 
 class _Collected(Collector):
-    """What has been collected already."""
+    """A collector of families that have been collected already."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families
 
     def collect(self) -> Iterable[Metric]:
-        """The families."""
+        """Return the families."""
         return self._families

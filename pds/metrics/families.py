@@ -1,4 +1,4 @@
-"""Making metric families of plain numbers."""
+"""Metric families made from plain numbers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 
 def counter(name: str, help_text: str, value: float) -> Metric:
-    """A count since the start of the server. Prometheus adds `_total` to its name."""
+    """Return a counter since the start of the server. Prometheus adds `_total` to its name."""
     return CounterMetricFamily(f"holdfast_{name}", help_text, value=value)
 
 
 def counters(name: str, help_text: str, label: str, values: Mapping[str, float]) -> Metric:
-    """Counts since the start of the server, told apart by a label."""
+    """Return counters since the start of the server, distinguished by a label."""
     family = CounterMetricFamily(f"holdfast_{name}", help_text, labels=(label,))
     for key, value in values.items():
         family.add_metric((key,), value)
@@ -21,12 +21,12 @@ def counters(name: str, help_text: str, label: str, values: Mapping[str, float])
 
 
 def gauge(name: str, help_text: str, value: float) -> Metric:
-    """How things are now."""
+    """Return a current value."""
     return GaugeMetricFamily(f"holdfast_{name}", help_text, value=value)
 
 
 def gauges(name: str, help_text: str, label: str, values: Mapping[str, float]) -> Metric:
-    """How several things are now, told apart by a label."""
+    """Return several current values, distinguished by a label."""
     family = GaugeMetricFamily(f"holdfast_{name}", help_text, labels=(label,))
     for key, value in values.items():
         family.add_metric((key,), value)

@@ -14,7 +14,7 @@ _BOUNDS: Final = (*map(str, BOUNDS_S), "+Inf")
 
 
 def request_families(statistics: RequestStatistics) -> Iterator[Metric]:
-    """By method, of those that were called."""
+    """Collect counts and durations by method, for methods that were called."""
     answers = CounterMetricFamily(
         "holdfast_requests",
         "Requests by method and status of their answer; 499: the client had left.",

@@ -13,7 +13,7 @@ from pds.metrics.families import gauge, gauges
 
 
 def storage_families(settings: Settings, survey: Survey | None) -> Iterator[Metric]:
-    """Of actors and blobs as `survey` found them. Asks the system for others: for a thread."""
+    """Collect sizes: actors and blobs from `survey`, others from the system, so in a thread."""
     databases = measure_services(settings)
     if survey is not None:
         databases["actors"] = survey.totals.actor_stores

@@ -1,4 +1,4 @@
-"""Metrics of writes and events, and of what waits to be written."""
+"""Metrics of writes, events and background queues."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _EVENT_NAMES: Final = {
     "identity": "identity",
     "account": "account",
 }
-"""Types in the log, and what they are called on the wire."""
+"""The event types of the log, with their names on the wire."""
 
 
 def write_families(ctx: AppContext) -> Iterator[Metric]:
-    """Records, transactions, queues."""
+    """Collect the metrics of records, transactions and queues."""
     written = ctx.actor_store.record_writes
     yield counters(
         "record_writes",
@@ -63,7 +63,7 @@ def write_families(ctx: AppContext) -> Iterator[Metric]:
 
 
 def event_families(ctx: AppContext) -> Iterator[Metric]:
-    """The event log and who follows it."""
+    """Collect the metrics of the event log and its subscribers."""
     sequencer = ctx.sequencer
     counted = sequencer.events_by_type
     yield counters(

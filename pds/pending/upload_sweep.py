@@ -48,15 +48,13 @@ class UploadSweep:
         accounts: AccountRegister,
         *,
         clock: Callable[[], float] = time.time,
-        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Use `clock`, which returns Unix seconds."""
         self._actor_store = actor_store
         self._blob_store = blob_store
         self._accounts = accounts
         self._clock = clock
-        self._monotonic_s = monotonic_s
-        self._started_s = clock() - monotonic_s()
+        self._started_s = clock() - time.monotonic()
         self._task: asyncio.Task[None] | None = None
         self.removed = SweptUploads()
         """Everything removed since the start."""
@@ -101,7 +99,7 @@ class UploadSweep:
         A machine may start with its clock days behind, so that uploads made before the clock was
         corrected look old afterwards; or the clock may be ahead for a moment.
         """
-        return min(self._clock(), self._started_s + self._monotonic_s())
+        return min(self._clock(), self._started_s + time.monotonic())
 
     async def _sweep_batch(self, did: str) -> bool:
         """Remove a batch of an account's uploads; return whether there are more."""

@@ -1,1 +1,1 @@
-"""Requests that are passed on to other services: which, whereto, with what, and what comes back."""
+"""Proxying requests to other services: which requests, to which service, with which headers."""

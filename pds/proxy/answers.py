@@ -1,6 +1,6 @@
-"""Answers of services that are read as a whole: to be changed on their way, or for this server.
+"""Service answers that are read as a whole, to be modified or used by this server.
 
-`fetch_json` is for handlers that may change what the AppView answers:
+`fetch_json` is for handlers that may modify the AppView's answer:
 
     answer = await fetch_json(call, nsid="app.bsky.feed.getTimeline")
     if answer.rev is None or answer.json is None:
@@ -40,7 +40,7 @@ _FAILURES: Final = 400
 
 @dataclass(frozen=True)
 class UpstreamAnswer:
-    """An answer of a service, of any status, read to its end and decompressed."""
+    """An answer of a service, with any status, read completely and decompressed."""
 
     status: int
     headers: MultiMapping[str]
@@ -49,7 +49,7 @@ class UpstreamAnswer:
 
     @cached_property
     def json(self) -> Any:
-        """The body as JSON, parsed only if it is asked for; None if it is none."""
+        """The body as JSON, parsed on first use; None if it is not JSON."""
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError:
@@ -57,22 +57,22 @@ class UpstreamAnswer:
 
     @property
     def rev(self) -> str | None:
-        """How much of the account's repository the service has seen, if it says so."""
+        """The rev up to which the service has indexed the account's repository, if it says so."""
         return self.headers.get(REPO_REV)
 
     @property
     def error(self) -> XrpcError | None:
-        """What a client is to be told if the service has refused."""
+        """The error to send to the client, if the service has refused."""
         return refusal(self.status, self.json) if self.status >= _FAILURES else None
 
 
 async def fetch_json(call: XrpcCall, *, nsid: str) -> UpstreamAnswer:
-    """Send a query on as it is, with a service token of the caller for `nsid`; read the answer.
+    """Forward a query unchanged, with the caller's service token for `nsid`; read the answer.
 
-    It goes where the `atproto-proxy` header says, or to the service that the settings have for
-    `nsid`. Raises what `token_for` raises, and `XrpcError`: 400 for a bad header or none of these
-    services, 406 for a client that takes none of this server's encodings, 502 for a
-    service that does not answer in time or says more than `PDS_PROXY_MAX_RESPONSE_SIZE`.
+    It goes where the `atproto-proxy` header says, or to the service configured for `nsid`. Raises
+    what `token_for` raises, and `XrpcError`: 400 for a bad header or if neither names a service,
+    406 for a client that accepts none of this server's encodings, 502 for a service that does not
+    answer in time or whose answer exceeds `PDS_PROXY_MAX_RESPONSE_SIZE`.
     """
     ctx, request = call.ctx, call.request
     service = choose_service(ctx.settings, nsid, request)
@@ -88,7 +88,7 @@ async def fetch_json(call: XrpcCall, *, nsid: str) -> UpstreamAnswer:
 
 
 def relay(call: XrpcCall, answer: UpstreamAnswer) -> web.Response:
-    """Answer what a service has answered. Raises `XrpcError` if that is an error."""
+    """Relay a service's answer. Raises `XrpcError` if that is an error."""
     if answer.error is not None:
         raise answer.error
     headers = answer_headers(answer.headers, private=True, as_sent=False)
@@ -105,7 +105,7 @@ async def call_service(
     token: str | None = None,
     json: dict[str, Any] | None = None,
 ) -> UpstreamAnswer:
-    """A request of this server's own for the sake of `call`: a POST if there is `json`.
+    """Send a request of this server's own on behalf of `call`: a POST if there is `json`.
 
     Raises `XrpcError`: the service's own error, or 502 if there is no answer.
     """
@@ -127,7 +127,7 @@ async def call_service(
 
 
 def json_object(answer: UpstreamAnswer) -> dict[str, Any]:
-    """The JSON object that an answer must be. Raises `XrpcError` 502."""
+    """Return the JSON object that an answer must be. Raises `XrpcError` 502."""
     if not isinstance(answer.json, dict):
         raise invalid_answer()
     return answer.json
@@ -144,9 +144,9 @@ async def read_answer(
     *,
     max_bytes: int | None = None,
 ) -> UpstreamAnswer:
-    """One exchange with a service; the answer has any status. Raises `FetchError`, `TooBusy`.
+    """Send one request to a service; the answer has any status. Raises `FetchError`, `TooBusy`.
 
-    `max_bytes` bounds the answer; it is `PDS_PROXY_MAX_RESPONSE_SIZE` if not given.
+    `max_bytes` limits the answer; the default is `PDS_PROXY_MAX_RESPONSE_SIZE`.
     """
     settings = ctx.settings
     limit_bytes = settings.proxy.max_response_bytes if max_bytes is None else max_bytes

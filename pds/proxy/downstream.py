@@ -1,4 +1,4 @@
-"""The answer of a service on its way down to the client."""
+"""A service's answer on its way to the client."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pds.proxy.headers import answer_headers
 from pds.proxy.watch import Watch
 
 HELD_BYTES: Final = 256 * 1024
-"""An answer of up to this is read before any of it is sent on, so that a client that is slow to
-take it keeps no connection to the service."""
+"""An answer of up to this size is read before any of it is sent on, so that a client that reads
+slowly does not occupy a connection to the service."""
 _AT_ONCE_BYTES: Final = 64 * 1024
-"""What a connection takes from one write, whatever its client does."""
+"""What a connection accepts in one write, whatever its client does."""
 
 
 class Downstream:
-    """Passes one answer on. `is_under_way` once the client has been told that it is one."""
+    """Relays one answer. `is_under_way` is set once its head has been sent to the client."""
 
     def __init__(self, request: web.Request, *, private: bool, max_bytes: int) -> None:
         self.is_under_way = False
@@ -30,7 +30,7 @@ class Downstream:
         self._size_bytes = 0
 
     async def take(self, upstream: StreamedResponse, watch: Watch) -> bool:
-        """Read an answer, or its beginning; whether it is the whole. Raises as `send_on` does."""
+        """Read an answer, or its beginning; return whether it is complete. Raises as `send_on`."""
         if self._request.method == hdrs.METH_HEAD:
             return True
         if (upstream.content_length or 0) > self._max_bytes:
@@ -43,7 +43,7 @@ class Downstream:
         return False
 
     async def send_whole(self, upstream: StreamedResponse, watch: Watch) -> web.StreamResponse:
-        """Send an answer that has been read to its end."""
+        """Send an answer that has been read completely."""
         headers = self._headers(upstream)
         if self._request.method == hdrs.METH_HEAD:
             return web.Response(status=upstream.status, headers=headers)
@@ -58,9 +58,9 @@ class Downstream:
         return response
 
     async def send_on(self, upstream: StreamedResponse, watch: Watch) -> web.StreamResponse:
-        """Send what has been read, then the rest as it comes, the client setting the pace.
+        """Send what has been read, then the rest as it arrives, at the client's pace.
 
-        Raises `FetchError`; `FetchTooLarge` when the answer passes the limit.
+        Raises `FetchError`; `FetchTooLarge` when the answer exceeds the limit.
         """
         response = await self._begin(upstream, self._headers(upstream), watch)
         while part := await self._read(upstream, watch):
@@ -69,7 +69,7 @@ class Downstream:
         return response
 
     def cut_off(self) -> ConnectionResetError:
-        """End the connection such that nobody takes what has been sent for the whole."""
+        """Abort the connection, so that the client does not take the part it got for the whole."""
         if self._request.transport is not None:
             self._request.transport.abort()
         return ConnectionResetError("the answer of a service has broken off")
@@ -98,5 +98,5 @@ class Downstream:
 
 
 async def _write(response: web.StreamResponse, part: bytes, watch: Watch) -> None:
-    watch.await_others()  # A client that takes too little is cut off by `AnswerPace`.
+    watch.await_others()  # A client that reads too slowly is cut off by `AnswerPace`.
     await response.write(part)

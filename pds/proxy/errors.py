@@ -1,4 +1,4 @@
-"""What a client is told when the service that its request went on to fails or refuses."""
+"""What a client is told when the service its request is proxied to fails or refuses."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _SERVER_ERROR: Final = 500
 _BAD_GATEWAY: Final = 502
 _LAST_STATUS: Final = 599
 _MAX_ERROR_BYTES: Final = 256 * 1024
-"""An error that is longer is told without its name and message."""
+"""A longer error is relayed without its name and message."""
 _ANY_ZLIB: Final = 32 + zlib.MAX_WBITS
 
 _log = structlog.get_logger(__name__)
 
 
 async def read_refusal(upstream: StreamedResponse, watch: Watch) -> XrpcError:
-    """The error that a service has answered with, read from its body. Raises `FetchError`."""
+    """Read the error that a service has answered with from its body. Raises `FetchError`."""
     try:
         body = await upstream.read(_MAX_ERROR_BYTES, before_part=watch.await_part)
         if upstream.headers.get("Content-Encoding", "").lower() in ("gzip", "deflate"):
@@ -36,7 +36,7 @@ async def read_refusal(upstream: StreamedResponse, watch: Watch) -> XrpcError:
 
 
 def refusal(status: int, json: Any) -> XrpcError:
-    """The error that a service has answered with: its status, and its name and message if any.
+    """Return a service's error: its status, and its name and message if any.
 
     A 500 becomes a 502: the fault is not in this server.
     """
@@ -47,7 +47,7 @@ def refusal(status: int, json: Any) -> XrpcError:
 
 
 def unreachable(target: ProxyTarget, failure: FetchError) -> XrpcError:
-    """The answer to a request that a service has not answered, or not so that it can be used."""
+    """Return the error for a request to which a service gave no usable answer."""
     note_failure(target, failure)
     if isinstance(failure, FetchOutOfFiles):
         return out_of_files()
@@ -57,7 +57,7 @@ def unreachable(target: ProxyTarget, failure: FetchError) -> XrpcError:
 
 
 def call_failed(target: ProxyTarget, failure: FetchError) -> XrpcError:
-    """As `unreachable`, for a request that is this server's own."""
+    """Like `unreachable`, for a request of this server's own."""
     note_failure(target, failure)
     if isinstance(failure, FetchOutOfFiles):
         return out_of_files()
@@ -65,12 +65,12 @@ def call_failed(target: ProxyTarget, failure: FetchError) -> XrpcError:
 
 
 def invalid_answer() -> XrpcError:
-    """The answer of a service to this server's own request is not what it must be."""
+    """Return the error for an invalid answer to this server's own request."""
     return XrpcError(_BAD_GATEWAY, "InvalidResponse", "Unable to parse response payload")
 
 
 def note_failure(target: ProxyTarget, failure: FetchError) -> None:
-    """Tell the operator."""
+    """Log the failure for the operator."""
     _log.warning("upstream service failed", service=target.did, reason=failure.reason[:200])
 
 

@@ -1,11 +1,11 @@
-"""Passing a request on. What is long streams up and down, with no copy of it.
+"""Proxying of a request. Long bodies stream both ways, without a copy.
 
-What is short is read as a whole: a body before a connection is taken for it, an answer before any
-of it is sent, when the connection has been given back. A slow client has none for longer than a
-quick one.
+Short bodies are read as a whole: a request body before a connection is taken for it, an answer
+before any of it is sent, by when the connection has been returned. A slow client thus holds a
+connection no longer than a fast one.
 
-What fails before the head of the answer has gone to the client is an XRPC error. What fails later
-cuts the connection.
+A failure before the head of the answer is sent to the client is an XRPC error. A later one cuts
+the connection.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ async def pass_on(
     token: str | None,
     json: dict[str, Any] | None = None,
 ) -> web.StreamResponse:
-    """Send a client's request on to `target`, as the account of `token`; its answer is the answer.
+    """Forward a client's request to `target`, as the account of `token`, and relay the answer.
 
-    `json` is the body, if that has been read already. Without a token the answer is anybody's.
-    Raises `XrpcError`, `TooBusy`, and `ConnectionResetError` when there is nobody to answer, or the
-    answer has broken off.
+    `json` is the body, if it has been read already. Without a token the answer is public. Raises
+    `XrpcError`, `TooBusy`, and `ConnectionResetError` when there is nobody to answer, or the answer
+    broke off.
     """
     limit_bytes = ctx.settings.proxy.max_response_bytes
     down = Downstream(request, private=token is not None, max_bytes=limit_bytes)
@@ -83,7 +83,7 @@ async def open_upstream(
 ) -> StreamedResponse:
     """Send a request to a service. Raises `FetchError`.
 
-    A query that found no connection is sent again as often as the settings say.
+    A query that got no connection is retried as often as the settings say.
     """
     retries = ctx.settings.proxy.max_retries if method in (hdrs.METH_GET, hdrs.METH_HEAD) else 0
     pause_s = _FIRST_PAUSE_S
@@ -112,11 +112,11 @@ async def open_upstream(
 
 
 def path_of(request: web.Request) -> str:
-    """Path and query as the client wrote them."""
+    """Return path and query as the client wrote them."""
     path = request.raw_path
     if path.startswith("/xrpc/"):
         return path
-    # A whole URL, as for an HTTP proxy, or letters in disguise.
+    # An absolute URL, as for an HTTP proxy, or percent-encoded letters.
     query = request.rel_url.raw_query_string
     return f"/xrpc/{request.match_info['nsid']}" + (f"?{query}" if query else "")
 

@@ -1,7 +1,7 @@
-"""Headers that pass between a client and the service that its request goes on to.
+"""Headers that are forwarded between a client and the service its request is proxied to.
 
-Nothing else passes: cookies, addresses and credentials stay here, and what a service says of
-caching or of cookies is not for this server's origin. Nor is any page of its.
+All others are dropped: cookies, addresses and credentials stay here, and a service's caching and
+cookie headers are not valid for this server's origin. Its pages are not shown as pages, either.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _OF_BYTES: Final = ("Content-Length", "Content-Encoding")
 
 
 def request_headers(request: web.Request, token: str | None) -> CIMultiDict[str]:
-    """What a service is told of a client's request; `token` speaks for the account."""
+    """Return the headers of a client's request for a service; `token` authenticates the account."""
     given = request.headers
     headers = CIMultiDict({_ACCEPT_ENCODING: given.get(_ACCEPT_ENCODING) or "identity"})
     for name in _OF_CLIENTS:
@@ -47,14 +47,14 @@ def request_headers(request: web.Request, token: str | None) -> CIMultiDict[str]
 
 
 def body_headers(request: web.Request) -> dict[str, str]:
-    """What a service is told of a body that goes on to it as it comes."""
+    """Return the headers of a body that is forwarded as it arrives."""
     return {name: request.headers[name] for name in _OF_BODIES if name in request.headers}
 
 
 def answer_headers(given: MultiMapping[str], *, private: bool, as_sent: bool) -> CIMultiDict[str]:
-    """What a client is told of a service's answer, beside what every answer has.
+    """Return the headers of a service's answer for the client, with those of every answer.
 
-    `as_sent` if the bytes of the body stay as the service has sent them, compressed or not.
+    Set `as_sent` if the bytes of the body stay as the service sent them, compressed or not.
     """
     headers: CIMultiDict[str] = CIMultiDict()
     for name in (*_OF_SERVICES, *_OF_BYTES) if as_sent else _OF_SERVICES:
@@ -67,11 +67,11 @@ def answer_headers(given: MultiMapping[str], *, private: bool, as_sent: bool) ->
 
 
 def _is_json(headers: MultiMapping[str]) -> bool:
-    """Whether an answer is what nearly all are, and no browser shows as a page."""
+    """Return whether an answer is JSON, as nearly all are, which no browser shows as a page."""
     media_type = headers.get("Content-Type", "").partition(";")[0]
     return media_type.strip().lower() == "application/json"
 
 
 def _value(headers: MultiMapping[str], name: str) -> str:
-    """The value of a header; lines of the same name make a list (RFC 9110, section 5.3)."""
+    """Return the value of a header; several lines of a name form a list (RFC 9110, section 5.3)."""
     return ", ".join(headers.getall(name))

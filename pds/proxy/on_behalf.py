@@ -1,4 +1,4 @@
-"""Speaking to other services on behalf of an account: the one way to, and who may."""
+"""Service tokens for calls on behalf of an account: the only way to get one, and who may."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def token_for(call: XrpcCall, aud: str, lxm: str, *, is_appeal: bool = False) -> str:
-    """A token by which the caller uses the method `lxm` of the service `aud`, a bare DID.
+    """Return a token with which the caller uses method `lxm` of the service `aud`, a bare DID.
 
-    An account that is taken down speaks to nobody, also by a session from before; what
-    `is_appeal` it may send by a session that was opened for it. No app password makes a moderator
-    of this server. Raises `XrpcError` 401, `AccountTakendown`, and what `ActorStore.key` raises.
+    A taken-down account calls no service, not even with an older session; only what `is_appeal` it
+    may send, with a session opened for that. An app password does not make its user a moderator of
+    this server. Raises `XrpcError` 401, `AccountTakendown`, and what `ActorStore.key` raises.
     """
     ctx, user = call.ctx, call.user
     if not user.is_full and ctx.service_auth.makes_moderator(user.did, aud):

@@ -1,4 +1,4 @@
-"""Which service a request is passed on to.
+"""The choice of the service that a request is proxied to.
 
 The `atproto-proxy` header names a service by DID and id; without it the method decides.
 Spec: https://atproto.com/specs/xrpc#service-proxying
@@ -42,22 +42,22 @@ _MODERATION: Final = frozenset(
 
 @dataclass(slots=True, frozen=True)
 class ProxyTarget:
-    """A service to pass a request on to: `did` without the id that follows `#`."""
+    """A service to proxy a request to: `did` without the id that follows `#`."""
 
     url: str
     did: str
     trusted: bool
-    """Whether the URL is from the operator's settings, not from a stranger's DID document."""
+    """Whether the URL comes from the operator's settings, not from a stranger's DID document."""
 
     @property
     def operators_url(self) -> str | None:
-        """The URL of a service which the operator has set; None for any other."""
+        """The URL of a service configured by the operator; None for any other."""
         return self.url if self.trusted else None
 
 
 @dataclass(slots=True, frozen=True)
 class NamedService:
-    """A service that a client has named, not looked up yet."""
+    """A service that a client has named, not resolved yet."""
 
     did: str
     service_id: str
@@ -66,7 +66,7 @@ class NamedService:
 def choose_service(
     settings: Settings, nsid: str, request: web.Request
 ) -> ProxyTarget | NamedService:
-    """The service for a call of `nsid`. Raises `XrpcError` 400 for a bad header, or for none."""
+    """Choose the service for a call of `nsid`. Raises `XrpcError` 400: bad header, no service."""
     named = named_service(request)
     if named is None:
         return default_target(settings, nsid)
@@ -77,19 +77,19 @@ def choose_service(
 
 
 def named_service(request: web.Request) -> NamedService | None:
-    """The service that the header of a request names. Raises `XrpcError` 400 for a bad one."""
+    """Return the service that a request's header names. Raises `XrpcError` 400 for a bad one."""
     lines = request.headers.getall(HEADER, ())
     return _parse(", ".join(lines)) if any(lines) else None
 
 
 def is_appview(settings: Settings, named: NamedService) -> bool:
-    """Whether a client has named our own AppView, which needs no looking up."""
+    """Return whether a client has named our own AppView, which needs no resolving."""
     appview = settings.appview
     return appview is not None and named == NamedService(appview.did, APPVIEW_ID)
 
 
 def default_target(settings: Settings, nsid: str) -> ProxyTarget:
-    """The service that the settings have for a method. Raises `XrpcError` 400 if they have none."""
+    """Return the service configured for a method. Raises `XrpcError` 400 if there is none."""
     service = _configured(settings, nsid)
     if service is None:
         raise invalid_request(f"No service configured for {nsid}")
@@ -97,7 +97,7 @@ def default_target(settings: Settings, nsid: str) -> ProxyTarget:
 
 
 async def locate(resolver: DidResolver, service: ProxyTarget | NamedService) -> ProxyTarget:
-    """Find out where a named service is. Raises `XrpcError` 400 if nothing says."""
+    """Resolve the URL of a named service. Raises `XrpcError` 400 if there is none."""
     if isinstance(service, ProxyTarget):
         return service
     try:

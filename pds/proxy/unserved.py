@@ -1,4 +1,4 @@
-"""Methods that are not served here: they go on to the service that serves them."""
+"""Methods that are not served here: they are proxied to a service."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pds.context import AppContext
     from pds.proxy.target import NamedService, ProxyTarget
 
-# A deactivation does not bar the way: that is for the service to know.
+# Deactivated accounts are allowed: the service decides about them.
 _authenticate = user()
 
 
@@ -30,7 +30,7 @@ async def proxy_unknown_method(
 ) -> web.StreamResponse:
     """Answer a request for a method that has no handler here.
 
-    The checks have the reference's order, but a stranger makes this server look up no DID.
+    The checks have the reference's order, but a stranger cannot make this server resolve a DID.
     Raises `XrpcError`, the `AccountError`s of a bad token, and what `pass_on` raises.
     """
     try:
@@ -57,7 +57,7 @@ async def pass_on_as_user(
     *,
     json: dict[str, Any] | None = None,
 ) -> web.StreamResponse:
-    """Send a request on with a service token of the caller for `nsid`.
+    """Proxy a request with the caller's service token for `nsid`.
 
     Raises what `token_for`, `locate` and `pass_on` raise.
     """

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from multidict import CIMultiDict
 
 HELD_BYTES: Final = 128 * 1024
-"""A body of up to this is read before a connection to the service is taken for it."""
+"""A body of up to this size is read before a connection to the service is taken for it."""
 
 
 class Upload:
-    """The body of a request, read once, in the task by which the HTTP client sends it on."""
+    """The body of a request, read once, in the task in which the HTTP client sends it."""
 
     def __init__(self, parts: AsyncIterator[bytes], begin: list[bytes], watch: Watch) -> None:
         self.failure: Exception | None = None
-        """Why the body has ended early, if it has; the HTTP client hides it behind its own."""
+        """Why the body ended early, if it did; the HTTP client hides this behind its own error."""
         self._parts = parts
         self._begin = begin
         self._watch = watch
@@ -50,9 +50,9 @@ class Upload:
 async def take_body(
     request: web.Request, headers: CIMultiDict[str], watch: Watch, *, json: dict[str, Any] | None
 ) -> bytes | Upload | None:
-    """What is sent as the body of a request, and to `headers` what they say of it.
+    """Return the body to send, and add the headers that describe it to `headers`.
 
-    `json` is the body, if that has been read already. Raises what `iter_packed_body` raises.
+    `json` is the body, if it has been read already. Raises what `iter_packed_body` raises.
     """
     if request.method != hdrs.METH_POST:
         return None

@@ -1,4 +1,4 @@
-"""The time that a request takes which is passed on, and whether anybody still waits for it."""
+"""Time limits for proxied requests, and a check that the client still waits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """Ends what the current task does when one side keeps the other waiting, or the client leaves.
+    """Ends the current task's work when one side keeps the other waiting, or the client leaves.
 
     A context manager around an exchange; each step says what it waits for. The block ends with
     `FetchTimeout` for the service, or `ClientLeft` when there is nobody to answer.
@@ -37,11 +37,11 @@ class Watch:
         self._set(self._headers_s)
 
     def await_part(self) -> None:
-        """Wait for the service to send, or to take in, a part of a body."""
+        """Wait for the service to send, or to accept, a part of a body."""
         self._set(self._body_s)
 
     def await_others(self) -> None:
-        """Wait for the client, or for a turn, which have times of their own."""
+        """Wait for the client, or for a turn, which have time limits of their own."""
         self._set(math.inf)
 
     def __enter__(self) -> Self:
@@ -60,7 +60,7 @@ class Watch:
         self._timer.cancel()
         if self._outcome is None:
             return
-        # As in `asyncio.timeout`: a cancellation that is not ours goes on.
+        # As in `asyncio.timeout`: a cancellation by somebody else propagates.
         if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise self._outcome from exc
 

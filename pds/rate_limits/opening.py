@@ -9,7 +9,7 @@ from pds.monitoring.requests.client_address import ClientAddresses
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.memory import MemoryStore
 from pds.rate_limits.method_limits import MethodLimits
-from pds.rate_limits.redis_client import open_scratch
+from pds.rate_limits.redis_client import open_redis
 from pds.rate_limits.store import CounterStore
 
 
@@ -29,7 +29,7 @@ def open_rate_limiter(
 
 
 def _open_store(settings: Settings) -> CounterStore:
-    redis = open_scratch(settings)
+    redis = open_redis(settings)
     if redis is None:
         return MemoryStore()
     from pds.rate_limits.redis_store import RedisStore  # Imports the client library.

@@ -15,7 +15,7 @@ _CONNECTIONS: Final = 8
 """Redis responds in less than a millisecond, so that few connections serve many requests."""
 
 
-def open_scratch(settings: Settings) -> Redis | None:
+def open_redis(settings: Settings) -> Redis | None:
     """Return a client that connects on first use; None if no such server is configured.
 
     Each step of a call takes at most `ANSWER_S`. Failures raise `redis.RedisError`.

@@ -1,1 +1,1 @@
-"""Read-after-write: what an account has just written, in answers of an AppView that lags behind."""
+"""Read-after-write: an account's latest writes, added to answers of an AppView that lags."""

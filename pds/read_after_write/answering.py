@@ -1,7 +1,6 @@
-"""Decides whether an answer of the AppView is behind, and has it made up to date.
+"""Decides whether an AppView's answer is behind, and has it brought up to date.
 
-That is an addition to an answer which is good without it: whatever goes wrong here is logged, and
-the answer is passed on as it came.
+The answer is good without that, so any error here is logged, and the answer is relayed as it came.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ _log = structlog.get_logger(__name__)
 
 
 async def merge_unseen(call: XrpcCall, nsid: str, answer: UpstreamAnswer) -> Merged | None:
-    """The answer with what the account has written since; None to pass it on as it came.
+    """Return the answer with the account's newer writes; None to relay it as it came.
 
-    In nearly every case that is settled by one statement, and the answer is not parsed.
+    In nearly every case one statement decides, and the answer is not parsed.
     """
     try:
         requester = await _find_requester(call, answer)
@@ -51,7 +50,7 @@ async def merge_unseen(call: XrpcCall, nsid: str, answer: UpstreamAnswer) -> Mer
 
 
 async def _find_requester(call: XrpcCall, answer: UpstreamAnswer) -> Requester | None:
-    """The account and what the AppView has not seen; None if it has seen all."""
+    """Return the account and what the AppView has not indexed; None if it has indexed all."""
     rev = answer.rev
     if rev is None or not is_tid(rev) or not _is_json(answer):
         return None
@@ -61,7 +60,7 @@ async def _find_requester(call: XrpcCall, answer: UpstreamAnswer) -> Requester |
     )
     account = None if local is None else ctx.accounts.find_account(did)
     if local is None or account is None:
-        return None  # A hidden account is shown nowhere, so not to itself.
+        return None  # A hidden account is shown nowhere, not even to itself.
     pattern = ctx.settings.services.appview_cdn_url_pattern
     images = Images(did, pattern, ctx.settings.public_url)
     appview = None if ctx.settings.appview is None else ProxiedAppView(call)
@@ -74,7 +73,7 @@ def _is_json(answer: UpstreamAnswer) -> bool:
 
 
 def _wanted_post(call: XrpcCall) -> str:
-    """The URI of the post that getPostThread is asked for, with the DID of its author."""
+    """Return the URI of the post that getPostThread asks for, with the DID of its author."""
     uri = parse_at_uri(call.params["uri"])
     author = call.ctx.accounts.find_account(uri.authority)
     return str(uri if author is None else replace(uri, authority=author.did))

@@ -1,6 +1,6 @@
-"""Views of what a post embeds, made from its record.
+"""Views of a post's embeds, built from its record.
 
-A video has none: only the AppView's video service knows the playlist that a view must name. Posts
+A video has no view: only the AppView's video service knows the playlist that it must name. Posts
 with such an embed are shown without it, as the reference PDS does.
 Spec: app.bsky.embed.*
 """
@@ -22,9 +22,9 @@ _RECORD_WITH_MEDIA: Final = "app.bsky.embed.recordWithMedia"
 async def embed_view(
     embed: Json, images: Images, quoted_view: Callable[[str], Awaitable[Json]]
 ) -> Json | None:
-    """The view of an embed that satisfies its Lexicon, or None if there is none to be made.
+    """Return the view of an embed that satisfies its Lexicon, or None if it cannot be built.
 
-    `quoted_view` gives the view of the record with a URI. Raises what that raises.
+    `quoted_view` returns the view of the record with a URI. Raises what that raises.
     """
     kind = embed["$type"]
     if kind == _RECORD:

@@ -1,4 +1,4 @@
-"""Feeds: new posts at their place, the new profile on the author's own posts.
+"""Feeds: new posts inserted in order, and the new profile on the author's own posts.
 
 Spec: app.bsky.feed.defs#feedViewPost
 """
@@ -16,7 +16,7 @@ _REPOST: Final = "app.bsky.feed.defs#reasonRepost"
 
 
 def is_feed_of(did: str, feed: list[Any]) -> bool:
-    """Whether a feed is that of the account: its first item is a post or a repost by it."""
+    """Return whether a feed is the account's: its first item is a post or a repost by it."""
     if not feed:
         return False
     reason = feed[0].get("reason") if type(feed[0]) is dict else None
@@ -28,7 +28,7 @@ def is_feed_of(did: str, feed: list[Any]) -> bool:
 
 
 def update_authors(feed: list[Any], requester: Requester) -> None:
-    """Show the new profile of the account, if there is one, on its posts. Not on its reposts."""
+    """Show the account's new profile, if there is one, on its posts, but not on its reposts."""
     new_profile = requester.local.new_profile
     if new_profile is None:
         return
@@ -39,9 +39,9 @@ def update_authors(feed: list[Any], requester: Requester) -> None:
 
 
 async def insert_posts(feed: list[Any], requester: Requester, *, is_first_page: bool) -> None:
-    """Put each new post before the first older one; posts older than the feed's last stay out.
+    """Insert each new post before the first older one; skip posts older than the feed's last.
 
-    On a later page also those that would stand at its head stay out: they belong to the page
+    On a later page, posts that would come first are skipped as well: they belong to the page
     before. Raises `UnexpectedAnswer`, and what `Requester.post_views` raises.
     """
     times = [text_in(object_in(item, "post"), "indexedAt") for item in feed]
@@ -57,13 +57,13 @@ async def insert_posts(feed: list[Any], requester: Requester, *, is_first_page: 
         (post for post in requester.local.posts if post.uri in places),
         key=lambda post: post.indexed_at,
     )
-    # From the oldest up, that is from the last place to the first: no insertion moves another's.
+    # Oldest first, that is from the last place to the first: no insertion shifts a later one.
     for view in await requester.post_views(posts):
         feed.insert(places[view["uri"]], {"post": view})
 
 
 def _place(post: LocalRecord, times: list[str]) -> int | None:
-    """The index of the first item that is older, None if the last is not."""
+    """Return the index of the first older item; None if even the last is not older."""
     if not times:
         return 0
     if times[-1] >= post.indexed_at:

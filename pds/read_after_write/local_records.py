@@ -1,4 +1,4 @@
-"""The records of an account that its AppView has not seen: those of commits after a rev."""
+"""The records of an account that its AppView has not indexed: those of commits after a rev."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PROFILE: Final = "app.bsky.actor.profile"
 _PROFILE_RKEY: Final = "self"
 
 MAX_RECORDS: Final = 10
-"""Records of any kind that are looked at: an AppView that is far behind is not made up for."""
+"""Records of any kind that are examined: an AppView that is far behind is not compensated for."""
 _MAX_BYTES: Final = 64 * 1024
-"""Of these together: posts and profiles seldom have more than one kilobyte."""
+"""Their total size: posts and profiles rarely exceed one kilobyte each."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -39,16 +39,16 @@ class LocalRecord:
 
 @dataclass(slots=True, frozen=True)
 class LocalRecords:
-    """What the AppView has not seen, and the profile as it stands. At least one thing is new."""
+    """What the AppView has not indexed, and the current profile. At least one thing is new."""
 
     posts: tuple[LocalRecord, ...]
     """Oldest first."""
     new_profile: LocalRecord | None
     profile: dict[str, Any] | None
-    """The profile, new or not, which may be of an older form than its Lexicon's."""
+    """The profile, new or not, which may have an older form than its Lexicon says."""
 
     def lag_ms(self, now_ms: int) -> int:
-        """How long the AppView has not seen the oldest of these records, in milliseconds."""
+        """Return how long the oldest of these records has been missing from the AppView, in ms."""
         new = self.posts if self.new_profile is None else (*self.posts, self.new_profile)
         return max(0, now_ms - epoch_ms_of(min(record.indexed_at for record in new)))
 
@@ -56,10 +56,10 @@ class LocalRecords:
 def find_local_records(
     actor: ActorStoreReader, rev: str, lexicons: Lexicons
 ) -> LocalRecords | None:
-    """Posts and profile written after `rev`; None if there are none.
+    """Find posts and profile written after `rev`; None if there are none.
 
-    None also where nothing was written until `rev`: it is then the rev of another repository, as
-    that of an account before it moved here.
+    None also if nothing was written until `rev`: then it is the rev of another repository, such as
+    the account's before it moved here.
     """
     newer = _without_large(actor.record.list_since(rev, limit=MAX_RECORDS))
     if not newer:
@@ -83,7 +83,7 @@ def _without_large(records: Iterable[StoredRecord]) -> list[StoredRecord]:
 def _valid(
     records: Iterable[StoredRecord], prefix: str, lexicons: Lexicons
 ) -> Iterator[LocalRecord]:
-    """Those whose URI starts with `prefix`, but for what an AppView would not show either."""
+    """Yield those whose URI starts with `prefix`, except what an AppView would not show either."""
     for record in records:
         if not record.uri.startswith(prefix) or record.takedown_ref is not None:
             continue

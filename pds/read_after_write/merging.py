@@ -1,4 +1,4 @@
-"""Bring an answer of the AppView up to date, as each method needs it. Answers change in place."""
+"""Updates of AppView answers, as each method needs it. Answers change in place."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from pds.read_after_write.requester import Requester
 from repo.datamodel import json_default
 
 Merge: TypeAlias = Callable[[Json, Requester, Mapping[str, Any]], Awaitable[None]]
-"""Changes the answer to a request of the account with these parameters. Raises `AppViewError`s,
-also in an `ExceptionGroup`; the answer is of no use then."""
+"""Updates the answer to a request of the account with these parameters. Raises `AppViewError`s,
+also in an `ExceptionGroup`; the answer is then unusable."""
 
 
 @dataclass(slots=True, frozen=True)
 class Merged:
-    """An answer with what the account has just written."""
+    """An answer that includes the account's latest writes."""
 
     body: bytes
     """JSON."""
     lag_ms: int
-    """The age of the oldest record that the AppView has not seen."""
+    """The age of the oldest record that the AppView has not indexed."""
 
 
 async def merge(nsid: str, params: Mapping[str, Any], body: bytes, requester: Requester) -> Merged:
-    """The answer `body` with what it lacks.
+    """Return the answer `body` with what it lacks.
 
-    Raises what a `Merge` does, and a `ValueError` or `TypeError` for what is not JSON, or so deeply
-    nested that it cannot be written again.
+    Raises what a `Merge` raises, and a `ValueError` or `TypeError` for what is not JSON, or nested
+    too deeply to be encoded again.
     """
     answer = as_object(orjson.loads(body))
     await MERGES[nsid](answer, requester, params)
@@ -42,9 +42,9 @@ async def merge(nsid: str, params: Mapping[str, Any], body: bytes, requester: Re
 
 
 async def merge_new_thread(uri: str, requester: Requester, *, parent_height: int) -> Merged | None:
-    """The answer to getPostThread for a post that the AppView has not found, if it is a new one.
+    """Answer getPostThread for a post that the AppView has not found, if it is a new one.
 
-    Raises what `new_thread` does.
+    Raises what `new_thread` raises.
     """
     post = next((post for post in requester.local.posts if post.uri == uri), None)
     if post is None:
@@ -96,7 +96,7 @@ MERGES: Final[Mapping[str, Merge]] = {
     "app.bsky.feed.getTimeline": get_timeline,
     "app.bsky.feed.getPostThread": get_post_thread,
 }
-"""By NSID."""
+"""The update of each method, by NSID."""
 
 
 def _update_profile(view: Json, requester: Requester) -> None:

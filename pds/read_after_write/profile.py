@@ -1,4 +1,4 @@
-"""Views of profiles: what of them a profile record says.
+"""Views of profiles: the fields that come from the profile record.
 
 Spec: app.bsky.actor.defs
 """
@@ -13,20 +13,20 @@ from pds.read_after_write.images import Images
 
 
 def basic_view(did: str, handle: str, profile: Mapping[str, Any] | None, images: Images) -> Json:
-    """A `profileViewBasic`. `profile` is the record, None if there is none."""
+    """Return a `profileViewBasic`. `profile` is the record, None if there is none."""
     view: Json = {"did": did, "handle": handle}
     update_basic(view, profile or {}, images)
     return view
 
 
 def update_basic(view: Json, profile: Mapping[str, Any], images: Images) -> None:
-    """Let any view of a profile show the name and the avatar of the record, or that it has none."""
+    """Set or remove name and avatar in any view of a profile, according to the record."""
     _set(view, "displayName", _find_text(profile, "displayName"))
     _set(view, "avatar", images.find_url("avatar", profile.get("avatar")))
 
 
 def update_detailed(view: Json, profile: Mapping[str, Any], images: Images) -> None:
-    """Let a `profileViewDetailed` show what the record says, and nothing of an earlier one."""
+    """Set or remove all fields of a `profileViewDetailed` that come from the record."""
     update_basic(view, profile, images)
     _set(view, "description", _find_text(profile, "description"))
     _set(view, "banner", images.find_url("banner", profile.get("banner")))

@@ -1,4 +1,4 @@
-"""The AppView of the settings, asked as the account whose request is being answered."""
+"""The configured AppView, queried as the account whose request is being answered."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class ProxiedAppView:
-    """An `AppView`, also where the client has named another one for its request."""
+    """An `AppView`: the configured one, even if the client's request names another."""
 
     def __init__(self, call: XrpcCall) -> None:
         self._call = call
 
     async def query(self, nsid: str, params: Mapping[str, str | int]) -> Any:
-        """See `AppView`. The time and the size of the answer are those of all proxying."""
+        """See `AppView`. Time and size limits are those of all proxying."""
         call = self._call
         try:
             target = default_target(call.ctx.settings, nsid)

@@ -10,7 +10,7 @@ from repo.syntax import parse_at_uri
 
 
 async def quoted_view(uri: str, appview: AppView | None) -> Json:
-    """The view of a quoted post, feed or list; `viewNotFound` for what is none, or not there.
+    """Return the view of a quoted post, feed or list; `viewNotFound` for others or missing ones.
 
     Raises `AppViewError`.
     """
@@ -37,7 +37,7 @@ async def _find(uri: str, appview: AppView) -> Json | None:
 
 
 def _record_view(post: object) -> Json:
-    """A `viewRecord` out of a `postView`."""
+    """Turn a `postView` into a `viewRecord`."""
     view: Json = {
         "$type": "app.bsky.embed.record#viewRecord",
         "uri": text_in(post, "uri"),

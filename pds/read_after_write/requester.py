@@ -1,4 +1,4 @@
-"""The account that asks, and its new posts as its AppView would show them."""
+"""The requesting account, and its new posts as its AppView would show them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pds.read_after_write.quotes import quoted_view
 
 @dataclass(slots=True, frozen=True)
 class Requester:
-    """An account with the records that its AppView has not seen."""
+    """An account with the records that its AppView has not indexed."""
 
     did: str
     handle: str
     local: LocalRecords
     images: Images
     appview: AppView | None
-    """Tells what posts quote; None where there is none to ask."""
+    """Knows what posts quote; None if no AppView is configured."""
 
     async def post_views(self, posts: Sequence[LocalRecord]) -> list[Json]:
-        """A `postView` of each post; what they quote is asked for side by side.
+        """Return a `postView` of each post; what they quote is fetched concurrently.
 
         Raises an `ExceptionGroup` of `AppViewError`s.
         """
@@ -41,7 +41,7 @@ class Requester:
             "author": basic_view(self.did, self.handle, self.local.profile, self.images),
             "record": post.value,
             "indexedAt": post.indexed_at,
-            # Nobody can have reacted to what the AppView has not shown to anybody.
+            # Nobody can have reacted to a post that the AppView has not shown yet.
             "likeCount": 0,
             "replyCount": 0,
             "repostCount": 0,

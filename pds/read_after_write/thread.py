@@ -1,4 +1,4 @@
-"""Threads: new replies under the posts they answer, and threads of posts that are new themselves.
+"""Threads: new replies under the posts they answer, and threads of new posts.
 
 Spec: app.bsky.feed.defs#threadViewPost
 """
@@ -25,9 +25,9 @@ _VIEW: Final = "app.bsky.feed.defs#threadViewPost"
 
 
 async def insert_replies(thread: Json, requester: Requester) -> None:
-    """Put each new post that answers a post of the thread before the other answers to that.
+    """Insert each new reply to a post of the thread before the post's other replies.
 
-    A thread that cannot be shown, as of a blocked author, stays as it is. Raises
+    A thread that cannot be shown, such as one of a blocked author, stays as it is. Raises
     `UnexpectedAnswer`, and what `Requester.post_views` raises.
     """
     if thread.get("$type") != _VIEW:
@@ -42,7 +42,7 @@ async def insert_replies(thread: Json, requester: Requester) -> None:
         if parent in shown or parent in parents:
             parents[post.uri] = parent
     posts = [post for post in requester.local.posts if post.uri in parents]
-    # Oldest first, so an answer to another new post finds that one there.
+    # Oldest first, so that a reply to another new post finds that post in the thread.
     for view in await requester.post_views(posts):
         node = shown[view["uri"]] = _node(view)
         parent_node = shown[parents[view["uri"]]]
@@ -50,7 +50,7 @@ async def insert_replies(thread: Json, requester: Requester) -> None:
 
 
 async def new_thread(post: LocalRecord, requester: Requester, *, parent_height: int) -> Json:
-    """The thread of a post that the AppView has not seen, with what it answers as far as known.
+    """Return the thread of a post the AppView has not indexed, with its parents as far as known.
 
     Raises what `Requester.post_views` raises.
     """
@@ -59,20 +59,20 @@ async def new_thread(post: LocalRecord, requester: Requester, *, parent_height: 
     await insert_replies(thread, requester)
     if "reply" in post.value and requester.appview is not None:
         parent = post.value["reply"]["parent"]["uri"]
-        # What is answered may be gone, or as new as the post itself.
+        # The parent may be gone, or as new as the post itself.
         with suppress(AppViewError):
             thread["parent"] = await _fetch_parent(parent, requester.appview, parent_height)
     return thread
 
 
 async def _fetch_parent(uri: str, appview: AppView, height: int) -> Json:
-    """A post with those it answers, up to `height` of them. Raises `AppViewError`."""
+    """Return a post with up to `height` of its parents. Raises `AppViewError`."""
     params: dict[str, str | int] = {"uri": uri, "parentHeight": height, "depth": 0}
     return object_in(await appview.query(GET_POST_THREAD, params), "thread")
 
 
 def _index(thread: Json) -> dict[str, Json]:
-    """Every post of the thread that can be shown, from its own downwards, by URI."""
+    """Return every visible post of the thread, from its own downwards, by URI."""
     found: dict[str, Json] = {}
     # A stack of our own: input from outside must not steer Python's recursion.
     stack: list[Any] = [thread]
@@ -86,7 +86,7 @@ def _index(thread: Json) -> dict[str, Json]:
 
 
 def _root_of(thread: Json) -> str:
-    """The URI of the post that the thread began with."""
+    """Return the URI of the thread's root post."""
     post = object_in(thread, "post")
     record = object_in(post, "record")
     if "reply" not in record:

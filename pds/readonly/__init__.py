@@ -1,12 +1,12 @@
 """Read-only mode: repositories from CAR files, served as any server would serve them.
 
     car_files        which files there are
-    loading          one file into an actor store, checked
+    loading          load one file into an actor store, checked
     loaders          the processes that do that
     catalog          what was loaded from which file, so that it is not loaded again
     library          keeps stores, accounts and events in step with the files
-    watching         again and again
-    progress         how far that has come
+    watching         repeats that
+    progress         how much is loaded
     methods, app     the reading half of the protocol; everything else is refused
     pages            the repositories for people with a browser
 

@@ -7,23 +7,24 @@ from typing import Final
 
 from aiohttp import web
 
-from pds.context import READ_CONTEXT, ReadContext
+from pds.context import ReadContext
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
 from pds.readonly.archive import ARCHIVE, Archive
 from pds.readonly.methods import readonly_methods
-from pds.readonly.pages import add_pages
-from pds.server.app import tell_subscribers
-from pds.server.observer import observe
+from pds.readonly.pages import page_routes
+from pds.server.app import end_subscriptions
+from pds.server.observer import add_observed
+from pds.web.context_keys import READ_CONTEXT
 from pds.web.health import health
-from pds.web.routes import add_routes_of_every_server
+from pds.web.routes import routes_of_every_server
 from pds.xrpc.call import ReadCall
 from pds.xrpc.errors import XrpcError, auth_required
 from pds.xrpc.responses import add_common_headers
 from pds.xrpc.router import XrpcRouter
 
 _REFUSED_PATHS: Final = ("/oauth", "/@atproto", "/account", "/.well-known/oauth")
-"""Beginnings of what needs an account."""
+"""Prefixes of paths that need an account."""
 _READ_ONLY: Final = auth_required("This PDS is read-only")
 _WRITING: Final = ("POST", "PUT", "PATCH", "DELETE")
 
@@ -33,7 +34,7 @@ def make_readonly_app(
 ) -> web.Application:
     """Build the application around an open context and archive, which the caller closes.
 
-    `request_log` gets a line for each request; without one they go to structlog.
+    `request_log` gets a line for each request; without it, the lines go to structlog.
     """
     app = web.Application()
     app[READ_CONTEXT], app[ARCHIVE] = ctx, archive
@@ -45,21 +46,21 @@ def make_readonly_app(
         is_read = nsid in served and request.method not in _WRITING
         if is_read or request.method == "OPTIONS":
             return await router.handle(request)
-        # A method that a full server has, a session for instance, is refused rather than unknown.
+        # A method of a full server, such as one for sessions, is refused rather than unknown.
         is_known = request.method in _WRITING or ctx.lexicons.method(nsid) is not None
         return _error(_READ_ONLY if is_known else XrpcError(501))
 
-    app.router.add_get("/xrpc/_health", health)
-    for method in _WRITING:
-        app.router.add_route(method, "/{path:.*}", _refuse)
-    app.router.add_route("*", "/xrpc/{nsid:.*}", answer)
-    for path in _REFUSED_PATHS:
-        app.router.add_get(path + "{rest:.*}", _refuse)
-    add_pages(app)
-    add_routes_of_every_server(app)
+    routes = (
+        web.get("/xrpc/_health", health),
+        *(web.route(method, "/{path:.*}", _refuse) for method in _WRITING),
+        web.route("*", "/xrpc/{nsid:.*}", answer),
+        *(web.get(path + "{rest:.*}", _refuse) for path in _REFUSED_PATHS),
+        *page_routes(),
+        *routes_of_every_server(),
+    )
     ctx.requests.count_by_name(ctx.lexicons.iter_methods())
-    observe(app, ctx, request_log or PlainLog(LOGGER))
-    app.on_shutdown.append(tell_subscribers)
+    add_observed(app, routes, ctx, request_log or PlainLog(LOGGER))
+    app.on_shutdown.append(end_subscriptions)
     return app
 
 

@@ -1,4 +1,4 @@
-"""`Archive`: what the read-only server has beside the context of every server."""
+"""`Archive`: what the read-only server has besides the context of every server."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pds.readonly.catalog import Catalog
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """One for each running server."""
+    """There is one for each running server."""
 
     catalog: Catalog
     blobs: BlobDirectory
     waiting: Callable[[], int]
-    """Tells how many files are yet to be loaded."""
+    """Returns how many files are yet to be loaded."""
 
 
 ARCHIVE: Final = web.AppKey("archive", Archive)

@@ -1,4 +1,4 @@
-"""Which CAR files there are: named one by one, by directory or by pattern."""
+"""Finding CAR files: named one by one, by directory or by pattern."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Final
 
 SUFFIX: Final = ".car"
 CACHE: Final = ".holdfast-readonly"
-"""The directory of the stores, where nobody names another: beside the CAR files."""
+"""The default directory of the stores: next to the CAR files."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class CarFile:
-    """A file as it is now. One whose size and time are the same is taken to be unchanged."""
+    """The current state of a file. With the same size and time, it is taken to be unchanged."""
 
     path: Path
     size_bytes: int
@@ -24,9 +24,9 @@ class CarFile:
 
 
 def find_car_files(places: Iterable[str]) -> list[CarFile]:
-    """The files of `places`, by path: files, directories (searched in depth) and patterns.
+    """Return the files of `places`, by path: files, directories (searched in depth) and patterns.
 
-    What is not there (any more) is left out.
+    Missing ones are left out.
     """
     paths = {os.path.realpath(path) for place in places for path in _iter_paths(place)}
     found = (_look_at(Path(path)) for path in paths)
@@ -34,7 +34,7 @@ def find_car_files(places: Iterable[str]) -> list[CarFile]:
 
 
 def shown_path(path: str | os.PathLike[str]) -> str:
-    """A path, or a part of one, for people: bytes that are no text are escaped."""
+    """Return a path, or a part of one, for people: bytes that are not text are escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -51,13 +51,13 @@ def _matches(pattern: str) -> list[Path]:
     try:
         return list(start.glob(str(Path(pattern).relative_to(start))))
     except ValueError:
-        return []  # Such as `**` within a name: nothing can match it.
+        return []  # Such as `**` within a name, which cannot match anything.
 
 
 def _search(directory: Path) -> Iterator[Path]:
-    """Files below `directory`. Links to directories are not followed: they may lead in circles."""
+    """Yield files below `directory`. Links to directories are not followed: they may be cyclic."""
     for root, directories, names in os.walk(directory):
-        # Thousands of directories, and no CAR file in them.
+        # The cache has thousands of directories, and no CAR files.
         directories[:] = [name for name in directories if name != CACHE]
         yield from (Path(root, name) for name in names if name.endswith(SUFFIX))
 

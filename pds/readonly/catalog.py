@@ -1,4 +1,4 @@
-"""What has been loaded from which CAR file: a database beside the stores."""
+"""The catalog of what was loaded from which CAR file: a database next to the stores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pds.readonly.car_files import CarFile
 from repo.syntax import Did
 
 Verification: TypeAlias = Literal["available", "strict", "offline"]
-"""Whether signatures are verified where the key can be had, must be, or are not looked at."""
+"""Whether signatures are verified if the key is available, always, or never."""
 SignatureState: TypeAlias = Literal["valid", "unchecked"]
 
 _REPO: Final = (
@@ -28,14 +28,14 @@ _SCHEMA: Final = ("schema.sql", "names.sql")
 
 @dataclass(frozen=True, slots=True)
 class CatalogedCar:
-    """A file that has been looked at, and what came of it: a repository or a problem."""
+    """A file that has been examined, with the result: a repository or a problem."""
 
     file: CarFile
     verification: Verification
     did: Did | None
     rev: str | None
     problem: str | None
-    """For everybody who asks, so without paths of this machine."""
+    """Shown to everyone, so without paths of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +45,21 @@ class CatalogedRepo:
     did: Did
     handle: str | None
     did_doc: dict[str, Any] | None
-    """None where the document could not be had when the file was loaded."""
+    """None if the document could not be resolved when the file was loaded."""
     cid: str
     rev: str
     path: Path
-    """The file that it was loaded from."""
+    """The file from which it was loaded."""
     size_bytes: int
-    """Of the file."""
+    """The size of the file."""
     records: int
     signature: SignatureState
     name: str | None
-    """What the account calls itself."""
+    """The display name of the account."""
 
     @property
     def title(self) -> str:
-        """What people know it by: its name, or else its handle or DID."""
+        """The repository's title for people: its name, or else its handle or DID."""
         return self.name or self.handle or self.did
 
 
@@ -87,14 +87,14 @@ class Catalog:
         self._db.close()
 
     def cars(self) -> dict[Path, CatalogedCar]:
-        """Every file that has been looked at."""
+        """Return every file that has been examined."""
         rows = self._db.all(
             "SELECT path, sizeBytes, mtimeNs, verification, did, rev, problem FROM car"
         )
         return {_path_of(row[0]): _car_of(row) for row in rows}
 
     def put_car(self, car: CatalogedCar) -> None:
-        """Note what came of a file, in place of what was noted before."""
+        """Upsert the result for a file."""
         file = car.file
         self._db.run(
             "INSERT OR REPLACE INTO car (path, sizeBytes, mtimeNs, verification, did, rev, problem)"
@@ -119,24 +119,24 @@ class Catalog:
         self._db.run("DELETE FROM car WHERE did = ?", (did,))
 
     def dids_of(self, path: Path) -> list[Did]:
-        """The repositories that are served from a file: one, or more if it was another's before."""
+        """Return the repositories served from a file: one, or more if it held another before."""
         rows = self._db.all("SELECT did FROM repo WHERE path = ?", (_text_of(path),))
         return [did for (did,) in rows]
 
     def find_repo(self, did: str) -> CatalogedRepo | None:
-        """What is known of a repository."""
+        """Return the entry of a repository; None if it is not served."""
         row = self._db.one(f"{_REPO} WHERE did = ?", (did,))
         return None if row is None else _repo_of(row)
 
     def repos(self, *, limit: int, after: str = "") -> list[CatalogedRepo]:
-        """Repositories by DID, those behind `after`."""
+        """Return repositories by DID, starting after `after`."""
         rows = self._db.all(f"{_REPO} WHERE did > ? ORDER BY did LIMIT ?", (after, limit))
         return [_repo_of(row) for row in rows]
 
     def search(self, text: str, *, limit: int, after: str = "") -> list[CatalogedRepo]:
-        """As `repos`, those with `text` in their DID, handle or name, whatever its letter case.
+        """Like `repos`, but only those with `text` in DID, handle or name, in any letter case.
 
-        For a thread: looks at every repository, with a connection of its own.
+        For a thread: scans every repository, on a connection of its own.
         """
         db = open_database(self._db.path, create=False, read_only=True)
         try:
@@ -149,15 +149,15 @@ class Catalog:
         return [_repo_of(row) for row in rows]
 
     def repos_without_document(self) -> list[CatalogedRepo]:
-        """Repositories whose DID document could not be had."""
+        """Return the repositories whose DID document could not be resolved."""
         return [_repo_of(row) for row in self._db.all(f"{_REPO} WHERE didDoc IS NULL")]
 
     def count_repos(self) -> int:
-        """How many repositories are served."""
+        """Return how many repositories are served."""
         return int(self._db.value("SELECT count(*) FROM repo"))
 
     def problems(self, *, limit: int) -> list[CatalogedCar]:
-        """Files that could not be loaded, by path."""
+        """Return the files that could not be loaded, by path."""
         rows = self._db.all(
             "SELECT path, sizeBytes, mtimeNs, verification, did, rev, problem FROM car"
             " WHERE problem IS NOT NULL ORDER BY path LIMIT ?",
@@ -166,7 +166,7 @@ class Catalog:
         return [_car_of(row) for row in rows]
 
     def put_repo(self, repo: CatalogedRepo) -> None:
-        """Note a repository, in place of what was noted before."""
+        """Upsert a repository."""
         self._db.run(
             "INSERT OR REPLACE INTO repo"
             " (did, handle, didDoc, cid, rev, path, sizeBytes, records, signature, name, words)"
@@ -215,12 +215,12 @@ def _repo_of(row: tuple[Any, ...]) -> CatalogedRepo:
 
 
 def _folded(text: str) -> str:
-    """Text as it is compared: not by letter case, nor by the form of letters."""
+    """Normalize text for comparison, regardless of letter case and Unicode form."""
     return unicodedata.normalize("NFKC", text).casefold()
 
 
-# Names of files are bytes, columns are text. A resolved path has no two slashes in a row, so here
-# they stand before a byte that is no text, which Python makes a lone surrogate.
+# File names are bytes, columns are text. A resolved path has no two slashes in a row, so here two
+# slashes mark a byte that is not text, for which Python has a lone surrogate.
 def _text_of(path: Path) -> str:
     return re.sub("[\udc80-\udcff]", lambda found: f"//{ord(found[0]) - 0xDC00:02x}", str(path))
 

@@ -1,4 +1,4 @@
-"""The settings of a read-only server: those of any server, with what it does without."""
+"""The settings of a read-only server: those of any server, minus what it does not use."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _READ: Final = (
     *("PDS_CAR_DIR", "PDS_BLOBS_DIR", "PDS_SERVICE_DID", "PDS_CONTACT_EMAIL_ADDRESS"),
     *("PDS_ACTOR_STORE_CACHE_SIZE", "PDS_MAX_SUBSCRIPTION_BUFFER"),
 )
-"""Beginnings of the variables that count: no accounts, no other services."""
+"""Prefixes of the variables that count: no accounts, no other services."""
 _CENTURY_MS: Final = 100 * 365 * 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
 class ReadonlyEnvironment:
-    """Settings, and where the archive is."""
+    """The settings, and the location of the archive."""
 
     settings: Settings
     places: tuple[str, ...]
-    """Where CAR files are: files, directories, patterns."""
+    """Where the CAR files are: files, directories, patterns."""
     blobs: Path | None
 
 
@@ -38,16 +38,16 @@ def read_environment(
     data: Path | None,
     listen: Mapping[str, str],
 ) -> ReadonlyEnvironment:
-    """What the options ask for, and else the variables. Raises `ConfigError`.
+    """Read the options, and for what they leave out, the variables. Raises `ConfigError`.
 
-    `listen` are the variables that say where to listen. Nobody can log in and nothing is signed, so
-    there are no secrets.
+    `listen` are the variables for the listening address. There are no secrets, since nobody can
+    log in and nothing is signed.
     """
     kept = {name: value for name, value in environ.items() if name.startswith(_READ)}
     variables = {
         **kept,
         **listen,
-        # Every repository was loaded some time ago, and is told of from any cursor.
+        # Every repository was loaded some time ago, but must be replayed from any cursor.
         "PDS_REPO_BACKFILL_LIMIT_MS": str(_CENTURY_MS),
     }
     asked = read_settings(variables, reads_only=True)
@@ -63,7 +63,7 @@ def read_environment(
         variables
         | {
             "PDS_DATA_DIRECTORY": str(directory),
-            # Of uploads, which there are none of; the archive's blobs are in `BlobDirectory`.
+            # For uploads, of which there are none; the archive's blobs are in `BlobDirectory`.
             "PDS_BLOBSTORE_DISK_LOCATION": str(directory / "uploads"),
         },
         reads_only=True,
@@ -76,7 +76,7 @@ def read_environment(
 
 
 def _cache_directory(named: Path | None, first_place: str) -> Path:
-    """Where the stores are: in a directory that was named, or beside the first CAR file."""
+    """Return the directory of the stores: the one named, or one next to the first CAR file."""
     directory = Path(os.path.realpath(named or _beside(first_place)))
     try:
         str(directory).encode()
@@ -92,7 +92,7 @@ def _beside(place: str) -> Path:
 
 
 def _start_of(place: str) -> Path:
-    """A file or directory itself; of a pattern the part before it, which matches nothing yet."""
+    """Return a file or directory itself, or a pattern's existing parent directory."""
     path = Path(place)
     while not path.exists() and any(mark in str(path) for mark in "*?["):
         path = path.parent

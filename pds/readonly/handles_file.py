@@ -1,4 +1,4 @@
-"""A file that says which handles the DIDs of an archive have, for DIDs that no longer resolve."""
+"""A file with the handles of an archive's DIDs, for DIDs that no longer resolve."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class InvalidHandlesFile(ValueError):
 
 
 def read_handles_file(path: Path) -> dict[Did, Handle]:
-    """Handles by DID: a line each, DID and handle with a blank between, `#` for comments.
+    """Read handles by DID: each line has a DID, a blank and a handle; `#` starts a comment.
 
     Raises `InvalidHandlesFile` and `OSError`.
     """

@@ -1,7 +1,7 @@
 """`Library`: stores, accounts and events, kept in step with the CAR files.
 
-A file is loaded in a process of its own into a new database, which then takes the place of the
-one before in one step. So a repository is served as it was until it is served as it is.
+A file is loaded in a process of its own into a new database, which then replaces the old one
+atomically. So the old state of a repository is served until the new one is.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pds.context import ReadContext
 
 RESOLVING_AT_ONCE: Final = 16
-"""DID documents asked for at the same time."""
+"""The number of DID documents resolved concurrently."""
 
 _log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ _Read: TypeAlias = Callable[[CarFile, Path], Awaitable[LoadedCar | BadCar]]
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the files that were looked at."""
+    """The results for the files that were examined."""
 
     loaded: int = 0
     unchanged: int = 0
@@ -59,18 +59,18 @@ class Counts:
 
 @dataclass(slots=True)
 class Look:
-    """What a look at all files has found: those to load, and what has been done already."""
+    """The result of scanning all files: those to load, and the counts so far."""
 
     changed: list[CarFile]
     counts: Counts
 
 
 class _Refused(Exception):
-    """A file is not served; the message says why, for everybody."""
+    """A file is not served; the message gives the reason, for everyone."""
 
     def __init__(self, reason: str, details: str | None = None) -> None:
         self.details = details
-        """For the operator, if there is more to say."""
+        """More for the operator, if there is more to say."""
         super().__init__(reason)
 
 
@@ -88,7 +88,7 @@ class Library:
         handles: Mapping[Did, Handle],
         processes: int,
     ) -> None:
-        """`directory` is for databases that are being made; `handles` wins over DID documents."""
+        """`directory` is for databases under construction; `handles` override DID documents."""
         self._ctx = ctx
         self._catalog = catalog
         self._places = places
@@ -99,10 +99,10 @@ class Library:
         self._resolving = asyncio.Semaphore(RESOLVING_AT_ONCE)
         self._serving = KeyedLocks()
         self.waiting = 0
-        """How many files are yet to be loaded."""
+        """The number of files yet to be loaded."""
 
     async def update(self, on_progress: OnProgress | None = None) -> Counts:
-        """Look at all files, and load those that are new or changed."""
+        """Scan all files, and load those that are new or changed."""
         return await self.load(await self.look(), on_progress)
 
     async def drop_unfinished(self) -> None:
@@ -112,9 +112,9 @@ class Library:
                 await self._drop(Did(did))
 
     async def look(self, *, again: bool = False) -> Look:
-        """Look at all files, and drop the repositories of those that are gone.
+        """Scan all files, and drop the repositories of those that are gone.
 
-        With `again` files that could not be loaded before are to be loaded as well, for the
+        With `again`, files that could not be loaded before are to be loaded as well, since the
         reason may be gone.
         """
         files = await asyncio.to_thread(find_car_files, self._places)
@@ -133,7 +133,7 @@ class Library:
         if not files:
             return counts
         loaders = Loaders(min(self._processes, len(files)))
-        # A few more than there are processes, so that none waits for this one.
+        # A few more than there are processes, so that none of them waits for this one.
         waiting = asyncio.Semaphore(2 * self._processes)
         work = Work(sum(file.size_bytes for file in files))
         telling = asyncio.create_task(tell(work, on_progress or nobody))
@@ -158,7 +158,7 @@ class Library:
         return counts
 
     async def ask_again(self) -> None:
-        """Ask for DID documents that could not be had when their repositories were loaded."""
+        """Retry DID documents that could not be resolved when their repositories were loaded."""
         if self._verification == "available":
             async with asyncio.TaskGroup() as tasks:
                 for repo in self._catalog.repos_without_document():
@@ -186,7 +186,7 @@ class Library:
             problem, details = str(exc), exc.details
         except (ActorStoreError, DatabaseError, OSError) as exc:
             problem, details = f"it cannot be loaded: {public_reason(exc)}", str(exc)
-        except Exception as exc:  # noqa: BLE001 (whatever it is, it must cost the others nothing)
+        except Exception as exc:  # noqa: BLE001 (no failure may affect the other files)
             _log.exception("a fault in loading a CAR file", file=shown_path(file.path))
             problem = f"it cannot be loaded: {public_reason(exc)}"
         finally:
@@ -195,9 +195,9 @@ class Library:
         self._note(car, counts, details=details)
 
     def _note(self, car: CatalogedCar, counts: Counts, *, details: str | None = None) -> None:
-        """Note what came of a file; where that cannot be noted, the next start loads it again.
+        """Record the result for a file; if that fails, the next start loads the file again.
 
-        `details` are for the log alone: what is noted is shown to strangers.
+        `details` are only for the log: what is recorded is shown to strangers.
         """
         if car.problem is not None:
             counts.refused += 1
@@ -214,7 +214,7 @@ class Library:
         cid = Cid.parse(loaded.cid)
         signature = await self._check_signature(cid, loaded.commit, document)
         handle = self._handles.get(did) or (document.handle if document else None)
-        # Of two files of one repository, loaded at the same time, the newer must win.
+        # Of two files of one repository that are loaded concurrently, the newer must win.
         async with self._serving[did]:
             served = self._catalog.find_repo(did)
             if served is not None and served.path != file.path and served.rev >= loaded.commit.rev:
@@ -229,7 +229,7 @@ class Library:
             )
             if served is None or served.cid != loaded.cid:
                 await self._announce(loaded, handle)
-            # Last: a repository that is not here is loaded, and told of, once more.
+            # Last: a repository missing here is loaded, and announced, once more.
             self._catalog.put_repo(
                 CatalogedRepo(
                     did=did,
@@ -247,7 +247,7 @@ class Library:
         tell_of_odd(did, loaded.odd)
 
     async def _complete(self, repo: CatalogedRepo) -> None:
-        """Give a repository its handle, and verify its signature, if its document is there now."""
+        """Set a repository's handle and verify its signature, if its DID document resolves now."""
         did, cid = repo.did, Cid.parse(repo.cid)
         document = await self._document_of(did)
         if document is None:
@@ -324,7 +324,7 @@ class Library:
 
     async def _drop(self, did: Did) -> None:
         self._catalog.forget_repo(did)
-        # An older copy of it may be there, which now has its turn.
+        # An older copy may be in another file, which is loaded now.
         self._catalog.forget_cars_of(did)
         await self._ctx.accounts.delete_account(did)
         await self._ctx.sequencer.append(AccountEvent(did, active=False, status="deleted"))

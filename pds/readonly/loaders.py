@@ -1,4 +1,4 @@
-"""`Loaders`: processes that load CAR files, several at once, none of which outlives the server."""
+"""`Loaders`: processes that load CAR files concurrently, and never outlive the server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Loaders:
         try:
             return await _load_in(pool, path, store)
         except BrokenProcessPool:
-            # Some file has ended a process, and with it the pool: by itself it is found out.
+            # Some file has crashed a process, and with it the pool: loading each alone shows which.
             if self._pool is pool:
                 self._pool = _new_pool(self._processes)
             return await self._load_alone(path, store)
@@ -36,7 +36,7 @@ class Loaders:
     def close(self) -> None:
         """End every process at once, whatever it is doing."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        # A pool waits until those at work are done, which may take minutes.
+        # A pool waits for its running tasks, which may take minutes.
         for process in active_children():
             process.kill()
 
@@ -63,7 +63,7 @@ async def _load_in(pool: ProcessPoolExecutor, path: Path, store: Path) -> Loaded
 
 
 def _depend_on_server() -> None:
-    """In a new process: end with the server, however that ends, and not by a Ctrl-C before it."""
+    """In a new process: end with the server, however that ends, but ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_server, daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""One CAR file into an actor's database: every check but that of the signature.
+"""Loading one CAR file into an actor's database: every check except the signature.
 
 Runs in a process of its own: hashing, decoding and SQLite keep a core busy each.
 """
@@ -36,23 +36,23 @@ _NODE_CACHE_BYTES: Final = 4 * 1024 * 1024
 _REPORT: Final = "-read"
 _LARGE_BYTES: Final = 8 * 1024 * 1024
 _HUGE_BYTES: Final = 64 * 1024 * 1024
-"""Of files for which it pays to build one index at the end, and all."""
+"""Sizes of files from which it pays to build one index, or all, at the end."""
 _REPORTED_BYTES: Final = 1_000_000
-"""Less is read before anybody looks."""
+"""A smaller file is read before anyone looks."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedCar:
-    """A file that was sound, and is in a database now. Its signature has not been looked at."""
+    """A sound file, now in a database. Its signature has not been verified."""
 
     did: Did
     cid: str
     commit: Commit
     block: bytes
-    """That of the commit."""
+    """The block of the commit."""
     records: int
     name: str | None
-    """What the account calls itself."""
+    """The display name of the account."""
     odd: OddRecords
 
 
@@ -61,22 +61,22 @@ class BadCar:
     """A file that was refused."""
 
     reason: str
-    """For everybody: names the byte or the CID, and no path of this machine."""
+    """For everyone: names the byte or the CID, but no path of this machine."""
     details: str | None = None
-    """For the operator, if there is more to say."""
+    """More for the operator, if there is more to say."""
 
 
 def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
-    """Load `path` into a new database `store`; one of a file that is refused is to be deleted.
+    """Load `path` into a new database `store`; the caller deletes it if the file is refused.
 
-    `read_bytes_of` tells another process how far this has come.
+    `read_bytes_of` shows another process how far the load is.
     """
     try:
         with path.open("rb") as file:
             _, commit = find_commit(CarReader(file, verify=False))
         with path.open("rb") as file, _new_store(store) as db, db.transaction():
             actor = _actor(commit.did, db)
-            # The key that signed it is looked for when all else is sound.
+            # The signing key is looked up later, if all else is sound.
             imported = import_car(
                 actor,
                 file,
@@ -99,14 +99,14 @@ def load_car(path: Path, store: Path) -> LoadedCar | BadCar:
 
 
 def _postponed(size_bytes: int) -> tuple[str, ...]:
-    """The indexes that are built at the end; the others grow while something else is waited for."""
+    """Return the indexes to build at the end; the others grow while waiting for something else."""
     if size_bytes < _LARGE_BYTES:
         return ()
     return (BLOCK_INDEX,) if size_bytes < _HUGE_BYTES else UNORDERED_INDEXES
 
 
 def read_bytes_of(store: Path) -> int:
-    """How many bytes of its file have been read for the database `store`, roughly."""
+    """Return roughly how many bytes of its file have been read for the database `store`."""
     try:
         return int(_report_of(store).read_bytes() or 0)
     except FileNotFoundError:
@@ -114,13 +114,13 @@ def read_bytes_of(store: Path) -> int:
 
 
 def remove_store(store: Path) -> None:
-    """Delete a database, or what there is of it."""
+    """Delete a database, or what exists of it."""
     for file in (*files_of(store), _report_of(store)):
         file.unlink(missing_ok=True)
 
 
 def public_reason(exc: Exception) -> str:
-    """What failed, for strangers: without the paths of this machine that errors name."""
+    """Return the reason of a failure for strangers, without the paths that errors name."""
     if isinstance(exc, DatabaseError):
         return f"{exc.reason} ({exc.hint})" if exc.hint else exc.reason
     if isinstance(exc, OSError) and exc.strerror:
@@ -129,7 +129,7 @@ def public_reason(exc: Exception) -> str:
 
 
 class _Report:
-    """Notes how far a file has been read, in a file beside the database."""
+    """Records how far a file has been read, in a file next to the database."""
 
     def __init__(self, file: BinaryIO, store: Path) -> None:
         self._file = file
@@ -139,7 +139,7 @@ class _Report:
         read_bytes = self._file.tell()
         if read_bytes < _REPORTED_BYTES:
             return
-        # Written over in place, so that nobody finds it empty in between.
+        # Overwritten in place, so that no reader finds it empty.
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             os.write(descriptor, b"%20d" % read_bytes)
@@ -153,11 +153,11 @@ def _report_of(store: Path) -> Path:
 
 @contextmanager
 def _new_store(path: Path) -> Iterator[Database]:
-    # A process that ended may have left a part of one.
+    # An aborted process may have left a partial one.
     remove_store(path)
     db = open_database(path, cache_kib=_CACHE_KIB)
     try:
-        # What goes wrong is deleted, not rolled back. A WAL of gigabytes is slow to find pages in.
+        # Failures are deleted, not rolled back. Finding pages in a WAL of gigabytes is slow.
         db.run("PRAGMA journal_mode = OFF")
         db.run("PRAGMA synchronous = OFF")
         migrate_store(db)
@@ -169,7 +169,7 @@ def _new_store(path: Path) -> Iterator[Database]:
 
 
 def _actor(did: str, db: Database) -> ActorStoreTransactor:
-    """The actor with an empty repository, signed with a key that is thrown away."""
+    """Return the actor with an empty repository, signed with a key that is thrown away."""
     key = K256PrivateKey.generate()
     signing = Signing(TidClock(lambda: time.time_ns() // 1000, 0), lambda _: key)
     actor = ActorStoreTransactor(did, db, CountedNodeCache(_NODE_CACHE_BYTES), signing, no_quota)

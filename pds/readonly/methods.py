@@ -1,6 +1,6 @@
-"""The methods of the read-only server: the reading ones of every server, some in a way of its own.
+"""The methods of the read-only server: the reading ones of every server, some with own handlers.
 
-What is not here is refused: there is nobody to log in and nothing to write to.
+All others are refused: nobody can log in, and nothing can be written.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _SHARED: Final = frozenset(
 
 
 def readonly_methods() -> Iterator[Method[ReadCall]]:
-    """Every method that is served. Nobody has credentials here, so none are looked at."""
+    """Yield every method that is served. Nobody has credentials, so none are checked."""
     for method in chain.from_iterable(api.READ_METHODS):
         if method.nsid in _SHARED:
             yield replace(method, auth=None)
@@ -138,7 +138,7 @@ def _archive(call: ReadCall) -> Archive:
 
 
 def _document_of(did: str, repo: CatalogedRepo | None) -> dict[str, Any]:
-    """The document, or the least that one can say where it could not be had."""
+    """Return the document, or a minimal one if it could not be resolved."""
     if repo is not None and repo.did_doc is not None:
         return repo.did_doc
     document: dict[str, Any] = {"@context": ["https://www.w3.org/ns/did/v1"], "id": did}

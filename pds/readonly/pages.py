@@ -1,9 +1,9 @@
-"""Pages of the read-only server: which repositories there are, and what is in them. No scripts."""
+"""Pages of the read-only server: its repositories and their contents. No scripts."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import date
 from functools import partial
@@ -17,9 +17,7 @@ from aiohttp import hdrs, web
 from actor_store.errors import ActorStoreDamaged
 from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError
-from pds.context import READ_CONTEXT
 from pds.fairness.turns import TooBusy
-from pds.monitoring.requests.asker import askers
 from pds.readonly.archive import ARCHIVE
 from pds.readonly.car_files import shown_path
 from pds.readonly.catalog import CatalogedRepo
@@ -27,16 +25,17 @@ from pds.readonly.record_blobs import shown_blobs
 from pds.readonly.record_list import RecordList, list_records, list_records_of_day
 from pds.readonly.record_view import view_of, view_of_large
 from pds.readonly.times import time_of_tid
+from pds.web.context_keys import READ_CONTEXT
 from repo.record import LARGE_BYTES
 
 T = TypeVar("T")
 
 REPOS_ON_A_PAGE: Final = 100
 ASKED_CHARACTERS: Final = 200
-"""Of what is searched for; no handle or name is longer than all of them."""
+"""The longest search text; no handle or name is longer."""
 _PROBLEMS_SHOWN: Final = 20
 _HEADERS: Final = {
-    # Nothing of what strangers wrote can run here, whatever it is.
+    # Whatever strangers wrote, none of it can run here.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self';"
     " base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -56,14 +55,14 @@ _templates: Final = jinja2.Environment(
 )
 
 
-def add_pages(app: web.Application) -> None:
-    """Serve the pages at `/` and below `/repo/`."""
-    app.router.add_get("/", _front_page)
-    app.router.add_get("/style.css", _file("style.css", "text/css"))
-    app.router.add_get("/icon.svg", _file("icon.svg", "image/svg+xml"))
-    app.router.add_get("/repo/{did}", _repo_page)
-    app.router.add_get("/repo/{did}/{collection}", _collection_page)
-    app.router.add_get("/repo/{did}/{collection}/{rkey}", _record_page)
+def page_routes() -> Iterator[web.RouteDef]:
+    """The pages at `/` and below `/repo/`."""
+    yield web.get("/", _front_page)
+    yield web.get("/style.css", _file("style.css", "text/css"))
+    yield web.get("/icon.svg", _file("icon.svg", "image/svg+xml"))
+    yield web.get("/repo/{did}", _repo_page)
+    yield web.get("/repo/{did}/{collection}", _collection_page)
+    yield web.get("/repo/{did}/{collection}/{rkey}", _record_page)
 
 
 async def _front_page(request: web.Request) -> web.Response:
@@ -95,7 +94,7 @@ async def _repo_page(request: web.Request) -> web.Response:
     def counts(actor: ActorStoreReader) -> dict[str, int]:
         return actor.record.counts()
 
-    # Counts every record of the repository: that may take a while.
+    # Counts every record of the repository, which may take a while.
     async with _turn(request):
         collections = await _read(request, repo, counts, in_thread=True)
     return _page("repo.html", repo=repo, collections=collections)
@@ -148,7 +147,7 @@ async def _record_page(request: web.Request) -> web.Response:
 
 
 def _file(name: str, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """A handler that gives a file which lies beside the templates."""
+    """Return a handler that serves a file from the templates' directory."""
     text = resources.files("pds.readonly.templates").joinpath(name).read_text("utf-8")
 
     async def answer(_request: web.Request) -> web.Response:
@@ -173,24 +172,24 @@ async def _read(
 
 @asynccontextmanager
 async def _turn(request: web.Request) -> AsyncIterator[None]:
-    """A turn at what takes long."""
+    """Wait for a turn at work that takes long."""
     ctx = request.app[READ_CONTEXT]
     try:
-        async with ctx.large_work.wait(*askers(ctx.client_addresses)):
+        async with ctx.large_work.wait(*ctx.askers()):
             yield
     except TooBusy as exc:
         raise _error(503, str(exc)) from exc
 
 
 def _day_of(request: web.Request) -> date | None:
-    """The day that is asked for, if one is."""
+    """Return the requested day, if any."""
     asked = request.query.get("on")
     if not asked:
         return None
     try:
         return date.fromisoformat(asked)
     except ValueError as exc:
-        raise _error(400, "This is no day: write it as 2026-01-31.") from exc
+        raise _error(400, "This is not a date: write it as 2026-01-31.") from exc
 
 
 def _find_repo(request: web.Request) -> CatalogedRepo:
@@ -200,11 +199,9 @@ def _find_repo(request: web.Request) -> CatalogedRepo:
     return repo
 
 
-def _page(template: str, *, status: int = 200, **values: Any) -> web.Response:
+def _page(template: str, **values: Any) -> web.Response:
     text = _templates.get_template(template).render(**values)
-    return web.Response(
-        text=text, status=status, content_type="text/html", charset="utf-8", headers=_HEADERS
-    )
+    return web.Response(text=text, content_type="text/html", charset="utf-8", headers=_HEADERS)
 
 
 def _not_found(message: str) -> web.HTTPException:
@@ -219,7 +216,7 @@ def _error(status: int, message: str) -> web.HTTPException:
 
 
 def _size(size_bytes: int) -> str:
-    """A size for people: `1.2 MB`."""
+    """Return a size for people: `1.2 MB`."""
     size = float(size_bytes)
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000 or unit == "GB":

@@ -1,4 +1,4 @@
-"""What an account calls itself: the display name of its profile record."""
+"""An account's name for itself: the display name of its profile record."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from repo.odd_record import read_kept
 from repo.record import LARGE_BYTES, InvalidRecord
 
 NAME_CHARACTERS: Final = 100
-"""More of a name is not shown; a client may write 64 that a reader sees."""
+"""The rest of a name is not shown; clients allow 64 visible characters."""
 _COLLECTION: Final = "app.bsky.actor.profile"
 _RKEY: Final = "self"
 
 
 def find_name(actor: ActorStoreReader) -> str | None:
-    """The name, in one line, or None for an account that has none or none that can be read."""
+    """Return the name, in one line; None if the account has none, or none that is readable."""
     record = actor.record.find(_COLLECTION, _RKEY)
     if record is None or len(record.block) >= LARGE_BYTES:
         return None
@@ -27,5 +27,5 @@ def find_name(actor: ActorStoreReader) -> str | None:
     if not isinstance(name, str):
         return None
     shown = " ".join(name.split())[:NAME_CHARACTERS]
-    # An odd record may hold what is no Unicode, which no database takes.
+    # An odd record may hold invalid Unicode, which no database accepts.
     return shown.encode("utf-8", "replace").decode() or None

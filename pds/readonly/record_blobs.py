@@ -1,4 +1,4 @@
-"""The blobs of a record, as its page shows them: pictures, links, and what is not here."""
+"""The blobs of a record, for its page: pictures, links, and blobs that are missing."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from repo.datamodel import BlobRef, iter_blob_refs, iter_maps
 BLOBS_ON_A_PAGE: Final = 50
 _ALT_CHARACTERS: Final = 1000
 _PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif")
-"""What every browser shows."""
+"""Types that every browser shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedBlob:
-    """A blob as a record names it."""
+    """A blob as a record refers to it."""
 
     ref: BlobRef
     alt: str
-    """What the record says of a picture for those who do not see it; may be empty."""
+    """The record's alternative text for a picture; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +34,17 @@ class ShownBlob:
 
     cid: str
     mime_type: str
-    """As the record says."""
+    """As the record claims."""
     size: int
-    """In bytes, as the record says; -1 where it says nothing."""
+    """In bytes, as the record claims; -1 if it does not say."""
     alt: str
     is_here: bool
     is_picture: bool
-    """Whether it is here and its bytes are a picture's."""
+    """Whether it is here and its bytes are those of a picture."""
 
 
 def named_blobs(value: Value) -> tuple[list[NamedBlob], int]:
-    """The first `BLOBS_ON_A_PAGE` blobs of a record, each once, and how many more it has."""
+    """Return the first `BLOBS_ON_A_PAGE` blobs of a record, each once, and how many more."""
     refs = {ref.cid: ref for ref in iter_blob_refs(value)}
     alts = dict(_iter_alts(value))
     named = [
@@ -54,14 +54,14 @@ def named_blobs(value: Value) -> tuple[list[NamedBlob], int]:
 
 
 async def shown_blobs(blobs: BlobDirectory, did: str, named: list[NamedBlob]) -> list[ShownBlob]:
-    """What there is to be shown of these blobs."""
+    """Return what can be shown of these blobs."""
     return [await _look_at(blobs, did, blob.ref, blob.alt) for blob in named]
 
 
 async def _look_at(blobs: BlobDirectory, did: str, ref: BlobRef, alt: str) -> ShownBlob:
     is_here = is_picture = False
     if ref.mime_type in _PICTURES:
-        # The bytes are looked at, for a broken picture is worse than none.
+        # The bytes are checked, since a broken picture is worse than none.
         found = await blobs.open(did, ref.cid)
         if found is not None:
             await found.file.close()
@@ -72,7 +72,7 @@ async def _look_at(blobs: BlobDirectory, did: str, ref: BlobRef, alt: str) -> Sh
 
 
 def _iter_alts(value: Value) -> Iterator[tuple[Cid, str]]:
-    """Alternative texts: in the lexicons of the network they stand beside the blob."""
+    """Yield alternative texts: in the network's Lexicons they are beside the blob."""
     for item in iter_maps(value):
         alt = item.get("alt")
         if type(alt) is not str:

@@ -1,4 +1,4 @@
-"""A page of the records of a collection, the newest first, and where the next pages begin."""
+"""A page of the records of a collection, newest first, and where the next pages begin."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ class RecordLine:
 
 @dataclass(frozen=True, slots=True)
 class RecordList:
-    """Records by falling key."""
+    """Records by descending key."""
 
     lines: list[RecordLine]
     newer_than: str | None
-    """The key that newer records are behind; None where this page has the newest."""
+    """The key after which newer records follow; None if this page has the newest."""
     older_than: str | None
 
     @property
     def has_times(self) -> bool:
-        """Whether keys tell when records were made."""
+        """Whether keys show when records were created."""
         return any(is_tid(line.rkey) for line in self.lines)
 
 
 def list_records(
     actor: ActorStoreReader, collection: str, *, before: str | None, after: str | None
 ) -> RecordList:
-    """The records below the key `before`, or those next above `after`, or the newest.
+    """Return the records below the key `before`, or the next ones above `after`, or the newest.
 
-    For a thread: records of strangers take their time.
+    For a thread: strangers' records may take long.
     """
     refs, has_newer, has_older = _page(actor, collection, before=before, after=after)
     sizes = actor.repo.block_sizes(ref.cid for ref in refs)
@@ -58,9 +58,9 @@ def list_records(
 
 
 def list_records_of_day(actor: ActorStoreReader, collection: str, day: date) -> RecordList:
-    """The records of a day and before it, or the next after it if those are none.
+    """Return the records of a day and before it, or if there are none, the next after it.
 
-    By the time that is in keys, which need not be the one that a record states. For a thread.
+    By the time in record keys, which may differ from the one a record states. For a thread.
     """
     bound = tid_after(day)
     found = list_records(actor, collection, before=bound, after=None)
@@ -72,7 +72,7 @@ def list_records_of_day(actor: ActorStoreReader, collection: str, day: date) -> 
 def _page(
     actor: ActorStoreReader, collection: str, *, before: str | None, after: str | None
 ) -> tuple[list[RecordRef], bool, bool]:
-    """The records, and whether there are newer and older ones."""
+    """Return the records, and whether there are newer and older ones."""
 
     def some(cursor: str | None, *, newer: bool, limit: int) -> list[RecordRef]:
         return actor.record.list_refs(collection, limit=limit, cursor=cursor, reverse=newer)
@@ -82,7 +82,7 @@ def _page(
         if len(found) > RECORDS_ON_A_PAGE:
             refs = found[:RECORDS_ON_A_PAGE][::-1]
             return refs, True, bool(some(refs[-1].rkey, newer=False, limit=1))
-        before = None  # What is left is on the first page, which is shown whole.
+        before = None  # The rest is on the first page, which is shown completely.
     found = some(before, newer=False, limit=RECORDS_ON_A_PAGE + 1)
     refs = found[:RECORDS_ON_A_PAGE]
     has_newer = bool(before is not None and refs and some(refs[0].rkey, newer=True, limit=1))
@@ -91,7 +91,7 @@ def _page(
 
 def _line(actor: ActorStoreReader, ref: RecordRef, size_bytes: int) -> RecordLine:
     if size_bytes >= LARGE_BYTES:
-        # To read fifty of these would take a minute.
+        # Reading fifty of these would take a minute.
         return RecordLine(ref.rkey, f"A record of {size_bytes:,} bytes", time_of_tid(ref.rkey))
     try:
         value = read_kept(actor.repo.get_block(ref.cid))

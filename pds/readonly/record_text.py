@@ -1,4 +1,4 @@
-"""Records as text for people: what they say, and all of them as JSON. Either is bounded."""
+"""Records as text for people: their words, and the record as JSON. Both are limited."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from repo.dagcbor import Value
 from repo.datamodel import json_default
 
 JSON_SHOWN_CHARACTERS: Final = 200_000
-"""More than a phone shows with ease; `getRecord` has the rest."""
+"""More than a phone shows easily; `getRecord` has the rest."""
 TEXT_SHOWN_CHARACTERS: Final = 10_000
 PREVIEW_CHARACTERS: Final = 200
 
 _FIELDS: Final = ("text", "displayName", "name", "title", "description")
-"""What is there to be read, in various kinds of records."""
+"""The readable text, in various kinds of records."""
 _UNSEEN: Final = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-"""What turns the direction of a text around, and spaces of no width. Not the joiners, of which
-scripts and emoji are made."""
+"""Characters that reverse the direction of text, and spaces without width; not the joiners, which
+scripts and emoji need."""
 _INDENTED: Final = json.JSONEncoder(ensure_ascii=False, indent=2, default=json_default)
 _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=json_default)
 
 
 def text_of(value: Value) -> str | None:
-    """The beginning of what a record says, or None where it has no words."""
+    """Return the beginning of a record's text; None if it has none."""
     if not isinstance(value, dict):
         return None
     texts = (value.get(name) for name in _FIELDS)
@@ -33,15 +33,15 @@ def text_of(value: Value) -> str | None:
 
 
 def preview_of(value: Value) -> str:
-    """A record in a list: the beginning of what it says, or else of its JSON."""
+    """Return a record's preview for a list: the beginning of its text, or else of its JSON."""
     text = text_of(value) or _beginning(_COMPACT, value, PREVIEW_CHARACTERS + 1)
     return _shortened(text, PREVIEW_CHARACTERS)
 
 
 def json_of(value: Value) -> tuple[str, bool]:
-    """The beginning of a record as indented JSON, and whether that is all of it.
+    """Return the beginning of a record as indented JSON, and whether that is all of it.
 
-    What cannot be seen is escaped, so that it can.
+    Invisible characters are escaped, so that they can be seen.
     """
     text = _beginning(_INDENTED, value, JSON_SHOWN_CHARACTERS + 1)
     shown = _UNSEEN.sub(_escape, text[:JSON_SHOWN_CHARACTERS])
@@ -49,7 +49,7 @@ def json_of(value: Value) -> tuple[str, bool]:
 
 
 def _beginning(encoder: json.JSONEncoder, value: Value, characters: int) -> str:
-    # Part by part: indented, a record of deep nesting is a hundred times its size.
+    # Part by part: indented, a deeply nested record is a hundred times its size.
     parts, length = [], 0
     for part in encoder.iterencode(value):
         parts.append(part)

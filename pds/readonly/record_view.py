@@ -1,4 +1,4 @@
-"""What the page of a record says of it: computed at once, so that no value has to be kept."""
+"""The contents of a record's page: computed at once, so that no value has to be kept."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class RecordView:
     text: str | None
     json: str
     is_whole: bool
-    """Whether the JSON is all of the record."""
+    """Whether the JSON is the whole record."""
     created_at: datetime | None
     blobs: list[NamedBlob]
     more_blobs: int
-    """How many it names besides."""
+    """The number of blobs it refers to besides."""
     fault: str = ""
     """Why the record cannot be shown, if it cannot."""
 
 
 def view_of(block: bytes, rkey: str) -> RecordView:
-    """The view of a record that is not large."""
+    """Return the view of a record that is not large."""
     try:
         return _view(read_kept(block), rkey)
     except InvalidRecord as exc:
@@ -40,7 +40,7 @@ def view_of(block: bytes, rkey: str) -> RecordView:
 
 
 def view_of_large(block: bytes, rkey: str) -> RecordView:
-    """The view of any record: for a thread, beside which others go on."""
+    """Return the view of any record: for a thread, so that others are not held up."""
     with without_collector():
         try:
             value = piecewise.decode(block)

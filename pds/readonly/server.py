@@ -1,4 +1,4 @@
-"""Running the read-only server: answer with what was loaded before, and load what is new."""
+"""Running the read-only server: serve what was loaded before, and load what is new."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ReadonlyOptions:
-    """What the operator has asked for."""
+    """The operator's options."""
 
     places: Sequence[str]
     blobs: Path | None
@@ -58,7 +58,7 @@ async def serve_readonly(
     """Serve until SIGTERM or SIGINT. Raises as `pds.server.run.serve` does.
 
     New and changed files are loaded while requests are answered; `on_loaded` is called once all
-    are. The stores are a cache: a crash leaves files that are loaded again at the next start.
+    are. The stores are a cache: files that a crash leaves are loaded again at the next start.
     """
 
     async def start(stack: AsyncExitStack) -> None:
@@ -80,7 +80,7 @@ async def serve_readonly(
 
         for work in (library.ask_again(), load()):
             stack.push_async_callback(_end, asyncio.create_task(work))
-        # So that the processes which load start while the application is made.
+        # Lets the loading processes start while the application is built.
         await asyncio.sleep(0)
         request_log = None if logs is None else logs.quick(LOGGER)
         app = make_readonly_app(ctx, archive, request_log=request_log)

@@ -1,4 +1,4 @@
-"""When something was made, as far as it says so."""
+"""When something was created, according to itself."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _DAY_MICROS: Final = 24 * 3600 * 1_000_000
 
 
 def time_of_record(record: Any, rkey: str) -> datetime | None:
-    """When a record was made, in UTC: what it says itself, or else what its key says."""
+    """Return a record's creation time, in UTC: the one it states, or else that of its key."""
     stated = record.get("createdAt") if isinstance(record, dict) else None
     return (_parse(stated) if isinstance(stated, str) else None) or time_of_tid(rkey)
 
 
 def time_of_tid(text: str) -> datetime | None:
-    """When a TID was made, or None for what is none."""
+    """Return the time of a TID, or None if `text` is not one."""
     if not is_tid(text):
         return None
     micros, _ = decode_tid(text)
@@ -27,14 +27,14 @@ def time_of_tid(text: str) -> datetime | None:
 
 
 def tid_after(day: date) -> str:
-    """A TID above all of a day, in UTC, and below all later ones."""
+    """Return a TID above all those of a day, in UTC, and below all later ones."""
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     micros = (midnight - _EPOCH) // _MICROSECOND + _DAY_MICROS
     return encode_tid(min(max(micros, 0), MAX_MICROS), 0)
 
 
 def _parse(text: str) -> datetime | None:
-    # Old records have times without a zone, or no time of the day.
+    # Old records have times without a zone, or without a time of day.
     try:
         stated = datetime.fromisoformat(text)
         return stated.replace(tzinfo=stated.tzinfo or UTC).astimezone(UTC)

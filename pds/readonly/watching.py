@@ -1,4 +1,4 @@
-"""Looking for new, changed and removed files again and again."""
+"""Repeated scans for new, changed and removed files."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pds.readonly.car_files import CarFile
 from pds.readonly.library import Library
 
 _PAUSES: Final = 20
-"""How many times as long as a look the pause after it is at least."""
+"""The pause after a scan is at least so many times as long as the scan."""
 
 _log = structlog.get_logger(__name__)
 
 
 async def watch(library: Library, *, every_s: float) -> None:
-    """Keep looking for new and changed files, until cancelled.
+    """Keep scanning for new and changed files, until cancelled.
 
-    One that is still being written is left alone until it is the same in two looks.
+    A file that is still being written is left alone until two scans find it unchanged.
     """
     seen: set[CarFile] = set()
     pause_s = every_s
@@ -30,7 +30,7 @@ async def watch(library: Library, *, every_s: float) -> None:
         started_s = time.monotonic()
         try:
             look = await library.look()
-            # Many thousands of files must not keep a core busy.
+            # Scanning many thousands of files must not keep a core busy.
             pause_s = max(every_s, _PAUSES * (time.monotonic() - started_s))
             seen, before = set(look.changed), seen
             look.changed = [file for file in look.changed if file in before]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -12,7 +12,7 @@ from aiohttp import web
 from database.open_files import OpenFiles
 from pds.api import METHODS
 from pds.api.sync.subscribe_repos import close_subscribers
-from pds.context import CONTEXT, READ_CONTEXT, AppContext, ReadContext
+from pds.context import AppContext, ReadContext
 from pds.entryway.methods import behind_entryway
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
@@ -21,17 +21,18 @@ from pds.rate_limits.headers import add_headers
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.opening import open_rate_limiter
 from pds.server.connections import HEALTH_PATH, TimedRunner
-from pds.server.observer import observe
+from pds.server.observer import add_observed
+from pds.web.context_keys import CONTEXT, READ_CONTEXT
 from pds.web.health import health
-from pds.web.operator.routes import add_operator_routes
-from pds.web.routes import add_web_routes
+from pds.web.operator.routes import operator_routes
+from pds.web.routes import web_routes
 from pds.xrpc.auth import Authentication
 from pds.xrpc.call import XrpcCall
 from pds.xrpc.methods import METHOD_TABLE, MethodTable, XrpcMethod
 from pds.xrpc.router import XrpcRouter
 
 RATE_LIMITER: Final = web.AppKey("rate_limiter", RateLimiter)
-"""Only of an application with limits."""
+"""Set only in an application that has limits."""
 KEEP_ALIVE_S: Final = 90.0
 SHUTDOWN_S: Final = 0.5
 """How long a request that is cut off may take to clean up. See `pds.server.draining`."""
@@ -40,35 +41,36 @@ SHUTDOWN_S: Final = 0.5
 def make_app(
     ctx: AppContext,
     *,
-    add_routes: Callable[[web.Application], None] | None = None,
+    more_routes: Iterable[web.RouteDef] = (),
     request_log: Log | None = None,
 ) -> web.Application:
     """Build the application around an open context, which the caller closes.
 
-    `add_routes` may add to it, before the route that finds nothing. `request_log` gets a line for
-    each request; without one they go to structlog.
+    `more_routes` come before the route that finds nothing. `request_log` gets a line for each
+    request; without one they go to structlog.
     """
     app = web.Application(client_max_size=ctx.settings.service.blob_upload_limit_bytes)
     app[CONTEXT] = app[READ_CONTEXT] = ctx
     table = method_table(ctx)
     app[METHOD_TABLE] = table
     router = make_router(ctx, table, rate_limiter=_add_rate_limiter(app, table))
-    app.router.add_get(HEALTH_PATH, health)
-    app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
-    if add_routes is not None:
-        add_routes(app)
-    add_operator_routes(app)
-    add_web_routes(app)
+    routes = (
+        web.get(HEALTH_PATH, health),
+        web.route("*", "/xrpc/{nsid:.*}", router.handle),
+        *more_routes,
+        *operator_routes(),
+        *web_routes(ctx),
+    )
     app.on_startup.append(_follow_events)
-    # Those of other services as well, which requests are passed on to.
+    # Including the methods of other services, to which requests are proxied.
     ctx.requests.count_by_name(ctx.lexicons.iter_methods())
-    observe(app, ctx, request_log or PlainLog(LOGGER))
-    app.on_shutdown.append(tell_subscribers)
+    add_observed(app, routes, ctx, request_log or PlainLog(LOGGER))
+    app.on_shutdown.append(end_subscriptions)
     return app
 
 
 def method_table(ctx: AppContext) -> MethodTable:
-    """All methods, as they are served behind an entryway if there is one."""
+    """Return all methods, as they are served behind an entryway if there is one."""
     methods: Iterable[XrpcMethod] = chain.from_iterable(METHODS)
     return MethodTable(methods if ctx.entryway is None else behind_entryway(methods))
 
@@ -76,7 +78,7 @@ def method_table(ctx: AppContext) -> MethodTable:
 def make_router(
     ctx: AppContext, methods: Iterable[XrpcMethod], *, rate_limiter: RateLimiter | None = None
 ) -> XrpcRouter[XrpcCall]:
-    """The router of a full server. What it has no method for is passed on to other services."""
+    """Return the router of a full server, which proxies unknown methods to other services."""
     return XrpcRouter(
         ctx,
         partial(XrpcCall, ctx),
@@ -88,7 +90,7 @@ def make_router(
 
 
 def _add_rate_limiter(app: web.Application, table: MethodTable) -> RateLimiter | None:
-    """The limits of this server; None unless the operator wants some."""
+    """Add the rate limiter; return None unless the operator has enabled limits."""
     ctx = app[CONTEXT]
     limiter = open_rate_limiter(ctx.settings, ctx.client_addresses, table.limits)
     if limiter is not None:
@@ -102,7 +104,7 @@ async def _close_rate_limiter(app: web.Application) -> None:
     await app[RATE_LIMITER].close()
 
 
-def make_runner(app: web.Application) -> web.AppRunner:
+def make_runner(app: web.Application) -> TimedRunner:
     """Serve an application the way the server does, without binding an address yet."""
     ctx = app.get(READ_CONTEXT)
     return TimedRunner(
@@ -112,9 +114,9 @@ def make_runner(app: web.Application) -> web.AppRunner:
         access_log=None,
         keepalive_timeout=KEEP_ALIVE_S,
         shutdown_timeout=SHUTDOWN_S,
-        # Bodies that are passed on stay as they came; see `pds.xrpc.decoding`.
+        # Proxied bodies stay as they came; see `pds.xrpc.decoding`.
         auto_decompress=False,
-        # The signals are the caller's, who stops more than this application.
+        # The caller handles signals: it stops more than this application.
         handle_signals=False,
     )
 
@@ -128,11 +130,11 @@ def _peer(request: web.BaseRequest) -> str:
 
 
 async def _follow_events(app: web.Application) -> None:
-    # From now on relays that hear of events find a server that answers them.
+    # Only now can relays that hear of an event reach the server.
     ctx = app[CONTEXT]
     ctx.sequencer.on_append(ctx.crawlers.notify_soon)
 
 
-async def tell_subscribers(app: web.Application) -> None:
-    """Tell consumers of the firehose that the server stops."""
+async def end_subscriptions(app: web.Application) -> None:
+    """Tell firehose subscribers that the server is stopping."""
     await close_subscribers(app[READ_CONTEXT])

@@ -1,9 +1,12 @@
-"""Connections of the HTTP server: bounded in number, with times for heads and for taking answers.
+"""HTTP connections: limited in number, with time limits for heads and for taking answers.
 
 aiohttp closes connections that idle; by itself it waits for the rest of a head as long as for the
 next request, and for a client that takes nothing without end. Bodies are timed where they are
 read, in `pds.xrpc.body`. What is malformed is noted in a line that quotes nothing of it, if not too
 often.
+
+Each private name of aiohttp that this needs is listed in `tests/pds/server/test_private_names.py`
+with its reason. Nothing else in the server uses any.
 """
 
 from __future__ import annotations
@@ -27,12 +30,12 @@ from pds.xrpc.responses import add_common_headers
 
 HEALTH_PATH: Final = "/xrpc/_health"
 HEAD_S: Final = 30.0
-"""From the connection to the end of the first head, and from the beginning to the end of others."""
+"""From the connection to the end of the first head; for later heads, from their first byte."""
 RETRY_AFTER_S: Final = 5
-"""What the clients of connections too many are told to wait."""
+"""The wait that clients of surplus connections are told."""
 MALFORMED_LINES: Final = 20
 MALFORMED_S: Final = 60.0
-"""So many lines tell of malformed heads in so many seconds; no rate limit counts those."""
+"""At most so many lines about malformed heads in so many seconds; no rate limit counts those."""
 
 _log = structlog.get_logger(__name__)
 
@@ -40,8 +43,8 @@ _log = structlog.get_logger(__name__)
 class TimedRunner(web.AppRunner):
     """Runs an application on connections that are closed when a head takes too long.
 
-    A connection too many is answered with 503, unless another client has more of them, or it asks
-    for `HEALTH_PATH`.
+    Surplus connections are answered with 503, unless another client has more connections or the
+    request is for `HEALTH_PATH`.
     """
 
     def __init__(
@@ -52,16 +55,16 @@ class TimedRunner(web.AppRunner):
         client_of: Callable[[web.BaseRequest], str],
         **kwargs: Any,
     ) -> None:
-        """`files` are the open files of the process; `kwargs` are those of `AppRunner`.
+        """`files` are the open files of the process; `kwargs` go to `AppRunner`.
 
-        `client_of` tells for whom a request counts.
+        `client_of` returns the client that a request counts for.
         """
         super().__init__(app, **kwargs)
         self._limit = ConnectionLimit(files)
         self._client_of = client_of
 
     async def _make_server(self) -> web.Server:
-        # The one way that aiohttp leaves to put a connection of one's own into an application.
+        # The only hook aiohttp has for a custom connection class.
         made = await super()._make_server()
         return _Server(
             made.request_handler,
@@ -69,7 +72,7 @@ class TimedRunner(web.AppRunner):
             handler_cancellation=made.handler_cancellation,
             limit=self._limit,
             client_of=self._client_of,
-            **made._kwargs,
+            **made._kwargs,  # noqa: SLF001 (see the list)
         )
 
 
@@ -87,18 +90,18 @@ class _Server(web.Server):
         self.client_of = client_of
 
     def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
+        return Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
 
-    def admit(self, connection: _Connection) -> bool:
+    def admit(self, connection: Connection) -> bool:
         """Whether a connection that has just been made may ask for anything."""
-        return self.limit.admit(connection, self._all)
+        return self.limit.admit(connection, self._open)
 
     async def answer_surplus(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer the one request of a connection too many."""
+        """Answer the only request of a surplus connection."""
         request.protocol.close()
-        connection = cast("_Connection", request.protocol)
+        connection = cast("Connection", request.protocol)
         may_stay = request.path == HEALTH_PATH or self.limit.make_way(
-            connection, self.client_of(request), self._all
+            connection, self.client_of(request), self._open
         )
         if may_stay:
             return await self.request_handler(request)
@@ -109,12 +112,11 @@ class _Server(web.Server):
         return response
 
     @property
-    def _all(self) -> dict[_Connection, Any]:
-        connections: dict[_Connection, Any] = self._connections  # type: ignore[assignment]
-        return connections
+    def _open(self) -> list[Connection]:
+        return cast("list[Connection]", self.connections)
 
 
-class _Connection(RequestHandler):
+class Connection(RequestHandler):
     __slots__ = ("_head_due", "_pace", "_server")
 
     _head_due: asyncio.TimerHandle | None
@@ -127,38 +129,44 @@ class _Connection(RequestHandler):
 
     @property
     def is_idle(self) -> bool:
-        """See `Connection.is_idle`."""
+        """See `connection_limit.Connection.is_idle`."""
         return self._head_is_missing()
 
     @property
     def is_open(self) -> bool:
-        """See `Connection.is_open`."""
-        return not self._force_close
+        """See `connection_limit.Connection.is_open`."""
+        return self.transport is not None
 
     @property
     def unused_s(self) -> float:
-        """See `Connection.unused_s`."""
-        used_at = self._next_keepalive_close_time - self._keepalive_timeout
-        return self._loop.time() - used_at
+        """See `connection_limit.Connection.unused_s`."""
+        used_at = self._next_keepalive_close_time - self.keepalive_timeout
+        return asyncio.get_running_loop().time() - used_at
 
     @property
     def client(self) -> str | None:
-        """See `Connection.client`."""
-        request = self._current_request
+        """See `connection_limit.Connection.client`."""
+        request = self.current_request
         return None if request is None else self._server.client_of(request)
 
+    @property
+    def current_request(self) -> web.BaseRequest | None:
+        """The request that a handler works on."""
+        return self._current_request
+
     def cut_off(self) -> None:
-        """See `Connection.cut_off`."""
+        """See `connection_limit.Connection.cut_off`."""
         if self.transport is not None:
             reset(self.transport)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._head_due = self._loop.call_later(HEAD_S, self._give_up)
-        self._pace = AnswerPace(cast("asyncio.Transport", transport), self._loop)
+        loop = asyncio.get_running_loop()
+        self._head_due = loop.call_later(HEAD_S, self._give_up)
+        self._pace = AnswerPace(cast("asyncio.Transport", transport), loop)
         if not self._server.admit(self):
             self._request_handler = self._server.answer_surplus
-            # Nor is the rest of a body waited for.
+            # Do not wait for the rest of a body either.
             self._lingering_time = 0.0
 
     async def start(self) -> None:
@@ -182,7 +190,7 @@ class _Connection(RequestHandler):
         if not self._head_is_missing():
             self._cancel()
         elif data and self._head_due is None:
-            self._head_due = self._loop.call_later(HEAD_S, self._give_up)
+            self._head_due = asyncio.get_running_loop().call_later(HEAD_S, self._give_up)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._cancel()
@@ -195,8 +203,8 @@ class _Connection(RequestHandler):
         if not isinstance(exc, HttpProcessingError | web.RequestPayloadError):
             super().log_exception(*args, **kw)
             return
-        # Its message may quote the head: an Authorization header that is too long, for instance. It
-        # is no error of the server's, and comes as often as a stranger likes.
+        # The message may quote the head, such as an oversized Authorization header. It is not the
+        # server's error, and a stranger can cause it at will.
         unlogged = self._server.malformed.admit()
         if unlogged is None:
             return
@@ -207,12 +215,12 @@ class _Connection(RequestHandler):
 
     def _end_body(self) -> None:
         """Tell whoever reads the body of the current request that no more of it can be read."""
-        request = self._current_request
+        request = self.current_request
         if isinstance(request, web.Request) and not request.content.is_eof():
             request.content.set_exception(web.RequestPayloadError("the body is malformed"))
 
     def _head_is_missing(self) -> bool:
-        """Whether the connection does nothing but wait for a request to be complete."""
+        """Return whether the connection is only waiting for a request to be complete."""
         return not self._messages and self._waiter is not None and not self._waiter.done()
 
     def _give_up(self) -> None:

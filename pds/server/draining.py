@@ -1,22 +1,21 @@
-"""Ending an HTTP server such that what it has begun to answer is answered."""
+"""A graceful stop of an HTTP server: requests under way are answered."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Final
+from typing import Final, cast
 
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from pds.server.connections import Connection, TimedRunner
 
 GRACE_S: Final = 8.0
-"""How long requests that are under way may take. Containers are killed 10 seconds after the
-signal unless told otherwise, and the databases are to be closed before that."""
+"""How long requests under way may take. Containers are killed 10 seconds after the signal by
+default, and the databases have to be closed before that."""
 
 _POLL_S: Final = 0.02
 
 
-async def stop_serving(runner: web.AppRunner) -> None:
+async def stop_serving(runner: TimedRunner) -> None:
     """Refuse connections, tell subscribers, let requests end for `GRACE_S`, then cut the rest.
 
     `AppRunner.cleanup` alone drops the part of a body that arrives after it was called.
@@ -30,25 +29,20 @@ async def stop_serving(runner: web.AppRunner) -> None:
     await runner.cleanup()
 
 
-async def _until_answered(runner: web.AppRunner) -> None:
+async def _until_answered(runner: TimedRunner) -> None:
     """Close every connection as soon as it owes nobody an answer."""
     while runner.server is not None:
-        # Also lets requests that have just come in begin.
+        # This also lets requests that have just arrived begin.
         await asyncio.sleep(_POLL_S)
-        connections = runner.server.connections
+        connections = cast("list[Connection]", runner.server.connections)
         for connection in connections:
             if not _body_is_arriving(connection):
                 # The request under way, if there is one, is the last of this connection.
                 connection.close()
-        if not any(map(_current_request, connections)):
+        if not any(connection.current_request for connection in connections):
             return
 
 
-def _body_is_arriving(connection: RequestHandler) -> bool:
-    request = _current_request(connection)
+def _body_is_arriving(connection: Connection) -> bool:
+    request = connection.current_request
     return request is not None and not request.content.is_eof()
-
-
-def _current_request(connection: RequestHandler) -> web.BaseRequest | None:
-    # aiohttp tells this nowhere else; a test of the stop notices if that changes.
-    return connection._current_request

@@ -1,7 +1,7 @@
 """The server without HTTP: an operator's calls, carried out in this process on the opened files.
 
-They reach the handlers that answer requests, past rate limits and shares, for nobody else calls.
-Relays hear of nothing: there is no server that would answer them.
+They reach the same handlers as requests do, without rate limits and shares, since there are no
+other callers. Relays are not notified: no server would answer them.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 class CallRefused(Exception):
-    """A handler has refused a call; the message is for the operator."""
+    """A handler refused the call; the message is for the operator."""
 
 
 class InProcessServer:
-    """A server that does not listen, and whose operator calls it in this process.
+    """A server that does not listen: its operator calls it in this process.
 
-    Methods raise `CallRefused`, and as they are the errors that name a file or the PLC directory:
+    Methods raise `CallRefused`. Errors that name a file or the PLC directory pass unchanged:
     `DatabaseError`, `OSError` and `PlcError`.
     """
 
@@ -50,7 +50,7 @@ class InProcessServer:
         return answer if isinstance(answer, dict) else {}
 
     async def create_account(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Create an account; the administrator needs no invite code for it."""
+        """Create an account; the administrator needs no invite code."""
         return await self.call("com.atproto.server.createAccount", body)
 
     async def ask(
@@ -62,18 +62,18 @@ class InProcessServer:
         query: Mapping[str, str] = _NO_NAMES,
         body: dict[str, Any] | AsyncIterable[bytes] | None = None,
     ) -> dict[str, Any]:
-        """Ask the route for the operator at `path`, with `names` in the place of its variables."""
+        """Call the operator's route at `path`, with `names` as the values of its variables."""
         with _refusals():
             return await ROUTES[verb, path](OperatorCall(self._ctx, names, query, body))
 
 
 @asynccontextmanager
 async def open_in_process(settings: Settings) -> AsyncIterator[InProcessServer]:
-    """Open the files, which are ours, for the length of an `async with` block.
+    """Open the data directory's files, which the caller has locked, for an `async with` block.
 
     Raises `ConfigError` and `DatabaseError`s.
     """
-    # The schemas, which make no garbage, take half the time without it.
+    # Loading the schemas makes no garbage, and takes half the time without the collector.
     with without_collector():
         ctx = await open_app_context(settings, recover)
         server = InProcessServer(ctx)
@@ -85,7 +85,7 @@ async def open_in_process(settings: Settings) -> AsyncIterator[InProcessServer]:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Turn what the caller of a handler can mend into `CallRefused`."""
+    """Turn what the caller of a handler can correct into `CallRefused`."""
     try:
         yield
     except (DatabaseError, OSError, PlcError):

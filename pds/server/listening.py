@@ -1,7 +1,7 @@
 """Ports: bound before anything is written, and answered only when the server is ready.
 
-Until then the system refuses connections, so that nobody takes a server that is still mending its
-files for one that works.
+Until then the system refuses connections, so that a server that is still recovering its files is
+not taken for one that works.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ListenError(Exception):
 
 
 class BoundPort:
-    """A port that is ours, on one address or on all."""
+    """A port held by this process, on one address or on all."""
 
     def __init__(self, sockets: list[socket.socket], host: str, port: int) -> None:
         self._sockets = sockets
@@ -48,7 +48,7 @@ class BoundPort:
                 sockets.append(_bind(family, kind, protocol, address))
             except OSError as exc:
                 failures.append(exc)
-        # Of all addresses some may be of a family that the machine does not have.
+        # With all addresses, some may be of a family that the machine does not have.
         fatal = [exc for exc in failures if not sockets or exc.errno not in _NO_SUCH_FAMILY]
         if fatal:
             _close(sockets)
@@ -56,7 +56,7 @@ class BoundPort:
         return cls(sockets, host, port)
 
     def close(self) -> None:
-        """Let go of the port. Closing twice is harmless."""
+        """Release the port. Closing twice is harmless."""
         _close(self._sockets)
 
     async def listen(self, stack: AsyncExitStack, app: web.Application) -> None:
@@ -76,10 +76,10 @@ def _bind(
 ) -> socket.socket:
     bound = socket.socket(family, kind, protocol)
     try:
-        # So that connections of a server that has just ended do not keep the port.
+        # Connections left over from a server that has just ended must not block the port.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # Every address of IPv4 has a socket of its own.
+            # Every IPv4 address has a socket of its own.
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind(address)
     except BaseException:

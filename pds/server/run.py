@@ -1,4 +1,4 @@
-"""Running the server: hold the data directory, listen, and stop in good order."""
+"""The server process: lock the data directory, listen, and stop in an orderly way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import gc
 import resource
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from typing import Final
 
@@ -35,20 +35,20 @@ from pds.server.listening import BoundPort
 from pds.server.systemd import READY, STOPPING, notify
 
 _GC_THRESHOLDS: Final = (10_000, 20, 20)
-"""Allocations before a young collection, and how many of those before an older one."""
+"""Allocations per young collection, young per middle one, and middle ones per full one."""
 
 _THREADS_COMPUTE_S: Final = 0.0005
-"""For how long a thread computes before the event loop gets the interpreter back from it.
+"""How long a thread computes before the event loop gets the interpreter back.
 
-The loop lends it to them whenever it waits for SQLite or a socket, which is many times in each
-request: with Python's 5 ms one import makes a hundredth of all requests take 70 ms, with this 20.
+The loop gives it up whenever it waits for SQLite or a socket, many times per request: with
+Python's default of 5 ms, one import makes 1% of all requests take 70 ms; with this value, 20 ms.
 """
 
 _log = structlog.get_logger(__name__)
 
 
 class TooFewFiles(Exception):
-    """The process may not have as many files open as a server needs; the message says how many."""
+    """The process may not open as many files as a server needs; the message says how many."""
 
 
 async def serve(
@@ -56,7 +56,7 @@ async def serve(
     *,
     on_ready: Callable[[AppContext], None],
     start_beside: Callable[[AsyncExitStack], Awaitable[None]] | None = None,
-    add_routes: Callable[[web.Application], None] | None = None,
+    more_routes: Callable[[AppContext], Iterable[web.RouteDef]] | None = None,
     logs: Logs | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish requests, tell subscribers, close databases.
@@ -64,8 +64,8 @@ async def serve(
     Raises `TooFewFiles`, `DataDirectoryError`, `ListenError`, or the `DatabaseError` of a file
     that cannot be opened. `on_ready` is called once requests are answered. `start_beside` is
     awaited as soon as the data directory is ours; what it puts on the stack outlives the server.
-    `add_routes` may add to the application. `logs` in a file are opened anew on SIGHUP, which
-    would end the process otherwise.
+    `more_routes` are served beside the server's own. `logs` in a file are opened anew on SIGHUP,
+    which would end the process otherwise.
     """
     fault = find_engine_fault(running_version())
     if fault is not None:
@@ -79,12 +79,16 @@ async def serve(
         _warn_of_new(settings, make_directories(settings))
         if start_beside is not None:
             await start_beside(stack)
-        # The schemas, which make no garbage, take half the time without it.
+        # Loading the schemas makes no garbage, and takes half the time without the collector.
         with without_collector():
             ctx = await open_app_context(settings, recover)
         stack.push_async_callback(ctx.close)
         request_log = None if logs is None else logs.quick(LOGGER)
-        app = make_app(ctx, add_routes=add_routes, request_log=request_log)
+        app = make_app(
+            ctx,
+            more_routes=() if more_routes is None else more_routes(ctx),
+            request_log=request_log,
+        )
         await port.listen(stack, app)
         if metrics_port is not None:
             await _listen_for_metrics(stack, metrics_port, ctx)
@@ -103,12 +107,11 @@ async def run_until_stopped(
     logs: Logs | None = None,
     cache_option: str | None = None,
 ) -> None:
-    """Hold the data directory, `start`, and wait for SIGTERM or SIGINT; then close the stack.
+    """Lock the data directory, `start`, and wait for SIGTERM or SIGINT; then close the stack.
 
     `start` binds its ports before it writes anything. `logs` are as for `serve`. `cache_option` is
-    where the operator names a data directory that is only a cache, so that a new one is no sign of
-    a disk that is not mounted. Raises `TooFewFiles`, `DataDirectoryError` and
-    what `start` raises.
+    the option that names a data directory which is only a cache: creating one is no sign of a disk
+    that is not mounted. Raises `TooFewFiles`, `DataDirectoryError` and what `start` raises.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -168,13 +171,13 @@ def _bind_for_metrics(stack: AsyncExitStack, settings: Settings) -> BoundPort | 
 
 
 async def _listen_for_metrics(stack: AsyncExitStack, port: BoundPort, ctx: AppContext) -> None:
-    from pds.metrics.exposition import make_metrics_app  # With it comes the client's library.
+    from pds.metrics.exposition import make_metrics_app  # Loads the client library, too.
 
     await port.listen(stack, make_metrics_app(ctx))
 
 
 def raise_file_limit() -> None:
-    """Allow as many open files as the system lets this process have: actor stores take three."""
+    """Raise the limit of open files as far as the system allows: actor stores take three each."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -190,9 +193,9 @@ def _require_files() -> None:
 
 
 def tune_garbage_collector() -> None:
-    """Spare the collector what lives as long as the process: schemas, code, settings.
+    """Exempt what lives as long as the process (schemas, code, settings) from garbage collection.
 
-    Requests make few cycles, so it may also come by less often than by default.
+    Requests make few cycles, so collections may also be rarer than by default.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Telling systemd how far the process is, for units with `Type=notify`."""
+"""Readiness messages to systemd, for units with `Type=notify`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _log = structlog.get_logger(__name__)
 
 
 def notify(state: str) -> None:
-    """Send a state to whoever has started this process and asks for it; else do nothing.
+    """Send `state` to the service manager, if it has asked for that; otherwise do nothing.
 
     Protocol: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
-    # An abstract socket has a name that begins with a zero byte.
+    # The name of an abstract socket begins with a zero byte.
     name = address.replace("@", "\0", 1) if address.startswith("@") else address
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:

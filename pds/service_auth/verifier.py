@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Final
 
 from identity.resolver import DidResolutionError, DidResolver
@@ -32,7 +32,6 @@ class ServiceAuth:
         *,
         audiences: Collection[str],
         moderator_did: str | None,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         """Accept tokens whose audience is one of `audiences`, DIDs of this server.
 
@@ -41,7 +40,6 @@ class ServiceAuth:
         self._resolver = resolver
         self._audiences = audiences
         self._moderator_did = moderator_did
-        self._clock = clock
 
     def is_service_token(self, token: str) -> bool:
         """Whether a token claims to be for one method, which no session token does.
@@ -76,7 +74,7 @@ class ServiceAuth:
             token,
             audiences=self._audiences,
             lxm=nsid,
-            now_s=self._clock(),
+            now_s=time.time(),
             resolve_key=self._resolve_key,
             issuers=issuers,
         )

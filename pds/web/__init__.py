@@ -1,1 +1,1 @@
-"""What a browser, a certificate authority or another server asks for outside XRPC."""
+"""Routes outside XRPC, for browsers, certificate authorities and other servers."""

@@ -8,8 +8,8 @@ import orjson
 from aiohttp import hdrs, web
 
 from pds.config.addresses import PRIVATE_NETWORKS
-from pds.context import CONTEXT, READ_CONTEXT
 from pds.rate_limits.errors import TooManyRequests
+from pds.web.context_keys import CONTEXT, READ_CONTEXT
 from pds.xrpc.auth import admin
 from pds.xrpc.errors import XrpcError
 from pds.xrpc.responses import add_common_headers
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def health(request: web.Request) -> web.Response:
-    """200 with the version, or 503; what is wrong is told to neighbours and the administrator."""
+    """Answer 200 with the version, or 503; neighbours and the administrator get the reasons."""
     ctx = request.app[READ_CONTEXT]
     failures = await ctx.health.failures()
     body: dict[str, object] = {"version": ctx.settings.version}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, TypeAlias
 
 import orjson
@@ -11,8 +11,9 @@ import structlog
 from aiohttp import web
 
 from database.errors import DatabaseError
-from pds.context import CONTEXT, READ_CONTEXT, ReadContext
+from pds.context import AppContext, ReadContext
 from pds.entryway.exchange import entryway_of
+from pds.web.context_keys import CONTEXT, READ_CONTEXT
 from pds.xrpc.responses import add_common_headers, preflight
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
@@ -39,31 +40,30 @@ Allow: /
 """
 
 
-def add_web_routes(app: web.Application) -> None:
-    """Serve everything outside `/xrpc/`."""
-    app.router.add_get("/", _for_every_origin(_front_page))
-    app.router.add_get("/.well-known/change-password", _for_every_origin(_change_password))
-    if app[CONTEXT].entryway is not None:
-        app.router.add_get(
-            "/.well-known/oauth-protected-resource", _for_every_origin(_protected_resource)
-        )
-    add_routes_of_every_server(app)
+def web_routes(ctx: AppContext) -> Iterator[web.RouteDef]:
+    """Everything outside `/xrpc/`."""
+    yield _get("/", _front_page)
+    yield _get("/.well-known/change-password", _change_password)
+    if ctx.entryway is not None:
+        yield _get("/.well-known/oauth-protected-resource", _protected_resource)
+    yield from routes_of_every_server()
 
 
-def add_routes_of_every_server(app: web.Application) -> None:
-    """Serve what a read-only server has, too; whatever is left is not found."""
-    for path, handler in (
-        ("/robots.txt", _robots),
-        ("/.well-known/atproto-did", _atproto_did),
-        ("/tls-check", _tls_check),
-    ):
-        app.router.add_get(path, _for_every_origin(handler))
-    app.router.add_options("/{path:.*}", _preflight)
-    app.router.add_route("*", "/{path:.*}", _for_every_origin(_not_found))
+def routes_of_every_server() -> Iterator[web.RouteDef]:
+    """What a read-only server has, too; whatever is left is not found."""
+    yield _get("/robots.txt", _robots)
+    yield _get("/.well-known/atproto-did", _atproto_did)
+    yield _get("/tls-check", _tls_check)
+    yield web.options("/{path:.*}", _preflight)
+    yield web.route("*", "/{path:.*}", _for_every_origin(_not_found))
+
+
+def _get(path: str, handler: _Handler) -> web.RouteDef:
+    return web.get(path, _for_every_origin(handler))
 
 
 def _for_every_origin(handler: _Handler) -> _Handler:
-    """Let any web page read the answers: clients in browsers resolve handles too."""
+    """Let any web page read the answers, since clients in browsers resolve handles, too."""
 
     async def answer(request: web.Request) -> web.Response:
         response = await handler(request)
@@ -82,7 +82,7 @@ async def _robots(_request: web.Request) -> web.Response:
 
 
 async def _atproto_did(request: web.Request) -> web.Response:
-    """The DID of the hosted handle that the request's host name is."""
+    """Return the DID of the hosted handle that equals the request's host name."""
     ctx = request.app[READ_CONTEXT]
     host = ctx.client_addresses.host_of(request)
     try:
@@ -106,7 +106,7 @@ async def _change_password(request: web.Request) -> web.Response:
 
 
 async def _protected_resource(request: web.Request) -> web.Response:
-    """Where the accounts of this server log in: OAuth protected resource metadata, RFC 9728."""
+    """Return the OAuth protected resource metadata (RFC 9728): where accounts here log in."""
     ctx = request.app[CONTEXT]
     response = _json(
         200,
@@ -123,7 +123,7 @@ async def _protected_resource(request: web.Request) -> web.Response:
 
 
 async def _tls_check(request: web.Request) -> web.Response:
-    """Whether Caddy may ask for a certificate for `domain`: ours, or one of our handles."""
+    """Return whether Caddy may request a certificate for `domain`: ours, or one of our handles."""
     ctx = request.app[READ_CONTEXT]
     domain = request.query.get("domain", "").lower()
     if not domain:

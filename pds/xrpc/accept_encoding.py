@@ -1,6 +1,6 @@
-"""Which content encodings a client takes for an answer.
+"""The content encodings that a client accepts.
 
-An answer without any is always right, unless the client refuses that.
+An unencoded answer is always acceptable, unless the client refuses it.
 Spec: RFC 9110, section 12.5.3
 """
 
@@ -12,14 +12,14 @@ from functools import lru_cache
 from typing import Final
 
 from aiohttp import hdrs, web
-from aiohttp.web_response import ContentCoding
+from aiohttp.web import ContentCoding
 
 from pds.xrpc.errors import XrpcError, invalid_request
 
 PACKED: Final = ("gzip", "deflate")
-"""The encodings that this server makes, the better one first."""
+"""The encodings that this server produces, best first."""
 RELAYED: Final = (*PACKED, "br")
-"""Those in which it passes on what another service has packed."""
+"""The encodings in which it forwards answers of other services."""
 
 _IDENTITY: Final = "identity"
 _ANY: Final = "*"
@@ -29,17 +29,17 @@ _SHOWN_CHARS: Final = 100
 
 @dataclass(slots=True, frozen=True)
 class Packing:
-    """The encoding that a client likes best of `PACKED`, and whether it refuses plain answers."""
+    """The client's preferred encoding among `PACKED`, and whether it refuses plain answers."""
 
     coding: ContentCoding | None
-    """None for a client that takes none of them."""
+    """None if the client accepts none of them."""
     must: bool
 
 
 def check_acceptable(request: web.Request, encodings: Iterable[str]) -> None:
-    """Raise `XrpcError` unless the client takes an answer in one of `encodings`, or in none.
+    """Raise `XrpcError` unless the client accepts an answer in one of `encodings`, or unencoded.
 
-    406, or 400 for a header that cannot be read.
+    The status is 406, or 400 for a malformed header.
     """
     weights = _parse(_header(request))
     if not any(_weight_of(encoding, weights) for encoding in (_IDENTITY, *encodings)):
@@ -48,16 +48,16 @@ def check_acceptable(request: web.Request, encodings: Iterable[str]) -> None:
 
 
 def packing_of(request: web.Request) -> Packing:
-    """How to pack an answer to this request; a header that cannot be read asks for nothing."""
+    """Choose the encoding of an answer to this request; a malformed header asks for none."""
     return _packing(_header(request))
 
 
 def _header(request: web.Request) -> str:
-    # A list that comes in several lines is one list.
+    # A list split over several header lines is one list.
     return ",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
 
 
-# Nearly all clients say one of a handful of things.
+# Nearly all clients send one of a handful of values.
 @lru_cache(maxsize=128)
 def _packing(header: str) -> Packing:
     try:
@@ -71,14 +71,14 @@ def _packing(header: str) -> Packing:
 
 
 def _weight_of(encoding: str, weights: Mapping[str, float]) -> float:
-    """How much a client likes an encoding; 0 if it refuses it."""
-    # Plain answers are always welcome, unless they are refused.
+    """Return the client's weight for an encoding; 0 if it refuses it."""
+    # Plain answers are acceptable unless they are refused.
     other = 1.0 if encoding == _IDENTITY else 0.0
     return weights.get(encoding, weights.get(_ANY, other))
 
 
 def _parse(header: str) -> Mapping[str, float]:
-    """The weights of the encodings that a header names, in lower case. Raises `XrpcError` 400."""
+    """Return the weights of the named encodings, in lower case. Raises `XrpcError` 400."""
     # Empty elements of a list count for nothing (RFC 9110, section 5.6.1).
     elements = [element for element in header.split(",") if element.strip()]
     return dict(map(_parse_element, elements))

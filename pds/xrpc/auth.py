@@ -1,6 +1,6 @@
 """Authentication: what an endpoint demands of the Authorization header, and how it is checked.
 
-Each function here makes an `Authenticator` for the declaration of a method. They raise
+Each function here returns an `Authenticator` for the declaration of a method. They raise
 `XrpcError` or `AccountError`s, with the reference's names and messages.
 """
 
@@ -45,13 +45,13 @@ _ADMIN: Final = AdminCredentials()
 
 
 class Authentication:
-    """Who is asking, by the tokens and the passwords of a full server."""
+    """Authentication by the tokens and passwords of a full server."""
 
     def __init__(self, ctx: AppContext) -> None:
         self._ctx = ctx
 
     async def verify(self, auth: Authenticator, request: web.Request) -> Credentials:
-        """What the Authorization header of a request stands for, as a method demands it."""
+        """Verify the Authorization header of a request as its method demands."""
         return await auth(self._ctx, request)
 
     def ensure_current(self, credentials: Credentials) -> None:
@@ -61,39 +61,23 @@ class Authentication:
 
 
 def user(
-    scopes: frozenset[SessionScope] = STANDARD,
-    *,
-    refuse_takendown: bool = False,
-    refuse_deactivated: bool = False,
+    scopes: frozenset[SessionScope] = STANDARD, *, refuse_takendown: bool = False
 ) -> Authenticator:
-    """An access token with one of `scopes`; the account may have to be in good standing."""
-    checks_account = refuse_takendown or refuse_deactivated
-    refused = [
-        state
-        for state, is_refused in (
-            ("taken down", refuse_takendown),
-            ("deactivated", refuse_deactivated),
-        )
-        if is_refused
-    ]
+    """Accept an access token with one of `scopes`; optionally refuse a taken-down account."""
+    refused = ", not taken down" if refuse_takendown else ""
 
-    @demands(", not ".join([f"session ({_scopes_in_words(scopes)})", *refused]))
+    @demands(f"session ({_scopes_in_words(scopes)}){refused}")
     async def authenticate(ctx: AppContext, request: web.Request) -> UserCredentials:
         credentials = _verify_access(ctx, _require_token(request), scopes)
-        if checks_account:
-            get_acting_account(
-                ctx,
-                credentials.did,
-                refuse_takendown=refuse_takendown,
-                refuse_deactivated=refuse_deactivated,
-            )
+        if refuse_takendown:
+            get_acting_account(ctx, credentials.did, refuse_takendown=True)
         return credentials
 
     return authenticate
 
 
 def optional_user(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
-    """Nobody, an access token with one of `scopes`, or the administrator."""
+    """Accept no credentials, an access token with one of `scopes`, or the administrator."""
 
     @demands(f"none; session ({_scopes_in_words(scopes)}) or admin sees more")
     async def authenticate(ctx: AppContext, request: web.Request) -> Credentials:
@@ -108,7 +92,7 @@ def optional_user(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
 
 
 def refresh(*, allow_expired: bool = False) -> Authenticator:
-    """A refresh token."""
+    """Accept a refresh token."""
 
     @demands("refresh token, also an expired one" if allow_expired else "refresh token")
     async def authenticate(ctx: AppContext, request: web.Request) -> RefreshCredentials:
@@ -122,7 +106,7 @@ def refresh(*, allow_expired: bool = False) -> Authenticator:
 
 @demands("admin")
 async def admin(ctx: AppContext, request: web.Request) -> AdminCredentials:
-    """The administrator's password, by HTTP Basic."""
+    """Accept the administrator's password, by HTTP Basic."""
     scheme, _, value = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if scheme.lower() != "basic":
         raise auth_required("Authentication Required")
@@ -131,7 +115,7 @@ async def admin(ctx: AppContext, request: web.Request) -> AdminCredentials:
 
 @demands("admin or moderation service")
 async def moderator(ctx: AppContext, request: web.Request) -> Credentials:
-    """The administrator, or the moderation service by a service token."""
+    """Accept the administrator, or the moderation service by a service token."""
     scheme, _, value = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if scheme.lower() != "bearer":
         return await admin(ctx, request)
@@ -141,21 +125,21 @@ async def moderator(ctx: AppContext, request: web.Request) -> Credentials:
 
 @demands("none, or a service token")
 async def optional_service(ctx: AppContext, request: web.Request) -> Credentials:
-    """Nobody, or a service token that an account signed for this method."""
+    """Accept no credentials, or a service token that an account signed for this method."""
     header = request.headers.get(hdrs.AUTHORIZATION)
     if header is None:
         return _ANONYMOUS
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer":
         raise auth_required("Invalid authorization header")
-    # Whoever comes with a DID may have set up its host a moment ago.
+    # A caller that brings a DID may have set up its host a moment ago.
     with fresh_lookups():
         return await _verify_service(ctx, request, token)
 
 
-def user_or_service(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
-    """An access token of an account in good standing, or a service token that it signed."""
-    by_session = user(scopes, refuse_takendown=True)
+def user_or_service() -> Authenticator:
+    """Accept an access token of an account not taken down, or a service token that it signed."""
+    by_session = user(refuse_takendown=True)
 
     @demands(f"{by_session.demands}; or a service token")
     async def authenticate(ctx: AppContext, request: web.Request) -> Credentials:
@@ -171,7 +155,7 @@ def user_or_service(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator
 
 
 def user_or_moderator(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
-    """An access token with one of `scopes`, or a service token of the moderation service."""
+    """Accept an access token with one of `scopes`, or a service token of the moderation service."""
     by_session = user(scopes)
 
     @demands(f"{by_session.demands}; or the moderation service")
@@ -186,12 +170,12 @@ def user_or_moderator(scopes: frozenset[SessionScope] = STANDARD) -> Authenticat
 
 
 def method_of(request: web.Request) -> str:
-    """The NSID that a request calls."""
+    """Return the NSID that a request calls."""
     return request.match_info["nsid"].rstrip("/")
 
 
 def _scopes_in_words(scopes: frozenset[SessionScope]) -> str:
-    """The named set that `scopes` is, and what it takes in addition."""
+    """Return the name of the set `scopes` is based on, and the scopes it adds."""
     named = ((STANDARD, "any"), (PRIVILEGED, "privileged"), (FULL, "full"))
     base, name = next((one for one in named if one[0] <= scopes), (frozenset(), ""))
     return " + ".join([name, *sorted(_EXTRA_SCOPES[scope] for scope in scopes - base)])
@@ -221,7 +205,7 @@ def _is_admin(encoded: str, expected: str) -> bool:
 
 
 async def _verify_service(ctx: AppContext, request: web.Request, token: str) -> ServiceCredentials:
-    # Anybody can write a token whose DID is looked up, before anything else is known of it.
+    # Anyone can write a token whose DID is resolved before anything else is checked.
     with while_present(request):
         issuer = await ctx.service_auth.verify(token, nsid=method_of(request))
     return ServiceCredentials(issuer)

@@ -1,4 +1,4 @@
-"""Answers that are a blob: bytes that a stranger uploaded, and that no browser may run."""
+"""Blob answers: bytes that a stranger uploaded, and that no browser may run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TEXT_TYPES: Final = ("application/json", "application/javascript")
 async def send_blob(
     request: web.Request, blob: OpenBlob, *, cid: Cid, mime_type: str, private: bool
 ) -> web.StreamResponse:
-    """Send an open blob and close it. `private` marks what depends on who asked."""
+    """Send an open blob and close it. `private` marks an answer that depends on the caller."""
     async with blob:
         response = web.StreamResponse()
         response.content_type, response.content_length = "application/octet-stream", blob.size
@@ -27,7 +27,7 @@ async def send_blob(
 
 
 def _headers(cid: Cid, mime_type: str) -> dict[str, str]:
-    """Headers under which a browser neither runs nor guesses what somebody uploaded."""
+    """Return headers that keep a browser from running the upload or guessing its type."""
     is_text = mime_type.startswith("text/") or mime_type in _TEXT_TYPES
     return {
         hdrs.CONTENT_TYPE: f"{mime_type}; charset=utf-8" if is_text else mime_type,

@@ -1,4 +1,4 @@
-"""Request bodies: which are expected, in what encoding, how large and how slow they may be."""
+"""Request bodies: whether one is expected, its encoding, and limits on its size and pace."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from pds.xrpc.errors import XrpcError, invalid_request
 from repo.lexicon import MethodSchema
 
 JSON_LIMIT_BYTES: Final = 150 * 1024
-"""The most that JSON may have, unless a method says otherwise."""
+"""The limit of a JSON body, unless a method declares another."""
 WRITE_LIMIT_BYTES: Final = 1_000_000
-"""The most that JSON with records may have."""
+"""The limit of a JSON body that contains records."""
 JSON_S: Final = 30.0
-"""How long a body that is read as a whole may take to come in."""
+"""How long a body that is read as a whole may take to arrive."""
 PACE_BYTES: Final = 128 * 1024
 PACE_S: Final = 30.0
 """How long each `PACE_BYTES` of any other body may keep the server waiting."""
 
 _TOO_DEEP: Final = "limit"
-"""A word of orjson's message about more than 1,024 levels, and of no other of its messages."""
+"""A word in orjson's message about more than 1,024 levels, and in none of its other messages."""
 
 
 async def check_absent(request: web.Request) -> None:
-    """For a method without input: raise `XrpcError` if the request brings one."""
+    """For a method without input: raise `XrpcError` if the request has a body."""
     if not request.can_read_body:
         return
     if (request.content_length or 0) > 0 or await _in_time(request.content.readany(), JSON_S):
@@ -37,7 +37,7 @@ async def check_absent(request: web.Request) -> None:
 
 
 def check_encoding(request: web.Request, schema: MethodSchema) -> None:
-    """For a method with input: raise `XrpcError` unless one comes, in an encoding it takes."""
+    """For a method with input: raise `XrpcError` unless a body comes, in an accepted encoding."""
     headers = request.headers
     if "Content-Length" not in headers and "Transfer-Encoding" not in headers:
         raise invalid_request("A request body is expected but none was provided")
@@ -49,13 +49,13 @@ def check_encoding(request: web.Request, schema: MethodSchema) -> None:
 
 
 def check_decodable(request: web.Request) -> None:
-    """For binary input: raise `XrpcError` 415 if it is compressed in a way that is not undone."""
+    """For binary input: raise `XrpcError` 415 if its compression is not supported."""
     if encoding_of(request) not in ENCODINGS:
         raise XrpcError(415, message="unsupported content-encoding")
 
 
 async def read_json(request: web.Request, limit_bytes: int) -> bytes:
-    """Read what is to be JSON, for `parse_json`. Raises `XrpcError`: 408, 413, 415."""
+    """Read a JSON body, for `parse_json`. Raises `XrpcError`: 408, 413, 415."""
     encoding = encoding_of(request)
     if encoding not in ENCODINGS:
         raise XrpcError(
@@ -65,12 +65,12 @@ async def read_json(request: web.Request, limit_bytes: int) -> bytes:
 
 
 def parse_json(raw: bytes) -> Any:
-    """Parse JSON; nothing stands for an empty object. Raises `XrpcError` 400.
+    """Parse JSON; an empty body counts as an empty object. Raises `XrpcError` 400.
 
-    What the parser finds too deep is JSON all the same, and no Lexicon has room for it: that is an
+    What the parser finds too deep is still JSON, but no Lexicon has room for it: that is an
     `InvalidRequest`, everything else a `SyntaxError`.
 
-    That it is an object at all is for the Lexicon to check.
+    The Lexicon checks whether it is an object at all.
     """
     if not raw:
         return {}
@@ -82,16 +82,16 @@ def parse_json(raw: bytes) -> Any:
 
 
 async def read_bounded(request: web.Request, limit_bytes: int) -> bytes:
-    """Read the whole body, decompressed. Raises `XrpcError`: 413 beyond the limit, 408."""
+    """Read the whole body, decompressed. Raises `XrpcError`: 413 beyond the limit, 408 if slow."""
     if (request.content_length or 0) > limit_bytes:
         raise _too_large()
     reading = _read_bounded(request, limit_bytes)
-    # Mostly all of it has come with the head, and needs no clock.
+    # Usually all of it came with the head, and needs no timer.
     return await (reading if request.content.is_eof() else _in_time(reading, JSON_S))
 
 
 def may_be_large(request: web.Request) -> bool:
-    """Whether a body may take more memory while it comes in than any connection may."""
+    """Return whether a body may take more memory, while it arrives, than any connection may."""
     if request.content.is_eof():
         return False
     length = request.content_length
@@ -99,13 +99,13 @@ def may_be_large(request: web.Request) -> bool:
 
 
 def check_length(request: web.Request, limit_bytes: int) -> None:
-    """For binary input: raise `XrpcError` 413 if the client says that it is longer."""
+    """For binary input: raise `XrpcError` 413 if the client announces a longer body."""
     if (request.content_length or 0) > limit_bytes:
         raise XrpcError(413, message="request entity too large")
 
 
 def iter_body(request: web.Request) -> AsyncIterator[bytes]:
-    """The parts of a body, decompressed, as they come in; their sum has no limit.
+    """Iterate over a body's chunks, decompressed, as they arrive; there is no limit in total.
 
     Raises what `iter_packed_body` and `unpack` raise.
     """
@@ -113,10 +113,10 @@ def iter_body(request: web.Request) -> AsyncIterator[bytes]:
 
 
 async def iter_packed_body(request: web.Request) -> AsyncIterator[bytes]:
-    """The parts of a body as the client has sent them, compressed or not.
+    """Iterate over a body's chunks as the client sent them, compressed or not.
 
-    Raises `XrpcError` 408 when the client is slower than four kilobytes a second. How long the
-    caller takes for a part does not count.
+    Raises `XrpcError` 408 when the client is slower than four kilobytes per second. The time
+    that the caller takes for a chunk does not count.
     """
     loop, pace = asyncio.get_running_loop(), Pace(PACE_BYTES, PACE_S)
     while True:
@@ -131,7 +131,7 @@ async def iter_packed_body(request: web.Request) -> AsyncIterator[bytes]:
 async def _read_bounded(request: web.Request, limit_bytes: int) -> bytes:
     chunks: list[bytes] = []
     received = 0
-    # Counted while it comes in: a small compressed body may stand for a huge one.
+    # Counted while it arrives: a small compressed body may expand to a huge one.
     async for chunk in unpack(request.content.iter_any(), encoding_of(request)):
         received += len(chunk)
         if received > limit_bytes:

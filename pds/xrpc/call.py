@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class ReadCall:
-    """What a handler gets that only reads, in a server of any kind.
+    """What a read-only handler gets, in a server of any kind.
 
     Parameters and body have passed the Lexicon; the credentials have been verified.
     """
@@ -40,12 +40,12 @@ class ReadCall:
     body: dict[str, Any]
     """The JSON input; empty for methods whose input is binary or absent."""
     large: LargeTurn | None = None
-    """Held where the body is so large that it takes the processor for long."""
+    """Set if the body is so large that processing it takes long."""
 
     async def digest(self, fn: Callable[[], T]) -> T:
-        """The result of `fn`, which takes what is large out of the body and forgets it.
+        """Return the result of `fn`, which extracts the large parts of the body and drops them.
 
-        If the body is large, `fn` is called in a thread, and may touch nothing that others do.
+        If the body is large, `fn` runs in a thread, and must not touch shared state.
         """
         if self.large is None:
             return fn()
@@ -56,14 +56,14 @@ class ReadCall:
 
     @property
     def request(self) -> web.Request:
-        """The HTTP request; only for methods that nobody calls in this process."""
+        """The HTTP request; only for methods that are never called in this process."""
         if self._request is None:
             raise TypeError("the call has come without a request")
         return self._request
 
     @property
     def address_group(self) -> str:
-        """What stands for the client's address where shares are counted."""
+        """The client's address, grouped as shares are counted."""
         return self.ctx.client_addresses.of(self.request).group
 
     def may_see_everything_of(self, did: str) -> bool:
@@ -104,7 +104,7 @@ class XrpcCall(ReadCall):
 
     @property
     def asker(self) -> Asker:
-        """On whose behalf passwords are hashed: the client's, for as long as it is there."""
+        """The client for whom passwords are hashed, as long as it is present."""
         if self._request is None:
             return OPERATOR
         return Asker(self.address_group, partial(while_present, self.request))
@@ -118,4 +118,4 @@ class JsonBytes:
 
 
 Answer: TypeAlias = "dict[str, Any] | JsonBytes | web.StreamResponse | None"
-"""A JSON object, an answer that writes itself, or nothing (an empty 200)."""
+"""A JSON object, an answer that writes itself, or None (an empty 200)."""

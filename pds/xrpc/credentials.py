@@ -1,4 +1,4 @@
-"""Who is asking: what a verified Authorization header stands for, and its check."""
+"""Credentials: what a verified Authorization header stands for, and how it is verified."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, frozen=True)
 class Anonymous:
-    """No Authorization header, where none is needed."""
+    """No Authorization header, for a method that needs none."""
 
 
 @dataclass(slots=True, frozen=True)
 class UserCredentials:
-    """An account, by a session's access token."""
+    """An account, authenticated by a session's access token."""
 
     did: Did
     scope: SessionScope
     issued_at: float
-    """Of the token, in Unix seconds."""
+    """When the token was issued, in Unix seconds."""
 
     @property
     def is_full(self) -> bool:
@@ -37,7 +37,7 @@ class UserCredentials:
 
 @dataclass(slots=True, frozen=True)
 class RefreshCredentials:
-    """An account, by a refresh token; `jti` names its session."""
+    """An account, authenticated by a refresh token; `jti` identifies its session."""
 
     did: Did
     jti: str
@@ -45,14 +45,14 @@ class RefreshCredentials:
 
 @dataclass(slots=True, frozen=True)
 class ServiceCredentials:
-    """A DID, by a token that it signed for this server and this method."""
+    """A DID, authenticated by a token that it signed for this server and this method."""
 
     issuer: Did
 
 
 @dataclass(slots=True, frozen=True)
 class AdminCredentials:
-    """The administrator, by password."""
+    """The administrator, authenticated by password."""
 
 
 Credentials: TypeAlias = (
@@ -71,10 +71,10 @@ class Authenticator:
     check: _Check
 
     def __call__(self, ctx: AppContext, request: web.Request) -> Awaitable[Credentials]:
-        """Who is asking. Raises `XrpcError`, and the `AccountError`s of a bad token."""
+        """Verify the header. Raises `XrpcError`, and the `AccountError`s of a bad token."""
         return self.check(ctx, request)
 
 
 def demands(who: str) -> Callable[[_Check], Authenticator]:
-    """Make an `Authenticator` of the decorated check."""
+    """Turn the decorated check into an `Authenticator`."""
     return lambda check: Authenticator(who, check)

@@ -1,7 +1,7 @@
-"""Bodies of requests as they were before `Content-Encoding`, part by part.
+"""Request bodies with their `Content-Encoding` undone, chunk by chunk.
 
-The server hands bodies over as they came, for a request that is passed on to another service goes
-there untouched. Methods that are served here have theirs unpacked.
+The server leaves bodies as they came, so that a request proxied to another service arrives there
+untouched. Methods that are served here decompress theirs.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from aiohttp import web
 from pds.xrpc.errors import XrpcError, invalid_request
 
 ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
-"""What is understood, in lower case."""
+"""The supported encodings, in lower case."""
 
 _PART_BYTES: Final = 64 * 1024
 _MEMBERS_AT_ONCE: Final = 200
-"""Of a gzip file in one step of the event loop: thousands of empty ones come in one packet."""
+"""Per step of the event loop: one packet can hold thousands of empty gzip members."""
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _RAW_DEFLATE: Final = -zlib.MAX_WBITS
 
 
 def encoding_of(request: web.Request) -> str:
-    """The content encoding that a request names, in lower case; empty if none."""
+    """Return the content encoding that a request names, in lower case; empty if none."""
     return request.headers.get("Content-Encoding", "").strip().lower()
 
 
 def unpack(parts: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
-    """The parts of a body, decompressed: none is much longer than 64 KiB, however it was packed.
+    """Decompress a body chunk by chunk; no chunk is much longer than 64 KiB, however compressed.
 
     Raises `XrpcError`: 415 for an encoding not in `ENCODINGS`, 400 for damaged data.
     """

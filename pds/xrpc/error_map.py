@@ -133,11 +133,11 @@ _MESSAGES: Final = {
     blob_errors.BlobStoreFull: _OUT_OF_SPACE,
     SpoolFull: _OUT_OF_SPACE,
 }
-"""What callers are told in place of an error's own message."""
+"""What callers are told instead of an error's own message."""
 
 
 def to_xrpc(exc: Exception) -> XrpcError:
-    """Map an error to an answer. One that nothing here foresees is a 500 without detail."""
+    """Map an error to an answer. An unexpected one is a 500 without detail."""
     if isinstance(exc, XrpcError):
         return exc
     if is_out_of_files(exc):
@@ -163,7 +163,7 @@ def to_xrpc(exc: Exception) -> XrpcError:
 
 
 def is_out_of_files(exc: Exception) -> bool:
-    """Whether it is told, of whatever was to be opened, that too many files are open."""
+    """Return whether an error says that too many files are open, whatever was being opened."""
     if isinstance(exc, OSError):
         return exc.errno in database_errors.OUT_OF_FILES
     return isinstance(exc, database_errors.DatabaseOutOfFiles)

@@ -45,8 +45,8 @@ class XrpcError(Exception):
         *,
         retry_after_s: int | None = None,
     ) -> None:
-        """`retry_after_s` tells the client when to come again, in a header."""
-        # Other statuses come from the services that requests are passed on to.
+        """`retry_after_s` tells the client in a header when to try again."""
+        # Other statuses come from the services that requests are proxied to.
         other = DEFAULT_ERRORS[_OTHER_REFUSAL if status < 500 else _OTHER_FAILURE]
         default_name, default_message = DEFAULT_ERRORS.get(status, other)
         self.status = status
@@ -78,5 +78,5 @@ def out_of_files() -> XrpcError:
 
 
 def auth_required(message: str, name: str = "AuthenticationRequired") -> XrpcError:
-    """A 401: who is asking is not known, or may not."""
+    """A 401: the caller is not known, or not allowed."""
     return XrpcError(401, name, message)

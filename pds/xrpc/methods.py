@@ -1,4 +1,4 @@
-"""Declaring XRPC methods: a handler, and beside it all else that is known of its method."""
+"""Declarations of XRPC methods: a handler, together with everything known about its method."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ NOBODY: Final = frozenset[SessionScope]()
 """For `elsewhere`: the method is for the account itself on its own server."""
 
 _PRIVATE_MESSAGES: Final = "chat.bsky."
-"""A namespace that grows: a list of its methods, as the reference has one, is soon too short."""
+"""The whole namespace: it grows, and a list of its methods, as in the reference, goes stale."""
 
 
 @dataclass(slots=True, frozen=True)
 class Method(Generic[C_contra]):
-    """One endpoint, by the kind of call that its handler needs."""
+    """One endpoint, typed by the kind of call that its handler needs."""
 
     nsid: str
     handler: Callable[[C_contra], Awaitable[Answer]]
     auth: Authenticator | None = None
-    """None where the Authorization header is not looked at."""
+    """None if the Authorization header is ignored."""
     limits: MethodLimits | None = None
-    """Rate limits beside that of all requests."""
+    """Rate limits besides the one for all requests."""
     max_body_bytes: int = JSON_LIMIT_BYTES
-    """Of JSON; the settings bound binary input."""
+    """For JSON; the settings limit binary input."""
     elsewhere: frozenset[SessionScope] = STANDARD
-    """The sessions that may reach it on other services, passed on or with a service token."""
+    """The sessions that may reach it on other services, by proxying or with a service token."""
 
 
 XrpcMethod: TypeAlias = Method[XrpcCall]
-"""An endpoint of a full server; those that only read are among them."""
+"""An endpoint of a full server, which may be one that only reads."""
 
 
 class _Methods(Generic[C]):
-    """Filled by decorating handlers."""
+    """A collection of methods, filled by decorating handlers."""
 
     def __init__(self) -> None:
         self._methods: list[Method[C]] = []
@@ -82,12 +82,12 @@ class ReadMethods(_Methods[ReadCall]):
 
 
 class MethodTable:
-    """Every method that a server serves, and what follows from their declarations."""
+    """Every method that a server serves, and lookups derived from their declarations."""
 
     def __init__(self, methods: Iterable[XrpcMethod]) -> None:
         self._methods = tuple(methods)
         # In lower case: the authority of an NSID is a domain name, and a service that compares
-        # loosely must not be a way around this.
+        # loosely must not be a way around this check.
         self._elsewhere = {method.nsid.lower(): method.elsewhere for method in self._methods}
 
     def __iter__(self) -> Iterator[XrpcMethod]:
@@ -95,11 +95,11 @@ class MethodTable:
 
     @property
     def limits(self) -> dict[str, MethodLimits]:
-        """The limits of each method that has some, by NSID."""
+        """The limits of each method that declares some, by NSID."""
         return {method.nsid: method.limits for method in self._methods if method.limits}
 
     def scopes_elsewhere(self, nsid: str) -> frozenset[SessionScope]:
-        """The sessions that may reach a method on other services, in any letter case."""
+        """Return the sessions that may reach a method on other services, in any letter case."""
         lower = nsid.lower()
         if lower.startswith(_PRIVATE_MESSAGES):
             return PRIVILEGED

@@ -1,4 +1,4 @@
-"""Query strings, taken apart."""
+"""Parsing of query strings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_FIELDS: Final = 1000
 
 
 def parse_query(query: str) -> list[tuple[str, str]]:
-    """The fields of a query string in their order. Raises `XrpcError` 400 for too many.
+    """Return the fields of a query string in order. Raises `XrpcError` 400 for too many.
 
     Does what `urllib.parse.parse_qsl` does with blank values kept, in a fifth of the time.
     """

@@ -1,4 +1,4 @@
-"""Answers: headers every client may rely on, JSON, DID documents, entity tags, compression."""
+"""Answers: common headers, JSON, DID documents, entity tags, compression."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ SAFE_CONTENT: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
 }
-"""With bytes that a stranger has chosen: a browser neither guesses what they are nor runs them."""
+"""For bytes that a stranger has chosen: a browser must neither guess their type nor run them."""
 _JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
-# Copied for each answer, which costs less than filling one.
+# Copied for each answer, which is cheaper than filling a new one.
 _PUBLIC_JSON: Final = CIMultiDict(_PUBLIC | _JSON)
 _PRIVATE_JSON: Final = CIMultiDict(_PRIVATE | _JSON)
 _COMPRESS_FROM_BYTES: Final = 1024
 LARGE_ANSWER_BYTES: Final = 1024 * 1024
-"""Answers beyond this are few, or somebody wants them to be many."""
+"""Larger answers are rare, unless someone means to cause many."""
 _PREFLIGHT_METHODS: Final = "GET,HEAD,PUT,PATCH,POST,DELETE"
 _PREFLIGHT_MAX_AGE_S: Final = "86400"
 
@@ -57,7 +57,7 @@ def respond(request: web.Request, answer: Answer, *, private: bool) -> web.Strea
 
 
 def json_response(request: web.Request, data: bytes, *, private: bool) -> web.Response:
-    """A JSON answer; to a GET with a weak entity tag, and 304 where the client has it."""
+    """Make a JSON answer; for a GET with a weak entity tag, or a 304 if the client has it."""
     headers = (_PRIVATE_JSON if private else _PUBLIC_JSON).copy()
     if request.method != "POST":
         tag = headers[hdrs.ETAG] = f'W/"{blake2b(data, digest_size=15).hexdigest()}"'
@@ -70,13 +70,13 @@ def json_response(request: web.Request, data: bytes, *, private: bool) -> web.Re
 
 
 def body_length(response: web.Response) -> int:
-    """How many bytes of an answer, before it is compressed, are in memory."""
+    """Return how many bytes of an answer, before compression, are in memory."""
     body = response.body
     return len(body) if isinstance(body, bytes) else 0
 
 
 def _has_already(request: web.Request, tag: str) -> bool:
-    """Whether the client, or a cache before it, has the answer (RFC 9110, section 13.1.2)."""
+    """Return whether the client or a cache has the answer already (RFC 9110, section 13.1.2)."""
     known = request.headers.get(hdrs.IF_NONE_MATCH)
     if known is None:
         return False
@@ -88,19 +88,19 @@ def _has_already(request: web.Request, tag: str) -> bool:
 def compress_if_worthwhile(
     request: web.Request, response: web.StreamResponse, size_bytes: int
 ) -> None:
-    """Compress an answer as the client likes it; a short one only if it refuses it otherwise."""
+    """Compress an answer as the client prefers; a short one only if it refuses plain answers."""
     packing = packing_of(request)
     if packing.coding is not None and (size_bytes > _COMPRESS_FROM_BYTES or packing.must):
         response.enable_compression(packing.coding)
 
 
 def add_common_headers(headers: CIMultiDict[str], *, private: bool) -> None:
-    """Any web page may read any answer; a shared cache may keep only what is the same for all."""
+    """Let any web page read the answer; let shared caches keep it only if it is public."""
     headers.update(_PRIVATE if private else _PUBLIC)
 
 
 def preflight(request: web.Request) -> web.Response:
-    """The answer to OPTIONS: everything is allowed from everywhere, for tokens are not cookies."""
+    """Answer OPTIONS: everything is allowed from everywhere, since tokens are not cookies."""
     headers: dict[str, Any] = {
         "Access-Control-Allow-Origin": "*",
         "Access-Control-Allow-Methods": _PREFLIGHT_METHODS,
@@ -114,7 +114,7 @@ def preflight(request: web.Request) -> web.Response:
 
 
 async def find_did_doc(ctx: AppContext, did: Did) -> dict[str, Any]:
-    """`didDoc`, if it can be had: it is a courtesy of the answer, not its point."""
+    """Return `didDoc` if it can be resolved; it is optional in the answer."""
     try:
         document = await ctx.did_resolver.resolve(did)
     except DidResolutionError:

@@ -1,7 +1,7 @@
 """The XRPC router: one HTTP route for every method.
 
-A request is counted, for the limit of all requests of a client, and then checked in the reference's
-order: method, parameters, credentials, body, rate limits of the method.
+A request first counts towards the limit of all requests of a client, and is then checked in the
+reference's order: method, parameters, credentials, body, rate limits of the method.
 Spec: https://atproto.com/specs/xrpc
 """
 
@@ -16,7 +16,6 @@ import structlog
 from aiohttp import hdrs, web
 
 from pds.fairness.presence import ClientLeft, tells_of_leaving, while_present
-from pds.monitoring.requests.asker import askers
 from pds.monitoring.requests.request_info import note_caller, request_id_of
 from pds.repos.damage import report_damage
 from pds.xrpc import body
@@ -47,7 +46,7 @@ C_co = TypeVar("C_co", covariant=True)
 
 
 class MakeCall(Protocol[C_co]):
-    """Makes the call of one kind of server, such as `partial(XrpcCall, ctx)`."""
+    """Creates the call object of one kind of server, such as `partial(XrpcCall, ctx)`."""
 
     def __call__(
         self,
@@ -60,10 +59,10 @@ class MakeCall(Protocol[C_co]):
 
 
 class Limiter(Protocol[C_contra]):
-    """Counts requests, and refuses those that are too many."""
+    """Counts requests, and refuses those over the limit."""
 
     async def count_request(self, request: web.Request, nsid: str) -> None:
-        """Count a request before anything else is known of it."""
+        """Count a request before anything else about it is known."""
 
     async def count_call(self, request: web.Request, nsid: str, call: C_contra) -> None:
         """Count a call that is about to be handled."""
@@ -86,7 +85,7 @@ class _Route(Generic[C]):
 
 
 class _UpgradeRequired(XrpcError):
-    """A subscription was asked for by a plain request."""
+    """A subscription was requested without an upgrade."""
 
     def __init__(self, nsid: str) -> None:
         super().__init__(
@@ -104,15 +103,15 @@ class _UpgradeRequired(XrpcError):
 
 
 async def refuse_unknown(_request: web.Request, _nsid: str) -> web.Response:
-    """The `UnknownMethod` of a server that passes nothing on. Raises `XrpcError` 501."""
+    """The `UnknownMethod` of a server that proxies nothing. Raises `XrpcError` 501."""
     raise XrpcError(501)
 
 
 class XrpcRouter(Generic[C]):
     """Serves `/xrpc/{nsid}`.
 
-    `make_call` makes what the handlers of `methods` get of a request, its parameters, its
-    credentials and its body. Without `authentication` nobody has credentials.
+    `make_call` builds what a handler gets from the request, its parameters, its credentials and its
+    body. Without `authentication`, every caller is anonymous.
     """
 
     def __init__(
@@ -141,13 +140,13 @@ class XrpcRouter(Generic[C]):
         private = route is None or route.method.auth is not None
         try:
             if self._rate_limiter is not None:
-                # First, for what is refused below costs something as well, and may be a guess.
+                # First, since a request refused below costs something as well, and may be a guess.
                 await self._rate_limiter.count_request(request, nsid)
             if route is None:
                 return await self._unknown(request, nsid)
             return await self._dispatch(request, route)
         except (web.HTTPException, ClientLeft):
-            raise  # aiohttp answers the one; for the other there is nobody to answer.
+            raise  # aiohttp answers the former; for the latter there is nobody to answer.
         except Exception as exc:
             if tells_of_leaving(request, exc):
                 raise ClientLeft from exc
@@ -167,7 +166,7 @@ class XrpcRouter(Generic[C]):
     async def _dispatch(self, request: web.Request, route: _Route[C]) -> web.StreamResponse:
         method = route.method
         _check_verb(request, route)
-        # A subscription is refused by a frame, after the upgrade: it parses its own parameters.
+        # A subscription parses its own parameters: it is refused by a frame, after the upgrade.
         params = {} if route.is_stream else self._parse_params(request, method.nsid)
         credentials: Credentials = _ANONYMOUS
         if method.auth is not None and self._authentication is not None:
@@ -183,21 +182,21 @@ class XrpcRouter(Generic[C]):
         if len(raw) < LARGE_BYTES or not route.takes_large:
             call.body = self._parse_body(route, raw)
             return await self._answer(route, call)
-        async with self._ctx.large_work.turn(*askers(self._ctx.client_addresses)) as call.large:
+        async with self._ctx.large_work.turn(*self._ctx.askers()) as call.large:
             call.body = await call.large.run(partial(self._parse_body, route, raw))
             return await self._answer(route, call)
 
     async def _answer(self, route: _Route[C], call: C) -> web.StreamResponse:
         method = route.method
         if call.body and self._authentication is not None:
-            # A body may take half a minute, and its session has ended meanwhile.
+            # A body may take half a minute to arrive, and its session may have ended meanwhile.
             self._authentication.ensure_current(call.credentials)
         if self._rate_limiter is not None:
             await self._rate_limiter.count_call(call.request, method.nsid, call)
         answer = await method.handler(call)
         response = respond(call.request, answer, private=method.auth is not None)
         if type(response) is web.Response and body_length(response) > LARGE_ANSWER_BYTES:
-            holders = askers(self._ctx.client_addresses)
+            holders = self._ctx.askers()
             async with self._ctx.large_work.answers.turn(call.request, *holders):
                 await response.prepare(call.request)
                 await response.write_eof()
@@ -208,7 +207,7 @@ class XrpcRouter(Generic[C]):
         return self._ctx.lexicons.parse_params(nsid, pairs)
 
     async def _read_body(self, request: web.Request, route: _Route[C]) -> bytes | None:
-        """The JSON of a request; None if the method takes none."""
+        """Read the JSON of a request; None if the method takes none."""
         if not route.schema.has_input:
             await body.check_absent(request)
             return None
@@ -218,7 +217,7 @@ class XrpcRouter(Generic[C]):
             return None
         if not route.takes_large or not body.may_be_large(request):
             return await body.read_json(request, route.method.max_body_bytes)
-        holders = askers(self._ctx.client_addresses)
+        holders = self._ctx.askers()
         with while_present(request):
             async with self._ctx.large_work.bodies.turn(*holders):
                 return await body.read_json(request, route.method.max_body_bytes)
@@ -233,7 +232,7 @@ class XrpcRouter(Generic[C]):
         if is_out_of_files(exc):
             self._ctx.open_files.warn()
         if error.status == 500:
-            # The id, which the line has as well, is all that the caller learns.
+            # The id, which the log line has as well, is all that the caller learns.
             _log.error("request failed", method=nsid, exc_info=exc)
             error.message = f"{error.message} (request {request_id_of(request)})"
         return error

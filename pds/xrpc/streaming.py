@@ -1,4 +1,4 @@
-"""Answers that are sent as they are made."""
+"""Answers that are sent while they are produced."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ async def send_stream(
 ) -> web.StreamResponse:
     """Send `parts` as the body of a response that has its headers, and close them.
 
-    The first part is made before anything is sent, so a failure up to there is an error answer
-    like any other. A later one cuts the connection: no client takes a part for the whole. So does
-    a client that is slower than `allowed_s`, for whom the parts would be kept open. Raises
-    `ConnectionResetError` when there is nobody to answer.
+    The first part is produced before anything is sent, so a failure up to there is an error answer
+    like any other. A later failure cuts the connection, so that no client takes a part for the
+    whole. A client that is slower than `allowed_s`, for which the parts would stay open, is cut off
+    as well. Raises `ConnectionResetError` when there is nobody to answer.
     """
-    # Whoever makes the parts is told at once that nobody takes them any more.
+    # The producer of the parts learns at once that they are no longer wanted.
     async with aclosing(parts):
         first = await anext(parts, b"")
         await response.prepare(request)
@@ -49,7 +49,7 @@ async def _send(
     part: bytes,
     parts: AsyncGenerator[bytes, None],
 ) -> None:
-    """Send `part` and the others, for as long as the client may take for them."""
+    """Send `part` and the others, within the time the client may take for them."""
     began = asyncio.get_running_loop().time()
     sent_bytes = 0
     limit = asyncio.timeout(None)

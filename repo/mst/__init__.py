@@ -8,7 +8,7 @@
     tree            `Mst`, which joins all these
     build, verify   whole trees           stream           a whole tree, block by block
 
-    A node holds keys of one layer; the subtrees in the gaps between them are one layer down.
+A node holds keys of one layer; the subtrees in the gaps between them are one layer down.
 The layer of a key follows from its hash, so a set of records has exactly one tree.
 
 Spec: https://atproto.com/specs/repository#mst-structure

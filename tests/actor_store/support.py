@@ -1,4 +1,4 @@
-"""Records, writes and the truth about a store, for the tests of the actor store."""
+"""Records, writes and full checks of a store, for the tests of the actor store."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def commit(
 
 
 def blob_value(ref: BlobRef) -> dict[str, Any]:
-    """A blob reference as it stands in a record."""
+    """A blob reference as it appears in a record."""
     return {"$type": "blob", "ref": ref.cid, "mimeType": ref.mime_type, "size": ref.size}
 
 

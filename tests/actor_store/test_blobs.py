@@ -37,7 +37,7 @@ def ref_of(temp: TempBlob, mime_type: str = "image/png", size: int | None = None
 def commit(
     blobs: BlobTransactor, refs: list[tuple[str, BlobRef]], replaced: tuple[str, ...] = ()
 ) -> BlobChanges:
-    """What `ActorStore` does around a commit, without the bytes."""
+    """Do the steps of `ActorStore` around a commit, without the bytes."""
     made = blobs.check_refs(ref for _, ref in refs)
     return blobs.apply_writes(replaced_uris=replaced, refs=refs, made_permanent=made)
 

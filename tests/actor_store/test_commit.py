@@ -162,7 +162,7 @@ async def test_update_to_the_same_record_is_no_operation_beside_others(
 
 
 async def _unchanged(store: ActorStore, head: CommitData, writes: list[PreparedWrite]) -> None:
-    """Check that the store is as the commit of `writes` at `head` left it."""
+    """Check that the store has not changed since the commit of `writes` at `head`."""
     records = await store.read(DID, contents)
     assert records == {write.path: write.cid for write in writes}
     assert (await store.read(DID, lambda actor: actor.repo.head())).cid == head.cid

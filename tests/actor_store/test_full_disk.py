@@ -1,4 +1,4 @@
-"""Actors on a disk without room: all can be read, and written again as soon as there is some."""
+"""Actors on a full disk: all can be read, and written again as soon as there is room."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 
 from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.layout import ActorLayout
+from actor_store.opening import StoreSettings
 from actor_store.reader import ActorStoreReader
-from actor_store.store import ActorStore, StoreSettings
+from actor_store.store import ActorStore
 from database.errors import DatabaseFull
 from repo.keys import K256PrivateKey
 from repo.tid import TidClock
@@ -46,7 +47,7 @@ async def actors(actors: ActorStore, key: K256PrivateKey) -> ActorStore:
 async def reopened(
     actors: ActorStore, layout: ActorLayout, blob_store: DiskBlobStore, clock: TidClock
 ) -> AsyncIterator[ActorStore]:
-    """The actors as a server finds them that has just started: none is open."""
+    """The actors as a freshly started server finds them: none is open."""
     await actors.close()
     store = ActorStore(
         layout=layout, blob_store=blob_store, clock=clock, settings=StoreSettings(max_open=1)

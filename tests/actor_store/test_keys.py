@@ -127,6 +127,6 @@ def test_the_only_key_of_a_holder_is_sure_of_its_place_for_an_hour(
 
 
 def age(layout: ActorLayout, key: PrivateKey, seconds: float) -> None:
-    """Let a reserved key have been reserved some time ago."""
+    """Backdate the reservation of a key."""
     then = time.time() - seconds
     os.utime(layout.reserved_key(key.did_key), (then, then))

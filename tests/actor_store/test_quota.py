@@ -1,4 +1,4 @@
-"""The quota of an actor, which every way of adding something comes up against."""
+"""The quota of an actor, which every way of adding data must respect."""
 
 from __future__ import annotations
 

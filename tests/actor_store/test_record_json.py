@@ -1,4 +1,4 @@
-"""Records as JSON: what is kept of them takes the room that it is counted with."""
+"""Records as JSON: cached records take as much memory as they are counted with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores of the reference PDS: the same schema, and data that both servers can go on with."""
+"""Stores of the reference PDS: the same schema, and data that both servers can continue with."""
 
 from __future__ import annotations
 

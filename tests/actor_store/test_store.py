@@ -17,7 +17,8 @@ from actor_store.errors import ActorStoreDamaged, InvalidStoreName, RepoExists, 
 from actor_store.layout import ActorLayout
 from actor_store.long_transaction import LongTransaction
 from actor_store.open_stores import max_open_stores
-from actor_store.store import ActorStore, StoreSettings
+from actor_store.opening import StoreSettings
+from actor_store.store import ActorStore
 from actor_store.transactor import ActorStoreTransactor
 from database import retry
 from database.connection import open_database
@@ -322,7 +323,7 @@ async def test_work_in_threads_and_on_the_loop_do_not_lose_each_others_commits(
 
 @contextmanager
 def _held_commit(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Let the next COMMIT of long work be over when the block ends; the event tells of it."""
+    """Delay the return of long work's COMMIT until the block ends; set the event once committed."""
     made, may_end, commit = threading.Event(), threading.Event(), LongTransaction.commit
 
     def held(work: LongTransaction[object]) -> None:

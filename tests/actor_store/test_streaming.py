@@ -15,7 +15,7 @@ from tests.actor_store.support import DID, collect, commit, contents, post
 
 
 class Counter:
-    """A source of parts that notes how far it got and when it was given up."""
+    """A source of parts that records how far it got and whether it was abandoned."""
 
     def __init__(self, parts: int, *, fail_at: int = -1) -> None:
         self.made = 0

@@ -1,4 +1,4 @@
-"""Uploads, writes, deletions and sweeps at once, cut off anywhere: no record loses its blob."""
+"""Concurrent uploads, writes, deletions and sweeps, cut off anywhere: no record loses its blob."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONTENTS = [f"blob {n}".encode() for n in range(4)]
 
 
 class _CutOff(BaseException):
-    """The process ends here: nobody handles it."""
+    """Simulates the end of the process: no code handles it."""
 
 
 class _Cutting:

@@ -1,4 +1,4 @@
-"""How much room an actor takes: right after every change, however it came about."""
+"""The space used by an actor: correct after every kind of change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SQL that a connection runs, for tests of what it costs and in which order it comes."""
+"""Recording the SQL that a connection runs, for tests of its cost and order."""
 
 from __future__ import annotations
 

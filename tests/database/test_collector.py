@@ -1,4 +1,4 @@
-"""The garbage collector rests while anybody wants it to."""
+"""The garbage collector is paused while anybody needs that."""
 
 from __future__ import annotations
 

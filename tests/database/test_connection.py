@@ -54,7 +54,7 @@ def test_settings_are_applied(path: Path) -> None:
 
 
 class _Closing:
-    """A connection that notes how long its file is when SQLite is asked to close it."""
+    """A connection that records the size of its file when SQLite is asked to close it."""
 
     def __init__(self, db: Database) -> None:
         self._connection = db.connection

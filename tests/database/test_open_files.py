@@ -15,7 +15,7 @@ from database.open_files import OpenFiles, OutOfFiles, count_open_files
 
 
 class Hoard:
-    """Has files open that it gives back at once; counts those of the process."""
+    """A keeper whose open files it gives back at once; also counts the process's files."""
 
     def __init__(self, files: int) -> None:
         self.files = files

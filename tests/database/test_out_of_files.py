@@ -17,7 +17,7 @@ from database.open_files import count_open_files
 
 @contextmanager
 def files_left(files: int) -> Iterator[None]:
-    """A `with` block in which so many more files can be opened."""
+    """A `with` block in which only this many more files can be opened."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
     fill = [os.open(os.devnull, os.O_RDONLY) for _ in range(highest + 1 - count_open_files())]

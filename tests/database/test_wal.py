@@ -1,4 +1,4 @@
-"""WAL files looked at without SQLite: what begins like one, what is cut off, what is synced."""
+"""WAL files inspected without SQLite: headers, truncation and syncing."""
 
 from __future__ import annotations
 

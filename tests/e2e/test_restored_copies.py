@@ -75,7 +75,7 @@ async def test_events_after_a_restore_come_above_all_that_were_ever_sent(
     await world.watcher.catch_up()
     rev = answer["commit"]["rev"]
     assert min(seq for seq, (_, _, told) in world.watcher.seen.items() if told == rev) > seen
-    assert "asks for events that there have never been" not in world.server.log()
+    assert "requests events that never existed" not in world.server.log()
 
 
 async def test_heads_and_log_follow_stores_that_are_newer_than_both(

@@ -1,4 +1,4 @@
-"""Names that strangers choose, asked of name servers that are slow, silent, or worse."""
+"""Looking up strangers' names at name servers that are slow, silent, or worse."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ async def test_a_lookup_ends_when_nobody_waits_for_it_any_more(dns_server: DnsSe
 
 
 class Counting:
-    """A share that notes who has a turn."""
+    """A share that records who has a turn."""
 
     def __init__(self) -> None:
         self.now: Counter[str] = Counter()

@@ -346,11 +346,11 @@ async def test_concurrent_resolutions_share_one_request(
 
 
 class Busy(Exception):
-    """What a share raises."""
+    """The exception that a share raises."""
 
 
 class Refusing:
-    """A share that lets nobody go ahead until it is told, and then refuses whoever came first."""
+    """A share that grants no turns until told to, and then refuses the first requester."""
 
     def __init__(self) -> None:
         self.entered = asyncio.Event()

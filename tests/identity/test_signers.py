@@ -1,4 +1,4 @@
-"""Whose signature a commit has: earlier keys of a did:plc count, if its log is sound."""
+"""Finding a commit's signer: earlier keys of a did:plc count, if its log is valid."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FIRST, SECOND, THIRD = SIGNING_KEY, P256PrivateKey.generate(), K256PrivateKey.ge
 
 
 def named(history: History, key: str, signer: PrivateKey = SERVER_KEY, **more: Any) -> PlcOperation:
-    """Let the DID name another signing key."""
+    """Append an operation by which the DID names another signing key."""
     data = replace(plc_data(), verification_methods={"atproto": key})
     prev = more.get("prev", history.last.cid)
     operation = PlcOperation.sign(data, prev=prev, key=signer)
@@ -42,7 +42,7 @@ def named(history: History, key: str, signer: PrivateKey = SERVER_KEY, **more: A
 
 @pytest.fixture
 def history() -> History:
-    """Of a DID that has named three keys."""
+    """The log of a DID that has named three keys."""
     history = History()
     named(history, SECOND.did_key)
     named(history, THIRD.did_key)
@@ -138,7 +138,7 @@ async def test_a_did_web_has_no_log(open_http: SafeHttp, web_host: WebHost) -> N
 
 
 def with_forged_key(log: Any) -> Any:
-    """A directory adds an operation that nobody has signed."""
+    """Return the log with a last operation that no key of the DID has signed."""
     data = replace(plc_data(), verification_methods={"atproto": STRANGERS_KEY.did_key})
     prev = Cid.parse(log[-1]["cid"])
     forged = PlcOperation.sign(data, prev=prev, key=STRANGERS_KEY)

@@ -15,7 +15,7 @@ from repo.mst import BlockSource, Mst
 
 
 class InversionMismatch(Exception):
-    """The new tree does not hold what the operations claim to have put there."""
+    """The new tree does not contain what the operations claim to have written."""
 
 
 class RepoOp(Protocol):

@@ -10,7 +10,7 @@ from repo.mst import BlockSource, InvalidMst, VerifiedWalk
 
 @dataclass(slots=True, frozen=True)
 class MstSize:
-    """The measure of a sound tree."""
+    """The size of a valid tree."""
 
     records: int
     nodes: int
@@ -19,7 +19,7 @@ class MstSize:
 
 
 class _HashedBlocks:
-    """Blocks that are found to hash to their CIDs."""
+    """A `BlockSource` that checks each block against its CID."""
 
     def __init__(self, blocks: BlockSource) -> None:
         self._blocks = blocks
@@ -34,7 +34,7 @@ class _HashedBlocks:
 def verify_structure(root: Cid, blocks: BlockSource) -> MstSize:
     """Read every node below `root` and check it, its place and its hash.
 
-    Raises `InvalidMst` at the first fault, and `MissingBlock` for a node that is not there.
+    Raises `InvalidMst` at the first fault, and `MissingBlock` for a missing node.
     """
     walk = VerifiedWalk(root, _HashedBlocks(blocks))
     records = sum(1 for _ in walk)

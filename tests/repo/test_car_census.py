@@ -20,7 +20,7 @@ _TINY = [(Cid.of_dag_cbor(data), data) for data in map(dagcbor.encode, range(3 *
 
 
 class _Source(io.BytesIO):
-    """Tells how much of it was read."""
+    """A source that counts the bytes read."""
 
     @property
     def size_bytes(self) -> int:
@@ -35,7 +35,7 @@ def check(car: bytes) -> int:
 
 
 def entry(cid: Cid) -> bytes:
-    """A link as it stands in a node."""
+    """A link as encoded in a node."""
     return b"\xd8\x2a\x58\x25\x00" + cid.raw
 
 

@@ -1,4 +1,4 @@
-"""The difference of two trees is that of their records, and costs no more than the nodes of it."""
+"""The difference of two trees is that of their records, and reads no other nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits of a tree: they give the one tree that the records have, whatever the way there."""
+"""Edits of a tree: the same records always give the same tree, however they got there."""
 
 from __future__ import annotations
 

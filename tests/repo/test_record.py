@@ -1,4 +1,4 @@
-"""Records from outside: the quick look at a block never decides other than the thorough one."""
+"""Records from outside: the fast check of a block always agrees with the thorough one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POST: dict[str, Value] = {"$type": "app.bsky.feed.post", "text": "hello", "langs
 
 
 def judge(block: bytes) -> Value | None:
-    """What `dagcbor` alone says: the record, or None if it is none."""
+    """Decode with `dagcbor` alone; return None if the block is not a record."""
     try:
         value = dagcbor.decode(block)
     except InvalidDagCbor:
@@ -31,12 +31,12 @@ def judge(block: bytes) -> Value | None:
 
 
 def same(found: Value, expected: Value) -> bool:
-    """Whether two values agree in the types of their parts, too."""
+    """Whether two values are equal, including the types of their parts."""
     return repr(found) == repr(expected)
 
 
 def check(block: bytes) -> None:
-    """Compare the answer to a block with the judge's."""
+    """Compare the result for a block with that of `judge`."""
     expected = judge(block)
     if expected is None:
         with pytest.raises(InvalidRecord):

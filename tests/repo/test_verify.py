@@ -1,4 +1,4 @@
-"""What strangers call a repository: every part of it is refused by name unless it is one."""
+"""Checks of an untrusted repository: each faulty part is refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sequencer on a real file, and a clock that the test turns."""
+"""A sequencer on a real file, and a clock that the test moves."""
 
 from __future__ import annotations
 

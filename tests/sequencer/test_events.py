@@ -20,11 +20,9 @@ from sequencer.events import (
     Event,
     IdentityEvent,
     SyncEvent,
-    error_frame,
-    frame,
-    info_frame,
     timestamp,
 )
+from sequencer.frames import error_frame, frame, info_frame
 from tests.reference import data as reference_data
 from tests.sequencer.samples import DID, cid, commit_event, parse_frame
 
@@ -65,7 +63,7 @@ seqs = st.integers(min_value=1, max_value=2**53 - 1)
 
 
 def fields_of(event: Event) -> dict[str, Any]:
-    """The body as a map, written down field by field as the Lexicon has it."""
+    """The body as a map, written field by field according to the Lexicon."""
     match event:
         case CommitEvent():
             fields: dict[str, Any] = {

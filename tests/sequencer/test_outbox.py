@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from database.connection import open_database
-from sequencer.events import info_frame
+from sequencer.frames import info_frame
 from sequencer.log import PAGE_BYTES
 from sequencer.outbox import PAGE, ConsumerTooSlow, FutureCursor, subscribe
 from sequencer.ring import FrameRing

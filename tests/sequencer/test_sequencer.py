@@ -262,7 +262,7 @@ async def test_seqs_go_on_behind_the_reserved_ones_when_the_log_has_lost_events(
 
 
 async def run_once(log_path: Path, clock: Clock, *, events: int) -> list[int]:
-    """The seqs that a run gives out which stops in order."""
+    """Return the seqs assigned by a run that stops cleanly."""
     run = Sequencer(log_path, now_ms=clock)
     run.mark_running()
     seqs = await run.append(*(identity_event() for _ in range(events)))

@@ -1,4 +1,4 @@
-"""com.atproto.admin: moderation, and the care of accounts."""
+"""com.atproto.admin: moderation, and administration of accounts."""
 
 from __future__ import annotations
 

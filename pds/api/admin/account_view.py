@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def account_views(ctx: AppContext, dids: Sequence[str]) -> list[dict[str, Any]]:
-    """The views of those of `dids` that have an account, in any state.
+    """Return the views of those `dids` that have an account, in any state.
 
-    However many there are, it takes a few statements. An entryway has the invite codes, so that
-    behind one the views say nothing of them.
+    Takes a few statements, however many there are. Behind an entryway the views have no invite
+    codes, since the entryway keeps them.
     """
     wanted = list(dict.fromkeys(dids))
     found = ctx.accounts.store.find_many(wanted)

@@ -1,4 +1,4 @@
-"""com.atproto.admin: looking at accounts, changing what they log in with, deleting them."""
+"""com.atproto.admin: viewing accounts, changing their login details, deleting them."""
 
 from __future__ import annotations
 

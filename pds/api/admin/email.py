@@ -1,4 +1,4 @@
-"""com.atproto.admin.sendEmail: a moderator's words to an account."""
+"""com.atproto.admin.sendEmail: mail from a moderator to an account."""
 
 from __future__ import annotations
 

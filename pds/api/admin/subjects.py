@@ -1,4 +1,4 @@
-"""com.atproto.admin: the state of accounts, records and blobs, and taking them down."""
+"""com.atproto.admin: the status of accounts, records and blobs, and takedowns."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def update_subject_status(call: XrpcCall) -> Answer:
             raise invalid_request(f"Invalid subject ({kind})")
     if takedown is None:
         return {"subject": subject}
-    # As it was asked for, unless an earlier takedown has given another reason.
+    # The requested reference, unless an earlier takedown has given another one.
     asked_for = takedown.get("ref")
     ref = {"ref": kept} if asked_for and kept is not None else {}
     return {"subject": subject, "takedown": {**takedown, **ref}}
@@ -138,7 +138,7 @@ async def _blob_status(ctx: AppContext, did: str, cid: Cid) -> dict[str, Any]:
 
 
 def _record_uri(text: str) -> AtUri:
-    """The URI of one record, with a DID: what moderators name records by."""
+    """Parse the URI of one record, with a DID, as moderators refer to records."""
     uri = parse_at_uri(text)
     parse_did(uri.authority)
     if uri.collection is None or uri.rkey is None:

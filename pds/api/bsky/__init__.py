@@ -1,4 +1,4 @@
-"""The methods of app.bsky that the server answers itself, or completes on their way back."""
+"""The methods of app.bsky that the server answers itself, or whose answers it completes."""
 
 from __future__ import annotations
 

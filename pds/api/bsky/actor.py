@@ -1,6 +1,6 @@
 """app.bsky.actor: the preferences of an account, the one part of app.bsky a PDS keeps.
 
-A client that names another AppView in `atproto-proxy` means the preferences that are kept there.
+A client that names another AppView in `atproto-proxy` means the preferences kept there.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _other_appview(call: XrpcCall) -> NamedService | None:
 
 
 def _named_account(call: XrpcCall) -> str:
-    # The Lexicon has no such parameter; moderation services use it all the same.
+    # The Lexicon has no such parameter, but moderation services use it.
     did = call.request.query.get("did", "")
     if not is_did(did):
         raise invalid_request("Invalid or missing did parameter")

@@ -1,4 +1,4 @@
-"""app.bsky.feed: feeds that generators make, which the AppView asks in the reader's name."""
+"""app.bsky.feed: feeds of generators, which the AppView queries on the reader's behalf."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def get_feed(call: XrpcCall) -> Answer:
 
 
 async def _generator_of(call: XrpcCall, feed: str) -> str:
-    """The DID of the service that makes a feed, by its record at the AppView."""
+    """Return the DID of the service that generates a feed, from its record at the AppView."""
     uri = parse_at_uri(feed)
     if uri.collection is None or uri.rkey is None:
         raise _unknown_feed()

@@ -1,4 +1,4 @@
-"""app.bsky: what the AppView answers, with what the account has written and it has not seen yet."""
+"""app.bsky: AppView answers, completed with the account's writes that it has not indexed yet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pds.xrpc.responses import json_response
 methods = XrpcMethods()
 
 UPSTREAM_LAG: Final = "Atproto-Upstream-Lag"
-"""How many milliseconds the AppView is behind at least, on answers that were changed for it."""
+"""By how many milliseconds the AppView lags at least; set on answers changed because of it."""
 
 
 @methods.method("app.bsky.actor.getProfile", auth=user())

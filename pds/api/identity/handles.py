@@ -1,4 +1,4 @@
-"""com.atproto.identity: handles and the DIDs they lead to."""
+"""com.atproto.identity: handles and the DIDs they resolve to."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""com.atproto.identity: what a DID should say, and operations of its user that change it.
+"""com.atproto.identity: recommended DID contents, and users' own PLC operations.
 
-Also an account that was taken down may have them signed: with one it leaves this server.
+An account that was taken down may have operations signed as well: it uses one to leave this server.
 """
 
 from __future__ import annotations

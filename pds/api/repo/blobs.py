@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from actor_store.errors import RepoNotFound
-from pds.monitoring.requests.asker import askers
 from pds.rate_limits.limit import DAY_S, by_ip
 from pds.rate_limits.method_limits import calls
 from pds.repos.blobs import receive_blob
@@ -27,7 +26,7 @@ async def upload_blob(call: XrpcCall) -> Answer:
     ctx, request = call.ctx, call.request
     did = call.service.issuer if call.service else call.user.did
     if not ctx.actor_store.exists(did):
-        # Service tokens are anybody's: look before their bytes come in.
+        # Anyone can make a service token: check before the bytes come in.
         raise RepoNotFound(did)
     limit = ctx.settings.service.blob_upload_limit_bytes
     check_length(request, limit)
@@ -47,7 +46,7 @@ async def upload_blob(call: XrpcCall) -> Answer:
 async def list_missing_blobs(call: XrpcCall) -> Answer:
     """com.atproto.repo.listMissingBlobs: what is to be uploaded after an import"""
     ctx, params = call.ctx, call.params
-    async with ctx.large_work.wait(*askers(ctx.client_addresses)):
+    async with ctx.large_work.wait(*ctx.askers()):
         missing = await ctx.actor_store.read_in_thread(
             call.user.did,
             lambda actor: actor.blob.list_missing(

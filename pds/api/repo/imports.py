@@ -1,4 +1,4 @@
-"""com.atproto.repo: a whole repository at once."""
+"""com.atproto.repo.importRepo: importing a whole repository."""
 
 from __future__ import annotations
 

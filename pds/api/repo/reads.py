@@ -10,7 +10,6 @@ from actor_store.reader import ActorStoreReader
 from identity.resolver import DidResolutionError
 from pds.accounts.account import ActorAccount
 from pds.api.repo.record_answers import RecordPage, complete, read_page
-from pds.monitoring.requests.asker import askers
 from pds.proxy.forwarding import pass_on
 from pds.proxy.target import NamedService, choose_service, locate
 from pds.repos.readable import get_readable_account
@@ -26,7 +25,7 @@ read_methods = ReadMethods()
 
 GET_RECORD: Final = "com.atproto.repo.getRecord"
 _FEW_COLLECTIONS: Final = 1000
-"""As many as are listed in a few milliseconds."""
+"""As many collections as can be listed in a few milliseconds."""
 
 _authenticate: Final = user()
 
@@ -41,7 +40,7 @@ async def get_record(call: XrpcCall) -> Answer:
 
 
 async def read_record(call: ReadCall, account: ActorAccount) -> Answer:
-    """The record of an account here that the parameters of getRecord name."""
+    """Return the local account's record that the parameters of getRecord name."""
     ctx, params = call.ctx, call.params
     did, collection, rkey = account.did, params["collection"], params["rkey"]
     wanted: str | None = params.get("cid")
@@ -67,16 +66,16 @@ async def read_record(call: ReadCall, account: ActorAccount) -> Answer:
 
 
 async def _read_elsewhere(call: XrpcCall) -> Answer:
-    """A record of a repository that is not to be had here: the AppView may know it.
+    """Get a record of a repository that is not on this server; the AppView may have it.
 
-    Another service is asked for those only who have an account.
+    Another service is asked only on behalf of callers that have an account.
     """
     ctx = call.ctx
     if ctx.settings.appview is None:
         raise invalid_request("Could not locate record")
     service = choose_service(ctx.settings, GET_RECORD, call.request)
     if isinstance(service, NamedService):
-        # Else anybody could make this server send requests to anywhere.
+        # Otherwise anyone could make this server send requests to anywhere.
         await _authenticate(ctx, call.request)
     target = await locate(ctx.did_resolver, service)
     check_acceptable(call.request, RELAYED)
@@ -134,7 +133,7 @@ async def describe_repo(call: XrpcCall) -> Answer:
 
 
 async def collections_of(call: ReadCall, did: str) -> list[str]:
-    """The collections of a repository, of which there may be as many as it has records.
+    """Return the collections of a repository; there may be as many as it has records.
 
     Raises `TooBusy`, and what `ActorStore.read_in_thread` raises.
     """
@@ -143,5 +142,5 @@ async def collections_of(call: ReadCall, did: str) -> list[str]:
     few = await store.read_one(did, lambda actor: actor.record.collections(limit=_FEW_COLLECTIONS))
     if len(few) < _FEW_COLLECTIONS:
         return few
-    async with ctx.large_work.wait(*askers(ctx.client_addresses)):
+    async with ctx.large_work.wait(*ctx.askers()):
         return await store.read_in_thread(did, lambda actor: actor.record.collections())

@@ -1,7 +1,7 @@
-"""Records in answers: as JSON, however large they are and whatever a stranger has put into them.
+"""Records in answers: as JSON, however large they are and whatever a stranger put into them.
 
-A page ends early where its records are large, and its cursor goes on from there. In place of an odd
-record that JSON cannot show is the reason.
+A page ends early if its records are large, and its cursor continues from there. An odd record that
+JSON cannot represent is replaced by the reason.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pds.fairness.presence import while_present
-from pds.monitoring.requests.asker import askers
 from repo import piecewise
 from repo.dagcbor import InvalidDagCbor
 from repo.record import LARGE_BYTES, InvalidRecord, has_map_form
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
 PAGE_BYTES: Final = 2 * 1024 * 1024
 """A page ends with the record that takes it beyond this; usual pages have a tenth of it."""
 _STEP_BYTES: Final = 64 * 1024
-"""Of blocks that are rendered in one step of the event loop."""
+"""Blocks rendered in one step of the event loop."""
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """A record that has yet to be made JSON, or comes after one that has."""
+    """A record that is not rendered yet, or that follows such a record."""
 
     ref: RecordRef
     json: bytes | InvalidRecord | None
@@ -45,7 +44,7 @@ class RecordPage:
 
     refs: Sequence[RecordRef]
     views: list[bytes | InvalidRecord]
-    """`{uri, cid, value}` of the first records, as JSON; of all of them once it is complete."""
+    """`{uri, cid, value}` of the first records, as JSON; of all once the page is complete."""
     waiting: list[_Waiting]
 
     @property
@@ -57,7 +56,7 @@ class RecordPage:
 def read_page(
     cache: RecordJsonCache, actor: ActorStoreReader, refs: Sequence[RecordRef]
 ) -> RecordPage:
-    """Read the records of a page, and render what takes no time."""
+    """Read the records of a page, and render those that take little time."""
     views: list[bytes | InvalidRecord] = []
     waiting: list[_Waiting] = []
     size, room = 0, _STEP_BYTES
@@ -80,7 +79,7 @@ def read_page(
 
 
 async def complete(call: ReadCall, page: RecordPage) -> None:
-    """Render what is `waiting`, if anything is, unless the page gets too large before.
+    """Render the `waiting` records, if any, until the page is large enough.
 
     Raises `TooBusy`, and `ClientLeft` if nobody waits for the answer any more.
     """
@@ -102,9 +101,7 @@ async def _render(call: ReadCall, page: RecordPage) -> None:
             room -= len(block)
             json = _render_small(ctx.record_json, ref, block)
         elif json is None:
-            json = await ctx.large_work.run(
-                partial(_render_large, block), *askers(ctx.client_addresses)
-            )
+            json = await ctx.large_work.run(partial(_render_large, block), *ctx.askers())
         page.views.append(_view(ref, json))
         size += len(json if type(json) is bytes else block)
 
@@ -117,7 +114,7 @@ def _render_small(cache: RecordJsonCache, ref: RecordRef, block: bytes) -> bytes
 
 
 def _render_large(block: bytes) -> bytes | InvalidRecord:
-    """The JSON of a large record, which is not shown if it is odd."""
+    """Return the JSON of a large record; an odd one is not shown."""
     try:
         json = piecewise.json_of(block)
     except InvalidDagCbor as exc:

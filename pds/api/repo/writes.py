@@ -43,7 +43,7 @@ async def create_record(call: XrpcCall) -> Answer:
     def plan(actor: ActorStoreReader) -> list[PreparedWrite]:
         if body.get("validate") is False:
             return [write]
-        # A second like of one post replaces the first.
+        # A second like of the same post replaces the first.
         conflicts = actor.record.backlink_conflicts(collection, write.backlinks)
         return [*(PreparedWrite("delete", collection, rkey) for rkey in conflicts), write]
 
@@ -66,7 +66,7 @@ async def put_record(call: XrpcCall) -> Answer:
 
     def plan(actor: ActorStoreReader) -> list[PreparedWrite] | None:
         current = actor.record.find_cid(collection, rkey)
-        # As in the reference this comes before the swap checks.
+        # As in the reference, this comes before the swap checks.
         if current == write.cid:
             return None
         action: Action = "create" if current is None else "update"
@@ -120,7 +120,7 @@ async def apply_writes(call: XrpcCall) -> Answer:
 
 
 def _writer(call: XrpcCall) -> Did:
-    """The account that the request writes to, which must be the caller's and in good standing."""
+    """Return the account to write to, which must be the caller's own and in good standing."""
     identifier, did = call.body["repo"], call.user.did
     account = get_acting_account(
         call.ctx, identifier, refuse_takendown=True, refuse_deactivated=True
@@ -131,7 +131,7 @@ def _writer(call: XrpcCall) -> Did:
 
 
 async def _prepare(call: XrpcCall, action: Action, collection: str, rkey: str) -> PreparedWrite:
-    """The write that createRecord or putRecord asks for."""
+    """Prepare the write of createRecord or putRecord."""
     body = call.body
     return await call.digest(
         lambda: prepare_write(
@@ -149,7 +149,7 @@ async def _prepare(call: XrpcCall, action: Action, collection: str, rkey: str) -
 def _prepare_write(
     call: XrpcCall, did: Did, write: dict[str, Any], index: int
 ) -> tuple[PreparedWrite, dict[str, Any]]:
-    """One entry of applyWrites, and the result that it has once the commit succeeds."""
+    """Prepare one entry of applyWrites, with its result for when the commit succeeds."""
     ctx = call.ctx
     action: Action = _ACTIONS[write["$type"]]
     collection = write["collection"]

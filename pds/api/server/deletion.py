@@ -1,4 +1,4 @@
-"""com.atproto.server: deleting an account, by its owner."""
+"""com.atproto.server: deletion of an account by its owner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""com.atproto.server.describeServer: what the server says of itself."""
+"""com.atproto.server.describeServer: what the server publishes about itself."""
 
 from __future__ import annotations
 

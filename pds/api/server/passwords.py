@@ -1,4 +1,4 @@
-"""com.atproto.server: a new password for who has forgotten the old one."""
+"""com.atproto.server: password resets."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def reset_password(call: XrpcCall) -> Answer:
 
 
 async def _tell_owner(ctx: AppContext, did: Did) -> None:
-    """Tell the account's address of its new password, and of the app passwords that still work."""
+    """Mail the account about its new password, and the app passwords that still work."""
     account = get_acting_account(ctx, did, absent=UnknownAccount())
     if account.email is None:
         return
@@ -53,5 +53,5 @@ async def _tell_owner(ctx: AppContext, did: Did) -> None:
     try:
         await ctx.mailer.send_password_changed(account, account.email, app_passwords)
     except (InvalidMail, MailNotSent) as exc:
-        # The password is set, and its token used up: this is no failure of the request.
+        # The password is set and its token used up, so the request has not failed.
         _log.warning("a new password could not be told of", did=did, reason=str(exc))

@@ -1,4 +1,4 @@
-"""com.atproto.server.getServiceAuth: tokens by which an account speaks to other services."""
+"""com.atproto.server.getServiceAuth: tokens with which an account calls other services."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ methods = XrpcMethods()
 MAX_LIFETIME_S: Final = 60 * 60
 MAX_LIFETIME_WITHOUT_METHOD_S: Final = 60
 _MOVE: Final = "com.atproto.server.createAccount"
-"""What a taken-down account may still do elsewhere."""
-# The DIDs that atproto knows, a port only for tests on one machine, and a fragment as URLs have.
+"""The only method a taken-down account may still call elsewhere."""
+# The DID methods of atproto, a port only for tests on one machine, and a URL fragment.
 _AUDIENCE: Final = re.compile(
     r"did:(?:plc:[a-z2-7]{24}|web:localhost%3A[0-9]{1,5}|web:[A-Za-z0-9._-]+)"
     r"(?:#(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})+)?"
@@ -37,7 +37,7 @@ async def get_service_auth(call: XrpcCall) -> Answer:
     scopes = STANDARD if lxm is None else call.request.app[METHOD_TABLE].scopes_elsewhere(lxm)
     _check_caller(call, audience, lxm, scopes)
     now_s = time.time()
-    # 0 makes a token that has expired, which harms nobody.
+    # 0 makes a token that has already expired, which is harmless.
     if expires_at:
         _check_expiration(expires_at, now_s, has_method=lxm is not None)
     if not scopes:
@@ -60,7 +60,7 @@ def _check_caller(
 ) -> None:
     """Raise `XrpcError` unless this session may have a token for the service and the method.
 
-    `scopes` may reach the method elsewhere; that nobody may is for the caller to check.
+    `scopes` are those that may reach the method elsewhere; the caller handles an empty set.
     """
     scope, moves_away = call.user.scope, lxm == _MOVE
     if scope is SessionScope.TAKENDOWN:
@@ -72,7 +72,7 @@ def _check_caller(
         )
     elif not call.user.is_full and call.ctx.service_auth.makes_moderator(call.user.did, audience):
         raise invalid_request("insufficient access to request a service auth token for this server")
-    # A session from before a takedown goes on for two hours, but not outside of this server.
+    # A session older than a takedown lasts two more hours, but only on this server.
     get_acting_account(call.ctx, call.user.did, refuse_takendown=not moves_away)
 
 

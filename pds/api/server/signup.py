@@ -51,7 +51,7 @@ async def reserve_signing_key(call: XrpcCall) -> Answer:
     ctx, did = call.ctx, call.body.get("did")
     if did is not None:
         check_did_free(ctx.accounts.store, did)
-    # Anyone may ask, and each waits for the disk.
+    # Anyone may call this, and each call waits for the disk.
     holder = ctx.client_addresses.of(call.request).group
     async with ctx.reserving.turn(holder):
         key = await asyncio.to_thread(ctx.actor_store.keys.reserve, did, holder=holder)
@@ -59,20 +59,20 @@ async def reserve_signing_key(call: XrpcCall) -> Answer:
 
 
 def _check_signup(call: XrpcCall) -> Signup:
-    """Check a request for an account, in the reference's order. Raises 400s and a 401."""
+    """Check a signup request, in the reference's order. Raises 400s and a 401."""
     ctx, body = call.ctx, call.body
     if "plcOp" in body:
         raise invalid_request('Unsupported input: "plcOp"')
     did: str | None = body.get("did")
     is_owner = call.service is not None and call.service.issuer == did
-    # First of all: when a move is resumed, its handle, address and invite code are in use, by it.
+    # First, since the handle, address and invite code of a resumed move are in use: by itself.
     if did is not None and is_owner and ctx.accounts.find_account(did, include_inactive=True):
         raise RepoExists(did)
     password: str | None = body.get("password")
     if password is not None and len(password) > MAX_NEW_LENGTH:
         raise invalid_request(f"Password too long. Maximum length is {MAX_NEW_LENGTH} characters.")
     code: str | None = body.get("inviteCode")
-    # The administrator comes in this process only, and needs no code.
+    # The administrator calls only in this process, and needs no code.
     is_operator = isinstance(call.credentials, AdminCredentials)
     invites_required = ctx.settings.invites.required and not is_operator
     if invites_required and not code:
@@ -85,7 +85,7 @@ def _check_signup(call: XrpcCall) -> Signup:
     )
     if invites_required and code:
         ctx.accounts.invites.ensure_available(code)
-    # Found out here, no DID is made in vain.
+    # Checked before a DID is created, which would be in vain.
     check_handle_free(ctx.accounts.store, handle.handle)
     message = f"Email already taken: {body['email']}"
     check_email_free(ctx.accounts.store, body["email"], message=message)

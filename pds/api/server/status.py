@@ -1,4 +1,4 @@
-"""com.atproto.server: the state of an account, and activating and deactivating it."""
+"""com.atproto.server: an account's status, activation and deactivation."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ async def check_account_status(call: XrpcCall) -> Answer:
     """com.atproto.server.checkAccountStatus: how far an account has moved in"""
     ctx, did = call.ctx, call.user.did
     account = ctx.accounts.get_account(did, include_inactive=True)
-    # Every block and record is counted: with a large repository that takes its time.
+    # Counts every block and record, which takes long for a large repository.
     contents = await ctx.actor_store.read_in_thread(did, _contents)
-    # As after a failed import, of which many programs that move accounts say nothing.
+    # As after a failed import, which many migration tools do not report.
     is_warned = not account.active and contents["indexedRecords"] == 0
     return {
         "activated": account.active,

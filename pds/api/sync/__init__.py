@@ -1,4 +1,4 @@
-"""com.atproto.sync: repositories for those who follow them, and the firehose."""
+"""com.atproto.sync: repositories for consumers that follow them, and the firehose."""
 
 from __future__ import annotations
 

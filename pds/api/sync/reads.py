@@ -1,4 +1,4 @@
-"""com.atproto.sync: repositories, blocks, blobs and events, for everyone."""
+"""com.atproto.sync: repositories, blocks and blobs, for everyone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from actor_store.reader import ActorStoreReader
 from database.timestamps import epoch_ms_of, iso_of
 from pds.accounts.account import AccountStatus
 from pds.accounts.scopes import STANDARD, SessionScope
-from pds.monitoring.requests.asker import askers
 from pds.rate_limits.limit import MINUTE_S, by_ip
 from pds.rate_limits.method_limits import calls
 from pds.repos.errors import UnknownRepo
@@ -34,7 +33,7 @@ methods = ReadMethods()
 
 CAR_TYPE: Final = "application/vnd.ipld.car"
 _FEW_BYTES: Final = 256 * 1024
-"""Blocks that are read in a millisecond."""
+"""As much as can be read in a millisecond."""
 _READER = optional_user(STANDARD)
 _READER_OR_TAKENDOWN = optional_user(STANDARD | {SessionScope.TAKENDOWN})
 _REPOS_CURSOR: Final = re.compile(r"(\d{1,15})::(did:.+)", re.DOTALL)
@@ -104,7 +103,7 @@ async def get_blocks(call: ReadCall) -> Answer:
     blocks = await store.read(did, find)
     if blocks is not None:
         return _car_response(encode_car((), blocks.items()))
-    # Should one go meanwhile, the CAR is without it; each that is there can be verified.
+    # If a block goes meanwhile, the CAR lacks it; each one that is there can be verified.
     return await _stream_car(call, did, lambda actor: actor.repo.iter_blocks_car(cids))
 
 
@@ -183,7 +182,7 @@ def _car_response(car: bytes) -> web.Response:
 async def referenced_blobs(
     call: ReadCall, did: str, *, limit: int, cursor: str | None
 ) -> list[Cid]:
-    """The blobs that records refer to, from `cursor` on, of records since the rev asked for."""
+    """Return the blobs after `cursor` that records since the requested rev refer to."""
     ctx, since = call.ctx, call.params.get("since")
 
     def page(actor: ActorStoreReader) -> list[Cid]:
@@ -191,7 +190,7 @@ async def referenced_blobs(
 
     if since is None:
         return await ctx.actor_store.read_one(did, page)
-    async with ctx.large_work.wait(*askers(ctx.client_addresses)):
+    async with ctx.large_work.wait(*ctx.askers()):
         return await ctx.actor_store.read_in_thread(did, page)
 
 
@@ -201,7 +200,7 @@ async def _stream_car(
     response = web.StreamResponse()
     response.content_type = CAR_TYPE
     add_common_headers(response.headers, private=True)
-    # An answer to HEAD has no body, yet a compressor would end one.
+    # An answer to HEAD has no body, but a compressor would write an ending.
     packing = packing_of(call.request)
     if packing.coding is not None and call.request.method != hdrs.METH_HEAD:
         response.enable_compression(packing.coding)
@@ -210,7 +209,7 @@ async def _stream_car(
 
 
 def parse_cid_param(text: str) -> Cid:
-    """A CID of a query. Raises `XrpcError` 400."""
+    """Parse a CID of a query. Raises `XrpcError` 400."""
     try:
         return Cid.parse(text)
     except InvalidCid as exc:

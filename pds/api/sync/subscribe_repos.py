@@ -18,7 +18,7 @@ from pds.monitoring.requests.subscribers import Subscriber
 from pds.xrpc.call import ReadCall
 from pds.xrpc.methods import ReadMethods
 from repo.lexicon import InvalidLexicon
-from sequencer.events import error_frame
+from sequencer.frames import error_frame
 from sequencer.outbox import FirehoseError, FutureCursor, subscribe
 
 methods = ReadMethods()
@@ -26,24 +26,23 @@ methods = ReadMethods()
 _log = structlog.get_logger(__name__)
 
 _MAX_CLIENT_MESSAGE_BYTES: Final = 1024
-"""Consumers have nothing to say; what they send is read and dropped."""
+"""Consumers have nothing to send; what they do send is read and dropped."""
 _WAITING_BYTES: Final = 64 * 1024
-"""Sent without looking whether the consumer takes it."""
+"""Sent without waiting for the consumer to read it."""
 _STOPPING: Final = "server is stopping"
 _CLOSE_S: Final = 3.0
-"""How long a consumer may take to let itself be closed when the server stops."""
+"""How long the closing handshake with a consumer may take when the server stops."""
 
 
 @methods.method("com.atproto.sync.subscribeRepos")
 async def subscribe_repos(call: ReadCall) -> web.WebSocketResponse:
     """com.atproto.sync.subscribeRepos: send frames until either side goes away.
 
-    As in the reference the upgrade comes before the parameters are looked at, so every refusal
-    is an error frame followed by a close with code 1008; but for 503 where there are too many
-    consumers.
+    As in the reference, the upgrade comes before the parameters are parsed, so every refusal is
+    an error frame followed by a close with code 1008. The exception is 503 for too many consumers.
     """
     if not call.request.headers.get(hdrs.SEC_WEBSOCKET_KEY, "").isascii():
-        # aiohttp refuses every other key that is none, and fails at this.
+        # aiohttp refuses all other invalid keys, and fails on this one.
         raise web.HTTPBadRequest(text="Handshake error: bad Sec-WebSocket-Key")
     async with call.ctx.streams.subscribers.turn(call.request, call.address_group):
         return await _subscribe(call.request, call.ctx)
@@ -66,7 +65,7 @@ async def _subscribe(request: web.Request, ctx: ReadContext) -> web.WebSocketRes
 
 
 async def close_subscribers(ctx: ReadContext) -> None:
-    """Tell every consumer that the server goes away; it may reconnect with its cursor."""
+    """Tell every consumer that the server is going away; it may reconnect with its cursor."""
 
     async def close(subscriber: Subscriber) -> None:
         subscriber.end = _STOPPING
@@ -82,7 +81,7 @@ async def close_subscribers(ctx: ReadContext) -> None:
 
 
 async def _serve(subscriber: Subscriber, ctx: ReadContext) -> None:
-    """Send frames, and close the socket when there will be no more."""
+    """Send frames, and close the socket after the last one."""
     try:
         code, reason = await _send_frames(subscriber, ctx)
         await subscriber.socket.close(code=code, message=reason.encode())
@@ -91,7 +90,7 @@ async def _serve(subscriber: Subscriber, ctx: ReadContext) -> None:
 
 
 async def _send_frames(subscriber: Subscriber, ctx: ReadContext) -> tuple[WSCloseCode, str]:
-    """Send frames to their end, an error frame if that is one. Return how to close."""
+    """Send all frames, with an error frame last if it failed. Return how to close the socket."""
     subscription = ctx.settings.subscription
     try:
         subscriber.cursor = _parse_cursor(subscriber.request, ctx)
@@ -116,7 +115,7 @@ async def _send_frames(subscriber: Subscriber, ctx: ReadContext) -> tuple[WSClos
     except ConnectionError:
         raise
     except Exception:  # noqa: BLE001 (it is logged)
-        # Whatever it is: a socket that stays open without frames looks like one of an idle server.
+        # Close on any error: an open socket without frames looks like that of an idle server.
         _log.exception("a subscription failed")
         subscriber.end = "InternalServerError"
         return WSCloseCode.INTERNAL_ERROR, ""

@@ -11,15 +11,15 @@ from pds.cli.lazy_group import LazyGroup
 COMMANDS: Final = {
     "create": "Create an account; no invite code is needed.",
     "list": "List all accounts, oldest first. Works while the server runs.",
-    "show": "Show all that is known of an account. Works while the server runs.",
-    "reset-password": "Give an account another password, and end its sessions.",
-    "update-handle": "Give an account another handle, also a reserved one.",
-    "update-email": "Give an account another email address.",
-    "deactivate": "Hide an account until it is activated. Its user goes on having sessions.",
-    "activate": "End a deactivation, if the account's DID leads to this server.",
+    "show": "Show everything known about an account. Works while the server runs.",
+    "reset-password": "Set a new password for an account, and end its sessions.",
+    "update-handle": "Change an account's handle; reserved handles are allowed.",
+    "update-email": "Change an account's email address.",
+    "deactivate": "Hide an account until it is activated. Its user can still log in.",
+    "activate": "End a deactivation, if the account's DID points to this server.",
     "takedown": "Take an account down: hide it and end its sessions.",
     "untakedown": "Reverse a takedown. Sessions that it ended stay ended.",
-    "quota": "Show or set how much room an account may take, database and blobs together.",
+    "quota": "Show or set how much space an account may use, database and blobs together.",
     "delete": "Delete an account with its repository, blobs and events.",
 }
 """Every command and the first line of its help."""
@@ -29,8 +29,8 @@ COMMANDS: Final = {
 def account() -> None:
     """Create, list and change accounts.
 
-    ACCOUNT is a handle, a DID or an email address. What changes something asks the running server
-    to do it, or works on its files if none runs.
+    ACCOUNT is a handle, a DID or an email address. Commands that change something are carried out
+    by the running server, or on its files if none runs.
 
     \b
     Examples:

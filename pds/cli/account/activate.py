@@ -13,7 +13,7 @@ from pds.cli.failures import CommandFailed
 @click.command()
 @account_options
 def activate(account: str, as_json: bool, env_file: Path | None) -> None:
-    """End a deactivation, if the account's DID leads to this server.
+    """End a deactivation, if the account's DID points to this server.
 
     A takedown must be reversed first.
 

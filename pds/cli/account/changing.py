@@ -1,4 +1,4 @@
-"""What commands have in common that change one account."""
+"""What the commands that change one account have in common."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ P = ParamSpec("P")
 
 
 def account_options(command: Callable[P, None]) -> Callable[P, None]:
-    """What every command takes that is about one account; its failures are explained."""
+    """Add the arguments of a command about one account, and explain its failures."""
     return account_argument(json_option(env_file_option(explain_failures(command))))
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The account that a command is about, as it was before."""
+    """The account that a command is about, as it was before the command."""
 
     settings: Settings
     account: ActorAccount
 
     @classmethod
     def find(cls, identifier: str, env_file: Path | None) -> Target:
-        """The account that is named. Raises `CommandFailed` if there is none."""
+        """Find the named account. Raises `CommandFailed` if there is none."""
         settings = load_settings(env_file)
         with reading_accounts(settings) as db:
             return cls(settings, get_account(db, identifier))
@@ -45,7 +45,7 @@ class Target:
 
     @property
     def name(self) -> str:
-        """How people call it."""
+        """The account's name for people."""
         return f"{self.account.shown_handle} ({self.did})"
 
     def change(
@@ -59,12 +59,12 @@ class Target:
         )
 
     def change_status(self, status: dict[str, Any]) -> None:
-        """Take the account down, deactivate it, or reverse that."""
+        """Take the account down, deactivate it, or reverse either."""
         subject = {"$type": "com.atproto.admin.defs#repoRef", "did": self.did}
         self.change(UPDATE_SUBJECT_STATUS, {"subject": subject, **status})
 
     def report(self, text: str, *, as_json: bool) -> None:
-        """Print that a change is done: `text`, or the account as it is now."""
+        """Report the change as done: print `text`, or the account in its new state."""
         if not as_json:
             say(text)
             return

@@ -51,7 +51,7 @@ def create(
 ) -> None:
     """Create an account; no invite code is needed.
 
-    Asks the running server to do it, or works on its files if none runs.
+    The running server does it, or the command itself on the files if no server runs.
 
     \b
     Examples:
@@ -71,7 +71,7 @@ def create(
 
 
 def _check_handle(settings: Settings, handle: str) -> None:
-    """Raise what is wrong with a handle for a new account."""
+    """Raise what is wrong with the handle for a new account."""
     try:
         check_handle(handle, settings.service_handle_domains, did_known=False)
     except HandleNotAvailable as exc:

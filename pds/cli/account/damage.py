@@ -1,4 +1,4 @@
-"""Which accounts are damaged, as commands can tell at once: also while the server runs."""
+"""Damaged accounts, as far as a command can tell quickly, even while the server runs."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _HEAD_BLOCK: Final = (
 
 
 class Damage:
-    """What the server has found damaged, and what a first look at the files shows.
+    """What the server has found damaged, and what a quick check of the files shows.
 
-    Only `pds doctor` reads the files to their end.
+    Only `pds doctor` reads the files to the end.
     """
 
     def __init__(self, settings: Settings, accounts: Database) -> None:
@@ -37,7 +37,7 @@ class Damage:
         self._noticed = read_damaged(accounts)
 
     def find(self, did: str) -> str | None:
-        """Why the account is not served, or not in full; None if nothing seems to be wrong."""
+        """Return why the account is not served, or not in full; None if nothing seems wrong."""
         return self._look(did) or self._noticed_by_server(did)
 
     def _look(self, did: str) -> str | None:
@@ -50,7 +50,7 @@ class Damage:
         except DatabaseMissing:
             return f"{store}: there is no such file"
         except (DatabaseBusy, DatabaseFull, DatabaseOutOfFiles):
-            return None  # That passes, and says nothing of the file.
+            return None  # A passing condition, which says nothing about the file.
         except DatabaseError as exc:
             return f"{store}: {exc.reason}"
         if not has_head:
@@ -68,5 +68,5 @@ class Damage:
 
 
 def status_text(account: ActorAccount, damage: str | None) -> str:
-    """Its state, and whether its files are damaged."""
+    """Return the account's status, and whether its files are damaged."""
     return account.status if damage is None else f"{account.status}, damaged"

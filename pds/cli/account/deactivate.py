@@ -12,7 +12,7 @@ from pds.cli.account.changing import Target, account_options
 @click.command()
 @account_options
 def deactivate(account: str, as_json: bool, env_file: Path | None) -> None:
-    """Hide an account until it is activated. Its user goes on having sessions.
+    """Hide an account until it is activated. Its user can still log in.
 
     \b
     Examples:

@@ -17,7 +17,7 @@ from pds.cli.output import print_json, say
 def delete(account: str, yes: bool, as_json: bool, env_file: Path | None) -> None:
     """Delete an account with its repository, blobs and events.
 
-    Nothing brings it back. Its DID stays with its user, who may take it to another server.
+    This cannot be undone. The DID stays with its user, who may take it to another server.
 
     \b
     Examples:

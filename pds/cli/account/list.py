@@ -15,15 +15,15 @@ from pds.reporting import counted
 
 
 @click.command("list")
-@click.option("--usage", is_flag=True, help="With the room that each takes, and all together.")
+@click.option("--usage", is_flag=True, help="Show the space each account uses, and the total.")
 @json_lines_option
 @env_file_option
 @explain_failures
 def list_accounts(usage: bool, as_json: bool, env_file: Path | None) -> None:
     """List all accounts, oldest first. Works while the server runs.
 
-    An account counts as damaged if a first look at its files shows it, or if the server has met
-    the damage; `pds doctor` reads the files to their end.
+    An account counts as damaged if a quick check of its files shows damage, or if the server has
+    come across it; `pds doctor` reads the files to the end.
 
     \b
     Examples:
@@ -36,7 +36,7 @@ def list_accounts(usage: bool, as_json: bool, env_file: Path | None) -> None:
     settings = load_settings(env_file)
     with reading_accounts(settings) as db:
         if usage:
-            from pds.cli.account.usage import list_usage  # It needs more than the list does.
+            from pds.cli.account.usage import list_usage  # It imports more than the list needs.
 
             list_usage(settings, db, as_json=as_json)
             return

@@ -25,10 +25,10 @@ _DEFAULT: Final = "default"
 @account_options
 @click.argument("size", required=False, metavar="[SIZE|none|default]")
 def quota(account: str, size: str | None, as_json: bool, env_file: Path | None) -> None:
-    """Show or set how much room an account may take, database and blobs together.
+    """Show or set how much space an account may use, database and blobs together.
 
-    SIZE is a number of bytes or such as 500MB or 2.5GiB; 0 lets the account add nothing more.
-    none lifts any limit, default gives the account the quota of PDS_ACCOUNT_QUOTA_BYTES.
+    SIZE is a number of bytes, or a size such as 500MB or 2.5GiB; with 0 the account can add
+    nothing more. none removes any limit, default restores the quota of PDS_ACCOUNT_QUOTA_BYTES.
 
     \b
     Examples:
@@ -47,7 +47,7 @@ def quota(account: str, size: str | None, as_json: bool, env_file: Path | None) 
 
 
 def _parse(text: str) -> int | str | None:
-    """A quota as the server takes it: None is the default one. Raises `click.UsageError`."""
+    """Parse a quota for the server: None is the default quota. Raises `click.UsageError`."""
     if text.lower() == _DEFAULT:
         return None
     if text.lower() == _NO_LIMIT:
@@ -69,7 +69,7 @@ def _set(target: Target, wanted: int | str | None) -> None:
 
 
 def _read(target: Target) -> AccountUsage:
-    from pds.cli.account.usage import UsageFiles  # With it come formats of repositories.
+    from pds.cli.account.usage import UsageFiles  # It imports the repository formats.
 
     with reading_accounts(target.settings) as db:
         return UsageFiles(target.settings, db).read(target.account)

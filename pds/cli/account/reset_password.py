@@ -18,7 +18,7 @@ from pds.cli.output import print_object
 def reset_password(
     account: str, password: str | None, as_json: bool, env_file: Path | None
 ) -> None:
-    """Give an account another password, and end its sessions.
+    """Set a new password for an account, and end its sessions.
 
     \b
     Examples:

@@ -25,7 +25,7 @@ from pds.config import Settings
 @click.command()
 @account_options
 def show(account: str, as_json: bool, env_file: Path | None) -> None:
-    """Show all that is known of an account. Works while the server runs.
+    """Show everything known about an account. Works while the server runs.
 
     \b
     Examples:

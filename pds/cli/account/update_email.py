@@ -13,9 +13,9 @@ from pds.cli.account.changing import Target, account_options
 @account_options
 @click.argument("email")
 def update_email(account: str, email: str, as_json: bool, env_file: Path | None) -> None:
-    """Give an account another email address.
+    """Change an account's email address.
 
-    The address counts as not confirmed; codes that were sent to the old one are void.
+    The new address counts as unconfirmed; codes sent to the old one become invalid.
 
     \b
     Examples:

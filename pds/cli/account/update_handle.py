@@ -13,10 +13,10 @@ from pds.cli.account.changing import Target, account_options
 @account_options
 @click.argument("handle")
 def update_handle(account: str, handle: str, as_json: bool, env_file: Path | None) -> None:
-    """Give an account another handle, also a reserved one.
+    """Change an account's handle; reserved handles are allowed.
 
-    A handle outside of the server's own domains must lead to the account's DID already. Behind an
-    entryway the DID must name the handle already, for only the entryway can change it.
+    A handle outside the server's own domains must already resolve to the account's DID. Behind an
+    entryway, the DID must already name the handle, since only the entryway can change it.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""How much room accounts take, as commands read it from their files: also while the server runs."""
+"""The space that accounts use, read by commands from the files, even while the server runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pds.reporting import counted
 from pds.repos.usage import AccountUsage
 
 _Found: TypeAlias = tuple[AccountUsage, str | None]
-"""An account with the room it takes, and why it is damaged."""
+"""An account with the space it uses, and its damage, if any."""
 _COLUMNS = ("Handle", "DID", "Status", "Used", "Quota", "Database", "Blobs", "Records", "Uploads")
 
 
@@ -39,7 +39,7 @@ class UsageFiles:
         self._default = Quota(settings.service.account_quota_bytes)
 
     def read(self, account: ActorAccount) -> AccountUsage:
-        """The usage of an account; unknown if its files cannot be read."""
+        """Return the usage of an account; unknown if its files cannot be read."""
         did = account.did
         own = self._own_quotas.get(did)
         return AccountUsage(
@@ -60,7 +60,7 @@ class UsageFiles:
 
 
 def list_usage(settings: Settings, accounts: Database, *, as_json: bool) -> None:
-    """Print all accounts with the room they take, and what they take together."""
+    """Print all accounts with the space they use, and the totals."""
     files, damage = UsageFiles(settings, accounts), Damage(settings, accounts)
     found = (
         (files.read(account), damage.find(account.did))
@@ -113,13 +113,13 @@ def _rows(found: Iterable[_Found]) -> Iterator[tuple[str | None, ...]]:
 
 
 def quota_text(usage: AccountUsage) -> str:
-    """The quota of an account, for people."""
+    """Return the quota of an account, for people."""
     limit = "none" if usage.quota_bytes is None else format_size(usage.quota_bytes)
     return limit if usage.quota_is_own else f"{limit} (default)"
 
 
 class _Total:
-    """All accounts together."""
+    """The totals over all accounts."""
 
     def __init__(self) -> None:
         self.accounts = 0

@@ -19,8 +19,8 @@ COMMANDS: Final = {
 def blob() -> None:
     """Take blobs down, and put them back.
 
-    A blob is named by its account and by its CID, which the records that show it have as
-    {"$link": CID}, and addresses of pictures have too.
+    A blob is named by its account and its CID. Records that show the blob contain the CID as
+    {"$link": CID}, and image URLs contain it, too.
 
     \b
     Examples:

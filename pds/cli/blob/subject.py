@@ -1,4 +1,4 @@
-"""A blob as the commands take it down."""
+"""A blob as the subject of the takedown commands."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def _parse(_ctx: click.Context, _param: click.Parameter, text: str) -> Cid:
 
 
 def blob_options(command: Callable[P, None]) -> Callable[P, None]:
-    """What every command takes that is about one blob; its failures are explained."""
+    """Add the arguments of a command about one blob, and explain its failures."""
     cid = click.argument("cid", metavar="CID", callback=_parse)
     return account_argument(cid(json_option(env_file_option(explain_failures(command)))))
 
 
 class BlobSubject(StoredSubject):
-    """A blob of an account here."""
+    """A blob of an account on this server."""
 
     def __init__(self, settings: Settings, account: ActorAccount, cid: Cid) -> None:
         super().__init__(settings, account)
@@ -48,13 +48,13 @@ class BlobSubject(StoredSubject):
 
     @classmethod
     def find(cls, account: str, cid: Cid, env_file: Path | None) -> Self:
-        """The blob of an account. Raises `CommandFailed`, `BlobNotFound` and `DatabaseError`."""
+        """Find a blob of an account. Raises `CommandFailed`, `BlobNotFound`, `DatabaseError`."""
         settings = load_settings(env_file)
         with reading_accounts(settings) as db:
             return cls(settings, get_account(db, account), cid)
 
     def to_json(self) -> dict[str, str]:
-        """Its account and its CID."""
+        """The blob's account and CID."""
         return {"did": self.did, "cid": str(self._cid)}
 
     def _subject(self) -> dict[str, str]:

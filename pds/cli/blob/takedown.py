@@ -17,9 +17,9 @@ from repo.cid import Cid
 def takedown(account: str, cid: Cid, ref: str | None, as_json: bool, env_file: Path | None) -> None:
     """Take a blob down: hide it from everyone.
 
-    Its bytes go into quarantine, nobody uploads them to this account again, and no new record
-    refers to them. Nothing is deleted; `pds blob untakedown` shows it again. Copies elsewhere,
-    such as in an AppView's caches, stay as they are.
+    The file goes into quarantine; the account can neither upload it again nor refer to it in a new
+    record. Nothing is deleted; `pds blob untakedown` shows it again. Copies elsewhere, such as in
+    an AppView's caches, stay as they are.
 
     \b
     Examples:

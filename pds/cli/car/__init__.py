@@ -12,11 +12,11 @@ COMMANDS: Final = {
     "diff": "Compare two CARs: which records were created, updated, deleted.",
     "export": "Copy a repository from its server, or bring a copy up to date.",
     "get": "Print one record.",
-    "import": "Make a deactivated account of this server of a CAR.",
-    "inspect": "Tell what is in a CAR.",
+    "import": "Create a deactivated account of this server from a CAR.",
+    "inspect": "Show what a CAR contains.",
     "ls": "List records, or the blobs they refer to.",
-    "pack": "Make a CAR of a directory that `unpack` has made.",
-    "unpack": "Write every record into a file of its own.",
+    "pack": "Make a CAR from a directory made by `unpack`.",
+    "unpack": "Write every record to a file of its own.",
     "verify": "Check everything in CARs.",
 }
 """Every command and the first line of its help."""
@@ -24,7 +24,7 @@ COMMANDS: Final = {
 
 @click.group(cls=LazyGroup, summaries=COMMANDS, package=__name__)
 def car() -> None:
-    """Look into repositories in CAR files, check, edit, compare, export and import them.
+    """Inspect, check, edit, compare, export and import repositories in CAR files.
 
     Only `import` needs a server's settings. FILE may be - for standard input or output. Only
     data goes to standard output.

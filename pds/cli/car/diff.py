@@ -1,4 +1,4 @@
-"""`pds car diff`: what became of a repository between two CARs."""
+"""`pds car diff`: the changes of a repository between two CARs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _SIGNS: Final = {"create": "+", "update": "~", "delete": "-"}
 @click.command()
 @file_argument("a")
 @file_argument("b")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 @explained(status=_TROUBLE)
 def diff(a: str, b: str, as_json: bool) -> None:
     """Compare two CARs: which records were created, updated, deleted.
 
-    From A, the older, to B. A line is + (created), ~ (updated) or - (deleted), the key of the
-    record, and its CIDs. Ends with status 0 if the records are the same, 1 if they differ, 2
-    if that cannot be told.
+    A is the older, B the newer CAR. A line is + (created), ~ (updated) or - (deleted), the key of
+    the record, and its CIDs. The exit status is 0 if the records are the same, 1 if they differ, 2
+    if the comparison failed.
 
     \b
     Examples:

@@ -60,7 +60,7 @@ class _Options:
 @click.option(
     "--ignore-signature",
     is_flag=True,
-    help="Take the repository even if no key of the account has signed it.",
+    help="Accept the repository even if no key of the account has signed it.",
 )
 @explained()
 def export(
@@ -73,10 +73,10 @@ def export(
 ) -> None:
     """Copy a repository from its server, or bring a copy up to date.
 
-    Into FILE, or a file named for the DID in this directory. If it is there, only what is new
-    is fetched. Everything is checked before FILE is replaced, and of equal commits the files
-    are equal. With --blobs, blobs that are there are not fetched again; if some are not to be
-    had, the status is 1, but everything else is there.
+    Writes FILE, or a file in this directory named after the DID. If it exists, only what is new is
+    fetched. Everything is checked before FILE is replaced, and equal commits give equal files.
+    With --blobs, blobs that are already there are not fetched again; if some cannot be fetched,
+    the exit status is 1, but everything else is there.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""How the CAR tools end when something is wrong: a message that says what, and a status."""
+"""How the CAR tools fail: with a message that says what is wrong, and an exit status."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from repo.verify import InvalidRepo
 P = ParamSpec("P")
 
 DAMAGED: Final = (InvalidCar, InvalidRepo, MstError)
-"""What reading a CAR raises because of what is in it."""
+"""The errors of reading a CAR that are due to its contents."""
 _BROKEN_PIPE: Final = 128 + 13
-"""The status of programs that SIGPIPE has ended."""
+"""The exit status of programs ended by SIGPIPE."""
 
 
 def fail(message: str, *, status: int = 1) -> NoReturn:
-    """End with a message."""
+    """End the command with a message."""
     raise CommandFailed(message, status=status)
 
 
 def explained(*, status: int = 1) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Make a command end with `status` and a message for whatever its user can mend."""
+    """Make a command end with `status` and a message for anything its user can correct."""
 
     def decorate(command: Callable[P, None]) -> Callable[P, None]:
         @wraps(command)
@@ -39,7 +39,7 @@ def explained(*, status: int = 1) -> Callable[[Callable[P, None]], Callable[P, N
                 command(*args, **kwargs)
                 sys.stdout.flush()
             except BrokenPipeError:
-                # Nobody reads on, as with `| head`. What is buffered must not be written at exit.
+                # The reader is gone, as with `| head`. Buffered output must not be written at exit.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 sys.exit(_BROKEN_PIPE)
             except (*DAMAGED, CarToolError, InvalidSyntax) as exc:
@@ -59,7 +59,7 @@ def explained(*, status: int = 1) -> Callable[[Callable[P, None]], Callable[P, N
 
 @contextmanager
 def naming(file: str) -> Iterator[None]:
-    """Put the name of a file before what is wrong with it."""
+    """Prefix errors in the block with the name of the file."""
     try:
         yield
     except DAMAGED as exc:
@@ -67,7 +67,7 @@ def naming(file: str) -> Iterator[None]:
 
 
 def _is_full_disk(exc: Exception) -> bool:
-    """Whether a temporary database has found no room. Imports SQLite only then."""
+    """Return whether a temporary database found no space. Imports SQLite only when asked."""
     from database.errors import DatabaseError
 
     return isinstance(exc, DatabaseError)

@@ -25,13 +25,13 @@ STANDARD: Final = "-"
 
 
 def file_argument(name: str = "file") -> Callable[[F], F]:
-    """The argument of a CAR to read."""
-    # Whether it is there shows when it is opened; checked before, it would be a usage error.
+    """Declare the argument for a CAR to read."""
+    # Not checked for existence here: that would make it a usage error. Opening it shows.
     return click.argument(name, metavar=name.upper())
 
 
 class DirectoryType(click.Path):
-    """The type of a directory to write to. There is none on standard output."""
+    """The type of a directory to write to, which cannot be standard output."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -42,7 +42,7 @@ class DirectoryType(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:
-        """The path. Refuses `-`."""
+        """Return the path. Refuses `-`."""
         if value == STANDARD:
             self.fail(
                 "files cannot be written to standard output: name a directory, or ./- for one of "
@@ -62,9 +62,9 @@ def open_repo(file: str, progress: Progress) -> RepoFile:
 
 @contextmanager
 def opened_repo(file: str) -> Iterator[RepoFile]:
-    """A CAR for the time of a block; what is found wrong with it there is told with its name.
+    """Open a CAR for a `with` block, and prefix errors there with its name.
 
-    Bars show the reading, and are gone before the block begins: it may write to the same terminal.
+    Progress bars end before the block begins, since it may write to the same terminal.
     """
     with naming(file):
         with progress_bars() as progress:
@@ -82,7 +82,7 @@ def write_stdout(parts: Iterable[bytes]) -> None:
 
 
 def write_lines(lines: Iterable[str]) -> None:
-    """Write lines for people to standard output, whatever strangers have put into them.
+    """Write lines for people to standard output, escaping what strangers put into them.
 
     They are not flushed one by one: there may be millions.
     """
@@ -90,18 +90,18 @@ def write_lines(lines: Iterable[str]) -> None:
 
 
 def write_json_lines(values: Iterable[object]) -> None:
-    """Write values for programs, a line each, as `write_lines` does."""
+    """Write values for programs, one per line, unflushed as in `write_lines`."""
     write_stdout(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE) for value in values)
 
 
 def write_notes(lines: Iterable[str]) -> None:
-    """Write to standard error what the user should know although it went well."""
+    """Write remarks on a success to standard error."""
     for line in lines:
         note(line)
 
 
 def binary_stdout() -> BinaryIO:
-    """Standard output for bytes that are no text. Refuses a terminal."""
+    """Return standard output for binary data. Refuses a terminal."""
     if sys.stdout.isatty():
-        raise CarToolError("This is no text: redirect standard output to a file or a pipe.")
+        raise CarToolError("This is binary data: redirect standard output to a file or a pipe.")
     return sys.stdout.buffer

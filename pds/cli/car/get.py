@@ -17,13 +17,13 @@ from repo.verify import split_key
 @click.command()
 @file_argument()
 @click.argument("key", metavar="COLLECTION/RKEY")
-@click.option("--raw", is_flag=True, help="Write the block as it is, in DAG-CBOR.")
+@click.option("--raw", is_flag=True, help="Write the block unchanged, in DAG-CBOR.")
 @explained()
 def get(file: str, key: str, raw: bool) -> None:
     """Print one record.
 
-    As JSON, in which links are {"$link": CID} and bytes {"$bytes": BASE64}. An odd record is shown
-    as far as JSON can show it; --raw has it as it is.
+    The output is JSON, in which links are {"$link": CID} and bytes {"$bytes": BASE64}. An odd
+    record is shown as far as JSON can represent it; --raw writes it unchanged.
 
     \b
     Examples:

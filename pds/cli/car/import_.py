@@ -35,17 +35,17 @@ _READ_BYTES: Final = 1024 * 1024
 @click.command("import")
 @file_argument()
 @click.option("--email", help="Email address of the new account.")
-@click.option("--handle", help="Handle of the new account; that of its DID if not given.")
+@click.option("--handle", help="Handle of the new account; by default the one its DID names.")
 @click.option(
     "--blobs",
     type=click.Path(path_type=Path),
-    help="Also bring its blobs from this directory, as `pds car export --blobs` makes it.",
+    help="Also import its blobs from this directory, as written by `pds car export --blobs`.",
 )
 @key_option
 @click.option(
     "--ignore-signature",
     is_flag=True,
-    help="Take the repository whoever has signed it: its records are not proved to be theirs.",
+    help="Accept the repository whoever signed it: nothing proves that its records are authentic.",
 )
 @json_option
 @env_file_option
@@ -61,16 +61,16 @@ def import_(
     as_json: bool,
     env_file: Path | None,
 ) -> None:
-    """Make a deactivated account of this server of a CAR.
+    """Create a deactivated account of this server from a CAR.
 
     The account has the DID of the repository, and a new password, which is printed. It stays
-    deactivated until its owner lets the DID lead here; what the DID has to say then is printed,
-    too. If the DID has an account here that is deactivated, its repository is replaced.
+    deactivated until its owner makes the DID point to this server; what the DID document must say
+    then is printed, too. If the DID has a deactivated account here, its repository is replaced.
 
-    The commit has to be signed with a key that the DID document names or, for a did:plc, has named
-    before; or with that of --key. A CAR that is refused changes nothing. If bringing blobs is cut
-    off, the account is there, and the same command brings the rest. Asks the running server to do
-    it, or works on its files if none runs.
+    The commit must be signed with a key that the DID document names or, for a did:plc, has named
+    before; or with that of --key. A CAR that is refused changes nothing. If importing blobs is cut
+    off, the account exists, and the same command imports the rest. The running server does it, or
+    the command itself on the files if no server runs.
 
     \b
     Examples:
@@ -80,7 +80,7 @@ def import_(
     """
     settings = load_settings(env_file)
     if blobs is not None and not blobs.is_dir():
-        raise CarToolError(f"{blobs} is no directory.")
+        raise CarToolError(f"{blobs} is not a directory.")
     asked = {
         "handle": handle,
         "email": email,
@@ -96,7 +96,7 @@ def import_(
             work.progress = stack.enter_context(progress_bars())
             operate(settings, work.run)
     finally:
-        # Whatever becomes of the blobs, the account is there, and nobody else has its password.
+        # Even if importing blobs failed, the account exists, and only we have its password.
         if work.done is not None:
             _print(work.done, as_json=as_json, had_blobs=blobs is not None)
 
@@ -106,7 +106,7 @@ class _Work:
         self.source: BinaryIO
         self.progress: Progress
         self.done: dict[str, Any] | None = None
-        """What has become of the account, once it is there."""
+        """The result for the account, once it exists."""
         self._asked = asked
         self._blobs = blobs
 
@@ -127,7 +127,7 @@ class _Work:
         self.progress("loading", 0, 0)
 
     async def _bring_blobs(self, target: ImportTarget, blobs: Path, done: dict[str, Any]) -> None:
-        """Bring the missing ones that are in the directory."""
+        """Import the missing blobs that are in the directory."""
         from pds.car.blob_directory import BlobDirectory
 
         did, directory = Did(done["did"]), BlobDirectory(blobs)
@@ -146,7 +146,7 @@ class _Work:
 
 
 def _size_of(source: BinaryIO) -> int:
-    """How long a file is; 0 for a pipe."""
+    """Return the length of a file; 0 for a pipe."""
     status = os.fstat(source.fileno())
     return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
@@ -176,7 +176,7 @@ def _print(done: dict[str, Any], *, as_json: bool, had_blobs: bool) -> None:
 
 
 def _lines(credentials: dict[str, Any]) -> list[tuple[str, str]]:
-    """Fields of a DID as a person reads them."""
+    """Return the fields of a DID for people."""
     keys, services = credentials["verificationMethods"], credentials["services"]
     return [
         *(("rotation key", key) for key in credentials.get("rotationKeys", ())),

@@ -1,4 +1,4 @@
-"""Where `pds car import` brings an account: through the operator's door, with its blobs."""
+"""Where `pds car import` sends an account and its blobs: the operator's routes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOOK_S: Final = 1.0
 
 
 class ImportTarget:
-    """Takes an account and its blobs. Methods raise what an operator can mend."""
+    """Takes an account and its blobs. Methods raise what an operator can correct."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -29,7 +29,7 @@ class ImportTarget:
     async def bring_account(
         self, chunks: AsyncIterable[bytes], asked: Mapping[str, str], progress: Progress
     ) -> dict[str, Any]:
-        """Import a CAR and return what has become of the account.
+        """Import a CAR and return the result for the account.
 
         `asked` has the parameters of `pds.web.operator.imports.import_car`.
         """
@@ -44,24 +44,24 @@ class ImportTarget:
             await asyncio.wait((showing,))
 
     async def _show_place(self, ticket: str, progress: Progress) -> None:
-        """Tell again and again which place the import has among those that wait."""
+        """Report repeatedly the place of the import in the queue."""
         while True:
             await asyncio.sleep(_LOOK_S)
             try:
                 imports = (await self._server.ask("GET", "/_holdfast/imports"))["imports"]
             except CommandFailed:
-                continue  # Whoever uploads is told what is wrong.
+                continue  # The upload reports what is wrong.
             place = next((one.get("place") for one in imports if one.get("ticket") == ticket), None)
             if place is not None:
                 progress("place in the queue", *place)
 
     async def list_missing(self, did: Did, *, after: str | None) -> list[Cid]:
-        """A page of blobs that the account lacks; an empty one is the last."""
+        """Return a page of blobs that the account lacks; an empty page is the last."""
         query = {"limit": str(_PAGE), **({} if after is None else {"cursor": after})}
         page = await self._server.ask("GET", _BLOBS, names={"account": did}, query=query)
         return [Cid.parse(text) for text in page["missing"]]
 
     async def bring_blob(self, did: Did, cid: Cid, chunks: AsyncIterable[bytes]) -> None:
-        """Bring one of them."""
+        """Import one missing blob."""
         names = {"account": did, "cid": str(cid)}
         await self._server.ask("PUT", f"{_BLOBS}/{{cid}}", names=names, body=chunks)

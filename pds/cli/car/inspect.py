@@ -1,4 +1,4 @@
-"""`pds car inspect`: what is in a CAR."""
+"""`pds car inspect`: what a CAR contains."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @explained()
 def inspect(file: str, key: PublicKey | None, plc_url: str | None, as_json: bool) -> None:
-    """Tell what is in a CAR.
+    """Show what a CAR contains.
 
-    Whose repository it is, as of when; its records by collection, its blocks, and the blobs that
+    Whose repository it is and as of when; its records by collection, its blocks, and the blobs that
     records refer to. Hashes and the tree are checked on the way, but `verify` checks more.
 
     \b

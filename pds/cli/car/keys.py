@@ -1,4 +1,4 @@
-"""The options that say whose signature a commit has to have."""
+"""The options that choose the key a commit must be signed with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _parse_key(
 ) -> PublicKey | None:
     if value is None:
         return None
-    # Only now, for cryptography takes longer to import than a small CAR to read.
+    # Imported only now: cryptography takes longer to import than a small CAR to read.
     from repo.keys import InvalidKey, parse_did_key
 
     try:
@@ -36,14 +36,14 @@ key_option = click.option(
     "--key",
     metavar="KEY",
     callback=_parse_key,
-    help="The public key that has to have signed: did:key:…, or the multibase of a DID document.",
+    help="The public key that must have signed: did:key:…, or the multibase of a DID document.",
 )
 _plc_option = click.option(
     "--plc",
     "plc_url",
     metavar="URL",
     help="Look the key up in the account's DID document, at this PLC directory or its own host; "
-    "earlier keys of a did:plc count, too.",
+    "earlier keys of a did:plc are accepted, too.",
 )
 
 
@@ -55,7 +55,7 @@ def public_key_options(command: F) -> F:
 def find_public_key(
     root: Cid, commit: Commit, *, key: PublicKey | None, plc_url: str | None
 ) -> PublicKey | None:
-    """The key that has to have signed `commit`, by the options; None without options.
+    """Return the key that must have signed `commit`, by the options; None without options.
 
     Raises `KeyUnavailable`.
     """

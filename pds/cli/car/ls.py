@@ -13,20 +13,20 @@ from pds.cli.car.files import file_argument, opened_repo, write_json_lines, writ
 from repo.syntax import parse_nsid
 
 _Line: TypeAlias = tuple[dict[str, Any], str]
-"""One line, as fields for programs and as text for people."""
+"""One line: fields for programs, text for people."""
 
 
 @click.command()
 @file_argument()
 @click.argument("collection", required=False)
 @click.option("--blobs", is_flag=True, help="List the CIDs of blobs instead, each once.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 @explained()
 def ls(file: str, collection: str | None, blobs: bool, as_json: bool) -> None:
     """List records, or the blobs they refer to.
 
-    A line has the key of a record, COLLECTION/RKEY, and its CID; lines are in the order of
-    the keys. Without COLLECTION all are listed.
+    A line has the key of a record, COLLECTION/RKEY, and its CID; lines are sorted by key. Without
+    COLLECTION, all records are listed.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`pds car pack`: a CAR of a directory of JSON files."""
+"""`pds car pack`: a CAR from a directory of JSON files."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from pds.reporting import counted
 )
 @explained()
 def pack(directory: Path, file: str, key_file: Path | None) -> None:
-    """Make a CAR of a directory that `unpack` has made.
+    """Make a CAR from a directory made by `unpack`.
 
-    Without a key the records must be those that were unpacked: the CAR has the same commit
+    Without a key, the records must be those that were unpacked: the CAR has the same commit
     with the same signature. With the account's signing key, records may be changed, added and
     removed; a new commit with a higher rev is signed. An existing FILE is replaced.
 
@@ -53,7 +53,7 @@ def pack(directory: Path, file: str, key_file: Path | None) -> None:
     to_stdout = file == STANDARD
     if to_stdout:
         binary_stdout()
-    # Beside the result, for there must be room for as much again.
+    # Next to the result, since there must be space for the same amount again.
     room = None if to_stdout else Path(file).resolve().parent
     with progress_bars() as progress, tempfile.TemporaryFile(dir=room) as spool:
         packed = pack_files(directory, spool, signing=signing, progress=progress)

@@ -18,11 +18,11 @@ from pds.reporting import counted
 @click.argument("directory", metavar="DIR", type=DirectoryType())
 @explained()
 def unpack(file: str, directory: Path) -> None:
-    """Write every record into a file of its own.
+    """Write every record to a file of its own.
 
-    DIR, which is made and must be empty, gets DIR/COLLECTION/RKEY.json for each record and
+    DIR is created if needed and must be empty. It gets DIR/COLLECTION/RKEY.json for each record and
     DIR/_commit.json with the signature. In names, upper-case and other special characters are
-    %XX. A record that JSON cannot hold exactly becomes RKEY.dag-cbor, the block as it is.
+    %XX. A record that JSON cannot represent exactly becomes RKEY.dag-cbor, the unchanged block.
 
     \b
     Examples:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @public_key_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object for each file.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per file.")
 @explained()
 def verify(
     files: tuple[str, ...], key: PublicKey | None, plc_url: str | None, as_json: bool
@@ -32,10 +32,10 @@ def verify(
     """Check everything in CARs.
 
     Every block hashes to its CID; there is one root, a commit of version 3; the tree has the one
-    shape that its keys give it; keys are well formed; every record is there. With --key or --plc,
-    the signature, too. Records that no client may write, with a float for example, are told of:
-    such a file is intact, but not sound. Blocks that are in no use are told of, too, but do no
-    harm. Ends with status 0 if all files are intact, otherwise 1.
+    shape that its keys determine; keys are well formed; every record is there. With --key or --plc,
+    the signature is checked, too. Records that no client may write, with a float for example, are
+    reported: such a file is intact, but not sound. Unused blocks are reported, too, but are
+    harmless. The exit status is 0 if all files are intact, otherwise 1.
 
     \b
     Examples:
@@ -55,7 +55,7 @@ def verify(
 
 
 def _examine(file: str, *, key: PublicKey | None, plc_url: str | None) -> dict[str, Any]:
-    """What is told of one file."""
+    """Return the report on one file."""
     try:
         with progress_bars() as progress, open_repo(file, progress) as repo:
             key = find_public_key(repo.root, repo.commit, key=key, plc_url=plc_url)

@@ -1,4 +1,4 @@
-"""`pds firehose`: the stream of events, as the operator sees it."""
+"""`pds firehose`: the event stream, as the operator sees it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMMANDS: Final = {
 
 @click.group(cls=LazyGroup, package=__name__, summaries=COMMANDS)
 def firehose() -> None:
-    """Show who follows the events of this server.
+    """Show who is subscribed to this server's events.
 
     \b
     Examples:

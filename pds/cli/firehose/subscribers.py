@@ -20,8 +20,8 @@ from pds.reporting import counted
 def subscribers(as_json: bool, env_file: Path | None) -> None:
     """Show who is subscribed, and how far behind each is.
 
-    Asks the running server. Seq is the last event that a subscriber was given, Lag how many it
-    has not been given, Since when it connected.
+    Asks the running server. Seq is the last event that a subscriber was sent, Lag how many it has
+    yet to be sent, Since when it connected.
 
     \b
     Examples:

@@ -11,7 +11,7 @@ from pds.cli.lazy_group import LazyGroup
 COMMANDS: Final = {
     "create": "Make invite codes and print them.",
     "list": "List all invite codes, newest first. Works while the server runs.",
-    "disable": "Disable invite codes, so that no account is made with them any more.",
+    "disable": "Disable invite codes, so that no more accounts are created with them.",
 }
 """Every command and the first line of its help."""
 

@@ -20,7 +20,7 @@ from pds.cli.service_database import get_account, reading_accounts
     default=1,
     show_default=True,
     type=click.IntRange(1, 1_000_000),
-    help="How many accounts a code is good for.",
+    help="How many accounts each code is good for.",
 )
 @click.option(
     "--count",
@@ -43,7 +43,7 @@ def create(
 ) -> None:
     """Make invite codes and print them.
 
-    Asks the running server to do it, or works on its files if none runs.
+    The running server does it, or the command itself on the files if no server runs.
 
     \b
     Examples:

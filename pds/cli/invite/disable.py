@@ -33,10 +33,10 @@ from pds.reporting import counted
 def disable(
     codes: tuple[str, ...], accounts: tuple[str, ...], as_json: bool, env_file: Path | None
 ) -> None:
-    """Disable invite codes, so that no account is made with them any more.
+    """Disable invite codes, so that no more accounts are created with them.
 
-    Accounts that were made with them stay as they are. Nothing enables a code again; make
-    another one.
+    Accounts created with them stay as they are. A code cannot be enabled again; create another
+    one.
 
     \b
     Examples:

@@ -58,7 +58,7 @@ def list_codes(usable: bool, as_json: bool, env_file: Path | None) -> None:
 
 
 def uses_text(code: InviteCode) -> str:
-    """How much of a code is used, for people, such as `1 of 5 used`."""
+    """Return how much of a code is used, for people, such as `1 of 5 used`."""
     text = f"{len(code.uses)} of {code.available} used"
     return f"{text}, disabled" if code.disabled else text
 

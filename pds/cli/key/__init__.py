@@ -1,4 +1,4 @@
-"""`pds key`: keys in place of others."""
+"""`pds key`: replacing keys."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pds.cli.lazy_group import LazyGroup
 
 COMMANDS: Final = {
     "rotate": "Give an account a new signing key.",
-    "rotate-plc": "Put the server's rotation key in the place of its old one, in every DID.",
+    "rotate-plc": "Replace the server's old rotation key with the new one, in every DID.",
 }
 """Every command and the first line of its help."""
 

@@ -17,10 +17,10 @@ from pds.cli.output import print_json, say
 def rotate(account: str, as_json: bool, env_file: Path | None) -> None:
     """Give an account a new signing key.
 
-    For a key that somebody else may have, or that is lost. The new key comes into the account's
+    Use this if somebody else may have the key, or it is lost. The new key is put into the account's
     DID, signed with the server's rotation key, and signs a commit of the same records; the network
-    is told. Logins are not affected. If it is cut off, repeat it. The owner of a did:web changes
-    the key in their own document.
+    is notified. Logins are not affected. If it is cut off, repeat it. The owner of a did:web
+    changes the key in their own document.
 
     \b
     Examples:

@@ -44,12 +44,12 @@ _ODD: Final[dict[str, str]] = {
 @env_file_option
 @explain_failures
 def rotate_plc(old_key_file: Path, as_json: bool, env_file: Path | None) -> None:
-    """Put the server's rotation key in the place of its old one, in every DID.
+    """Replace the server's old rotation key with the new one, in every DID.
 
     The new key is that of PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX, with which the server has been
-    restarted; the old one signs the changes. What is done already stays as it is, so repeat it if
-    some fail. Keep the old key until none does: without it nobody but owners of recovery keys can
-    change those DIDs. Works while the server runs.
+    restarted; the old one signs the changes. DIDs that are done stay as they are, so repeat the
+    command if some fail. Keep the old key until none fails: without it, only owners of recovery
+    keys can change those DIDs. Works while the server runs.
 
     \b
     Examples:
@@ -64,7 +64,7 @@ def rotate_plc(old_key_file: Path, as_json: bool, env_file: Path | None) -> None
             f"{old_key_file} has the key of PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX itself. Put "
             "a new key there first, and restart the server."
         )
-    # Read at once, for changing each takes some tenths of a second.
+    # Read at once, since changing each DID takes some tenths of a second.
     with reading_accounts(settings) as db:
         from pds.accounts.account_store import AccountStore
 
@@ -81,7 +81,7 @@ async def _rotate(
     new: K256PrivateKey,
     progress: Progress,
 ) -> list[tuple[str, str | None]]:
-    """The outcome for each account, and why if that is a failure."""
+    """Return the outcome for each account, with the reason if it failed."""
     from identity.http import SafeHttp
     from identity.plc import PlcClient, PlcError
     from pds.lifecycle.key_rotation import replace_rotation_key
@@ -91,7 +91,7 @@ async def _rotate(
     outcomes: list[tuple[str, str | None]] = []
     try:
         for account in accounts:
-            # One after the other: the directory is everybody's.
+            # One after the other, to spare the directory, which is shared by everyone.
             try:
                 outcome = await replace_rotation_key(plc, account.did, old=old, new=new)
                 outcomes.append((outcome, None))

@@ -1,4 +1,4 @@
-"""A record as the commands take it down."""
+"""A record as the subject of the takedown commands."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def _parse(_ctx: click.Context, _param: click.Parameter, text: str) -> AtUri:
 
 
 def record_options(command: Callable[P, None]) -> Callable[P, None]:
-    """What every command takes that is about one record; its failures are explained."""
+    """Add the arguments of a command about one record, and explain its failures."""
     uri = click.argument("uri", metavar="AT-URI", callback=_parse)
     return uri(json_option(env_file_option(explain_failures(command))))
 
 
 class RecordSubject(StoredSubject):
-    """A record of an account here."""
+    """A record of an account on this server."""
 
     def __init__(self, settings: Settings, account: ActorAccount, uri: AtUri) -> None:
         super().__init__(settings, account)
@@ -50,14 +50,14 @@ class RecordSubject(StoredSubject):
 
     @classmethod
     def find(cls, uri: AtUri, env_file: Path | None) -> Self:
-        """The record of a URI. Raises `CommandFailed`, `RecordNotFound` and `DatabaseError`."""
+        """Find the record of a URI. Raises `CommandFailed`, `RecordNotFound`, `DatabaseError`."""
         settings = load_settings(env_file)
         with reading_accounts(settings) as db:
             account = get_account(db, uri.authority)
         return cls(settings, account, uri)
 
     def to_json(self) -> dict[str, str]:
-        """Its strong reference."""
+        """The record's strong reference."""
         return {"uri": self.name, "cid": str(self._cid)}
 
     def _subject(self) -> dict[str, str]:

@@ -17,9 +17,9 @@ from repo.syntax import AtUri
 def takedown(uri: AtUri, ref: str | None, as_json: bool, env_file: Path | None) -> None:
     """Take a record down: hide it from everyone.
 
-    Its owner may change it, which shows nobody anything, or delete it. Nothing is deleted here;
-    `pds record untakedown` shows it again. It stays in the repository, which verifying services
-    need as a whole, and copies elsewhere stay as they are: AppViews have moderators of their own.
+    Its owner may still delete it, or change it, which shows nobody anything. Nothing is deleted;
+    `pds record untakedown` shows it again. It stays in the repository, since verifying services
+    need all of it, and copies elsewhere stay as they are: AppViews have moderators of their own.
 
     \b
     Examples:

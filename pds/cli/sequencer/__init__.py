@@ -1,4 +1,4 @@
-"""`pds sequencer`: the numbers of events."""
+"""`pds sequencer`: the sequence numbers of events."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import click
 from pds.cli.lazy_group import LazyGroup
 
 COMMANDS: Final = {
-    "raise": "Let the event log go on behind a number, for relays that are beyond it.",
+    "raise": "Continue the event log above a number, for relays whose cursors are ahead of it.",
 }
 """Every command and the first line of its help."""
 
 
 @click.group(cls=LazyGroup, package=__name__, summaries=COMMANDS)
 def sequencer() -> None:
-    """Raise the numbers of events.
+    """Raise the sequence numbers of events.
 
-    Every event of the firehose has a number, its seq, by which relays know where they are.
+    Every event of the firehose has a number, its seq, which relays use as their cursor.
 
     \b
     Examples:

@@ -20,12 +20,12 @@ from pds.config import Settings
 @env_file_option
 @explain_failures
 def raise_(seq: int, as_json: bool, env_file: Path | None) -> None:
-    """Let the event log go on behind a number, for relays that are beyond it.
+    """Continue the event log above a number, for relays whose cursors are ahead of it.
 
-    The next event gets N + 1. This helps where `sequencer.sqlite` comes from an older copy: a relay
-    that has seen later events is refused with FutureCursor until the log has passed its cursor,
-    and the log of the server names that number. No relay that is connected notices. Works while
-    the server runs and while it does not. It cannot be taken back.
+    The next event gets N + 1. This helps if `sequencer.sqlite` was restored from an older copy: a
+    relay that has seen later events is refused with FutureCursor until the log has passed its
+    cursor, and the server's log names that number. Connected relays do not notice. Works while the
+    server runs and while it does not. It cannot be undone.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""One call of a route for the operator, over HTTP or in this process."""
+"""One call of an operator's route, over HTTP or in this process."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiohttp import web
 
-from pds.context import CONTEXT
 from pds.fairness.presence import while_present
+from pds.web.context_keys import CONTEXT
 from pds.xrpc.body import JSON_LIMIT_BYTES, iter_body, parse_json, read_json
 from pds.xrpc.errors import XrpcError, invalid_request
 
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, frozen=True)
 class OperatorCall:
-    """What the operator asks for. The password has been checked."""
+    """An operator's call, whose password has been checked."""
 
     ctx: AppContext
     names: Mapping[str, str]
-    """What the path has in the place of its variables."""
+    """The values of the path's variables."""
     query: Mapping[str, str]
     _body: web.Request | dict[str, Any] | AsyncIterable[bytes] | None
 
     @classmethod
     def of(cls, request: web.Request) -> OperatorCall:
-        """A call that has come over HTTP."""
+        """Create the call for an HTTP request."""
         return cls(request.app[CONTEXT], request.match_info, request.query, request)
 
     async def json(self) -> Any:
-        """The body, which is to be JSON. Raises `XrpcError` for another."""
+        """Return the JSON body. Raises `XrpcError` for any other."""
         if isinstance(self._body, web.Request):
             return parse_json(await read_json(self._body, JSON_LIMIT_BYTES))
         return self._body
 
     def chunks(self) -> AsyncIterable[bytes]:
-        """The body in parts, as they come in. Raises what `iter_body` raises."""
+        """Return the chunks of the body, as they arrive. Raises what `iter_body` raises."""
         if isinstance(self._body, web.Request):
             return iter_body(self._body)
         if isinstance(self._body, AsyncIterable):
@@ -51,13 +51,13 @@ class OperatorCall:
 
     @property
     def present(self) -> Callable[[], AbstractContextManager[None]]:
-        """Makes a `with` block that ends when the operator's client has left."""
+        """A factory of `with` blocks that end when the operator's client has left."""
         if isinstance(self._body, web.Request):
             return partial(while_present, self._body)
         return nullcontext
 
     def get_account(self) -> ActorAccount:
-        """The account that the path names by DID or handle, in any state. Raises `XrpcError`."""
+        """Return the account named in the path, in any state. Raises `XrpcError`."""
         identifier = self.names["account"]
         account = self.ctx.accounts.find_account(identifier, include_inactive=True)
         if account is None:
@@ -65,7 +65,7 @@ class OperatorCall:
         return account
 
     def get_limit(self, *, default: int, most: int) -> int:
-        """The parameter `limit`. Raises `XrpcError`."""
+        """Return the parameter `limit`. Raises `XrpcError`."""
         text = self.query.get("limit", str(default))
         if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
             raise invalid_request(f"limit must be a number from 1 to {most}")

@@ -1,4 +1,4 @@
-"""`/_holdfast/firehose/subscribers`: who follows the firehose, and how far each has come."""
+"""`/_holdfast/firehose/subscribers`: the firehose's subscribers, and how far each has come."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 async def list_subscribers(call: OperatorCall) -> dict[str, Any]:
-    """GET: all of them, of whom `pds.fairness.streams` bounds the number, longest there first."""
+    """GET: all subscribers, oldest first; `pds.fairness.streams` limits their number."""
     newest = call.ctx.sequencer.current_seq
     return {
         "newestSeq": newest,

@@ -22,7 +22,7 @@ _MAX_TICKET_LENGTH: Final = 100
 async def import_car(call: OperatorCall) -> dict[str, Any]:
     """POST: the CAR is the body; `handle`, `email`, `key`, `ignoreSignature` are parameters.
 
-    `ticket` is what `list_imports` calls the import.
+    `ticket` is the name of the import in `list_imports`.
     """
     query = call.query
     asked = AccountImport(
@@ -37,7 +37,7 @@ async def import_car(call: OperatorCall) -> dict[str, Any]:
 
 
 async def list_imports(call: OperatorCall) -> dict[str, Any]:
-    """GET: the imports that are under way, and which of them wait for their turn."""
+    """GET: the imports under way, and those waiting for their turn."""
     return {"imports": call.ctx.imports.to_json()}
 
 

@@ -1,4 +1,4 @@
-"""`/_holdfast/signing-key/{did or handle}`: another signing key for an account."""
+"""`/_holdfast/signing-key/{did or handle}`: replacing an account's signing key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 async def replace_key(call: OperatorCall) -> dict[str, Any]:
-    """PUT: the server makes the key, and tells the public half of it."""
+    """PUT: the server generates the key, and returns its public half."""
     account = call.get_account()
     key = await replace_signing_key(call.ctx, account)
     return {"did": account.did, "signingKey": key.did_key}

@@ -1,4 +1,4 @@
-"""`/_holdfast/quota/{did or handle}`: how much room an account may take."""
+"""`/_holdfast/quota/{did or handle}`: how much space an account may use."""
 
 from __future__ import annotations
 

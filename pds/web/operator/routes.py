@@ -1,15 +1,15 @@
-"""The routes for the operator: the password, JSON, errors as in XRPC."""
+"""The operator's routes: password check, JSON, errors as in XRPC."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
-from pds.context import CONTEXT
 from pds.repos.damage import report_damage
+from pds.web.context_keys import CONTEXT
 from pds.web.operator.call import OperatorCall, OperatorHandler
 from pds.web.operator.firehose import list_subscribers
 from pds.web.operator.imports import import_car, list_imports, missing_blobs, put_blob
@@ -36,15 +36,12 @@ ROUTES: Final[Mapping[tuple[str, str], OperatorHandler]] = {
 """Everything below `/_holdfast/`, by verb and path."""
 
 
-def add_operator_routes(app: web.Application) -> None:
-    """Serve `ROUTES` to the administrator alone."""
-    adding = {
-        "GET": app.router.add_get,  # Which also answers HEAD.
-        "POST": app.router.add_post,
-        "PUT": app.router.add_put,
-    }
+def operator_routes() -> Iterator[web.RouteDef]:
+    """`ROUTES`, served to the administrator alone."""
+    # `get` also answers HEAD.
+    adding = {"GET": web.get, "POST": web.post, "PUT": web.put}
     for (verb, path), handler in ROUTES.items():
-        adding[verb](path, _for_operator(handler))
+        yield adding[verb](path, _for_operator(handler))
 
 
 def _for_operator(handler: OperatorHandler) -> Callable[[web.Request], Awaitable[web.Response]]:

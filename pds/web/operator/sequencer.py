@@ -1,4 +1,4 @@
-"""`/_holdfast/sequencer`: where the event log goes on."""
+"""`/_holdfast/sequencer`: raising the seq of the event log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 async def raise_seq(call: OperatorCall) -> dict[str, Any]:
-    """PUT: `seq` is a number that no event gets from now on, nor any below it."""
+    """PUT: from now on, no event gets the number `seq` or a lower one."""
     body = await call.json()
     seq = body.get("seq") if isinstance(body, dict) else None
     if not isinstance(seq, int) or isinstance(seq, bool) or seq < 1:

@@ -1,4 +1,4 @@
-"""`/_holdfast/usage` and `/_holdfast/storage`: how much room accounts and the server take."""
+"""`/_holdfast/usage` and `/_holdfast/storage`: the space that accounts and the server use."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def account_usage(call: OperatorCall) -> dict[str, Any]:
 
 
 async def server_storage(call: OperatorCall) -> dict[str, Any]:
-    """GET /_holdfast/storage: of actors and blobs as of some minutes ago, null if not known yet."""
+    """GET /_holdfast/storage: actors and blobs as of some minutes ago, null if not known yet."""
     survey = await call.ctx.storage.current(patience_s=_PATIENCE_S)
     services, disks = await asyncio.to_thread(_look, call.ctx.settings)
     return {

@@ -60,10 +60,10 @@ async def test_a_takedown_outweighs_a_deactivation(
 
 async def test_lookups_include_what_they_are_asked_to(accounts: Accounts, alice: Session) -> None:
     await accounts.states.deactivate(ALICE)
-    assert accounts.find_account("alice.test", include_takendown=True) is None
-    assert accounts.find_account("alice.test", include_deactivated=True)
+    assert accounts.store.find_by_handle("alice.test", include_takendown=True) is None
+    assert accounts.store.find_by_handle("alice.test", include_deactivated=True)
     await accounts.states.takedown(ALICE)
-    assert accounts.find_account("alice.test", include_deactivated=True) is None
+    assert accounts.store.find_by_handle("alice.test", include_deactivated=True) is None
     assert accounts.find_account("alice.test", include_inactive=True)
     assert accounts.find_account_by_email("alice@example.com") is None
     assert accounts.find_account_by_email("alice@example.com", include_inactive=True)

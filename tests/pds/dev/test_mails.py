@@ -39,7 +39,7 @@ class Page:
 
 @pytest.fixture
 async def page(pds: Pds) -> AsyncIterator[Page]:
-    app = make_app(pds.ctx, add_routes=show_mails)
+    app = make_app(pds.ctx, more_routes=show_mails(pds.ctx))
     async with TestClient(TestServer(app)) as client:
         yield Page(pds, client)
 

@@ -16,7 +16,7 @@ from pds.rate_limits.headers import add_headers
 from pds.rate_limits.limit import by_did, by_identifier_and_ip, by_ip
 from pds.rate_limits.method_limits import ALL_REQUESTS
 from pds.server.app import RATE_LIMITER, make_router
-from pds.server.observer import observe
+from pds.server.observer import add_observed
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods
@@ -70,8 +70,8 @@ async def stubs(pds: Pds) -> AsyncIterator[Pds]:
     router = make_router(pds.ctx, methods, rate_limiter=pds.app[RATE_LIMITER])
     app = web.Application()
     app.on_response_prepare.append(add_headers)
-    app.router.add_route("*", "/xrpc/{nsid:.*}", router.handle)
-    observe(app, pds.ctx, PlainLog(LOGGER))
+    routes = [web.route("*", "/xrpc/{nsid:.*}", router.handle)]
+    add_observed(app, routes, pds.ctx, PlainLog(LOGGER))
     async with TestServer(app) as server:
         yield replace(pds, url=str(server.make_url("/")).rstrip("/"))
 

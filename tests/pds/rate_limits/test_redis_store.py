@@ -14,10 +14,9 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from pds.rate_limits import redis_client as scratch
-from pds.rate_limits import redis_store
+from pds.rate_limits import redis_client, redis_store
 from pds.rate_limits.limit import Limit, by_ip
-from pds.rate_limits.redis_client import open_scratch
+from pds.rate_limits.redis_client import open_redis
 from pds.rate_limits.redis_store import RETRY_S, RedisStore
 from pds.rate_limits.store import Count, Hit
 from tests.pds.config.test_settings import settings_with
@@ -57,7 +56,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 def connect(stack: AsyncExitStack, redis: RedisServer) -> Redis:
-    client = open_scratch(settings_with(**redis.environ))
+    client = open_redis(settings_with(**redis.environ))
     assert client is not None
     stack.push_async_callback(client.aclose)
     return client
@@ -73,7 +72,7 @@ def answer_s() -> float:
 def client(
     stack: AsyncExitStack, redis: RedisServer, answer_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> Redis:
-    monkeypatch.setattr(scratch, "ANSWER_S", answer_s)
+    monkeypatch.setattr(redis_client, "ANSWER_S", answer_s)
     return connect(stack, redis)
 
 

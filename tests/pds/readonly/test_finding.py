@@ -134,7 +134,7 @@ def test_what_is_no_day_is_told(found: ReadonlyServer) -> None:
     for day in ("yesterday", "2024-02-30", "<b>"):
         reply = found.client.request("GET", f"/repo/{ANN}/{POST}?on={quote(day)}")
         assert reply.status == 400
-        assert b"This is no day" in reply.body
+        assert b"This is not a date" in reply.body
 
 
 def test_the_bound_of_a_day_is_the_next_midnight() -> None:

@@ -29,6 +29,7 @@ from pds.disk.data_directory import DataDirectoryHeld
 from pds.disk.other_server import DirectoryInUse
 from pds.disk.sizes import MeasuringStopped
 from pds.fairness.presence import ClientLeft
+from pds.jose.jwt import InvalidJwt
 from pds.lifecycle.errors import DidMismatch
 from pds.pending.import_turns import ImportUnderWay
 from pds.readonly.handles_file import InvalidHandlesFile
@@ -71,6 +72,7 @@ INTERNAL: dict[type[Exception], str] = {
     InvalidDagCbor: "a stored block is damaged; records of clients are checked before",
     InvalidKey: "a key file is damaged; keys in DID documents are answered for",
     InvalidRecord: "becomes an InvalidRepo",
+    InvalidJwt: "becomes an InvalidToken or a BadJwt",
     InvalidHandlesFile: "raised by `pds readonly` only",
     InvalidTid: "TIDs of clients are checked by the Lexicon",
     InvalidDidDocument: "becomes a DidResolutionError",
