@@ -1,1 +1,1 @@
-"""The data directory: who holds it, what kind of disk it is on, how much room it takes."""
+"""The server's files on disk: the data directory, free space, disk usage, spools."""
