@@ -25,6 +25,7 @@ from pds.readonly.record_blobs import shown_blobs
 from pds.readonly.record_list import RecordList, list_records, list_records_of_day
 from pds.readonly.record_view import view_of, view_of_large
 from pds.readonly.times import time_of_tid
+from pds.reporting import counted
 from pds.web.context_keys import READ_CONTEXT
 from repo.record import LARGE_BYTES
 
@@ -227,7 +228,7 @@ def _size(size_bytes: int) -> str:
 
 _templates.filters.update(
     size=_size,
-    records=lambda number: f"{number:,} {'record' if number == 1 else 'records'}",
+    records=lambda number: counted(number, "record"),
     segment=lambda text: quote(text, safe=":"),
     shown=shown_path,
     tid_time=time_of_tid,
