@@ -61,7 +61,7 @@ LOOK_AT_REQUESTS: tuple[str, ...] = (
     "pds.monitoring.requests.",
     "pds.rate_limits.",
 )
-"""The modules below `xrpc` that know HTTP: they count requests, or notice that a client has left."""
+"""The modules below `xrpc` that know HTTP: they count requests, or notice clients that leave."""
 
 FOREIGN: dict[str, frozenset[str]] = {
     "repo": frozenset(
