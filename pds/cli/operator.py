@@ -148,7 +148,8 @@ def _refuse_root(settings: Settings) -> None:
         owner = f"#{uid}"
     raise CommandFailed(
         f"The files of the server belong to {owner}, who could not use files that root creates. "
-        f"Repeat the command as that user, for example after sudo --user='{owner}', or start the server first."
+        f"Repeat the command as that user, for example after sudo --user='{owner}', or start the "
+        "server first."
     )
 
 
