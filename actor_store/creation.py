@@ -17,8 +17,9 @@ from actor_store.errors import RepoExists
 from actor_store.keys import write_key
 from actor_store.layout import ActorLayout
 from actor_store.schema import migrate_store
-from database.connection import Database, open_database
+from database.connection import Database
 from database.files import sync
+from database.opening import open_database
 from database.wal import files_of
 from repo.keys import PrivateKey
 

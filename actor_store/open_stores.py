@@ -18,9 +18,10 @@ from cachetools import LRUCache
 from actor_store.lookups import Lookups
 from actor_store.reader import ActorStoreReader
 from actor_store.transactor import ActorStoreTransactor
-from database.connection import Database, RoomlessDatabase
+from database.connection import Database
 from database.errors import DatabaseError, DatabaseOutOfFiles
 from database.open_files import OpenFiles, limit_of_open_files
+from database.opening import RoomlessDatabase
 
 DEFAULT_MAX_OPEN: Final = 2_000
 """Actor stores kept open unless the file limit is lower; each takes 200 to 300 KiB of memory."""

@@ -16,15 +16,7 @@ from actor_store.layout import ActorLayout
 from actor_store.open_stores import DEFAULT_MAX_OPEN
 from actor_store.schema import migrate_store
 from database.checkpoints import PAGES, Checkpointer
-from database.connection import (
-    BUSY_TIMEOUT_MS,
-    Database,
-    RoomlessDatabase,
-    Synchronous,
-    WriteCounts,
-    open_database,
-    open_without_room,
-)
+from database.connection import Database, Synchronous, WriteCounts
 from database.errors import (
     OUT_OF_FILES,
     DatabaseDamaged,
@@ -33,6 +25,7 @@ from database.errors import (
     DatabaseMissing,
     DatabaseOutOfFiles,
 )
+from database.opening import BUSY_TIMEOUT_MS, RoomlessDatabase, open_database, open_without_room
 from database.wal import check_wal
 
 THREAD_PAGE_CACHE_KIB: Final = 2_000

@@ -14,7 +14,8 @@ from typing import Final
 
 import apsw
 
-from database.connection import BUSY_TIMEOUT_MS, Database
+from database.connection import Database
+from database.opening import BUSY_TIMEOUT_MS
 
 PAGES: Final = 1_000
 """Length of a WAL that triggers a checkpoint: SQLite's own default."""

@@ -64,8 +64,15 @@ class Keeper(Protocol):
 class OpenFiles:
     """The open files of this process, for use on its event loop."""
 
-    def __init__(self, *, limit: int | None = None, count: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        limit: int | None = None,
+        count: Callable[[], int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`limit` defaults to the system's; `count` returns how many files are open."""
+        self._clock = clock
         self.limit = limit_of_open_files() if limit is None else limit
         self.spare = min(_SPARE + self.limit // 32, _MAX_SPARE)
         """Files left free by everything except connections, which leave half as many."""
@@ -126,14 +133,14 @@ class OpenFiles:
 
     def warn(self) -> None:
         """Log that the limit is reached, at a limited rate."""
-        now = time.monotonic()
+        now = self._clock()
         if now >= self._warn_at:
             self._warn_at = now + _WARN_EVERY_S
             logger.warning("the limit of %d open files is reached; %s", self.limit, REMEDY)
 
     def _find_room(self, files: int, spare: int) -> bool:
         room = self._room(files, spare)
-        now = time.monotonic()
+        now = self._clock()
         if room >= self._ahead and now < self._outdated_at:
             return True
         if now >= self._look_at:

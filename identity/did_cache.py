@@ -19,7 +19,7 @@ import orjson
 import structlog
 from cachetools import LRUCache
 
-from database.connection import Database, open_database
+from database.connection import Database
 from database.errors import (
     DatabaseDamaged,
     DatabaseError,
@@ -28,6 +28,7 @@ from database.errors import (
     SchemaTooNew,
 )
 from database.migrations import Migration, migrate
+from database.opening import open_database
 from database.temporary import open_in_memory
 from database.wal import files_of
 from identity.did_document import DidDocument, InvalidDidDocument

@@ -18,8 +18,9 @@ from typing import Final
 
 from database import retry
 from database.checkpoints import Checkpointer
-from database.connection import Synchronous, WriteCounts, open_database
+from database.connection import Synchronous, WriteCounts
 from database.errors import DatabaseBusy, DatabaseError
+from database.opening import open_database
 from sequencer.events import Event, timestamp
 from sequencer.frames import EncodedEvent
 from sequencer.log import EventLog

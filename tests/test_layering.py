@@ -38,7 +38,7 @@ ROOMS: tuple[frozenset[str], ...] = (
     frozenset({"accounts"}),
     frozenset({"disk", "mail", "monitoring.requests", "service_auth"}),
     frozenset({"pending", "rate_limits"}),
-    frozenset({"crawlers", "monitoring.health"}),
+    frozenset({"crawlers", "monitoring.health", "opening"}),
     frozenset({"context"}),
     frozenset({"repos"}),
     frozenset({"lifecycle"}),
@@ -61,7 +61,7 @@ LOOK_AT_REQUESTS: tuple[str, ...] = (
     "pds.monitoring.requests.",
     "pds.rate_limits.",
 )
-"""The modules below `xrpc` that know HTTP: they count requests, or notice that a client has left."""
+"""The modules below `xrpc` that know HTTP: they count requests, or notice clients that leave."""
 
 FOREIGN: dict[str, frozenset[str]] = {
     "repo": frozenset(

@@ -8,8 +8,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, Literal
 
-from database.connection import Database, open_database
+from database.connection import Database
 from database.migrations import Migration, migrate
+from database.opening import open_database
 
 _CACHE_KIB: Final = 16_000
 _MARKER: Final = re.compile(r"^-- migration (\d{3}):", re.MULTILINE)

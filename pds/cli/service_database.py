@@ -8,7 +8,8 @@ from typing import Final
 
 import click
 
-from database.connection import Database, open_database
+from database.connection import Database
+from database.opening import open_database
 from pds.accounts.account import ActorAccount
 from pds.accounts.account_store import AccountStore
 from pds.cli.failures import CommandFailed

@@ -24,23 +24,23 @@ def _find(settings: Settings) -> Iterator[str]:
             "PDS_JWT_SECRET",
             settings.secrets.jwt_secret,
             "can sign in to every account",
-            "set the output of openssl rand --hex 16; everybody has to log in again then",
+            "set the output of openssl rand --hex 16; everyone then has to log in again",
         ),
         (
             "PDS_ADMIN_PASSWORD",
             settings.secrets.admin_password,
-            "rules this server",
+            "controls this server",
             "set the output of openssl rand --hex 16",
         ),
         (
             "PDS_RATE_LIMIT_BYPASS_KEY",
             settings.limits.bypass_key,
-            "is free of every rate limit",
+            "bypasses every rate limit",
             "set the output of openssl rand --hex 16, or unset it",
         ),
     ):
         if secret and _is_weak(secret):
-            yield f"{name} is short or simple, and who guesses it {danger}: {remedy}"
+            yield f"{name} is short or simple, and anyone who guesses it {danger}: {remedy}"
 
 
 def _is_weak(secret: str) -> bool:

@@ -10,8 +10,9 @@ from typing import Final
 
 import orjson
 
-from database.connection import Database, Row, open_database
+from database.connection import Database, Row
 from database.migrations import Migration, migrate
+from database.opening import open_database
 from identity.plc_data import InvalidPlcOperation
 from identity.plc_limits import check_limits
 from identity.plc_log import PlcLogEntry, validate_next

@@ -1,1 +1,1 @@
-"""How much room the server takes on its disks, and each account of it."""
+"""The server's files on disk: the data directory, free space, disk usage, spools."""

@@ -1,4 +1,4 @@
-"""The data directory: usable, and held by one server at a time."""
+"""The data directory: checking that it is usable, and locking it for one server."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 LOCK_FILE: Final = "holdfast.lock"
 CHECK_FILE: Final = "holdfast.check"
-"""A file of this name in the data directory asks for a look at every store at the next start."""
+"""A file with this name in the data directory makes the next start check every store."""
 RUN_FILE: Final = "holdfast.run"
-"""Has the id of the last run, which the databases beside it have too."""
+"""Contains the id of the last run, which the databases beside it contain, too."""
 _OWNER_ONLY: Final = 0o077
-"""The umask of a process that holds a data directory, whatever it was started with.
+"""The umask of a process that holds a data directory, whatever umask it was started with.
 
-What it makes is for no other user to read: databases have the addresses, password hashes and
-private settings of people. Directories that are there keep the modes that the operator gave them,
-and default ACLs go before any umask.
+Other users must not read its files: databases contain email addresses, password hashes and private
+preferences. Existing directories keep the modes that the operator gave them, and default ACLs
+override any umask.
 """
 
 
 class DataDirectoryError(Exception):
-    """A directory cannot be used; the message tells the operator why and what to do."""
+    """A directory cannot be used. The message tells the operator why and what to do."""
 
 
 class DataDirectoryHeld(DataDirectoryError):
@@ -38,13 +38,13 @@ class DataDirectoryHeld(DataDirectoryError):
 
 
 class DataDirectoryLock:
-    """An exclusive lock on a data directory for as long as the process lives.
+    """An exclusive lock on a data directory for the lifetime of the process.
 
-    The kernel drops it with the process, however that ends, so no stale lock is ever left.
+    The kernel releases it when the process ends in any way, so stale locks cannot occur.
     """
 
     made_directory: bool
-    """Whether the directory was not there before."""
+    """Whether the directory was created."""
 
     def __init__(self, file_descriptor: int, umask_before: int, *, made_directory: bool) -> None:
         self._file_descriptor = file_descriptor
@@ -53,10 +53,10 @@ class DataDirectoryLock:
 
     @classmethod
     def acquire(cls, directory: Path, *, option: str = "PDS_DATA_DIRECTORY") -> DataDirectoryLock:
-        """Create the directory if need be and lock it. Raises `DataDirectoryError`s.
+        """Create the directory if necessary, and lock it. Raises `DataDirectoryError`s.
 
-        As long as the lock is held, the process makes files that only its own user can read.
-        `option` is the setting that names the directory, for the operator.
+        While the lock is held, files that the process creates are readable only by its user.
+        `option` is the setting that names the directory, for error messages.
         """
         umask_before = os.umask(_OWNER_ONLY)
         try:
@@ -76,7 +76,7 @@ class DataDirectoryLock:
                 f"{give_to_server(directory / LOCK_FILE)} Or run pds as its owner."
             ) from exc
         if os.geteuid() == 0:
-            # Also a file that root has just made is for the server, whose directory this is.
+            # A file created by root must belong to the server's user, who owns the directory.
             owner = directory.stat()
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
         try:
@@ -98,7 +98,7 @@ class DataDirectoryLock:
         return descriptor
 
     def release(self) -> None:
-        """Let another process have the directory. Releasing twice is harmless."""
+        """Release the directory to other processes. Releasing twice is harmless."""
         if self._file_descriptor >= 0:
             os.close(self._file_descriptor)
             self._file_descriptor = -1
@@ -106,13 +106,13 @@ class DataDirectoryLock:
 
 
 def find_holder(directory: Path) -> str | None:
-    """The pid of the server that holds a directory, or `unknown`; None if nobody does."""
+    """Return the pid of the server that holds a directory, or `unknown`; None if it is free."""
     try:
         descriptor = os.open(directory / LOCK_FILE, os.O_RDONLY)
     except OSError:
         return None
     try:
-        # Shared and dropped at once: readers do not meet each other.
+        # Shared, so that concurrent readers do not conflict, and released immediately.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return _pid_in(descriptor)
@@ -122,8 +122,8 @@ def find_holder(directory: Path) -> str | None:
 
 
 def _write_pid(lock: int) -> None:
-    # Over the last one, whose place on the disk is there also when the disk is full. If there is
-    # no place, the lock holds all the same, and does not tell who has it.
+    # Overwrites the last pid, whose disk space exists even when the disk is full. If the write
+    # fails, the lock still holds but does not show its owner.
     text = f"{os.getpid()}\n".encode()
     with suppress(OSError):
         os.pwrite(lock, text, 0)
@@ -136,7 +136,7 @@ def _pid_in(lock: int) -> str:
 
 @dataclass(slots=True, frozen=True)
 class DirectoryFault:
-    """Why a directory cannot be used, and what to do: a sentence each."""
+    """Why a directory cannot be used and what to do, as one sentence each."""
 
     message: str
     remedy: str
@@ -144,16 +144,16 @@ class DirectoryFault:
 
 @dataclass(slots=True, frozen=True)
 class NeededDirectory:
-    """A directory that the server writes to, what it is for, and the setting that names it."""
+    """A directory that the server writes to, its purpose, and the setting that names it."""
 
     kind: str
     setting: str
     path: Path
 
     def find_fault(self) -> DirectoryFault | None:
-        """Why a server of this user could not use it; None if it could.
+        """Return why a server run by this user could not use it; None if it could.
 
-        One that is not there can be used if it can be made.
+        A missing directory is usable if it can be created.
         """
         part = existing_part(self.path)
         if not part.is_dir():
@@ -166,7 +166,7 @@ class NeededDirectory:
         return None
 
     def make(self) -> bool:
-        """See to it that the directory can be used; whether it had to be made.
+        """Ensure that the directory is usable; return whether it was created.
 
         Raises `DataDirectoryError`.
         """
@@ -199,7 +199,7 @@ class NeededDirectory:
 
 
 def needed_directories(settings: Settings) -> tuple[NeededDirectory, ...]:
-    """Those that the server makes if they are not there, the data directory first."""
+    """Return the directories that the server creates if missing, the data directory first."""
     named = (
         ("data", "PDS_DATA_DIRECTORY", settings.data_directory),
         ("actor store", "PDS_ACTOR_STORE_DIRECTORY", settings.actors_directory),
@@ -212,10 +212,9 @@ def needed_directories(settings: Settings) -> tuple[NeededDirectory, ...]:
 
 
 def make_directories(settings: Settings) -> tuple[NeededDirectory, ...]:
-    """Create the directories that settings may put elsewhere; those that were not there.
+    """Create the directories that settings may place elsewhere; return those that were missing.
 
-    Refuses directories of databases that are on a network file system. Raises
-    `DataDirectoryError`.
+    Database directories on a network file system are refused. Raises `DataDirectoryError`.
     """
     _refuse_network_filesystems(settings)
     return tuple(each for each in needed_directories(settings)[1:] if each.make())

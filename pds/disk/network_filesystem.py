@@ -1,7 +1,7 @@
-"""Which paths lie on a network file system, where SQLite loses data.
+"""Detecting paths on network file systems, on which SQLite loses data.
 
-A WAL needs memory that all processes share and locks that all of them see; network file systems
-have neither (https://sqlite.org/wal.html, https://sqlite.org/useovernet.html).
+A WAL requires shared memory and locks between all processes, which network file systems do not
+provide (https://sqlite.org/wal.html, https://sqlite.org/useovernet.html).
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ NETWORK_TYPES: Final = frozenset(
         "fuse.vmhgfs-fuse",
     )
 )
-"""Types as Linux names them in /proc/self/mountinfo; a FUSE type has the name of its program."""
+"""Type names as in Linux's /proc/self/mountinfo; a FUSE type includes its program's name."""
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _DESCRIPTORS: Final = Path("/proc/self/fdinfo")
 
 
 def database_directories(settings: Settings) -> dict[str, Path]:
-    """The directories that hold databases, each once, by the setting that names it."""
+    """Return the directories that contain databases, each once, by the setting that names it."""
     named = {
         "PDS_DATA_DIRECTORY": settings.data_directory,
         "PDS_ACTOR_STORE_DIRECTORY": settings.actors_directory,
@@ -86,18 +86,18 @@ def database_directories(settings: Settings) -> dict[str, Path]:
 
 
 def find_network_type(path: Path) -> str | None:
-    """The type of the network file system that holds `path`, or will; None if it is local.
+    """Return the type of the network file system that `path` is or would be on.
 
-    None, too, where the system does not tell.
+    None if it is local, or if the system does not tell.
     """
     found = filesystem_type(path)
     return found if found in NETWORK_TYPES else None
 
 
 def filesystem_type(path: Path) -> str | None:
-    """The type of the file system that holds `path`, or its nearest ancestor that exists.
+    """Return the type of the file system of `path`, or of its nearest existing ancestor.
 
-    None where the system does not tell.
+    None if the system does not tell.
     """
     try:
         return type_of_mount(_mount_id(existing_part(path)), _MOUNTS.read_text("utf-8", "replace"))
@@ -106,7 +106,7 @@ def filesystem_type(path: Path) -> str | None:
 
 
 def type_of_mount(mount_id: int, mounts: str) -> str | None:
-    """The file system type of a mount in the text of a mountinfo file; see proc(5)."""
+    """Return the file system type of a mount in the text of a mountinfo file; see proc(5)."""
     for line in mounts.splitlines():
         mount, _, filesystem = line.partition(" - ")
         if mount.split(" ", 1)[0] == str(mount_id):
@@ -115,13 +115,13 @@ def type_of_mount(mount_id: int, mounts: str) -> str | None:
 
 
 def existing_part(path: Path) -> Path:
-    """The path, or its nearest ancestor that exists."""
+    """Return the path, or its nearest ancestor that exists."""
     path = path.absolute()
     return next((each for each in (path, *path.parents) if each.exists()), path)
 
 
 def _mount_id(path: Path) -> int:
-    # By descriptor: it names the very mount, whatever is mounted over, bound or linked where.
+    # A descriptor identifies the exact mount, despite overmounts, bind mounts and symbolic links.
     descriptor = os.open(path, os.O_PATH)
     try:
         lines = (_DESCRIPTORS / str(descriptor)).read_text("ascii").splitlines()

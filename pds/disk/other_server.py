@@ -1,8 +1,8 @@
-"""Another server on the data directory, such as the reference PDS, which knows nothing of our lock.
+"""Detecting another server on the data directory that ignores our lock, as the reference PDS does.
 
-A PDS keeps the service database and the event log open, in one process, and reads them only now
-and then. Litestream has them open too, but within a read transaction almost all the time. Other
-tools open one database after the other.
+A PDS keeps the service database and the event log open in one process, and reads them only
+occasionally. Litestream keeps them open, too, but almost always inside a read transaction. Other
+tools open one database after another.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _PAUSE_S: Final = 0.02
 
 @dataclass(slots=True, frozen=True)
 class OtherServer:
-    """A process that has the databases open as a server has."""
+    """A process that has the databases open as a server does."""
 
     pid: int
-    """0 if it cannot be seen from here."""
+    """0 if the process is invisible from here."""
 
     def __str__(self) -> str:
-        """Such as `node (pid 123)`."""
+        """Return text such as `node (pid 123)`."""
         if self.pid == UNSEEN:
             return "a process that cannot be seen from here, such as one of another container,"
         try:
@@ -47,10 +47,10 @@ class DirectoryInUse(DataDirectoryError):
 
 
 def refuse_other_server(settings: Settings) -> OtherServer | None:
-    """Raise `DirectoryInUse` if another server runs, or return it if the operator wants that.
+    """Raise `DirectoryInUse` if another server runs, or return it if the operator allows that.
 
-    For a process that has no database open yet, and holds the directory, so that no other
-    Holdfast server is there. Takes a fifth of a second if there may be one.
+    The calling process must have no database open yet, and hold the directory, so that no other
+    Holdfast server runs. Takes a fifth of a second if there may be another server.
     """
     other = find_other_server(settings)
     if other is None or settings.database.ignore_other_server:
@@ -59,7 +59,7 @@ def refuse_other_server(settings: Settings) -> OtherServer | None:
 
 
 def describe(other: OtherServer, settings: Settings) -> str:
-    """What is wrong, as a sentence without its full stop."""
+    """Describe the problem, as a sentence without its full stop."""
     text = (
         f"{other} has the databases of {settings.data_directory} open as a PDS has, "
         "and two servers on one directory damage it"
@@ -71,20 +71,20 @@ REMEDY: Final = f"Stop it first, or set {SETTING}=true if you are sure that it i
 
 
 def find_other_server(settings: Settings, *, but: Collection[int] = ()) -> OtherServer | None:
-    """A server that is none of the processes `but`; as `refuse_other_server`."""
+    """Return a server other than the processes `but`; same conditions as `refuse_other_server`."""
     looks = [_look(settings)]
     while staying := set.intersection(*map(set, looks)) - set(but):
         if len(looks) == _LOOKS:
             break
         time.sleep(_PAUSE_S)
         looks.append(_look(settings))
-    # A replicator lets go of its read transaction for moments only, a server is hardly ever in one.
+    # A replicator leaves its read transaction only for moments; a server is hardly ever in one.
     servers = [pid for pid in staying if sum(look[pid] for look in looks) <= _LOOKS // 2]
     return OtherServer(max(servers)) if servers else None
 
 
 def _look(settings: Settings) -> dict[int, bool]:
-    """Whether each process that has both databases open reads both at the moment."""
+    """Map each process that has both databases open to whether it is currently reading both."""
     accounts, log = (
         {holder.pid: holder.is_reading for holder in find_holders(path)}
         for path in (settings.account_db_path, settings.sequencer_db_path)

@@ -1,4 +1,4 @@
-"""Sizes of files, summed in a thread: some microseconds each, so minutes on a large server."""
+"""Summing the sizes of files, in a thread: some microseconds each, minutes on a large server."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from actor_store.layout import ActorLayout
 from database.wal import wal_path
 
 ShouldStop: TypeAlias = Callable[[], bool]
-"""Asked again and again: whether nobody wants the result any more."""
+"""Called repeatedly; returns whether the result is no longer needed."""
 
 
 class MeasuringStopped(Exception):
-    """The server stops, so nobody waits for the sum."""
+    """The server is stopping, so the sum is no longer needed."""
 
 
 @dataclass(slots=True, frozen=True)
 class FileTotals:
-    """Some files together."""
+    """The number and total size of some files."""
 
     count: int = 0
     size_bytes: int = 0
@@ -33,7 +33,7 @@ class FileTotals:
 
 @dataclass(slots=True, frozen=True)
 class DatabaseTotals:
-    """Some databases together; `size_bytes` is without their WALs."""
+    """The number and total sizes of some databases; `size_bytes` excludes their WALs."""
 
     count: int = 0
     size_bytes: int = 0
@@ -41,13 +41,16 @@ class DatabaseTotals:
 
 
 def measure_database(path: Path) -> DatabaseTotals:
-    """One database. Three system calls."""
+    """Measure one database, with three system calls."""
     size = _size(path)
     return DatabaseTotals(0 if size is None else 1, size or 0, _size(wal_path(path)) or 0)
 
 
 def measure_actor_stores(layout: ActorLayout, should_stop: ShouldStop) -> DatabaseTotals:
-    """The databases of all actors. Raises `MeasuringStopped`, and `OSError` for a directory."""
+    """Measure the databases of all actors.
+
+    Raises `MeasuringStopped`, and `OSError` if a directory cannot be read.
+    """
     count = size_bytes = wal_bytes = 0
     for did in layout.iter_directories():
         if should_stop():
@@ -62,7 +65,7 @@ def measure_actor_stores(layout: ActorLayout, should_stop: ShouldStop) -> Databa
 def measure_tree(
     directory: Path, should_stop: ShouldStop, *, without: Path | None = None
 ) -> FileTotals:
-    """All files below a directory, but for those below `without`; none if it is missing.
+    """Measure all files below a directory except those below `without`; zero if it is missing.
 
     Raises `MeasuringStopped`.
     """
@@ -77,7 +80,7 @@ def measure_tree(
 def count_files(
     directory: Path, should_stop: ShouldStop, *, without: Path | None = None
 ) -> tuple[int, bool]:
-    """How many files `measure_tree` would find, and whether all were counted before the stop."""
+    """Count the files that `measure_tree` would find; return also whether all were counted."""
     count = 0
     try:
         for _ in _iter_files(directory, should_stop, without):

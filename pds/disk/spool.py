@@ -1,4 +1,4 @@
-"""Spools: bodies of requests on disk, until they have come in whole."""
+"""Spools: request bodies collected on disk until they are complete."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from database.files import no_space_as
 
 _KEPT_FREE_BYTES: Final = 256 * 1024 * 1024
 _KEPT_FREE_PART: Final = 20
-"""Room that spools leave to the databases on the same disk: so much, or so small a part of it."""
+"""Space that spools leave to databases on the same disk: this many bytes, or this fraction of it,
+whichever is less."""
 
 
 class SpoolError(Exception):
-    """A body could not be kept, and nothing of it was."""
+    """A body could not be stored, and nothing of it was kept."""
 
 
 class SpoolFull(SpoolError):
@@ -30,17 +31,17 @@ class SpoolFull(SpoolError):
 
 
 class BodyTooLarge(SpoolError):
-    """The body has more bytes than are taken."""
+    """The body exceeds the size limit."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"body has more than {max_bytes} bytes")
 
 
 class SpoolRoom:
-    """How much of the disk all spools together take, and each holder of them.
+    """The disk space used by all spools together, and by each holder.
 
-    A holder may have as much as is left for others: one has up to half of the free room, the next
-    up to a third of it, and there is always some for one more. Threads may share it.
+    A holder may use as much as remains for others: the first up to half of the free space, the next
+    up to a third of that, so there is always some for one more. Threads may share it.
     """
 
     def __init__(self) -> None:
@@ -49,11 +50,11 @@ class SpoolRoom:
 
     @property
     def used_bytes(self) -> int:
-        """What all spools have."""
+        """The space that all spools use."""
         return self._used.total()
 
     def take(self, holder: str, size_bytes: int, file_descriptor: int) -> None:
-        """Count what is about to be written to a file. Raises `SpoolFull` if it is too much."""
+        """Reserve space for a write to a file. Raises `SpoolFull` if it is too much."""
         disk = os.fstatvfs(file_descriptor)
         kept_free = min(_KEPT_FREE_BYTES, disk.f_blocks * disk.f_frsize // _KEPT_FREE_PART)
         left = disk.f_bavail * disk.f_frsize - kept_free - size_bytes
@@ -63,7 +64,7 @@ class SpoolRoom:
             self._used[holder] += size_bytes
 
     def give_back(self, holder: str, size_bytes: int) -> None:
-        """Count off what a spool had."""
+        """Release space that a spool had used."""
         with self._lock:
             self._used[holder] -= size_bytes
             if self._used[holder] <= 0:
@@ -71,28 +72,28 @@ class SpoolRoom:
 
 
 class Spool:
-    """A file without a name, as a `with` block.
+    """An unnamed temporary file, as a context manager.
 
-    It is gone when the block ends, or with the process, however that ends: there is never anything
-    to be cleared away. What has been put in is read from its beginning, by `read` in any thread.
+    It disappears when the block or the process ends, in whatever way, so it never leaves anything
+    to clean up. `read` returns the content from the beginning, in any thread.
     """
 
     def __init__(self, directory: Path, room: SpoolRoom, holder: str) -> None:
-        """Make the file on the disk that has `directory`. Raises `SpoolFull`.
+        """Create the file on the disk of `directory`. Raises `SpoolFull`.
 
-        `holder` is who takes the `room` for it.
+        Its space is counted in `room` for `holder`.
         """
         self._room = room
         self._holder = holder
         self.size_bytes = 0
-        """How much has been put in."""
+        """The number of bytes written so far."""
         with no_space_as(_spool_full):
             self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 (closed by the block)
-        # A task that is cancelled does not stop the thread that writes for it.
+        # Cancelling a task does not stop the thread that writes for it.
         self._lock = threading.Lock()
 
     async def fill(self, chunks: AsyncIterable[bytes], *, max_bytes: int) -> None:
-        """Put `chunks` in. Raises `BodyTooLarge`, `SpoolFull`, and what `chunks` raises."""
+        """Write `chunks`. Raises `BodyTooLarge`, `SpoolFull`, and what `chunks` raises."""
         async with aclosing(
             in_batches(chunks, max_bytes=max_bytes, too_large=BodyTooLarge)
         ) as batches:
@@ -105,7 +106,7 @@ class Spool:
             return self._file.read(size)
 
     def rewind(self) -> None:
-        """Let `read` begin anew."""
+        """Make `read` start from the beginning again."""
         with self._lock:
             self._file.seek(0)
 
@@ -115,7 +116,7 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        # Closing writes what is buffered, which a full disk refuses again.
+        # Closing flushes the buffer, which fails again on a full disk.
         with self._lock:
             with suppress(OSError):
                 self._file.close()

@@ -1,4 +1,4 @@
-"""`StorageSurvey`: sizes of actor stores and blobs, measured in the background now and then."""
+"""`StorageSurvey`: sizes of actor stores and blobs, measured in the background on demand."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from pds.disk.usage import ActorsAndBlobs
 
 _MIN_AGE_S: Final = 60.0
 _REST_FACTOR: Final = 50
-"""How many times as long as it took a result stays good: one core is kept busy to 2 percent."""
+"""How many times as long as it took a result stays valid, which limits the load to 2% of a core."""
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, frozen=True)
 class Survey:
-    """A result, and when it was found (ISO 8601)."""
+    """A result, and the time of its measurement (ISO 8601)."""
 
     totals: ActorsAndBlobs
     measured_at: str
 
 
 class StorageSurvey:
-    """The newest result. Belongs to one event loop."""
+    """Measures sizes and keeps the newest result. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -39,29 +39,29 @@ class StorageSurvey:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`measure` runs in a thread, one at a time. `clock` is in seconds."""
+        """Run `measure` in a thread, one at a time. `clock` is in seconds."""
         self._measure = measure
         self._clock = clock
         self._stop = threading.Event()
         self._task: asyncio.Task[None] | None = None
         self._good_until = clock()
         self.latest: Survey | None = None
-        """None before the first one is done."""
+        """The newest result; None before the first measurement is complete."""
 
     def refresh(self) -> None:
-        """Begin to measure if the newest result is old. Needs a running event loop."""
+        """Start a measurement if the newest result is old. Needs a running event loop."""
         if self._task is None and self._clock() >= self._good_until and not self._stop.is_set():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def current(self, *, patience_s: float) -> Survey | None:
-        """The newest result, which may be an old one; None if there is none in `patience_s`."""
+        """Return the newest result, which may be old; None if none is ready within `patience_s`."""
         self.refresh()
         if self._task is not None:
             await asyncio.wait((self._task,), timeout=patience_s)
         return self.latest
 
     async def close(self) -> None:
-        """Give up what is being measured."""
+        """Stop a running measurement."""
         self._stop.set()
         if self._task is not None:
             await asyncio.wait((self._task,))

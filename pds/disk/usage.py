@@ -1,4 +1,4 @@
-"""The room that the whole server takes: databases, blobs, and what is left on their disks."""
+"""Disk usage of the whole server: databases, blobs, and the free space on their disks."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from pds.disk.sizes import (
 
 @dataclass(slots=True, frozen=True)
 class ActorsAndBlobs:
-    """What takes long to measure, for there is a file for each."""
+    """Sizes that take long to measure, because each actor and blob has its own file."""
 
     actor_stores: DatabaseTotals
     blobs: FileTotals
-    """Permanent ones and those in quarantine. None are known of a bucket."""
+    """Permanent and quarantined blobs; zero for an S3 bucket, whose blobs are unknown."""
     uploads: FileTotals
-    """Temporary ones, which no record refers to."""
+    """Temporary blobs, which no record refers to."""
 
 
 @dataclass(slots=True, frozen=True)
 class Disk:
-    """A file system, and how much room it has."""
+    """A file system and its space."""
 
     directory: Path
-    """Of the server, on this disk."""
+    """A directory of the server on this disk."""
     total_bytes: int
     free_bytes: int
-    """That the user of the server may fill."""
+    """Space available to the server's user."""
 
 
 def measure_services(settings: Settings) -> dict[str, DatabaseTotals]:
-    """The databases that the server has one of, by name. Takes microseconds."""
+    """Measure the databases that exist once per server, by name. Takes microseconds."""
     return {
         "account": measure_database(settings.account_db_path),
         "sequencer": measure_database(settings.sequencer_db_path),
@@ -50,7 +50,7 @@ def measure_services(settings: Settings) -> dict[str, DatabaseTotals]:
 
 
 def measure_actors_and_blobs(settings: Settings, should_stop: ShouldStop) -> ActorsAndBlobs:
-    """All actor stores and blobs: for a thread. Raises `MeasuringStopped`."""
+    """Measure all actor stores and blobs. Call it in a thread. Raises `MeasuringStopped`."""
     blobs, uploads = settings.blob_directory, settings.blob_tmp_directory
     return ActorsAndBlobs(
         measure_actor_stores(ActorLayout(settings.actors_directory), should_stop),
@@ -60,7 +60,7 @@ def measure_actors_and_blobs(settings: Settings, should_stop: ShouldStop) -> Act
 
 
 def find_disks(settings: Settings) -> list[Disk]:
-    """The disks that the server writes to, each once. Those it cannot reach are left out."""
+    """Return the disks that the server writes to, each once, except inaccessible ones."""
     wanted = (settings.data_directory, settings.actors_directory, settings.blob_directory)
     disks: dict[int, Disk] = {}
     for directory in wanted:

@@ -24,9 +24,10 @@ from urllib.parse import quote
 
 import apsw
 
-from database.connection import BUSY_TIMEOUT_MS, Database
+from database.connection import Database
 from database.errors import DatabaseDamaged, DatabaseError, map_error
 from database.open_elsewhere import is_open
+from database.opening import BUSY_TIMEOUT_MS
 
 T = TypeVar("T")
 Footprint: TypeAlias = tuple[tuple[int, int, int] | None, ...]

@@ -1,1 +1,1 @@
-"""Mail to users: rendering it, and handing it to a mail server."""
+"""Mail to users: rendering it and sending it through a mail server."""

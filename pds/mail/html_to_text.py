@@ -1,7 +1,7 @@
-"""The plain text of a mail that comes as HTML, for readers and filters that want text.
+"""Converting an HTML mail to plain text, for mail programs and filters that want text.
 
-`html.parser` of Python 3.11 takes time that grows with the square of the length for some HTML.
-Here every pattern also matches at the end of the text, so nothing is read twice.
+`html.parser` of Python 3.11 takes quadratic time for some HTML. Here, every pattern also matches at
+the end of the text, so nothing is scanned twice.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _BREAK: Final = "\3"
 _INSTEAD: Final = {"br": _BREAK, "li": f"{_BREAK}* ", "td": " ", "th": " "}
 _SPACES: Final = re.compile(r"[\x00-\x20\xa0]+")
 _LINK: Final = re.compile("\1([^\2]*)\2([^\1]*)")
-"""An address between two marks, and what is shown up to the next link or the end of this one."""
+"""A URL between two marks, and the link text up to the next link or the end of this one."""
 
 
 def html_to_text(html: str) -> str:
-    """Return what a reader would see: paragraphs, and links followed by their address."""
-    # Control characters become spaces, so the marks of links and breaks are ours alone.
+    """Return what a reader would see: paragraphs, and links followed by their URL."""
+    # Control characters become spaces, so that only we set marks for links and breaks.
     html = _SPACES.sub(" ", html)
     text = _LINK.sub(_link_in_text, unescape(_MARKUP.sub(_instead_of, html)))
     lines = (_SPACES.sub(" ", line.strip()) for line in text.split(_BREAK))

@@ -1,4 +1,4 @@
-"""`Mailer`: every mail that the server sends."""
+"""`Mailer`: composes and sends every mail of the server."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from pds.config import Settings
 
 MAX_SUBJECT_LENGTH: Final = 500
-"""Characters; a mail program shows some 80."""
+"""In characters; mail programs show some 80."""
 
 _ACCOUNTS: Final = "PDS_EMAIL_SMTP_URL"
 _MODERATION: Final = "PDS_MODERATION_EMAIL_SMTP_URL"
 
 
 class Mailer:
-    """Writes mails and sends them: tokens by one transport, moderators' words by another.
+    """Composes and sends mails: tokens over one transport, moderators' messages over another.
 
-    `on_mail` is told of every mail before it is sent. Methods raise `MailNotSent` and
+    `on_mail` is called with every mail before it is sent. Methods raise `MailNotSent` and
     `InvalidMail`.
     """
 
@@ -44,7 +44,7 @@ class Mailer:
 
     @classmethod
     def of(cls, settings: Settings) -> Mailer:
-        """The mailer that the operator has set up; the settings have been checked."""
+        """Create the mailer that the (checked) settings describe."""
         email = settings.email
         return cls(
             Branding.of(settings),
@@ -63,12 +63,12 @@ class Mailer:
     async def send_password_changed(
         self, account: ActorAccount, email: str, app_passwords: Sequence[AppPassword]
     ) -> None:
-        """Tell `email`, the address of `account`, of a password set with a token."""
+        """Notify `email`, the address of `account`, of a password set with a token."""
         mail = password_changed_mail(self._branding, account, email, app_passwords)
         await self._send(self._accounts, mail)
 
     async def send_from_moderation(self, email: str, *, subject: str, html: str) -> None:
-        """Send what a moderator has written, to the address of an account."""
+        """Send a moderator's message to the address of an account."""
         if len(subject) > MAX_SUBJECT_LENGTH:
             raise InvalidMail(f"The subject has more than {MAX_SUBJECT_LENGTH} characters")
         await self._send(self._moderation, Mail(email, subject, html_to_text(html), html))

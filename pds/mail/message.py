@@ -1,4 +1,4 @@
-"""Mails as messages of RFC 5322: text and HTML side by side, and headers nobody can add to."""
+"""Mails as RFC 5322 messages, with both text and HTML, and headers safe from injection."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pds.config.mail_address import one_line, parse_address
 
 
 class InvalidMail(ValueError):
-    """A mail cannot be sent as it is, whatever the mail server."""
+    """A mail is invalid, so that no mail server could send it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail to one address, in both forms."""
+    """A mail to one address, as text and as HTML."""
 
     to: str
     subject: str
@@ -27,7 +27,7 @@ class Mail:
 
 
 def make_message(mail: Mail, *, sender: Address) -> EmailMessage:
-    """The message to hand to a mail server. Raises `InvalidMail`."""
+    """Build the message to pass to a mail server. Raises `InvalidMail`."""
     message = EmailMessage(policy=SMTP)
     try:
         message["From"] = sender
@@ -35,9 +35,9 @@ def make_message(mail: Mail, *, sender: Address) -> EmailMessage:
         message["Subject"] = one_line(mail.subject)
         message["Date"] = localtime()
         message["Message-ID"] = make_msgid(domain=sender.domain)
-        # So that no holiday notice comes back (RFC 3834).
+        # Suppresses automatic replies such as vacation notices (RFC 3834).
         message["Auto-Submitted"] = "auto-generated"
-        # Quoted-printable passes every server, whatever the length of lines and the letters.
+        # Every server accepts quoted-printable, whatever the line lengths and characters.
         message.set_content(mail.text, cte="quoted-printable")
         message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
     except (MessageError, ValueError) as exc:

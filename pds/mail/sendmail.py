@@ -1,4 +1,4 @@
-"""Handing mails to the program sendmail, or to one that takes its arguments."""
+"""Sending mails with the program sendmail, or a compatible one."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 TIMEOUT_S: Final = 15.0
 _SHOWN_BYTES: Final = 500
 _ENVIRONMENT: Final = ("PATH", "HOME", "LANG")
-"""What the program may know of ours, which has secrets."""
+"""The environment variables passed to the program; others may contain secrets."""
 
 
 class SendmailTransport:
-    """Starts the program for each mail. `setting` is where it is set."""
+    """Runs the program for each mail. `setting` is the variable that names it."""
 
     def __init__(
         self, setting: str, route: Sendmail, *, sender: Address, timeout_s: float = TIMEOUT_S
@@ -34,9 +34,9 @@ class SendmailTransport:
         self._timeout_s = timeout_s
 
     async def send(self, mail: Mail) -> None:
-        """Hand a mail to the program. Raises `MailNotSent` or `InvalidMail`."""
+        """Pass a mail to the program. Raises `MailNotSent` or `InvalidMail`."""
         message = make_message(mail, sender=self._sender).as_bytes(policy=default)
-        # No address begins with a dash, see `parse_address`.
+        # No address begins with a dash: see `parse_address`.
         addresses = ("-f", self._sender.addr_spec, parse_address(mail.to).addr_spec)
         try:
             process = await asyncio.create_subprocess_exec(

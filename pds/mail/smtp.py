@@ -1,4 +1,4 @@
-"""Handing mails to a mail server by SMTP."""
+"""Sending mails through a mail server over SMTP."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from pds.config.mail_url import SmtpServer
 
 TIMEOUT_S: Final = 15.0
-"""For one mail, from waiting for a free connection to the server's word that it has taken it."""
+"""Limit for one mail, from waiting for a free connection until the server has accepted it."""
 MAX_CONNECTIONS: Final = 10
-"""At a time to one server; further mails wait."""
+"""Concurrent connections to one server; further mails wait."""
 
 _QUIT_S: Final = 1.0
 _START_TLS: Final[Mapping[TlsUse, bool | None]] = {
@@ -41,7 +41,10 @@ _START_TLS: Final[Mapping[TlsUse, bool | None]] = {
 
 
 class SmtpTransport:
-    """Sends mails through one server, a connection for each. `setting` is where it is set."""
+    """Sends mails through one server, each over a new connection.
+
+    `setting` is the variable that names the server.
+    """
 
     def __init__(
         self,
@@ -70,7 +73,7 @@ class SmtpTransport:
                 await client.connect()
                 await self._log_in(client)
                 await client.send_message(message)
-            # It is sent: how the server takes its leave does not matter.
+            # The mail is accepted, so errors when closing do not matter.
             with suppress(aiosmtplib.SMTPException, OSError):
                 await client.quit(timeout=_QUIT_S)
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as exc:
@@ -95,7 +98,7 @@ class SmtpTransport:
             return
         if client.is_ehlo_or_helo_needed:
             await client.ehlo()
-        # A server that asks for no password gets none, as from the reference PDS.
+        # No password is sent to a server that does not ask for one, as in the reference PDS.
         if client.supports_extension("auth"):
             await client.login(self._server.username, self._server.password)
 
@@ -115,7 +118,7 @@ class SmtpTransport:
 
 
 def _remedy(exc: Exception, setting: str, server: SmtpServer) -> str:
-    """What an operator can do about a failure."""
+    """Return what an operator can do about a failure."""
     tls_first = server.tls == "from the start"
     tls_error = find_tls_error(exc)
     if isinstance(tls_error, ssl.SSLCertVerificationError):
@@ -129,9 +132,9 @@ def _remedy(exc: Exception, setting: str, server: SmtpServer) -> str:
                 "percent-encoded, an @ as %40."
             )
         case aiosmtplib.SMTPSenderRefused():
-            return "Let the mail server allow this sender, or set another From address."
+            return "Allow this sender on the mail server, or set another From address."
         case aiosmtplib.SMTPRecipientsRefused():
-            return f"If it is so for every address: give {setting} a user and password."
+            return f"If every address is refused, add a user and password to {setting}."
         case (
             aiosmtplib.SMTPConnectError()
             | aiosmtplib.SMTPServerDisconnected()

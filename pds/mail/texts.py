@@ -1,4 +1,4 @@
-"""The mails that this server writes: a token, and what it is for; that a password is new."""
+"""The texts of this server's mails: tokens with their purpose, and password change notices."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CONFIRMATION_LINK: Final = "https://bsky.app/intent/verify-email?code="
 
 @dataclass(frozen=True, slots=True)
 class Branding:
-    """Whose mails they are, and how they look."""
+    """The sender's name and the appearance of mails."""
 
     service_name: str
     home_url: str = DEFAULT_HOME_URL
@@ -46,7 +46,7 @@ class Branding:
 
     @classmethod
     def of(cls, settings: Settings) -> Branding:
-        """What the operator has set, and the reference PDS's defaults."""
+        """Take the branding from the settings, with the reference PDS's defaults."""
         branding = settings.branding
         return cls(
             service_name=settings.service_name,
@@ -60,7 +60,7 @@ class Branding:
 def token_mail(
     branding: Branding, purpose: EmailTokenPurpose, account: ActorAccount, email: str, token: str
 ) -> Mail:
-    """The mail that brings a token to `email`, the address of `account`."""
+    """Return the mail with a token for `email`, the address of `account`."""
     link = None
     if purpose is EmailTokenPurpose.CONFIRM_EMAIL and branding.has_confirmation_link:
         link = _CONFIRMATION_LINK + quote(token)
@@ -71,7 +71,7 @@ def token_mail(
 def password_changed_mail(
     branding: Branding, account: ActorAccount, email: str, app_passwords: Sequence[AppPassword]
 ) -> Mail:
-    """The mail to `email` that tells of a new password, and of what else opens the account.
+    """Return the mail to `email` about a new password and the app passwords that remain valid.
 
     `app_passwords` are all of the account's, newest first.
     """
@@ -116,7 +116,7 @@ def _mail(
 
 
 def _render(template: str, layout: str, values: dict[str, Any]) -> str:
-    """One wording, in the layout of one of the two forms."""
+    """Render a template in the text or the HTML layout."""
     environment = _environment(escapes=layout.endswith(".html"))
     return environment.get_template(f"{template}.txt").render(values, layout=layout)
 

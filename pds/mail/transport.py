@@ -1,4 +1,4 @@
-"""Ways that a mail can take out of this server."""
+"""Mail transports: the interface, and the transport that only logs."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import structlog
 if TYPE_CHECKING:
     from pds.mail.message import Mail
 
-SEE_ITS_LOG: Final = "Look into its own log. The user was asked to try again."
-"""What an operator can do about a refusal that says all there is."""
+SEE_ITS_LOG: Final = "See its own log. The user was asked to try again."
+"""The remedy for a refusal that gives no more information."""
 
 _log = structlog.get_logger(__name__)
 
 
 class MailNotSent(Exception):
-    """The mail server did not take a mail. The operator's log says why."""
+    """The mail server did not accept a mail. The log tells the operator why."""
 
     def __init__(self) -> None:
         super().__init__("The mail could not be sent. Try again later.")
 
 
 class MailTransport(Protocol):
-    """Takes mails."""
+    """Sends mails."""
 
     async def send(self, mail: Mail) -> None:
-        """Hand a mail over. Raises `MailNotSent`, or `InvalidMail` for one that nobody takes."""
+        """Send a mail. Raises `MailNotSent`, or `InvalidMail` if no server would accept it."""
 
 
 class LogTransport:
-    """No mail server: mails go to the log, tokens and all.
+    """Logs mails, including their tokens, if no mail server is set.
 
-    At level debug, for only whoever may read mails may read that log; in development (`shows`) at
-    level info, where a developer finds them.
+    The level is debug, because a log with tokens is only for people who may read the mails; in
+    development (`shows`), it is info, where a developer finds them.
     """
 
     def __init__(self, setting: str, *, shows: bool) -> None:
@@ -53,6 +53,6 @@ class LogTransport:
 
 
 def not_sent(setting: str, address: str, *, reason: str, remedy: str) -> MailNotSent:
-    """The error of a mail that was not taken, after telling the operator why and what to do."""
+    """Log why a mail was not accepted and what to do, and return the error to raise."""
     _log.error("mail not sent", setting=setting, server=address, reason=reason, remedy=remedy)
     return MailNotSent()

@@ -1,4 +1,4 @@
-"""A bound on wrong passwords of the administrator, whether the operator wants limits or not."""
+"""Limiting wrong admin passwords, even if rate limits are disabled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pds.rate_limits.memory import MemoryStore
 from pds.rate_limits.store import Count, Hit
 
 WRONG: Final = Limit("admin-password", 100, 5 * MINUTE_S, by_ip)
-"""More than anybody mistypes, and too few to find a password that is any good."""
+"""More than anyone mistypes, and too few to guess a decent password."""
 
 _log = structlog.get_logger(__name__)
 
@@ -22,9 +22,9 @@ _log = structlog.get_logger(__name__)
 class AdminGuesses:
     """Counts the wrong passwords of each client.
 
-    Whoever has given too many is refused for the rest of the window, the right one included:
-    otherwise the answers would still tell which it is. Not so on the machine itself, where the
-    operator must get in, come what may.
+    After too many, a client is refused for the rest of the window even with the right password:
+    otherwise the responses would still reveal it. This does not apply on the machine itself, where
+    the operator must always have access.
     """
 
     def __init__(self, addresses: ClientAddresses, *, store: MemoryStore | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The error of a client that has come too often."""
+"""The error for an exceeded rate limit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ class TooManyRequests(Exception):
     """A rate limit is exceeded."""
 
     def __init__(self, retry_after_s: int | None = None) -> None:
-        """`retry_after_s` tells when to come again; None if `headers.add_headers` tells it."""
+        """Set the Retry-After header to `retry_after_s`; None if `headers.add_headers` does so."""
         super().__init__("Rate Limit Exceeded")
         self.retry_after_s = retry_after_s

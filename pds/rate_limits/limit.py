@@ -1,4 +1,4 @@
-"""What a rate limit is: so many points in a window of time, for each key."""
+"""The definition of a rate limit: a number of points per time window, for each key."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _MAX_IDENTIFIER: Final = 256
 
 
 class SignedIn(Protocol):
-    """Who has signed in."""
+    """The signed-in account."""
 
     @property
     def did(self) -> str: ...
 
 
 class LimitedCall(Protocol):
-    """What limits look at in a call of a method."""
+    """The parts of a method call that limits use."""
 
     @property
     def user(self) -> SignedIn: ...
@@ -33,7 +33,7 @@ class LimitedCall(Protocol):
 
 
 Key: TypeAlias = Callable[[str, LimitedCall], str]
-"""Whom a call counts for. The first argument is what stands for the client's address."""
+"""Returns the key that a call counts for. The first argument is the client's address group."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -47,18 +47,18 @@ class Limit:
 
 
 def by_ip(address_group: str, _call: LimitedCall) -> str:
-    """One count for each client."""
+    """Count by client."""
     return address_group
 
 
 def by_did(_address_group: str, call: LimitedCall) -> str:
-    """One count for each account that signs in."""
+    """Count by signed-in account."""
     return call.user.did
 
 
 def by_identifier_and_ip(address_group: str, call: LimitedCall) -> str:
-    """One count for each name that a client tries to log in with."""
-    # The login does not tell upper case from lower case either.
+    """Count by client and the identifier that it tries to log in with."""
+    # Logins ignore case, too.
     identifier = str(call.body["identifier"]).lower()
     if len(identifier) > _MAX_IDENTIFIER:
         identifier = blake2b(identifier.encode("utf-8", "surrogatepass")).hexdigest()

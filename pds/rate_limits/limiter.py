@@ -1,4 +1,4 @@
-"""Counts requests, and refuses those that are too many."""
+"""Counting requests, and refusing those above a limit."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ BYPASS_HEADER: Final = "x-ratelimit-bypass"
 
 _KNOWN_ADDRESSES: Final = 4096
 _TIGHTEST: Final = web.RequestKey("tightest_count", Count)
-"""Of those that a request has been counted by so far."""
+"""The strictest of the counts of a request so far."""
 
 
 class RateLimiter:
     """The limits of a server: `all_requests` for each client, and those of `methods` by NSID.
 
-    Requests with `bypass_key` in their header, or from one of `bypass_networks`, are neither
+    Requests with `bypass_key` in the bypass header, or from one of `bypass_networks`, are neither
     counted nor refused. `now_s` is the wall clock, in seconds since the Unix epoch.
     """
 
@@ -53,9 +53,9 @@ class RateLimiter:
         self._now_s = now_s
 
     async def count_request(self, request: web.Request, nsid: str) -> None:
-        """Count a request before anything else is known of it. Raises `TooManyRequests`.
+        """Count a request before anything else is known about it. Raises `TooManyRequests`.
 
-        `nsid` is the method that it names, whether there is such a one or not.
+        `nsid` is the method that it names, which may not exist.
         """
         address = self._addresses.of(request)
         if self._may_bypass(request, address):
@@ -68,7 +68,7 @@ class RateLimiter:
         await self._count(request, hits)
 
     async def count_call(self, request: web.Request, nsid: str, call: LimitedCall) -> None:
-        """Count a call that is about to be handled, if its method has limits of its own.
+        """Count a call about to be handled, if its method has its own limits.
 
         Raises `TooManyRequests`.
         """
@@ -82,7 +82,7 @@ class RateLimiter:
             await self._count(request, hits)
 
     async def close(self) -> None:
-        """Let go of what counts."""
+        """Close the store."""
         await self._store.close()
 
     async def _count(self, request: web.Request, hits: list[Hit]) -> None:
@@ -109,9 +109,9 @@ class RateLimiter:
 
 
 def _strictness(count: Count) -> tuple[int, int]:
-    """Orders the limits of a request: the first is the one that its answer tells of.
+    """Return a sort key: the smallest count is the one that the response reports.
 
-    Of limits that are exceeded that is the last to end: to come back earlier would be in vain.
+    Among exceeded limits, that is the last to reset, because earlier retries would fail.
     """
     if count.remaining < 0:
         return (-1, -count.resets_in_ms)
@@ -119,5 +119,5 @@ def _strictness(count: Count) -> tuple[int, int]:
 
 
 def _bytes_of(text: str) -> bytes:
-    # Headers and the environment come in with what is no UTF-8 escaped like this.
+    # Python escapes invalid UTF-8 in headers and environment variables this way.
     return text.encode("utf-8", "surrogateescape")

@@ -12,10 +12,10 @@ from typing import Final
 from pds.rate_limits.store import Count, Hit
 
 MAX_KEYS: Final = 50_000
-"""Counters kept for each limit: 15 MB at the most."""
+"""Counters kept for each limit; at most 15 MB."""
 _SWEEP_FROM: Final = 1024
 _KEPT_EIGHTHS: Final = 7
-"""What is kept of a full table, so that making room for the next ones is rare."""
+"""The share of a full table that is kept, so that evictions are rare."""
 
 
 @dataclass(slots=True)
@@ -25,11 +25,11 @@ class _Window:
 
 
 class _Counters:
-    """The counters of one limit, of which there are never more than `max_keys`.
+    """The counters of one limit, at most `max_keys`.
 
-    When there is no room, the smallest are forgotten, and who comes from then on begins at the
-    largest of those. Otherwise a client would be rid of its own count once it has come under
-    enough other names. So a count may be too high, after such an attack, but never too low.
+    When the table is full, the smallest counters are evicted, and new ones start at the largest of
+    those. Otherwise, a client could reset its own count by using enough other keys. So after such
+    an attack, a count may be too high, but never too low.
     """
 
     __slots__ = ("_floor", "_floor_until_ms", "_max_keys", "_sweep_at", "_windows")
@@ -60,22 +60,22 @@ class _Counters:
         return window
 
     def _sweep(self, now_ms: int, *, window_ms: int) -> None:
-        """Drop what has ended, and the smallest of the rest if that leaves no room."""
+        """Evict expired counters, and the smallest of the rest if the table is still full."""
         live = {key: window for key, window in self._windows.items() if window.ends_ms > now_ms}
         excess = len(live) - self._max_keys * _KEPT_EIGHTHS // 8
         if excess > 0:
             largest = sorted(window.used for window in live.values())[excess - 1]
             live = {key: window for key, window in live.items() if window.used > largest}
             self._floor = max(self._floor, largest)
-            # None of those would have lasted longer.
+            # None of the evicted windows would have lasted longer.
             self._floor_until_ms = now_ms + window_ms
         self._windows = live
-        # With twice as many, so that a sweep is paid for by what has been added since the last.
+        # At twice as many, so that the cost of a sweep is amortized over the added counters.
         self._sweep_at = min(max(_SWEEP_FROM, 2 * len(live)), self._max_keys)
 
 
 class MemoryStore:
-    """A `CounterStore` for one process. `now_ms` is a clock that never goes back."""
+    """A `CounterStore` for one process. `now_ms` is a monotonic clock."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class MemoryStore:
         self._counters: defaultdict[str, _Counters] = defaultdict(partial(_Counters, max_keys))
 
     def __len__(self) -> int:
-        """How many counters are kept."""
+        """Return the number of counters."""
         return sum(map(len, self._counters.values()))
 
     async def add(self, hits: Sequence[Hit]) -> list[Count]:

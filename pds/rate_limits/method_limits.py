@@ -1,4 +1,4 @@
-"""The limits that methods declare, and the one of all requests. The numbers are the reference's."""
+"""The limits that methods declare, and the global one. The numbers are the reference PDS's."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any, Final, TypeAlias
 from pds.rate_limits.limit import DAY_S, HOUR_S, MINUTE_S, Key, Limit, by_did, by_ip
 
 Cost: TypeAlias = Callable[[Mapping[str, Any]], int]
-"""How many points a call takes, by its body."""
+"""Returns how many points a call costs, from its body."""
 
 ALL_REQUESTS: Final = Limit("global", 3000, 5 * MINUTE_S, by_ip)
-"""Counts every request of a client, whether there is such a method or not."""
+"""Counts every request of a client, even to unknown methods."""
 
 
 @dataclass(slots=True, frozen=True)
 class MethodLimits:
-    """The limits of one method, and how many points of each a call takes."""
+    """The limits of one method, and how many points of each a call costs."""
 
     limits: tuple[Limit, ...]
     cost: Cost
     counts_among_all: bool = True
-    """Whether a request also counts among all requests of its client.
+    """Whether a request also counts towards the global limit of its client.
 
-    If not, the method's own limits are by address, and count every request in their place.
+    If not, the method's own limits are by address, and count every request instead.
     """
 
     def named_after(self, nsid: str) -> MethodLimits:
-        """The same limits; those without a name, which one method has alone, get one from it."""
+        """Return the limits, naming those without a name, which only one method has, after it."""
         named = (
             limit if limit.name else replace(limit, name=f"{nsid}-{limit.window_s}")
             for limit in self.limits
@@ -37,7 +37,7 @@ class MethodLimits:
 
 
 def calls(key: Key, windows: Mapping[int, int], *, counts_among_all: bool = True) -> MethodLimits:
-    """So many calls of a method in windows of so many seconds, by `key`."""
+    """Limit calls of a method by `key`; `windows` maps seconds to the number of calls."""
     limits = (Limit("", number, window_s, key) for window_s, number in windows.items())
     return MethodLimits(tuple(limits), lambda _: 1, counts_among_all)
 

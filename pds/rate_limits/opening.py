@@ -1,4 +1,4 @@
-"""The rate limiter that the settings ask for."""
+"""Creating the rate limiter that the settings describe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pds.rate_limits.store import CounterStore
 def open_rate_limiter(
     settings: Settings, addresses: ClientAddresses, methods: Mapping[str, MethodLimits]
 ) -> RateLimiter | None:
-    """A limiter with the limits of `methods` by NSID; None unless the operator wants limits."""
+    """Return a limiter with the limits of `methods` by NSID; None if limits are disabled."""
     if not settings.limits.rate_limits_enabled:
         return None
     return RateLimiter(
@@ -32,6 +32,6 @@ def _open_store(settings: Settings) -> CounterStore:
     redis = open_redis(settings)
     if redis is None:
         return MemoryStore()
-    from pds.rate_limits.redis_store import RedisStore  # With it comes the client's library.
+    from pds.rate_limits.redis_store import RedisStore  # Imports the client library.
 
     return RedisStore(redis)

@@ -1,4 +1,4 @@
-"""The Redis or Valkey for what servers share and may lose: counters of rate limits."""
+"""The Redis or Valkey for expendable data that servers share: rate limit counters."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 ANSWER_S: Final = 0.25
-"""How long a request may wait for it."""
+"""How long a request may wait for Redis."""
 _CONNECTIONS: Final = 8
-"""It answers in less than a millisecond, so that few serve many requests."""
+"""Redis responds in less than a millisecond, so that few connections serve many requests."""
 
 
 def open_redis(settings: Settings) -> Redis | None:
-    """A client that connects when it is first used; None if the operator has no such server.
+    """Return a client that connects on first use; None if no such server is configured.
 
-    Each step of a call takes `ANSWER_S` at most. What fails raises `redis.RedisError`.
+    Each step of a call takes at most `ANSWER_S`. Failures raise `redis.RedisError`.
     """
     address = settings.redis_address
     if address is None:
         return None
-    # Only here: importing it takes a seventh of a second.
+    # Imported here because it takes a seventh of a second.
     from redis.asyncio import BlockingConnectionPool, Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
@@ -38,9 +38,9 @@ def open_redis(settings: Settings) -> Redis | None:
         password=settings.limits.redis_password,
         socket_connect_timeout=ANSWER_S,
         socket_timeout=ANSWER_S,
-        # Once: the connection may have died while nobody used it.
+        # Retries once, because an idle connection may have died.
         retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionLost,)),
-        # Spoken by every version; what the newer one adds is not needed here.
+        # Every version supports it, and the features of RESP3 are not needed.
         protocol=2,
     )
     return Redis.from_pool(pool)

@@ -1,4 +1,4 @@
-"""Counters in a Redis or Valkey, which several servers share."""
+"""Counters in a Redis or Valkey that several servers share."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "holdfast:limit:"
 RETRY_S: Final = 1.0
-"""How long a server that did not answer is left alone."""
+"""How long to wait before trying a failed Redis again."""
 
-# One round trip, in which nobody else comes between counting and the end of the window.
+# One round trip, which counts and sets the end of the window atomically.
 _ADD: Final = """
 local counts = {}
 for i, key in ipairs(KEYS) do
@@ -42,8 +42,8 @@ _log = structlog.get_logger(__name__)
 class RedisStore:
     """A `CounterStore` for any number of servers.
 
-    While Redis fails or hangs, nothing is counted: limits are there to protect the service, and
-    must not end it. Now and then one request tries again.
+    While Redis fails or hangs, nothing is counted: limits exist to protect the service and must not
+    stop it. One request every `RETRY_S` tries again.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class RedisStore:
             now_s = self._now_s()
             if now_s < self._retry_at_s:
                 return None
-            self._retry_at_s = now_s + RETRY_S  # Whoever comes meanwhile does not wait.
+            self._retry_at_s = now_s + RETRY_S  # Requests in the meantime do not wait.
         try:
             async with asyncio.timeout(self._timeout_s):
                 counts: list[int] = await self._add(

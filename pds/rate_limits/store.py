@@ -1,4 +1,4 @@
-"""Where points are counted: the interface of the stores."""
+"""The interface of counter stores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pds.rate_limits.limit import Limit
 
 
 class Hit(NamedTuple):
-    """What a request adds to one counter."""
+    """The points that a request adds to one counter."""
 
     limit: Limit
     key: str
@@ -21,22 +21,22 @@ class Count(NamedTuple):
 
     limit: Limit
     used: int
-    """All points of the window so far, those of the hit among them."""
+    """All points of the window so far, including the hit."""
     resets_in_ms: int
 
     @property
     def remaining(self) -> int:
-        """How many points are left; below 0 if the hit was one too many."""
+        """The number of points left; negative if the hit exceeded the limit."""
         return self.limit.points - self.used
 
 
 class CounterStore(Protocol):
-    """Counters that begin at 0 again at the end of their limit's window."""
+    """Counters that reset to 0 at the end of their limit's window."""
 
     async def add(self, hits: Sequence[Hit]) -> list[Count] | None:
-        """Count all hits, in their order. None if that cannot be done: then no limit holds."""
+        """Count all hits in order. Return None if that is impossible, so that no limit applies."""
         ...
 
     async def close(self) -> None:
-        """Let go of what the counters are in."""
+        """Release the underlying resources."""
         ...

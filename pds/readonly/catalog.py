@@ -11,8 +11,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
-from database.connection import Database, open_database
+from database.connection import Database
 from database.migrations import Migration, migrate
+from database.opening import open_database
 from pds.readonly.car_files import CarFile
 from repo.syntax import Did
 

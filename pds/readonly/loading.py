@@ -20,8 +20,9 @@ from actor_store.quota import no_quota
 from actor_store.records import OddRecords
 from actor_store.schema import migrate_store
 from actor_store.transactor import ActorStoreTransactor, Signing
-from database.connection import Database, open_database
+from database.connection import Database
 from database.errors import DatabaseError
+from database.opening import open_database
 from database.wal import files_of
 from pds.readonly.profile_name import find_name
 from repo.car import CarReader, InvalidCar

@@ -1,1 +1,1 @@
-"""Service tokens, which the signing keys of repositories sign."""
+"""Service tokens: JWTs signed with the signing keys of repositories."""

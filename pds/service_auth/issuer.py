@@ -1,4 +1,4 @@
-"""Service tokens for the requests that are passed on: made for an account, and used for a while."""
+"""Issuing service tokens for proxied requests, and reusing them for a while."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pds.service_auth.jwt import DEFAULT_LIFETIME_S, create_service_jwt
 from repo.keys import PrivateKey
 
 REUSED_FOR_S: Final = DEFAULT_LIFETIME_S / 2
-"""The other half of a token's minute is for the way, and for a service whose clock is ahead."""
+"""The other half of a token's minute allows for latency, and for a service whose clock is ahead."""
 
 _CACHED_TOKENS: Final = 20_000
 
@@ -21,25 +21,25 @@ _Use: TypeAlias = tuple[str, str, str]
 
 
 class ServiceTokens:
-    """Makes service tokens, and keeps each for the requests that follow.
+    """Creates service tokens, and caches each for later requests.
 
-    A token counts only while the key that signed it is the account's: with another key, or none
-    because the account is gone, it is not handed out again.
+    A cached token is used only while the key that signed it is the account's: not after the key was
+    replaced or the account was deleted.
     """
 
     def __init__(
         self, key_of: Callable[[str], PrivateKey], *, clock: Callable[[], float] = time.time
     ) -> None:
-        """`key_of` gives an account's signing key, or raises."""
+        """Sign with the account's key, which `key_of` returns, or raises."""
         self._key_of = key_of
         self._clock = clock
-        # Signing takes about 50 us, and a client calls the same few methods again and again.
+        # Signing takes about 50 us, and a client keeps calling the same few methods.
         self._tokens: TTLCache[_Use, tuple[PrivateKey, str]] = TTLCache(
             _CACHED_TOKENS, REUSED_FOR_S, timer=clock
         )
 
     def get(self, did: str, aud: str, lxm: str) -> str:
-        """A token by which `did` calls the method `lxm` of the service `aud`, a bare DID.
+        """Return a token with which `did` calls the method `lxm` of the service `aud`, a bare DID.
 
         Raises what `ActorStore.key` raises.
         """

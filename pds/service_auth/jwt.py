@@ -1,16 +1,16 @@
-"""Service tokens: JWTs by which an account, through its repo key, speaks to other services.
+"""Service tokens: JWTs, signed with an account's repo key, that authenticate it to other services.
 
 ServiceJwtError
-├── BadJwt                  not a JWT with the claims that are needed
+├── BadJwt                  not a JWT with the required claims
 ├── BadJwtType              a token of another protocol
 ├── JwtExpired
 ├── JwtNotYetValid
-├── BadJwtLexiconMethod     made for another method, or for none
-├── BadJwtIss               the issuer is no DID
+├── BadJwtLexiconMethod     issued for another method, or for none
+├── BadJwtIss               the issuer is not a DID
 ├── UntrustedIss            a service where an account is expected, or another service
 ├── JwtIssuerUnresolved     no DID document, or no key in it
 ├── BadJwtSignature
-└── BadJwtAudience          made for another service
+└── BadJwtAudience          issued for another service
 
 Spec: https://atproto.com/specs/xrpc#inter-service-authentication-jwt
 """
@@ -30,25 +30,25 @@ from repo.syntax import is_did
 DEFAULT_LIFETIME_S: Final = 60
 MAX_TOKEN_LENGTH: Final = 16_384
 NOT_BEFORE_LEEWAY_S: Final = 60
-"""How far the clock of an issuer may be ahead."""
+"""How far an issuer's clock may be ahead."""
 _OTHER_TYPES: Final = ("at+jwt", "refresh+jwt", "dpop+jwt")
 
 
 class ServiceJwtError(AccountError):
-    """A service token that is not accepted. `error` is the protocol's name for the reason."""
+    """The service token is not accepted. `error` is the protocol's name for the reason."""
 
     error: str = "BadJwt"
 
 
 class BadJwt(ServiceJwtError):
-    """Not a JWT, or one without alg, iss, aud or exp."""
+    """The token is not a JWT, or lacks alg, iss, aud or exp."""
 
     def __init__(self) -> None:
         super().__init__("poorly formatted jwt")
 
 
 class BadJwtType(ServiceJwtError):
-    """A session or DPoP token, which must not pass as a service token."""
+    """The token is a session or DPoP token, which must not be accepted as a service token."""
 
     error = "BadJwtType"
 
@@ -57,7 +57,7 @@ class BadJwtType(ServiceJwtError):
 
 
 class JwtExpired(ServiceJwtError):
-    """The token's time is over."""
+    """The token has expired."""
 
     error = "JwtExpired"
 
@@ -66,7 +66,7 @@ class JwtExpired(ServiceJwtError):
 
 
 class JwtNotYetValid(ServiceJwtError):
-    """The token's time has not come."""
+    """The token is not valid yet."""
 
     def __init__(self) -> None:
         super().__init__("jwt not yet valid")
@@ -82,7 +82,7 @@ class BadJwtLexiconMethod(ServiceJwtError):
 
 
 class BadJwtIss(ServiceJwtError):
-    """The issuer is no DID."""
+    """The issuer is not a DID."""
 
     error = "BadJwtIss"
 
@@ -91,7 +91,7 @@ class BadJwtIss(ServiceJwtError):
 
 
 class UntrustedIss(ServiceJwtError):
-    """The issuer is none of those that are accepted here: whose key it is decides what it opens."""
+    """The issuer is not accepted here: the owner of a key determines what it gives access to."""
 
     error = "UntrustedIss"
 
@@ -100,7 +100,7 @@ class UntrustedIss(ServiceJwtError):
 
 
 class JwtIssuerUnresolved(ServiceJwtError):
-    """The issuer's DID document or its key could not be had. Raised by key resolvers."""
+    """The issuer's DID document or key could not be resolved. Raised by key resolvers."""
 
     error = "AuthenticationRequired"
 
@@ -129,7 +129,7 @@ class BadJwtAudience(ServiceJwtError):
 class KeyResolver(Protocol):
     """Finds the key of an issuer, a DID or `did#fragment`.
 
-    `force` asks for a fresh DID document. Raises `JwtIssuerUnresolved`.
+    `force` fetches the DID document again. Raises `JwtIssuerUnresolved`.
     """
 
     def __call__(self, iss: str, *, force: bool) -> Awaitable[PublicKey]: ...
@@ -140,7 +140,7 @@ class ServiceJwt:
     """The claims of a verified service token. `expires_at` is in Unix seconds."""
 
     iss: str
-    """A DID, which speaks for itself, or `did#fragment`, one of its services."""
+    """A DID, for the account itself, or `did#fragment`, for one of its services."""
     aud: str
     lxm: str
     expires_at: float
@@ -155,7 +155,7 @@ def create_service_jwt(
     lxm: str | None = None,
     expires_at: int | None = None,
 ) -> str:
-    """A service token signed with the issuer's repo key, by default valid for a minute.
+    """Create a service token signed with the issuer's repo key, by default valid for a minute.
 
     `now_s` and `expires_at` are in Unix seconds.
     """
@@ -182,9 +182,9 @@ async def verify_service_jwt(
 ) -> ServiceJwt:
     """Check a service token for the method `lxm` of one of the services `audiences`.
 
-    `issuers`, if given, are the only ones accepted, each compared with its fragment. Otherwise
-    every DID is, but none of its services: the key of a labeler is not that of the account.
-    The order of checks is the reference's. Raises `ServiceJwtError`.
+    If `issuers` is given, only these are accepted, compared including their fragments. Otherwise,
+    any DID is accepted but none of its services: a labeler's key is not the account's. The order of
+    checks is that of the reference PDS. Raises `ServiceJwtError`.
     """
     jwt = _read(token)
     claims, typ = jwt.claims, jwt.header.get("typ")
@@ -219,7 +219,7 @@ async def _check_signature(jwt: Jwt, iss: str, resolve_key: KeyResolver) -> None
 
 
 def _read(token: str) -> Jwt:
-    """What the token claims, of the types that the checks rely on. Raises `BadJwt`."""
+    """Parse the token, and check the types that the other checks rely on. Raises `BadJwt`."""
     try:
         jwt = read_unverified_jwt(token, max_length=MAX_TOKEN_LENGTH)
     except InvalidJwt as exc:

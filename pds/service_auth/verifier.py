@@ -1,4 +1,4 @@
-"""Service authentication: tokens that accounts and services sign with the keys of their DIDs."""
+"""Verifying service tokens, which accounts and services sign with the keys of their DIDs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REPO_KEY: Final = "atproto"
 
 
 class ServiceAuth:
-    """Verifies service tokens that are addressed to this server."""
+    """Verifies service tokens addressed to this server."""
 
     def __init__(
         self,
@@ -33,9 +33,9 @@ class ServiceAuth:
         audiences: Collection[str],
         moderator_did: str | None,
     ) -> None:
-        """`audiences` are the DIDs that tokens for this server are addressed to.
+        """Accept tokens whose audience is one of `audiences`, DIDs of this server.
 
-        `moderator_did` is the moderation service's; None if there is none.
+        `moderator_did` is the DID of the moderation service; None if there is none.
         """
         self._resolver = resolver
         self._audiences = audiences
@@ -44,7 +44,7 @@ class ServiceAuth:
     def is_service_token(self, token: str) -> bool:
         """Whether a token claims to be for one method, which no session token does.
 
-        Nothing of it is believed yet; this only picks the check that it must pass.
+        The token is not trusted yet; this only selects the check that it must pass.
         """
         try:
             return "lxm" in read_unverified_jwt(token, max_length=MAX_TOKEN_LENGTH).claims
@@ -52,15 +52,15 @@ class ServiceAuth:
             return False
 
     def makes_moderator(self, issuer: Did, audience: str) -> bool:
-        """Whether a token of `issuer` for `audience` is one of a moderator of this server."""
+        """Whether a token from `issuer` for `audience` gives moderator rights on this server."""
         return issuer == self._moderator_did and audience.partition("#")[0] in self._audiences
 
     async def verify(self, token: str, *, nsid: str) -> Did:
-        """The account that signed `token` for the method `nsid`. Raises `ServiceJwtError`."""
+        """Return the account that signed `token` for method `nsid`. Raises `ServiceJwtError`."""
         return Did((await self._verify(token, nsid, issuers=None)).iss)
 
     async def verify_moderator(self, token: str, *, nsid: str) -> Did:
-        """The moderation service's DID, if it signed `token`. Raises `ServiceJwtError`."""
+        """Return the moderation service's DID, if it signed `token`. Raises `ServiceJwtError`."""
         did = self._moderator_did
         if did is None:
             raise UntrustedIss

@@ -12,7 +12,8 @@ from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.layout import ActorLayout
 from actor_store.schema import migrate_store
 from actor_store.store import ActorStore
-from database.connection import Database, open_database
+from database.connection import Database
+from database.opening import open_database
 from repo.keys import K256PrivateKey
 from repo.tid import TidClock
 from tests.actor_store.support import DID

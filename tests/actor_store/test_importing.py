@@ -20,7 +20,8 @@ from actor_store.importing import import_car
 from actor_store.quota import no_quota
 from actor_store.schema import migrate_store
 from actor_store.transactor import ActorStoreTransactor, Signing
-from database.connection import Database, open_database
+from database.connection import Database
+from database.opening import open_database
 from repo import dagcbor
 from repo.car import encode_car
 from repo.cid import Cid
@@ -141,7 +142,7 @@ def test_memory_does_not_grow_with_the_car(tmp_path: Path) -> None:
         import resource
         from pathlib import Path
         from actor_store.importing import import_car
-        from database.connection import open_database
+        from database.opening import open_database
         from tests.actor_store.test_importing import KEY, new_actor
 
         db = open_database(Path({str(tmp_path / "store.sqlite")!r}), cache_kib=2_000)

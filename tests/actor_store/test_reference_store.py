@@ -9,7 +9,7 @@ import pytest
 from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.layout import ActorLayout
 from actor_store.store import ActorStore
-from database.connection import open_database
+from database.opening import open_database
 from repo.commit import decode_commit
 from repo.tid import TidClock
 from tests.actor_store.support import DID, POST, commit, contents, delete, post

@@ -21,9 +21,9 @@ from actor_store.opening import StoreSettings
 from actor_store.store import ActorStore
 from actor_store.transactor import ActorStoreTransactor
 from database import retry
-from database.connection import open_database
 from database.errors import DatabaseBusy, DatabaseOutOfFiles, SchemaTooNew
 from database.open_files import OpenFiles, OutOfFiles, count_open_files
+from database.opening import open_database
 from repo.commit import CommitData
 from repo.keys import K256PrivateKey
 from repo.tid import TidClock

@@ -12,7 +12,7 @@ from actor_store.errors import RecordExists
 from actor_store.store import ActorStore
 from actor_store.transactor import ActorStoreTransactor
 from actor_store.usage import Usage
-from database.connection import open_database
+from database.opening import open_database
 from repo.datamodel import BlobRef
 from tests.actor_store.support import DID, blob_value, commit, delete, post
 from tests.database.statements import statements_of

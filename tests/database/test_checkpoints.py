@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from database.checkpoints import Checkpointer
-from database.connection import Database, open_database
+from database.connection import Database
+from database.opening import open_database
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from database.connection import Database, open_database
+from database.connection import Database
 from database.engine import find_engine_fault, running_version
 from database.errors import (
     ConstraintViolated,
@@ -22,6 +22,7 @@ from database.errors import (
     DatabaseMissing,
     StatementFailed,
 )
+from database.opening import open_database
 
 
 @pytest.fixture

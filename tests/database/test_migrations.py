@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from database.connection import Database, open_database
+from database.connection import Database
 from database.errors import SchemaGap, SchemaTooNew
 from database.migrations import Migration, applied_migrations, migrate
+from database.opening import open_database
 from tests.reference import data as reference_data
 
 ONE = Migration("001", "CREATE TABLE a (x); CREATE TABLE b (x);")

@@ -111,7 +111,7 @@ def test_files_that_the_keeper_needs_are_not_for_others() -> None:
 
 
 async def test_files_about_to_be_opened_are_counted() -> None:
-    files = OpenFiles(limit=1_000, count=lambda: 900)
+    files = OpenFiles(limit=1_000, count=lambda: 900, clock=lambda: 100.0)
     left = 100 - files.spare
     async with files.room(left):
         assert not files.has_room(1)

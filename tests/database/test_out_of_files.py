@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from database.connection import open_database
 from database.errors import DatabaseOutOfFiles
 from database.open_files import count_open_files
+from database.opening import open_database
 
 
 @contextmanager

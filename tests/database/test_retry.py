@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from database import retry
-from database.connection import Database, open_database
+from database.connection import Database
 from database.errors import DatabaseBusy
+from database.opening import open_database
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from database.connection import Database, open_database
+from database.connection import Database
 from database.errors import DatabaseDamaged
+from database.opening import open_database
 from database.wal import check_length, check_wal, sync_wal, wal_path
 
 

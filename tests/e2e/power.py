@@ -9,7 +9,7 @@ from random import Random
 
 import apsw
 
-from database.connection import open_database
+from database.opening import open_database
 
 _HEADER_BYTES = 32
 _FRAME_HEADER_BYTES = 24

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from database.connection import open_database
+from database.opening import open_database
 from tests.e2e.promises import Person
 from tests.e2e.world import World
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from database.connection import open_database
+from database.opening import open_database
 from identity.plc_operation import PlcOperation
 from pds.config.env_file import read_env_file
 from repo.keys import K256PrivateKey

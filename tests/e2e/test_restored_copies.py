@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from database.connection import open_database
+from database.opening import open_database
 from tests.e2e.power import keep, put_back
 from tests.e2e.promises import NOTE
 from tests.e2e.world import ENVIRON, World

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from database.connection import open_database
+from database.opening import open_database
 from tests.e2e.checked_repo import CheckedRepo, check_export
 from tests.e2e.raw_events import Event, read_events
 from tests.e2e.replica import Replica, follow

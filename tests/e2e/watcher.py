@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from database.connection import open_database
+from database.opening import open_database
 from repo.cid import Cid
 from repo.commit import decode_commit
 from repo.keys import PublicKey, parse_did_key

@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from database.connection import open_database
+from database.opening import open_database
 from tests.e2e.forked import ForkedServer, Zygote
 from tests.e2e.promises import BROKEN, NOTE, Person, sign_up
 from tests.e2e.watcher import Watcher

@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from database.connection import open_database
+from database.opening import open_database
 from identity.did_cache import DidCache
 from identity.did_document import DidDocument
 from repo.syntax import Did

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from database.connection import open_database
+from database.opening import open_database
 from repo import dagcbor
 from repo.cid import Cid
 from repo.commit import RecordOp

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from database.connection import open_database
+from database.opening import open_database
 from sequencer.frames import info_frame
 from sequencer.log import PAGE_BYTES
 from sequencer.outbox import PAGE, ConsumerTooSlow, FutureCursor, subscribe

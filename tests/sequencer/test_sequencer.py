@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from database import retry
-from database.connection import Database, open_database
+from database.connection import Database
 from database.errors import DatabaseBusy, DatabaseFull
+from database.opening import open_database
 from sequencer import run_state
 from sequencer import sequencer as sequencer_module
 from sequencer.events import AccountEvent, CommitEvent, IdentityEvent, SyncEvent

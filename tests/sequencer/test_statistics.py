@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from database.connection import open_database
+from database.opening import open_database
 from sequencer.outbox import ConsumerTooSlow, subscribe
 from sequencer.sequencer import Sequencer
 from sequencer.subscriptions import Position

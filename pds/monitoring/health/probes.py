@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from database.connection import open_database
 from database.errors import OUT_OF_FILES, DatabaseError
 from database.files import has_no_space
 from database.open_files import REMEDY
+from database.opening import open_database
 from pds.disk.remedies import give_to_server, mend_database
 
 _BUSY_MS: Final = 500

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from database.connection import open_database
 from database.errors import ConstraintViolated
+from database.opening import open_database
 from pds.accounts.accounts import Accounts
 from pds.accounts.errors import AccountNotFound
 from pds.accounts.quotas import MAX_BYTES, Quota, Quotas, read_own_quotas

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from database.connection import open_database
 from database.errors import DatabaseBusy
+from database.opening import open_database
 from pds.accounts.account import AccountStatus
 from pds.accounts.accounts import Accounts
 from pds.accounts.repo_roots import RepoRoots

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from database.connection import open_database
 from database.errors import SchemaTooNew
 from database.migrations import migrate
+from database.opening import open_database
 from pds.accounts.schema import account_migrations, open_account_database
 from tests.reference import data as reference_data
 

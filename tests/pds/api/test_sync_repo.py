@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from database.connection import open_database
+from database.opening import open_database
 from repo.cid import Cid
 from repo.commit import decode_commit
 from repo.mst import MemoryBlocks, MissingBlock, Mst

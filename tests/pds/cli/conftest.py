@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 import pytest
 from click.testing import CliRunner, Result
 
-from database.connection import open_database
+from database.opening import open_database
 from pds.accounts.hashing import OPERATOR, PasswordHasher
 from pds.cli import main
 from tests.processes import DevServer, run_pds

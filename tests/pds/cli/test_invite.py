@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from database.connection import open_database
+from database.opening import open_database
 from tests.pds.cli.conftest import OperatedServer
 from tests.processes import run_pds
 

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from click.testing import CliRunner
 
-from database.connection import open_database
+from database.opening import open_database
 from pds.cli import main
 from tests.pds.cli.conftest import Operator
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from database.connection import open_database
+from database.opening import open_database
 from pds.config.env_file import read_env_file
 from tests.pds.cli.conftest import OperatedServer
 from tests.processes import clean_environment, free_port, run_pds

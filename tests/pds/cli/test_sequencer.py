@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from database.connection import open_database
+from database.opening import open_database
 from pds.cli import main
 from sequencer.run_state import MAX_RAISED_SEQ
 from tests.pds.cli.conftest import OperatedServer, Operator

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from actor_store.layout import ActorLayout
-from database.connection import Database, open_database
+from database.connection import Database
+from database.opening import open_database
 from pds.doctor.examination import Options, examine
 from pds.doctor.finding import Finding
 from pds.doctor.report import Report
@@ -23,7 +24,7 @@ from tests.reference.data import manifest, unpack
 # Commits without closing: the WAL stays behind, as after a crash.
 _CRASH = """
 import os, sys
-from database.connection import open_database
+from database.opening import open_database
 db = open_database(__import__("pathlib").Path(sys.argv[1]), wal_autocheckpoint=None)
 db.run(sys.argv[2])
 os._exit(0)

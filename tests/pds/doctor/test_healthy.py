@@ -48,7 +48,7 @@ def test_a_database_that_a_process_has_open_is_read_beside_it(patient: Patient) 
     program = """
 import sys
 from pathlib import Path
-from database.connection import open_database
+from database.opening import open_database
 db = open_database(Path(sys.argv[1]), wal_autocheckpoint=None)
 db.run("DELETE FROM record WHERE collection = 'app.bsky.actor.profile'")
 print("ready", flush=True)

@@ -8,7 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-from database.connection import Database, open_database
+from database.connection import Database
+from database.opening import open_database
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.accounts.quotas import Quota
 from pds.lifecycle.states import delete_account

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from database.connection import open_database
+from database.opening import open_database
 from pds.server.run import serve
 from tests.pds.api.records import create, delete, put
 from tests.pds.conftest import Account, Pds

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from database.connection import Database, open_database
+from database.connection import Database
+from database.opening import open_database
 from pds.readonly import library, loading
 from pds.readonly.catalog import Catalog
 from pds.readonly.loading import BadCar, LoadedCar, load_car

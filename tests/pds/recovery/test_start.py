@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from actor_store.blob_store.disk import DiskBlobStore
-from database.connection import open_database
 from database.errors import DatabaseFull, DatabaseIoFailed
+from database.opening import open_database
 from database.timestamps import iso_of
 from identity.plc import PlcClient, PlcError
 from identity.plc_data import PlcData

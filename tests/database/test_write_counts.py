@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from database import retry
-from database.connection import Database, WriteCounts, open_database
+from database.connection import Database, WriteCounts
 from database.errors import DatabaseBusy
+from database.opening import open_database
 
 
 @pytest.fixture
