@@ -41,7 +41,7 @@ Allow: /
 
 
 def web_routes(ctx: AppContext) -> Iterator[web.RouteDef]:
-    """Everything outside `/xrpc/`."""
+    """Yield the routes outside `/xrpc/`."""
     yield _get("/", _front_page)
     yield _get("/.well-known/change-password", _change_password)
     if ctx.entryway is not None:
@@ -50,7 +50,7 @@ def web_routes(ctx: AppContext) -> Iterator[web.RouteDef]:
 
 
 def routes_of_every_server() -> Iterator[web.RouteDef]:
-    """What a read-only server has, too; whatever is left is not found."""
+    """Yield the routes that a read-only server has, too; any other path is a 404."""
     yield _get("/robots.txt", _robots)
     yield _get("/.well-known/atproto-did", _atproto_did)
     yield _get("/tls-check", _tls_check)
