@@ -33,6 +33,16 @@ class PlcError(Exception):
         self.message = message
         super().__init__(message)
 
+    @property
+    def is_absence(self) -> bool:
+        """Whether the directory has no such DID, or only its tombstone."""
+        return self.status in (404, 410)
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the directory failed or did not answer, so that a retry may succeed."""
+        return self.status >= 500
+
 
 class PlcKeyRefused(PlcError):
     """The DID does not list the rotation key that signed the operation."""

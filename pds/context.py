@@ -10,21 +10,18 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
 
 import structlog
 
 from actor_store.blob_store.base import BlobStore
-from actor_store.blob_store.disk import DiskBlobStore
-from actor_store.layout import ActorLayout
-from actor_store.opening import StoreSettings
 from actor_store.record_json import RecordJsonCache
 from actor_store.store import ActorStore
 from database.checkpoints import Checkpointer
 from database.connection import Database
-from database.errors import DatabaseError, DatabaseFull
+from database.errors import DatabaseError
 from database.open_files import OpenFiles
 from identity.did_cache import DidCache
 from identity.handles import HandleResolver
@@ -36,9 +33,8 @@ from identity.stranger_names import StrangerNames
 from pds.accounts.accounts import Accounts
 from pds.accounts.logins import MIN_LOGIN_MS
 from pds.accounts.register import AccountRegister
-from pds.accounts.schema import open_account_database
 from pds.accounts.session_tokens import SessionTokens, TokenIssuer
-from pds.config import ConfigError, Settings
+from pds.config import Settings
 from pds.config.settings import ServiceTarget
 from pds.crawlers import Crawlers
 from pds.disk.data_directory import RUN_FILE
@@ -56,6 +52,13 @@ from pds.monitoring.requests.asker import askers
 from pds.monitoring.requests.client_address import ClientAddresses
 from pds.monitoring.requests.statistics import RequestStatistics
 from pds.monitoring.requests.subscribers import Subscribers
+from pds.opening import (
+    open_accounts,
+    open_actor_store,
+    open_blob_store,
+    open_did_cache,
+    open_sequencer,
+)
 from pds.pending.import_turns import Imports
 from pds.pending.journal import Journal
 from pds.pending.run_record import end_run
@@ -115,17 +118,17 @@ class ReadContext:
         self.lexicons = default_lexicons()
         # Opened first, because it may reject the settings, and no file has been touched then.
         self.open_files = OpenFiles()
-        self.blob_store = _open_blob_store(settings, self.open_files, stack)
+        self.blob_store = open_blob_store(settings, self.open_files, stack)
         self.client_addresses = ClientAddresses(settings.trusted_proxies)
         self.checkpointer = Checkpointer()
         stack.callback(self.checkpointer.close)
-        self.accounts = self._make_accounts(_open_account_database(settings, self.checkpointer))
+        self.accounts = self._make_accounts(open_accounts(settings, self.checkpointer))
         stack.push_async_callback(self.accounts.close)
         self.unfinished = Unfinished(Journal(self.accounts.db))
-        self.sequencer = _open_sequencer(settings, self.checkpointer, stack)
+        self.sequencer = open_sequencer(settings, self.checkpointer, stack)
         stack.push_async_callback(self._note_orderly_stop)
         self.tid_clock = _tid_clock()
-        self.actor_store = _open_actor_store(
+        self.actor_store = open_actor_store(
             settings, self.accounts, self.blob_store, self.tid_clock, self.open_files, stack
         )
         self.record_json = RecordJsonCache()
@@ -160,7 +163,7 @@ class ReadContext:
             timeout_ms=identity.resolver_timeout_ms, share=share, files=self.open_files
         )
         self._http = self._open_http(stack, FETCHES, StrangerShare(fetch_turns(), self.askers))
-        did_cache = _open_did_cache(self.settings, stack)
+        did_cache = open_did_cache(self.settings, stack)
         self.did_resolver = DidResolver(
             did_cache,
             self._http,
@@ -336,86 +339,7 @@ def _tid_clock() -> TidClock:
     return TidClock(lambda: time.time_ns() // 1000, clock_id)
 
 
-def _open_account_database(settings: Settings, checkpointer: Checkpointer) -> Database:
-    db = open_account_database(
-        settings.account_db_path,
-        synchronous=settings.synchronous,
-        wal_autocheckpoint=settings.wal_autocheckpoint,
-    )
-    if settings.wal_autocheckpoint is not None:
-        checkpointer.watch(db)
-    return db
-
-
-def _open_sequencer(
-    settings: Settings, checkpointer: Checkpointer, stack: AsyncExitStack
-) -> Sequencer:
-    sequencer = Sequencer(
-        settings.sequencer_db_path,
-        synchronous=settings.synchronous,
-        wal_autocheckpoint=settings.wal_autocheckpoint,
-        checkpointer=checkpointer,
-    )
-    stack.push_async_callback(sequencer.close)
-    # Recovery cannot finish without this mark, and retries it.
-    with suppress(DatabaseFull):
-        sequencer.mark_running()
-    return sequencer
-
-
-def _open_blob_store(settings: Settings, open_files: OpenFiles, stack: AsyncExitStack) -> BlobStore:
-    directory = settings.blob_directory
-    if directory is None:
-        problem = (
-            "PDS_BLOBSTORE_S3_BUCKET is set, but blobs are kept on disk only: unset it, copy the "
-            "blobs into a directory and set PDS_BLOBSTORE_DISK_LOCATION to that"
-        )
-        raise ConfigError([problem])
-    blob_store = DiskBlobStore(
-        directory,
-        settings.blob_tmp_directory,
-        full_sync=settings.synchronous == "FULL",
-        files=open_files,
-    )
-    stack.push_async_callback(blob_store.close)
-    return blob_store
-
-
 def _open_large_work(stack: AsyncExitStack) -> LargeWork:
     large_work = LargeWork()
     stack.push_async_callback(asyncio.to_thread, large_work.close)
     return large_work
-
-
-def _open_actor_store(
-    settings: Settings,
-    accounts: AccountRegister,
-    blob_store: BlobStore,
-    tid_clock: TidClock,
-    open_files: OpenFiles,
-    stack: AsyncExitStack,
-) -> ActorStore:
-    actor_store = ActorStore(
-        layout=ActorLayout(settings.actors_directory),
-        blob_store=blob_store,
-        clock=tid_clock,
-        settings=StoreSettings(
-            max_open=settings.database.actor_store_cache_size,
-            synchronous=settings.synchronous,
-            wal_autocheckpoint=settings.wal_autocheckpoint,
-        ),
-        files=open_files,
-        find_quota=partial(
-            accounts.quotas.limit_of, default_bytes=settings.service.account_quota_bytes
-        ),
-    )
-    stack.push_async_callback(actor_store.close)
-    return actor_store
-
-
-def _open_did_cache(settings: Settings, stack: AsyncExitStack) -> DidCache:
-    cache = DidCache.open(
-        settings.did_cache_db_path, wal_autocheckpoint=settings.wal_autocheckpoint
-    )
-    stack.callback(cache.close)
-    return cache

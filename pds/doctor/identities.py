@@ -20,7 +20,6 @@ CHECK: Final = "identity"
 SAMPLE_SIZE: Final = 20
 """Accounts that are looked up unless all are requested."""
 _AT_ONCE: Final = 8
-_GONE: Final = frozenset((404, 410))
 
 
 @dataclass(slots=True, frozen=True)
@@ -157,7 +156,7 @@ async def _from_plc(plc: PlcClient, did: str) -> Published:
     try:
         data = await plc.data(Did(did))
     except PlcError as exc:
-        if exc.status in _GONE:
+        if exc.is_absence:
             raise NotPublished(exc.message) from exc
         raise NotReachable(exc.message) from exc
     service = data.services.get(ATPROTO_PDS)

@@ -144,7 +144,7 @@ async def _send(ctx: AppContext, did: Did, operation: PlcOperation) -> None:
         await ctx.plc.send(did, operation)
     except PlcError as exc:
         # It is there already if an earlier attempt failed after sending it.
-        if exc.status >= 500 or not await _is_there(ctx, did, operation):
+        if exc.is_failure or not await _is_there(ctx, did, operation):
             raise
 
 

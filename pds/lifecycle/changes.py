@@ -151,7 +151,7 @@ async def _settle_directory(ctx: AppContext, entry: Entry) -> None:
         elif entry.kind == "identity" and account is not None:
             await _tell_of_operation(ctx, did, entry.detail)
     except PlcError as exc:
-        if exc.status >= 500:
+        if exc.is_failure:
             raise
         # A retry would be refused, too.
         _log.warning("the PLC directory refuses a correction", did=did, reason=str(exc))
@@ -184,7 +184,7 @@ async def _withdraw(ctx: AppContext, did: Did) -> None:
     try:
         last = await ctx.plc.last_op(did)
     except PlcError as exc:
-        if exc.status in (404, 410):
+        if exc.is_absence:
             return
         raise
     if last.data is not None:

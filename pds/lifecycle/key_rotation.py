@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from identity.did_document import ATPROTO_KEY, ATPROTO_PDS
 from identity.plc import PlcError
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 RotationOutcome: TypeAlias = Literal["replaced", "had it", "not listed", "no such DID"]
 """The result for a DID's rotation key; `not listed` means neither the old nor the new one is."""
-
-_GONE: Final = frozenset((404, 410))
-"""The directory's statuses for an unknown and for a tombstoned DID."""
 
 
 async def replace_signing_key(ctx: AppContext, account: ActorAccount) -> PrivateKey:
@@ -85,7 +82,7 @@ async def replace_rotation_key(
     try:
         keys = (await plc.data(did)).rotation_keys
     except PlcError as exc:
-        if exc.status in _GONE:
+        if exc.is_absence:
             return "no such DID"
         raise
     if old.did_key not in keys:

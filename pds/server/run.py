@@ -150,10 +150,10 @@ def _warn_of_new(settings: Settings, made: Sequence[NeededDirectory]) -> None:
     for directory in made:
         if directory.kind in ("data", "blob"):
             _log.warning(
-                "a directory was not there and is made",
+                "created a missing directory",
                 setting=directory.setting,
                 directory=str(directory.path),
-                remedy="None for a new server. Else stop it, and mount the disk or correct "
+                remedy="None for a new server. Otherwise stop it, and mount the disk or correct "
                 f"{directory.setting}.",
             )
 

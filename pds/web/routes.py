@@ -89,7 +89,7 @@ async def _atproto_did(request: web.Request) -> web.Response:
         # An entryway answers for its handles itself.
         did = _hosted_did(ctx, host) if ctx.settings.entryway_service is None else None
     except DatabaseError:
-        _log.exception("a handle could not be looked up", host=host)
+        _log.exception("handle lookup failed", host=host)
         return web.Response(status=500, text="Internal Server Error")
     if did is None:
         return web.Response(status=404, text="User not found")
@@ -135,7 +135,7 @@ async def _tls_check(request: web.Request) -> web.Response:
     try:
         did = _hosted_did(ctx, domain)
     except DatabaseError:
-        _log.exception("a handle could not be looked up", host=domain)
+        _log.exception("handle lookup failed", host=domain)
         return _tls_error(500, "InternalServerError", "Internal Server Error")
     if did is None:
         return _tls_error(404, "NotFound", "handle not found for this domain")

@@ -147,7 +147,7 @@ def to_xrpc(exc: Exception) -> XrpcError:
     if isinstance(exc, ServiceJwtError):
         return XrpcError(401, exc.error, str(exc))
     if isinstance(exc, PlcError):
-        if exc.status >= 500:
+        if exc.is_failure:
             return XrpcError(502, "UpstreamFailure", exc.message)
         return XrpcError(400, "InvalidRequest", exc.message)
     listed = next((kind for kind in type(exc).__mro__ if kind in XRPC_ERRORS), None)

@@ -8,7 +8,7 @@ from actor_store.errors import BlobNotFound, RecordNotFound, RepoNotFound
 from actor_store.reader import ActorStoreReader
 from database.timestamps import now_iso
 from pds.context import AppContext
-from pds.lifecycle import states as lifecycle
+from pds.lifecycle import states
 from pds.repos.takedowns import set_blob_takedown, set_record_takedown
 from pds.xrpc.auth import moderator
 from pds.xrpc.call import Answer, XrpcCall
@@ -77,18 +77,18 @@ async def _update_repo(
     if takes_down and deactivated is not None and not deactivated["applied"]:
         raise invalid_request("Cannot activate and takedown an account at the same time")
     if takedown is None and deactivated is None:
-        await ctx.sequencer.append(lifecycle.account_event(ctx, did))
+        await ctx.sequencer.append(states.account_event(ctx, did))
     kept = None
     if takedown is not None:
         if takes_down:
-            kept = await lifecycle.takedown(ctx, did, ref=takedown.get("ref"))
+            kept = await states.takedown(ctx, did, ref=takedown.get("ref"))
         else:
-            await lifecycle.untakedown(ctx, did)
+            await states.untakedown(ctx, did)
     if deactivated is not None:
         if deactivated["applied"]:
-            await lifecycle.deactivate(ctx, did)
+            await states.deactivate(ctx, did)
         else:
-            await lifecycle.activate(ctx, did)
+            await states.activate(ctx, did)
     return kept
 
 

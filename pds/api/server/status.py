@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from actor_store.reader import ActorStoreReader
 from pds.accounts.scopes import FULL, SessionScope
-from pds.lifecycle import states as lifecycle
+from pds.lifecycle import states
 from pds.repos.quotas import storage_status
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
@@ -32,7 +32,7 @@ async def check_account_status(call: XrpcCall) -> Answer:
     is_warned = not account.active and contents["indexedRecords"] == 0
     return {
         "activated": account.active,
-        "validDid": await lifecycle.did_points_here(ctx, did),
+        "validDid": await states.did_points_here(ctx, did),
         **contents,
         "privateStateValues": 0,
         "storage": await storage_status(ctx, did),
@@ -57,7 +57,7 @@ def _contents(actor: ActorStoreReader) -> dict[str, Any]:
 @methods.method("com.atproto.server.activateAccount", auth=user(FULL), elsewhere=NOBODY)
 async def activate_account(call: XrpcCall) -> Answer:
     """com.atproto.server.activateAccount"""
-    await lifecycle.activate(call.ctx, call.user.did)
+    await states.activate(call.ctx, call.user.did)
     return None
 
 
@@ -68,5 +68,5 @@ async def activate_account(call: XrpcCall) -> Answer:
 )
 async def deactivate_account(call: XrpcCall) -> Answer:
     """com.atproto.server.deactivateAccount"""
-    await lifecycle.deactivate(call.ctx, call.user.did, delete_after=call.body.get("deleteAfter"))
+    await states.deactivate(call.ctx, call.user.did, delete_after=call.body.get("deleteAfter"))
     return None

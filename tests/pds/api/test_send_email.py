@@ -27,7 +27,7 @@ def pds_environ(smtp: MailServer) -> dict[str, str]:
 async def send(pds: Pds, did: str, headers: Any = None, **fields: Any) -> Reply:
     body = {
         "recipientDid": did,
-        "senderDid": "did:web:mod.example.com",
+        "senderDid": MODERATOR,
         "content": "<p>Please read <a href='https://rules.example'>our rules</a>.</p>",
         **fields,
     }

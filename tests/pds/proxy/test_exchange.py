@@ -394,3 +394,11 @@ async def test_one_connection_serves_many_requests(
         await pds.request("POST", PATH, headers=alice.auth, data=b"x")
     assert len(appview.received) == 10
     assert len(peers) == 1
+
+
+async def test_requests_share_a_token(pds: Pds, alice: Account, appview: Upstream) -> None:
+    for nsid in ("app.bsky.feed.searchPosts", "app.bsky.feed.searchPosts", "com.example.other"):
+        assert (await pds.get(nsid, alice.auth)).status == 200
+    first, second, third = [one.headers["Authorization"] for one in appview.received]
+    assert first == second
+    assert third != first

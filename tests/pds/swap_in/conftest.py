@@ -14,7 +14,6 @@ import pytest
 
 from pds.dev.plc_store import PlcStore
 from repo import dagcbor
-from repo.cid import Cid
 from repo.keys import PublicKey, parse_did_key
 from tests.pds.conftest import Account, Pds, start_pds
 from tests.reference import data, plc
@@ -146,9 +145,3 @@ def key_before(did: str) -> PublicKey:
     """The signing key that the DID named when the reference stopped."""
     (*_, last) = json.loads(data.PLC_FILE.read_text())[did]["log"]
     return parse_did_key(last["verificationMethods"]["atproto"])
-
-
-def cid_text(value: object) -> str:
-    """A CID of an event as text."""
-    assert isinstance(value, Cid)
-    return str(value)

@@ -8,8 +8,7 @@ import pytest
 
 from pds.service_auth.issuer import REUSED_FOR_S, ServiceTokens
 from repo.keys import K256PrivateKey, parse_did_key
-from tests.pds.conftest import Account, Pds
-from tests.pds.upstream import Upstream, decode_part
+from tests.pds.upstream import decode_part
 
 DID, AUD, LXM = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa", "did:web:service.example.com", "com.example.x"
 
@@ -65,11 +64,3 @@ def test_an_account_that_is_gone_gets_none(world: World) -> None:
     del world.keys[DID]
     with pytest.raises(KeyError):
         world.get()
-
-
-async def test_requests_share_a_token(pds: Pds, alice: Account, appview: Upstream) -> None:
-    for nsid in ("app.bsky.feed.searchPosts", "app.bsky.feed.searchPosts", "com.example.other"):
-        assert (await pds.get(nsid, alice.auth)).status == 200
-    first, second, third = [one.headers["Authorization"] for one in appview.received]
-    assert first == second
-    assert third != first
