@@ -74,7 +74,7 @@ async def test_from_localhost_no_relay_elsewhere_is_asked(relay: Relay) -> None:
     ("hosts", "message"),
     [
         ([], "No relay to ask: name one, or set PDS_CRAWLERS."),
-        ([","], "There is no relay to ask"),
+        ([","], "No relay to ask"),
         (["ftp://relay.example"], '"ftp://relay.example" is not the URL of a server'),
     ],
 )
