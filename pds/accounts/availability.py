@@ -16,32 +16,32 @@ if TYPE_CHECKING:
 
 
 def check_did_free(store: AccountStore, did: str) -> None:
-    """For a new account: raise `AccountExists` if the DID has one here."""
+    """Raise `AccountExists` if the DID of a new account already has one here."""
     if store.find(did, include_takendown=True, include_deactivated=True) is not None:
         raise AccountExists(did)
 
 
 def check_handle_free(store: AccountStore, handle: str) -> None:
-    """For a new account: raise `HandleTaken` if an account has the handle."""
+    """Raise `HandleTaken` if the handle of a new account is in use."""
     if _find_by_handle(store, handle) is not None:
         raise HandleTaken(handle)
 
 
 def check_handle_free_for(store: AccountStore, did: str, handle: str) -> None:
-    """For the account `did`: raise `HandleNotAvailable` if another account has the handle."""
+    """Raise `HandleNotAvailable` if an account other than `did` has the handle."""
     other = _find_by_handle(store, handle)
     if other is not None and other.did != did:
         raise HandleNotAvailable(f"Handle already taken: {handle}")
 
 
 def check_email_free(store: AccountStore, email: str, *, message: str | None = None) -> None:
-    """For a new account: raise `EmailTaken`, with `message`, if an account has the address."""
+    """Raise `EmailTaken`, with `message`, if the address of a new account is in use."""
     if _find_by_email(store, email) is not None:
         raise EmailTaken if message is None else EmailTaken(message)
 
 
 def check_email_free_for(store: AccountStore, did: str, email: str) -> None:
-    """For the account `did`: raise `EmailTaken` if another account has the address."""
+    """Raise `EmailTaken` if an account other than `did` has the address."""
     other = _find_by_email(store, email)
     if other is not None and other.did != did:
         raise EmailTaken

@@ -16,7 +16,7 @@ COMMANDS: Final = {
     "dev": "Run a complete network on this machine, without internet or configuration.",
     "doctor": "Check settings, files and network; change nothing.",
     "firehose": "Show who is subscribed to this server's events.",
-    "invite": "Make, list and disable invite codes.",
+    "invite": "Create, list and disable invite codes.",
     "key": "Replace the keys of accounts, and the server's rotation key in their DIDs.",
     "readonly": "Serve repositories from CAR files.",
     "record": "Take records down, and put them back.",

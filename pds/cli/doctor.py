@@ -149,7 +149,9 @@ def _print_report(report: Report) -> None:
             output.print(f"[bold]→[/] {escape(finding.subject)}", soft_wrap=True)
             output.print(f"  {escape(finding.remedy)}\n", soft_wrap=True)
     counts = ", ".join(f"{report.count(status)} {name}" for status, name in _COUNTED.items())
-    verdict = "[green]Nothing is wrong.[/]" if report.exit_status == 0 else "[red]Needs mending.[/]"
+    verdict = (
+        "[green]Nothing is wrong.[/]" if report.exit_status == 0 else "[red]Problems found.[/]"
+    )
     output.print(f"{verdict} {counts}.")
 
 

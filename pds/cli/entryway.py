@@ -12,7 +12,7 @@ def refuse_behind_entryway(settings: Settings, what: str) -> None:
     if entryway is not None:
         raise CommandFailed(
             f"This server stands behind the entryway {entryway.url}, which has the {what} of its "
-            "accounts. Make and change them there."
+            "accounts. Create and change them there."
         )
 
 

@@ -87,7 +87,7 @@ def _needs_attention(exc: ConfigError, file: Path | None) -> CommandFailed:
         message += f"\n{left_out} was not read, because the environment has {has[0]}."
     elif IN_WORKING_DIRECTORY.is_file() and not may_be_taken(IN_WORKING_DIRECTORY):
         message += (
-            f"\n{IN_WORKING_DIRECTORY} was not read, because it belongs to another user or anybody "
+            f"\n{IN_WORKING_DIRECTORY} was not read, because it belongs to another user or anyone "
             "may write it."
         )
     remedy = f"--env-file FILE, or {VARIABLE}=FILE; without them the first of {_PLACES} is read"

@@ -147,13 +147,14 @@ def _refuse_root(settings: Settings) -> None:
     except KeyError:
         owner = f"#{uid}"
     raise CommandFailed(
-        f"The files of the server belong to {owner}, who could not use what root makes. Repeat the "
-        f"command as that user, for example after sudo --user='{owner}', or start the server first."
+        f"The files of the server belong to {owner}, who could not use files that root creates. "
+        f"Repeat the command as that user, for example after sudo --user='{owner}', or start the "
+        "server first."
     )
 
 
 def _warn_of_new(settings: Settings) -> None:
     note(
-        f"the data directory {settings.data_directory.absolute()} was not there and is made. If "
-        "accounts should be in it, mount its disk or correct PDS_DATA_DIRECTORY."
+        f"the data directory {settings.data_directory.absolute()} did not exist and has been "
+        "created. If accounts should be in it, mount its disk or correct PDS_DATA_DIRECTORY."
     )

@@ -35,7 +35,7 @@ def request_crawl(hosts: tuple[str, ...], env_file: Path | None) -> None:
     relays = _relays(hosts) or settings.crawlers
     if not relays:
         raise CommandFailed(
-            "There is no relay to ask: name one, or set PDS_CRAWLERS.",
+            "No relay to ask: name one, or set PDS_CRAWLERS.",
             remedy="pds request-crawl bsky.network",
         )
     asyncio.run(_ask(settings, relays))

@@ -25,12 +25,12 @@ def warn_of_settings(settings: Settings, environ: Mapping[str, str]) -> None:
     for text in find_weak_secrets(settings):
         _warn("a secret is weak", text)
     for text in find_old_names(settings):
-        _warn("a setting has another name now", text)
+        _warn("a setting has been renamed", text)
     for domain in settings.service_handle_domains:
         fault = find_domain_fault(domain)
         if fault is not None:
             _log.warning(
-                "no handle can be made under a domain",
+                "a domain cannot have handles",
                 domain=domain,
                 reason=fault,
                 remedy="set PDS_SERVICE_HANDLE_DOMAINS to domains such as .example.com",

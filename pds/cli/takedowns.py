@@ -36,7 +36,7 @@ def takedown_text(name: str, *, before: str | None) -> str:
     """Describe the result of a takedown; `before` is the reference of an earlier one."""
     if before is None:
         return f"{name} is taken down."
-    return f"{name} was taken down already. The first reason stays: {before}"
+    return f"{name} was already taken down. The first reason is kept: {before}"
 
 
 class StoredSubject(ABC):

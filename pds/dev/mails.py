@@ -68,7 +68,7 @@ class RecentMails:
 
 
 def show_mails(ctx: AppContext) -> list[web.RouteDef]:
-    """Keep the mails that are sent from now on; the routes that show them, at `PATH`."""
+    """Keep the mails that are sent from now on; return the routes that show them, at `PATH`."""
     mails = RecentMails()
     ctx.mailer.on_mail = mails.add
     hostname = ctx.settings.hostname

@@ -93,7 +93,7 @@ def mend_database(exc: DatabaseError) -> str:
 def mend_rotation_key() -> str:
     """Return what to do if the server's rotation key is not among those of a DID."""
     return (
-        "Set PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX to the key that the accounts were created "
+        "Set PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX to the key that the accounts were made "
         "with; `pds doctor --identities` then finds nothing wrong with them. If it is that key, "
         "the owner has removed it from the DID, and has to add it again."
     )

@@ -27,13 +27,13 @@ def cache_families(ctx: AppContext) -> Iterator[Metric]:
     }
     yield counters(
         "cache_hits",
-        "Lookups that found what they wanted.",
+        "Cache hits.",
         "cache",
         {name: one.hits for name, one in lookups.items()},
     )
     yield counters(
         "cache_misses",
-        "Lookups that did not.",
+        "Cache misses.",
         "cache",
         {name: one.misses for name, one in lookups.items()},
     )

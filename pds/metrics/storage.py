@@ -34,7 +34,7 @@ def storage_families(settings: Settings, survey: Survey | None) -> Iterator[Metr
     disks = {str(disk.directory): disk for disk in find_disks(settings)}
     yield gauges(
         "disk_free_bytes",
-        "Room on the disk of a directory.",
+        "Free space on the disk of a directory.",
         "directory",
         {name: disk.free_bytes for name, disk in disks.items()},
     )

@@ -41,7 +41,7 @@ def write_families(ctx: AppContext) -> Iterator[Metric]:
     )
     yield gauges(
         "queue_length",
-        "What waits to be written or mended in the background.",
+        "Background work waiting to be written or repaired.",
         "queue",
         {
             "events": ctx.sequencer.waiting_events,

@@ -31,5 +31,5 @@ class Unfinished:
     _locks: KeyedLocks = field(default_factory=KeyedLocks)
 
     def lock(self, did: str) -> asyncio.Lock:
-        """The lock to hold while creating, renaming or deleting this account."""
+        """Return the lock to hold while creating, renaming or deleting this account."""
         return self._locks[did]

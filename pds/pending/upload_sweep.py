@@ -3,7 +3,7 @@
 Otherwise an account could fill the disk with unused blobs, and the remains of interrupted uploads
 would stay forever. Clients upload first and write the record afterwards, and a migration uploads
 blobs before the account has records: so uploads are kept for days, and those of inactive accounts
-indefinitely.
+are not deleted.
 """
 
 from __future__ import annotations

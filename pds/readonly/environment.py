@@ -54,7 +54,7 @@ def read_environment(
     car_directory = asked.readonly.car_directory
     found = tuple(places) or ((car_directory,) if car_directory else ())
     if not found:
-        raise ConfigError(["There is nothing to serve: give --car, or set PDS_CAR_DIR"])
+        raise ConfigError(["Nothing to serve: give --car, or set PDS_CAR_DIR"])
     missing = [place for place in found if not _start_of(place).exists()]
     if missing:
         raise ConfigError([f"{shown_path(place)} is not there" for place in missing])

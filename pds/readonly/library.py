@@ -187,7 +187,7 @@ class Library:
         except (ActorStoreError, DatabaseError, OSError) as exc:
             problem, details = f"it cannot be loaded: {public_reason(exc)}", str(exc)
         except Exception as exc:  # noqa: BLE001 (no failure may affect the other files)
-            _log.exception("a fault in loading a CAR file", file=shown_path(file.path))
+            _log.exception("loading a CAR file failed unexpectedly", file=shown_path(file.path))
             problem = f"it cannot be loaded: {public_reason(exc)}"
         finally:
             remove_store(store)
@@ -295,7 +295,7 @@ class Library:
             if self._verification == "strict":
                 raise _Refused(f"the signature cannot be verified: {exc}") from exc
             level = _log.info if isinstance(exc, DidNotFound) else _log.warning
-            level("a DID document could not be had", did=did, reason=exc.reason)
+            level("DID document unavailable", did=did, reason=exc.reason)
             return None
 
     async def _check_signature(

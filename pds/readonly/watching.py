@@ -36,7 +36,7 @@ async def watch(library: Library, *, every_s: float) -> None:
             look.changed = [file for file in look.changed if file in before]
             counts = await library.load(look)
         except (DatabaseError, OSError) as exc:
-            _log.warning("the CAR files could not be looked at", reason=str(exc))
+            _log.warning("CAR files could not be scanned", reason=str(exc))
             continue
         if counts.loaded or counts.refused or counts.removed:
             _log.info(

@@ -26,7 +26,7 @@ class StoreFiles:
         return self.changed_at_s.keys()
 
     def changed_since(self, time_s: float) -> set[str]:
-        """The DIDs whose files have changed since a time in Unix seconds."""
+        """Return the DIDs whose files have changed since a time in Unix seconds."""
         return {did for did, at_s in self.changed_at_s.items() if at_s >= time_s}
 
 

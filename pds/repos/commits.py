@@ -70,7 +70,7 @@ async def sequence(ctx: AppContext, event: CommitEvent | SyncEvent, head: Head) 
     except DatabaseError as exc:
         # The commit stands, and the event stays queued until the log accepts it. An error would
         # only make the caller repeat the write.
-        _log.error("event of a commit is late", did=event.did, rev=head.rev, reason=str(exc))
+        _log.error("the event of a commit waits", did=event.did, rev=head.rev, reason=str(exc))
 
 
 def commit_event(data: CommitData) -> CommitEvent:

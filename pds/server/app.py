@@ -105,7 +105,7 @@ async def _close_rate_limiter(app: web.Application) -> None:
 
 
 def make_runner(app: web.Application) -> TimedRunner:
-    """Serve an application the way the server does, without binding an address yet."""
+    """Return a runner that serves `app` as the server does; it binds no address yet."""
     ctx = app.get(READ_CONTEXT)
     return TimedRunner(
         app,

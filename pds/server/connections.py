@@ -93,7 +93,7 @@ class _Server(web.Server):
         return Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
 
     def admit(self, connection: Connection) -> bool:
-        """Whether a connection that has just been made may ask for anything."""
+        """Return whether a new connection may send requests."""
         return self.limit.admit(connection, self._open)
 
     async def answer_surplus(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -151,7 +151,7 @@ class Connection(RequestHandler):
 
     @property
     def current_request(self) -> web.BaseRequest | None:
-        """The request that a handler works on."""
+        """The request that a handler is processing."""
         return self._current_request
 
     def cut_off(self) -> None:
@@ -214,7 +214,7 @@ class Connection(RequestHandler):
         _log.info("malformed request", peer=peer and peer[0], reason=type(exc).__name__, **more)
 
     def _end_body(self) -> None:
-        """Tell whoever reads the body of the current request that no more of it can be read."""
+        """Tell the reader of the current request's body that no more of it can be read."""
         request = self.current_request
         if isinstance(request, web.Request) and not request.content.is_eof():
             request.content.set_exception(web.RequestPayloadError("the body is malformed"))

@@ -30,7 +30,7 @@ async def stop_serving(runner: TimedRunner) -> None:
 
 
 async def _until_answered(runner: TimedRunner) -> None:
-    """Close every connection as soon as it owes nobody an answer."""
+    """Close every connection as soon as it has no answer outstanding."""
     while runner.server is not None:
         # This also lets requests that have just arrived begin.
         await asyncio.sleep(_POLL_S)

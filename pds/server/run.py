@@ -64,7 +64,7 @@ async def serve(
     Raises `TooFewFiles`, `DataDirectoryError`, `ListenError`, or the `DatabaseError` of a file
     that cannot be opened. `on_ready` is called once requests are answered. `start_beside` is
     awaited as soon as the data directory is ours; what it puts on the stack outlives the server.
-    `more_routes` are served beside the server's own. `logs` in a file are opened anew on SIGHUP,
+    `more_routes` are served beside the server's own. `logs` in a file are reopened on SIGHUP,
     which would end the process otherwise.
     """
     fault = find_engine_fault(running_version())
@@ -150,10 +150,10 @@ def _warn_of_new(settings: Settings, made: Sequence[NeededDirectory]) -> None:
     for directory in made:
         if directory.kind in ("data", "blob"):
             _log.warning(
-                "a directory was not there and is made",
+                "created a missing directory",
                 setting=directory.setting,
                 directory=str(directory.path),
-                remedy="None for a new server. Else stop it, and mount the disk or correct "
+                remedy="None for a new server. Otherwise stop it, and mount the disk or correct "
                 f"{directory.setting}.",
             )
 

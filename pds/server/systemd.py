@@ -29,4 +29,4 @@ def notify(state: str) -> None:
             sender.setblocking(False)
             sender.sendto(state.encode(), name)
     except OSError as exc:
-        _log.warning("systemd cannot be told", state=state, socket=address, reason=str(exc))
+        _log.warning("cannot notify systemd", state=state, socket=address, reason=str(exc))

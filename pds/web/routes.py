@@ -41,7 +41,7 @@ Allow: /
 
 
 def web_routes(ctx: AppContext) -> Iterator[web.RouteDef]:
-    """Everything outside `/xrpc/`."""
+    """Yield the routes outside `/xrpc/`."""
     yield _get("/", _front_page)
     yield _get("/.well-known/change-password", _change_password)
     if ctx.entryway is not None:
@@ -50,7 +50,7 @@ def web_routes(ctx: AppContext) -> Iterator[web.RouteDef]:
 
 
 def routes_of_every_server() -> Iterator[web.RouteDef]:
-    """What a read-only server has, too; whatever is left is not found."""
+    """Yield the routes that a read-only server has, too; any other path is a 404."""
     yield _get("/robots.txt", _robots)
     yield _get("/.well-known/atproto-did", _atproto_did)
     yield _get("/tls-check", _tls_check)
@@ -89,7 +89,7 @@ async def _atproto_did(request: web.Request) -> web.Response:
         # An entryway answers for its handles itself.
         did = _hosted_did(ctx, host) if ctx.settings.entryway_service is None else None
     except DatabaseError:
-        _log.exception("a handle could not be looked up", host=host)
+        _log.exception("handle lookup failed", host=host)
         return web.Response(status=500, text="Internal Server Error")
     if did is None:
         return web.Response(status=404, text="User not found")
@@ -135,7 +135,7 @@ async def _tls_check(request: web.Request) -> web.Response:
     try:
         did = _hosted_did(ctx, domain)
     except DatabaseError:
-        _log.exception("a handle could not be looked up", host=domain)
+        _log.exception("handle lookup failed", host=domain)
         return _tls_error(500, "InternalServerError", "Internal Server Error")
     if did is None:
         return _tls_error(404, "NotFound", "handle not found for this domain")

@@ -58,7 +58,7 @@ class ReadCall:
     def request(self) -> web.Request:
         """The HTTP request; only for methods that are never called in this process."""
         if self._request is None:
-            raise TypeError("the call has come without a request")
+            raise TypeError("the call has no request")
         return self._request
 
     @property

@@ -54,4 +54,6 @@ async def _tell_owner(ctx: AppContext, did: Did) -> None:
         await ctx.mailer.send_password_changed(account, account.email, app_passwords)
     except (InvalidMail, MailNotSent) as exc:
         # The password is set and its token used up, so the request has not failed.
-        _log.warning("a new password could not be told of", did=did, reason=str(exc))
+        _log.warning(
+            "an account could not be notified of its new password", did=did, reason=str(exc)
+        )

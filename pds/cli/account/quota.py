@@ -81,7 +81,7 @@ def _fields(usage: AccountUsage) -> Iterator[tuple[str, object]]:
     yield "Account", f"{usage.account.shown_handle} ({usage.account.did})"
     yield "Quota", quota_text(usage)
     if usage.usage is None:
-        yield "Used", "unknown, for its files cannot be read"
+        yield "Used", "unknown, because its files cannot be read"
         return
     database, blobs = usage.usage.database_bytes, usage.usage.blob_bytes
     yield (

@@ -91,7 +91,7 @@ def export(
     with progress_bars() as progress:
         counts = asyncio.run(_export(options, progress))
     if counts is not None and counts.failed:
-        fail(f"{counted(counts.failed, 'blob')} not to be had: run this again to try once more.")
+        fail(f"{counted(counts.failed, 'blob')} could not be fetched: run this again to retry.")
 
 
 async def _export(options: _Options, progress: Progress) -> BlobCounts | None:

@@ -158,10 +158,10 @@ def _print(done: dict[str, Any], *, as_json: bool, had_blobs: bool) -> None:
     names = ("handle", "did", "rev", "records", "password")
     print_fields([(name, done[name]) for name in names if done[name] is not None])
     if done["password"] is None:
-        click.echo("The account was here before: its handle, email and password are as they were.")
+        click.echo("The account existed before: its handle, email and password are unchanged.")
     if done["missingBlobs"]:
         what = counted(done["missingBlobs"], "blob")
-        where = "are not in the directory" if had_blobs else "can be brought with --blobs"
+        where = "are not in the directory" if had_blobs else "can be imported with --blobs"
         click.echo(f"{what} that its records refer to {where}.")
     if "oddRecords" in done:
         odd = done["oddRecords"]
@@ -169,7 +169,7 @@ def _print(done: dict[str, Any], *, as_json: bool, had_blobs: bool) -> None:
         click.echo(f"{counted(odd['count'], 'odd record')}, kept as {what}:")
         for one in odd["examples"]:
             say(f"  {one['uri']}: {one['reason']}")
-    click.echo("\nIt is deactivated until its identity leads here. Its DID has to say:")
+    click.echo("\nIt is deactivated until its DID points here. The DID must say:")
     for name, value in _lines(done["didCredentials"]):
         say(f"  {name:20} {value}")
     click.echo(f"When it does, run: pds account activate {done['did']}")

@@ -27,7 +27,7 @@ def _parse_key(
         return parse_did_key(value if value.startswith("did:") else f"did:key:{value}")
     except InvalidKey as exc:
         raise click.BadParameter(
-            f"{exc}; it has to be did:key:… of K-256 or P-256, or what a DID document has as "
+            f"{exc}; give a did:key:… of K-256 or P-256, or the value that a DID document has as "
             "publicKeyMultibase of a Multikey (zQ3sh…, zDn…)"
         ) from exc
 

@@ -9,7 +9,7 @@ import click
 from pds.cli.lazy_group import LazyGroup
 
 COMMANDS: Final = {
-    "create": "Make invite codes and print them.",
+    "create": "Create invite codes and print them.",
     "list": "List all invite codes, newest first. Works while the server runs.",
     "disable": "Disable invite codes, so that no more accounts are created with them.",
 }
@@ -18,7 +18,7 @@ COMMANDS: Final = {
 
 @click.group(cls=LazyGroup, package=__name__, summaries=COMMANDS)
 def invite() -> None:
-    """Make, list and disable invite codes.
+    """Create, list and disable invite codes.
 
     \b
     Examples:

@@ -41,7 +41,7 @@ from pds.cli.service_database import get_account, reading_accounts
 def create(
     uses: int, count: int, account: str | None, as_json: bool, env_file: Path | None
 ) -> None:
-    """Make invite codes and print them.
+    """Create invite codes and print them.
 
     The running server does it, or the command itself on the files if no server runs.
 

@@ -129,5 +129,5 @@ def _read_key(path: Path) -> K256PrivateKey:
         return K256PrivateKey.from_bytes(bytes.fromhex(path.read_text("ascii").strip()))
     except (InvalidKey, ValueError) as exc:
         raise CommandFailed(
-            f"{path} has no key: it must be the 64 hex digits that were the setting."
+            f"{path} has no key: it must contain the 64 hex digits of the old setting."
         ) from exc

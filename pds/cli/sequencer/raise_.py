@@ -36,7 +36,7 @@ def raise_(seq: int, as_json: bool, env_file: Path | None) -> None:
     if as_json:
         print_json(done)
     elif done["seq"] > done["before"]:
-        click.echo(f"The event log goes on behind {done['seq']}; it was at {done['before']}.")
+        click.echo(f"The event log continues after {done['seq']}; it was at {done['before']}.")
     else:
         click.echo(f"The event log is at {done['seq']} already: nothing had to be raised.")
 

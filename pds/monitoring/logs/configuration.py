@@ -50,7 +50,7 @@ class Logs:
         try:
             self._destination.reopen()
         except OSError as exc:
-            _log.error("the log file cannot be opened anew", file=exc.filename, reason=exc.strerror)
+            _log.error("the log file cannot be reopened", file=exc.filename, reason=exc.strerror)
 
     def flush(self) -> None:
         """Write the buffered lines."""

@@ -47,7 +47,7 @@ class OperatorCall:
             return iter_body(self._body)
         if isinstance(self._body, AsyncIterable):
             return self._body
-        raise TypeError("the body is no stream of bytes")
+        raise TypeError("the body is not a stream of bytes")
 
     @property
     def present(self) -> Callable[[], AbstractContextManager[None]]:

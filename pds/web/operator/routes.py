@@ -37,7 +37,7 @@ ROUTES: Final[Mapping[tuple[str, str], OperatorHandler]] = {
 
 
 def operator_routes() -> Iterator[web.RouteDef]:
-    """`ROUTES`, served to the administrator alone."""
+    """Yield the routes of `ROUTES`, served only to the administrator."""
     # `get` also answers HEAD.
     adding = {"GET": web.get, "POST": web.post, "PUT": web.put}
     for (verb, path), handler in ROUTES.items():

@@ -121,7 +121,7 @@ def test_damage_ends_with_status_1_and_says_where_and_what_to_do(
     assert "is missing" in row
     assert f"→ {key}\n  Leave the store as it is." in done.stdout
     assert f"/{key.relative_to(copied)} {key}`" in done.stdout
-    assert "Needs mending. 1 wrong" in done.stdout
+    assert "Problems found. 1 wrong" in done.stdout
     assert done.stderr == ""
 
 

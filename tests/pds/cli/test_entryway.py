@@ -43,7 +43,7 @@ def test_what_is_made_at_the_entryway_is_refused_here(
 ) -> None:
     message = behind.refuse(*command)
     assert f"the entryway {URL}, which has the {what}" in message
-    assert "Make and change them there" in message
+    assert "Create and change them there" in message
 
 
 @pytest.mark.parametrize(

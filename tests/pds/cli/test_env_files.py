@@ -79,7 +79,7 @@ def test_a_file_that_a_stranger_may_have_left_is_not_taken(directory: Path) -> N
     (directory / "pds.env").chmod(0o666)
     done = run_pds("account", "list", env=NOT_NAMED, cwd=directory)
     assert done.returncode == 1
-    assert "pds.env was not read, because it belongs to another user or anybody" in done.stderr
+    assert "pds.env was not read, because it belongs to another user or anyone" in done.stderr
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")

@@ -54,7 +54,7 @@ def test_a_reason_with_escape_codes_is_told_in_one_line(operator: Operator) -> N
     operator.create("forger")
     operator.run("account", "takedown", "forger.test", "--ref", HOSTILE)
     again = operator.run("account", "takedown", "forger.test")
-    assert again.endswith(f"The first reason stays: {SHOWN}\n")
+    assert again.endswith(f"The first reason is kept: {SHOWN}\n")
     assert f"Taken down:    {SHOWN}\n" in operator.run("account", "show", "forger.test")
     # Programs get it as it is.
     assert operator.show("forger.test")["takedownRef"] == HOSTILE

@@ -118,4 +118,4 @@ def test_an_account_whose_files_are_gone_does_not_hide_the_others(copied: Operat
     assert total["unreadable"] == 1
     assert "1 cannot be read" in copied.run("account", "list", "--usage")
     used = copied.run_fields("account", "quota", "broken.test")["Used"]
-    assert used == "unknown, for its files cannot be read"
+    assert used == "unknown, because its files cannot be read"

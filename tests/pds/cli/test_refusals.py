@@ -57,7 +57,7 @@ def test_a_command_that_makes_the_data_directory_warns(
     }
     done = run_pds("invite", "create", "--env-file", str(stopped.server.env_file), env=env)
     assert done.returncode == 0
-    assert f"data directory {tmp_path / 'unmounted'} was not there" in done.stderr
+    assert f"data directory {tmp_path / 'unmounted'} did not exist" in done.stderr
 
 
 def test_settings_that_are_no_text_are_refused(tmp_path: Path) -> None:

@@ -73,8 +73,8 @@ async def test_from_localhost_no_relay_elsewhere_is_asked(relay: Relay) -> None:
 @pytest.mark.parametrize(
     ("hosts", "message"),
     [
-        ([], "There is no relay to ask: name one, or set PDS_CRAWLERS."),
-        ([","], "There is no relay to ask"),
+        ([], "No relay to ask: name one, or set PDS_CRAWLERS."),
+        ([","], "No relay to ask"),
         (["ftp://relay.example"], '"ftp://relay.example" is not the URL of a server'),
     ],
 )

@@ -29,7 +29,7 @@ def seqs_of(operator: Operator, did: str) -> list[int]:
 def test_the_next_event_comes_after_the_number(operator: Operator) -> None:
     wanted = newest_seq(operator) + 10**12
     told = operator.run("sequencer", "raise", str(wanted))
-    assert told.startswith(f"The event log goes on behind {wanted}; it was at ")
+    assert told.startswith(f"The event log continues after {wanted}; it was at ")
     assert newest_seq(operator) == wanted
     made = operator.create("after-raising")
     first = min(seqs_of(operator, made["did"]))

@@ -54,7 +54,7 @@ def test_a_record_is_taken_down_and_put_back(operator: Operator, furnished: Furn
     # By the handle, too, and with the other name of the option.
     by_handle = furnished.uri.replace(furnished.did, operator.show(furnished.did)["handle"])
     again = operator.run("record", "takedown", by_handle, "--reason", "report 18")
-    assert again == f"{furnished.uri} was taken down already. The first reason stays: report 17\n"
+    assert again == f"{furnished.uri} was already taken down. The first reason is kept: report 17\n"
     back = {"uri": furnished.uri, "cid": furnished.cid, "takedownRef": None}
     assert operator.run_json("record", "untakedown", by_handle) == back
     if operator.environ == {}:
@@ -119,7 +119,7 @@ def test_a_second_takedown_of_an_account_keeps_the_first_reason(operator: Operat
     operator.run("account", "takedown", did, "--ref", "report 17")
     told = operator.run("account", "takedown", did, "--ref", "report 18")
     assert told == (
-        f"twicehidden.test ({did}) was taken down already. The first reason stays: report 17\n"
+        f"twicehidden.test ({did}) was already taken down. The first reason is kept: report 17\n"
     )
     assert operator.show(did)["takedownRef"] == "report 17"
     operator.run("account", "untakedown", did)

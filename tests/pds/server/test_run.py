@@ -151,7 +151,7 @@ async def test_a_directory_that_was_not_there_is_told(tmp_path: Path) -> None:
         told = {
             line["setting"]: Path(line["directory"])
             for line in lines
-            if line["event"] == "a directory was not there and is made"
+            if line["event"] == "created a missing directory"
         }
         assert told == expected
 

@@ -43,4 +43,4 @@ def test_a_socket_that_cannot_be_told_stops_nobody(
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", name)
     notify(READY)
-    assert ("systemd cannot be told" in capsys.readouterr().out) == name.startswith("/")
+    assert ("cannot notify systemd" in capsys.readouterr().out) == name.startswith("/")

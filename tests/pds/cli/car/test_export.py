@@ -102,7 +102,7 @@ def test_a_lost_picture_is_told_and_the_rest_is_there(
     done = author.export(tmp_path / "a.car", "--blobs", tmp_path / "blobs")
     assert done.status == 1
     assert f"blob {cid}: " in done.err
-    assert done.err.endswith("Error: 1 blob not to be had: run this again to try once more.\n")
+    assert done.err.endswith("Error: 1 blob could not be fetched: run this again to retry.\n")
     assert run_car("verify", tmp_path / "a.car").status == 0
     assert f"{author.did}/{cid}" not in pictures(tmp_path / "blobs")
 

@@ -135,7 +135,7 @@ def test_what_is_to_be_done_next_is_told(operator: Operator, owner: Owner, tmp_p
     told = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     assert told["did"].strip() == owner.did
     assert operator.knows_password(owner.did, told["password"].strip())
-    assert "3 blobs that its records refer to can be brought with --blobs." in text
+    assert "3 blobs that its records refer to can be imported with --blobs." in text
     assert f"at://{owner.name}.test" in text
     assert f"pds account activate {owner.did}" in text
 
