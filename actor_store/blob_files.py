@@ -72,10 +72,15 @@ class BlobFiles:
         temp: TempBlob,
         *,
         mime_type: str,
-        check: Callable[[ActorStoreReader], None],
-        ignores_quota: bool,
+        check: Callable[[ActorStoreReader], None] = lambda _: None,
+        ignores_quota: bool = False,
     ) -> None:
-        """See `ActorStore.keep_upload`."""
+        """Insert a finished upload; it becomes permanent at once if a record refers to it.
+
+        `check` is called in the transaction and may refuse by raising. Raises `QuotaExceeded`,
+        `BlobTakendown` and what `ActorStore.transact` and `check` raise, after deleting the
+        temporary bytes.
+        """
 
         def enter(actor: ActorStoreTransactor) -> TrackedUpload:
             check(actor)
@@ -96,7 +101,10 @@ class BlobFiles:
                 await self._keep(did, tracked.promote)
 
     async def settle_uploads(self, did: str) -> None:
-        """Make every upload that a record refers to permanent, as needed after an import."""
+        """Make uploads permanent that records refer to without a commit, such as after an import.
+
+        Raises what `ActorStore.transact` and `BlobStore.make_permanent` raise.
+        """
         async with self._locks[did]:
             for ref in await self._store.read(did, lambda actor: actor.blob.list_awaited()):
                 await self._keep(did, ref)
@@ -104,7 +112,12 @@ class BlobFiles:
     async def sweep(
         self, did: str, *, before_s: float, limit: int, parts_only: bool
     ) -> SweptUploads:
-        """See `ActorStore.sweep_uploads`."""
+        """Delete unreferenced uploads from before a time in Unix seconds.
+
+        Deletes at most `limit` uploads, and all files of interrupted uploads; with `parts_only`,
+        just the latter. The actor need not exist any more. Raises what `read_in_thread` and
+        `transact` of `ActorStore` and the blob store raise.
+        """
         # List the files first: an old file without a row by then never gets one.
         keys = await self._blob_store.list_temp(did, before_s=before_s)
         if not keys:

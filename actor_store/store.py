@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from actor_store.blob_files import BlobFiles
-from actor_store.blob_store.base import BlobStore, TempBlob
-from actor_store.blobs import BlobChanges, SweptUploads, TempRef
+from actor_store.blob_store.base import BlobStore
+from actor_store.blobs import BlobChanges, TempRef
 from actor_store.blocks import CountedNodeCache
 from actor_store.creation import (
     adopt_database,
@@ -98,7 +98,8 @@ class ActorStore:
             self._open_store, max_open=max_open_stores(settings.max_open), files=self._files
         )
         """The databases that are kept open for the event loop."""
-        self._blob_files = BlobFiles(self, blob_store)
+        self.blob_files = BlobFiles(self, blob_store)
+        """Uploads, and the bytes of blobs that commits keep or delete."""
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="actor-store")
         self._long_work: set[LongTransaction[Any]] = set()
         self._commits = LongCommits()
@@ -212,7 +213,7 @@ class ActorStore:
             return actor.commit(writes, swap_commit=swap_commit, made_permanent=made_permanent)
 
         if blobs:
-            data = await self._blob_files.with_permanent(
+            data = await self.blob_files.with_permanent(
                 did, blobs, lambda refs: self.transact(did, partial(run, made_permanent=refs))
             )
         else:
@@ -220,24 +221,6 @@ class ActorStore:
         if data is not None:
             self.record_writes.update([op.action for op in data.ops])
         return data
-
-    async def keep_upload(
-        self,
-        did: str,
-        temp: TempBlob,
-        *,
-        mime_type: str,
-        check: Callable[[ActorStoreReader], None] = lambda _: None,
-        ignores_quota: bool = False,
-    ) -> None:
-        """Insert a finished upload; it becomes permanent at once if a record refers to it.
-
-        `check` is called in the transaction and may refuse by raising. Raises `QuotaExceeded`,
-        `BlobTakendown` and what `transact` and `check` raise, after deleting the temporary bytes.
-        """
-        await self._blob_files.keep_upload(
-            did, temp, mime_type=mime_type, check=check, ignores_quota=ignores_quota
-        )
 
     async def read_in_thread(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T:
         """Read like `read`, for long work: in a thread, on a connection of its own."""
@@ -297,28 +280,8 @@ class ActorStore:
             if not self._closed:
                 self._threads.submit(work.close)
         if leftovers:
-            self._blob_files.delete_soon(did, leftovers)
+            self.blob_files.delete_soon(did, leftovers)
         return result
-
-    async def settle_uploads(self, did: str) -> None:
-        """Make uploads permanent that records refer to without a commit, such as after an import.
-
-        Raises what `transact` and `BlobStore.make_permanent` raise.
-        """
-        await self._blob_files.settle_uploads(did)
-
-    async def sweep_uploads(
-        self, did: str, *, before_s: float, limit: int, parts_only: bool
-    ) -> SweptUploads:
-        """Delete unreferenced uploads from before a time in Unix seconds.
-
-        Deletes at most `limit` uploads, and all files of interrupted uploads; with `parts_only`,
-        just the latter. The actor need not exist any more. Raises what `read_in_thread`, `transact`
-        and the blob store raise.
-        """
-        return await self._blob_files.sweep(
-            did, before_s=before_s, limit=limit, parts_only=parts_only
-        )
 
     def stream(
         self, did: str, fn: Callable[[ActorStoreReader], Iterator[bytes]]
@@ -340,13 +303,9 @@ class ActorStore:
         source = ThreadedSource(partial(_name_damage, did, open_db), chunks)
         return self._admit(stream(self._threads, source))
 
-    async def settle(self) -> None:
-        """Wait until the blob deletions requested by commits are done."""
-        await self._blob_files.settle()
-
     async def close(self) -> None:
         """Finish work in progress and close every database. May be repeated."""
-        await self.settle()
+        await self.blob_files.settle()
         self._closed = True
         await asyncio.to_thread(self._close_files)
 
@@ -388,7 +347,7 @@ class ActorStore:
             actor.blob.forget_totals()
             raise
         if actor.leftovers:
-            self._blob_files.delete_soon(did, actor.leftovers)
+            self.blob_files.delete_soon(did, actor.leftovers)
         return result
 
     def _open_store(self, did: str) -> OpenStore:

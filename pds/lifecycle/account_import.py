@@ -116,7 +116,7 @@ async def import_account(
                 else:
                     password = None
                     repo = await _replace(ctx, did, spool, keys)
-    await ctx.actor_store.settle_uploads(did)
+    await ctx.actor_store.blob_files.settle_uploads(did)
     account = ctx.accounts.get_account(did, include_inactive=True)
     missing = await ctx.actor_store.read_in_thread(did, lambda actor: actor.blob.count_missing())
     return ImportedAccount(account, repo, password, missing, did_credentials(ctx, account))

@@ -109,7 +109,7 @@ class UploadSweep:
             if account is not None and not self._actor_store.exists(did):
                 # The missing store may be restored, and its records may refer to the uploads.
                 raise RepoNotFound(did)
-            swept = await self._actor_store.sweep_uploads(
+            swept = await self._actor_store.blob_files.sweep(
                 did,
                 before_s=self._now_s() - KEPT_S,
                 limit=_BATCH,

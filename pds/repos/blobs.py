@@ -41,11 +41,11 @@ async def receive_blob(
 
     `declared_type` is used where the type cannot be told from the bytes. `check` may refuse the
     blob by raising, inside the transaction that inserts it. A refused blob leaves nothing behind.
-    Raises what `BlobStore.put_temp` and `ActorStore.keep_upload` raise.
+    Raises what `BlobStore.put_temp` and `BlobFiles.keep_upload` raise.
     """
     temp = await ctx.blob_store.put_temp(did, chunks, max_bytes=max_bytes)
     mime_type = media_type_of(temp.head, declared_type)
-    await ctx.actor_store.keep_upload(
+    await ctx.actor_store.blob_files.keep_upload(
         did,
         temp,
         mime_type=mime_type,

@@ -79,7 +79,7 @@ async def import_repo(
             if found is not None:
                 keys = [await _find_signer(ctx, *found, keys)]
             await load_repo(ctx, did, spool, keys)
-    await ctx.actor_store.settle_uploads(did)
+    await ctx.actor_store.blob_files.settle_uploads(did)
 
 
 def _look_through(spool: Spool, did: Did) -> tuple[Cid, Commit] | None:

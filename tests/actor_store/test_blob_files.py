@@ -43,7 +43,7 @@ async def _upload(
         yield data
 
     temp = await blob_store.put_temp(DID, chunks(), max_bytes=1_000_000)
-    await store.keep_upload(DID, temp, mime_type=mime_type)
+    await store.blob_files.keep_upload(DID, temp, mime_type=mime_type)
     return BlobRef(temp.cid, mime_type, temp.size)
 
 
@@ -53,7 +53,7 @@ def _files(directory: Path) -> set[str]:
 
 async def _bytes_and_rows_agree(store: ActorStore, blobs: Path) -> set[str]:
     """Check that the permanent files are those of the permanent rows. Return their names."""
-    await store.settle()
+    await store.blob_files.settle()
     rows = await store.read(
         DID, lambda actor: actor.repo._db.all("SELECT cid FROM blob WHERE tempKey IS NULL")
     )
@@ -256,7 +256,7 @@ async def test_bytes_that_cannot_be_deleted_do_not_undo_the_commit(
     ref = await _upload(store, blob_store, b"picture")
     await commit(store, DID, [post("a", embed=blob_value(ref))])
     await commit(store, DID, [delete("a")])
-    await store.settle()
+    await store.blob_files.settle()
     assert "disk is read-only" in caplog.text
     assert await store.read(DID, contents) == {}
     await store.close()

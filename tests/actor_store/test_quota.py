@@ -54,7 +54,9 @@ async def upload(
         yield LARGE.encode()
 
     temp = await blob_store.put_temp(DID, chunks(), max_bytes=ROOM)
-    await store.keep_upload(DID, temp, mime_type="image/png", ignores_quota=ignores_quota)
+    await store.blob_files.keep_upload(
+        DID, temp, mime_type="image/png", ignores_quota=ignores_quota
+    )
 
 
 async def test_a_commit_without_room_is_refused_and_says_why(

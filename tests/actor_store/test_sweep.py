@@ -31,7 +31,7 @@ async def sweep(
 ) -> SweptUploads:
     """Sweep what was there `after_s` before a time that is an hour from now."""
     before_s = time.time() + LATER_S - after_s + 1
-    return await actors.sweep_uploads(DID, before_s=before_s, limit=limit, parts_only=parts_only)
+    return await actors.blob_files.sweep(DID, before_s=before_s, limit=limit, parts_only=parts_only)
 
 
 def _temporary(blobs: Path) -> list[Path]:

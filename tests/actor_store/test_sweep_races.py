@@ -99,7 +99,7 @@ async def _post(store: ActorStore, blob_store: Any, chance: random.Random) -> No
 async def _sweep(store: ActorStore) -> None:
     for _ in range(30):
         # As if a week had gone by.
-        await store.sweep_uploads(DID, before_s=time.time() + 5, limit=10, parts_only=False)
+        await store.blob_files.sweep(DID, before_s=time.time() + 5, limit=10, parts_only=False)
         await asyncio.sleep(0.002)
 
 

@@ -23,7 +23,7 @@ async def upload(store: ActorStore, blob_store: DiskBlobStore, data: bytes) -> B
         yield data
 
     temp = await blob_store.put_temp(DID, chunks(), max_bytes=1_000_000)
-    await store.keep_upload(DID, temp, mime_type="image/png")
+    await store.blob_files.keep_upload(DID, temp, mime_type="image/png")
     return BlobRef(temp.cid, "image/png", temp.size)
 
 

@@ -117,10 +117,10 @@ async def test_bytes_go_with_the_last_record_that_refers_to_them(pds: Pds, alice
     for rkey in ("one", "two"):
         await create(pds, alice, {"blob": blob}, rkey=rkey)
     await delete(pds, alice, "one")
-    await pds.ctx.actor_store.settle()
+    await pds.ctx.actor_store.blob_files.settle()
     assert (await fetch(pds, alice, blob)).body == PNG
     await put(pds, alice, "two", {"no": "blob"})
-    await pds.ctx.actor_store.settle()
+    await pds.ctx.actor_store.blob_files.settle()
     assert files(pds) == []
     assert (await fetch(pds, alice, blob)).json["message"] == "Blob not found"
     assert await listed(pds, alice) == []
@@ -135,7 +135,7 @@ async def test_blob_that_moves_within_one_commit_stays(pds: Pds, alice: Account)
     await create(pds, alice, {"blob": blob}, rkey="one")
     reply = await apply(pds, alice, updates("one", {"no": "blob"}), creates({"blob": blob}, "two"))
     assert reply.status == 200
-    await pds.ctx.actor_store.settle()
+    await pds.ctx.actor_store.blob_files.settle()
     assert (await fetch(pds, alice, blob)).body == PNG
 
 
@@ -145,7 +145,7 @@ async def test_same_bytes_uploaded_twice_are_kept_once(pds: Pds, alice: Account)
     assert await uploaded(pds, alice, PNG, "image/gif") == blob
     await create(pds, alice, {"blob": blob})
     await uploaded(pds, alice)
-    await pds.ctx.actor_store.settle()
+    await pds.ctx.actor_store.blob_files.settle()
     assert len(files(pds)) == 1
     assert (await fetch(pds, alice, blob)).body == PNG
 

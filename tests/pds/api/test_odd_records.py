@@ -189,7 +189,7 @@ async def test_blobs_of_an_odd_record_are_missed_and_released(pds: Pds, mover: M
         assert (await delete(pds, mover.account, rkey)).status == 200
     assert (await pds.get(MISSING, mover.account.auth)).json["blobs"] == []
     assert (await pds.get("com.atproto.sync.getBlob", did=mover.did, cid=there)).status == 400
-    await pds.ctx.actor_store.settle()
+    await pds.ctx.actor_store.blob_files.settle()
 
 
 async def test_an_odd_record_follows_whom_it_follows(pds: Pds, mover: Mover) -> None:

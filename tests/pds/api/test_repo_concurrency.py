@@ -204,7 +204,7 @@ async def test_one_blob_referred_to_and_dropped_by_many_at_once(pds: Pds, alice:
                 assert (await pds.upload(alice, b"blob %d" % number, "text/plain")).status == 200
 
     await asyncio.gather(*(writer(number) for number in range(8)))
-    await pds.ctx.actor_store.settle()
+    await pds.ctx.actor_store.blob_files.settle()
     exported = await export(pds, alice.did)
     used = {exported.value(path)["blob"]["ref"] for path in exported.records}
     listed = await pds.get("com.atproto.sync.listBlobs", did=alice.did)

@@ -134,7 +134,7 @@ async def test_client_that_leaves_midway_leaves_nothing(pds: Pds, alice: Account
         )
     # Served after the request that broke off has been read.
     assert (await uploaded(pds, alice))["size"] == len(PNG)
-    await pds.ctx.actor_store.settle()
+    await pds.ctx.actor_store.blob_files.settle()
     assert len(files(pds)) == 1
 
 

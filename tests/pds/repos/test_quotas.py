@@ -221,7 +221,7 @@ async def test_the_same_upload_twice_at_once_takes_room_once(pds: Pds, alice: Ac
     for room in rooms:
         received = room.metered(chunks())
         temp = await pds.ctx.blob_store.put_temp(alice.did, received, max_bytes=60_000)
-        await pds.ctx.actor_store.keep_upload(alice.did, temp, mime_type="image/png")
+        await pds.ctx.actor_store.blob_files.keep_upload(alice.did, temp, mime_type="image/png")
     assert len(files_of(pds)) == 1
 
 
