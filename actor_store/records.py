@@ -33,6 +33,8 @@ CREATE_ODD: Final = (
 _ODD: Final = (
     "FROM holdfast_odd_record AS odd JOIN record ON record.uri = odd.uri AND record.cid = odd.cid"
 )
+_parse_cid: Final = Cid.parse_stored
+"""Looked up once, because a page of records calls it for every row."""
 _ODD_EXAMPLES: Final = 20
 
 
@@ -129,12 +131,12 @@ class RecordReader:
         text = self._db.value(
             "SELECT cid FROM record WHERE uri = ? AND takedownRef IS NULL", (uri,)
         )
-        return None if text is None else RecordRef(uri, Cid.parse_stored(text))
+        return None if text is None else RecordRef(uri, _parse_cid(text))
 
     def find_cid(self, collection: str, rkey: str) -> Cid | None:
         """Return the CID of the record, taken down or not, or None. Cheaper than `find`."""
         text = self._db.value("SELECT cid FROM record WHERE uri = ?", (self.uri(collection, rkey),))
-        return None if text is None else Cid.parse_stored(text)
+        return None if text is None else _parse_cid(text)
 
     def list_since(self, rev: str, *, limit: int) -> list[StoredRecord]:
         """Return records written after `rev`, taken down or not, ordered by commit, then by row.
@@ -175,7 +177,7 @@ class RecordReader:
         rows = self._db.all(
             f"SELECT odd.uri, odd.cid, odd.reason {_ODD} ORDER BY odd.uri LIMIT ?", (_ODD_EXAMPLES,)
         )
-        examples = tuple(OddRecord(uri, Cid.parse_stored(cid), reason) for uri, cid, reason in rows)
+        examples = tuple(OddRecord(uri, _parse_cid(cid), reason) for uri, cid, reason in rows)
         return OddRecords(int(self._db.value(f"SELECT count(*) {_ODD}")), examples)
 
     def backlink_conflicts(self, collection: str, backlinks: Sequence[Backlink]) -> list[str]:
@@ -219,7 +221,7 @@ class RecordReader:
             f" ORDER BY uri {'ASC' if reverse else 'DESC'} LIMIT ?",
             (low, high, limit),
         )
-        return [RecordRef(uri, Cid.parse_stored(text)) for uri, text in rows]
+        return [RecordRef(uri, _parse_cid(text)) for uri, text in rows]
 
 
 class RecordTransactor(RecordReader):
@@ -276,4 +278,4 @@ def has_odd_table(db: Database) -> bool:
 
 def _record_of(row: Row) -> StoredRecord:
     uri, cid, block, indexed_at, takedown_ref, rev = row
-    return StoredRecord(uri, Cid.parse_stored(cid), block, indexed_at, takedown_ref, rev)
+    return StoredRecord(uri, _parse_cid(cid), block, indexed_at, takedown_ref, rev)
