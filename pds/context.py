@@ -142,6 +142,7 @@ class ReadContext:
         self.health = make_health_check(
             settings, self.accounts, self.sequencer, did_cache, self.unfinished
         )
+        stack.push_async_callback(self.unfinished.retrier.close)
         self.closing = stack
 
     async def close(self) -> None:
@@ -243,6 +244,7 @@ class AppContext(ReadContext):
         self, settings: Settings, stack: AsyncExitStack, *, min_login_ms: int = MIN_LOGIN_MS
     ) -> None:
         """Open the parts as `ReadContext` does. A password check takes at least `min_login_ms`."""
+        # Before the others, because the accounts need them.
         self.session_tokens = _session_tokens(settings)
         self._min_login_ms = min_login_ms
         super().__init__(settings, stack)
@@ -266,7 +268,6 @@ class AppContext(ReadContext):
         stack.push_async_callback(self.crawlers.close)
         self.upload_sweep = UploadSweep(self.actor_store, self.blob_store, self.accounts)
         stack.push_async_callback(self.upload_sweep.close)
-        stack.push_async_callback(self.unfinished.retrier.close)
 
     def _make_accounts(self, db: Database) -> Accounts:
         return Accounts(
