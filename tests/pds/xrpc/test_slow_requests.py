@@ -116,14 +116,21 @@ async def test_a_head_that_trickles_in_is_cut_off(client: Client) -> None:
         assert await client.closed() == b""
 
 
+@asynccontextmanager
+async def answered(pds: Pds) -> AsyncIterator[Client]:
+    """A connection on which a first request has been answered."""
+    async with Client.connect(pds) as client:
+        client.send(DESCRIBE)
+        assert (await client.answer())[0] == 200
+        yield client
+
+
 async def test_the_head_of_a_later_request_has_no_more_time(
     pds: Pds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def attempt(head_s: float) -> None:
         monkeypatch.setattr(connections, "HEAD_S", head_s)
-        async with Client.connect(pds) as client:
-            client.send(DESCRIBE)
-            assert (await client.answer())[0] == 200
+        async with answered(pds) as client:
             client.send(b"GET /")
             async with client.dripping(b"x"):
                 assert await client.closed() == b""
@@ -136,9 +143,7 @@ async def test_a_connection_between_requests_is_kept(
 ) -> None:
     async def attempt(head_s: float) -> None:
         monkeypatch.setattr(connections, "HEAD_S", head_s)
-        async with Client.connect(pds) as client:
-            client.send(DESCRIBE)
-            assert (await client.answer())[0] == 200
+        async with answered(pds) as client:
             async with Client.connect(pds) as silent:
                 await silent.closed()  # Longer than a head may take.
             client.send(DESCRIBE)
