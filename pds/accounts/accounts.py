@@ -62,8 +62,9 @@ class Accounts(AccountRegister):
     """The accounts of a server with logins: creates and renames them; its parts do the rest.
 
     A part is a class in its own file, constructed here with the database and the parts it needs.
-    Anything a part stores about an account must also be deleted in `pds.accounts.erasure`, and any
-    kind of session be ended in `Sessions.end_all`.
+    Anything a part stores about an account must also be deleted: in `pds.accounts.erasure`, or in
+    `_erase` if a server without logins lacks the table. Any kind of session must be ended in
+    `Sessions.end_all`.
     """
 
     def __init__(
