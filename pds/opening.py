@@ -10,6 +10,10 @@ from functools import partial
 
 from actor_store.blob_store.base import BlobStore
 from actor_store.blob_store.disk import DiskBlobStore
+from actor_store.blob_store.s3 import S3BlobStore
+from actor_store.blob_store.s3_bucket import S3Bucket
+from actor_store.blob_store.s3_links import BlobLinks
+from actor_store.blob_store.s3_location import S3Location
 from actor_store.layout import ActorLayout
 from actor_store.opening import StoreSettings
 from actor_store.store import ActorStore
@@ -54,23 +58,59 @@ def open_sequencer(
     return sequencer
 
 
-def open_blob_store(settings: Settings, open_files: OpenFiles, stack: AsyncExitStack) -> BlobStore:
-    """Open the directory of blobs. Raises `ConfigError` if there is none."""
-    directory = settings.blob_directory
-    if directory is None:
-        problem = (
-            "PDS_BLOBSTORE_S3_BUCKET is set, but blobs are kept on disk only: unset it, copy the "
-            "blobs into a directory and set PDS_BLOBSTORE_DISK_LOCATION to that"
-        )
-        raise ConfigError([problem])
-    blob_store = DiskBlobStore(
-        directory,
-        settings.blob_tmp_directory,
-        full_sync=settings.synchronous == "FULL",
-        files=open_files,
+def bucket_location(settings: Settings) -> S3Location | None:
+    """Return where the bucket of blobs is; None if blobs are on disk."""
+    blobs = settings.blobstore
+    if not blobs.s3_bucket:
+        return None
+    return S3Location(
+        bucket=blobs.s3_bucket,
+        region=blobs.s3_region,
+        endpoint=blobs.s3_endpoint,
+        force_path_style=blobs.s3_force_path_style,
+        access_key_id=blobs.s3_access_key_id,
+        secret_access_key=blobs.s3_secret_access_key,
+        upload_timeout_ms=blobs.s3_upload_timeout_ms,
+        request_timeout_ms=blobs.s3_request_timeout_ms,
     )
+
+
+def open_bucket(settings: Settings, stack: AsyncExitStack) -> S3Bucket | None:
+    """Open the bucket of blobs, if they are on S3. Nothing is sent yet: S3 may be down."""
+    location = bucket_location(settings)
+    if location is None:
+        return None
+    bucket = S3Bucket(location, cdn_url=settings.blobstore.cdn_url)
+    stack.push_async_callback(bucket.close)
+    return bucket
+
+
+def open_blob_store(
+    settings: Settings, bucket: S3Bucket | None, open_files: OpenFiles, stack: AsyncExitStack
+) -> BlobStore:
+    """Open the store of blobs: the bucket or a directory. Raises `ConfigError` without either."""
+    directory = settings.blob_directory
+    blob_store: BlobStore
+    if bucket is not None:
+        blob_store = S3BlobStore(bucket)
+    elif directory is not None:
+        blob_store = DiskBlobStore(
+            directory,
+            settings.blob_tmp_directory,
+            full_sync=settings.synchronous == "FULL",
+            files=open_files,
+        )
+    else:
+        raise ConfigError(["There is no place for blobs: set PDS_BLOBSTORE_DISK_LOCATION"])
     stack.push_async_callback(blob_store.close)
     return blob_store
+
+
+def open_blob_links(settings: Settings, bucket: S3Bucket | None) -> BlobLinks | None:
+    """Open what redirects downloads to S3 or a CDN; None if the server sends blobs itself."""
+    if bucket is None or settings.blobstore.s3_redirect == "none":
+        return None
+    return BlobLinks(bucket)
 
 
 def open_actor_store(
