@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
+from pds.hold.oci.digest import InvalidDigest
 from pds.hold.permissions import AccessDenied
 from pds.service_auth.jwt import JwtExpired, ServiceJwtError
 from pds.xrpc.errors import XrpcError
@@ -16,6 +17,7 @@ from pds.xrpc.errors import XrpcError
 HOLD_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     AccessDenied: (403, "Forbidden"),
     JwtExpired: (401, "ExpiredToken"),
+    InvalidDigest: (400, "InvalidDigest"),
 }
 """By class; a class that is not listed is looked up by its nearest listed ancestor."""
 
