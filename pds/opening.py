@@ -10,6 +10,8 @@ from functools import partial
 
 from actor_store.blob_store.base import BlobStore
 from actor_store.blob_store.disk import DiskBlobStore
+from actor_store.blob_store.moving import MovingBlobStore
+from actor_store.blob_store.places import MovableStore
 from actor_store.blob_store.s3 import S3BlobStore
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_links import BlobLinks
@@ -87,28 +89,37 @@ def open_bucket(settings: Settings, stack: AsyncExitStack) -> S3Bucket | None:
 
 def open_blob_store(
     settings: Settings, bucket: S3Bucket | None, open_files: OpenFiles, stack: AsyncExitStack
-) -> BlobStore:
-    """Open the store of blobs: the bucket or a directory. Raises `ConfigError` without either."""
-    directory = settings.blob_directory
-    blob_store: BlobStore
-    if bucket is not None:
-        blob_store = S3BlobStore(bucket)
-    elif directory is not None:
-        blob_store = DiskBlobStore(
-            directory,
-            settings.blob_tmp_directory,
-            full_sync=settings.synchronous == "FULL",
-            files=open_files,
-        )
-    else:
-        raise ConfigError(["There is no place for blobs: set PDS_BLOBSTORE_DISK_LOCATION"])
+) -> MovableStore | MovingBlobStore:
+    """Open where blobs are, which is two places during a move. Raises `ConfigError`."""
+    stores = [_open_blob_home(home, settings, bucket, open_files) for home in settings.blob_homes]
+    blob_store = stores[0] if len(stores) == 1 else MovingBlobStore(new=stores[0], old=stores[1])
     stack.push_async_callback(blob_store.close)
     return blob_store
 
 
+def _open_blob_home(
+    home: str, settings: Settings, bucket: S3Bucket | None, open_files: OpenFiles
+) -> MovableStore:
+    directory = settings.blob_directory
+    if home == "s3" and bucket is not None:
+        return S3BlobStore(bucket)
+    if directory is None:
+        raise ConfigError(["There is no place for blobs: set PDS_BLOBSTORE_DISK_LOCATION"])
+    is_moved_to = settings.blobstore.move_to == "disk"
+    return DiskBlobStore(
+        directory,
+        settings.blob_tmp_directory,
+        # A move deletes the other copy, so that what it has written must survive a power cut.
+        full_sync=settings.synchronous == "FULL" or is_moved_to,
+        files=open_files,
+    )
+
+
 def open_blob_links(settings: Settings, bucket: S3Bucket | None) -> BlobLinks | None:
     """Open what redirects downloads to S3 or a CDN; None if the server sends blobs itself."""
-    if bucket is None or settings.blobstore.s3_redirect == "none":
+    blobs = settings.blobstore
+    # What moves to disk leaves the bucket before its links end.
+    if bucket is None or blobs.s3_redirect == "none" or blobs.move_to == "disk":
         return None
     return BlobLinks(bucket)
 

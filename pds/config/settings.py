@@ -26,6 +26,7 @@ from pds.config.groups.accounts import (
     OAuthSettings,
     SecretSettings,
 )
+from pds.config.groups.hold import HoldSettings
 from pds.config.groups.identity import IdentitySettings
 from pds.config.groups.limits import LimitSettings, SubscriptionSettings
 from pds.config.groups.mail import EmailSettings
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     oauth: OAuthSettings
     branding: BrandingSettings
     entryway: EntrywaySettings
+    hold: HoldSettings
     readonly: ReadonlySettings
     logging: LoggingSettings
     metrics: MetricsSettings
@@ -169,6 +171,16 @@ class Settings(BaseSettings):
         return self._located(self.database.actor_store_location, "actors")
 
     @property
+    def hold_db_path(self) -> Path:
+        """The database of a hold."""
+        return self.data_directory / "hold.sqlite"
+
+    @property
+    def hold_url(self) -> str:
+        """The base URL of the hold, without a trailing slash."""
+        return (self.hold.public_url or self.public_url).rstrip("/")
+
+    @property
     def synchronous(self) -> Literal["NORMAL", "FULL"]:
         """SQLite's `synchronous` for every database except the DID cache."""
         return "FULL" if self.database.durability == "full" else "NORMAL"
@@ -183,6 +195,14 @@ class Settings(BaseSettings):
         """The directory of blobs; None if they are in S3."""
         location = self.blobstore.disk_location
         return None if location is None else Path(location)
+
+    @property
+    def blob_homes(self) -> tuple[str, ...]:
+        """Where blobs are, "disk" or "s3"; during a move both, the one they move to first."""
+        blobs = self.blobstore
+        homes = [("disk", blobs.disk_location), ("s3", blobs.s3_bucket)]
+        names = (name for name, location in homes if location is not None)
+        return tuple(sorted(names, key=lambda name: name != blobs.move_to))
 
     @property
     def blob_tmp_directory(self) -> Path | None:

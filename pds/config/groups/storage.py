@@ -56,7 +56,7 @@ class DatabaseSettings(Group):
 
 
 class BlobstoreSettings(Group):
-    """The place where blobs are stored: a directory or an S3 bucket."""
+    """The place where blobs are stored: a directory or an S3 bucket, or both during a move."""
 
     disk_location: str | None = Field(
         None, alias="PDS_BLOBSTORE_DISK_LOCATION", description="Directory of blobs"
@@ -105,6 +105,11 @@ class BlobstoreSettings(Group):
         None,
         alias="PDS_BLOBSTORE_CDN_URL",
         description="Base URL of a CDN before the bucket, to which getBlob redirects instead",
+    )
+    move_to: str | None = Field(
+        None,
+        alias="PDS_BLOBSTORE_MOVE_TO",
+        description="While blobs move from disk to S3 or back: where to, s3 or disk",
     )
 
 
