@@ -46,12 +46,19 @@ class S3BlobStore:
         """Close `bucket` with the store. `room` is the memory that uploads share."""
         self.bucket = bucket
         self._room = MemoryRoom() if room is None else room
+        self._under_way = 0
         self._cleaning: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no upload is under way, nor what one has left is being removed."""
+        return not self._under_way and not self._cleaning
 
     async def put_temp(self, did: str, chunks: AsyncIterable[bytes], *, max_bytes: int) -> TempBlob:
         """See `BlobStore.put_temp`. Takes the memory of a few parts at most."""
         key = new_temp_key()
         upload = ObjectUpload(self.bucket, _temp_key(did, key), self._room, max_bytes=max_bytes)
+        self._under_way += 1
         try:
             return await receive(upload, chunks, key=key, max_bytes=max_bytes)
         except BaseException as exc:
@@ -62,6 +69,8 @@ class S3BlobStore:
             if not isinstance(exc, BlobStoreUnavailable):
                 await asyncio.shield(dropping)
             raise
+        finally:
+            self._under_way -= 1
 
     async def make_permanent(self, did: str, key: str, cid: Cid) -> None:
         """See `BlobStore.make_permanent`."""
@@ -137,6 +146,8 @@ class S3BlobStore:
             _, late = await asyncio.wait(self._cleaning, timeout=_CLEANING_S)
             for task in late:
                 task.cancel()
+            if late:
+                await asyncio.wait(late)
         await self.bucket.close()
 
     @staticmethod
