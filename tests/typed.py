@@ -51,7 +51,7 @@ class Replica:
     def send(self) -> None:
         """Let Litestream replicate all that is there, whether the server runs or not."""
         subprocess.run(  # noqa: S603
-            [_LITESTREAM, "replicate", "-once", "-config", ROOT / "litestream.yml"],
+            [_LITESTREAM, "replicate", "-once", "-config", ROOT / "deploy" / "litestream.yml"],
             env=clean_environment({**self.environ, "PDS_DATA_DIRECTORY": str(self.data)}),
             stdout=subprocess.DEVNULL,
             timeout=60,
