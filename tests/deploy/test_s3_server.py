@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from actor_store.blob_store.base import BlobStoreMisconfigured
@@ -90,5 +91,6 @@ async def test_it_has_the_bucket_for_who_has_the_secret_of_the_example_and_nobod
     finally:
         await bucket.close()
         await stranger.close()
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(f"{location.endpoint}/{location.bucket}/blocks/a", timeout=10)  # noqa: S310
+    async with aiohttp.ClientSession() as http:
+        without = await http.get(f"{location.endpoint}/{location.bucket}/blocks/a")
+        assert without.status == 403
