@@ -14,10 +14,19 @@ from pds.config.env_file import read_env_file
 ROOT: Final = Path(__file__).resolve().parents[2]
 DEPLOY: Final = ROOT / "deploy"
 STACKS: Final = ("pds", "pds-s3", "hold", "readonly")
-COMPOSE_FILES: Final = [DEPLOY / "common.yaml", *(DEPLOY / name / "compose.yaml" for name in STACKS)]
+COMPOSE_FILES: Final = [
+    DEPLOY / "common.yaml",
+    *(DEPLOY / name / "compose.yaml" for name in STACKS),
+]
 SECRET: Final = "5" * 64
 """What the tests write where an example leaves a secret out."""
 
+_MADE_BY_A_HOLD: Final = (
+    "PDS_JWT_SECRET",
+    "PDS_ADMIN_PASSWORD",
+    "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX",
+)
+"""What a hold makes at its first start and keeps with its data."""
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 
 
@@ -34,7 +43,7 @@ def examples_of(stack: str) -> list[Path]:
 
 def example_settings(stack: str) -> dict[str, str]:
     """The variables of an example, with secrets where it leaves them out."""
-    found: dict[str, str] = {}
+    found = dict.fromkeys(_MADE_BY_A_HOLD, SECRET) if stack == "hold" else {}
     for path in examples_of(stack):
         found |= read_env_file(path)
     return {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pytest
 
 from tests.deploy.caddy import Caddy, call
 from tests.pds.api.firehose import Message
+from tests.pds.readonly.conftest import wait_until
 from tests.processes import DevServer, free_port
 
 HOSTNAME = "pds.test"
@@ -104,10 +104,8 @@ async def test_an_upload_reaches_the_server_while_it_is_sent(
     async def parts() -> AsyncIterator[bytes]:
         yield MEGABYTE
         # The second half is not sent before the first is on the server's disk.
-        async with asyncio.timeout(_REACHED_S):
-            while not (size := _bytes_of_uploads(site.server.data)):
-                await asyncio.sleep(0.01)
-        received.append(size)
+        await asyncio.to_thread(wait_until, lambda: _bytes_of_uploads(site.server.data) > 0)
+        received.append(_bytes_of_uploads(site.server.data))
         yield MEGABYTE
 
     headers = {"Authorization": f"Bearer {site.token}", "Content-Type": "application/octet-stream"}
@@ -152,8 +150,8 @@ async def test_a_handle_gets_a_certificate_once_it_exists_and_other_names_none(
     for name in ("bob.pds.test", "a.b.pds.test", "elsewhere.test"):
         with pytest.raises(aiohttp.ClientConnectorError):
             await http.get(site.caddy.url_of(name) + path)
-    certificates = os.listdir(site.caddy.directory / "caddy" / "certificates" / "local")
-    assert sorted(certificates) == [ALICE, HOSTNAME]
+    certificates = (site.caddy.directory / "caddy" / "certificates" / "local").iterdir()
+    assert sorted(path.name for path in certificates) == [ALICE, HOSTNAME]
 
 
 async def test_whoever_comes_without_tls_is_sent_to_it(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,14 @@ import pytest
 from pds.config import read_settings
 from pds.config.env_file import read_env_file
 from tests.conformance.client import Client
-from tests.deploy.files import DEPLOY, STACKS, example_settings, examples_of, offered_by, services_of
+from tests.deploy.files import (
+    DEPLOY,
+    STACKS,
+    example_settings,
+    examples_of,
+    offered_by,
+    services_of,
+)
 from tests.documented_settings import documented_settings
 from tests.pds.car.cars import DID, car_of
 from tests.pds.readonly.conftest import wait_until
@@ -74,6 +83,42 @@ def test_a_shell_reads_an_example_as_the_server_does_also_what_is_commented_out(
         )
         printed = dict(line.partition("=")[::2] for line in done.stdout.split("\0"))
         assert read.items() <= printed.items()
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
+def test_secrets_made_as_the_example_tells_start_a_server() -> None:
+    (path,) = examples_of("pds")
+    comments = re.findall(r"^# .*?(openssl .*)$", path.read_text(), re.MULTILINE)
+    secret, key = (_output(command) for command in comments)
+    environ = {
+        name: value or (key if "ROTATION" in name else secret)
+        for name, value in read_env_file(path).items()
+    }
+    assert len(secret) == 32
+    assert len(read_settings(environ).plc_rotation_key) == 32
+
+
+def _output(command: str) -> str:
+    done = subprocess.run(  # noqa: S603
+        ["/bin/sh", "-euc", command], capture_output=True, text=True, timeout=20, check=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_commands_of_the_document_put_the_settings_where_compose_reads_them(
+    stack: str, tmp_path: Path
+) -> None:
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    document = (DEPLOY.parent / "docs" / "deploy.md").read_text()
+    (typed,) = re.findall(rf"^(cd deploy/{stack}\n.*?)^```$", document, re.MULTILINE | re.DOTALL)
+    subprocess.run(["/bin/sh", "-euc", typed], cwd=tmp_path, timeout=20, check=True)  # noqa: S603
+    made = tmp_path / "deploy" / stack / ".env"
+    assert made.stat().st_mode & 0o777 == 0o600
+    expected: dict[str, str] = {}
+    for path in examples_of(stack):
+        expected |= read_env_file(path)
+    assert read_env_file(made) == expected
 
 
 def test_the_archive_serves_what_its_directory_has(tmp_path: Path) -> None:

@@ -48,7 +48,9 @@ def read_unit(path: Path) -> dict[str, dict[str, list[str]]]:
 def test_a_unit_has_the_sections_of_a_service_and_repeats_nothing(path: Path) -> None:
     sections = read_unit(path)
     assert sections.keys() == {"Unit", "Service", "Install"}
-    assert [key for section in sections.values() for key, found in section.items() if found[1:]] == []
+    assert [
+        key for section in sections.values() for key, found in section.items() if found[1:]
+    ] == []
 
 
 @each_unit
