@@ -30,7 +30,7 @@ from actor_store.blob_store.batches import in_batches
 from actor_store.blob_store.disk_files import OpenFile
 from actor_store.blob_store.disk_places import DiskPlaces
 from actor_store.blob_store.disk_upload import UploadFile
-from actor_store.blob_store.names import checked_did, checked_temp_key, is_did, is_temp_key
+from actor_store.blob_store.names import checked_did, checked_temp_key, is_did_name, is_temp_key
 from actor_store.blob_store.places import Place
 from database.open_files import OpenFiles
 from repo.cid import Cid
@@ -109,7 +109,7 @@ class DiskBlobStore:
     async def list_temp_dids(self) -> list[str]:
         """See `BlobStore.list_temp_dids`."""
         names = await asyncio.to_thread(files.list_names, self._tmp)
-        return [name for name in names if is_did(name)]
+        return [name for name in names if is_did_name(name)]
 
     async def open(self, did: str, cid: Cid) -> OpenFile:
         """See `BlobStore.open`."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from actor_store.blob_store import disk_files
 from actor_store.blob_store.base import BlobFileMissing
 from actor_store.blob_store.disk_files import OpenFile
-from actor_store.blob_store.names import is_did
+from actor_store.blob_store.names import is_did_name
 from actor_store.blob_store.places import Place, PlacedBlob
 from database.open_files import OpenFiles
 
@@ -90,7 +90,7 @@ def _next_dids(directory: Path, first: str, limit: int) -> list[str]:
     """Return at most `limit` accounts, beginning with `first`, in the order of cursors."""
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         # A name goes on with a slash, which comes after a dot: did:web:a.b before did:web:a.
-        names = (f"{entry.name}/" for entry in entries if is_did(entry.name))
+        names = (f"{entry.name}/" for entry in entries if is_did_name(entry.name))
         return [name[:-1] for name in nsmallest(limit, (n for n in names if n >= f"{first}/"))]
     return []
 
