@@ -48,6 +48,7 @@ ROOMS: tuple[frozenset[str], ...] = (
     frozenset({"api"}),
     frozenset({"entryway", "metrics"}),
     frozenset({"web"}),
+    frozenset({"hold"}),
     frozenset({"server"}),
     frozenset({"car", "dev", "doctor"}),
     frozenset({"readonly"}),

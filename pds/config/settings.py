@@ -26,6 +26,7 @@ from pds.config.groups.accounts import (
     OAuthSettings,
     SecretSettings,
 )
+from pds.config.groups.hold import HoldSettings
 from pds.config.groups.identity import IdentitySettings
 from pds.config.groups.limits import LimitSettings, SubscriptionSettings
 from pds.config.groups.mail import EmailSettings
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     oauth: OAuthSettings
     branding: BrandingSettings
     entryway: EntrywaySettings
+    hold: HoldSettings
     readonly: ReadonlySettings
     logging: LoggingSettings
     metrics: MetricsSettings
@@ -167,6 +169,16 @@ class Settings(BaseSettings):
     def actors_directory(self) -> Path:
         """The directory of actor stores."""
         return self._located(self.database.actor_store_location, "actors")
+
+    @property
+    def hold_db_path(self) -> Path:
+        """The database of a hold."""
+        return self.data_directory / "hold.sqlite"
+
+    @property
+    def hold_url(self) -> str:
+        """The base URL of the hold, without a trailing slash."""
+        return (self.hold.public_url or self.public_url).rstrip("/")
 
     @property
     def synchronous(self) -> Literal["NORMAL", "FULL"]:

@@ -14,6 +14,8 @@ from pds.api import METHODS
 from pds.api.sync.subscribe_repos import close_subscribers
 from pds.context import AppContext, ReadContext
 from pds.entryway.methods import behind_entryway
+from pds.hold.hold import HOLD, Hold
+from pds.hold.methods import with_hold
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
 from pds.proxy.unserved import proxy_unknown_method
@@ -53,6 +55,8 @@ def make_app(
     app[CONTEXT] = app[READ_CONTEXT] = ctx
     table = method_table(ctx)
     app[METHOD_TABLE] = table
+    if ctx.settings.hold.enabled:
+        _add_hold(app, Hold(ctx))
     router = make_router(ctx, table, rate_limiter=_add_rate_limiter(app, table))
     routes = (
         web.get(HEALTH_PATH, health),
@@ -72,7 +76,11 @@ def make_app(
 def method_table(ctx: AppContext) -> MethodTable:
     """Return all methods, as they are served behind an entryway if there is one."""
     methods: Iterable[XrpcMethod] = chain.from_iterable(METHODS)
-    return MethodTable(methods if ctx.entryway is None else behind_entryway(methods))
+    if ctx.entryway is not None:
+        methods = behind_entryway(methods)
+    if ctx.settings.hold.enabled:
+        methods = with_hold(methods)
+    return MethodTable(methods)
 
 
 def make_router(
@@ -87,6 +95,19 @@ def make_router(
         rate_limiter=rate_limiter,
         unknown=partial(proxy_unknown_method, ctx),
     )
+
+
+def _add_hold(app: web.Application, hold: Hold) -> None:
+    app[HOLD] = hold
+
+    async def start(_app: web.Application) -> None:
+        await hold.start()
+
+    async def close(_app: web.Application) -> None:
+        await hold.close()
+
+    app.on_startup.append(start)
+    app.on_cleanup.append(close)
 
 
 def _add_rate_limiter(app: web.Application, table: MethodTable) -> RateLimiter | None:

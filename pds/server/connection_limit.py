@@ -1,9 +1,10 @@
 """A limit on connections, so that they never use up the limit of open files.
 
-A client may keep an idle connection, but not at the cost of others: beyond the limit, the
-connections that have idled longest are closed. If all are busy, a few surplus ones are accepted.
-A request on one of these is refused, unless another client has more connections, in which case one
-of those is cut off. Health checks are answered as long as the server can do its work.
+A client may keep an idle connection, but not at the cost of others: beyond the limit, those that
+have never sent a request are closed, then those that have idled longest. If all are busy, a few
+surplus ones are accepted. A request on one of these is refused, unless another client has more
+connections, in which case one of those is cut off. Health checks are answered as long as the
+server can do its work.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _SURPLUS: Final = 8
 """One in so many connections is accepted beyond the limit: many may come before one is read."""
 FRESH_S: Final = 0.1
 """The request of a younger connection may have arrived already and just not have been read."""
+KEPT_S: Final = 2.0
+"""A client that has been answered may be about to ask again on the same connection."""
 _AT_ONCE: Final = 16
 """One in so many connections is closed at a time, so that not every new one needs a search."""
 _SHARE_OF_TIME: Final = 20
@@ -43,6 +46,11 @@ class Connection(Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether the connection is only waiting for the rest of a request."""
+        ...
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether a request has ever arrived."""
         ...
 
     @property
@@ -79,7 +87,7 @@ class ConnectionLimit:
         self._most_surplus = max(self._least_surplus, self.max_connections // _SURPLUS)
         self._surplus: dict[Connection, None] = {}
         self._look_at = defaultdict[float, float](float)
-        """When to scan again for connections that have been unused for so many seconds."""
+        """When to scan again for idle connections, by how fresh they may be."""
         self._count_at = 0.0
         self._busy = Crowds[Connection](())
         """Busy connections by client, as of the last count."""
@@ -94,7 +102,7 @@ class ConnectionLimit:
         self._files.note_opened(1)
         has_room = self._files.has_room_for_connection()
         if (len(others) <= self.max_connections and has_room) or self._close_idle(
-            others, unused_s=FRESH_S
+            others, fresh_s=FRESH_S, kept_s=KEPT_S
         ):
             return True
         self._warn()
@@ -125,7 +133,7 @@ class ConnectionLimit:
             self._count_at = now + took_s * _SHARE_OF_TIME
         chosen = self._choose(client)
         if chosen is None:
-            if not self._close_idle(others, unused_s=0.0):
+            if not self._close_idle(others, fresh_s=0.0, kept_s=0.0):
                 return False
         # If it has become idle since, that makes as much room.
         elif chosen.client is not None:
@@ -144,23 +152,31 @@ class ConnectionLimit:
             self._busy.join(present, connection)
         return None
 
-    def _close_idle(self, connections: Collection[Connection], *, unused_s: float) -> bool:
-        """Close the longest idle connections, unused for `unused_s` or more, if that makes room."""
+    def _close_idle(
+        self, connections: Collection[Connection], *, fresh_s: float, kept_s: float
+    ) -> bool:
+        """Close the idle connections that matter least, if that makes room.
+
+        Spares those unused for less than `kept_s`, or `fresh_s` if they have never asked.
+        """
         now, began = time.monotonic(), time.thread_time()
-        if now < self._look_at[unused_s]:
+        if now < self._look_at[fresh_s]:
             return False
         still_open = sum(each.is_open for each in connections)
         excess = max(1, still_open - self.max_connections)
         idle = sorted(
-            (each for each in connections if each.is_idle and each.unused_s >= unused_s),
-            key=lambda each: each.unused_s,
-            reverse=True,
+            (
+                each
+                for each in connections
+                if each.is_idle and each.unused_s >= (kept_s if each.has_asked else fresh_s)
+            ),
+            key=lambda each: (each.has_asked, -each.unused_s),
         )
         for each in idle[: excess + self.max_connections // _AT_ONCE]:
             each.force_close()
         if len(idle) >= excess:
             return True
-        self._look_at[unused_s] = now + (time.thread_time() - began) * _SHARE_OF_TIME
+        self._look_at[fresh_s] = now + (time.thread_time() - began) * _SHARE_OF_TIME
         return False
 
     def _warn(self) -> None:

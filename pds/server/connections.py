@@ -117,8 +117,9 @@ class _Server(web.Server):
 
 
 class Connection(RequestHandler):
-    __slots__ = ("_head_due", "_pace", "_server")
+    __slots__ = ("_has_asked", "_head_due", "_pace", "_server")
 
+    _has_asked: bool
     _head_due: asyncio.TimerHandle | None
     _pace: AnswerPace
     _server: _Server
@@ -126,11 +127,17 @@ class Connection(RequestHandler):
     def __init__(self, server: _Server, **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
         self._server = server
+        self._has_asked = False
 
     @property
     def is_idle(self) -> bool:
         """See `connection_limit.Connection.is_idle`."""
         return self._head_is_missing()
+
+    @property
+    def has_asked(self) -> bool:
+        """See `connection_limit.Connection.has_asked`."""
+        return self._has_asked
 
     @property
     def is_open(self) -> bool:
@@ -188,6 +195,7 @@ class Connection(RequestHandler):
         if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
             self._end_body()
         if not self._head_is_missing():
+            self._has_asked = True
             self._cancel()
         elif data and self._head_due is None:
             self._head_due = asyncio.get_running_loop().call_later(HEAD_S, self._give_up)

@@ -100,7 +100,8 @@ async def test_a_crawl_of_all_accounts_does_not_use_up_the_open_files(
 
 async def test_connections_that_ask_for_nothing_keep_nobody_out(town: Town) -> None:
     with attack("idler", "127.0.0.1", str(town.server.port), str(MOST_IDLERS)):
-        assert await crawl(town, clients=8) == {200: 2 * ACCOUNTS + 1}
+        # A client that the machine stops between connecting and asking must try again.
+        assert await crawl(town, clients=8, tries=3) == {200: 2 * ACCOUNTS + 1}
     assert await crawl(town, clients=1) == {200: 2 * ACCOUNTS + 1}
 
 
@@ -138,6 +139,8 @@ async def make_large_repository(town: Town) -> str:
 
 
 async def test_downloads_that_are_not_taken_leave_files_for_others(town: Town) -> None:
+    # The server has yet to see that the clients of an attack before are gone.
+    assert await crawl(town, clients=1, most=1, tries=100) == {200: 3}
     did = await make_large_repository(town)
     repo = f"{town.server.url}/xrpc/com.atproto.sync.getRepo"
     with attack("downloads", f"{repo}?did={did}", str(MOST_DOWNLOADS), "trickle", "8"):

@@ -116,6 +116,7 @@ async def test_the_one_that_has_idled_longest_is_closed_first(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection_limit, "FRESH_S", 0.0)
+    monkeypatch.setattr(connection_limit, "KEPT_S", 0.0)
     request = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
     async with AsyncExitStack() as stack:
 
@@ -134,6 +135,19 @@ async def test_the_one_that_has_idled_longest_is_closed_first(
         assert await asyncio.wait_for(others[0].read(), 20) == b""
         first_writer.write(request)
         assert (await first_reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200")
+
+
+def test_one_that_has_been_answered_is_kept_before_those_that_never_asked() -> None:
+    limit = ConnectionLimit(OpenFiles(limit=LIMIT, count=lambda: 60))
+    answered = Carrier(None, is_idle=True, unused_s=1.0)
+    others = [Carrier(None, is_idle=True, has_asked=False, unused_s=0.2) for _ in range(31)]
+    assert limit.admit(Carrier(None), [answered, *others, Carrier(None)])
+    assert answered.is_open
+    assert not all(other.is_open for other in others)
+    # Even if the others come and go so fast that none is old enough to be closed.
+    fresh = [Carrier(None, is_idle=True, has_asked=False) for _ in range(32)]
+    assert not limit.admit(Carrier(None), [answered, *fresh])
+    assert answered.is_open
 
 
 async def test_a_connection_whose_request_may_be_there_is_not_closed_as_idle(
@@ -199,6 +213,7 @@ class Carrier:
 
     client: str | None
     is_idle: bool = False
+    has_asked: bool = True
     is_open: bool = True
     unused_s: float = 0.0
     is_cut_off: bool = False
