@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession, get_session
+from aiobotocore.session import get_session
 
 from actor_store.blob_store.s3_location import DEFAULT_REGION, S3Location
 
@@ -28,7 +28,7 @@ class S3Client:
 
     def __init__(self, location: S3Location) -> None:
         self.location = location
-        self._session: AioSession | None = None
+        self._session: Any = None
         self._calls: Any = None
         self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
@@ -55,7 +55,8 @@ class S3Client:
     async def _open(self) -> Any:
         location = self.location
         # It looks for files of settings.
-        session = self._session = await asyncio.to_thread(get_session)
+        session: Any = await asyncio.to_thread(get_session)
+        self._session = session
         if location.access_key_id is not None:
             session.set_credentials(location.access_key_id, location.secret_access_key)
         region = location.region or session.get_config_variable("region") or DEFAULT_REGION

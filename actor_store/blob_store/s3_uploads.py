@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from actor_store.blob_store.s3_client import S3Client
 from actor_store.blob_store.s3_errors import blob_store_errors
-from actor_store.blob_store.s3_objects import S3Part, S3Upload
+from actor_store.blob_store.s3_objects import S3Part, UnfinishedUpload
 
 MIN_PART_BYTES: Final = 5 * 1024 * 1024
 """Every part but the last has at least this many bytes."""
@@ -92,7 +92,7 @@ class S3Uploads:
                 return parts
             more = {"PartNumberMarker": found[-1]["PartNumber"]}
 
-    async def list(self, prefix: str) -> AsyncIterator[S3Upload]:
+    async def list(self, prefix: str) -> AsyncIterator[UnfinishedUpload]:
         """Iterate over the unfinished uploads of keys with a prefix."""
         more: dict[str, str] = {}
         while True:
@@ -102,7 +102,7 @@ class S3Uploads:
                 )
             found = answer.get("Uploads", ())
             for one in found:
-                yield S3Upload(one["Key"], one["UploadId"], one["Initiated"].timestamp())
+                yield UnfinishedUpload(one["Key"], one["UploadId"], one["Initiated"].timestamp())
             if not answer.get("IsTruncated") or not found:
                 return
             more = {"KeyMarker": found[-1]["Key"], "UploadIdMarker": found[-1]["UploadId"]}
