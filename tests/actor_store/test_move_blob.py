@@ -64,7 +64,9 @@ async def test_damaged_bytes_stay_where_they_are(stores: TwoStores, place: Place
 
 
 @pytest.mark.parametrize(
-    ("place", "name"), [(Place.PERMANENT, "README.txt"), (Place.TEMPORARY, str(CID))]
+    ("place", "name"),
+    [(Place.PERMANENT, "README.txt"), (Place.TEMPORARY, str(CID))],
+    ids=["permanent", "temporary"],
 )
 async def test_a_file_of_another_name_stays_where_it_is(
     stores: TwoStores, tmp_path: Path, place: Place, name: str
