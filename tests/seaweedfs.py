@@ -128,7 +128,7 @@ class SeaweedFs:
     async def create_bucket(self, name: str | None = None) -> S3Location:
         """Create a bucket, by default of a new name."""
         location = self.location(name or f"bucket-{os.getpid()}-{next(_numbers)}")
-        bucket = await S3Bucket.open(location)
+        bucket = S3Bucket(location)
         try:
             await bucket.create()
         finally:
@@ -172,6 +172,6 @@ async def bucket_location(seaweedfs: SeaweedFs) -> S3Location:
 @pytest.fixture
 async def bucket(bucket_location: S3Location) -> AsyncIterator[S3Bucket]:
     """A new, empty bucket, opened."""
-    bucket = await S3Bucket.open(bucket_location)
+    bucket = S3Bucket(bucket_location)
     yield bucket
     await bucket.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
@@ -30,30 +30,22 @@ _LISTED_AT_ONCE: Final = 300
 class S3Bucket:
     """A bucket, used over a bounded pool of connections.
 
-    Each method may raise `BlobStoreUnavailable`, `BlobStoreFull` and `BlobStoreMisconfigured`.
-    Calls are repeated after failures that may pass, and end in bounded time.
+    Each method may raise `BlobStoreUnavailable`, `BlobStoreFull` and `BlobStoreMisconfigured`, the
+    last also for an endpoint, region or name that cannot be one. Calls are repeated after failures
+    that may pass, and end in bounded time.
     """
 
-    def __init__(self, client: S3Client, *, cdn_url: str | None = None) -> None:
-        """Use `open`."""
-        self.location = client.location
-        self.uploads = S3Uploads(client)
-        """Multipart uploads."""
-        self._client = client
-        self._presigner = Presigner(client, cdn_url=cdn_url)
-        self._streams = asyncio.Semaphore(MAX_STREAMS)
+    def __init__(self, location: S3Location, *, cdn_url: str | None = None) -> None:
+        """Nothing is sent before the first call, so the server may be down.
 
-    @classmethod
-    async def open(cls, location: S3Location, *, cdn_url: str | None = None) -> Self:
-        """Prepare for using a bucket. Nothing is sent, so the server may be down.
-
-        `cdn_url` takes the place of the server's scheme and host in presigned downloads. Raises
-        `BlobStoreMisconfigured` for an endpoint, region or bucket that cannot be one.
+        `cdn_url` takes the place of the server's scheme and host in presigned downloads.
         """
-        client = S3Client(location)
-        async with blob_store_errors(location, timeout_s=CALL_S):
-            await client.open()
-        return cls(client, cdn_url=cdn_url)
+        self.location = location
+        self._client = S3Client(location)
+        self.uploads = S3Uploads(self._client)
+        """Multipart uploads."""
+        self._presigner = Presigner(self._client, cdn_url=cdn_url)
+        self._streams = asyncio.Semaphore(MAX_STREAMS)
 
     async def close(self) -> None:
         """Close all connections. May be repeated."""
@@ -63,7 +55,7 @@ class S3Bucket:
         """Create the bucket, as tests and small set-ups want; it may exist already."""
         async with self._calling():
             try:
-                await self._client.calls.create_bucket(Bucket=self.location.bucket)
+                await (await self._client.calls()).create_bucket(Bucket=self.location.bucket)
             except ClientError as exc:
                 if not is_own_bucket(exc):
                     raise
@@ -75,7 +67,7 @@ class S3Bucket:
         """
         try:
             async with self._calling():
-                answer = await self._client.calls.head_object(**self._named(key))
+                answer = await (await self._client.calls()).head_object(**self._named(key))
         except BlobObjectMissing:
             return None
         return ObjectInfo.of(key, answer)
@@ -92,7 +84,7 @@ class S3Bucket:
         await self._wait_for_place()
         try:
             async with self._calling():
-                answer = await self._client.calls.get_object(**named)
+                answer = await (await self._client.calls()).get_object(**named)
         except BaseException as exc:
             self._streams.release()
             if isinstance(exc, BlobObjectMissing):
@@ -108,7 +100,7 @@ class S3Bucket:
     async def put(self, key: str, data: bytes | bytearray) -> None:
         """Store an object whole, in place of any that has this key."""
         async with self._calling(self.location.upload_s):
-            await self._client.calls.put_object(**self._named(key), Body=data)
+            await (await self._client.calls()).put_object(**self._named(key), Body=data)
 
     async def copy(self, source: str, target: str, *, size: int | None = None) -> bool:
         """Copy an object to another key. Returns False if there is no such object.
@@ -125,7 +117,7 @@ class S3Bucket:
                 await copy_by_parts(self.uploads, source, target, size=size)
                 return True
             async with self._calling(JOINING_S):
-                await self._client.calls.copy_object(
+                await (await self._client.calls()).copy_object(
                     **self._named(target),
                     CopySource={"Bucket": self.location.bucket, "Key": source},
                 )
@@ -139,7 +131,7 @@ class S3Bucket:
         for first in range(0, len(doomed), _DELETED_AT_ONCE):
             objects = [{"Key": key} for key in doomed[first : first + _DELETED_AT_ONCE]]
             async with self._calling():
-                answer = await self._client.calls.delete_objects(
+                answer = await (await self._client.calls()).delete_objects(
                     Bucket=self.location.bucket, Delete={"Objects": objects, "Quiet": True}
                 )
             for error in answer.get("Errors", ()):
@@ -182,11 +174,13 @@ class S3Bucket:
             await self.presign("GET", key, expires_s=expires_s, query=query)
         )
 
-    async def check(self) -> None:
+    async def check(self, *, timeout_s: float = CALL_S) -> None:
         """Ask for the bucket. Raises what keeps this server from using it."""
-        async with self._calling():
+        async with self._calling(timeout_s):
             # A listing says why it is refused; HEAD would not.
-            await self._client.calls.list_objects_v2(Bucket=self.location.bucket, MaxKeys=1)
+            await (await self._client.calls()).list_objects_v2(
+                Bucket=self.location.bucket, MaxKeys=1
+            )
 
     async def _pages(
         self, prefix: str, *, start_after: str | None, delimiter: str | None = None
@@ -196,7 +190,7 @@ class S3Bucket:
             more["Delimiter"] = delimiter
         while True:
             async with self._calling():
-                page = await self._client.calls.list_objects_v2(
+                page = await (await self._client.calls()).list_objects_v2(
                     Bucket=self.location.bucket, Prefix=prefix, MaxKeys=_LISTED_AT_ONCE, **more
                 )
             yield page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -20,37 +21,54 @@ _CONNECT_S: Final = 5.0
 
 
 class S3Client:
-    """A client for one bucket's server, with the session that knows its credentials."""
+    """A client for one bucket's server, with the session that knows its credentials.
+
+    It is made at its first use, which sends nothing: so a server starts although S3 is down.
+    """
 
     def __init__(self, location: S3Location) -> None:
         self.location = location
-        self.session: AioSession = get_session()
-        if location.access_key_id is not None:
-            self.session.set_credentials(location.access_key_id, location.secret_access_key)
-        self.region: str = (
-            location.region or self.session.get_config_variable("region") or DEFAULT_REGION
-        )
-        self.calls: Any = None
-        """The client, which has a coroutine for each action of S3."""
+        self._session: AioSession | None = None
+        self._calls: Any = None
+        self._opening = asyncio.Lock()
         self._stack = AsyncExitStack()
 
-    async def open(self) -> None:
-        """Make the client; nothing is sent to the server yet."""
-        self.calls = await self._stack.enter_async_context(
-            self.session.create_client(
-                "s3",
-                region_name=self.region,
-                endpoint_url=self.location.endpoint,
-                config=_config(self.location),
-            )
-        )
+    async def calls(self) -> Any:
+        """Return the client, which has a coroutine for each action of S3."""
+        if self._calls is None:
+            async with self._opening:
+                if self._calls is None:
+                    self._calls = await self._open()
+        return self._calls
+
+    async def credentials(self) -> Any:
+        """Return the credentials that hold now, renewed if they end soon; None without any."""
+        await self.calls()
+        found = None if self._session is None else await self._session.get_credentials()
+        return None if found is None else await found.get_frozen_credentials()
 
     async def close(self) -> None:
         """Close all connections. May be repeated."""
+        self._calls = None
         await self._stack.aclose()
+
+    async def _open(self) -> Any:
+        location = self.location
+        # It looks for files of settings.
+        session = self._session = await asyncio.to_thread(get_session)
+        if location.access_key_id is not None:
+            session.set_credentials(location.access_key_id, location.secret_access_key)
+        region = location.region or session.get_config_variable("region") or DEFAULT_REGION
+        return await self._stack.enter_async_context(
+            session.create_client(
+                "s3", region_name=region, endpoint_url=location.endpoint, config=_config(location)
+            )
+        )
 
 
 def _config(location: S3Location) -> AioConfig:
+    addressing = "path" if location.force_path_style else "virtual"
+    is_plain = location.endpoint is not None and location.endpoint.startswith("http://")
     return AioConfig(
         signature_version="s3v4",
         connect_timeout=min(_CONNECT_S, location.silence_s),
@@ -59,8 +77,9 @@ def _config(location: S3Location) -> AioConfig:
         # `standard` repeats after 5xx, SlowDown, lost connections and silence, ever later, and
         # seldom where most calls fail.
         retries={"mode": "standard", "total_max_attempts": _TRIES},
-        s3={"addressing_style": "path" if location.force_path_style else "virtual"},
-        # Servers other than AWS's often know no checksums. SHA-256 and TLS protect the bytes.
+        # Where TLS protects the bytes, hashing them for the signature as well is waste.
+        s3={"addressing_style": addressing, "payload_signing_enabled": is_plain},
+        # Servers other than AWS's often know no checksums.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         # The descriptions of the service are megabytes of JSON: they are read in a thread.

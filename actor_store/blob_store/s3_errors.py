@@ -12,8 +12,8 @@ from botocore.exceptions import (
     ClientError,
     CredentialRetrievalError,
     HTTPClientError,
-    InvalidEndpointDiscoveryConfigurationError,
     NoCredentialsError,
+    ParamValidationError,
     PartialCredentialsError,
 )
 
@@ -70,7 +70,8 @@ async def blob_store_errors(location: S3Location, *, timeout_s: float) -> AsyncI
     try:
         async with asyncio.timeout(timeout_s):
             yield
-    except (BotoCoreError, ClientError, HTTPClientError, TimeoutError) as exc:
+    except (BotoCoreError, ClientError, HTTPClientError, TimeoutError, ValueError) as exc:
+        # botocore raises a bare ValueError for an endpoint that is no URL.
         raise blob_store_error(exc, location) from exc
 
 
@@ -91,8 +92,8 @@ def blob_store_error(exc: Exception, location: S3Location) -> BlobStoreError:
     if isinstance(exc, CredentialRetrievalError | HTTPClientError | TimeoutError):
         reason = str(exc) or "it took too long"
         return BlobStoreUnavailable(f"the blob store {location} does not answer: {reason}")
-    if isinstance(exc, InvalidEndpointDiscoveryConfigurationError):
-        return BlobStoreMisconfigured(str(exc), _OTHER_REMEDY)
+    if isinstance(exc, ParamValidationError | ValueError):
+        return BlobStoreMisconfigured(f"{location} cannot be used ({exc})", _OTHER_REMEDY)
     # Such as a body that ended early, which reaches the caller after the answer began.
     return BlobStoreUnavailable(f"the blob store {location} fails: {exc}")
 

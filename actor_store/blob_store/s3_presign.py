@@ -22,6 +22,7 @@ class Presigner:
         self._client = client
         self._cdn_url = None if cdn_url is None else cdn_url.rstrip("/")
         self._base: str | None = None
+        self._region = ""
 
     async def presign(
         self,
@@ -35,13 +36,13 @@ class Presigner:
 
         Raises botocore's errors if there are no credentials, or they cannot be renewed.
         """
-        credentials = await self._client.session.get_credentials()
-        frozen = None if credentials is None else await credentials.get_frozen_credentials()
-        base = self._base or await self._find_base()
+        credentials = await self._client.credentials()
+        if self._base is None:
+            self._base, self._region = await self._find_base()
         request = AWSRequest(
-            method=method, url=f"{base}/{quote(key, safe='/~')}", params=dict(query or {})
+            method=method, url=f"{self._base}/{quote(key, safe='/~')}", params=dict(query or {})
         )
-        S3SigV4QueryAuth(frozen, "s3", self._client.region, expires=expires_s).add_auth(request)
+        S3SigV4QueryAuth(credentials, "s3", self._region, expires=expires_s).add_auth(request)
         return str(request.url)
 
     def through_cdn(self, url: str) -> str:
@@ -51,17 +52,15 @@ class Presigner:
         parts = urlsplit(url)
         return f"{self._cdn_url}{parts.path}?{parts.query}"
 
-    async def _find_base(self) -> str:
-        """Return the URL of the bucket, which the keys follow after a slash."""
-        location, calls = self._client.location, self._client.calls
+    async def _find_base(self) -> tuple[str, str]:
+        """Return the URL of the bucket, which the keys follow after a slash, and its region."""
+        location, calls = self._client.location, await self._client.calls()
+        region = str(calls.meta.region_name)
         if location.force_path_style:
             # botocore presigns for AWS's global host then, which serves one region only.
-            base = f"{str(calls.meta.endpoint_url).rstrip('/')}/{location.bucket}"
-        else:
-            # Whether the bucket can be in the host name is for botocore to say.
-            url = await calls.generate_presigned_url(
-                "get_object", Params={"Bucket": location.bucket, "Key": _PROBE}
-            )
-            base = str(url).partition("?")[0].removesuffix(f"/{_PROBE}")
-        self._base = base
-        return base
+            return f"{str(calls.meta.endpoint_url).rstrip('/')}/{location.bucket}", region
+        # Whether the bucket can be in the host name is for botocore to say.
+        url = await calls.generate_presigned_url(
+            "get_object", Params={"Bucket": location.bucket, "Key": _PROBE}
+        )
+        return str(url).partition("?")[0].removesuffix(f"/{_PROBE}"), region

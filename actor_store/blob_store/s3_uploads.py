@@ -31,7 +31,7 @@ class S3Uploads:
     async def create(self, key: str) -> str:
         """Begin an upload, and return its id. The object appears with `complete`."""
         async with self._calling():
-            answer = await self._client.calls.create_multipart_upload(**self._named(key))
+            answer = await (await self._client.calls()).create_multipart_upload(**self._named(key))
         return str(answer["UploadId"])
 
     async def put_part(
@@ -39,7 +39,7 @@ class S3Uploads:
     ) -> S3Part:
         """Store one part; a second of the same number replaces it. Raises `BlobUploadMissing`."""
         async with self._calling(self._location.upload_s):
-            answer = await self._client.calls.upload_part(
+            answer = await (await self._client.calls()).upload_part(
                 **self._named(key, upload_id), PartNumber=number, Body=data
             )
         return S3Part(number, str(answer["ETag"]), len(data))
@@ -49,7 +49,7 @@ class S3Uploads:
     ) -> S3Part:
         """Make a part of the bytes from `start` to before `end` of another object."""
         async with self._calling(JOINING_S):
-            answer = await self._client.calls.upload_part_copy(
+            answer = await (await self._client.calls()).upload_part_copy(
                 **self._named(key, upload_id),
                 PartNumber=number,
                 CopySource={"Bucket": self._location.bucket, "Key": source},
@@ -68,14 +68,14 @@ class S3Uploads:
             for part in sorted(parts, key=lambda part: part.number)
         ]
         async with self._calling(JOINING_S):
-            await self._client.calls.complete_multipart_upload(
+            await (await self._client.calls()).complete_multipart_upload(
                 **self._named(key, upload_id), MultipartUpload={"Parts": chosen}
             )
 
     async def abort(self, key: str, upload_id: str) -> None:
         """Drop an upload and its parts. Raises `BlobUploadMissing`."""
         async with self._calling():
-            await self._client.calls.abort_multipart_upload(**self._named(key, upload_id))
+            await (await self._client.calls()).abort_multipart_upload(**self._named(key, upload_id))
 
     async def list_parts(self, key: str, upload_id: str) -> list[S3Part]:
         """Return what has been uploaded, by number. Raises `BlobUploadMissing`."""
@@ -83,7 +83,9 @@ class S3Uploads:
         more: dict[str, Any] = {}
         while True:
             async with self._calling():
-                answer = await self._client.calls.list_parts(**self._named(key, upload_id), **more)
+                answer = await (await self._client.calls()).list_parts(
+                    **self._named(key, upload_id), **more
+                )
             found = answer.get("Parts", ())
             parts += (S3Part(part["PartNumber"], part["ETag"], part["Size"]) for part in found)
             if not answer.get("IsTruncated") or not found:
@@ -95,7 +97,7 @@ class S3Uploads:
         more: dict[str, str] = {}
         while True:
             async with self._calling():
-                answer = await self._client.calls.list_multipart_uploads(
+                answer = await (await self._client.calls()).list_multipart_uploads(
                     Bucket=self._location.bucket, Prefix=prefix, **more
                 )
             found = answer.get("Uploads", ())

@@ -155,7 +155,7 @@ async def test_an_aborted_upload_is_gone(bucket: S3Bucket) -> None:
 async def test_what_the_operator_must_repair_is_said(
     bucket_location: S3Location, wrong: dict[str, Any], remedy: str
 ) -> None:
-    bucket = await S3Bucket.open(replace(bucket_location, **wrong))
+    bucket = S3Bucket(replace(bucket_location, **wrong))
     try:
         for call in (bucket.check(), bucket.put("a", b"x"), bucket.get("a"), bucket.delete(["a"])):
             with pytest.raises(BlobStoreMisconfigured) as raised:
@@ -167,7 +167,7 @@ async def test_what_the_operator_must_repair_is_said(
 
 async def test_a_server_that_is_down_is_unavailable(bucket_location: S3Location) -> None:
     down = replace(bucket_location, endpoint=f"http://127.0.0.1:{free_port()}")
-    bucket = await S3Bucket.open(down)
+    bucket = S3Bucket(down)
     try:
         with pytest.raises(BlobStoreUnavailable):
             await bucket.check()

@@ -94,7 +94,7 @@ async def test_a_url_that_was_changed_is_refused(bucket: S3Bucket) -> None:
 
 
 async def _base_of(location: S3Location) -> str:
-    bucket = await S3Bucket.open(location)
+    bucket = S3Bucket(location)
     try:
         return (await bucket.presign("GET", "key", expires_s=60)).partition("?")[0]
     finally:
@@ -132,7 +132,7 @@ async def test_a_bucket_in_the_host_name_accepts_the_signature(tmp_path: Path) -
     try:
         location = await server.create_bucket()
         endpoint = f"http://s3.localhost:{server.port}"
-        bucket = await S3Bucket.open(replace(location, endpoint=endpoint, force_path_style=False))
+        bucket = S3Bucket(replace(location, endpoint=endpoint, force_path_style=False))
         url = await bucket.presign("PUT", KEYS[2], expires_s=60)
         await bucket.close()
         host = urlsplit(url).netloc
@@ -158,7 +158,7 @@ async def test_an_endpoint_with_a_path_accepts_the_signature(
 
     async with _server(strip) as proxy:
         endpoint = str(proxy.make_url("/s3"))
-        below = await S3Bucket.open(replace(bucket_location, endpoint=endpoint))
+        below = S3Bucket(replace(bucket_location, endpoint=endpoint))
         url = await below.presign("GET", KEYS[0], expires_s=60)
         await below.close()
         assert url.startswith(f"{endpoint}/{bucket_location.bucket}/")
@@ -175,7 +175,7 @@ async def test_a_cdn_takes_the_place_of_the_host_and_asks_the_bucket(
         return web.Response(status=status, body=body)
 
     async with _server(pull) as cdn:
-        bucket = await S3Bucket.open(bucket_location, cdn_url=str(cdn.make_url("/")))
+        bucket = S3Bucket(bucket_location, cdn_url=str(cdn.make_url("/")))
         await bucket.put(KEYS[2], b"through the cdn")
         url = await bucket.presign_download(KEYS[2], expires_s=60, query=TYPE)
         await bucket.close()
@@ -208,7 +208,7 @@ def short_credentials(no_credentials: Path, tmp_path: Path) -> None:
 async def test_credentials_that_expire_are_renewed(bucket_location: S3Location) -> None:
     """A program gives credentials that last a minute: each signature needs new ones."""
     unset = replace(bucket_location, access_key_id=None, secret_access_key=None)
-    bucket = await S3Bucket.open(unset)
+    bucket = S3Bucket(unset)
     try:
         urls = [await bucket.presign("GET", "a", expires_s=60) for _ in range(2)]
     finally:
@@ -222,7 +222,7 @@ async def test_credentials_that_expire_are_renewed(bucket_location: S3Location) 
 @pytest.mark.usefixtures("no_credentials")
 async def test_missing_credentials_are_said(bucket_location: S3Location) -> None:
     unset = replace(bucket_location, access_key_id=None, secret_access_key=None)
-    bucket = await S3Bucket.open(unset)
+    bucket = S3Bucket(unset)
     try:
         for call in (bucket.presign("GET", "a", expires_s=60), bucket.put("a", b"x")):
             with pytest.raises(BlobStoreMisconfigured, match="PDS_BLOBSTORE_S3_ACCESS_KEY_ID"):
