@@ -4,7 +4,8 @@
 
     OciError
     ├── UploadNotFound      no such upload of this caller is open
-    ├── TooManyUploads      the caller, or all callers, have too many unfinished ones
+    ├── TooManyUploads      the caller has too many unfinished ones
+    ├── HoldFull            all callers together have
     ├── InvalidPartNumber   not 1 to 10 000
     ├── PartTooLarge        more bytes than a part may have
     ├── MissingParts        a part that was named has not arrived, or none was named
@@ -35,12 +36,17 @@ class UploadNotFound(OciError):
 
 
 class TooManyUploads(OciError):
-    """Too many uploads are unfinished."""
+    """Too many uploads of the caller are unfinished."""
 
-    def __init__(self, limit: int, *, of_caller: bool) -> None:
-        whose = "you have" if of_caller else "the hold has"
-        super().__init__(f"{whose} {limit} unfinished uploads: complete or abort some first")
-        self.of_caller = of_caller
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"you have {limit} unfinished uploads: complete or abort some first")
+
+
+class HoldFull(OciError):
+    """Too many uploads of all callers together are unfinished."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the hold has {limit} unfinished uploads: try again later")
 
 
 class InvalidPartNumber(OciError):

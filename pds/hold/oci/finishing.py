@@ -78,13 +78,15 @@ class Finisher:
             if upload.digest is not None:
                 self.start(upload, upload.digest)
 
-    async def wait(self, digest: Digest, *, seconds: float) -> bool:
-        """Wait until no upload of a digest is being finished; return whether that is so."""
+    def is_finishing(self, digest: Digest) -> bool:
+        """Whether an upload of a digest is being finished."""
+        return digest in self._by_digest
+
+    async def wait(self, digest: Digest, *, seconds: float) -> None:
+        """Wait until no upload of a digest is being finished, but not for longer."""
         tasks = self._by_digest.get(digest)
-        if not tasks:
-            return True
-        _, running = await asyncio.wait(tuple(tasks), timeout=seconds)
-        return not running
+        if tasks:
+            await asyncio.wait(tuple(tasks), timeout=seconds)
 
     async def refuse(self, upload: Upload, digest: Digest) -> None:
         """End an upload whose bytes have another digest, and discard them."""

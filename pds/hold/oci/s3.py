@@ -177,12 +177,13 @@ class S3OciStorage:
 
 def _choose(parts: Sequence[Part], arrived: Sequence[S3Part]) -> list[S3Part]:
     """Return the arrived parts that are named. Raises `MissingParts` and `PartsRefused`."""
-    by_number = {part.number: part for part in arrived}
+    # Some servers keep a part that was replaced, and list both.
+    by_name = {(part.number, part.etag.strip('"')): part for part in arrived}
     chosen: list[S3Part] = []
     missing: list[int] = []
     for named in parts:
-        found = by_number.get(named.number)
-        if found is None or found.etag.strip('"') != named.etag.strip('"'):
+        found = by_name.get((named.number, named.etag.strip('"')))
+        if found is None:
             missing.append(named.number)
         else:
             chosen.append(found)

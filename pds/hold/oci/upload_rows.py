@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from database.retry import write
 from pds.hold.oci.digest import Digest
-from pds.hold.oci.errors import TooManyUploads
+from pds.hold.oci.errors import HoldFull, TooManyUploads
 
 if TYPE_CHECKING:
     from database.connection import Database, Row
@@ -64,14 +64,14 @@ class UploadRows:
         self._db = db
 
     async def add(self, upload_id: str, did: str, *, now_ms: int) -> None:
-        """Add an open upload. Raises `TooManyUploads`."""
+        """Add an open upload. Raises `TooManyUploads`, `HoldFull`."""
 
         def insert() -> None:
             unfinished = "SELECT count(*) FROM upload WHERE state IN ('open', 'checking')"
             if self._db.value(f"{unfinished} AND did = ?", (did,)) >= MAX_OPEN_EACH:
-                raise TooManyUploads(MAX_OPEN_EACH, of_caller=True)
+                raise TooManyUploads(MAX_OPEN_EACH)
             if self._db.value(unfinished) >= MAX_OPEN:
-                raise TooManyUploads(MAX_OPEN, of_caller=False)
+                raise HoldFull(MAX_OPEN)
             self._db.run(
                 "INSERT INTO upload (id, did, storageId, state, changedAtMs) "
                 "VALUES (?, ?, '', 'open', ?)",

@@ -6,9 +6,11 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterable, Callable, Sequence
+from itertools import pairwise
 from typing import Final
 
 from actor_store.keyed_locks import KeyedLocks
+from pds.fairness.turns import Turns
 from pds.hold.oci.blobs import Blobs
 from pds.hold.oci.digest import Digest, digest_of_nothing
 from pds.hold.oci.errors import (
@@ -25,6 +27,9 @@ from pds.hold.oci.upload_rows import Upload, UploadRows, UploadState
 WAIT_S: Final = 30.0
 """How long a completion waits for the check of its digest: proxies and clients have no more
 patience than a minute or so."""
+_PARTS: Final = 64
+_PARTS_EACH: Final = 16
+"""Parts that come in through this server at a time, in total and from one DID."""
 PART_PATH: Final = "/xrpc/io.atcr.hold.uploadPart"
 UPLOAD_HEADER: Final = "X-Upload-Id"
 NUMBER_HEADER: Final = "X-Part-Number"
@@ -53,9 +58,17 @@ class Uploads:
         self._clock = clock
         self._wait_s = wait_s
         self._locks = KeyedLocks()
+        self._receiving = Turns(
+            "parts of uploads",
+            at_once=_PARTS,
+            each=_PARTS_EACH,
+            waiting=4 * _PARTS,
+            waiting_each=4 * _PARTS_EACH,
+            wait_s=30.0,
+        )
 
     async def begin(self, did: str) -> str:
-        """Begin an upload, and return its id. Raises `TooManyUploads`."""
+        """Begin an upload, and return its id. Raises `TooManyUploads`, `HoldFull`."""
         upload_id = secrets.token_hex(16)
         # The row comes first: an upload that only the store knew would not be counted.
         await self._rows.add(upload_id, did, now_ms=self._now_ms())
@@ -79,18 +92,23 @@ class Uploads:
     async def write_part(
         self, upload_id: str, did: str, number: int, chunks: AsyncIterable[bytes]
     ) -> str:
-        """Store a part, and return its ETag. Raises `PartTooLarge`, and what `part_url` raises."""
+        """Store a part, and return its ETag.
+
+        Raises `PartTooLarge`, `TooBusy`, and what `part_url` and `chunks` raise.
+        """
         _check_number(number)
         self._open(upload_id, did)
         if not self._storage.takes_parts:
             raise UploadNotFound
-        etag = await self._storage.write_part(upload_id, number, chunks)
-        # It may have been aborted meanwhile, and the part would stay.
+        async with self._receiving.turn(did):
+            etag = await self._storage.write_part(upload_id, number, chunks)
         upload = self._rows.find(upload_id)
+        if upload is not None and upload.state is UploadState.OPEN:
+            return etag
         if upload is None:
+            # It was aborted meanwhile, and the part would stay.
             await self._storage.discard(upload_id, "")
-            raise UploadNotFound
-        return etag
+        raise UploadNotFound
 
     async def complete(
         self, upload_id: str, did: str, digest: Digest, parts: Sequence[Part]
@@ -171,7 +189,7 @@ def _in_order(parts: Sequence[Part]) -> list[Part]:
     for part in parts:
         _check_number(part.number)
     chosen = sorted(parts, key=lambda part: part.number)
-    for part, following in zip(chosen, chosen[1:], strict=False):
+    for part, following in pairwise(chosen):
         if part.number == following.number:
             raise PartsRefused(f"part {part.number} is named twice")
     return chosen
