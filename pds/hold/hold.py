@@ -10,6 +10,7 @@ from aiohttp import web
 
 from pds.hold.database import open_hold_database
 from pds.hold.denials import Denials
+from pds.hold.oci.service import OciService
 from pds.hold.permissions import Permission
 from pds.hold.roster import Roster
 from pds.hold.tokens import HoldTokens
@@ -41,9 +42,12 @@ class Hold:
         )
         self.refused: Denials[tuple[str, Permission]] = Denials()
         """Who was refused what."""
+        self.oci = OciService(ctx, self.db)
+        self._stack.push_async_callback(self.oci.close)
 
     async def start(self) -> None:
         """Make the actor if there is none yet, and bring its records in line with the settings."""
+        self.oci.start()
 
     async def close(self) -> None:
         """Write what is counted, and close every part."""

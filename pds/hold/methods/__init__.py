@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from pds.hold.methods import blobs, uploads
 from pds.xrpc.methods import XrpcMethod
 
-HOLD_METHODS: tuple[Iterable[XrpcMethod], ...] = ()
+HOLD_METHODS: tuple[Iterable[XrpcMethod], ...] = (uploads.methods, blobs.methods)
 """The collections of methods, a module each."""
 
 
