@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from itertools import chain, repeat
 from ipaddress import ip_address
+from itertools import chain, repeat
 from typing import Final
 from urllib.parse import urlsplit
 

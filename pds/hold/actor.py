@@ -110,12 +110,7 @@ def captain_value(settings: Settings, stored: dict[str, Any] | None, *, now: str
             raise ConfigError([_no_owner()])
         value["owner"] = hold.owner
     elif hold.owner is not None and hold.owner != owner:
-        raise ConfigError(
-            [
-                f"PDS_HOLD_OWNER is {hold.owner}, but the captain record of {settings.hold_did} "
-                f"names {owner}, and the owner of a hold never changes: set PDS_HOLD_OWNER={owner}"
-            ]
-        )
+        raise ConfigError([_other_owner(settings, owner)])
     if not _is_datetime(value.get("deployedAt")):
         value["deployedAt"] = now
     value["public"] = hold.public
@@ -183,7 +178,7 @@ def _profile_value(settings: Settings, now: str) -> dict[str, Any]:
 
 
 def _stored(actor: ActorStoreReader, collection: str, rkey: str) -> dict[str, Any] | None:
-    found = actor.record.find(collection, rkey, include_takedown=True)
+    found = actor.record.find(collection, rkey, include_takendown=True)
     value = None if found is None else read_value(found.block)
     return None if value is None else to_json(value)
 
@@ -208,4 +203,11 @@ def _no_owner() -> str:
     return (
         "PDS_HOLD_OWNER is missing, and there is no captain record yet: set the DID of the one who "
         "may do everything on this hold, such as did:plc:…"
+    )
+
+
+def _other_owner(settings: Settings, owner: str) -> str:
+    return (
+        f"PDS_HOLD_OWNER is {settings.hold.owner}, but the captain record of {settings.hold_did} "
+        f"names {owner}, and the owner of a hold never changes: set PDS_HOLD_OWNER={owner}"
     )

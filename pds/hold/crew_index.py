@@ -61,7 +61,7 @@ class CrewIndex:
     def _add(self, actor: ActorStoreReader, rkeys: Iterable[str]) -> None:
         for rkey in rkeys:
             self._forget(rkey)
-            found = actor.record.find(CREW, rkey, include_takedown=True)
+            found = actor.record.find(CREW, rkey, include_takendown=True)
             value = None if found is None else read_value(found.block)
             member = None if value is None else value.get("member")
             if isinstance(member, str) and rkey != crew_rkey(member):

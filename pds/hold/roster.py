@@ -70,6 +70,10 @@ class Roster:
         """Return the captain record; `NO_CAPTAIN` if it is missing, taken down or malformed."""
         return await self._read(self._captain)
 
+    async def has_captain(self) -> bool:
+        """Whether there is a captain record that names an owner."""
+        return (await self.captain()) is not NO_CAPTAIN
+
     async def find(self, member: str) -> CrewMember | None:
         """Return the crew record of a DID, or None."""
         records = await self.records_of(member)
@@ -84,8 +88,8 @@ class Roster:
 
         def read(actor: ActorStoreReader) -> tuple[Captain, list[CrewMember]]:
             captain = self._captain(actor)
-            is_settled = caller is None or caller == captain.owner
-            if is_settled or (wanted is Permission.READ and captain.public):
+            is_public = wanted is Permission.READ and captain.public
+            if caller is None or caller == captain.owner or is_public:
                 return captain, []
             return captain, self._records_of(actor, caller)
 
