@@ -47,7 +47,7 @@ class Hold:
             ctx.service_auth,
             ctx.did_resolver,
             did=self.did,
-            methods=self.settings.token_methods,
+            methods=ctx.settings.hold.token_methods,
         )
         self.refused: Denials[tuple[str, Permission]] = Denials()
         """Who was refused what."""
@@ -74,8 +74,9 @@ class Hold:
             )
             return
         self._announcement.start()
-        if self.settings.profile_avatar_url is not None:
-            self._run_beside(add_avatar(self.ctx, self.settings.profile_avatar_url))
+        picture = self.ctx.settings.hold.profile_avatar_url
+        if picture is not None:
+            self._run_beside(add_avatar(self.ctx, picture))
 
     async def _make_actor(self) -> None:
         await ensure_account(self.ctx)
