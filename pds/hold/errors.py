@@ -57,9 +57,7 @@ def to_xrpc(exc: Exception) -> XrpcError:
     listed = next((kind for kind in type(exc).__mro__ if kind in HOLD_ERRORS), None)
     if listed is not None:
         status, name = HOLD_ERRORS[listed]
-        return XrpcError(
-            status, name, str(exc), retry_after_s=getattr(exc, "retry_after_s", None)
-        )
+        return XrpcError(status, name, str(exc), retry_after_s=getattr(exc, "retry_after_s", None))
     if isinstance(exc, ServiceJwtError):
         return XrpcError(401, exc.error, str(exc))
     raise TypeError(f"{type(exc).__name__} is no error of the hold") from exc

@@ -16,6 +16,7 @@ from pds.context import AppContext, ReadContext
 from pds.entryway.methods import behind_entryway
 from pds.hold.hold import HOLD, Hold
 from pds.hold.methods import with_hold
+from pds.hold.web import hold_routes
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
 from pds.proxy.unserved import proxy_unknown_method
@@ -63,6 +64,7 @@ def make_app(
         web.route("*", "/xrpc/{nsid:.*}", router.handle),
         *more_routes,
         *operator_routes(),
+        *(hold_routes() if ctx.settings.hold.enabled else ()),
         *web_routes(ctx),
     )
     app.on_startup.append(_follow_events)
@@ -101,7 +103,12 @@ def _add_hold(app: web.Application, hold: Hold) -> None:
     app[HOLD] = hold
 
     async def start(_app: web.Application) -> None:
-        await hold.start()
+        try:
+            await hold.start()
+        except BaseException:
+            # aiohttp cleans up only what has started.
+            await hold.close()
+            raise
 
     async def close(_app: web.Application) -> None:
         await hold.close()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pds.hold.methods import blobs, uploads
+from pds.hold.methods import blobs, profile, uploads
 from pds.xrpc.methods import XrpcMethod
 
-HOLD_METHODS: tuple[Iterable[XrpcMethod], ...] = (uploads.methods, blobs.methods)
+HOLD_METHODS: tuple[Iterable[XrpcMethod], ...] = (uploads.methods, blobs.methods, profile.methods)
 """The collections of methods, a module each."""
 
 
