@@ -8,10 +8,13 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from pds.hold.appview import AppViewTokens
 from pds.hold.database import open_hold_database
 from pds.hold.denials import Denials
 from pds.hold.permissions import Permission
 from pds.hold.roster import Roster
+from pds.hold.tiers import Tiers
+from pds.hold.token_rules import TokenRules
 from pds.hold.tokens import HoldTokens
 from repo.syntax import Did
 
@@ -33,12 +36,10 @@ class Hold:
         self.db = open_hold_database(ctx.settings, ctx.checkpointer)
         self._stack.callback(self.db.close)
         self.roster = Roster(ctx.actor_store, self.did)
-        self.tokens = HoldTokens(
-            ctx.service_auth,
-            ctx.did_resolver,
-            did=self.did,
-            methods=self.settings.token_methods,
-        )
+        self.tiers = Tiers.parse(self.settings.tiers, default=self.settings.new_crew_tier)
+        rules = TokenRules(self.did, methods=self.settings.token_methods)
+        self.tokens = HoldTokens(rules, ctx.did_resolver, ctx.service_auth.resolve_key)
+        self.appview = AppViewTokens(rules, ctx.did_resolver, self.settings.appview_did)
         self.refused: Denials[tuple[str, Permission]] = Denials()
         """Who was refused what."""
 

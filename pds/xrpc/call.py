@@ -115,6 +115,7 @@ class JsonBytes:
     """A JSON answer that is already encoded."""
 
     data: bytes
+    status: int = 200
 
 
 Answer: TypeAlias = "dict[str, Any] | JsonBytes | web.StreamResponse | None"
