@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from pds.hold.crew import Crew
 from pds.hold.database import open_hold_database
 from pds.hold.roster import Roster
 from repo.syntax import Did
@@ -30,6 +31,7 @@ class Hold:
         self.db = open_hold_database(ctx.settings, ctx.checkpointer)
         self._stack.callback(self.db.close)
         self.roster = Roster(ctx.actor_store, self.did)
+        self.crew = Crew(ctx, self.did, self.roster)
 
     async def start(self) -> None:
         """Make the actor if there is none yet, and bring its records in line with the settings."""
