@@ -10,7 +10,10 @@ from aiohttp import web
 
 from pds.hold.crew import Crew
 from pds.hold.database import open_hold_database
+from pds.hold.denials import Denials
+from pds.hold.permissions import Permission
 from pds.hold.roster import Roster
+from pds.hold.tokens import HoldTokens
 from repo.syntax import Did
 
 if TYPE_CHECKING:
@@ -32,6 +35,14 @@ class Hold:
         self._stack.callback(self.db.close)
         self.roster = Roster(ctx.actor_store, self.did)
         self.crew = Crew(ctx, self.did, self.roster)
+        self.tokens = HoldTokens(
+            ctx.service_auth,
+            ctx.did_resolver,
+            did=self.did,
+            methods=self.settings.token_methods,
+        )
+        self.refused: Denials[tuple[str, Permission]] = Denials()
+        """Who was refused what."""
 
     async def start(self) -> None:
         """Make the actor if there is none yet, and bring its records in line with the settings."""
