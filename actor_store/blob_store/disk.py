@@ -28,8 +28,10 @@ from actor_store.blob_store.base import (
 )
 from actor_store.blob_store.batches import in_batches
 from actor_store.blob_store.disk_files import OpenFile
+from actor_store.blob_store.disk_places import DiskPlaces
 from actor_store.blob_store.disk_upload import UploadFile
 from actor_store.blob_store.names import checked_did, checked_temp_key, is_did_name, is_temp_key
+from actor_store.blob_store.places import Place
 from database.open_files import OpenFiles
 from repo.cid import Cid
 
@@ -56,6 +58,16 @@ class DiskBlobStore:
         self._tmp = tmp if tmp is not None else blobs / "tempt"
         self._full_sync = full_sync
         self._files = OpenFiles() if files is None else files
+        self.places = DiskPlaces(
+            {
+                Place.PERMANENT: blobs,
+                Place.QUARANTINED: self._quarantine,
+                Place.TEMPORARY: self._tmp,
+            },
+            full_sync=full_sync,
+            files=self._files,
+        )
+        """The files by where they lie."""
 
     def path(self, did: str, cid: Cid) -> Path:
         """Return the path of the permanent file, existing or not. Raises `InvalidBlobName`."""
