@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
+from pds.hold.crew import CaptainStays, MemberTakendown, MemberUnknown
 from pds.hold.oci.digest import InvalidDigest
 from pds.hold.permissions import AccessDenied
 from pds.service_auth.jwt import JwtExpired, ServiceJwtError
@@ -18,6 +19,9 @@ HOLD_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     AccessDenied: (403, "Forbidden"),
     JwtExpired: (401, "ExpiredToken"),
     InvalidDigest: (400, "InvalidDigest"),
+    MemberUnknown: (404, "UserNotFound"),
+    CaptainStays: (400, "InvalidRequest"),
+    MemberTakendown: (403, "Forbidden"),
 }
 """By class; a class that is not listed is looked up by its nearest listed ancestor."""
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from pds.hold.appview import AppViewTokens
+from pds.hold.crew import Crew
 from pds.hold.database import open_hold_database
 from pds.hold.denials import Denials
 from pds.hold.permissions import Permission
@@ -36,6 +37,7 @@ class Hold:
         self.db = open_hold_database(ctx.settings, ctx.checkpointer)
         self._stack.callback(self.db.close)
         self.roster = Roster(ctx.actor_store, self.did)
+        self.crew = Crew(ctx, self.did, self.roster)
         self.tiers = Tiers.parse(self.settings.tiers, default=self.settings.new_crew_tier)
         rules = TokenRules(self.did, methods=self.settings.token_methods)
         self.tokens = HoldTokens(rules, ctx.did_resolver, ctx.service_auth.resolve_key)
