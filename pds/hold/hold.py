@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from pds.hold.crew import Crew
 from pds.hold.database import open_hold_database
 from pds.hold.denials import Denials
 from pds.hold.permissions import Permission
+from pds.hold.quotas import Quotas
 from pds.hold.roster import Roster
 from pds.hold.tiers import Tiers
 from pds.hold.token_rules import TokenRules
@@ -39,9 +41,12 @@ class Hold:
         self.roster = Roster(ctx.actor_store, self.did)
         self.crew = Crew(ctx, self.did, self.roster)
         self.tiers = Tiers.parse(self.settings.tiers, default=self.settings.new_crew_tier)
+        self.quotas = Quotas(self.roster, self.tiers)
         rules = TokenRules(self.did, methods=self.settings.token_methods)
         self.tokens = HoldTokens(rules, ctx.did_resolver, ctx.service_auth.resolve_key)
         self.appview = AppViewTokens(rules, ctx.did_resolver, self.settings.appview_did)
+        self.writing = asyncio.Lock()
+        """Held while somebody else than the server writes to the hold's repository."""
         self.refused: Denials[tuple[str, Permission]] = Denials()
         """Who was refused what."""
 

@@ -22,6 +22,7 @@ from pds.xrpc.credentials import (
 if TYPE_CHECKING:
     from pds.context import AppContext, ReadContext
     from pds.fairness.large_work import LargeTurn
+    from repo.syntax import Did
 
 T = TypeVar("T")
 
@@ -101,6 +102,16 @@ class XrpcCall(ReadCall):
     def service(self) -> ServiceCredentials | None:
         """The verified service token, if that is what was presented."""
         return self.credentials if isinstance(self.credentials, ServiceCredentials) else None
+
+    @property
+    def caller(self) -> Did:
+        """Who calls, by a session or a service token; only for methods that require either."""
+        credentials = self.credentials
+        if isinstance(credentials, UserCredentials):
+            return credentials.did
+        if isinstance(credentials, ServiceCredentials):
+            return credentials.issuer
+        raise TypeError("the method does not require an account")
 
     @property
     def asker(self) -> Asker:
