@@ -100,9 +100,10 @@ def init(
         ),
         data=directory.absolute(),
     )
-    if "PDS_HOSTNAME" in kept:
-        # A server that has accounts keeps its own name.
-        del chosen["PDS_HOSTNAME"]
+    # A server that has accounts keeps its own name and place.
+    for name, is_chosen in (("PDS_HOSTNAME", False), ("PDS_DATA_DIRECTORY", data is not None)):
+        if given.get(name) and not is_chosen:
+            del chosen[name]
     chosen |= missing_variables({**given, **chosen}, directory.absolute())
     settings = _settings({**given, **chosen})
     if settings.blobstore.s3_bucket and not no_check:
