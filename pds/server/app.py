@@ -18,6 +18,7 @@ from pds.hold.hold import HOLD, Hold
 from pds.hold.methods import with_hold
 from pds.hold.operator import hold_handlers
 from pds.hold.page import crew_page_routes
+from pds.hold.web import hold_routes
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
 from pds.proxy.unserved import proxy_unknown_method
@@ -103,7 +104,12 @@ def _add_hold(app: web.Application, hold: Hold) -> Hold:
     app[HOLD] = hold
 
     async def start(_app: web.Application) -> None:
-        await hold.start()
+        try:
+            await hold.start()
+        except BaseException:
+            # aiohttp cleans up only what has started.
+            await hold.close()
+            raise
 
     async def close(_app: web.Application) -> None:
         await hold.close()
@@ -114,6 +120,7 @@ def _add_hold(app: web.Application, hold: Hold) -> Hold:
 
 
 def _hold_routes(hold: Hold) -> Iterator[web.RouteDef]:
+    yield from hold_routes()
     yield from operator_routes(hold_handlers(hold))
     yield from crew_page_routes()
 
