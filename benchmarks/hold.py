@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-import time
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-
-import orjson
+from typing import Final
 
 from benchmarks import load
-from benchmarks.seed import call, send
-from benchmarks.servers import Server, hold, running
+from benchmarks.servers import hold, running
 from tests.seaweedfs import SeaweedFs
 
 HOLD: Final = "hold"
