@@ -121,6 +121,7 @@ def _add_hold(app: web.Application, hold: Hold) -> Hold:
 
 
 def _hold_routes(hold: Hold) -> Iterator[web.RouteDef]:
+    yield from hold_routes()
     yield from operator_routes(hold_handlers(hold))
     yield from crew_page_routes()
 
