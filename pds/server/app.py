@@ -66,7 +66,6 @@ def make_app(
         *more_routes,
         *operator_routes(),
         *(_hold_routes(hold) if hold else ()),
-        *(hold_routes() if ctx.settings.hold.enabled else ()),
         *web_routes(ctx),
     )
     app.on_startup.append(_follow_events)

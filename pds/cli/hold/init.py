@@ -180,13 +180,11 @@ def _outcome(
     kept: Mapping[str, str],
     tried: bool,
 ) -> dict[str, Any]:
-    from pds.hold.hold import hold_did
-
     bucket = settings.blobstore.s3_bucket
     return {
         "envFile": str(env_file.absolute()),
         "dataDirectory": str(settings.data_directory),
-        "did": hold_did(settings.hold_url),
+        "did": settings.hold_did,
         "url": settings.hold_url,
         "owner": settings.hold.owner,
         "public": settings.hold.public,
