@@ -33,9 +33,9 @@ from actor_store.blob_store.s3_places import S3Places
 from actor_store.blob_store.s3_upload import ObjectUpload, receive
 from repo.cid import Cid
 
-_PERMANENT: Final = "blocks/"
+PERMANENT: Final = "blocks/"
 _TEMPORARY: Final = "tmp/"
-_QUARANTINE: Final = "quarantine/"
+QUARANTINE: Final = "quarantine/"
 _DELETED_AT_ONCE: Final = 1000
 _CLEANING_S: Final = 5.0
 """What is not removed by then when the server stops, the sweep removes."""
@@ -53,8 +53,8 @@ class S3BlobStore:
         self.places = S3Places(
             bucket,
             {
-                Place.PERMANENT: _PERMANENT,
-                Place.QUARANTINED: _QUARANTINE,
+                Place.PERMANENT: PERMANENT,
+                Place.QUARANTINED: QUARANTINE,
                 Place.TEMPORARY: _TEMPORARY,
             },
         )
@@ -132,7 +132,7 @@ class S3BlobStore:
     async def delete_all(self, did: str) -> None:
         """See `BlobStore.delete_all`."""
         name = checked_did(did)
-        for place in (_PERMANENT, _TEMPORARY, _QUARANTINE):
+        for place in (PERMANENT, _TEMPORARY, QUARANTINE):
             prefix = f"{place}{name}/"
             await self._abort_uploads(prefix)
             doomed: list[str] = []
@@ -164,7 +164,7 @@ class S3BlobStore:
     @staticmethod
     def key(did: str, cid: Cid) -> str:
         """Return the key of permanent bytes, existing or not. Raises `InvalidBlobName`."""
-        return f"{_PERMANENT}{checked_did(did)}/{cid}"
+        return f"{PERMANENT}{checked_did(did)}/{cid}"
 
     async def _move(self, source: str, target: str) -> bool:
         """Copy, then delete. Returns False if there is no source. May be repeated."""
@@ -187,4 +187,4 @@ def _temp_key(did: str, key: str) -> str:
 
 
 def _quarantine_key(did: str, cid: Cid) -> str:
-    return f"{_QUARANTINE}{checked_did(did)}/{cid}"
+    return f"{QUARANTINE}{checked_did(did)}/{cid}"
