@@ -97,6 +97,34 @@ async def create_account(ctx: AppContext, signup: Signup) -> Session:
     return session
 
 
+async def create_own_actor(
+    ctx: AppContext,
+    did: Did,
+    handle: str | None,
+    *,
+    fill: Callable[[Did], Awaitable[Head]] | None = None,
+) -> None:
+    """Create an account that cannot log in, for a DID that this server itself publishes.
+
+    Without the handle if another account has it. With `fill`, which is as in `Signup`, it starts
+    deactivated and without events. Raises `RepoExists`, and what `fill` raises.
+    """
+    key = K256PrivateKey.generate()
+    async with journaled(ctx, Entry("create", did, MOVED if fill is None else IMPORTED)):
+        commit = await ctx.actor_store.create(did, key, lambda actor: actor.create_repo())
+        head = Head(commit.cid, commit.rev) if fill is None else await fill(did)
+        await ctx.accounts.upsert_hosted(
+            did,
+            handle=handle,
+            cid=str(head.cid),
+            rev=head.rev,
+            deactivated=fill is not None,
+        )
+    if fill is None:
+        account = ctx.accounts.get_account(did)
+        await ctx.sequencer.append(*birth_events(account.handle, commit))
+
+
 def plc_data(ctx: AppContext, *, handle: str, key: PrivateKey, recovery_key: str | None) -> PlcData:
     """Return the content of a did:plc of this server."""
     rotation_keys = [recovery_key, ctx.settings.identity.recovery_did_key, ctx.did_rotation_key]
@@ -119,7 +147,7 @@ def did_credentials(ctx: AppContext, account: ActorAccount) -> dict[str, Any]:
     return data
 
 
-def birth_events(handle: str, commit: CommitData) -> tuple[Event, ...]:
+def birth_events(handle: str | None, commit: CommitData) -> tuple[Event, ...]:
     """Return the events that announce a new account."""
     return (
         IdentityEvent(commit.did, handle),
