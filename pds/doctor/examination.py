@@ -115,7 +115,9 @@ def _check_files(
     reports = tuple(_run(actors, options, progress))
     for report in reports:
         yield from report.findings
-    if settings.blob_directory is None:
+    if len(settings.blob_homes) > 1:
+        yield Finding.skipped(BLOBS, settings.blob_directory, "being moved from or to S3")
+    elif settings.blob_directory is None:
         yield Finding.skipped(BLOBS, settings.blobstore.s3_bucket, "in S3, which is not looked at")
     yield from summarize(reports, settings.actors_directory, blobs_rehashed=options.blobs)
     accounts, log = _read_services(settings, progress)
@@ -145,7 +147,7 @@ def _actors(
             did,
             layout.store(did),
             layout.key(did),
-            settings.blob_directory,
+            settings.blob_directory if len(settings.blob_homes) == 1 else None,
             rehash_blobs=options.blobs,
             in_service=in_use,
         )
