@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from actor_store.reader import ActorStoreReader
+from actor_store.records import RecordReader, StoredRecord
 from actor_store.transactor import ActorStoreTransactor
 from actor_store.writes import MAX_WRITES, PreparedWrite
 from pds.hold.crew_index import CrewIndex
@@ -219,13 +220,13 @@ async def test_a_change_of_others_among_many_members_reads_none_of_them(
     await hold.roster.load()
     read: list[str] = []
     monkeypatch.setattr(CrewIndex, "read", lambda _: pytest.fail("all records were read again"))
-    original = Roster._value
+    original = RecordReader.find
 
-    def value(self: Roster, actor: ActorStoreReader, collection: str, rkey: str) -> Any:
+    def find(self: RecordReader, collection: str, rkey: str, **more: Any) -> StoredRecord | None:
         read.append(rkey)
-        return original(self, actor, collection, rkey)
+        return original(self, collection, rkey, **more)
 
-    monkeypatch.setattr(Roster, "_value", value)
+    monkeypatch.setattr(RecordReader, "find", find)
     await repo.put(STATS, "stats", {"pullCount": 1})
     assert await allows(hold.roster, crowd[0], READ)
     assert read == [SELF, crew_rkey(crowd[0]), "key0"]
