@@ -211,6 +211,11 @@ class BlobReader:
         sql = f"SELECT count(DISTINCT blobCid) FROM record_blob WHERE {_IS_MISSING}"
         return int(self._db.value(sql))
 
+    def find_temp(self, key: str) -> Cid | None:
+        """Return the blob whose bytes are temporary under this key, or None."""
+        text = self._db.value("SELECT cid FROM blob WHERE tempKey = ?", (key,))
+        return None if text is None else Cid.parse(text)
+
     def list_awaited(self) -> list[TempRef]:
         """Return the uploads that records refer to although their bytes are still temporary."""
         rows = self._db.all(
@@ -220,10 +225,7 @@ class BlobReader:
         return [TempRef(Cid.parse(text), key) for text, key in rows]
 
     def list_unused(self, *, before: str, limit: int) -> list[Cid]:
-        """Return the unreferenced uploads from before a time (ISO 8601), in no particular order.
-
-        Reads every row, so use a thread.
-        """
+        """Return unreferenced uploads from before a time (ISO 8601). Scans the table."""
         rows = self._db.all(f"SELECT cid FROM blob WHERE {_IS_UNUSED} LIMIT ?", (before, limit))
         return [Cid.parse(text) for (text,) in rows]
 

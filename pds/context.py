@@ -16,7 +16,8 @@ from typing import Final
 
 import structlog
 
-from actor_store.blob_store.base import BlobStore
+from actor_store.blob_store.moving import MovingBlobStore
+from actor_store.blob_store.places import MovableStore
 from actor_store.record_json import RecordJsonCache
 from actor_store.store import ActorStore
 from database.checkpoints import Checkpointer
@@ -59,6 +60,7 @@ from pds.opening import (
     open_did_cache,
     open_sequencer,
 )
+from pds.pending.blob_move import BlobMove
 from pds.pending.import_turns import Imports
 from pds.pending.journal import Journal
 from pds.pending.run_record import end_run
@@ -91,7 +93,7 @@ class ReadContext:
     accounts: AccountRegister
     unfinished: Unfinished
     sequencer: Sequencer
-    blob_store: BlobStore
+    blob_store: MovableStore | MovingBlobStore
     tid_clock: TidClock
     actor_store: ActorStore
     record_json: RecordJsonCache
@@ -239,6 +241,8 @@ class AppContext(ReadContext):
     admin_guesses: AdminGuesses
     crawlers: Crawlers
     upload_sweep: UploadSweep
+    blob_move: BlobMove | None = None
+    """Moves all blobs; None if there is only one place for them."""
 
     def __init__(
         self, settings: Settings, stack: AsyncExitStack, *, min_login_ms: int = MIN_LOGIN_MS
@@ -268,6 +272,9 @@ class AppContext(ReadContext):
         stack.push_async_callback(self.crawlers.close)
         self.upload_sweep = UploadSweep(self.actor_store, self.blob_store, self.accounts)
         stack.push_async_callback(self.upload_sweep.close)
+        if isinstance(self.blob_store, MovingBlobStore):
+            self.blob_move = BlobMove(self.blob_store, self.actor_store)
+            stack.push_async_callback(self.blob_move.close)
 
     def _make_accounts(self, db: Database) -> Accounts:
         return Accounts(

@@ -10,6 +10,8 @@ from functools import partial
 
 from actor_store.blob_store.base import BlobStore
 from actor_store.blob_store.disk import DiskBlobStore
+from actor_store.blob_store.moving import MovingBlobStore
+from actor_store.blob_store.places import MovableStore
 from actor_store.layout import ActorLayout
 from actor_store.opening import StoreSettings
 from actor_store.store import ActorStore
@@ -54,23 +56,32 @@ def open_sequencer(
     return sequencer
 
 
-def open_blob_store(settings: Settings, open_files: OpenFiles, stack: AsyncExitStack) -> BlobStore:
-    """Open the directory of blobs. Raises `ConfigError` if there is none."""
+def open_blob_store(
+    settings: Settings, open_files: OpenFiles, stack: AsyncExitStack
+) -> MovableStore | MovingBlobStore:
+    """Open where blobs are, which is two places during a move. Raises `ConfigError`."""
+    stores = [_open_blob_home(home, settings, open_files) for home in settings.blob_homes]
+    blob_store = stores[0] if len(stores) == 1 else MovingBlobStore(new=stores[0], old=stores[1])
+    stack.push_async_callback(blob_store.close)
+    return blob_store
+
+
+def _open_blob_home(home: str, settings: Settings, open_files: OpenFiles) -> MovableStore:
     directory = settings.blob_directory
-    if directory is None:
+    if home == "s3" or directory is None:
         problem = (
             "PDS_BLOBSTORE_S3_BUCKET is set, but blobs are kept on disk only: unset it, copy the "
             "blobs into a directory and set PDS_BLOBSTORE_DISK_LOCATION to that"
         )
         raise ConfigError([problem])
-    blob_store = DiskBlobStore(
+    is_moved_to = settings.blobstore.move_to == "disk"
+    return DiskBlobStore(
         directory,
         settings.blob_tmp_directory,
-        full_sync=settings.synchronous == "FULL",
+        # A move deletes the other copy, so that what it has written must survive a power cut.
+        full_sync=settings.synchronous == "FULL" or is_moved_to,
         files=open_files,
     )
-    stack.push_async_callback(blob_store.close)
-    return blob_store
 
 
 def open_actor_store(

@@ -8,6 +8,8 @@ from hypothesis import settings
 
 from tests.calls import write_calls
 
+pytest_plugins = ("tests.seaweedfs",)
+
 # How long an example takes says nothing on a machine that is busy.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")

@@ -11,10 +11,16 @@ the last reference.
 Errors::
 
     BlobStoreError
-    ├── BlobTooLarge      the upload is longer than allowed
-    ├── BlobStoreFull     the disk or quota is full
-    ├── BlobFileMissing   no bytes are stored under that key or CID
-    └── InvalidBlobName   a DID or key that cannot name a blob
+    ├── BlobTooLarge            the upload is longer than allowed
+    ├── BlobStoreFull           the disk, bucket or quota is full
+    ├── BlobStoreUnavailable    the store does not answer, or fails; it may soon work again
+    ├── BlobStoreMisconfigured  the store refuses this server: a setting or permission is wrong
+    ├── BlobFileMissing         no bytes are stored under that key or CID
+    ├── BlobObjectMissing       a bucket has no object of that key
+    ├── InvalidBlobRange        the blob has no bytes in the range that was asked for
+    ├── BlobUploadMissing       there is no such multipart upload, or it has ended
+    ├── BlobPartsRefused        the parts of a multipart upload make no object
+    └── InvalidBlobName         a DID or key that cannot name a blob
 """
 
 from __future__ import annotations
@@ -46,7 +52,23 @@ class BlobTooLarge(BlobStoreError):
 
 
 class BlobStoreFull(BlobStoreError):
-    """The disk or quota is full; nothing of the blob was stored."""
+    """The disk, bucket or quota is full; nothing of the blob was stored."""
+
+
+class BlobStoreUnavailable(BlobStoreError):
+    """The store does not answer, or fails, although the call was repeated; it may soon work."""
+
+    retry_after_s = 5
+    """When a client may try again."""
+
+
+class BlobStoreMisconfigured(BlobStoreError):
+    """The store refuses this server until the operator changes something: `remedy`."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}: {remedy}")
+        self.problem = problem
+        self.remedy = remedy
 
 
 class BlobFileMissing(BlobStoreError):
@@ -56,6 +78,22 @@ class BlobFileMissing(BlobStoreError):
         super().__init__(f"no bytes are stored for blob {name} of {did}")
         self.did = did
         self.name = name
+
+
+class BlobObjectMissing(BlobStoreError):
+    """The bucket has no object of that key."""
+
+
+class InvalidBlobRange(BlobStoreError):
+    """The range begins after the end of the blob."""
+
+
+class BlobUploadMissing(BlobStoreError):
+    """The multipart upload is unknown: it was completed, aborted or never begun."""
+
+
+class BlobPartsRefused(BlobStoreError):
+    """A part is missing, has another ETag, is too small, or is out of order."""
 
 
 class InvalidBlobName(BlobStoreError, ValueError):

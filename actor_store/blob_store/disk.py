@@ -14,29 +14,26 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from collections.abc import AsyncIterable, Iterable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Final
 
 from actor_store.blob_store import disk_files as files
 from actor_store.blob_store.base import (
     HEAD_BYTES,
     BlobFileMissing,
     BlobTooLarge,
-    InvalidBlobName,
     TempBlob,
     new_temp_key,
 )
 from actor_store.blob_store.batches import in_batches
 from actor_store.blob_store.disk_files import OpenFile
+from actor_store.blob_store.disk_places import DiskPlaces
 from actor_store.blob_store.disk_upload import UploadFile
+from actor_store.blob_store.names import checked_did, checked_temp_key, is_did_name, is_temp_key
+from actor_store.blob_store.places import Place
 from database.open_files import OpenFiles
 from repo.cid import Cid
-
-_DID: Final = re.compile(r"did:[a-z]{1,32}:[A-Za-z0-9._:%-]{1,2000}", re.ASCII)
-_TEMP_KEY: Final = re.compile(r"[a-z2-7]{52}", re.ASCII)
 
 
 class DiskBlobStore:
@@ -61,10 +58,20 @@ class DiskBlobStore:
         self._tmp = tmp if tmp is not None else blobs / "tempt"
         self._full_sync = full_sync
         self._files = OpenFiles() if files is None else files
+        self.places = DiskPlaces(
+            {
+                Place.PERMANENT: blobs,
+                Place.QUARANTINED: self._quarantine,
+                Place.TEMPORARY: self._tmp,
+            },
+            full_sync=full_sync,
+            files=self._files,
+        )
+        """The files by where they lie."""
 
     def path(self, did: str, cid: Cid) -> Path:
         """Return the path of the permanent file, existing or not. Raises `InvalidBlobName`."""
-        return self._blobs / _checked_did(did) / str(cid)
+        return self._blobs / checked_did(did) / str(cid)
 
     async def put_temp(self, did: str, chunks: AsyncIterable[bytes], *, max_bytes: int) -> TempBlob:
         """See `BlobStore.put_temp`."""
@@ -95,14 +102,14 @@ class DiskBlobStore:
 
     async def list_temp(self, did: str, *, before_s: float) -> list[str]:
         """See `BlobStore.list_temp`."""
-        directory = self._tmp / _checked_did(did)
+        directory = self._tmp / checked_did(did)
         names = await asyncio.to_thread(files.list_old, directory, before_s=before_s)
-        return [name for name in names if _TEMP_KEY.fullmatch(name)]
+        return [name for name in names if is_temp_key(name)]
 
     async def list_temp_dids(self) -> list[str]:
         """See `BlobStore.list_temp_dids`."""
         names = await asyncio.to_thread(files.list_names, self._tmp)
-        return [name for name in names if _DID.fullmatch(name)]
+        return [name for name in names if is_did_name(name)]
 
     async def open(self, did: str, cid: Cid) -> OpenFile:
         """See `BlobStore.open`."""
@@ -120,7 +127,7 @@ class DiskBlobStore:
 
     async def delete_all(self, did: str) -> None:
         """See `BlobStore.delete_all`."""
-        name = _checked_did(did)
+        name = checked_did(did)
         for parent in (self._blobs, self._tmp, self._quarantine):
             await asyncio.to_thread(files.delete_tree, parent / name)
 
@@ -140,12 +147,10 @@ class DiskBlobStore:
         return self._blobs / "quarantine"
 
     def _quarantined(self, did: str, cid: Cid) -> Path:
-        return self._quarantine / _checked_did(did) / str(cid)
+        return self._quarantine / checked_did(did) / str(cid)
 
     def _temp_path(self, did: str, key: str) -> Path:
-        if not _TEMP_KEY.fullmatch(key):
-            raise InvalidBlobName(f"not a temporary blob key: {key[:80]!r}")
-        return self._tmp / _checked_did(did) / key
+        return self._tmp / checked_did(did) / checked_temp_key(key)
 
 
 async def _receive(
@@ -160,10 +165,3 @@ async def _receive(
             size += len(batch)
             await asyncio.to_thread(upload.finish if is_last else upload.write, batch, digest)
     return TempBlob(key, Cid.of_raw_digest(digest.digest()), size, head)
-
-
-def _checked_did(did: str) -> str:
-    """Return `did`; it must not contain a separator or begin with a dot, else `InvalidBlobName`."""
-    if not _DID.fullmatch(did):
-        raise InvalidBlobName(f"not a DID that can name a directory: {did[:80]!r}")
-    return did

@@ -12,6 +12,7 @@ from pds.cli.program import Program
 COMMANDS: Final = {
     "account": "Create, list and change accounts.",
     "blob": "Take blobs down, and put them back.",
+    "blobs": "Move all blobs to S3, or back to the disk.",
     "car": "Inspect, check, edit, compare, export and import repositories in CAR files.",
     "dev": "Run a complete network on this machine, without internet or configuration.",
     "doctor": "Check settings, files and network; change nothing.",

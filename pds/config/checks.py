@@ -104,10 +104,19 @@ def _check_database(settings: Settings) -> Iterator[str]:
 
 def _check_blobstore(settings: Settings) -> Iterator[str]:
     blobs = settings.blobstore
-    if blobs.disk_location and blobs.s3_bucket:
+    if blobs.move_to not in (None, "disk", "s3"):
+        yield f'PDS_BLOBSTORE_MOVE_TO is "{blobs.move_to}": set disk or s3, or unset it'
+    elif blobs.move_to is not None and not (blobs.disk_location and blobs.s3_bucket):
+        yield (
+            "PDS_BLOBSTORE_MOVE_TO is set, and blobs move between two places: set both "
+            "PDS_BLOBSTORE_DISK_LOCATION and PDS_BLOBSTORE_S3_BUCKET, or unset it once all blobs "
+            "have moved"
+        )
+    if blobs.disk_location and blobs.s3_bucket and blobs.move_to is None:
         yield (
             "PDS_BLOBSTORE_DISK_LOCATION and PDS_BLOBSTORE_S3_BUCKET are both set: blobs have "
-            "one home, so unset the one that does not hold them"
+            "one home, so unset the one that does not hold them; or, to move them, set "
+            "PDS_BLOBSTORE_MOVE_TO to disk or s3, and use `pds blobs migrate`"
         )
     elif not blobs.disk_location and not blobs.s3_bucket:
         yield (

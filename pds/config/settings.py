@@ -197,6 +197,14 @@ class Settings(BaseSettings):
         return None if location is None else Path(location)
 
     @property
+    def blob_homes(self) -> tuple[str, ...]:
+        """Where blobs are, "disk" or "s3"; during a move both, the one they move to first."""
+        blobs = self.blobstore
+        homes = [("disk", blobs.disk_location), ("s3", blobs.s3_bucket)]
+        names = (name for name, location in homes if location is not None)
+        return tuple(sorted(names, key=lambda name: name != blobs.move_to))
+
+    @property
     def blob_tmp_directory(self) -> Path | None:
         """The directory of uploads in progress; None if blobs are in S3."""
         if self.blob_directory is None:

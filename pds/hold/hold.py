@@ -9,7 +9,10 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from pds.hold.database import open_hold_database
+from pds.hold.denials import Denials
+from pds.hold.permissions import Permission
 from pds.hold.roster import Roster
+from pds.hold.tokens import HoldTokens
 from repo.syntax import Did
 
 if TYPE_CHECKING:
@@ -30,6 +33,14 @@ class Hold:
         self.db = open_hold_database(ctx.settings, ctx.checkpointer)
         self._stack.callback(self.db.close)
         self.roster = Roster(ctx.actor_store, self.did)
+        self.tokens = HoldTokens(
+            ctx.service_auth,
+            ctx.did_resolver,
+            did=self.did,
+            methods=self.settings.token_methods,
+        )
+        self.refused: Denials[tuple[str, Permission]] = Denials()
+        """Who was refused what."""
 
     async def start(self) -> None:
         """Make the actor if there is none yet, and bring its records in line with the settings."""

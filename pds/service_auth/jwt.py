@@ -5,6 +5,7 @@ ServiceJwtError
 ├── BadJwtType              a token of another protocol
 ├── JwtExpired
 ├── JwtNotYetValid
+├── JwtTooLongLived         valid for longer than the service accepts
 ├── BadJwtLexiconMethod     issued for another method, or for none
 ├── BadJwtIss               the issuer is not a DID
 ├── UntrustedIss            a service where an account is expected, or another service
@@ -70,6 +71,13 @@ class JwtNotYetValid(ServiceJwtError):
 
     def __init__(self) -> None:
         super().__init__("jwt not yet valid")
+
+
+class JwtTooLongLived(ServiceJwtError):
+    """The token is valid for longer than the service accepts."""
+
+    def __init__(self, max_lifetime_s: int) -> None:
+        super().__init__(f"jwt expires more than {max_lifetime_s} seconds from now")
 
 
 class BadJwtLexiconMethod(ServiceJwtError):
@@ -186,14 +194,9 @@ async def verify_service_jwt(
     any DID is accepted but none of its services: a labeler's key is not the account's. The order of
     checks is that of the reference PDS. Raises `ServiceJwtError`.
     """
-    jwt = _read(token)
-    claims, typ = jwt.claims, jwt.header.get("typ")
-    if typ in _OTHER_TYPES:
-        raise BadJwtType(typ)
-    if claims["exp"] < now_s:
-        raise JwtExpired
-    if claims.get("nbf", 0) > now_s + NOT_BEFORE_LEEWAY_S:
-        raise JwtNotYetValid
+    jwt = read_service_jwt(token)
+    check_type_and_times(jwt, now_s)
+    claims = jwt.claims
     if claims.get("lxm") != lxm:
         raise BadJwtLexiconMethod("bad" if claims.get("lxm") else "missing", lxm)
     iss = claims["iss"]
@@ -202,24 +205,17 @@ async def verify_service_jwt(
         raise BadJwtIss
     if separator if issuers is None else iss not in issuers:
         raise UntrustedIss
-    await _check_signature(jwt, iss, resolve_key)
+    await check_signature(jwt, iss, resolve_key)
     if claims["aud"] not in audiences:
         raise BadJwtAudience
     return ServiceJwt(iss, claims["aud"], lxm, claims["exp"])
 
 
-async def _check_signature(jwt: Jwt, iss: str, resolve_key: KeyResolver) -> None:
-    key = await resolve_key(iss, force=False)
-    if jwt.is_signed_by(key):
-        return
-    # The cached document may be older than a key rotation.
-    fresh = await resolve_key(iss, force=True)
-    if fresh.did_key == key.did_key or not jwt.is_signed_by(fresh):
-        raise BadJwtSignature
+def read_service_jwt(token: str) -> Jwt:
+    """Parse a token, and check that alg, iss, aud, exp and nbf have the right types.
 
-
-def _read(token: str) -> Jwt:
-    """Parse the token, and check the types that the other checks rely on. Raises `BadJwt`."""
+    Nothing of it is verified yet. Raises `BadJwt`.
+    """
     try:
         jwt = read_unverified_jwt(token, max_length=MAX_TOKEN_LENGTH)
     except InvalidJwt as exc:
@@ -229,3 +225,29 @@ def _read(token: str) -> Jwt:
     if not all(isinstance(text, str) for text in texts) or not all(map(is_time, times)):
         raise BadJwt
     return jwt
+
+
+def check_type_and_times(jwt: Jwt, now_s: float) -> None:
+    """Raise `BadJwtType`, `JwtExpired` or `JwtNotYetValid` unless a token may be used now."""
+    typ = jwt.header.get("typ")
+    if typ in _OTHER_TYPES:
+        raise BadJwtType(typ)
+    if jwt.claims["exp"] < now_s:
+        raise JwtExpired
+    if jwt.claims.get("nbf", 0) > now_s + NOT_BEFORE_LEEWAY_S:
+        raise JwtNotYetValid
+
+
+async def check_signature(jwt: Jwt, iss: str, resolve_key: KeyResolver) -> PublicKey:
+    """Return the key of `iss`, which has signed the token.
+
+    Raises `BadJwtSignature`, and what the resolver raises.
+    """
+    key = await resolve_key(iss, force=False)
+    if jwt.is_signed_by(key):
+        return key
+    # The cached document may be older than a key rotation.
+    fresh = await resolve_key(iss, force=True)
+    if fresh.did_key == key.did_key or not jwt.is_signed_by(fresh):
+        raise BadJwtSignature
+    return fresh

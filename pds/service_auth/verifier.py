@@ -67,19 +67,8 @@ class ServiceAuth:
         await self._verify(token, nsid, issuers=(did, f"{did}#{_LABELER}"))
         return Did(did)
 
-    async def _verify(
-        self, token: str, nsid: str, *, issuers: Collection[str] | None
-    ) -> ServiceJwt:
-        return await verify_service_jwt(
-            token,
-            audiences=self._audiences,
-            lxm=nsid,
-            now_s=time.time(),
-            resolve_key=self._resolve_key,
-            issuers=issuers,
-        )
-
-    async def _resolve_key(self, iss: str, *, force: bool) -> PublicKey:
+    async def resolve_key(self, iss: str, *, force: bool) -> PublicKey:
+        """Return the key of an issuer, as a `KeyResolver` does. Raises `JwtIssuerUnresolved`."""
         did, _, fragment = iss.partition("#")
         try:
             resolve = self._resolver.resolve_again if force else self._resolver.resolve
@@ -93,3 +82,15 @@ class ServiceAuth:
             return parse_did_key(key)
         except InvalidKey as exc:
             raise JwtIssuerUnresolved("missing or bad key in did doc") from exc
+
+    async def _verify(
+        self, token: str, nsid: str, *, issuers: Collection[str] | None
+    ) -> ServiceJwt:
+        return await verify_service_jwt(
+            token,
+            audiences=self._audiences,
+            lxm=nsid,
+            now_s=time.time(),
+            resolve_key=self.resolve_key,
+            issuers=issuers,
+        )

@@ -65,6 +65,10 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     InvalidPreference: (400, "InvalidRequest"),
     blob_errors.BlobTooLarge: (413, "PayloadTooLarge"),
     blob_errors.BlobStoreFull: (503, "NotEnoughResources"),
+    blob_errors.BlobStoreUnavailable: (503, "NotEnoughResources"),
+    blob_errors.InvalidBlobRange: (416, "InvalidRange"),
+    blob_errors.BlobUploadMissing: (400, "InvalidRequest"),
+    blob_errors.BlobPartsRefused: (400, "InvalidRequest"),
     BodyTooLarge: (413, "PayloadTooLarge"),
     SpoolFull: (503, "NotEnoughResources"),
     # Repositories
@@ -131,6 +135,10 @@ _MESSAGES: Final = {
     database_errors.DatabaseBusy: "The server is busy. Try again.",
     database_errors.DatabaseFull: _OUT_OF_SPACE,
     blob_errors.BlobStoreFull: _OUT_OF_SPACE,
+    blob_errors.BlobStoreUnavailable: "The store of blobs does not answer. Try again.",
+    blob_errors.InvalidBlobRange: "The range begins after the end of the blob",
+    blob_errors.BlobUploadMissing: "There is no such upload, or it has ended",
+    blob_errors.BlobPartsRefused: "A part is missing, too small, out of order or was replaced",
     SpoolFull: _OUT_OF_SPACE,
 }
 """What callers are told instead of an error's own message."""

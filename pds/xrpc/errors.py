@@ -20,6 +20,7 @@ DEFAULT_ERRORS: Final[Mapping[int, tuple[str, str]]] = {
     408: ("RequestTimeout", "Request Timeout"),
     413: ("PayloadTooLarge", "Payload Too Large"),
     415: ("UnsupportedMediaType", "Unsupported Media Type"),
+    416: ("InvalidRange", "Range Not Satisfiable"),
     426: ("UpgradeRequired", "Upgrade Required"),
     429: ("RateLimitExceeded", "Rate Limit Exceeded"),
     500: ("InternalServerError", "Internal Server Error"),

@@ -20,7 +20,7 @@ def blob() -> None:
     """Take blobs down, and put them back.
 
     A blob is named by its account and its CID. Records that show the blob contain the CID as
-    {"$link": CID}, and image URLs contain it, too.
+    {"$link": CID}, and image URLs contain it, too. `pds blobs` is about all of them.
 
     \b
     Examples:

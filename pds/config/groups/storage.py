@@ -56,7 +56,7 @@ class DatabaseSettings(Group):
 
 
 class BlobstoreSettings(Group):
-    """The place where blobs are stored: a directory or an S3 bucket."""
+    """The place where blobs are stored: a directory or an S3 bucket, or both during a move."""
 
     disk_location: str | None = Field(
         None, alias="PDS_BLOBSTORE_DISK_LOCATION", description="Directory of blobs"
@@ -91,6 +91,11 @@ class BlobstoreSettings(Group):
     )
     s3_request_timeout_ms: int | None = Field(
         None, alias="PDS_BLOBSTORE_S3_REQUEST_TIMEOUT_MS", description="Timeout of a request, ms"
+    )
+    move_to: str | None = Field(
+        None,
+        alias="PDS_BLOBSTORE_MOVE_TO",
+        description="While blobs move from disk to S3 or back: where to, s3 or disk",
     )
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from pds.repos.damage import report_damage
 from pds.web.context_keys import CONTEXT
+from pds.web.operator.blob_stores import count_blobs, move_blobs
 from pds.web.operator.call import OperatorCall, OperatorHandler
 from pds.web.operator.firehose import list_subscribers
 from pds.web.operator.imports import import_car, list_imports, missing_blobs, put_blob
@@ -29,6 +30,8 @@ ROUTES: Final[Mapping[tuple[str, str], OperatorHandler]] = {
     ("GET", "/_holdfast/imports"): list_imports,
     ("GET", "/_holdfast/blobs/{account}"): missing_blobs,
     ("PUT", "/_holdfast/blobs/{account}/{cid}"): put_blob,
+    ("GET", "/_holdfast/blob-stores/{store}"): count_blobs,
+    ("POST", "/_holdfast/blob-stores/{store}"): move_blobs,
     ("PUT", "/_holdfast/signing-key/{account}"): replace_key,
     ("PUT", "/_holdfast/quota/{account}"): set_quota,
     ("PUT", "/_holdfast/sequencer"): raise_seq,

@@ -29,6 +29,7 @@ from pds.disk.data_directory import DataDirectoryHeld
 from pds.disk.other_server import DirectoryInUse
 from pds.disk.sizes import MeasuringStopped
 from pds.fairness.presence import ClientLeft
+from pds.hold.errors import HOLD_ERRORS
 from pds.jose.jwt import InvalidJwt
 from pds.lifecycle.errors import DidMismatch
 from pds.pending.import_turns import ImportUnderWay
@@ -58,6 +59,8 @@ ABOVE_XRPC = frozenset(
 """Rooms of `pds` that may raise an `XrpcError`, or answer no requests."""
 INTERNAL: dict[type[Exception], str] = {
     blob_errors.BlobFileMissing: "getBlob answers for it; elsewhere the disk lost a file",
+    blob_errors.BlobObjectMissing: "a bucket's; the store makes a BlobFileMissing of it",
+    blob_errors.BlobStoreMisconfigured: "the operator must repair a setting or permission",
     blob_errors.InvalidBlobName: "DIDs and keys come from our own rows",
     database_errors.DatabaseClosed: "the server is stopping",
     database_errors.DatabaseMissing: "the disk is gone",
@@ -124,7 +127,9 @@ def _leaves() -> set[type[Exception]]:
 
 
 def _is_mapped(kind: type[Exception]) -> bool:
-    return issubclass(kind, ServiceJwtError) or any(base in XRPC_ERRORS for base in kind.__mro__)
+    if issubclass(kind, ServiceJwtError):
+        return True
+    return any(base in XRPC_ERRORS or base in HOLD_ERRORS for base in kind.__mro__)
 
 
 # --- The table

@@ -1,0 +1,199 @@
+"""Two stores as one, while all blobs move from the old one to the new one.
+
+New uploads go to the new store; everything else is done wherever the bytes lie. A blob only ever
+moves from old to new, and after a crash may be in both: so an operation is carried out in both,
+and bytes that are missing in one are no error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from actor_store.blob_store.base import BlobFileMissing, OpenBlob, TempBlob
+from actor_store.blob_store.places import MovableStore
+from actor_store.keyed_locks import KeyedLocks
+from repo.cid import Cid
+
+COPIES_AT_ONCE: Final = 4
+"""How many blobs are copied at a time."""
+
+
+class MovingBlobStore:
+    """A `BlobStore` of two; `move_blob.move_blob` moves one blob from `old` to `new`."""
+
+    def __init__(self, new: MovableStore, old: MovableStore) -> None:
+        self.new = new
+        self.old = old
+        self.locks = KeyedLocks()
+        """By DID. Holding one keeps that account's bytes from being moved, deleted or renamed."""
+        self.readers = OldReaders()
+
+    async def put_temp(self, did: str, chunks: AsyncIterable[bytes], *, max_bytes: int) -> TempBlob:
+        """See `BlobStore.put_temp`."""
+        return await self.new.put_temp(did, chunks, max_bytes=max_bytes)
+
+    async def make_permanent(self, did: str, key: str, cid: Cid) -> None:
+        """See `BlobStore.make_permanent`."""
+        async with self.locks[did]:
+            try:
+                await self.new.make_permanent(did, key, cid)
+            except BlobFileMissing:
+                await self.old.make_permanent(did, key, cid)
+            else:
+                await self.old.discard_temp(did, key)
+
+    async def discard_temp(self, did: str, key: str) -> None:
+        """See `BlobStore.discard_temp`."""
+        async with self.locks[did]:
+            for store in self._both:
+                await store.discard_temp(did, key)
+
+    async def make_temporary(self, did: str, key: str, cid: Cid) -> None:
+        """See `BlobStore.make_temporary`."""
+        async with self.locks[did]:
+            for store in self._both:
+                await store.make_temporary(did, key, cid)
+
+    async def list_temp(self, did: str, *, before_s: float) -> list[str]:
+        """See `BlobStore.list_temp`."""
+        found = [await store.list_temp(did, before_s=before_s) for store in self._both]
+        return list({key for keys in found for key in keys})
+
+    async def list_temp_dids(self) -> list[str]:
+        """See `BlobStore.list_temp_dids`."""
+        found = [await store.list_temp_dids() for store in self._both]
+        return list({did for dids in found for did in dids})
+
+    async def open(self, did: str, cid: Cid) -> OpenBlob:
+        """See `BlobStore.open`."""
+        for open_here in (self.new.open, self._open_old):
+            try:
+                return await open_here(did, cid)
+            except BlobFileMissing:
+                pass
+        # It may have been moved between the two looks, and does not move back.
+        return await self.new.open(did, cid)
+
+    async def delete(self, did: str, cids: Iterable[Cid]) -> None:
+        """See `BlobStore.delete`."""
+        doomed = list(cids)
+        async with self.locks[did]:
+            for store in self._both:
+                await store.delete(did, doomed)
+
+    async def delete_all(self, did: str) -> None:
+        """See `BlobStore.delete_all`."""
+        async with self.locks[did]:
+            # From now on no copying of this account's blobs begins.
+            await self.old.delete_all(did)
+            # Each copy under way may once put a file into a directory that is being removed.
+            for tries_left in reversed(range(COPIES_AT_ONCE + 1)):
+                try:
+                    await self.new.delete_all(did)
+                    break
+                except OSError:
+                    if not tries_left:
+                        raise
+
+    async def quarantine(self, did: str, cid: Cid) -> None:
+        """See `BlobStore.quarantine`."""
+        async with self.locks[did]:
+            for store in self._both:
+                await store.quarantine(did, cid)
+
+    async def unquarantine(self, did: str, cid: Cid) -> None:
+        """See `BlobStore.unquarantine`."""
+        async with self.locks[did]:
+            for store in self._both:
+                await store.unquarantine(did, cid)
+
+    async def close(self) -> None:
+        """Close both stores. May be repeated."""
+        for store in self._both:
+            await store.close()
+
+    @property
+    def _both(self) -> tuple[MovableStore, MovableStore]:
+        # The new one last: whoever looks there last misses nothing that moves meanwhile.
+        return self.old, self.new
+
+    async def _open_old(self, did: str, cid: Cid) -> OpenBlob:
+        self.readers.enter(did, cid)
+        try:
+            return _OldBlob(await self.old.open(did, cid), self.readers, did, cid)
+        except BaseException:
+            self.readers.leave(did, cid)
+            raise
+
+
+class OldReaders:
+    """Who reads permanent bytes from the old store, where an S3 server would cut them off."""
+
+    def __init__(self) -> None:
+        self._reading: Counter[tuple[str, Cid]] = Counter()
+        self._left: dict[tuple[str, Cid], asyncio.Event] = {}
+
+    def enter(self, did: str, cid: Cid) -> None:
+        """Count a reader, before the bytes are opened."""
+        self._reading[did, cid] += 1
+
+    def leave(self, did: str, cid: Cid) -> None:
+        """Count a reader no more."""
+        self._reading[did, cid] -= 1
+        if not self._reading[did, cid]:
+            del self._reading[did, cid]
+            if (event := self._left.pop((did, cid), None)) is not None:
+                event.set()
+
+    def read(self, did: str, cid: Cid) -> bool:
+        """Whether somebody reads the bytes."""
+        return (did, cid) in self._reading
+
+    async def have_left(self, did: str, cid: Cid, *, patience_s: float) -> bool:
+        """Return whether nobody reads the bytes, after waiting for that a while."""
+        if self.read(did, cid):
+            event = self._left.setdefault((did, cid), asyncio.Event())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience_s):
+                    await event.wait()
+        return not self.read(did, cid)
+
+
+class _OldBlob:
+    """An open blob of the old store; an `OpenBlob`."""
+
+    def __init__(self, blob: OpenBlob, readers: OldReaders, did: str, cid: Cid) -> None:
+        self._blob = blob
+        self._readers: OldReaders | None = readers
+        self._name = (did, cid)
+        self.size = blob.size
+        self.path: Path | None = blob.path
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        async with self, aclosing(aiter(self._blob)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def close(self) -> None:
+        """Close the blob, and stop counting its reader. May be repeated."""
+        readers, self._readers = self._readers, None
+        if readers is not None:
+            readers.leave(*self._name)
+        await self._blob.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()

@@ -1,0 +1,212 @@
+"""One S3 bucket: its objects, multipart uploads and presigned URLs.
+
+It knows keys and bytes, and nothing of accounts; `s3.S3BlobStore` does. No exception of aiobotocore
+leaves this module and its neighbours `s3_*`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from actor_store.blob_store.base import BlobObjectMissing, BlobStoreUnavailable
+from actor_store.blob_store.s3_client import MAX_STREAMS, S3Client
+from actor_store.blob_store.s3_copying import PART_BYTES, copy_by_parts
+from actor_store.blob_store.s3_errors import blob_store_errors, is_own_bucket, refusal
+from actor_store.blob_store.s3_location import S3Location
+from actor_store.blob_store.s3_objects import ObjectInfo, S3Stream
+from actor_store.blob_store.s3_presign import Presigner
+from actor_store.blob_store.s3_uploads import CALL_S, JOINING_S, S3Uploads
+
+_DELETED_AT_ONCE: Final = 1000
+_LISTED_AT_ONCE: Final = 300
+"""S3 would list 1000, but parsing the XML of so many takes the event loop 70 ms."""
+
+
+class S3Bucket:
+    """A bucket, used over a bounded pool of connections.
+
+    Each method may raise `BlobStoreUnavailable`, `BlobStoreFull` and `BlobStoreMisconfigured`, the
+    last also for an endpoint, region or name that cannot be one. Calls are repeated after failures
+    that may pass, and end in bounded time.
+    """
+
+    def __init__(self, location: S3Location, *, cdn_url: str | None = None) -> None:
+        """Nothing is sent before the first call, so the server may be down.
+
+        `cdn_url` takes the place of the server's scheme and host in presigned downloads.
+        """
+        self.location = location
+        self._client = S3Client(location)
+        self.uploads = S3Uploads(self._client)
+        """Multipart uploads."""
+        self._presigner = Presigner(self._client, cdn_url=cdn_url)
+        self._streams = asyncio.Semaphore(MAX_STREAMS)
+
+    async def close(self) -> None:
+        """Close all connections. May be repeated."""
+        await self._client.close()
+
+    async def create(self) -> None:
+        """Create the bucket, as tests and small set-ups want; it may exist already."""
+        async with self._calling():
+            try:
+                await (await self._client.calls()).create_bucket(Bucket=self.location.bucket)
+            except ClientError as exc:
+                if not is_own_bucket(exc):
+                    raise
+
+    async def head(self, key: str) -> ObjectInfo | None:
+        """Return what S3 knows of an object; None if there is none.
+
+        A bucket that does not exist has no objects either: S3 gives HEAD no reason.
+        """
+        try:
+            async with self._calling():
+                answer = await (await self._client.calls()).head_object(**self._named(key))
+        except BlobObjectMissing:
+            return None
+        return ObjectInfo.of(key, answer)
+
+    async def get(self, key: str, *, start: int = 0, end: int | None = None) -> S3Stream | None:
+        """Open an object, or its bytes from `start` to before `end`, for reading.
+
+        Returns None if there is none. Raises `InvalidBlobRange` if it ends before `start`.
+        """
+        named = self._named(key)
+        if start or end is not None:
+            named["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        # The place is free again when the stream is closed.
+        await self._wait_for_place()
+        try:
+            async with self._calling():
+                answer = await (await self._client.calls()).get_object(**named)
+        except BaseException as exc:
+            self._streams.release()
+            if isinstance(exc, BlobObjectMissing):
+                return None
+            raise
+        return S3Stream(
+            self.location,
+            ObjectInfo.of(key, answer),
+            answer["Body"],
+            on_close=self._streams.release,
+        )
+
+    async def put(self, key: str, data: bytes | bytearray) -> None:
+        """Store an object whole, in place of any that has this key."""
+        async with self._calling(self.location.upload_s):
+            await (await self._client.calls()).put_object(**self._named(key), Body=data)
+
+    async def copy(self, source: str, target: str, *, size: int | None = None) -> bool:
+        """Copy an object to another key. Returns False if there is no such object.
+
+        `size` in bytes saves a call where it is known.
+        """
+        if size is None:
+            info = await self.head(source)
+            if info is None:
+                return False
+            size = info.size
+        try:
+            if size > PART_BYTES:
+                await copy_by_parts(self.uploads, source, target, size=size)
+                return True
+            async with self._calling(JOINING_S):
+                await (await self._client.calls()).copy_object(
+                    **self._named(target),
+                    CopySource={"Bucket": self.location.bucket, "Key": source},
+                )
+        except BlobObjectMissing:
+            return False
+        return True
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; missing ones are ignored."""
+        doomed = list(keys)
+        for first in range(0, len(doomed), _DELETED_AT_ONCE):
+            objects = [{"Key": key} for key in doomed[first : first + _DELETED_AT_ONCE]]
+            async with self._calling():
+                answer = await (await self._client.calls()).delete_objects(
+                    Bucket=self.location.bucket, Delete={"Objects": objects, "Quiet": True}
+                )
+            for error in answer.get("Errors", ()):
+                if error.get("Code") != "NoSuchKey":
+                    said = f"{error.get('Message', '')} for {error.get('Key')}"
+                    raise refusal(error.get("Code", ""), said, self.location)
+
+    async def list(
+        self, prefix: str, *, start_after: str | None = None
+    ) -> AsyncIterator[ObjectInfo]:
+        """Iterate over the objects of keys with a prefix, in order, after `start_after`."""
+        async for page in self._pages(prefix, start_after=start_after):
+            for found in page.get("Contents", ()):
+                yield ObjectInfo.of(found["Key"], found)
+
+    async def list_prefixes(
+        self, prefix: str, *, start_after: str | None = None
+    ) -> AsyncIterator[str]:
+        """Iterate over what follows `prefix` up to the next slash, with both, in order."""
+        async for page in self._pages(prefix, start_after=start_after, delimiter="/"):
+            for found in page.get("CommonPrefixes", ()):
+                yield found["Prefix"]
+
+    async def presign(
+        self, method: str, key: str, *, expires_s: int, query: Mapping[str, str] | None = None
+    ) -> str:
+        """Return a URL with which its holder may `GET`, `HEAD` or `PUT` one key, for a while.
+
+        `query` has parameters of S3: `response-content-type` and its like for a download, or
+        `partNumber` and `uploadId` for a part. The URL works for this method only.
+        """
+        async with self._calling():
+            return await self._presigner.presign(method, key, expires_s=expires_s, query=query)
+
+    async def presign_download(
+        self, key: str, *, expires_s: int, query: Mapping[str, str] | None = None
+    ) -> str:
+        """Return a URL for `GET`, at the CDN if there is one."""
+        return self._presigner.through_cdn(
+            await self.presign("GET", key, expires_s=expires_s, query=query)
+        )
+
+    async def check(self, *, timeout_s: float = CALL_S) -> None:
+        """Ask for the bucket. Raises what keeps this server from using it."""
+        async with self._calling(timeout_s):
+            # A listing says why it is refused; HEAD would not.
+            await (await self._client.calls()).list_objects_v2(
+                Bucket=self.location.bucket, MaxKeys=1
+            )
+
+    async def _pages(
+        self, prefix: str, *, start_after: str | None, delimiter: str | None = None
+    ) -> AsyncIterator[Any]:
+        more = {} if start_after is None else {"StartAfter": start_after}
+        if delimiter is not None:
+            more["Delimiter"] = delimiter
+        while True:
+            async with self._calling():
+                page = await (await self._client.calls()).list_objects_v2(
+                    Bucket=self.location.bucket, Prefix=prefix, MaxKeys=_LISTED_AT_ONCE, **more
+                )
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            more["ContinuationToken"] = page["NextContinuationToken"]
+
+    async def _wait_for_place(self) -> None:
+        try:
+            async with asyncio.timeout(CALL_S):
+                await self._streams.acquire()
+        except TimeoutError as exc:
+            raise BlobStoreUnavailable(f"{MAX_STREAMS} objects are being read already") from exc
+
+    def _named(self, key: str) -> dict[str, str]:
+        return {"Bucket": self.location.bucket, "Key": key}
+
+    def _calling(self, timeout_s: float = CALL_S) -> AbstractAsyncContextManager[None]:
+        return blob_store_errors(self.location, timeout_s=timeout_s)

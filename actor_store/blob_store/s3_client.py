@@ -1,0 +1,87 @@
+"""The connection to an S3 server: aiobotocore's client, with bounds on time, tries and sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession, get_session
+
+from actor_store.blob_store.s3_location import DEFAULT_REGION, S3Location
+
+MAX_STREAMS: Final = 256
+"""Objects read at a time, as many as the server sends at a time (`pds.fairness.streams`)."""
+_OTHER_CONNECTIONS: Final = 64
+"""Slow readers leave these for everything else."""
+_TRIES: Final = 4
+"""Of which the last begins about four seconds after the first failed at once."""
+_CONNECT_S: Final = 5.0
+
+
+class S3Client:
+    """A client for one bucket's server, with the session that knows its credentials.
+
+    It is made at its first use, which sends nothing: so a server starts although S3 is down.
+    """
+
+    def __init__(self, location: S3Location) -> None:
+        self.location = location
+        self._session: AioSession | None = None
+        self._calls: Any = None
+        self._opening = asyncio.Lock()
+        self._stack = AsyncExitStack()
+
+    async def calls(self) -> Any:
+        """Return the client, which has a coroutine for each action of S3."""
+        if self._calls is None:
+            async with self._opening:
+                if self._calls is None:
+                    self._calls = await self._open()
+        return self._calls
+
+    async def credentials(self) -> Any:
+        """Return the credentials that hold now, renewed if they end soon; None without any."""
+        await self.calls()
+        found = None if self._session is None else await self._session.get_credentials()
+        return None if found is None else await found.get_frozen_credentials()
+
+    async def close(self) -> None:
+        """Close all connections. May be repeated."""
+        self._calls = None
+        await self._stack.aclose()
+
+    async def _open(self) -> Any:
+        location = self.location
+        # It looks for files of settings.
+        session = self._session = await asyncio.to_thread(get_session)
+        if location.access_key_id is not None:
+            session.set_credentials(location.access_key_id, location.secret_access_key)
+        region = location.region or session.get_config_variable("region") or DEFAULT_REGION
+        return await self._stack.enter_async_context(
+            session.create_client(
+                "s3", region_name=region, endpoint_url=location.endpoint, config=_config(location)
+            )
+        )
+
+
+def _config(location: S3Location) -> AioConfig:
+    addressing = "path" if location.force_path_style else "virtual"
+    is_plain = location.endpoint is not None and location.endpoint.startswith("http://")
+    return AioConfig(
+        signature_version="s3v4",
+        connect_timeout=min(_CONNECT_S, location.silence_s),
+        read_timeout=location.silence_s,
+        max_pool_connections=MAX_STREAMS + _OTHER_CONNECTIONS,
+        # `standard` repeats after 5xx, SlowDown, lost connections and silence, ever later, and
+        # seldom where most calls fail.
+        retries={"mode": "standard", "total_max_attempts": _TRIES},
+        # Where TLS protects the bytes, hashing them for the signature as well is waste.
+        s3={"addressing_style": addressing, "payload_signing_enabled": is_plain},
+        # Servers other than AWS's often know no checksums.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        # The descriptions of the service are megabytes of JSON: they are read in a thread.
+        warm_up_loader_caches=True,
+    )

@@ -1,0 +1,129 @@
+"""From what aiobotocore raises to the errors of a blob store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
+
+from actor_store.blob_store.base import (
+    BlobObjectMissing,
+    BlobPartsRefused,
+    BlobStoreError,
+    BlobStoreFull,
+    BlobStoreMisconfigured,
+    BlobStoreUnavailable,
+    BlobUploadMissing,
+    InvalidBlobRange,
+)
+from actor_store.blob_store.s3_location import S3Location
+
+_GONE: Final = frozenset({"404", "NoSuchKey", "NotFound"})
+_FULL: Final = frozenset(
+    (
+        *("507", "InsufficientStorage", "InsufficientCapacity", "QuotaExceeded", "StorageFull"),
+        *("XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "XAmzStorageQuotaExceeded"),
+        *("EntityTooLargeForQuota", "OverQuota", "LimitExceeded"),
+    )
+)
+_FULL_MESSAGES: Final = ("no free volumes", "no writable volumes", "no space left", "disk full")
+"""SeaweedFS has no code of its own for a full store."""
+_UNKNOWN_UPLOAD: Final = frozenset({"NoSuchUpload"})
+_BAD_PARTS: Final = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
+_PASSING: Final = frozenset(
+    (
+        *("RequestTimeout", "RequestTimeoutException", "SlowDown", "Throttling", "429"),
+        *("ThrottlingException", "TooManyRequests", "InternalError", "ServiceUnavailable"),
+        *("OperationAborted", "PriorRequestNotComplete", "BadDigest", "IncompleteBody"),
+    )
+)
+_CREDENTIALS: Final = "set PDS_BLOBSTORE_S3_ACCESS_KEY_ID and PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY"
+_REMEDIES: Final = {
+    "NoSuchBucket": "create it, or set PDS_BLOBSTORE_S3_BUCKET and PDS_BLOBSTORE_S3_ENDPOINT",
+    "InvalidAccessKeyId": _CREDENTIALS,
+    "SignatureDoesNotMatch": _CREDENTIALS,
+    "InvalidToken": _CREDENTIALS,
+    "ExpiredToken": _CREDENTIALS,
+    "RequestTimeTooSkewed": "set the clock of this machine",
+    "AuthorizationHeaderMalformed": "set PDS_BLOBSTORE_S3_REGION to the bucket's region",
+    "PermanentRedirect": "set PDS_BLOBSTORE_S3_REGION to the bucket's region",
+    "301": "set PDS_BLOBSTORE_S3_REGION to the bucket's region",
+}
+_PERMISSIONS: Final = "allow this server the actions that docs/configuration.md lists for S3"
+_OTHER_REMEDY: Final = "look at the settings PDS_BLOBSTORE_S3_* and at the log of the S3 server"
+
+
+@asynccontextmanager
+async def blob_store_errors(location: S3Location, *, timeout_s: float) -> AsyncIterator[None]:
+    """Bound the calls inside a `with` block, and raise only `BlobStoreError`s of S3's failures."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except (BotoCoreError, ClientError, HTTPClientError, TimeoutError, ValueError) as exc:
+        # botocore raises a bare ValueError for an endpoint that is no URL.
+        raise blob_store_error(exc, location) from exc
+
+
+def is_own_bucket(exc: ClientError) -> bool:
+    """Whether an error says that the bucket, which was to be created, is there already."""
+    return _code(exc) == "BucketAlreadyOwnedByYou"
+
+
+def blob_store_error(exc: Exception, location: S3Location) -> BlobStoreError:
+    """Return the error for one that aiobotocore raised, or for a `TimeoutError`."""
+    if isinstance(exc, ClientError):
+        answer = exc.response
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        message = str(answer.get("Error", {}).get("Message", ""))[:300]
+        return refusal(_code(exc), message, location, status=status)
+    if isinstance(exc, NoCredentialsError | PartialCredentialsError):
+        return BlobStoreMisconfigured(f"there are no credentials for {location}", _CREDENTIALS)
+    if isinstance(exc, CredentialRetrievalError | HTTPClientError | TimeoutError):
+        reason = str(exc) or "it took too long"
+        return BlobStoreUnavailable(f"the blob store {location} does not answer: {reason}")
+    if isinstance(exc, ParamValidationError | ValueError):
+        return BlobStoreMisconfigured(f"{location} cannot be used ({exc})", _OTHER_REMEDY)
+    # Such as a body that ended early, which reaches the caller after the answer began.
+    return BlobStoreUnavailable(f"the blob store {location} fails: {exc}")
+
+
+def refusal(code: str, message: str, location: S3Location, *, status: int = 0) -> BlobStoreError:
+    """Return the error for a code and message of S3."""
+    said = f"the blob store {location} says {code}"
+    if message:
+        said += f" ({message})"
+    if code in _GONE:
+        return BlobObjectMissing(said)
+    if code in _FULL or status == 507 or _tells_of_no_space(message):
+        return BlobStoreFull(f"{said}: make room there, or raise the quota")
+    if code in _UNKNOWN_UPLOAD:
+        return BlobUploadMissing(said)
+    if code in _BAD_PARTS:
+        return BlobPartsRefused(said)
+    if code == "InvalidRange" or status == 416:
+        return InvalidBlobRange(said)
+    if code in _PASSING or status >= 500 or status == 429:
+        return BlobStoreUnavailable(said)
+    if code in {"AccessDenied", "403", "Forbidden", "AllAccessDisabled"}:
+        return BlobStoreMisconfigured(said, _PERMISSIONS)
+    return BlobStoreMisconfigured(said, _REMEDIES.get(code, _OTHER_REMEDY))
+
+
+def _code(exc: ClientError) -> str:
+    return str(exc.response.get("Error", {}).get("Code", ""))
+
+
+def _tells_of_no_space(message: str) -> bool:
+    text = message.lower()
+    return any(words in text for words in _FULL_MESSAGES)

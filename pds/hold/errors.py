@@ -1,0 +1,57 @@
+"""The one table from the errors of a hold to XRPC statuses and names.
+
+Errors of the packages below are in `pds.xrpc.error_map`, which cannot import the hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from pds.hold.oci.digest import InvalidDigest
+from pds.hold.permissions import AccessDenied
+from pds.service_auth.jwt import JwtExpired, ServiceJwtError
+from pds.xrpc.errors import XrpcError
+
+HOLD_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
+    AccessDenied: (403, "Forbidden"),
+    JwtExpired: (401, "ExpiredToken"),
+    InvalidDigest: (400, "InvalidDigest"),
+}
+"""By class; a class that is not listed is looked up by its nearest listed ancestor."""
+
+_ANSWERED: Final[tuple[type[Exception], ...]] = (ServiceJwtError, *HOLD_ERRORS)
+_STATUSES: Final = {
+    "RegistrationDisabled": 403,
+    "UserMismatch": 403,
+    "QuotaExceeded": 403,
+    "UserNotFound": 404,
+    "AuthRequired": 401,
+}
+"""Of the errors that Lexicons of the hold name, where it is not 400."""
+
+
+def named(name: str, message: str) -> XrpcError:
+    """Return an error that a Lexicon of the hold names, with its status."""
+    return XrpcError(_STATUSES.get(name, 400), name, message)
+
+
+def to_xrpc(exc: Exception) -> XrpcError:
+    """Map an error of the hold, or of a service token, to an answer."""
+    listed = next((kind for kind in type(exc).__mro__ if kind in HOLD_ERRORS), None)
+    if listed is not None:
+        status, name = HOLD_ERRORS[listed]
+        return XrpcError(status, name, str(exc))
+    if isinstance(exc, ServiceJwtError):
+        return XrpcError(401, exc.error, str(exc))
+    raise TypeError(f"{type(exc).__name__} is no error of the hold") from exc
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Raise the errors of the hold within a `with` block as `XrpcError`s."""
+    try:
+        yield
+    except _ANSWERED as exc:
+        raise to_xrpc(exc) from exc
