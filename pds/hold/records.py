@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pds.hold.permissions import Permission
+from repo import dagcbor
+from repo.dagcbor import InvalidDagCbor
 
 CAPTAIN: Final = "io.atcr.hold.captain"
 CREW: Final = "io.atcr.hold.crew"
@@ -116,6 +118,15 @@ def published_stats_rkey(owner_did: str, repository: str) -> str:
 def manifest_uri(user_did: str, digest: str) -> str:
     """Return the at-uri of a manifest's record, whose key is the hex part of its digest."""
     return f"at://{user_did}/{MANIFEST}/{digest.partition(':')[2] or digest}"
+
+
+def decode_record(block: bytes) -> dict[str, Any]:
+    """Return a stored record; an empty one for an imported block that is no record."""
+    try:
+        value = dagcbor.decode(block)
+    except InvalidDagCbor:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 _MAX_RKEY: Final = 512

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from database.connection import Database, SqlValue
 from database.retry import write
-from pds.hold.records import LAYER, STATS
+from pds.hold.records import LAYER, STATS, decode_record
 from pds.hold.stats_record import StatsRecord
-from repo import dagcbor
 from sequencer.events import CommitEvent, Event, SyncEvent
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ class RepoIndex:
             if self._compare_all:
                 await self._compare()
             while self._changed:
-                await self._apply([path for path, _ in zip(self._changed, range(_PAGE))])
+                await self._apply([path for path, _ in zip(self._changed, range(_PAGE), strict=False)])
 
     async def close(self) -> None:
         """Note the rev, so that the next start need not compare. Raises `DatabaseError`s."""

@@ -102,11 +102,14 @@ CREATE TABLE manifest_blob ( -- every digest that a notified manifest names, its
     PRIMARY KEY (manifest, digest)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX manifest_blob_digest_idx ON manifest_blob (digest);
-CREATE TABLE seen ( -- blobs without a reference that somebody has asked for or sent lately
+CREATE TABLE seen ( -- when blobs without a reference were last asked for, sent, or referred to
     digest TEXT PRIMARY KEY,
     atMs INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX seen_at_idx ON seen (atMs);
+CREATE TABLE collected ( -- blobs of this hold whose deletion has begun
+    digest TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
 CREATE TABLE post ( -- the announcements of pushes
     manifest TEXT NOT NULL,
     tag TEXT NOT NULL,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -19,6 +18,7 @@ from database.errors import DatabaseError
 from database.retry import write
 from database.timestamps import Clock
 from pds.hold.counting import Counts, NewPairs
+from pds.hold.repeating import end, repeat
 from pds.hold.stats_journal import Pair, StatsJournal
 from pds.hold.stats_reader import StatsReader
 from pds.hold.stats_writer import StatsWriter
@@ -33,8 +33,6 @@ JOURNAL_S: Final = 1.0
 """How long a count may be in memory alone."""
 _STEP: Final = 500
 """Pairs that are written to the journal in one step of the event loop."""
-_LONGEST_S: Final = 600.0
-"""The longest time between two tries while writing fails."""
 
 _log = structlog.get_logger(__name__)
 
@@ -95,17 +93,17 @@ class Stats:
         journal_s, interval_s = self._intervals
         loop = asyncio.get_running_loop()
         self._tasks = [
-            loop.create_task(_repeat(self._counted, journal_s, self.write_journal)),
-            loop.create_task(_repeat(self._journaled, interval_s, self.write_records)),
+            loop.create_task(
+                repeat(self._counted, journal_s, self.write_journal, what="the journal of counts")
+            ),
+            loop.create_task(
+                repeat(self._journaled, interval_s, self.write_records, what="stats records")
+            ),
         ]
 
     async def close(self) -> None:
         """Write everything; what cannot be written stays in the journal."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        self._tasks = []
+        await end(self._tasks)
         try:
             await self.write_records()
         except Exception as exc:  # noqa: BLE001 (nothing may prevent the server from stopping)
@@ -145,20 +143,3 @@ class Stats:
                 refused.append(pair)
         self._journal.add(moved)
         return [pair for pair, _ in moved], refused
-
-
-async def _repeat(due: asyncio.Event, pause_s: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Do `work` one pause after it has become due; while it fails, after longer and longer ones."""
-    failures = 0
-    while True:
-        await due.wait()
-        await asyncio.sleep(min(pause_s * 2**failures, max(_LONGEST_S, pause_s)))
-        due.clear()
-        try:
-            await work()
-        except Exception as exc:  # noqa: BLE001 (whatever it was, the counts are still there)
-            failures = min(failures + 1, 16)
-            due.set()
-            _log.warning("counts wait to be written", reason=str(exc), failures=failures)
-        else:
-            failures = 0
