@@ -150,6 +150,18 @@ class RecordReader:
         )
         return [_record_of(row) for row in rows]
 
+    def keys_since(self, rev: str, *, limit: int) -> list[tuple[str, str]]:
+        """Return collection and rkey of records written after `rev`, but not of deleted ones."""
+        rows = self._db.all(
+            "SELECT collection, rkey FROM record WHERE repoRev > ? LIMIT ?", (rev, limit)
+        )
+        return [(collection, rkey) for collection, rkey in rows]
+
+    def rkeys(self, collection: str) -> list[str]:
+        """Return the keys of all records of a collection, taken down or not. For a thread."""
+        rows = self._db.all("SELECT rkey FROM record WHERE collection = ?", (collection,))
+        return [rkey for (rkey,) in rows]
+
     def any_until(self, rev: str) -> bool:
         """Whether any record was written at `rev` or before."""
         return self._db.one("SELECT 1 FROM record WHERE repoRev <= ? LIMIT 1", (rev,)) is not None

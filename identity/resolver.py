@@ -68,11 +68,24 @@ class DidResolver:
         self._stale_ttl_ms = stale_ttl_ms
         self._max_ttl_ms = max_ttl_ms
         self._now_ms = now_ms or _wall_clock_ms
+        self._own: dict[Did, Callable[[], DidDocument | None]] = {}
         self._fetches: dict[Did, asyncio.Task[DidDocument]] = {}
         self._asked_again: TTLCache[Did, None] = TTLCache(_MAX_NOTED, ASK_AGAIN_S, monotonic_s)
         self._failures: TTLCache[Did, tuple[type[DidResolutionError], str]] = TTLCache(
             _MAX_NOTED, FAILURE_S, monotonic_s
         )
+
+    def answer_for(self, did: Did, make: Callable[[], DidDocument | None]) -> None:
+        """Take the documents of `did`, which this server publishes, from `make`, uncached.
+
+        While `make` returns None, the source is asked as for any DID.
+        """
+        self._own[did] = make
+
+    def find_own(self, did: str) -> DidDocument | None:
+        """Return the document of a DID that this server itself publishes, or None."""
+        make = self._own.get(Did(did))
+        return None if make is None else make()
 
     async def resolve(self, did: Did, *, force: bool = False) -> DidDocument:
         """Return the document of `did`; `force` asks its source even on a cache hit.
@@ -81,8 +94,11 @@ class DidResolver:
         the server ask as often as they like; use `resolve_again` for those. Raises
         `DidResolutionError`, and what shares raise.
         """
+        own = self.find_own(did) if self._own else None
+        if own is not None:
+            return own
         if not force:
-            cached = self.find_cached(did)
+            cached = self._find_cached(did)
             if cached is not None:
                 return cached
             if did not in self._fetches:
@@ -107,7 +123,14 @@ class DidResolver:
         return await self.resolve(did, force=True)
 
     def find_cached(self, did: Did) -> DidDocument | None:
-        """Return a fresh enough document from the cache; refresh a stale one in the background."""
+        """Return a fresh enough document from the cache; refresh a stale one in the background.
+
+        A DID that this server publishes needs no cache.
+        """
+        own = self.find_own(did) if self._own else None
+        return own or self._find_cached(did)
+
+    def _find_cached(self, did: Did) -> DidDocument | None:
         found = self._cache.find(did)
         if found is None:
             return None

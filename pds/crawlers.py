@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
+from itertools import chain, repeat
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from identity.http import SafeHttp
 
 INTERVAL_S: Final = 20 * 60.0
 """Subscribed relays see every event anyway; notifications are for those that lost the server."""
+ANNOUNCEMENT_DELAYS_S: Final = (5.0, 30.0, 120.0, 600.0, 3600.0)
 _ANSWER_MS: Final = 10_000
 
 _log = structlog.get_logger(__name__)
@@ -98,6 +100,54 @@ class Crawlers:
         if url in self._failing:
             self._failing.remove(url)
             _log.info("a relay is notified of new events again", relay=url)
+
+
+class Announcement:
+    """A request to crawl `host` that every server of `urls` gets, until it has accepted it.
+
+    If `host` is localhost, only servers on this machine are asked.
+    """
+
+    def __init__(
+        self,
+        urls: Iterable[str],
+        *,
+        host: str,
+        http: SafeHttp,
+        delays_s: Sequence[float] = ANNOUNCEMENT_DELAYS_S,
+    ) -> None:
+        """`delays_s` are waited between attempts; the last one repeats."""
+        self._urls = dict.fromkeys(url for url in urls if not _is_in_vain(url, host=host))
+        self._host = host
+        self._http = http
+        self._delays_s = delays_s
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Send the requests from now on. Returns immediately."""
+        loop = asyncio.get_running_loop()
+        self._tasks += [loop.create_task(self._ask(url)) for url in self._urls]
+
+    async def close(self) -> None:
+        """Send no more requests. May be repeated."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def _ask(self, url: str) -> None:
+        last_s = self._delays_s[-1]
+        for delay_s in chain(self._delays_s, repeat(last_s)):
+            try:
+                await request_crawl(self._http, url, host=self._host)
+            except CrawlNotRequested as exc:
+                _log.warning(
+                    "a crawl was not requested", service=url, reason=str(exc), retry_in_s=delay_s
+                )
+                await asyncio.sleep(delay_s)
+            else:
+                _log.info("a crawl was requested", service=url, host=self._host)
+                return
 
 
 def _is_in_vain(crawler: str, *, host: str) -> bool:

@@ -10,6 +10,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with the name of a step, the parts done, and the number of parts; 0 if that is unknown."""
 
 _EXAMPLES: Final = 3
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def no_progress(step: str, done: int, total: int) -> None:
@@ -59,3 +60,12 @@ class Sample:
 def counted(count: int, noun: str) -> str:
     """Return text such as `1 block` or `2,000 blocks`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def format_size(size_bytes: int) -> str:
+    """Return a number of bytes in about three digits: `999 B`, `1.5 MB`, `120 GB`."""
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    power = min((len(str(size_bytes)) - 1) // 3, len(_UNITS) - 1)
+    value = size_bytes / 1000**power
+    return f"{value:.1f} {_UNITS[power]}" if value < 100 else f"{value:.0f} {_UNITS[power]}"

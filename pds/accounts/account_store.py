@@ -129,6 +129,10 @@ class AccountStore:
             (did, email, password_hash),
         )
 
+    def remove_login(self, did: Did) -> None:
+        """Remove the login of the account, if it has one."""
+        self._db.run("DELETE FROM account WHERE did = ?", (did,))
+
     def set_handle(self, did: Did, handle: str | None) -> None:
         """Change the handle."""
         self._db.run("UPDATE actor SET handle = ? WHERE did = ?", (handle, did))

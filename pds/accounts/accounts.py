@@ -138,6 +138,18 @@ class Accounts(AccountRegister):
             self.access_cutoffs.remember(new.did, valid_from)
         return self.sessions.first(refresh)
 
+    async def remove_login(self, did: Did) -> None:
+        """Remove address and password of an account, and end its sessions. May be repeated."""
+
+        def remove() -> int:
+            self.sessions.end_all(did)
+            self.app_passwords.remove_all(did)
+            self.store.remove_login(did)
+            return self.access_cutoffs.save(did)
+
+        if self.store.get(did).email is not None:
+            self.access_cutoffs.remember(did, await write(self.db, remove))
+
     async def update_handle(self, did: Did, handle: str) -> None:
         """Change the account's handle. Raises `HandleNotAvailable`."""
 

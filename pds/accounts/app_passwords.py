@@ -80,6 +80,10 @@ class AppPasswords:
 
         await write(self._db, revoke)
 
+    def remove_all(self, did: Did) -> None:
+        """Delete all app passwords of an account, inside a transaction that ends its sessions."""
+        self._db.run("DELETE FROM app_password WHERE did = ?", (did,))
+
     def find(self, did: Did, name: str) -> AppPassword | None:
         """Return an app password by name."""
         row = self._db.one(

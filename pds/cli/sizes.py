@@ -6,7 +6,6 @@ import re
 from decimal import Decimal
 from typing import Final
 
-_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 _FACTORS: Final = {
     "": 1,
     "b": 1,
@@ -32,12 +31,3 @@ def parse_size(text: str) -> int:
     if size > _MOST:
         raise ValueError(f'"{text}" is more than any disk holds')
     return size
-
-
-def format_size(size_bytes: int) -> str:
-    """Return a number of bytes in about three digits: `999 B`, `1.5 MB`, `120 GB`."""
-    if size_bytes < 1000:
-        return f"{size_bytes} B"
-    power = min((len(str(size_bytes)) - 1) // 3, len(_UNITS) - 1)
-    value = size_bytes / 1000**power
-    return f"{value:.1f} {_UNITS[power]}" if value < 100 else f"{value:.0f} {_UNITS[power]}"

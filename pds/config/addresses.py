@@ -25,6 +25,7 @@ PRIVATE_NETWORKS: Final[tuple[IpNetwork, ...]] = tuple(
 """Networks in which only this server's own reverse proxies are: no stranger connects from them."""
 
 _HOST_AND_PORT: Final = re.compile(r"(?P<host>[^\s:\[\]/]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d+))?")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -69,6 +70,22 @@ def parse_base_url(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError(f'"{text}" is not the URL of a server')
     return url.rstrip("/")
+
+
+def normal_base_url(text: str) -> str:
+    """Return the URL of a server with scheme and host in lower case, without a default port.
+
+    Text that is no such URL is returned as far as it can be: the checks of settings report it.
+    """
+    try:
+        url = parse_base_url(text)
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return text.rstrip("/")
+    host = normal_host(parts.hostname or "")
+    is_default = port is None or port == _DEFAULT_PORTS[parts.scheme]
+    return f"{parts.scheme}://{host}{'' if is_default else f':{port}'}{parts.path}"
 
 
 def address_by_old_name(host: str | None) -> str:

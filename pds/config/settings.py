@@ -15,6 +15,7 @@ from pds.config.addresses import (
     PRIVATE_NETWORKS,
     IpNetwork,
     address_by_old_name,
+    normal_base_url,
     normal_host,
     parse_base_url,
     parse_host_port,
@@ -34,6 +35,7 @@ from pds.config.groups.monitoring import LoggingSettings, MetricsSettings
 from pds.config.groups.other_services import FetchSettings, ProxySettings, ServicesSettings
 from pds.config.groups.service import BrandingSettings, ServiceSettings
 from pds.config.groups.storage import BlobstoreSettings, DatabaseSettings, ReadonlySettings
+from repo.syntax import InvalidSyntax, ensure_allowed_handle_tld, normalize_handle
 
 REDIS_PORT: Final = 6379
 
@@ -178,7 +180,37 @@ class Settings(BaseSettings):
     @property
     def hold_url(self) -> str:
         """The base URL of the hold, without a trailing slash."""
-        return (self.hold.public_url or self.public_url).rstrip("/")
+        return normal_base_url(self.hold.public_url or self.public_url)
+
+    @property
+    def hold_host(self) -> str:
+        """The host of the hold, with its port unless that is the default of the scheme."""
+        return urlsplit(self.hold_url).netloc
+
+    @property
+    def hold_did(self) -> str:
+        """The did:web of the hold; a port is percent-encoded."""
+        return "did:web:" + self.hold_host.replace(":", "%3A")
+
+    @property
+    def hold_handle(self) -> str | None:
+        """The handle of the hold: its host, or None if that is no valid handle."""
+        try:
+            handle = normalize_handle(self.hold_host)
+            ensure_allowed_handle_tld(handle)
+        except InvalidSyntax:
+            return None
+        return handle
+
+    @property
+    def hold_crawlers(self) -> tuple[str, ...]:
+        """The base URLs of the services that are asked to crawl the hold at every start."""
+        discovery = tuple(map(parse_base_url, self.hold.discovery_urls))
+        return tuple(dict.fromkeys(self.crawlers + discovery))
+
+    def is_hold(self, did: str) -> bool:
+        """Whether `did` is the actor of the hold that this server is."""
+        return self.hold.enabled and did == self.hold_did
 
     @property
     def synchronous(self) -> Literal["NORMAL", "FULL"]:

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
+from pds.hold.crew import CaptainStays, MemberTakendown, MemberUnknown
 from pds.hold.oci.digest import InvalidDigest
 from pds.hold.permissions import AccessDenied
+from pds.hold.repo_rules import HoldWriteRefused, InvalidCrew
 from pds.service_auth.jwt import JwtExpired, ServiceJwtError
 from pds.xrpc.errors import XrpcError
 
@@ -18,6 +20,11 @@ HOLD_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     AccessDenied: (403, "Forbidden"),
     JwtExpired: (401, "ExpiredToken"),
     InvalidDigest: (400, "InvalidDigest"),
+    MemberUnknown: (404, "UserNotFound"),
+    CaptainStays: (400, "InvalidRequest"),
+    MemberTakendown: (403, "Forbidden"),
+    HoldWriteRefused: (403, "Forbidden"),
+    InvalidCrew: (400, "InvalidRequest"),
 }
 """By class; a class that is not listed is looked up by its nearest listed ancestor."""
 

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
+import structlog
 from aiohttp import web
 
+from actor_store.errors import ActorStoreError
+from database.errors import DatabaseFull
+from pds.crawlers import Announcement
+from pds.hold.actor import ensure_account, write_records
+from pds.hold.appview import AppViewTokens
+from pds.hold.crew import Crew
 from pds.hold.database import open_hold_database
 from pds.hold.denials import Denials
 from pds.hold.permissions import Permission
+from pds.hold.profile import add_avatar
+from pds.hold.quotas import Quotas
 from pds.hold.roster import Roster
+from pds.hold.tiers import Tiers
+from pds.hold.token_rules import TokenRules
 from pds.hold.tokens import HoldTokens
 from repo.syntax import Did
 
 if TYPE_CHECKING:
     from pds.context import AppContext
     from pds.xrpc.call import ReadCall
+
+_log = structlog.get_logger(__name__)
 
 
 class Hold:
@@ -29,21 +44,72 @@ class Hold:
         self.ctx = ctx
         self.settings = ctx.settings.hold
         self.url = ctx.settings.hold_url
-        self.did = hold_did(self.url)
+        self.did = Did(ctx.settings.hold_did)
         self.db = open_hold_database(ctx.settings, ctx.checkpointer)
         self._stack.callback(self.db.close)
         self.roster = Roster(ctx.actor_store, self.did)
-        self.tokens = HoldTokens(
-            ctx.service_auth,
-            ctx.did_resolver,
-            did=self.did,
-            methods=self.settings.token_methods,
-        )
+        self.crew = Crew(ctx, self.did, self.roster)
+        self.tiers = Tiers.parse(self.settings.tiers, default=self.settings.new_crew_tier)
+        self.quotas = Quotas(self.roster, self.tiers)
+        rules = TokenRules(self.did, methods=self.settings.token_methods)
+        self.tokens = HoldTokens(rules, ctx.did_resolver, ctx.service_auth.resolve_key)
+        self.appview = AppViewTokens(rules, ctx.did_resolver, self.settings.appview_did)
+        self.writing = asyncio.Lock()
+        """Held while somebody else than the server writes to the hold's repository."""
         self.refused: Denials[tuple[str, Permission]] = Denials()
         """Who was refused what."""
+        self._announcement = Announcement(
+            ctx.settings.hold_crawlers, host=ctx.settings.hold_host, http=ctx.proxy_http
+        )
+        self._stack.push_async_callback(self._announcement.close)
 
     async def start(self) -> None:
-        """Make the actor if there is none yet, and bring its records in line with the settings."""
+        """Make the actor if there is none yet, and bring its records in line with the settings.
+
+        Relays and discovery services hear of it in the background. Raises `ConfigError` if the
+        settings do not fit the hold that is there, and `DatabaseError`s.
+        """
+        try:
+            await self._make_actor()
+        except ActorStoreError as exc:
+            # The accounts of this server, if there are any, need no hold.
+            _log.error(
+                "the hold cannot work, because its actor's files are damaged",
+                did=self.did,
+                reason=str(exc),
+                remedy="pds doctor",
+            )
+            return
+        self._announcement.start()
+        if self.settings.profile_avatar_url is not None:
+            self._run_beside(add_avatar(self.ctx, self.settings.profile_avatar_url))
+
+    async def _make_actor(self) -> None:
+        await ensure_account(self.ctx)
+        await self.roster.load()
+        try:
+            await write_records(self.ctx, self.roster)
+        except DatabaseFull as exc:
+            if not await self.roster.has_captain():
+                raise
+            _log.error(
+                "the hold's records wait until the disk has space",
+                reason=exc.reason,
+                remedy="Free space. The server then continues by itself.",
+            )
+            self.ctx.unfinished.retrier.later(
+                "the hold's records", partial(write_records, self.ctx, self.roster)
+            )
+
+    def _run_beside(self, work: Coroutine[None, None, None]) -> None:
+        """Run `work` in the background until it ends or the hold closes."""
+        task = asyncio.create_task(work)
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.wait((task,))
+
+        self._stack.push_async_callback(end)
 
     async def close(self) -> None:
         """Write what is counted, and close every part."""
@@ -57,8 +123,3 @@ HOLD: Final = web.AppKey("hold", Hold)
 def hold_of(call: ReadCall) -> Hold:
     """Return the hold that a method is called on."""
     return call.request.app[HOLD]
-
-
-def hold_did(url: str) -> Did:
-    """Return the did:web of a base URL; a port is kept, percent-encoded."""
-    return Did("did:web:" + urlsplit(url).netloc.replace(":", "%3A"))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from actor_store.writes import PreparedWrite
 from database.retry import write
 from pds.hold.manifest import Layer
-from pds.hold.records import LAYER, decode_record
+from pds.hold.records import LAYER, read_value
 from repo import dagcbor
 from repo.cid import Cid
 
@@ -114,7 +114,7 @@ class Layers:
         found = await self._actor_store.read(
             self._did, lambda actor: [actor.record.find(LAYER, row.rkey) for row in rows]
         )
-        return [decode_record(record.block) for record in found if record is not None]
+        return [read_value(record.block) or {} for record in found if record is not None]
 
     @contextmanager
     def watching(self, manifest: str) -> Iterator[Callable[[], bool]]:

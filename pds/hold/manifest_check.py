@@ -19,7 +19,7 @@ from identity.did_source import DidResolutionError
 from identity.fetch import FetchError
 from pds.fairness.turns import TooBusy
 from pds.hold.manifest import named_digests
-from pds.hold.records import MANIFEST, decode_record
+from pds.hold.records import MANIFEST, read_value
 from repo.syntax import Did, InvalidSyntax, parse_did
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class ManifestCheck:
             )
         except (ActorStoreError, DatabaseError) as exc:
             raise _Unclear from exc
-        return None if found is None else decode_record(found.block)
+        return None if found is None else read_value(found.block) or {}
 
     async def _ask(self, document: DidDocument, rkey: str) -> dict[str, Any] | None:
         endpoint = document.pds_endpoint

@@ -12,9 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
+
 from pds.hold.permissions import Permission
 from repo import dagcbor
-from repo.dagcbor import InvalidDagCbor
+from repo.datamodel import json_default
+from repo.syntax import is_did
 
 CAPTAIN: Final = "io.atcr.hold.captain"
 CREW: Final = "io.atcr.hold.crew"
@@ -32,6 +35,7 @@ class Captain:
     """The captain record: who owns the hold, and whom it serves."""
 
     owner: str
+    """A DID; empty, and so nobody's, if the record names none."""
     public: bool
     allow_all_crew: bool
     bluesky_posts: bool
@@ -39,8 +43,9 @@ class Captain:
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> Captain:
         """Read a stored record; flags that are missing or of another type are off."""
+        owner = value.get("owner")
         return cls(
-            owner=str(value.get("owner", "")),
+            owner=owner if isinstance(owner, str) and is_did(owner) else "",
             public=value.get("public") is True,
             allow_all_crew=value.get("allowAllCrew") is True,
             bluesky_posts=value.get("enableBlueskyPosts") is True,
@@ -65,11 +70,12 @@ class CrewMember:
         if not isinstance(member, str):
             return None
         named = value.get("permissions")
+        names = [name for name in named if isinstance(name, str)] if isinstance(named, list) else ()
         return cls(
             rkey=rkey,
             member=member,
             role=str(value.get("role", "")),
-            permissions=Permission.among(named if isinstance(named, list) else ()),
+            permissions=Permission.among(names),
             tier=tier if isinstance(tier, str) and tier else None,
             added_at=str(value.get("addedAt", "")),
         )
@@ -95,6 +101,21 @@ def crew_value(
     }
 
 
+def read_value(block: bytes) -> dict[str, Any] | None:
+    """Decode a stored record; None if it is no object."""
+    try:
+        value = dagcbor.decode(block)
+    except dagcbor.InvalidDagCbor:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def to_json(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON of a decoded record, from which it can be written again."""
+    json: dict[str, Any] = orjson.loads(orjson.dumps(value, default=json_default))
+    return json
+
+
 def crew_rkey(member: str) -> str:
     """Return the key under which this server writes a member's record."""
     return _short_hash(member)
@@ -118,15 +139,6 @@ def published_stats_rkey(owner_did: str, repository: str) -> str:
 def manifest_uri(user_did: str, digest: str) -> str:
     """Return the at-uri of a manifest's record, whose key is the hex part of its digest."""
     return f"at://{user_did}/{MANIFEST}/{digest.partition(':')[2] or digest}"
-
-
-def decode_record(block: bytes) -> dict[str, Any]:
-    """Return a stored record; an empty one for an imported block that is no record."""
-    try:
-        value = dagcbor.decode(block)
-    except InvalidDagCbor:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 _MAX_RKEY: Final = 512

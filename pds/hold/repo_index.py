@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from database.connection import Database, SqlValue
 from database.retry import write
-from pds.hold.records import LAYER, STATS, decode_record
+from pds.hold.records import LAYER, STATS, read_value
 from pds.hold.stats_record import StatsRecord
 from sequencer.events import CommitEvent, Event, SyncEvent
 
@@ -221,7 +221,7 @@ def _read(actor: ActorStoreReader, paths: Iterable[str]) -> tuple[str, list[_Cha
         if found is None:
             changes.append(_Change(collection, rkey, None, None))
             continue
-        value = decode_record(found.block)
+        value = read_value(found.block) or {}
         changes.append(
             _Change(collection, rkey, str(found.cid), _TABLES[collection].columns(value))
         )

@@ -1,80 +1,159 @@
 """The roster: captain and crew, as the hold's repository has them at this moment.
 
-Members are looked up by the `member` field, whatever the key of their record. The look-up table
-follows the repository by its rev: an access check after a commit never sees the time before.
+Every check reads the records that decide it, in one short transaction, so it never answers from
+the time before a commit or a takedown. Members are found by the field `member`, whatever the key of
+their record: most keys follow from the member (`crew_rkey`), and the others are in an index in
+memory. The index follows the repository by its rev, from the rows that have changed since; it may
+name records that are gone, because each is read before it counts.
+
+If several records name one member, the one written last decides.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import structlog
+from cachetools import LRUCache
+
+from pds.hold.crew_index import CrewIndex
 from pds.hold.permissions import Permission, check
-from pds.hold.records import CAPTAIN, CREW, SELF, Captain, CrewMember
-from repo import dagcbor
+from pds.hold.records import CAPTAIN, CREW, SELF, Captain, CrewMember, crew_rkey, read_value
 
 if TYPE_CHECKING:
     from actor_store.reader import ActorStoreReader
     from actor_store.store import ActorStore
+    from repo.cid import Cid
 
-_PAGE: Final = 500
+T = TypeVar("T")
+
+NO_CAPTAIN: Final = Captain(owner="", public=False, allow_all_crew=False, bluesky_posts=False)
+"""What holds without a usable captain record: the hold is private, and has no captain."""
+
+_CACHED: Final = 10_000
+_REMEDY: Final = (
+    "Restart the server with PDS_HOLD_OWNER set: it writes the record anew. Until then the hold is "
+    "private and nobody is its captain."
+)
+
+_log = structlog.get_logger(__name__)
+
+
+class _FarBehind(Exception):
+    """The repository has changed by more than is read on the event loop."""
 
 
 class Roster:
-    """Answers who the captain is, who is crew, and who may do what."""
+    """Answers who the captain is, who is crew, and who may do what.
+
+    Methods raise what `ActorStore.read` raises.
+    """
 
     def __init__(self, actor_store: ActorStore, did: str) -> None:
         """Read from the repository of `did`, the hold."""
         self._actor_store = actor_store
         self._did = did
-        self._rev = ""
-        self._captain: Captain | None = None
-        self._by_member: dict[str, CrewMember] = {}
+        self._index = CrewIndex()
+        self._loading = asyncio.Lock()
+        self._values: LRUCache[Cid, dict[str, Any] | None] = LRUCache(_CACHED)
+        self._reported: str | None = None
+        """The fault of the captain record that is in the log."""
+
+    async def load(self) -> None:
+        """Read all crew records, in a thread; else the first check does."""
+        async with self._loading:
+            self._index = await self._actor_store.read_in_thread(self._did, CrewIndex.read)
 
     async def captain(self) -> Captain:
-        """Return the captain record. Raises `RecordNotFound` if somebody has deleted it."""
-        await self._follow()
-        if self._captain is None:
-            raise LookupError("the hold has no captain record")
-        return self._captain
+        """Return the captain record; `NO_CAPTAIN` if it is missing, taken down or malformed."""
+        return await self._read(self._captain)
+
+    async def has_captain(self) -> bool:
+        """Whether there is a captain record that names an owner."""
+        return (await self.captain()) is not NO_CAPTAIN
 
     async def find(self, member: str) -> CrewMember | None:
         """Return the crew record of a DID, or None."""
-        await self._follow()
-        return self._by_member.get(member)
+        records = await self.records_of(member)
+        return records[0] if records else None
+
+    async def records_of(self, member: str) -> list[CrewMember]:
+        """Return every crew record of a DID, the one that decides first."""
+        return await self._read(lambda actor: self._records_of(actor, member))
 
     async def check(self, caller: str | None, wanted: Permission) -> None:
         """Raise `AccessDenied` unless `caller`, None if anonymous, may do it."""
-        captain = await self.captain()
+
+        def read(actor: ActorStoreReader) -> tuple[Captain, list[CrewMember]]:
+            captain = self._captain(actor)
+            is_public = wanted is Permission.READ and captain.public
+            if caller is None or caller == captain.owner or is_public:
+                return captain, []
+            return captain, self._records_of(actor, caller)
+
+        captain, records = await self._read(read)
         if wanted is Permission.READ and captain.public:
             return
-        member = None if caller is None else self._by_member.get(caller)
         check(
             wanted,
             is_captain=caller is not None and caller == captain.owner,
-            permissions=None if member is None else member.permissions,
+            permissions=records[0].permissions if records else None,
         )
 
-    async def _follow(self) -> None:
-        await self._actor_store.read(self._did, self._read)
+    async def _read(self, fn: Callable[[ActorStoreReader], T]) -> T:
+        """Run `fn` on a state of the repository that the index has caught up with."""
 
-    def _read(self, actor: ActorStoreReader) -> None:
-        rev = actor.repo.head().rev
-        if rev == self._rev:
-            return
-        captain = _find(actor, CAPTAIN, SELF)
-        self._captain = None if captain is None else Captain.of(captain)
-        members: list[CrewMember] = []
-        cursor = None
-        while refs := actor.record.list_refs(CREW, limit=_PAGE, cursor=cursor):
-            cursor = refs[-1].rkey
-            values = ((ref.rkey, _find(actor, CREW, ref.rkey)) for ref in refs)
-            found = (CrewMember.of(rkey, value) for rkey, value in values if value is not None)
-            members.extend(member for member in found if member is not None)
-        self._by_member = {member.member: member for member in members}
-        self._rev = rev
+        def read(actor: ActorStoreReader) -> T:
+            if not self._index.follow(actor):
+                raise _FarBehind
+            return fn(actor)
 
+        while True:
+            index = self._index
+            try:
+                return await self._actor_store.read(self._did, read)
+            except _FarBehind:
+                await self._load_after(index)
 
-def _find(actor: ActorStoreReader, collection: str, rkey: str) -> dict[str, Any] | None:
-    found = actor.record.find(collection, rkey)
-    value = None if found is None else dagcbor.decode(found.block)
-    return value if isinstance(value, dict) else None
+    async def _load_after(self, index: CrewIndex) -> None:
+        async with self._loading:
+            if self._index is index:
+                self._index = await self._actor_store.read_in_thread(self._did, CrewIndex.read)
+
+    def _captain(self, actor: ActorStoreReader) -> Captain:
+        found = self._value(actor, CAPTAIN, SELF)
+        captain = NO_CAPTAIN if found is None else Captain.of(found[1])
+        fault = None
+        if found is None:
+            fault = "it is missing, taken down, or no object"
+        elif not captain.owner:
+            captain, fault = NO_CAPTAIN, "its owner is not a DID"
+        if fault != self._reported:
+            self._reported = fault
+            if fault is not None:
+                _log.error("the captain record cannot be used", reason=fault, remedy=_REMEDY)
+        return captain
+
+    def _records_of(self, actor: ActorStoreReader, member: str) -> list[CrewMember]:
+        found: list[tuple[str, CrewMember]] = []
+        for rkey in (crew_rkey(member), *self._index.other_rkeys(member)):
+            value = self._value(actor, CREW, rkey)
+            record = None if value is None else CrewMember.of(rkey, value[1])
+            if value is not None and record is not None and record.member == member:
+                found.append((value[0], record))
+        found.sort(key=lambda each: (each[0], each[1].added_at, each[1].rkey), reverse=True)
+        return [record for _, record in found]
+
+    def _value(
+        self, actor: ActorStoreReader, collection: str, rkey: str
+    ) -> tuple[str, dict[str, Any]] | None:
+        """Return rev and value of a record; None if there is none, or it is no object."""
+        found = actor.record.find(collection, rkey)
+        if found is None:
+            return None
+        if found.cid not in self._values:
+            self._values[found.cid] = read_value(found.block)
+        value = self._values[found.cid]
+        return None if value is None else (found.rev, value)

@@ -2,6 +2,8 @@
 
 LifecycleError
 ├── DidMismatch           the DID document does not match the account on this server
+├── HoldAccount           it is the account of the hold, which is there as long as the hold is
+├── NoSignups             this server hosts no accounts but its hold's
 └── PlcOperationRefused   the DID is no did:plc, or this operation is not allowed
 
 Errors about an account itself are in `pds.accounts.errors`, about its repository in
@@ -20,6 +22,26 @@ class DidMismatch(LifecycleError):
 
     Nothing has been changed.
     """
+
+
+class HoldAccount(LifecycleError):
+    """The account is that of the hold that this server is; nothing has been changed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This is the account of the hold itself, which the server needs: set "
+            "PDS_HOLD_ENABLED=false first"
+        )
+
+
+class NoSignups(LifecycleError):
+    """This server is only a hold."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This server is only a hold of the ATCR registry (PDS_HOLD_ONLY): it hosts no other "
+            "accounts"
+        )
 
 
 class PlcOperationRefused(LifecycleError):

@@ -97,6 +97,20 @@ async def create_account(ctx: AppContext, signup: Signup) -> Session:
     return session
 
 
+async def create_own_actor(ctx: AppContext, did: Did, handle: str | None) -> None:
+    """Create an active account that cannot log in, for a DID that this server itself publishes.
+
+    Without the handle if another account has it. Raises `RepoExists`.
+    """
+    key = K256PrivateKey.generate()
+    async with journaled(ctx, Entry("create", did, MOVED)):
+        commit = await ctx.actor_store.create(did, key, lambda actor: actor.create_repo())
+        head = Head(commit.cid, commit.rev)
+        await ctx.accounts.upsert_hosted(did, handle=handle, cid=str(head.cid), rev=head.rev)
+    account = ctx.accounts.get_account(did)
+    await ctx.sequencer.append(*birth_events(account.handle, commit))
+
+
 def plc_data(ctx: AppContext, *, handle: str, key: PrivateKey, recovery_key: str | None) -> PlcData:
     """Return the content of a did:plc of this server."""
     rotation_keys = [recovery_key, ctx.settings.identity.recovery_did_key, ctx.did_rotation_key]
@@ -119,7 +133,7 @@ def did_credentials(ctx: AppContext, account: ActorAccount) -> dict[str, Any]:
     return data
 
 
-def birth_events(handle: str, commit: CommitData) -> tuple[Event, ...]:
+def birth_events(handle: str | None, commit: CommitData) -> tuple[Event, ...]:
     """Return the events that announce a new account."""
     return (
         IdentityEvent(commit.did, handle),

@@ -13,7 +13,7 @@ from pds.accounts.errors import AccountNotFound
 from pds.config.addresses import is_same_server
 from pds.lifecycle.acting import get_acting_account
 from pds.lifecycle.changes import finish_deletion, journaled
-from pds.lifecycle.errors import DidMismatch
+from pds.lifecycle.errors import DidMismatch, HoldAccount
 from pds.pending.journal import Entry
 from pds.repos.commits import sync_event
 from repo.commit import Head
@@ -29,7 +29,8 @@ EVENT_KINDS: Final[frozenset[EventType]] = frozenset(("identity", "account", "sy
 
 
 async def deactivate(ctx: AppContext, did: Did, *, delete_after: str | None = None) -> None:
-    """Hide the account until it is activated. Raises `AccountNotFound`."""
+    """Hide the account until it is activated. Raises `AccountNotFound` and `HoldAccount`."""
+    _keep_hold(ctx, did)
     await ctx.accounts.states.deactivate(did, delete_after=delete_after)
     await ctx.sequencer.append(account_event(ctx, did))
 
@@ -56,9 +57,10 @@ async def delete_account(ctx: AppContext, did: Did) -> None:
     """Delete account, repository, blobs and events, except the event announcing the deletion.
 
     Once begun, a deletion is always completed, if necessary at the next start. Raises
-    `AccountNotFound` for a DID that has neither an account nor a repository here, and
-    `DatabaseError`, after which the deletion continues in the background.
+    `AccountNotFound` for a DID that has neither an account nor a repository here, `HoldAccount`,
+    and `DatabaseError`, after which the deletion continues in the background.
     """
+    _keep_hold(ctx, did)
     account = ctx.accounts.find_account(did, include_inactive=True)
     if account is None and not ctx.actor_store.exists(did):
         # The event would make consumers delete what this DID has on another server.
@@ -135,6 +137,8 @@ async def did_points_here(ctx: AppContext, did: Did) -> bool:
 
 async def check_did_points_here(ctx: AppContext, did: Did) -> None:
     """Raise `DidMismatch` unless the DID names this server and the repository's signing key."""
+    if ctx.did_resolver.find_own(did) is not None:
+        return
     try:
         document = await ctx.did_resolver.resolve(did, force=True)
     except DidResolutionError as exc:
@@ -144,6 +148,11 @@ async def check_did_points_here(ctx: AppContext, did: Did) -> None:
         if ctx.did_rotation_key not in data.rotation_keys:
             raise DidMismatch("Server rotation key not included in PLC DID data")
     _check_document(ctx, did, document)
+
+
+def _keep_hold(ctx: AppContext, did: Did) -> None:
+    if ctx.settings.is_hold(did):
+        raise HoldAccount
 
 
 def _check_document(ctx: AppContext, did: Did, document: DidDocument) -> None:

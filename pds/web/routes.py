@@ -128,7 +128,7 @@ async def _tls_check(request: web.Request) -> web.Response:
     domain = request.query.get("domain", "").lower()
     if not domain:
         return _tls_error(400, "InvalidRequest", "bad or missing domain query param")
-    if domain == ctx.settings.hostname:
+    if domain == ctx.settings.hostname or _is_host_of_hold(ctx, domain):
         return _json(200, {"success": True})
     if not domain.endswith(tuple(ctx.settings.service_handle_domains)):
         return _tls_error(400, "InvalidRequest", "handles are not provided on this domain")
@@ -161,11 +161,18 @@ async def _not_found(request: web.Request) -> web.Response:
 
 
 def _hosted_did(ctx: ReadContext, host: str) -> str | None:
+    if _is_host_of_hold(ctx, host):
+        return ctx.settings.hold_did
     domains = ctx.settings.service_handle_domains
     if not any(host == domain[1:] or host.endswith(domain) for domain in domains):
         return None
     account = ctx.accounts.find_account(host)
     return account.did if account else None
+
+
+def _is_host_of_hold(ctx: ReadContext, host: str) -> bool:
+    settings = ctx.settings
+    return settings.hold.enabled and host == settings.hold_host.partition(":")[0]
 
 
 def _tls_error(status: int, error: str, message: str) -> web.Response:

@@ -116,6 +116,8 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     account_errors.ExpiredToken: (400, "ExpiredToken"),
     # Changes of accounts
     lifecycle_errors.DidMismatch: (400, "InvalidRequest"),
+    lifecycle_errors.HoldAccount: (400, "InvalidRequest"),
+    lifecycle_errors.NoSignups: (400, "InvalidRequest"),
     lifecycle_errors.PlcOperationRefused: (400, "InvalidRequest"),
     # Mail
     InvalidMail: (400, "InvalidRequest"),

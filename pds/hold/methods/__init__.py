@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from pds.hold.methods import crew, profile, repo
 from pds.xrpc.methods import XrpcMethod
 
-HOLD_METHODS: tuple[Iterable[XrpcMethod], ...] = ()
+HOLD_METHODS: tuple[Iterable[XrpcMethod], ...] = (crew.methods, profile.methods, repo.methods)
 """The collections of methods, a module each."""
 
 
