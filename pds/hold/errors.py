@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from typing import Final
 
 from pds.hold.crew import CaptainStays, MemberTakendown, MemberUnknown
+from pds.hold.manifest import InvalidManifest
 from pds.hold.oci.digest import InvalidDigest
 from pds.hold.permissions import AccessDenied
+from pds.hold.pushes import QuotaExceeded
 from pds.hold.repo_rules import HoldWriteRefused, InvalidCrew
 from pds.service_auth.jwt import JwtExpired, ServiceJwtError
 from pds.xrpc.errors import XrpcError
@@ -25,6 +27,8 @@ HOLD_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     MemberTakendown: (403, "Forbidden"),
     HoldWriteRefused: (403, "Forbidden"),
     InvalidCrew: (400, "InvalidRequest"),
+    InvalidManifest: (400, "InvalidRequest"),
+    QuotaExceeded: (403, "QuotaExceeded"),
 }
 """By class; a class that is not listed is looked up by its nearest listed ancestor."""
 

@@ -218,7 +218,9 @@ class GarbageCollector:
         for digest in digests:
             # Its origin stays known, in case the deletion does not come to its end.
             if db.value(_ORIGIN, (digest,)):
-                db.run("INSERT INTO collected (digest) VALUES (?) ON CONFLICT DO NOTHING", (digest,))
+                db.run(
+                    "INSERT INTO collected (digest) VALUES (?) ON CONFLICT DO NOTHING", (digest,)
+                )
             db.run("DELETE FROM blob WHERE digest = ?", (digest,))
 
     async def _list(self, after: str) -> list[StoredBlob]:

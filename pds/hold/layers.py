@@ -48,9 +48,7 @@ class LayerRecord:
 class Layers:
     """Looks up layer records. Methods raise `DatabaseError`s."""
 
-    def __init__(
-        self, actor_store: ActorStore, did: str, db: Database, index: RepoIndex
-    ) -> None:
+    def __init__(self, actor_store: ActorStore, did: str, db: Database, index: RepoIndex) -> None:
         """Look at the records of `did`, the hold, which `index` follows."""
         self._actor_store = actor_store
         self._did = did

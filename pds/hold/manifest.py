@@ -54,9 +54,7 @@ class Manifest:
         layers = {
             layer.digest: layer
             for layer in (
-                Layer(
-                    _digest(entry, path), _size(entry, path), _media_type(entry, path)
-                )
+                Layer(_digest(entry, path), _size(entry, path), _media_type(entry, path))
                 for path, entry in _entries(value, "layers", MAX_LAYERS)
             )
         }

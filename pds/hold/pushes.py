@@ -118,9 +118,7 @@ class Pushes:
     async def _write(self, push: Push, layers: Sequence[Layer], name: str) -> Pushed:
         now, next_tid = now_iso(), self._ctx.tid_clock.next
         writes = [
-            layer_write(
-                layer, rkey=next_tid(), manifest=push.uri, user_did=push.user_did, now=now
-            )
+            layer_write(layer, rkey=next_tid(), manifest=push.uri, user_did=push.user_did, now=now)
             for layer in layers
         ]
         post, uri = await self._prepare_post(push, name, now)

@@ -136,7 +136,9 @@ class RepoIndex:
             if self._compare_all:
                 await self._compare()
             while self._changed:
-                await self._apply([path for path, _ in zip(self._changed, range(_PAGE), strict=False)])
+                await self._apply(
+                    [path for path, _ in zip(self._changed, range(_PAGE), strict=False)]
+                )
 
     async def close(self) -> None:
         """Note the rev, so that the next start need not compare. Raises `DatabaseError`s."""

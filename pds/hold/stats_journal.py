@@ -76,7 +76,8 @@ class StatsJournal:
     def pairs(self, limit: int) -> list[Pair]:
         """Return pairs with counts that are in no record yet."""
         return [
-            Pair(*row) for row in self._db.all("SELECT did, repository FROM count LIMIT ?", (limit,))
+            Pair(*row)
+            for row in self._db.all("SELECT did, repository FROM count LIMIT ?", (limit,))
         ]
 
     def counted(self, pair: Pair) -> Totals:

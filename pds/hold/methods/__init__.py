@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pds.hold.methods import crew, profile, repo
+from pds.hold.methods import crew, manifests, profile, repo, stats
 from pds.xrpc.methods import XrpcMethod
 
-HOLD_METHODS: tuple[Iterable[XrpcMethod], ...] = (crew.methods, profile.methods, repo.methods)
+HOLD_METHODS: tuple[Iterable[XrpcMethod], ...] = (
+    crew.methods,
+    manifests.methods,
+    profile.methods,
+    repo.methods,
+    stats.methods,
+)
 """The collections of methods, a module each."""
 
 

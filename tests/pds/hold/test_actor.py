@@ -38,15 +38,17 @@ async def test_first(pds: Pds, hold: Hold) -> None:
     print((await pds.get("app.bsky.actor.getProfile", actor="a.test")).json)
     import time
     from pds.hold.permissions import Permission
-    t=time.perf_counter()
+
+    t = time.perf_counter()
     for _ in range(5000):
         await hold.roster.check(OWNER, Permission.WRITE)
-    print("captain", (time.perf_counter()-t)/5000*1e6)
+    print("captain", (time.perf_counter() - t) / 5000 * 1e6)
     from pds.hold.crew import Crew
+
     c = Crew(pds.ctx, hold.did, hold.roster)
     await c.add("did:plc:memberaaaaaaaaaaaaaaaaaa", permissions=[Permission.WRITE], role="m")
-    t=time.perf_counter()
+    t = time.perf_counter()
     for _ in range(5000):
         await hold.roster.check("did:plc:memberaaaaaaaaaaaaaaaaaa", Permission.WRITE)
-    print("member", (time.perf_counter()-t)/5000*1e6)
+    print("member", (time.perf_counter() - t) / 5000 * 1e6)
     assert 0
