@@ -1,9 +1,9 @@
 """`BlobUse`: which stored blobs were asked for lately, so that none is deleted under a client.
 
 A registry asks whether a blob is stored, does not upload it again, and names it in a manifest hours
-later. Meanwhile nothing refers to the blob, and garbage collection must not delete it. So every
-method that tells a client of a blob calls `touch` first. Uses are remembered as long as garbage is
-kept, those of blobs that nothing refers to also across restarts.
+later. Meanwhile nothing refers to the blob, and garbage collection must not delete it. So `touch`
+is called whenever a client is told of a blob. Uses are remembered as long as garbage is kept, those
+of blobs that nothing refers to also across restarts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NOTE: Final = (
 
 
 class BlobUse:
-    """Notes uses, and lends digests that are to be deleted. Belongs to one event loop."""
+    """Notes uses, and says which blobs nobody uses. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -56,7 +56,6 @@ class BlobUse:
         self._started_s = clock() - monotonic()
         self._touched: dict[str, int] = {}
         self._lost_until_s = 0.0
-        self._deleting: dict[str, asyncio.Event] = {}
         self._due = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -70,13 +69,8 @@ class BlobUse:
         await end(self._tasks)
         await self.write()
 
-    async def touch(self, digest: str) -> None:
-        """Note that somebody is about to be told of a blob; wait if it is being deleted.
-
-        After that, a look at the store tells whether it is there, and it stays there.
-        """
-        while (deleted := self._deleting.get(digest)) is not None:
-            await deleted.wait()
+    def touch(self, digest: str) -> None:
+        """Note that a client is told of a blob, and may be about to refer to it."""
         if len(self._touched) >= _MAX_TOUCHED and digest not in self._touched:
             self._lost_until_s = self._monotonic() + self._kept_s
             return
@@ -114,16 +108,6 @@ class BlobUse:
         # As in the sweep of uploads: a clock that was wrong at the start makes nothing old.
         now_s = min(self._clock(), self._started_s + self._monotonic())
         return int((now_s - self._kept_s) * 1000)
-
-    def begin_deleting(self, digests: Sequence[str]) -> None:
-        """Make those who `touch` these digests wait. They must be unused in this very step."""
-        for digest in digests:
-            self._deleting[digest] = asyncio.Event()
-
-    def end_deleting(self, digests: Sequence[str]) -> None:
-        """Let those who wait look at the store."""
-        for digest in digests:
-            self._deleting.pop(digest).set()
 
     def _store(self, some: Sequence[tuple[str, int]]) -> None:
         db = self._db

@@ -11,14 +11,13 @@ next one goes on there, also after a restart.
    hold has not received itself, as in a bucket taken over, is kept unless the operator says so.
 
 The decision to delete is made in one step of the event loop; from then on, clients that ask for the
-blob, upload it or name it in a manifest wait until it is gone (`BlobUse`).
+blob, upload it or name it in a manifest are told that it is gone (`oci.blobs`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final
 
@@ -31,16 +30,14 @@ if TYPE_CHECKING:
 
     from database.connection import Database
     from pds.hold.blob_use import BlobUse
+    from pds.hold.oci.blobs import Blobs
     from pds.hold.oci.storage import OciStorage, StoredBlob
 
 PAGE: Final = 500
 """Blobs that one page looks at."""
 _DELETED_AT_ONCE: Final = 100
-_ORIGIN: Final = (
-    "SELECT EXISTS (SELECT 1 FROM blob WHERE digest = ?1)"
-    " OR EXISTS (SELECT 1 FROM collected WHERE digest = ?1)"
-)
-_UPLOADING: Final = "SELECT EXISTS (SELECT 1 FROM upload WHERE digest = ?)"
+_RECEIVED: Final = "SELECT EXISTS (SELECT 1 FROM blob WHERE digest = ?)"
+_UPLOADED: Final = "SELECT EXISTS (SELECT 1 FROM upload WHERE digest = ?)"
 _MANIFESTS: Final = "manifests"
 _BLOBS: Final = "blobs"
 
@@ -101,10 +98,17 @@ class GarbageCollector:
     """Collects garbage, one page at a time. Belongs to one event loop."""
 
     def __init__(
-        self, db: Database, storage: OciStorage, use: BlobUse, manifests: ManifestPhase
+        self,
+        db: Database,
+        *,
+        storage: OciStorage,
+        blobs: Blobs,
+        use: BlobUse,
+        manifests: ManifestPhase,
     ) -> None:
         self._db = db
         self._storage = storage
+        self._blobs = blobs
         self._use = use
         self._manifests = manifests
         self._lock = asyncio.Lock()
@@ -179,11 +183,11 @@ class GarbageCollector:
     def _judge(self, blob: StoredBlob, options: GcOptions) -> str:
         """Return `used`, `recent`, `unknown` or `garbage`."""
         since_ms = self._use.kept_since_ms()
-        if self._use.is_referred(blob.digest) or self._db.value(_UPLOADING, (blob.digest,)):
+        if self._use.is_referred(blob.digest) or self._db.value(_UPLOADED, (blob.digest,)):
             return "used"
         if blob.stored_at_s * 1000 > since_ms or self._use.is_recent(blob.digest):
             return "recent"
-        if self._db.value(_ORIGIN, (blob.digest,)):
+        if self._db.value(_RECEIVED, (blob.digest,)):
             return "garbage"
         # Nobody knows the configs of images whose layer records name no manifest.
         if not options.unknown_origin or self._manifests.has_unlinked_layers():
@@ -193,35 +197,19 @@ class GarbageCollector:
     async def _delete(self, garbage: Sequence[StoredBlob], options: GcOptions) -> GcCounts:
         """Delete those that are still garbage."""
         await self._manifests.follow()
-        # Nothing is awaited between this look and the mark that makes clients wait.
-        chosen = [blob for blob in garbage if self._judge(blob, options) == "garbage"]
-        digests = [blob.digest for blob in chosen]
-        self._use.begin_deleting(digests)
-        try:
-            # First without the rows: after a crash, a blob without a row is still there, but a row
-            # without a blob would promise what does not exist.
-            await write(self._db, lambda: self._forget(digests))
-            await self._storage.delete(digests)
-            await write(
-                self._db,
-                lambda: self._db.many(
-                    "DELETE FROM collected WHERE digest = ?", [(each,) for each in digests]
-                ),
-            )
-        finally:
-            self._use.end_deleting(digests)
-        size = sum(blob.size_bytes for blob in chosen)
-        return GcCounts(deleted=len(chosen), deleted_bytes=size)
+        by_digest = {blob.digest: blob for blob in garbage}
 
-    def _forget(self, digests: Sequence[Digest]) -> None:
-        db = self._db
-        for digest in digests:
-            # Its origin stays known, in case the deletion does not come to its end.
-            if db.value(_ORIGIN, (digest,)):
-                db.run(
-                    "INSERT INTO collected (digest) VALUES (?) ON CONFLICT DO NOTHING", (digest,)
-                )
-            db.run("DELETE FROM blob WHERE digest = ?", (digest,))
+        def is_in_use(digest: Digest) -> bool:
+            return self._judge(by_digest[digest], options) != "garbage"
+
+        deleted = await self._blobs.delete(list(by_digest), unless=is_in_use)
+        # After the blobs, so that one whose deletion has failed is still known as received here.
+        await write(
+            self._db,
+            lambda: self._db.many("DELETE FROM blob WHERE digest = ?", [(one,) for one in deleted]),
+        )
+        size = sum(by_digest[digest].size_bytes for digest in deleted)
+        return GcCounts(deleted=len(deleted), deleted_bytes=size)
 
     async def _list(self, after: str) -> list[StoredBlob]:
         """Return the next blobs in the order of the store, which is that of digests."""

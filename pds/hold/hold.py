@@ -19,6 +19,8 @@ from pds.hold.appview import AppViewTokens
 from pds.hold.crew import Crew
 from pds.hold.database import open_hold_database
 from pds.hold.denials import Denials
+from pds.hold.images import Images
+from pds.hold.oci.service import OciService
 from pds.hold.permissions import Permission
 from pds.hold.profile import add_avatar
 from pds.hold.quotas import Quotas
@@ -58,69 +60,16 @@ class Hold:
         """Held while somebody else than the server writes to the hold's repository."""
         self.refused: Denials[tuple[str, Permission]] = Denials()
         """Who was refused what."""
-        self._open_layers()
+        self.oci = OciService(ctx, self.db)
+        self._stack.push_async_callback(self.oci.close)
+        self.images = Images(
+            ctx, self.did, self.db, roster=self.roster, quotas=self.quotas, oci=self.oci
+        )
+        self.stats, self.layers, self.gc = self.images.stats, self.images.layers, self.images.gc
         self._announcement = Announcement(
             ctx.settings.hold_crawlers, host=ctx.settings.hold_host, http=ctx.proxy_http
         )
         self._stack.push_async_callback(self._announcement.close)
-
-    def _open_layers(self) -> None:
-        """Open what counts pulls and pushes, and what knows the layers of images."""
-        ctx, settings = self.ctx, self.settings
-        self.index = RepoIndex(ctx.actor_store, self.did, self.db)
-        ctx.sequencer.on_event(self.index.observe)
-        self.stats = Stats(
-            ctx,
-            self.did,
-            self.db,
-            self.index,
-            interval_s=settings.stats_interval_ms / 1000,
-        )
-        self.layers = Layers(ctx.actor_store, self.did, self.db, self.index)
-        self.blob_use = BlobUse(self.db, kept_s=settings.gc_grace_ms / 1000)
-        locks = KeyedLocks()
-        self.pushes = Pushes(
-            ctx,
-            self.did,
-            layers=self.layers,
-            posts=Posts(self.db),
-            roster=self.roster,
-            storage=self.oci,
-            use=self.blob_use,
-            locks=locks,
-            find_limit=self.quotas.limit_of,
-        )
-        manifests = ManifestPhase(
-            ctx,
-            self.did,
-            self.db,
-            index=self.index,
-            layers=self.layers,
-            use=self.blob_use,
-            locks=locks,
-            check=ManifestCheck(ctx).check,
-        )
-        self.gc = GarbageCollector(self.db, self.oci, self.blob_use, manifests)
-
-    async def _start_layers(self) -> None:
-        await self.index.start()
-        self._stack.push_async_callback(self._close_layers)
-        self.blob_use.start()
-        await self.stats.start()
-        if self.settings.gc_enabled:
-            nightly = NightlyGc(self.gc)
-            nightly.start()
-            self._stack.push_async_callback(nightly.close)
-
-    async def _close_layers(self) -> None:
-        """Write what is in memory; what cannot be written costs a comparison, or seconds of it."""
-        await self.gc.close()
-        await self.stats.close()
-        try:
-            await self.blob_use.close()
-            await self.index.close()
-        except (ActorStoreError, DatabaseError) as exc:
-            _log.error("the index of the hold's records is not up to date", reason=str(exc))
 
     async def start(self) -> None:
         """Make the actor if there is none yet, and bring its records in line with the settings.
@@ -139,7 +88,9 @@ class Hold:
                 remedy="pds doctor",
             )
             return
-        await self._start_layers()
+        self.oci.start()
+        self._stack.push_async_callback(self.images.close)
+        await self.images.start()
         self._announcement.start()
         if self.settings.profile_avatar_url is not None:
             self._run_beside(add_avatar(self.ctx, self.settings.profile_avatar_url))

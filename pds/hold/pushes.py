@@ -27,9 +27,8 @@ from pds.repos.commits import commit
 if TYPE_CHECKING:
     from actor_store.keyed_locks import KeyedLocks
     from pds.context import AppContext
-    from pds.hold.blob_use import BlobUse
+    from pds.hold.oci.blobs import Blobs
     from pds.hold.oci.digest import Digest
-    from pds.hold.oci.storage import OciStorage
     from pds.hold.roster import Roster
     from repo.syntax import Did
 
@@ -83,8 +82,7 @@ class Pushes:
         layers: Layers,
         posts: Posts,
         roster: Roster,
-        storage: OciStorage,
-        use: BlobUse,
+        blobs: Blobs,
         locks: KeyedLocks,
         find_limit: Callable[[str], Awaitable[int | None]],
     ) -> None:
@@ -98,8 +96,7 @@ class Pushes:
         self._layers = layers
         self._posts = posts
         self._roster = roster
-        self._storage = storage
-        self._use = use
+        self._blobs = blobs
         self._find_limit = find_limit
         self._locks = locks
 
@@ -166,9 +163,8 @@ class Pushes:
         turns = asyncio.Semaphore(_LOOKUPS)
 
         async def find(layer: Layer) -> Layer | None:
-            async with turns:
-                await self._use.touch(layer.digest)
-                blob = await self._storage.find(layer.digest)
+            async with turns, self._blobs.wanted(layer.digest):
+                blob = await self._blobs.find(layer.digest)
             return None if blob is None else replace(layer, size_bytes=blob.size_bytes)
 
         found = await asyncio.gather(*map(find, layers))

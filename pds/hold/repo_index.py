@@ -159,7 +159,7 @@ class RepoIndex:
         db = self._db
         for change in changes:
             table = _TABLES[change.collection]
-            db.run(f"DELETE FROM {table.name} WHERE rkey = ?", (change.rkey,))  # noqa: S608
+            db.run(f"DELETE FROM {table.name} WHERE rkey = ?", (change.rkey,))
             if change.columns is not None:
                 db.run(table.insert, (change.rkey, change.cid, *change.columns))
         if rev is not None:
@@ -195,7 +195,7 @@ class RepoIndex:
         stored = {ref.rkey: str(ref.cid) for ref in refs}
         rows: dict[str, str] = dict(
             self._db.all(
-                f"SELECT rkey, cid FROM {table.name} WHERE rkey > ? ORDER BY rkey LIMIT ?",  # noqa: S608
+                f"SELECT rkey, cid FROM {table.name} WHERE rkey > ? ORDER BY rkey LIMIT ?",
                 (cursor, _PAGE),
             )
         )

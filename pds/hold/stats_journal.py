@@ -83,7 +83,7 @@ class StatsJournal:
     def counted(self, pair: Pair) -> Totals:
         """Return the counts of a pair that are in no record yet, nor being written."""
         row = self._db.one(
-            f"SELECT {_TOTALS} FROM count WHERE did = ? AND repository = ?",  # noqa: S608
+            f"SELECT {_TOTALS} FROM count WHERE did = ? AND repository = ?",
             pair,
         )
         return NOTHING if row is None else Totals(*row)
@@ -95,7 +95,7 @@ class StatsJournal:
     def stage(self, rows: Sequence[Staged]) -> None:
         """Move counts to `writing`: `rows` have all that is counted for their pairs."""
         self._db.many(
-            f"INSERT INTO writing ({_STAGED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            f"INSERT INTO writing ({_STAGED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     *(*row.pair, row.rkey, row.cid, row.previous_cid),
@@ -118,14 +118,14 @@ class StatsJournal:
                 Totals(*totals),
             )
             for did, repository, rkey, cid, previous, pulls, pushes, *totals in self._db.all(
-                f"SELECT {_STAGED} FROM writing"  # noqa: S608
+                f"SELECT {_STAGED} FROM writing"
             )
         ]
 
     def find_staged(self, pair: Pair) -> Totals | None:
         """Return what the record of a pair will say, if it is being written."""
         row = self._db.one(
-            f"SELECT {_TOTALS} FROM writing WHERE did = ? AND repository = ?",  # noqa: S608
+            f"SELECT {_TOTALS} FROM writing WHERE did = ? AND repository = ?",
             pair,
         )
         return None if row is None else Totals(*row)

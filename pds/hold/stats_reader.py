@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _MAX_RECORDS: Final = 100
 """Records about one pair that are looked at."""
 _REPOSITORIES: Final = " UNION ".join(
-    f"SELECT repository FROM {table} WHERE did = ?1 AND repository > ?2"  # noqa: S608
+    f"SELECT repository FROM {table} WHERE did = ?1 AND repository > ?2"
     for table in ("stat", "count", "writing")
 )
 
@@ -42,7 +42,7 @@ class StatsReader:
         await self._index.follow()
         after = cursor or ""
         rows = self._db.all(
-            f"SELECT repository FROM ({_REPOSITORIES}) ORDER BY repository LIMIT ?3",  # noqa: S608
+            f"SELECT repository FROM ({_REPOSITORIES}) ORDER BY repository LIMIT ?3",
             (did, after, limit),
         )
         counted = {each for each in self._counts.repositories(did) if each > after}

@@ -12,7 +12,7 @@ from actor_store.errors import RecordExists, RecordNotFound, SwapMismatch, TooMa
 from actor_store.writes import MAX_WRITES, PreparedWrite
 from database.retry import write
 from database.timestamps import Clock, iso_of
-from pds.hold.records import STATS, read_value, published_stats_rkey, stats_rkey
+from pds.hold.records import STATS, published_stats_rkey, read_value, stats_rkey
 from pds.hold.stats_journal import Pair, Staged, StatsJournal, was_committed
 from pds.hold.stats_reader import find_record
 from pds.hold.stats_record import StatsRecord, Totals, stats_value, totals_of

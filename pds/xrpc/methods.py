@@ -40,6 +40,10 @@ class Method(Generic[C_contra]):
     """The sessions that may reach it on other services, by proxying or with a service token."""
     body_optional: bool = False
     """Whether a request without a JSON body counts as one with an empty object."""
+    own_params: bool = False
+    """Whether the handler parses the parameters itself, because it takes more than the Lexicon."""
+    like_s3: bool = False
+    """Whether bytes may also come by PUT and without a media type, as clients send them to S3."""
 
 
 XrpcMethod: TypeAlias = Method[XrpcCall]
@@ -61,13 +65,23 @@ class _Methods(Generic[C]):
         max_body_bytes: int = JSON_LIMIT_BYTES,
         elsewhere: frozenset[SessionScope] = STANDARD,
         body_optional: bool = False,
+        own_params: bool = False,
+        like_s3: bool = False,
     ) -> Callable[[Callable[[C], Awaitable[Answer]]], Callable[[C], Awaitable[Answer]]]:
         """Serve `nsid` with the decorated handler. See `Method` for the rest."""
         named = limits and limits.named_after(nsid)
 
         def declare(handler: Callable[[C], Awaitable[Answer]]) -> Callable[[C], Awaitable[Answer]]:
             method: Method[C] = Method(
-                nsid, handler, auth, named, max_body_bytes, elsewhere, body_optional
+                nsid,
+                handler,
+                auth,
+                named,
+                max_body_bytes,
+                elsewhere,
+                body_optional,
+                own_params,
+                like_s3,
             )
             self._methods.append(method)
             return handler

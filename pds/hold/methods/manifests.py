@@ -54,7 +54,7 @@ async def _push(call: XrpcCall) -> dict[str, Any]:
             manifest=Manifest.parse(body["manifest"]),
             tag=body.get("tag"),
         )
-        pushed = await hold.pushes.record(push)
+        pushed = await hold.images.pushes.record(push)
     answer: dict[str, Any] = {
         "success": True,
         "operation": "push",
