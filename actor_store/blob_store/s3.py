@@ -26,8 +26,10 @@ from actor_store.blob_store.base import (
 )
 from actor_store.blob_store.memory_room import MemoryRoom
 from actor_store.blob_store.names import checked_did, checked_temp_key, is_did_name, is_temp_key
+from actor_store.blob_store.places import Place
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_objects import S3Stream
+from actor_store.blob_store.s3_places import S3Places
 from actor_store.blob_store.s3_upload import ObjectUpload, receive
 from repo.cid import Cid
 
@@ -47,6 +49,15 @@ class S3BlobStore:
         self.bucket = bucket
         self._room = MemoryRoom() if room is None else room
         self._cleaning: set[asyncio.Task[None]] = set()
+        self.places = S3Places(
+            bucket,
+            {
+                Place.PERMANENT: _PERMANENT,
+                Place.QUARANTINED: _QUARANTINE,
+                Place.TEMPORARY: _TEMPORARY,
+            },
+        )
+        """The objects by where they lie."""
 
     async def put_temp(self, did: str, chunks: AsyncIterable[bytes], *, max_bytes: int) -> TempBlob:
         """See `BlobStore.put_temp`. Takes the memory of a few parts at most."""

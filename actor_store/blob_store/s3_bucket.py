@@ -7,7 +7,7 @@ leaves this module and its neighbours `s3_*`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
@@ -141,7 +141,7 @@ class S3Bucket:
 
     async def list(
         self, prefix: str, *, start_after: str | None = None
-    ) -> AsyncIterator[ObjectInfo]:
+    ) -> AsyncGenerator[ObjectInfo, None]:
         """Iterate over the objects of keys with a prefix, in order, after `start_after`."""
         async for page in self._pages(prefix, start_after=start_after):
             for found in page.get("Contents", ()):

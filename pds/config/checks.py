@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pds.config.addresses import parse_base_url, parse_host_port, parse_network
 from pds.config.entryway_checks import check_entryway
+from pds.config.hold_checks import check_hold
 from pds.config.mail_address import InvalidMailAddress, parse_address
 from pds.config.mail_url import InvalidMailUrl, parse_mail_url
 from pds.config.settings import Settings
@@ -323,4 +324,5 @@ _WRITING: Final = (
     _check_proxy,
     _check_crawlers,
     check_entryway,
+    check_hold,
 )

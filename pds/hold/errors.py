@@ -26,13 +26,6 @@ HOLD_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     AccessDenied: (403, "Forbidden"),
     JwtExpired: (401, "ExpiredToken"),
     InvalidDigest: (400, "InvalidDigest"),
-    MemberUnknown: (404, "UserNotFound"),
-    CaptainStays: (400, "InvalidRequest"),
-    MemberTakendown: (403, "Forbidden"),
-    HoldWriteRefused: (403, "Forbidden"),
-    InvalidCrew: (400, "InvalidRequest"),
-    InvalidManifest: (400, "InvalidRequest"),
-    QuotaExceeded: (403, "QuotaExceeded"),
     oci_errors.UploadNotFound: (400, "InvalidUploadId"),
     oci_errors.TooManyUploads: (429, "RateLimitExceeded"),
     oci_errors.HoldFull: (503, "NotEnoughResources"),
@@ -43,6 +36,13 @@ HOLD_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     oci_errors.DigestMismatch: (400, "InvalidDigest"),
     oci_errors.BlobNotFound: (404, "BlobNotFound"),
     oci_errors.BlobBeingChecked: (503, "NotEnoughResources"),
+    MemberUnknown: (404, "UserNotFound"),
+    CaptainStays: (400, "InvalidRequest"),
+    MemberTakendown: (403, "Forbidden"),
+    HoldWriteRefused: (403, "Forbidden"),
+    InvalidCrew: (400, "InvalidRequest"),
+    InvalidManifest: (400, "InvalidRequest"),
+    QuotaExceeded: (403, "QuotaExceeded"),
 }
 """By class; a class that is not listed is looked up by its nearest listed ancestor."""
 

@@ -92,8 +92,9 @@ class Hold:
         self._stack.push_async_callback(self.images.close)
         await self.images.start()
         self._announcement.start()
-        if self.settings.profile_avatar_url is not None:
-            self._run_beside(add_avatar(self.ctx, self.settings.profile_avatar_url))
+        picture = self.ctx.settings.hold.profile_avatar_url
+        if picture is not None:
+            self._run_beside(add_avatar(self.ctx, picture))
 
     async def _make_actor(self) -> None:
         await ensure_account(self.ctx)

@@ -1,7 +1,8 @@
 """Tiers: named quotas, from the lowest to the highest.
 
-A setting names each as `name=5GB`. Units are B to PB in any case, and powers of 1,024: 1 GB is
-2^30 bytes. Without tiers there are no quotas.
+A setting names each as `name=5GB`. Units from B to PB are powers of 1,000, in any case, as in all
+sizes that this server reads and shows; GiB and its like are powers of 1,024. Without tiers there
+are no quotas.
 """
 
 from __future__ import annotations
@@ -9,19 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Final
 
 from pds.config import ConfigError
+from pds.reporting import parse_size
 
-UNITS: Final = ("B", "KB", "MB", "GB", "TB", "PB")
 MAX_NAME: Final = 32
 """The limit of `tier` in a crew record."""
 _MAX_BYTES: Final = 2**53 - 1
 """The largest integer that every JSON parser reads exactly."""
 _MAX_TIERS: Final = 100
 _TIER: Final = re.compile(r"\s*([^\s=,]+)\s*=\s*(\S.*?)\s*")
-_SIZE: Final = re.compile(r"(\d{1,16}(?:\.\d{1,6})?)\s*([KMGTP]?B)", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +74,6 @@ class Tiers:
         return len(self._tiers)
 
 
-def parse_size(text: str) -> int:
-    """Return the bytes of a size such as `5GB` or `1.5 tb`. Raises `ValueError`."""
-    found = _SIZE.fullmatch(text)
-    if found is None:
-        raise ValueError(f"not a size such as 5GB (units {', '.join(UNITS)}): {text[:100]!r}")
-    number, unit = found.groups()
-    size_bytes = int(Decimal(number) * 1024 ** UNITS.index(unit.upper()))
-    if not 1 <= size_bytes <= _MAX_BYTES:
-        raise ValueError(f"not at least 1 byte and less than 8 PB: {text[:100]!r}")
-    return size_bytes
-
-
-def format_size(size_bytes: int) -> str:
-    """Return a size for people, such as `5.0 GB` or `12 B`."""
-    if size_bytes < 1024:
-        return f"{size_bytes} B"
-    size, power = float(size_bytes), 0
-    # What would be rounded to 1024.0 is shown in the next unit.
-    while round(size, 1) >= 1024 and power < len(UNITS) - 1:
-        size, power = size / 1024, power + 1
-    return f"{size:.1f} {UNITS[power]}"
-
-
 def _parse_tier(entry: str) -> Tier:
     found = _TIER.fullmatch(entry)
     if found is None:
@@ -106,9 +82,12 @@ def _parse_tier(entry: str) -> Tier:
     if len(name) > MAX_NAME:
         raise _bad_setting(f"PDS_HOLD_TIERS: a name has more than {MAX_NAME} characters: {name!r}")
     try:
-        return Tier(name, parse_size(size))
+        quota_bytes = parse_size(size)
     except ValueError as exc:
         raise _bad_setting(f"PDS_HOLD_TIERS: {exc}") from exc
+    if not 1 <= quota_bytes <= _MAX_BYTES:
+        raise _bad_setting(f"PDS_HOLD_TIERS: not a quota from 1 byte to 9 PB: {entry[:100]!r}")
+    return Tier(name, quota_bytes)
 
 
 def _bad_setting(problem: str) -> ConfigError:

@@ -12,9 +12,9 @@ from pds.hold.auth import HoldCredentials, bearer_token, caller
 from pds.hold.errors import answering, named
 from pds.hold.hold import HOLD, hold_of
 from pds.hold.permissions import Permission
-from pds.hold.tiers import format_size
 from pds.rate_limits.limit import HOUR_S, by_did
 from pds.rate_limits.method_limits import calls
+from pds.reporting import format_size
 from pds.xrpc.auth import method_of
 from pds.xrpc.call import Answer, JsonBytes, XrpcCall
 from pds.xrpc.credentials import demands

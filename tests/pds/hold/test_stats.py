@@ -315,9 +315,7 @@ async def test_stopping_writes_everything(pds: Pds, hold: Hold) -> None:
 
 
 async def test_counts_are_written_by_themselves(hold: Hold) -> None:
-    stats = Stats(
-        hold.ctx, hold.did, hold.db, hold.images.index, interval_s=0.001, journal_s=0.001
-    )
+    stats = Stats(hold.ctx, hold.did, hold.db, hold.images.index, interval_s=0.001, journal_s=0.001)
     await stats.start()
     written = asyncio.Event()
     hold.ctx.sequencer.on_append(written.set)
