@@ -26,7 +26,7 @@ USER holdfast
 WORKDIR /pds
 VOLUME /pds
 EXPOSE 3000
-HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["python", "-c", \
+HEALTHCHECK --interval=30s --timeout=5s --start-period=15m CMD ["python", "-c", \
     "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['PDS_PORT']), timeout=4); c.request('GET', '/xrpc/_health'); sys.exit(c.getresponse().status != 200)"]
 STOPSIGNAL SIGTERM
 CMD ["pds", "serve"]

@@ -18,6 +18,8 @@ import structlog
 
 from actor_store.blob_store.moving import MovingBlobStore
 from actor_store.blob_store.places import MovableStore
+from actor_store.blob_store.s3_bucket import S3Bucket
+from actor_store.blob_store.s3_links import BlobLinks
 from actor_store.errors import ActorStoreError
 from actor_store.record_json import RecordJsonCache
 from actor_store.store import ActorStore
@@ -60,7 +62,9 @@ from pds.monitoring.requests.subscribers import Subscribers
 from pds.opening import (
     open_accounts,
     open_actor_store,
+    open_blob_links,
     open_blob_store,
+    open_bucket,
     open_did_cache,
     open_sequencer,
 )
@@ -100,7 +104,11 @@ class ReadContext:
     accounts: AccountRegister
     unfinished: Unfinished
     sequencer: Sequencer
+    bucket: S3Bucket | None
+    """The bucket of blobs; None if they are on disk only."""
     blob_store: MovableStore | MovingBlobStore
+    blob_links: BlobLinks | None
+    """Links to blobs at S3 or a CDN; None if this server sends them itself."""
     tid_clock: TidClock
     actor_store: ActorStore
     record_json: RecordJsonCache
@@ -127,7 +135,9 @@ class ReadContext:
         self.lexicons = default_lexicons()
         # Opened first, because it may reject the settings, and no file has been touched then.
         self.open_files = OpenFiles()
-        self.blob_store = open_blob_store(settings, self.open_files, stack)
+        self.bucket = open_bucket(settings, stack)
+        self.blob_store = open_blob_store(settings, self.bucket, self.open_files, stack)
+        self.blob_links = open_blob_links(settings, self.bucket)
         self.client_addresses = ClientAddresses(settings.trusted_proxies)
         self.checkpointer = Checkpointer()
         stack.callback(self.checkpointer.close)
@@ -149,7 +159,7 @@ class ReadContext:
         self.storage = StorageSurvey(partial(measure_actors_and_blobs, settings))
         stack.push_async_callback(self.storage.close)
         self.health = make_health_check(
-            settings, self.accounts, self.sequencer, did_cache, self.unfinished
+            settings, self.accounts, self.sequencer, did_cache, self.unfinished, self.bucket
         )
         stack.push_async_callback(self.unfinished.retrier.close)
         self.closing = stack

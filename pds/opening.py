@@ -12,6 +12,10 @@ from actor_store.blob_store.base import BlobStore
 from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.blob_store.moving import MovingBlobStore
 from actor_store.blob_store.places import MovableStore
+from actor_store.blob_store.s3 import S3BlobStore
+from actor_store.blob_store.s3_bucket import S3Bucket
+from actor_store.blob_store.s3_links import BlobLinks
+from actor_store.blob_store.s3_location import S3Location
 from actor_store.layout import ActorLayout
 from actor_store.opening import StoreSettings
 from actor_store.store import ActorStore
@@ -56,24 +60,51 @@ def open_sequencer(
     return sequencer
 
 
+def bucket_location(settings: Settings) -> S3Location | None:
+    """Return where the bucket of blobs is; None if blobs are on disk."""
+    blobs = settings.blobstore
+    if not blobs.s3_bucket:
+        return None
+    return S3Location(
+        bucket=blobs.s3_bucket,
+        region=blobs.s3_region,
+        endpoint=blobs.s3_endpoint,
+        force_path_style=blobs.s3_force_path_style,
+        access_key_id=blobs.s3_access_key_id,
+        secret_access_key=blobs.s3_secret_access_key,
+        upload_timeout_ms=blobs.s3_upload_timeout_ms,
+        request_timeout_ms=blobs.s3_request_timeout_ms,
+    )
+
+
+def open_bucket(settings: Settings, stack: AsyncExitStack) -> S3Bucket | None:
+    """Open the bucket of blobs, if they are on S3. Nothing is sent yet: S3 may be down."""
+    location = bucket_location(settings)
+    if location is None:
+        return None
+    bucket = S3Bucket(location, cdn_url=settings.blobstore.cdn_url)
+    stack.push_async_callback(bucket.close)
+    return bucket
+
+
 def open_blob_store(
-    settings: Settings, open_files: OpenFiles, stack: AsyncExitStack
+    settings: Settings, bucket: S3Bucket | None, open_files: OpenFiles, stack: AsyncExitStack
 ) -> MovableStore | MovingBlobStore:
     """Open where blobs are, which is two places during a move. Raises `ConfigError`."""
-    stores = [_open_blob_home(home, settings, open_files) for home in settings.blob_homes]
+    stores = [_open_blob_home(home, settings, bucket, open_files) for home in settings.blob_homes]
     blob_store = stores[0] if len(stores) == 1 else MovingBlobStore(new=stores[0], old=stores[1])
     stack.push_async_callback(blob_store.close)
     return blob_store
 
 
-def _open_blob_home(home: str, settings: Settings, open_files: OpenFiles) -> MovableStore:
+def _open_blob_home(
+    home: str, settings: Settings, bucket: S3Bucket | None, open_files: OpenFiles
+) -> MovableStore:
     directory = settings.blob_directory
-    if home == "s3" or directory is None:
-        problem = (
-            "PDS_BLOBSTORE_S3_BUCKET is set, but blobs are kept on disk only: unset it, copy the "
-            "blobs into a directory and set PDS_BLOBSTORE_DISK_LOCATION to that"
-        )
-        raise ConfigError([problem])
+    if home == "s3" and bucket is not None:
+        return S3BlobStore(bucket)
+    if directory is None:
+        raise ConfigError(["There is no place for blobs: set PDS_BLOBSTORE_DISK_LOCATION"])
     is_moved_to = settings.blobstore.move_to == "disk"
     return DiskBlobStore(
         directory,
@@ -82,6 +113,15 @@ def _open_blob_home(home: str, settings: Settings, open_files: OpenFiles) -> Mov
         full_sync=settings.synchronous == "FULL" or is_moved_to,
         files=open_files,
     )
+
+
+def open_blob_links(settings: Settings, bucket: S3Bucket | None) -> BlobLinks | None:
+    """Open what redirects downloads to S3 or a CDN; None if the server sends blobs itself."""
+    blobs = settings.blobstore
+    # What moves to disk leaves the bucket before its links end.
+    if bucket is None or blobs.s3_redirect == "none" or blobs.move_to == "disk":
+        return None
+    return BlobLinks(bucket)
 
 
 def open_actor_store(

@@ -37,7 +37,10 @@ DOCUMENTS = [
     *sorted(ROOT.glob("docs/**/*.md")),
     BENCHMARKS,
 ]
-CONFIG_FILES = [ROOT / "litestream.yml", ROOT / "Dockerfile"]
+CONFIG_FILES = [
+    ROOT / "Dockerfile",
+    *(path for path in sorted(ROOT.glob("deploy/**/*")) if path.is_file()),
+]
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
@@ -233,7 +236,8 @@ def functions_of(path: Path) -> set[str]:
 
 def test_every_dependency_has_its_reason() -> None:
     table = section(read(ARCHITECTURE), "Dependencies")
-    explained = re.findall(r"^\| `([\w-]+)` \| \S.* \|$", table, re.MULTILINE)
+    rows = re.findall(r"^\| ((?:`[\w-]+`(?:, )?)+) \| \S.* \|$", table, re.MULTILINE)
+    explained = [name for names in rows for name in re.findall(r"`([\w-]+)`", names)]
     config = project()["project"]
     extras = config["optional-dependencies"].values()
     wanted = [*config["dependencies"], *(item for extra in extras for item in extra)]

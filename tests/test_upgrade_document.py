@@ -129,7 +129,7 @@ def test_an_upgrade_and_both_ways_back_work_when_typed(machine: Machine) -> None
     text = DOCUMENT.read_text()
     _, _, section = text.partition("\n## Upgrade and rollback\n")
     blocks = re.findall(r"^```sh\n(.*?)^```$", section.split("\n## ")[0], re.MULTILINE | re.DOTALL)
-    upgrade, program_back, data_back, _docker = blocks
+    upgrade, program_back, data_back = blocks
     machine.sign_up("before")
     printed = machine.type(upgrade)
     assert printed.count("Nothing is wrong") == 2

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from enum import Enum
 from typing import Final
 
@@ -78,7 +79,7 @@ async def move_blob(
         if await store.old.places.find_size(blob) is None:
             await store.new.discard_temp(blob.did, copy.key)
             return Outcome.GONE
-        await store.new.places.put(blob, key=copy.key)
+        await store.new.places.put(replace(blob, size=copy.size), key=copy.key)
     # From now on readers find it in the new store.
     if (name := blob.cid) is not None and not await store.readers.have_left(
         blob.did, name, patience_s=_PATIENCE_S

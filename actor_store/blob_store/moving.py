@@ -20,8 +20,8 @@ from actor_store.blob_store.places import MovableStore
 from actor_store.keyed_locks import KeyedLocks
 from repo.cid import Cid
 
-COPIES_AT_ONCE: Final = 4
-"""How many blobs are copied at a time."""
+COPIES_AT_ONCE: Final = 8
+"""How many blobs are copied at a time: on S3, small ones mostly wait for the network."""
 
 
 class MovingBlobStore:

@@ -66,9 +66,10 @@ class BlobPlaces(Protocol):
     async def list_blobs(
         self, place: Place, *, after: str = "", limit: int
     ) -> Sequence[PlacedBlob]:
-        """Return at most `limit` of the bytes in a place, by `cursor`, beginning after `after`.
+        """Return at most `limit` of the bytes in a place, beginning after the cursor `after`.
 
-        Only the last page is empty. Bytes that come and go meanwhile may be left out.
+        The order is the store's. Only the last page is empty. Bytes that come and go meanwhile may
+        be left out.
         """
         ...
 

@@ -7,7 +7,7 @@ leaves this module and its neighbours `s3_*`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from actor_store.blob_store.base import BlobObjectMissing, BlobStoreUnavailable
 from actor_store.blob_store.s3_client import MAX_STREAMS, S3Client
 from actor_store.blob_store.s3_copying import PART_BYTES, copy_by_parts
-from actor_store.blob_store.s3_errors import blob_store_errors, is_own_bucket, refusal
+from actor_store.blob_store.s3_errors import is_own_bucket, refusal
 from actor_store.blob_store.s3_location import S3Location
 from actor_store.blob_store.s3_objects import ObjectInfo, S3Stream
 from actor_store.blob_store.s3_presign import Presigner
@@ -53,9 +53,9 @@ class S3Bucket:
 
     async def create(self) -> None:
         """Create the bucket, as tests and small set-ups want; it may exist already."""
-        async with self._calling():
+        async with self._calling() as calls:
             try:
-                await (await self._client.calls()).create_bucket(Bucket=self.location.bucket)
+                await calls.create_bucket(Bucket=self.location.bucket)
             except ClientError as exc:
                 if not is_own_bucket(exc):
                     raise
@@ -66,8 +66,8 @@ class S3Bucket:
         A bucket that does not exist has no objects either: S3 gives HEAD no reason.
         """
         try:
-            async with self._calling():
-                answer = await (await self._client.calls()).head_object(**self._named(key))
+            async with self._calling() as calls:
+                answer = await calls.head_object(**self._named(key))
         except BlobObjectMissing:
             return None
         return ObjectInfo.of(key, answer)
@@ -83,8 +83,8 @@ class S3Bucket:
         # The place is free again when the stream is closed.
         await self._wait_for_place()
         try:
-            async with self._calling():
-                answer = await (await self._client.calls()).get_object(**named)
+            async with self._calling() as calls:
+                answer = await calls.get_object(**named)
         except BaseException as exc:
             self._streams.release()
             if isinstance(exc, BlobObjectMissing):
@@ -99,8 +99,8 @@ class S3Bucket:
 
     async def put(self, key: str, data: bytes | bytearray) -> None:
         """Store an object whole, in place of any that has this key."""
-        async with self._calling(self.location.upload_s):
-            await (await self._client.calls()).put_object(**self._named(key), Body=data)
+        async with self._calling(self.location.upload_s) as calls:
+            await calls.put_object(**self._named(key), Body=data)
 
     async def copy(self, source: str, target: str, *, size: int | None = None) -> bool:
         """Copy an object to another key. Returns False if there is no such object.
@@ -116,8 +116,8 @@ class S3Bucket:
             if size > PART_BYTES:
                 await copy_by_parts(self.uploads, source, target, size=size)
                 return True
-            async with self._calling(JOINING_S):
-                await (await self._client.calls()).copy_object(
+            async with self._calling(JOINING_S) as calls:
+                await calls.copy_object(
                     **self._named(target),
                     CopySource={"Bucket": self.location.bucket, "Key": source},
                 )
@@ -130,8 +130,8 @@ class S3Bucket:
         doomed = list(keys)
         for first in range(0, len(doomed), _DELETED_AT_ONCE):
             objects = [{"Key": key} for key in doomed[first : first + _DELETED_AT_ONCE]]
-            async with self._calling():
-                answer = await (await self._client.calls()).delete_objects(
+            async with self._calling() as calls:
+                answer = await calls.delete_objects(
                     Bucket=self.location.bucket, Delete={"Objects": objects, "Quiet": True}
                 )
             for error in answer.get("Errors", ()):
@@ -141,7 +141,7 @@ class S3Bucket:
 
     async def list(
         self, prefix: str, *, start_after: str | None = None
-    ) -> AsyncIterator[ObjectInfo]:
+    ) -> AsyncGenerator[ObjectInfo, None]:
         """Iterate over the objects of keys with a prefix, in order, after `start_after`."""
         async for page in self._pages(prefix, start_after=start_after):
             for found in page.get("Contents", ()):
@@ -167,20 +167,23 @@ class S3Bucket:
             return await self._presigner.presign(method, key, expires_s=expires_s, query=query)
 
     async def presign_download(
-        self, key: str, *, expires_s: int, query: Mapping[str, str] | None = None
+        self,
+        key: str,
+        *,
+        expires_s: int,
+        query: Mapping[str, str] | None = None,
+        method: str = "GET",
     ) -> str:
-        """Return a URL for `GET`, at the CDN if there is one."""
+        """Return a URL for `GET` or `HEAD`, at the CDN if there is one."""
         return self._presigner.through_cdn(
-            await self.presign("GET", key, expires_s=expires_s, query=query)
+            await self.presign(method, key, expires_s=expires_s, query=query)
         )
 
     async def check(self, *, timeout_s: float = CALL_S) -> None:
         """Ask for the bucket. Raises what keeps this server from using it."""
-        async with self._calling(timeout_s):
+        async with self._calling(timeout_s) as calls:
             # A listing says why it is refused; HEAD would not.
-            await (await self._client.calls()).list_objects_v2(
-                Bucket=self.location.bucket, MaxKeys=1
-            )
+            await calls.list_objects_v2(Bucket=self.location.bucket, MaxKeys=1)
 
     async def _pages(
         self, prefix: str, *, start_after: str | None, delimiter: str | None = None
@@ -189,8 +192,8 @@ class S3Bucket:
         if delimiter is not None:
             more["Delimiter"] = delimiter
         while True:
-            async with self._calling():
-                page = await (await self._client.calls()).list_objects_v2(
+            async with self._calling() as calls:
+                page = await calls.list_objects_v2(
                     Bucket=self.location.bucket, Prefix=prefix, MaxKeys=_LISTED_AT_ONCE, **more
                 )
             yield page
@@ -208,5 +211,5 @@ class S3Bucket:
     def _named(self, key: str) -> dict[str, str]:
         return {"Bucket": self.location.bucket, "Key": key}
 
-    def _calling(self, timeout_s: float = CALL_S) -> AbstractAsyncContextManager[None]:
-        return blob_store_errors(self.location, timeout_s=timeout_s)
+    def _calling(self, timeout_s: float = CALL_S) -> AbstractAsyncContextManager[Any]:
+        return self._client.calling(timeout_s=timeout_s)

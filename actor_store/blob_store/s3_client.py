@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession, get_session
+from aiobotocore.session import get_session
 
+from actor_store.blob_store.base import (
+    BlobStoreError,
+    BlobStoreFull,
+    BlobStoreMisconfigured,
+    BlobStoreUnavailable,
+)
+from actor_store.blob_store.s3_errors import blob_store_errors
 from actor_store.blob_store.s3_location import DEFAULT_REGION, S3Location
 
 MAX_STREAMS: Final = 256
@@ -18,6 +28,9 @@ _OTHER_CONNECTIONS: Final = 64
 _TRIES: Final = 4
 """Of which the last begins about four seconds after the first failed at once."""
 _CONNECT_S: Final = 5.0
+_LOG_EVERY_S: Final = 10.0
+
+logger = logging.getLogger(__name__)
 
 
 class S3Client:
@@ -28,9 +41,10 @@ class S3Client:
 
     def __init__(self, location: S3Location) -> None:
         self.location = location
-        self._session: AioSession | None = None
+        self._session: Any = None
         self._calls: Any = None
         self._opening = asyncio.Lock()
+        self._quiet_until = 0.0
         self._stack = AsyncExitStack()
 
     async def calls(self) -> Any:
@@ -47,15 +61,33 @@ class S3Client:
         found = None if self._session is None else await self._session.get_credentials()
         return None if found is None else await found.get_frozen_credentials()
 
+    @asynccontextmanager
+    async def calling(self, *, timeout_s: float) -> AsyncIterator[Any]:
+        """Give the client to a `with` block, bound its time, and raise `BlobStoreError`s only."""
+        try:
+            async with blob_store_errors(self.location, timeout_s=timeout_s):
+                yield await self.calls()
+        except (BlobStoreUnavailable, BlobStoreFull, BlobStoreMisconfigured) as exc:
+            self._note(exc)
+            raise
+
     async def close(self) -> None:
         """Close all connections. May be repeated."""
         self._calls = None
         await self._stack.aclose()
 
+    def _note(self, exc: BlobStoreError) -> None:
+        """Log what the operator should know, though not for each of many requests."""
+        now = time.monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + _LOG_EVERY_S
+            logger.warning("%s", exc)
+
     async def _open(self) -> Any:
         location = self.location
         # It looks for files of settings.
-        session = self._session = await asyncio.to_thread(get_session)
+        session: Any = await asyncio.to_thread(get_session)
+        self._session = session
         if location.access_key_id is not None:
             session.set_credentials(location.access_key_id, location.secret_access_key)
         region = location.region or session.get_config_variable("region") or DEFAULT_REGION

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -47,7 +48,7 @@ class S3Part:
 
 
 @dataclass(slots=True, frozen=True)
-class S3Upload:
+class UnfinishedUpload:
     """A multipart upload that was begun and neither completed nor aborted."""
 
     key: str
@@ -57,7 +58,7 @@ class S3Upload:
 
 
 class S3Stream:
-    """Bytes of an object, coming in. Iterate once; always close it."""
+    """Bytes of an object, coming in: an `OpenBlob`. Iterate once; always close it."""
 
     def __init__(
         self, location: S3Location, info: ObjectInfo, body: Any, *, on_close: Callable[[], None]
@@ -65,6 +66,7 @@ class S3Stream:
         """`info.size` is the number of bytes that come: those of the range that was asked for."""
         self.info = info
         self.size = info.size
+        self.path: Path | None = None
         self._location = location
         self._body = body
         self._on_close: Callable[[], None] | None = on_close

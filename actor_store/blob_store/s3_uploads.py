@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from actor_store.blob_store.s3_client import S3Client
-from actor_store.blob_store.s3_errors import blob_store_errors
-from actor_store.blob_store.s3_objects import S3Part, S3Upload
+from actor_store.blob_store.s3_objects import S3Part, UnfinishedUpload
 
 MIN_PART_BYTES: Final = 5 * 1024 * 1024
 """Every part but the last has at least this many bytes."""
@@ -30,16 +30,16 @@ class S3Uploads:
 
     async def create(self, key: str) -> str:
         """Begin an upload, and return its id. The object appears with `complete`."""
-        async with self._calling():
-            answer = await (await self._client.calls()).create_multipart_upload(**self._named(key))
+        async with self._calling() as calls:
+            answer = await calls.create_multipart_upload(**self._named(key))
         return str(answer["UploadId"])
 
     async def put_part(
         self, key: str, upload_id: str, number: int, data: bytes | bytearray
     ) -> S3Part:
         """Store one part; a second of the same number replaces it. Raises `BlobUploadMissing`."""
-        async with self._calling(self._location.upload_s):
-            answer = await (await self._client.calls()).upload_part(
+        async with self._calling(self._location.upload_s) as calls:
+            answer = await calls.upload_part(
                 **self._named(key, upload_id), PartNumber=number, Body=data
             )
         return S3Part(number, str(answer["ETag"]), len(data))
@@ -48,8 +48,8 @@ class S3Uploads:
         self, key: str, upload_id: str, number: int, *, source: str, start: int, end: int
     ) -> S3Part:
         """Make a part of the bytes from `start` to before `end` of another object."""
-        async with self._calling(JOINING_S):
-            answer = await (await self._client.calls()).upload_part_copy(
+        async with self._calling(JOINING_S) as calls:
+            answer = await calls.upload_part_copy(
                 **self._named(key, upload_id),
                 PartNumber=number,
                 CopySource={"Bucket": self._location.bucket, "Key": source},
@@ -67,42 +67,40 @@ class S3Uploads:
             {"PartNumber": part.number, "ETag": _quoted(part.etag)}
             for part in sorted(parts, key=lambda part: part.number)
         ]
-        async with self._calling(JOINING_S):
-            await (await self._client.calls()).complete_multipart_upload(
+        async with self._calling(JOINING_S) as calls:
+            await calls.complete_multipart_upload(
                 **self._named(key, upload_id), MultipartUpload={"Parts": chosen}
             )
 
     async def abort(self, key: str, upload_id: str) -> None:
         """Drop an upload and its parts. Raises `BlobUploadMissing`."""
-        async with self._calling():
-            await (await self._client.calls()).abort_multipart_upload(**self._named(key, upload_id))
+        async with self._calling() as calls:
+            await calls.abort_multipart_upload(**self._named(key, upload_id))
 
     async def list_parts(self, key: str, upload_id: str) -> list[S3Part]:
         """Return what has been uploaded, by number. Raises `BlobUploadMissing`."""
         parts: list[S3Part] = []
         more: dict[str, Any] = {}
         while True:
-            async with self._calling():
-                answer = await (await self._client.calls()).list_parts(
-                    **self._named(key, upload_id), **more
-                )
+            async with self._calling() as calls:
+                answer = await calls.list_parts(**self._named(key, upload_id), **more)
             found = answer.get("Parts", ())
             parts += (S3Part(part["PartNumber"], part["ETag"], part["Size"]) for part in found)
             if not answer.get("IsTruncated") or not found:
                 return parts
             more = {"PartNumberMarker": found[-1]["PartNumber"]}
 
-    async def list(self, prefix: str) -> AsyncIterator[S3Upload]:
+    async def list(self, prefix: str) -> AsyncIterator[UnfinishedUpload]:
         """Iterate over the unfinished uploads of keys with a prefix."""
         more: dict[str, str] = {}
         while True:
-            async with self._calling():
-                answer = await (await self._client.calls()).list_multipart_uploads(
+            async with self._calling() as calls:
+                answer = await calls.list_multipart_uploads(
                     Bucket=self._location.bucket, Prefix=prefix, **more
                 )
             found = answer.get("Uploads", ())
             for one in found:
-                yield S3Upload(one["Key"], one["UploadId"], one["Initiated"].timestamp())
+                yield UnfinishedUpload(one["Key"], one["UploadId"], one["Initiated"].timestamp())
             if not answer.get("IsTruncated") or not found:
                 return
             more = {"KeyMarker": found[-1]["Key"], "UploadIdMarker": found[-1]["UploadId"]}
@@ -111,8 +109,8 @@ class S3Uploads:
         names = {"Bucket": self._location.bucket, "Key": key}
         return names if upload_id is None else {**names, "UploadId": upload_id}
 
-    def _calling(self, timeout_s: float = CALL_S) -> Any:
-        return blob_store_errors(self._location, timeout_s=timeout_s)
+    def _calling(self, timeout_s: float = CALL_S) -> AbstractAsyncContextManager[Any]:
+        return self._client.calling(timeout_s=timeout_s)
 
 
 def _quoted(etag: str) -> str:

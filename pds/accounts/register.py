@@ -63,10 +63,12 @@ class AccountRegister:
         """Raise `DatabaseError` if the database cannot be read."""
         self.db.value("SELECT 1 FROM actor LIMIT 1")
 
-    async def upsert_hosted(self, did: Did, *, handle: str | None, cid: str, rev: str) -> None:
-        """Create or update an account that has no login (read-only mode).
+    async def upsert_hosted(
+        self, did: Did, *, handle: str | None, cid: str, rev: str, deactivated: bool = False
+    ) -> None:
+        """Create or update an account that has no login.
 
-        The handle is left empty if another account has it.
+        The handle is left empty if another account has it. A new one may start `deactivated`.
         """
 
         def upsert() -> None:
@@ -77,7 +79,7 @@ class AccountRegister:
                     did,
                     handle=free,
                     created_at=iso_of(self._clock()),
-                    deactivated_at=None,
+                    deactivated_at=iso_of(self._clock()) if deactivated else None,
                     delete_after=None,
                 )
             else:

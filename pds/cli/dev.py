@@ -15,7 +15,7 @@ from pds.cli.environment import explain_failures
 from pds.cli.server_logs import server_logs
 from pds.cli.settings_warnings import warn_of_settings
 from pds.config import Settings, read_settings
-from pds.dev.environment import ENV_FILE, dev_environment, write_env_file
+from pds.dev.environment import ENV_FILE, dev_environment, keep_dev_environment
 from pds.dev.mails import PATH as MAILS_PATH
 from pds.dev.mails import show_mails
 from pds.dev.plc_directory import plc_application
@@ -57,7 +57,7 @@ def dev(port: int, plc_port: int, data: Path, host: str) -> None:
 
     async def start_directory(stack: AsyncExitStack) -> None:
         directory_port = bind(stack, host, plc_port)
-        write_env_file(env_file, environ)
+        keep_dev_environment(data, environ)
         store = PlcStore(settings.data_directory / "plc.sqlite")
         stack.callback(store.close)
         await directory_port.listen(stack, plc_application(store))

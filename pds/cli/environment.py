@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
@@ -25,6 +25,7 @@ from pds.config.env_file import (
     may_be_taken,
     read_env_file,
 )
+from pds.config.hold_env import find_hold_env, make_hold_env
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,6 +51,8 @@ class Variables:
     values: Mapping[str, str]
     file: Path | None
     """The file that some of them come from."""
+    made: Mapping[str, str] = field(default_factory=dict)
+    """Those that a server which is only a hold lacked, for `keep_hold_env` at its first start."""
 
     def settings(self) -> Settings:
         """Parse them. Raises `CommandFailed` with everything that is wrong."""
@@ -62,15 +65,17 @@ class Variables:
 def read_variables(env_file: Path | None) -> Variables:
     """Read the environment, which overrides a file: `env_file`, or one that is found and noted.
 
+    The secrets of a server that is only a hold, which both lack, come from its `hold.env`.
+
     Raises `ConfigError` and `OSError` for a file that cannot be read.
     """
     file = env_file or find_env_file(os.environ)
-    if file is None:
-        return Variables(dict(os.environ), None)
-    values = {**read_env_file(file), **os.environ}
-    if env_file is None:
+    values = dict(os.environ) if file is None else {**read_env_file(file), **os.environ}
+    if env_file is None and file is not None:
         note(f"settings from {file.absolute()}")
-    return Variables(values, file if file.is_file() else None)
+    values |= find_hold_env(values)
+    made = make_hold_env(values)
+    return Variables(values | made, file if file is not None and file.is_file() else None, made)
 
 
 def load_settings(env_file: Path | None) -> Settings:

@@ -14,6 +14,7 @@ import structlog
 from pds.cli.environment import env_file_option, explain_failures, read_variables
 from pds.cli.settings_warnings import warn_of_settings
 from pds.config import Settings
+from pds.config.hold_env import HOLD_ENV, keep_hold_env
 
 if TYPE_CHECKING:
     from pds.context import AppContext
@@ -48,8 +49,11 @@ def serve(env_file: Path | None) -> None:
 
     blobs: int | str = 0
 
-    async def count_blobs(_stack: AsyncExitStack) -> None:
+    async def prepare(_stack: AsyncExitStack) -> None:
         nonlocal blobs
+        if variables.made:
+            keep_hold_env(settings.data_directory, variables.made)
+            _log.info("secrets were made", file=str(settings.data_directory / HOLD_ENV))
         blobs = await asyncio.to_thread(_count_blobs, settings)
 
     with server_logs(settings) as logs:
@@ -57,7 +61,7 @@ def serve(env_file: Path | None) -> None:
         uvloop.run(
             server.serve(
                 settings,
-                start_beside=count_blobs,
+                start_beside=prepare,
                 on_ready=lambda ctx: _announce(ctx, blobs),
                 logs=logs,
             )

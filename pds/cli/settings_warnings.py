@@ -14,6 +14,7 @@ from pds.config import (
     find_without_effect,
 )
 from pds.config.handle_domains import find_domain_fault
+from pds.config.hold_names import translate_hold_names
 
 _log = structlog.get_logger(__name__)
 
@@ -22,6 +23,9 @@ def warn_of_settings(settings: Settings, environ: Mapping[str, str]) -> None:
     """Log a line for everything in `environ` that an operator should look at."""
     for text in find_unknown(environ):
         _warn("a variable is not a setting", text)
+    taken = translate_hold_names(environ).taken
+    if taken:
+        _log.info("settings of the original hold are taken over", taken=taken)
     for text in find_weak_secrets(settings):
         _warn("a secret is weak", text)
     for text in find_old_names(settings):

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pds.config.addresses import parse_base_url, parse_host_port, parse_network
 from pds.config.entryway_checks import check_entryway
+from pds.config.hold_checks import check_hold
 from pds.config.mail_address import InvalidMailAddress, parse_address
 from pds.config.mail_url import InvalidMailUrl, parse_mail_url
 from pds.config.settings import Settings
@@ -128,6 +129,20 @@ def _check_blobstore(settings: Settings) -> Iterator[str]:
         ("PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY", blobs.s3_secret_access_key),
     )
     yield from _check_url("PDS_BLOBSTORE_S3_ENDPOINT", blobs.s3_endpoint)
+    yield from _check_url("PDS_BLOBSTORE_CDN_URL", blobs.cdn_url)
+    for name, value in (
+        ("PDS_BLOBSTORE_S3_UPLOAD_TIMEOUT_MS", blobs.s3_upload_timeout_ms),
+        ("PDS_BLOBSTORE_S3_REQUEST_TIMEOUT_MS", blobs.s3_request_timeout_ms),
+    ):
+        if value is not None and value <= 0:
+            yield f"{name} is {value}: set a number of milliseconds above zero"
+    if blobs.s3_redirect not in ("none", "presigned"):
+        yield f'PDS_BLOBSTORE_S3_REDIRECT is "{blobs.s3_redirect}": set none or presigned'
+    elif blobs.cdn_url and blobs.s3_redirect == "none":
+        yield (
+            "PDS_BLOBSTORE_CDN_URL is set, but getBlob redirects nobody: set "
+            "PDS_BLOBSTORE_S3_REDIRECT=presigned, or unset PDS_BLOBSTORE_CDN_URL"
+        )
 
 
 def _check_invites(settings: Settings) -> Iterator[str]:
@@ -309,4 +324,5 @@ _WRITING: Final = (
     _check_proxy,
     _check_crawlers,
     check_entryway,
+    check_hold,
 )

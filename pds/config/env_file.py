@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from database.files import replacing
 from pds.config.errors import ConfigError
 
 VARIABLE: Final = "PDS_ENV_FILE"
@@ -63,6 +65,30 @@ def read_env_file(path: Path) -> dict[str, str]:
         if equals and not name.startswith("#"):
             values[name.strip()] = _unquoted(value.strip())
     return values
+
+
+def write_env_file(path: Path, variables: Mapping[str, str], *, header: str) -> None:
+    """Replace `path`, readable only by its owner. A crash leaves the old file or the new one.
+
+    An identical file is left alone: the disk may be full. `header` are comments.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lines = "".join(f"{name}={value}\n" for name, value in sorted(variables.items()))
+    if path.exists() and path.read_text("utf-8") == header + lines:
+        path.chmod(0o600)
+        return
+    with replacing(path, mode=0o600) as file:
+        file.write((header + lines).encode())
+
+
+def new_secrets() -> dict[str, str]:
+    """Return fresh values for all of `SECRETS`."""
+    return {
+        "PDS_JWT_SECRET": secrets.token_hex(32),
+        "PDS_ADMIN_PASSWORD": secrets.token_hex(16),
+        # Any 32 bytes below the order of the curve are a key; those that start with 0 always are.
+        "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": "00" + secrets.token_hex(31),
+    }
 
 
 def _unquoted(value: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pds.config.checks import find_problems
 from pds.config.environ import EnvironSource, find_unreadable
 from pds.config.errors import ConfigError
+from pds.config.hold_names import translate_hold_names
 from pds.config.settings import Settings
 
 
@@ -28,9 +29,15 @@ def read_settings(
 def read_unchecked(
     environ: Mapping[str, str], *, reads_only: bool = False
 ) -> tuple[Settings, list[str]]:
-    """Read settings that may be unusable, and return them with every problem found."""
-    settings = Settings(**EnvironSource(Settings, environ)())
+    """Read settings that may be unusable, and return them with every problem found.
+
+    The names of the original ATCR hold are understood: see `translate_hold_names`.
+    """
+    original = translate_hold_names(environ)
+    variables = {**environ, **original.values}
+    settings = Settings(**EnvironSource(Settings, variables)())
     return settings, [
-        *find_unreadable(environ, Settings),
+        *original.problems,
+        *find_unreadable(variables, Settings),
         *find_problems(settings, reads_only=reads_only),
     ]

@@ -13,16 +13,6 @@ from pds.config.settings import Settings
 
 WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
     "HTTP/2 to other services": ("PDS_PROXY_ALLOW_HTTP2",),
-    "Blobs on S3": (
-        "PDS_BLOBSTORE_S3_BUCKET",
-        "PDS_BLOBSTORE_S3_REGION",
-        "PDS_BLOBSTORE_S3_ENDPOINT",
-        "PDS_BLOBSTORE_S3_FORCE_PATH_STYLE",
-        "PDS_BLOBSTORE_S3_ACCESS_KEY_ID",
-        "PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY",
-        "PDS_BLOBSTORE_S3_UPLOAD_TIMEOUT_MS",
-        "PDS_BLOBSTORE_S3_REQUEST_TIMEOUT_MS",
-    ),
     "OAuth": (
         "PDS_DPOP_SECRET",
         "PDS_OAUTH_TRUSTED_CLIENTS",

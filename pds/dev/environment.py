@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from database.files import replacing
-from pds.config.env_file import read_env_file
+from pds.config.env_file import new_secrets, read_env_file, write_env_file
 
 ENV_FILE: Final = "dev.env"
 _HEADER: Final = """\
@@ -30,33 +28,15 @@ def dev_environment(
     earlier = read_env_file(path) if path.exists() else {}
     return {
         **_defaults(data, host=host, port=port, plc_port=plc_port),
-        **{name: earlier.get(name) or fresh for name, fresh in _new_secrets().items()},
+        **{name: earlier.get(name) or fresh for name, fresh in new_secrets().items()},
         # An empty variable counts as unset here as everywhere; it must not erase a secret.
         **{name: v for name, v in environ.items() if v and name.startswith(("PDS_", "LOG_"))},
     }
 
 
-def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
-    """Replace `path`, readable only by its owner. A crash leaves the old file or the new one.
-
-    An identical file is left alone: the disk may be full.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lines = "".join(f"{name}={value}\n" for name, value in sorted(variables.items()))
-    if path.exists() and path.read_text("utf-8") == _HEADER + lines:
-        path.chmod(0o600)
-        return
-    with replacing(path, mode=0o600) as file:
-        file.write((_HEADER + lines).encode())
-
-
-def _new_secrets() -> dict[str, str]:
-    return {
-        "PDS_JWT_SECRET": secrets.token_hex(32),
-        "PDS_ADMIN_PASSWORD": secrets.token_hex(16),
-        # Any 32 bytes below the order of the curve are a key; those that start with 0 always are.
-        "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": "00" + secrets.token_hex(31),
-    }
+def keep_dev_environment(data: Path, variables: Mapping[str, str]) -> None:
+    """Write the variables into `data`/dev.env, for commands and the next start."""
+    write_env_file(data / ENV_FILE, variables, header=_HEADER)
 
 
 def _defaults(data: Path, *, host: str, port: int, plc_port: int) -> dict[str, str]:

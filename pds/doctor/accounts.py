@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -60,12 +62,12 @@ class Accounts:
     """Unfinished changes to accounts, by DID: `create`, `handle` or `delete`."""
 
 
-def read_accounts(path: Path) -> Accounts:
-    """Check and read the service database."""
+def read_accounts(path: Path, *, is_hold: Callable[[str], bool] = lambda _: False) -> Accounts:
+    """Check and read the service database. `is_hold` tells the account that needs no login."""
     if not path.exists():
         return Accounts(False, (missing_file(path, "no account can be used"),))
     try:
-        return examine_unchanged(path, _read)
+        return examine_unchanged(path, partial(_read, is_hold))
     except DatabaseError as exc:
         return Accounts(False, (damage(exc),))
 
@@ -102,7 +104,7 @@ def check_unfinished(accounts: Accounts, path: Path) -> list[Finding]:
     ]
 
 
-def _read(db: Database) -> Accounts:
+def _read(is_hold: Callable[[str], bool], db: Database) -> Accounts:
     faults = check_database(db, account_migrations())
     if faults:
         return Accounts(False, tuple(faults))
@@ -113,7 +115,9 @@ def _read(db: Database) -> Accounts:
     roots = {
         did: RepoHead(cid, rev) for did, cid, rev in db.iter("SELECT did, cid, rev FROM repo_root")
     }
-    findings = [_no_login(db, row) for row in rows.values() if not row.has_login]
+    findings = [
+        _no_login(db, row) for row in rows.values() if not row.has_login and not is_hold(row.did)
+    ]
     findings += [_login_alone(db, did) for (did,) in db.iter(_LOGINS_ALONE)]
     return Accounts(True, tuple(findings), rows, roots, _unfinished(db))
 

@@ -14,6 +14,7 @@ from database.errors import DatabaseError
 from database.open_files import limit_of_open_files
 from identity.did_cache import MIGRATIONS as DID_CACHE_MIGRATIONS
 from pds.config import Settings
+from pds.config.hold_env import HOLD_ENV
 from pds.disk.network_filesystem import database_directories
 from pds.doctor.access import check_access, check_ports
 from pds.doctor.accounts import Accounts, check_unfinished, read_accounts
@@ -35,6 +36,7 @@ from pds.doctor.permissions import check_databases, check_env_file
 from pds.doctor.report import Report
 from pds.doctor.surroundings import check_surroundings
 from pds.doctor.users import find_users
+from pds.hold.database import MIGRATIONS as HOLD_MIGRATIONS
 from pds.reporting import Progress, counted, no_progress
 
 
@@ -61,6 +63,8 @@ def examine(
     settings, findings = examine_settings(environ)
     if options.env_file is not None:
         findings.append(check_env_file(options.env_file))
+    if settings.hold.enabled and (settings.data_directory / HOLD_ENV).is_file():
+        findings.append(check_env_file(settings.data_directory / HOLD_ENV))
     findings += _check_machine(settings)
     findings += check_access(settings)
     if settings.data_directory.is_dir():
@@ -111,7 +115,9 @@ def _check_files(
     reports = tuple(_run(actors, options, progress))
     for report in reports:
         yield from report.findings
-    if settings.blob_directory is None:
+    if len(settings.blob_homes) > 1:
+        yield Finding.skipped(BLOBS, settings.blob_directory, "being moved from or to S3")
+    elif settings.blob_directory is None:
         yield Finding.skipped(BLOBS, settings.blobstore.s3_bucket, "in S3, which is not looked at")
     yield from summarize(reports, settings.actors_directory, blobs_rehashed=options.blobs)
     accounts, log = _read_services(settings, progress)
@@ -130,7 +136,7 @@ def _check_files(
         is_unclean=log.is_unclean and not is_running,
     )
     yield from comparison.findings()
-    expected += _expected(accounts, reports)
+    expected += _expected(settings, accounts, reports, is_running=is_running)
 
 
 def _actors(
@@ -141,7 +147,7 @@ def _actors(
             did,
             layout.store(did),
             layout.key(did),
-            settings.blob_directory,
+            settings.blob_directory if len(settings.blob_homes) == 1 else None,
             rehash_blobs=options.blobs,
             in_service=in_use,
         )
@@ -153,6 +159,8 @@ def _databases(settings: Settings, actors: list[ActorFiles]) -> Iterator[Path]:
     yield settings.account_db_path
     yield settings.sequencer_db_path
     yield settings.did_cache_db_path
+    if settings.hold.enabled:
+        yield settings.hold_db_path
     yield from (files.store for files in actors)
 
 
@@ -170,7 +178,7 @@ def _run(actors: list[ActorFiles], options: Options, progress: Progress) -> Iter
 
 
 def _read_services(settings: Settings, progress: Progress) -> tuple[Accounts, EventLogState]:
-    accounts = read_accounts(settings.account_db_path)
+    accounts = read_accounts(settings.account_db_path, is_hold=settings.is_hold)
     log = read_event_log(
         settings.sequencer_db_path, lambda done, total: progress("events", done, total)
     )
@@ -191,6 +199,8 @@ def _check_services(
         message = f"{counted(log.events, 'event')}, the newest has number {log.latest_seq:,}"
         yield Finding.ok(EVENT_LOG, settings.sequencer_db_path, message)
     yield _check_did_cache(settings)
+    if settings.hold.enabled:
+        yield from _check_hold(settings)
 
 
 def _check_did_cache(settings: Settings) -> Finding:
@@ -211,10 +221,30 @@ def _check_did_cache(settings: Settings) -> Finding:
     return Finding.warning(faults[0].check, path, faults[0].message, remedy)
 
 
-def _expected(accounts: Accounts, reports: tuple[ActorReport, ...]) -> list[Expected]:
+def _check_hold(settings: Settings) -> list[Finding]:
+    path = settings.hold_db_path
+    if not path.exists():
+        return [Finding.skipped(DATABASE, path, "is not there; the server makes it when it starts")]
+    try:
+        faults = examine_unchanged(path, lambda db: check_database(db, HOLD_MIGRATIONS))
+    except DatabaseError as exc:
+        faults = [damage(exc)]
+    return faults or [Finding.ok(DATABASE, path, "sound")]
+
+
+def _expected(
+    settings: Settings,
+    accounts: Accounts,
+    reports: tuple[ActorReport, ...],
+    *,
+    is_running: bool,
+) -> list[Expected]:
+    """Return the accounts whose DIDs can be looked up: that of a hold only while it is served."""
     keys = {report.did: report.did_key for report in reports}
     return [
-        Expected(row.did, row.handle, key)
+        Expected(row.did, row.handle, key, settings.hold_url if settings.is_hold(row.did) else None)
         for row in accounts.rows.values()
-        if row.is_active and (key := keys.get(row.did)) is not None
+        if row.is_active
+        and (key := keys.get(row.did)) is not None
+        and (is_running or not settings.is_hold(row.did))
     ]

@@ -30,6 +30,8 @@ class Expected:
     handle: str | None
     did_key: str
     """The did:key of the key file."""
+    url: str | None = None
+    """The server that its DID must name, if not the one at the public URL."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -107,6 +109,7 @@ def judge(
 ) -> Finding | None:
     """Return the faults of one DID as one finding, or None."""
     faults, remedies = [], []
+    public_url = account.url or public_url
     if published.signing_key != account.did_key:
         faults.append(
             f"names the signing key {published.signing_key or '(none)'}, but the key file holds "

@@ -19,6 +19,7 @@ from pds.hold.appview import AppViewTokens
 from pds.hold.crew import Crew
 from pds.hold.database import open_hold_database
 from pds.hold.denials import Denials
+from pds.hold.oci.service import OciService
 from pds.hold.permissions import Permission
 from pds.hold.profile import add_avatar
 from pds.hold.quotas import Quotas
@@ -58,6 +59,8 @@ class Hold:
         """Held while somebody else than the server writes to the hold's repository."""
         self.refused: Denials[tuple[str, Permission]] = Denials()
         """Who was refused what."""
+        self.oci = OciService(ctx, self.db)
+        self._stack.push_async_callback(self.oci.close)
         self._announcement = Announcement(
             ctx.settings.hold_crawlers, host=ctx.settings.hold_host, http=ctx.proxy_http
         )
@@ -80,9 +83,11 @@ class Hold:
                 remedy="pds doctor",
             )
             return
+        self.oci.start()
         self._announcement.start()
-        if self.settings.profile_avatar_url is not None:
-            self._run_beside(add_avatar(self.ctx, self.settings.profile_avatar_url))
+        picture = self.ctx.settings.hold.profile_avatar_url
+        if picture is not None:
+            self._run_beside(add_avatar(self.ctx, picture))
 
     async def _make_actor(self) -> None:
         await ensure_account(self.ctx)

@@ -22,7 +22,7 @@ from pds.accounts.errors import HandleNotResolved
 from pds.accounts.handle_rules import check_handle
 from pds.disk.spool import Spool
 from pds.lifecycle.handles import check_handle_points_to
-from pds.lifecycle.signup import Signup, create_account, did_credentials
+from pds.lifecycle.signup import Signup, create_account, create_own_actor, did_credentials
 from pds.pending.import_turns import Sender
 from pds.repos.errors import ImportRefused
 from pds.repos.imports import load_repo
@@ -109,13 +109,15 @@ async def import_account(
             document, why_not = await _find_document(ctx, did)
             keys = await _keys(ctx, asked, document, why_not, root=root, commit=commit)
             async with ctx.imports.loading(begun, sender):
-                if ctx.accounts.find_account(did, include_inactive=True) is None:
+                password = None
+                if ctx.accounts.find_account(did, include_inactive=True) is not None:
+                    repo = await _replace(ctx, did, spool, keys)
+                elif ctx.settings.is_hold(did):
+                    repo = await _create_hold(ctx, did, spool, keys)
+                else:
                     password = new_password()
                     signup = await _signup(ctx, did, asked, document, password)
                     repo = await _create(ctx, signup, spool, keys)
-                else:
-                    password = None
-                    repo = await _replace(ctx, did, spool, keys)
     await ctx.actor_store.blob_files.settle_uploads(did)
     account = ctx.accounts.get_account(did, include_inactive=True)
     missing = await ctx.actor_store.read_in_thread(did, lambda actor: actor.blob.count_missing())
@@ -201,6 +203,23 @@ async def _create(
         return imported[0].head
 
     await create_account(ctx, replace(signup, fill=fill))
+    return imported[0]
+
+
+async def _create_hold(
+    ctx: AppContext, did: Did, source: ByteSource, keys: list[PublicKey] | None
+) -> ImportedRepo:
+    """Create the account of this server's hold, which cannot log in, with its repository.
+
+    The start of the hold activates it.
+    """
+    imported: list[ImportedRepo] = []
+
+    async def fill(did: Did) -> Head:
+        imported.append(await load_repo(ctx, did, source, keys, ignores_quota=True))
+        return imported[0].head
+
+    await create_own_actor(ctx, did, ctx.settings.hold_handle, fill=fill)
     return imported[0]
 
 

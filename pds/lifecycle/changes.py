@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from actor_store.blob_store.base import BlobStoreError
 from actor_store.errors import ActorStoreError, RepoNotFound
 from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError
@@ -80,7 +81,7 @@ async def settle_all(ctx: AppContext) -> None:
         _log.info("settling an interrupted change", did=entry.did, kind=entry.kind)
         try:
             await _settle_here(ctx, entry)
-        except (ActorStoreError, DatabaseError, OSError) as exc:
+        except (ActorStoreError, BlobStoreError, DatabaseError, OSError) as exc:
             # The failure concerns one actor; if the log or the account database cannot be written
             # at all, that will show soon enough.
             _log.warning("not settled yet", did=entry.did, kind=entry.kind, reason=str(exc))

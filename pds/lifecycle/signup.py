@@ -97,18 +97,32 @@ async def create_account(ctx: AppContext, signup: Signup) -> Session:
     return session
 
 
-async def create_own_actor(ctx: AppContext, did: Did, handle: str | None) -> None:
-    """Create an active account that cannot log in, for a DID that this server itself publishes.
+async def create_own_actor(
+    ctx: AppContext,
+    did: Did,
+    handle: str | None,
+    *,
+    fill: Callable[[Did], Awaitable[Head]] | None = None,
+) -> None:
+    """Create an account that cannot log in, for a DID that this server itself publishes.
 
-    Without the handle if another account has it. Raises `RepoExists`.
+    Without the handle if another account has it. With `fill`, which is as in `Signup`, it starts
+    deactivated and without events. Raises `RepoExists`, and what `fill` raises.
     """
     key = K256PrivateKey.generate()
-    async with journaled(ctx, Entry("create", did, MOVED)):
+    async with journaled(ctx, Entry("create", did, MOVED if fill is None else IMPORTED)):
         commit = await ctx.actor_store.create(did, key, lambda actor: actor.create_repo())
-        head = Head(commit.cid, commit.rev)
-        await ctx.accounts.upsert_hosted(did, handle=handle, cid=str(head.cid), rev=head.rev)
-    account = ctx.accounts.get_account(did)
-    await ctx.sequencer.append(*birth_events(account.handle, commit))
+        head = Head(commit.cid, commit.rev) if fill is None else await fill(did)
+        await ctx.accounts.upsert_hosted(
+            did,
+            handle=handle,
+            cid=str(head.cid),
+            rev=head.rev,
+            deactivated=fill is not None,
+        )
+    if fill is None:
+        account = ctx.accounts.get_account(did)
+        await ctx.sequencer.append(*birth_events(account.handle, commit))
 
 
 def plc_data(ctx: AppContext, *, handle: str, key: PrivateKey, recovery_key: str | None) -> PlcData:

@@ -89,7 +89,7 @@ class UploadSweep:
         while True:
             try:
                 await self.sweep()
-            except OSError as exc:
+            except (BlobStoreError, OSError) as exc:
                 _log.warning("uploads were not swept", reason=str(exc))
             await asyncio.sleep(_EVERY_S)
 

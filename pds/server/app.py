@@ -66,7 +66,6 @@ def make_app(
         *more_routes,
         *operator_routes(),
         *(_hold_routes(hold) if hold else ()),
-        *(hold_routes() if ctx.settings.hold.enabled else ()),
         *web_routes(ctx),
     )
     app.on_startup.append(_follow_events)
@@ -121,6 +120,7 @@ def _add_hold(app: web.Application, hold: Hold) -> Hold:
 
 
 def _hold_routes(hold: Hold) -> Iterator[web.RouteDef]:
+    yield from hold_routes()
     yield from operator_routes(hold_handlers(hold))
     yield from crew_page_routes()
 

@@ -83,6 +83,9 @@ async def serve(
         with without_collector():
             ctx = await open_app_context(settings, recover)
         stack.push_async_callback(ctx.close)
+        if ctx.bucket is not None:
+            # It logs what keeps S3 from working, which is no reason not to start.
+            await ctx.health.failures()
         request_log = None if logs is None else logs.quick(LOGGER)
         app = make_app(
             ctx,

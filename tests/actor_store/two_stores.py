@@ -9,8 +9,11 @@ from pathlib import Path
 from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.blob_store.moving import MovingBlobStore
 from actor_store.blob_store.places import MovableStore, Place, PlacedBlob
+from actor_store.blob_store.s3 import S3BlobStore
+from actor_store.blob_store.s3_bucket import S3Bucket
 from repo.cid import Cid
 from tests.actor_store.support import DID, collect
+from tests.seaweedfs import SeaweedFs
 
 
 @dataclass(slots=True, frozen=True)
@@ -25,6 +28,18 @@ class TwoStores:
     def on_disk(cls, directory: Path) -> TwoStores:
         """Make two on disk, `new` and `old` in `directory`."""
         return cls.of(DiskBlobStore(directory / "new"), DiskBlobStore(directory / "old"))
+
+    @classmethod
+    async def between(cls, way: str, directory: Path, seaweedfs: SeaweedFs) -> TwoStores:
+        """Make two stores for a way such as "disk to s3"."""
+        old, _, new = way.partition(" to ")
+        made: dict[str, MovableStore] = {}
+        for role, kind in (("old", old), ("new", new)):
+            if kind == "disk":
+                made[role] = DiskBlobStore(directory / role)
+            else:
+                made[role] = S3BlobStore(S3Bucket(await seaweedfs.create_bucket()))
+        return cls.of(**made)
 
     @classmethod
     def of(cls, new: MovableStore, old: MovableStore) -> TwoStores:
@@ -52,7 +67,8 @@ async def placed(
     temp = await store.put_temp(did, _chunks(data), max_bytes=len(data))
     own = temp.key if place is Place.TEMPORARY else str(temp.cid)
     blob = PlacedBlob(place, did, name or own, temp.size)
-    await store.places.put(blob, key=temp.key)
+    if blob.name != temp.key:
+        await store.places.put(blob, key=temp.key)
     return blob
 
 

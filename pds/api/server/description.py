@@ -12,15 +12,15 @@ methods = XrpcMethods()
 async def describe_server(call: XrpcCall) -> Answer:
     """com.atproto.server.describeServer"""
     settings = call.ctx.settings
-    service = settings.service
+    service, has_signups = settings.service, not settings.hold.only
     links = {
         "privacyPolicy": service.privacy_policy_url,
         "termsOfService": service.terms_of_service_url,
     }
     return {
         "did": settings.service_did,
-        "availableUserDomains": list(settings.service_handle_domains),
-        "inviteCodeRequired": settings.invites.required,
+        "availableUserDomains": list(settings.service_handle_domains) if has_signups else [],
+        "inviteCodeRequired": settings.invites.required or not has_signups,
         "blobUploadLimit": service.blob_upload_limit_bytes,
         "links": _present(links),
         "contact": _present({"email": service.contact_email_address}),

@@ -11,6 +11,7 @@ from pds.accounts.errors import InvalidInviteCode
 from pds.accounts.handle_rules import check_handle
 from pds.accounts.passwords import MAX_NEW_LENGTH
 from pds.accounts.scopes import PRIVILEGED
+from pds.lifecycle.errors import NoSignups
 from pds.lifecycle.signup import Signup, create_account
 from pds.rate_limits.limit import MINUTE_S, by_ip
 from pds.rate_limits.method_limits import calls
@@ -61,6 +62,8 @@ async def reserve_signing_key(call: XrpcCall) -> Answer:
 def _check_signup(call: XrpcCall) -> Signup:
     """Check a signup request, in the reference's order. Raises 400s and a 401."""
     ctx, body = call.ctx, call.body
+    if ctx.settings.hold.only:
+        raise NoSignups
     if "plcOp" in body:
         raise invalid_request('Unsupported input: "plcOp"')
     did: str | None = body.get("did")

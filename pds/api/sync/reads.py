@@ -20,7 +20,7 @@ from pds.repos.errors import UnknownRepo
 from pds.repos.readable import get_readable_account
 from pds.xrpc.accept_encoding import packing_of
 from pds.xrpc.auth import optional_user
-from pds.xrpc.blobs import send_blob
+from pds.xrpc.blobs import find_redirect, send_blob
 from pds.xrpc.call import Answer, ReadCall
 from pds.xrpc.errors import XrpcError, invalid_request
 from pds.xrpc.methods import ReadMethods
@@ -160,13 +160,20 @@ async def list_blobs(call: ReadCall) -> Answer:
 @methods.method("com.atproto.sync.getBlob", auth=_READER_OR_TAKENDOWN)
 async def get_blob(call: ReadCall) -> Answer:
     """com.atproto.sync.getBlob"""
-    did = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of).did
-    cid = parse_cid_param(call.params["cid"])
+    account = get_readable_account(call.ctx, call.params["did"], call.may_see_everything_of)
+    did, cid = account.did, parse_cid_param(call.params["cid"])
     async with call.ctx.streams.blobs.turn(call.request, call.address_group):
         try:
             blob = await call.ctx.actor_store.read_one(
                 did, lambda actor: actor.blob.get_servable(cid)
             )
+            # A CDN keeps what it was asked for: only what anyone may read goes through it.
+            if call.ctx.blob_links is not None and account.active:
+                redirect = await find_redirect(
+                    call.request, call.ctx.blob_links, did, cid, mime_type=blob.mime_type
+                )
+                if redirect is not None:
+                    return redirect
             opened = await call.ctx.blob_store.open(did, cid)
         except (BlobNotFound, BlobFileMissing) as exc:
             raise invalid_request("Blob not found") from exc

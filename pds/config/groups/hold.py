@@ -13,6 +13,11 @@ class HoldSettings(Group):
     enabled: bool = Field(
         False, alias="PDS_HOLD_ENABLED", description="Whether this server is a hold as well"
     )
+    only: bool = Field(
+        False,
+        alias="PDS_HOLD_ONLY",
+        description="Whether only the hold has an account here; hold.env sets it",
+    )
     owner: str | None = Field(
         None, alias="PDS_HOLD_OWNER", description="DID of the captain, who may do everything"
     )
@@ -32,7 +37,7 @@ class HoldSettings(Group):
     region: str | None = Field(
         None,
         alias="PDS_HOLD_REGION",
-        description="Region shown in the captain record; PDS_BLOBSTORE_S3_REGION if unset",
+        description="Region in the captain record; PDS_BLOBSTORE_S3_REGION, or as it is, if unset",
     )
     successor: str | None = Field(
         None, alias="PDS_HOLD_SUCCESSOR", description="DID of the hold that replaces this one"
@@ -45,7 +50,7 @@ class HoldSettings(Group):
     profile_avatar_url: str | None = Field(
         None,
         alias="PDS_HOLD_PROFILE_AVATAR",
-        description="URL of the picture in the hold's profile; fetched at the first start",
+        description="URL of a PNG or JPEG for the hold's profile; fetched if it has no picture",
     )
     discovery_urls: tuple[str, ...] = Field(
         (),

@@ -87,10 +87,24 @@ class BlobstoreSettings(Group):
         None, alias="PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY", description="S3 credential", repr=False
     )
     s3_upload_timeout_ms: int = Field(
-        20_000, alias="PDS_BLOBSTORE_S3_UPLOAD_TIMEOUT_MS", description="Timeout of an upload, ms"
+        20_000,
+        alias="PDS_BLOBSTORE_S3_UPLOAD_TIMEOUT_MS",
+        description="How long storing one part of an upload, of 5 MiB, may take, ms",
     )
     s3_request_timeout_ms: int | None = Field(
-        None, alias="PDS_BLOBSTORE_S3_REQUEST_TIMEOUT_MS", description="Timeout of a request, ms"
+        None,
+        alias="PDS_BLOBSTORE_S3_REQUEST_TIMEOUT_MS",
+        description="How long S3 may be silent before a request is repeated, ms; 10000 if unset",
+    )
+    s3_redirect: str = Field(
+        "none",
+        alias="PDS_BLOBSTORE_S3_REDIRECT",
+        description="none: getBlob sends blobs itself; presigned: it redirects to S3",
+    )
+    cdn_url: str | None = Field(
+        None,
+        alias="PDS_BLOBSTORE_CDN_URL",
+        description="Base URL of a CDN before the bucket, to which getBlob redirects instead",
     )
     move_to: str | None = Field(
         None,

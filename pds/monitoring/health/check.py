@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Final, Protocol
 
 import structlog
@@ -29,6 +30,12 @@ class Probe(Protocol):
     def failures(self) -> Iterator[Failure]: ...
 
 
+class RemoteProbe(Protocol):
+    """Asks another server for one thing, in less than `PATIENCE_S`."""
+
+    async def failures(self) -> tuple[Failure, ...]: ...
+
+
 class HealthCheck:
     """Runs the probes and caches their result for a second. Belongs to one event loop."""
 
@@ -37,11 +44,16 @@ class HealthCheck:
         quick: Callable[[], Iterator[Failure]],
         probes: Sequence[Probe],
         *,
+        remote: Sequence[RemoteProbe] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Run `quick` on the event loop and `probes` in a thread. `clock` is in seconds."""
+        """Run `quick` and `remote` on the event loop and `probes` in a thread.
+
+        `clock` is in seconds.
+        """
         self._quick = quick
         self._probes = probes
+        self._remote = remote
         self._clock = clock
         self._good_until = clock()
         self._known: tuple[Failure, ...] = ()
@@ -55,7 +67,7 @@ class HealthCheck:
             return self._known
         probing = self._probing
         if probing is None:
-            probing = self._probing = asyncio.create_task(asyncio.to_thread(self._probe))
+            probing = self._probing = asyncio.create_task(self._probe_all())
             self._give_up_at = now + PATIENCE_S
         # Callers that arrive while a disk hangs give up at the same time as the first.
         patience_s = max(0.0, self._give_up_at - now)
@@ -64,6 +76,14 @@ class HealthCheck:
             self._probing = None
         self._note((*self._quick(), *(probing.result() if done else (_STUCK,))))
         return self._known
+
+    async def _probe_all(self) -> tuple[Failure, ...]:
+        if not self._remote:
+            return await asyncio.to_thread(self._probe)
+        found = await asyncio.gather(
+            asyncio.to_thread(self._probe), *(probe.failures() for probe in self._remote)
+        )
+        return tuple(chain.from_iterable(found))
 
     def _probe(self) -> tuple[Failure, ...]:
         return tuple(failure for probe in self._probes for failure in probe.failures())

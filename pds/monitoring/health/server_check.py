@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from actor_store.blob_store.s3_bucket import S3Bucket
 from database.errors import DatabaseError
 from identity.did_cache import DidCache
 from pds.accounts.register import AccountRegister
 from pds.config import Settings
 from pds.disk.network_filesystem import database_directories
+from pds.monitoring.health.bucket_probe import BucketProbe
 from pds.monitoring.health.check import HealthCheck, Probe
 from pds.monitoring.health.probes import (
     DatabaseProbe,
@@ -28,6 +30,7 @@ DID_CACHE: Final = "DID cache"
 DATABASES: Final = "disk of the databases"
 BLOBS: Final = "blob directory"
 UPLOADS: Final = "upload directory"
+BUCKET: Final = "blob bucket"
 
 _DATABASE_ROOM_BYTES: Final = 1 << 20
 """With less, the next write may fail."""
@@ -39,6 +42,7 @@ def make_health_check(
     sequencer: Sequencer,
     did_cache: DidCache,
     unfinished: Unfinished,
+    bucket: S3Bucket | None = None,
 ) -> HealthCheck:
     """Make the check of a server whose databases have just been opened. Raises `OSError`."""
 
@@ -67,7 +71,8 @@ def make_health_check(
                 f"Free space on the disk of {settings.data_directory}.",
             )
 
-    return HealthCheck(quick, list(_probes(settings, did_cache)))
+    remote = () if bucket is None else (BucketProbe(BUCKET, bucket),)
+    return HealthCheck(quick, list(_probes(settings, did_cache)), remote=remote)
 
 
 def _probes(settings: Settings, did_cache: DidCache) -> Iterator[Probe]:

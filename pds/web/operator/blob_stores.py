@@ -30,7 +30,7 @@ async def count_blobs(call: OperatorCall) -> dict[str, Any]:
     store = _find_store(call.ctx, call.names["store"])
     first, after = _parse_cursor(call.query.get("cursor", ""))
     until_s = time.monotonic() + _COUNTING_S
-    counts = {place: {"count": 0, "bytes": 0} for place in Place}
+    counts = {place.value: {"count": 0, "bytes": 0} for place in Place}
     for place in list(Place)[list(Place).index(first) :]:
         while page := await store.places.list_blobs(place, after=after, limit=_PAGE):
             after = page[-1].cursor

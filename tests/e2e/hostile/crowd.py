@@ -8,7 +8,7 @@ from pathlib import Path
 from pds.config import Settings, read_settings
 from pds.config.env_file import read_env_file
 from pds.context import open_app_context
-from pds.dev.environment import ENV_FILE, dev_environment, write_env_file
+from pds.dev.environment import ENV_FILE, dev_environment, keep_dev_environment
 from pds.disk.data_directory import make_directories
 from pds.recovery.start import recover
 from repo.keys import K256PrivateKey
@@ -18,7 +18,7 @@ from repo.syntax import Did
 def settle(data: Path, accounts: int) -> list[str]:
     """Make so many accounts with an empty repository, for `pds dev`. Return their DIDs."""
     environ = dev_environment(data, host="127.0.0.1", port=1, plc_port=1, environ={})
-    write_env_file(data / ENV_FILE, environ)
+    keep_dev_environment(data, environ)
     settings = read_settings(read_env_file(data / ENV_FILE))
     make_directories(settings)
     return asyncio.run(_settle(settings, accounts))

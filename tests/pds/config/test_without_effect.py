@@ -52,11 +52,8 @@ def test_every_listed_setting_exists() -> None:
         ({}, []),
         ({"PDS_SUPPORT_URL": "x"}, ["PDS_SUPPORT_URL"]),
         ({"PDS_SUPPORT_URL": ""}, []),
-        (
-            {"PDS_BLOBSTORE_S3_FORCE_PATH_STYLE": "true"},
-            ["PDS_BLOBSTORE_S3_FORCE_PATH_STYLE"],
-        ),
-        ({"PDS_BLOBSTORE_S3_UPLOAD_TIMEOUT_MS": "20000", "PDS_INVITE_EPOCH": "0"}, []),
+        ({"PDS_PROXY_ALLOW_HTTP2": "true"}, ["PDS_PROXY_ALLOW_HTTP2"]),
+        ({"PDS_PROXY_ALLOW_HTTP2": "false", "PDS_INVITE_EPOCH": "0"}, []),
         ({"PDS_BLOB_UPLOAD_LIMIT": "104857600", "LOG_ENABLED": "false"}, []),
     ],
 )

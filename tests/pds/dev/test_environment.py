@@ -10,7 +10,7 @@ import pytest
 
 from pds.config import ConfigError, read_settings
 from pds.config.env_file import read_env_file
-from pds.dev.environment import ENV_FILE, dev_environment, write_env_file
+from pds.dev.environment import ENV_FILE, dev_environment, keep_dev_environment
 
 SECRETS = (
     "PDS_JWT_SECRET",
@@ -24,7 +24,7 @@ def start(data: Path, environ: Mapping[str, str] | None = None) -> dict[str, str
     variables = dev_environment(
         data, host="127.0.0.1", port=3583, plc_port=3582, environ=environ or {}
     )
-    write_env_file(data / ENV_FILE, variables)
+    keep_dev_environment(data, variables)
     return variables
 
 
@@ -80,7 +80,7 @@ def test_an_empty_variable_erases_no_secret(tmp_path: Path) -> None:
 def test_a_lost_secret_is_made_anew(tmp_path: Path) -> None:
     first = start(tmp_path)
     kept = {name: value for name, value in first.items() if name != "PDS_JWT_SECRET"}
-    write_env_file(tmp_path / ENV_FILE, kept)
+    keep_dev_environment(tmp_path, kept)
     second = start(tmp_path)
     assert second["PDS_ADMIN_PASSWORD"] == first["PDS_ADMIN_PASSWORD"]
     assert second["PDS_JWT_SECRET"] != first["PDS_JWT_SECRET"]

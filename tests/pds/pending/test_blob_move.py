@@ -10,7 +10,7 @@ import pytest
 
 from actor_store.blob_store.base import BlobStoreFull
 from actor_store.blob_store.disk import DiskBlobStore
-from actor_store.blob_store.moving import MovingBlobStore
+from actor_store.blob_store.moving import COPIES_AT_ONCE, MovingBlobStore
 from actor_store.blob_store.places import Place
 from actor_store.layout import ActorLayout
 from actor_store.store import ActorStore
@@ -208,7 +208,7 @@ async def test_a_few_blobs_are_copied_at_a_time(
 
     monkeypatch.setattr(stores.new, "put_temp", counted)
     assert (await finished(move)).moved_blobs == 60
-    assert 1 < most <= 4
+    assert 1 < most <= COPIES_AT_ONCE
 
 
 async def test_copies_keep_to_the_pace(

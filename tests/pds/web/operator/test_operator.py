@@ -21,6 +21,8 @@ ROUTES = [
     ("POST", "/_holdfast/import"),
     ("GET", "/_holdfast/firehose/subscribers"),
     ("GET", "/_holdfast/imports"),
+    ("GET", "/_holdfast/blob-stores/disk"),
+    ("POST", "/_holdfast/blob-stores/s3"),
     ("GET", "/_holdfast/blobs/alice.test"),
     (
         "PUT",

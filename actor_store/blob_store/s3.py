@@ -1,0 +1,179 @@
+"""Blobs as objects in an S3 bucket, under the reference PDS's keys.
+
+::
+
+    blocks/<did>/<cid>         permanent
+    tmp/<did>/<key>            temporary
+    quarantine/<did>/<cid>     taken down
+
+An object appears whole or not at all. S3 cannot rename: what moves is copied, and its old key is
+deleted afterwards. So a crash leaves the bytes under both keys and never under none, and moving
+them again completes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Iterable
+from typing import Final
+
+from actor_store.blob_store.base import (
+    BlobFileMissing,
+    BlobStoreUnavailable,
+    BlobUploadMissing,
+    TempBlob,
+    new_temp_key,
+)
+from actor_store.blob_store.memory_room import MemoryRoom
+from actor_store.blob_store.names import checked_did, checked_temp_key, is_did_name, is_temp_key
+from actor_store.blob_store.places import Place
+from actor_store.blob_store.s3_bucket import S3Bucket
+from actor_store.blob_store.s3_objects import S3Stream
+from actor_store.blob_store.s3_places import S3Places
+from actor_store.blob_store.s3_upload import ObjectUpload, receive
+from repo.cid import Cid
+
+_PERMANENT: Final = "blocks/"
+_TEMPORARY: Final = "tmp/"
+_QUARANTINE: Final = "quarantine/"
+_DELETED_AT_ONCE: Final = 1000
+_CLEANING_S: Final = 5.0
+"""What is not removed by then when the server stops, the sweep removes."""
+
+
+class S3BlobStore:
+    """A `BlobStore` in a bucket. All methods may raise what `S3Bucket` raises."""
+
+    def __init__(self, bucket: S3Bucket, *, room: MemoryRoom | None = None) -> None:
+        """Close `bucket` with the store. `room` is the memory that uploads share."""
+        self.bucket = bucket
+        self._room = MemoryRoom() if room is None else room
+        self._cleaning: set[asyncio.Task[None]] = set()
+        self.places = S3Places(
+            bucket,
+            {
+                Place.PERMANENT: _PERMANENT,
+                Place.QUARANTINED: _QUARANTINE,
+                Place.TEMPORARY: _TEMPORARY,
+            },
+        )
+        """The objects by where they lie."""
+
+    async def put_temp(self, did: str, chunks: AsyncIterable[bytes], *, max_bytes: int) -> TempBlob:
+        """See `BlobStore.put_temp`. Takes the memory of a few parts at most."""
+        key = new_temp_key()
+        upload = ObjectUpload(self.bucket, _temp_key(did, key), self._room, max_bytes=max_bytes)
+        try:
+            return await receive(upload, chunks, key=key, max_bytes=max_bytes)
+        except BaseException as exc:
+            dropping = asyncio.create_task(upload.drop())
+            self._cleaning.add(dropping)
+            dropping.add_done_callback(self._cleaning.discard)
+            # A server that does not answer would keep the client waiting for nothing.
+            if not isinstance(exc, BlobStoreUnavailable):
+                await asyncio.shield(dropping)
+            raise
+
+    async def make_permanent(self, did: str, key: str, cid: Cid) -> None:
+        """See `BlobStore.make_permanent`."""
+        temp, final = _temp_key(did, key), self.key(did, cid)
+        if not await self._move(temp, final) and await self.bucket.head(final) is None:
+            raise BlobFileMissing(did, str(cid))
+
+    async def discard_temp(self, did: str, key: str) -> None:
+        """See `BlobStore.discard_temp`. Ends an unfinished upload of that key, too."""
+        temp = _temp_key(did, key)
+        await self.bucket.delete([temp])
+        await self._abort_uploads(temp)
+
+    async def make_temporary(self, did: str, key: str, cid: Cid) -> None:
+        """See `BlobStore.make_temporary`."""
+        await self._move(self.key(did, cid), _temp_key(did, key))
+
+    async def list_temp(self, did: str, *, before_s: float) -> list[str]:
+        """See `BlobStore.list_temp`. Lists the keys of unfinished uploads, too."""
+        prefix = f"{_TEMPORARY}{checked_did(did)}/"
+        found = {
+            info.key async for info in self.bucket.list(prefix) if info.last_modified_s < before_s
+        }
+        async for upload in self.bucket.uploads.list(prefix):
+            if upload.begun_s < before_s:
+                found.add(upload.key)
+        names = (key.removeprefix(prefix) for key in found)
+        return [name for name in names if is_temp_key(name)]
+
+    async def list_temp_dids(self) -> list[str]:
+        """See `BlobStore.list_temp_dids`."""
+        prefixes = {prefix async for prefix in self.bucket.list_prefixes(_TEMPORARY)}
+        prefixes |= {upload.key async for upload in self.bucket.uploads.list(_TEMPORARY)}
+        names = {prefix.split("/")[1] for prefix in prefixes}
+        return [name for name in names if is_did_name(name)]
+
+    async def open(self, did: str, cid: Cid) -> S3Stream:
+        """See `BlobStore.open`."""
+        stream = await self.bucket.get(self.key(did, cid))
+        if stream is None:
+            raise BlobFileMissing(did, str(cid))
+        return stream
+
+    async def delete(self, did: str, cids: Iterable[Cid]) -> None:
+        """See `BlobStore.delete`."""
+        await self.bucket.delete([self.key(did, cid) for cid in cids])
+
+    async def delete_all(self, did: str) -> None:
+        """See `BlobStore.delete_all`."""
+        name = checked_did(did)
+        for place in (_PERMANENT, _TEMPORARY, _QUARANTINE):
+            prefix = f"{place}{name}/"
+            await self._abort_uploads(prefix)
+            doomed: list[str] = []
+            async for info in self.bucket.list(prefix):
+                doomed.append(info.key)
+                if len(doomed) == _DELETED_AT_ONCE:
+                    await self.bucket.delete(doomed)
+                    doomed.clear()
+            await self.bucket.delete(doomed)
+
+    async def quarantine(self, did: str, cid: Cid) -> None:
+        """See `BlobStore.quarantine`."""
+        await self._move(self.key(did, cid), _quarantine_key(did, cid))
+
+    async def unquarantine(self, did: str, cid: Cid) -> None:
+        """See `BlobStore.unquarantine`."""
+        await self._move(_quarantine_key(did, cid), self.key(did, cid))
+
+    async def close(self) -> None:
+        """Finish removing what failed uploads left, and close all connections."""
+        if self._cleaning:
+            _, late = await asyncio.wait(self._cleaning, timeout=_CLEANING_S)
+            for task in late:
+                task.cancel()
+        await self.bucket.close()
+
+    @staticmethod
+    def key(did: str, cid: Cid) -> str:
+        """Return the key of permanent bytes, existing or not. Raises `InvalidBlobName`."""
+        return f"{_PERMANENT}{checked_did(did)}/{cid}"
+
+    async def _move(self, source: str, target: str) -> bool:
+        """Copy, then delete. Returns False if there is no source. May be repeated."""
+        if not await self.bucket.copy(source, target):
+            return False
+        await self.bucket.delete([source])
+        return True
+
+    async def _abort_uploads(self, prefix: str) -> None:
+        unfinished = [upload async for upload in self.bucket.uploads.list(prefix)]
+        for upload in unfinished:
+            try:
+                await self.bucket.uploads.abort(upload.key, upload.upload_id)
+            except BlobUploadMissing:
+                continue
+
+
+def _temp_key(did: str, key: str) -> str:
+    return f"{_TEMPORARY}{checked_did(did)}/{checked_temp_key(key)}"
+
+
+def _quarantine_key(did: str, cid: Cid) -> str:
+    return f"{_QUARANTINE}{checked_did(did)}/{cid}"

@@ -1,0 +1,32 @@
+"""The probe of the bucket of blobs, which is on another server."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actor_store.blob_store.base import BlobStoreError, BlobStoreMisconfigured
+from actor_store.blob_store.s3_bucket import S3Bucket
+from pds.monitoring.health.probes import Failure
+
+_PATIENCE_S: Final = 2.5
+"""Less than the patience of the whole check, so that the reason is told."""
+
+
+class BucketProbe:
+    """Checks that the bucket exists and lets this server list it."""
+
+    def __init__(self, check: str, bucket: S3Bucket) -> None:
+        self._check = check
+        self._bucket = bucket
+
+    async def failures(self) -> tuple[Failure, ...]:
+        """Ask for the bucket."""
+        try:
+            await self._bucket.check(timeout_s=_PATIENCE_S)
+        except BlobStoreMisconfigured as exc:
+            remedy = f"{exc.remedy[:1].upper()}{exc.remedy[1:]}."
+            return (Failure(self._check, exc.problem, remedy),)
+        except BlobStoreError as exc:
+            remedy = "See that the S3 server runs and can be reached from here."
+            return (Failure(self._check, str(exc), remedy),)
+        return ()
