@@ -237,7 +237,7 @@ async def test_the_captain_has_no_limit(pds: Pds) -> None:
     assert reply.json == {"userDid": CAPTAIN_DID, "uniqueBlobs": 0, "totalSize": 0}
 
 
-@pytest.mark.parametrize("did", ["alice.test", "", "did:", "did:plc:a b", "x" * 3000])
+@pytest.mark.parametrize("did", ["alice.test", "did:", "did:plc:a b", "x" * 3000])
 async def test_a_quota_is_of_a_did(pds: Pds, did: str) -> None:
     reply = await pds.get(QUOTA, userDid=did)
     assert reply.error == (400, "InvalidUserDid" if len(did) <= 2048 else "InvalidRequest")
