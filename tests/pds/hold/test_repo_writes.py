@@ -164,7 +164,7 @@ async def test_a_member_may_have_a_record_under_any_key(
     assert await permissions_of(hold, NEWCOMER) == ["blob:read"]
 
 
-SERVER_S_OWN: Final = {
+SERVER_S_OWN: Final[dict[str, dict[str, Any]]] = {
     CAPTAIN: {
         "$type": CAPTAIN,
         "owner": NEWCOMER,
