@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -54,6 +54,8 @@ class Hold:
         """Who was refused what."""
         self.oci = OciService(ctx, self.db)
         self._stack.push_async_callback(self.oci.close)
+        self.count_pull: Callable[[str, str], object] = _do_not_count
+        """Counts a pull of the image owner's DID and repository."""
         self._announcement = Announcement(
             ctx.settings.hold_crawlers, host=ctx.settings.hold_host, http=ctx.proxy_http
         )
@@ -112,6 +114,10 @@ class Hold:
     async def close(self) -> None:
         """Write what is counted, and close every part."""
         await self._stack.aclose()
+
+
+def _do_not_count(_did: str, _repository: str) -> None:
+    """Count nothing."""
 
 
 HOLD: Final = web.AppKey("hold", Hold)
