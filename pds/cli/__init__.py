@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "dev": "Run a complete network on this machine, without internet or configuration.",
     "doctor": "Check settings, files and network; change nothing.",
     "firehose": "Show who is subscribed to this server's events.",
+    "hold": "Run a hold: storage for images of the ATCR container registry.",
     "invite": "Create, list and disable invite codes.",
     "key": "Replace the keys of accounts, and the server's rotation key in their DIDs.",
     "readonly": "Serve repositories from CAR files.",

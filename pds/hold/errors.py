@@ -11,9 +11,11 @@ from typing import Final
 
 from actor_store.blob_store.base import BlobStoreError
 from database.errors import DatabaseError
+from pds.hold.crew import CaptainStays, MemberTakendown, MemberUnknown
 from pds.hold.oci import errors as oci_errors
 from pds.hold.oci.digest import InvalidDigest
 from pds.hold.permissions import AccessDenied
+from pds.hold.repo_rules import HoldWriteRefused, InvalidCrew
 from pds.service_auth.jwt import JwtExpired, ServiceJwtError
 from pds.xrpc.error_map import to_xrpc as below_to_xrpc
 from pds.xrpc.errors import XrpcError
@@ -32,6 +34,11 @@ HOLD_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     oci_errors.DigestMismatch: (400, "InvalidDigest"),
     oci_errors.BlobNotFound: (404, "BlobNotFound"),
     oci_errors.BlobBeingChecked: (503, "NotEnoughResources"),
+    MemberUnknown: (404, "UserNotFound"),
+    CaptainStays: (400, "InvalidRequest"),
+    MemberTakendown: (403, "Forbidden"),
+    HoldWriteRefused: (403, "Forbidden"),
+    InvalidCrew: (400, "InvalidRequest"),
 }
 """By class; a class that is not listed is looked up by its nearest listed ancestor."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -16,6 +16,8 @@ from pds.context import AppContext, ReadContext
 from pds.entryway.methods import behind_entryway
 from pds.hold.hold import HOLD, Hold
 from pds.hold.methods import with_hold
+from pds.hold.operator import hold_handlers
+from pds.hold.page import crew_page_routes
 from pds.hold.web import hold_routes
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
@@ -56,15 +58,14 @@ def make_app(
     app[CONTEXT] = app[READ_CONTEXT] = ctx
     table = method_table(ctx)
     app[METHOD_TABLE] = table
-    if ctx.settings.hold.enabled:
-        _add_hold(app, Hold(ctx))
+    hold = _add_hold(app, Hold(ctx)) if ctx.settings.hold.enabled else None
     router = make_router(ctx, table, rate_limiter=_add_rate_limiter(app, table))
     routes = (
         web.get(HEALTH_PATH, health),
         web.route("*", "/xrpc/{nsid:.*}", router.handle),
         *more_routes,
         *operator_routes(),
-        *(hold_routes() if ctx.settings.hold.enabled else ()),
+        *(_hold_routes(hold) if hold else ()),
         *web_routes(ctx),
     )
     app.on_startup.append(_follow_events)
@@ -99,7 +100,7 @@ def make_router(
     )
 
 
-def _add_hold(app: web.Application, hold: Hold) -> None:
+def _add_hold(app: web.Application, hold: Hold) -> Hold:
     app[HOLD] = hold
 
     async def start(_app: web.Application) -> None:
@@ -115,6 +116,13 @@ def _add_hold(app: web.Application, hold: Hold) -> None:
 
     app.on_startup.append(start)
     app.on_cleanup.append(close)
+    return hold
+
+
+def _hold_routes(hold: Hold) -> Iterator[web.RouteDef]:
+    yield from hold_routes()
+    yield from operator_routes(hold_handlers(hold))
+    yield from crew_page_routes()
 
 
 def _add_rate_limiter(app: web.Application, table: MethodTable) -> RateLimiter | None:

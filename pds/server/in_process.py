@@ -7,7 +7,7 @@ other callers. Relays are not notified: no server would answer them.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from database.collector import without_collector
 from database.errors import DatabaseError
 from identity.plc import PlcError
 from pds.context import AppContext, open_app_context
+from pds.hold.hold import Hold
+from pds.hold.operator import hold_handlers
 from pds.recovery.start import recover
 from pds.server.app import make_router, method_table
 from pds.web.operator.call import OperatorCall
@@ -39,9 +41,10 @@ class InProcessServer:
     `DatabaseError`, `OSError` and `PlcError`.
     """
 
-    def __init__(self, ctx: AppContext) -> None:
+    def __init__(self, ctx: AppContext, hold: Hold | None = None) -> None:
         self._ctx = ctx
         self._router = make_router(ctx, method_table(ctx))
+        self._handlers = {**ROUTES, **(hold_handlers(hold) if hold else {})}
 
     async def call(self, nsid: str, body: dict[str, Any]) -> dict[str, Any]:
         """Call a procedure as the administrator."""
@@ -64,7 +67,7 @@ class InProcessServer:
     ) -> dict[str, Any]:
         """Call the operator's route at `path`, with `names` as the values of its variables."""
         with _refusals():
-            return await ROUTES[verb, path](OperatorCall(self._ctx, names, query, body))
+            return await self._handlers[verb, path](OperatorCall(self._ctx, names, query, body))
 
 
 @asynccontextmanager
@@ -76,11 +79,21 @@ async def open_in_process(settings: Settings) -> AsyncIterator[InProcessServer]:
     # Loading the schemas makes no garbage, and takes half the time without the collector.
     with without_collector():
         ctx = await open_app_context(settings, recover)
-        server = InProcessServer(ctx)
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(ctx.close)
+        with without_collector():
+            server = InProcessServer(ctx, await _open_hold(ctx, stack))
         yield server
-    finally:
-        await ctx.close()
+
+
+async def _open_hold(ctx: AppContext, stack: AsyncExitStack) -> Hold | None:
+    """Open the hold of a server that is one. No relay hears of it."""
+    if not ctx.settings.hold.enabled:
+        return None
+    hold = Hold(ctx)
+    stack.push_async_callback(hold.close)
+    await hold.start()
+    return hold
 
 
 @contextmanager

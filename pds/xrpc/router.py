@@ -212,6 +212,8 @@ class XrpcRouter(Generic[C]):
         if not route.schema.has_input:
             await body.check_absent(request)
             return None
+        if route.method.body_optional and body.is_absent(request):
+            return b""
         if not route.method.like_s3:
             body.check_encoding(request, route.schema)
         if not route.takes_json:

@@ -18,10 +18,9 @@ from pds.accounts.quotas import Quota, read_own_quotas
 from pds.cli.account.damage import Damage, status_text
 from pds.cli.output import print_json, print_table
 from pds.cli.service_database import account_json
-from pds.cli.sizes import format_size
 from pds.config import Settings
 from pds.doctor.inspection import examine_unchanged
-from pds.reporting import counted
+from pds.reporting import counted, format_size
 from pds.repos.usage import AccountUsage
 
 _Found: TypeAlias = tuple[AccountUsage, str | None]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pds.cli.sizes import format_size
-from pds.reporting import Progress, counted
+from pds.reporting import Progress, counted, format_size
 
 if TYPE_CHECKING:
     from pds.cli.operator import Server

@@ -11,7 +11,7 @@ from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import Server, operate
 from pds.cli.output import json_option, print_json, print_table, say
 from pds.cli.progress import progress_bars
-from pds.cli.sizes import format_size
+from pds.reporting import format_size
 
 
 @click.command()

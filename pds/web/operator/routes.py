@@ -36,14 +36,16 @@ ROUTES: Final[Mapping[tuple[str, str], OperatorHandler]] = {
     ("PUT", "/_holdfast/quota/{account}"): set_quota,
     ("PUT", "/_holdfast/sequencer"): raise_seq,
 }
-"""Everything below `/_holdfast/`, by verb and path."""
+"""Everything below `/_holdfast/` that each server has, by verb and path."""
 
 
-def operator_routes() -> Iterator[web.RouteDef]:
-    """Yield the routes of `ROUTES`, served only to the administrator."""
+def operator_routes(
+    handlers: Mapping[tuple[str, str], OperatorHandler] = ROUTES,
+) -> Iterator[web.RouteDef]:
+    """Yield the routes of `handlers`, served only to the administrator."""
     # `get` also answers HEAD.
-    adding = {"GET": web.get, "POST": web.post, "PUT": web.put}
-    for (verb, path), handler in ROUTES.items():
+    adding = {"GET": web.get, "POST": web.post, "PUT": web.put, "DELETE": web.delete}
+    for (verb, path), handler in handlers.items():
         yield adding[verb](path, _for_operator(handler))
 
 

@@ -1,0 +1,68 @@
+"""The settings file of a new hold: what is missing in it is added, and nothing else is touched."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from database.files import replacing
+
+_HEADER: Final = (
+    "# Settings of a hold, for pds serve. It has secrets: keep it, and keep it private.\n"
+)
+
+
+def hold_variables(
+    *, owner: str, public_url: str, public: bool, allow_all_crew: bool, data: Path
+) -> dict[str, str]:
+    """Return the variables of a hold that its operator has chosen."""
+    return {
+        "PDS_HOLD_ENABLED": "true",
+        "PDS_HOLD_OWNER": owner,
+        "PDS_HOLD_PUBLIC_URL": public_url,
+        "PDS_HOLD_PUBLIC": _boolean(public),
+        "PDS_HOLD_ALLOW_ALL_CREW": _boolean(allow_all_crew),
+        "PDS_HOSTNAME": urlsplit(public_url).hostname or "",
+        "PDS_DATA_DIRECTORY": str(data),
+    }
+
+
+def missing_variables(values: Mapping[str, str], data: Path) -> dict[str, str]:
+    """Return what else a server needs and `values` lack: a place for bytes, and secrets."""
+    made = {
+        "PDS_JWT_SECRET": secrets.token_hex(32),
+        "PDS_ADMIN_PASSWORD": secrets.token_hex(16),
+        # Any 32 bytes below the order of the curve are a key; those that start with 0 always are.
+        "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": "00" + secrets.token_hex(31),
+    }
+    if not values.get("PDS_BLOBSTORE_S3_BUCKET"):
+        made["PDS_BLOBSTORE_DISK_LOCATION"] = str(data / "blobs")
+    return {name: value for name, value in made.items() if not values.get(name)}
+
+
+def with_variables(text: str, variables: Mapping[str, str]) -> str:
+    """Return the text of a settings file with `variables` set: in their lines, or at the end.
+
+    Of a variable that is set twice, both lines are changed, since the last one counts.
+    """
+    lines, left = (text or _HEADER).splitlines(), dict(variables)
+    for number, line in enumerate(lines):
+        name = line.strip().removeprefix("export ").partition("=")[0].strip()
+        if "=" in line and name in variables:
+            lines[number] = f"{name}={variables[name]}"
+            left.pop(name, None)
+    return "\n".join([*lines, *(f"{name}={value}" for name, value in left.items())]) + "\n"
+
+
+def write_settings(path: Path, text: str) -> None:
+    """Replace the file, readable only by its owner. A crash leaves the old or the new one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with replacing(path, mode=0o600) as file:
+        file.write(text.encode())
+
+
+def _boolean(value: bool) -> str:
+    return "true" if value else "false"

@@ -1,0 +1,145 @@
+"""The page `/hold`: captain, crew, repositories, and how to use the hold. No scripts.
+
+Everybody sees it on a public hold. On a private one it says nothing but that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from typing import Any, Final
+
+import jinja2
+import structlog
+from aiohttp import web
+
+from actor_store.errors import ActorStoreError
+from database.errors import DatabaseError
+from pds.hold.hold import HOLD, Hold
+from pds.hold.listing import RepositoryStats, Stored, crew_page, stats_page, stored_by
+from pds.hold.permissions import Permission
+from pds.hold.records import Captain, CrewMember
+from pds.reporting import counted, format_size
+
+ENTRIES_ON_A_PAGE: Final = 50
+"""Of members, and of repositories."""
+APPVIEW: Final = "atcr.io"
+"""The registry of holds that name no other."""
+_LONGEST_CURSOR: Final = 2_500
+"""A DID of the longest form, a space and the name of a repository."""
+_HEADERS: Final = {
+    # Whatever strangers wrote, none of it can run here.
+    "Content-Security-Policy": "default-src 'none'; style-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_CHANGES: Final = {**_HEADERS, "Cache-Control": "no-store"}
+
+_log = structlog.get_logger(__name__)
+_templates: Final = jinja2.Environment(
+    loader=jinja2.PackageLoader("pds.hold"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def crew_page_routes() -> Iterator[web.RouteDef]:
+    """The page and its style sheet."""
+    yield web.get("/hold", _answer)
+    yield web.get("/hold/style.css", _style)
+
+
+async def _answer(request: web.Request) -> web.Response:
+    hold = request.app[HOLD]
+    try:
+        captain = await hold.roster.captain()
+        if not captain.public:
+            return _page("message.html", message="This hold is private.")
+        return await _hold_page(hold, captain, request.query)
+    except (ActorStoreError, DatabaseError):
+        _log.exception("the page of the hold cannot be made")
+        return _page("message.html", status=503, message="This hold cannot be shown just now.")
+
+
+async def _hold_page(hold: Hold, captain: Captain, query: Mapping[str, str]) -> web.Response:
+    crew_after, repositories_after = _cursor(query, "crew"), _cursor(query, "repositories")
+    crew = await hold.ctx.actor_store.read(
+        hold.did, lambda actor: crew_page(actor, limit=ENTRIES_ON_A_PAGE, after=crew_after)
+    )
+    stats = stats_page(hold.db, limit=ENTRIES_ON_A_PAGE, after=repositories_after)
+    stored = stored_by(hold.db, [member.member for member in crew.entries])
+    return _page(
+        "hold.html",
+        did=hold.did,
+        handle=_handle(hold, hold.did) or hold.did,
+        captain=_person(hold, captain.owner),
+        all_may_join=captain.allow_all_crew,
+        appview=_appview(hold),
+        tiers=[],
+        crew=[_member(hold, member, stored[member.member]) for member in crew.entries],
+        crew_after=crew.cursor,
+        is_first_crew=crew_after is None,
+        repositories=[_repository(hold, each) for each in stats.entries],
+        repositories_after=stats.cursor,
+        is_first_repositories=repositories_after is None,
+    )
+
+
+async def _style(_request: web.Request) -> web.Response:
+    return web.Response(text=_STYLE, content_type="text/css", headers=_HEADERS)
+
+
+_STYLE: Final = resources.files("pds.hold.templates").joinpath("style.css").read_text("utf-8")
+
+
+def _page(template: str, *, status: int = 200, **values: Any) -> web.Response:
+    text = _templates.get_template(template).render(**values)
+    return web.Response(
+        status=status, text=text, content_type="text/html", charset="utf-8", headers=_CHANGES
+    )
+
+
+def _cursor(query: Mapping[str, str], name: str) -> str | None:
+    return query.get(name, "")[:_LONGEST_CURSOR] or None
+
+
+def _member(hold: Hold, member: CrewMember, stored: Stored) -> dict[str, Any]:
+    return {
+        **_person(hold, member.member),
+        "role": member.role,
+        "permissions": [each.value for each in Permission if each in member.permissions],
+        "tier": member.tier,
+        "added_at": member.added_at,
+        "layers": counted(stored.blobs, "layer"),
+        "stored": format_size(stored.size_bytes),
+    }
+
+
+def _repository(hold: Hold, stats: RepositoryStats) -> dict[str, Any]:
+    return {
+        **_person(hold, stats.did),
+        "repository": stats.repository,
+        "pulls": counted(stats.pulls, "pull"),
+        "pushes": f"{stats.pushes:,} push{'' if stats.pushes == 1 else 'es'}",
+        "last_pull": stats.last_pull,
+        "last_push": stats.last_push,
+    }
+
+
+def _person(hold: Hold, did: str) -> dict[str, Any]:
+    return {"did": did, "handle": _handle(hold, did)}
+
+
+def _handle(hold: Hold, did: str) -> str | None:
+    """Return the handle of an account of this server; other servers are not asked for a page."""
+    account = hold.ctx.accounts.find_account(did)
+    return account.handle if account else None
+
+
+def _appview(hold: Hold) -> str:
+    """Return the host of the registry: that of its did:web, if the operator trusts another."""
+    method, _, host = (hold.settings.appview_did or "").rpartition(":")
+    return host.replace("%3A", ":") if method == "did:web" else APPVIEW
