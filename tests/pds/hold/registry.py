@@ -93,9 +93,7 @@ class Caller:
         assert status == 200
         return body
 
-    async def follow(
-        self, url: str, verb: str = "GET"
-    ) -> tuple[int, CIMultiDictProxy[str], bytes]:
+    async def follow(self, url: str, verb: str = "GET") -> tuple[int, CIMultiDictProxy[str], bytes]:
         """Use a presigned URL."""
         async with self.pds.http.request(verb, url) as answer:
             return answer.status, answer.headers, await answer.read()

@@ -104,7 +104,9 @@ class Kit:
 
     async def keys(self) -> list[str]:
         """The keys of all objects, without the prefix."""
-        return [info.key.removeprefix(self.prefix) async for info in self.bucket().list(self.prefix)]
+        return [
+            info.key.removeprefix(self.prefix) async for info in self.bucket().list(self.prefix)
+        ]
 
     async def stored(self) -> list[Digest]:
         """The digests of all stored blobs."""
