@@ -63,15 +63,11 @@ class DidDocument:
     def verification_key(self, name: str) -> str | None:
         """Return the did:key of verification method `#name`, if it is of a kind used in atproto."""
         entry = self._find("verificationMethod", name)
-        if entry is None:
-            return None
-        kind, multibase = entry.get("type"), entry.get("publicKeyMultibase")
-        if not isinstance(kind, str) or not isinstance(multibase, str):
-            return None
-        try:
-            return parse_verification_method(kind, multibase).did_key
-        except InvalidKey:
-            return None
+        return None if entry is None else _did_key_of(entry)
+
+    def verification_keys(self) -> Iterator[str]:
+        """Yield the did:key of every verification method that is of a kind used in atproto."""
+        return filter(None, map(_did_key_of, self._entries("verificationMethod")))
 
     def signing_key(self) -> str | None:
         """The did:key that verifies the account's repository and service tokens."""
@@ -103,6 +99,16 @@ class DidDocument:
         for entry in entries[:_MAX_ENTRIES] if isinstance(entries, list) else ():
             if isinstance(entry, dict):
                 yield cast("Mapping[str, Any]", entry)
+
+
+def _did_key_of(entry: Mapping[str, Any]) -> str | None:
+    kind, multibase = entry.get("type"), entry.get("publicKeyMultibase")
+    if not isinstance(kind, str) or not isinstance(multibase, str):
+        return None
+    try:
+        return parse_verification_method(kind, multibase).did_key
+    except InvalidKey:
+        return None
 
 
 def _is_http_url(text: str) -> bool:

@@ -6,6 +6,7 @@ whether anything exists, so that a private hold tells strangers nothing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, overload
 
 from aiohttp import hdrs, web
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
     from pds.xrpc.call import XrpcCall
     from repo.syntax import Did
 
+
+@dataclass(slots=True, frozen=True)
+class HoldCredentials(ServiceCredentials):
+    """A DID, authenticated by a service token for the hold."""
+
+
 MISSING: Final = "AuthMissing"
 """Also of DPoP: a token for the user's PDS, which only that PDS can check."""
 _ANONYMOUS: Final = Anonymous()
@@ -39,7 +46,7 @@ def caller(*, missing: str = MISSING) -> Authenticator:
     """Accept a service token for the hold; `missing` is the error if there is none."""
 
     @demands("service token for the hold")
-    async def authenticate(_ctx: AppContext, request: web.Request) -> ServiceCredentials:
+    async def authenticate(_ctx: AppContext, request: web.Request) -> HoldCredentials:
         return await verify_caller(request, bearer_token(request, missing))
 
     return authenticate
@@ -78,14 +85,14 @@ def bearer_token(request: web.Request, missing: str = MISSING) -> str:
     return token
 
 
-async def verify_caller(request: web.Request, token: str) -> ServiceCredentials:
+async def verify_caller(request: web.Request, token: str) -> HoldCredentials:
     """Verify a service token for the hold. Raises `XrpcError` 401."""
     hold = request.app[HOLD]
     address = hold.ctx.client_addresses.of(request).group
     # Anyone can write a token whose DID is resolved before its signature is checked.
     with while_present(request), answering():
         issuer = await hold.tokens.verify(token, nsid=method_of(request), address=address)
-    return ServiceCredentials(issuer)
+    return HoldCredentials(issuer)
 
 
 @overload

@@ -9,19 +9,41 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
+from actor_store.blob_store.base import BlobStoreError
+from database.errors import DatabaseError
+from pds.hold.crew import CaptainStays, MemberTakendown, MemberUnknown
+from pds.hold.oci import errors as oci_errors
 from pds.hold.oci.digest import InvalidDigest
 from pds.hold.permissions import AccessDenied
+from pds.hold.repo_rules import HoldWriteRefused, InvalidCrew
 from pds.service_auth.jwt import JwtExpired, ServiceJwtError
+from pds.xrpc.error_map import to_xrpc as below_to_xrpc
 from pds.xrpc.errors import XrpcError
 
 HOLD_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     AccessDenied: (403, "Forbidden"),
     JwtExpired: (401, "ExpiredToken"),
     InvalidDigest: (400, "InvalidDigest"),
+    oci_errors.UploadNotFound: (400, "InvalidUploadId"),
+    oci_errors.TooManyUploads: (429, "RateLimitExceeded"),
+    oci_errors.HoldFull: (503, "NotEnoughResources"),
+    oci_errors.InvalidPartNumber: (400, "InvalidPartNumber"),
+    oci_errors.PartTooLarge: (413, "UploadFailed"),
+    oci_errors.MissingParts: (400, "MissingParts"),
+    oci_errors.PartsRefused: (400, "CompletionFailed"),
+    oci_errors.DigestMismatch: (400, "InvalidDigest"),
+    oci_errors.BlobNotFound: (404, "BlobNotFound"),
+    oci_errors.BlobBeingChecked: (503, "NotEnoughResources"),
+    MemberUnknown: (404, "UserNotFound"),
+    CaptainStays: (400, "InvalidRequest"),
+    MemberTakendown: (403, "Forbidden"),
+    HoldWriteRefused: (403, "Forbidden"),
+    InvalidCrew: (400, "InvalidRequest"),
 }
 """By class; a class that is not listed is looked up by its nearest listed ancestor."""
 
 _ANSWERED: Final[tuple[type[Exception], ...]] = (ServiceJwtError, *HOLD_ERRORS)
+_INTERNAL: Final = 500
 _STATUSES: Final = {
     "RegistrationDisabled": 403,
     "UserMismatch": 403,
@@ -42,7 +64,7 @@ def to_xrpc(exc: Exception) -> XrpcError:
     listed = next((kind for kind in type(exc).__mro__ if kind in HOLD_ERRORS), None)
     if listed is not None:
         status, name = HOLD_ERRORS[listed]
-        return XrpcError(status, name, str(exc))
+        return XrpcError(status, name, str(exc), retry_after_s=getattr(exc, "retry_after_s", None))
     if isinstance(exc, ServiceJwtError):
         return XrpcError(401, exc.error, str(exc))
     raise TypeError(f"{type(exc).__name__} is no error of the hold") from exc
@@ -55,3 +77,19 @@ def answering() -> Iterator[None]:
         yield
     except _ANSWERED as exc:
         raise to_xrpc(exc) from exc
+
+
+@contextmanager
+def failing_as(name: str) -> Iterator[None]:
+    """Give a failure of the store within a `with` block the name that a Lexicon has for it.
+
+    The status stays: it tells whether the client may try again.
+    """
+    try:
+        yield
+    except (BlobStoreError, DatabaseError, OSError) as exc:
+        error = below_to_xrpc(exc)
+        if error.status == _INTERNAL:
+            raise  # The router logs it.
+        error.name = name
+        raise error from exc

@@ -15,12 +15,17 @@ from actor_store.errors import ActorStoreError
 from database.errors import DatabaseFull
 from pds.crawlers import Announcement
 from pds.hold.actor import ensure_account, write_records
+from pds.hold.appview import AppViewTokens
 from pds.hold.crew import Crew
 from pds.hold.database import open_hold_database
 from pds.hold.denials import Denials
+from pds.hold.oci.service import OciService
 from pds.hold.permissions import Permission
 from pds.hold.profile import add_avatar
+from pds.hold.quotas import Quotas
 from pds.hold.roster import Roster
+from pds.hold.tiers import Tiers
+from pds.hold.token_rules import TokenRules
 from pds.hold.tokens import HoldTokens
 from repo.syntax import Did
 
@@ -45,14 +50,17 @@ class Hold:
         self._stack.callback(self.db.close)
         self.roster = Roster(ctx.actor_store, self.did)
         self.crew = Crew(ctx, self.did, self.roster)
-        self.tokens = HoldTokens(
-            ctx.service_auth,
-            ctx.did_resolver,
-            did=self.did,
-            methods=ctx.settings.hold.token_methods,
-        )
+        self.tiers = Tiers.parse(self.settings.tiers, default=self.settings.new_crew_tier)
+        self.quotas = Quotas(self.roster, self.tiers)
+        rules = TokenRules(self.did, methods=self.settings.token_methods)
+        self.tokens = HoldTokens(rules, ctx.did_resolver, ctx.service_auth.resolve_key)
+        self.appview = AppViewTokens(rules, ctx.did_resolver, self.settings.appview_did)
+        self.writing = asyncio.Lock()
+        """Held while somebody else than the server writes to the hold's repository."""
         self.refused: Denials[tuple[str, Permission]] = Denials()
         """Who was refused what."""
+        self.oci = OciService(ctx, self.db)
+        self._stack.push_async_callback(self.oci.close)
         self._announcement = Announcement(
             ctx.settings.hold_crawlers, host=ctx.settings.hold_host, http=ctx.proxy_http
         )
@@ -75,6 +83,7 @@ class Hold:
                 remedy="pds doctor",
             )
             return
+        self.oci.start()
         if not announces:
             return
         self._announcement.start()

@@ -2,19 +2,16 @@
 -- counts since the last commit; everything else is found again.
 CREATE TABLE upload (
     id TEXT PRIMARY KEY,
-    did TEXT NOT NULL, -- who started it, and alone may go on with it
-    storageKey TEXT NOT NULL, -- of the S3 object, or of the directory of its parts
+    did TEXT NOT NULL, -- who began it, and alone may go on with it
     storageId TEXT NOT NULL, -- of the S3 multipart upload; empty on disk
-    digest TEXT, -- of the blob, if it was known at the start
-    createdAtMs INTEGER NOT NULL
+    state TEXT NOT NULL, -- open, checking, completed or refused
+    digest TEXT, -- from its completion on
+    sizeBytes INTEGER, -- of all parts together, once they are
+    changedAtMs INTEGER NOT NULL -- when it came into this state
 ) STRICT;
-CREATE INDEX upload_created_at_idx ON upload (createdAtMs);
-CREATE TABLE blob (
-    digest TEXT PRIMARY KEY,
-    sizeBytes INTEGER NOT NULL,
-    state TEXT NOT NULL, -- verified, or trusted if its bytes were not read again
-    storedAtMs INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+CREATE INDEX upload_changed_at_idx ON upload (changedAtMs);
+CREATE INDEX upload_unfinished_idx ON upload (did) WHERE state IN ('open', 'checking');
+CREATE INDEX upload_digest_idx ON upload (digest) WHERE state = 'completed';
 CREATE TABLE count ( -- pulls and pushes that are in no record yet
     did TEXT NOT NULL,
     repository TEXT NOT NULL,

@@ -15,18 +15,11 @@ _MAX_IDENTIFIER: Final = 256
 """Longer than any handle or email address that an account can have."""
 
 
-class SignedIn(Protocol):
-    """The signed-in account."""
-
-    @property
-    def did(self) -> str: ...
-
-
 class LimitedCall(Protocol):
     """The parts of a method call that limits use."""
 
     @property
-    def user(self) -> SignedIn: ...
+    def caller(self) -> str: ...
 
     @property
     def body(self) -> Mapping[str, Any]: ...
@@ -52,8 +45,8 @@ def by_ip(address_group: str, _call: LimitedCall) -> str:
 
 
 def by_did(_address_group: str, call: LimitedCall) -> str:
-    """Count by signed-in account."""
-    return call.user.did
+    """Count by the account that calls."""
+    return call.caller
 
 
 def by_identifier_and_ip(address_group: str, call: LimitedCall) -> str:

@@ -32,7 +32,8 @@ DEFAULT_LIFETIME_S: Final = 60
 MAX_TOKEN_LENGTH: Final = 16_384
 NOT_BEFORE_LEEWAY_S: Final = 60
 """How far an issuer's clock may be ahead."""
-_OTHER_TYPES: Final = ("at+jwt", "refresh+jwt", "dpop+jwt")
+OTHER_TYPES: Final = ("at+jwt", "refresh+jwt", "dpop+jwt")
+"""Types of tokens that are no service tokens."""
 
 
 class ServiceJwtError(AccountError):
@@ -230,7 +231,7 @@ def read_service_jwt(token: str) -> Jwt:
 def check_type_and_times(jwt: Jwt, now_s: float) -> None:
     """Raise `BadJwtType`, `JwtExpired` or `JwtNotYetValid` unless a token may be used now."""
     typ = jwt.header.get("typ")
-    if typ in _OTHER_TYPES:
+    if typ in OTHER_TYPES:
         raise BadJwtType(typ)
     if jwt.claims["exp"] < now_s:
         raise JwtExpired

@@ -36,6 +36,11 @@ async def check_absent(request: web.Request) -> None:
         raise invalid_request("A request body was provided when none was expected")
 
 
+def is_absent(request: web.Request) -> bool:
+    """Whether a request has no body, or announces one of no bytes."""
+    return not request.can_read_body or request.content_length == 0
+
+
 def check_encoding(request: web.Request, schema: MethodSchema) -> None:
     """For a method with input: raise `XrpcError` unless a body comes, in an accepted encoding."""
     headers = request.headers

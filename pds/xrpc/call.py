@@ -22,6 +22,7 @@ from pds.xrpc.credentials import (
 if TYPE_CHECKING:
     from pds.context import AppContext, ReadContext
     from pds.fairness.large_work import LargeTurn
+    from repo.syntax import Did
 
 T = TypeVar("T")
 
@@ -103,6 +104,16 @@ class XrpcCall(ReadCall):
         return self.credentials if isinstance(self.credentials, ServiceCredentials) else None
 
     @property
+    def caller(self) -> Did:
+        """Who calls, by a session or a service token; only for methods that require either."""
+        credentials = self.credentials
+        if isinstance(credentials, UserCredentials):
+            return credentials.did
+        if isinstance(credentials, ServiceCredentials):
+            return credentials.issuer
+        raise TypeError("the method does not require an account")
+
+    @property
     def asker(self) -> Asker:
         """The client for whom passwords are hashed, as long as it is present."""
         if self._request is None:
@@ -115,6 +126,7 @@ class JsonBytes:
     """A JSON answer that is already encoded."""
 
     data: bytes
+    status: int = 200
 
 
 Answer: TypeAlias = "dict[str, Any] | JsonBytes | web.StreamResponse | None"

@@ -38,6 +38,12 @@ class Method(Generic[C_contra]):
     """For JSON; the settings limit binary input."""
     elsewhere: frozenset[SessionScope] = STANDARD
     """The sessions that may reach it on other services, by proxying or with a service token."""
+    own_params: bool = False
+    """Whether the handler parses the parameters itself, because it takes more than the Lexicon."""
+    like_s3: bool = False
+    """Whether bytes may also come by PUT and without a media type, as clients send them to S3."""
+    body_optional: bool = False
+    """Whether a request without a JSON body counts as one with an empty object."""
 
 
 XrpcMethod: TypeAlias = Method[XrpcCall]
@@ -58,12 +64,25 @@ class _Methods(Generic[C]):
         limits: MethodLimits | None = None,
         max_body_bytes: int = JSON_LIMIT_BYTES,
         elsewhere: frozenset[SessionScope] = STANDARD,
+        own_params: bool = False,
+        like_s3: bool = False,
+        body_optional: bool = False,
     ) -> Callable[[Callable[[C], Awaitable[Answer]]], Callable[[C], Awaitable[Answer]]]:
         """Serve `nsid` with the decorated handler. See `Method` for the rest."""
         named = limits and limits.named_after(nsid)
 
         def declare(handler: Callable[[C], Awaitable[Answer]]) -> Callable[[C], Awaitable[Answer]]:
-            method: Method[C] = Method(nsid, handler, auth, named, max_body_bytes, elsewhere)
+            method: Method[C] = Method(
+                nsid,
+                handler,
+                auth,
+                named,
+                max_body_bytes,
+                elsewhere,
+                own_params,
+                like_s3,
+                body_optional,
+            )
             self._methods.append(method)
             return handler
 

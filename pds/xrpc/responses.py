@@ -47,7 +47,7 @@ def respond(request: web.Request, answer: Answer, *, private: bool) -> web.Strea
     if isinstance(answer, dict):
         return json_response(request, orjson.dumps(answer), private=private)
     if isinstance(answer, JsonBytes):
-        return json_response(request, answer.data, private=private)
+        return json_response(request, answer.data, private=private, status=answer.status)
     response = web.Response() if answer is None else answer
     if not response.prepared:
         if answer is None:
@@ -56,7 +56,9 @@ def respond(request: web.Request, answer: Answer, *, private: bool) -> web.Strea
     return response
 
 
-def json_response(request: web.Request, data: bytes, *, private: bool) -> web.Response:
+def json_response(
+    request: web.Request, data: bytes, *, private: bool, status: int = 200
+) -> web.Response:
     """Make a JSON answer; for a GET with a weak entity tag, or a 304 if the client has it."""
     headers = (_PRIVATE_JSON if private else _PUBLIC_JSON).copy()
     if request.method != "POST":
@@ -64,7 +66,7 @@ def json_response(request: web.Request, data: bytes, *, private: bool) -> web.Re
         if _has_already(request, tag):
             del headers[hdrs.CONTENT_TYPE]
             return web.Response(status=304, headers=headers)
-    response = web.Response(body=data, headers=headers)
+    response = web.Response(status=status, body=data, headers=headers)
     compress_if_worthwhile(request, response, len(data))
     return response
 

@@ -167,7 +167,8 @@ class XrpcRouter(Generic[C]):
         method = route.method
         _check_verb(request, route)
         # A subscription parses its own parameters: it is refused by a frame, after the upgrade.
-        params = {} if route.is_stream else self._parse_params(request, method.nsid)
+        parses = not route.is_stream and not method.own_params
+        params = self._parse_params(request, method.nsid) if parses else {}
         credentials: Credentials = _ANONYMOUS
         if method.auth is not None and self._authentication is not None:
             credentials = await self._authentication.verify(method.auth, request)
@@ -211,7 +212,10 @@ class XrpcRouter(Generic[C]):
         if not route.schema.has_input:
             await body.check_absent(request)
             return None
-        body.check_encoding(request, route.schema)
+        if route.method.body_optional and body.is_absent(request):
+            return b""
+        if not route.method.like_s3:
+            body.check_encoding(request, route.schema)
         if not route.takes_json:
             body.check_decodable(request)
             return None
@@ -253,6 +257,8 @@ class XrpcRouter(Generic[C]):
 
 def _check_verb(request: web.Request, route: _Route[C]) -> None:
     verb = request.method
+    if verb == "PUT" and route.method.like_s3:
+        return
     if verb not in ("GET", "HEAD", "POST"):
         raise invalid_request("XRPC requests only supports GET and POST")
     if (verb in _QUERY_VERBS) != route.is_query:

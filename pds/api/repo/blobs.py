@@ -14,6 +14,7 @@ from pds.xrpc.body import check_length, iter_body
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods
 from repo.datamodel import BlobRef
+from repo.syntax import Did
 
 methods = XrpcMethods()
 
@@ -23,8 +24,12 @@ methods = XrpcMethods()
 )
 async def upload_blob(call: XrpcCall) -> Answer:
     """com.atproto.repo.uploadBlob: kept for a record that is about to refer to it"""
+    return await upload_to(call, call.caller)
+
+
+async def upload_to(call: XrpcCall, did: Did) -> Answer:
+    """Receive a blob for the repository of `did`."""
     ctx, request = call.ctx, call.request
-    did = call.service.issuer if call.service else call.user.did
     if not ctx.actor_store.exists(did):
         # Anyone can make a service token: check before the bytes come in.
         raise RepoNotFound(did)

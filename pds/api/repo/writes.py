@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from actor_store.reader import ActorStoreReader
 from actor_store.writes import MAX_WRITES, UNSET, PreparedWrite
@@ -23,6 +24,9 @@ from repo.syntax import Did
 
 methods = XrpcMethods()
 
+Guard: TypeAlias = Callable[[ActorStoreReader, Sequence[PreparedWrite]], None]
+"""Sees the writes of a commit in its transaction, and raises to refuse them."""
+
 _APPLY_WRITES: Final = "com.atproto.repo.applyWrites"
 _ACTIONS: Final[dict[str, Action]] = {
     f"{_APPLY_WRITES}#create": "create",
@@ -31,21 +35,32 @@ _ACTIONS: Final[dict[str, Action]] = {
 }
 
 
+def _allow(_actor: ActorStoreReader, _writes: Sequence[PreparedWrite]) -> None:
+    """The guard of a repository whose owner writes."""
+
+
 @methods.method(
     "com.atproto.repo.createRecord", auth=user(), limits=CREATE, max_body_bytes=WRITE_LIMIT_BYTES
 )
 async def create_record(call: XrpcCall) -> Answer:
     """com.atproto.repo.createRecord"""
-    ctx, body, did = call.ctx, call.body, _writer(call)
+    return await create_in(call, _writer(call))
+
+
+async def create_in(call: XrpcCall, did: Did, guard: Guard = _allow) -> Answer:
+    """Create a record in the repository of `did`, if `guard` lets it pass."""
+    ctx, body = call.ctx, call.body
     collection, rkey = body["collection"], body.get("rkey") or ctx.tid_clock.next()
     write = await _prepare(call, "create", collection, rkey)
 
     def plan(actor: ActorStoreReader) -> list[PreparedWrite]:
-        if body.get("validate") is False:
-            return [write]
-        # A second like of the same post replaces the first.
-        conflicts = actor.record.backlink_conflicts(collection, write.backlinks)
-        return [*(PreparedWrite("delete", collection, rkey) for rkey in conflicts), write]
+        writes = [write]
+        if body.get("validate") is not False:
+            # A second like of the same post replaces the first.
+            conflicts = actor.record.backlink_conflicts(collection, write.backlinks)
+            writes = [*(PreparedWrite("delete", collection, rkey) for rkey in conflicts), write]
+        guard(actor, writes)
+        return writes
 
     swap_commit = _optional_cid(body.get("swapCommit"))
     data = await commit(ctx, did, plan, blobs=write.blobs, swap_commit=swap_commit)
@@ -57,7 +72,12 @@ async def create_record(call: XrpcCall) -> Answer:
 )
 async def put_record(call: XrpcCall) -> Answer:
     """com.atproto.repo.putRecord: create or replace; the same record again is no commit"""
-    ctx, body, did = call.ctx, call.body, _writer(call)
+    return await put_in(call, _writer(call))
+
+
+async def put_in(call: XrpcCall, did: Did, guard: Guard = _allow) -> Answer:
+    """Put a record into the repository of `did`, if `guard` lets it pass."""
+    ctx, body = call.ctx, call.body
     collection, rkey = body["collection"], body["rkey"]
     if collection == PROFILE:
         body["record"] = await upgrade_images(ctx, did, rkey, body["record"])
@@ -70,7 +90,9 @@ async def put_record(call: XrpcCall) -> Answer:
         if current == write.cid:
             return None
         action: Action = "create" if current is None else "update"
-        return [replace(write, action=action, swap_record=swap_record)]
+        writes = [replace(write, action=action, swap_record=swap_record)]
+        guard(actor, writes)
+        return writes
 
     swap_commit = _optional_cid(body.get("swapCommit"))
     data = await commit(ctx, did, plan, blobs=write.blobs, swap_commit=swap_commit)
@@ -80,13 +102,21 @@ async def put_record(call: XrpcCall) -> Answer:
 @methods.method("com.atproto.repo.deleteRecord", auth=user(), limits=DELETE)
 async def delete_record(call: XrpcCall) -> Answer:
     """com.atproto.repo.deleteRecord: a record that is not there is no error"""
-    ctx, body, did = call.ctx, call.body, _writer(call)
+    return await delete_in(call, _writer(call))
+
+
+async def delete_in(call: XrpcCall, did: Did, guard: Guard = _allow) -> Answer:
+    """Delete a record of the repository of `did`, if `guard` lets it pass."""
+    ctx, body = call.ctx, call.body
     collection, rkey = body["collection"], body["rkey"]
     swap_record = _optional_cid(body["swapRecord"]) if body.get("swapRecord") else UNSET
     write = PreparedWrite("delete", collection, rkey, swap_record=swap_record)
 
     def plan(actor: ActorStoreReader) -> list[PreparedWrite] | None:
-        return None if actor.record.find_cid(collection, rkey) is None else [write]
+        if actor.record.find_cid(collection, rkey) is None:
+            return None
+        guard(actor, [write])
+        return [write]
 
     data = await commit(ctx, did, plan, swap_commit=_optional_cid(body.get("swapCommit")))
     return {} if data is None else {"commit": _commit_json(data)}
@@ -100,7 +130,12 @@ async def delete_record(call: XrpcCall) -> Answer:
 )
 async def apply_writes(call: XrpcCall) -> Answer:
     """com.atproto.repo.applyWrites: several writes, one commit; none where nothing changes"""
-    ctx, body, did = call.ctx, call.body, _writer(call)
+    return await apply_in(call, _writer(call))
+
+
+async def apply_in(call: XrpcCall, did: Did, guard: Guard = _allow) -> Answer:
+    """Make several writes to the repository of `did`, if `guard` lets them pass."""
+    ctx, body = call.ctx, call.body
     if len(body["writes"]) > MAX_WRITES:
         raise invalid_request(f"Too many writes. Max: {MAX_WRITES}")
     prepared = await call.digest(
@@ -112,7 +147,12 @@ async def apply_writes(call: XrpcCall) -> Answer:
     writes = [write for write, _ in prepared]
     swap_commit = _optional_cid(body.get("swapCommit"))
     blobs = [blob for write in writes for blob in write.blobs]
-    data = await commit(ctx, did, lambda _: writes, blobs=blobs, swap_commit=swap_commit)
+
+    def plan(actor: ActorStoreReader) -> list[PreparedWrite]:
+        guard(actor, writes)
+        return writes
+
+    data = await commit(ctx, did, plan, blobs=blobs, swap_commit=swap_commit)
     output: dict[str, Any] = {"results": [result for _, result in prepared]}
     if data is not None:
         output["commit"] = _commit_json(data)

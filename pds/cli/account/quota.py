@@ -12,8 +12,7 @@ from pds.cli.account.changing import Target, account_options
 from pds.cli.operator import operate
 from pds.cli.output import print_fields, print_json
 from pds.cli.service_database import reading_accounts
-from pds.cli.sizes import parse_size
-from pds.reporting import format_size
+from pds.reporting import format_size, parse_size
 
 if TYPE_CHECKING:
     from pds.repos.usage import AccountUsage

@@ -13,8 +13,7 @@ from pds.cli.failures import CommandFailed
 from pds.cli.operator import Server, operate
 from pds.cli.output import json_option, print_json, say
 from pds.cli.progress import progress_bars
-from pds.cli.sizes import parse_size
-from pds.reporting import counted
+from pds.reporting import counted, parse_size
 
 if TYPE_CHECKING:
     from pds.config import Settings

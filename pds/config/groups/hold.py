@@ -50,7 +50,7 @@ class HoldSettings(Group):
     profile_avatar_url: str | None = Field(
         None,
         alias="PDS_HOLD_PROFILE_AVATAR",
-        description="URL of a PNG or JPEG for the hold's profile; fetched while that has no picture",
+        description="URL of a PNG or JPEG for the hold's profile; fetched if it has no picture",
     )
     discovery_urls: tuple[str, ...] = Field(
         (),

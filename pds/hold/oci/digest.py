@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final, NewType
 
@@ -28,3 +29,13 @@ def parse_digest(text: str) -> Digest:
 def hex_of(digest: Digest) -> str:
     """Return the hex digits of a digest."""
     return digest[7:]
+
+
+def digest_of(sha256: bytes) -> Digest:
+    """Return the digest for 32 bytes of SHA-256."""
+    return Digest(f"sha256:{sha256.hex()}")
+
+
+def digest_of_nothing() -> Digest:
+    """Return the digest of no bytes."""
+    return digest_of(hashlib.sha256().digest())

@@ -1,12 +1,22 @@
-"""The interface of a store for the bytes of images, on disk or on S3."""
+"""The interface of a store for the bytes of images, on disk or on S3.
+
+An upload is a place of its own until its bytes are put together (`join`), checked, and moved under
+their digest (`keep`). So whatever can be seen under a digest is complete and, where the settings
+ask for it, has been checked; a crash at any point leaves an upload, which may be joined and kept
+again, or is old some day and discarded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from pds.hold.oci.digest import Digest
+
+MAX_PARTS: Final = 10_000
+MAX_PART_BYTES: Final = 5 * 1024**3
+"""Both are limits of S3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +46,42 @@ class Part:
     etag: str
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """An upload whose parts have been put together."""
+
+    size_bytes: int
+    digest: Digest | None
+    """That of the bytes; None if the parts did not come through this server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """An unfinished upload, or the rest of a finished one, that the store still has."""
+
+    upload_id: str | None
+    """The hold's own id; None if this is something else, such as an interrupted copy."""
+    begun_s: float
+    """Unix seconds."""
+    key: str = ""
+    storage_id: str = ""
+
+
 class OciStorage(Protocol):
-    """Stores bytes by digest. Methods raise `BlobStoreError`s."""
+    """Stores bytes by digest. Every method may raise `BlobStoreError`s.
+
+    An upload has an `upload_id`, which the hold makes up, and a `storage_id`, by which the store
+    knows it and which `begin` returns.
+    """
 
     @property
     def presigns(self) -> bool:
-        """Whether clients send and fetch bytes elsewhere than from this server."""
+        """Whether clients fetch blobs elsewhere than from this server."""
+        ...
+
+    @property
+    def takes_parts(self) -> bool:
+        """Whether parts come through this server; else clients send them to `part_url`."""
         ...
 
     async def find(self, digest: Digest) -> StoredBlob | None:
@@ -52,36 +92,50 @@ class OciStorage(Protocol):
         """Return a URL for GET or HEAD of a stored blob; only if `presigns`."""
         ...
 
-    def read(self, digest: Digest, start: int, end: int) -> AsyncIterator[bytes]:
-        """Iterate over the bytes from `start` up to but not including `end`."""
-        ...
+    def read(self, digest: Digest, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        """Iterate over the bytes of a stored blob from `start` up to but not including `end`.
 
-    async def begin(self, upload_id: str, digest: Digest | None) -> tuple[str, str]:
-        """Begin an upload; return the key and the id by which the store knows it."""
-        ...
-
-    async def part_url(self, key: str, storage_id: str, number: int) -> PartUrl:
-        """Return where to send a part; only if `presigns`."""
-        ...
-
-    async def write_part(
-        self, key: str, storage_id: str, number: int, chunks: AsyncIterable[bytes]
-    ) -> str:
-        """Store a part that passes through this server, and return its ETag."""
-        ...
-
-    async def complete(
-        self, key: str, storage_id: str, parts: Sequence[Part], digest: Digest
-    ) -> StoredBlob:
-        """Put the parts together under their digest.
-
-        Nothing is visible under the digest before all is there, and checked as the settings ask.
-        Raises `MissingParts`, and `DigestMismatch` after discarding the bytes.
+        Raises `BlobNotFound`.
         """
         ...
 
-    async def abort(self, key: str, storage_id: str) -> None:
-        """Discard an upload; a missing one is ignored."""
+    async def begin(self, upload_id: str) -> str:
+        """Begin an upload, and return its `storage_id`."""
+        ...
+
+    async def part_url(self, upload_id: str, storage_id: str, number: int) -> PartUrl:
+        """Return where to send a part; only if not `takes_parts`."""
+        ...
+
+    async def write_part(self, upload_id: str, number: int, chunks: AsyncIterable[bytes]) -> str:
+        """Store a part, and return its ETag; only if `takes_parts`.
+
+        A second part of the same number replaces the first. An error leaves nothing of the part.
+        Raises `PartTooLarge`, and what `chunks` raises.
+        """
+        ...
+
+    async def join(self, upload_id: str, storage_id: str, parts: Sequence[Part]) -> Joined:
+        """Put the parts together, which are in order of their numbers.
+
+        May be repeated after a failure or crash. Raises `MissingParts` and `PartsRefused`, after
+        which the upload is as before, and `UploadNotFound`.
+        """
+        ...
+
+    async def measure(self, upload_id: str) -> Digest:
+        """Read a joined upload, and return the digest of its bytes; only if not `takes_parts`.
+
+        Raises `UploadNotFound`.
+        """
+        ...
+
+    async def keep(self, upload_id: str, digest: Digest, size_bytes: int) -> None:
+        """Make a joined upload visible under its digest. Raises `UploadNotFound`."""
+        ...
+
+    async def discard(self, upload_id: str, storage_id: str) -> None:
+        """Drop an upload with all its bytes; a missing one is ignored."""
         ...
 
     async def delete(self, digests: Sequence[Digest]) -> None:
@@ -92,6 +146,14 @@ class OciStorage(Protocol):
         """Iterate over all stored blobs."""
         ...
 
+    def list_leftovers(self) -> AsyncIterator[Leftover]:
+        """Iterate over what uploads have left, including those that are under way."""
+        ...
+
+    async def drop_leftover(self, leftover: Leftover) -> None:
+        """Delete it; a missing one is ignored."""
+        ...
+
     async def close(self) -> None:
-        """Release connections. May be repeated."""
+        """Release connections, and stop what runs in threads. May be repeated."""
         ...

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pds.cli.sizes import parse_size
-from pds.reporting import format_size
+from pds.reporting import format_size, parse_size
 
 
 @pytest.mark.parametrize(

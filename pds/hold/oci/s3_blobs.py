@@ -1,0 +1,80 @@
+"""Blobs of images as objects of an S3 bucket, once they are complete.
+
+::
+
+    <prefix>blobs/sha256/<first 2 hex digits>/<hex>/data
+
+This is the layout of the CNCF distribution registry, so a bucket of one can be taken over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Final
+
+from actor_store.blob_store.base import InvalidBlobRange
+from actor_store.blob_store.s3_bucket import S3Bucket
+from pds.hold.oci.digest import Digest, hex_of, parse_digest
+from pds.hold.oci.errors import BlobNotFound
+from pds.hold.oci.storage import StoredBlob
+
+URL_S: Final = 15 * 60
+"""How long a presigned URL works."""
+_KEY: Final = re.compile(r"[0-9a-f]{2}/([0-9a-f]{64})/data", re.ASCII)
+
+
+class S3Blobs:
+    """The stored blobs of a bucket; what `OciStorage` says of them."""
+
+    def __init__(self, bucket: S3Bucket, prefix: str) -> None:
+        """Use the keys that begin with `prefix`, which is empty or ends with a slash."""
+        self._bucket = bucket
+        self.prefix = f"{prefix}blobs/"
+        """That of the keys of all blobs."""
+
+    def key(self, digest: Digest) -> str:
+        """Return the key of a blob, existing or not."""
+        name = hex_of(digest)
+        return f"{self.prefix}sha256/{name[:2]}/{name}/data"
+
+    async def find(self, digest: Digest) -> StoredBlob | None:
+        """See `OciStorage.find`."""
+        info = await self._bucket.head(self.key(digest))
+        return None if info is None else StoredBlob(digest, info.size, info.last_modified_s)
+
+    async def presign(self, digest: Digest, method: str) -> str:
+        """See `OciStorage.presign`. A URL for GET is at the CDN, if there is one.
+
+        One for HEAD is not: CDNs ask the bucket with GET instead, for which it is not signed.
+        """
+        if method == "GET":
+            return await self._bucket.presign_download(self.key(digest), expires_s=URL_S)
+        return await self._bucket.presign(method, self.key(digest), expires_s=URL_S)
+
+    async def read(self, digest: Digest, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        """See `OciStorage.read`."""
+        if start >= end:
+            return
+        try:
+            stream = await self._bucket.get(self.key(digest), start=start, end=end)
+        except InvalidBlobRange:
+            stream = None  # An object that has become shorter is no longer this blob.
+        if stream is None:
+            raise BlobNotFound(digest)
+        async with stream:
+            async for chunk in stream:
+                yield chunk
+
+    async def delete(self, digests: Sequence[Digest]) -> None:
+        """See `OciStorage.delete`."""
+        await self._bucket.delete(self.key(digest) for digest in digests)
+
+    async def list(self) -> AsyncIterator[StoredBlob]:
+        """See `OciStorage.list`."""
+        start = f"{self.prefix}sha256/"
+        async for info in self._bucket.list(start):
+            match = _KEY.fullmatch(info.key.removeprefix(start))
+            if match is not None:
+                digest = parse_digest(f"sha256:{match[1]}")
+                yield StoredBlob(digest, info.size, info.last_modified_s)

@@ -1,0 +1,167 @@
+"""A hold's uploads and blobs without a server: what its methods call, on any of the stores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+import aiohttp
+
+from actor_store.blob_store.s3_bucket import S3Bucket
+from actor_store.blob_store.s3_location import S3Location
+from database.connection import Database
+from database.migrations import migrate
+from database.open_files import OpenFiles
+from database.opening import open_database
+from pds.hold.database import MIGRATIONS
+from pds.hold.oci.blobs import Blobs
+from pds.hold.oci.buffered_s3 import BufferedS3OciStorage
+from pds.hold.oci.digest import Digest, digest_of
+from pds.hold.oci.disk import DiskOciStorage
+from pds.hold.oci.finishing import Finisher
+from pds.hold.oci.s3 import S3OciStorage
+from pds.hold.oci.storage import OciStorage, Part
+from pds.hold.oci.sweep import OciUploadSweep
+from pds.hold.oci.upload_rows import UploadRows
+from pds.hold.oci.uploads import WAIT_S, Uploads
+
+ALICE, BOB = "did:plc:alice", "did:plc:bob"
+PREFIX = "docker/registry/v2/"
+MIB = 1024 * 1024
+
+
+@dataclass
+class Clock:
+    """A clock that tests set."""
+
+    now_s: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class Kit:
+    """The parts, which `restart` opens anew on the same files."""
+
+    directory: Path
+    kind: str
+    location: S3Location | None
+    http: aiohttp.ClientSession
+    clock: Clock = field(default_factory=Clock)
+    wait_s: float = WAIT_S
+    verify: bool = True
+    storage: OciStorage = field(init=False)
+    db: Database = field(init=False)
+    rows: UploadRows = field(init=False)
+    blobs: Blobs = field(init=False)
+    finisher: Finisher = field(init=False)
+    uploads: Uploads = field(init=False)
+    sweep: OciUploadSweep = field(init=False)
+
+    def open(self) -> None:
+        """Open all parts."""
+        self.storage = self._open_storage()
+        self.db = open_database(self.directory / "hold.sqlite", busy_timeout_ms=0)
+        migrate(self.db, MIGRATIONS)
+        self.rows = UploadRows(self.db)
+        self.blobs = Blobs(self.storage, lambda: ("asker",), clock=self.clock)
+        self.finisher = Finisher(
+            self.storage, self.blobs, self.rows, verify=self.verify, clock=self.clock
+        )
+        self.uploads = Uploads(
+            self.storage,
+            self.blobs,
+            self.rows,
+            self.finisher,
+            url="http://hold.test",
+            clock=self.clock,
+            wait_s=self.wait_s,
+        )
+        self.sweep = OciUploadSweep(
+            self.storage, self.rows, self.uploads, self.finisher, clock=self.clock
+        )
+
+    async def close(self) -> None:
+        """Close all parts."""
+        await self.finisher.close()
+        await self.storage.close()
+        self.db.close()
+
+    async def restart(self) -> None:
+        """Stop and start."""
+        await self.close()
+        self.open()
+
+    def bucket(self) -> S3Bucket:
+        """The bucket, for tests that look into it."""
+        assert isinstance(self.storage, S3OciStorage | BufferedS3OciStorage)
+        return self.storage._bucket
+
+    async def keys(self) -> list[str]:
+        """The keys of all objects, without the prefix."""
+        return [info.key.removeprefix(PREFIX) async for info in self.bucket().list(PREFIX)]
+
+    async def stored(self) -> list[Digest]:
+        """The digests of all stored blobs."""
+        return [blob.digest async for blob in self.storage.list()]
+
+    async def leftovers(self) -> int:
+        """How many uploads, or rests of some, the store has."""
+        return len([leftover async for leftover in self.storage.list_leftovers()])
+
+    async def send(self, upload_id: str, number: int, data: bytes, *, did: str = ALICE) -> Part:
+        """Send one part, as a client does."""
+        if self.storage.takes_parts:
+            etag = await self.uploads.write_part(upload_id, did, number, _chunks(data))
+            return Part(number, etag)
+        place = await self.uploads.part_url(upload_id, did, number)
+        async with self.http.put(place.url, data=BytesIO(data)) as answer:
+            assert answer.status == 200, await answer.text()
+            return Part(number, answer.headers["ETag"])
+
+    async def upload(self, pieces: Sequence[bytes], *, did: str = ALICE) -> tuple[str, list[Part]]:
+        """Begin an upload and send its parts."""
+        upload_id = await self.uploads.begin(did)
+        parts = [
+            await self.send(upload_id, number, piece, did=did)
+            for number, piece in enumerate(pieces, 1)
+        ]
+        return upload_id, parts
+
+    async def push(self, *pieces: bytes, did: str = ALICE) -> Digest:
+        """Upload a blob from beginning to end."""
+        upload_id, parts = await self.upload(pieces, did=did)
+        digest = sha256(b"".join(pieces))
+        await self.uploads.complete(upload_id, did, digest, parts)
+        return digest
+
+    async def read(self, digest: Digest) -> bytes:
+        """The bytes of a stored blob."""
+        blob = await self.storage.find(digest)
+        assert blob is not None
+        chunks = self.storage.read(digest, 0, blob.size_bytes)
+        return b"".join([chunk async for chunk in chunks])
+
+    def _open_storage(self) -> OciStorage:
+        files = OpenFiles()
+        if self.location is None:
+            return DiskOciStorage(self.directory / "oci", full_sync=False, files=files)
+        bucket = S3Bucket(self.location)
+        if self.kind == "s3":
+            return S3OciStorage(bucket, PREFIX)
+        uploads = self.directory / "uploads"
+        return BufferedS3OciStorage(bucket, PREFIX, uploads, full_sync=False, files=files)
+
+
+def sha256(data: bytes) -> Digest:
+    """The digest of some bytes."""
+    return digest_of(hashlib.sha256(data).digest())
+
+
+async def _chunks(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), 64 * 1024):
+        yield data[start : start + 64 * 1024]
