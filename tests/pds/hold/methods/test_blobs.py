@@ -194,7 +194,7 @@ async def test_downloads_alone_count_as_pulls(
     writer: Caller, outsider: Caller, hold: Hold, store: str
 ) -> None:
     async def pulls() -> int:
-        return (await hold.stats.of(Did(IMAGE_OWNER), "app")).pulls
+        return (await hold.stats.of(IMAGE_OWNER, "app")).pulls
 
     digest = await writer.push(DATA)
     await writer.ask(digest)
