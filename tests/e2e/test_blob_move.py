@@ -218,11 +218,13 @@ async def test_damage_is_listed_with_what_to_do(
     world.start(**homes.environ(move_to="s3"))
     status, out, err = await ended(begin(world, "blobs", "migrate", "--to", "s3"))
     assert status == 1
-    assert out.startswith("Moved to s3: 2 blobs, ")
-    assert f"1 blob cannot be moved and stay in disk:\n  {picture.person.did} {picture.cid}" in err
+    assert out.startswith("Moved to S3: 2 blobs, ")
+    assert (
+        f"1 blob cannot be moved and stay on the disk:\n  {picture.person.did} {picture.cid}" in err
+    )
     status, out, err = await ended(begin(world, "blobs", "status"))
     assert (status, err) == (0, "")
-    assert "To be moved to s3: 1 blob, " in out
+    assert "To be moved to S3: 1 blob, " in out
     path.write_bytes(intact)
     status, out, err = await ended(begin(world, "blobs", "migrate", "--to", "s3"))
     assert (status, err) == (0, "")
