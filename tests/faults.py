@@ -71,6 +71,10 @@ POINTS: Final[Mapping[str, FaultPoint]] = {
     "rows-deleted": FaultPoint("after", _ACCOUNTS, "delete_account"),
     "store-destroyed": FaultPoint("after", _STORE, "destroy"),
     "events-deleted": FaultPoint("after", "sequencer.sequencer:Sequencer", "delete_events_of"),
+    # The first start of a hold
+    "hold-row": FaultPoint("after", "pds.accounts.register:AccountRegister", "upsert_hosted"),
+    "hold-account": FaultPoint("after", "pds.hold.hold", "ensure_account"),
+    "hold-records": FaultPoint("after", "pds.hold.hold", "write_records"),
     # Recovery itself
     "store-mended": FaultPoint("after", "pds.recovery.start", "mend_store"),
     "changes-settled": FaultPoint("after", "pds.recovery.start", "settle_all"),
