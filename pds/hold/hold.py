@@ -19,6 +19,7 @@ from pds.hold.appview import AppViewTokens
 from pds.hold.crew import Crew
 from pds.hold.database import open_hold_database
 from pds.hold.denials import Denials
+from pds.hold.images import Images
 from pds.hold.oci.service import OciService
 from pds.hold.permissions import Permission
 from pds.hold.profile import add_avatar
@@ -61,6 +62,10 @@ class Hold:
         """Who was refused what."""
         self.oci = OciService(ctx, self.db)
         self._stack.push_async_callback(self.oci.close)
+        self.images = Images(
+            ctx, self.did, self.db, roster=self.roster, quotas=self.quotas, oci=self.oci
+        )
+        self.stats, self.layers, self.gc = self.images.stats, self.images.layers, self.images.gc
         self._announcement = Announcement(
             ctx.settings.hold_crawlers, host=ctx.settings.hold_host, http=ctx.proxy_http
         )
@@ -84,6 +89,8 @@ class Hold:
             )
             return
         self.oci.start()
+        self._stack.push_async_callback(self.images.close)
+        await self.images.start()
         self._announcement.start()
         picture = self.ctx.settings.hold.profile_avatar_url
         if picture is not None:
