@@ -348,9 +348,7 @@ async def test_a_post_names_a_handle_that_leads_to_the_user(
 ) -> None:
     handles["carol.example.com"] = user.did
     await user.push("one", tag="latest")
-    assert [post["text"] for post in await posts(pds)] == [
-        "@carol.example.com pushed myapp:latest"
-    ]
+    assert [post["text"] for post in await posts(pds)] == ["@carol.example.com pushed myapp:latest"]
 
 
 @pytest.mark.parametrize("tag", ["", "two words", "https://evil.example", "@victim.test"])
