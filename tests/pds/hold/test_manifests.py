@@ -17,7 +17,7 @@ from pds.hold.records import LAYER
 from pds.repos.commits import commit
 from tests.pds.conftest import Pds
 from tests.pds.hold.conftest import HOLD_DID, HOLD_ENVIRON
-from tests.pds.hold.registry import (
+from tests.pds.hold.pushing import (
     LAYER_TYPE,
     NOTIFY,
     User,

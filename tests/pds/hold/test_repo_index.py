@@ -19,7 +19,7 @@ from repo import dagcbor
 from repo.cid import Cid
 from sequencer.events import SyncEvent
 from tests.pds.hold.conftest import HOLD_ENVIRON
-from tests.pds.hold.registry import digest
+from tests.pds.hold.pushing import digest
 
 ALICE, BOB = "did:plc:alice", "did:plc:bob"
 MANIFEST = f"at://{ALICE}/io.atcr.manifest/abc"
