@@ -18,6 +18,7 @@ from pds.service_auth.jwt import (
     BadJwtSignature,
     JwtIssuerUnresolved,
     KeyResolver,
+    ServiceJwtError,
     check_signature,
     read_service_jwt,
 )
@@ -64,18 +65,30 @@ class HoldTokens:
         Raises `ServiceJwtError`s, and an `XrpcError` with a Retry-After if such tokens were refused
         too often.
         """
-        # Surrogates stand for bytes that are no UTF-8, which no valid token has.
-        digest = sha256(token.encode("utf-8", "replace")).digest()
-        known = self._find_verified(digest)
-        if known is not None:
-            self._rules.check_expiry(known.expires_at)
-            self._rules.check_method(known.lxm, nsid)
-            return known.issuer
+        digest = _digest(token)
+        issuer = self._recall(digest, nsid)
+        if issuer is not None:
+            return issuer
         jwt = read_service_jwt(token)
         did = self._rules.check(jwt, nsid)
         key = await self._check_signature(jwt, did, address)
         self._verified[digest] = _Verified(did, jwt.claims.get("lxm"), jwt.claims["exp"], key)
         return did
+
+    def recall(self, token: str, *, nsid: str) -> Did | None:
+        """Return the account that signed `token`, if it was verified before and is still valid."""
+        try:
+            return self._recall(_digest(token), nsid)
+        except ServiceJwtError:
+            return None
+
+    def _recall(self, digest: bytes, nsid: str) -> Did | None:
+        known = self._find_verified(digest)
+        if known is None:
+            return None
+        self._rules.check_expiry(known.expires_at)
+        self._rules.check_method(known.lxm, nsid)
+        return known.issuer
 
     def _find_verified(self, digest: bytes) -> _Verified | None:
         known = self._verified.get(digest)
@@ -106,3 +119,8 @@ class HoldTokens:
         self._denials.forget(asker)
         self._address_denials.forget(address)
         return key.did_key
+
+
+def _digest(token: str) -> bytes:
+    # Surrogates stand for bytes that are no UTF-8, which no valid token has.
+    return sha256(token.encode("utf-8", "replace")).digest()

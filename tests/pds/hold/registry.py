@@ -1,121 +1,119 @@
-"""A registry as a hold sees it: users with tokens, uploads, and notices of manifests."""
+"""A registry as a hold sees it: calls with the service tokens of users, bytes straight to S3."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Final
 
-from pds.hold.hold import HOLD, Hold
-from pds.hold.oci.digest import Digest, digest_of
+from multidict import CIMultiDictProxy
+
+from pds.hold.hold import Hold
 from pds.hold.permissions import Permission
-from pds.hold.records import LAYER, manifest_uri
 from repo.syntax import Did
-from tests.pds.conftest import Pds, Reply
-from tests.pds.hold.conftest import HOLD_DID
-from tests.pds.identities import Signer, register_foreign_did
+from tests.pds.conftest import Account, Pds, Reply
 
-NOTIFY: Final = "io.atcr.hold.notifyManifest"
 BOTH: Final = (Permission.READ, Permission.WRITE)
-LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
+IMAGE_OWNER: Final = "did:plc:imageowneraaaaaaaaaaaaaa"
+GET_BLOB: Final = "com.atproto.sync.getBlob"
 
 
-def digest(text: str) -> Digest:
-    """The digest of a blob with this text."""
-    return digest_of(hashlib.sha256(text.encode()).digest())
+def digest_of(data: bytes) -> str:
+    """The digest of some bytes."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 @dataclass(slots=True)
-class User:
-    """Somebody with an account elsewhere."""
+class Caller:
+    """Who calls the hold; without an account, nobody in particular."""
 
     pds: Pds
-    signer: Signer
+    hold: Hold
+    auth: Mapping[str, str]
 
-    @property
-    def did(self) -> Did:
-        return self.signer.did
+    async def call(self, name: str, **body: Any) -> Reply:
+        """Call a procedure of `io.atcr.hold`."""
+        return await self.pds.post(f"io.atcr.hold.{name}", body, self.auth)
 
-    @property
-    def hold(self) -> Hold:
-        return self.pds.app[HOLD]
-
-    @property
-    def auth(self) -> dict[str, str]:
-        """As a registry gets it: for any method."""
-        token = self.signer.token(self.pds, "com.atproto.repo.getRecord", aud=HOLD_DID)
-        return {"Authorization": f"Bearer {token}"}
-
-    async def upload(self, text: str) -> Digest:
-        """Upload a blob in one part."""
-        begun = await self._call("initiateUpload", {"digest": "uploads/temp-1"})
-        headers = {**self.auth, "X-Upload-Id": begun["uploadId"], "X-Part-Number": "1"}
-        part = await self.pds.request(
-            "PUT", "/xrpc/io.atcr.hold.uploadPart", headers=headers, data=text.encode()
-        )
-        assert part.status == 200, part.body
-        await self._call(
-            "completeUpload",
-            {
-                "uploadId": begun["uploadId"],
-                "digest": digest(text),
-                "parts": [{"partNumber": 1, "etag": part.json["etag"]}],
-            },
-        )
-        return digest(text)
-
-    async def notify(self, *layers: str, name: str = "image", **changes: Any) -> Reply:
-        """Tell of a pushed manifest with layers of these texts."""
-        body = {
-            "repository": "myapp",
-            "userDid": self.did,
-            "manifestDigest": digest(name),
-            "manifest": manifest(*layers),
-            **changes,
-        }
-        return await self.pds.post(NOTIFY, body, self.auth)
-
-    async def push(self, *layers: str, name: str = "image", **changes: Any) -> Reply:
-        """Upload the layers and the config of an image, and tell of it."""
-        for text in (*layers, "config"):
-            await self.upload(text)
-        return await self.notify(*layers, name=name, **changes)
-
-    def manifest_uri(self, name: str = "image") -> str:
-        return manifest_uri(self.did, digest(name))
-
-    async def _call(self, method: str, body: dict[str, Any]) -> Any:
-        reply = await self.pds.post(f"io.atcr.hold.{method}", body, self.auth)
+    async def begin(self) -> str:
+        """Begin an upload, and return its id."""
+        reply = await self.call("initiateUpload", digest="uploads/temp-1")
         assert reply.status == 200, reply.body
-        return reply.json
+        return str(reply.json["uploadId"])
+
+    async def send(self, upload_id: str, number: int, data: bytes) -> dict[str, Any]:
+        """Send a part to where the hold says, and return it as the completion names it."""
+        place = await self.call("getPartUploadUrl", uploadId=upload_id, partNumber=number)
+        assert place.status == 200, place.body
+        url, headers = place.json["url"], place.json.get("headers", {})
+        if headers:
+            # The server listens elsewhere than where its clients find it.
+            url = self.pds.url + url.removeprefix(self.hold.url)
+            headers = {**headers, **self.auth}
+        async with self.pds.http.request(
+            place.json["method"],
+            url,
+            data=BytesIO(data),
+            headers=headers,
+            skip_auto_headers=("Content-Type",),
+        ) as answer:
+            assert answer.status == 200, await answer.text()
+            return {"partNumber": number, "etag": answer.headers["ETag"]}
+
+    async def push(self, *pieces: bytes) -> str:
+        """Upload a blob, and return its digest."""
+        upload_id = await self.begin()
+        parts = [await self.send(upload_id, number, data) for number, data in enumerate(pieces, 1)]
+        digest = digest_of(b"".join(pieces))
+        reply = await self.call("completeUpload", uploadId=upload_id, digest=digest, parts=parts)
+        assert reply.status == 200, reply.body
+        assert reply.json == {"status": "completed", "digest": digest}
+        return digest
+
+    async def ask(
+        self, digest: str, verb: str = "GET", headers: Mapping[str, str] | None = None, **more: str
+    ) -> Reply:
+        """Call getBlob."""
+        return await self.pds.request(
+            verb,
+            f"/xrpc/{GET_BLOB}",
+            headers={**self.auth, **(headers or {})},
+            params={"did": IMAGE_OWNER, "cid": digest, **more},
+        )
+
+    async def fetch(self, digest: str) -> bytes:
+        """Return the bytes of a blob, as a client of the registry gets them."""
+        reply = await self.ask(digest)
+        assert reply.status == 200, reply.body
+        if reply.json is None:
+            return reply.body
+        status, _headers, body = await self.follow(reply.json["url"])
+        assert status == 200
+        return body
+
+    async def follow(self, url: str, verb: str = "GET") -> tuple[int, CIMultiDictProxy[str], bytes]:
+        """Use a presigned URL."""
+        async with self.pds.http.request(verb, url) as answer:
+            return answer.status, answer.headers, await answer.read()
 
 
-async def join(pds: Pds, *, permissions: Any = BOTH, tier: str | None = None) -> User:
-    """A new member of the crew."""
-    user = outsider(pds)
-    await user.hold.crew.add(user.did, permissions=permissions, role="member", tier=tier)
-    return user
-
-
-def outsider(pds: Pds) -> User:
-    """Somebody who is not in the crew."""
-    return User(pds, register_foreign_did(pds))
-
-
-def manifest(*layers: str, config: str = "config") -> dict[str, Any]:
-    """A manifest as registries send it."""
-    return {
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": {"digest": digest(config), "size": len(config)},
-        "layers": [
-            {"digest": digest(text), "size": len(text), "mediaType": LAYER_TYPE} for text in layers
-        ],
-    }
-
-
-async def layer_records(pds: Pds) -> list[Any]:
-    """All layer records of the hold, oldest first."""
+async def caller(pds: Pds, hold: Hold, account: Account) -> Caller:
+    """An account of the server, which calls the hold as registries do for it."""
     reply = await pds.get(
-        "com.atproto.repo.listRecords", repo=HOLD_DID, collection=LAYER, reverse="true", limit="100"
+        "com.atproto.server.getServiceAuth",
+        account.auth,
+        aud=hold.did,
+        lxm="com.atproto.repo.getRecord",
     )
-    return [record["value"] for record in reply.json["records"]]
+    assert reply.status == 200, reply.body
+    return Caller(pds, hold, {"Authorization": f"Bearer {reply.json['token']}"})
+
+
+async def member(
+    pds: Pds, hold: Hold, account: Account, permissions: Sequence[Permission] = BOTH
+) -> Caller:
+    """An account that is made a member of the crew."""
+    await hold.crew.add(Did(account.did), permissions=permissions, role="member")
+    return await caller(pds, hold, account)

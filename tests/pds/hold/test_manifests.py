@@ -17,7 +17,7 @@ from pds.hold.records import LAYER
 from pds.repos.commits import commit
 from tests.pds.conftest import Pds
 from tests.pds.hold.conftest import HOLD_DID, HOLD_ENVIRON
-from tests.pds.hold.registry import (
+from tests.pds.hold.pushing import (
     LAYER_TYPE,
     NOTIFY,
     User,
@@ -348,9 +348,7 @@ async def test_a_post_names_a_handle_that_leads_to_the_user(
 ) -> None:
     handles["carol.example.com"] = user.did
     await user.push("one", tag="latest")
-    assert [post["text"] for post in await posts(pds)] == [
-        "@carol.example.com pushed myapp:latest"
-    ]
+    assert [post["text"] for post in await posts(pds)] == ["@carol.example.com pushed myapp:latest"]
 
 
 @pytest.mark.parametrize("tag", ["", "two words", "https://evil.example", "@victim.test"])

@@ -19,7 +19,7 @@ from repo import dagcbor
 from repo.cid import Cid
 from sequencer.events import SyncEvent
 from tests.pds.hold.conftest import HOLD_ENVIRON
-from tests.pds.hold.registry import digest
+from tests.pds.hold.pushing import digest
 
 ALICE, BOB = "did:plc:alice", "did:plc:bob"
 MANIFEST = f"at://{ALICE}/io.atcr.manifest/abc"
@@ -169,9 +169,7 @@ async def test_records_without_a_digest_or_a_name_are_passed_over(hold: Hold) ->
     assert hold.db.value("SELECT count(*) FROM stat") == 0
 
 
-async def test_a_failed_update_is_tried_again(
-    hold: Hold, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_failed_update_is_tried_again(hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:
     await write(hold, layer("a", "one"))
 
     def fail(*_: Any) -> None:
