@@ -24,7 +24,7 @@ from repo.syntax import Did
 from tests.identity.conftest import WebHost, serve_pages
 from tests.pds.conftest import Account, Pds
 from tests.pds.hold.conftest import HOLD_ENVIRON
-from tests.pds.hold.registry import BOTH, User, digest, join, layer_records, manifest
+from tests.pds.hold.pushing import BOTH, User, digest, join, layer_records, manifest
 from tests.pds.hold.test_repo_index import record
 from tests.pds.identities import Signer, WebDid
 
@@ -442,9 +442,7 @@ async def test_pages_go_on_where_the_last_one_ended_also_in_another_run(
     assert await stored(hold) == set()
 
 
-async def test_manifests_are_paged(
-    user: User, hold: Hold, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_manifests_are_paged(user: User, hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pds.hold.gc_manifests._PAGE", 2)
     for name in "abcde":
         await user.notify(name=name)
