@@ -12,6 +12,7 @@ from typing import Final
 from actor_store.blob_store.base import BlobStoreError
 from database.errors import DatabaseError
 from pds.hold.crew import CaptainStays, MemberTakendown, MemberUnknown
+from pds.hold.gc import InvalidGcCursor
 from pds.hold.manifest import InvalidManifest
 from pds.hold.oci import errors as oci_errors
 from pds.hold.oci.digest import InvalidDigest
@@ -41,6 +42,7 @@ HOLD_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     MemberTakendown: (403, "Forbidden"),
     HoldWriteRefused: (403, "Forbidden"),
     InvalidCrew: (400, "InvalidRequest"),
+    InvalidGcCursor: (400, "InvalidRequest"),
     InvalidManifest: (400, "InvalidRequest"),
     QuotaExceeded: (403, "QuotaExceeded"),
 }
