@@ -52,7 +52,7 @@ async def _write(standard: XrpcMethod, write_in: _WriteIn, call: XrpcCall) -> An
     if not isinstance(call.credentials, HoldCredentials):
         return await standard.handler(call)
     hold, did = hold_of(call), await require(call, Permission.ADMIN)
-    if call.body["repo"] != hold.did:
+    if call.body["repo"] not in (hold.did, call.ctx.settings.hold_handle):
         raise invalid_request(f"a service token for the hold writes to {hold.did} alone")
     call.body["validate"] = True
     members = [did, *_name_crew_records(call.body)]
