@@ -62,18 +62,18 @@ def open_sequencer(
 
 def bucket_location(settings: Settings) -> S3Location | None:
     """Return where the bucket of blobs is; None if blobs are on disk."""
-    blobs = settings.blobstore
-    if not blobs.s3_bucket:
+    blobstore = settings.blobstore
+    if not blobstore.s3_bucket:
         return None
     return S3Location(
-        bucket=blobs.s3_bucket,
-        region=blobs.s3_region,
-        endpoint=blobs.s3_endpoint,
-        force_path_style=blobs.s3_force_path_style,
-        access_key_id=blobs.s3_access_key_id,
-        secret_access_key=blobs.s3_secret_access_key,
-        upload_timeout_ms=blobs.s3_upload_timeout_ms,
-        request_timeout_ms=blobs.s3_request_timeout_ms,
+        bucket=blobstore.s3_bucket,
+        region=blobstore.s3_region,
+        endpoint=blobstore.s3_endpoint,
+        force_path_style=blobstore.s3_force_path_style,
+        access_key_id=blobstore.s3_access_key_id,
+        secret_access_key=blobstore.s3_secret_access_key,
+        upload_timeout_ms=blobstore.s3_upload_timeout_ms,
+        request_timeout_ms=blobstore.s3_request_timeout_ms,
     )
 
 
@@ -117,9 +117,9 @@ def _open_blob_home(
 
 def open_blob_links(settings: Settings, bucket: S3Bucket | None) -> BlobLinks | None:
     """Open what redirects downloads to S3 or a CDN; None if the server sends blobs itself."""
-    blobs = settings.blobstore
+    blobstore = settings.blobstore
     # What moves to disk leaves the bucket before its links end.
-    if bucket is None or blobs.s3_redirect == "none" or blobs.move_to == "disk":
+    if bucket is None or blobstore.s3_redirect == "none" or blobstore.move_to == "disk":
         return None
     return BlobLinks(bucket)
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from actor_store.blob_store.base import BlobStoreUnavailable
 
-TOTAL_BYTES: Final = 256 * 1024 * 1024
+TOTAL_BYTES: Final = 384 * 1024 * 1024
+"""More than 64 uploads gather before each has a part of 5 MiB to send: so one always goes on."""
 WAIT_S: Final = 20.0
 """How long an upload waits for others to send what they hold."""
 

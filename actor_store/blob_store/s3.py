@@ -33,9 +33,9 @@ from actor_store.blob_store.s3_places import S3Places
 from actor_store.blob_store.s3_upload import ObjectUpload, receive
 from repo.cid import Cid
 
-_PERMANENT: Final = "blocks/"
+PERMANENT: Final = "blocks/"
 _TEMPORARY: Final = "tmp/"
-_QUARANTINE: Final = "quarantine/"
+QUARANTINE: Final = "quarantine/"
 _DELETED_AT_ONCE: Final = 1000
 _CLEANING_S: Final = 5.0
 """What is not removed by then when the server stops, the sweep removes."""
@@ -48,21 +48,28 @@ class S3BlobStore:
         """Close `bucket` with the store. `room` is the memory that uploads share."""
         self.bucket = bucket
         self._room = MemoryRoom() if room is None else room
+        self._under_way = 0
         self._cleaning: set[asyncio.Task[None]] = set()
         self.places = S3Places(
             bucket,
             {
-                Place.PERMANENT: _PERMANENT,
-                Place.QUARANTINED: _QUARANTINE,
+                Place.PERMANENT: PERMANENT,
+                Place.QUARANTINED: QUARANTINE,
                 Place.TEMPORARY: _TEMPORARY,
             },
         )
         """The objects by where they lie."""
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no upload is under way, nor what one has left is being removed."""
+        return not self._under_way and not self._cleaning
+
     async def put_temp(self, did: str, chunks: AsyncIterable[bytes], *, max_bytes: int) -> TempBlob:
         """See `BlobStore.put_temp`. Takes the memory of a few parts at most."""
         key = new_temp_key()
         upload = ObjectUpload(self.bucket, _temp_key(did, key), self._room, max_bytes=max_bytes)
+        self._under_way += 1
         try:
             return await receive(upload, chunks, key=key, max_bytes=max_bytes)
         except BaseException as exc:
@@ -73,6 +80,8 @@ class S3BlobStore:
             if not isinstance(exc, BlobStoreUnavailable):
                 await asyncio.shield(dropping)
             raise
+        finally:
+            self._under_way -= 1
 
     async def make_permanent(self, did: str, key: str, cid: Cid) -> None:
         """See `BlobStore.make_permanent`."""
@@ -123,7 +132,7 @@ class S3BlobStore:
     async def delete_all(self, did: str) -> None:
         """See `BlobStore.delete_all`."""
         name = checked_did(did)
-        for place in (_PERMANENT, _TEMPORARY, _QUARANTINE):
+        for place in (PERMANENT, _TEMPORARY, QUARANTINE):
             prefix = f"{place}{name}/"
             await self._abort_uploads(prefix)
             doomed: list[str] = []
@@ -148,12 +157,14 @@ class S3BlobStore:
             _, late = await asyncio.wait(self._cleaning, timeout=_CLEANING_S)
             for task in late:
                 task.cancel()
+            if late:
+                await asyncio.wait(late)
         await self.bucket.close()
 
     @staticmethod
     def key(did: str, cid: Cid) -> str:
         """Return the key of permanent bytes, existing or not. Raises `InvalidBlobName`."""
-        return f"{_PERMANENT}{checked_did(did)}/{cid}"
+        return f"{PERMANENT}{checked_did(did)}/{cid}"
 
     async def _move(self, source: str, target: str) -> bool:
         """Copy, then delete. Returns False if there is no source. May be repeated."""
@@ -176,4 +187,4 @@ def _temp_key(did: str, key: str) -> str:
 
 
 def _quarantine_key(did: str, cid: Cid) -> str:
-    return f"{_QUARANTINE}{checked_did(did)}/{cid}"
+    return f"{QUARANTINE}{checked_did(did)}/{cid}"

@@ -46,6 +46,12 @@ class S3Bucket:
         """Multipart uploads."""
         self._presigner = Presigner(self._client, cdn_url=cdn_url)
         self._streams = asyncio.Semaphore(MAX_STREAMS)
+        self._open_streams = 0
+
+    @property
+    def open_streams(self) -> int:
+        """How many objects are being read."""
+        return self._open_streams
 
     async def close(self) -> None:
         """Close all connections. May be repeated."""
@@ -86,7 +92,7 @@ class S3Bucket:
             async with self._calling() as calls:
                 answer = await calls.get_object(**named)
         except BaseException as exc:
-            self._streams.release()
+            self._leave_place()
             if isinstance(exc, BlobObjectMissing):
                 return None
             raise
@@ -94,7 +100,7 @@ class S3Bucket:
             self.location,
             ObjectInfo.of(key, answer),
             answer["Body"],
-            on_close=self._streams.release,
+            on_close=self._leave_place,
         )
 
     async def put(self, key: str, data: bytes | bytearray) -> None:
@@ -207,6 +213,11 @@ class S3Bucket:
                 await self._streams.acquire()
         except TimeoutError as exc:
             raise BlobStoreUnavailable(f"{MAX_STREAMS} objects are being read already") from exc
+        self._open_streams += 1
+
+    def _leave_place(self) -> None:
+        self._open_streams -= 1
+        self._streams.release()
 
     def _named(self, key: str) -> dict[str, str]:
         return {"Bucket": self.location.bucket, "Key": key}

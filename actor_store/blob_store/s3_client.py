@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
+from botocore.handlers import add_expect_header
 
 from actor_store.blob_store.base import (
     BlobStoreError,
@@ -44,6 +45,7 @@ class S3Client:
         self._session: Any = None
         self._calls: Any = None
         self._opening = asyncio.Lock()
+        self._closed = False
         self._quiet_until = 0.0
         self._stack = AsyncExitStack()
 
@@ -51,6 +53,8 @@ class S3Client:
         """Return the client, which has a coroutine for each action of S3."""
         if self._calls is None:
             async with self._opening:
+                if self._closed:
+                    raise BlobStoreUnavailable("the blob store is closed")
                 if self._calls is None:
                     self._calls = await self._open()
         return self._calls
@@ -73,8 +77,9 @@ class S3Client:
 
     async def close(self) -> None:
         """Close all connections. May be repeated."""
-        self._calls = None
-        await self._stack.aclose()
+        async with self._opening:
+            self._closed, self._calls = True, None
+            await self._stack.aclose()
 
     def _note(self, exc: BlobStoreError) -> None:
         """Log what the operator should know, though not for each of many requests."""
@@ -91,11 +96,14 @@ class S3Client:
         if location.access_key_id is not None:
             session.set_credentials(location.access_key_id, location.secret_access_key)
         region = location.region or session.get_config_variable("region") or DEFAULT_REGION
-        return await self._stack.enter_async_context(
+        calls = await self._stack.enter_async_context(
             session.create_client(
                 "s3", region_name=region, endpoint_url=location.endpoint, config=_config(location)
             )
         )
+        # The HTTP client waits without end for a server that is to ask for the body.
+        calls.meta.events.unregister("before-call.s3", add_expect_header)
+        return calls
 
 
 def _config(location: S3Location) -> AioConfig:

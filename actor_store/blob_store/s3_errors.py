@@ -37,8 +37,7 @@ _FULL: Final = frozenset(
         *("EntityTooLargeForQuota", "OverQuota", "LimitExceeded"),
     )
 )
-_FULL_MESSAGES: Final = ("no free volumes", "no writable volumes", "no space left", "disk full")
-"""SeaweedFS has no code of its own for a full store."""
+"""SeaweedFS has no code of its own for a full store: it says `InternalError`."""
 _UNKNOWN_UPLOAD: Final = frozenset({"NoSuchUpload"})
 _BAD_PARTS: Final = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
 _PASSING: Final = frozenset(
@@ -60,7 +59,7 @@ _REMEDIES: Final = {
     "PermanentRedirect": "set PDS_BLOBSTORE_S3_REGION to the bucket's region",
     "301": "set PDS_BLOBSTORE_S3_REGION to the bucket's region",
 }
-_PERMISSIONS: Final = "allow this server the actions that docs/configuration.md lists for S3"
+_PERMISSIONS: Final = "allow this server the actions that docs/s3.md lists"
 _OTHER_REMEDY: Final = "look at the settings PDS_BLOBSTORE_S3_* and at the log of the S3 server"
 
 
@@ -105,7 +104,7 @@ def refusal(code: str, message: str, location: S3Location, *, status: int = 0) -
         said += f" ({message})"
     if code in _GONE:
         return BlobObjectMissing(said)
-    if code in _FULL or status == 507 or _tells_of_no_space(message):
+    if code in _FULL or status == 507:
         return BlobStoreFull(f"{said}: make room there, or raise the quota")
     if code in _UNKNOWN_UPLOAD:
         return BlobUploadMissing(said)
@@ -122,8 +121,3 @@ def refusal(code: str, message: str, location: S3Location, *, status: int = 0) -
 
 def _code(exc: ClientError) -> str:
     return str(exc.response.get("Error", {}).get("Code", ""))
-
-
-def _tells_of_no_space(message: str) -> bool:
-    text = message.lower()
-    return any(words in text for words in _FULL_MESSAGES)

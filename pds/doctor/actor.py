@@ -8,7 +8,7 @@ from pathlib import Path
 from actor_store.schema import store_migrations
 from database.connection import Database
 from database.errors import DatabaseError
-from pds.doctor.blobs import BlobCheck, check_blobs
+from pds.doctor.blobs import check_blobs
 from pds.doctor.database import check_database, damage
 from pds.doctor.finding import Finding
 from pds.doctor.inspection import examine_unchanged
@@ -73,9 +73,7 @@ def _check_store(db: Database, files: ActorFiles, key: KeyFile) -> ActorReport:
     if faults:
         return ActorReport(files.did, (*key.findings, *faults), None, did_key, key.is_exposed)
     repo = check_repo(db, files.did, key=key.public, key_path=files.key)
-    blobs = BlobCheck(0, ())
-    if files.blobs is not None:
-        blobs = check_blobs(db, files.did, files.blobs, rehash=files.rehash_blobs)
+    blobs = check_blobs(db, files.did, files.blobs, rehash=files.rehash_blobs)
     return ActorReport(
         files.did,
         (*key.findings, *repo.findings, *blobs.findings),

@@ -29,20 +29,42 @@ class BlobCheck:
     findings: tuple[Finding, ...]
 
 
+@dataclass(slots=True, frozen=True)
+class BlobRow:
+    """What an actor's database says of a permanent blob."""
+
+    cid: str
+    size: int
+    is_taken_down: bool
+
+
 @dataclass(slots=True)
-class _Faults:
+class BlobFaults:
+    """The blobs of one actor whose bytes are not what the rows say; false if there are none."""
+
     missing: Sample = field(default_factory=Sample)
     resized: Sample = field(default_factory=Sample)
     changed: Sample = field(default_factory=Sample)
     unreadable: Sample = field(default_factory=Sample)
 
+    def __bool__(self) -> bool:
+        return any((self.missing, self.resized, self.changed, self.unreadable))
 
-def check_blobs(db: Database, did: str, blobs: Path, *, rehash: bool) -> BlobCheck:
+
+def read_rows(db: Database) -> list[BlobRow]:
+    """Return every permanent blob, by CID."""
+    return [BlobRow(cid, size, ref is not None) for cid, size, ref in db.iter(_ROWS)]
+
+
+def check_blobs(db: Database, did: str, blobs: Path | None, *, rehash: bool) -> BlobCheck:
     """Find the file of every permanent blob, compare its size and, with `rehash`, its bytes.
 
-    `blobs` is the directory of all blobs.
+    `blobs` is the directory of all blobs; None if they are not on this disk, which leaves the
+    question of what was never uploaded.
     """
-    faults = _Faults()
+    if blobs is None:
+        return BlobCheck(0, tuple(_never_uploaded(db)))
+    faults = BlobFaults()
     count = 0
     for text, size, takedown_ref in db.iter(_ROWS):
         count += 1
@@ -53,7 +75,7 @@ def check_blobs(db: Database, did: str, blobs: Path, *, rehash: bool) -> BlobChe
             rehash=rehash,
             faults=faults,
         )
-    return BlobCheck(count, (*_findings(blobs / did, faults), *_never_uploaded(db)))
+    return BlobCheck(count, (*findings(blobs / did, faults), *_never_uploaded(db)))
 
 
 def _file_of(blobs: Path, did: str, text: str, *, quarantined: bool) -> Path:
@@ -62,7 +84,7 @@ def _file_of(blobs: Path, did: str, text: str, *, quarantined: bool) -> Path:
     return moved if quarantined and moved.exists() else path
 
 
-def _check_file(path: Path, text: str, *, size: int, rehash: bool, faults: _Faults) -> None:
+def _check_file(path: Path, text: str, *, size: int, rehash: bool, faults: BlobFaults) -> None:
     try:
         found = path.stat().st_size
         if found != size:
@@ -77,14 +99,19 @@ def _check_file(path: Path, text: str, *, size: int, rehash: bool, faults: _Faul
 
 def _hashes_to(path: Path, text: str) -> bool:
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").digest()
+        return is_content_of(hashlib.file_digest(file, "sha256").digest(), text)
+
+
+def is_content_of(digest: bytes, text: str) -> bool:
+    """Whether bytes with this SHA-256 are those of a CID."""
     try:
         return Cid.parse(text) == Cid.of_raw_digest(digest)
     except InvalidCid:
         return False
 
 
-def _findings(directory: Path, faults: _Faults) -> list[Finding]:
+def findings(directory: Path | str, faults: BlobFaults) -> list[Finding]:
+    """Return a finding for each kind of fault. `directory` is where the actor's blobs are."""
     again = (
         f"Restore the files in {directory} from a backup. The account's owner can also upload "
         "the same file once more."

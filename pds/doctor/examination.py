@@ -22,6 +22,7 @@ from pds.doctor.actor import ActorFiles, ActorReport
 from pds.doctor.actors import check_actors, count_processes, summarize
 from pds.doctor.agreement import Comparison, directories_of
 from pds.doctor.blobs import CHECK as BLOBS
+from pds.doctor.bucket import check_bucket
 from pds.doctor.database import CHECK as DATABASE
 from pds.doctor.database import check_database, damage
 from pds.doctor.environment import examine_settings
@@ -37,6 +38,7 @@ from pds.doctor.report import Report
 from pds.doctor.surroundings import check_surroundings
 from pds.doctor.users import find_users
 from pds.hold.database import MIGRATIONS as HOLD_MIGRATIONS
+from pds.opening import bucket_location
 from pds.reporting import Progress, counted, no_progress
 
 
@@ -115,10 +117,7 @@ def _check_files(
     reports = tuple(_run(actors, options, progress))
     for report in reports:
         yield from report.findings
-    if len(settings.blob_homes) > 1:
-        yield Finding.skipped(BLOBS, settings.blob_directory, "being moved from or to S3")
-    elif settings.blob_directory is None:
-        yield Finding.skipped(BLOBS, settings.blobstore.s3_bucket, "in S3, which is not looked at")
+    yield from _check_bucket(settings, options, actors, progress)
     yield from summarize(reports, settings.actors_directory, blobs_rehashed=options.blobs)
     accounts, log = _read_services(settings, progress)
     is_running = users.server_pid is not None
@@ -137,6 +136,19 @@ def _check_files(
     )
     yield from comparison.findings()
     expected += _expected(settings, accounts, reports, is_running=is_running)
+
+
+def _check_bucket(
+    settings: Settings, options: Options, actors: list[ActorFiles], progress: Progress
+) -> Iterator[Finding]:
+    """Check the blobs that are not on this disk."""
+    location = bucket_location(settings)
+    if len(settings.blob_homes) > 1:
+        yield Finding.skipped(BLOBS, settings.blob_directory, "being moved from or to S3")
+    elif location is not None and options.offline:
+        yield Finding.skipped(BLOBS, location, "left out by --offline")
+    elif location is not None:
+        yield from check_bucket(location, actors, rehash=options.blobs, progress=progress)
 
 
 def _actors(

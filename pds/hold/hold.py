@@ -73,11 +73,11 @@ class Hold:
         )
         self._stack.push_async_callback(self._announcement.close)
 
-    async def start(self) -> None:
+    async def start(self, *, announces: bool = True) -> None:
         """Make the actor if there is none yet, and bring its records in line with the settings.
 
-        Relays and discovery services hear of it in the background. Raises `ConfigError` if the
-        settings do not fit the hold that is there, and `DatabaseError`s.
+        Relays and discovery services hear of it in the background if it `announces` itself. Raises
+        `ConfigError` if the settings do not fit the hold that is there, and `DatabaseError`s.
         """
         try:
             await self._make_actor()
@@ -93,6 +93,8 @@ class Hold:
         self.oci.start()
         self._stack.push_async_callback(self.images.close)
         await self.images.start()
+        if not announces:
+            return
         self._announcement.start()
         picture = self.ctx.settings.hold.profile_avatar_url
         if picture is not None:

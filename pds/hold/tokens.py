@@ -18,6 +18,7 @@ from pds.service_auth.jwt import (
     BadJwtSignature,
     JwtIssuerUnresolved,
     KeyResolver,
+    ServiceJwtError,
     check_signature,
     read_service_jwt,
 )
@@ -65,19 +66,31 @@ class HoldTokens:
         Raises `ServiceJwtError`s, and an `XrpcError` with a Retry-After if such tokens were refused
         too often.
         """
-        # Surrogates stand for bytes that are no UTF-8, which no valid token has.
-        digest = sha256(token.encode("utf-8", "replace")).digest()
-        known = self._find_verified(digest)
-        if known is not None:
-            self._rules.check_expiry(known.expires_at)
-            self._rules.check_method(known.only_method, nsid)
-            return known.issuer
+        digest = _digest(token)
+        issuer = self._recall(digest, nsid)
+        if issuer is not None:
+            return issuer
         jwt = read_service_jwt(token)
         did = self._rules.check(jwt, nsid)
         key = await self._check_signature(jwt, did, address)
         only_method = self._rules.check_method(jwt.claims.get("lxm"), nsid)
         self._verified[digest] = _Verified(did, only_method, jwt.claims["exp"], key)
         return did
+
+    def recall(self, token: str, *, nsid: str) -> Did | None:
+        """Return the account that signed `token`, if it was verified before and is still valid."""
+        try:
+            return self._recall(_digest(token), nsid)
+        except ServiceJwtError:
+            return None
+
+    def _recall(self, digest: bytes, nsid: str) -> Did | None:
+        known = self._find_verified(digest)
+        if known is None:
+            return None
+        self._rules.check_expiry(known.expires_at)
+        self._rules.check_method(known.only_method, nsid)
+        return known.issuer
 
     def _find_verified(self, digest: bytes) -> _Verified | None:
         known = self._verified.get(digest)
@@ -108,3 +121,8 @@ class HoldTokens:
         self._denials.forget(asker)
         self._address_denials.forget(address)
         return key.did_key
+
+
+def _digest(token: str) -> bytes:
+    # Surrogates stand for bytes that are no UTF-8, which no valid token has.
+    return sha256(token.encode("utf-8", "replace")).digest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import Any
 
 from actor_store.errors import RepoNotFound
@@ -10,7 +11,7 @@ from pds.rate_limits.method_limits import calls
 from pds.repos.blobs import receive_blob
 from pds.repos.quotas import UploadRoom
 from pds.xrpc.auth import user, user_or_service
-from pds.xrpc.body import check_length, iter_body
+from pds.xrpc.body import check_length, iter_body, may_be_large
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods
 from repo.datamodel import BlobRef
@@ -37,13 +38,17 @@ async def upload_to(call: XrpcCall, did: Did) -> Answer:
     check_length(request, limit)
     room = await UploadRoom.find(ctx, did)
     room.check(request.content_length or 0)
-    blob = await receive_blob(
-        ctx,
-        did,
-        room.metered(iter_body(request)),
-        declared_type=request.headers["Content-Type"],
-        max_bytes=limit,
-    )
+    async with AsyncExitStack() as stack:
+        if ctx.bucket is not None and may_be_large(request):
+            # On its way to S3, it gathers in memory.
+            await stack.enter_async_context(ctx.large_work.bodies.turn(*ctx.askers(), did))
+        blob = await receive_blob(
+            ctx,
+            did,
+            room.metered(iter_body(request)),
+            declared_type=request.headers["Content-Type"],
+            max_bytes=limit,
+        )
     return {"blob": BlobRef(blob.cid, blob.mime_type, blob.size).to_json()}
 
 

@@ -14,6 +14,7 @@ from typing import BinaryIO, Final
 
 from actor_store.blob_store.base import BlobStoreError, BlobUploadMissing
 from actor_store.blob_store.s3_bucket import S3Bucket
+from actor_store.blob_store.s3_objects import S3Part
 from database.open_files import OpenFiles
 from pds.hold.oci.digest import Digest
 from pds.hold.oci.disk_uploads import DiskUploads
@@ -121,7 +122,7 @@ class BufferedS3OciStorage:
         uploads = self._bucket.uploads
         storage_id = await uploads.create(key)
         try:
-            parts = []
+            parts: list[S3Part] = []
             data = first
             while data:
                 parts.append(await uploads.put_part(key, storage_id, len(parts) + 1, data))

@@ -13,6 +13,8 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final
 
+from cachetools import TTLCache
+
 from actor_store.blob_store.base import InvalidBlobRange
 from actor_store.blob_store.s3_bucket import S3Bucket
 from pds.hold.oci.digest import Digest, hex_of, parse_digest
@@ -21,6 +23,10 @@ from pds.hold.oci.storage import StoredBlob
 
 URL_S: Final = 15 * 60
 """How long a presigned URL works."""
+_SAME_URL_S: Final = 30.0
+"""How long one URL is given to all who ask. Signing takes a quarter of the time of a request, and
+many pull one image at the same time."""
+_URLS: Final = 10_000
 _KEY: Final = re.compile(r"[0-9a-f]{2}/([0-9a-f]{64})/data", re.ASCII)
 
 
@@ -30,6 +36,7 @@ class S3Blobs:
     def __init__(self, bucket: S3Bucket, prefix: str) -> None:
         """Use the keys that begin with `prefix`, which is empty or ends with a slash."""
         self._bucket = bucket
+        self._urls: TTLCache[tuple[Digest, str], str] = TTLCache(_URLS, _SAME_URL_S)
         self.prefix = f"{prefix}blobs/"
         """That of the keys of all blobs."""
 
@@ -48,9 +55,12 @@ class S3Blobs:
 
         One for HEAD is not: CDNs ask the bucket with GET instead, for which it is not signed.
         """
-        if method == "GET":
-            return await self._bucket.presign_download(self.key(digest), expires_s=URL_S)
-        return await self._bucket.presign(method, self.key(digest), expires_s=URL_S)
+        url = self._urls.get((digest, method))
+        if url is None:
+            sign = self._bucket.presign_download if method == "GET" else self._bucket.presign
+            url = await sign(key=self.key(digest), expires_s=URL_S, method=method)
+            self._urls[digest, method] = url
+        return url
 
     async def read(self, digest: Digest, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """See `OciStorage.read`."""

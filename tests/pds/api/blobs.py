@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(60))
 
 async def uploaded(pds: Pds, account: Account, data: bytes = PNG, kind: str = "image/png") -> Any:
     """Upload, and return the typed blob to be put into a record."""
-    reply = await pds.upload(account, data, kind)
+    reply = await pds.upload(account, BytesIO(data), kind)
     assert reply.status == 200, reply.body
     return reply.json["blob"]
 

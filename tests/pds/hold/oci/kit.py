@@ -29,7 +29,6 @@ from pds.hold.oci.upload_rows import UploadRows
 from pds.hold.oci.uploads import WAIT_S, Uploads
 
 ALICE, BOB = "did:plc:alice", "did:plc:bob"
-PREFIX = "docker/registry/v2/"
 MIB = 1024 * 1024
 
 
@@ -50,6 +49,8 @@ class Kit:
     directory: Path
     kind: str
     location: S3Location | None
+    prefix: str
+    """Of all keys: tests share a bucket."""
     http: aiohttp.ClientSession
     clock: Clock = field(default_factory=Clock)
     wait_s: float = WAIT_S
@@ -103,7 +104,9 @@ class Kit:
 
     async def keys(self) -> list[str]:
         """The keys of all objects, without the prefix."""
-        return [info.key.removeprefix(PREFIX) async for info in self.bucket().list(PREFIX)]
+        return [
+            info.key.removeprefix(self.prefix) async for info in self.bucket().list(self.prefix)
+        ]
 
     async def stored(self) -> list[Digest]:
         """The digests of all stored blobs."""
@@ -152,9 +155,9 @@ class Kit:
             return DiskOciStorage(self.directory / "oci", full_sync=False, files=files)
         bucket = S3Bucket(self.location)
         if self.kind == "s3":
-            return S3OciStorage(bucket, PREFIX)
+            return S3OciStorage(bucket, self.prefix)
         uploads = self.directory / "uploads"
-        return BufferedS3OciStorage(bucket, PREFIX, uploads, full_sync=False, files=files)
+        return BufferedS3OciStorage(bucket, self.prefix, uploads, full_sync=False, files=files)
 
 
 def sha256(data: bytes) -> Digest:

@@ -1,0 +1,181 @@
+"""Uploads over HTTP, with the stores that an operator may choose."""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+from typing import Any
+
+import orjson
+import pytest
+
+from pds.hold.hold import Hold
+from pds.hold.oci.upload_rows import MAX_OPEN_EACH
+from pds.hold.permissions import Permission
+from repo.syntax import Did
+from tests.pds.conftest import Account, Pds
+from tests.pds.hold.registry import Caller, digest_of, member
+
+LARGE = os.urandom(5 * 1024 * 1024)
+
+
+async def test_a_blob_comes_by_parts_and_is_fetched(writer: Caller) -> None:
+    digest = await writer.push(LARGE, LARGE[::-1], b"end")
+    assert await writer.fetch(digest) == LARGE + LARGE[::-1] + b"end"
+
+
+async def test_who_may_not_write_uploads_nothing(
+    outsider: Caller, nobody: Caller, pds: Pds, hold: Hold, alice: Account
+) -> None:
+    reader = await member(pds, hold, alice, [Permission.READ])
+    for caller, refusal in (
+        (outsider, (403, "Forbidden")),
+        (nobody, (401, "AuthMissing")),
+        (reader, (403, "Forbidden")),
+    ):
+        reply = await caller.call("initiateUpload", digest="x")
+        assert reply.error == refusal
+
+
+async def test_who_leaves_the_crew_cannot_finish(
+    writer: Caller, hold: Hold, alice: Account
+) -> None:
+    upload_id = await writer.begin()
+    part = await writer.send(upload_id, 1, b"bytes")
+    await hold.crew.remove(Did(alice.did))
+    body = {"uploadId": upload_id, "digest": digest_of(b"bytes"), "parts": [part]}
+    assert (await writer.call("completeUpload", **body)).error == (403, "Forbidden")
+    place = await writer.call("getPartUploadUrl", uploadId=upload_id, partNumber=2)
+    assert place.error == (403, "Forbidden")
+    assert [blob async for blob in hold.oci.storage.list()] == []
+
+
+@pytest.mark.parametrize(("digest", "status"), [("", 400), ("x" * 129, 400), ("x" * 128, 200)])
+async def test_an_upload_begins_with_any_short_text(
+    writer: Caller, digest: str, status: int
+) -> None:
+    reply = await writer.call("initiateUpload", digest=digest)
+    assert reply.status == status
+    if status == 400:
+        assert reply.error == (400, "InvalidDigest")
+
+
+async def test_refusals_have_the_names_of_the_lexicon(
+    writer: Caller, pds: Pds, hold: Hold, bob: Account
+) -> None:
+    upload_id = await writer.begin()
+    part = await writer.send(upload_id, 1, b"bytes")
+    whole = {"uploadId": upload_id, "digest": digest_of(b"bytes"), "parts": [part]}
+    other = await member(pds, hold, bob)
+    cases: list[tuple[Caller, str, dict[str, Any], str]] = [
+        (writer, "getPartUploadUrl", {"uploadId": "x", "partNumber": 1}, "InvalidUploadId"),
+        (writer, "getPartUploadUrl", {"uploadId": upload_id, "partNumber": 0}, "InvalidPartNumber"),
+        (
+            writer,
+            "getPartUploadUrl",
+            {"uploadId": upload_id, "partNumber": 10_001},
+            "InvalidPartNumber",
+        ),
+        (writer, "completeUpload", whole | {"digest": "sha256:abc"}, "InvalidDigest"),
+        (writer, "completeUpload", whole | {"digest": "SHA256:" + "a" * 64}, "InvalidDigest"),
+        (writer, "completeUpload", whole | {"parts": []}, "MissingParts"),
+        (writer, "completeUpload", whole | {"parts": [part, part]}, "CompletionFailed"),
+        (
+            writer,
+            "completeUpload",
+            whole | {"parts": [part | {"partNumber": 2}]},
+            "MissingParts",
+        ),
+        (other, "completeUpload", whole, "InvalidUploadId"),
+        (other, "abortUpload", {"uploadId": upload_id}, "InvalidUploadId"),
+        (writer, "abortUpload", {"uploadId": "x"}, "InvalidUploadId"),
+        (writer, "completeUpload", whole | {"digest": digest_of(b"other")}, "InvalidDigest"),
+    ]
+    for caller, name, body, error in cases:
+        assert (await caller.call(name, **body)).error == (400, error), (name, body)
+
+
+async def test_an_aborted_upload_is_gone(writer: Caller) -> None:
+    upload_id = await writer.begin()
+    reply = await writer.call("abortUpload", uploadId=upload_id)
+    assert (reply.status, reply.json) == (200, {"status": "aborted"})
+    assert (await writer.call("abortUpload", uploadId=upload_id)).error == (400, "InvalidUploadId")
+
+
+async def test_a_lost_answer_is_given_again(writer: Caller) -> None:
+    upload_id = await writer.begin()
+    part = await writer.send(upload_id, 1, b"bytes")
+    body = {"uploadId": upload_id, "digest": digest_of(b"bytes"), "parts": [part]}
+    first = await writer.call("completeUpload", **body)
+    second = await writer.call("completeUpload", **body)
+    assert (first.status, first.json) == (second.status, second.json) == (200, first.json)
+
+
+async def test_a_list_of_ten_thousand_parts_is_read(writer: Caller, pds: Pds) -> None:
+    upload_id = await writer.begin()
+    parts = [{"partNumber": number, "etag": "e" * 256} for number in range(1, 10_001)]
+    for named, error in ((parts, "MissingParts"), ([*parts, parts[0]], "InvalidRequest")):
+        body = {"uploadId": upload_id, "digest": digest_of(b""), "parts": named}
+        reply = await pds.request(
+            "POST",
+            "/xrpc/io.atcr.hold.completeUpload",
+            headers={**writer.auth, "Content-Type": "application/json"},
+            data=BytesIO(orjson.dumps(body)),
+        )
+        assert reply.error == (400, error)
+
+
+@pytest.mark.parametrize("store", ["disk"])
+async def test_unfinished_uploads_of_one_caller_have_a_limit(writer: Caller) -> None:
+    first, *_ = [await writer.begin() for _ in range(MAX_OPEN_EACH)]
+    assert (await writer.call("initiateUpload", digest="x")).error == (429, "RateLimitExceeded")
+    await writer.call("abortUpload", uploadId=first)
+    assert (await writer.call("initiateUpload", digest="x")).status == 200
+
+
+@pytest.mark.parametrize("store", ["disk", "buffered"])
+@pytest.mark.parametrize("verb", ["PUT", "POST"])
+async def test_a_part_comes_by_put_and_by_post(writer: Caller, pds: Pds, verb: str) -> None:
+    upload_id = await writer.begin()
+    headers = {**writer.auth, "X-Upload-Id": upload_id, "X-Part-Number": "1"}
+    path = "/xrpc/io.atcr.hold.uploadPart"
+    reply = await pds.request(verb, path, headers=headers, data=b"bytes")
+    assert reply.status == 200
+    assert reply.headers["ETag"] == f'"{reply.json["etag"]}"'
+    parts = [{"partNumber": 1, "etag": reply.json["etag"]}]
+    body = {"uploadId": upload_id, "digest": digest_of(b"bytes"), "parts": parts}
+    assert (await writer.call("completeUpload", **body)).status == 200
+
+
+@pytest.mark.parametrize("store", ["disk"])
+@pytest.mark.parametrize(
+    ("headers", "error"),
+    [
+        ({}, "InvalidPartNumber"),
+        ({"X-Part-Number": "1"}, "InvalidUploadId"),
+        ({"X-Part-Number": "0", "X-Upload-Id": "x"}, "InvalidPartNumber"),
+        ({"X-Part-Number": "1e3", "X-Upload-Id": "x"}, "InvalidPartNumber"),
+        ({"X-Part-Number": "1", "X-Upload-Id": "../../x"}, "InvalidUploadId"),
+    ],
+)
+async def test_headers_of_a_part_are_checked(
+    writer: Caller, pds: Pds, headers: dict[str, str], error: str
+) -> None:
+    reply = await pds.request(
+        "PUT", "/xrpc/io.atcr.hold.uploadPart", headers={**writer.auth, **headers}, data=b"bytes"
+    )
+    assert reply.error == (400, error)
+
+
+@pytest.mark.parametrize("store", ["s3"])
+async def test_parts_for_s3_do_not_come_to_the_server(writer: Caller, pds: Pds) -> None:
+    upload_id = await writer.begin()
+    headers = {**writer.auth, "X-Upload-Id": upload_id, "X-Part-Number": "1"}
+    reply = await pds.request("PUT", "/xrpc/io.atcr.hold.uploadPart", headers=headers, data=b"x")
+    assert reply.error == (400, "InvalidUploadId")
+
+
+@pytest.mark.parametrize("store", ["disk"])
+async def test_put_is_for_parts_only(writer: Caller, pds: Pds) -> None:
+    reply = await pds.request("PUT", "/xrpc/io.atcr.hold.abortUpload", headers=writer.auth)
+    assert reply.error == (400, "InvalidRequest")
