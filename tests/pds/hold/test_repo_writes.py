@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Literal
 
 import pytest
@@ -490,6 +490,27 @@ async def test_others_upload_nothing(pds: Pds, member: Caller) -> None:
     assert (await upload(pds, enroll(pds).bearer(lxm=UPLOAD))).error == (403, "Forbidden")
     assert (await upload(pds, member.bearer(exp=1))).error == (401, "ExpiredToken")
     assert (await upload(pds, {})).error == (401, "AuthMissing")
+
+
+async def test_an_admin_removed_during_an_upload_leaves_no_blob(
+    pds: Pds, hold: Hold, admin: Caller
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"half"
+        await hold.crew.remove(admin.did)
+        yield b"and half"
+
+    headers = {**admin.bearer(), "Content-Type": "text/plain"}
+    reply = await pds.request("POST", f"/xrpc/{UPLOAD}", headers=headers, data=body())
+    assert reply.error == (403, "Forbidden")
+    assert await pds.ctx.actor_store.read(HOLD_DID, lambda actor: actor.blob.count()) == 0
+
+
+async def test_more_writes_than_fit_a_commit_are_refused_at_once(pds: Pds, admin: Caller) -> None:
+    writes = [change("create", f"k{number}", crew_record()) for number in range(201)]
+    reply = await apply(pds, admin, *writes)
+    assert reply.error == (400, "InvalidRequest")
+    assert "Too many writes" in reply.json["message"]
 
 
 async def test_accounts_of_the_server_upload_to_their_own_repository(
