@@ -22,6 +22,7 @@ from pds.hold.denials import Denials
 from pds.hold.images import Images
 from pds.hold.oci.service import OciService
 from pds.hold.permissions import Permission
+from pds.hold.personal import PersonalData
 from pds.hold.profile import add_avatar
 from pds.hold.quotas import Quotas
 from pds.hold.roster import Roster
@@ -67,6 +68,7 @@ class Hold:
             ctx, self.did, self.db, roster=self.roster, quotas=self.quotas, oci=self.oci
         )
         self.stats, self.layers, self.gc = self.images.stats, self.images.layers, self.images.gc
+        self.personal = PersonalData(ctx, self.did, self.db, roster=self.roster, images=self.images)
         self._announcement = Announcement(
             ctx.settings.hold_crawlers, host=ctx.settings.hold_host, http=ctx.proxy_http
         )

@@ -52,7 +52,8 @@ class Images:
         self.layers = Layers(ctx.actor_store, did, db, self.index)
         self.use = BlobUse(db, kept_s=hold.gc_grace_ms / 1000)
         oci.blobs.on_use = self.use.touch
-        locks = KeyedLocks()
+        self.locks = locks = KeyedLocks()
+        """By DID of a user: held while their layer records are written or deleted."""
         self.pushes = Pushes(
             ctx,
             did,
