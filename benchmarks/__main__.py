@@ -12,11 +12,15 @@ import click
 
 from benchmarks import load, machine, report
 from benchmarks.archive import Cars
+from benchmarks.hold import measure_hold
 from benchmarks.measure import ROUNDS, measure
 from benchmarks.scenarios import (
     CAR_RECORDS,
     CARS,
+    HOLD,
+    HOLD_CREW,
     QUICK_CAR_RECORDS,
+    QUICK_HOLD_CREW,
     QUICK_SIZES,
     SCENARIOS,
     SIZES,
@@ -38,8 +42,8 @@ _SERVERS: Final = ("holdfast", "reference")
     "--only",
     multiple=True,
     metavar="NAME",
-    type=click.Choice([*(scenario.name for scenario in SCENARIOS), CARS]),
-    help="Run this load only, or what is done with CAR files; may be repeated.",
+    type=click.Choice([*(scenario.name for scenario in SCENARIOS), CARS, HOLD]),
+    help="Run this load only, what is done with CAR files, or a hold; may be repeated.",
 )
 @click.option("--server", type=click.Choice(_SERVERS), help="Measure one server only.")
 @click.option(
@@ -81,6 +85,10 @@ def main(
             launches["holdfast"] = holdfast()
         all_sizes = {"reference": theirs, "holdfast": sizes}
         measured = measure(launches, scenarios, all_sizes, duration, cars)
+        if "holdfast" in launches and (not only or HOLD in only):
+            print("holdfast: a hold", flush=True)
+            crew = QUICK_HOLD_CREW if quick else HOLD_CREW
+            measured["holdfast"].hold = measure_hold(duration / ROUNDS, crew)
     except (load.LoadFailed, InstallFailed, RequestFailed, ServerFailed) as exc:
         raise click.ClickException(str(exc)) from exc
     text = report.tables(

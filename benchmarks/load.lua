@@ -1,14 +1,15 @@
 -- Requests for wrk. Arguments after `--`:
---   get FILE             GET the paths in FILE, one a line, over and over
+--   get FILE [TOKEN]     GET the paths in FILE, one a line, over and over, with a bearer token
 --   create DID TOKEN TAG POST createRecord with a text that is never the same twice
 -- The result is printed as one line of JSON.
 
 local requests, at = {}, 0
 local headers, before, after
 
-local function read_paths(file)
+local function read_paths(file, token)
+  local credentials = token and { ["Authorization"] = "Bearer " .. token } or nil
   for path in io.lines(file) do
-    requests[#requests + 1] = wrk.format("GET", path)
+    requests[#requests + 1] = wrk.format("GET", path, credentials)
   end
 end
 
@@ -22,7 +23,7 @@ end
 
 function init(args)
   if args[1] == "get" then
-    read_paths(args[2])
+    read_paths(args[2], args[3])
   else
     prepare_create(args[2], args[3], args[4])
   end

@@ -53,12 +53,21 @@ def run(server: Server, scenario: Scenario, repo: Repo, seconds: float) -> Resul
     return _once(server, scenario, repo, seconds)
 
 
-def get(server: Server, paths: Sequence[str], *, connections: int, seconds: float) -> Result:
-    """GET the paths in turn, over and over. Raises `LoadFailed`."""
+def get(
+    server: Server,
+    paths: Sequence[str],
+    *,
+    connections: int,
+    seconds: float,
+    token: str | None = None,
+) -> Result:
+    """GET the paths in turn, over and over, all with `token`. Raises `LoadFailed`."""
+    credentials = [] if token is None else [token]
     with tempfile.NamedTemporaryFile("w", suffix=".paths") as file:
         file.write("\n".join(paths) + "\n")
         file.flush()
-        return _run(server, ["get", file.name], connections=connections, seconds=seconds)
+        arguments = ["get", file.name, *credentials]
+        return _run(server, arguments, connections=connections, seconds=seconds)
 
 
 def create(server: Server, repo: Repo, *, connections: int, seconds: float) -> Result:

@@ -13,6 +13,7 @@ from typing import Final
 
 from benchmarks import load
 from benchmarks.archive import CarFigures, Cars, measure_cars
+from benchmarks.hold import HoldFigures
 from benchmarks.memory import Memory, memory_of
 from benchmarks.scenarios import RepoName, Scenario
 from benchmarks.seed import Repo, create_repo
@@ -34,6 +35,7 @@ class Measured:
     memory_started: Memory | None = None
     memory_after: Memory | None = None
     cars: CarFigures = field(default_factory=CarFigures)
+    hold: HoldFigures | None = None
 
 
 @dataclass(slots=True)

@@ -12,11 +12,15 @@ from benchmarks.archive import CarFigures
 from benchmarks.load import Result
 from benchmarks.measure import Measured
 from benchmarks.scenarios import (
+    COMMITS_TARGET,
+    CREW_TARGET,
+    GET_BLOB_TARGET,
     GET_RECORD,
     GROWTH_TARGET,
     IMPORT_TARGET,
     INSPECT_TARGET_S,
     MEMORY_TARGET,
+    PULLS_TARGET,
     READONLY_TARGET,
     SIZES,
     RepoName,
@@ -96,6 +100,7 @@ def _other_rows(run: Run) -> Iterator[tuple[str, ...]]:
     for title, figures, target in _memory(run):
         yield (title, *map(_number, figures), *_judged(_ratio(*figures), target, at_least=False))
     yield from _car_rows(run)
+    yield from _hold_rows(run)
 
 
 def _growth_rows(run: Run) -> Iterator[tuple[str, ...]]:
@@ -140,6 +145,32 @@ def _car_rows(run: Run) -> Iterator[tuple[str, ...]]:
     ratio = _ratio(served, _requests_s(_result(run.holdfast, GET_RECORD)))
     judged = _judged(ratio, READONLY_TARGET, at_least=True)
     yield ("repo.getRecord/s read-only; ratio: to the full server", _number(served), _NONE, *judged)
+
+
+def _hold_rows(run: Run) -> Iterator[tuple[str, ...]]:
+    figures = None if run.holdfast is None else run.holdfast.hold
+    if figures is None:
+        return
+    small, large = (_requests_s(figures.get_blob.get(size)) for size in figures.crew)
+    titles = [f"hold: presigned getBlob/s, a crew of {size:,}" for size in figures.crew]
+    yield _absolute(titles[0], small, GET_BLOB_TARGET, at_least=True)
+    judged = _judged(_ratio(large, small), CREW_TARGET, at_least=True)
+    yield (f"{titles[1]}; ratio: to {figures.crew[0]}", _number(large), _NONE, *judged)
+    pulls = _requests_s(figures.pulls)
+    yield _absolute("hold: counted pulls/s", pulls, PULLS_TARGET, at_least=True)
+    title = "hold: commits/s for these pulls"
+    yield _absolute(title, figures.commits_s, COMMITS_TARGET, at_least=False)
+
+
+def _absolute(
+    title: str, figure: float | None, target: float, *, at_least: bool
+) -> tuple[str, ...]:
+    """A row of a figure that has a target of its own."""
+    goal = f"{'≥' if at_least else '≤'} {target:,g}"
+    if figure is None:
+        return (title, _NONE, _NONE, _NONE, goal, _NONE)
+    met = figure >= target if at_least else figure <= target
+    return (title, _number(figure), _NONE, _NONE, goal, "met" if met else "missed")
 
 
 def _median(figures: Sequence[float]) -> float | None:

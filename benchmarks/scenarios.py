@@ -133,3 +133,17 @@ INSPECT_TARGET_S: Final = 3.0
 """How long `pds car inspect` may take."""
 READONLY_TARGET: Final = 0.95
 """getRecord read-only against the full server: as fast, but for what two loads differ anyway."""
+
+HOLD: Final = "hold"
+"""What `--only` calls the loads of a hold."""
+HOLD_CREW: Final = (10, 10_000)
+"""Members of its crew, one load each."""
+QUICK_HOLD_CREW: Final = (10, 400)
+GET_BLOB_TARGET: Final = 3_000.0
+"""Presigned downloads a second, each authorised."""
+CREW_TARGET: Final = 0.9
+"""The large crew against the small one: as fast, but for what two loads differ anyway."""
+PULLS_TARGET: Final = 2_000.0
+"""Counted pulls a second."""
+COMMITS_TARGET: Final = 1.0
+"""Commits a second that these pulls may cost at most; so for each repository, too."""

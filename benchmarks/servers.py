@@ -23,7 +23,8 @@ WORK: Final = Path(__file__).parent / ".work"
 _START_SECONDS: Final = 60
 _STOP_SECONDS: Final = 30
 
-_SECRET: Final = "11" * 32
+SECRET: Final = "11" * 32
+"""Of the administrator, and for everything else."""
 
 
 def _program() -> tuple[str, ...]:
@@ -99,6 +100,31 @@ def holdfast() -> Launch:
     )
 
 
+def hold(owner: str, *, plc_url: str, storage: dict[str, str]) -> Launch:
+    """A private hold of `owner`, which is nothing else, with its layers in `storage`."""
+    data, port = _fresh_data("hold"), _free_port()
+    environment = _environment(data, port, 0)
+    del environment["PDS_BLOBSTORE_DISK_LOCATION"]
+    url = f"http://localhost:{port}"  # A did:web has no addresses.
+    return Launch(
+        "hold",
+        _our_version(),
+        (*PDS, "serve", "--env-file", os.devnull),
+        environment
+        | storage
+        | {
+            "PDS_DID_PLC_URL": plc_url,
+            "PDS_HOLD_ENABLED": "true",
+            "PDS_HOLD_OWNER": owner,
+            "PDS_HOLD_PUBLIC_URL": url,
+            "PDS_HOLD_STATS_INTERVAL": "2000",
+        },
+        url,
+        plc_url,
+        data,
+    )
+
+
 def readonly(car: Path, *, plc_url: str) -> Launch:
     """Our read-only server on a CAR file that was never loaded, every signature verified."""
     data, port = _fresh_data("readonly"), _free_port()
@@ -163,9 +189,9 @@ def _environment(data: Path, port: int, plc_port: int) -> dict[str, str]:
         "PDS_DISABLE_SSRF_PROTECTION": "true",
         "PDS_INVITE_REQUIRED": "false",
         "PDS_MAX_REPO_IMPORT_SIZE": str(1024**3),
-        "PDS_JWT_SECRET": _SECRET,
-        "PDS_ADMIN_PASSWORD": _SECRET,
-        "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": _SECRET,
+        "PDS_JWT_SECRET": SECRET,
+        "PDS_ADMIN_PASSWORD": SECRET,
+        "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": SECRET,
     }
 
 

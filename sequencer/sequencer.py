@@ -101,6 +101,7 @@ class Sequencer:
         self._queue: list[_Waiting] = []
         self._flush_at: asyncio.Handle | None = None
         self._listeners: list[Callable[[], None]] = []
+        self._observers: list[Callable[[Event], None]] = []
         self._closed = False
         self.events_by_type: Counter[str] = Counter()
         """Events committed since the start."""
@@ -167,6 +168,9 @@ class Sequencer:
             raise SequencerClosed
         loop = asyncio.get_running_loop()
         waiting = _Waiting([event.encode() for event in events], loop.create_future())
+        for observe in self._observers:
+            for event in events:
+                observe(event)
         if self._queue and self._queue[-1].refused:
             self._cancel_flush()  # All have been refused; the disk may have room again by now.
         self._queue.append(waiting)
@@ -177,6 +181,13 @@ class Sequencer:
     def on_append(self, listener: Callable[[], None]) -> None:
         """Call `listener` after every commit of events; it must be quick and not raise."""
         self._listeners.append(listener)
+
+    def on_event(self, observer: Callable[[Event], None]) -> None:
+        """Call `observer` with every event as it is queued; it must be quick and not raise.
+
+        The event of a commit is queued in the step of the event loop that makes the commit.
+        """
+        self._observers.append(observer)
 
     async def delete_events_of(self, did: str, *, keep_seq: int) -> None:
         """Delete the events of `did` except `keep_seq`, the one that announces its deletion."""

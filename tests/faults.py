@@ -33,6 +33,7 @@ _PLC: Final = "identity.plc:PlcClient"
 _JOURNAL: Final = "pds.pending.journal:Journal"
 _CREATION: Final = "actor_store.creation"
 _DISK_BLOBS: Final = "actor_store.blob_store.disk:DiskBlobStore"
+_S3: Final = "actor_store.blob_store.s3"
 
 POINTS: Final[Mapping[str, FaultPoint]] = {
     # A write. The first is inside the transaction, all rows written.
@@ -42,6 +43,10 @@ POINTS: Final[Mapping[str, FaultPoint]] = {
     "log-committed": FaultPoint("after", _LOG, "insert"),
     "upload-written": FaultPoint("after", _DISK_BLOBS, "put_temp"),
     "blob-permanent": FaultPoint("after", _DISK_BLOBS, "make_permanent"),
+    # A blob that moves from the disk to S3
+    "blob-copied": FaultPoint("after", f"{_S3}:S3BlobStore", "put_temp"),
+    "blob-named": FaultPoint("after", f"{_S3}_places:S3Places", "put"),
+    "blob-removed": FaultPoint("after", "actor_store.blob_store.disk_places:DiskPlaces", "remove"),
     # An import: its body on disk, all rows written, the COMMIT; the commit that activation makes.
     "import-spooled": FaultPoint("after", "pds.disk.spool:Spool", "fill"),
     "import-loaded": FaultPoint("after", "pds.repos.imports", "import_car"),
@@ -66,6 +71,10 @@ POINTS: Final[Mapping[str, FaultPoint]] = {
     "rows-deleted": FaultPoint("after", _ACCOUNTS, "delete_account"),
     "store-destroyed": FaultPoint("after", _STORE, "destroy"),
     "events-deleted": FaultPoint("after", "sequencer.sequencer:Sequencer", "delete_events_of"),
+    # The first start of a hold
+    "hold-row": FaultPoint("after", "pds.accounts.register:AccountRegister", "upsert_hosted"),
+    "hold-account": FaultPoint("after", "pds.hold.hold", "ensure_account"),
+    "hold-records": FaultPoint("after", "pds.hold.hold", "write_records"),
     # Recovery itself
     "store-mended": FaultPoint("after", "pds.recovery.start", "mend_store"),
     "changes-settled": FaultPoint("after", "pds.recovery.start", "settle_all"),

@@ -14,6 +14,7 @@ from actor_store.blob_store.base import BlobFileMissing
 from actor_store.blob_store.disk_files import OpenFile
 from actor_store.blob_store.names import is_did_name
 from actor_store.blob_store.places import Place, PlacedBlob
+from database.files import sync
 from database.open_files import OpenFiles
 
 
@@ -62,6 +63,8 @@ class DiskPlaces:
         moved = disk_files.move(temp, final)
         if moved and self._full_sync:
             disk_files.sync_directories(final)
+            # The quarantine is a directory deeper, and may be new.
+            sync(final.parents[2])
         return moved
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from actor_store.blob_store.base import BlobFileMissing, OpenBlob, TempBlob
+from actor_store.blob_store.base import BlobFileMissing, BlobStoreError, OpenBlob, TempBlob
 from actor_store.blob_store.places import MovableStore
 from actor_store.keyed_locks import KeyedLocks
 from repo.cid import Cid
@@ -41,12 +41,12 @@ class MovingBlobStore:
     async def make_permanent(self, did: str, key: str, cid: Cid) -> None:
         """See `BlobStore.make_permanent`."""
         async with self.locks[did]:
+            # Usually the new store has the upload, and posting needs no answer of the old one. If
+            # that has it as well, since a move was cut off, the sweep of uploads removes it.
             try:
                 await self.new.make_permanent(did, key, cid)
             except BlobFileMissing:
                 await self.old.make_permanent(did, key, cid)
-            else:
-                await self.old.discard_temp(did, key)
 
     async def discard_temp(self, did: str, key: str) -> None:
         """See `BlobStore.discard_temp`."""
@@ -71,12 +71,19 @@ class MovingBlobStore:
         return list({did for dids in found for did in dids})
 
     async def open(self, did: str, cid: Cid) -> OpenBlob:
-        """See `BlobStore.open`."""
-        for open_here in (self.new.open, self._open_old):
-            try:
-                return await open_here(did, cid)
-            except BlobFileMissing:
-                pass
+        """See `BlobStore.open`. What is in the old store can be read although the new one fails."""
+        failure: BlobStoreError | None = None
+        try:
+            return await self.new.open(did, cid)
+        except BlobFileMissing:
+            pass
+        except BlobStoreError as exc:
+            failure = exc
+        try:
+            return await self._open_old(did, cid)
+        except BlobFileMissing:
+            if failure is not None:
+                raise failure from None
         # It may have been moved between the two looks, and does not move back.
         return await self.new.open(did, cid)
 

@@ -59,7 +59,7 @@ _REMEDIES: Final = {
     "PermanentRedirect": "set PDS_BLOBSTORE_S3_REGION to the bucket's region",
     "301": "set PDS_BLOBSTORE_S3_REGION to the bucket's region",
 }
-_PERMISSIONS: Final = "allow this server the actions that docs/configuration.md lists for S3"
+_PERMISSIONS: Final = "allow this server the actions that docs/s3.md lists"
 _OTHER_REMEDY: Final = "look at the settings PDS_BLOBSTORE_S3_* and at the log of the S3 server"
 
 

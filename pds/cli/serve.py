@@ -73,7 +73,7 @@ def _count_blobs(settings: Settings) -> int | str:
     from pds.disk.sizes import count_files
 
     if settings.blob_directory is None:
-        return 0
+        return f"in the bucket {settings.blobstore.s3_bucket}"
     until = time.monotonic() + _PATIENCE_S
     try:
         count, is_all = count_files(

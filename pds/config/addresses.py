@@ -83,6 +83,8 @@ def normal_base_url(text: str) -> str:
         port = parts.port
     except ValueError:
         return text.rstrip("/")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        return url
     host = normal_host(parts.hostname or "")
     is_default = port is None or port == _DEFAULT_PORTS[parts.scheme]
     return f"{parts.scheme}://{host}{'' if is_default else f':{port}'}{parts.path}"

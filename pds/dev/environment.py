@@ -26,8 +26,11 @@ def dev_environment(
     """
     path = data / ENV_FILE
     earlier = read_env_file(path) if path.exists() else {}
+    defaults = _defaults(data, host=host, port=port, plc_port=plc_port)
+    if environ.get("PDS_BLOBSTORE_S3_BUCKET") and not environ.get("PDS_BLOBSTORE_MOVE_TO"):
+        del defaults["PDS_BLOBSTORE_DISK_LOCATION"]
     return {
-        **_defaults(data, host=host, port=port, plc_port=plc_port),
+        **defaults,
         **{name: earlier.get(name) or fresh for name, fresh in new_secrets().items()},
         # An empty variable counts as unset here as everywhere; it must not erase a secret.
         **{name: v for name, v in environ.items() if v and name.startswith(("PDS_", "LOG_"))},

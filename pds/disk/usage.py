@@ -23,10 +23,10 @@ class ActorsAndBlobs:
     """Sizes that take long to measure, because each actor and blob has its own file."""
 
     actor_stores: DatabaseTotals
-    blobs: FileTotals
-    """Permanent and quarantined blobs; zero for an S3 bucket, whose blobs are unknown."""
-    uploads: FileTotals
-    """Temporary blobs, which no record refers to."""
+    blobs: FileTotals | None
+    """Permanent and quarantined blobs on disk; None if they are in S3, which is not listed."""
+    uploads: FileTotals | None
+    """Temporary blobs, which no record refers to; None likewise."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -54,8 +54,8 @@ def measure_actors_and_blobs(settings: Settings, should_stop: ShouldStop) -> Act
     blobs, uploads = settings.blob_directory, settings.blob_tmp_directory
     return ActorsAndBlobs(
         measure_actor_stores(ActorLayout(settings.actors_directory), should_stop),
-        FileTotals() if blobs is None else measure_tree(blobs, should_stop, without=uploads),
-        FileTotals() if uploads is None else measure_tree(uploads, should_stop),
+        None if blobs is None else measure_tree(blobs, should_stop, without=uploads),
+        None if uploads is None else measure_tree(uploads, should_stop),
     )
 
 

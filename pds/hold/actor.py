@@ -142,7 +142,7 @@ async def _take_handle(ctx: AppContext, did: Did, handle: str | None) -> None:
         try:
             check_handle_free_for(ctx.accounts.store, did, handle)
         except HandleNotAvailable:
-            remedy = f"Give the other account another handle: pds account update-handle {handle}"
+            remedy = f"Give that account another: pds account update-handle {handle} NEW"
             _log.warning("another account has the hold's handle", handle=handle, remedy=remedy)
             return
         await ctx.accounts.update_handle(did, handle)

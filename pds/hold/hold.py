@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -19,6 +19,7 @@ from pds.hold.appview import AppViewTokens
 from pds.hold.crew import Crew
 from pds.hold.database import open_hold_database
 from pds.hold.denials import Denials
+from pds.hold.images import Images
 from pds.hold.oci.service import OciService
 from pds.hold.permissions import Permission
 from pds.hold.profile import add_avatar
@@ -61,18 +62,20 @@ class Hold:
         """Who was refused what."""
         self.oci = OciService(ctx, self.db)
         self._stack.push_async_callback(self.oci.close)
-        self.count_pull: Callable[[str, str], object] = _do_not_count
-        """Counts a pull of the image owner's DID and repository."""
+        self.images = Images(
+            ctx, self.did, self.db, roster=self.roster, quotas=self.quotas, oci=self.oci
+        )
+        self.stats, self.layers, self.gc = self.images.stats, self.images.layers, self.images.gc
         self._announcement = Announcement(
             ctx.settings.hold_crawlers, host=ctx.settings.hold_host, http=ctx.proxy_http
         )
         self._stack.push_async_callback(self._announcement.close)
 
-    async def start(self) -> None:
+    async def start(self, *, announces: bool = True) -> None:
         """Make the actor if there is none yet, and bring its records in line with the settings.
 
-        Relays and discovery services hear of it in the background. Raises `ConfigError` if the
-        settings do not fit the hold that is there, and `DatabaseError`s.
+        Relays and discovery services hear of it in the background if it `announces` itself. Raises
+        `ConfigError` if the settings do not fit the hold that is there, and `DatabaseError`s.
         """
         try:
             await self._make_actor()
@@ -86,6 +89,10 @@ class Hold:
             )
             return
         self.oci.start()
+        self._stack.push_async_callback(self.images.close)
+        await self.images.start()
+        if not announces:
+            return
         self._announcement.start()
         picture = self.ctx.settings.hold.profile_avatar_url
         if picture is not None:
@@ -121,10 +128,6 @@ class Hold:
     async def close(self) -> None:
         """Write what is counted, and close every part."""
         await self._stack.aclose()
-
-
-def _do_not_count(_did: str, _repository: str) -> None:
-    """Count nothing."""
 
 
 HOLD: Final = web.AppKey("hold", Hold)

@@ -1,4 +1,4 @@
-"""The operator's routes of a hold, below `/_holdfast/hold`: for the commands `pds hold …`."""
+"""The operator's routes of a hold, below `/_holdfast/hold`: for `pds hold`."""
 
 from __future__ import annotations
 

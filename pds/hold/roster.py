@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 from cachetools import LRUCache
@@ -24,6 +25,7 @@ from pds.hold.records import CAPTAIN, CREW, SELF, Captain, CrewMember, crew_rkey
 
 if TYPE_CHECKING:
     from actor_store.reader import ActorStoreReader
+    from actor_store.records import StoredRecord
     from actor_store.store import ActorStore
     from repo.cid import Cid
 
@@ -57,8 +59,9 @@ class Roster:
         self._did = did
         self._index = CrewIndex()
         self._loading = asyncio.Lock()
-        self._values: LRUCache[Cid, dict[str, Any] | None] = LRUCache(_CACHED)
-        self._reported: str | None = None
+        self._captains: LRUCache[Cid, tuple[Captain, str]] = LRUCache(1)
+        self._members: LRUCache[tuple[str, Cid], CrewMember | None] = LRUCache(_CACHED)
+        self._reported = ""
         """The fault of the captain record that is in the log."""
 
     async def load(self) -> None:
@@ -123,37 +126,44 @@ class Roster:
                 self._index = await self._actor_store.read_in_thread(self._did, CrewIndex.read)
 
     def _captain(self, actor: ActorStoreReader) -> Captain:
-        found = self._value(actor, CAPTAIN, SELF)
-        captain = NO_CAPTAIN if found is None else Captain.of(found[1])
-        fault = None
-        if found is None:
-            fault = "it is missing, taken down, or no object"
-        elif not captain.owner:
-            captain, fault = NO_CAPTAIN, "its owner is not a DID"
+        found = actor.record.find(CAPTAIN, SELF)
+        captain, fault = NO_CAPTAIN, "it is missing or taken down"
+        if found is not None:
+            if found.cid not in self._captains:
+                self._captains[found.cid] = _read_captain(found.block)
+            captain, fault = self._captains[found.cid]
         if fault != self._reported:
             self._reported = fault
-            if fault is not None:
+            if fault:
                 _log.error("the captain record cannot be used", reason=fault, remedy=_REMEDY)
         return captain
 
     def _records_of(self, actor: ActorStoreReader, member: str) -> list[CrewMember]:
         found: list[tuple[str, CrewMember]] = []
-        for rkey in (crew_rkey(member), *self._index.other_rkeys(member)):
-            value = self._value(actor, CREW, rkey)
-            record = None if value is None else CrewMember.of(rkey, value[1])
-            if value is not None and record is not None and record.member == member:
-                found.append((value[0], record))
-        found.sort(key=lambda each: (each[0], each[1].added_at, each[1].rkey), reverse=True)
+        for rkey in (_rkey_of(member), *self._index.other_rkeys(member)):
+            stored = actor.record.find(CREW, rkey)
+            record = None if stored is None else self._member(rkey, stored)
+            if stored is not None and record is not None and record.member == member:
+                found.append((stored.rev, record))
+        if len(found) > 1:
+            found.sort(key=lambda each: (each[0], each[1].added_at, each[1].rkey), reverse=True)
         return [record for _, record in found]
 
-    def _value(
-        self, actor: ActorStoreReader, collection: str, rkey: str
-    ) -> tuple[str, dict[str, Any]] | None:
-        """Return rev and value of a record; None if there is none, or it is no object."""
-        found = actor.record.find(collection, rkey)
-        if found is None:
-            return None
-        if found.cid not in self._values:
-            self._values[found.cid] = read_value(found.block)
-        value = self._values[found.cid]
-        return None if value is None else (found.rev, value)
+    def _member(self, rkey: str, stored: StoredRecord) -> CrewMember | None:
+        key = rkey, stored.cid
+        if key not in self._members:
+            value = read_value(stored.block)
+            self._members[key] = None if value is None else CrewMember.of(rkey, value)
+        return self._members[key]
+
+
+def _read_captain(block: bytes) -> tuple[Captain, str]:
+    """Return the captain that a record gives, and what is wrong with it, if anything."""
+    value = read_value(block)
+    if value is None:
+        return NO_CAPTAIN, "it is no object"
+    captain = Captain.of(value)
+    return (captain, "") if captain.owner else (NO_CAPTAIN, "its owner is not a DID")
+
+
+_rkey_of: Final = lru_cache(maxsize=_CACHED)(crew_rkey)

@@ -81,6 +81,8 @@ def _parse_tier(entry: str) -> Tier:
     name, size = found.groups()
     if len(name) > MAX_NAME:
         raise _bad_setting(f"PDS_HOLD_TIERS: a name has more than {MAX_NAME} characters: {name!r}")
+    if size[-1].isdigit():
+        raise _bad_setting(f"PDS_HOLD_TIERS: a unit such as GB is missing: {entry[:100]!r}")
     try:
         quota_bytes = parse_size(size)
     except ValueError as exc:

@@ -49,6 +49,8 @@ def storage_families(settings: Settings, survey: Survey | None) -> Iterator[Metr
 def _survey_families(survey: Survey) -> Iterator[Metric]:
     totals = survey.totals
     yield gauge("actor_stores", "Actor stores on disk.", totals.actor_stores.count)
+    if totals.blobs is None or totals.uploads is None:
+        return
     states = {"permanent": totals.blobs, "temporary": totals.uploads}
     yield gauges(
         "blobs",

@@ -41,10 +41,11 @@ class InProcessServer:
     `DatabaseError`, `OSError` and `PlcError`.
     """
 
-    def __init__(self, ctx: AppContext, hold: Hold | None = None) -> None:
+    def __init__(self, ctx: AppContext) -> None:
         self._ctx = ctx
         self._router = make_router(ctx, method_table(ctx))
-        self._handlers = {**ROUTES, **(hold_handlers(hold) if hold else {})}
+        self._stack = AsyncExitStack()
+        self._hold: Hold | None = None
 
     async def call(self, nsid: str, body: dict[str, Any]) -> dict[str, Any]:
         """Call a procedure as the administrator."""
@@ -67,7 +68,26 @@ class InProcessServer:
     ) -> dict[str, Any]:
         """Call the operator's route at `path`, with `names` as the values of its variables."""
         with _refusals():
-            return await self._handlers[verb, path](OperatorCall(self._ctx, names, query, body))
+            handler = ROUTES.get((verb, path))
+            if handler is None:
+                handler = hold_handlers(await self._open_hold())[verb, path]
+            return await handler(OperatorCall(self._ctx, names, query, body))
+
+    async def close(self) -> None:
+        """Close what calls have opened."""
+        await self._stack.aclose()
+
+    async def _open_hold(self) -> Hold:
+        """Open the hold when it is first called; no relay hears of it.
+
+        No other call needs it, and its actor may be yet to be imported.
+        """
+        if self._hold is None:
+            hold = Hold(self._ctx)
+            self._stack.push_async_callback(hold.close)
+            await hold.start(announces=False)
+            self._hold = hold
+        return self._hold
 
 
 @asynccontextmanager
@@ -79,21 +99,12 @@ async def open_in_process(settings: Settings) -> AsyncIterator[InProcessServer]:
     # Loading the schemas makes no garbage, and takes half the time without the collector.
     with without_collector():
         ctx = await open_app_context(settings, recover)
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(ctx.close)
-        with without_collector():
-            server = InProcessServer(ctx, await _open_hold(ctx, stack))
+        server = InProcessServer(ctx)
+    try:
         yield server
-
-
-async def _open_hold(ctx: AppContext, stack: AsyncExitStack) -> Hold | None:
-    """Open the hold of a server that is one. No relay hears of it."""
-    if not ctx.settings.hold.enabled:
-        return None
-    hold = Hold(ctx)
-    stack.push_async_callback(hold.close)
-    await hold.start()
-    return hold
+    finally:
+        await server.close()
+        await ctx.close()
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from actor_store.blob_store.base import (
     TempBlob,
 )
 from actor_store.blob_store.disk import DiskBlobStore
+from actor_store.blob_store.places import Place, PlacedBlob
 from repo.cid import Cid
 
 DID = "did:plc:abcdefghijklmnopqrstuvwx"
@@ -173,3 +174,8 @@ async def test_full_sync_syncs_every_step_with_the_directories(
     steps.clear()
     await store.make_permanent(DID, temp.key, temp.cid)
     assert steps == [f"sync {temp.key}", "rename", f"sync {DID}", "sync blobs"]
+    moved = await put(store, b"moved here")
+    steps.clear()
+    blob = PlacedBlob(Place.QUARANTINED, DID, str(moved.cid), moved.size)
+    await store.places.put(blob, key=moved.key)
+    assert steps == ["rename", f"sync {DID}", "sync quarantine", "sync blobs"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from actor_store.blob_store.base import BlobFileMissing, new_temp_key
+from actor_store.blob_store.base import BlobFileMissing, BlobStoreUnavailable, new_temp_key
 from actor_store.blob_store.move_blob import Outcome, move_blob
 from actor_store.blob_store.places import Place
 from repo.cid import Cid
@@ -63,6 +63,30 @@ async def test_blobs_are_read_from_either(stores: TwoStores, where: str) -> None
         assert blob.size == len(DATA)
 
 
+async def test_a_new_store_that_fails_leaves_the_old_one_readable(
+    stores: TwoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_args: object) -> None:
+        raise BlobStoreUnavailable("no answer")
+
+    monkeypatch.setattr(stores.new, "open", fail)
+    await put(stores, "old", Place.PERMANENT)
+    assert await read(stores, CID) == DATA
+    await stores.both.delete(DID, [CID])
+    with pytest.raises(BlobStoreUnavailable):
+        await stores.both.open(DID, CID)
+
+
+async def test_posting_needs_no_answer_of_the_old_store(
+    stores: TwoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(stores, "new", Place.TEMPORARY)
+    for name in ("make_permanent", "discard_temp", "open"):
+        monkeypatch.setattr(stores.old, name, None)
+    await stores.both.make_permanent(DID, KEY, CID)
+    assert await read(stores, CID) == DATA
+
+
 async def test_a_blob_in_neither_is_missing(stores: TwoStores) -> None:
     with pytest.raises(BlobFileMissing):
         await stores.both.open(DID, CID)
@@ -74,7 +98,7 @@ async def test_a_blob_in_neither_is_missing(stores: TwoStores) -> None:
 async def test_temporary_bytes_of_either_become_permanent(stores: TwoStores, where: str) -> None:
     await put(stores, where, Place.TEMPORARY)
     await stores.both.make_permanent(DID, KEY, CID)
-    assert await everything(stores) == {Place.PERMANENT: {str(CID)}}
+    assert (await everything(stores))[Place.PERMANENT] == {str(CID)}
     # A repetition, as after a crash.
     await stores.both.make_permanent(DID, KEY, CID)
     assert await read(stores, CID) == DATA
@@ -88,7 +112,11 @@ async def test_bytes_that_are_permanent_already_stay_so(
     await put(stores, where, Place.PERMANENT)
     await put(stores, temporary, Place.TEMPORARY)
     await stores.both.make_permanent(DID, KEY, CID)
-    assert await everything(stores) == {Place.PERMANENT: {str(CID)}}
+    found = await everything(stores)
+    assert found.pop(Place.PERMANENT) == {str(CID)}
+    # The sweep of uploads removes what a move that was cut off has left in the old store.
+    assert found in ({}, {Place.TEMPORARY: {KEY}})
+    assert Place.TEMPORARY not in await places_of(stores.new)
 
 
 @ANYWHERE

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.archive import CarFigures
+from benchmarks.hold import HoldFigures
 from benchmarks.load import LoadFailed, Result, parse_result
 from benchmarks.measure import Measured
 from benchmarks.memory import Memory
@@ -70,6 +71,19 @@ def test_work_on_car_files_is_judged_by_how_long_it_takes() -> None:
     assert row(report, "getRecord/s read-only")[1:] == ["8,100", "–", "0.90×", "≥ 0.95×", "missed"]
     # Only what was measured is told.
     assert "CAR" not in tables(run(measured("ours", 1, 1), None), SCENARIOS)
+
+
+def test_a_hold_is_judged_by_figures_of_its_own() -> None:
+    ours = measured("ours", 9000, 100)
+    speed = Result(3_500, 1, p50_ms=1, p99_ms=2)
+    slower = Result(3_000, 1, p50_ms=1, p99_ms=2)
+    ours.hold = HoldFigures((10, 10_000), {10: speed, 10_000: slower}, speed, commits_s=1.5)
+    report = tables(run(ours, None), SCENARIOS)
+    assert row(report, "a crew of 10 ")[1:] == ["3,500", "–", "–", "≥ 3,000", "met"]
+    assert row(report, "a crew of 10,000")[1:] == ["3,000", "–", "0.86×", "≥ 0.9×", "missed"]
+    assert row(report, "counted pulls")[1:] == ["3,500", "–", "–", "≥ 2,000", "met"]
+    assert row(report, "commits/s for")[1:] == ["1.5", "–", "–", "≤ 1", "missed"]
+    assert "counted pulls" not in tables(run(measured("ours", 1, 1), None), SCENARIOS)
 
 
 def test_slower_and_larger_server_misses_its_targets() -> None:

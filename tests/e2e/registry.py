@@ -10,6 +10,7 @@ import random
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any, Final
 
 import aiohttp
@@ -240,7 +241,7 @@ class Registry:
         if told.body["url"].startswith(self.hold):
             headers |= await self.token(user)
         verb, url = told.body.get("method", "PUT"), URL(told.body["url"], encoded=True)
-        async with self.http.request(verb, url, data=data, headers=headers) as response:
+        async with self.http.request(verb, url, data=BytesIO(data), headers=headers) as response:
             assert response.status == 200, await response.text()
             if "ETag" in response.headers:
                 return response.headers["ETag"]

@@ -50,7 +50,7 @@ class HoldProcess:
         """Start it, and write its settings to a file for commands."""
         directory.mkdir(exist_ok=True)
         lines = "".join(f"{name}={value}\n" for name, value in env.items())
-        (directory / "hold.env").write_text(lines + f"PDS_PORT={port}\n")
+        (directory / "pds.env").write_text(lines + f"PDS_PORT={port}\n")
         log_file = directory / "hold.log"
         return cls(env, port, log_file, serve(env, port=port, log_file=log_file))
 
@@ -60,7 +60,7 @@ class HoldProcess:
 
     def run(self, *args: str) -> str:
         """Run `pds hold …` with its settings to its success; return its output."""
-        done = run_pds("hold", *args, "--env-file", str(self.log_file.with_name("hold.env")))
+        done = run_pds("hold", *args, "--env-file", str(self.log_file.with_name("pds.env")))
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -108,13 +108,12 @@ async def network(
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         registry = Registry(http, users.url, url, did)
-        captain = await registry.sign_up("captain")
+        captain = await registry.sign_up("skipper")
         env = {
             "PDS_HOSTNAME": "localhost",
             "PDS_DEV_MODE": "true",
             "PDS_DATA_DIRECTORY": str(tmp_path / "hold"),
             "PDS_DID_PLC_URL": f"http://localhost:{users.plc_port}",
-            "PDS_ADMIN_PASSWORD": "admin-pass",
             "PDS_HOLD_ENABLED": "true",
             "PDS_HOLD_OWNER": captain.did,
             "PDS_HOLD_PUBLIC_URL": url,

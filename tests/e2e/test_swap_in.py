@@ -246,15 +246,3 @@ def test_a_value_that_cannot_be_read_is_refused_before_anything_is_touched(
     assert done.returncode == 1
     assert 'PDS_INVITE_REQUIRED is "no": set true or false' in done.stderr
     assert contents(directory) == before
-
-
-def test_blobs_on_s3_are_refused_before_anything_is_touched(directory: Path) -> None:
-    before = contents(directory)
-    env = data.environment(directory) | {
-        "PDS_BLOBSTORE_DISK_LOCATION": "",
-        "PDS_BLOBSTORE_S3_BUCKET": "blobs",
-    }
-    done = run_pds("serve", env=env)
-    assert done.returncode == 1
-    assert "PDS_BLOBSTORE_S3_BUCKET" in done.stderr
-    assert contents(directory) == before

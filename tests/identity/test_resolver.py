@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from identity.did_cache import DidCache
+from identity.did_document import DidDocument
 from identity.http import SafeHttp
 from identity.resolver import (
     ASK_AGAIN_S,
@@ -89,6 +90,25 @@ async def test_resolving_again_asks_nobody_and_gives_the_same_object(
     first = await resolver.resolve(_PLC_DID)
     assert await resolver.resolve(_PLC_DID) is first
     assert len(web_host.requests) == 1
+
+
+async def test_a_did_that_this_server_publishes_is_asked_of_nobody_once_there_is_a_document(
+    resolver: DidResolver, web_host: WebHost
+) -> None:
+    did = Did(f"did:web:localhost%3A{web_host.port}")
+    web_host.answer("/.well-known/did.json", _json(did, "network.test"))
+    own: list[DidDocument] = []
+    resolver.answer_for(did, lambda: own[-1] if own else None)
+    assert (resolver.find_own(did), resolver.find_own(_PLC_DID)) == (None, None)
+    assert (await resolver.resolve(did)).handle == "network.test"
+    asked = len(web_host.requests)
+    for handle in ("first.test", "second.test"):
+        own.append(DidDocument(json.loads(_json(did, handle))))
+        assert (await resolver.resolve(did)).handle == handle
+        assert (await resolver.resolve(did, force=True)).handle == handle
+        assert (await resolver.resolve_again(did)).handle == handle
+        assert resolver.find_cached(did) is own[-1]
+    assert len(web_host.requests) == asked
 
 
 async def test_force_asks_again(resolver: DidResolver, web_host: WebHost) -> None:

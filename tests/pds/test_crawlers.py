@@ -15,7 +15,7 @@ from structlog.typing import EventDict
 from identity.http import SafeHttp
 from pds import crawlers
 from pds.context import open_app_context
-from pds.crawlers import Crawlers, CrawlNotRequested, request_crawl
+from pds.crawlers import Announcement, Crawlers, CrawlNotRequested, request_crawl
 from pds.recovery.start import recover
 from repo.syntax import Did
 from sequencer.events import IdentityEvent
@@ -225,3 +225,41 @@ async def test_changes_without_a_server_are_not_told(tmp_path: Path, relay: Rela
     assert (ctx.crawlers._due, ctx.crawlers._telling) == (None, set())
     await ctx.close()
     assert relay.asked.empty()
+
+
+async def test_an_announcement_is_repeated_until_each_has_accepted_it(
+    http: SafeHttp, relay: Relay
+) -> None:
+    relay.status, relay.answer = 503, {"error": "Busy", "message": "later"}
+    async with Relay() as other:
+        urls = (relay.url, other.url, other.url)
+        announcement = Announcement(urls, host=US, http=http, delays_s=(0.0, 0.001))
+        with capture_logs() as logs:
+            announcement.start()
+            for _ in range(3):
+                assert await asyncio.wait_for(relay.asked.get(), 5) == {"hostname": US}
+            relay.status = 200
+            await _all_have_agreed(announcement)
+            assert other.asked.qsize() == 1
+            assert relay.asked.qsize() <= 1
+            await announcement.close()
+    failed = [line for line in logs if line["log_level"] == "warning"]
+    assert {line["service"] for line in failed} == {relay.url}
+    assert failed[0]["reason"] == "Busy: later"
+
+
+async def test_an_announcement_of_localhost_goes_to_this_machine_only(
+    http: SafeHttp, relay: Relay
+) -> None:
+    urls = (relay.url, "https://relay.example.com")
+    announcement = Announcement(urls, host="localhost:2583", http=http)
+    with capture_logs() as logs:
+        announcement.start()
+        assert await asyncio.wait_for(relay.asked.get(), 5) == {"hostname": "localhost:2583"}
+        await _all_have_agreed(announcement)
+        await announcement.close()
+    assert [line["service"] for line in logs] == [relay.url]
+
+
+async def _all_have_agreed(announcement: Announcement) -> None:
+    await asyncio.wait_for(asyncio.gather(*announcement._tasks), 5)

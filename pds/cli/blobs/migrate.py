@@ -100,7 +100,7 @@ def _check(settings: Settings, to: str) -> None:
         )
 
 
-class _Moved:
+class Moved:
     """What the server has moved for this command."""
 
     def __init__(self, to: str) -> None:
@@ -169,10 +169,10 @@ class _Moved:
             )
 
 
-async def _move(server: Server, to: str, rate: int | None, progress: Progress) -> _Moved:
+async def _move(server: Server, to: str, rate: int | None, progress: Progress) -> Moved:
     """Move everything, as long as this waits for it."""
     before = total(await count_blobs(server, _OTHER[to], progress))
-    moved = _Moved(to)
+    moved = Moved(to)
     while moved.run is None or moved.is_moving:
         moved.note(
             await server.ask(

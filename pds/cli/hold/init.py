@@ -14,6 +14,7 @@ import click
 
 from pds.cli.environment import explain_failures
 from pds.cli.failures import CommandFailed
+from pds.cli.hold.init_checks import check_s3, resolve_owner
 from pds.cli.hold.init_file import (
     hold_variables,
     missing_variables,
@@ -23,16 +24,10 @@ from pds.cli.hold.init_file import (
 from pds.cli.output import json_option, print_json, say
 from pds.config import ConfigError, read_settings
 from pds.config.env_file import IN_WORKING_DIRECTORY, VARIABLE, read_env_file
+from pds.config.hold_names import translate_hold_names
 
 if TYPE_CHECKING:
     from pds.config import Settings
-
-_OLD_NAMES = {
-    "PDS_HOLD_OWNER": "HOLD_OWNER",
-    "PDS_HOLD_PUBLIC_URL": "HOLD_PUBLIC_URL",
-    "PDS_HOLD_PUBLIC": "HOLD_PUBLIC",
-    "PDS_HOLD_ALLOW_ALL_CREW": "HOLD_ALLOW_ALL_CREW",
-}
 
 
 @click.command()
@@ -88,27 +83,32 @@ def init(
     """
     text = env_file.read_text("utf-8-sig") if env_file.exists() else ""
     kept = read_env_file(env_file) if text else {}
-    given = {**kept, **os.environ}
-    directory = data or Path(given.get("PDS_DATA_DIRECTORY") or env_file.parent / "hold-data")
-    url = _url(public_url or _told(given, "PDS_HOLD_PUBLIC_URL") or _ask("URL of the hold"))
-    chosen = hold_variables(
-        owner=_owner(owner or _told(given, "PDS_HOLD_OWNER") or _ask("Owner (DID or handle)")),
-        public_url=url,
-        public=_flag(given, "PDS_HOLD_PUBLIC", public, "May everybody pull images?"),
-        allow_all_crew=_flag(
-            given, "PDS_HOLD_ALLOW_ALL_CREW", allow_all_crew, "May everybody join the crew?"
+    old = translate_hold_names({**kept, **os.environ}).values
+    given = {**old, **{name: value for name, value in {**kept, **os.environ}.items() if value}}
+    directory = data or Path(given.get("PDS_DATA_DIRECTORY", env_file.parent / "hold-data"))
+    chosen = {
+        **old,
+        **hold_variables(
+            owner=resolve_owner(
+                owner or given.get("PDS_HOLD_OWNER") or _ask("Owner (DID or handle)")
+            ),
+            public_url=_url(
+                public_url or given.get("PDS_HOLD_PUBLIC_URL") or _ask("URL of the hold")
+            ),
+            public=_flag(given, "PDS_HOLD_PUBLIC", public, "May everybody pull images?"),
+            allow_all_crew=_flag(
+                given, "PDS_HOLD_ALLOW_ALL_CREW", allow_all_crew, "May everybody join the crew?"
+            ),
+            data=directory.absolute(),
         ),
-        data=directory.absolute(),
-    )
+    }
     # A server that has accounts keeps its own name and place.
     for name, is_chosen in (("PDS_HOSTNAME", False), ("PDS_DATA_DIRECTORY", data is not None)):
-        if given.get(name) and not is_chosen:
+        if name in given and name not in old and not is_chosen:
             del chosen[name]
     chosen |= missing_variables({**given, **chosen}, directory.absolute())
     settings = _settings({**given, **chosen})
     if settings.blobstore.s3_bucket and not no_check:
-        from pds.cli.hold.init_checks import check_s3
-
         check_s3(settings)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_settings(env_file, with_variables(text, chosen))
@@ -117,11 +117,6 @@ def init(
         print_json(outcome)
     else:
         _print(outcome)
-
-
-def _told(given: Mapping[str, str], name: str) -> str | None:
-    """Return a variable, or that of the original hold for the same thing."""
-    return given.get(name) or given.get(_OLD_NAMES[name]) or None
 
 
 def _ask(what: str) -> str:
@@ -134,18 +129,12 @@ def _ask(what: str) -> str:
 
 
 def _flag(given: Mapping[str, str], name: str, chosen: bool | None, question: str) -> bool:
-    told = _told(given, name)
+    told = given.get(name)
     if chosen is not None:
         return chosen
     if told is not None:
         return told.lower() in ("true", "1")
     return sys.stdin.isatty() and click.confirm(question, default=False, err=True)
-
-
-def _owner(text: str) -> str:
-    from pds.cli.hold.init_checks import resolve_owner
-
-    return resolve_owner(text.strip())
 
 
 def _url(text: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from database.files import replacing
+from pds.config.env_file import new_secrets
+from pds.config.hold_env import find_hold_env, make_hold_env
 
 _HEADER: Final = (
     "# Settings of a hold, for pds serve. It has secrets: keep it, and keep it private.\n"
@@ -32,12 +33,7 @@ def hold_variables(
 
 def missing_variables(values: Mapping[str, str], data: Path) -> dict[str, str]:
     """Return what else a server needs and `values` lack: a place for bytes, and secrets."""
-    made = {
-        "PDS_JWT_SECRET": secrets.token_hex(32),
-        "PDS_ADMIN_PASSWORD": secrets.token_hex(16),
-        # Any 32 bytes below the order of the curve are a key; those that start with 0 always are.
-        "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": "00" + secrets.token_hex(31),
-    }
+    made = {**new_secrets(), **find_hold_env(values), **make_hold_env(values)}
     if not values.get("PDS_BLOBSTORE_S3_BUCKET"):
         made["PDS_BLOBSTORE_DISK_LOCATION"] = str(data / "blobs")
     return {name: value for name, value in made.items() if not values.get(name)}

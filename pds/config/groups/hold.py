@@ -100,3 +100,13 @@ class HoldSettings(Group):
         alias="PDS_HOLD_STATS_INTERVAL",
         description="Time between commits of pull and push counts, ms",
     )
+    gc_enabled: bool = Field(
+        False,
+        alias="PDS_HOLD_GC_ENABLED",
+        description="Whether layers that no manifest refers to are deleted every night",
+    )
+    gc_grace_ms: int = Field(
+        7 * 24 * 60 * 60 * 1000,
+        alias="PDS_HOLD_GC_GRACE",
+        description="How long a layer stays that is no longer referred to nor asked for, ms",
+    )

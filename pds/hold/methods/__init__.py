@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pds.hold.methods import blobs, crew, profile, repo, uploads
+from pds.hold.methods import blobs, crew, manifests, profile, repo, stats, uploads
 from pds.xrpc.methods import XrpcMethod
 
 HOLD_METHODS: tuple[Iterable[XrpcMethod], ...] = (
     blobs.methods,
     crew.methods,
+    manifests.methods,
     profile.methods,
     repo.methods,
+    stats.methods,
     uploads.methods,
 )
 """The collections of methods, a module each."""

@@ -78,7 +78,7 @@ async def get_blob(call: XrpcCall) -> Answer:
     else:
         answer = await _send(call, hold, blob)
     if repository is not None and verb == hdrs.METH_GET and _is_download(answer):
-        hold.count_pull(query["did"], repository)
+        hold.stats.count_pull(query["did"], repository)
     return answer
 
 

@@ -59,6 +59,8 @@ class Blobs:
         self._deleting = KeyedLocks()
         self._doomed: set[Digest] = set()
         self._wanted: Counter[Digest] = Counter()
+        self.on_use: Callable[[Digest], None] = lambda _: None
+        """Called when a client is told that a blob is there; must be quick and not raise."""
         self._turns = Turns(
             "look-ups of blobs",
             at_once=_LOOKS,
@@ -74,6 +76,7 @@ class Blobs:
         now_s = self._clock()
         if known is not None and now_s - known.looked_s < _LOOK_AGAIN_S:
             known.used_s = now_s
+            self.on_use(digest)
             return known.blob
         async with self._turns.turn(*self._askers()):
             return await self.look(digest)
@@ -96,6 +99,7 @@ class Blobs:
         """Remember that a blob is stored."""
         now_s = self._clock()
         self._known[blob.digest] = _Known(blob, now_s, now_s)
+        self.on_use(blob.digest)
 
     def forget(self, digest: Digest) -> None:
         """Ask the store anew the next time: it does not have what it was said to have."""

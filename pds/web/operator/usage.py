@@ -39,7 +39,10 @@ async def account_usage(call: OperatorCall) -> dict[str, Any]:
 
 
 async def server_storage(call: OperatorCall) -> dict[str, Any]:
-    """GET /_holdfast/storage: actors and blobs as of some minutes ago, null if not known yet."""
+    """GET /_holdfast/storage: actors and blobs as of some minutes ago.
+
+    Null if that is not known yet; blobs also if they are in S3.
+    """
     survey = await call.ctx.storage.current(patience_s=_PATIENCE_S)
     services, disks = await asyncio.to_thread(_look, call.ctx.settings)
     return {
@@ -49,8 +52,8 @@ async def server_storage(call: OperatorCall) -> dict[str, Any]:
             "count": survey.totals.actor_stores.count,
             **_database_json(survey.totals.actor_stores),
         },
-        "blobs": survey and _files_json(survey.totals.blobs),
-        "uploads": survey and _files_json(survey.totals.uploads),
+        "blobs": survey and survey.totals.blobs and _files_json(survey.totals.blobs),
+        "uploads": survey and survey.totals.uploads and _files_json(survey.totals.uploads),
         "measuredAt": survey and survey.measured_at,
         "disks": [
             {

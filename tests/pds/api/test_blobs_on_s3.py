@@ -203,7 +203,7 @@ async def test_health_tells_of_the_bucket(pds: Pds, proxy: TcpProxy) -> None:
     (check,) = reply.json["checks"]
     assert check["check"] == "blob bucket"
     assert "AccessDenied" in check["reason"]
-    assert "docs/configuration.md" in check["remedy"]
+    assert "docs/s3.md" in check["remedy"]
 
 
 async def test_a_server_starts_although_s3_is_down(

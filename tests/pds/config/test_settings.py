@@ -79,6 +79,14 @@ def test_blobs_in_s3_have_no_directory() -> None:
     settings = settings_with(PDS_BLOBSTORE_DISK_LOCATION="", PDS_BLOBSTORE_S3_BUCKET="blobs")
     assert settings.blob_directory is None
     assert settings.blob_tmp_directory is None
+    assert settings.blob_homes == ("s3",)
+
+
+@pytest.mark.parametrize(("to", "homes"), [("s3", ("s3", "disk")), ("disk", ("disk", "s3"))])
+def test_blobs_that_move_have_two_homes_the_new_one_first(to: str, homes: tuple[str, str]) -> None:
+    settings = settings_with(PDS_BLOBSTORE_S3_BUCKET="blobs", PDS_BLOBSTORE_MOVE_TO=to)
+    assert settings.blob_homes == homes
+    assert settings_with().blob_homes == ("disk",)
 
 
 @pytest.mark.parametrize(("raw", "port"), [("3000", 3000), (" 3000 ", 3000), ("", 2583)])
@@ -244,6 +252,18 @@ def test_every_problem_is_reported_at_once() -> None:
         ),
         ({"PDS_PLC_ROTATION_KEY_KMS_KEY_ID": "kms"}, "PDS_PLC_ROTATION_KEY_KMS_KEY_ID"),
         ({"PDS_BLOBSTORE_S3_BUCKET": "b"}, "PDS_BLOBSTORE_S3_BUCKET"),
+        ({"PDS_BLOBSTORE_S3_BUCKET": "b"}, "to move them, set PDS_BLOBSTORE_MOVE_TO"),
+        ({"PDS_BLOBSTORE_MOVE_TO": "s3"}, "set both PDS_BLOBSTORE_DISK_LOCATION and"),
+        ({"PDS_BLOBSTORE_S3_BUCKET": "b", "PDS_BLOBSTORE_MOVE_TO": "tape"}, "set disk or s3"),
+        (
+            {
+                "PDS_HOLD_ENABLED": "true",
+                "PDS_HOLD_OWNER": "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa",
+                "PDS_BLOBSTORE_S3_BUCKET": "b",
+                "PDS_BLOBSTORE_MOVE_TO": "s3",
+            },
+            "the images of a hold would be missing",
+        ),
         ({"PDS_BLOBSTORE_S3_ACCESS_KEY_ID": "k"}, "PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY"),
         ({"PDS_EMAIL_FROM_ADDRESS": "a@b.c"}, "PDS_EMAIL_SMTP_URL"),
         ({"PDS_MODERATION_EMAIL_ADDRESS": "a@b.c"}, "PDS_MODERATION_EMAIL_SMTP_URL"),

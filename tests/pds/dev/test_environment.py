@@ -55,6 +55,14 @@ def test_the_file_is_what_other_commands_need_and_closed_to_others(tmp_path: Pat
     assert [file.name for file in tmp_path.iterdir()] == [ENV_FILE]
 
 
+def test_a_bucket_takes_the_place_of_the_blob_directory_unless_blobs_move(tmp_path: Path) -> None:
+    bucket = {"PDS_BLOBSTORE_S3_BUCKET": "blobs"}
+    assert read_settings(start(tmp_path, bucket)).blob_homes == ("s3",)
+    moving = {**bucket, "PDS_BLOBSTORE_MOVE_TO": "s3"}
+    assert read_settings(start(tmp_path, moving)).blob_homes == ("s3", "disk")
+    assert read_settings(start(tmp_path)).blob_homes == ("disk",)
+
+
 def test_the_environment_wins_for_one_start(tmp_path: Path) -> None:
     overrides = {"PDS_INVITE_REQUIRED": "true", "PDS_CRAWLERS": "https://relay.example"}
     changed = start(tmp_path, {**overrides, "LOG_LEVEL": "debug", "HOME": "/root"})

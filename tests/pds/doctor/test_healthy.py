@@ -20,6 +20,16 @@ def test_the_data_of_the_reference_is_healthy(patient: Patient) -> None:
     assert repositories.message == "6 of 6 sound: 636 records in 822 blocks, 2 blobs (bytes)"
 
 
+def test_blobs_that_move_are_not_missed_on_the_disk(patient: Patient) -> None:
+    patient.environ |= {"PDS_BLOBSTORE_S3_BUCKET": "blobs", "PDS_BLOBSTORE_MOVE_TO": "s3"}
+    for path in (patient.data / "blobs").glob("did:*/*"):
+        path.unlink()
+    report = patient.examine(blobs=True)
+    assert report.problems == ()
+    (skipped,) = [each for each in report.findings if each.check == "blobs"]
+    assert (skipped.status, skipped.message) == ("skipped", "being moved from or to S3")
+
+
 def test_an_examination_changes_no_file(patient: Patient) -> None:
     before = patient.contents()
     patient.examine(blobs=True)

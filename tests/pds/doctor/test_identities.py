@@ -26,6 +26,15 @@ _ACCOUNT = Expected("did:plc:x", "alice.test", _KEY)
 _SOUND = Published(_KEY, _URL, ("did:key:zOther", _ROTATION))
 
 
+def test_the_hold_may_be_at_a_url_of_its_own() -> None:
+    hold = Expected("did:web:hold.test", "hold.test", _KEY, "https://hold.test")
+    published = Published(_KEY, "https://hold.test", None)
+    assert judge(hold, published, public_url=_URL, rotation_key=_ROTATION) is None
+    finding = judge(hold, Published(_KEY, _URL, None), public_url=_URL, rotation_key=_ROTATION)
+    assert finding is not None
+    assert "not https://hold.test" in finding.message
+
+
 @pytest.mark.parametrize(
     ("published", "words"),
     [

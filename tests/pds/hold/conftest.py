@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from pds.hold.hold import HOLD, Hold
-from tests.pds.conftest import Pds
+from pds.hold.records import SELF
+from tests.pds.conftest import Pds, start_pds
 
 OWNER: Final = "did:plc:captainaaaaaaaaaaaaaaaaa"
 HOLD_DID: Final = "did:web:localhost%3A2583"
@@ -16,5 +20,19 @@ HOLD_ENVIRON: Final = {"PDS_HOLD_ENABLED": "true", "PDS_HOLD_OWNER": OWNER}
 
 @pytest.fixture
 def hold(pds: Pds) -> Hold:
-    """The hold of the server `pds`, whose module sets `pds_environ` to `HOLD_ENVIRON`."""
+    """The hold of the server `pds`, whose module makes `pds_environ` of `HOLD_ENVIRON`."""
     return pds.app[HOLD]
+
+
+@asynccontextmanager
+async def started(data: Path, **changes: str) -> AsyncIterator[Pds]:
+    """A hold on `data`, stopped at the end of the block."""
+    async with AsyncExitStack() as stack:
+        yield await start_pds(stack, data, {**HOLD_ENVIRON, **changes})
+
+
+async def record(pds: Pds, collection: str, rkey: str = SELF, *, did: str = HOLD_DID) -> Any:
+    """A record of the hold as anybody reads it."""
+    reply = await pds.get("com.atproto.repo.getRecord", repo=did, collection=collection, rkey=rkey)
+    assert reply.status == 200, reply.json
+    return reply.json["value"]

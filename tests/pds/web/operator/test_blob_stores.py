@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from actor_store.blob_store.disk import DiskBlobStore
+from actor_store.blob_store.moving import MovingBlobStore
 from tests.pds.api.blobs import fetch, files, uploaded
 from tests.pds.api.records import create
 from tests.pds.conftest import Account, Pds, Reply
@@ -102,6 +104,11 @@ async def test_users_notice_nothing_of_two_stores(pds: Pds, alice: Account) -> N
     blob = await uploaded(pds, alice, b"picture", "image/png")
     await create(pds, alice, {"blob": blob})
     assert len(files(pds)) == 1
+    both = pds.ctx.blob_store
+    assert isinstance(both, MovingBlobStore)
+    assert isinstance(both.new, DiskBlobStore)
+    # What the move deletes in S3 must survive a power cut here.
+    assert both.new._full_sync
     assert (await fetch(pds, alice, blob)).body == b"picture"
 
 
