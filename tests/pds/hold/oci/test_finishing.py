@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -129,9 +128,9 @@ async def test_an_operator_may_trust_clients(s3_kit: Kit) -> None:
     s3_kit.verify = False
     await s3_kit.restart()
 
-    async def read(_upload_id: str) -> Any:
+    async def read(_upload_id: str) -> Digest:
         raise AssertionError("the bytes were read")
 
-    s3_kit.storage.measure = read  # type: ignore[method-assign]
+    s3_kit.storage.measure = read  # type: ignore[method-assign,assignment]
     digest = await s3_kit.push(LARGE)
     assert await s3_kit.stored() == [digest]
