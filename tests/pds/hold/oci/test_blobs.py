@@ -124,16 +124,17 @@ async def test_a_completion_during_a_deletion_stores_the_blob_anew(kit: Kit) -> 
     assert await kit.stored() == [DIGEST]
 
 
-async def test_blobs_that_clients_have_asked_for_are_known(kit: Kit) -> None:
+async def test_every_answer_that_a_blob_is_there_is_told(kit: Kit) -> None:
+    used: list[Digest] = []
     await kit.push(b"bytes")
-    now_s = kit.clock.now_s
-    assert kit.blobs.used_since(DIGEST, now_s)
-    assert not kit.blobs.used_since(DIGEST, now_s + 1)
-    kit.clock.now_s += 10
+    kit.blobs.on_use = used.append
+    await kit.blobs.find(sha256(b"absent"))
+    assert used == []
     await kit.blobs.find(DIGEST)
-    assert kit.blobs.used_since(DIGEST, now_s + 10)
-    assert kit.rows.has_completed(DIGEST)
-    assert not kit.rows.has_completed(sha256(b"other"))
+    assert used == [DIGEST]
+    kit.clock.now_s += 3600
+    await kit.blobs.find(DIGEST)
+    assert used == [DIGEST, DIGEST]
 
 
 @pytest.mark.parametrize("start", [0, 2])

@@ -130,14 +130,14 @@ async def test_an_answer_of_s3_that_is_lost_does_no_harm(s3_kit: Kit) -> None:
     assert await s3_kit.leftovers() == 0
 
 
-async def test_an_upload_that_cannot_begin_is_forgotten(s3_kit: Kit) -> None:
-    await s3_kit.bucket().close()
-    dead = replace(s3_kit.bucket().location, endpoint="http://127.0.0.1:9")
-    s3_kit.location = dead
-    await s3_kit.restart()
-    with pytest.raises(BlobStoreUnavailable):
-        await s3_kit.uploads.begin(ALICE)
-    assert s3_kit.db.value("SELECT count(*) FROM upload") == 0
+async def test_an_upload_that_cannot_begin_is_forgotten(
+    tmp_path: Path, shared_location: S3Location
+) -> None:
+    dead = replace(shared_location, endpoint="http://127.0.0.1:9")
+    async with opened_kit(tmp_path, "s3", dead) as kit:
+        with pytest.raises(BlobStoreUnavailable):
+            await kit.uploads.begin(ALICE)
+        assert kit.db.value("SELECT count(*) FROM upload") == 0
 
 
 async def complete_when_ready(kit: Kit, upload_id: str, digest: Digest, parts: list[Part]) -> None:
