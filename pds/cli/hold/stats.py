@@ -33,8 +33,8 @@ def stats(
 ) -> None:
     """Show the pulls and pushes of images: of all repositories, of one owner's, or of one.
 
-    These are the counts of the hold's records. Those of the last seconds are written with the next
-    commit (PDS_HOLD_STATS_INTERVAL); pds hold status shows how many wait.
+    They include what is in no record yet: counts are committed every PDS_HOLD_STATS_INTERVAL, and
+    pds hold status shows how many wait.
 
     \b
     Examples:
