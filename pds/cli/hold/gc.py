@@ -48,9 +48,9 @@ def gc(
     as_json: bool,
     env_file: Path | None,
 ) -> None:
-    """Find layers that no manifest refers to any more, and with --delete, delete them.
+    """Delete layers that no manifest refers to any more.
 
-    What was sent or asked for lately is kept (PDS_HOLD_GC_GRACE), since a push may be under way. It
+    Without --delete, it only tells what would be deleted. What was sent or asked for lately is kept (PDS_HOLD_GC_GRACE), since a push may be under way. It
     works while the server runs, and stops when the command is stopped; repeat it to go on.
 
     \b
