@@ -17,6 +17,7 @@ from pds.hold.manifest import InvalidManifest
 from pds.hold.oci import errors as oci_errors
 from pds.hold.oci.digest import InvalidDigest
 from pds.hold.permissions import AccessDenied
+from pds.hold.personal import DeletionFailed
 from pds.hold.pushes import QuotaExceeded
 from pds.hold.repo_rules import HoldWriteRefused, InvalidCrew
 from pds.service_auth.jwt import JwtExpired, ServiceJwtError
@@ -43,6 +44,7 @@ HOLD_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     HoldWriteRefused: (403, "Forbidden"),
     InvalidCrew: (400, "InvalidRequest"),
     InvalidGcCursor: (400, "InvalidRequest"),
+    DeletionFailed: (400, "DeletionFailed"),
     InvalidManifest: (400, "InvalidRequest"),
     QuotaExceeded: (403, "QuotaExceeded"),
 }
