@@ -81,7 +81,11 @@ class Images:
 
     async def start(self) -> None:
         """Bring the index up to date, and begin to work in the background."""
-        await self.index.start()
+        try:
+            await self.index.start()
+        except (ActorStoreError, DatabaseError) as exc:
+            # Whoever asks for layers or stats tries again.
+            _log.error("the hold's records are not indexed yet", reason=str(exc))
         self.use.start()
         await self.stats.start()
         if self._nightly is not None:

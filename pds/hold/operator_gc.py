@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pds.hold.hold import Hold
     from pds.web.operator.call import OperatorCall
 
-_CURSOR: Final = 200
+_CURSOR: Final = 3_000
+"""Characters; a cursor contains the at-uri of a manifest, and so a DID."""
 
 
 async def collect_garbage(hold: Hold, call: OperatorCall) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class Pushes:
         """Record a push. Raises `QuotaExceeded`, `BlobStoreError`s, and what `commit` raises."""
         self._layers.note_push(push.uri)
         stored = await self._find_stored(push.manifest.layers)
-        name = await self._find_name(push.user_did) if push.tag else ""
+        name = await self._find_name(push.user_did) if await self._is_news(push) else ""
         async with self._locks[push.user_did]:
             recorded = {row.digest for row in await self._layers.records_of_manifest(push.uri)}
             new = [layer for layer in stored if layer.digest not in recorded]
@@ -114,16 +114,21 @@ class Pushes:
 
     async def _write(self, push: Push, layers: Sequence[Layer], name: str) -> Pushed:
         now, next_tid = now_iso(), self._ctx.tid_clock.next
-        writes = [
-            layer_write(layer, rkey=next_tid(), manifest=push.uri, user_did=push.user_did, now=now)
-            for layer in layers
-        ]
         post, uri = await self._prepare_post(push, name, now)
-        if post is not None:
-            writes.append(post)
-        for start in range(0, len(writes), MAX_WRITES):
-            some = writes[start : start + MAX_WRITES]
-            await commit(self._ctx, self._did, lambda _, some=some: some)  # type: ignore[misc]
+        # The post is in the last commit: it is news when everything is there.
+        room = MAX_WRITES - (post is not None)
+        for start in range(0, max(len(layers), 1), room):
+            writes = [
+                layer_write(
+                    layer, rkey=next_tid(), manifest=push.uri, user_did=push.user_did, now=now
+                )
+                for layer in layers[start : start + room]
+            ]
+            if post is not None and start + room >= len(layers):
+                writes.append(post)
+            await _commit(self._ctx, self._did, writes)
+            # Each step takes milliseconds for so many records: others have their turn in between.
+            await asyncio.sleep(0)
         if post is not None and uri is not None and push.tag is not None:
             await self._posts.note(push.uri, push.tag, user_did=push.user_did, uri=uri)
         return Pushed(len(layers), post is not None, uri)
@@ -137,16 +142,20 @@ class Pushes:
         if used + added > limit:
             raise QuotaExceeded(used, added, limit)
 
+    async def _is_news(self, push: Push) -> bool:
+        """Whether a push is announced, if it succeeds."""
+        tag = push.tag
+        if tag is None or not is_tag(tag) or not (await self._roster.captain()).bluesky_posts:
+            return False
+        return self._posts.find(push.uri, tag) is None and self._posts.may_post(push.user_did)
+
     async def _prepare_post(
         self, push: Push, name: str, now: str
     ) -> tuple[PreparedWrite | None, str | None]:
         """Return the post to write, and its at-uri or that of the one from before."""
         tag = push.tag
-        if tag is None or not is_tag(tag) or not (await self._roster.captain()).bluesky_posts:
-            return None, None
-        earlier = self._posts.find(push.uri, tag)
-        if earlier is not None or not self._posts.may_post(push.user_did):
-            return None, earlier
+        if tag is None or not name or not await self._is_news(push):
+            return None, None if tag is None else self._posts.find(push.uri, tag)
         rkey = self._ctx.tid_clock.next()
         post = post_write(
             rkey=rkey,
@@ -180,3 +189,8 @@ class Pushes:
         except (DidResolutionError, HandleUnresolvable, TooBusy):
             pass
         return did
+
+
+async def _commit(ctx: AppContext, did: Did, writes: list[PreparedWrite]) -> None:
+    if writes:
+        await commit(ctx, did, lambda _: writes)

@@ -8,6 +8,8 @@ from typing import Final
 
 import structlog
 
+_SHORTEST_S: Final = 0.1
+"""The pause that is doubled after failures, if the usual one is shorter."""
 _LONGEST_S: Final = 600.0
 """The longest pause after failures, unless the usual one is longer."""
 
@@ -24,7 +26,8 @@ async def repeat(
     failures = 0
     while True:
         await due.wait()
-        await asyncio.sleep(min(pause_s * 2**failures, max(_LONGEST_S, pause_s)))
+        after_failure_s = max(pause_s, _SHORTEST_S) * 2**failures if failures else pause_s
+        await asyncio.sleep(min(after_failure_s, max(_LONGEST_S, pause_s)))
         due.clear()
         try:
             await work()

@@ -111,7 +111,7 @@ class RepoIndex:
         self._did = did
         self._db = db
         self._changed: set[str] = set()
-        self._compare_all = False
+        self._compare_all = True
         self._lock = asyncio.Lock()
 
     def observe(self, event: Event) -> None:
@@ -130,8 +130,7 @@ class RepoIndex:
     async def start(self) -> None:
         """Compare all records if the repository has changed unseen. Raises `DatabaseError`s."""
         rev = self._db.value("SELECT rev FROM indexed")
-        if rev != await self._head_rev():
-            self._compare_all = True
+        self._compare_all = rev != await self._head_rev()
         await self.follow()
 
     async def follow(self) -> None:

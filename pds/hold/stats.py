@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
 from database.retry import write
 from database.timestamps import Clock
@@ -86,7 +87,7 @@ class Stats:
         """End what a crash has interrupted, and begin to write at intervals."""
         try:
             await self._writer.settle()
-        except DatabaseError as exc:
+        except (ActorStoreError, DatabaseError) as exc:
             _log.error("counts of the last run are not settled yet", reason=str(exc))
         if self._db.value("SELECT EXISTS (SELECT 1 FROM count)"):
             self._journaled.set()

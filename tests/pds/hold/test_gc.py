@@ -463,6 +463,21 @@ async def test_a_cursor_that_is_none_is_refused(hold: Hold, cursor: str) -> None
         await hold.gc.page(DELETE, cursor)
 
 
+async def test_the_longest_cursor_is_one_that_the_operator_s_route_takes(
+    pds: Pds, hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pds.hold.gc_manifests._PAGE", 1)
+    for rkey in ("a", "b"):
+        uri = f"at://did:web:{'x' * 2040}/{MANIFEST}/{rkey}"
+        await hold.layers.remember(uri, [digest("config")])
+    cursor = (await hold.gc.page(GcOptions())).cursor
+    assert cursor is not None
+    assert len(cursor) > 2_000
+    body = {"cursor": cursor}
+    reply = await pds.request("POST", "/_holdfast/hold/gc", headers=pds.admin, json=body)
+    assert (reply.status, reply.json["counts"]["manifests"]) == (200, 1)
+
+
 async def test_it_runs_every_night_where_it_is_switched_on(
     user: User, hold: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -352,6 +352,19 @@ async def test_a_post_names_a_handle_that_leads_to_the_user(
     assert [post["text"] for post in await posts(pds)] == ["@carol.example.com pushed myapp:latest"]
 
 
+async def test_nobody_s_handle_is_looked_up_for_nothing(
+    pds: Pds, user: User, hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await user.push("one", tag="latest")).json["postCreated"]
+
+    async def resolve(_: str) -> str:
+        raise AssertionError("it was announced already")
+
+    monkeypatch.setattr(pds.ctx.handle_resolver, "resolve", resolve)
+    assert not (await user.notify("one", tag="latest")).json["postCreated"]
+    assert (await user.notify("one")).status == 200
+
+
 @pytest.mark.parametrize("tag", ["", "two words", "https://evil.example", "@victim.test"])
 async def test_what_is_no_tag_is_not_repeated_in_public(pds: Pds, user: User, tag: str) -> None:
     await user.push("one", tag=tag)

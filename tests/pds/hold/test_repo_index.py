@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actor_store.writes import PreparedWrite
+from database.errors import DatabaseFull
 from pds.hold import repo_index
 from pds.hold.hold import Hold
 from pds.hold.records import LAYER, STATS
@@ -222,3 +223,24 @@ def test_references_to_blobs_are_not_kept() -> None:
         now="now",
     )
     assert ("picture" in body, "nested" in body, body["kept"]) == (False, False, [1])
+
+
+async def test_an_index_that_could_not_be_written_at_the_start_is_written_later(
+    hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as on a full disk, which must not prevent the server from starting."""
+    images = hold.images
+    await write(hold, layer("a", "one"))
+    await images.close()
+    await write_unseen(hold, layer("b", "three"))
+    images.index = images.layers._index = new_index(hold)
+
+    def fail(*_: Any) -> None:
+        raise DatabaseFull(hold.db.path, "the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RepoIndex, "_store", fail)
+        await images.start()
+        with pytest.raises(DatabaseFull):
+            await usage(hold)
+    assert await usage(hold) == (2, 8)
