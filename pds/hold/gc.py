@@ -161,7 +161,8 @@ class GarbageCollector:
     async def _blob_page(self, options: GcOptions, unresolved: int, after: str) -> GcPage:
         blobs = await self._list(after)
         await self._manifests.follow()
-        counts, garbage = GcCounts(), list[StoredBlob]()
+        counts = GcCounts()
+        garbage: list[StoredBlob] = []
         for blob in blobs:
             kind = self._judge(blob, options)
             counts += GcCounts(

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from actor_store.writes import UNSET, Unset
 from identity.handles import HandleUnresolvable
 from pds.hold.crew import CrewError, CrewRecord, MemberUnknown
-from pds.hold.listing import crew_page, stats_page
+from pds.hold.listing import crew_page, stats_of_owner, stats_page
+from pds.hold.operator_gc import collect_garbage
 from pds.hold.permissions import Permission
 from pds.hold.records import CrewMember
+from pds.hold.stats_record import StatsRecord
 from pds.hold.totals import read_totals
 from pds.lifecycle.handles import resolve_handle
 from pds.xrpc.errors import XrpcError, invalid_request
@@ -106,9 +108,13 @@ async def list_stats(hold: Hold, call: OperatorCall) -> dict[str, Any]:
     limit = call.get_limit(default=_DEFAULT_LIMIT, most=_MAX_LIMIT)
     named = call.query.get("owner")
     owner = await _find_did(call.ctx, named) if named else None
-    page = stats_page(hold.db, limit=limit, after=call.query.get("cursor"), owner=owner)
+    after = call.query.get("cursor")
+    if owner is None:
+        page = await stats_page(hold, limit=limit, after=after)
+    else:
+        page = await stats_of_owner(hold, owner, limit=limit, after=after)
     return {
-        "stats": [each.to_json() for each in page.entries],
+        "stats": [_stats_json(each) for each in page.entries],
         **({} if page.cursor is None else {"cursor": page.cursor}),
     }
 
@@ -119,6 +125,7 @@ HOLD_ROUTES: Final[Mapping[tuple[str, str], HoldHandler]] = {
     ("PUT", "/_holdfast/hold/crew/{member}"): put_member,
     ("DELETE", "/_holdfast/hold/crew/{member}"): remove_member,
     ("GET", "/_holdfast/hold/stats"): list_stats,
+    ("POST", "/_holdfast/hold/gc"): collect_garbage,
 }
 """The routes by verb and path."""
 
@@ -179,6 +186,18 @@ def _member_json(ctx: AppContext, member: CrewMember) -> dict[str, Any]:
         "permissions": [each.value for each in Permission if each in member.permissions],
         "tier": member.tier,
         "addedAt": member.added_at,
+    }
+
+
+def _stats_json(stats: StatsRecord) -> dict[str, Any]:
+    totals = stats.totals
+    times = {"lastPull": totals.last_pull, "lastPush": totals.last_push}
+    return {
+        "did": stats.did,
+        "repository": stats.repository,
+        "pullCount": totals.pulls,
+        "pushCount": totals.pushes,
+        **{name: at for name, at in times.items() if at is not None},
     }
 
 

@@ -16,9 +16,12 @@ from aiohttp import web
 from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
 from pds.hold.hold import HOLD, Hold
-from pds.hold.listing import RepositoryStats, Stored, crew_page, stats_page, stored_by
+from pds.hold.layers import Usage
+from pds.hold.listing import crew_page, stats_page
 from pds.hold.permissions import Permission
 from pds.hold.records import Captain, CrewMember
+from pds.hold.stats_record import StatsRecord
+from pds.hold.tiers import Tier
 from pds.reporting import counted, format_size
 
 ENTRIES_ON_A_PAGE: Final = 50
@@ -69,8 +72,7 @@ async def _hold_page(hold: Hold, captain: Captain, query: Mapping[str, str]) -> 
     crew = await hold.ctx.actor_store.read(
         hold.did, lambda actor: crew_page(actor, limit=ENTRIES_ON_A_PAGE, after=crew_after)
     )
-    stats = stats_page(hold.db, limit=ENTRIES_ON_A_PAGE, after=repositories_after)
-    stored = stored_by(hold.db, [member.member for member in crew.entries])
+    stats = await stats_page(hold, limit=ENTRIES_ON_A_PAGE, after=repositories_after)
     return _page(
         "hold.html",
         did=hold.did,
@@ -78,8 +80,10 @@ async def _hold_page(hold: Hold, captain: Captain, query: Mapping[str, str]) -> 
         captain=_person(hold, captain.owner),
         all_may_join=captain.allow_all_crew,
         appview=_appview(hold),
-        tiers=[],
-        crew=[_member(hold, member, stored[member.member]) for member in crew.entries],
+        tiers=[_tier(hold, tier) for tier in hold.tiers],
+        crew=[
+            _member(hold, member, await hold.layers.usage(member.member)) for member in crew.entries
+        ],
         crew_after=crew.cursor,
         is_first_crew=crew_after is None,
         repositories=[_repository(hold, each) for each in stats.entries],
@@ -106,26 +110,35 @@ def _cursor(query: Mapping[str, str], name: str) -> str | None:
     return query.get(name, "")[:_LONGEST_CURSOR] or None
 
 
-def _member(hold: Hold, member: CrewMember, stored: Stored) -> dict[str, Any]:
+def _member(hold: Hold, member: CrewMember, usage: Usage) -> dict[str, Any]:
     return {
         **_person(hold, member.member),
         "role": member.role,
         "permissions": [each.value for each in Permission if each in member.permissions],
         "tier": member.tier,
         "added_at": member.added_at,
-        "layers": counted(stored.blobs, "layer"),
-        "stored": format_size(stored.size_bytes),
+        "layers": counted(usage.blobs, "layer"),
+        "stored": format_size(usage.size_bytes),
     }
 
 
-def _repository(hold: Hold, stats: RepositoryStats) -> dict[str, Any]:
+def _tier(hold: Hold, tier: Tier) -> dict[str, Any]:
+    return {
+        "name": tier.name,
+        "quota": format_size(tier.quota_bytes),
+        "is_default": tier == hold.tiers.default,
+    }
+
+
+def _repository(hold: Hold, stats: StatsRecord) -> dict[str, Any]:
+    totals = stats.totals
     return {
         **_person(hold, stats.did),
         "repository": stats.repository,
-        "pulls": counted(stats.pulls, "pull"),
-        "pushes": f"{stats.pushes:,} push{'' if stats.pushes == 1 else 'es'}",
-        "last_pull": stats.last_pull,
-        "last_push": stats.last_push,
+        "pulls": counted(totals.pulls, "pull"),
+        "pushes": f"{totals.pushes:,} push{'' if totals.pushes == 1 else 'es'}",
+        "last_pull": totals.last_pull,
+        "last_push": totals.last_push,
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ from repo.keys import parse_did_key
 from tests.e2e.checked_repo import SigningKey, check_export
 from tests.e2e.registry import PART_BYTES, Image, Registry, User, digest_of
 from tests.pds.api.firehose import Message, Mirror
+from tests.pds.readonly import conftest as readonly
 from tests.processes import (
     DevServer,
     ServerProcess,
-    clean_environment,
     free_port,
     run_pds,
     serve,
@@ -82,7 +81,7 @@ class Network:
         self.hold.start_again()
 
 
-@pytest.fixture(params=["s3", "disk"])
+@pytest.fixture
 async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """The variables of a place for blobs: a real S3 server, or a directory."""
     if request.param == "disk":
@@ -148,6 +147,7 @@ async def wait_for_stats(registry: Registry, *, pulls: int, pushes: int) -> dict
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("storage", ["s3", "disk"], indirect=True)
 async def test_an_image_is_pushed_and_pulled_and_its_stats_outlive_a_crash(
     network: Network,
 ) -> None:
@@ -180,6 +180,7 @@ async def test_an_image_is_pushed_and_pulled_and_its_stats_outlive_a_crash(
     assert (quota["uniqueBlobs"], quota["totalSize"]) == (3, sum(map(len, IMAGE.layers)))
 
 
+@pytest.mark.parametrize("storage", ["disk"], indirect=True)
 async def test_an_outsider_learns_nothing_until_the_captain_adds_them(network: Network) -> None:
     registry, digest = network.registry, digest_of(IMAGE.config)
     outsider = await registry.sign_up("outsider")
@@ -209,6 +210,7 @@ async def test_an_outsider_learns_nothing_until_the_captain_adds_them(network: N
     assert (await registry.get(GET_BLOB, outsider, **asked)).error == (403, "Forbidden")
 
 
+@pytest.mark.parametrize("storage", ["s3"], indirect=True)
 async def test_its_repository_is_like_any_other(network: Network, tmp_path: Path) -> None:
     registry = network.registry
     await registry.push(network.captain, IMAGE)
@@ -231,16 +233,16 @@ async def test_its_repository_is_like_any_other(network: Network, tmp_path: Path
 
     (tmp_path / "cars").mkdir()
     (tmp_path / "cars" / "hold.car").write_bytes(car)
-    archive = start_archive(tmp_path)
+    archive = readonly.start(tmp_path / "cars", tmp_path / "archive.log", *readonly.OFFLINE)
     try:
-        url = f"{archive.url}/xrpc/com.atproto.repo.listRecords"
+        url = f"{archive.process.url}/xrpc/com.atproto.repo.listRecords"
         params = {"repo": registry.hold_did, "collection": CREW}
         async with registry.http.get(url, params=params) as response:
             served = await response.json()
         listed = await registry.get("com.atproto.repo.listRecords", **params)
         assert served["records"] == listed.body["records"]
     finally:
-        archive.kill()
+        archive.process.kill()
 
 
 async def follow(registry: Registry, mirror: Mirror, *, until_rev: str) -> None:
@@ -252,18 +254,7 @@ async def follow(registry: Registry, mirror: Mirror, *, until_rev: str) -> None:
             mirror.follow(message)
 
 
-def start_archive(directory: Path) -> ServerProcess:
-    """Serve the CAR files in `cars` read-only, once all are loaded."""
-    port = free_port()
-    options = ("--car", str(directory / "cars"), "--port", str(port), "--verify", "offline")
-    return ServerProcess.launch(
-        [sys.executable, "-m", "pds", "readonly", *options],
-        url=f"http://localhost:{port}",
-        log_file=directory / "archive.log",
-        env=clean_environment(),
-    )
-
-
+@pytest.mark.parametrize("storage", ["disk"], indirect=True)
 async def test_commands_and_page_tell_of_the_hold(network: Network) -> None:
     registry = network.registry
     await registry.push(network.captain, IMAGE)

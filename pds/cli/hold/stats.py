@@ -31,10 +31,10 @@ _COLUMNS: Final = ("Repository", "Owner", "Pulls", "Pushes", "Last pull", "Last 
 def stats(
     owner: str | None, repository: str | None, limit: int, as_json: bool, env_file: Path | None
 ) -> None:
-    """Show the pulls and pushes of images: of all repositories, of one owner's, or of one.
+    """Show the pulls and pushes of images.
 
-    These are the counts of the hold's records. Those of the last seconds are written with the next
-    commit (PDS_HOLD_STATS_INTERVAL); pds hold status shows how many wait.
+    Those of all repositories, of one owner's, or of one. They include what is in no record yet: counts are committed every PDS_HOLD_STATS_INTERVAL, and
+    pds hold status shows how many wait.
 
     \b
     Examples:
