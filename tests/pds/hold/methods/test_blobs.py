@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from urllib.parse import parse_qs, urlsplit
@@ -9,7 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from pds.hold.hold import Hold
-from pds.hold.oci.digest import parse_digest
+from pds.hold.methods import blobs
+from pds.hold.oci.digest import Digest, parse_digest
 from pds.hold.permissions import Permission
 from tests.pds.conftest import Account, Pds
 from tests.pds.hold.registry import GET_BLOB, IMAGE_OWNER, Caller, digest_of, member
@@ -217,6 +219,32 @@ async def test_a_deleted_blob_is_gone_at_once(writer: Caller, hold: Hold) -> Non
     assert blob is not None
     assert await hold.oci.blobs.delete([blob.digest], unless=lambda _digest: False) == [digest]
     assert (await writer.ask(digest)).error == (404, "BlobNotFound")
+
+
+@PRESIGNED
+async def test_a_blob_that_is_being_checked_is_seen_by_nobody(
+    writer: Caller, hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = asyncio.Event()
+    measure = hold.oci.storage.measure
+
+    async def slowly(upload_id: str) -> Digest:
+        await go_on.wait()
+        return await measure(upload_id)
+
+    monkeypatch.setattr(hold.oci.storage, "measure", slowly)
+    monkeypatch.setattr(hold.oci.uploads, "_wait_s", 0)
+    monkeypatch.setattr(blobs, "_CHECK_WAIT_S", 0)
+    digest = await writer.push(DATA)
+    early = await writer.ask(digest)
+    assert early.error == (503, "NotEnoughResources")
+    assert int(early.headers["Retry-After"]) > 0
+    assert (await writer.ask(digest, "HEAD")).status == 404
+    assert (await writer.ask(digest, method="HEAD")).error == (404, "BlobNotFound")
+    monkeypatch.setattr(blobs, "_CHECK_WAIT_S", 30)
+    asking = asyncio.create_task(writer.fetch(digest))
+    go_on.set()
+    assert await asking == DATA
 
 
 @pytest.mark.parametrize("store", ["disk"])
