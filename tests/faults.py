@@ -34,6 +34,7 @@ _JOURNAL: Final = "pds.pending.journal:Journal"
 _CREATION: Final = "actor_store.creation"
 _DISK_BLOBS: Final = "actor_store.blob_store.disk:DiskBlobStore"
 _S3: Final = "actor_store.blob_store.s3"
+_UPLOADS: Final = "pds.hold.oci.upload_rows:UploadRows"
 
 POINTS: Final[Mapping[str, FaultPoint]] = {
     # A write. The first is inside the transaction, all rows written.
@@ -75,6 +76,11 @@ POINTS: Final[Mapping[str, FaultPoint]] = {
     "hold-row": FaultPoint("after", "pds.accounts.register:AccountRegister", "upsert_hosted"),
     "hold-account": FaultPoint("after", "pds.hold.hold", "ensure_account"),
     "hold-records": FaultPoint("after", "pds.hold.hold", "write_records"),
+    # Layers of a hold on disk
+    "layer-joined": FaultPoint("after", "pds.hold.oci.disk_uploads:DiskUploads", "join"),
+    "layer-noted": FaultPoint("after", _UPLOADS, "set_joined"),
+    "layer-kept": FaultPoint("after", "pds.hold.oci.disk:DiskOciStorage", "keep"),
+    "layer-completed": FaultPoint("after", _UPLOADS, "set_completed"),
     # Recovery itself
     "store-mended": FaultPoint("after", "pds.recovery.start", "mend_store"),
     "changes-settled": FaultPoint("after", "pds.recovery.start", "settle_all"),

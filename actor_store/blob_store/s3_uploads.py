@@ -12,6 +12,8 @@ from actor_store.blob_store.s3_objects import S3Part, UnfinishedUpload
 MIN_PART_BYTES: Final = 5 * 1024 * 1024
 """Every part but the last has at least this many bytes."""
 MAX_PARTS: Final = 10_000
+_LISTED_AT_ONCE: Final = 300
+"""S3 would list 1000, but parsing the XML of so many takes the event loop 60 ms."""
 CALL_S: Final = 30.0
 """How long a call may take that carries no bytes, repetitions included."""
 JOINING_S: Final = 120.0
@@ -83,7 +85,9 @@ class S3Uploads:
         more: dict[str, Any] = {}
         while True:
             async with self._calling() as calls:
-                answer = await calls.list_parts(**self._named(key, upload_id), **more)
+                answer = await calls.list_parts(
+                    **self._named(key, upload_id), MaxParts=_LISTED_AT_ONCE, **more
+                )
             found = answer.get("Parts", ())
             parts += (S3Part(part["PartNumber"], part["ETag"], part["Size"]) for part in found)
             if not answer.get("IsTruncated") or not found:
@@ -96,7 +100,10 @@ class S3Uploads:
         while True:
             async with self._calling() as calls:
                 answer = await calls.list_multipart_uploads(
-                    Bucket=self._location.bucket, Prefix=prefix, **more
+                    Bucket=self._location.bucket,
+                    Prefix=prefix,
+                    MaxUploads=_LISTED_AT_ONCE,
+                    **more,
                 )
             found = answer.get("Uploads", ())
             for one in found:

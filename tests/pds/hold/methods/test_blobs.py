@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import os
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from pds.hold.hold import Hold
-from pds.hold.oci.digest import parse_digest
+from pds.hold.methods import blobs
+from pds.hold.oci.digest import Digest, parse_digest
 from pds.hold.permissions import Permission
+from pds.monitoring.logs import configure_logs
 from tests.pds.conftest import Account, Pds
 from tests.pds.hold.registry import GET_BLOB, IMAGE_OWNER, Caller, digest_of, member
 
@@ -116,15 +119,18 @@ async def test_downloads_alone_go_to_the_cdn(writer: Caller) -> None:
 
 
 @PRESIGNED
-async def test_no_presigned_url_is_logged(
-    writer: Caller, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    await writer.ask(await writer.push(DATA))
-    await writer.ask(ABSENT)
-    logged = caplog.text + "".join(capsys.readouterr())
+async def test_no_presigned_url_is_logged(writer: Caller, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    logs = configure_logs(level="debug", destination=str(log))
+    upload_id = await writer.begin()
+    part = await writer.call("getPartUploadUrl", uploadId=upload_id, partNumber=1)
+    blob = await writer.ask(await writer.push(DATA))
+    logs.flush()
+    logged = log.read_text()
     assert "getBlob" in logged
-    assert "X-Amz-Signature=" not in logged
+    for reply in (part, blob):
+        (signature,) = parse_qs(urlsplit(reply.json["url"]).query)["X-Amz-Signature"]
+        assert signature not in logged
 
 
 @BYTES
@@ -217,6 +223,32 @@ async def test_a_deleted_blob_is_gone_at_once(writer: Caller, hold: Hold) -> Non
     assert blob is not None
     assert await hold.oci.blobs.delete([blob.digest], unless=lambda _digest: False) == [digest]
     assert (await writer.ask(digest)).error == (404, "BlobNotFound")
+
+
+@PRESIGNED
+async def test_a_blob_that_is_being_checked_is_seen_by_nobody(
+    writer: Caller, hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = asyncio.Event()
+    measure = hold.oci.storage.measure
+
+    async def slowly(upload_id: str) -> Digest:
+        await go_on.wait()
+        return await measure(upload_id)
+
+    monkeypatch.setattr(hold.oci.storage, "measure", slowly)
+    monkeypatch.setattr(hold.oci.uploads, "_wait_s", 0)
+    monkeypatch.setattr(blobs, "_CHECK_WAIT_S", 0)
+    digest = await writer.push(DATA)
+    early = await writer.ask(digest)
+    assert early.error == (503, "NotEnoughResources")
+    assert int(early.headers["Retry-After"]) > 0
+    assert (await writer.ask(digest, "HEAD")).status == 404
+    assert (await writer.ask(digest, method="HEAD")).error == (404, "BlobNotFound")
+    monkeypatch.setattr(blobs, "_CHECK_WAIT_S", 30)
+    asking = asyncio.create_task(writer.fetch(digest))
+    go_on.set()
+    assert await asking == DATA
 
 
 @pytest.mark.parametrize("store", ["disk"])

@@ -9,10 +9,12 @@ from typing import Any
 import orjson
 import pytest
 
+from actor_store.blob_store.base import BlobStoreFull, BlobStoreUnavailable
 from pds.hold.hold import Hold
 from pds.hold.oci.upload_rows import MAX_OPEN_EACH
 from pds.hold.permissions import Permission
 from repo.syntax import Did
+from tests.loop_blocks import loop_blocks
 from tests.pds.conftest import Account, Pds
 from tests.pds.hold.registry import Caller, digest_of, member
 
@@ -179,3 +181,51 @@ async def test_parts_for_s3_do_not_come_to_the_server(writer: Caller, pds: Pds) 
 async def test_put_is_for_parts_only(writer: Caller, pds: Pds) -> None:
     reply = await pds.request("PUT", "/xrpc/io.atcr.hold.abortUpload", headers=writer.auth)
     assert reply.error == (400, "InvalidRequest")
+
+
+@pytest.mark.parametrize("store", ["s3"])
+async def test_a_store_that_is_down_is_a_passing_failure(
+    writer: Caller, hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_args: object) -> None:
+        raise BlobStoreUnavailable("down")
+
+    upload_id = await writer.begin()
+    part = await writer.send(upload_id, 1, b"bytes")
+    body = {"uploadId": upload_id, "digest": digest_of(b"bytes"), "parts": [part]}
+    monkeypatch.setattr(hold.oci.storage, "join", fail)
+    reply = await writer.call("completeUpload", **body)
+    assert reply.error == (503, "CompletionFailed")
+    assert int(reply.headers["Retry-After"]) > 0
+    monkeypatch.setattr(hold.oci.storage, "discard", fail)
+    assert (await writer.call("abortUpload", uploadId=upload_id)).error == (503, "AbortFailed")
+    monkeypatch.undo()
+    assert (await writer.call("completeUpload", **body)).status == 200
+
+
+@pytest.mark.parametrize("store", ["disk"])
+async def test_a_full_disk_refuses_a_part(
+    writer: Caller, pds: Pds, hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_args: object) -> None:
+        raise BlobStoreFull("full")
+
+    headers = {**writer.auth, "X-Upload-Id": await writer.begin(), "X-Part-Number": "1"}
+    monkeypatch.setattr(hold.oci.storage, "write_part", fail)
+    reply = await pds.request("PUT", "/xrpc/io.atcr.hold.uploadPart", headers=headers, data=b"x")
+    assert reply.error == (503, "UploadFailed")
+
+
+@pytest.mark.parametrize("store", ["s3"])
+async def test_64_mb_hold_the_event_loop_no_longer_than_a_moment(writer: Caller, pds: Pds) -> None:
+    data = os.urandom(16 * 1024 * 1024)
+    pieces = [data] * 4
+    digest = digest_of(b"".join(pieces))
+    upload_id = await writer.begin()
+    parts = [await writer.send(upload_id, number, piece) for number, piece in enumerate(pieces, 1)]
+    body = {"uploadId": upload_id, "digest": digest, "parts": parts}
+    with loop_blocks() as seen:
+        reply = await writer.call("completeUpload", **body)
+    assert reply.json == {"status": "completed", "digest": digest}
+    assert seen.longest_ms < 50, seen.where
+    assert digest_of(await writer.fetch(digest)) == digest
