@@ -14,6 +14,7 @@ from benchmarks import load, machine, report
 from benchmarks.archive import Cars
 from benchmarks.hold import measure_hold
 from benchmarks.measure import ROUNDS, measure
+from benchmarks.s3 import measure_s3
 from benchmarks.scenarios import (
     CAR_RECORDS,
     CARS,
@@ -22,6 +23,7 @@ from benchmarks.scenarios import (
     QUICK_CAR_RECORDS,
     QUICK_HOLD_CREW,
     QUICK_SIZES,
+    S3,
     SCENARIOS,
     SIZES,
     RepoName,
@@ -33,6 +35,7 @@ from tests.reference.install import InstallFailed, install_reference, reference_
 
 _QUICK_SECONDS: Final = 2.0
 _SECONDS: Final = 10.0
+_S3_ROUNDS: Final = 7
 _SERVERS: Final = ("holdfast", "reference")
 
 
@@ -42,8 +45,8 @@ _SERVERS: Final = ("holdfast", "reference")
     "--only",
     multiple=True,
     metavar="NAME",
-    type=click.Choice([*(scenario.name for scenario in SCENARIOS), CARS, HOLD]),
-    help="Run this load only, what is done with CAR files, or a hold; may be repeated.",
+    type=click.Choice([*(scenario.name for scenario in SCENARIOS), CARS, HOLD, S3]),
+    help="Run this load only, what is done with CAR files, a hold, or S3; may be repeated.",
 )
 @click.option("--server", type=click.Choice(_SERVERS), help="Measure one server only.")
 @click.option(
@@ -89,6 +92,9 @@ def main(
             print("holdfast: a hold", flush=True)
             crew = QUICK_HOLD_CREW if quick else HOLD_CREW
             measured["holdfast"].hold = measure_hold(duration / ROUNDS, crew)
+        if "holdfast" in launches and (not only or S3 in only):
+            print("holdfast: a blob to S3 and back", flush=True)
+            measured["holdfast"].s3 = measure_s3(2 if quick else _S3_ROUNDS)
     except (load.LoadFailed, InstallFailed, RequestFailed, ServerFailed) as exc:
         raise click.ClickException(str(exc)) from exc
     text = report.tables(

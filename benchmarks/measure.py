@@ -15,6 +15,7 @@ from benchmarks import load
 from benchmarks.archive import CarFigures, Cars, measure_cars
 from benchmarks.hold import HoldFigures
 from benchmarks.memory import Memory, memory_of
+from benchmarks.s3 import S3Figures
 from benchmarks.scenarios import RepoName, Scenario
 from benchmarks.seed import Repo, create_repo
 from benchmarks.servers import Launch, Server, running
@@ -36,6 +37,7 @@ class Measured:
     memory_after: Memory | None = None
     cars: CarFigures = field(default_factory=CarFigures)
     hold: HoldFigures | None = None
+    s3: S3Figures | None = None
 
 
 @dataclass(slots=True)

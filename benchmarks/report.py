@@ -11,6 +11,7 @@ from typing import Final
 from benchmarks.archive import CarFigures
 from benchmarks.load import Result
 from benchmarks.measure import Measured
+from benchmarks.s3 import BLOB_MIB
 from benchmarks.scenarios import (
     COMMITS_TARGET,
     CREW_TARGET,
@@ -22,6 +23,7 @@ from benchmarks.scenarios import (
     MEMORY_TARGET,
     PULLS_TARGET,
     READONLY_TARGET,
+    S3_TARGET,
     SIZES,
     RepoName,
     Scenario,
@@ -101,6 +103,7 @@ def _other_rows(run: Run) -> Iterator[tuple[str, ...]]:
         yield (title, *map(_number, figures), *_judged(_ratio(*figures), target, at_least=False))
     yield from _car_rows(run)
     yield from _hold_rows(run)
+    yield from _s3_rows(run)
 
 
 def _growth_rows(run: Run) -> Iterator[tuple[str, ...]]:
@@ -160,6 +163,21 @@ def _hold_rows(run: Run) -> Iterator[tuple[str, ...]]:
     yield _absolute("hold: counted pulls/s", pulls, PULLS_TARGET, at_least=True)
     title = "hold: commits/s for these pulls"
     yield _absolute(title, figures.commits_s, COMMITS_TARGET, at_least=False)
+
+
+def _s3_rows(run: Run) -> Iterator[tuple[str, ...]]:
+    figures = None if run.holdfast is None else run.holdfast.s3
+    if figures is None:
+        return
+    ways = (
+        ("to", figures.store_up_s, figures.alone_up_s),
+        ("from", figures.store_down_s, figures.alone_down_s),
+    )
+    for way, ours_s, alone_s in ways:
+        speeds = [BLOB_MIB / median(seconds) for seconds in (ours_s, alone_s)]
+        judged = _judged(_ratio(*speeds), S3_TARGET, at_least=True)
+        title = f"MiB/s {way} S3, a blob of {BLOB_MIB} MiB; ratio: to aiobotocore alone"
+        yield (title, _number(speeds[0]), _NONE, *judged)
 
 
 def _absolute(

@@ -134,6 +134,10 @@ INSPECT_TARGET_S: Final = 3.0
 READONLY_TARGET: Final = 0.95
 """getRecord read-only against the full server: as fast, but for what two loads differ anyway."""
 
+S3: Final = "s3"
+"""What `--only` calls the sending of a blob to S3 and back."""
+S3_TARGET: Final = 0.8
+"""Of aiobotocore's own speed."""
 HOLD: Final = "hold"
 """What `--only` calls the loads of a hold."""
 HOLD_CREW: Final = (10, 10_000)

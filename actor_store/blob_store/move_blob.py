@@ -70,7 +70,7 @@ async def move_blob(
         blob.check_name()
     except InvalidBlobName as exc:
         raise BlobUnmovable("it has a name that no blob has") from exc
-    if await _is_only_read(store, blob):
+    if await _is_there(store, blob) and not await _have_readers_left(store, blob):
         return Outcome.IN_USE
     copy = await _copy(store, blob, cid, pace)
     if copy is None:
@@ -80,28 +80,39 @@ async def move_blob(
             await store.new.discard_temp(blob.did, copy.key)
             return Outcome.GONE
         await store.new.places.put(replace(blob, size=copy.size), key=copy.key)
-    # From now on readers find it in the new store.
-    if (name := blob.cid) is not None and not await store.readers.have_left(
-        blob.did, name, patience_s=_PATIENCE_S
-    ):
+        if not _is_read(store, blob):
+            return await _remove(store, blob, copy.size)
+    if not await _have_readers_left(store, blob):
         return Outcome.IN_USE
     async with store.locks[blob.did]:
-        size = await store.new.places.find_size(blob)
-        if size == copy.size:
-            await store.old.places.remove(blob)
-            return Outcome.MOVED
-        if size is None:
-            return Outcome.GONE
-        raise BlobUnmovable(f"the new store has {size} of its {copy.size} bytes")
+        return await _remove(store, blob, copy.size)
 
 
-async def _is_only_read(store: MovingBlobStore, blob: PlacedBlob) -> bool:
-    """Whether the blob has been copied, and waits for slow readers to leave the old bytes."""
-    return (
-        blob.cid is not None
-        and store.readers.read(blob.did, blob.cid)
-        and await store.new.places.find_size(blob) == blob.size
+async def _remove(store: MovingBlobStore, blob: PlacedBlob, size: int) -> Outcome:
+    """Delete the old bytes, if the new store has all of them."""
+    found = await store.new.places.find_size(blob)
+    if found is None:
+        return Outcome.GONE
+    if found != size:
+        raise BlobUnmovable(f"the new store has {found} of its {size} bytes")
+    await store.old.places.remove(blob)
+    return Outcome.MOVED
+
+
+def _is_read(store: MovingBlobStore, blob: PlacedBlob) -> bool:
+    # Temporary bytes have no readers.
+    return blob.cid is not None and store.readers.read(blob.did, blob.cid)
+
+
+async def _have_readers_left(store: MovingBlobStore, blob: PlacedBlob) -> bool:
+    return blob.cid is None or await store.readers.have_left(
+        blob.did, blob.cid, patience_s=_PATIENCE_S
     )
+
+
+async def _is_there(store: MovingBlobStore, blob: PlacedBlob) -> bool:
+    """Whether the blob has been copied before, and slow readers have kept it in the old store."""
+    return _is_read(store, blob) and await store.new.places.find_size(blob) == blob.size
 
 
 async def _copy(

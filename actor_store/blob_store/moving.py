@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -72,20 +72,18 @@ class MovingBlobStore:
 
     async def open(self, did: str, cid: Cid) -> OpenBlob:
         """See `BlobStore.open`. What is in the old store can be read although the new one fails."""
-        failure: BlobStoreError | None = None
+        # Counted before the look into the new store: a move that finds no reader after its copy is
+        # there knows that all later ones find the copy.
+        reader = self.readers.enter(did, cid)
         try:
-            return await self.new.open(did, cid)
-        except BlobFileMissing:
-            pass
-        except BlobStoreError as exc:
-            failure = exc
-        try:
-            return await self._open_old(did, cid)
-        except BlobFileMissing:
-            if failure is not None:
-                raise failure from None
-        # It may have been moved between the two looks, and does not move back.
-        return await self.new.open(did, cid)
+            blob, is_old = await self._open(did, cid)
+        except BaseException:
+            reader.leave()
+            raise
+        if is_old:
+            return _OldBlob(blob, reader)
+        reader.leave()
+        return blob
 
     async def delete(self, did: str, cids: Iterable[Cid]) -> None:
         """See `BlobStore.delete`."""
@@ -130,55 +128,85 @@ class MovingBlobStore:
         # The new one last: whoever looks there last misses nothing that moves meanwhile.
         return self.old, self.new
 
-    async def _open_old(self, did: str, cid: Cid) -> OpenBlob:
-        self.readers.enter(did, cid)
+    async def _open(self, did: str, cid: Cid) -> tuple[OpenBlob, bool]:
+        """Open a blob; return also whether it is that of the old store."""
+        failure: BlobStoreError | None = None
         try:
-            return _OldBlob(await self.old.open(did, cid), self.readers, did, cid)
-        except BaseException:
-            self.readers.leave(did, cid)
-            raise
+            return await self.new.open(did, cid), False
+        except BlobFileMissing:
+            pass
+        except BlobStoreError as exc:
+            failure = exc
+        try:
+            return await self.old.open(did, cid), True
+        except BlobFileMissing:
+            if failure is not None:
+                raise failure from None
+        # It may have been moved between the two looks, and does not move back.
+        return await self.new.open(did, cid), False
 
 
 class OldReaders:
-    """Who reads permanent bytes from the old store, where an S3 server would cut them off."""
+    """Who may read permanent bytes from the old store, where an S3 server would cut them off."""
 
     def __init__(self) -> None:
         self._reading: Counter[tuple[str, Cid]] = Counter()
-        self._left: dict[tuple[str, Cid], asyncio.Event] = {}
+        self._awaited: dict[tuple[str, Cid], asyncio.Event] = {}
 
-    def enter(self, did: str, cid: Cid) -> None:
-        """Count a reader, before the bytes are opened."""
-        self._reading[did, cid] += 1
-
-    def leave(self, did: str, cid: Cid) -> None:
-        """Count a reader no more."""
-        self._reading[did, cid] -= 1
-        if not self._reading[did, cid]:
-            del self._reading[did, cid]
-            if (event := self._left.pop((did, cid), None)) is not None:
-                event.set()
+    def enter(self, did: str, cid: Cid) -> OldReader:
+        """Count a reader until it leaves. While `have_left` waits, later ones do not count."""
+        name = (did, cid)
+        if name in self._awaited:
+            return OldReader(lambda: None)
+        self._reading[name] += 1
+        return OldReader(lambda: self._leave(name))
 
     def read(self, did: str, cid: Cid) -> bool:
         """Whether somebody reads the bytes."""
         return (did, cid) in self._reading
 
     async def have_left(self, did: str, cid: Cid, *, patience_s: float) -> bool:
-        """Return whether nobody reads the bytes, after waiting for that a while."""
+        """Return whether nobody reads the bytes, after waiting for that a while.
+
+        Call it when the new store has the bytes, which is where later readers find them.
+        """
+        name = (did, cid)
         if self.read(did, cid):
-            event = self._left.setdefault((did, cid), asyncio.Event())
-            with suppress(TimeoutError):
+            event = self._awaited.setdefault(name, asyncio.Event())
+            try:
                 async with asyncio.timeout(patience_s):
                     await event.wait()
+            except TimeoutError:
+                self._awaited.pop(name, None)
         return not self.read(did, cid)
+
+    def _leave(self, name: tuple[str, Cid]) -> None:
+        self._reading[name] -= 1
+        if not self._reading[name]:
+            del self._reading[name]
+            if (event := self._awaited.pop(name, None)) is not None:
+                event.set()
+
+
+class OldReader:
+    """Somebody who looks for a blob, or reads it from the old store."""
+
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self._leave: Callable[[], None] | None = leave
+
+    def leave(self) -> None:
+        """Count it no more. May be repeated."""
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
 
 
 class _OldBlob:
     """An open blob of the old store; an `OpenBlob`."""
 
-    def __init__(self, blob: OpenBlob, readers: OldReaders, did: str, cid: Cid) -> None:
+    def __init__(self, blob: OpenBlob, reader: OldReader) -> None:
         self._blob = blob
-        self._readers: OldReaders | None = readers
-        self._name = (did, cid)
+        self._reader = reader
         self.size = blob.size
         self.path: Path | None = blob.path
 
@@ -189,10 +217,10 @@ class _OldBlob:
 
     async def close(self) -> None:
         """Close the blob, and stop counting its reader. May be repeated."""
-        readers, self._readers = self._readers, None
-        if readers is not None:
-            readers.leave(*self._name)
-        await self._blob.close()
+        try:
+            await self._blob.close()
+        finally:
+            self._reader.leave()
 
     async def __aenter__(self) -> Self:
         return self

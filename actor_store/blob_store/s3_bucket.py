@@ -22,6 +22,8 @@ from actor_store.blob_store.s3_objects import ObjectInfo, S3Stream
 from actor_store.blob_store.s3_presign import Presigner
 from actor_store.blob_store.s3_uploads import CALL_S, JOINING_S, S3Uploads
 
+_SMALL_BYTES: Final = 16 * 1024 * 1024
+"""Copying no more than this takes no longer than any call."""
 _DELETED_AT_ONCE: Final = 1000
 _LISTED_AT_ONCE: Final = 300
 """S3 would list 1000, but parsing the XML of so many takes the event loop 70 ms."""
@@ -122,7 +124,7 @@ class S3Bucket:
             if size > PART_BYTES:
                 await copy_by_parts(self.uploads, source, target, size=size)
                 return True
-            async with self._calling(JOINING_S) as calls:
+            async with self._calling(CALL_S if size <= _SMALL_BYTES else JOINING_S) as calls:
                 await calls.copy_object(
                     **self._named(target),
                     CopySource={"Bucket": self.location.bucket, "Key": source},

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
-
-from botocore.auth import S3SigV4QueryAuth
-from botocore.awsrequest import AWSRequest
 
 from actor_store.blob_store.s3_client import S3Client
 
@@ -23,6 +20,8 @@ class Presigner:
         self._cdn_url = None if cdn_url is None else cdn_url.rstrip("/")
         self._base: str | None = None
         self._region = ""
+        self._request_type: Any = None
+        self._signer_type: Any = None
 
     async def presign(
         self,
@@ -39,10 +38,10 @@ class Presigner:
         credentials = await self._client.credentials()
         if self._base is None:
             self._base, self._region = await self._find_base()
-        request = AWSRequest(
+        request = self._request_type(
             method=method, url=f"{self._base}/{quote(key, safe='/~')}", params=dict(query or {})
         )
-        S3SigV4QueryAuth(credentials, "s3", self._region, expires=expires_s).add_auth(request)
+        self._signer_type(credentials, "s3", self._region, expires=expires_s).add_auth(request)
         return str(request.url)
 
     def through_cdn(self, url: str) -> str:
@@ -54,6 +53,11 @@ class Presigner:
 
     async def _find_base(self) -> tuple[str, str]:
         """Return the URL of the bucket, which the keys follow after a slash, and its region."""
+        # The client has loaded both; before that, they would delay every start.
+        from botocore.auth import S3SigV4QueryAuth
+        from botocore.awsrequest import AWSRequest
+
+        self._signer_type, self._request_type = S3SigV4QueryAuth, AWSRequest
         location, calls = self._client.location, await self._client.calls()
         region = str(calls.meta.region_name)
         if location.force_path_style:

@@ -41,7 +41,9 @@ class ObjectUpload:
         """The bytes taken from the room: those gathered and those on their way."""
         self._size = 0
         self._upload_id: str | None = None
+        self._is_in_parts = False
         self._began = False
+        """Whether the object may have appeared."""
         self._parts: list[asyncio.Task[S3Part]] = []
 
     async def add(self, data: bytes | bytearray) -> None:
@@ -73,15 +75,25 @@ class ObjectUpload:
             part.cancel()
         await asyncio.gather(*self._parts, return_exceptions=True)
         self._give_back(self._held)
-        if self._upload_id is not None:
+        if self._is_in_parts:
             with suppress(BlobStoreError):
-                await self._bucket.uploads.abort(self._key, self._upload_id)
+                await self._abort()
         if self._began:
             with suppress(BlobStoreError):
                 await self._bucket.delete([self._key])
 
+    async def _abort(self) -> None:
+        if self._upload_id is not None:
+            await self._bucket.uploads.abort(self._key, self._upload_id)
+            return
+        # Its beginning was cancelled, or the answer was lost.
+        begun = [upload async for upload in self._bucket.uploads.list(self._key)]
+        for upload in begun:
+            await self._bucket.uploads.abort(upload.key, upload.upload_id)
+
     async def _send(self, data: bytes) -> None:
         if self._upload_id is None:
+            self._is_in_parts = True
             self._upload_id = await self._bucket.uploads.create(self._key)
         under_way = [part for part in self._parts if not part.done()]
         if len(under_way) >= _SENT_AT_ONCE:

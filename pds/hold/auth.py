@@ -62,10 +62,11 @@ async def _optional_caller(ctx: AppContext, request: web.Request) -> Credentials
     if header is None:
         return _ANONYMOUS
     hold = request.app[HOLD]
-    known = hold.tokens.recall(header.partition(" ")[2], nsid=method_of(request))
-    if known is not None:
+    scheme, _, token = header.partition(" ")
+    known = hold.tokens.recall(token, nsid=method_of(request))
+    if known is not None and scheme.lower() == "bearer":
         # Registries use one token for many calls: the roster is read once, by `require`.
-        return ServiceCredentials(known)
+        return HoldCredentials(known)
     if (await hold.roster.captain()).public:
         # Nothing depends on the token, and its issuer may take long to resolve.
         return _ANONYMOUS

@@ -98,10 +98,11 @@ class BlobUse:
 
     def is_recent(self, digest: str) -> bool:
         """Whether a blob was in use lately."""
-        if digest in self._touched or self._monotonic() < self._lost_until_s:
+        if self._monotonic() < self._lost_until_s:
             return True
-        at_ms = self._db.value("SELECT atMs FROM seen WHERE digest = ?", (digest,))
-        return at_ms is not None and at_ms > self.kept_since_ms()
+        stored = self._db.value("SELECT atMs FROM seen WHERE digest = ?", (digest,))
+        at_ms = max(stored or 0, self._touched.get(digest, 0))
+        return at_ms > self.kept_since_ms()
 
     def kept_since_ms(self) -> int:
         """Return the time before which an unused blob is old enough to be deleted, Unix ms."""

@@ -12,10 +12,12 @@ from typing import Final
 from actor_store.blob_store.base import BlobStoreError
 from database.errors import DatabaseError
 from pds.hold.crew import CaptainStays, MemberTakendown, MemberUnknown
+from pds.hold.gc import InvalidGcCursor
 from pds.hold.manifest import InvalidManifest
 from pds.hold.oci import errors as oci_errors
 from pds.hold.oci.digest import InvalidDigest
 from pds.hold.permissions import AccessDenied
+from pds.hold.personal import DeletionFailed
 from pds.hold.pushes import QuotaExceeded
 from pds.hold.repo_rules import HoldWriteRefused, InvalidCrew
 from pds.service_auth.jwt import JwtExpired, ServiceJwtError
@@ -41,6 +43,8 @@ HOLD_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     MemberTakendown: (403, "Forbidden"),
     HoldWriteRefused: (403, "Forbidden"),
     InvalidCrew: (400, "InvalidRequest"),
+    InvalidGcCursor: (400, "InvalidRequest"),
+    DeletionFailed: (400, "DeletionFailed"),
     InvalidManifest: (400, "InvalidRequest"),
     QuotaExceeded: (403, "QuotaExceeded"),
 }

@@ -22,6 +22,7 @@ from pds.hold.denials import Denials
 from pds.hold.images import Images
 from pds.hold.oci.service import OciService
 from pds.hold.permissions import Permission
+from pds.hold.personal import PersonalData
 from pds.hold.profile import add_avatar
 from pds.hold.quotas import Quotas
 from pds.hold.roster import Roster
@@ -41,21 +42,22 @@ class Hold:
     """A hold: its actor's DID, and the parts that serve its methods."""
 
     def __init__(self, ctx: AppContext) -> None:
-        """Open the parts; `start` makes them ready. Raises `DatabaseError`s."""
+        """Open the parts; `start` makes them ready. Raises `ConfigError` and `DatabaseError`s."""
         self._stack = AsyncExitStack()
         self.ctx = ctx
-        self.settings = ctx.settings.hold
+        hold = self.settings = ctx.settings.hold
+        # First, because it may reject the settings, and nothing is open yet.
+        self.tiers = Tiers.parse(hold.tiers, default=hold.new_crew_tier)
         self.url = ctx.settings.hold_url
         self.did = Did(ctx.settings.hold_did)
         self.db = open_hold_database(ctx.settings, ctx.checkpointer)
         self._stack.callback(self.db.close)
         self.roster = Roster(ctx.actor_store, self.did)
         self.crew = Crew(ctx, self.did, self.roster)
-        self.tiers = Tiers.parse(self.settings.tiers, default=self.settings.new_crew_tier)
         self.quotas = Quotas(self.roster, self.tiers)
-        rules = TokenRules(self.did, methods=self.settings.token_methods)
+        rules = TokenRules(self.did, methods=hold.token_methods)
         self.tokens = HoldTokens(rules, ctx.did_resolver, ctx.service_auth.resolve_key)
-        self.appview = AppViewTokens(rules, ctx.did_resolver, self.settings.appview_did)
+        self.appview = AppViewTokens(rules, ctx.did_resolver, hold.appview_did)
         self.writing = asyncio.Lock()
         """Held while somebody else than the server writes to the hold's repository."""
         self.refused: Denials[tuple[str, Permission]] = Denials()
@@ -66,6 +68,7 @@ class Hold:
             ctx, self.did, self.db, roster=self.roster, quotas=self.quotas, oci=self.oci
         )
         self.stats, self.layers, self.gc = self.images.stats, self.images.layers, self.images.gc
+        self.personal = PersonalData(ctx, self.did, self.db, roster=self.roster, images=self.images)
         self._announcement = Announcement(
             ctx.settings.hold_crawlers, host=ctx.settings.hold_host, http=ctx.proxy_http
         )

@@ -45,14 +45,15 @@ class Images:
         oci: OciService,
     ) -> None:
         """Open the parts for the hold `did`; `start` makes them ready."""
-        settings = ctx.settings.hold
+        hold = ctx.settings.hold
         self.index = RepoIndex(ctx.actor_store, did, db)
         ctx.sequencer.on_event(self.index.observe)
-        self.stats = Stats(ctx, did, db, self.index, interval_s=settings.stats_interval_ms / 1000)
+        self.stats = Stats(ctx, did, db, self.index, interval_s=hold.stats_interval_ms / 1000)
         self.layers = Layers(ctx.actor_store, did, db, self.index)
-        self.use = BlobUse(db, kept_s=settings.gc_grace_ms / 1000)
+        self.use = BlobUse(db, kept_s=hold.gc_grace_ms / 1000)
         oci.blobs.on_use = self.use.touch
-        locks = KeyedLocks()
+        self.locks = locks = KeyedLocks()
+        """By DID of a user: held while their layer records are written or deleted."""
         self.pushes = Pushes(
             ctx,
             did,
@@ -76,7 +77,7 @@ class Images:
         self.gc = GarbageCollector(
             db, storage=oci.storage, blobs=oci.blobs, use=self.use, manifests=manifests
         )
-        self._nightly = NightlyGc(self.gc) if settings.gc_enabled else None
+        self._nightly = NightlyGc(self.gc) if hold.gc_enabled else None
 
     async def start(self) -> None:
         """Bring the index up to date, and begin to work in the background."""

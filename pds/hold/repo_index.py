@@ -29,6 +29,8 @@ _MAX_CHANGED: Final = 20_000
 _MAX_SIZE_BYTES: Final = 2**43
 """More than any object on S3, and so little that sums of a million fit a column."""
 
+_MAX_TEXT: Final = 2_600
+"""Of a DID or an at-uri; longer ones are no such names."""
 _Columns: TypeAlias = "tuple[SqlValue, ...] | None"
 
 
@@ -50,9 +52,13 @@ def _layer_columns(value: dict[str, Any]) -> _Columns:
     return (
         digest,
         min(max(whole, 0), _MAX_SIZE_BYTES),
-        str(value.get("userDid", "")),
-        str(value.get("manifest", "")),
+        _text(value.get("userDid")),
+        _text(value.get("manifest")),
     )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) and len(value) <= _MAX_TEXT else ""
 
 
 def _stat_columns(value: dict[str, Any]) -> _Columns:

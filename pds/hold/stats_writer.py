@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -109,7 +110,10 @@ class StatsWriter:
         records = await self._ctx.actor_store.read(
             self._did, lambda actor: {pair: self._find(actor, pair) for pair in pairs}
         )
+        await asyncio.sleep(0)
         writes = await write(self._db, lambda: self._stage(records))
+        # Each step takes milliseconds for so many records: others have their turn in between.
+        await asyncio.sleep(0)
         try:
             await commit(self._ctx, self._did, lambda _: writes)
         except (*_RACES, *_REFUSED):

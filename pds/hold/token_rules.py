@@ -87,14 +87,18 @@ class TokenRules:
         if expires_at < self._now_s():
             raise JwtExpired
 
-    def check_method(self, lxm: object, nsid: str) -> None:
-        """Raise `BadJwtLexiconMethod` unless a token for `lxm`, or none, serves to call `nsid`."""
+    def check_method(self, lxm: object, nsid: str) -> str | None:
+        """Return the only method that a token for `lxm` serves to call; None if it serves for all.
+
+        Raises `BadJwtLexiconMethod` unless it serves to call `nsid`.
+        """
         if lxm is None:
-            return
-        if isinstance(lxm, str) and (
-            lxm == nsid or lxm in self._methods or lxm.startswith(OWN_METHODS)
-        ):
-            return
+            return None
+        if isinstance(lxm, str):
+            if lxm in self._methods or lxm.startswith(OWN_METHODS):
+                return None
+            if lxm == nsid:
+                return nsid
         shown = str(lxm)[:_MAX_SHOWN]
         if shown not in self._logged:
             self._logged[shown] = None

@@ -34,15 +34,16 @@ _MAX_VERIFIED: Final = 10_000
 _FREE_OF_ADDRESS: Final = 20
 """More than for a DID: everybody who uses an AppView has its address."""
 
-_Asker: TypeAlias = tuple[str, str]
-"""A client's address group and the DID that it claims. Not the DID alone: anyone can claim it, and
-would shut out its owner."""
+_Asker: TypeAlias = tuple[str, int]
+"""A client's address group and the hash of the DID that it claims, which may be long. Not the DID
+alone: anyone can claim it, and would shut out its owner."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Verified:
     issuer: Did
-    lxm: object
+    only_method: str | None
+    """The method that it is for; None if it serves for all of the hold."""
     expires_at: float
     did_key: str
 
@@ -72,7 +73,8 @@ class HoldTokens:
         jwt = read_service_jwt(token)
         did = self._rules.check(jwt, nsid)
         key = await self._check_signature(jwt, did, address)
-        self._verified[digest] = _Verified(did, jwt.claims.get("lxm"), jwt.claims["exp"], key)
+        only_method = self._rules.check_method(jwt.claims.get("lxm"), nsid)
+        self._verified[digest] = _Verified(did, only_method, jwt.claims["exp"], key)
         return did
 
     def recall(self, token: str, *, nsid: str) -> Did | None:
@@ -87,7 +89,7 @@ class HoldTokens:
         if known is None:
             return None
         self._rules.check_expiry(known.expires_at)
-        self._rules.check_method(known.lxm, nsid)
+        self._rules.check_method(known.only_method, nsid)
         return known.issuer
 
     def _find_verified(self, digest: bytes) -> _Verified | None:
@@ -102,7 +104,7 @@ class HoldTokens:
 
     async def _check_signature(self, jwt: Jwt, did: Did, address: str) -> str:
         """Return the did:key that signed the token."""
-        asker = address, did
+        asker = address, hash(did)
         denial = self._denials.find(asker)
         if denial is None and self._resolver.find_cached(did) is None:
             # Those whose documents are known come in, although others claim ever new DIDs.

@@ -18,6 +18,7 @@ from pds.lifecycle.plc_updates import ensure_plc
 from pds.lifecycle.states import current_sync_event
 from pds.repos.commits import wait_for_log
 from pds.repos.damage import forget_damage
+from repo.keys import K256PrivateKey
 from sequencer.events import IdentityEvent
 
 if TYPE_CHECKING:
@@ -35,14 +36,17 @@ RotationOutcome: TypeAlias = Literal["replaced", "had it", "not listed", "no suc
 async def replace_signing_key(ctx: AppContext, account: ActorAccount) -> PrivateKey:
     """Replace an account's signing key in its DID and its key file, and re-sign its commit.
 
-    The old key may be missing. Raises `LifecycleError` for a DID that the server does not change,
-    `PlcError`, and `DatabaseError`s.
+    The old key may be missing. The DID document of this server's own hold has whichever key is in
+    the file. Raises `LifecycleError` for a DID that the server does not change, `PlcError`, and
+    `DatabaseError`s.
     """
     did = account.did
-    ensure_plc(did)
+    is_hold = ctx.settings.is_hold(did)
+    if not is_hold:
+        ensure_plc(did)
     await wait_for_log(ctx)
     async with ctx.unfinished.lock(did):
-        key = await _put_into_did(ctx, account)
+        key = K256PrivateKey.generate() if is_hold else await _put_into_did(ctx, account)
         await asyncio.to_thread(ctx.actor_store.keys.replace, did, key)
         await ctx.did_resolver.refresh(did)
         sync = await current_sync_event(ctx, did)

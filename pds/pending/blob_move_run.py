@@ -31,7 +31,7 @@ MAX_FAILED_READS: Final = 20
 """After so many in a row, the old store is taken for broken."""
 _SHOWN: Final = 100
 _PAUSE_S: Final = 1.0
-"""Between two looks at blobs that are still being read."""
+"""Between two looks at blobs that are still being read, and at how fast copies may go on."""
 
 _log = structlog.get_logger(__name__)
 
@@ -199,10 +199,17 @@ class MoveRun:
     async def _pace(self, size: int) -> None:
         self._check()
         self.copied_bytes += size
-        if self._bytes_per_s is not None:
-            now_s = asyncio.get_running_loop().time()
-            self._free_s = max(self._free_s, now_s) + size / self._bytes_per_s
-            await self._rest(self._free_s - now_s)
+        if self._bytes_per_s is None:
+            return
+        clock = asyncio.get_running_loop().time
+        self._free_s = turn_s = max(self._free_s, clock()) + size / self._bytes_per_s
+        # A little at a time, since the limit may be taken back, and the time may be up.
+        while self._is_limited() and clock() < turn_s:
+            await self._rest(min(turn_s - clock(), _PAUSE_S))
+            self._check()
+
+    def _is_limited(self) -> bool:
+        return self._bytes_per_s is not None
 
     async def _rest(self, seconds: float) -> None:
         """Wait, but not longer than until the run is stopped."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -116,6 +117,25 @@ async def test_an_upload_used_during_its_move_is_not_lost(stores: TwoStores) -> 
     assert await move_blob(stores.both, blob, cid=CID, pace=pace) is Outcome.GONE
     assert await places_of(stores.old) == {Place.PERMANENT: [str(CID)]}
     assert await places_of(stores.new) == {}
+
+
+async def test_an_upload_used_while_its_copy_gets_its_name_leaves_nothing_behind(
+    stores: TwoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = await placed(stores.old, DATA, Place.TEMPORARY)
+    really = stores.new.places.put
+    posting: list[asyncio.Task[None]] = []
+
+    async def put(blob: PlacedBlob, *, key: str) -> None:
+        await really(blob, key=key)
+        posting.append(asyncio.create_task(stores.both.make_permanent(DID, blob.name, CID)))
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(stores.new.places, "put", put)
+    assert await move(stores, blob) is Outcome.MOVED
+    await posting[0]
+    assert await places_of(stores.old) == {}
+    assert await places_of(stores.new) == {Place.PERMANENT: [str(CID)]}
 
 
 async def test_a_blob_that_is_gone_is_none_to_move(stores: TwoStores) -> None:

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from actor_store.blob_store.base import BlobFileMissing, BlobStoreUnavailable, new_temp_key
+from actor_store.blob_store.base import (
+    BlobFileMissing,
+    BlobStoreUnavailable,
+    OpenBlob,
+    new_temp_key,
+)
 from actor_store.blob_store.move_blob import Outcome, move_blob
 from actor_store.blob_store.places import Place
 from repo.cid import Cid
@@ -194,6 +199,34 @@ async def test_a_reader_keeps_the_old_bytes_until_it_has_read_them(stores: TwoSt
         assert await moving is Outcome.MOVED
         assert await collect(aiter(later)) == DATA
     assert await places_of(stores.old) == {}
+
+
+async def test_a_reader_that_has_looked_before_the_copy_was_there_is_waited_for(
+    stores: TwoStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = await placed(stores.old, DATA)
+    really, looked, may_go_on = stores.new.open, asyncio.Event(), asyncio.Event()
+
+    async def look(did: str, cid: Cid) -> OpenBlob:
+        try:
+            return await really(did, cid)
+        except BlobFileMissing:
+            looked.set()
+            await may_go_on.wait()
+            raise
+
+    monkeypatch.setattr(stores.new, "open", look)
+    reader = asyncio.create_task(stores.both.open(DID, CID))
+    await looked.wait()
+    moving = asyncio.create_task(move_blob(stores.both, blob, cid=CID, pace=no_pace))
+    while await stores.new.places.find_size(blob) is None:
+        assert not moving.done()
+    may_go_on.set()
+    async with await reader as found:
+        assert await stores.old.places.find_size(blob) == len(DATA)
+        assert not moving.done()
+        assert await collect(aiter(found)) == DATA
+    assert await moving is Outcome.MOVED
 
 
 async def test_a_slow_reader_leaves_the_bytes_for_later(

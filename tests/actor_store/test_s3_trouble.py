@@ -38,15 +38,20 @@ async def proxy(seaweedfs: SeaweedFs) -> AsyncIterator[TcpProxy]:
 
 @pytest.fixture
 async def store(bucket_location: S3Location, proxy: TcpProxy) -> AsyncIterator[S3BlobStore]:
-    """A store that reaches its server through the proxy, and is impatient."""
-    behind = replace(
-        bucket_location,
-        endpoint=f"http://127.0.0.1:{proxy.port}",
-        request_timeout_ms=300,
-    )
+    """A store that reaches its server through the proxy."""
+    behind = replace(bucket_location, endpoint=f"http://127.0.0.1:{proxy.port}")
     store = S3BlobStore(S3Bucket(behind))
     yield store
     await store.close()
+
+
+@pytest.fixture
+async def impatient(store: S3BlobStore) -> AsyncIterator[S3BlobStore]:
+    """Another store of the same bucket, which does not wait long for an answer."""
+    location = replace(store.bucket.location, request_timeout_ms=1_500)
+    impatient = S3BlobStore(S3Bucket(location))
+    yield impatient
+    await impatient.close()
 
 
 async def chunks(data: bytes) -> AsyncIterator[bytes]:
@@ -90,21 +95,21 @@ async def test_a_server_that_stays_busy_is_asked_a_few_times(
     assert await everything(bucket) == [f"blocks/{DID}/{Cid.of_raw(b'now')}"]
 
 
-async def test_a_silent_server_is_given_up(store: S3BlobStore, proxy: TcpProxy) -> None:
+async def test_a_silent_server_is_given_up(
+    store: S3BlobStore, impatient: S3BlobStore, proxy: TcpProxy
+) -> None:
     proxy.mode = "stall"
-    began = time.monotonic()
-    with pytest.raises(BlobStoreUnavailable):
-        await stored(store, b"never")
-    assert time.monotonic() - began < 15
+    with pytest.raises(BlobStoreUnavailable, match="Read timeout"):
+        await stored(impatient, b"never")
     proxy.mode = "pass"
     assert await read(store, await stored(store, b"now")) == b"now"
 
 
 async def test_a_download_that_falls_silent_is_given_up(
-    store: S3BlobStore, proxy: TcpProxy
+    store: S3BlobStore, impatient: S3BlobStore, proxy: TcpProxy
 ) -> None:
     cid = await stored(store, os.urandom(20_000_000))
-    stream = await store.open(DID, cid)
+    stream = await impatient.open(DID, cid)
     parts = aiter(stream)
     assert await anext(parts)
     proxy.mode = "stall"

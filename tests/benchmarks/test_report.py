@@ -12,6 +12,7 @@ from benchmarks.load import LoadFailed, Result, parse_result
 from benchmarks.measure import Measured
 from benchmarks.memory import Memory
 from benchmarks.report import BEGIN, END, Run, tables, write_readme
+from benchmarks.s3 import S3Figures
 from benchmarks.scenarios import SCENARIOS
 
 
@@ -138,3 +139,11 @@ def test_load_with_errors_is_no_result(counts: str, reason: str) -> None:
 def test_load_without_result_tells_what_wrk_said() -> None:
     with pytest.raises(LoadFailed, match="unable to connect"):
         parse_result("unable to connect to 127.0.0.1:1 Connection refused\n")
+
+
+def test_s3_is_judged_beside_aiobotocore() -> None:
+    ours = measured("ours", 9000, 100)
+    ours.s3 = S3Figures([2.0, 2.2, 9.0], [0.2], [2.0], [0.1])
+    report = tables(run(ours, None), SCENARIOS)
+    assert row(report, "MiB/s to S3")[1:] == ["29.1", "–", "0.91×", "≥ 0.8×", "met"]
+    assert row(report, "MiB/s from S3")[1:] == ["320", "–", "0.50×", "≥ 0.8×", "missed"]

@@ -20,7 +20,6 @@ from actor_store.blob_store.places import MovableStore, Place
 from actor_store.blob_store.s3 import S3BlobStore
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_location import S3Location
-from tests.actor_store.two_stores import places_of
 from tests.e2e.blob_traffic import Pictures
 from tests.e2e.world import ENVIRON, REACHED_S, World
 from tests.pds.conftest import basic_auth
@@ -46,7 +45,8 @@ class Homes:
     async def names(self, home: str) -> dict[Place, set[str]]:
         """What is in a place."""
         async with self._opened(home) as store:
-            return {place: set(names) for place, names in (await places_of(store)).items()}
+            found = {place: await store.places.list_blobs(place, limit=1000) for place in Place}
+            return {place: {blob.name for blob in blobs} for place, blobs in found.items() if blobs}
 
     @asynccontextmanager
     async def _opened(self, home: str) -> AsyncIterator[MovableStore]:
@@ -218,11 +218,13 @@ async def test_damage_is_listed_with_what_to_do(
     world.start(**homes.environ(move_to="s3"))
     status, out, err = await ended(begin(world, "blobs", "migrate", "--to", "s3"))
     assert status == 1
-    assert out.startswith("Moved to s3: 2 blobs, ")
-    assert f"1 blob cannot be moved and stay in disk:\n  {picture.person.did} {picture.cid}" in err
+    assert out.startswith("Moved to S3: 2 blobs, ")
+    assert (
+        f"1 blob cannot be moved and stay on the disk:\n  {picture.person.did} {picture.cid}" in err
+    )
     status, out, err = await ended(begin(world, "blobs", "status"))
     assert (status, err) == (0, "")
-    assert "To be moved to s3: 1 blob, " in out
+    assert "To be moved to S3: 1 blob, " in out
     path.write_bytes(intact)
     status, out, err = await ended(begin(world, "blobs", "migrate", "--to", "s3"))
     assert (status, err) == (0, "")

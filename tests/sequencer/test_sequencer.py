@@ -87,6 +87,16 @@ async def test_nothing_is_visible_before_the_commit(sequencer: Sequencer) -> Non
     assert sequencer.ring.find(1) is not None
 
 
+async def test_observers_see_events_before_anything_else_runs(sequencer: Sequencer) -> None:
+    seen: list[object] = []
+    sequencer.on_event(seen.append)
+    events = (identity_event(), commit_event())
+    appended = sequencer.append(*events)
+    assert seen == [*events]
+    await appended
+    assert seen == [*events]
+
+
 async def test_listeners_hear_of_commits_even_when_one_of_them_fails(
     sequencer: Sequencer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
+from actor_store.blob_store.base import TempBlob
 from actor_store.errors import RepoNotFound
+from actor_store.reader import ActorStoreReader
 from pds.rate_limits.limit import DAY_S, by_ip
 from pds.rate_limits.method_limits import calls
 from pds.repos.blobs import receive_blob
@@ -28,8 +31,14 @@ async def upload_blob(call: XrpcCall) -> Answer:
     return await upload_to(call, call.caller)
 
 
-async def upload_to(call: XrpcCall, did: Did) -> Answer:
-    """Receive a blob for the repository of `did`."""
+def _allow(_actor: ActorStoreReader, _temp: TempBlob) -> None:
+    """The check of an upload by the owner of the repository."""
+
+
+async def upload_to(
+    call: XrpcCall, did: Did, check: Callable[[ActorStoreReader, TempBlob], None] = _allow
+) -> Answer:
+    """Receive a blob for the repository of `did`, if `check` lets it pass once it is here."""
     ctx, request = call.ctx, call.request
     if not ctx.actor_store.exists(did):
         # Anyone can make a service token: check before the bytes come in.

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 PLACES: Final = ("permanent", "quarantined", "temporary")
 """Blobs of records, those taken down, and uploads that no record refers to."""
+IN: Final = {"disk": "on the disk", "s3": "in S3"}
+TO: Final = {"disk": "to the disk", "s3": "to S3"}
+"""How messages name the stores."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -42,7 +45,7 @@ async def count_blobs(server: Server, store: str, progress: Progress) -> dict[st
         )
         for place, found in page["blobs"].items():
             contents[place] += Contents(found["count"], found["bytes"])
-        progress(f"counting in {store}", total(contents).count, 0)
+        progress(f"counting {IN[store]}", total(contents).count, 0)
         if page.get("cursor") is None:
             return contents
         query = {"cursor": page["cursor"]}

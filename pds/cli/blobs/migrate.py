@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from pds.cli.blobs.counting import Contents, count_blobs, total
+from pds.cli.blobs.counting import IN, TO, Contents, count_blobs, total
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.failures import CommandFailed
 from pds.cli.operator import Server, operate
@@ -76,7 +76,7 @@ def migrate(to: str, rate: int | None, as_json: bool, env_file: Path | None) -> 
     if as_json:
         print_json(moved.to_json())
     else:
-        say(f"Moved to {to}: {moved.contents}.")
+        say(f"Moved {TO[to]}: {moved.contents}.")
     moved.raise_if_unfinished()
     if not as_json:
         say(_last_step(settings, to))
@@ -86,11 +86,11 @@ def _check(settings: Settings, to: str) -> None:
     """Raise `CommandFailed` if the settings do not say that blobs move there."""
     homes, moves_to = settings.blob_homes, settings.blobstore.move_to
     if homes == (to,):
-        raise CommandFailed(f"All blobs are in {to} already; the settings name no other place.")
+        raise CommandFailed(f"All blobs are {IN[to]} already; the settings name no other place.")
     if moves_to is None:
         missing = next(name for home, name in _LOCATIONS.items() if home not in homes)
         raise CommandFailed(
-            f"Blobs are in {homes[0]} only. To move them, also set {missing} and what belongs to "
+            f"Blobs are {IN[homes[0]]} only. To move them, also set {missing} and what belongs to "
             f"it, set PDS_BLOBSTORE_MOVE_TO={to}, and restart the server."
         )
     if moves_to != to:
@@ -147,7 +147,7 @@ class Moved:
 
     def raise_if_unfinished(self) -> None:
         """Raise `CommandFailed` if something has not been moved."""
-        last, old = self._last, _OTHER[self._to]
+        last, in_old = self._last, IN[_OTHER[self._to]]
         left = [
             f"\n  {one['did']} {one['name']} ({one['place']}): {one['problem']}"
             for one in last["left"]
@@ -156,13 +156,13 @@ class Moved:
             left.append(f"\n  and {last['leftCount'] - len(left)} more, which the log names")
         if last["failure"]:
             raise CommandFailed(
-                f"{last['failure'].removesuffix('.')}. What has not been moved is still in {old}, "
+                f"{last['failure'].removesuffix('.')}. What has not been moved is still {in_old}, "
                 f"and is served from there.{''.join(left)}",
                 remedy=f"pds blobs migrate --to {self._to}",
             )
         if left:
             raise CommandFailed(
-                f"{counted(last['leftCount'], 'blob')} cannot be moved and stay in {old}:"
+                f"{counted(last['leftCount'], 'blob')} cannot be moved and stay {in_old}:"
                 f"{''.join(left)}\nReplace each with intact bytes from a backup, or delete it "
                 "there to give it up. Then repeat the command.",
                 remedy=f"pds blobs migrate --to {self._to}",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pds.cli.blobs.counting import PLACES, Contents, count_blobs, total
+from pds.cli.blobs.counting import PLACES, TO, Contents, count_blobs, total
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import Server, operate
 from pds.cli.output import json_option, print_json, print_table, say
@@ -55,7 +55,7 @@ def status(as_json: bool, env_file: Path | None) -> None:
     if moves_to is not None:
         left = total(found[homes[1]])
         say(
-            f"To be moved to {moves_to}: {left}."
+            f"To be moved {TO[moves_to]}: {left}."
             if left.count
-            else f"All blobs have moved to {moves_to}."
+            else f"All blobs have moved {TO[moves_to]}."
         )

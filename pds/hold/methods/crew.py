@@ -1,4 +1,4 @@
-"""io.atcr.hold: joining the crew, the tiers of its members, and their quotas."""
+"""io.atcr.hold: joining the crew, the tiers of its members, their quotas and their data."""
 
 from __future__ import annotations
 
@@ -99,15 +99,11 @@ async def get_quota(call: XrpcCall) -> Answer:
         user = parse_did(call.params["userDid"])
     except InvalidSyntax as exc:
         raise named("InvalidUserDid", "userDid is not a DID") from exc
-    blobs, size_bytes = hold.db.one(
-        "SELECT count(*), total(s) FROM"
-        " (SELECT max(sizeBytes) AS s FROM layer WHERE userDid = ? GROUP BY digest)",
-        (user,),
-    ) or (0, 0)
+    usage = await hold.layers.usage(user)
     answer: dict[str, Any] = {
         "userDid": user,
-        "uniqueBlobs": int(blobs),
-        "totalSize": int(size_bytes),
+        "uniqueBlobs": usage.blobs,
+        "totalSize": usage.size_bytes,
     }
     tier = await hold.quotas.tier_of(user)
     if tier is not None:
@@ -128,6 +124,35 @@ async def list_tiers(call: XrpcCall) -> Answer:
             }
             for tier in hold_of(call).tiers
         ]
+    }
+
+
+@methods.method(
+    "io.atcr.hold.exportUserData",
+    auth=caller(missing=AUTH_REQUIRED),
+    limits=calls(by_did, {HOUR_S: 20}),
+)
+async def export_user_data(call: XrpcCall) -> Answer:
+    """io.atcr.hold.exportUserData"""
+    async with call.ctx.large_work.wait(*call.ctx.askers()):
+        return JsonBytes(await hold_of(call).personal.export(call.caller))
+
+
+@methods.method(
+    "io.atcr.hold.deleteUserData",
+    auth=caller(missing=AUTH_REQUIRED),
+    limits=calls(by_did, {HOUR_S: 20}),
+    body_optional=True,
+)
+async def delete_user_data(call: XrpcCall) -> Answer:
+    """io.atcr.hold.deleteUserData: the caller's records, not the bytes of images"""
+    with answering():
+        deleted = await hold_of(call).personal.delete(call.caller)
+    return {
+        "success": True,
+        "crewDeleted": deleted.crew,
+        "layersDeleted": deleted.layers,
+        "statsDeleted": deleted.stats,
     }
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from aiohttp import hdrs, web
 
+from actor_store.writes import MAX_WRITES
 from pds.accounts.errors import InvalidToken
 from pds.api.repo import blobs, writes
 from pds.hold.auth import HoldCredentials, bearer_token, require, verify_caller
@@ -52,10 +53,12 @@ async def _write(standard: XrpcMethod, write_in: _WriteIn, call: XrpcCall) -> An
     if not isinstance(call.credentials, HoldCredentials):
         return await standard.handler(call)
     hold, did = hold_of(call), await require(call, Permission.ADMIN)
-    if call.body["repo"] != hold.did:
+    if call.body["repo"] not in (hold.did, call.ctx.settings.hold_handle):
         raise invalid_request(f"a service token for the hold writes to {hold.did} alone")
+    if len(call.body.get("writes", ())) > MAX_WRITES:
+        raise invalid_request(f"Too many writes. Max: {MAX_WRITES}")
     call.body["validate"] = True
-    members = [did, *_name_crew_records(call.body)]
+    members = {did, *_name_crew_records(call.body)}
     # One at a time, so that what is known of the keys of members holds until the commit.
     async with hold.writing:
         rules = RepoRules(did, {each: await _rkeys_of(hold, each) for each in members})
@@ -67,8 +70,11 @@ async def _upload_blob(standard: XrpcMethod, call: XrpcCall) -> Answer:
     """Receive a blob for the hold's repository, or as the method does elsewhere."""
     if not isinstance(call.credentials, HoldCredentials):
         return await standard.handler(call)
-    await require(call, Permission.ADMIN)
-    return await blobs.upload_to(call, hold_of(call).did)
+    hold, did = hold_of(call), await require(call, Permission.ADMIN)
+    rules = RepoRules(did, {did: await _rkeys_of(hold, did)})
+    with answering():
+        # Again when all of it is here: membership may have ended meanwhile.
+        return await blobs.upload_to(call, hold.did, lambda actor, _: rules.check(actor, ()))
 
 
 async def _rkeys_of(hold: Hold, member: str) -> list[str]:

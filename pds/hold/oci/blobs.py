@@ -24,11 +24,10 @@ _LOOKS_EACH: Final = 16
 """Questions to the store at a time, in total and per asker, which anyone may cause."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, frozen=True)
 class _Known:
     blob: StoredBlob
     looked_s: float
-    used_s: float
 
 
 @dataclass(slots=True, eq=False)
@@ -73,9 +72,7 @@ class Blobs:
     async def find(self, digest: Digest) -> StoredBlob | None:
         """Return a stored blob. Raises `BlobStoreError`s and `TooBusy`."""
         known = self._known.get(digest)
-        now_s = self._clock()
-        if known is not None and now_s - known.looked_s < _LOOK_AGAIN_S:
-            known.used_s = now_s
+        if known is not None and self._clock() - known.looked_s < _LOOK_AGAIN_S:
             self.on_use(digest)
             return known.blob
         async with self._turns.turn(*self._askers()):
@@ -97,21 +94,12 @@ class Blobs:
 
     def note(self, blob: StoredBlob) -> None:
         """Remember that a blob is stored."""
-        now_s = self._clock()
-        self._known[blob.digest] = _Known(blob, now_s, now_s)
+        self._known[blob.digest] = _Known(blob, self._clock())
         self.on_use(blob.digest)
 
     def forget(self, digest: Digest) -> None:
         """Ask the store anew the next time: it does not have what it was said to have."""
         self._known.pop(digest, None)
-
-    def used_since(self, digest: Digest, since_s: float) -> bool:
-        """Whether a client was told, since a Unix time and since the start, that it is there.
-
-        That client will not upload it, and may be about to refer to it.
-        """
-        known = self._known.get(digest)
-        return known is not None and known.used_s >= since_s
 
     @asynccontextmanager
     async def wanted(self, digest: Digest) -> AsyncIterator[None]:

@@ -45,6 +45,9 @@ class TooManyUploads(OciError):
 class HoldFull(OciError):
     """Too many uploads of all callers together are unfinished."""
 
+    retry_after_s: Final = 60
+    """When a client may ask again."""
+
     def __init__(self, limit: int) -> None:
         super().__init__(f"the hold has {limit} unfinished uploads: try again later")
 

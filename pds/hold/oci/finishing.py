@@ -28,7 +28,7 @@ from pds.hold.oci.blobs import Blobs
 from pds.hold.oci.digest import Digest
 from pds.hold.oci.errors import DigestMismatch, OciError, UploadNotFound
 from pds.hold.oci.storage import OciStorage, StoredBlob
-from pds.hold.oci.upload_rows import Upload, UploadRows, UploadState
+from pds.hold.oci.upload_rows import Upload, UploadRows
 
 _LARGE_BYTES: Final = 256 * 1024 * 1024
 _SMALL_AT_ONCE: Final = 4
@@ -91,11 +91,15 @@ class Finisher:
     async def refuse(self, upload: Upload, digest: Digest) -> None:
         """End an upload whose bytes have another digest, and discard them."""
         _log.warning("uploaded bytes have another digest", did=upload.did, digest=digest)
-        await self._end(upload, UploadState.REFUSED, digest)
+        await self._rows.set_refused(upload.id, digest, now_ms=self._now_ms())
+        await self._discard(upload)
 
-    async def settle(self, upload: Upload, digest: Digest) -> None:
+    async def settle(self, upload: Upload, blob: StoredBlob) -> None:
         """End an upload whose blob is stored, and discard what it leaves."""
-        await self._end(upload, UploadState.COMPLETED, digest)
+        await self._rows.set_completed(
+            upload.id, blob.digest, blob.size_bytes, now_ms=self._now_ms()
+        )
+        await self._discard(upload)
 
     async def close(self) -> None:
         """Stop; the next start goes on."""
@@ -109,24 +113,27 @@ class Finisher:
         room = self._large if upload.size_bytes > _LARGE_BYTES else self._small
         try:
             async with room, self._blobs.wanted(digest):
-                if await self._blobs.look(digest) is None:
+                blob = await self._blobs.look(digest)
+                if blob is None:
                     if self._verify and await self._storage.measure(upload.id) != digest:
                         await self.refuse(upload, digest)
                         raise DigestMismatch(digest)
                     await self._storage.keep(upload.id, digest, upload.size_bytes)
-                    self._blobs.note(StoredBlob(digest, upload.size_bytes, self._clock()))
-                await self.settle(upload, digest)
+                    blob = StoredBlob(digest, upload.size_bytes, self._clock())
+                    self._blobs.note(blob)
+                await self.settle(upload, blob)
         except UploadNotFound:
             # Somebody has deleted its bytes. Its client has to begin again.
             await self._rows.remove(upload.id)
             raise
 
-    async def _end(self, upload: Upload, state: UploadState, digest: Digest) -> None:
-        now_ms = int(self._clock() * 1000)
-        await self._rows.set_ended(upload.id, state, digest, now_ms=now_ms)
+    async def _discard(self, upload: Upload) -> None:
         # Whatever stays is discarded with the row.
         with suppress(BlobStoreError, OSError):
             await self._storage.discard(upload.id, upload.storage_id)
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
 
     def _ended(self, upload: Upload, digest: Digest, task: asyncio.Task[None]) -> None:
         del self._tasks[upload.id]

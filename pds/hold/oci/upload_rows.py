@@ -94,13 +94,21 @@ class UploadRows:
             (digest, size_bytes, now_ms, upload_id),
         )
 
-    async def set_ended(
-        self, upload_id: str, state: UploadState, digest: Digest, *, now_ms: int
-    ) -> None:
-        """Note how an upload has ended."""
+    async def set_refused(self, upload_id: str, digest: Digest, *, now_ms: int) -> None:
+        """Note that the bytes have another digest than this one."""
         await self._run(
-            "UPDATE upload SET state = ?, digest = ?, changedAtMs = ? WHERE id = ?",
-            (state.value, digest, now_ms, upload_id),
+            "UPDATE upload SET state = 'refused', digest = ?, changedAtMs = ? WHERE id = ?",
+            (digest, now_ms, upload_id),
+        )
+
+    async def set_completed(
+        self, upload_id: str, digest: Digest, size_bytes: int, *, now_ms: int
+    ) -> None:
+        """Note that the blob is stored."""
+        await self._run(
+            "UPDATE upload SET state = 'completed', digest = ?, sizeBytes = ?, changedAtMs = ? "
+            "WHERE id = ?",
+            (digest, size_bytes, now_ms, upload_id),
         )
 
     async def remove(self, upload_id: str) -> None:
@@ -130,13 +138,6 @@ class UploadRows:
             (before_ms, limit),
         )
         return [_upload(row) for row in rows]
-
-    def has_completed(self, digest: Digest) -> bool:
-        """Whether an upload of this digest has been completed within the last day."""
-        found = self._db.value(
-            "SELECT 1 FROM upload WHERE digest = ? AND state = 'completed'", (digest,)
-        )
-        return found is not None
 
     async def _run(self, sql: str, params: tuple[str | int, ...]) -> None:
         await write(self._db, lambda: self._db.run(sql, params))

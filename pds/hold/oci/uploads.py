@@ -153,9 +153,10 @@ class Uploads:
         if not parts and digest != digest_of_nothing():
             raise MissingParts
         async with self._blobs.wanted(digest):
-            if await self._blobs.look(digest) is not None:
+            blob = await self._blobs.look(digest)
+            if blob is not None:
                 # Stored already, and checked then. This upload is not needed.
-                await self._finisher.settle(upload, digest)
+                await self._finisher.settle(upload, blob)
                 return self._own(upload.id, upload.did)
         joined = await self._storage.join(upload.id, upload.storage_id, parts)
         if joined.digest not in (None, digest):

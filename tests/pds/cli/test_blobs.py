@@ -39,7 +39,7 @@ def test_status_asks_the_running_server(running: OperatedServer) -> None:
     [
         ("s3", {}, "also set PDS_BLOBSTORE_S3_BUCKET and what belongs to it"),
         ("s3", {}, "set PDS_BLOBSTORE_MOVE_TO=s3, and restart the server"),
-        ("disk", {}, "All blobs are in disk already"),
+        ("disk", {}, "All blobs are on the disk already"),
         ("s3", BUCKET, "PDS_BLOBSTORE_MOVE_TO"),
         ("s3", {"PDS_BLOBSTORE_MOVE_TO": "s3"}, "set both"),
         ("s3", {**BUCKET, "PDS_BLOBSTORE_MOVE_TO": "tape"}, "set disk or s3"),
@@ -60,7 +60,7 @@ def test_a_move_needs_two_places_and_a_direction(
 def test_the_running_server_must_know_of_the_move(running: OperatedServer) -> None:
     environ = {**BUCKET, "PDS_BLOBSTORE_MOVE_TO": "disk"}
     refused = Operator(running, environ, running.server.data).refuse(*MIGRATE, "disk")
-    assert "This server was started with blobs in disk only" in refused
+    assert "This server was started with blobs on the disk only" in refused
 
 
 @pytest.mark.parametrize("rate", ["999", "fast", "-1"])

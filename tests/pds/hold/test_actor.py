@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from actor_store.reader import ActorStoreReader
 from actor_store.writes import PreparedWrite
+from database.errors import DatabaseFull
 from database.wal import files_of
 from pds.accounts.account import AccountStatus
 from pds.config import ConfigError
 from pds.context import AppContext
+from pds.hold.actor import write_records
 from pds.hold.hold import HOLD
 from pds.hold.records import CAPTAIN, CREW, PROFILE, SELF, crew_rkey
 from pds.lifecycle.account_import import AccountImport, import_account
 from pds.repos.commits import commit
 from pds.repos.records import prepare_write
-from repo.keys import K256PrivateKey
+from repo.keys import K256PrivateKey, parse_did_key
 from repo.syntax import Did
 from tests.pds.api.exports import verify_export
 from tests.pds.api.imports import Repo
@@ -242,6 +246,45 @@ async def test_the_account_stays_while_the_server_is_a_hold(tmp_path: Path) -> N
     async with started(tmp_path, PDS_HOLD_ENABLED="false") as pds:
         reply = await pds.post("com.atproto.admin.deleteAccount", {"did": HOLD_DID}, pds.admin)
         assert reply.status == 200
+
+
+async def test_a_lost_signing_key_is_replaced_in_did_document_and_repository(
+    tmp_path: Path,
+) -> None:
+    async with started(tmp_path) as pds:
+        pds.ctx.actor_store.layout.key(HOLD_DID).unlink()
+        pds.ctx.actor_store.keys.forget(HOLD_DID)
+        assert (await pds.request("GET", "/.well-known/did.json")).status == 404
+        path = f"/_holdfast/signing-key/{quote(HOLD_DID)}"
+        reply = await pds.request("PUT", path, headers=pds.admin)
+        assert reply.status == 200, reply.json
+        key = parse_did_key(reply.json["signingKey"])
+        document = (await pds.request("GET", "/.well-known/did.json")).json
+        (method,) = document["verificationMethod"]
+        assert method["publicKeyMultibase"] == key.did_key.removeprefix("did:key:")
+        export = await pds.get("com.atproto.sync.getRepo", did=HOLD_DID)
+        assert len(verify_export(export.body, HOLD_DID, key).records) == 3
+
+
+async def test_records_that_a_full_disk_keeps_back_are_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with started(tmp_path):
+        pass
+    failures = [DatabaseFull(tmp_path, "disk full")] * 2
+
+    async def write_once_there_is_space(*args: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await write_records(*args)
+
+    monkeypatch.setattr("pds.hold.hold.write_records", write_once_there_is_space)
+    async with started(tmp_path, PDS_HOLD_PUBLIC="true") as pds:
+        assert (await record(pds, CAPTAIN))["public"] is False
+        async with asyncio.timeout(10):
+            while not (await record(pds, CAPTAIN))["public"]:
+                await pds.ctx.sequencer.append()
+        assert failures == []
 
 
 async def test_damaged_files_of_the_hold_leave_other_accounts_alone(tmp_path: Path) -> None:

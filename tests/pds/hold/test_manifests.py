@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from actor_store.errors import ActorStoreDamaged
+from actor_store.writes import PreparedWrite
 from pds.hold import pushes
 from pds.hold.hold import Hold
 from pds.hold.manifest import MAX_LAYERS
@@ -151,7 +152,7 @@ async def test_more_layers_than_a_commit_holds_are_several(
     texts = [f"layer{number}" for number in range(5)]
     for text in texts:
         await user.upload(text)
-    done = []
+    done: list[bool] = []
 
     async def fail_later(*args: Any) -> Any:
         if done:
@@ -239,7 +240,7 @@ async def test_deleted_records_give_the_quota_back(pds: Pds, hold: Hold) -> None
     user = await join(pds, tier="deckhand")
     await user.push("x" * 100)
     records = await hold.layers.records_of_user(user.did, limit=10)
-    write = pushes.PreparedWrite("delete", LAYER, records[0].rkey)
+    write = PreparedWrite("delete", LAYER, records[0].rkey)
     await commit(pds.ctx, hold.did, lambda _: [write])
     await user.upload("y" * 100)
     assert (await user.notify("y" * 100, name="second")).status == 200

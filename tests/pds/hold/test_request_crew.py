@@ -166,3 +166,23 @@ async def test_captain_and_crew_are_for_everybody_to_read(pds: Pds) -> None:
         "com.atproto.repo.getRecord", repo=HOLD_DID, collection=CAPTAIN, rkey=SELF
     )
     assert reply.json["value"]["owner"] == CAPTAIN_ENVIRON["PDS_HOLD_OWNER"]
+
+
+async def test_a_member_who_was_taken_down_does_not_come_back(pds: Pds) -> None:
+    caller = enroll(pds)
+    uri = (await caller.call(pds, REQUEST_CREW)).json["uri"]
+    body = {
+        "subject": {
+            "$type": "com.atproto.repo.strongRef",
+            "uri": uri,
+            "cid": (await caller.call(pds, REQUEST_CREW)).json["cid"],
+        },
+        "takedown": {"applied": True, "ref": "1"},
+    }
+    reply = await pds.post("com.atproto.admin.updateSubjectStatus", body, pds.admin)
+    assert reply.status == 200
+    assert (await caller.call(pds, REQUEST_CREW)).error == (403, "Forbidden")
+    # Nor do they delete what keeps them out.
+    deleted = await caller.call(pds, "io.atcr.hold.deleteUserData")
+    assert deleted.json["crewDeleted"] is False
+    assert (await caller.call(pds, REQUEST_CREW)).error == (403, "Forbidden")

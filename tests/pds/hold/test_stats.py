@@ -293,7 +293,7 @@ async def test_a_race_with_another_writer_counts_once(
     rkey = stats_rkey(OWNER, "myapp")
     await put(hold, rkey, did=OWNER, repository="myapp", pullCount=1, pushCount=0)
     hold.stats.count_pull(OWNER, "myapp")
-    raced = []
+    raced: list[bool] = []
 
     async def race(*args: Any) -> Any:
         if not raced:

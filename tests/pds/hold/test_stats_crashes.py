@@ -23,6 +23,7 @@ from pds.hold.records import STATS, stats_rkey
 from pds.hold.stats import Stats
 from pds.hold.stats_journal import Pair, Staged, was_committed
 from pds.hold.stats_record import Totals
+from pds.repos.commits import commit
 from tests.pds.conftest import start_pds
 from tests.pds.hold.conftest import HOLD_ENVIRON
 from tests.pds.hold.counting_child import OWNER, STEPS
@@ -30,7 +31,6 @@ from tests.processes import clean_environment
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 REPOSITORIES: Final = ("a", "b", "c")
-REAL_COMMIT: Final = stats_writer.commit
 
 
 class Crashed(BaseException):
@@ -42,7 +42,7 @@ async def crash_before(*_: Any) -> None:
 
 
 async def crash_after(*args: Any) -> None:
-    await REAL_COMMIT(*args)
+    await commit(*args)
     raise Crashed
 
 
@@ -78,9 +78,9 @@ class Counting:
         self.in_memory.clear()
         self.begin()
 
-    async def crash_in(self, commit: Callable[..., Awaitable[None]]) -> None:
+    async def crash_in(self, broken: Callable[..., Awaitable[None]]) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(stats_writer, "commit", commit)
+            patch.setattr(stats_writer, "commit", broken)
             try:
                 await self.stats.write_records()
             except Crashed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -10,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from repo.keys import K256PrivateKey, P256PrivateKey
+from tests.loop_blocks import loop_blocks
 from tests.pds.conftest import Pds
 from tests.pds.hold.callers import (
     CAPTAIN_ENVIRON,
@@ -181,3 +183,23 @@ async def test_a_refusal_logs_the_method_of_the_token_once(pds: Pds) -> None:
 async def test_a_token_larger_than_any_header_gets_no_further(pds: Pds) -> None:
     reply = await pds.post(REQUEST_CREW, headers=enroll(pds).bearer(padding="x" * 17_000))
     assert reply.status == 400
+
+
+async def test_a_flood_of_bad_tokens_holds_up_neither_members_nor_readers(pds: Pds) -> None:
+    member = enroll(pds)
+    token = member.bearer()
+    assert (await pds.post(REQUEST_CREW, headers=token)).status == 201
+    bad = [unknown().bearer() for _ in range(40)]
+    bad += [member.bearer(key_=OTHER_KEY, jti=number) for number in range(40)]
+    bad += [bearer(f"{encode({'alg': 'ES256'})}.{'W1' * 3_500}.AAAA") for _ in range(40)]
+    with loop_blocks() as blocks:
+        refused, accepted, read = await asyncio.gather(
+            asyncio.gather(*(pds.post(REQUEST_CREW, headers=each) for each in bad)),
+            asyncio.gather(*(pds.post(REQUEST_CREW, headers=token) for _ in range(20))),
+            asyncio.gather(
+                *(pds.get("com.atproto.repo.describeRepo", repo=HOLD_DID) for _ in range(20))
+            ),
+        )
+    assert {reply.status for reply in refused} == {401}
+    assert {reply.status for reply in (*accepted, *read)} == {200}
+    assert blocks.longest_ms < 50, blocks.where

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -211,20 +212,20 @@ async def test_a_few_blobs_are_copied_at_a_time(
     assert 1 < most <= COPIES_AT_ONCE
 
 
-async def test_copies_keep_to_the_pace(
-    stores: TwoStores, move: BlobMove, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rests: list[float] = []
-
-    async def rest(_run: MoveRun, seconds: float) -> None:
-        rests.append(seconds)
-
-    monkeypatch.setattr(MoveRun, "_rest", rest)
+async def test_copies_keep_to_the_pace(stores: TwoStores, move: BlobMove) -> None:
     await placed(stores.old, os.urandom(1_000_000))
-    run = await move.go_on(None, bytes_per_s=10_000, answer_s=_LONG_S)
+    clock = asyncio.get_running_loop().time
+    started_s = clock()
+    run = await move.go_on(None, bytes_per_s=2_500_000, answer_s=_LONG_S)
     assert (run.state, run.copied_bytes) == (State.DONE, 1_000_000)
-    # A megabyte at ten kilobytes a second.
-    assert 90 < max(rests) <= 100
+    assert clock() - started_s > 0.39
+
+
+async def test_a_limit_can_be_taken_back(stores: TwoStores, move: BlobMove) -> None:
+    await placed(stores.old, os.urandom(1_000_000))
+    slow = await move.go_on(None, bytes_per_s=1000, answer_s=0.01)
+    run = await move.go_on(slow.id, bytes_per_s=None, answer_s=_LONG_S)
+    assert (run is slow, run.state) == (True, State.DONE)
 
 
 async def test_the_stores_go_on_as_one_after_the_move(stores: TwoStores, move: BlobMove) -> None:

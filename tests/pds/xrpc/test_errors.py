@@ -127,7 +127,7 @@ def _leaves() -> set[type[Exception]]:
 
 
 def _is_mapped(kind: type[Exception]) -> bool:
-    if issubclass(kind, ServiceJwtError):
+    if issubclass(kind, ServiceJwtError | XrpcError):
         return True
     return any(base in XRPC_ERRORS or base in HOLD_ERRORS for base in kind.__mro__)
 

@@ -62,6 +62,7 @@ class Kit:
     finisher: Finisher = field(init=False)
     uploads: Uploads = field(init=False)
     sweep: OciUploadSweep = field(init=False)
+    _bucket: S3Bucket | None = None
 
     def open(self) -> None:
         """Open all parts."""
@@ -93,14 +94,17 @@ class Kit:
         self.db.close()
 
     async def restart(self) -> None:
-        """Stop and start."""
-        await self.close()
+        """Stop and start; the connection to S3 stays, because making one takes long."""
+        await self.finisher.close()
+        self.db.close()
+        if self._bucket is None:
+            await self.storage.close()
         self.open()
 
     def bucket(self) -> S3Bucket:
         """The bucket, for tests that look into it."""
-        assert isinstance(self.storage, S3OciStorage | BufferedS3OciStorage)
-        return self.storage._bucket
+        assert self._bucket is not None
+        return self._bucket
 
     async def keys(self) -> list[str]:
         """The keys of all objects, without the prefix."""
@@ -153,7 +157,7 @@ class Kit:
         files = OpenFiles()
         if self.location is None:
             return DiskOciStorage(self.directory / "oci", full_sync=False, files=files)
-        bucket = S3Bucket(self.location)
+        bucket = self._bucket = self._bucket or S3Bucket(self.location)
         if self.kind == "s3":
             return S3OciStorage(bucket, self.prefix)
         uploads = self.directory / "uploads"

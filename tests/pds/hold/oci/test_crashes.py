@@ -40,7 +40,7 @@ POINTS: Final = (
     ("rows", "set_joined", crash_after),
     ("storage", "keep", crash_before),
     ("storage", "keep", crash_after),
-    ("rows", "set_ended", crash_after),
+    ("rows", "set_completed", crash_after),
     ("storage", "discard", crash_after),
 )
 

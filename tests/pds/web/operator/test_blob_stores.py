@@ -151,4 +151,4 @@ async def test_a_server_with_one_store_moves_nothing(pds: Pds, alice: Account) -
     reply = await ask(pds, "POST", DISK, json={})
     assert "started without PDS_BLOBSTORE_MOVE_TO" in reply.json["message"]
     reply = await ask(pds, "POST", S3, json={})
-    assert "blobs in disk only" in reply.json["message"]
+    assert "blobs on the disk only" in reply.json["message"]
