@@ -12,10 +12,12 @@ from typing import Any, Final
 import jinja2
 import structlog
 from aiohttp import web
+from cachetools import TTLCache
 
 from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
-from pds.hold.hold import HOLD, Hold
+from pds.fairness.turns import TooBusy
+from pds.hold.hold import Hold
 from pds.hold.layers import Usage
 from pds.hold.listing import crew_page, stats_page
 from pds.hold.permissions import Permission
@@ -28,6 +30,8 @@ ENTRIES_ON_A_PAGE: Final = 50
 """Of members, and of repositories."""
 APPVIEW: Final = "atcr.io"
 """The registry of holds that name no other."""
+_SAME_S: Final = 1.0
+"""How long everybody gets the same beginning, of which one takes some milliseconds to make."""
 _LONGEST_CURSOR: Final = 2_500
 """A DID of the longest form, a space and the name of a repository."""
 _HEADERS: Final = {
@@ -49,31 +53,54 @@ _templates: Final = jinja2.Environment(
 )
 
 
-def crew_page_routes() -> Iterator[web.RouteDef]:
+def crew_page_routes(hold: Hold) -> Iterator[web.RouteDef]:
     """The page and its style sheet."""
-    yield web.get("/hold", _answer)
+    yield web.get("/hold", CrewPage(hold).answer)
     yield web.get("/hold/style.css", _style)
 
 
-async def _answer(request: web.Request) -> web.Response:
-    hold = request.app[HOLD]
-    try:
-        captain = await hold.roster.captain()
-        if not captain.public:
-            return _page("message.html", message="This hold is private.")
-        return await _hold_page(hold, captain, request.query)
-    except (ActorStoreError, DatabaseError):
-        _log.exception("the page of the hold cannot be made")
-        return _page("message.html", status=503, message="This hold cannot be shown just now.")
+class CrewPage:
+    """The page of one hold. Whoever asks for more than its beginning waits for a turn."""
+
+    def __init__(self, hold: Hold) -> None:
+        self._hold = hold
+        self._beginning: TTLCache[Captain, str] = TTLCache(1, _SAME_S)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Return the page, or what is wrong, as HTML."""
+        hold = self._hold
+        try:
+            captain = await hold.roster.captain()
+            if not captain.public:
+                return _response(_rendered("message.html", message="This hold is private."))
+            return _response(await self._text(captain, request.query))
+        except TooBusy as exc:
+            return _response(_rendered("message.html", message=str(exc)), status=503)
+        except (ActorStoreError, DatabaseError):
+            _log.exception("the page of the hold cannot be made")
+            message = "This hold cannot be shown just now."
+            return _response(_rendered("message.html", message=message), status=503)
+
+    async def _text(self, captain: Captain, query: Mapping[str, str]) -> str:
+        crew_after, stats_after = _cursor(query, "crew"), _cursor(query, "repositories")
+        is_beginning = crew_after is stats_after is None
+        text = self._beginning.get(captain) if is_beginning else None
+        if text is None:
+            async with self._hold.ctx.large_work.wait(*self._hold.ctx.askers()):
+                text = await _make(self._hold, captain, crew_after, stats_after)
+        if is_beginning:
+            self._beginning[captain] = text
+        return text
 
 
-async def _hold_page(hold: Hold, captain: Captain, query: Mapping[str, str]) -> web.Response:
-    crew_after, repositories_after = _cursor(query, "crew"), _cursor(query, "repositories")
+async def _make(
+    hold: Hold, captain: Captain, crew_after: str | None, stats_after: str | None
+) -> str:
     crew = await hold.ctx.actor_store.read(
         hold.did, lambda actor: crew_page(actor, limit=ENTRIES_ON_A_PAGE, after=crew_after)
     )
-    stats = await stats_page(hold, limit=ENTRIES_ON_A_PAGE, after=repositories_after)
-    return _page(
+    stats = await stats_page(hold, limit=ENTRIES_ON_A_PAGE, after=stats_after)
+    return _rendered(
         "hold.html",
         did=hold.did,
         handle=_handle(hold, hold.did) or hold.did,
@@ -88,7 +115,7 @@ async def _hold_page(hold: Hold, captain: Captain, query: Mapping[str, str]) -> 
         is_first_crew=crew_after is None,
         repositories=[_repository(hold, each) for each in stats.entries],
         repositories_after=stats.cursor,
-        is_first_repositories=repositories_after is None,
+        is_first_repositories=stats_after is None,
     )
 
 
@@ -99,8 +126,11 @@ async def _style(_request: web.Request) -> web.Response:
 _STYLE: Final = resources.files("pds.hold.templates").joinpath("style.css").read_text("utf-8")
 
 
-def _page(template: str, *, status: int = 200, **values: Any) -> web.Response:
-    text = _templates.get_template(template).render(**values)
+def _rendered(template: str, **values: Any) -> str:
+    return _templates.get_template(template).render(**values)
+
+
+def _response(text: str, *, status: int = 200) -> web.Response:
     return web.Response(
         status=status, text=text, content_type="text/html", charset="utf-8", headers=_CHANGES
     )

@@ -122,7 +122,7 @@ def _add_hold(app: web.Application, hold: Hold) -> Hold:
 def _hold_routes(hold: Hold) -> Iterator[web.RouteDef]:
     yield from hold_routes()
     yield from operator_routes(hold_handlers(hold))
-    yield from crew_page_routes()
+    yield from crew_page_routes(hold)
 
 
 def _add_rate_limiter(app: web.Application, table: MethodTable) -> RateLimiter | None:

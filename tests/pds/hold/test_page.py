@@ -8,12 +8,15 @@ from typing import Final
 
 import pytest
 
+from actor_store.reader import ActorStoreReader
+from actor_store.writes import PreparedWrite
 from pds.hold import page
 from pds.hold.hold import Hold
 from pds.hold.permissions import Permission
-from pds.hold.records import CREW
+from pds.hold.records import CAPTAIN, CREW, SELF
 from pds.repos.commits import commit
 from pds.repos.records import prepare_write
+from repo.commit import Action
 from repo.syntax import Did
 from tests.pds.conftest import Account, Pds, Reply
 from tests.pds.hold.conftest import HOLD_DID, HOLD_ENVIRON, OWNER
@@ -73,7 +76,7 @@ async def test_nothing_of_strangers_can_run(pds: Pds, hold: Hold) -> None:
         "permissions": [HOSTILE],
         "addedAt": HOSTILE,
     }
-    await put(pds, hold, record)
+    await put(pds, hold, CREW, "odd", record)
     hold.stats.count_pull(OWNER, HOSTILE)
     await hold.stats.write_journal()
 
@@ -87,10 +90,22 @@ async def test_nothing_of_strangers_can_run(pds: Pds, hold: Hold) -> None:
     assert (style.status, style.headers["Content-Type"]) == (200, "text/css; charset=utf-8")
 
 
-async def put(pds: Pds, hold: Hold, record: Mapping[str, object]) -> None:
-    """Write a crew record as another program may have, unchecked."""
-    write = prepare_write(pds.ctx.lexicons, "create", CREW, "odd", record, validate=False)
-    await commit(pds.ctx, hold.did, lambda _actor: [write])
+async def put(
+    pds: Pds, hold: Hold, collection: str, rkey: str, record: Mapping[str, object]
+) -> None:
+    """Write a record as another program may have, unchecked."""
+
+    def plan(actor: ActorStoreReader) -> list[PreparedWrite]:
+        action: Action = "update" if actor.record.find_cid(collection, rkey) else "create"
+        return [prepare_write(pds.ctx.lexicons, action, collection, rkey, record, validate=False)]
+
+    await commit(pds.ctx, hold.did, plan)
+
+
+async def test_a_hold_that_becomes_private_shows_nothing_at_once(pds: Pds, hold: Hold) -> None:
+    assert OWNER in (await get(pds))[1]
+    await put(pds, hold, CAPTAIN, SELF, {"owner": OWNER, "public": False})
+    assert OWNER not in (await get(pds))[1]
 
 
 async def test_long_lists_are_paged(pds: Pds, hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:
