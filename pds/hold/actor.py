@@ -17,7 +17,7 @@ from pds.accounts.account import AccountStatus
 from pds.accounts.availability import check_handle_free_for
 from pds.accounts.errors import HandleNotAvailable
 from pds.config import ConfigError
-from pds.hold.permissions import Permission
+from pds.hold.crew.permissions import Permission
 from pds.hold.records import (
     CAPTAIN,
     CREW,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from actor_store.writes import PreparedWrite
     from pds.config import Settings
     from pds.context import AppContext
-    from pds.hold.roster import Roster
+    from pds.hold.crew.roster import Roster
     from repo.commit import Action
 
 OWNER_ROLE: Final = "owner"

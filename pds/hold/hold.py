@@ -15,20 +15,20 @@ from actor_store.errors import ActorStoreError
 from database.errors import DatabaseFull
 from pds.crawlers import Announcement
 from pds.hold.actor import ensure_account, write_records
-from pds.hold.appview import AppViewTokens
-from pds.hold.crew import Crew
+from pds.hold.auth.appview import AppViewTokens
+from pds.hold.auth.denials import Denials
+from pds.hold.auth.token_rules import TokenRules
+from pds.hold.auth.tokens import HoldTokens
+from pds.hold.crew.crew import Crew
+from pds.hold.crew.permissions import Permission
+from pds.hold.crew.quotas import Quotas
+from pds.hold.crew.roster import Roster
+from pds.hold.crew.tiers import Tiers
 from pds.hold.database import open_hold_database
-from pds.hold.denials import Denials
-from pds.hold.images import Images
+from pds.hold.images.images import Images
 from pds.hold.oci.service import OciService
-from pds.hold.permissions import Permission
 from pds.hold.personal import PersonalData
 from pds.hold.profile import add_avatar
-from pds.hold.quotas import Quotas
-from pds.hold.roster import Roster
-from pds.hold.tiers import Tiers
-from pds.hold.token_rules import TokenRules
-from pds.hold.tokens import HoldTokens
 from repo.syntax import Did
 
 if TYPE_CHECKING:

@@ -16,18 +16,18 @@ from actor_store.errors import ActorStoreError
 from actor_store.writes import PreparedWrite
 from database.errors import DatabaseError
 from database.timestamps import now_iso
-from pds.hold.posts import POST
+from pds.hold.images.posts import POST
 from pds.hold.records import CREW, LAYER, STATS, read_value, to_json
-from pds.hold.stats_record import StatsRecord
+from pds.hold.stats.record import StatsRecord
 from pds.repos.commits import commit
 
 if TYPE_CHECKING:
     from actor_store.reader import ActorStoreReader
     from database.connection import Database
     from pds.context import AppContext
-    from pds.hold.images import Images
+    from pds.hold.crew.roster import Roster
+    from pds.hold.images.images import Images
     from pds.hold.records import CrewMember
-    from pds.hold.roster import Roster
     from repo.syntax import Did
 
 WRITES_OF_COMMIT: Final = 100

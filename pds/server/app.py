@@ -16,9 +16,9 @@ from pds.context import AppContext, ReadContext
 from pds.entryway.methods import behind_entryway
 from pds.hold.hold import HOLD, Hold
 from pds.hold.methods import with_hold
-from pds.hold.operator import hold_handlers
-from pds.hold.page import crew_page_routes
-from pds.hold.web import hold_routes
+from pds.hold.operator.routes import hold_handlers
+from pds.hold.web.page import crew_page_routes
+from pds.hold.web.routes import hold_routes
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
 from pds.proxy.unserved import proxy_unknown_method

@@ -16,7 +16,7 @@ from database.errors import DatabaseError
 from identity.plc import PlcError
 from pds.context import AppContext, open_app_context
 from pds.hold.hold import Hold
-from pds.hold.operator import hold_handlers
+from pds.hold.operator.routes import hold_handlers
 from pds.recovery.start import recover
 from pds.server.app import make_router, method_table
 from pds.web.operator.call import OperatorCall

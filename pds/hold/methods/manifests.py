@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pds.hold.auth import CALLER, require
-from pds.hold.counting import is_repository
+from pds.hold.auth.authenticators import CALLER, require
+from pds.hold.crew.permissions import Permission
 from pds.hold.errors import answering, named
 from pds.hold.hold import hold_of
-from pds.hold.manifest import Manifest
+from pds.hold.images.manifest import Manifest
+from pds.hold.images.pushes import Push
 from pds.hold.oci.digest import parse_digest
-from pds.hold.permissions import Permission
-from pds.hold.pushes import Push
+from pds.hold.stats.counting import is_repository
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import XrpcMethods

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pds.hold.hold import hold_of
-from pds.hold.stats_record import Totals
+from pds.hold.stats.record import Totals
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods
 

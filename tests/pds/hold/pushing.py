@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pds.hold.crew.permissions import Permission
 from pds.hold.hold import HOLD, Hold
 from pds.hold.oci.digest import Digest, digest_of
-from pds.hold.permissions import Permission
 from pds.hold.records import LAYER, manifest_uri
 from repo.syntax import Did
 from tests.pds.conftest import Pds, Reply

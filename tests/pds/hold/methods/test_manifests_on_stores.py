@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from pds.hold.gc import GcOptions
+from pds.hold.gc.collector import GcOptions
 from pds.hold.hold import Hold
 from tests.pds.conftest import Account, Pds
 from tests.pds.hold.registry import Caller, digest_of

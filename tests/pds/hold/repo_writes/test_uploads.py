@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 
+from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
-from pds.hold.permissions import Permission
 from pds.hold.records import PROFILE, SELF
 from pds.service_auth.jwt import create_service_jwt
 from repo.syntax import Did

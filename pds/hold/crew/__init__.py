@@ -1,0 +1,1 @@
+"""Captain and crew: who may do what, and how much each may store."""

@@ -1,0 +1,1 @@
+"""Garbage collection: deleting what no manifest refers to any more."""

@@ -1,0 +1,1 @@
+"""Routes outside XRPC: well-known documents, and the page of the hold."""
