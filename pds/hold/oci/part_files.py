@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -84,11 +85,18 @@ def join(
 
 
 def remove_upload(upload: Path) -> None:
-    """Delete the directory of an upload; a missing one is ignored."""
+    """Delete the directory of an upload; a missing one is ignored.
+
+    It stays if a part begins to arrive meanwhile, which is deleted when it has arrived.
+    """
     with suppress(FileNotFoundError):
         for path in upload.iterdir():
             path.unlink(missing_ok=True)
-        upload.rmdir()
+        try:
+            upload.rmdir()
+        except OSError as exc:
+            if exc.errno != errno.ENOTEMPTY:
+                raise
 
 
 def _read_all(
