@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -184,6 +185,20 @@ async def test_headers_of_a_part_are_checked(
         "PUT", "/xrpc/io.atcr.hold.uploadPart", headers={**writer.auth, **headers}, data=b"bytes"
     )
     assert reply.error == (400, error)
+
+
+@pytest.mark.parametrize("store", ["disk"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "identity, gzip"])
+async def test_a_part_is_not_compressed(writer: Caller, pds: Pds, encoding: str) -> None:
+    headers = {
+        **writer.auth,
+        "X-Upload-Id": await writer.begin(),
+        "X-Part-Number": "1",
+        "Content-Encoding": encoding,
+    }
+    data = gzip.compress(bytes(1_000_000))
+    reply = await pds.request("PUT", "/xrpc/io.atcr.hold.uploadPart", headers=headers, data=data)
+    assert reply.status == 415
 
 
 @pytest.mark.parametrize("store", ["s3"])
