@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import os
 from collections.abc import AsyncIterator
@@ -56,12 +57,14 @@ async def test_who_leaves_the_crew_cannot_finish(
 
 @pytest.mark.parametrize("store", ["disk"])
 async def test_who_leaves_the_crew_while_a_part_arrives_is_told(
-    writer: Caller, pds: Pds, hold: Hold, alice: Account
+    writer: Caller, pds: Pds, hold: Hold, alice: Account, first_check: asyncio.Event
 ) -> None:
     upload_id = await writer.begin()
+    first_check.clear()
 
     async def leave() -> AsyncIterator[bytes]:
         yield b"first"
+        await first_check.wait()
         await hold.crew.remove(Did(alice.did))
         yield b"last"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import asyncio
 from collections.abc import AsyncIterator
 
 from pds.hold.crew.permissions import Permission
@@ -54,10 +55,11 @@ async def test_others_upload_nothing(pds: Pds, member: Caller) -> None:
 
 
 async def test_an_admin_removed_during_an_upload_leaves_no_blob(
-    pds: Pds, hold: Hold, admin: Caller
+    pds: Pds, hold: Hold, admin: Caller, first_check: asyncio.Event
 ) -> None:
     async def body() -> AsyncIterator[bytes]:
         yield b"half"
+        await first_check.wait()
         await hold.crew.remove(admin.did)
         yield b"and half"
 
