@@ -17,8 +17,9 @@ from actor_store.blob_store.disk_upload import UploadFile
 from actor_store.keyed_locks import KeyedLocks
 from database.open_files import OpenFiles
 from pds.hold.oci import part_files
+from pds.hold.oci.digest import Digest
 from pds.hold.oci.errors import PartTooLarge, UploadNotFound
-from pds.hold.oci.storage import MAX_PART_BYTES, Joined, Leftover, Part
+from pds.hold.oci.storage import MAX_PART_BYTES, Leftover, Part
 
 _UPLOAD_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _JOINING_AT_ONCE: Final = 2
@@ -65,14 +66,18 @@ class DiskUploads:
             raise
         return etag
 
-    async def join(self, upload_id: str, parts: Sequence[Part]) -> Joined:
+    async def join(self, upload_id: str, parts: Sequence[Part]) -> int:
         """See `OciStorage.join`."""
+        async with self._locks[upload_id]:
+            return await asyncio.to_thread(part_files.choose, self._path(upload_id), parts)
+
+    async def measure(self, upload_id: str) -> Digest:
+        """See `OciStorage.measure`. Makes one file of the parts on the way."""
         async with self._locks[upload_id], self._joining:
             return await asyncio.to_thread(
                 partial(
                     part_files.join,
                     self._path(upload_id),
-                    parts,
                     stopped=self._stopped,
                     full_sync=self._full_sync,
                 )

@@ -162,11 +162,8 @@ class Uploads:
                 # Stored already, and checked then. This upload is not needed.
                 await self._finisher.settle(upload, blob)
                 return self._own(upload.id, upload.did)
-        joined = await self._storage.join(upload.id, upload.storage_id, parts)
-        if joined.digest not in (None, digest):
-            await self._finisher.refuse(upload, digest)
-        else:
-            await self._rows.set_joined(upload.id, digest, joined.size_bytes, now_ms=self._now_ms())
+        size_bytes = await self._storage.join(upload.id, upload.storage_id, parts)
+        await self._rows.set_joined(upload.id, digest, size_bytes, now_ms=self._now_ms())
         return self._own(upload.id, upload.did)
 
     def _open(self, upload_id: str, did: str) -> Upload:
