@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from actor_store.blob_store.base import BlobStore, BlobStoreError, TempBlob
 from actor_store.blobs import BlobChanges, SweptUploads, TempRef, TrackedUpload
-from actor_store.errors import ActorStoreError, RepoNotFound
+from actor_store.errors import ActorStoreError, BlobNotFound, RepoNotFound
 from actor_store.keyed_locks import KeyedLocks
 from actor_store.quota import check_upload
 from database.errors import DatabaseError
@@ -99,6 +99,30 @@ class BlobFiles:
                 await self._blob_store.discard_temp(did, tracked.orphaned_key)
             if tracked.promote is not None:
                 await self._keep(did, tracked.promote)
+
+    async def take_down(self, did: str, cid: Cid, takedown_ref: str) -> str:
+        """Hide a blob, and return the stored reference, which is that of the first takedown.
+
+        Raises `BlobNotFound`, and what `ActorStore.transact` and `BlobStore.quarantine` raise.
+        """
+        async with self._locks[did]:
+            kept = await self._store.transact(
+                did, lambda actor: actor.blob.set_takedown(cid, takedown_ref)
+            )
+            # The row hides the blob; moving the bytes keeps them from being served otherwise.
+            await self._blob_store.quarantine(did, cid)
+            return kept or takedown_ref
+
+    async def restore(self, did: str, cid: Cid) -> None:
+        """Reverse the takedown of a blob. Raises as `take_down` does, and leaves it hidden then.
+
+        A blob that counts as restored has its bytes back: nobody would look for them in quarantine.
+        """
+        async with self._locks[did]:
+            if await self._store.read(did, lambda actor: actor.blob.find(cid)) is None:
+                raise BlobNotFound(cid)
+            await self._blob_store.unquarantine(did, cid)
+            await self._store.transact(did, lambda actor: actor.blob.set_takedown(cid, None))
 
     async def settle_uploads(self, did: str) -> None:
         """Make uploads permanent that records refer to without a commit, such as after an import.
