@@ -300,3 +300,17 @@ async def test_takedowns_and_reversals_at_once_leave_bytes_where_the_row_says(
         )
         async with await blob_store.open(DID, ref.cid) as opened:
             assert opened.size == len(b"picture")
+
+
+async def test_a_refused_upload_is_refused_for_its_reason_although_it_cannot_be_discarded(
+    actors: ActorStore, blob_store: DiskBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await _upload(actors, blob_store, b"picture")
+    await actors.blob_files.take_down(DID, ref.cid, "case 1")
+
+    async def fail(_did: str, _key: str) -> None:
+        raise BlobStoreUnavailable("down")
+
+    monkeypatch.setattr(blob_store, "discard_temp", fail)
+    with pytest.raises(BlobTakendown):
+        await _upload(actors, blob_store, b"picture")
