@@ -167,6 +167,20 @@ async def test_what_the_operator_must_repair_is_said(
         await bucket.close()
 
 
+@pytest.mark.parametrize("path", ["/{bucket}", "/other"])
+async def test_an_endpoint_with_a_path_that_is_no_server_is_told(
+    bucket_location: S3Location, path: str
+) -> None:
+    endpoint = f"{bucket_location.endpoint}{path.format(bucket=bucket_location.bucket)}"
+    bucket = S3Bucket(replace(bucket_location, endpoint=endpoint))
+    try:
+        with pytest.raises(BlobStoreMisconfigured) as raised:
+            await bucket.check()
+        assert "PDS_BLOBSTORE_S3_ENDPOINT" in raised.value.remedy
+    finally:
+        await bucket.close()
+
+
 async def test_a_server_that_is_down_is_unavailable(bucket_location: S3Location) -> None:
     down = replace(bucket_location, endpoint=f"http://127.0.0.1:{free_port()}")
     bucket = S3Bucket(down)

@@ -18,7 +18,7 @@ from actor_store.keyed_locks import KeyedLocks
 from database.open_files import OpenFiles
 from pds.hold.oci import part_files
 from pds.hold.oci.digest import Digest
-from pds.hold.oci.errors import PartTooLarge
+from pds.hold.oci.errors import PartTooLarge, UploadNotFound
 from pds.hold.oci.storage import MAX_PART_BYTES, Leftover, Part
 
 _UPLOAD_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -48,7 +48,7 @@ class DiskUploads:
         return ""
 
     async def write_part(self, upload_id: str, number: int, chunks: AsyncIterable[bytes]) -> str:
-        """See `OciStorage.write_part`. The ETag is the SHA-256 in hex."""
+        """See `OciStorage.write_part`. The ETag is the SHA-256 in hex. Raises `UploadNotFound`."""
         await self._files.until_room(1)
         upload = self._path(upload_id)
         incoming = part_files.incoming_path(upload)
@@ -57,6 +57,9 @@ class DiskUploads:
             etag = await _receive(file, chunks)
             async with self._locks[upload_id]:
                 await asyncio.to_thread(part_files.add_part, upload, number, incoming, etag)
+        except FileNotFoundError as exc:
+            # The upload ended while this part was arriving.
+            raise UploadNotFound from exc
         except BaseException:
             # As in `DiskBlobStore.put_temp`: a thread may still be writing.
             await asyncio.shield(asyncio.to_thread(file.abandon))

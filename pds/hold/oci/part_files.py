@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -96,11 +97,18 @@ def join(upload: Path, *, stopped: threading.Event, full_sync: bool) -> Digest:
 
 
 def remove_upload(upload: Path) -> None:
-    """Delete the directory of an upload; a missing one is ignored."""
+    """Delete the directory of an upload; a missing one is ignored.
+
+    It stays if a part begins to arrive meanwhile, which is deleted when it has arrived.
+    """
     with suppress(FileNotFoundError):
         for path in upload.iterdir():
             path.unlink(missing_ok=True)
-        upload.rmdir()
+        try:
+            upload.rmdir()
+        except OSError as exc:
+            if exc.errno != errno.ENOTEMPTY:
+                raise
 
 
 def _make_one(
