@@ -65,6 +65,9 @@ class BlobStoreUnavailable(BlobStoreError):
 class BlobStoreMisconfigured(BlobStoreError):
     """The store refuses this server until the operator changes something: `remedy`."""
 
+    retry_after_s = 60
+    """When a client may try again: credentials are renewed, clocks and settings corrected."""
+
     def __init__(self, problem: str, remedy: str) -> None:
         super().__init__(f"{problem}: {remedy}")
         self.problem = problem
