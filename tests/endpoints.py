@@ -11,13 +11,14 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from pds.api import METHODS
+from pds.hold.methods import HOLD_METHODS
 from pds.xrpc.methods import XrpcMethod
 from repo.lexicon import default_lexicons
 from tests.calls import VARIABLE, Call, read_calls
@@ -41,6 +42,16 @@ A session is opened with a password: *any* password, *privileged* for all but pl
 *full* for the account's own. *Admin* is HTTP Basic with `PDS_ADMIN_PASSWORD`. Some methods look at
 the state of the account, too.
 """
+_HOLD: Final = """\
+
+## On a hold
+
+A [hold](hold.md) also answers the methods of `io.atcr.hold`, and these of the above in its own way.
+A *service token* is signed with the key of the caller's DID, as a rule by the caller's own server,
+for the DID of the hold. [hold.md](hold.md#crew) says what members of the crew may do.
+"""
+_TABLE: Final = ("| Method | HTTP | Who | Tests | Errors |", "|---|---|---|---|---|")
+_HOLD_TESTS: Final = "tests/pds/hold/"
 
 
 @dataclass(slots=True)
@@ -53,8 +64,13 @@ class Coverage:
 
 
 def all_methods() -> list[XrpcMethod]:
-    """Every method that is served, in the order of the document."""
+    """Every method of a server that is no hold, in the order of the document."""
     return sorted(chain.from_iterable(METHODS), key=lambda method: method.nsid.lower())
+
+
+def hold_methods() -> list[XrpcMethod]:
+    """The methods that a hold adds or replaces, in the order of the document."""
+    return sorted(chain.from_iterable(HOLD_METHODS), key=lambda method: method.nsid.lower())
 
 
 def start_of_row(method: XrpcMethod) -> str:
@@ -79,17 +95,28 @@ def coverage_of(calls: Iterable[Call]) -> dict[str, Coverage]:
     return found
 
 
-def render(coverage: Mapping[str, Coverage]) -> str:
+def render(calls: Iterable[Call]) -> str:
     """The whole document."""
-    lines = [_HEAD, "| Method | HTTP | Who | Tests | Errors |", "|---|---|---|---|---|"]
-    for method in all_methods():
+    of_hold = {method.nsid for method in hold_methods()}
+    everywhere: list[Call] = []
+    on_hold: list[Call] = []
+    for call in calls:
+        is_on_hold = call.nsid in of_hold and call.test.startswith(_HOLD_TESTS)
+        (on_hold if is_on_hold else everywhere).append(call)
+    lines = [_HEAD, *_rows(all_methods(), coverage_of(everywhere))]
+    lines += [_HOLD, *_rows(hold_methods(), coverage_of(on_hold))]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(methods: Iterable[XrpcMethod], coverage: Mapping[str, Coverage]) -> Iterator[str]:
+    yield from _TABLE
+    for method in methods:
         seen = coverage.get(method.nsid, Coverage())
         # Among equals the first by name, so that two runs give the same document.
         best = sorted(seen.tests, key=lambda path: (-seen.tests[path], path))[:2]
         tests = ", ".join(f"[{Path(path).stem}](../{path})" for path in best)
         errors = ", ".join(f"`{name}`" for name in sorted(seen.errors))
-        lines.append(f"{start_of_row(method)} {tests} | {errors} |")
-    return "\n".join(lines) + "\n"
+        yield f"{start_of_row(method)} {tests} | {errors} |"
 
 
 def main() -> None:
@@ -98,7 +125,7 @@ def main() -> None:
         command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "tests/pds"]
         environment = {**os.environ, VARIABLE: directory}
         subprocess.run(command, env=environment, cwd=ROOT, check=True)  # noqa: S603 (our tests)
-        DOCUMENT.write_text(render(coverage_of(read_calls(Path(directory)))), "utf-8")
+        DOCUMENT.write_text(render(read_calls(Path(directory))), "utf-8")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from aiohttp import web
 
-from actor_store.errors import ActorStoreError
+from actor_store.errors import ActorStoreError, SigningKeyUnusable
 from database.errors import DatabaseFull
 from pds.crawlers import Announcement
+from pds.disk.remedies import restore_key
 from pds.hold.actor import ensure_account, write_records
 from pds.hold.auth.appview import AppViewTokens
 from pds.hold.auth.denials import Denials
@@ -103,6 +104,7 @@ class Hold:
 
     async def _make_actor(self) -> None:
         await ensure_account(self.ctx)
+        self._check_key()
         await self.roster.load()
         try:
             await write_records(self.ctx, self.roster)
@@ -116,6 +118,18 @@ class Hold:
             )
             self.ctx.unfinished.retrier.later(
                 "the hold's records", partial(write_records, self.ctx, self.roster)
+            )
+
+    def _check_key(self) -> None:
+        """Tell of a missing key: a start that signs nothing would not, but did.json needs it."""
+        try:
+            self.ctx.actor_store.key(self.did)
+        except SigningKeyUnusable as exc:
+            _log.error(
+                "the hold can sign nothing and has no DID document",
+                did=self.did,
+                reason=exc.reason,
+                remedy=restore_key(self.ctx.actor_store.layout.key(self.did)),
             )
 
     def _run_beside(self, work: Coroutine[None, None, None]) -> None:

@@ -6,8 +6,10 @@ import getpass
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,26 @@ def test_an_upgrade_brings_every_program_that_the_installation_brings() -> None:
     upgrade = block_with("Upgrade and rollback", "pip wheel")
     assert f"--wheel-dir /opt/holdfast-wheels '.{installed}'" in upgrade
     assert f"--find-links /opt/holdfast-wheels 'holdfast-pds{installed}'" in upgrade
+
+
+def test_the_database_of_a_hold_is_replicated_where_there_is_one(tmp_path: Path) -> None:
+    replica = Replica(tmp_path / "data", tmp_path / "replica")
+    (replica.data / "actors").mkdir(parents=True)
+    for name in ("account.sqlite", "sequencer.sqlite", "did_cache.sqlite"):
+        make_database(replica.data / name)
+    replica.send()
+    assert not (replica.place / "hold.sqlite").exists()
+    make_database(replica.data / "hold.sqlite")
+    replica.send()
+    assert any((replica.place / "hold.sqlite").rglob("*.ltx"))
+
+
+def make_database(path: Path) -> None:
+    """Make a small database in WAL mode, as Litestream wants it."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("CREATE TABLE number (value INTEGER)")
+        db.commit()
 
 
 def test_litestream_runs_as_the_user_that_can_read_its_file() -> None:

@@ -36,7 +36,9 @@ def status(offline: bool, as_json: bool, env_file: Path | None) -> None:
     settings = load_hold_settings(env_file)
     answer = ask_hold(settings, "GET", HOLD)
     answer |= {"reachable": None, "fault": None}
-    if not offline:
+    if answer["signingKey"] is None:
+        answer["fault"] = "nothing can be signed, and there is no DID document: see pds doctor"
+    elif not offline:
         from pds.cli.hold.reach import find_fault
 
         fault = find_fault(answer["url"], did=answer["did"], signing_key=answer["signingKey"])
@@ -64,9 +66,9 @@ def _fields(answer: dict[str, Any]) -> Iterator[tuple[str, object]]:
 
 
 def _reached(answer: dict[str, Any]) -> str:
-    if answer["reachable"] is None:
-        return "not asked"
-    return "reachable" if answer["reachable"] else answer["fault"]
+    if answer["fault"] is not None:
+        return str(answer["fault"])
+    return "not asked" if answer["reachable"] is None else "reachable"
 
 
 def _captain(captain: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from actor_store.errors import SigningKeyUnusable
 from actor_store.writes import UNSET, Unset
 from identity.handles import HandleUnresolvable
 from pds.hold.crew.crew import CrewError, CrewRecord, MemberUnknown
@@ -37,6 +38,13 @@ def hold_handlers(hold: Hold) -> Mapping[tuple[str, str], OperatorHandler]:
     return {route: partial(handler, hold) for route, handler in HOLD_ROUTES.items()}
 
 
+def _find_key(hold: Hold, call: OperatorCall) -> str | None:
+    try:
+        return call.ctx.actor_store.key(hold.did).did_key
+    except SigningKeyUnusable:
+        return None
+
+
 async def hold_status(hold: Hold, call: OperatorCall) -> dict[str, Any]:
     """GET /_holdfast/hold: what the hold is, and how much it has."""
     captain = await hold.roster.captain()
@@ -47,7 +55,7 @@ async def hold_status(hold: Hold, call: OperatorCall) -> dict[str, Any]:
     return {
         **_named(call.ctx, hold.did),
         "url": hold.url,
-        "signingKey": call.ctx.actor_store.key(hold.did).did_key,
+        "signingKey": _find_key(hold, call),
         "captain": _named(call.ctx, captain.owner),
         "public": captain.public,
         "allowAllCrew": captain.allow_all_crew,

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from pds.cli import main
 from pds.cli.hold import reach
 from tests.pds.cli.hold.conftest import OWNER, URL, HoldOperator
 from tests.processes import free_port
@@ -17,6 +22,22 @@ def test_the_status_is_told_for_people_and_programs(operator: HoldOperator) -> N
     lines = operator.run("status", "--offline")
     for shown in (DID, OWNER, "by the crew only", "1 member", "0 blobs, 0 B"):
         assert shown in lines
+
+
+def test_a_lost_signing_key_is_told_and_can_be_replaced(
+    operator: HoldOperator, tmp_path: Path
+) -> None:
+    before = operator.run_json("status", "--offline")["signingKey"]
+    (key,) = (tmp_path / "hold-data" / "actors").glob("*/*/key")
+    key.unlink()
+    told = operator.run_json("status")
+    assert (told["signingKey"], told["reachable"]) == (None, None)
+    assert "pds doctor" in told["fault"]
+    assert "nothing can be signed" in operator.run("status", "--offline")
+    rotate = ["key", "rotate", DID, "--env-file", str(operator.env_file)]
+    done = CliRunner().invoke(main, rotate)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert operator.run_json("status", "--offline")["signingKey"] not in (None, before)
 
 
 def test_a_hold_that_nobody_reaches_is_told(operator: HoldOperator) -> None:
