@@ -54,8 +54,7 @@ class Finisher:
         self._storage = storage
         self._blobs = blobs
         self._rows = rows
-        # What came through this server was hashed on the way.
-        self._verify = verify and not storage.takes_parts
+        self._verify = verify
         self._clock = clock
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._by_digest: dict[Digest, set[asyncio.Task[None]]] = {}
@@ -115,10 +114,15 @@ class Finisher:
             async with room, self._blobs.wanted(digest):
                 blob = await self._blobs.look(digest)
                 if blob is None:
-                    if self._verify and await self._storage.measure(upload.id) != digest:
-                        await self.refuse(upload, digest)
-                        raise DigestMismatch(digest)
-                    await self._storage.keep(upload.id, digest, upload.size_bytes)
+                    if self._verify:
+                        # What came through this server was hashed on the way: that is None.
+                        found = await self._storage.measure(upload.id, upload.storage_id)
+                        if found not in (None, digest):
+                            await self.refuse(upload, digest)
+                            raise DigestMismatch(digest)
+                    await self._storage.keep(
+                        upload.id, upload.storage_id, digest, upload.size_bytes
+                    )
                     blob = StoredBlob(digest, upload.size_bytes, self._clock())
                     self._blobs.note(blob)
                 await self.settle(upload, blob)

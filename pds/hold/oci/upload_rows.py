@@ -124,6 +124,12 @@ class UploadRows:
         """Whether an upload is known, ended or not."""
         return self._db.value("SELECT 1 FROM upload WHERE id = ?", (upload_id,)) is not None
 
+    def list_open(self) -> list[Upload]:
+        """Return all uploads that take parts."""
+        # No more than `MAX_OPEN`.
+        rows = self._db.all(f"SELECT {_COLUMNS} FROM upload WHERE state = 'open'")
+        return [_upload(row) for row in rows]
+
     def list_checking(self) -> list[Upload]:
         """Return all uploads that are joined and not yet checked and kept."""
         # No more than `MAX_OPEN`.
