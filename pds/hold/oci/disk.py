@@ -116,7 +116,7 @@ class DiskOciStorage:
         """See `OciStorage.delete`."""
         await asyncio.to_thread(disk_files.delete, [self._path(digest) for digest in digests])
 
-    async def list(self, after: str = "") -> AsyncIterator[StoredBlob]:
+    async def list(self, after: str = "") -> AsyncGenerator[StoredBlob, None]:
         """See `OciStorage.list`."""
         first = after.removeprefix("sha256:")[:2]
         for prefix in sorted(await asyncio.to_thread(disk_files.list_names, self._blobs)):

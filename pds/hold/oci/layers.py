@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -133,8 +134,9 @@ class LayerMover:
 
 async def _page(storage: OciStorage, after: str, limit: int) -> list[StoredBlob]:
     blobs: list[StoredBlob] = []
-    async for blob in storage.list(after):
-        blobs.append(blob)
-        if len(blobs) == limit:
-            break
+    async with aclosing(storage.list(after)) as listing:
+        async for blob in listing:
+            blobs.append(blob)
+            if len(blobs) == limit:
+                break
     return blobs

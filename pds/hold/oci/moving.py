@@ -149,18 +149,18 @@ class MovingOciStorage:
                 for digest in digests:
                     self._in_new.pop(digest, None)
 
-    async def list(self, after: str = "") -> AsyncIterator[StoredBlob]:
+    async def list(self, after: str = "") -> AsyncGenerator[StoredBlob, None]:
         """See `OciStorage.list`. What moves meanwhile may be left out."""
-        old, new = aiter(self.old.list(after)), aiter(self.new.list(after))
-        next_old, next_new = await anext(old, None), await anext(new, None)
-        while following := [blob for blob in (next_new, next_old) if blob is not None]:
-            # Of one that is in both, the copy in the new store, which is younger.
-            blob = min(following, key=lambda blob: blob.digest)
-            if next_old is not None and next_old.digest == blob.digest:
-                next_old = await anext(old, None)
-            if next_new is not None and next_new.digest == blob.digest:
-                next_new = await anext(new, None)
-            yield blob
+        async with aclosing(self.old.list(after)) as old, aclosing(self.new.list(after)) as new:
+            next_old, next_new = await anext(old, None), await anext(new, None)
+            while following := [blob for blob in (next_new, next_old) if blob is not None]:
+                # Of one that is in both, the copy in the new store, which is younger.
+                blob = min(following, key=lambda blob: blob.digest)
+                if next_old is not None and next_old.digest == blob.digest:
+                    next_old = await anext(old, None)
+                if next_new is not None and next_new.digest == blob.digest:
+                    next_new = await anext(new, None)
+                yield blob
 
     async def list_leftovers(self) -> AsyncIterator[Leftover]:
         """See `OciStorage.list_leftovers`."""

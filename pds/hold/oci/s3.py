@@ -144,7 +144,7 @@ class S3OciStorage:
         """See `OciStorage.delete`."""
         await self._blobs.delete(digests)
 
-    def list(self, after: str = "") -> AsyncIterator[StoredBlob]:
+    def list(self, after: str = "") -> AsyncGenerator[StoredBlob, None]:
         """See `OciStorage.list`."""
         return self._blobs.list(after)
 

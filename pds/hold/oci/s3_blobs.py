@@ -110,10 +110,11 @@ class S3Blobs:
         """See `OciStorage.delete`."""
         await self._bucket.delete(self.key(digest) for digest in digests)
 
-    async def list(self, after: str = "") -> AsyncIterator[StoredBlob]:
+    async def list(self, after: str = "") -> AsyncGenerator[StoredBlob, None]:
         """See `OciStorage.list`."""
         start = f"{self.prefix}sha256/"
-        start_after = self.key(parse_digest(after)) if after else None
+        name = after.removeprefix("sha256:")
+        start_after = f"{start}{name[:2]}/{name}/data" if after else None
         async for info in self._bucket.list(start, start_after=start_after):
             match = _KEY.fullmatch(info.key.removeprefix(start))
             if match is not None:

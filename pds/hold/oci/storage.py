@@ -162,7 +162,7 @@ class OciStorage(Protocol):
         """Delete stored blobs; missing ones are ignored."""
         ...
 
-    def list(self, after: str = "") -> AsyncIterator[StoredBlob]:
+    def list(self, after: str = "") -> AsyncGenerator[StoredBlob, None]:
         """Iterate over the stored blobs in order of their digests, beginning after `after`."""
         ...
 
