@@ -73,8 +73,10 @@ class InProcessServer:
             if handler is None:
                 handler = hold_handlers(await self._start_hold())[verb, path]
             elif path == BLOB_STORES and self._ctx.settings.hold.enabled:
-                # Layers are among the blobs, and what has been uploaded becomes one.
-                self._open_hold().oci.start()
+                # Layers are among the blobs. What has been uploaded becomes one before all move.
+                hold = self._open_hold()
+                if verb == "POST":
+                    hold.oci.start()
             return await handler(OperatorCall(self._ctx, names, query, body))
 
     async def close(self) -> None:

@@ -164,9 +164,11 @@ class ArrivedFile:
             raise DigestMismatch(self._digest)
 
     async def keep(self) -> None:
-        """See `Arrived.keep`."""
-        await self._storage.keep(self._id, "", self._digest, self._size_bytes)
-        await self.drop()
+        """See `Arrived.keep`. An error leaves nothing."""
+        try:
+            await self._storage.keep(self._id, "", self._digest, self._size_bytes)
+        finally:
+            await asyncio.shield(self.drop())
 
     async def drop(self) -> None:
         """See `Arrived.drop`."""

@@ -39,16 +39,27 @@ async def move_layer(
     if arrived is None:
         return Outcome.GONE
     async with store.locks[digest]:
-        if await store.old.find(digest) is None:
-            await arrived.drop()
+        if not await _name(store, digest, arrived):
             return Outcome.GONE
-        await arrived.keep()
         if not store.readers.read(digest):
             return await _remove(store, blob)
     if not await _have_readers_left(store, digest):
         return Outcome.IN_USE
     async with store.locks[digest]:
         return await _remove(store, blob)
+
+
+async def _name(store: MovingOciStorage, digest: Digest, arrived: Arrived) -> bool:
+    """Make the copy visible; return False if the blob has been deleted meanwhile."""
+    is_there = False
+    try:
+        is_there = await store.old.find(digest) is not None
+    finally:
+        if not is_there:
+            await arrived.drop()
+    if is_there:
+        await arrived.keep()
+    return is_there
 
 
 async def _remove(store: MovingOciStorage, blob: StoredBlob) -> Outcome:

@@ -73,7 +73,7 @@ class Arrived(Protocol):
     """Bytes that a store has received and checked, and shows nobody yet: keep or drop them."""
 
     async def keep(self) -> None:
-        """Make them visible under their digest."""
+        """Make them visible under their digest. An error drops them."""
         ...
 
     async def drop(self) -> None:

@@ -104,7 +104,7 @@ def _listings(ctx: AppContext, store: MovableStore) -> dict[str, _ListSizes]:
         return await more.list_sizes(is_old=is_old, after=after, limit=_PAGE)
 
     is_old = isinstance(ctx.blob_store, MovingBlobStore) and store is ctx.blob_store.old
-    listings: dict[str, _ListSizes] = {place: partial(of_accounts, place) for place in Place}
+    listings: dict[str, _ListSizes] = {place.value: partial(of_accounts, place) for place in Place}
     return listings | {more.place: partial(of_more, more) for more in ctx.more_blobs}
 
 

@@ -144,7 +144,7 @@ class Kit:
 
     async def stored(self) -> list[Digest]:
         """The digests of all stored blobs."""
-        return [blob.digest async for blob in self.storage.list()]
+        return await listed(self.storage)
 
     async def leftovers(self) -> int:
         """How many uploads, or rests of some, the store has."""
@@ -200,6 +200,11 @@ class Kit:
             return S3OciStorage(bucket, self.prefix)
         uploads = self.directory / "uploads"
         return BufferedS3OciStorage(bucket, self.prefix, uploads, full_sync=False, files=files)
+
+
+async def listed(storage: OciStorage) -> list[Digest]:
+    """The digests of all blobs of a store."""
+    return [blob.digest async for blob in storage.list()]
 
 
 def sha256(data: bytes) -> Digest:

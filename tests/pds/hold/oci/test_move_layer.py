@@ -20,8 +20,7 @@ from pds.hold.oci.sweep import KEPT_S
 from pds.pending import blob_move_run
 from pds.pending.blob_move_run import State
 from tests.pds.hold.oci.conftest import opened_kit
-from tests.pds.hold.oci.kit import HOLD, MIB, Kit, sha256
-from tests.pds.hold.oci.test_moving import listed
+from tests.pds.hold.oci.kit import HOLD, MIB, Kit, listed, sha256
 
 LARGE = os.urandom(17 * MIB + 5)
 """Three parts on S3."""
