@@ -20,7 +20,7 @@ from pds.hold.oci.disk_uploads import DiskUploads
 from pds.hold.oci.errors import UploadNotFound
 from pds.hold.oci.s3_arriving import ArrivingObject
 from pds.hold.oci.s3_blobs import S3Blobs
-from pds.hold.oci.storage import Joined, Leftover, Part, StoredBlob
+from pds.hold.oci.storage import Leftover, Part, StoredBlob
 
 _READ_BYTES: Final = 1024 * 1024
 
@@ -66,13 +66,13 @@ class BufferedS3OciStorage:
         """See `OciStorage.write_part`."""
         return await self._uploads.write_part(upload_id, number, chunks)
 
-    async def join(self, upload_id: str, _storage_id: str, parts: Sequence[Part]) -> Joined:
+    async def join(self, upload_id: str, _storage_id: str, parts: Sequence[Part]) -> int:
         """See `OciStorage.join`."""
         return await self._uploads.join(upload_id, parts)
 
-    async def measure(self, _upload_id: str, _storage_id: str) -> None:
-        """Return None: `join` has told the digest."""
-        return
+    async def measure(self, upload_id: str, _storage_id: str) -> Digest:
+        """See `OciStorage.measure`."""
+        return await self._uploads.measure(upload_id)
 
     async def keep(self, upload_id: str, _storage_id: str, digest: Digest, size_bytes: int) -> None:
         """See `OciStorage.keep`."""

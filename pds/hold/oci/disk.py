@@ -23,7 +23,7 @@ from database.open_files import OpenFiles
 from pds.hold.oci.digest import Digest, hex_of, parse_digest
 from pds.hold.oci.disk_uploads import DiskUploads
 from pds.hold.oci.errors import BlobNotFound, DigestMismatch, UploadNotFound
-from pds.hold.oci.storage import Joined, Leftover, Part, StoredBlob
+from pds.hold.oci.storage import Leftover, Part, StoredBlob
 
 _READ_BYTES: Final = 256 * 1024
 _HEX: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -84,13 +84,13 @@ class DiskOciStorage:
         """See `OciStorage.write_part`."""
         return await self._uploads.write_part(upload_id, number, chunks)
 
-    async def join(self, upload_id: str, _storage_id: str, parts: Sequence[Part]) -> Joined:
+    async def join(self, upload_id: str, _storage_id: str, parts: Sequence[Part]) -> int:
         """See `OciStorage.join`."""
         return await self._uploads.join(upload_id, parts)
 
-    async def measure(self, _upload_id: str, _storage_id: str) -> None:
-        """Return None: `join` has told the digest."""
-        return
+    async def measure(self, upload_id: str, _storage_id: str) -> Digest:
+        """See `OciStorage.measure`."""
+        return await self._uploads.measure(upload_id)
 
     async def keep(
         self, upload_id: str, _storage_id: str, digest: Digest, _size_bytes: int

@@ -4,7 +4,8 @@ The bytes of an upload to S3 did not pass through this server. Blobs are shared 
 their digest, so a wrong one would harm others: unless `PDS_HOLD_VERIFY_UPLOADS` is off, the bytes
 are read once before anybody can see them. S3's own checksums do not help. Of a multipart upload it
 computes a SHA-256 of the parts' checksums, not of the bytes, and only if the client sent one with
-each part; servers other than AWS's compute none when they copy.
+each part; servers other than AWS's compute none when they copy. What came through this server lies
+on its disk in parts, and is always read, to make one file of them.
 
 This may take minutes. A client waits for it for a while (`Uploads.complete`), and is told then that
 the upload is completed, although it is not yet visible: the row says `checking`, and the work is
@@ -114,10 +115,10 @@ class Finisher:
             async with room, self._blobs.wanted(digest):
                 blob = await self._blobs.look(digest)
                 if blob is None:
-                    if self._verify:
-                        # What came through this server was hashed on the way: that is None.
+                    # What came through this server is measured anyway, which makes one file of it.
+                    if self._verify or upload.came_here:
                         found = await self._storage.measure(upload.id, upload.storage_id)
-                        if found not in (None, digest):
+                        if found != digest:
                             await self.refuse(upload, digest)
                             raise DigestMismatch(digest)
                     await self._storage.keep(

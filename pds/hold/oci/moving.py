@@ -24,7 +24,6 @@ from pds.hold.oci.digest import Digest
 from pds.hold.oci.errors import BlobNotFound, UploadNotFound
 from pds.hold.oci.storage import (
     Arrived,
-    Joined,
     Leftover,
     OciStorage,
     Part,
@@ -111,12 +110,12 @@ class MovingOciStorage:
         await self._check_new(upload_id, storage_id)
         return await self.new.write_part(upload_id, storage_id, number, chunks)
 
-    async def join(self, upload_id: str, storage_id: str, parts: Sequence[Part]) -> Joined:
+    async def join(self, upload_id: str, storage_id: str, parts: Sequence[Part]) -> int:
         """See `OciStorage.join`."""
         await self._check_new(upload_id, storage_id)
         return await self.new.join(upload_id, storage_id, parts)
 
-    async def measure(self, upload_id: str, storage_id: str) -> Digest | None:
+    async def measure(self, upload_id: str, storage_id: str) -> Digest:
         """See `OciStorage.measure`."""
         return await (await self._owner(upload_id, storage_id)).measure(upload_id, storage_id)
 

@@ -56,6 +56,11 @@ class Upload:
     size_bytes: int = 0
     """Known from when it is joined."""
 
+    @property
+    def came_here(self) -> bool:
+        """Whether its parts come through this server: other stores give it an id of their own."""
+        return not self.storage_id
+
 
 class UploadRows:
     """The table of uploads."""

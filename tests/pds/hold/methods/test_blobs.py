@@ -232,7 +232,7 @@ async def test_a_blob_that_is_being_checked_is_seen_by_nobody(
     go_on = asyncio.Event()
     measure = hold.oci.storage.measure
 
-    async def slowly(upload_id: str, storage_id: str) -> Digest | None:
+    async def slowly(upload_id: str, storage_id: str) -> Digest:
         await go_on.wait()
         return await measure(upload_id, storage_id)
 

@@ -164,9 +164,9 @@ async def test_what_was_joined_in_the_old_store_is_finished_and_moved(moving: Ki
     digest = sha256(bytes(5 * MIB) + b"end")
     upload = moving.rows.find(upload_id)
     assert upload is not None
-    joined = await moving.storage.join(upload_id, upload.storage_id, parts)
+    size_bytes = await moving.storage.join(upload_id, upload.storage_id, parts)
     await moving.rows.set_joined(
-        upload_id, digest, joined.size_bytes, now_ms=int(moving.clock() * 1000)
+        upload_id, digest, size_bytes, now_ms=int(moving.clock() * 1000)
     )
     await begin_to_move(moving, to)
     moving.finisher.resume()
