@@ -53,9 +53,9 @@ def migrate(to: str, rate: int | None, as_json: bool, env_file: Path | None) -> 
 
     First give the server both places, and PDS_BLOBSTORE_MOVE_TO, and restart it: it then keeps new
     uploads in the new place and reads both. This command moves everything else while the server
-    runs, or without it. The bytes of each blob are compared with its CID, and deleted in the old
-    place once the new one has them. Damaged ones stay and are listed. The move stops when the
-    command is stopped; repeat it to go on.
+    runs, or without it. The bytes of each blob are compared with its CID, or the digest of a hold's
+    layer, and deleted in the old place once the new one has them. Damaged ones stay and are listed.
+    The move stops when the command is stopped; repeat it to go on.
 
     \b
     Examples:
