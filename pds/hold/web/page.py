@@ -144,7 +144,7 @@ def _member(hold: Hold, member: CrewMember, usage: Usage) -> dict[str, Any]:
     return {
         **_person(hold, member.member),
         "role": member.role,
-        "permissions": [each.value for each in Permission if each in member.permissions],
+        "permissions": Permission.names_of(member.permissions),
         "tier": member.tier,
         "added_at": member.added_at,
         "layers": counted(usage.blobs, "layer"),
@@ -166,7 +166,7 @@ def _repository(hold: Hold, stats: StatsRecord) -> dict[str, Any]:
         **_person(hold, stats.did),
         "repository": stats.repository,
         "pulls": counted(totals.pulls, "pull"),
-        "pushes": f"{totals.pushes:,} push{'' if totals.pushes == 1 else 'es'}",
+        "pushes": counted(totals.pushes, "push", "pushes"),
         "last_pull": totals.last_pull,
         "last_push": totals.last_push,
     }

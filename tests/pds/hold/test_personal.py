@@ -11,8 +11,7 @@ from actor_store.store import ActorStore
 from pds.hold import personal
 from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
-from pds.hold.images.posts import POST
-from pds.hold.records import CREW, LAYER, STATS, manifest_uri
+from pds.hold.records import CREW, LAYER, POST, STATS, manifest_uri
 from pds.repos.commits import commit
 from pds.repos.records import prepare_write
 from tests.loop_blocks import loop_blocks
