@@ -75,13 +75,8 @@ class OciStorage(Protocol):
     """
 
     @property
-    def presigns(self) -> bool:
-        """Whether clients fetch blobs elsewhere than from this server."""
-        ...
-
-    @property
-    def takes_parts(self) -> bool:
-        """Whether parts come through this server; else clients send them to `part_url`."""
+    def is_direct(self) -> bool:
+        """Whether clients send parts and fetch blobs by URLs of the store, not by this server."""
         ...
 
     async def find(self, digest: Digest) -> StoredBlob | None:
@@ -89,7 +84,7 @@ class OciStorage(Protocol):
         ...
 
     async def presign(self, digest: Digest, method: str) -> str:
-        """Return a URL for GET or HEAD of a stored blob; only if `presigns`."""
+        """Return a URL for GET or HEAD of a stored blob; only if `is_direct`."""
         ...
 
     def read(self, digest: Digest, start: int, end: int) -> AsyncGenerator[bytes, None]:
@@ -104,11 +99,11 @@ class OciStorage(Protocol):
         ...
 
     async def part_url(self, upload_id: str, storage_id: str, number: int) -> PartUrl:
-        """Return where to send a part; only if not `takes_parts`."""
+        """Return where to send a part; only if `is_direct`."""
         ...
 
     async def write_part(self, upload_id: str, number: int, chunks: AsyncIterable[bytes]) -> str:
-        """Store a part, and return its ETag; only if `takes_parts`.
+        """Store a part, and return its ETag; only if not `is_direct`.
 
         A second part of the same number replaces the first. An error leaves nothing of the part.
         Raises `PartTooLarge`, and what `chunks` raises.
@@ -124,7 +119,7 @@ class OciStorage(Protocol):
         ...
 
     async def measure(self, upload_id: str) -> Digest:
-        """Read a joined upload, and return the digest of its bytes; only if not `takes_parts`.
+        """Read a joined upload, and return the digest of its bytes; only if `is_direct`.
 
         Raises `UploadNotFound`.
         """
