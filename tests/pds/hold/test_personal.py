@@ -21,7 +21,6 @@ from tests.pds.hold.conftest import HOLD_DID
 
 EXPORT: Final = "io.atcr.hold.exportUserData"
 DELETE: Final = "io.atcr.hold.deleteUserData"
-BOTH: Final = (Permission.READ, Permission.WRITE)
 TIME: Final = "2026-01-01T00:00:00.000Z"
 
 

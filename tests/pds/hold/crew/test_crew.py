@@ -15,7 +15,6 @@ from tests.pds.conftest import Account, Pds
 
 CAPTAIN_DID: Final = Did("did:plc:captainaaaaaaaaaaaaaaaaa")
 MEMBER: Final = Did("did:plc:memberaaaaaaaaaaaaaaaaaa")
-BOTH: Final = (Permission.READ, Permission.WRITE)
 
 
 @pytest.fixture

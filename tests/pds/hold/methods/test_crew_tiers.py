@@ -30,7 +30,6 @@ from tests.pds.hold.conftest import HOLD_DID
 
 UPDATE: Final = "io.atcr.hold.updateCrewTier"
 QUOTA: Final = "io.atcr.hold.getQuota"
-BOTH: Final = (Permission.READ, Permission.WRITE)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from tests.pds.hold.callers import (
     unknown,
 )
 from tests.pds.hold.conftest import HOLD_DID
+from tests.pds.hold.registry import BOTH as BOTH
 
 CREATE, PUT, DELETE, APPLY, UPLOAD = (
     f"com.atproto.repo.{name}"
@@ -21,7 +22,6 @@ CREATE, PUT, DELETE, APPLY, UPLOAD = (
 )
 POST: Final = "app.bsky.feed.post"
 TIME: Final = "2026-01-01T00:00:00.000Z"
-BOTH: Final = (Permission.READ, Permission.WRITE)
 ADMIN: Final = ["blob:read", "blob:write", "crew:admin"]
 NEWCOMER: Final = unknown().did
 
