@@ -71,7 +71,7 @@ async def get_blob(call: XrpcCall) -> Answer:
     if is_head:
         return web.Response(headers=_headers(blob) | {hdrs.CONTENT_LENGTH: str(blob.size_bytes)})
     answer: Answer
-    if hold.oci.storage.is_direct:
+    if hold.oci.storage.presigns:
         answer = {"url": await hold.oci.storage.presign(digest, verb)}
     elif verb == hdrs.METH_HEAD:
         answer = {"url": f"{hold.url}/xrpc/{NSID}?did={query['did']}&cid={digest}"}

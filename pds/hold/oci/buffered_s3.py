@@ -7,7 +7,7 @@ is in the bucket that has not been checked.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -20,38 +20,69 @@ from pds.hold.oci.digest import Digest
 from pds.hold.oci.disk_uploads import DiskUploads
 from pds.hold.oci.errors import UploadNotFound
 from pds.hold.oci.s3_blobs import S3Blobs
-from pds.hold.oci.storage import MAX_PARTS, Leftover, StoredBlob
+from pds.hold.oci.storage import MAX_PARTS, Joined, Leftover, Part, PartUrl, StoredBlob
 
 _PART_BYTES: Final = 8 * 1024 * 1024
 
 
-class BufferedS3OciStorage(DiskUploads):
+class BufferedS3OciStorage:
     """An `OciStorage` in a bucket that only this server reaches."""
+
+    presigns: Final = False
+    takes_parts: Final = True
 
     def __init__(
         self, bucket: S3Bucket, prefix: str, directory: Path, *, full_sync: bool, files: OpenFiles
     ) -> None:
         """Keep uploads in `directory`. Closes the bucket at the end."""
-        super().__init__(directory, full_sync=full_sync, files=files)
         self._bucket = bucket
         self._blobs = S3Blobs(bucket, prefix)
+        self._uploads = DiskUploads(directory, full_sync=full_sync, files=files)
 
     async def find(self, digest: Digest) -> StoredBlob | None:
         """See `OciStorage.find`."""
         return await self._blobs.find(digest)
 
+    async def presign(self, digest: Digest, method: str) -> str:
+        """Raise `TypeError`: clients do not reach the bucket."""
+        raise TypeError(f"no URL for {method} of {digest}: presigned URLs are switched off")
+
     def read(self, digest: Digest, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """See `OciStorage.read`."""
         return self._blobs.read(digest, start, end)
 
+    async def begin(self, upload_id: str) -> str:
+        """See `OciStorage.begin`."""
+        return await self._uploads.begin(upload_id)
+
+    async def part_url(self, upload_id: str, _storage_id: str, number: int) -> PartUrl:
+        """Raise `TypeError`: parts come through the server."""
+        raise TypeError(f"no URL for part {number} of {upload_id}")
+
+    async def write_part(self, upload_id: str, number: int, chunks: AsyncIterable[bytes]) -> str:
+        """See `OciStorage.write_part`."""
+        return await self._uploads.write_part(upload_id, number, chunks)
+
+    async def join(self, upload_id: str, _storage_id: str, parts: Sequence[Part]) -> Joined:
+        """See `OciStorage.join`."""
+        return await self._uploads.join(upload_id, parts)
+
+    async def measure(self, upload_id: str) -> Digest:
+        """Raise `TypeError`: `join` has told the digest."""
+        raise TypeError(f"the digest of {upload_id} is known")
+
     async def keep(self, upload_id: str, digest: Digest, size_bytes: int) -> None:
         """See `OciStorage.keep`."""
         try:
-            file = await asyncio.to_thread(self.data_path(upload_id).open, "rb")
+            file = await asyncio.to_thread(self._uploads.data_path(upload_id).open, "rb")
         except FileNotFoundError as exc:
             raise UploadNotFound from exc
         with file:
             await self._send(file, self._blobs.key(digest), size_bytes)
+
+    async def discard(self, upload_id: str, _storage_id: str) -> None:
+        """See `OciStorage.discard`."""
+        await self._uploads.discard(upload_id)
 
     async def delete(self, digests: Sequence[Digest]) -> None:
         """See `OciStorage.delete`."""
@@ -63,22 +94,22 @@ class BufferedS3OciStorage(DiskUploads):
 
     async def list_leftovers(self) -> AsyncIterator[Leftover]:
         """See `OciStorage.list_leftovers`. An interrupted `keep` leaves a multipart upload."""
-        async for leftover in super().list_leftovers():
+        async for leftover in self._uploads.leftovers():
             yield leftover
         async for upload in self._bucket.uploads.list(self._blobs.prefix):
             yield Leftover(None, upload.begun_s, upload.key, upload.upload_id)
 
     async def drop_leftover(self, leftover: Leftover) -> None:
         """See `OciStorage.drop_leftover`."""
-        await super().drop_leftover(leftover)
         if leftover.upload_id is not None:
+            await self._uploads.discard(leftover.upload_id)
             return
         with suppress(BlobUploadMissing):
             await self._bucket.uploads.abort(leftover.key, leftover.storage_id)
 
     async def close(self) -> None:
         """See `OciStorage.close`."""
-        await super().close()
+        await self._uploads.close()
         await self._bucket.close()
 
     async def _send(self, file: BinaryIO, key: str, size_bytes: int) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -22,33 +22,42 @@ from database.open_files import OpenFiles
 from pds.hold.oci.digest import Digest, hex_of, parse_digest
 from pds.hold.oci.disk_uploads import DiskUploads
 from pds.hold.oci.errors import BlobNotFound, UploadNotFound
-from pds.hold.oci.storage import StoredBlob
+from pds.hold.oci.storage import Joined, Leftover, Part, PartUrl, StoredBlob
 
 _READ_BYTES: Final = 256 * 1024
 _HEX: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
-class DiskOciStorage(DiskUploads):
+class DiskOciStorage:
     """An `OciStorage` on the local disk."""
+
+    presigns: Final = False
+    takes_parts: Final = True
 
     def __init__(self, directory: Path, *, full_sync: bool, files: OpenFiles) -> None:
         """With `full_sync`, a power failure loses no blob whose upload was completed."""
-        super().__init__(directory / "uploads", full_sync=full_sync, files=files)
         self._blobs = directory / "sha256"
+        self._full_sync = full_sync
+        self._files = files
+        self._uploads = DiskUploads(directory / "uploads", full_sync=full_sync, files=files)
 
     async def find(self, digest: Digest) -> StoredBlob | None:
         """See `OciStorage.find`."""
         try:
-            found = await asyncio.to_thread(self._blob_path(digest).stat)
+            found = await asyncio.to_thread(self._path(digest).stat)
         except FileNotFoundError:
             return None
         return StoredBlob(digest, found.st_size, found.st_mtime)
+
+    async def presign(self, digest: Digest, method: str) -> str:
+        """Raise `TypeError`: there are no URLs of files."""
+        raise TypeError(f"no URL for {method} of {digest}: blobs on disk are sent by the server")
 
     async def read(self, digest: Digest, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """See `OciStorage.read`."""
         try:
             async with self._files.room(1):
-                file = await asyncio.to_thread(_open_at, self._blob_path(digest), start)
+                file = await asyncio.to_thread(_open_at, self._path(digest), start)
         except FileNotFoundError as exc:
             raise BlobNotFound(digest) from exc
         with file:
@@ -59,15 +68,39 @@ class DiskOciStorage(DiskUploads):
                 left -= len(chunk)
                 yield chunk
 
+    async def begin(self, upload_id: str) -> str:
+        """See `OciStorage.begin`."""
+        return await self._uploads.begin(upload_id)
+
+    async def part_url(self, upload_id: str, storage_id: str, number: int) -> PartUrl:
+        """Raise `TypeError`: parts come through the server."""
+        raise TypeError(f"no URL for part {number} of {upload_id}{storage_id}")
+
+    async def write_part(self, upload_id: str, number: int, chunks: AsyncIterable[bytes]) -> str:
+        """See `OciStorage.write_part`."""
+        return await self._uploads.write_part(upload_id, number, chunks)
+
+    async def join(self, upload_id: str, _storage_id: str, parts: Sequence[Part]) -> Joined:
+        """See `OciStorage.join`."""
+        return await self._uploads.join(upload_id, parts)
+
+    async def measure(self, upload_id: str) -> Digest:
+        """Raise `TypeError`: `join` has told the digest."""
+        raise TypeError(f"the digest of {upload_id} is known")
+
     async def keep(self, upload_id: str, digest: Digest, _size_bytes: int) -> None:
         """See `OciStorage.keep`."""
-        data, final = self.data_path(upload_id), self._blob_path(digest)
+        data, final = self._uploads.data_path(upload_id), self._path(digest)
         if not await asyncio.to_thread(disk_files.promote, data, final, full_sync=self._full_sync):
             raise UploadNotFound
 
+    async def discard(self, upload_id: str, _storage_id: str) -> None:
+        """See `OciStorage.discard`."""
+        await self._uploads.discard(upload_id)
+
     async def delete(self, digests: Sequence[Digest]) -> None:
         """See `OciStorage.delete`."""
-        await asyncio.to_thread(disk_files.delete, [self._blob_path(digest) for digest in digests])
+        await asyncio.to_thread(disk_files.delete, [self._path(digest) for digest in digests])
 
     async def list(self) -> AsyncIterator[StoredBlob]:
         """See `OciStorage.list`."""
@@ -75,7 +108,20 @@ class DiskOciStorage(DiskUploads):
             for blob in await asyncio.to_thread(_list_blobs, self._blobs / prefix):
                 yield blob
 
-    def _blob_path(self, digest: Digest) -> Path:
+    def list_leftovers(self) -> AsyncIterator[Leftover]:
+        """See `OciStorage.list_leftovers`."""
+        return self._uploads.leftovers()
+
+    async def drop_leftover(self, leftover: Leftover) -> None:
+        """See `OciStorage.drop_leftover`."""
+        if leftover.upload_id is not None:
+            await self._uploads.discard(leftover.upload_id)
+
+    async def close(self) -> None:
+        """See `OciStorage.close`."""
+        await self._uploads.close()
+
+    def _path(self, digest: Digest) -> Path:
         name = hex_of(digest)
         return self._blobs / name[:2] / name
 

@@ -1,4 +1,4 @@
-"""What the stores have in common whose bytes pass through this server: uploads on its disk."""
+"""Uploads whose parts come through this server, kept on its disk until they are complete."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from actor_store.blob_store.disk_upload import UploadFile
 from actor_store.keyed_locks import KeyedLocks
 from database.open_files import OpenFiles
 from pds.hold.oci import part_files
-from pds.hold.oci.digest import Digest
 from pds.hold.oci.errors import PartTooLarge
-from pds.hold.oci.storage import MAX_PART_BYTES, Joined, Leftover, Part, PartUrl
+from pds.hold.oci.storage import MAX_PART_BYTES, Joined, Leftover, Part
 
 _UPLOAD_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _JOINING_AT_ONCE: Final = 2
@@ -27,9 +26,7 @@ _JOINING_AT_ONCE: Final = 2
 
 
 class DiskUploads:
-    """The methods of an `OciStorage` for uploads, which are a directory each until complete."""
-
-    is_direct: Final = False
+    """A directory of uploads, a directory each."""
 
     def __init__(self, directory: Path, *, full_sync: bool, files: OpenFiles) -> None:
         """With `full_sync`, parts and joined uploads are synced before they count as stored."""
@@ -49,14 +46,6 @@ class DiskUploads:
         await asyncio.to_thread(self._path(upload_id).mkdir, parents=True, exist_ok=True)
         return ""
 
-    async def presign(self, digest: Digest, method: str) -> str:
-        """Raise `TypeError`: blobs are sent by this server."""
-        raise TypeError(f"no URL for {method} of {digest}")
-
-    async def part_url(self, upload_id: str, _storage_id: str, number: int) -> PartUrl:
-        """Raise `TypeError`: parts come through this server."""
-        raise TypeError(f"no URL for part {number} of {upload_id}")
-
     async def write_part(self, upload_id: str, number: int, chunks: AsyncIterable[bytes]) -> str:
         """See `OciStorage.write_part`. The ETag is the SHA-256 in hex."""
         await self._files.until_room(1)
@@ -73,7 +62,7 @@ class DiskUploads:
             raise
         return etag
 
-    async def join(self, upload_id: str, _storage_id: str, parts: Sequence[Part]) -> Joined:
+    async def join(self, upload_id: str, parts: Sequence[Part]) -> Joined:
         """See `OciStorage.join`."""
         async with self._locks[upload_id], self._joining:
             return await asyncio.to_thread(
@@ -86,27 +75,18 @@ class DiskUploads:
                 )
             )
 
-    async def measure(self, upload_id: str) -> Digest:
-        """Raise `TypeError`: `join` has told the digest."""
-        raise TypeError(f"the digest of {upload_id} is known")
-
-    async def discard(self, upload_id: str, _storage_id: str) -> None:
+    async def discard(self, upload_id: str) -> None:
         """See `OciStorage.discard`."""
         async with self._locks[upload_id]:
             await asyncio.to_thread(part_files.remove_upload, self._path(upload_id))
 
-    async def list_leftovers(self) -> AsyncIterator[Leftover]:
+    async def leftovers(self) -> AsyncIterator[Leftover]:
         """See `OciStorage.list_leftovers`."""
         for name, begun_s in await asyncio.to_thread(self._list):
             yield Leftover(name, begun_s)
 
-    async def drop_leftover(self, leftover: Leftover) -> None:
-        """See `OciStorage.drop_leftover`."""
-        if leftover.upload_id is not None:
-            await self.discard(leftover.upload_id, leftover.storage_id)
-
     async def close(self) -> None:
-        """See `OciStorage.close`: threads that read blobs end soon."""
+        """Let threads that read blobs end soon."""
         self._stopped.set()
 
     def _list(self) -> list[tuple[str, float]]:

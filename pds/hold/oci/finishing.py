@@ -55,7 +55,7 @@ class Finisher:
         self._blobs = blobs
         self._rows = rows
         # What came through this server was hashed on the way.
-        self._verify = verify and storage.is_direct
+        self._verify = verify and not storage.takes_parts
         self._clock = clock
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._by_digest: dict[Digest, set[asyncio.Task[None]]] = {}

@@ -34,7 +34,8 @@ _HASHED_BYTES: Final = 1024 * 1024
 class S3OciStorage:
     """An `OciStorage` in a bucket that clients reach themselves."""
 
-    is_direct: Final = True
+    presigns: Final = True
+    takes_parts: Final = False
 
     def __init__(self, bucket: S3Bucket, prefix: str) -> None:
         """Use the keys that begin with `prefix`, and close the bucket at the end."""

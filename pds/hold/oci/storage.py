@@ -75,8 +75,13 @@ class OciStorage(Protocol):
     """
 
     @property
-    def is_direct(self) -> bool:
-        """Whether clients send parts and fetch blobs by URLs of the store, not by this server."""
+    def presigns(self) -> bool:
+        """Whether clients fetch blobs elsewhere than from this server."""
+        ...
+
+    @property
+    def takes_parts(self) -> bool:
+        """Whether parts come through this server; else clients send them to `part_url`."""
         ...
 
     async def find(self, digest: Digest) -> StoredBlob | None:
@@ -84,7 +89,7 @@ class OciStorage(Protocol):
         ...
 
     async def presign(self, digest: Digest, method: str) -> str:
-        """Return a URL for GET or HEAD of a stored blob; only if `is_direct`."""
+        """Return a URL for GET or HEAD of a stored blob; only if `presigns`."""
         ...
 
     def read(self, digest: Digest, start: int, end: int) -> AsyncGenerator[bytes, None]:
@@ -99,11 +104,11 @@ class OciStorage(Protocol):
         ...
 
     async def part_url(self, upload_id: str, storage_id: str, number: int) -> PartUrl:
-        """Return where to send a part; only if `is_direct`."""
+        """Return where to send a part; only if not `takes_parts`."""
         ...
 
     async def write_part(self, upload_id: str, number: int, chunks: AsyncIterable[bytes]) -> str:
-        """Store a part, and return its ETag; only if not `is_direct`.
+        """Store a part, and return its ETag; only if `takes_parts`.
 
         A second part of the same number replaces the first. An error leaves nothing of the part.
         Raises `PartTooLarge`, and what `chunks` raises.
@@ -119,7 +124,7 @@ class OciStorage(Protocol):
         ...
 
     async def measure(self, upload_id: str) -> Digest:
-        """Read a joined upload, and return the digest of its bytes; only if `is_direct`.
+        """Read a joined upload, and return the digest of its bytes; only if not `takes_parts`.
 
         Raises `UploadNotFound`.
         """

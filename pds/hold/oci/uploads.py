@@ -84,7 +84,7 @@ class Uploads:
         """Return where to send a part. Raises `UploadNotFound`, `InvalidPartNumber`."""
         _check_number(number)
         upload = self._open(upload_id, did)
-        if not self._storage.is_direct:
+        if self._storage.takes_parts:
             headers = {UPLOAD_HEADER: upload_id, NUMBER_HEADER: str(number)}
             return PartUrl(self._url + PART_PATH, headers=headers)
         return await self._storage.part_url(upload_id, upload.storage_id, number)
@@ -98,7 +98,7 @@ class Uploads:
         """
         _check_number(number)
         self._open(upload_id, did)
-        if self._storage.is_direct:
+        if not self._storage.takes_parts:
             raise UploadNotFound
         async with self._receiving.turn(did):
             etag = await self._storage.write_part(upload_id, number, chunks)
