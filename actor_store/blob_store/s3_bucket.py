@@ -13,7 +13,11 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from actor_store.blob_store.base import BlobObjectMissing, BlobStoreUnavailable
+from actor_store.blob_store.base import (
+    BlobObjectMissing,
+    BlobStoreMisconfigured,
+    BlobStoreUnavailable,
+)
 from actor_store.blob_store.s3_client import MAX_STREAMS, S3Client
 from actor_store.blob_store.s3_copying import PART_BYTES, copy_by_parts
 from actor_store.blob_store.s3_errors import is_own_bucket, refusal
@@ -27,6 +31,7 @@ _SMALL_BYTES: Final = 16 * 1024 * 1024
 _DELETED_AT_ONCE: Final = 1000
 _LISTED_AT_ONCE: Final = 300
 """S3 would list 1000, but parsing the XML of so many takes the event loop 70 ms."""
+_ENDPOINT: Final = "set PDS_BLOBSTORE_S3_ENDPOINT to the URL of the S3 server, without the bucket"
 
 
 class S3Bucket:
@@ -189,9 +194,13 @@ class S3Bucket:
 
     async def check(self, *, timeout_s: float = CALL_S) -> None:
         """Ask for the bucket. Raises what keeps this server from using it."""
-        async with self._calling(timeout_s) as calls:
-            # A listing says why it is refused; HEAD would not.
-            await calls.list_objects_v2(Bucket=self.location.bucket, MaxKeys=1)
+        try:
+            async with self._calling(timeout_s) as calls:
+                # A listing says why it is refused; HEAD would not.
+                await calls.list_objects_v2(Bucket=self.location.bucket, MaxKeys=1)
+        except BlobObjectMissing as exc:
+            # A listing asks for no object: the URL is not that of a bucket.
+            raise BlobStoreMisconfigured(str(exc), _ENDPOINT) from exc
 
     async def _pages(
         self, prefix: str, *, start_after: str | None, delimiter: str | None = None

@@ -15,6 +15,7 @@ from actor_store.blob_store.base import (
     BlobStoreMisconfigured,
     BlobStoreUnavailable,
 )
+from actor_store.blob_store.s3_completion import take_completion_bodies
 from actor_store.blob_store.s3_errors import blob_store_errors
 from actor_store.blob_store.s3_location import DEFAULT_REGION, S3Location
 
@@ -98,6 +99,7 @@ class S3Client:
         )
         # The HTTP client waits without end for a server that is to ask for the body.
         calls.meta.events.unregister("before-call.s3", add_expect_header)
+        take_completion_bodies(calls)
         return calls
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
+from xml.sax.saxutils import escape
 
 from actor_store.blob_store.s3_client import S3Client
+from actor_store.blob_store.s3_completion import completion_body
 from actor_store.blob_store.s3_objects import S3Part, UnfinishedUpload
 
 MIN_PART_BYTES: Final = 5 * 1024 * 1024
@@ -65,14 +67,10 @@ class S3Uploads:
         Raises `BlobUploadMissing` and `BlobPartsRefused`. After `BlobStoreUnavailable`, and after
         `BlobUploadMissing` too, the object may be there: an answer can be lost.
         """
-        chosen = [
-            {"PartNumber": part.number, "ETag": _quoted(part.etag)}
-            for part in sorted(parts, key=lambda part: part.number)
-        ]
-        async with self._calling(JOINING_S) as calls:
-            await calls.complete_multipart_upload(
-                **self._named(key, upload_id), MultipartUpload={"Parts": chosen}
-            )
+        chosen = sorted(parts, key=lambda part: part.number)
+        with completion_body(_named_in_xml(chosen)):
+            async with self._calling(JOINING_S) as calls:
+                await calls.complete_multipart_upload(**self._named(key, upload_id))
 
     async def abort(self, key: str, upload_id: str) -> None:
         """Drop an upload and its parts. Raises `BlobUploadMissing`."""
@@ -120,6 +118,12 @@ class S3Uploads:
         return self._client.calling(timeout_s=timeout_s)
 
 
-def _quoted(etag: str) -> str:
-    bare = etag.strip('"')
-    return f'"{bare}"'
+def _named_in_xml(parts: Iterable[S3Part]) -> bytes:
+    """Return what S3 wants to know of the parts, in the order in which they are to be joined."""
+    named = "".join(
+        f"<Part><PartNumber>{part.number}</PartNumber>"
+        f'<ETag>"{escape(part.etag.strip(chr(34)))}"</ETag></Part>'
+        for part in parts
+    )
+    root = "CompleteMultipartUpload"
+    return f'<{root} xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{named}</{root}>'.encode()

@@ -30,9 +30,10 @@ from pds.config.hold_env import find_hold_env, make_hold_env
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_PLACES: Final = ", ".join(
+PLACES: Final = ", ".join(
     str(place) if place.is_absolute() else f"./{place}" for place in USUAL_PLACES
 )
+"""Where commands look for settings, for their help."""
 
 env_file_option = click.option(
     "--env-file",
@@ -40,7 +41,7 @@ env_file_option = click.option(
     show_envvar=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Read PDS_* variables from this file; the environment takes precedence. By default the "
-    f"first of {_PLACES}, unless the environment itself has secrets; /dev/null for none.",
+    f"first of {PLACES}, unless the environment itself has secrets; /dev/null for none.",
 )
 
 
@@ -95,7 +96,7 @@ def _needs_attention(exc: ConfigError, file: Path | None) -> CommandFailed:
             f"\n{IN_WORKING_DIRECTORY} was not read, because it belongs to another user or anyone "
             "may write it."
         )
-    remedy = f"--env-file FILE, or {VARIABLE}=FILE; without them the first of {_PLACES} is read"
+    remedy = f"--env-file FILE, or {VARIABLE}=FILE; without them the first of {PLACES} is read"
     return CommandFailed(message, remedy=remedy)
 
 

@@ -43,8 +43,8 @@ def print_failure(exc: click.ClickException) -> None:
     if isinstance(exc, click.exceptions.NoArgsIsHelpError):
         exc.show()
         return
-    # The lines of a message are ours, but what is in them may be a stranger's.
-    lines = map(printable, exc.format_message().split("\n"))
+    # The lines of a message and their tabs are ours, but what is in them may be a stranger's.
+    lines = map(printable, exc.format_message().expandtabs(2).split("\n"))
     click.echo("\n".join(("Error: " + next(lines), *lines)), err=True)
     remedy = exc.remedy if isinstance(exc, CommandFailed) else ""
     if isinstance(exc, click.UsageError) and exc.ctx is not None:

@@ -16,6 +16,7 @@ from repo.syntax import is_did
 
 MAX_REGION: Final = 64
 """The limit of `region` in a captain record."""
+_SOME_DID: Final = "did:plc:ewvi7nxzyoun6zhxrhs64oiz"
 _MIN_STATS_INTERVAL_MS: Final = 100
 _HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?")
 """What a did:web can have: so no address of IPv6."""
@@ -43,7 +44,7 @@ def check_hold(settings: Settings) -> Iterator[str]:
         ("PDS_HOLD_APPVIEW_DID", hold.appview_did),
     ):
         if did is not None and not is_did(did):
-            yield f'{name} is "{did}", which is not a DID: set one such as did:plc:… or unset it'
+            yield f'{name} is "{did}", which is not a DID: set one such as {_SOME_DID} or unset it'
     yield from _check_urls(settings)
     if hold.region is not None and len(hold.region) > MAX_REGION:
         yield f"PDS_HOLD_REGION is longer than {MAX_REGION} characters: set a shorter one"

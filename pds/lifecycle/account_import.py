@@ -230,6 +230,12 @@ async def _replace(
     # The lock keeps the account from being activated or deleted meanwhile.
     async with ctx.unfinished.lock(did):
         account = ctx.accounts.get_account(did, include_inactive=True)
+        if account.status is AccountStatus.ACTIVE and ctx.settings.is_hold(did):
+            raise ImportRefused(
+                f"The hold {did} has been made here already. To give it another repository, stop "
+                "the server, set PDS_HOLD_ENABLED=false and PDS_HOLD_ONLY=false, run `pds account "
+                f"deactivate {did}`, set them as before, and import again"
+            )
         if account.status is not AccountStatus.DEACTIVATED:
             raise ImportRefused(
                 f"{account.shown_handle} ({did}) has an account here that is {account.status}. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,8 @@ from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_copying import copy_by_parts
 from actor_store.blob_store.s3_location import S3Location
 from actor_store.blob_store.s3_objects import S3Part
-from actor_store.blob_store.s3_uploads import MIN_PART_BYTES
+from actor_store.blob_store.s3_uploads import MAX_PARTS, MIN_PART_BYTES
+from tests.loop_blocks import loop_blocks
 from tests.processes import free_port
 
 STRANGE = "tmp/did:plc:abc/a key+with &?=%25/ä~'(1)"
@@ -165,6 +167,20 @@ async def test_what_the_operator_must_repair_is_said(
         await bucket.close()
 
 
+@pytest.mark.parametrize("path", ["/{bucket}", "/other"])
+async def test_an_endpoint_with_a_path_that_is_no_server_is_told(
+    bucket_location: S3Location, path: str
+) -> None:
+    endpoint = f"{bucket_location.endpoint}{path.format(bucket=bucket_location.bucket)}"
+    bucket = S3Bucket(replace(bucket_location, endpoint=endpoint))
+    try:
+        with pytest.raises(BlobStoreMisconfigured) as raised:
+            await bucket.check()
+        assert "PDS_BLOBSTORE_S3_ENDPOINT" in raised.value.remedy
+    finally:
+        await bucket.close()
+
+
 async def test_a_server_that_is_down_is_unavailable(bucket_location: S3Location) -> None:
     down = replace(bucket_location, endpoint=f"http://127.0.0.1:{free_port()}")
     bucket = S3Bucket(down)
@@ -173,3 +189,22 @@ async def test_a_server_that_is_down_is_unavailable(bucket_location: S3Location)
             await bucket.check()
     finally:
         await bucket.close()
+
+
+async def test_joining_as_many_parts_as_there_may_be_holds_nothing_up(bucket: S3Bucket) -> None:
+    upload_id = await bucket.uploads.create("joined")
+    parts = [S3Part(number, "0" * 32) for number in range(1, MAX_PARTS + 1)]
+    with loop_blocks() as seen, suppress(BlobPartsRefused, BlobUploadMissing):
+        await asyncio.create_task(bucket.uploads.complete("joined", upload_id, parts))
+    assert seen.longest_ms < 50, seen.where
+
+
+async def test_parts_of_uploads_that_end_at_once_are_not_mixed_up(bucket: S3Bucket) -> None:
+    async def upload(key: str) -> None:
+        upload_id = await bucket.uploads.create(key)
+        part = await bucket.uploads.put_part(key, upload_id, 1, key.encode())
+        await bucket.uploads.complete(key, upload_id, [part])
+
+    names = [f"joined {number}" for number in range(20)]
+    await asyncio.gather(*(upload(name) for name in names))
+    assert [await read(bucket, name) for name in names] == [name.encode() for name in names]

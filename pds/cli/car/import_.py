@@ -98,7 +98,8 @@ def import_(
     finally:
         # Even if importing blobs failed, the account exists, and only we have its password.
         if work.done is not None:
-            _print(work.done, as_json=as_json, had_blobs=blobs is not None)
+            is_hold = settings.is_hold(work.done["did"])
+            _print(work.done, as_json=as_json, had_blobs=blobs is not None, is_hold=is_hold)
 
 
 class _Work:
@@ -151,13 +152,13 @@ def _size_of(source: BinaryIO) -> int:
     return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
-def _print(done: dict[str, Any], *, as_json: bool, had_blobs: bool) -> None:
+def _print(done: dict[str, Any], *, as_json: bool, had_blobs: bool, is_hold: bool) -> None:
     if as_json:
         print_json(done)
         return
     names = ("handle", "did", "rev", "records", "password")
     print_fields([(name, done[name]) for name in names if done[name] is not None])
-    if done["password"] is None:
+    if done["password"] is None and not is_hold:
         click.echo("The account existed before: its handle, email and password are unchanged.")
     if done["missingBlobs"]:
         what = counted(done["missingBlobs"], "blob")
@@ -169,6 +170,12 @@ def _print(done: dict[str, Any], *, as_json: bool, had_blobs: bool) -> None:
         click.echo(f"{counted(odd['count'], 'odd record')}, kept as {what}:")
         for one in odd["examples"]:
             say(f"  {one['uri']}: {one['reason']}")
+    if is_hold:
+        click.echo(
+            "It is the hold of this server. The next start activates it, and serves a DID document "
+            "with its new key."
+        )
+        return
     click.echo("\nIt is deactivated until its DID points here. The DID must say:")
     for name, value in _lines(done["didCredentials"]):
         say(f"  {name:20} {value}")

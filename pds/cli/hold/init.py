@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from pds.cli.environment import explain_failures
+from pds.cli.environment import PLACES, explain_failures
 from pds.cli.failures import CommandFailed
 from pds.cli.hold.init_checks import check_s3, resolve_owner
 from pds.cli.hold.init_file import (
@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     default=IN_WORKING_DIRECTORY,
     show_default=True,
-    help="The settings file to write. One that exists keeps what it has.",
+    help="The settings file to write. One that exists keeps what it has. Other commands find it by "
+    f"themselves if it is the first of {PLACES}.",
 )
 @click.option("--no-check", is_flag=True, help="Do not try S3.")
 @json_option
@@ -194,6 +195,7 @@ def _next_steps(settings: Settings, env_file: Path) -> list[str]:
     steps = [
         f"DNS: make an A or AAAA record for {host} that leads to this machine.",
         f"TLS: let a proxy answer {settings.hold_url} and pass all to port {port}: docs/hold.md",
+        *_handing_over(settings, file),
         f"Start: pds serve --env-file {file}",
         f"Check: pds hold status --env-file {file}",
         f"Keep copies of {env_file.absolute()} and {settings.data_directory}: docs/hold.md",
@@ -201,6 +203,13 @@ def _next_steps(settings: Settings, env_file: Path) -> list[str]:
     if not settings.blobstore.s3_bucket:
         steps.insert(0, "Storage: layers go to the disk; set PDS_BLOBSTORE_S3_… for a bucket.")
     return steps
+
+
+def _handing_over(settings: Settings, file: str) -> list[str]:
+    if os.geteuid() != 0:
+        return []
+    directory = shlex.quote(str(settings.data_directory))
+    return [f"User: chown -R USER: {file} {directory}, if the server does not run as root."]
 
 
 def _print(outcome: Mapping[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -14,6 +16,8 @@ from pds.config.hold_env import find_hold_env, make_hold_env
 _HEADER: Final = (
     "# Settings of a hold, for pds serve. It has secrets: keep it, and keep it private.\n"
 )
+_PLAIN: Final = re.compile(r"[\w@%+=:,./-]*", re.ASCII)
+"""Values that a shell reads as they stand."""
 
 
 def hold_variables(
@@ -48,16 +52,25 @@ def with_variables(text: str, variables: Mapping[str, str]) -> str:
     for number, line in enumerate(lines):
         name = line.strip().removeprefix("export ").partition("=")[0].strip()
         if "=" in line and name in variables:
-            lines[number] = f"{name}={variables[name]}"
+            lines[number] = _assignment(name, variables[name])
             left.pop(name, None)
-    return "\n".join([*lines, *(f"{name}={value}" for name, value in left.items())]) + "\n"
+    return "\n".join([*lines, *(_assignment(name, value) for name, value in left.items())]) + "\n"
 
 
 def write_settings(path: Path, text: str) -> None:
     """Replace the file, readable only by its owner. A crash leaves the old or the new one."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    before = path.stat() if path.exists() else None
     with replacing(path, mode=0o600) as file:
+        if before is not None and os.geteuid() == 0:
+            # Root edits it, but the server's user reads it.
+            os.fchown(file.fileno(), before.st_uid, before.st_gid)
         file.write(text.encode())
+
+
+def _assignment(name: str, value: str) -> str:
+    """Return the line that sets a variable, quoted where a shell or systemd wants that."""
+    return f"{name}={value}" if _PLAIN.fullmatch(value) else f"{name}='{value}'"
 
 
 def _boolean(value: bool) -> str:

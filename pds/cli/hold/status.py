@@ -50,7 +50,7 @@ def status(offline: bool, as_json: bool, env_file: Path | None) -> None:
 def _fields(answer: dict[str, Any]) -> Iterator[tuple[str, object]]:
     records, pending = answer["records"], answer["pending"]
     yield "DID", answer["did"]
-    yield "Handle", answer["handle"]
+    yield "Handle", answer["handle"] or "none"
     yield "URL", f"{answer['url']} ({_reached(answer)})"
     yield "Captain", _captain(answer["captain"])
     yield "Pulls", "by everybody" if answer["public"] else "by the crew only"

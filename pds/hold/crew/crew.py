@@ -92,6 +92,10 @@ class Crew:
 
         Raises `MemberTakendown`, and what `prepare_write` raises for a bad role or tier.
         """
+        takendown = await self._roster.takendown_record(member)
+        if takendown is not None:
+            # Under any key: a second record must not undo what the operator has decided.
+            raise MemberTakendown(takendown)
         new = crew_value(member, role=role, permissions=permissions, added_at=now_iso(), tier=tier)
         found = await self._roster.find(member)
         rkey = crew_rkey(member) if found is None else found.rkey

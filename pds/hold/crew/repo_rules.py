@@ -48,7 +48,7 @@ class RepoRules:
     caller: str
     rkeys: Mapping[str, Iterable[str]] = field(default_factory=dict)
     """Where crew records of the caller and of members to be written may be, by DID, besides
-    `crew_rkey`."""
+    `crew_rkey`; the one that decides first."""
 
     def check(self, actor: ActorStoreReader, writes: Sequence[PreparedWrite]) -> None:
         """A `Guard`. Raises `HoldWriteRefused`, `InvalidCrew` and `AccessDenied`s."""
@@ -56,7 +56,7 @@ class RepoRules:
         is_captain = self.caller == crew.owner
         if not is_captain:
             record = next(crew.records_of(self.caller, self.rkeys), None)
-            if record is None:
+            if record is None or crew.find_takendown(self.caller, self.rkeys) is not None:
                 raise NotCrew(Permission.ADMIN)
             check(Permission.ADMIN, is_captain=False, permissions=record.permissions)
         for write in writes:
@@ -69,8 +69,10 @@ class RepoRules:
         old = crew.find(write.rkey)
         crew.put(write.rkey, None if write.block is None else read_value(write.block))
         new = crew.find(write.rkey)
-        if crew.is_takendown(write.rkey):
+        if crew.takendown(write.rkey) is not None:
             raise HoldWriteRefused(f"the crew record {write.rkey} is taken down")
+        if new is not None and (rkey := crew.find_takendown(new.member, self.rkeys)) is not None:
+            raise HoldWriteRefused(f"the crew record {rkey} of {new.member} is taken down")
         if new is None and old is not None and old.member == crew.owner:
             raise HoldWriteRefused("the captain's crew record cannot be deleted")
         if new is not None:
@@ -103,10 +105,18 @@ class _Crew:
         """Return a record from before the writes, if it is an object."""
         return find_value(self._actor, CREW, rkey)
 
-    def is_takendown(self, rkey: str) -> bool:
-        """Whether the operator has taken the stored record down."""
+    def takendown(self, rkey: str) -> Any:
+        """Return the stored record if the operator has taken it down."""
         found = self._actor.record.find(CREW, rkey, include_takendown=True)
-        return found is not None and found.takedown_ref is not None
+        return None if found is None or found.takedown_ref is None else dagcbor.decode(found.block)
+
+    def find_takendown(self, member: str, rkeys: Mapping[str, Iterable[str]]) -> str | None:
+        """Return the key of a record of a member that is taken down."""
+        for rkey in dict.fromkeys((*rkeys.get(member, ()), crew_rkey(member))):
+            value = self.takendown(rkey)
+            if isinstance(value, dict) and value.get("member") == member:
+                return rkey
+        return None
 
     def find(self, rkey: str) -> CrewMember | None:
         """Return a record, if it names a member."""

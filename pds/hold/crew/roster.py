@@ -6,7 +6,8 @@ their record: most keys follow from the member (`crew_rkey`), and the others are
 memory. The index follows the repository by its rev, from the rows that have changed since; it may
 name records that are gone, because each is read before it counts.
 
-If several records name one member, the one written last decides.
+If several records name one member, the one written last decides; if one of them is taken down, the
+member is shut out, whatever the others say.
 """
 
 from __future__ import annotations
@@ -86,6 +87,26 @@ class Roster:
         """Return every crew record of a DID, the one that decides first."""
         return await self._read(lambda actor: self._records_of(actor, member))
 
+    async def takendown_record(self, member: str) -> str | None:
+        """Return the at-uri of a crew record of a DID that is taken down, or None."""
+
+        def read(actor: ActorStoreReader) -> str | None:
+            found = self._stored(actor, member)
+            return next(
+                (stored.uri for stored, _ in found if stored.takedown_ref is not None), None
+            )
+
+        return await self._read(read)
+
+    async def rkeys(self, member: str) -> list[str]:
+        """Return every key of a crew record that may name a DID, the one that decides first."""
+
+        def read(actor: ActorStoreReader) -> list[str]:
+            active = (record.rkey for record in self._records_of(actor, member))
+            return list(dict.fromkeys((*active, *self._rkeys(member))))
+
+        return await self._read(read)
+
     async def check(self, caller: str | None, wanted: Permission) -> None:
         """Raise `AccessDenied` unless `caller`, None if anonymous, may do it."""
 
@@ -94,7 +115,10 @@ class Roster:
             is_public = wanted is Permission.READ and captain.public
             if caller is None or caller == captain.owner or is_public:
                 return captain, []
-            return captain, self._records_of(actor, caller)
+            found = self._stored(actor, caller)
+            if any(stored.takedown_ref is not None for stored, _ in found):
+                return captain, []
+            return captain, _in_order(found)
 
         captain, records = await self._read(read)
         if wanted is Permission.READ and captain.public:
@@ -139,15 +163,23 @@ class Roster:
         return captain
 
     def _records_of(self, actor: ActorStoreReader, member: str) -> list[CrewMember]:
-        found: list[tuple[str, CrewMember]] = []
-        for rkey in (_rkey_of(member), *self._index.other_rkeys(member)):
-            stored = actor.record.find(CREW, rkey)
+        found = self._stored(actor, member)
+        return _in_order([each for each in found if each[0].takedown_ref is None])
+
+    def _stored(
+        self, actor: ActorStoreReader, member: str
+    ) -> list[tuple[StoredRecord, CrewMember]]:
+        """Return the crew records of a DID, also those taken down."""
+        found: list[tuple[StoredRecord, CrewMember]] = []
+        for rkey in self._rkeys(member):
+            stored = actor.record.find(CREW, rkey, include_takendown=True)
             record = None if stored is None else self._member(rkey, stored)
             if stored is not None and record is not None and record.member == member:
-                found.append((stored.rev, record))
-        if len(found) > 1:
-            found.sort(key=lambda each: (each[0], each[1].added_at, each[1].rkey), reverse=True)
-        return [record for _, record in found]
+                found.append((stored, record))
+        return found
+
+    def _rkeys(self, member: str) -> list[str]:
+        return [_rkey_of(member), *self._index.other_rkeys(member)]
 
     def _member(self, rkey: str, stored: StoredRecord) -> CrewMember | None:
         key = rkey, stored.cid
@@ -155,6 +187,13 @@ class Roster:
             value = read_value(stored.block)
             self._members[key] = None if value is None else CrewMember.of(rkey, value)
         return self._members[key]
+
+
+def _in_order(found: list[tuple[StoredRecord, CrewMember]]) -> list[CrewMember]:
+    """Return crew records of one member, the one written last first."""
+    if len(found) > 1:
+        found.sort(key=lambda each: (each[0].rev, each[1].added_at, each[1].rkey), reverse=True)
+    return [record for _, record in found]
 
 
 def _read_captain(block: bytes) -> tuple[Captain, str]:

@@ -22,7 +22,7 @@ from pds.hold.auth.token_rules import ALGORITHMS
 from pds.hold.crew.permissions import Permission
 from pds.hold.crew.repo_rules import RepoRules
 from pds.hold.errors import answering
-from pds.hold.hold import Hold, hold_of
+from pds.hold.hold import hold_of
 from pds.hold.records import CREW, crew_rkey
 from pds.jose.jwt import InvalidJwt, Jwt, read_unverified_jwt
 from pds.service_auth.jwt import MAX_TOKEN_LENGTH, OTHER_TYPES
@@ -61,7 +61,7 @@ async def _write(standard: XrpcMethod, write_in: _WriteIn, call: XrpcCall) -> An
     members = {did, *_name_crew_records(call.body)}
     # One at a time, so that what is known of the keys of members holds until the commit.
     async with hold.writing:
-        rules = RepoRules(did, {each: await _rkeys_of(hold, each) for each in members})
+        rules = RepoRules(did, {each: await hold.roster.rkeys(each) for each in members})
         with answering():
             return await write_in(call, hold.did, rules.check)
 
@@ -71,15 +71,10 @@ async def _upload_blob(standard: XrpcMethod, call: XrpcCall) -> Answer:
     if not isinstance(call.credentials, HoldCredentials):
         return await standard.handler(call)
     hold, did = hold_of(call), await require(call, Permission.ADMIN)
-    rules = RepoRules(did, {did: await _rkeys_of(hold, did)})
+    rules = RepoRules(did, {did: await hold.roster.rkeys(did)})
     with answering():
         # Again when all of it is here: membership may have ended meanwhile.
         return await blobs.upload_to(call, hold.did, lambda actor, _: rules.check(actor, ()))
-
-
-async def _rkeys_of(hold: Hold, member: str) -> list[str]:
-    found = await hold.roster.find(member)
-    return [] if found is None else [found.rkey]
 
 
 def _name_crew_records(body: dict[str, Any]) -> Iterator[str]:

@@ -65,6 +65,8 @@ async def upload_part(call: XrpcCall) -> Answer:
         if not _NUMBER.fullmatch(number):
             raise InvalidPartNumber
         etag = await uploads.write_part(upload_id, did, int(number), iter_body(request))
+    # Again, as a part may take long: membership may have ended meanwhile.
+    await require(call, Permission.WRITE)
     response = json_response(request, orjson.dumps({"etag": etag}), private=True)
     response.headers[hdrs.ETAG] = f'"{etag}"'
     return response

@@ -20,7 +20,7 @@ from pds.hold.oci.digest import Digest
 from pds.hold.oci.disk_uploads import DiskUploads
 from pds.hold.oci.errors import UploadNotFound
 from pds.hold.oci.s3_blobs import S3Blobs
-from pds.hold.oci.storage import MAX_PARTS, Joined, Leftover, Part, PartUrl, StoredBlob
+from pds.hold.oci.storage import MAX_PARTS, Leftover, Part, PartUrl, StoredBlob
 
 _PART_BYTES: Final = 8 * 1024 * 1024
 
@@ -63,13 +63,13 @@ class BufferedS3OciStorage:
         """See `OciStorage.write_part`."""
         return await self._uploads.write_part(upload_id, number, chunks)
 
-    async def join(self, upload_id: str, _storage_id: str, parts: Sequence[Part]) -> Joined:
+    async def join(self, upload_id: str, _storage_id: str, parts: Sequence[Part]) -> int:
         """See `OciStorage.join`."""
         return await self._uploads.join(upload_id, parts)
 
     async def measure(self, upload_id: str) -> Digest:
-        """Raise `TypeError`: `join` has told the digest."""
-        raise TypeError(f"the digest of {upload_id} is known")
+        """See `OciStorage.measure`."""
+        return await self._uploads.measure(upload_id)
 
     async def keep(self, upload_id: str, digest: Digest, size_bytes: int) -> None:
         """See `OciStorage.keep`."""

@@ -22,7 +22,7 @@ from database.open_files import OpenFiles
 from pds.hold.oci.digest import Digest, hex_of, parse_digest
 from pds.hold.oci.disk_uploads import DiskUploads
 from pds.hold.oci.errors import BlobNotFound, UploadNotFound
-from pds.hold.oci.storage import Joined, Leftover, Part, PartUrl, StoredBlob
+from pds.hold.oci.storage import Leftover, Part, PartUrl, StoredBlob
 
 _READ_BYTES: Final = 256 * 1024
 _HEX: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -80,13 +80,13 @@ class DiskOciStorage:
         """See `OciStorage.write_part`."""
         return await self._uploads.write_part(upload_id, number, chunks)
 
-    async def join(self, upload_id: str, _storage_id: str, parts: Sequence[Part]) -> Joined:
+    async def join(self, upload_id: str, _storage_id: str, parts: Sequence[Part]) -> int:
         """See `OciStorage.join`."""
         return await self._uploads.join(upload_id, parts)
 
     async def measure(self, upload_id: str) -> Digest:
-        """Raise `TypeError`: `join` has told the digest."""
-        raise TypeError(f"the digest of {upload_id} is known")
+        """See `OciStorage.measure`."""
+        return await self._uploads.measure(upload_id)
 
     async def keep(self, upload_id: str, digest: Digest, _size_bytes: int) -> None:
         """See `OciStorage.keep`."""

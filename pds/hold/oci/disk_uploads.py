@@ -17,8 +17,9 @@ from actor_store.blob_store.disk_upload import UploadFile
 from actor_store.keyed_locks import KeyedLocks
 from database.open_files import OpenFiles
 from pds.hold.oci import part_files
-from pds.hold.oci.errors import PartTooLarge
-from pds.hold.oci.storage import MAX_PART_BYTES, Joined, Leftover, Part
+from pds.hold.oci.digest import Digest
+from pds.hold.oci.errors import PartTooLarge, UploadNotFound
+from pds.hold.oci.storage import MAX_PART_BYTES, Leftover, Part
 
 _UPLOAD_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _JOINING_AT_ONCE: Final = 2
@@ -47,7 +48,7 @@ class DiskUploads:
         return ""
 
     async def write_part(self, upload_id: str, number: int, chunks: AsyncIterable[bytes]) -> str:
-        """See `OciStorage.write_part`. The ETag is the SHA-256 in hex."""
+        """See `OciStorage.write_part`. The ETag is the SHA-256 in hex. Raises `UploadNotFound`."""
         await self._files.until_room(1)
         upload = self._path(upload_id)
         incoming = part_files.incoming_path(upload)
@@ -56,20 +57,27 @@ class DiskUploads:
             etag = await _receive(file, chunks)
             async with self._locks[upload_id]:
                 await asyncio.to_thread(part_files.add_part, upload, number, incoming, etag)
+        except FileNotFoundError as exc:
+            # The upload ended while this part was arriving.
+            raise UploadNotFound from exc
         except BaseException:
             # As in `DiskBlobStore.put_temp`: a thread may still be writing.
             await asyncio.shield(asyncio.to_thread(file.abandon))
             raise
         return etag
 
-    async def join(self, upload_id: str, parts: Sequence[Part]) -> Joined:
+    async def join(self, upload_id: str, parts: Sequence[Part]) -> int:
         """See `OciStorage.join`."""
+        async with self._locks[upload_id]:
+            return await asyncio.to_thread(part_files.choose, self._path(upload_id), parts)
+
+    async def measure(self, upload_id: str) -> Digest:
+        """See `OciStorage.measure`. Makes one file of the parts on the way."""
         async with self._locks[upload_id], self._joining:
             return await asyncio.to_thread(
                 partial(
                     part_files.join,
                     self._path(upload_id),
-                    parts,
                     stopped=self._stopped,
                     full_sync=self._full_sync,
                 )

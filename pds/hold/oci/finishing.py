@@ -4,7 +4,8 @@ The bytes of an upload to S3 did not pass through this server. Blobs are shared 
 their digest, so a wrong one would harm others: unless `PDS_HOLD_VERIFY_UPLOADS` is off, the bytes
 are read once before anybody can see them. S3's own checksums do not help. Of a multipart upload it
 computes a SHA-256 of the parts' checksums, not of the bytes, and only if the client sent one with
-each part; servers other than AWS's compute none when they copy.
+each part; servers other than AWS's compute none when they copy. What came through this server lies
+on its disk in parts, and is always read, to make one file of them.
 
 This may take minutes. A client waits for it for a while (`Uploads.complete`), and is told then that
 the upload is completed, although it is not yet visible: the row says `checking`, and the work is
@@ -54,8 +55,7 @@ class Finisher:
         self._storage = storage
         self._blobs = blobs
         self._rows = rows
-        # What came through this server was hashed on the way.
-        self._verify = verify and not storage.takes_parts
+        self._measures = verify or storage.takes_parts
         self._clock = clock
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._by_digest: dict[Digest, set[asyncio.Task[None]]] = {}
@@ -115,7 +115,7 @@ class Finisher:
             async with room, self._blobs.wanted(digest):
                 blob = await self._blobs.look(digest)
                 if blob is None:
-                    if self._verify and await self._storage.measure(upload.id) != digest:
+                    if self._measures and await self._storage.measure(upload.id) != digest:
                         await self.refuse(upload, digest)
                         raise DigestMismatch(digest)
                     await self._storage.keep(upload.id, digest, upload.size_bytes)

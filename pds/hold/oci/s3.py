@@ -25,7 +25,7 @@ from actor_store.blob_store.s3_uploads import MIN_PART_BYTES
 from pds.hold.oci.digest import Digest, digest_of
 from pds.hold.oci.errors import MissingParts, PartsRefused, UploadNotFound
 from pds.hold.oci.s3_blobs import URL_S, S3Blobs
-from pds.hold.oci.storage import Joined, Leftover, Part, PartUrl, StoredBlob
+from pds.hold.oci.storage import Leftover, Part, PartUrl, StoredBlob
 
 _HASHED_BYTES: Final = 1024 * 1024
 """So many are worth a hop to a thread."""
@@ -71,7 +71,7 @@ class S3OciStorage:
         """Raise `TypeError`: parts go to S3."""
         raise TypeError(f"part {number} of {upload_id} does not come here")
 
-    async def join(self, upload_id: str, storage_id: str, parts: Sequence[Part]) -> Joined:
+    async def join(self, upload_id: str, storage_id: str, parts: Sequence[Part]) -> int:
         """See `OciStorage.join`."""
         key, uploads = self._key(upload_id), self._bucket.uploads
         try:
@@ -91,7 +91,7 @@ class S3OciStorage:
             if info is None:
                 raise UploadNotFound from exc
             size = info.size
-        return Joined(size, None)
+        return size
 
     async def measure(self, upload_id: str) -> Digest:
         """See `OciStorage.measure`. Hashes in a thread while the next bytes arrive."""

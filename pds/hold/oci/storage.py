@@ -47,15 +47,6 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
-    """An upload whose parts have been put together."""
-
-    size_bytes: int
-    digest: Digest | None
-    """That of the bytes; None if the parts did not come through this server."""
-
-
-@dataclass(frozen=True, slots=True)
 class Leftover:
     """An unfinished upload, or the rest of a finished one, that the store still has."""
 
@@ -115,23 +106,26 @@ class OciStorage(Protocol):
         """
         ...
 
-    async def join(self, upload_id: str, storage_id: str, parts: Sequence[Part]) -> Joined:
-        """Put the parts together, which are in order of their numbers.
+    async def join(self, upload_id: str, storage_id: str, parts: Sequence[Part]) -> int:
+        """Settle the parts, which are in order of their numbers; return their size in bytes.
 
-        May be repeated after a failure or crash. Raises `MissingParts` and `PartsRefused`, after
-        which the upload is as before, and `UploadNotFound`.
+        No part comes after that. May be repeated after a failure or crash. Raises `MissingParts`
+        and `PartsRefused`, after which the upload is as before, and `UploadNotFound`.
         """
         ...
 
     async def measure(self, upload_id: str) -> Digest:
-        """Read a joined upload, and return the digest of its bytes; only if not `takes_parts`.
+        """Read a joined upload, and return the digest of its bytes. May take minutes.
 
-        Raises `UploadNotFound`.
+        May be repeated after a failure or crash. Raises `UploadNotFound`.
         """
         ...
 
     async def keep(self, upload_id: str, digest: Digest, size_bytes: int) -> None:
-        """Make a joined upload visible under its digest. Raises `UploadNotFound`."""
+        """Make a joined upload visible under its digest. Raises `UploadNotFound`.
+
+        Where `takes_parts`, it has been measured.
+        """
         ...
 
     async def discard(self, upload_id: str, storage_id: str) -> None:

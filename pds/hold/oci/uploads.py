@@ -105,8 +105,8 @@ class Uploads:
         upload = self._rows.find(upload_id)
         if upload is not None and upload.state is UploadState.OPEN:
             return etag
-        if upload is None:
-            # It was aborted meanwhile, and the part would stay.
+        if upload is None or upload.state is not UploadState.CHECKING:
+            # It has ended meanwhile, and the part would stay.
             await self._storage.discard(upload_id, "")
         raise UploadNotFound
 
@@ -138,16 +138,20 @@ class Uploads:
     async def abort(self, upload_id: str, did: str) -> None:
         """Discard an unfinished upload. Raises `UploadNotFound`."""
         async with self._locks[upload_id]:
-            upload = self._open(upload_id, did)
-            await self._storage.discard(upload_id, upload.storage_id)
-            await self._rows.remove(upload_id)
+            await self._drop(self._open(upload_id, did))
 
     async def expire(self, upload: Upload) -> None:
         """Forget an upload that nothing has happened to for a day, and discard what it left."""
         async with self._locks[upload.id]:
             if self._rows.find(upload.id) == upload:
-                await self._storage.discard(upload.id, upload.storage_id)
-                await self._rows.remove(upload.id)
+                await self._drop(upload)
+
+    async def _drop(self, upload: Upload) -> None:
+        await self._storage.discard(upload.id, upload.storage_id)
+        await self._rows.remove(upload.id)
+        if self._storage.takes_parts:
+            # Again, for a part that arrived in between and found its upload open.
+            await self._storage.discard(upload.id, upload.storage_id)
 
     async def _join(self, upload: Upload, digest: Digest, parts: Sequence[Part]) -> Upload:
         if not parts and digest != digest_of_nothing():
@@ -158,11 +162,8 @@ class Uploads:
                 # Stored already, and checked then. This upload is not needed.
                 await self._finisher.settle(upload, blob)
                 return self._own(upload.id, upload.did)
-        joined = await self._storage.join(upload.id, upload.storage_id, parts)
-        if joined.digest not in (None, digest):
-            await self._finisher.refuse(upload, digest)
-        else:
-            await self._rows.set_joined(upload.id, digest, joined.size_bytes, now_ms=self._now_ms())
+        size_bytes = await self._storage.join(upload.id, upload.storage_id, parts)
+        await self._rows.set_joined(upload.id, digest, size_bytes, now_ms=self._now_ms())
         return self._own(upload.id, upload.did)
 
     def _open(self, upload_id: str, did: str) -> Upload:

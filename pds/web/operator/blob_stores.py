@@ -78,7 +78,8 @@ def _find_store(ctx: AppContext, name: str) -> MovableStore:
     homes, both = ctx.settings.blob_homes, ctx.blob_store
     if name not in homes:
         raise invalid_request(
-            f"This server was started with blobs {'on the disk' if name == 's3' else 'in S3'} only"
+            f"This server was started with blobs {'on the disk' if name == 's3' else 'in S3'} "
+            "only: if the settings name both places now, restart it"
             if name in ("disk", "s3")
             else "The store must be disk or s3"
         )

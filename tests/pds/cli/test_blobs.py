@@ -61,6 +61,7 @@ def test_the_running_server_must_know_of_the_move(running: OperatedServer) -> No
     environ = {**BUCKET, "PDS_BLOBSTORE_MOVE_TO": "disk"}
     refused = Operator(running, environ, running.server.data).refuse(*MIGRATE, "disk")
     assert "This server was started with blobs on the disk only" in refused
+    assert "restart it" in refused
 
 
 @pytest.mark.parametrize("rate", ["999", "fast", "-1"])

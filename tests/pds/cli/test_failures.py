@@ -64,6 +64,11 @@ def test_a_wrong_call_says_how_to_call() -> None:
     )
 
 
+def test_the_choices_of_an_option_are_told_line_by_line() -> None:
+    _, lines = fail("blobs", "migrate")
+    assert lines[:3] == ["Error: Missing option '--to'. Choose from:", "  s3,", "  disk"]
+
+
 def test_a_remedy_can_be_typed_as_it_is(stopped: OperatedServer) -> None:
     """With the settings of the command that failed."""
     for words in (("account", "show", "nobody.test"), ("invite", "disable", "no-such-code")):

@@ -22,6 +22,7 @@ from pds.hold.hold import HOLD
 from pds.hold.records import CAPTAIN, CREW, PROFILE, SELF, crew_rkey
 from pds.lifecycle.account_import import AccountImport, import_account
 from pds.repos.commits import commit
+from pds.repos.errors import ImportRefused
 from pds.repos.records import prepare_write
 from repo.keys import K256PrivateKey, parse_did_key
 from repo.syntax import Did
@@ -202,6 +203,17 @@ async def test_the_repository_of_another_hold_is_imported_before_the_first_start
         export = await pds.get("com.atproto.sync.getRepo", did=HOLD_DID)
         key = pds.ctx.actor_store.key(HOLD_DID).public
         assert len(verify_export(export.body, HOLD_DID, key).records) == 3
+
+
+async def test_a_hold_that_has_been_made_gets_no_other_repository(tmp_path: Path) -> None:
+    async def chunks() -> Any:
+        yield Repo.of(DID, K256PrivateKey.generate(), {}).car()
+
+    async with started(tmp_path) as pds:
+        head = await head_of(pds)
+        with pytest.raises(ImportRefused, match="set PDS_HOLD_ENABLED=false"):
+            await import_account(pds.ctx, chunks(), AccountImport(ignores_signature=True))
+        assert await head_of(pds) == head
 
 
 async def test_an_account_with_a_login_loses_it(tmp_path: Path) -> None:

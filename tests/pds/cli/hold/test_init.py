@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
 import stat
 from pathlib import Path
 
@@ -58,6 +60,26 @@ def test_a_file_that_exists_keeps_its_lines(newcomer: HoldOperator, tmp_path: Pa
     assert written.startswith(text.replace("/pds\n", f"{tmp_path}/pds\n"))
     assert values["PDS_ADMIN_PASSWORD"]
     assert values["PDS_HOLD_PUBLIC"] == "true"
+
+
+def test_a_value_with_a_blank_is_quoted_as_in_a_shell(
+    newcomer: HoldOperator, tmp_path: Path
+) -> None:
+    values = init(newcomer, "--data", str(tmp_path / "my data"))
+    assert values["PDS_DATA_DIRECTORY"] == str(tmp_path / "my data")
+    for line in newcomer.env_file.read_text().splitlines()[1:]:
+        name, _, value = line.partition("=")
+        assert shlex.split(value) == [values[name]]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_root_leaves_the_file_to_the_user_of_the_server(newcomer: HoldOperator) -> None:
+    newcomer.env_file.touch()
+    os.chown(newcomer.env_file, 65534, 65534)
+    told = newcomer.run("init", "--owner", OWNER, "--public-url", URL)
+    status = newcomer.env_file.stat()
+    assert (status.st_uid, status.st_gid) == (65534, 65534)
+    assert f"chown -R USER: {newcomer.env_file}" in told
 
 
 def test_variables_of_the_original_hold_are_taken_over(newcomer: HoldOperator) -> None:

@@ -8,9 +8,12 @@ from typing import Any, Final
 import pytest
 
 from actor_store.writes import PreparedWrite
+from database.timestamps import now_iso
+from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
-from pds.hold.records import CAPTAIN, CREW, SELF, crew_rkey
+from pds.hold.records import CAPTAIN, CREW, SELF, crew_rkey, crew_value
 from pds.repos.commits import commit
+from pds.repos.records import prepare_write
 from tests.pds.conftest import Pds
 from tests.pds.hold.callers import CAPTAIN_ENVIRON, enroll, enroll_captain
 from tests.pds.hold.conftest import HOLD_DID
@@ -168,8 +171,16 @@ async def test_captain_and_crew_are_for_everybody_to_read(pds: Pds) -> None:
     assert reply.json["value"]["owner"] == CAPTAIN_ENVIRON["PDS_HOLD_OWNER"]
 
 
-async def test_a_member_who_was_taken_down_does_not_come_back(pds: Pds) -> None:
+@pytest.mark.parametrize("own_key", [True, False])
+async def test_a_member_who_was_taken_down_does_not_come_back(
+    pds: Pds, hold: Hold, own_key: bool
+) -> None:
     caller = enroll(pds)
+    if not own_key:
+        # As other programs write them, such as the hold from which the repository was moved.
+        value = crew_value(caller.did, role="x", permissions=Permission, added_at=now_iso())
+        write = prepare_write(pds.ctx.lexicons, "create", CREW, "any", value, validate=True)
+        await commit(pds.ctx, hold.did, lambda _: [write])
     uri = (await caller.call(pds, REQUEST_CREW)).json["uri"]
     body = {
         "subject": {
@@ -186,3 +197,5 @@ async def test_a_member_who_was_taken_down_does_not_come_back(pds: Pds) -> None:
     deleted = await caller.call(pds, "io.atcr.hold.deleteUserData")
     assert deleted.json["crewDeleted"] is False
     assert (await caller.call(pds, REQUEST_CREW)).error == (403, "Forbidden")
+    began = await caller.call(pds, "io.atcr.hold.initiateUpload", {"digest": "x"})
+    assert began.error == (403, "Forbidden")

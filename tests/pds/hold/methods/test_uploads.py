@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 from io import BytesIO
 from typing import Any
 
@@ -50,6 +51,22 @@ async def test_who_leaves_the_crew_cannot_finish(
     place = await writer.call("getPartUploadUrl", uploadId=upload_id, partNumber=2)
     assert place.error == (403, "Forbidden")
     assert [blob async for blob in hold.oci.storage.list()] == []
+
+
+@pytest.mark.parametrize("store", ["disk"])
+async def test_who_leaves_the_crew_while_a_part_arrives_is_told(
+    writer: Caller, pds: Pds, hold: Hold, alice: Account
+) -> None:
+    upload_id = await writer.begin()
+
+    async def leave() -> AsyncIterator[bytes]:
+        yield b"first"
+        await hold.crew.remove(Did(alice.did))
+        yield b"last"
+
+    headers = {**writer.auth, "X-Upload-Id": upload_id, "X-Part-Number": "1"}
+    reply = await pds.request("PUT", "/xrpc/io.atcr.hold.uploadPart", headers=headers, data=leave())
+    assert reply.error == (403, "Forbidden")
 
 
 @pytest.mark.parametrize(("digest", "status"), [("", 400), ("x" * 129, 400), ("x" * 128, 200)])

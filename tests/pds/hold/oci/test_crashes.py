@@ -38,6 +38,8 @@ POINTS: Final = (
     ("storage", "join", crash_before),
     ("storage", "join", crash_after),
     ("rows", "set_joined", crash_after),
+    ("storage", "measure", crash_before),
+    ("storage", "measure", crash_after),
     ("storage", "keep", crash_before),
     ("storage", "keep", crash_after),
     ("rows", "set_completed", crash_after),

@@ -1,8 +1,9 @@
-"""Checking the digests of what clients send to S3, before anybody sees it."""
+"""Checking the digests of what clients send, before anybody sees it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -31,11 +32,11 @@ class Held:
 
 
 @pytest.fixture
-def impatient(s3_kit: Kit) -> Kit:
+def impatient(kit: Kit) -> Kit:
     """A hold whose clients are answered before their bytes are checked."""
-    s3_kit.wait_s = 0
-    s3_kit.uploads._wait_s = 0
-    return s3_kit
+    kit.wait_s = 0
+    kit.uploads._wait_s = 0
+    return kit
 
 
 async def state_of(kit: Kit, upload_id: str) -> UploadState | None:
@@ -134,3 +135,28 @@ async def test_an_operator_may_trust_clients(s3_kit: Kit) -> None:
     s3_kit.storage.measure = read  # type: ignore[method-assign,assignment]
     digest = await s3_kit.push(LARGE)
     assert await s3_kit.stored() == [digest]
+
+
+async def test_a_part_that_arrives_after_the_completion_changes_nothing(impatient: Kit) -> None:
+    if not impatient.storage.takes_parts:
+        pytest.skip("S3 refuses parts of a completed upload")
+    upload_id, parts = await impatient.upload([LARGE, b"end"])
+    arriving, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        arriving.set()
+        await go_on.wait()
+        yield b"other"
+
+    late = asyncio.create_task(impatient.uploads.write_part(upload_id, ALICE, 2, slow()))
+    await arriving.wait()
+    held = Held(impatient)
+    digest = sha256(LARGE + b"end")
+    await impatient.uploads.complete(upload_id, ALICE, digest, parts)
+    go_on.set()
+    with pytest.raises(UploadNotFound):
+        await late
+    held.go_on.set()
+    await impatient.finisher.wait(digest, seconds=30)
+    assert await impatient.read(digest) == LARGE + b"end"
+    assert await impatient.leftovers() == 0

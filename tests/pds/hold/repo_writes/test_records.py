@@ -185,3 +185,22 @@ async def test_more_writes_than_fit_a_commit_are_refused_at_once(pds: Pds, admin
     reply = await apply(pds, admin, *writes)
     assert reply.error == (400, "InvalidRequest")
     assert "Too many writes" in reply.json["message"]
+
+
+@pytest.mark.parametrize("rkey", [None, "any-key"])
+async def test_admins_do_not_bring_back_who_was_taken_down(
+    pds: Pds, hold: Hold, admin: Caller, rkey: str | None
+) -> None:
+    made = (await create(pds, admin, crew_record(), rkey)).json
+    subject = {"$type": "com.atproto.repo.strongRef", "uri": made["uri"], "cid": made["cid"]}
+    body = {"subject": subject, "takedown": {"applied": True}}
+    reply = await pds.post("com.atproto.admin.updateSubjectStatus", body, pds.admin)
+    assert reply.status == 200
+    for key in (None, "any-key", "another-key"):
+        assert (await create(pds, admin, crew_record(), key)).error == (403, "Forbidden")
+    writes = [
+        change("delete", made["uri"].rpartition("/")[2]),
+        change("create", "x", crew_record()),
+    ]
+    assert (await apply(pds, admin, *writes)).error == (403, "Forbidden")
+    assert await permissions_of(hold, NEWCOMER) is None
