@@ -29,6 +29,7 @@ from pds.hold.images.images import Images
 from pds.hold.oci.service import OciService
 from pds.hold.personal import PersonalData
 from pds.hold.profile import add_avatar
+from pds.hold.repeating import end
 from repo.syntax import Did
 
 if TYPE_CHECKING:
@@ -120,13 +121,7 @@ class Hold:
 
     def _run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run `work` in the background until it ends or the hold closes."""
-        task = asyncio.create_task(work)
-
-        async def end() -> None:
-            task.cancel()
-            await asyncio.wait((task,))
-
-        self._stack.push_async_callback(end)
+        self._stack.push_async_callback(end, [asyncio.create_task(work)])
 
     async def close(self) -> None:
         """Write what is counted, and close every part."""

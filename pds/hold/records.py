@@ -34,6 +34,7 @@ MANIFEST: Final = "io.atcr.manifest"
 """The collection of manifests, in the repositories of those who push."""
 OWNER_ROLE: Final = "owner"
 MEMBER_ROLE: Final = "member"
+_MAX_RKEY: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +153,6 @@ def published_stats_rkey(owner_did: str, repository: str) -> str:
 def manifest_uri(user_did: str, digest: str) -> str:
     """Return the at-uri of a manifest's record, whose key is the hex part of its digest."""
     return f"at://{user_did}/{MANIFEST}/{digest.partition(':')[2] or digest}"
-
-
-_MAX_RKEY: Final = 512
 
 
 def _short_hash(text: str) -> str:

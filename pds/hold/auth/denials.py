@@ -104,7 +104,3 @@ class Denials(Generic[K]):
     def forget(self, key: K) -> None:
         """Forget the refusals of `key`, because it has succeeded."""
         self._rows.pop(key, None)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._rows.clear()

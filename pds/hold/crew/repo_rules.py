@@ -105,16 +105,17 @@ class _Crew:
         """Return a record from before the writes, if it is an object."""
         return find_value(self._actor, CREW, rkey)
 
-    def takendown(self, rkey: str) -> Any:
-        """Return the stored record if the operator has taken it down."""
+    def takendown(self, rkey: str) -> dict[str, Any] | None:
+        """Return the stored record if the operator has taken it down; empty if it is no object."""
         found = self._actor.record.find(CREW, rkey, include_takendown=True)
-        return None if found is None or found.takedown_ref is None else dagcbor.decode(found.block)
+        if found is None or found.takedown_ref is None:
+            return None
+        return read_value(found.block) or {}
 
     def find_takendown(self, member: str, rkeys: Mapping[str, Iterable[str]]) -> str | None:
         """Return the key of a record of a member that is taken down."""
         for rkey in dict.fromkeys((*rkeys.get(member, ()), crew_rkey(member))):
-            value = self.takendown(rkey)
-            if isinstance(value, dict) and value.get("member") == member:
+            if (self.takendown(rkey) or {}).get("member") == member:
                 return rkey
         return None
 

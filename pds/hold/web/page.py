@@ -43,6 +43,7 @@ _HEADERS: Final = {
 }
 _CHANGES: Final = {**_HEADERS, "Cache-Control": "no-store"}
 
+_STYLE: Final = resources.files("pds.hold.web.templates").joinpath("style.css").read_text("utf-8")
 _log = structlog.get_logger(__name__)
 _templates: Final = jinja2.Environment(
     loader=jinja2.PackageLoader("pds.hold.web"),
@@ -121,9 +122,6 @@ async def _make(
 
 async def _style(_request: web.Request) -> web.Response:
     return web.Response(text=_STYLE, content_type="text/css", headers=_HEADERS)
-
-
-_STYLE: Final = resources.files("pds.hold.web.templates").joinpath("style.css").read_text("utf-8")
 
 
 def _rendered(template: str, **values: Any) -> str:

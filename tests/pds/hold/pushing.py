@@ -11,8 +11,8 @@ from pds.hold.oci.digest import Digest, digest_of
 from pds.hold.records import LAYER, manifest_uri
 from repo.syntax import Did
 from tests.pds.conftest import Pds, Reply
-from tests.pds.hold.conftest import HOLD_DID
-from tests.pds.hold.registry import BOTH, Caller
+from tests.pds.hold.conftest import BOTH, HOLD_DID
+from tests.pds.hold.registry import Caller
 from tests.pds.identities import Signer, register_foreign_did
 
 NOTIFY: Final = "io.atcr.hold.notifyManifest"

@@ -17,7 +17,7 @@ from pds.repos.records import prepare_write
 from tests.loop_blocks import loop_blocks
 from tests.pds.conftest import Pds, Reply
 from tests.pds.hold.callers import CAPTAIN_ENVIRON, Caller, enroll, enroll_captain
-from tests.pds.hold.conftest import HOLD_DID
+from tests.pds.hold.conftest import BOTH, HOLD_DID
 
 EXPORT: Final = "io.atcr.hold.exportUserData"
 DELETE: Final = "io.atcr.hold.deleteUserData"

@@ -23,9 +23,9 @@ from pds.repos.commits import commit
 from repo.syntax import Did
 from tests.identity.conftest import WebHost, serve_pages
 from tests.pds.conftest import Account, Pds
-from tests.pds.hold.conftest import HOLD_ENVIRON
+from tests.pds.hold.conftest import BOTH, HOLD_ENVIRON
 from tests.pds.hold.images.test_repo_index import record
-from tests.pds.hold.pushing import BOTH, User, digest, join, layer_records, manifest
+from tests.pds.hold.pushing import User, digest, join, layer_records, manifest
 from tests.pds.identities import Signer, WebDid
 
 DELETE: Final = GcOptions(delete=True)

@@ -14,7 +14,6 @@ from tests.pds.hold.callers import (
     unknown,
 )
 from tests.pds.hold.conftest import HOLD_DID
-from tests.pds.hold.registry import BOTH as BOTH
 
 CREATE, PUT, DELETE, APPLY, UPLOAD = (
     f"com.atproto.repo.{name}"
