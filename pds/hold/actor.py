@@ -100,7 +100,7 @@ async def write_records(ctx: AppContext, roster: Roster) -> None:
 def captain_value(settings: Settings, stored: dict[str, Any] | None, *, now: str) -> dict[str, Any]:
     """Return the captain record as the settings want it; fields of others are kept.
 
-    `stored` is the record as it is, if it can be read. Raises `ConfigError`.
+    `stored` is the current record, None if it is missing or unreadable. Raises `ConfigError`.
     """
     hold = settings.hold
     value = {**(stored or {}), "$type": CAPTAIN}

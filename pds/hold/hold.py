@@ -60,9 +60,9 @@ class Hold:
         self.tokens = HoldTokens(rules, ctx.did_resolver, ctx.service_auth.resolve_key)
         self.appview = AppViewTokens(rules, ctx.did_resolver, hold.appview_did)
         self.writing = asyncio.Lock()
-        """Held while somebody else than the server writes to the hold's repository."""
+        """Held while a client writes to the hold's repository."""
         self.refused: Denials[tuple[str, Permission]] = Denials()
-        """Who was refused what."""
+        """The latest refusals, by caller and permission."""
         self.oci = OciService(ctx, self.db)
         self._stack.push_async_callback(self.oci.close)
         self.images = Images(

@@ -52,7 +52,7 @@ async def add_avatar(ctx: AppContext, url: str) -> None:
 
 
 class _NotAPicture(Exception):
-    """The URL has something else than a PNG or JPEG."""
+    """The URL leads to something other than a PNG or JPEG."""
 
 
 _FAILURES: Final = (ActorStoreError, BlobStoreError, DatabaseError, FetchError, _NotAPicture)

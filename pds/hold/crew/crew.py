@@ -37,7 +37,7 @@ Change: TypeAlias = Literal["created", "updated", "unchanged"]
 
 
 class CrewError(Exception):
-    """The crew is not changed. The message may be shown to whoever asked for the change."""
+    """The crew is not changed. The message may be shown to the caller."""
 
 
 class MemberUnknown(CrewError):

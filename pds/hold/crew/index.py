@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from actor_store.reader import ActorStoreReader
 
 _CHANGES: Final = 1_000
-"""Changed records that are looked at on the event loop, of which few are of the crew."""
+"""How many changed records, of all collections, are listed on the event loop."""
 _CREW_CHANGES: Final = 100
 
 

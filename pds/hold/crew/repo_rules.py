@@ -38,7 +38,7 @@ class HoldWriteRefused(Exception):
 
 
 class InvalidCrew(Exception):
-    """The crew record cannot be stored, whoever writes it."""
+    """The crew record is invalid or a second one, so not even the captain may store it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ ENTRIES_ON_A_PAGE: Final = 50
 APPVIEW: Final = "atcr.io"
 """The registry of holds that name no other."""
 _SAME_S: Final = 1.0
-"""How long everybody gets the same beginning, of which one takes some milliseconds to make."""
+"""How long the first page is shown again as it was made, which takes some milliseconds."""
 _LONGEST_CURSOR: Final = 2_500
 """A DID of the longest form, a space and the name of a repository."""
 _HEADERS: Final = {
@@ -61,7 +61,7 @@ def crew_page_routes(hold: Hold) -> Iterator[web.RouteDef]:
 
 
 class CrewPage:
-    """The page of one hold. Whoever asks for more than its beginning waits for a turn."""
+    """The page of one hold. Requests for further pages wait for a turn."""
 
     def __init__(self, hold: Hold) -> None:
         self._hold = hold
