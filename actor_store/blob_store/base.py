@@ -126,16 +126,20 @@ class OpenBlob(Protocol):
 
     def __aiter__(self) -> AsyncGenerator[bytes, None]: ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Release what is held for reading. May be repeated."""
+        ...
 
-    async def __aenter__(self) -> Self: ...
+    async def __aenter__(self) -> Self:
+        return self
 
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        await self.close()
 
 
 class BlobStore(Protocol):

@@ -12,8 +12,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Hashable, Iterable
 from contextlib import aclosing
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Generic, Self, TypeVar
+from typing import Final, Generic, TypeVar
 
 from actor_store.blob_store.base import BlobFileMissing, BlobStoreError, OpenBlob, TempBlob
 from actor_store.blob_store.places import MovableStore
@@ -202,8 +201,8 @@ class OldReader:
             leave()
 
 
-class _OldBlob:
-    """An open blob of the old store; an `OpenBlob`."""
+class _OldBlob(OpenBlob):
+    """An open blob of the old store."""
 
     def __init__(self, blob: OpenBlob, reader: OldReader) -> None:
         self._blob = blob
@@ -222,14 +221,3 @@ class _OldBlob:
             await self._blob.close()
         finally:
             self._reader.leave()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()

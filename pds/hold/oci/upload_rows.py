@@ -48,7 +48,7 @@ class Upload:
 
     id: str
     did: str
-    """Who began it, and alone may go on with it."""
+    """The user who began it; nobody else may continue it."""
     storage_id: str
     state: UploadState
     digest: Digest | None = None

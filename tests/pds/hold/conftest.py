@@ -17,6 +17,7 @@ from tests.pds.conftest import Pds, start_pds
 
 OWNER: Final = "did:plc:captainaaaaaaaaaaaaaaaaa"
 HOLD_DID: Final = "did:web:localhost%3A2583"
+BOTH: Final = (Permission.READ, Permission.WRITE)
 HOLD_ENVIRON: Final = {"PDS_HOLD_ENABLED": "true", "PDS_HOLD_OWNER": OWNER}
 
 
