@@ -10,9 +10,9 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from actor_store.blob_store.base import BlobStore, BlobStoreError, TempBlob
+from actor_store.blob_store.base import BlobFileMissing, BlobStore, BlobStoreError, TempBlob
 from actor_store.blobs import BlobChanges, SweptUploads, TempRef, TrackedUpload
-from actor_store.errors import ActorStoreError, RepoNotFound
+from actor_store.errors import ActorStoreError, BlobNotFound, RepoNotFound
 from actor_store.keyed_locks import KeyedLocks
 from actor_store.quota import check_upload
 from database.errors import DatabaseError
@@ -53,14 +53,15 @@ class BlobFiles:
     ) -> T:
         """Make the bytes of `refs` permanent, then await `fn`, which refers to them.
 
-        Raises what `BlobReader.check_refs` and `BlobStore.make_permanent` raise. Does not suspend
-        after `fn` has finished.
+        Raises what `BlobReader.check_refs` and `BlobStore.make_permanent` raise, but `BlobNotFound`
+        for bytes that are gone: their client uploads them again. Does not suspend after `fn` has
+        finished.
         """
         async with self._locks[did]:
             temporary = await self._store.read(did, lambda actor: actor.blob.check_refs(refs))
             try:
                 for ref in temporary:
-                    await self._blob_store.make_permanent(did, ref.key, ref.cid)
+                    await self._make_permanent(did, ref)
                 return await fn(temporary)
             except BaseException:
                 await self._put_back(did, temporary)
@@ -93,12 +94,36 @@ class BlobFiles:
             try:
                 tracked = await self._store.transact(did, enter)
             except BaseException:
-                await self._blob_store.discard_temp(did, temp.key)
+                await self._discard(did, temp.key)
                 raise
             if tracked.orphaned_key is not None:
-                await self._blob_store.discard_temp(did, tracked.orphaned_key)
+                await self._discard(did, tracked.orphaned_key)
             if tracked.promote is not None:
                 await self._keep(did, tracked.promote)
+
+    async def take_down(self, did: str, cid: Cid, takedown_ref: str) -> str:
+        """Hide a blob, and return the stored reference, which is that of the first takedown.
+
+        Raises `BlobNotFound`, and what `ActorStore.transact` and `BlobStore.quarantine` raise.
+        """
+        async with self._locks[did]:
+            kept = await self._store.transact(
+                did, lambda actor: actor.blob.set_takedown(cid, takedown_ref)
+            )
+            # The row hides the blob; moving the bytes keeps them from being served otherwise.
+            await self._blob_store.quarantine(did, cid)
+            return kept or takedown_ref
+
+    async def restore(self, did: str, cid: Cid) -> None:
+        """Reverse the takedown of a blob. Raises as `take_down` does, and leaves it hidden then.
+
+        A blob that counts as restored has its bytes back: nobody would look for them in quarantine.
+        """
+        async with self._locks[did]:
+            if await self._store.read(did, lambda actor: actor.blob.find(cid)) is None:
+                raise BlobNotFound(cid)
+            await self._blob_store.unquarantine(did, cid)
+            await self._store.transact(did, lambda actor: actor.blob.set_takedown(cid, None))
 
     async def settle_uploads(self, did: str) -> None:
         """Make uploads permanent that records refer to without a commit, such as after an import.
@@ -155,6 +180,20 @@ class BlobFiles:
         while self._tasks:
             await asyncio.gather(*self._tasks)
 
+    async def _make_permanent(self, did: str, ref: TempRef) -> None:
+        try:
+            await self._blob_store.make_permanent(did, ref.key, ref.cid)
+        except BlobFileMissing as exc:
+            logger.warning("%s", exc)
+            raise BlobNotFound(ref.cid) from exc
+
+    async def _discard(self, did: str, key: str) -> None:
+        """Delete temporary bytes. If that fails, the sweep deletes them."""
+        try:
+            await self._blob_store.discard_temp(did, key)
+        except (BlobStoreError, OSError) as exc:
+            logger.warning("could not discard an upload of %s: %s", did, exc)
+
     async def _put_back(self, did: str, refs: Iterable[TempRef]) -> None:
         """Make bytes temporary again if no record refers to them after all."""
         try:
@@ -162,9 +201,9 @@ class BlobFiles:
             for ref in refs:
                 if ref.key in known:
                     await self._blob_store.make_temporary(did, ref.key, ref.cid)
-        except (ActorStoreError, BlobStoreError, DatabaseError, OSError):
+        except (ActorStoreError, BlobStoreError, DatabaseError, OSError) as exc:
             # Harmless, as after a crash: the bytes remain available for the next record.
-            logger.warning("could not make blobs of %s temporary again", did, exc_info=True)
+            logger.warning("could not make blobs of %s temporary again: %s", did, exc)
 
     async def _keep(self, did: str, ref: TempRef) -> None:
         await self._blob_store.make_permanent(did, ref.key, ref.cid)

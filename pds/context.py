@@ -69,6 +69,7 @@ from pds.opening import (
     open_sequencer,
 )
 from pds.pending.blob_move import BlobMove
+from pds.pending.blob_movers import MoreBlobs
 from pds.pending.import_turns import Imports
 from pds.pending.journal import Journal
 from pds.pending.run_record import end_run
@@ -258,6 +259,8 @@ class AppContext(ReadContext):
     admin_guesses: AdminGuesses
     crawlers: Crawlers
     upload_sweep: UploadSweep
+    more_blobs: list[MoreBlobs]
+    """Blobs that are kept in the same place and belong to no account, such as a hold's layers."""
     blob_move: BlobMove | None = None
     """Moves all blobs; None if there is only one place for them."""
 
@@ -291,8 +294,9 @@ class AppContext(ReadContext):
         stack.push_async_callback(self.crawlers.close)
         self.upload_sweep = UploadSweep(self.actor_store, self.blob_store, self.accounts)
         stack.push_async_callback(self.upload_sweep.close)
+        self.more_blobs = []
         if isinstance(self.blob_store, MovingBlobStore):
-            self.blob_move = BlobMove(self.blob_store, self.actor_store)
+            self.blob_move = BlobMove(self.blob_store, self.actor_store, self.more_blobs)
             stack.push_async_callback(self.blob_move.close)
 
     def find_hold_document(self) -> DidDocument | None:

@@ -69,9 +69,9 @@ class Sample:
         return ", ".join(self.examples) + (f" and {rest} more" if rest else "")
 
 
-def counted(count: int, noun: str) -> str:
-    """Return text such as `1 block` or `2,000 blocks`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return text such as `1 block` or `2,000 blocks`; `plural` is for nouns like `push`."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def format_size(size_bytes: int) -> str:

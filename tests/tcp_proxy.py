@@ -90,13 +90,14 @@ class TcpProxy:
             self._open.discard(writer)
 
     async def _refuse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        request = await reader.readuntil(b"\r\n\r\n")
         self.refused += 1
         if self.refused == self.refuse_only:
             self.mode = "pass"
         status, code = self.refusal
         body = _BODY.format(code)
-        writer.write(_REFUSAL.format(status, len(body), body).encode())
+        sent = "" if request.startswith(b"HEAD ") else body
+        writer.write(_REFUSAL.format(status, len(body), sent).encode())
         await writer.drain()
         writer.close()
         # What is still coming must be read, or the answer is lost.

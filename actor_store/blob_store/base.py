@@ -65,6 +65,9 @@ class BlobStoreUnavailable(BlobStoreError):
 class BlobStoreMisconfigured(BlobStoreError):
     """The store refuses this server until the operator changes something: `remedy`."""
 
+    retry_after_s = 60
+    """When a client may try again: credentials are renewed, clocks and settings corrected."""
+
     def __init__(self, problem: str, remedy: str) -> None:
         super().__init__(f"{problem}: {remedy}")
         self.problem = problem
@@ -123,16 +126,20 @@ class OpenBlob(Protocol):
 
     def __aiter__(self) -> AsyncGenerator[bytes, None]: ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Release what is held for reading. May be repeated."""
+        ...
 
-    async def __aenter__(self) -> Self: ...
+    async def __aenter__(self) -> Self:
+        return self
 
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        await self.close()
 
 
 class BlobStore(Protocol):

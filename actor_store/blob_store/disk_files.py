@@ -9,17 +9,16 @@ import os
 import shutil
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final
 
-from actor_store.blob_store.base import BlobStoreFull
+from actor_store.blob_store.base import BlobStoreFull, OpenBlob
 from database.files import no_space_as, replacing, sync
 
 _READ_BYTES: Final = 256 * 1024
 
 
-class OpenFile:
-    """A permanent blob opened for reading; an `OpenBlob`."""
+class OpenFile(OpenBlob):
+    """A permanent blob as an open file."""
 
     def __init__(self, path: Path) -> None:
         """Raises `FileNotFoundError`."""
@@ -35,17 +34,6 @@ class OpenFile:
     async def close(self) -> None:
         """Close the file. May be repeated."""
         self._file.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
 
 def blob_store_full(exc: OSError) -> BlobStoreFull:

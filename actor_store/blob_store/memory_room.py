@@ -15,7 +15,7 @@ WAIT_S: Final = 20.0
 
 
 class MemoryRoom:
-    """A number of bytes, taken and given back in any portions. Who asks first, gets first."""
+    """A number of bytes, taken and given back in any portions. Requests are served in order."""
 
     def __init__(self, total_bytes: int = TOTAL_BYTES, *, wait_s: float = WAIT_S) -> None:
         self._free = total_bytes

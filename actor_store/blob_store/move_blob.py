@@ -31,7 +31,7 @@ from actor_store.blob_store.moving import MovingBlobStore
 from actor_store.blob_store.places import PlacedBlob
 from repo.cid import Cid
 
-_PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 10.0
 """How long a finished move waits for those who still read the old bytes."""
 
 
@@ -101,12 +101,12 @@ async def _remove(store: MovingBlobStore, blob: PlacedBlob, size: int) -> Outcom
 
 def _is_read(store: MovingBlobStore, blob: PlacedBlob) -> bool:
     # Temporary bytes have no readers.
-    return blob.cid is not None and store.readers.read(blob.did, blob.cid)
+    return blob.cid is not None and store.readers.read((blob.did, blob.cid))
 
 
 async def _have_readers_left(store: MovingBlobStore, blob: PlacedBlob) -> bool:
     return blob.cid is None or await store.readers.have_left(
-        blob.did, blob.cid, patience_s=_PATIENCE_S
+        (blob.did, blob.cid), patience_s=PATIENCE_S
     )
 
 

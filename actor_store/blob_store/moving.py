@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Hashable, Iterable
 from contextlib import aclosing
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final, Generic, TypeVar
 
 from actor_store.blob_store.base import BlobFileMissing, BlobStoreError, OpenBlob, TempBlob
 from actor_store.blob_store.places import MovableStore
 from actor_store.keyed_locks import KeyedLocks
 from repo.cid import Cid
+
+Name = TypeVar("Name", bound=Hashable)
+"""What names bytes in a store."""
 
 COPIES_AT_ONCE: Final = 8
 """How many blobs are copied at a time: on S3, small ones mostly wait for the network."""
@@ -32,7 +34,7 @@ class MovingBlobStore:
         self.old = old
         self.locks = KeyedLocks()
         """By DID. Holding one keeps that account's bytes from being moved, deleted or renamed."""
-        self.readers = OldReaders()
+        self.readers: OldReaders[tuple[str, Cid]] = OldReaders()
 
     async def put_temp(self, did: str, chunks: AsyncIterable[bytes], *, max_bytes: int) -> TempBlob:
         """See `BlobStore.put_temp`."""
@@ -74,7 +76,7 @@ class MovingBlobStore:
         """See `BlobStore.open`. What is in the old store can be read although the new one fails."""
         # Counted before the look into the new store: a move that finds no reader after its copy is
         # there knows that all later ones find the copy.
-        reader = self.readers.enter(did, cid)
+        reader = self.readers.enter((did, cid))
         try:
             blob, is_old = await self._open(did, cid)
         except BaseException:
@@ -146,41 +148,39 @@ class MovingBlobStore:
         return await self.new.open(did, cid), False
 
 
-class OldReaders:
+class OldReaders(Generic[Name]):
     """Who may read permanent bytes from the old store, where an S3 server would cut them off."""
 
     def __init__(self) -> None:
-        self._reading: Counter[tuple[str, Cid]] = Counter()
-        self._awaited: dict[tuple[str, Cid], asyncio.Event] = {}
+        self._reading: Counter[Name] = Counter()
+        self._awaited: dict[Name, asyncio.Event] = {}
 
-    def enter(self, did: str, cid: Cid) -> OldReader:
+    def enter(self, name: Name) -> OldReader:
         """Count a reader until it leaves. While `have_left` waits, later ones do not count."""
-        name = (did, cid)
         if name in self._awaited:
             return OldReader(lambda: None)
         self._reading[name] += 1
         return OldReader(lambda: self._leave(name))
 
-    def read(self, did: str, cid: Cid) -> bool:
+    def read(self, name: Name) -> bool:
         """Whether somebody reads the bytes."""
-        return (did, cid) in self._reading
+        return name in self._reading
 
-    async def have_left(self, did: str, cid: Cid, *, patience_s: float) -> bool:
+    async def have_left(self, name: Name, *, patience_s: float) -> bool:
         """Return whether nobody reads the bytes, after waiting for that a while.
 
         Call it when the new store has the bytes, which is where later readers find them.
         """
-        name = (did, cid)
-        if self.read(did, cid):
+        if self.read(name):
             event = self._awaited.setdefault(name, asyncio.Event())
             try:
                 async with asyncio.timeout(patience_s):
                     await event.wait()
             except TimeoutError:
                 self._awaited.pop(name, None)
-        return not self.read(did, cid)
+        return not self.read(name)
 
-    def _leave(self, name: tuple[str, Cid]) -> None:
+    def _leave(self, name: Name) -> None:
         self._reading[name] -= 1
         if not self._reading[name]:
             del self._reading[name]
@@ -201,8 +201,8 @@ class OldReader:
             leave()
 
 
-class _OldBlob:
-    """An open blob of the old store; an `OpenBlob`."""
+class _OldBlob(OpenBlob):
+    """An open blob of the old store."""
 
     def __init__(self, blob: OpenBlob, reader: OldReader) -> None:
         self._blob = blob
@@ -221,14 +221,3 @@ class _OldBlob:
             await self._blob.close()
         finally:
             self._reader.leave()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()

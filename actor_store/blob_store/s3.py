@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Iterable
+from contextlib import suppress
 from typing import Final
 
 from actor_store.blob_store.base import (
     BlobFileMissing,
+    BlobStoreError,
     BlobStoreUnavailable,
     BlobUploadMissing,
     TempBlob,
@@ -86,7 +88,14 @@ class S3BlobStore:
     async def make_permanent(self, did: str, key: str, cid: Cid) -> None:
         """See `BlobStore.make_permanent`."""
         temp, final = _temp_key(did, key), self.key(did, cid)
-        if not await self._move(temp, final) and await self.bucket.head(final) is None:
+        if await self.bucket.copy(temp, final):
+            # The bytes are permanent. Whoever took this for a failure would copy them back, and
+            # then the deletion might be carried out late. What stays is swept like any upload.
+            with suppress(BlobStoreError):
+                await self.bucket.delete([temp])
+        elif await self.bucket.head(final) is None:
+            # HEAD gives the same answer where the whole bucket is gone, which this tells.
+            await self.bucket.check()
             raise BlobFileMissing(did, str(cid))
 
     async def discard_temp(self, did: str, key: str) -> None:

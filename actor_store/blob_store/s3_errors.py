@@ -97,6 +97,13 @@ def blob_store_error(exc: Exception, location: S3Location) -> BlobStoreError:
     return BlobStoreUnavailable(f"the blob store {location} fails: {exc}")
 
 
+def explain(exc: BlobStoreError) -> tuple[str, str]:
+    """Return what is wrong with the bucket, and a sentence on what the operator does about it."""
+    if isinstance(exc, BlobStoreMisconfigured):
+        return exc.problem, f"{exc.remedy[:1].upper()}{exc.remedy[1:]}."
+    return str(exc), "See that the S3 server runs and can be reached from here."
+
+
 def refusal(code: str, message: str, location: S3Location, *, status: int = 0) -> BlobStoreError:
     """Return the error for a code and message of S3."""
     said = f"the blob store {location} says {code}"

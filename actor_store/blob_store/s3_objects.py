@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError
 
-from actor_store.blob_store.base import BlobStoreUnavailable
+from actor_store.blob_store.base import BlobStoreUnavailable, OpenBlob
 from actor_store.blob_store.s3_errors import blob_store_error
 from actor_store.blob_store.s3_location import S3Location
 
@@ -57,8 +56,8 @@ class UnfinishedUpload:
     """Unix time."""
 
 
-class S3Stream:
-    """Bytes of an object, coming in: an `OpenBlob`. Iterate once; always close it."""
+class S3Stream(OpenBlob):
+    """Bytes of an object, coming in. Iterate once; always close it."""
 
     def __init__(
         self, location: S3Location, info: ObjectInfo, body: Any, *, on_close: Callable[[], None]
@@ -98,14 +97,3 @@ class S3Stream:
             raise blob_store_error(exc, self._location) from exc
         except Exception as exc:  # aiobotocore lets some errors of its HTTP client through.
             raise BlobStoreUnavailable(f"{self.info.key} was cut off: {exc}") from exc
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()

@@ -11,9 +11,14 @@ The exit status is 1, or 2 for a wrong call and 130 for Ctrl-C. Remarks begin wi
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from pds.reporting import printable
+
+INTERRUPTED: Final = 128 + 2
+"""The exit status after Ctrl-C."""
 
 
 class CommandFailed(click.ClickException):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import click
 
-from pds.cli.failures import CommandFailed, print_failure, status_of
+from pds.cli.failures import INTERRUPTED, CommandFailed, print_failure, status_of
 from pds.cli.lazy_group import LazyGroup
 
-_INTERRUPTED: Final = 128 + 2
 """The exit status of programs ended by SIGINT."""
 
 
@@ -46,5 +45,5 @@ class Program(LazyGroup):
 
 def _failure_of(abort: click.Abort) -> CommandFailed:
     if isinstance(abort.__cause__, KeyboardInterrupt):
-        return CommandFailed("Interrupted.", status=_INTERRUPTED)
+        return CommandFailed("Interrupted.", status=INTERRUPTED)
     return CommandFailed("Nothing was done.")

@@ -33,11 +33,6 @@ def check_hold(settings: Settings) -> Iterator[str]:
                 "unset PDS_HOLD_ONLY"
             )
         return
-    if settings.blobstore.move_to is not None:
-        yield (
-            "PDS_BLOBSTORE_MOVE_TO is set, but only blobs of users move, and the images of a hold "
-            "would be missing: unset it, or PDS_HOLD_ENABLED"
-        )
     for name, did in (
         ("PDS_HOLD_OWNER", hold.owner),
         ("PDS_HOLD_SUCCESSOR", hold.successor),

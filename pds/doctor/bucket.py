@@ -10,9 +10,10 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
-from actor_store.blob_store.base import BlobStoreError, BlobStoreMisconfigured
+from actor_store.blob_store.base import BlobStoreError
 from actor_store.blob_store.s3 import PERMANENT, QUARANTINE
 from actor_store.blob_store.s3_bucket import S3Bucket
+from actor_store.blob_store.s3_errors import explain
 from actor_store.blob_store.s3_location import S3Location
 from database.errors import DatabaseError
 from pds.doctor.actor import ActorFiles
@@ -46,11 +47,8 @@ class _Examination:
         try:
             await self._bucket.check()
             return await self._check_all(actors, progress)
-        except BlobStoreMisconfigured as exc:
-            return [self._failure(exc.problem, f"{exc.remedy[:1].upper()}{exc.remedy[1:]}.")]
         except BlobStoreError as exc:
-            remedy = "See that the S3 server runs and can be reached from here."
-            return [self._failure(str(exc), remedy)]
+            return [Finding.error(CHECK, self._location, *explain(exc))]
         finally:
             await self._bucket.close()
 
@@ -115,6 +113,3 @@ class _Examination:
         async for chunk in stream:
             digest.update(chunk)
         return is_content_of(digest.digest(), cid)
-
-    def _failure(self, problem: str, remedy: str) -> Finding:
-        return Finding.error(CHECK, self._location, problem, remedy)

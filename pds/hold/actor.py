@@ -21,11 +21,12 @@ from pds.hold.crew.permissions import Permission
 from pds.hold.records import (
     CAPTAIN,
     CREW,
+    OWNER_ROLE,
     PROFILE,
     SELF,
     crew_rkey,
     crew_value,
-    read_value,
+    find_value,
     to_json,
 )
 from pds.lifecycle.signup import create_own_actor
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from pds.hold.crew.roster import Roster
     from repo.commit import Action
 
-OWNER_ROLE: Final = "owner"
 _DISPLAY_NAME_CHARACTERS: Final = 64
 
 _log = structlog.get_logger(__name__)
@@ -100,7 +100,7 @@ async def write_records(ctx: AppContext, roster: Roster) -> None:
 def captain_value(settings: Settings, stored: dict[str, Any] | None, *, now: str) -> dict[str, Any]:
     """Return the captain record as the settings want it; fields of others are kept.
 
-    `stored` is the record as it is, if it can be read. Raises `ConfigError`.
+    `stored` is the current record, None if it is missing or unreadable. Raises `ConfigError`.
     """
     hold = settings.hold
     value = {**(stored or {}), "$type": CAPTAIN}
@@ -178,8 +178,7 @@ def _profile_value(settings: Settings, now: str) -> dict[str, Any]:
 
 
 def _stored(actor: ActorStoreReader, collection: str, rkey: str) -> dict[str, Any] | None:
-    found = actor.record.find(collection, rkey, include_takendown=True)
-    value = None if found is None else read_value(found.block)
+    value = find_value(actor, collection, rkey, include_takendown=True)
     return None if value is None else to_json(value)
 
 

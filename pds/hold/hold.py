@@ -30,6 +30,7 @@ from pds.hold.images.images import Images
 from pds.hold.oci.service import OciService
 from pds.hold.personal import PersonalData
 from pds.hold.profile import add_avatar
+from pds.hold.repeating import end
 from repo.syntax import Did
 
 if TYPE_CHECKING:
@@ -60,9 +61,9 @@ class Hold:
         self.tokens = HoldTokens(rules, ctx.did_resolver, ctx.service_auth.resolve_key)
         self.appview = AppViewTokens(rules, ctx.did_resolver, hold.appview_did)
         self.writing = asyncio.Lock()
-        """Held while somebody else than the server writes to the hold's repository."""
+        """Held while a client writes to the hold's repository."""
         self.refused: Denials[tuple[str, Permission]] = Denials()
-        """Who was refused what."""
+        """The latest refusals, by caller and permission."""
         self.oci = OciService(ctx, self.db)
         self._stack.push_async_callback(self.oci.close)
         self.images = Images(
@@ -134,13 +135,7 @@ class Hold:
 
     def _run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run `work` in the background until it ends or the hold closes."""
-        task = asyncio.create_task(work)
-
-        async def end() -> None:
-            task.cancel()
-            await asyncio.wait((task,))
-
-        self._stack.push_async_callback(end)
+        self._stack.push_async_callback(end, [asyncio.create_task(work)])
 
     async def close(self) -> None:
         """Write what is counted, and close every part."""

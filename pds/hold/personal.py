@@ -16,8 +16,7 @@ from actor_store.errors import ActorStoreError
 from actor_store.writes import PreparedWrite
 from database.errors import DatabaseError
 from database.timestamps import now_iso
-from pds.hold.images.posts import POST
-from pds.hold.records import CREW, LAYER, STATS, read_value, to_json
+from pds.hold.records import CREW, LAYER, POST, STATS, find_value, read_value, to_json
 from pds.hold.stats.record import StatsRecord
 from pds.repos.commits import commit
 
@@ -168,8 +167,7 @@ def _is_about(user: Did, collection: str, block: bytes) -> bool:
 
 def _find(actor: ActorStoreReader, collection: str, rkey: str) -> dict[str, Any]:
     """Return a record as JSON; an empty object if it is gone or taken down."""
-    found = actor.record.find(collection, rkey)
-    return {} if found is None else to_json(read_value(found.block) or {})
+    return to_json(find_value(actor, collection, rkey) or {})
 
 
 def _crew_json(actor: ActorStoreReader, crew: CrewMember | None) -> dict[str, Any]:
@@ -189,14 +187,10 @@ def _layers_json(actor: ActorStoreReader, rkeys: Iterable[str]) -> Iterable[dict
 def _stats_json(
     actor: ActorStoreReader, stats: StatsRecord, rkey: str | None, head: dict[str, Any]
 ) -> dict[str, Any]:
-    totals = stats.totals
-    times = {"lastPull": totals.last_pull, "lastPush": totals.last_push}
     stored = {} if rkey is None else _find(actor, STATS, rkey)
     return {
         "repository": stats.repository,
-        "pullCount": totals.pulls,
-        "pushCount": totals.pushes,
-        **{name: time for name, time in times.items() if time is not None},
+        **stats.totals.to_json(),
         # What is counted and in no record yet changes with every moment.
         "updatedAt": stored.get("updatedAt", head["exportedAt"]),
     }

@@ -13,7 +13,7 @@ from actor_store.errors import ActorStoreError
 from actor_store.media_type import media_type_of
 from database.errors import DatabaseError
 from identity.http import FetchError
-from pds.hold.records import PROFILE, SELF, read_value, to_json
+from pds.hold.records import PROFILE, SELF, find_value, to_json
 from pds.repos.blobs import UNKNOWN_TYPE, receive_blob
 from pds.repos.commits import commit
 from pds.repos.records import prepare_write
@@ -52,7 +52,7 @@ async def add_avatar(ctx: AppContext, url: str) -> None:
 
 
 class _NotAPicture(Exception):
-    """The URL has something else than a PNG or JPEG."""
+    """The URL leads to something other than a PNG or JPEG."""
 
 
 _FAILURES: Final = (ActorStoreError, BlobStoreError, DatabaseError, FetchError, _NotAPicture)
@@ -90,6 +90,5 @@ def _with_avatar(
 
 
 def _profile_without_avatar(actor: ActorStoreReader) -> dict[str, Any] | None:
-    found = actor.record.find(PROFILE, SELF)
-    value = None if found is None else read_value(found.block)
+    value = find_value(actor, PROFILE, SELF)
     return None if value is None or value.get("avatar") is not None else to_json(value)

@@ -1,7 +1,7 @@
 """The records of a hold: captain, crew, stats and layers, and the keys of these records.
 
-Values are JSON objects. Whoever changes one starts from the stored value, so that fields which
-only others know are kept. Source: the Lexicons `io.atcr.hold.*`.
+Values are JSON objects. A change starts from the stored value, so that fields which only others
+know are kept. Source: the Lexicons `io.atcr.hold.*`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -19,15 +19,22 @@ from repo import dagcbor
 from repo.datamodel import json_default
 from repo.syntax import is_did
 
+if TYPE_CHECKING:
+    from actor_store.reader import ActorStoreReader
+
 CAPTAIN: Final = "io.atcr.hold.captain"
 CREW: Final = "io.atcr.hold.crew"
 STATS: Final = "io.atcr.hold.stats"
 LAYER: Final = "io.atcr.hold.layer"
 PROFILE: Final = "app.bsky.actor.profile"
+POST: Final = "app.bsky.feed.post"
 SELF: Final = "self"
 """The record key of the captain and of the profile."""
 MANIFEST: Final = "io.atcr.manifest"
 """The collection of manifests, in the repositories of those who push."""
+OWNER_ROLE: Final = "owner"
+MEMBER_ROLE: Final = "member"
+_MAX_RKEY: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +97,11 @@ def crew_value(
     tier: str | None = None,
 ) -> dict[str, Any]:
     """Return a new crew record."""
-    wanted = frozenset(permissions)
     return {
         "$type": CREW,
         "member": member,
         "role": role,
-        "permissions": [each.value for each in Permission if each in wanted],
+        "permissions": Permission.names_of(frozenset(permissions)),
         "addedAt": added_at,
         **({"tier": tier} if tier else {}),
     }
@@ -108,6 +114,14 @@ def read_value(block: bytes) -> dict[str, Any] | None:
     except dagcbor.InvalidDagCbor:
         return None
     return value if isinstance(value, dict) else None
+
+
+def find_value(
+    actor: ActorStoreReader, collection: str, rkey: str, *, include_takendown: bool = False
+) -> dict[str, Any] | None:
+    """Return a record as it is decoded; None if it does not exist or is no object."""
+    found = actor.record.find(collection, rkey, include_takendown=include_takendown)
+    return None if found is None else read_value(found.block)
 
 
 def to_json(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,9 +153,6 @@ def published_stats_rkey(owner_did: str, repository: str) -> str:
 def manifest_uri(user_did: str, digest: str) -> str:
     """Return the at-uri of a manifest's record, whose key is the hex part of its digest."""
     return f"at://{user_did}/{MANIFEST}/{digest.partition(':')[2] or digest}"
-
-
-_MAX_RKEY: Final = 512
 
 
 def _short_hash(text: str) -> str:

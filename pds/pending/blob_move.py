@@ -8,17 +8,20 @@ left, and no state of its own is needed.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
 from pds.pending.blob_move_run import MoveRun, State
+from pds.pending.blob_movers import AccountMover
 
 if TYPE_CHECKING:
     from actor_store.blob_store.moving import MovingBlobStore
     from actor_store.store import ActorStore
+    from pds.pending.blob_movers import MoreBlobs, Mover
     from repo.cid import Cid
 
 _LEASE_S: Final = 20.0
@@ -30,11 +33,21 @@ _log = structlog.get_logger(__name__)
 
 
 class BlobMove:
-    """Moves all blobs of a `MovingBlobStore`, one run at a time. Belongs to one event loop."""
+    """Moves all blobs of a `MovingBlobStore` and more, one run at a time.
 
-    def __init__(self, store: MovingBlobStore, actor_store: ActorStore) -> None:
-        self._store = store
+    Belongs to one event loop.
+    """
+
+    def __init__(
+        self,
+        store: MovingBlobStore,
+        actor_store: ActorStore,
+        more: Sequence[MoreBlobs] = (),
+    ) -> None:
+        """`more` has blobs that are in no `BlobStore`, and may grow before the first run."""
+        self._accounts = AccountMover(store, self._find_upload)
         self._actor_store = actor_store
+        self._more = more
         self._run: MoveRun | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -65,7 +78,9 @@ class BlobMove:
             await asyncio.wait((self._task,))
 
     def _start(self) -> MoveRun:
-        run = MoveRun(self._store, self._find_upload)
+        movers: list[Mover[Any]] = [self._accounts]
+        movers += (more.mover for more in self._more if more.mover is not None)
+        run = MoveRun(movers)
         self._task = asyncio.get_running_loop().create_task(self._go(run))
         return run
 

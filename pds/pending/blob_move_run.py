@@ -1,27 +1,23 @@
-"""One run of moving blobs: over the old store again and again, until nothing is left to move."""
+"""One run of moving blobs: over the old stores again and again, until nothing is left to move."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from actor_store.blob_store.base import BlobStoreError
-from actor_store.blob_store.move_blob import BlobUnmovable, OldStoreFailed, Outcome, move_blob
-from actor_store.blob_store.moving import COPIES_AT_ONCE
-from actor_store.blob_store.places import Place
+from actor_store.blob_store.move_blob import BlobUnmovable, OldStoreFailed, Outcome
 
 if TYPE_CHECKING:
-    from actor_store.blob_store.moving import MovingBlobStore
-    from actor_store.blob_store.places import PlacedBlob
-    from repo.cid import Cid
+    from pds.pending.blob_movers import FoundBlob, Mover
 
 PAGE: Final = 1000
 """How many blobs are listed at a time, which is what S3 lists at a time."""
@@ -50,7 +46,7 @@ class State(StrEnum):
 class LeftBlob:
     """A blob that stays in the old store."""
 
-    blob: PlacedBlob
+    blob: FoundBlob
     problem: str
 
     def to_json(self) -> dict[str, str]:
@@ -71,12 +67,8 @@ class _Stopped(Exception):
 class MoveRun:
     """Moves what it finds, a few blobs at a time, and counts."""
 
-    def __init__(
-        self,
-        store: MovingBlobStore,
-        find_upload: Callable[[str, str], Awaitable[Cid | None]],
-    ) -> None:
-        """`find_upload` returns the CID of temporary bytes by DID and key, if it is known."""
+    def __init__(self, movers: Sequence[Mover[Any]]) -> None:
+        """Move what each of `movers` finds, one kind after the other."""
         self.id = secrets.token_hex(8)
         self.state = State.MOVING
         self.failure = ""
@@ -88,9 +80,8 @@ class MoveRun:
         self.left_count = 0
         self.left: list[LeftBlob] = []
         """The first of those that cannot be moved."""
-        self._store = store
-        self._find_upload = find_upload
-        self._known: set[tuple[Place, str]] = set()
+        self._movers = movers
+        self._known: set[tuple[str, str, str]] = set()
         self._failed_reads = 0
         self._stopped = asyncio.Event()
         self._until_s = float("inf")
@@ -134,25 +125,25 @@ class MoveRun:
         permanent, a takedown is reversed. They come from the old store only, so that this ends.
         """
         outcomes: Counter[Outcome] = Counter()
-        for place in Place:
-            cursor = ""
-            while page := await self._store.old.places.list_blobs(place, after=cursor, limit=PAGE):
-                cursor = page[-1].cursor
-                blobs = (blob for blob in page if (place, blob.cursor) not in self._known)
-                workers = (self._work(blobs, outcomes) for _ in range(COPIES_AT_ONCE))
+        for mover in self._movers:
+            async for page in mover.pages(PAGE):
+                blobs = (blob for blob in page if _key(blob) not in self._known)
+                workers = (self._work(mover, blobs, outcomes) for _ in range(mover.at_once))
                 await asyncio.gather(*workers)
                 self._check()
         if outcomes[Outcome.IN_USE]:
             await self._rest(_PAUSE_S)
         return outcomes.total() > 0
 
-    async def _work(self, blobs: Iterator[PlacedBlob], outcomes: Counter[Outcome]) -> None:
+    async def _work(
+        self, mover: Mover[Any], blobs: Iterator[FoundBlob], outcomes: Counter[Outcome]
+    ) -> None:
         """Move blobs until none is left, or the run ends. Each of them is moved to its end."""
         for blob in blobs:
             if self.is_stopping:
                 return
             try:
-                outcome = await self._move(blob)
+                outcome = await mover.move(blob, self._pace)
             except _Stopped:
                 return
             except BlobUnmovable as exc:
@@ -167,14 +158,7 @@ class MoveRun:
                 self.moved_blobs += 1
                 self.moved_bytes += blob.size
 
-    async def _move(self, blob: PlacedBlob) -> Outcome:
-        try:
-            cid = blob.cid or await self._find_upload(blob.did, blob.name)
-        except BlobStoreError:
-            cid = None  # It has no CID for a name, which `move_blob` tells.
-        return await move_blob(self._store, blob, cid=cid, pace=self._pace)
-
-    def _leave(self, blob: PlacedBlob, problem: BlobUnmovable) -> None:
+    def _leave(self, blob: FoundBlob, problem: BlobUnmovable) -> None:
         _log.warning(
             "a blob is not moved",
             did=blob.did,
@@ -182,7 +166,7 @@ class MoveRun:
             place=blob.place,
             reason=str(problem),
         )
-        self._known.add((blob.place, blob.cursor))
+        self._known.add(_key(blob))
         self.left_count += 1
         if len(self.left) < _SHOWN:
             self.left.append(LeftBlob(blob, str(problem)))
@@ -220,3 +204,7 @@ class MoveRun:
     def _check(self) -> None:
         if self.is_stopping:
             raise _Stopped
+
+
+def _key(blob: FoundBlob) -> tuple[str, str, str]:
+    return blob.place, blob.did, blob.name

@@ -31,10 +31,7 @@ async def set_blob_takedown(ctx: AppContext, did: str, cid: Cid, ref: str | None
 
     Raises `RepoNotFound` and `BlobNotFound`.
     """
-    kept = await ctx.actor_store.transact(did, lambda actor: actor.blob.set_takedown(cid, ref))
-    # The row hides the blob; moving the file keeps it from being served in any other way.
-    if kept is None:
-        await ctx.blob_store.unquarantine(did, cid)
-    else:
-        await ctx.blob_store.quarantine(did, cid)
-    return kept
+    if ref is not None:
+        return await ctx.actor_store.blob_files.take_down(did, cid, ref)
+    await ctx.actor_store.blob_files.restore(did, cid)
+    return None

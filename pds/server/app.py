@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -16,8 +16,6 @@ from pds.context import AppContext, ReadContext
 from pds.entryway.methods import behind_entryway
 from pds.hold.hold import HOLD, Hold
 from pds.hold.methods import with_hold
-from pds.hold.operator.routes import hold_handlers
-from pds.hold.web.page import crew_page_routes
 from pds.hold.web.routes import hold_routes
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
@@ -65,7 +63,7 @@ def make_app(
         web.route("*", "/xrpc/{nsid:.*}", router.handle),
         *more_routes,
         *operator_routes(),
-        *(_hold_routes(hold) if hold else ()),
+        *(hold_routes(hold) if hold else ()),
         *web_routes(ctx),
     )
     app.on_startup.append(_follow_events)
@@ -117,12 +115,6 @@ def _add_hold(app: web.Application, hold: Hold) -> Hold:
     app.on_startup.append(start)
     app.on_cleanup.append(close)
     return hold
-
-
-def _hold_routes(hold: Hold) -> Iterator[web.RouteDef]:
-    yield from hold_routes()
-    yield from operator_routes(hold_handlers(hold))
-    yield from crew_page_routes(hold)
 
 
 def _add_rate_limiter(app: web.Application, table: MethodTable) -> RateLimiter | None:

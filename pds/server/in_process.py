@@ -21,7 +21,7 @@ from pds.recovery.start import recover
 from pds.server.app import make_router, method_table
 from pds.web.operator.call import OperatorCall
 from pds.web.operator.failures import for_operator
-from pds.web.operator.routes import ROUTES
+from pds.web.operator.routes import BLOB_STORES, ROUTES
 from pds.xrpc.credentials import AdminCredentials
 from pds.xrpc.error_map import to_xrpc
 
@@ -47,6 +47,7 @@ class InProcessServer:
         self._router = make_router(ctx, method_table(ctx))
         self._stack = AsyncExitStack()
         self._hold: Hold | None = None
+        self._is_hold_started = False
 
     async def call(self, nsid: str, body: dict[str, Any]) -> dict[str, Any]:
         """Call a procedure as the administrator."""
@@ -71,24 +72,35 @@ class InProcessServer:
         with _refusals():
             handler = ROUTES.get((verb, path))
             if handler is None:
-                handler = hold_handlers(await self._open_hold())[verb, path]
+                handler = hold_handlers(await self._start_hold())[verb, path]
+            elif path == BLOB_STORES and self._ctx.settings.hold.enabled:
+                # Layers are among the blobs. What has been uploaded becomes one before all move.
+                hold = self._open_hold()
+                if verb == "POST":
+                    hold.oci.start()
             return await handler(OperatorCall(self._ctx, names, query, body))
 
     async def close(self) -> None:
         """Close what calls have opened."""
         await self._stack.aclose()
 
-    async def _open_hold(self) -> Hold:
-        """Open the hold when it is first called; no relay hears of it.
-
-        No other call needs it, and its actor may be yet to be imported.
-        """
+    def _open_hold(self) -> Hold:
+        """Open the hold when it is first needed, without its actor, which may not be there yet."""
         if self._hold is None:
-            hold = Hold(self._ctx)
-            self._stack.push_async_callback(hold.close)
-            await hold.start(announces=False)
-            self._hold = hold
+            self._hold = Hold(self._ctx)
+            self._stack.push_async_callback(self._hold.close)
         return self._hold
+
+    async def _start_hold(self) -> Hold:
+        """Start the hold when it is first called; no relay hears of it.
+
+        No other call needs that, and its actor may be yet to be imported.
+        """
+        hold = self._open_hold()
+        if not self._is_hold_started:
+            await hold.start(announces=False)
+            self._is_hold_started = True
+        return hold
 
 
 @asynccontextmanager

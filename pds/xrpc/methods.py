@@ -75,13 +75,13 @@ class _Methods(Generic[C]):
             method: Method[C] = Method(
                 nsid,
                 handler,
-                auth,
-                named,
-                max_body_bytes,
-                elsewhere,
-                own_params,
-                like_s3,
-                body_optional,
+                auth=auth,
+                limits=named,
+                max_body_bytes=max_body_bytes,
+                elsewhere=elsewhere,
+                own_params=own_params,
+                like_s3=like_s3,
+                body_optional=body_optional,
             )
             self._methods.append(method)
             return handler

@@ -80,6 +80,7 @@ class _Route(Generic[C]):
     schema: MethodSchema
     is_query: bool
     is_stream: bool
+    parses_params: bool
     takes_json: bool
     takes_large: bool
 
@@ -166,9 +167,7 @@ class XrpcRouter(Generic[C]):
     async def _dispatch(self, request: web.Request, route: _Route[C]) -> web.StreamResponse:
         method = route.method
         _check_verb(request, route)
-        # A subscription parses its own parameters: it is refused by a frame, after the upgrade.
-        parses = not route.is_stream and not method.own_params
-        params = self._parse_params(request, method.nsid) if parses else {}
+        params = self._parse_params(request, method.nsid) if route.parses_params else {}
         credentials: Credentials = _ANONYMOUS
         if method.auth is not None and self._authentication is not None:
             credentials = await self._authentication.verify(method.auth, request)
@@ -245,11 +244,14 @@ class XrpcRouter(Generic[C]):
         schema = self._ctx.lexicons.method(method.nsid)
         if schema is None:
             raise LookupError(f"there is no Lexicon for {method.nsid}")
+        is_stream = schema.kind == "subscription"
         return _Route(
             method,
             schema,
             is_query=schema.kind != "procedure",
-            is_stream=schema.kind == "subscription",
+            is_stream=is_stream,
+            # A subscription parses its own: it is refused by a frame, after the upgrade.
+            parses_params=not is_stream and not method.own_params,
             takes_json=schema.input_encoding == "application/json",
             takes_large=method.max_body_bytes > body.JSON_LIMIT_BYTES,
         )
@@ -257,9 +259,9 @@ class XrpcRouter(Generic[C]):
 
 def _check_verb(request: web.Request, route: _Route[C]) -> None:
     verb = request.method
-    if verb == "PUT" and route.method.like_s3:
-        return
     if verb not in ("GET", "HEAD", "POST"):
+        if verb == "PUT" and route.method.like_s3:
+            return
         raise invalid_request("XRPC requests only supports GET and POST")
     if (verb in _QUERY_VERBS) != route.is_query:
         expected = "GET" if route.is_query else "POST"

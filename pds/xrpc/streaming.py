@@ -9,6 +9,7 @@ from contextlib import aclosing
 import structlog
 from aiohttp import hdrs, web
 
+from actor_store.blob_store.base import BlobStoreError
 from pds.fairness.answer_pace import allowed_s
 from pds.fairness.presence import ClientLeft, tells_of_leaving
 
@@ -37,7 +38,11 @@ async def send_stream(
         except Exception as exc:
             if tells_of_leaving(request, exc):
                 raise ClientLeft from exc
-            _log.exception("stream broken off", path=request.path)
+            if isinstance(exc, BlobStoreError):
+                # S3 is down, and many are broken off at once.
+                _log.warning("stream broken off", path=request.path, reason=str(exc))
+            else:
+                _log.exception("stream broken off", path=request.path)
             _abort(request)
             raise ConnectionResetError("stream broken off") from None
     return response

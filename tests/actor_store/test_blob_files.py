@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from actor_store.blob_store.base import BlobStoreUnavailable
 from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.errors import (
     BlobNotFound,
@@ -260,3 +261,56 @@ async def test_bytes_that_cannot_be_deleted_do_not_undo_the_commit(
     assert "disk is read-only" in caplog.text
     assert await store.read(DID, contents) == {}
     await store.close()
+
+
+async def test_a_takedown_that_cannot_be_reversed_stays_a_takedown(
+    actors: ActorStore, blob_store: DiskBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await _upload(actors, blob_store, b"picture")
+    await commit(actors, DID, [post("one", embed=blob_value(ref))])
+    await actors.blob_files.take_down(DID, ref.cid, "case 1")
+    unquarantine = blob_store.unquarantine
+
+    async def fail(did: str, cid: Cid) -> None:
+        raise BlobStoreUnavailable("down")
+
+    monkeypatch.setattr(blob_store, "unquarantine", fail)
+    with pytest.raises(BlobStoreUnavailable):
+        await actors.blob_files.restore(DID, ref.cid)
+    with pytest.raises(BlobNotFound):
+        await actors.read(DID, lambda actor: actor.blob.get_servable(ref.cid))
+    monkeypatch.setattr(blob_store, "unquarantine", unquarantine)
+    await actors.blob_files.restore(DID, ref.cid)
+    assert await actors.read(DID, lambda actor: actor.blob.get_servable(ref.cid))
+    async with await blob_store.open(DID, ref.cid) as opened:
+        assert opened.size == len(b"picture")
+
+
+async def test_takedowns_and_reversals_at_once_leave_bytes_where_the_row_says(
+    actors: ActorStore, blob_store: DiskBlobStore
+) -> None:
+    ref = await _upload(actors, blob_store, b"picture")
+    await commit(actors, DID, [post("one", embed=blob_value(ref))])
+    for _ in range(20):
+        await asyncio.gather(
+            actors.blob_files.take_down(DID, ref.cid, "case 1"),
+            actors.blob_files.restore(DID, ref.cid),
+            actors.blob_files.take_down(DID, ref.cid, "case 2"),
+            actors.blob_files.restore(DID, ref.cid),
+        )
+        async with await blob_store.open(DID, ref.cid) as opened:
+            assert opened.size == len(b"picture")
+
+
+async def test_a_refused_upload_is_refused_for_its_reason_although_it_cannot_be_discarded(
+    actors: ActorStore, blob_store: DiskBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await _upload(actors, blob_store, b"picture")
+    await actors.blob_files.take_down(DID, ref.cid, "case 1")
+
+    async def fail(_did: str, _key: str) -> None:
+        raise BlobStoreUnavailable("down")
+
+    monkeypatch.setattr(blob_store, "discard_temp", fail)
+    with pytest.raises(BlobTakendown):
+        await _upload(actors, blob_store, b"picture")

@@ -17,8 +17,6 @@ from actor_store.blob_store.base import (
     BlobStore,
     BlobTooLarge,
     InvalidBlobName,
-    OpenBlob,
-    TempBlob,
     new_temp_key,
 )
 from actor_store.blob_store.disk import DiskBlobStore
@@ -26,11 +24,8 @@ from actor_store.blob_store.s3 import S3BlobStore
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_uploads import MIN_PART_BYTES as PART
 from repo.cid import Cid
+from tests.actor_store.stored_blobs import DID, LIMIT, OTHER, chunked, put, put_permanent, read
 from tests.seaweedfs import SeaweedFs
-
-DID = "did:plc:abcdefghijklmnopqrstuvwx"
-OTHER = "did:web:blobs.example%3A8080"
-LIMIT = 12_000_000
 
 
 class Place(Protocol):
@@ -86,27 +81,6 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         place = OnS3(S3Bucket(await server.create_bucket()))
     yield place
     await place.store.close()
-
-
-async def chunked(data: bytes, size: int = 65_536) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), size):
-        yield data[start : start + size]
-
-
-async def put(store: BlobStore, data: bytes, did: str = DID) -> TempBlob:
-    return await store.put_temp(did, chunked(data), max_bytes=LIMIT)
-
-
-async def put_permanent(store: BlobStore, data: bytes, did: str = DID) -> Cid:
-    temp = await put(store, data, did)
-    await store.make_permanent(did, temp.key, temp.cid)
-    return temp.cid
-
-
-async def read(store: BlobStore, cid: Cid, did: str = DID) -> bytes:
-    blob: OpenBlob = await store.open(did, cid)
-    assert blob.size >= 0
-    return b"".join([chunk async for chunk in blob])
 
 
 async def is_there(store: BlobStore, did: str, cid: Cid) -> bool:

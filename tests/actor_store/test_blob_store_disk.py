@@ -5,50 +5,22 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from actor_store.blob_store import disk_files
 from actor_store.blob_store.base import (
-    BlobStore,
     BlobStoreFull,
-    OpenBlob,
-    TempBlob,
 )
 from actor_store.blob_store.disk import DiskBlobStore
 from actor_store.blob_store.places import Place, PlacedBlob
-from repo.cid import Cid
-
-DID = "did:plc:abcdefghijklmnopqrstuvwx"
-OTHER = "did:web:blobs.example%3A8080"
-LIMIT = 10_000_000
+from tests.actor_store.stored_blobs import DID, put, put_permanent, read
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> DiskBlobStore:
     return DiskBlobStore(tmp_path / "blobs")
-
-
-async def chunked(data: bytes, size: int = 65_536) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), size):
-        yield data[start : start + size]
-
-
-async def put(store: BlobStore, data: bytes, did: str = DID) -> TempBlob:
-    return await store.put_temp(did, chunked(data), max_bytes=LIMIT)
-
-
-async def put_permanent(store: BlobStore, data: bytes, did: str = DID) -> Cid:
-    temp = await put(store, data, did)
-    await store.make_permanent(did, temp.key, temp.cid)
-    return temp.cid
-
-
-async def read(store: BlobStore, cid: Cid, did: str = DID) -> bytes:
-    blob: OpenBlob = await store.open(did, cid)
-    return b"".join([chunk async for chunk in blob])
 
 
 def files_below(directory: Path) -> list[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from actor_store.blob_store.base import TempBlob, new_temp_key
+from actor_store.blob_store.base import BlobStoreUnavailable, TempBlob, new_temp_key
 from actor_store.blob_store.s3 import S3BlobStore
 from actor_store.blob_store.s3_bucket import S3Bucket
 
@@ -75,3 +75,19 @@ async def test_a_deleted_account_leaves_no_unfinished_upload(store: S3BlobStore)
     await store.bucket.uploads.create(f"blocks/{DID}/bafkreiunfinished")
     await store.delete_all(DID)
     assert await keys(store) == []
+
+
+async def test_an_upload_is_permanent_although_its_old_key_stays(
+    store: S3BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temp = await put(store)
+
+    async def fail(_keys: Iterable[str]) -> None:
+        raise BlobStoreUnavailable("down")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.bucket, "delete", fail)
+        await store.make_permanent(DID, temp.key, temp.cid)
+    async with await store.open(DID, temp.cid) as blob:
+        assert blob.size == temp.size
+    assert await store.list_temp(DID, before_s=time.time() + LATER_S) == [temp.key]

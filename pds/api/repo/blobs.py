@@ -57,6 +57,7 @@ async def upload_to(
             room.metered(iter_body(request)),
             declared_type=request.headers["Content-Type"],
             max_bytes=limit,
+            check=check,
         )
     return {"blob": BlobRef(blob.cid, blob.mime_type, blob.size).to_json()}
 

@@ -36,7 +36,7 @@ class Contents:
 
 
 async def count_blobs(server: Server, store: str, progress: Progress) -> dict[str, Contents]:
-    """Count what is in each place of a store. Raises `CommandFailed`."""
+    """Count what is in each place of a store, of a hold also layers. Raises `CommandFailed`."""
     contents = dict.fromkeys(PLACES, Contents())
     query: dict[str, str] = {}
     while True:
@@ -44,7 +44,8 @@ async def count_blobs(server: Server, store: str, progress: Progress) -> dict[st
             "GET", "/_holdfast/blob-stores/{store}", names={"store": store}, query=query
         )
         for place, found in page["blobs"].items():
-            contents[place] += Contents(found["count"], found["bytes"])
+            counted_now = Contents(found["count"], found["bytes"])
+            contents[place] = contents.get(place, Contents()) + counted_now
         progress(f"counting {IN[store]}", total(contents).count, 0)
         if page.get("cursor") is None:
             return contents

@@ -9,7 +9,7 @@ import click
 
 from pds.cli.blobs.counting import IN, TO, Contents, count_blobs, total
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.failures import CommandFailed
+from pds.cli.failures import INTERRUPTED, CommandFailed
 from pds.cli.operator import Server, operate
 from pds.cli.output import json_option, print_json, say
 from pds.cli.progress import progress_bars
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _MIN_RATE: Final = 1000
 _OTHER: Final = {"s3": "disk", "disk": "s3"}
 _LOCATIONS: Final = {"disk": "PDS_BLOBSTORE_DISK_LOCATION", "s3": "PDS_BLOBSTORE_S3_BUCKET"}
-_INTERRUPTED: Final = 128 + 2
 
 
 def _parse_rate(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
@@ -53,9 +52,9 @@ def migrate(to: str, rate: int | None, as_json: bool, env_file: Path | None) -> 
 
     First give the server both places, and PDS_BLOBSTORE_MOVE_TO, and restart it: it then keeps new
     uploads in the new place and reads both. This command moves everything else while the server
-    runs, or without it. The bytes of each blob are compared with its CID, and deleted in the old
-    place once the new one has them. Damaged ones stay and are listed. The move stops when the
-    command is stopped; repeat it to go on.
+    runs, or without it. The bytes of each blob are compared with its CID, or the digest of a hold's
+    layer, and deleted in the old place once the new one has them. Damaged ones stay and are listed.
+    The move stops when the command is stopped; repeat it to go on.
 
     \b
     Examples:
@@ -71,7 +70,7 @@ def migrate(to: str, rate: int | None, as_json: bool, env_file: Path | None) -> 
             raise CommandFailed(
                 "Interrupted. What has been moved stays moved; the server uses both places.",
                 remedy=f"pds blobs migrate --to {to}",
-                status=_INTERRUPTED,
+                status=INTERRUPTED,
             ) from None
     if as_json:
         print_json(moved.to_json())

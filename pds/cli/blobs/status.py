@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pds.cli.blobs.counting import PLACES, TO, Contents, count_blobs, total
+from pds.cli.blobs.counting import TO, Contents, count_blobs, total
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.operator import Server, operate
 from pds.cli.output import json_option, print_json, print_table, say
@@ -49,7 +49,7 @@ def status(as_json: bool, env_file: Path | None) -> None:
     rows = [
         (home, place, str(one.count), format_size(one.size_bytes))
         for home, contents in found.items()
-        for place, one in ((place, contents[place]) for place in PLACES)
+        for place, one in contents.items()
     ]
     print_table("Blobs", ("Store", "Place", "Number", "Size"), rows)
     if moves_to is not None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pds.cli.confirmation import confirm, yes_option
 from pds.cli.environment import env_file_option, explain_failures
-from pds.cli.failures import CommandFailed
+from pds.cli.failures import INTERRUPTED, CommandFailed
 from pds.cli.hold.calls import GC, load_hold_settings
 from pds.cli.operator import Server, operate
 from pds.cli.output import json_option, print_fields, print_json
@@ -20,8 +20,6 @@ from pds.reporting import counted, format_size
 
 if TYPE_CHECKING:
     from pds.reporting import Progress
-
-_INTERRUPTED: Final = 128 + 2
 
 
 @click.command()
@@ -74,7 +72,7 @@ def gc(
         except KeyboardInterrupt:
             raise CommandFailed(
                 "Interrupted. What has been deleted stays deleted; the rest is as it was.",
-                status=_INTERRUPTED,
+                status=INTERRUPTED,
             ) from None
     if as_json:
         print_json({"delete": delete, **found})

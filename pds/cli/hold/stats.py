@@ -54,8 +54,12 @@ def stats(
 
 def _title(found: list[dict[str, Any]]) -> str:
     pulls, pushes = (sum(one[name] for one in found) for name in ("pullCount", "pushCount"))
-    repositories = "1 repository" if len(found) == 1 else f"{len(found):,} repositories"
-    return f"{repositories}, {counted(pulls, 'pull')}, {pushes:,} push{'' if pushes == 1 else 'es'}"
+    counts = (
+        counted(len(found), "repository", "repositories"),
+        counted(pulls, "pull"),
+        counted(pushes, "push", "pushes"),
+    )
+    return ", ".join(counts)
 
 
 def _row(one: dict[str, Any]) -> tuple[str | None, ...]:

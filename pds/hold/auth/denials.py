@@ -1,4 +1,4 @@
-"""Denials: whoever is refused again and again is refused from memory for a while.
+"""Denials: callers who are refused again and again are refused from memory for a while.
 
 The first refusals in a row cost the caller nothing. After these, each further one starts a pause
 that is twice as long as the one before, up to a minute. During a pause the last refusal is repeated
@@ -104,7 +104,3 @@ class Denials(Generic[K]):
     def forget(self, key: K) -> None:
         """Forget the refusals of `key`, because it has succeeded."""
         self._rows.pop(key, None)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._rows.clear()

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
-
-import orjson
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from actor_store.writes import UNSET, PreparedWrite, Unset
 from database.timestamps import now_iso
 from pds.hold.crew.permissions import Permission
-from pds.hold.records import CREW, CrewMember, crew_rkey, crew_value
+from pds.hold.records import (
+    CREW,
+    CrewMember,
+    crew_rkey,
+    crew_value,
+    find_value,
+    read_value,
+    to_json,
+)
 from pds.repos.commits import commit
 from pds.repos.records import prepare_write
-from repo import dagcbor
-from repo.datamodel import json_default
 
 if TYPE_CHECKING:
     from actor_store.reader import ActorStoreReader
@@ -29,11 +33,11 @@ if TYPE_CHECKING:
     from pds.hold.crew.roster import Roster
     from repo.syntax import Did
 
-Change = Literal["created", "updated", "unchanged"]
+Change: TypeAlias = Literal["created", "updated", "unchanged"]
 
 
 class CrewError(Exception):
-    """The crew is not changed. The message may be shown to whoever asked for the change."""
+    """The crew is not changed. The message may be shown to the caller."""
 
 
 class MemberUnknown(CrewError):
@@ -144,8 +148,8 @@ class Crew:
 
     async def _delete(self, found: CrewMember) -> None:
         def plan(actor: ActorStoreReader) -> list[PreparedWrite] | None:
-            stored = actor.record.find(CREW, found.rkey)
-            if stored is None or _member_of(dagcbor.decode(stored.block)) != found.member:
+            stored = find_value(actor, CREW, found.rkey) or {}
+            if stored.get("member") != found.member:
                 return None  # Somebody else was faster.
             return [PreparedWrite("delete", CREW, found.rkey)]
 
@@ -163,8 +167,8 @@ class Crew:
         def plan(actor: ActorStoreReader) -> list[PreparedWrite] | None:
             outcome.clear()
             key, stored = rkey, actor.record.find(CREW, rkey, include_takendown=True)
-            old = None if stored is None else _to_json(stored.block)
-            if old is not None and _member_of(old) != member:
+            old = None if stored is None else to_json(read_value(stored.block) or {})
+            if old is not None and old.get("member") != member:
                 # Only a record that another program has put there can be in the way.
                 key, stored, old = self._ctx.tid_clock.next(), None, None
             if stored is not None and stored.takedown_ref is not None:
@@ -192,20 +196,10 @@ class Crew:
 
 def _permissions(old: dict[str, Any], wanted: frozenset[Permission]) -> list[str]:
     """Return the wanted permissions, and those of the old record that only others know."""
-    known = {each.value for each in Permission}
-    named = old.get("permissions")
+    known, named = frozenset(Permission), old.get("permissions")
     others = [
         each
         for each in (named if isinstance(named, list) else ())
         if isinstance(each, str) and each not in known
     ]
-    return [*(each.value for each in Permission if each in wanted), *others]
-
-
-def _member_of(value: object) -> object:
-    return value.get("member") if isinstance(value, dict) else None
-
-
-def _to_json(block: bytes) -> dict[str, Any]:
-    value = orjson.loads(orjson.dumps(dagcbor.decode(block), default=json_default))
-    return value if isinstance(value, dict) else {}
+    return [*Permission.names_of(wanted), *others]

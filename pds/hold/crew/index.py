@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pds.hold.records import CREW, crew_rkey, read_value
+from pds.hold.records import CREW, crew_rkey, find_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from actor_store.reader import ActorStoreReader
 
 _CHANGES: Final = 1_000
-"""Changed records that are looked at on the event loop, of which few are of the crew."""
+"""How many changed records, of all collections, are listed on the event loop."""
 _CREW_CHANGES: Final = 100
 
 
@@ -61,9 +61,8 @@ class CrewIndex:
     def _add(self, actor: ActorStoreReader, rkeys: Iterable[str]) -> None:
         for rkey in rkeys:
             self._forget(rkey)
-            found = actor.record.find(CREW, rkey, include_takendown=True)
-            value = None if found is None else read_value(found.block)
-            member = None if value is None else value.get("member")
+            value = find_value(actor, CREW, rkey, include_takendown=True) or {}
+            member = value.get("member")
             if isinstance(member, str) and rkey != crew_rkey(member):
                 self._members[rkey] = member
                 self._rkeys.setdefault(member, set()).add(rkey)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 
 
@@ -17,6 +17,11 @@ class Permission(StrEnum):
     def among(cls, names: Iterable[object]) -> frozenset[Permission]:
         """Return the permissions among `names`; unknown ones are ignored."""
         return frozenset(each for each in cls if each.value in names)
+
+    @classmethod
+    def names_of(cls, permissions: Collection[Permission]) -> list[str]:
+        """Return the names of permissions, each once and in the order of the protocol."""
+        return [each.value for each in cls if each in permissions]
 
     @property
     def needed(self) -> str:

@@ -20,7 +20,7 @@ class Quotas:
     async def tier_of(self, did: str) -> Tier | None:
         """Return the tier of a user; None for the captain, and if there are no tiers.
 
-        Who is not in the crew, any more or yet, has the default tier.
+        Users who are not in the crew have the default tier.
         """
         if not len(self._tiers) or did == (await self._roster.captain()).owner:
             return None

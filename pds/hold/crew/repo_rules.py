@@ -11,14 +11,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pds.hold.crew.permissions import NotCrew, Permission, check
-from pds.hold.records import CAPTAIN, CREW, PROFILE, SELF, Captain, CrewMember, crew_rkey
-from repo import dagcbor
+from pds.hold.records import (
+    CAPTAIN,
+    CREW,
+    POST,
+    PROFILE,
+    SELF,
+    Captain,
+    CrewMember,
+    crew_rkey,
+    find_value,
+    read_value,
+)
 
 if TYPE_CHECKING:
     from actor_store.reader import ActorStoreReader
     from actor_store.writes import PreparedWrite
 
-POST: Final = "app.bsky.feed.post"
 WRITABLE: Final = frozenset({CREW, PROFILE, POST})
 """All other collections are written by the server alone."""
 _KNOWN: Final = frozenset(each.value for each in Permission)
@@ -29,7 +38,7 @@ class HoldWriteRefused(Exception):
 
 
 class InvalidCrew(Exception):
-    """The crew record cannot be stored, whoever writes it."""
+    """The crew record is invalid or a second one, so not even the captain may store it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,7 @@ class RepoRules:
 
     def _check_crew(self, crew: _Crew, write: PreparedWrite, *, is_captain: bool) -> None:
         old = crew.find(write.rkey)
-        crew.put(write.rkey, None if write.block is None else dagcbor.decode(write.block))
+        crew.put(write.rkey, None if write.block is None else read_value(write.block))
         new = crew.find(write.rkey)
         if crew.takendown(write.rkey) is not None:
             raise HoldWriteRefused(f"the crew record {write.rkey} is taken down")
@@ -81,35 +90,32 @@ class _Crew:
 
     def __init__(self, actor: ActorStoreReader) -> None:
         self._actor = actor
-        self._written: dict[str, Any] = {}
-        captain = actor.record.find(CAPTAIN, SELF)
-        value = None if captain is None else dagcbor.decode(captain.block)
-        self.owner = Captain.of(value).owner if isinstance(value, dict) else ""
+        self._written: dict[str, dict[str, Any] | None] = {}
+        self.owner = Captain.of(find_value(actor, CAPTAIN, SELF) or {}).owner
 
-    def put(self, rkey: str, value: Any) -> None:
+    def put(self, rkey: str, value: dict[str, Any] | None) -> None:
         """Note a write; None for a deletion."""
         self._written[rkey] = value
 
     def value(self, rkey: str) -> dict[str, Any] | None:
         """Return a record, if it is an object."""
-        value = self._written[rkey] if rkey in self._written else self.stored(rkey)
-        return value if isinstance(value, dict) else None
+        return self._written[rkey] if rkey in self._written else self.stored(rkey)
 
-    def stored(self, rkey: str) -> Any:
-        """Return a record from before the writes."""
-        found = self._actor.record.find(CREW, rkey)
-        return None if found is None else dagcbor.decode(found.block)
+    def stored(self, rkey: str) -> dict[str, Any] | None:
+        """Return a record from before the writes, if it is an object."""
+        return find_value(self._actor, CREW, rkey)
 
-    def takendown(self, rkey: str) -> Any:
-        """Return the stored record if the operator has taken it down."""
+    def takendown(self, rkey: str) -> dict[str, Any] | None:
+        """Return the stored record if the operator has taken it down; empty if it is no object."""
         found = self._actor.record.find(CREW, rkey, include_takendown=True)
-        return None if found is None or found.takedown_ref is None else dagcbor.decode(found.block)
+        if found is None or found.takedown_ref is None:
+            return None
+        return read_value(found.block) or {}
 
     def find_takendown(self, member: str, rkeys: Mapping[str, Iterable[str]]) -> str | None:
         """Return the key of a record of a member that is taken down."""
         for rkey in dict.fromkeys((*rkeys.get(member, ()), crew_rkey(member))):
-            value = self.takendown(rkey)
-            if isinstance(value, dict) and value.get("member") == member:
+            if (self.takendown(rkey) or {}).get("member") == member:
                 return rkey
         return None
 
@@ -137,8 +143,7 @@ def _check_member(old: CrewMember | None, new: CrewMember) -> None:
 
 def _check_permissions(crew: _Crew, rkey: str) -> None:
     """Refuse permissions that nobody knows, except those that other programs have stored."""
-    stored = crew.stored(rkey)
-    kept = stored.get("permissions", ()) if isinstance(stored, dict) else ()
+    kept = (crew.stored(rkey) or {}).get("permissions", ())
     value = crew.value(rkey) or {}
     for name in value.get("permissions", ()):
         if name not in _KNOWN and name not in kept:

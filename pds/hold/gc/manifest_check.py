@@ -1,4 +1,4 @@
-"""Whether a manifest's record still exists in the repository of whoever has pushed it.
+"""Whether a manifest's record still exists in the repository of the user who pushed it.
 
 Only a clear answer counts: the user's PDS, found by the DID document as it is now, says that there
 is no such record. Everything else, from an unreachable PDS to a repository that has moved, leaves

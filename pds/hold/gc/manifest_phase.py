@@ -66,7 +66,7 @@ class ManifestPhase:
         locks: KeyedLocks,
         check: Callable[[str], Awaitable[CheckedManifest]],
     ) -> None:
-        """`locks` are held, by DID of a user, by whoever writes their layer records."""
+        """`locks`, by DID of a user, are held while their layer records are written."""
         self._ctx = ctx
         self._did = did
         self._db = db

@@ -84,7 +84,7 @@ class Images:
         try:
             await self.index.start()
         except (ActorStoreError, DatabaseError) as exc:
-            # Whoever asks for layers or stats tries again.
+            # The next request for layers or stats tries again.
             _log.error("the hold's records are not indexed yet", reason=str(exc))
         self.use.start()
         await self.stats.start()

@@ -62,16 +62,6 @@ class Layers:
         row = self._db.one("SELECT blobs, sizeBytes FROM usage WHERE userDid = ?", (user_did,))
         return Usage(0, 0) if row is None else Usage(*row)
 
-    async def usages(self, *, limit: int, cursor: str | None = None) -> list[tuple[str, Usage]]:
-        """Return what each user stores, by DID; `cursor` is the last DID the caller saw."""
-        await self._index.follow()
-        rows = self._db.all(
-            "SELECT userDid, blobs, sizeBytes FROM usage WHERE userDid > ?"
-            " ORDER BY userDid LIMIT ?",
-            (cursor or "", limit),
-        )
-        return [(did, Usage(blobs, size)) for did, blobs, size in rows]
-
     async def added_bytes(self, user_did: str, layers: Iterable[Layer]) -> int:
         """Return how much a user would store in addition with these layers."""
         await self._index.follow()

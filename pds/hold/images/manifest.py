@@ -70,7 +70,7 @@ class Manifest:
 def named_digests(value: Mapping[str, Any]) -> frozenset[str]:
     """Return every digest that a manifest record names, whatever else is wrong with it.
 
-    `value` comes from another server and is bounded in size by whoever has fetched it.
+    `value` comes from another server; the caller has bounded its size.
     """
     lists = (value.get("layers"), value.get("manifests"), [value.get("config")])
     entries = (entry for each in lists if isinstance(each, list) for entry in each)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 from actor_store.writes import PreparedWrite
 from database.retry import write
 from database.timestamps import Clock
+from pds.hold.records import POST
 from repo import dagcbor
 from repo.cid import Cid
 
 if TYPE_CHECKING:
     from database.connection import Database
 
-POST: Final = "app.bsky.feed.post"
 POSTS_EACH_HOUR: Final = 20
 _HOUR_MS: Final = 3_600_000
 _MAX_TEXT: Final = 300

@@ -20,8 +20,8 @@ from identity.handles import HandleUnresolvable
 from pds.fairness.turns import TooBusy
 from pds.hold.images.layers import Layers, layer_write
 from pds.hold.images.manifest import Layer, Manifest
-from pds.hold.images.posts import POST, Posts, is_tag, post_write
-from pds.hold.records import manifest_uri
+from pds.hold.images.posts import Posts, is_tag, post_write
+from pds.hold.records import POST, manifest_uri
 from pds.repos.commits import commit
 
 if TYPE_CHECKING:

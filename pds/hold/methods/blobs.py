@@ -71,8 +71,9 @@ async def get_blob(call: XrpcCall) -> Answer:
     if is_head:
         return web.Response(headers=_headers(blob) | {hdrs.CONTENT_LENGTH: str(blob.size_bytes)})
     answer: Answer
-    if hold.oci.storage.presigns:
-        answer = {"url": await hold.oci.storage.presign(digest, verb)}
+    url = await hold.oci.storage.presign(digest, verb)
+    if url is not None:
+        answer = {"url": url}
     elif verb == hdrs.METH_HEAD:
         answer = {"url": f"{hold.url}/xrpc/{NSID}?did={query['did']}&cid={digest}"}
     else:

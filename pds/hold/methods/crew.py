@@ -12,6 +12,7 @@ from pds.hold.auth.authenticators import HoldCredentials, bearer_token, caller
 from pds.hold.crew.permissions import Permission
 from pds.hold.errors import answering, named
 from pds.hold.hold import HOLD, hold_of
+from pds.hold.records import MEMBER_ROLE, OWNER_ROLE
 from pds.rate_limits.limit import HOUR_S, by_did
 from pds.rate_limits.method_limits import calls
 from pds.reporting import format_size
@@ -33,8 +34,7 @@ _ABOUT: Final = web.RequestKey("about", Did)
 """The user whom a token of the AppView names."""
 _JOINING: Final = frozenset({Permission.READ, Permission.WRITE})
 """What somebody who joins may have, and has if they ask for nothing of it."""
-_RESERVED_ROLES: Final = frozenset({"owner", "admin"})
-_ROLE: Final = "member"
+_RESERVED_ROLES: Final = frozenset({OWNER_ROLE, "admin"})
 
 
 @demands("the registry, by a token that it signed for the hold")
@@ -64,7 +64,7 @@ async def request_crew(call: XrpcCall) -> Answer:
         raise named("RegistrationDisabled", "this hold takes no new members by itself")
     role, permissions = _asked(call.body)
     if is_captain:
-        role, permissions = "owner", frozenset(Permission)
+        role, permissions = OWNER_ROLE, frozenset(Permission)
     with answering():
         record = await hold.crew.add(did, permissions=permissions, role=role)
     created = record.change == "created"
@@ -160,4 +160,4 @@ def _asked(body: dict[str, Any]) -> tuple[str, frozenset[Permission]]:
     """Return the role and permissions that somebody gets who asks to join with `body`."""
     role = body["role"]
     permissions = Permission.among(body.get("permissions", ())) & _JOINING
-    return (_ROLE if role in _RESERVED_ROLES else role), permissions or _JOINING
+    return (MEMBER_ROLE if role in _RESERVED_ROLES else role), permissions or _JOINING

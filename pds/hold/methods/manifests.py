@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pds.hold.auth.authenticators import CALLER, require
@@ -12,6 +13,8 @@ from pds.hold.images.manifest import Manifest
 from pds.hold.images.pushes import Push
 from pds.hold.oci.digest import parse_digest
 from pds.hold.stats.counting import is_repository
+from pds.rate_limits.limit import HOUR_S, Limit, by_did
+from pds.rate_limits.method_limits import MethodLimits
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import XrpcMethods
@@ -21,9 +24,22 @@ methods = XrpcMethods()
 
 _MAX_BODY_BYTES: Final = 600_000
 """Room for the largest manifest that is accepted, with long media types."""
+_POINTS_EACH_HOUR: Final = 20_000
 
 
-@methods.method("io.atcr.hold.notifyManifest", auth=CALLER, max_body_bytes=_MAX_BODY_BYTES)
+def _points(body: Mapping[str, Any]) -> int:
+    """What a notice costs: one point, and one for each record that it may make."""
+    if body.get("operation", "push") != "push":
+        return 1
+    return 1 + len(body["manifest"].get("layers") or ())
+
+
+_LIMITS: Final = MethodLimits((Limit("", _POINTS_EACH_HOUR, HOUR_S, by_did),), _points)
+
+
+@methods.method(
+    "io.atcr.hold.notifyManifest", auth=CALLER, limits=_LIMITS, max_body_bytes=_MAX_BODY_BYTES
+)
 async def notify_manifest(call: XrpcCall) -> Answer:
     """io.atcr.hold.notifyManifest: a manifest was pushed or pulled"""
     operation = call.body.get("operation", "push")

@@ -1,7 +1,7 @@
 """com.atproto.repo on the hold's repository: written by the captain and by crew admins.
 
-Whoever presents a service token for the hold writes to its repository; sessions write to those of
-their accounts, as on a server that is no hold.
+Callers with a service token for the hold write to its repository; sessions write to those of their
+accounts, as on a server that is no hold.
 """
 
 from __future__ import annotations

@@ -17,8 +17,10 @@ from pds.hold.oci.digest import parse_digest
 from pds.hold.oci.errors import InvalidPartNumber
 from pds.hold.oci.storage import MAX_PART_BYTES, Part
 from pds.hold.oci.uploads import NUMBER_HEADER, UPLOAD_HEADER, Uploads
-from pds.xrpc.body import check_length, iter_body
+from pds.xrpc.body import check_length, iter_packed_body
 from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.decoding import encoding_of
+from pds.xrpc.errors import XrpcError
 from pds.xrpc.methods import XrpcMethods
 from pds.xrpc.responses import json_response
 from repo.syntax import Did
@@ -61,10 +63,13 @@ async def upload_part(call: XrpcCall) -> Answer:
     number = request.headers.get(NUMBER_HEADER, "")
     upload_id = request.headers.get(UPLOAD_HEADER, "")
     check_length(request, MAX_PART_BYTES)
+    if encoding_of(request) not in ("", "identity"):
+        # Two megabytes could become gigabytes on the disk.
+        raise XrpcError(415, "UploadFailed", "a part is sent without a Content-Encoding")
     with answering(), failing_as("UploadFailed"):
         if not _NUMBER.fullmatch(number):
             raise InvalidPartNumber
-        etag = await uploads.write_part(upload_id, did, int(number), iter_body(request))
+        etag = await uploads.write_part(upload_id, did, int(number), iter_packed_body(request))
     # Again, as a part may take long: membership may have ended meanwhile.
     await require(call, Permission.WRITE)
     response = json_response(request, orjson.dumps({"etag": etag}), private=True)

@@ -12,24 +12,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from actor_store.blob_store.base import BlobStoreError, BlobUploadMissing
+from actor_store.blob_store.base import BlobUploadMissing
 from actor_store.blob_store.s3_bucket import S3Bucket
-from actor_store.blob_store.s3_objects import S3Part
 from database.open_files import OpenFiles
 from pds.hold.oci.digest import Digest
 from pds.hold.oci.disk_uploads import DiskUploads
 from pds.hold.oci.errors import UploadNotFound
+from pds.hold.oci.s3_arriving import ArrivingObject
 from pds.hold.oci.s3_blobs import S3Blobs
-from pds.hold.oci.storage import MAX_PARTS, Leftover, Part, PartUrl, StoredBlob
+from pds.hold.oci.storage import Leftover, Part, StoredBlob
 
-_PART_BYTES: Final = 8 * 1024 * 1024
+_READ_BYTES: Final = 1024 * 1024
 
 
 class BufferedS3OciStorage:
     """An `OciStorage` in a bucket that only this server reaches."""
-
-    presigns: Final = False
-    takes_parts: Final = True
 
     def __init__(
         self, bucket: S3Bucket, prefix: str, directory: Path, *, full_sync: bool, files: OpenFiles
@@ -43,9 +40,9 @@ class BufferedS3OciStorage:
         """See `OciStorage.find`."""
         return await self._blobs.find(digest)
 
-    async def presign(self, digest: Digest, method: str) -> str:
-        """Raise `TypeError`: clients do not reach the bucket."""
-        raise TypeError(f"no URL for {method} of {digest}: presigned URLs are switched off")
+    async def presign(self, _digest: Digest, _method: str) -> None:
+        """Return None: clients do not reach the bucket."""
+        return
 
     def read(self, digest: Digest, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """See `OciStorage.read`."""
@@ -55,11 +52,17 @@ class BufferedS3OciStorage:
         """See `OciStorage.begin`."""
         return await self._uploads.begin(upload_id)
 
-    async def part_url(self, upload_id: str, _storage_id: str, number: int) -> PartUrl:
-        """Raise `TypeError`: parts come through the server."""
-        raise TypeError(f"no URL for part {number} of {upload_id}")
+    async def owns(self, upload_id: str, storage_id: str) -> bool:
+        """See `OciStorage.owns`."""
+        return await self._uploads.owns(upload_id, storage_id)
 
-    async def write_part(self, upload_id: str, number: int, chunks: AsyncIterable[bytes]) -> str:
+    async def part_url(self, _upload_id: str, _storage_id: str, _number: int) -> None:
+        """Return None: parts come through the server."""
+        return
+
+    async def write_part(
+        self, upload_id: str, _storage_id: str, number: int, chunks: AsyncIterable[bytes]
+    ) -> str:
         """See `OciStorage.write_part`."""
         return await self._uploads.write_part(upload_id, number, chunks)
 
@@ -67,18 +70,26 @@ class BufferedS3OciStorage:
         """See `OciStorage.join`."""
         return await self._uploads.join(upload_id, parts)
 
-    async def measure(self, upload_id: str) -> Digest:
+    async def measure(self, upload_id: str, _storage_id: str) -> Digest:
         """See `OciStorage.measure`."""
         return await self._uploads.measure(upload_id)
 
-    async def keep(self, upload_id: str, digest: Digest, size_bytes: int) -> None:
+    async def keep(self, upload_id: str, _storage_id: str, digest: Digest, size_bytes: int) -> None:
         """See `OciStorage.keep`."""
         try:
             file = await asyncio.to_thread(self._uploads.data_path(upload_id).open, "rb")
         except FileNotFoundError as exc:
             raise UploadNotFound from exc
         with file:
-            await self._send(file, self._blobs.key(digest), size_bytes)
+            arriving = self._blobs.arriving(digest, size_bytes)
+            await arriving.take(_read(file))
+            await arriving.keep()
+
+    async def receive(
+        self, digest: Digest, size_bytes: int, chunks: AsyncIterable[bytes]
+    ) -> ArrivingObject:
+        """See `OciStorage.receive`: straight to the bucket, for the bytes are hashed here."""
+        return await self._blobs.receive(digest, size_bytes, chunks)
 
     async def discard(self, upload_id: str, _storage_id: str) -> None:
         """See `OciStorage.discard`."""
@@ -88,16 +99,16 @@ class BufferedS3OciStorage:
         """See `OciStorage.delete`."""
         await self._blobs.delete(digests)
 
-    def list(self) -> AsyncIterator[StoredBlob]:
+    def list(self, after: str = "") -> AsyncGenerator[StoredBlob, None]:
         """See `OciStorage.list`."""
-        return self._blobs.list()
+        return self._blobs.list(after)
 
     async def list_leftovers(self) -> AsyncIterator[Leftover]:
         """See `OciStorage.list_leftovers`. An interrupted `keep` leaves a multipart upload."""
         async for leftover in self._uploads.leftovers():
             yield leftover
-        async for upload in self._bucket.uploads.list(self._blobs.prefix):
-            yield Leftover(None, upload.begun_s, upload.key, upload.upload_id)
+        async for leftover in self._blobs.list_leftovers():
+            yield leftover
 
     async def drop_leftover(self, leftover: Leftover) -> None:
         """See `OciStorage.drop_leftover`."""
@@ -112,24 +123,7 @@ class BufferedS3OciStorage:
         await self._uploads.close()
         await self._bucket.close()
 
-    async def _send(self, file: BinaryIO, key: str, size_bytes: int) -> None:
-        """Store a file, which appears under its key when all of it is there."""
-        part_bytes = max(_PART_BYTES, -(-size_bytes // MAX_PARTS))
-        first = await asyncio.to_thread(file.read, part_bytes)
-        if size_bytes <= part_bytes:
-            await self._bucket.put(key, first)
-            return
-        uploads = self._bucket.uploads
-        storage_id = await uploads.create(key)
-        try:
-            parts: list[S3Part] = []
-            data = first
-            while data:
-                parts.append(await uploads.put_part(key, storage_id, len(parts) + 1, data))
-                data = await asyncio.to_thread(file.read, part_bytes)
-            await uploads.complete(key, storage_id, parts)
-        except BaseException:
-            # What cannot be dropped now is dropped by the sweep.
-            with suppress(BlobStoreError):
-                await asyncio.shield(uploads.abort(key, storage_id))
-            raise
+
+async def _read(file: BinaryIO) -> AsyncGenerator[bytes, None]:
+    while data := await asyncio.to_thread(file.read, _READ_BYTES):
+        yield data

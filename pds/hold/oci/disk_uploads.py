@@ -17,7 +17,7 @@ from actor_store.blob_store.disk_upload import UploadFile
 from actor_store.keyed_locks import KeyedLocks
 from database.open_files import OpenFiles
 from pds.hold.oci import part_files
-from pds.hold.oci.digest import Digest
+from pds.hold.oci.digest import Digest, digest_of, hex_of
 from pds.hold.oci.errors import PartTooLarge, UploadNotFound
 from pds.hold.oci.storage import MAX_PART_BYTES, Leftover, Part
 
@@ -37,6 +37,7 @@ class DiskUploads:
         self._locks = KeyedLocks()
         self._stopped = threading.Event()
         self._joining = asyncio.Semaphore(_JOINING_AT_ONCE)
+        self._receiving: set[str] = set()
 
     def data_path(self, upload_id: str) -> Path:
         """Return the path of a joined upload, existing or not."""
@@ -47,6 +48,27 @@ class DiskUploads:
         await asyncio.to_thread(self._path(upload_id).mkdir, parents=True, exist_ok=True)
         return ""
 
+    async def owns(self, upload_id: str, storage_id: str) -> bool:
+        """See `OciStorage.owns`: other stores give uploads a `storage_id`."""
+        return not storage_id and await asyncio.to_thread(self._path(upload_id).is_dir)
+
+    async def receive(
+        self, upload_id: str, chunks: AsyncIterable[bytes], *, max_bytes: int
+    ) -> Digest:
+        """Make a joined upload of `chunks`, and return the digest of its bytes.
+
+        Until it is discarded it is no leftover, however long that takes.
+        """
+        await self._files.until_room(1)
+        self._receiving.add(upload_id)
+        file = UploadFile(self.data_path(upload_id), full_sync=self._full_sync)
+        try:
+            return await _receive(file, chunks, max_bytes=max_bytes)
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(file.abandon))
+            await asyncio.shield(self.discard(upload_id))
+            raise
+
     async def write_part(self, upload_id: str, number: int, chunks: AsyncIterable[bytes]) -> str:
         """See `OciStorage.write_part`. The ETag is the SHA-256 in hex. Raises `UploadNotFound`."""
         await self._files.until_room(1)
@@ -54,7 +76,7 @@ class DiskUploads:
         incoming = part_files.incoming_path(upload)
         file = UploadFile(incoming, full_sync=self._full_sync)
         try:
-            etag = await _receive(file, chunks)
+            etag = hex_of(await _receive(file, chunks, max_bytes=MAX_PART_BYTES))
             async with self._locks[upload_id]:
                 await asyncio.to_thread(part_files.add_part, upload, number, incoming, etag)
         except FileNotFoundError as exc:
@@ -87,11 +109,13 @@ class DiskUploads:
         """See `OciStorage.discard`."""
         async with self._locks[upload_id]:
             await asyncio.to_thread(part_files.remove_upload, self._path(upload_id))
+        self._receiving.discard(upload_id)
 
     async def leftovers(self) -> AsyncIterator[Leftover]:
         """See `OciStorage.list_leftovers`."""
         for name, begun_s in await asyncio.to_thread(self._list):
-            yield Leftover(name, begun_s)
+            if name not in self._receiving:
+                yield Leftover(name, begun_s)
 
     async def close(self) -> None:
         """Let threads that read blobs end soon."""
@@ -113,11 +137,11 @@ class DiskUploads:
         return self._directory / upload_id
 
 
-async def _receive(file: UploadFile, chunks: AsyncIterable[bytes]) -> str:
-    """Write and hash a part in batches; return its SHA-256 in hex."""
+async def _receive(file: UploadFile, chunks: AsyncIterable[bytes], *, max_bytes: int) -> Digest:
+    """Write and hash bytes in batches; return their digest."""
     sha256 = hashlib.sha256()
-    batches = in_batches(chunks, max_bytes=MAX_PART_BYTES, too_large=PartTooLarge)
+    batches = in_batches(chunks, max_bytes=max_bytes, too_large=PartTooLarge)
     async with aclosing(batches):
         async for batch, is_last in batches:
             await asyncio.to_thread(file.finish if is_last else file.write, batch, sha256)
-    return sha256.hexdigest()
+    return digest_of(sha256.digest())

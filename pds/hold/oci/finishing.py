@@ -55,7 +55,7 @@ class Finisher:
         self._storage = storage
         self._blobs = blobs
         self._rows = rows
-        self._measures = verify or storage.takes_parts
+        self._verify = verify
         self._clock = clock
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._by_digest: dict[Digest, set[asyncio.Task[None]]] = {}
@@ -115,10 +115,15 @@ class Finisher:
             async with room, self._blobs.wanted(digest):
                 blob = await self._blobs.look(digest)
                 if blob is None:
-                    if self._measures and await self._storage.measure(upload.id) != digest:
-                        await self.refuse(upload, digest)
-                        raise DigestMismatch(digest)
-                    await self._storage.keep(upload.id, digest, upload.size_bytes)
+                    # What came through this server is measured anyway, which makes one file of it.
+                    if self._verify or upload.came_here:
+                        found = await self._storage.measure(upload.id, upload.storage_id)
+                        if found != digest:
+                            await self.refuse(upload, digest)
+                            raise DigestMismatch(digest)
+                    await self._storage.keep(
+                        upload.id, upload.storage_id, digest, upload.size_bytes
+                    )
                     blob = StoredBlob(digest, upload.size_bytes, self._clock())
                     self._blobs.note(blob)
                 await self.settle(upload, blob)

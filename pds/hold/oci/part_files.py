@@ -32,6 +32,8 @@ DATA: Final = "data"
 _CHOSEN: Final = "chosen"
 _JOINING: Final = "joining"
 _BYTES: Final = 1024 * 1024
+_MAX_ETAG: Final = 64
+"""That of a SHA-256 in hex, which is what this server gives."""
 
 
 def incoming_path(upload: Path) -> Path:
@@ -158,7 +160,3 @@ def _part_path(upload: Path, number: int, etag: str) -> Path:
     name = etag.strip('"')
     safe = name if name.isalnum() and name.isascii() and len(name) <= _MAX_ETAG else "none"
     return upload / f"part-{number}-{safe}"
-
-
-_MAX_ETAG: Final = 64
-"""That of a SHA-256 in hex, which is what this server gives."""

@@ -24,6 +24,7 @@ from actor_store.blob_store.s3_objects import S3Part
 from actor_store.blob_store.s3_uploads import MIN_PART_BYTES
 from pds.hold.oci.digest import Digest, digest_of
 from pds.hold.oci.errors import MissingParts, PartsRefused, UploadNotFound
+from pds.hold.oci.s3_arriving import ArrivingObject
 from pds.hold.oci.s3_blobs import URL_S, S3Blobs
 from pds.hold.oci.storage import Leftover, Part, PartUrl, StoredBlob
 
@@ -33,9 +34,6 @@ _HASHED_BYTES: Final = 1024 * 1024
 
 class S3OciStorage:
     """An `OciStorage` in a bucket that clients reach themselves."""
-
-    presigns: Final = True
-    takes_parts: Final = False
 
     def __init__(self, bucket: S3Bucket, prefix: str) -> None:
         """Use the keys that begin with `prefix`, and close the bucket at the end."""
@@ -60,6 +58,10 @@ class S3OciStorage:
         """See `OciStorage.begin`."""
         return await self._bucket.uploads.create(self._key(upload_id))
 
+    async def owns(self, _upload_id: str, storage_id: str) -> bool:
+        """See `OciStorage.owns`."""
+        return bool(storage_id)
+
     async def part_url(self, upload_id: str, storage_id: str, number: int) -> PartUrl:
         """See `OciStorage.part_url`."""
         query = {"partNumber": str(number), "uploadId": storage_id}
@@ -67,9 +69,11 @@ class S3OciStorage:
             await self._bucket.presign("PUT", self._key(upload_id), expires_s=URL_S, query=query)
         )
 
-    async def write_part(self, upload_id: str, number: int, _chunks: AsyncIterable[bytes]) -> str:
-        """Raise `TypeError`: parts go to S3."""
-        raise TypeError(f"part {number} of {upload_id} does not come here")
+    async def write_part(
+        self, _upload_id: str, _storage_id: str, _number: int, _chunks: AsyncIterable[bytes]
+    ) -> str:
+        """Raise `UploadNotFound`: parts go to S3."""
+        raise UploadNotFound
 
     async def join(self, upload_id: str, storage_id: str, parts: Sequence[Part]) -> int:
         """See `OciStorage.join`."""
@@ -93,7 +97,7 @@ class S3OciStorage:
             size = info.size
         return size
 
-    async def measure(self, upload_id: str) -> Digest:
+    async def measure(self, upload_id: str, _storage_id: str) -> Digest:
         """See `OciStorage.measure`. Hashes in a thread while the next bytes arrive."""
         stream = await self._bucket.get(self._key(upload_id))
         if stream is None:
@@ -114,7 +118,7 @@ class S3OciStorage:
         sha256.update(batch)
         return digest_of(sha256.digest())
 
-    async def keep(self, upload_id: str, digest: Digest, size_bytes: int) -> None:
+    async def keep(self, upload_id: str, _storage_id: str, digest: Digest, size_bytes: int) -> None:
         """See `OciStorage.keep`."""
         copied = await self._bucket.copy(
             self._key(upload_id), self._blobs.key(digest), size=size_bytes
@@ -130,13 +134,19 @@ class S3OciStorage:
                 await self._bucket.uploads.abort(key, storage_id)
         await self._bucket.delete([key])
 
+    async def receive(
+        self, digest: Digest, size_bytes: int, chunks: AsyncIterable[bytes]
+    ) -> ArrivingObject:
+        """See `OciStorage.receive`."""
+        return await self._blobs.receive(digest, size_bytes, chunks)
+
     async def delete(self, digests: Sequence[Digest]) -> None:
         """See `OciStorage.delete`."""
         await self._blobs.delete(digests)
 
-    def list(self) -> AsyncIterator[StoredBlob]:
+    def list(self, after: str = "") -> AsyncGenerator[StoredBlob, None]:
         """See `OciStorage.list`."""
-        return self._blobs.list()
+        return self._blobs.list(after)
 
     async def list_leftovers(self) -> AsyncIterator[Leftover]:
         """See `OciStorage.list_leftovers`. An interrupted copy leaves a multipart upload, too."""
@@ -144,11 +154,10 @@ class S3OciStorage:
             upload_id = self._id_of(info.key)
             if upload_id is not None:
                 yield Leftover(upload_id, info.last_modified_s, info.key)
-        for prefix in (self._uploads, self._blobs.prefix):
-            async for upload in self._bucket.uploads.list(prefix):
-                yield Leftover(
-                    self._id_of(upload.key), upload.begun_s, upload.key, upload.upload_id
-                )
+        async for upload in self._bucket.uploads.list(self._uploads):
+            yield Leftover(self._id_of(upload.key), upload.begun_s, upload.key, upload.upload_id)
+        async for leftover in self._blobs.list_leftovers():
+            yield leftover
 
     async def drop_leftover(self, leftover: Leftover) -> None:
         """See `OciStorage.drop_leftover`."""

@@ -9,17 +9,20 @@ This is the layout of the CNCF distribution registry, so a bucket of one can be 
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Final
 
 from cachetools import TTLCache
 
 from actor_store.blob_store.base import InvalidBlobRange
 from actor_store.blob_store.s3_bucket import S3Bucket
-from pds.hold.oci.digest import Digest, hex_of, parse_digest
-from pds.hold.oci.errors import BlobNotFound
-from pds.hold.oci.storage import StoredBlob
+from pds.hold.oci.digest import Digest, digest_of, hex_of, parse_digest
+from pds.hold.oci.errors import BlobNotFound, DigestMismatch
+from pds.hold.oci.s3_arriving import ArrivingObject, hashed_batches
+from pds.hold.oci.storage import Leftover, StoredBlob
 
 URL_S: Final = 15 * 60
 """How long a presigned URL works."""
@@ -36,6 +39,7 @@ class S3Blobs:
     def __init__(self, bucket: S3Bucket, prefix: str) -> None:
         """Use the keys that begin with `prefix`, which is empty or ends with a slash."""
         self._bucket = bucket
+        self._arriving: set[str] = set()
         self._urls: TTLCache[tuple[Digest, str], str] = TTLCache(_URLS, _SAME_URL_S)
         self.prefix = f"{prefix}blobs/"
         """That of the keys of all blobs."""
@@ -76,14 +80,42 @@ class S3Blobs:
             async for chunk in stream:
                 yield chunk
 
+    async def receive(
+        self, digest: Digest, size_bytes: int, chunks: AsyncIterable[bytes]
+    ) -> ArrivingObject:
+        """See `OciStorage.receive`."""
+        sha256 = hashlib.sha256()
+        hashed = hashed_batches(
+            chunks, sha256, max_bytes=size_bytes, too_large=lambda _: DigestMismatch(digest)
+        )
+        arriving = self.arriving(digest, size_bytes)
+        async with aclosing(hashed):
+            await arriving.take(hashed)
+        if digest_of(sha256.digest()) != digest:
+            await arriving.drop()
+            raise DigestMismatch(digest)
+        return arriving
+
+    def arriving(self, digest: Digest, size_bytes: int) -> ArrivingObject:
+        """Return what takes the bytes of a blob that have been checked, or will be."""
+        return ArrivingObject(self._bucket, self.key(digest), size_bytes, under_way=self._arriving)
+
+    async def list_leftovers(self) -> AsyncIterator[Leftover]:
+        """See `OciStorage.list_leftovers`. An interrupted copy leaves a multipart upload."""
+        async for upload in self._bucket.uploads.list(self.prefix):
+            if upload.upload_id not in self._arriving:
+                yield Leftover(None, upload.begun_s, upload.key, upload.upload_id)
+
     async def delete(self, digests: Sequence[Digest]) -> None:
         """See `OciStorage.delete`."""
         await self._bucket.delete(self.key(digest) for digest in digests)
 
-    async def list(self) -> AsyncIterator[StoredBlob]:
+    async def list(self, after: str = "") -> AsyncGenerator[StoredBlob, None]:
         """See `OciStorage.list`."""
         start = f"{self.prefix}sha256/"
-        async for info in self._bucket.list(start):
+        name = after.removeprefix("sha256:")
+        start_after = f"{start}{name[:2]}/{name}/data" if after else None
+        async for info in self._bucket.list(start, start_after=start_after):
             match = _KEY.fullmatch(info.key.removeprefix(start))
             if match is not None:
                 digest = parse_digest(f"sha256:{match[1]}")

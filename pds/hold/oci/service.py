@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pds.hold.oci.blobs import Blobs
 from pds.hold.oci.finishing import Finisher
+from pds.hold.oci.layers import Layers
 from pds.hold.oci.opening import open_oci_storage
 from pds.hold.oci.sweep import OciUploadSweep
 from pds.hold.oci.upload_rows import UploadRows
@@ -35,6 +36,12 @@ class OciService:
         )
         self.sweep = OciUploadSweep(self.storage, self.rows, self.uploads, self.finisher)
         self._stack.push_async_callback(self.sweep.close)
+        ctx.more_blobs.append(
+            Layers(ctx.settings.hold_did, self.storage, self.rows, self.uploads, self.finisher)
+        )
+        if ctx.blob_move is not None:
+            # Before the storage is closed, so that copies under way are dropped.
+            self._stack.push_async_callback(ctx.blob_move.close)
 
     def start(self) -> None:
         """Go on with what the last run has left, and begin to sweep."""

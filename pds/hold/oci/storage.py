@@ -56,6 +56,20 @@ class Leftover:
     """Unix seconds."""
     key: str = ""
     storage_id: str = ""
+    is_old: bool = False
+    """Whether it is in the old one of two stores."""
+
+
+class Arrived(Protocol):
+    """Bytes that a store has received and checked, and shows nobody yet: keep or drop them."""
+
+    async def keep(self) -> None:
+        """Make them visible under their digest. An error drops them."""
+        ...
+
+    async def drop(self) -> None:
+        """Delete them. May be repeated, and fails only where the next sweep finds them."""
+        ...
 
 
 class OciStorage(Protocol):
@@ -65,22 +79,12 @@ class OciStorage(Protocol):
     knows it and which `begin` returns.
     """
 
-    @property
-    def presigns(self) -> bool:
-        """Whether clients fetch blobs elsewhere than from this server."""
-        ...
-
-    @property
-    def takes_parts(self) -> bool:
-        """Whether parts come through this server; else clients send them to `part_url`."""
-        ...
-
     async def find(self, digest: Digest) -> StoredBlob | None:
         """Return a stored blob."""
         ...
 
-    async def presign(self, digest: Digest, method: str) -> str:
-        """Return a URL for GET or HEAD of a stored blob; only if `presigns`."""
+    async def presign(self, digest: Digest, method: str) -> str | None:
+        """Return a URL for GET or HEAD of a stored blob; None if this server sends the bytes."""
         ...
 
     def read(self, digest: Digest, start: int, end: int) -> AsyncGenerator[bytes, None]:
@@ -91,18 +95,25 @@ class OciStorage(Protocol):
         ...
 
     async def begin(self, upload_id: str) -> str:
-        """Begin an upload, and return its `storage_id`."""
+        """Begin an upload; return its `storage_id`, empty if parts come through this server."""
         ...
 
-    async def part_url(self, upload_id: str, storage_id: str, number: int) -> PartUrl:
-        """Return where to send a part; only if not `takes_parts`."""
+    async def owns(self, upload_id: str, storage_id: str) -> bool:
+        """Whether an upload was begun in this store, as far as the store can tell."""
         ...
 
-    async def write_part(self, upload_id: str, number: int, chunks: AsyncIterable[bytes]) -> str:
-        """Store a part, and return its ETag; only if `takes_parts`.
+    async def part_url(self, upload_id: str, storage_id: str, number: int) -> PartUrl | None:
+        """Return where to send a part; None if to this server. May raise `UploadNotFound`."""
+        ...
+
+    async def write_part(
+        self, upload_id: str, storage_id: str, number: int, chunks: AsyncIterable[bytes]
+    ) -> str:
+        """Store a part, and return its ETag.
 
         A second part of the same number replaces the first. An error leaves nothing of the part.
-        Raises `PartTooLarge`, and what `chunks` raises.
+        Raises `PartTooLarge`, what `chunks` raises, and `UploadNotFound` if the parts of this
+        upload go elsewhere.
         """
         ...
 
@@ -114,17 +125,17 @@ class OciStorage(Protocol):
         """
         ...
 
-    async def measure(self, upload_id: str) -> Digest:
+    async def measure(self, upload_id: str, storage_id: str) -> Digest:
         """Read a joined upload, and return the digest of its bytes. May take minutes.
 
         May be repeated after a failure or crash. Raises `UploadNotFound`.
         """
         ...
 
-    async def keep(self, upload_id: str, digest: Digest, size_bytes: int) -> None:
+    async def keep(self, upload_id: str, storage_id: str, digest: Digest, size_bytes: int) -> None:
         """Make a joined upload visible under its digest. Raises `UploadNotFound`.
 
-        Where `takes_parts`, it has been measured.
+        If its parts came through this server, it has been measured.
         """
         ...
 
@@ -132,12 +143,21 @@ class OciStorage(Protocol):
         """Drop an upload with all its bytes; a missing one is ignored."""
         ...
 
+    async def receive(
+        self, digest: Digest, size_bytes: int, chunks: AsyncIterable[bytes]
+    ) -> Arrived:
+        """Take in a blob from another store, hashing it on the way.
+
+        An error leaves nothing of it. Raises `DigestMismatch`, and what `chunks` raises.
+        """
+        ...
+
     async def delete(self, digests: Sequence[Digest]) -> None:
         """Delete stored blobs; missing ones are ignored."""
         ...
 
-    def list(self) -> AsyncIterator[StoredBlob]:
-        """Iterate over all stored blobs."""
+    def list(self, after: str = "") -> AsyncGenerator[StoredBlob, None]:
+        """Iterate over the stored blobs in order of their digests, beginning after `after`."""
         ...
 
     def list_leftovers(self) -> AsyncIterator[Leftover]:

@@ -51,8 +51,9 @@ class OciUploadSweep:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin, until `close`."""
-        self._task = asyncio.get_running_loop().create_task(self._go_on())
+        """Begin, until `close`. May be repeated."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._go_on())
 
     async def close(self) -> None:
         """Stop. May be repeated."""

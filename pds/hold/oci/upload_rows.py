@@ -48,13 +48,18 @@ class Upload:
 
     id: str
     did: str
-    """Who began it, and alone may go on with it."""
+    """The user who began it; nobody else may continue it."""
     storage_id: str
     state: UploadState
     digest: Digest | None = None
     """As its client completed it; None while it is open."""
     size_bytes: int = 0
     """Known from when it is joined."""
+
+    @property
+    def came_here(self) -> bool:
+        """Whether its parts come through this server: other stores give it an id of their own."""
+        return not self.storage_id
 
 
 class UploadRows:
@@ -123,6 +128,12 @@ class UploadRows:
     def exists(self, upload_id: str) -> bool:
         """Whether an upload is known, ended or not."""
         return self._db.value("SELECT 1 FROM upload WHERE id = ?", (upload_id,)) is not None
+
+    def list_open(self) -> list[Upload]:
+        """Return all uploads that take parts."""
+        # No more than `MAX_OPEN`.
+        rows = self._db.all(f"SELECT {_COLUMNS} FROM upload WHERE state = 'open'")
+        return [_upload(row) for row in rows]
 
     def list_checking(self) -> list[Upload]:
         """Return all uploads that are joined and not yet checked and kept."""

@@ -84,10 +84,11 @@ class Uploads:
         """Return where to send a part. Raises `UploadNotFound`, `InvalidPartNumber`."""
         _check_number(number)
         upload = self._open(upload_id, did)
-        if self._storage.takes_parts:
+        url = await self._storage.part_url(upload_id, upload.storage_id, number)
+        if url is None:
             headers = {UPLOAD_HEADER: upload_id, NUMBER_HEADER: str(number)}
-            return PartUrl(self._url + PART_PATH, headers=headers)
-        return await self._storage.part_url(upload_id, upload.storage_id, number)
+            url = PartUrl(self._url + PART_PATH, headers=headers)
+        return url
 
     async def write_part(
         self, upload_id: str, did: str, number: int, chunks: AsyncIterable[bytes]
@@ -97,17 +98,15 @@ class Uploads:
         Raises `PartTooLarge`, `TooBusy`, and what `part_url` and `chunks` raise.
         """
         _check_number(number)
-        self._open(upload_id, did)
-        if not self._storage.takes_parts:
-            raise UploadNotFound
+        storage_id = self._open(upload_id, did).storage_id
         async with self._receiving.turn(did):
-            etag = await self._storage.write_part(upload_id, number, chunks)
+            etag = await self._storage.write_part(upload_id, storage_id, number, chunks)
         upload = self._rows.find(upload_id)
         if upload is not None and upload.state is UploadState.OPEN:
             return etag
         if upload is None or upload.state is not UploadState.CHECKING:
             # It has ended meanwhile, and the part would stay.
-            await self._storage.discard(upload_id, "")
+            await self._storage.discard(upload_id, storage_id)
         raise UploadNotFound
 
     async def complete(
@@ -149,7 +148,7 @@ class Uploads:
     async def _drop(self, upload: Upload) -> None:
         await self._storage.discard(upload.id, upload.storage_id)
         await self._rows.remove(upload.id)
-        if self._storage.takes_parts:
+        if upload.came_here:
             # Again, for a part that arrived in between and found its upload open.
             await self._storage.discard(upload.id, upload.storage_id)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from pds.hold.records import CREW, CrewMember, read_value
+from pds.hold.records import CREW, CrewMember, find_value
 from pds.hold.stats.record import StatsRecord
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ def crew_page(actor: ActorStoreReader, *, limit: int, after: str | None) -> Page
     refs = actor.record.list_refs(CREW, limit=limit + 1, cursor=after, reverse=True)
     entries: list[CrewMember] = []
     for ref in refs[:limit]:
-        stored = actor.record.find(CREW, ref.rkey)
-        value = None if stored is None else read_value(stored.block)
-        member = None if value is None else CrewMember.of(ref.rkey, value)
+        member = CrewMember.of(ref.rkey, find_value(actor, CREW, ref.rkey) or {})
         if member is not None:
             entries.append(member)
     return Page(entries, refs[limit - 1].rkey if len(refs) > limit else None)

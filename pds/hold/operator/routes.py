@@ -14,9 +14,8 @@ from pds.hold.crew.crew import CrewError, CrewRecord, MemberUnknown
 from pds.hold.crew.permissions import Permission
 from pds.hold.operator.gc import collect_garbage
 from pds.hold.operator.listing import crew_page, stats_of_owner, stats_page
-from pds.hold.records import CrewMember
-from pds.hold.stats.record import StatsRecord
-from pds.hold.stats.totals import read_totals
+from pds.hold.operator.totals import read_totals
+from pds.hold.records import MEMBER_ROLE, CrewMember
 from pds.lifecycle.handles import resolve_handle
 from pds.xrpc.errors import XrpcError, invalid_request
 from repo.syntax import Did, InvalidSyntax, normalize_handle, parse_did
@@ -30,7 +29,6 @@ HoldHandler: TypeAlias = "Callable[[Hold, OperatorCall], Awaitable[dict[str, Any
 
 _DEFAULT_LIMIT: Final = 100
 _MAX_LIMIT: Final = 500
-_ROLE: Final = "member"
 
 
 def hold_handlers(hold: Hold) -> Mapping[tuple[str, str], OperatorHandler]:
@@ -93,7 +91,7 @@ async def put_member(hold: Hold, call: OperatorCall) -> dict[str, Any]:
                 permissions=(Permission.READ, Permission.WRITE)
                 if permissions is None
                 else permissions,
-                role=role or _ROLE,
+                role=role or MEMBER_ROLE,
                 tier=None if isinstance(tier, Unset) else tier,
             )
     except CrewError as exc:
@@ -122,7 +120,7 @@ async def list_stats(hold: Hold, call: OperatorCall) -> dict[str, Any]:
     else:
         page = await stats_of_owner(hold, owner, limit=limit, after=after)
     return {
-        "stats": [_stats_json(each) for each in page.entries],
+        "stats": [each.to_json() for each in page.entries],
         **({} if page.cursor is None else {"cursor": page.cursor}),
     }
 
@@ -191,21 +189,9 @@ def _member_json(ctx: AppContext, member: CrewMember) -> dict[str, Any]:
     return {
         **_named(ctx, member.member),
         "role": member.role,
-        "permissions": [each.value for each in Permission if each in member.permissions],
+        "permissions": Permission.names_of(member.permissions),
         "tier": member.tier,
         "addedAt": member.added_at,
-    }
-
-
-def _stats_json(stats: StatsRecord) -> dict[str, Any]:
-    totals = stats.totals
-    times = {"lastPull": totals.last_pull, "lastPush": totals.last_push}
-    return {
-        "did": stats.did,
-        "repository": stats.repository,
-        "pullCount": totals.pulls,
-        "pushCount": totals.pushes,
-        **{name: at for name, at in times.items() if at is not None},
     }
 
 

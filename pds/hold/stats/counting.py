@@ -55,7 +55,7 @@ class Counts:
         self._clock = clock
         self._counts: dict[Pair, _Count] = {}
         self.dropped = 0
-        """Pulls and pushes since the start that were not counted, for want of room."""
+        """Pulls and pushes since the start that were not counted, because there was no room."""
 
     def __len__(self) -> int:
         return len(self._counts)

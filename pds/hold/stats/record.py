@@ -38,6 +38,15 @@ class Totals:
             newest(self.last_push, other.last_push),
         )
 
+    def to_json(self) -> dict[str, int | str]:
+        """Return the fields of a record; a time that never was is left out."""
+        times = {"lastPull": self.last_pull, "lastPush": self.last_push}
+        return {
+            "pullCount": self.pulls,
+            "pushCount": self.pushes,
+            **{name: time for name, time in times.items() if time is not None},
+        }
+
 
 NOTHING: Final = Totals()
 
@@ -50,6 +59,10 @@ class StatsRecord:
     """The owner of the images."""
     repository: str
     totals: Totals
+
+    def to_json(self) -> dict[str, int | str]:
+        """Return what `io.atcr.hold.listStats` says of the repository."""
+        return {"did": self.did, "repository": self.repository, **self.totals.to_json()}
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> StatsRecord | None:
@@ -82,8 +95,7 @@ def stats_value(
     """
     kept = {name: field for name, field in previous.items() if not _has_blob(field)}
     first = kept.get("createdAt")
-    times = {"lastPull": totals.last_pull, "lastPush": totals.last_push}
-    for name in times:
+    for name in ("lastPull", "lastPush"):
         kept.pop(name, None)
     return {
         **kept,
@@ -91,9 +103,7 @@ def stats_value(
         "ownerDid": did,
         "did": did,
         "repository": repository,
-        "pullCount": totals.pulls,
-        "pushCount": totals.pushes,
-        **{name: time for name, time in times.items() if time is not None},
+        **totals.to_json(),
         "createdAt": first if isinstance(first, str) else now,
         "updatedAt": now,
     }

@@ -2,8 +2,8 @@
 
 Counts gather in memory, are written to the journal every second, and from there to the records of
 the hold's repository in batches, so that a thousand pulls make one commit. A crash loses at most
-what was counted since the last write of the journal, and nothing is counted twice: see
-`stats_journal`. While the disk is full, counts stay where they are, and are tried again later.
+what was counted since the last write of the journal, and nothing is counted twice: see `journal`.
+While the disk is full, counts stay where they are, and are tried again later.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ ENTRIES_ON_A_PAGE: Final = 50
 APPVIEW: Final = "atcr.io"
 """The registry of holds that name no other."""
 _SAME_S: Final = 1.0
-"""How long everybody gets the same beginning, of which one takes some milliseconds to make."""
+"""How long the first page is shown again as it was made, which takes some milliseconds."""
 _LONGEST_CURSOR: Final = 2_500
 """A DID of the longest form, a space and the name of a repository."""
 _HEADERS: Final = {
@@ -43,6 +43,7 @@ _HEADERS: Final = {
 }
 _CHANGES: Final = {**_HEADERS, "Cache-Control": "no-store"}
 
+_STYLE: Final = resources.files("pds.hold.web.templates").joinpath("style.css").read_text("utf-8")
 _log = structlog.get_logger(__name__)
 _templates: Final = jinja2.Environment(
     loader=jinja2.PackageLoader("pds.hold.web"),
@@ -60,7 +61,7 @@ def crew_page_routes(hold: Hold) -> Iterator[web.RouteDef]:
 
 
 class CrewPage:
-    """The page of one hold. Whoever asks for more than its beginning waits for a turn."""
+    """The page of one hold. Requests for further pages wait for a turn."""
 
     def __init__(self, hold: Hold) -> None:
         self._hold = hold
@@ -123,9 +124,6 @@ async def _style(_request: web.Request) -> web.Response:
     return web.Response(text=_STYLE, content_type="text/css", headers=_HEADERS)
 
 
-_STYLE: Final = resources.files("pds.hold.web.templates").joinpath("style.css").read_text("utf-8")
-
-
 def _rendered(template: str, **values: Any) -> str:
     return _templates.get_template(template).render(**values)
 
@@ -144,7 +142,7 @@ def _member(hold: Hold, member: CrewMember, usage: Usage) -> dict[str, Any]:
     return {
         **_person(hold, member.member),
         "role": member.role,
-        "permissions": [each.value for each in Permission if each in member.permissions],
+        "permissions": Permission.names_of(member.permissions),
         "tier": member.tier,
         "added_at": member.added_at,
         "layers": counted(usage.blobs, "layer"),
@@ -166,7 +164,7 @@ def _repository(hold: Hold, stats: StatsRecord) -> dict[str, Any]:
         **_person(hold, stats.did),
         "repository": stats.repository,
         "pulls": counted(totals.pulls, "pull"),
-        "pushes": f"{totals.pushes:,} push{'' if totals.pushes == 1 else 'es'}",
+        "pushes": counted(totals.pushes, "push", "pushes"),
         "last_pull": totals.last_pull,
         "last_push": totals.last_push,
     }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from actor_store.blob_store.base import BlobStoreError, BlobStoreMisconfigured
+from actor_store.blob_store.base import BlobStoreError
 from actor_store.blob_store.s3_bucket import S3Bucket
+from actor_store.blob_store.s3_errors import explain
 from pds.monitoring.health.probes import Failure
 
 _PATIENCE_S: Final = 2.5
@@ -23,10 +24,6 @@ class BucketProbe:
         """Ask for the bucket."""
         try:
             await self._bucket.check(timeout_s=_PATIENCE_S)
-        except BlobStoreMisconfigured as exc:
-            remedy = f"{exc.remedy[:1].upper()}{exc.remedy[1:]}."
-            return (Failure(self._check, exc.problem, remedy),)
         except BlobStoreError as exc:
-            remedy = "See that the S3 server runs and can be reached from here."
-            return (Failure(self._check, str(exc), remedy),)
+            return (Failure(self._check, *explain(exc)),)
         return ()

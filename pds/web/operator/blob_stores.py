@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from actor_store.blob_store.moving import MovingBlobStore
 from actor_store.blob_store.places import Place
@@ -12,7 +14,10 @@ from pds.xrpc.errors import invalid_request
 if TYPE_CHECKING:
     from actor_store.blob_store.places import MovableStore
     from pds.context import AppContext
+    from pds.pending.blob_movers import MoreBlobs
     from pds.web.operator.call import OperatorCall
+
+_ListSizes: TypeAlias = "Callable[[str], Awaitable[Sequence[tuple[str, int]]]]"
 
 _PAGE: Final = 1000
 _COUNTING_S: Final = 2.0
@@ -28,14 +33,15 @@ async def count_blobs(call: OperatorCall) -> dict[str, Any]:
     `cursor` goes on after an earlier answer; the last answer has none.
     """
     store = _find_store(call.ctx, call.names["store"])
-    first, after = _parse_cursor(call.query.get("cursor", ""))
+    listings = _listings(call.ctx, store)
+    first, after = _parse_cursor(call.query.get("cursor", ""), listings)
     until_s = time.monotonic() + _COUNTING_S
-    counts = {place.value: {"count": 0, "bytes": 0} for place in Place}
-    for place in list(Place)[list(Place).index(first) :]:
-        while page := await store.places.list_blobs(place, after=after, limit=_PAGE):
-            after = page[-1].cursor
+    counts = {place: {"count": 0, "bytes": 0} for place in listings}
+    for place, list_sizes in list(listings.items())[list(listings).index(first) :]:
+        while page := await list_sizes(after):
+            after = page[-1][0]
             counts[place]["count"] += len(page)
-            counts[place]["bytes"] += sum(blob.size for blob in page)
+            counts[place]["bytes"] += sum(size for _, size in page)
             if time.monotonic() > until_s:
                 return {"blobs": counts, "cursor": f"{place}/{after}"}
         after = ""
@@ -88,13 +94,28 @@ def _find_store(ctx: AppContext, name: str) -> MovableStore:
     return both.new if name == homes[0] else both.old
 
 
-def _parse_cursor(cursor: str) -> tuple[Place, str]:
+def _listings(ctx: AppContext, store: MovableStore) -> dict[str, _ListSizes]:
+    """Return what lists a page of each place of a store, as cursors and sizes."""
+
+    async def of_accounts(place: Place, after: str) -> Sequence[tuple[str, int]]:
+        page = await store.places.list_blobs(place, after=after, limit=_PAGE)
+        return [(blob.cursor, blob.size) for blob in page]
+
+    async def of_more(more: MoreBlobs, after: str) -> Sequence[tuple[str, int]]:
+        return await more.list_sizes(is_old=is_old, after=after, limit=_PAGE)
+
+    is_old = isinstance(ctx.blob_store, MovingBlobStore) and store is ctx.blob_store.old
+    listings: dict[str, _ListSizes] = {place.value: partial(of_accounts, place) for place in Place}
+    return listings | {more.place: partial(of_more, more) for more in ctx.more_blobs}
+
+
+def _parse_cursor(cursor: str, listings: Mapping[str, _ListSizes]) -> tuple[str, str]:
     place, _, after = cursor.partition("/")
     if not cursor:
-        return next(iter(Place)), ""
-    if place not in list(Place) or len(after) > _MAX_CURSOR_LENGTH:
+        return next(iter(listings)), ""
+    if place not in listings or len(after) > _MAX_CURSOR_LENGTH:
         raise invalid_request("Malformed cursor")
-    return Place(place), after
+    return place, after
 
 
 def _parse_run(body: dict[str, Any]) -> str | None:

@@ -22,6 +22,7 @@ from pds.web.operator.usage import account_usage, list_usage, server_storage
 from pds.xrpc.auth import admin
 from pds.xrpc.error_map import to_xrpc
 
+BLOB_STORES: Final = "/_holdfast/blob-stores/{store}"
 ROUTES: Final[Mapping[tuple[str, str], OperatorHandler]] = {
     ("GET", "/_holdfast/usage"): list_usage,
     ("GET", "/_holdfast/usage/{account}"): account_usage,
@@ -31,8 +32,8 @@ ROUTES: Final[Mapping[tuple[str, str], OperatorHandler]] = {
     ("GET", "/_holdfast/imports"): list_imports,
     ("GET", "/_holdfast/blobs/{account}"): missing_blobs,
     ("PUT", "/_holdfast/blobs/{account}/{cid}"): put_blob,
-    ("GET", "/_holdfast/blob-stores/{store}"): count_blobs,
-    ("POST", "/_holdfast/blob-stores/{store}"): move_blobs,
+    ("GET", BLOB_STORES): count_blobs,
+    ("POST", BLOB_STORES): move_blobs,
     ("PUT", "/_holdfast/signing-key/{account}"): replace_key,
     ("PUT", "/_holdfast/quota/{account}"): set_quota,
     ("PUT", "/_holdfast/sequencer"): raise_seq,

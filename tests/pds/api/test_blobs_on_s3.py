@@ -9,7 +9,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from actor_store.blob_store.s3 import S3BlobStore
 from actor_store.blob_store.s3_bucket import S3Bucket
@@ -130,6 +132,53 @@ async def test_a_deletion_while_s3_is_down_is_finished_once_it_is_back(
     proxy.mode = "pass"
     await until(lambda: not pds.ctx.unfinished.retrier.waiting)
     assert await places(bucket) == []
+
+
+async def test_a_download_that_s3_cuts_off_is_cut_off_and_told_in_one_line(
+    pds: Pds, alice: Account, proxy: TcpProxy
+) -> None:
+    blob = await uploaded(pds, alice, LARGE)
+    await note_with(pds, alice, blob)
+    params = {"did": alice.did, "cid": blob["ref"]["$link"]}
+    with capture_logs() as logs:
+        async with pds.http.get(f"{pds.url}/xrpc/{GET_BLOB}", params=params) as answer:
+            assert answer.status == 200
+            await answer.content.read(1)
+            proxy.cut()
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await answer.content.read()
+    (told,) = [log for log in logs if log["event"] == "stream broken off"]
+    assert (told["log_level"], "exc_info" in told) == ("warning", False)
+
+
+async def test_what_s3_refuses_can_be_repeated_later(
+    pds: Pds, alice: Account, proxy: TcpProxy
+) -> None:
+    posted, blob = await uploaded(pds, alice, b"posted"), await uploaded(pds, alice)
+    await note_with(pds, alice, posted)
+    # HEAD has no body: what is left of a bucket that is gone is the status.
+    for code, status in (("NoSuchBucket", 404), ("SignatureDoesNotMatch", 403)):
+        proxy.refusal, proxy.mode = (status, code), "refuse"
+        for reply in (
+            await create(pds, alice, {"blob": blob}),
+            await pds.upload(alice, PNG),
+            await fetch(pds, alice, posted),
+        ):
+            assert (reply.status, reply.headers.get("Retry-After")) == (503, "60")
+        proxy.mode = "pass"
+    await note_with(pds, alice, blob)
+    assert (await fetch(pds, alice, blob)).body == PNG
+
+
+async def test_a_record_of_bytes_that_are_gone_is_refused(
+    pds: Pds, alice: Account, bucket: S3Bucket
+) -> None:
+    blob = await uploaded(pds, alice)
+    await bucket.delete([info.key async for info in bucket.list("")])
+    reply = await create(pds, alice, {"blob": blob})
+    assert reply.error == (400, "BlobNotFound")
+    await note_with(pds, alice, await uploaded(pds, alice))
+    assert (await fetch(pds, alice, blob)).body == PNG
 
 
 async def test_an_upload_that_is_too_large_or_cut_off_leaves_nothing(

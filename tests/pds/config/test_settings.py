@@ -255,15 +255,6 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"PDS_BLOBSTORE_S3_BUCKET": "b"}, "to move them, set PDS_BLOBSTORE_MOVE_TO"),
         ({"PDS_BLOBSTORE_MOVE_TO": "s3"}, "set both PDS_BLOBSTORE_DISK_LOCATION and"),
         ({"PDS_BLOBSTORE_S3_BUCKET": "b", "PDS_BLOBSTORE_MOVE_TO": "tape"}, "set disk or s3"),
-        (
-            {
-                "PDS_HOLD_ENABLED": "true",
-                "PDS_HOLD_OWNER": "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa",
-                "PDS_BLOBSTORE_S3_BUCKET": "b",
-                "PDS_BLOBSTORE_MOVE_TO": "s3",
-            },
-            "the images of a hold would be missing",
-        ),
         ({"PDS_BLOBSTORE_S3_ACCESS_KEY_ID": "k"}, "PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY"),
         ({"PDS_EMAIL_FROM_ADDRESS": "a@b.c"}, "PDS_EMAIL_SMTP_URL"),
         ({"PDS_MODERATION_EMAIL_ADDRESS": "a@b.c"}, "PDS_MODERATION_EMAIL_SMTP_URL"),

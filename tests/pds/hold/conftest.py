@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any, Final
 
 import pytest
 
+from pds.hold.crew.permissions import Permission
 from pds.hold.hold import HOLD, Hold
 from pds.hold.records import SELF
 from tests.pds.conftest import Pds, start_pds
 
 OWNER: Final = "did:plc:captainaaaaaaaaaaaaaaaaa"
 HOLD_DID: Final = "did:web:localhost%3A2583"
+BOTH: Final = (Permission.READ, Permission.WRITE)
 HOLD_ENVIRON: Final = {"PDS_HOLD_ENABLED": "true", "PDS_HOLD_OWNER": OWNER}
 
 
@@ -22,6 +25,19 @@ HOLD_ENVIRON: Final = {"PDS_HOLD_ENABLED": "true", "PDS_HOLD_OWNER": OWNER}
 def hold(pds: Pds) -> Hold:
     """The hold of the server `pds`, whose module makes `pds_environ` of `HOLD_ENVIRON`."""
     return pds.app[HOLD]
+
+
+@pytest.fixture
+def first_check(hold: Hold, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set once somebody was let in. A client may send all of a body before the server looks."""
+    checked, check = asyncio.Event(), hold.roster.check
+
+    async def note(caller: str | None, wanted: Permission) -> None:
+        await check(caller, wanted)
+        checked.set()
+
+    monkeypatch.setattr(hold.roster, "check", note)
+    return checked
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""A registry as a hold sees it: users with tokens, uploads, and notices of manifests."""
+"""Users of other servers who push images: uploads, and notices of manifests."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import HOLD, Hold
 from pds.hold.oci.digest import Digest, digest_of
 from pds.hold.records import LAYER, manifest_uri
 from repo.syntax import Did
 from tests.pds.conftest import Pds, Reply
-from tests.pds.hold.conftest import HOLD_DID
+from tests.pds.hold.conftest import BOTH, HOLD_DID
+from tests.pds.hold.registry import Caller
 from tests.pds.identities import Signer, register_foreign_did
 
 NOTIFY: Final = "io.atcr.hold.notifyManifest"
-BOTH: Final = (Permission.READ, Permission.WRITE)
 LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
@@ -48,20 +47,7 @@ class User:
 
     async def upload(self, text: str) -> Digest:
         """Upload a blob in one part."""
-        begun = await self._call("initiateUpload", {"digest": "uploads/temp-1"})
-        headers = {**self.auth, "X-Upload-Id": begun["uploadId"], "X-Part-Number": "1"}
-        part = await self.pds.request(
-            "PUT", "/xrpc/io.atcr.hold.uploadPart", headers=headers, data=text.encode()
-        )
-        assert part.status == 200, part.body
-        await self._call(
-            "completeUpload",
-            {
-                "uploadId": begun["uploadId"],
-                "digest": digest(text),
-                "parts": [{"partNumber": 1, "etag": part.json["etag"]}],
-            },
-        )
+        await Caller(self.pds, self.hold, self.auth).push(text.encode())
         return digest(text)
 
     async def notify(self, *layers: str, name: str = "image", **changes: Any) -> Reply:
@@ -83,11 +69,6 @@ class User:
 
     def manifest_uri(self, name: str = "image") -> str:
         return manifest_uri(self.did, digest(name))
-
-    async def _call(self, method: str, body: dict[str, Any]) -> Any:
-        reply = await self.pds.post(f"io.atcr.hold.{method}", body, self.auth)
-        assert reply.status == 200, reply.body
-        return reply.json
 
 
 async def join(pds: Pds, *, permissions: Any = BOTH, tier: str | None = None) -> User:

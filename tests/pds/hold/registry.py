@@ -14,8 +14,8 @@ from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
 from repo.syntax import Did
 from tests.pds.conftest import Account, Pds, Reply
+from tests.pds.hold.conftest import BOTH
 
-BOTH: Final = (Permission.READ, Permission.WRITE)
 IMAGE_OWNER: Final = "did:plc:imageowneraaaaaaaaaaaaaa"
 GET_BLOB: Final = "com.atproto.sync.getBlob"
 

@@ -11,18 +11,16 @@ from actor_store.store import ActorStore
 from pds.hold import personal
 from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
-from pds.hold.images.posts import POST
-from pds.hold.records import CREW, LAYER, STATS, manifest_uri
+from pds.hold.records import CREW, LAYER, POST, STATS, manifest_uri
 from pds.repos.commits import commit
 from pds.repos.records import prepare_write
 from tests.loop_blocks import loop_blocks
 from tests.pds.conftest import Pds, Reply
 from tests.pds.hold.callers import CAPTAIN_ENVIRON, Caller, enroll, enroll_captain
-from tests.pds.hold.conftest import HOLD_DID
+from tests.pds.hold.conftest import BOTH, HOLD_DID
 
 EXPORT: Final = "io.atcr.hold.exportUserData"
 DELETE: Final = "io.atcr.hold.deleteUserData"
-BOTH: Final = (Permission.READ, Permission.WRITE)
 TIME: Final = "2026-01-01T00:00:00.000Z"
 
 

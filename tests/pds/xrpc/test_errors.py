@@ -58,9 +58,8 @@ ABOVE_XRPC = frozenset(
 )
 """Rooms of `pds` that may raise an `XrpcError`, or answer no requests."""
 INTERNAL: dict[type[Exception], str] = {
-    blob_errors.BlobFileMissing: "getBlob answers for it; elsewhere the disk lost a file",
+    blob_errors.BlobFileMissing: "getBlob and commits answer for it; else the disk lost a file",
     blob_errors.BlobObjectMissing: "a bucket's; the store makes a BlobFileMissing of it",
-    blob_errors.BlobStoreMisconfigured: "the operator must repair a setting or permission",
     blob_errors.InvalidBlobName: "DIDs and keys come from our own rows",
     database_errors.DatabaseClosed: "the server is stopping",
     database_errors.DatabaseMissing: "the disk is gone",

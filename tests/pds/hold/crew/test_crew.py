@@ -12,10 +12,10 @@ from pds.hold.crew.roster import Roster
 from pds.hold.records import CAPTAIN, CREW, SELF, crew_rkey
 from repo.syntax import Did
 from tests.pds.conftest import Account, Pds
+from tests.pds.hold.conftest import BOTH
 
 CAPTAIN_DID: Final = Did("did:plc:captainaaaaaaaaaaaaaaaaa")
 MEMBER: Final = Did("did:plc:memberaaaaaaaaaaaaaaaaaa")
-BOTH: Final = (Permission.READ, Permission.WRITE)
 
 
 @pytest.fixture

@@ -232,9 +232,9 @@ async def test_a_blob_that_is_being_checked_is_seen_by_nobody(
     go_on = asyncio.Event()
     measure = hold.oci.storage.measure
 
-    async def slowly(upload_id: str) -> Digest:
+    async def slowly(upload_id: str, storage_id: str) -> Digest:
         await go_on.wait()
-        return await measure(upload_id)
+        return await measure(upload_id, storage_id)
 
     monkeypatch.setattr(hold.oci.storage, "measure", slowly)
     monkeypatch.setattr(hold.oci.uploads, "_wait_s", 0)

@@ -8,7 +8,6 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
 from pds.hold.records import CREW, crew_rkey
 from pds.repos.commits import commit
@@ -26,11 +25,10 @@ from tests.pds.hold.callers import (
     enroll_captain,
     unknown,
 )
-from tests.pds.hold.conftest import HOLD_DID
+from tests.pds.hold.conftest import BOTH, HOLD_DID
 
 UPDATE: Final = "io.atcr.hold.updateCrewTier"
 QUOTA: Final = "io.atcr.hold.getQuota"
-BOTH: Final = (Permission.READ, Permission.WRITE)
 
 
 @pytest.fixture

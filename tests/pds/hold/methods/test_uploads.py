@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import os
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -55,12 +57,14 @@ async def test_who_leaves_the_crew_cannot_finish(
 
 @pytest.mark.parametrize("store", ["disk"])
 async def test_who_leaves_the_crew_while_a_part_arrives_is_told(
-    writer: Caller, pds: Pds, hold: Hold, alice: Account
+    writer: Caller, pds: Pds, hold: Hold, alice: Account, first_check: asyncio.Event
 ) -> None:
     upload_id = await writer.begin()
+    first_check.clear()
 
     async def leave() -> AsyncIterator[bytes]:
         yield b"first"
+        await first_check.wait()
         await hold.crew.remove(Did(alice.did))
         yield b"last"
 
@@ -184,6 +188,20 @@ async def test_headers_of_a_part_are_checked(
         "PUT", "/xrpc/io.atcr.hold.uploadPart", headers={**writer.auth, **headers}, data=b"bytes"
     )
     assert reply.error == (400, error)
+
+
+@pytest.mark.parametrize("store", ["disk"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "identity, gzip"])
+async def test_a_part_is_not_compressed(writer: Caller, pds: Pds, encoding: str) -> None:
+    headers = {
+        **writer.auth,
+        "X-Upload-Id": await writer.begin(),
+        "X-Part-Number": "1",
+        "Content-Encoding": encoding,
+    }
+    data = gzip.compress(bytes(1_000_000))
+    reply = await pds.request("PUT", "/xrpc/io.atcr.hold.uploadPart", headers=headers, data=data)
+    assert reply.status == 415
 
 
 @pytest.mark.parametrize("store", ["s3"])

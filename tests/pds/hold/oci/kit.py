@@ -22,14 +22,19 @@ from pds.hold.oci.buffered_s3 import BufferedS3OciStorage
 from pds.hold.oci.digest import Digest, digest_of
 from pds.hold.oci.disk import DiskOciStorage
 from pds.hold.oci.finishing import Finisher
+from pds.hold.oci.layers import Layers
+from pds.hold.oci.moving import MovingOciStorage
 from pds.hold.oci.s3 import S3OciStorage
 from pds.hold.oci.storage import OciStorage, Part
 from pds.hold.oci.sweep import OciUploadSweep
 from pds.hold.oci.upload_rows import UploadRows
 from pds.hold.oci.uploads import WAIT_S, Uploads
+from pds.pending.blob_move_run import MoveRun
 
+HOLD = "did:web:hold.test"
 ALICE, BOB = "did:plc:alice", "did:plc:bob"
 MIB = 1024 * 1024
+URL = "http://hold.test"
 
 
 @dataclass
@@ -79,13 +84,38 @@ class Kit:
             self.blobs,
             self.rows,
             self.finisher,
-            url="http://hold.test",
+            url=URL,
             clock=self.clock,
             wait_s=self.wait_s,
         )
         self.sweep = OciUploadSweep(
             self.storage, self.rows, self.uploads, self.finisher, clock=self.clock
         )
+
+    @property
+    def both(self) -> MovingOciStorage:
+        """The storage of a kit that has two."""
+        assert isinstance(self.storage, MovingOciStorage)
+        return self.storage
+
+    async def move(self) -> MoveRun:
+        """Move all blobs from the old store to the new one."""
+        mover = Layers(HOLD, self.storage, self.rows, self.uploads, self.finisher).mover
+        assert mover is not None
+        run = MoveRun([mover])
+        await run.go()
+        return run
+
+    async def put(self, storage: OciStorage, data: bytes, *, name: Digest | None = None) -> Digest:
+        """Put a blob into a store, under its digest or another one."""
+        digest = sha256(data)
+        arrived = await storage.receive(digest, len(data), _chunks(data))
+        await arrived.keep()
+        if name is not None:
+            assert isinstance(storage, DiskOciStorage)
+            storage._path(name).parent.mkdir(parents=True, exist_ok=True)
+            storage._path(digest).replace(storage._path(name))
+        return name or digest
 
     async def close(self) -> None:
         """Close all parts."""
@@ -114,7 +144,7 @@ class Kit:
 
     async def stored(self) -> list[Digest]:
         """The digests of all stored blobs."""
-        return [blob.digest async for blob in self.storage.list()]
+        return await listed(self.storage)
 
     async def leftovers(self) -> int:
         """How many uploads, or rests of some, the store has."""
@@ -122,10 +152,10 @@ class Kit:
 
     async def send(self, upload_id: str, number: int, data: bytes, *, did: str = ALICE) -> Part:
         """Send one part, as a client does."""
-        if self.storage.takes_parts:
+        place = await self.uploads.part_url(upload_id, did, number)
+        if place.url.startswith(URL):
             etag = await self.uploads.write_part(upload_id, did, number, _chunks(data))
             return Part(number, etag)
-        place = await self.uploads.part_url(upload_id, did, number)
         async with self.http.put(place.url, data=BytesIO(data)) as answer:
             assert answer.status == 200, await answer.text()
             return Part(number, answer.headers["ETag"])
@@ -154,14 +184,27 @@ class Kit:
         return b"".join([chunk async for chunk in chunks])
 
     def _open_storage(self) -> OciStorage:
+        """Open the store of this kind, or of two such as "disk to s3"."""
+        old, _, new = self.kind.rpartition(" to ")
+        if not old:
+            return self._open_one(new)
+        return MovingOciStorage(new=self._open_one(new), old=self._open_one(old))
+
+    def _open_one(self, kind: str) -> OciStorage:
         files = OpenFiles()
-        if self.location is None:
+        if kind == "disk":
             return DiskOciStorage(self.directory / "oci", full_sync=False, files=files)
+        assert self.location is not None
         bucket = self._bucket = self._bucket or S3Bucket(self.location)
-        if self.kind == "s3":
+        if kind == "s3":
             return S3OciStorage(bucket, self.prefix)
         uploads = self.directory / "uploads"
         return BufferedS3OciStorage(bucket, self.prefix, uploads, full_sync=False, files=files)
+
+
+async def listed(storage: OciStorage) -> list[Digest]:
+    """The digests of all blobs of a store."""
+    return [blob.digest async for blob in storage.list()]
 
 
 def sha256(data: bytes) -> Digest:

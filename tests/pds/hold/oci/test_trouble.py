@@ -191,9 +191,9 @@ async def test_bytes_that_somebody_deletes_end_their_upload(s3_kit: Kit) -> None
     upload_id, parts = await s3_kit.upload([LARGE])
     measure = s3_kit.storage.measure
 
-    async def delete_and_measure(upload_id: str) -> object:
+    async def delete_and_measure(upload_id: str, storage_id: str) -> object:
         await s3_kit.storage.discard(upload_id, "")
-        return await measure(upload_id)
+        return await measure(upload_id, storage_id)
 
     s3_kit.storage.measure = delete_and_measure  # type: ignore[method-assign,assignment]
     with pytest.raises(UploadNotFound):

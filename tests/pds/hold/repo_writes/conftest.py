@@ -12,10 +12,8 @@ from tests.pds.hold.callers import (
     Caller,
     enroll_captain,
 )
-from tests.pds.hold.repo_writes.kit import (
-    BOTH,
-    join,
-)
+from tests.pds.hold.conftest import BOTH
+from tests.pds.hold.repo_writes.kit import join
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ CREATE, PUT, DELETE, APPLY, UPLOAD = (
 )
 POST: Final = "app.bsky.feed.post"
 TIME: Final = "2026-01-01T00:00:00.000Z"
-BOTH: Final = (Permission.READ, Permission.WRITE)
 ADMIN: Final = ["blob:read", "blob:write", "crew:admin"]
 NEWCOMER: Final = unknown().did
 

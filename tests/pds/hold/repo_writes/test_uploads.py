@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
@@ -54,10 +55,11 @@ async def test_others_upload_nothing(pds: Pds, member: Caller) -> None:
 
 
 async def test_an_admin_removed_during_an_upload_leaves_no_blob(
-    pds: Pds, hold: Hold, admin: Caller
+    pds: Pds, hold: Hold, admin: Caller, first_check: asyncio.Event
 ) -> None:
     async def body() -> AsyncIterator[bytes]:
         yield b"half"
+        await first_check.wait()
         await hold.crew.remove(admin.did)
         yield b"and half"
 

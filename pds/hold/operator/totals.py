@@ -17,7 +17,7 @@ _TOTALS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class HoldTotals:
     """Blobs, uploads and counts of the whole hold."""
 
     blobs: int
@@ -39,7 +39,7 @@ class Totals:
         }
 
 
-def read_totals(path: Path) -> Totals:
+def read_totals(path: Path) -> HoldTotals:
     """Count what `hold.sqlite` at `path` has. Visits every blob: for a thread."""
     with closing(open_database(path, create=False, read_only=True)) as db, db.snapshot():
-        return Totals(*(db.one(_TOTALS) or (0, 0, 0, 0, 0)))
+        return HoldTotals(*(db.one(_TOTALS) or (0, 0, 0, 0, 0)))
