@@ -20,6 +20,7 @@ from pds.hold.operator.routes import hold_handlers
 from pds.recovery.start import recover
 from pds.server.app import make_router, method_table
 from pds.web.operator.call import OperatorCall
+from pds.web.operator.failures import for_operator
 from pds.web.operator.routes import BLOB_STORES, ROUTES
 from pds.xrpc.credentials import AdminCredentials
 from pds.xrpc.error_map import to_xrpc
@@ -127,6 +128,7 @@ def _refusals() -> Iterator[None]:
     except (DatabaseError, OSError, PlcError):
         raise
     except Exception as exc:
-        if to_xrpc(exc).status == 500:
+        told = for_operator(exc)
+        if to_xrpc(told).status == 500:
             raise
-        raise CallRefused(str(exc)) from exc
+        raise CallRefused(str(told)) from exc

@@ -61,7 +61,7 @@ def check_s3(settings: Settings) -> None:
     try:
         asyncio.run(_try_bucket(settings))
     except BlobStoreMisconfigured as exc:
-        raise CommandFailed(f"S3 does not work: {exc.problem}. {exc.remedy}") from exc
+        raise CommandFailed(f"S3 does not work: {exc}") from exc
     except BlobStoreError as exc:
         raise CommandFailed(
             f"S3 does not work: {exc}. Check the settings PDS_BLOBSTORE_S3_…"

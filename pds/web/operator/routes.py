@@ -12,6 +12,7 @@ from pds.repos.damage import report_damage
 from pds.web.context_keys import CONTEXT
 from pds.web.operator.blob_stores import count_blobs, move_blobs
 from pds.web.operator.call import OperatorCall, OperatorHandler
+from pds.web.operator.failures import for_operator
 from pds.web.operator.firehose import list_subscribers
 from pds.web.operator.imports import import_car, list_imports, missing_blobs, put_blob
 from pds.web.operator.keys import replace_key
@@ -57,7 +58,7 @@ def _for_operator(handler: OperatorHandler) -> Callable[[web.Request], Awaitable
             await admin(ctx, request)
             response = _json(await handler(OperatorCall.of(request)))
         except Exception as exc:
-            error = to_xrpc(report_damage(ctx, exc))
+            error = to_xrpc(for_operator(report_damage(ctx, exc)))
             if error.status == 500:
                 raise  # It is answered and logged like any other.
             response = error.response()

@@ -137,3 +137,13 @@ def test_a_bucket_that_does_not_work_is_told(newcomer: HoldOperator, seaweedfs: 
     assert "S3 does not work" in message
     assert "NoSuchBucket" in message
     assert newcomer.env_file.read_text() == before
+
+
+def test_a_bucket_that_refuses_a_command_is_told(
+    newcomer: HoldOperator, seaweedfs: SeaweedFs
+) -> None:
+    newcomer.env_file.write_text(lines_of(seaweedfs.environ("no-such-bucket")))
+    init(newcomer, "--no-check")
+    message = newcomer.refuse("gc")
+    assert "NoSuchBucket" in message
+    assert "create it, or set PDS_BLOBSTORE_S3_BUCKET" in message

@@ -21,9 +21,11 @@ NOTHING = {"count": 0, "bytes": 0}
 
 @pytest.fixture(params=["s3"])
 async def pds_environ(request: pytest.FixtureRequest, seaweedfs: SeaweedFs) -> dict[str, str]:
-    """Settings of a server that has both stores, or only a disk."""
+    """Settings of a server that has both stores, only a disk, or a bucket that is not there."""
     if request.param == "disk only":
         return {}
+    if request.param == "no bucket":
+        return {**seaweedfs.environ("no-such-bucket"), "PDS_BLOBSTORE_DISK_LOCATION": ""}
     location = await seaweedfs.create_bucket()
     return {**seaweedfs.environ(location.bucket), "PDS_BLOBSTORE_MOVE_TO": request.param}
 
@@ -152,3 +154,11 @@ async def test_a_server_with_one_store_moves_nothing(pds: Pds, alice: Account) -
     assert "started without PDS_BLOBSTORE_MOVE_TO" in reply.json["message"]
     reply = await ask(pds, "POST", S3, json={})
     assert "blobs on the disk only" in reply.json["message"]
+
+
+@pytest.mark.parametrize("pds_environ", ["no bucket"], indirect=True)
+async def test_the_operator_is_told_what_the_store_says(pds: Pds) -> None:
+    reply = await ask(pds, "GET", S3)
+    assert reply.error == (503, "NotEnoughResources")
+    assert "NoSuchBucket" in reply.json["message"]
+    assert "create it" in reply.json["message"]
