@@ -165,9 +165,7 @@ async def test_what_was_joined_in_the_old_store_is_finished_and_moved(moving: Ki
     upload = moving.rows.find(upload_id)
     assert upload is not None
     size_bytes = await moving.storage.join(upload_id, upload.storage_id, parts)
-    await moving.rows.set_joined(
-        upload_id, digest, size_bytes, now_ms=int(moving.clock() * 1000)
-    )
+    await moving.rows.set_joined(upload_id, digest, size_bytes, now_ms=int(moving.clock() * 1000))
     await begin_to_move(moving, to)
     moving.finisher.resume()
     assert (await moving.move()).state is State.DONE
