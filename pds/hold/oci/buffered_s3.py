@@ -20,64 +20,34 @@ from pds.hold.oci.disk_uploads import DiskUploads
 from pds.hold.oci.errors import UploadNotFound
 from pds.hold.oci.s3_arriving import ArrivingObject
 from pds.hold.oci.s3_blobs import S3Blobs
-from pds.hold.oci.storage import Leftover, Part, StoredBlob
+from pds.hold.oci.storage import Leftover, StoredBlob
 
 _READ_BYTES: Final = 1024 * 1024
 
 
-class BufferedS3OciStorage:
+class BufferedS3OciStorage(DiskUploads):
     """An `OciStorage` in a bucket that only this server reaches."""
 
     def __init__(
         self, bucket: S3Bucket, prefix: str, directory: Path, *, full_sync: bool, files: OpenFiles
     ) -> None:
         """Keep uploads in `directory`. Closes the bucket at the end."""
+        super().__init__(directory, full_sync=full_sync, files=files)
         self._bucket = bucket
         self._blobs = S3Blobs(bucket, prefix)
-        self._uploads = DiskUploads(directory, full_sync=full_sync, files=files)
 
     async def find(self, digest: Digest) -> StoredBlob | None:
         """See `OciStorage.find`."""
         return await self._blobs.find(digest)
 
-    async def presign(self, _digest: Digest, _method: str) -> None:
-        """Return None: clients do not reach the bucket."""
-        return
-
     def read(self, digest: Digest, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """See `OciStorage.read`."""
         return self._blobs.read(digest, start, end)
 
-    async def begin(self, upload_id: str) -> str:
-        """See `OciStorage.begin`."""
-        return await self._uploads.begin(upload_id)
-
-    async def owns(self, upload_id: str, storage_id: str) -> bool:
-        """See `OciStorage.owns`."""
-        return await self._uploads.owns(upload_id, storage_id)
-
-    async def part_url(self, _upload_id: str, _storage_id: str, _number: int) -> None:
-        """Return None: parts come through the server."""
-        return
-
-    async def write_part(
-        self, upload_id: str, _storage_id: str, number: int, chunks: AsyncIterable[bytes]
-    ) -> str:
-        """See `OciStorage.write_part`."""
-        return await self._uploads.write_part(upload_id, number, chunks)
-
-    async def join(self, upload_id: str, _storage_id: str, parts: Sequence[Part]) -> int:
-        """See `OciStorage.join`."""
-        return await self._uploads.join(upload_id, parts)
-
-    async def measure(self, upload_id: str, _storage_id: str) -> Digest:
-        """See `OciStorage.measure`."""
-        return await self._uploads.measure(upload_id)
-
     async def keep(self, upload_id: str, _storage_id: str, digest: Digest, size_bytes: int) -> None:
         """See `OciStorage.keep`."""
         try:
-            file = await asyncio.to_thread(self._uploads.data_path(upload_id).open, "rb")
+            file = await asyncio.to_thread(self.data_path(upload_id).open, "rb")
         except FileNotFoundError as exc:
             raise UploadNotFound from exc
         with file:
@@ -91,10 +61,6 @@ class BufferedS3OciStorage:
         """See `OciStorage.receive`: straight to the bucket, for the bytes are hashed here."""
         return await self._blobs.receive(digest, size_bytes, chunks)
 
-    async def discard(self, upload_id: str, _storage_id: str) -> None:
-        """See `OciStorage.discard`."""
-        await self._uploads.discard(upload_id)
-
     async def delete(self, digests: Sequence[Digest]) -> None:
         """See `OciStorage.delete`."""
         await self._blobs.delete(digests)
@@ -105,22 +71,22 @@ class BufferedS3OciStorage:
 
     async def list_leftovers(self) -> AsyncIterator[Leftover]:
         """See `OciStorage.list_leftovers`. An interrupted `keep` leaves a multipart upload."""
-        async for leftover in self._uploads.leftovers():
+        async for leftover in super().list_leftovers():
             yield leftover
         async for leftover in self._blobs.list_leftovers():
             yield leftover
 
     async def drop_leftover(self, leftover: Leftover) -> None:
         """See `OciStorage.drop_leftover`."""
+        await super().drop_leftover(leftover)
         if leftover.upload_id is not None:
-            await self._uploads.discard(leftover.upload_id)
             return
         with suppress(BlobUploadMissing):
             await self._bucket.uploads.abort(leftover.key, leftover.storage_id)
 
     async def close(self) -> None:
         """See `OciStorage.close`."""
-        await self._uploads.close()
+        await super().close()
         await self._bucket.close()
 
 

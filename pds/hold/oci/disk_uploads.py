@@ -27,7 +27,7 @@ _JOINING_AT_ONCE: Final = 2
 
 
 class DiskUploads:
-    """A directory of uploads, a directory each."""
+    """What an `OciStorage` does with uploads that pass through this server: a directory each."""
 
     def __init__(self, directory: Path, *, full_sync: bool, files: OpenFiles) -> None:
         """With `full_sync`, parts and joined uploads are synced before they count as stored."""
@@ -52,9 +52,7 @@ class DiskUploads:
         """See `OciStorage.owns`: other stores give uploads a `storage_id`."""
         return not storage_id and await asyncio.to_thread(self._path(upload_id).is_dir)
 
-    async def receive(
-        self, upload_id: str, chunks: AsyncIterable[bytes], *, max_bytes: int
-    ) -> Digest:
+    async def fill(self, upload_id: str, chunks: AsyncIterable[bytes], *, max_bytes: int) -> Digest:
         """Make a joined upload of `chunks`, and return the digest of its bytes.
 
         Until it is discarded it is no leftover, however long that takes.
@@ -66,10 +64,20 @@ class DiskUploads:
             return await _receive(file, chunks, max_bytes=max_bytes)
         except BaseException:
             await asyncio.shield(asyncio.to_thread(file.abandon))
-            await asyncio.shield(self.discard(upload_id))
+            await asyncio.shield(self.discard(upload_id, ""))
             raise
 
-    async def write_part(self, upload_id: str, number: int, chunks: AsyncIterable[bytes]) -> str:
+    async def presign(self, _digest: Digest, _method: str) -> None:
+        """Return None: this server sends the bytes."""
+        return
+
+    async def part_url(self, _upload_id: str, _storage_id: str, _number: int) -> None:
+        """Return None: parts come through this server."""
+        return
+
+    async def write_part(
+        self, upload_id: str, _storage_id: str, number: int, chunks: AsyncIterable[bytes]
+    ) -> str:
         """See `OciStorage.write_part`. The ETag is the SHA-256 in hex. Raises `UploadNotFound`."""
         await self._files.until_room(1)
         upload = self._path(upload_id)
@@ -88,12 +96,12 @@ class DiskUploads:
             raise
         return etag
 
-    async def join(self, upload_id: str, parts: Sequence[Part]) -> int:
+    async def join(self, upload_id: str, _storage_id: str, parts: Sequence[Part]) -> int:
         """See `OciStorage.join`."""
         async with self._locks[upload_id]:
             return await asyncio.to_thread(part_files.choose, self._path(upload_id), parts)
 
-    async def measure(self, upload_id: str) -> Digest:
+    async def measure(self, upload_id: str, _storage_id: str) -> Digest:
         """See `OciStorage.measure`. Makes one file of the parts on the way."""
         async with self._locks[upload_id], self._joining:
             return await asyncio.to_thread(
@@ -105,17 +113,22 @@ class DiskUploads:
                 )
             )
 
-    async def discard(self, upload_id: str) -> None:
+    async def discard(self, upload_id: str, _storage_id: str) -> None:
         """See `OciStorage.discard`."""
         async with self._locks[upload_id]:
             await asyncio.to_thread(part_files.remove_upload, self._path(upload_id))
         self._receiving.discard(upload_id)
 
-    async def leftovers(self) -> AsyncIterator[Leftover]:
+    async def list_leftovers(self) -> AsyncIterator[Leftover]:
         """See `OciStorage.list_leftovers`."""
         for name, begun_s in await asyncio.to_thread(self._list):
             if name not in self._receiving:
                 yield Leftover(name, begun_s)
+
+    async def drop_leftover(self, leftover: Leftover) -> None:
+        """See `OciStorage.drop_leftover`."""
+        if leftover.upload_id is not None:
+            await self.discard(leftover.upload_id, leftover.storage_id)
 
     async def close(self) -> None:
         """Let threads that read blobs end soon."""

@@ -113,8 +113,8 @@ class Kit:
         await arrived.keep()
         if name is not None:
             assert isinstance(storage, DiskOciStorage)
-            storage._path(name).parent.mkdir(parents=True, exist_ok=True)
-            storage._path(digest).replace(storage._path(name))
+            storage._blob_path(name).parent.mkdir(parents=True, exist_ok=True)
+            storage._blob_path(digest).replace(storage._blob_path(name))
         return name or digest
 
     async def close(self) -> None:
