@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +32,8 @@ _PORTS = (
 _OPTIONS = (
     *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-admin.ui=false"),
     *("-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"),
+    # Each bucket has volumes of its own; by default, the free disk space limits their number.
+    "-volume.max=10000",
 )
 _numbers = itertools.count(1)
 
@@ -42,6 +46,9 @@ class SeaweedFs:
     ports: dict[str, int]
     options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] = field(init=False)
+    free: list[str] = field(default_factory=list)
+    """Empty buckets that tests have used; a new one takes half a second, and volumes of its own."""
+    lent: list[str] = field(default_factory=list)
     access_key_id: str = "test-key"
     secret_access_key: str = "test-secret"
 
@@ -126,14 +133,45 @@ class SeaweedFs:
                 socket.unlink(missing_ok=True)
 
     async def create_bucket(self, name: str | None = None) -> S3Location:
-        """Create a bucket, by default of a new name."""
+        """Create a bucket; without a name, it may be one that an earlier test has used."""
+        if name is None and self.free:
+            self.lent.append(self.free.pop())
+            return self.location(self.lent[-1])
         location = self.location(name or f"bucket-{os.getpid()}-{next(_numbers)}")
         bucket = S3Bucket(location)
         try:
             await bucket.create()
         finally:
             await bucket.close()
+        if name is None:
+            self.lent.append(location.bucket)
         return location
+
+    def take_back(self) -> None:
+        """Empty the buckets that are in use, for the tests to come."""
+        while self.lent:
+            name = self.lent.pop()
+            with suppress(urllib.error.URLError, OSError):
+                self._empty(name)
+                self.free.append(name)
+
+    def _empty(self, bucket: str) -> None:
+        """Remove everything in a bucket, unfinished uploads included, behind the S3 API."""
+        directory = f"http://127.0.0.1:{self.ports['filer.port']}/buckets/{bucket}/"
+        while True:
+            request = urllib.request.Request(directory, headers={"Accept": "application/json"})
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+                entries = json.load(answer)["Entries"] or ()
+            if not entries:
+                return
+            for entry in entries:
+                name = urllib.parse.quote(entry["FullPath"].rpartition("/")[2])
+                url = f"{directory}{name}?recursive=true&ignoreRecursiveError=true"
+                with urllib.request.urlopen(  # noqa: S310
+                    urllib.request.Request(url, method="DELETE"),  # noqa: S310
+                    timeout=10,
+                ):
+                    pass
 
     def _identity(self) -> dict[str, object]:
         return {
@@ -155,9 +193,16 @@ class SeaweedFs:
         raise TimeoutError(f"SeaweedFS was not ready in time:\n{log[-3000:]}")
 
 
-@pytest.fixture(scope="session")
-def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFs]:
+@pytest.fixture
+def seaweedfs(seaweedfs_process: SeaweedFs) -> Iterator[SeaweedFs]:
     """A server that the tests of this process share. Who stops it, starts one of his own."""
+    yield seaweedfs_process
+    seaweedfs_process.take_back()
+
+
+@pytest.fixture(scope="session")
+def seaweedfs_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFs]:
+    """The server for a session, whose named buckets stay as they are between tests."""
     server = SeaweedFs.start(tmp_path_factory.mktemp("seaweedfs"))
     yield server
     server.kill()

@@ -19,9 +19,9 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def shared_location(seaweedfs: SeaweedFs) -> S3Location:
+def shared_location(seaweedfs_process: SeaweedFs) -> S3Location:
     """A bucket in which each test has a prefix of its own."""
-    return asyncio.run(seaweedfs.create_bucket())
+    return asyncio.run(seaweedfs_process.create_bucket("shared"))
 
 
 @asynccontextmanager
