@@ -57,14 +57,18 @@ class Merged:
         """
         # The newest file comes first among equal page numbers.
         streams = [
-            ((page, age, content) for page, content in reader.pages())
-            for age, reader in enumerate(reversed(self._readers))
+            _pages_with_age(reader, age) for age, reader in enumerate(reversed(self._readers))
         ]
         before = 0
         for page, _age, content in heapq.merge(*streams) if len(streams) > 1 else streams[0]:
             if page != before and page <= self.header.pages:
                 yield page, content
             before = page
+
+
+def _pages_with_age(reader: LtxReader, age: int) -> Iterator[tuple[int, int, bytes]]:
+    for page, content in reader.pages():
+        yield page, age, content
 
 
 def merge(
