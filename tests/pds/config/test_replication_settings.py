@@ -39,7 +39,12 @@ def test_a_replicated_server_leaves_checkpoints_to_litestream() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["s3://bucket", "s3://bucket/a/b?endpoint=http://localhost:1", "file:///backup", "sftp://u@h/p"],
+    [
+        "s3://bucket",
+        "s3://bucket/a/b?endpoint=http://localhost:1",
+        "file:///backup",
+        "sftp://u@h/p",
+    ],
 )
 def test_a_place_may_be_a_bucket_a_directory_or_an_sftp_server(url: str) -> None:
     assert settings_with(PDS_REPLICATION_URL=url).replication.url == url
