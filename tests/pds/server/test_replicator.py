@@ -37,7 +37,7 @@ class Notes:
 
     async def until(self, holds: Callable[[list[str]], bool]) -> list[str]:
         async with asyncio.timeout(_DEADLINE_S):
-            while not holds(lines := self.lines()):
+            while not holds(lines := self.lines()):  # noqa: ASYNC110 (another process tells it)
                 await asyncio.sleep(0.01)
         return lines
 
@@ -87,7 +87,7 @@ async def test_a_program_that_cannot_be_started_does_not_harm_the_server(tmp_pat
     missing = (str(tmp_path / "missing"),)
     async with running(Replicator({}, command=missing, first_pause_s=0.01)) as replicator:
         async with asyncio.timeout(_DEADLINE_S):
-            while replicator.starts < 3:
+            while replicator.starts < 3:  # noqa: ASYNC110 (nothing tells it)
                 await asyncio.sleep(0.01)
         assert replicator.pid is None
 
