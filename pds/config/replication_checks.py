@@ -22,6 +22,7 @@ _SEALINGS: Final = (
     "PDS_REPLICATION_KEY_RECIPIENT",
     "PDS_REPLICATION_KEYS_IN_CLEAR",
 )
+_MIN_PASSPHRASE: Final = 12
 _MAX_HOT_SET: Final = 5_000
 """Litestream has a thread and some 200 KiB for each database, and looks at each every second."""
 
@@ -54,6 +55,11 @@ def _check_sealing(replication: ReplicationSettings) -> Iterator[str]:
             "PDS_REPLICATION_URL is set, and nothing says how signing keys are protected in the "
             "replica: set PDS_REPLICATION_KEY_PASSPHRASE to the output of openssl rand --hex 16 "
             "and keep a copy of it elsewhere, because without it no signing key can be restored"
+        )
+    if replication.key_passphrase and len(replication.key_passphrase) < _MIN_PASSPHRASE:
+        yield (
+            f"PDS_REPLICATION_KEY_PASSPHRASE has less than {_MIN_PASSPHRASE} characters: set the "
+            "output of openssl rand --hex 16"
         )
     if replication.key_recipient and not _RECIPIENT.fullmatch(replication.key_recipient):
         yield (

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pds.cli.failures import CommandFailed
 from pds.config.hold_env import HOLD_ENV
@@ -14,12 +13,12 @@ from pds.replication.replica.url import ReplicaUrl
 if TYPE_CHECKING:
     from pds.config import Settings
 
-_CREDENTIALS: Final = ("AWS_", "LITESTREAM_")
-"""How the names of variables begin that Litestream and the S3 client read by themselves."""
 
+def replication_options(settings: Settings, environ: Mapping[str, str]) -> ReplicationOptions:
+    """Return what a supervisor is told. Raises `CommandFailed` and `InvalidReplicaUrl`.
 
-def replication_options(settings: Settings) -> ReplicationOptions:
-    """Return what a supervisor is told. Raises `CommandFailed` and `InvalidReplicaUrl`."""
+    `environ` may name the S3 server, as Litestream allows.
+    """
     replication = settings.replication
     if replication.url is None:
         raise CommandFailed(
@@ -29,7 +28,7 @@ def replication_options(settings: Settings) -> ReplicationOptions:
     data = settings.data_directory
     hold_env = data / HOLD_ENV
     return ReplicationOptions(
-        replica=ReplicaUrl.parse(replication.url),
+        replica=ReplicaUrl.parse(replication.url, environ=environ),
         service_did=settings.service_did,
         data_directory=data,
         account_db=settings.account_db_path,
@@ -50,10 +49,3 @@ def replication_options(settings: Settings) -> ReplicationOptions:
         sweep_interval_s=replication.sweep_interval_ms / 1000,
         retention_days=replication.retention_days,
     )
-
-
-def export_credentials(variables: Mapping[str, str]) -> None:
-    """Put credentials of a settings file into this process's environment, which wins."""
-    for name, value in variables.items():
-        if name.startswith(_CREDENTIALS):
-            os.environ.setdefault(name, value)

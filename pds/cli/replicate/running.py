@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -14,7 +15,8 @@ import structlog
 import uvloop
 
 from pds.cli.environment import read_variables
-from pds.cli.replicate.configured import export_credentials, replication_options
+from pds.cli.replicate.configured import replication_options
+from pds.cli.replicate.replica import replica_environ
 from pds.cli.server_logs import server_logs
 from pds.replication.errors import ReplicationError
 from pds.replication.supervisor import run_supervisor
@@ -35,10 +37,11 @@ def run(env_file: Path | None, given: Mapping[str, str], *, until_stdin_ends: bo
     """
     variables = read_variables(env_file).with_settings(given)
     settings = variables.settings()
-    export_credentials(variables.values)
+    # Litestream gets them from the environment of this process.
+    os.environ.update(replica_environ(variables.values))
     with server_logs(settings) as logs:
         try:
-            options = replication_options(settings)
+            options = replication_options(settings, os.environ)
             uvloop.run(_replicate(options, logs, until_stdin_ends=until_stdin_ends))
         except ReplicationError as exc:
             if not until_stdin_ends:

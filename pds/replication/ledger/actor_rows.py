@@ -84,9 +84,7 @@ _UNCOMPACTED: Final = (
 _COMPACTED: Final = (
     "UPDATE actor SET uncompacted = ?, compactedAtMs = ? WHERE shard = ? AND did = ?"
 )
-_DELETED_BEFORE: Final = (
-    "SELECT did FROM actor WHERE deletedAtMs <= ? ORDER BY deletedAtMs LIMIT ?"
-)
+_DELETED_BEFORE: Final = "SELECT did FROM actor WHERE deletedAtMs <= ? ORDER BY deletedAtMs LIMIT ?"
 _SET_KEY_DIGEST: Final = "UPDATE actor SET keyDigest = ? WHERE shard = ? AND did = ?"
 _FORGET: Final = "DELETE FROM actor WHERE shard = ? AND did = ?"
 

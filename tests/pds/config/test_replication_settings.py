@@ -117,8 +117,16 @@ def test_a_number_has_bounds(name: str, value: str) -> None:
 def test_a_weak_passphrase_is_told() -> None:
     strong = {"PDS_JWT_SECRET": PASSPHRASE, "PDS_ADMIN_PASSWORD": PASSPHRASE}
     assert find_weak_secrets(settings_with(**strong)) == []
-    (told,) = find_weak_secrets(settings_with(**strong, PDS_REPLICATION_KEY_PASSPHRASE="horse"))
+    (told,) = find_weak_secrets(
+        settings_with(**strong, PDS_REPLICATION_KEY_PASSPHRASE="correct-horse")
+    )
     assert told.startswith("PDS_REPLICATION_KEY_PASSPHRASE is short or simple")
+
+
+def test_a_passphrase_that_anybody_guesses_is_refused_and_not_repeated() -> None:
+    problem = problem_with(PDS_REPLICATION_KEY_PASSPHRASE="its-secret")
+    assert problem.startswith("PDS_REPLICATION_KEY_PASSPHRASE has less than 12 characters")
+    assert "its-secret" not in problem
 
 
 def test_secrets_do_not_show_in_the_representation() -> None:
