@@ -11,36 +11,38 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from actor_store.errors import InvalidStoreName
 from database.errors import DatabaseError
-from pds.replication.changes.signature import FilesSeen, look_at
-from pds.replication.dirty_queue import FLUSH_S, DirtyQueue
-from pds.replication.errors import LitestreamFailed, ReplicationError, Trouble
-from pds.replication.hot_set import HotSet
-from pds.replication.litestream.local_state import prune, reset, state_directory
+from pds.replication.changes.signature import look_at
+from pds.replication.deletions import remove_leftovers
+from pds.replication.dirty_queue import FLUSH_S
+from pds.replication.errors import (
+    LitestreamFailed,
+    ReplicaRefused,
+    ReplicationError,
+    ReplicaUnavailable,
+    Trouble,
+)
 from pds.replication.outage import Outage
-from pds.replication.replica import names
 
 if TYPE_CHECKING:
     from actor_store.layout import ActorLayout
+    from pds.replication.dirty_queue import DirtyQueue
     from pds.replication.ledger.actor_rows import DirtyActor
-    from pds.replication.litestream.client import LitestreamClient, Synced
+    from pds.replication.open_actors import OpenActors
 
-_SYNC_S: Final = 60.0
-_BYTES_A_S: Final = 256 << 10
-"""How slowly a large database may reach the replica before that counts as a failure."""
-_CLOSE_S: Final = 15.0
-_CLOSE_IN_OUTAGE_S: Final = 1.0
-_APART_S: Final = 1.0
+APART_MS: Final = 1_000
 """The time between two syncs of an actor that is open: Litestream's own interval."""
+_CLOSE_IN_OUTAGE_S: Final = 1.0
 _FIRST_RETRY_S: Final = 5.0
 _LONGEST_RETRY_S: Final = 600.0
-_IDLE_STEP_S: Final = 1.0
+_STEP_S: Final = 1.0
+_START_ANEW_AFTER: Final = 3
+"""Failures in a row, for reasons unknown, after which Litestream's state of an actor is deleted."""
 _GENERAL: Final = frozenset(
     {
         Trouble.REPLICA_UNAVAILABLE,
@@ -63,37 +65,31 @@ class Actors:
         *,
         layout: ActorLayout,
         queue: DirtyQueue,
-        hot: HotSet,
-        client: LitestreamClient,
-        url_of: Callable[[str], str],
+        opened: OpenActors,
         copy_key: Callable[[str], Awaitable[None]],
         concurrency: int,
         idle_s: float,
     ) -> None:
-        """Prepare to sync. `url_of` returns Litestream's URL of a name in the replica.
+        """Prepare to sync, `concurrency` actors at a time.
 
-        `copy_key` is awaited before a database is synced: without its key, it is worth little.
+        `copy_key` is awaited before a database is synced: without its key, it is worth little. An
+        actor that has not changed for `idle_s` is closed.
         """
         self._layout = layout
         self._queue = queue
-        self._hot = hot
-        self._client = client
-        self._url_of = url_of
+        self._opened = opened
         self._copy_key = copy_key
         self._concurrency = concurrency
         self._idle_s = idle_s
         self._running: set[asyncio.Task[None]] = set()
-        self._closing = asyncio.Semaphore(concurrency)
         self.outage: Final = Outage()
         self.syncs = 0
         self.failed_syncs = 0
         self.last_error: str | None = None
         self.last_error_s: float | None = None
 
-    # What runs until it is cancelled
-
     async def run(self) -> None:
-        """Sync what is dirty, until cancelled. Syncs under way are cancelled with it."""
+        """Sync what is dirty, until cancelled; syncs under way are cancelled, too."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._dispatch())
@@ -105,18 +101,27 @@ class Actors:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
+    async def drain(self) -> None:
+        """Return once nothing is dirty any more, or an outage keeps it from getting through.
+
+        For a stop, while `run` still runs and nothing is marked any more.
+        """
+        while not self.outage.is_on:
+            await self._flush()
+            if not self._running and not self._queue.has_urgent():
+                return
+            await asyncio.sleep(FLUSH_S / 4)
+
     async def _dispatch(self) -> None:
         while True:
             self._queue.wake.clear()
             try:
                 self._start_due()
             except DatabaseError as exc:
-                self._note_error(f"the ledger cannot be read: {exc}")
-            wait_s = _IDLE_STEP_S
-            if self.outage.is_on:
-                wait_s = min(wait_s, max(0.01, self.outage.next_in_s))
+                self.note_error(f"the ledger cannot be read: {exc}")
+            wait_s = max(0.01, self.outage.next_in_s) if self.outage.is_on else _STEP_S
             with suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
+                async with asyncio.timeout(min(wait_s, _STEP_S)):
                     await self._queue.wake.wait()
 
     def _start_due(self) -> None:
@@ -135,67 +140,94 @@ class Actors:
         self._running.discard(task)
         self._queue.wake.set()
         if not task.cancelled() and (exc := task.exception()) is not None:
-            self._note_error(f"a sync failed unexpectedly: {exc!r}")
+            self.note_error(f"a sync failed unexpectedly: {exc!r}")
             _log.error("a sync failed unexpectedly", exc_info=exc)
 
     async def _flush_often(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_S)
-            try:
-                await self._queue.flush()
-            except DatabaseError as exc:
-                self._note_error(f"the ledger cannot be written: {exc}")
+            await self._flush()
+
+    async def _flush(self) -> None:
+        try:
+            await self._queue.flush()
+        except DatabaseError as exc:
+            self.note_error(f"the ledger cannot be written: {exc}")
 
     async def _close_idle(self) -> None:
+        hot = self._opened.hot
         while True:
-            await asyncio.sleep(_IDLE_STEP_S)
-            # In an outage all are closed: the daemon would try each of them again and again.
-            idle_s = 0.0 if self.outage.is_on else self._idle_s
-            idle = self._hot.idle(idle_s, limit=len(self._hot))
-            if idle:
-                await asyncio.gather(*(self.close(did) for did in idle))
+            await asyncio.sleep(_STEP_S)
+            # In an outage all are closed, because the daemon would try each of them all the time.
+            if self.outage.is_on:
+                await self._close(hot.idle(0.0, limit=self._concurrency), _CLOSE_IN_OUTAGE_S)
+            else:
+                await self._close(hot.idle(self._idle_s, limit=hot.size))
 
-    # One actor
+    async def _close(self, dids: list[str], timeout_s: float | None = None) -> None:
+        bound = {} if timeout_s is None else {"timeout_s": timeout_s}
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for did in dids:
+                    tasks.create_task(self._opened.close(did, **bound))
+        except* DatabaseError as group:
+            self.note_error(f"the ledger cannot be written: {group.exceptions[0]}")
 
     async def _sync(self, actor: DirtyActor) -> None:
         try:
             await self._sync_files(actor)
         except (ReplicationError, OSError, DatabaseError, InvalidStoreName) as exc:
-            self._fail(actor, exc)
+            await self._fail(actor, exc)
         except BaseException:
             self._queue.put_back(actor.did)
             raise
 
     async def _sync_files(self, actor: DirtyActor) -> None:
-        did, store = actor.did, self._layout.store(actor.did)
         # Looked at before the sync, which therefore covers at least this.
+        store = self._layout.store(actor.did)
         seen = look_at(str(store))
         if seen is None:
-            await self._let_go(did)
+            await self._opened.forget(actor.did)
+            await asyncio.to_thread(remove_leftovers, store)
+            await self._queue.forget_deleted(actor.did)
             return
-        await self._copy_key(did)
-        synced = await self._sync_open(did, store, seen)
-        self._succeed(actor, synced, seen)
+        await self._copy_key(actor.did)
+        synced = await self._opened.sync(actor.did, seen)
+        self.syncs += 1
+        if self.outage.succeed():
+            _log.info("the replica can be reached again")
+        signature = seen.signature if seen.is_certain else None
+        self._queue.settle(actor, txid=synced.replicated_txid, signature=signature)
 
-    async def _sync_open(self, did: str, store: Path, seen: FilesSeen) -> Synced:
-        """Register an actor if need be, and sync it."""
-        with suppress(LitestreamFailed):
-            return await self._sync_once(did, store, seen)
-        # Whatever it was about, a second try with a fresh registration mends most of it at once.
-        return await self._sync_once(did, store, seen)
+    async def _fail(self, actor: DirtyActor, exc: Exception) -> None:
+        self.failed_syncs += 1
+        self.note_error(str(exc))
+        general = _is_general(exc)
+        if self.outage.fail(actor.did, str(exc), is_general=general):
+            _log.error("nothing reaches the replica for now", reason=str(exc))
+        if general or self.outage.is_on:
+            # At the end of the queue, so that another one is the next to be tried.
+            self._queue.fail(actor, str(exc), after_s=0)
+            return
+        failures = actor.failures + 1
+        if failures == _START_ANEW_AFTER and _is_unclear(exc):
+            with suppress(ReplicationError, OSError):
+                await self._opened.start_anew(actor.did)
+        after_s = min(_FIRST_RETRY_S * 2 ** min(failures - 1, 10), _LONGEST_RETRY_S)
+        if failures == 1:
+            _log.warning("an actor cannot be synced", did=actor.did, reason=str(exc))
+        self._queue.fail(actor, str(exc), after_s=after_s)
 
-    async def _sync_once(self, did: str, store: Path, seen: FilesSeen) -> Synced:
-        if did not in self._hot:
-            await self._make_room()
-            await self._client.register(store, self._url_of(names.actor_database(did)))
-            self._hot.add(did, seen.inode)
-        with self._hot.using(did):
-            try:
-                return await self._client.sync(store, timeout_s=_sync_s(store))
-            except LitestreamFailed as exc:
-                await self._mend(did, store, exc.trouble)
-                raise
+    def note_error(self, message: str) -> None:
+        """Remember an error for the status."""
+        self.last_error, self.last_error_s = message, time.time()
 
-    async def _make_room(self) -> None:
-        while self._hot.is_full and (coldest := self._hot.coldest()) is not None:
-            await self.close(coldest)
+
+def _is_general(exc: Exception) -> bool:
+    if isinstance(exc, LitestreamFailed):
+        return exc.trouble in _GENERAL
+    return isinstance(exc, ReplicaUnavailable | ReplicaRefused | DatabaseError)
+
+
+def _is_unclear(exc: Exception) -> bool:
+    return isinstance(exc, LitestreamFailed) and exc.trouble is Trouble.OTHER

@@ -134,8 +134,25 @@ class DirtyQueue:
         """Let an actor that was handed out be handed out again: nothing is known of it."""
         self._release(did)
 
+    async def note_closed(self, did: str, *, txid: int, signature: int | None) -> None:
+        """Note that all of an actor has reached the replica when it was closed.
+
+        Not for one that has been marked dirty since. Raises `DatabaseError`s.
+        """
+        await self._ledger.write(
+            partial(self._ledger.actors.set_closed, did, txid=txid, signature=signature)
+        )
+
+    def has_urgent(self) -> bool:
+        """Whether anything waits to be synced now that was seen to change."""
+        return bool(self._started) or self._ledger.actors.has_due(self.now_ms)
+
     async def forget_deleted(self, did: str) -> None:
-        """Note that an actor that was handed out is gone."""
+        """Note that an actor that was handed out is gone. Raises `DatabaseError`s."""
+        if self._taken.get(did) is not None:
+            # It has changed since, so perhaps it is there again.
+            self._release(did)
+            return
         now_ms = self.now_ms
         await self._ledger.write(partial(self._ledger.actors.mark_deleted, (did,), now_ms=now_ms))
         self._release(did)
@@ -158,8 +175,8 @@ class DirtyQueue:
                 self._settled = settled + self._settled
                 self._failed = failed + self._failed
                 raise
-            for each in (*settled, *failed):
-                self._release(each.did)
+            for did in [each.did for each in settled] + [each.did for each in failed]:
+                self._release(did)
 
     def _write_results(self, settled: list[Settled], failed: list[Failed]) -> None:
         self._ledger.actors.settle(self._with_changes_since(each) for each in settled)

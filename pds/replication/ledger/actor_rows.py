@@ -53,9 +53,11 @@ _DELETE: Final = (
     "UPDATE actor SET dirtySinceMs = NULL, turn = NULL, signature = NULL, failures = 0,"
     " lastError = NULL, deletedAtMs = coalesce(deletedAtMs, ?) WHERE shard = ? AND did = ?"
 )
-_SET_SIGNATURE: Final = (
-    "UPDATE actor SET signature = ? WHERE shard = ? AND did = ? AND dirtySinceMs IS NULL"
+_SET_CLOSED: Final = (
+    "UPDATE actor SET signature = ?3, uncompacted = uncompacted + max(0, ?4 - txid),"
+    " txid = max(txid, ?4) WHERE shard = ?1 AND did = ?2 AND dirtySinceMs IS NULL"
 )
+_HAS_DUE: Final = "SELECT 1 FROM actor WHERE urgent = 1 AND turn <= ? LIMIT 1"
 _IN_SHARD: Final = (
     "SELECT did, signature, dirtySinceMs IS NOT NULL, deletedAtMs IS NOT NULL FROM actor"
     " WHERE shard = ?"
@@ -85,9 +87,7 @@ _UNCOMPACTED: Final = (
 _COMPACTED: Final = (
     "UPDATE actor SET uncompacted = ?, compactedAtMs = ? WHERE shard = ? AND did = ?"
 )
-_DELETED_BEFORE: Final = (
-    "SELECT did FROM actor WHERE deletedAtMs <= ? ORDER BY deletedAtMs LIMIT ?"
-)
+_DELETED_BEFORE: Final = "SELECT did FROM actor WHERE deletedAtMs <= ? ORDER BY deletedAtMs LIMIT ?"
 _FORGET: Final = "DELETE FROM actor WHERE shard = ? AND did = ?"
 
 
@@ -233,9 +233,13 @@ class ActorRows:
         """Note that actors are gone; an earlier time is kept."""
         self._db.many(_DELETE, [(now_ms, shard_of(did), did) for did in dids])
 
-    def set_signature(self, did: str, signature: int | None) -> None:
+    def set_closed(self, did: str, *, txid: int, signature: int | None) -> None:
         """Note the files of which everything has reached the replica, unless it is dirty."""
-        self._db.run(_SET_SIGNATURE, (signature, shard_of(did), did))
+        self._db.run(_SET_CLOSED, (shard_of(did), did, signature, txid))
+
+    def has_due(self, now_ms: int) -> bool:
+        """Whether an urgent actor's turn has come."""
+        return self._db.value(_HAS_DUE, (now_ms,)) is not None
 
     def in_shard(self, shard: int) -> dict[str, SweptRow]:
         """Return what a sweep compares, by DID."""
