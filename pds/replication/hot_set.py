@@ -16,8 +16,8 @@ class HotActor:
     """Of the file that is open."""
     used_s: float
     """When it was last synced, by the clock of the set."""
-    synced_s: float = float("-inf")
-    """When its last sync ended."""
+    synced_ms: int = 0
+    """When its last sync ended, in Unix milliseconds."""
     in_use: bool = False
 
 

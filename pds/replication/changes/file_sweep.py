@@ -102,7 +102,7 @@ class FileSweep:
         """Compare one directory with its rows. Runs in a thread."""
         found = Found()
         try:
-            names = os.listdir(directory)
+            names = os.listdir(directory)  # noqa: PTH208 (names, not paths, and many)
         except FileNotFoundError:
             names = []
         there = set[str]()

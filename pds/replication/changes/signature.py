@@ -28,6 +28,8 @@ class FilesSeen:
     """Another one means that another file has taken the place of the database."""
     changed_ms: int
     """When the contents last changed, by the clock of the file system."""
+    bytes: int
+    """Length of the database and its WAL."""
     is_certain: bool
     """Whether every later change changes the signature. False just after a change."""
 
@@ -40,11 +42,13 @@ def look_at(store: str) -> FilesSeen | None:
         return None
     try:
         wal = os.stat(f"{store}-wal")  # noqa: PTH116
-        size, changed_ns, kind = wal.st_size, wal.st_mtime_ns, 1
+        wal_bytes, changed_ns = wal.st_size, wal.st_mtime_ns
     except FileNotFoundError:
-        size, changed_ns, kind = 0, 0, 0
-    if not size:
-        size, changed_ns, kind = main.st_size, main.st_mtime_ns, 0
-    signature = (changed_ns * 1_000_003 + size * 31 + main.st_ino * 8_191 + kind) & _BITS
+        wal_bytes = changed_ns = 0
+    if not wal_bytes:
+        changed_ns = main.st_mtime_ns
+    written = wal_bytes * 2 + 1 if wal_bytes else main.st_size * 2
+    signature = (changed_ns * 1_000_003 + written * 31 + main.st_ino * 8_191) & _BITS
     certain = abs(time.time_ns() - changed_ns) > _TICK_NS
-    return FilesSeen(signature, main.st_ino, changed_ns // 1_000_000, certain)
+    total = main.st_size + wal_bytes
+    return FilesSeen(signature, main.st_ino, changed_ns // 1_000_000, total, certain)

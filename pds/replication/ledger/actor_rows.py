@@ -32,13 +32,14 @@ _ADD: Final = (
     " ON CONFLICT DO NOTHING"
 )
 _DUE: Final = (
-    "SELECT did, txid, dirtySinceMs, failures FROM actor"
+    "SELECT did, txid, dirtySinceMs, failures, 1 FROM actor"
     " WHERE urgent = 1 AND turn <= ? ORDER BY turn LIMIT ?"
 )
 _NEVER_SYNCED: Final = (
-    "SELECT did, txid, dirtySinceMs, failures FROM actor"
+    "SELECT did, txid, dirtySinceMs, failures, 0 FROM actor"
     " WHERE urgent = 0 AND turn IS NOT NULL ORDER BY turn DESC LIMIT ?"
 )
+_HASTEN: Final = "UPDATE actor SET turn = ?1 WHERE urgent = 1 AND turn > ?1"
 _SETTLE: Final = (
     "UPDATE actor SET uncompacted = uncompacted + max(0, ?3 - txid), txid = ?3, syncedAtMs = ?4,"
     " signature = ?5, dirtySinceMs = ?6, urgent = 1, turn = ?7, failures = 0, lastError = NULL,"
@@ -52,16 +53,18 @@ _DELETE: Final = (
     "UPDATE actor SET dirtySinceMs = NULL, turn = NULL, signature = NULL, failures = 0,"
     " lastError = NULL, deletedAtMs = coalesce(deletedAtMs, ?) WHERE shard = ? AND did = ?"
 )
-_SET_SIGNATURE: Final = (
-    "UPDATE actor SET signature = ? WHERE shard = ? AND did = ? AND dirtySinceMs IS NULL"
+_SET_CLOSED: Final = (
+    "UPDATE actor SET signature = ?3, uncompacted = uncompacted + max(0, ?4 - txid),"
+    " txid = max(txid, ?4) WHERE shard = ?1 AND did = ?2 AND dirtySinceMs IS NULL"
 )
+_HAS_DUE: Final = "SELECT 1 FROM actor WHERE urgent = 1 AND turn <= ? LIMIT 1"
 _IN_SHARD: Final = (
     "SELECT did, signature, dirtySinceMs IS NOT NULL, deletedAtMs IS NOT NULL FROM actor"
     " WHERE shard = ?"
 )
 _COLUMNS: Final = (
-    "did, txid, syncedAtMs, dirtySinceMs, failures, lastError, keyDigest, uncompacted,"
-    " compactedAtMs, deletedAtMs"
+    "did, txid, syncedAtMs, dirtySinceMs, failures, lastError, uncompacted, compactedAtMs,"
+    " deletedAtMs"
 )
 _GET: Final = f"SELECT {_COLUMNS} FROM actor WHERE shard = ? AND did = ?"
 _ALL: Final = (
@@ -84,10 +87,7 @@ _UNCOMPACTED: Final = (
 _COMPACTED: Final = (
     "UPDATE actor SET uncompacted = ?, compactedAtMs = ? WHERE shard = ? AND did = ?"
 )
-_DELETED_BEFORE: Final = (
-    "SELECT did FROM actor WHERE deletedAtMs <= ? ORDER BY deletedAtMs LIMIT ?"
-)
-_SET_KEY_DIGEST: Final = "UPDATE actor SET keyDigest = ? WHERE shard = ? AND did = ?"
+_DELETED_BEFORE: Final = "SELECT did FROM actor WHERE deletedAtMs <= ? ORDER BY deletedAtMs LIMIT ?"
 _FORGET: Final = "DELETE FROM actor WHERE shard = ? AND did = ?"
 
 
@@ -115,6 +115,8 @@ class DirtyActor:
     txid: int
     since_ms: int
     failures: int
+    is_urgent: int
+    """0 if it was never looked at before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,6 @@ class ActorRow:
     dirty_since_ms: int | None
     failures: int
     last_error: str | None
-    key_digest: bytes | None
     uncompacted: int
     compacted_at_ms: int | None
     deleted_at_ms: int | None
@@ -201,6 +202,10 @@ class ActorRows:
             rows += self._db.all(_NEVER_SYNCED, (limit - len(rows),))
         return [DirtyActor(*row) for row in rows]
 
+    def hasten(self, now_ms: int) -> None:
+        """Let everything that waits for a later time take its turn now."""
+        self._db.run(_HASTEN, (now_ms,))
+
     def settle(self, settled: Iterable[Settled]) -> None:
         """Note what has reached the replica."""
         self._db.many(
@@ -228,9 +233,13 @@ class ActorRows:
         """Note that actors are gone; an earlier time is kept."""
         self._db.many(_DELETE, [(now_ms, shard_of(did), did) for did in dids])
 
-    def set_signature(self, did: str, signature: int | None) -> None:
+    def set_closed(self, did: str, *, txid: int, signature: int | None) -> None:
         """Note the files of which everything has reached the replica, unless it is dirty."""
-        self._db.run(_SET_SIGNATURE, (signature, shard_of(did), did))
+        self._db.run(_SET_CLOSED, (shard_of(did), did, signature, txid))
+
+    def has_due(self, now_ms: int) -> bool:
+        """Whether an urgent actor's turn has come."""
+        return self._db.value(_HAS_DUE, (now_ms,)) is not None
 
     def in_shard(self, shard: int) -> dict[str, SweptRow]:
         """Return what a sweep compares, by DID."""
@@ -270,10 +279,6 @@ class ActorRows:
     def deleted_before(self, ms: int, *, limit: int) -> list[str]:
         """Return the DIDs of actors that went before a time, the first ones first."""
         return [did for (did,) in self._db.all(_DELETED_BEFORE, (ms, limit))]
-
-    def set_key_digest(self, did: str, digest: bytes | None) -> None:
-        """Note which signing key the replica has."""
-        self._db.run(_SET_KEY_DIGEST, (digest, shard_of(did), did))
 
     def forget(self, dids: Iterable[str]) -> None:
         """Remove actors of which the replica has nothing any more."""

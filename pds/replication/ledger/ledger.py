@@ -17,7 +17,6 @@ from database.migrations import Migration, migrate
 from database.opening import open_database
 from database.wal import files_of
 from pds.replication.ledger.actor_rows import ActorRows
-from pds.replication.ledger.copied_files import CopiedFiles
 from pds.replication.ledger.state_rows import StateRows
 
 T = TypeVar("T")
@@ -35,9 +34,9 @@ class Ledger:
     """
 
     def __init__(self, db: Database) -> None:
-        self._db = db
+        self.db: Final = db
+        """For tables of others: what is copied beside databases."""
         self.actors: Final = ActorRows(db)
-        self.copied: Final = CopiedFiles(db)
         self.state: Final = StateRows(db)
 
     @classmethod
@@ -74,11 +73,11 @@ class Ledger:
 
     async def write(self, fn: Callable[[], T]) -> T:
         """Run statements as one transaction. `fn` may run again if the file is busy."""
-        return await retry.write(self._db, fn)
+        return await retry.write(self.db, fn)
 
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
-        self._db.close()
+        self.db.close()
 
 
 def _new_server_id() -> str:

@@ -11,7 +11,6 @@ CREATE TABLE actor (
     turn INTEGER, -- urgent: synced from this time on, in ms; otherwise when its file was changed
     failures INTEGER NOT NULL DEFAULT 0, -- in a row, until now
     lastError TEXT,
-    keyDigest BLOB, -- SHA-256 of the signing key in the replica
     uncompacted INTEGER NOT NULL DEFAULT 0, -- files that were written since the last compaction
     compactedAtMs INTEGER,
     deletedAtMs INTEGER, -- when the files were found to be gone
@@ -23,16 +22,6 @@ CREATE INDEX actor_synced_idx ON actor (syncedAtMs);
 CREATE INDEX actor_failing_idx ON actor (failures) WHERE failures > 0;
 CREATE INDEX actor_uncompacted_idx ON actor (uncompacted) WHERE uncompacted > 0;
 CREATE INDEX actor_deleted_idx ON actor (deletedAtMs) WHERE deletedAtMs IS NOT NULL;
-CREATE TABLE copied_file ( -- blobs and other files that are copied as they are
-    name TEXT PRIMARY KEY, -- in the replica
-    did TEXT NOT NULL, -- whose it is; empty for the server's own
-    sizeBytes INTEGER NOT NULL,
-    digest BLOB, -- of a file that may change, such as a key
-    copiedAtMs INTEGER NOT NULL,
-    deletedAtMs INTEGER -- when the original was found to be gone
-) STRICT, WITHOUT ROWID;
-CREATE INDEX copied_file_did_idx ON copied_file (did, name);
-CREATE INDEX copied_file_deleted_idx ON copied_file (deletedAtMs) WHERE deletedAtMs IS NOT NULL;
 CREATE TABLE state ( -- serverId, cursor of the event log, …
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL

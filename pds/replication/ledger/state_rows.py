@@ -9,8 +9,7 @@ from database.connection import Database
 
 _GET: Final = "SELECT value FROM state WHERE name = ?"
 _SET: Final = (
-    "INSERT INTO state (name, value) VALUES (?, ?)"
-    " ON CONFLICT DO UPDATE SET value = excluded.value"
+    "INSERT INTO state (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 )
 
 
