@@ -7,7 +7,7 @@ from typing import Final
 
 from pds.config import Settings
 from pds.doctor.finding import Finding
-from pds.replication.health import find_troubles, has_everything, lag_s
+from pds.replication.health import find_faults, has_everything, lag_s
 from pds.replication.options import STATUS_FILE
 from pds.replication.status import ReplicationStatus, read_status
 from pds.reporting import counted
@@ -30,12 +30,12 @@ def check_replication(settings: Settings, *, is_running: bool) -> Iterator[Findi
     elif not is_running and status is not None and has_everything(status):
         yield Finding.ok(CHECK, status.replica, "stopped, after everything had been sent")
         return
-    troubles = list(find_troubles(status))
+    faults = list(find_faults(status))
     subject = path if status is None else status.replica
-    for trouble in troubles:
+    for fault in faults:
         make = Finding.error if is_running else Finding.warning
-        yield make(CHECK, str(subject), trouble.message, trouble.remedy)
-    if status is not None and not troubles:
+        yield make(CHECK, str(subject), fault.message, fault.remedy)
+    if status is not None and not faults:
         told = "; ".join((_told(status), *status.warnings))
         yield Finding.ok(CHECK, status.replica, told)
 

@@ -14,7 +14,7 @@ MAX_LAG_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Fault:
     """What is wrong, as a sentence without its full stop, and what to do."""
 
     message: str
@@ -32,22 +32,22 @@ def has_everything(status: ReplicationStatus) -> bool:
     return status.state == "stopped" and status.actors.dirty == 0 and lag_s(status) == 0.0
 
 
-def find_troubles(
+def find_faults(
     status: ReplicationStatus | None, *, max_lag_s: float = MAX_LAG_S
-) -> Iterator[Trouble]:
+) -> Iterator[Fault]:
     """Yield what keeps changes from the replica now; nothing if they arrive there.
 
     `status` is None if no supervisor has written one.
     """
     if status is None:
-        yield Trouble(
+        yield Fault(
             "replication has never run on this data directory",
             "Start the server with PDS_REPLICATION_URL, or type `pds replicate`, and look at its "
             "log.",
         )
         return
     if not status.is_alive:
-        yield Trouble(
+        yield Fault(
             f"replication does not run: {_end_of(status)}",
             "Look at the log for the reason, and start it: with the server, or with "
             "`pds replicate`.",
@@ -55,25 +55,25 @@ def find_troubles(
         return
     if status.state == "unreachable":
         reason = status.last_error or "it does not answer"
-        yield Trouble(
+        yield Fault(
             f"the replica {status.replica} takes nothing: {reason}",
             "Make it work again. Everything that waits is sent then; nothing has to be restarted.",
         )
     elif lag_s(status) > max_lag_s:
-        yield Trouble(
+        yield Fault(
             f"changes wait for {lag_s(status):.0f} seconds to reach the replica",
             "Look at the processor, the disk and the network of this machine, and at the log.",
         )
     if status.actors.failing:
         # The errors of single accounts, which are not the place's.
         first = next((f": {did}: {error}" for did, error in status.failing), "")
-        yield Trouble(
+        yield Fault(
             f"{counted(status.actors.failing, 'account')} cannot be replicated{first}",
             "Check the files of the accounts with `pds doctor`; the log has the reason of each.",
         )
     for each in status.databases:
         if each.last_error is not None:
-            yield Trouble(
+            yield Fault(
                 f"{each.name} cannot be replicated: {each.last_error}",
                 "Check it with `pds doctor`, and look at the log.",
             )

@@ -13,7 +13,7 @@ import click
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.failures import CommandFailed
 from pds.cli.output import json_option, print_fields, print_json, print_table, say
-from pds.replication.health import MAX_LAG_S, Trouble, find_troubles, has_everything, lag_s
+from pds.replication.health import MAX_LAG_S, Fault, find_faults, has_everything, lag_s
 from pds.replication.options import STATUS_FILE
 from pds.replication.status import read_status
 from pds.reporting import counted
@@ -52,28 +52,28 @@ def status(max_lag_s: float, as_json: bool, env_file: Path | None) -> None:
     """
     settings = load_settings(env_file)
     found = read_status(settings.data_directory / STATUS_FILE)
-    troubles = list(find_troubles(found, max_lag_s=max_lag_s))
+    faults = list(find_faults(found, max_lag_s=max_lag_s))
     if found is None:
-        (never,) = troubles
+        (never,) = faults
         raise CommandFailed(f"{never.message[:1].upper()}{never.message[1:]}. {never.remedy}")
     if as_json:
-        print_json(_to_json(found, troubles))
+        print_json(_to_json(found, faults))
     else:
-        _print(found, troubles)
-    sys.exit(1 if troubles else 0)
+        _print(found, faults)
+    sys.exit(1 if faults else 0)
 
 
-def _to_json(found: ReplicationStatus, troubles: list[Trouble]) -> dict[str, Any]:
+def _to_json(found: ReplicationStatus, faults: list[Fault]) -> dict[str, Any]:
     """What the file has, and our judgement of it."""
     return {
         **found.to_json(),
         "alive": found.is_alive,
         "lag_s": lag_s(found),
-        "troubles": [{"message": one.message, "remedy": one.remedy} for one in troubles],
+        "faults": [{"message": one.message, "remedy": one.remedy} for one in faults],
     }
 
 
-def _print(found: ReplicationStatus, troubles: list[Trouble]) -> None:
+def _print(found: ReplicationStatus, faults: list[Fault]) -> None:
     print_fields(_fields(found))
     print_table("Databases", _DATABASES, map(_database_row, found.databases))
     print_table(
@@ -88,9 +88,9 @@ def _print(found: ReplicationStatus, troubles: list[Trouble]) -> None:
         print_table("Accounts that cannot be replicated", ("Account", "Error"), found.failing)
     for warning in found.warnings:
         say(f"Note: {warning}")
-    for one in troubles:
+    for one in faults:
         say(f"Wrong: {one.message}. {one.remedy}")
-    if not troubles:
+    if not faults:
         say("Nothing is wrong.")
 
 

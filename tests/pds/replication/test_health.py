@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from pds.replication.health import find_troubles, has_everything, lag_s
+from pds.replication.health import find_faults, has_everything, lag_s
 from tests.pds.replication.statuses import ALICE, lagging, status_of, waiting
 
 
 def messages(**changes: Any) -> list[str]:
-    return [trouble.message for trouble in find_troubles(status_of(**changes))]
+    return [fault.message for fault in find_faults(status_of(**changes))]
 
 
 def dead_pid() -> int:
@@ -30,8 +30,8 @@ def test_nothing_is_wrong_with_one_that_runs_and_is_up_to_date() -> None:
 
 
 def test_one_that_has_never_run_is_told() -> None:
-    (trouble,) = find_troubles(None)
-    assert "has never run" in trouble.message
+    (fault,) = find_faults(None)
+    assert "has never run" in fault.message
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_replica_that_takes_nothing_is_told_once() -> None:
 @pytest.mark.parametrize("behind", [{"actors": waiting(50, 61)}, {"databases": lagging(61.2)}])
 def test_changes_that_wait_too_long_are_told(behind: dict[str, Any]) -> None:
     assert messages(**behind) == ["changes wait for 61 seconds to reach the replica"]
-    assert list(find_troubles(status_of(**behind), max_lag_s=100)) == []
+    assert list(find_faults(status_of(**behind), max_lag_s=100)) == []
 
 
 def test_an_account_that_cannot_be_replicated_is_named() -> None:

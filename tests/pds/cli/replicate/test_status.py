@@ -72,7 +72,7 @@ def test_a_program_gets_everything_and_the_judgement(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert told["actors"]["dirty"] == 40
     assert (told["alive"], told["lag_s"]) == (True, 300)
-    assert [trouble["message"] for trouble in told["troubles"]] == [
+    assert [fault["message"] for fault in told["faults"]] == [
         "changes wait for 300 seconds to reach the replica"
     ]
 
