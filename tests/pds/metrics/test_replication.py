@@ -22,7 +22,7 @@ def settings_on(data: Path) -> Settings:
 def samples(settings: Settings) -> dict[tuple[str, str], float]:
     """The value of each metric, by its name and the value of its label."""
     return {
-        (sample.name.removeprefix("holdfast_replication_"), *sample.labels.values(), "")[:2]: (
+        (sample.name.removeprefix("holdfast_replication_"), "".join(sample.labels.values())): (
             sample.value
         )
         for family in replication_families(settings)
