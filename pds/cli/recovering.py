@@ -14,13 +14,9 @@ from pds.config import Settings, read_settings
 from pds.config.errors import ConfigError
 from pds.config.hold_env import find_hold_env, make_hold_env
 from pds.config.reading import read_unchecked
-from pds.disk.data_directory import (
-    DataDirectoryError,
-    DataDirectoryLock,
-    find_holder,
-    make_directories,
-)
+from pds.disk.data_directory import DataDirectoryError, find_holder
 from pds.monitoring.logs import configure_logs
+from pds.replication.restore.finishing import finish
 from pds.replication.restore.target import RestoreTarget, scratch_environ
 
 if TYPE_CHECKING:
@@ -101,10 +97,9 @@ async def _recover(settings: Settings) -> None:
     from pds.server.in_process import open_in_process
 
     configure_logs(level="error")
-    lock = DataDirectoryLock.acquire(settings.data_directory)
-    try:
-        make_directories(settings)
+
+    async def open_and_close(settings: Settings) -> None:
         async with open_in_process(settings):
             pass
-    finally:
-        lock.release()
+
+    await finish(settings, open_and_close)
