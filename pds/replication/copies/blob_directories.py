@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from actor_store.blob_store.names import is_did_name
-from pds.replication.replica.names import BLOBS, encode_did
+from pds.replication.replica.names import BLOBS, decode_did, encode_did
 from repo.cid import RAW, Cid, InvalidCid
 
 _QUARANTINE: Final = "quarantine/"
@@ -68,6 +68,16 @@ class BlobDirectory:
 def directories_of(did: str) -> tuple[BlobDirectory, BlobDirectory]:
     """Return the directories of an actor's blobs, existing or not."""
     return BlobDirectory(did), BlobDirectory(_QUARANTINE + did)
+
+
+def directory_of_copy(name: str) -> tuple[BlobDirectory | None, str]:
+    """Return where the file of a copy lies, and its name; None for a copy that is no blob's."""
+    path, _, file = name.removeprefix(BLOBS).rpartition("/")
+    path = decode_did(path)
+    is_known = is_did_name(path.removeprefix(_QUARANTINE)) or (
+        path.startswith(_LAYERS) and _PREFIX.fullmatch(path.removeprefix(_LAYERS)) is not None
+    )
+    return (BlobDirectory(path) if is_known else None), file
 
 
 def list_chunks(blobs: Path, size: int) -> Iterator[list[tuple[BlobDirectory, int]]]:
