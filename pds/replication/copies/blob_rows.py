@@ -28,7 +28,14 @@ _PAGE: Final = """
 _PUT: Final = """
     INSERT OR REPLACE INTO blob_copy (directory, digest, size, goneAtS) VALUES (?, ?, ?, NULL)
 """
-_MARK
+_MARK_GONE: Final = """
+    UPDATE blob_copy SET goneAtS = ? WHERE directory = ? AND digest = ? AND goneAtS IS NULL
+"""
+_MARK_BACK: Final = "UPDATE blob_copy SET goneAtS = NULL WHERE directory = ? AND digest = ?"
+_EXPIRED: Final = """
+    SELECT directory, path, digest, size FROM blob_copy
+    JOIN blob_directory ON id = directory WHERE goneAtS < ? ORDER BY goneAtS LIMIT ?
+"""
 
 
 @dataclass(slots=True, frozen=True)
