@@ -36,6 +36,7 @@ class Lack(StrEnum):
     DAMAGED_KEY = "damaged key"
     BLOB = "missing blob"
     DAMAGED_BLOB = "damaged blob"
+    DAMAGED_LAYER = "damaged layer"
     NO_ACCOUNT = "database without account"
 
 
@@ -79,6 +80,10 @@ MEANINGS: Final[dict[Lack, tuple[str, str]]] = {
         "Blobs of these accounts are shorter or longer than they were, and were left out",
         "getBlob answers 404 for them. `pds doctor` names them.",
     ),
+    Lack.DAMAGED_LAYER: (
+        "Layers of the hold are damaged in the replica, and were left out",
+        "Push the images that have them again; `pds hold gc --check-manifests` names those.",
+    ),
     Lack.NO_ACCOUNT: (
         "These databases belong to no account of account.sqlite",
         "They were made just before the end, or account.sqlite is older. They are kept.",
@@ -111,6 +116,8 @@ class Totals:
     keys: int = 0
     reserved_keys: int = 0
     blobs: int = 0
+    layers: int = 0
+    """Layers of a hold."""
     deleted_accounts: int = 0
     """Databases of deleted accounts that the replica still had, which were left out."""
     later_accounts: int = 0
@@ -210,6 +217,8 @@ class RestoreReport:
         yield f"  {counted(totals.databases, 'account')} of {totals.accounts:,}"
         yield f"  {counted(totals.keys, 'signing key')}, {totals.reserved_keys:,} reserved"
         yield f"  {counted(totals.blobs, 'blob')}"
+        if totals.layers:
+            yield f"  {counted(totals.layers, 'layer')} of the hold"
         yield f"  {format_size(totals.read_bytes)} read from the replica"
         if totals.deleted_accounts:
             yield f"  {counted(totals.deleted_accounts, 'deleted account')} left out"

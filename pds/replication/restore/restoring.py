@@ -27,6 +27,7 @@ from pds.replication.restore import next_steps
 from pds.replication.restore.actors import Actors
 from pds.replication.restore.blobs import Blobs
 from pds.replication.restore.database import DatabaseRestorer
+from pds.replication.restore.layers import Layers
 from pds.replication.restore.marker import NOTES, Marker
 from pds.replication.restore.options import RestoreOptions
 from pds.replication.restore.patience import PatientReader
@@ -140,6 +141,8 @@ class Restore:
             accounts = services.dids if options.dids is None else options.dids
             blobs = Blobs(reader, target, target.blobs, options, report, self.progress, accounts)
             await blobs.restore(with_blobs)
+            if options.services:
+                await Layers(reader, target.blobs, report, self.progress).restore()
         report.totals.read_bytes += secrets.read_bytes
 
     async def _refuse_sealed_keys(self) -> None:
