@@ -17,7 +17,7 @@ import structlog
 
 from database.errors import DatabaseError
 from pds.replication.copies.sealing import KeySecret
-from pds.replication.errors import ReplicaUnavailable, ReplicationError
+from pds.replication.errors import ReplicationError, ReplicaUnavailable
 from pds.replication.ledger.ledger import Ledger
 from pds.replication.litestream.program import find_program
 from pds.replication.parts import make_parts

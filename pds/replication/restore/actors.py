@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from actor_store.errors import InvalidStoreName
@@ -121,6 +121,9 @@ class Actors:
             await asyncio.to_thread(store.unlink)
         outcome = await self.restorer.restore(group.database, store)
         self.report.totals.read_bytes += outcome.read_bytes
+        since_ms = self.services.pending.get(group.did, 0)
+        if outcome.is_restored and outcome.newest_ms < since_ms and not self.options.as_of_ms:
+            outcome = replace(outcome, pending_since_ms=since_ms)
         if outcome.is_restored:
             self.report.note(group.did, outcome)
         elif outcome.is_later and not is_account:

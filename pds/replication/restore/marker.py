@@ -1,6 +1,6 @@
 """`restore.json` in a data directory: a restore to it has begun and is not complete.
 
-The same command goes on with it. `pds serve` refuses a directory that has one.
+The same command goes on with it. No server starts on a directory that has one.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Any, Final
 import orjson
 
 from database.files import replacing, sync
+from pds.disk.data_directory import RESTORE_FILE
 from pds.replication.errors import ReplicationError
 from pds.replication.restore.options import RestoreOptions
 
-MARKER: Final = "restore.json"
+MARKER: Final = RESTORE_FILE
 NOTES: Final = "restore-notes.jsonl"
 _FORMAT: Final = 1
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -95,19 +96,6 @@ class Marker:
             (self.path.parent / NOTES).unlink()
         self.path.unlink(missing_ok=True)
         sync(self.path.parent)
-
-
-def refuse_unfinished(directory: Path) -> None:
-    """Raise `OtherRestore` if a directory is not wholly restored, so that no server starts on it.
-
-    It would make new, empty databases in the place of those that are not there yet.
-    """
-    marker = Marker.find(directory)
-    if marker is not None:
-        raise OtherRestore(
-            f"{directory} is not wholly restored from {marker.source}. Run the same "
-            f"`pds restore` again, which goes on where it was interrupted."
-        )
 
 
 def _start_anew(directory: Path) -> str:

@@ -71,7 +71,7 @@ class Restore:
         """
         started = time.monotonic()
         self._refuse_unusable()
-        lock = DataDirectoryLock.acquire(self.target.directory, option="--to")
+        lock = DataDirectoryLock.acquire(self.target.directory, option="--to", is_restore=True)
         try:
             try:
                 report = await self._run_locked()

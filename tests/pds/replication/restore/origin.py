@@ -127,11 +127,11 @@ def make_origin(directory: Path, litestream: Litestream) -> Origin:
 
 
 def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of a database, but for Litestream's own tables."""
+    """Every row of a database, but for tables of Litestream, and what a run notes of itself."""
     with closing(open_database(path, create=False)) as db:
         tables = [
             name
             for (name,) in db.all("SELECT name FROM sqlite_schema WHERE type = 'table'")
-            if not name.startswith(("_litestream", "sqlite_"))
+            if not name.startswith(("_litestream", "sqlite_", "holdfast_"))
         ]
         return {table: sorted(db.all(f"SELECT * FROM {table}"), key=repr) for table in tables}

@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from database.opening import open_database
+from pds.disk.data_directory import DataDirectoryError, DataDirectoryLock
 from pds.doctor.examination import Options, examine
 from pds.replication.errors import ReplicaRefused, WrongKeySecret
+from pds.replication.ledger.ledger import Ledger
 from pds.replication.replica import names
 from pds.replication.replica.file_place import FilePlace
-from pds.replication.restore.marker import MARKER, OtherRestore, refuse_unfinished
+from pds.replication.restore.marker import MARKER, OtherRestore
 from pds.replication.restore.report import Lack
 from pds.replication.restore.services import NoAccounts
 from pds.replication.restore.target import TargetNotEmpty, scratch_environ
 from tests.pds.doctor.conftest import Patient
+from tests.pds.replication.real_litestream import running_litestream
 from tests.pds.replication.restore.origin import DELETED_DID, Origin, contents
 from tests.reference.data import NAMES, manifest
 
@@ -170,8 +175,8 @@ async def test_an_interrupted_restore_goes_on_and_remembers_what_it_found(
     place = FailingPlace(origin.replica, after=9)
     with pytest.raises(ReplicaRefused, match="enough"):
         await origin.restore(to, place=place, parallelism=1).run()
-    with pytest.raises(OtherRestore, match="not wholly restored from file:///replica"):
-        refuse_unfinished(to)
+    with pytest.raises(DataDirectoryError, match="not wholly restored"):
+        DataDirectoryLock.acquire(to)
     again = FailingPlace(origin.replica, after=-1)
     report = await origin.restore(to, place=again, parallelism=2).run()
     assert report.is_resumed
@@ -181,7 +186,7 @@ async def test_an_interrupted_restore_goes_on_and_remembers_what_it_found(
     assert report.totals.databases == 6
     assert not (to / MARKER).exists()
     assert not list(to.rglob("*restor*"))
-    refuse_unfinished(to)
+    DataDirectoryLock.acquire(to).release()
 
 
 def first_of(origin: Origin) -> str:
@@ -284,3 +289,32 @@ async def test_sealed_keys_without_a_secret_are_refused_at_once(
     report = await origin.restore(to, keys=False).run()
     assert report.is_complete
     assert list(to.rglob("key")) == []
+
+
+async def test_what_the_replicator_knew_to_be_missing_is_listed(
+    origin: Origin, tmp_path: Path, ledger: Path
+) -> None:
+    alice, bob = origin.did("alice"), origin.did("bob")
+    rows = [(alice, 4_000_000_000_000, 1), (bob, 1, 1), (origin.did("dan"), 4_000_000_000_000, 0)]
+    with closing(open_database(ledger)) as db:
+        for did, since_ms, urgent in rows:
+            db.run(
+                "INSERT INTO actor (shard, did, dirtySinceMs, urgent) VALUES (0, ?, ?, ?)",
+                (did, since_ms, urgent),
+            )
+    with running_litestream(origin.replica) as litestream:
+        litestream.sync(ledger, "replication.sqlite")
+    report = await origin.restore(tmp_path / "restored").run()
+    assert [(one.kind, one.subject, one.detail) for one in report.findings] == [
+        (Lack.PENDING, alice, "since 2096-10-02T07:06:40.000Z")
+    ]
+    assert (tmp_path / "restored" / "replication.sqlite").exists()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """An empty ledger of the replicator."""
+    (tmp_path / "ledger").mkdir()
+    path = tmp_path / "ledger" / "replication.sqlite"
+    Ledger.open(path).close()
+    return path
