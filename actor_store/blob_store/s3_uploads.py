@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 from xml.sax.saxutils import escape
@@ -32,10 +32,13 @@ class S3Uploads:
         self._client = client
         self._location = client.location
 
-    async def create(self, key: str) -> str:
-        """Begin an upload, and return its id. The object appears with `complete`."""
+    async def create(self, key: str, *, more: Mapping[str, Any] | None = None) -> str:
+        """Begin an upload, and return its id. The object appears with `complete`.
+
+        `more` has parameters of CreateMultipartUpload, such as `Metadata`.
+        """
         async with self._calling() as calls:
-            answer = await calls.create_multipart_upload(**self._named(key))
+            answer = await calls.create_multipart_upload(**self._named(key), **(more or {}))
         return str(answer["UploadId"])
 
     async def put_part(
