@@ -137,7 +137,7 @@ class _Files:
             for merged in self._covering(file, level):
                 times.append(merged.time_ms + self._retention_ms + 1)
                 if (file.name.level, level) == (0, 1):
-                    times.append(file.time_ms + PRECISION_MS)
+                    times.append(merged.time_ms + PRECISION_MS + 1)
         return min(times, default=_NEVER)
 
     def _covering(self, file: LtxFile, level: int) -> list[LtxFile]:

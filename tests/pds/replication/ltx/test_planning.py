@@ -47,16 +47,17 @@ def test_the_newest_snapshot_and_the_longest_files_after_it_are_chosen() -> None
         *(listed(0, n, n) for n in range(1, 21)),
         listed(1, 1, 8),
         listed(1, 9, 16),
-        listed(2, 1, 16),
+        listed(2, 2, 16),
         listed(9, 1, 3),
         listed(9, 1, 10),
     ]
     plan = plan_restore(files)
-    assert chosen(plan) == [(9, 1, 10), (2, 1, 16), *((0, n, n) for n in range(17, 21))]
+    assert chosen(plan) == [(9, 1, 10), (2, 2, 16), *((0, n, n) for n in range(17, 21))]
     assert plan is not None
     assert (plan.last, plan.missing, plan.starts_anew, plan.size) == (20, None, True, 6000)
     assert chosen(plan_restore(files, txid=12)) == [(9, 1, 10), (0, 11, 11), (0, 12, 12)]
     assert chosen(plan_restore(files, txid=9)) == [(1, 1, 8), (0, 9, 9)]
+    assert chosen(plan_restore([*files, listed(2, 1, 19)])) == [(2, 1, 19), (0, 20, 20)]
 
 
 def test_the_state_before_a_time_has_nothing_of_that_time() -> None:
