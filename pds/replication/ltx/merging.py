@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import BinaryIO, Final, cast
@@ -72,9 +73,16 @@ def _pages_with_age(reader: LtxReader, age: int) -> Iterator[tuple[int, int, byt
 
 
 def merge(
-    sources: Sequence[LtxSource], file: BinaryIO, *, scratch: Path | None = None
+    sources: Sequence[LtxSource],
+    file: BinaryIO,
+    *,
+    as_snapshot: bool = False,
+    scratch: Path | None = None,
 ) -> tuple[Header, int]:
     """Write the files, oldest first, as one, and return its header and length in bytes.
+
+    `as_snapshot`: the first file has every page, and so will the new one; it starts with
+    transaction 1.
 
     More than `MAX_SOURCES` go through temporary files in `scratch`. Raises `DamagedLtx`; what has
     been written then is worthless.
@@ -87,10 +95,11 @@ def merge(
             merged_part = LtxSource(sources[MAX_SOURCES - 1].path, Path(part.name))
             sources = [merged_part, *sources[MAX_SOURCES:]]
         merged = stack.enter_context(Merged(sources))
-        writer = stack.enter_context(LtxWriter(file, merged.header))
+        header = replace(merged.header, first=1) if as_snapshot else merged.header
+        writer = stack.enter_context(LtxWriter(file, header))
         for page, content in merged.pages():
             writer.add(page, content)
-        return merged.header, _finish(writer, sources)
+        return header, _finish(writer, sources)
 
 
 def _finish(writer: LtxWriter, sources: Sequence[LtxSource]) -> int:
