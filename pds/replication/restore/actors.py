@@ -1,0 +1,131 @@
+"""The databases and signing keys of accounts, several at once, as the replica lists them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from actor_store.errors import InvalidStoreName
+from database.errors import DatabaseError
+from pds.replication.replica import names
+from pds.replication.restore.listing import ActorGroup, iter_actors
+from pds.replication.restore.reading import summarize_store
+from pds.replication.restore.report import Lack
+from pds.reporting import Progress
+
+if TYPE_CHECKING:
+    from pds.replication.restore.database import DatabaseRestorer
+    from pds.replication.restore.options import RestoreOptions
+    from pds.replication.restore.patience import PatientReader
+    from pds.replication.restore.report import RestoreReport
+    from pds.replication.restore.secret_files import SecretFiles
+    from pds.replication.restore.services import ServiceDatabases
+    from pds.replication.restore.target import RestoreTarget
+
+STEP: Final = "accounts"
+
+
+@dataclass(slots=True)
+class Actors:
+    """The accounts of a restore."""
+
+    reader: PatientReader
+    restorer: DatabaseRestorer
+    secrets: SecretFiles
+    services: ServiceDatabases
+    target: RestoreTarget
+    options: RestoreOptions
+    report: RestoreReport
+    progress: Progress
+    keep: bool
+    """Whether files that are there stay."""
+
+    async def restore(self, with_blobs: set[str]) -> None:
+        """Restore all accounts that are wanted; add those that have blobs to `with_blobs`."""
+        wanted = self.services.dids if self.options.dids is None else set(self.options.dids)
+        missing = set(wanted)
+        self.report.totals.accounts = len(wanted)
+        self.progress(STEP, 0, len(wanted))
+        queue: asyncio.Queue[ActorGroup | None] = asyncio.Queue(self.options.parallelism)
+
+        async def work() -> None:
+            while (group := await queue.get()) is not None:
+                await self._restore_one(group, with_blobs)
+                missing.discard(group.did)
+                self.progress(STEP, len(wanted) - len(missing), len(wanted))
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(self.options.parallelism):
+                    tasks.create_task(work())
+                async with aclosing(self._groups()) as groups:
+                    async for group in groups:
+                        await queue.put(group)
+                for _ in range(self.options.parallelism):
+                    await queue.put(None)
+        except BaseExceptionGroup as failed:
+            # The first failure ends the others, and is what the caller handles.
+            raise failed.exceptions[0] from None
+        for did in sorted(missing):
+            self.report.add(Lack.NO_DATABASE, did, "the replica has no files of it")
+
+    async def _groups(self) -> AsyncGenerator[ActorGroup, None]:
+        dids = self.options.dids
+        few = self.options.few_dids
+        prefixes = [""] if few is None else [f"{names.actor_directory(did)}/" for did in few]
+        for prefix in prefixes:
+            async with aclosing(iter_actors(self.reader, prefix)) as groups:
+                async for group in groups:
+                    if dids is None or group.did in dids:
+                        yield group
+
+    async def _restore_one(self, group: ActorGroup, with_blobs: set[str]) -> None:
+        did, totals = group.did, self.report.totals
+        try:
+            store, key = self.target.layout.store(did), self.target.layout.key(did)
+        except InvalidStoreName:
+            return  # No server would find it.
+        is_account = self.options.dids is not None or did in self.services.dids
+        if not is_account and (not group.database or self.services.is_deleted(did)):
+            totals.deleted_accounts += 1
+            return
+        if not await self._restore_database(group, is_account=is_account):
+            return
+        if self.options.keys and not (self.keep and key.exists()):
+            reason = await self.secrets.restore(group.keys, key)
+            if reason is not None:
+                self.report.add(Lack.DAMAGED_KEY if group.keys else Lack.NO_KEY, did, reason)
+        totals.keys += key.exists()
+        if not store.exists():
+            return
+        totals.databases += 1
+        if not is_account:
+            self.report.add(Lack.NO_ACCOUNT, did)
+        try:
+            summary = await asyncio.to_thread(summarize_store, store)
+        except DatabaseError as exc:
+            self.report.add(Lack.UNREADABLE, did, str(exc))
+            return
+        if summary.blobs:
+            with_blobs.add(did)
+
+    async def _restore_database(self, group: ActorGroup, *, is_account: bool) -> bool:
+        """Restore a database; return whether the account should be there at all."""
+        store = self.target.layout.store(group.did)
+        if store.exists():
+            if self.keep:
+                return True
+            await asyncio.to_thread(store.unlink)
+        outcome = await self.restorer.restore(group.database, store)
+        self.report.totals.read_bytes += outcome.read_bytes
+        if outcome.is_restored:
+            self.report.note(group.did, outcome)
+        elif outcome.is_later and not is_account:
+            self.report.totals.later_accounts += 1
+            return False
+        else:
+            self.report.add(Lack.NO_DATABASE, group.did, outcome.reason)
+        return True

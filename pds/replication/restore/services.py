@@ -1,0 +1,82 @@
+"""The databases of the server itself, and which accounts it has."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from database.errors import DatabaseError
+from pds.replication.errors import ReplicaFileMissing
+from pds.replication.restore.listing import list_database
+from pds.replication.restore.reading import find_deleted, read_dids
+from pds.replication.restore.report import Lack
+from pds.replication.restore.target import ACCOUNT, DID_CACHE, HOLD, LEDGER, SEQUENCER
+
+if TYPE_CHECKING:
+    from pds.replication.restore.database import DatabaseRestorer
+    from pds.replication.restore.patience import PatientReader
+    from pds.replication.restore.report import RestoreReport
+    from pds.replication.restore.target import RestoreTarget
+
+_OPTIONAL: Final = frozenset((DID_CACHE, HOLD, LEDGER))
+"""A cache, one that only holds have, and one that only `pds replicate` has."""
+
+
+class NoAccounts(ReplicaFileMissing):
+    """The replica has no usable `account.sqlite`, without which nothing else is of use."""
+
+
+class ServiceDatabases:
+    """The databases of the server in a target."""
+
+    def __init__(
+        self,
+        reader: PatientReader,
+        restorer: DatabaseRestorer,
+        target: RestoreTarget,
+        report: RestoreReport,
+    ) -> None:
+        self._reader = reader
+        self._restorer = restorer
+        self._target = target
+        self._report = report
+        self.dids: set[str] = set()
+        """The accounts of `account.sqlite`."""
+
+    async def restore(self, *, keep: bool) -> None:
+        """Restore all of them; with `keep`, those that are there stay. Raises `NoAccounts`."""
+        for name, path in self._target.services.items():
+            if not (keep and path.exists()):
+                await self._restore_one(name)
+            if name == ACCOUNT:
+                await self._read_accounts()
+
+    def is_deleted(self, did: str) -> bool:
+        """Whether a DID without an account had one that was deleted, as the event log tells."""
+        return find_deleted(self._target.services[SEQUENCER], did)
+
+    async def _restore_one(self, name: str) -> None:
+        files = await list_database(self._reader, name)
+        path = self._target.services[name]
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+        outcome = await self._restorer.restore(files, path)
+        self._report.totals.read_bytes += outcome.read_bytes
+        if outcome.is_restored:
+            self._report.note(name, outcome)
+        elif name == ACCOUNT:
+            raise NoAccounts(
+                f"{self._report.source} has no usable {ACCOUNT}: {outcome.reason}. Check the URL, "
+                "and the time if you gave one. `--did` restores single accounts without it."
+            )
+        elif name not in _OPTIONAL or files:
+            self._report.add(Lack.SERVICE, name, outcome.reason)
+
+    async def _read_accounts(self) -> None:
+        path = self._target.services[ACCOUNT]
+        try:
+            self.dids = await asyncio.to_thread(read_dids, path)
+        except DatabaseError as exc:
+            raise NoAccounts(
+                f"The replica's {ACCOUNT} cannot be read: {exc}. Restore an earlier state with "
+                "`--timestamp`."
+            ) from exc
