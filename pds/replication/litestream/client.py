@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -59,6 +60,7 @@ class LitestreamClient:
 
     def __init__(self, socket: Path, *, concurrency: int = CONCURRENCY) -> None:
         self._socket = socket
+        self._concurrency = concurrency
         self._turns = asyncio.Semaphore(concurrency)
         self._session: aiohttp.ClientSession | None = None
         self._files: dict[Path, _FileId | None] = {}
@@ -122,6 +124,19 @@ class LitestreamClient:
             pid=_number(answer, "pid"),
             databases=_number(answer, "database_count"),
         )
+
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """Let requests end, and hold back new ones until the body has run."""
+        held = 0
+        try:
+            for _ in range(self._concurrency):
+                await self._turns.acquire()
+                held += 1
+            yield
+        finally:
+            for _ in range(held):
+                self._turns.release()
 
     def forget(self) -> None:
         """The daemon has started anew, and knows no database."""
