@@ -15,6 +15,7 @@ import aiohttp
 import orjson
 
 from pds.replication.errors import LitestreamFailed, Trouble
+from pds.replication.litestream.aliases import Aliases
 from pds.replication.litestream.messages import printable, trouble_of
 
 CONCURRENCY: Final = 16
@@ -60,6 +61,7 @@ class LitestreamClient:
 
     def __init__(self, socket: Path, *, concurrency: int = CONCURRENCY) -> None:
         self._socket = socket
+        self._aliases = Aliases(socket.parent)
         self._concurrency = concurrency
         self._turns = asyncio.Semaphore(concurrency)
         self._session: aiohttp.ClientSession | None = None
@@ -75,7 +77,8 @@ class LitestreamClient:
         file_id = _file_id(path)
         if file_id is None:
             raise LitestreamFailed(f"there is no database {path}", Trouble.DATABASE_GONE)
-        answer = await self._post("register", {"path": str(path), "replica_url": url}, _QUICK_S)
+        name = self._aliases.make(path)
+        answer = await self._post("register", {"path": name, "replica_url": url}, _QUICK_S)
         is_new = answer.get("status") == "registered"
         if is_new or path not in self._files:
             # One that was registered by somebody else is taken to be the file of now.
@@ -89,7 +92,8 @@ class LitestreamClient:
         register the database again, the former after unregistering it.
         """
         self._check_file(path)
-        body = {"path": str(path), "wait": True, "timeout": math.ceil(timeout_s)}
+        name = self._aliases.name_of(path)
+        body = {"path": name, "wait": True, "timeout": math.ceil(timeout_s)}
         answer = await self._post("sync", body, timeout_s + _GRACE_S)
         # Litestream has nothing to say of a file that has vanished since it was last opened.
         self._check_file(path)
@@ -108,13 +112,16 @@ class LitestreamClient:
         within the time that `config` grants. One that is not registered is ignored.
         """
         self._files.pop(path, None)
-        body = {"path": str(path), "timeout": math.ceil(timeout_s)}
-        return _number(await self._post("unregister", body, timeout_s + _GRACE_S), "txid")
+        body = {"path": self._aliases.name_of(path), "timeout": math.ceil(timeout_s)}
+        try:
+            return _number(await self._post("unregister", body, timeout_s + _GRACE_S), "txid")
+        finally:
+            self._aliases.drop(path)
 
     async def list(self) -> list[Path]:
         """Return the registered databases."""
         answer = await self._ask("GET", "list", None, _QUICK_S, max_bytes=_MAX_LIST_BYTES)
-        return [Path(one["path"]) for one in answer.get("databases") or ()]
+        return [self._aliases.path_of(one["path"]) for one in answer.get("databases") or ()]
 
     async def info(self, *, timeout_s: float = _QUICK_S) -> DaemonInfo:
         """Ask the daemon who it is. Waits for no other request."""

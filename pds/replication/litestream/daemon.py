@@ -57,7 +57,7 @@ class Bounds:
     """
 
     open_files: int = 2500
-    """Files and connections, each of which takes 40 KB; never more than half of what Linux allows."""
+    """Files and connections, 40 KB each; never more than half of what Linux allows."""
     rss_bytes: int = 350 * 1024 * 1024
     """Memory; 500 idle databases take 180 MB."""
     min_run_s: float = 5.0

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pds.replication.litestream.config import DaemonConfig, actors_config
 from pds.replication.litestream.daemon import LitestreamDaemon, Patience
+from pds.replication.litestream.environment import daemon_environment
 from pds.replication.litestream.program import find_program
 from tests.seaweedfs import SeaweedFs
 
@@ -67,7 +68,7 @@ def restored(url: str, directory: Path, environ: Mapping[str, str] | None = None
     path.unlink(missing_ok=True)
     subprocess.run(  # noqa: S603
         [find_program().path, "restore", "-integrity-check", "full", "-o", path, url],
-        env={**os.environ, **(environ or {})},
+        env=daemon_environment({**os.environ, **(environ or {})}),
         capture_output=True,
         timeout=60,
         check=True,
