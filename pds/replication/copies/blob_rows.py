@@ -11,34 +11,30 @@ from pds.replication.copies.blob_directories import BlobDirectory
 if TYPE_CHECKING:
     from database.connection import Database
 
-_FIND_DIRECTORY: Final = "SELECT id, mtime_ns, compared_s FROM blob_directory WHERE path = ?"
+_FIND_DIRECTORY: Final = "SELECT id, mtimeNs, comparedAtS FROM blob_directory WHERE path = ?"
 _ADD_DIRECTORY: Final = """
-    INSERT INTO blob_directory (path, mtime_ns, compared_s) VALUES (?, 0, 0) RETURNING id
+    INSERT INTO blob_directory (path, mtimeNs, comparedAtS) VALUES (?, 0, 0) RETURNING id
 """
-_SET_COMPARED: Final = "UPDATE blob_directory SET mtime_ns = ?, compared_s = ? WHERE id = ?"
+_SET_COMPARED: Final = "UPDATE blob_directory SET mtimeNs = ?, comparedAtS = ? WHERE id = ?"
 _DIRECTORIES: Final = "SELECT id, path FROM blob_directory WHERE id > ? ORDER BY id LIMIT ?"
 _DELETE_EMPTY: Final = """
     DELETE FROM blob_directory WHERE id = ?1
     AND NOT EXISTS (SELECT 1 FROM blob_copy WHERE directory = ?1)
 """
 _PAGE: Final = """
-    SELECT digest, gone_s IS NOT NULL FROM blob_copy
+    SELECT digest, goneAtS IS NOT NULL FROM blob_copy
     WHERE directory = ? AND digest > ? ORDER BY digest LIMIT ?
 """
 _PUT: Final = """
-    INSERT OR REPLACE INTO blob_copy (directory, digest, size, gone_s) VALUES (?, ?, ?, NULL)
+    INSERT OR REPLACE INTO blob_copy (directory, digest, size, goneAtS) VALUES (?, ?, ?, NULL)
 """
 _MARK_GONE: Final = """
-    UPDATE blob_copy SET gone_s = ? WHERE directory = ? AND digest = ? AND gone_s IS NULL
+    UPDATE blob_copy SET goneAtS = ? WHERE directory = ? AND digest = ? AND goneAtS IS NULL
 """
-_MARK_BACK: Final = "UPDATE blob_copy SET gone_s = NULL WHERE directory = ? AND digest = ?"
+_MARK_BACK: Final = "UPDATE blob_copy SET goneAtS = NULL WHERE directory = ? AND digest = ?"
 _EXPIRED: Final = """
     SELECT directory, path, digest, size FROM blob_copy
-    JOIN blob_directory ON id = directory WHERE gone_s < ? ORDER BY gone_s LIMIT ?
-"""
-_GONE: Final = """
-    SELECT path, digest FROM blob_copy
-    JOIN blob_directory ON id = directory WHERE gone_s IS NOT NULL AND gone_s <= ?
+    JOIN blob_directory ON id = directory WHERE goneAtS < ? ORDER BY goneAtS LIMIT ?
 """
 
 
@@ -132,11 +128,3 @@ class BlobRows:
                 "DELETE FROM blob_copy WHERE directory = ? AND digest = ?",
                 [(blob.directory_id, blob.digest) for blob in blobs],
             )
-
-    def gone_copies(self, *, at_s: float) -> Iterable[str]:
-        """Yield the names of copies whose blobs the server no longer had at a time.
-
-        A restore leaves them out: some are deleted, others lie in quarantine now.
-        """
-        for path, digest in self._db.iter(_GONE, (int(at_s),)):
-            yield BlobDirectory(path).copy_of(digest)

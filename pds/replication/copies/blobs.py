@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,6 +19,7 @@ import structlog
 from database.errors import DatabaseError
 from pds.replication.copies import blob_directories
 from pds.replication.copies.at_once import for_each
+from pds.replication.copies.blob_adoption import adopt_blobs
 from pds.replication.copies.blob_comparison import BlobComparison
 from pds.replication.copies.blob_retention import BlobRetention
 from pds.replication.copies.blob_uploads import BlobUploader
@@ -56,6 +57,7 @@ class BlobCopier:
         """A copy is removed `retention_s` after its blob is gone. `clock` returns Unix seconds."""
         self._blobs = blobs
         self._rows = rows
+        self._place = place
         self._clock = clock
         self._retention_s = retention_s
         self._uploader = BlobUploader(blobs, rows, place)
@@ -77,9 +79,24 @@ class BlobCopier:
 
     async def run(self) -> None:
         """Copy what is noticed and what sweeps find, until cancelled."""
+        await self._insist(self.learn)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
             group.create_task(self._keep_sweeping())
+
+    async def finish(self) -> None:
+        """Copy what has been noticed, before a stop. Raises what `copy_blobs` raises."""
+        for did in tuple(self._noticed):
+            await self.copy_blobs(did)
+
+    async def learn(self) -> None:
+        """Find out what the replica has, if the ledger does not know of any blob.
+
+        Raises `ReplicationError`s of the place and `DatabaseError`s of the ledger.
+        """
+        if not self._rows.directories(after_id=0, limit=1):
+            now_s = int(self._clock())
+            await adopt_blobs(self._blobs, self._rows, self._place, now_s=now_s)
 
     async def copy_blobs(self, did: str) -> None:
         """Copy the blobs of an actor that the replica lacks.
@@ -129,17 +146,22 @@ class BlobCopier:
                 await asyncio.sleep(0)
 
     async def _keep_sweeping(self) -> None:
+        while True:
+            await self._insist(self.sweep)
+            await asyncio.sleep(_SWEEP_EVERY_S)
+
+    async def _insist(self, fn: Callable[[], Awaitable[None]]) -> None:
+        """Repeat `fn` until it succeeds."""
         back_off = BackOff()
         while True:
             try:
-                await self.sweep()
+                await fn()
             except (ReplicationError, DatabaseError, OSError) as exc:
                 self._fail(exc)
                 await back_off.wait()
             else:
                 self.error = None
-                back_off.reset()
-                await asyncio.sleep(_SWEEP_EVERY_S)
+                return
 
     def _fail(self, exc: Exception) -> None:
         if self.error != str(exc):

@@ -12,15 +12,15 @@ from pds.replication.copies.signature import Signature
 if TYPE_CHECKING:
     from database.connection import Database
 
-_COLUMNS: Final = "kind, name, size, mtime_ns, inode, digest, sealing, gone_s"
+_COLUMNS: Final = "kind, name, size, mtimeNs, inode, digest, sealing, goneAtS"
 _PUT: Final = f"INSERT OR REPLACE INTO key_copy ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _FIND: Final = f"SELECT {_COLUMNS} FROM key_copy WHERE kind = ? AND name = ?"
 _PAGE: Final = """
-    SELECT name FROM key_copy WHERE kind = ? AND name > ? AND gone_s IS NULL ORDER BY name LIMIT ?
+    SELECT name FROM key_copy WHERE kind = ? AND name > ? AND goneAtS IS NULL ORDER BY name LIMIT ?
 """
-_EXPIRED: Final = f"SELECT {_COLUMNS} FROM key_copy WHERE gone_s < ? ORDER BY gone_s LIMIT ?"
+_EXPIRED: Final = f"SELECT {_COLUMNS} FROM key_copy WHERE goneAtS < ? ORDER BY goneAtS LIMIT ?"
 _MARK_GONE: Final = """
-    UPDATE key_copy SET gone_s = ? WHERE kind = ? AND name = ? AND gone_s IS NULL
+    UPDATE key_copy SET goneAtS = ? WHERE kind = ? AND name = ? AND goneAtS IS NULL
 """
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from pathlib import Path
@@ -100,20 +99,25 @@ async def test_a_deleted_account_leaves_no_directory_and_can_be_made_again(
 
 async def test_a_store_that_is_replaced_while_open_is_sent_whole(server: SmallServer) -> None:
     did, other = did_of(6), did_of(7)
-    server.write(other, "imported", event=False)
+    imported = [f"imported {number}" + "x" * 1_000 for number in range(20)]
+    for value in imported:
+        server.write(did, value.replace("imported", "replaced"), event=False)
+        server.write(other, value, event=False)
     async with engine(server, hot_set=30) as made:
         await synced_once(made)
         await made.opened.close(other)
         store = server.layout.store(did)
         for beside in ("-wal", "-shm"):
-            store.with_name(store.name + beside).unlink(missing_ok=True)
+            store.with_name(store.name + beside).unlink()
         server.layout.store(other).rename(store)
-        server.write(did, "since")
-        # The daemon, which looks each second, may now take one file's WAL for the other's.
-        await asyncio.sleep(1.5)
+        server.write(did, "since", event=False)
+        # Litestream, which looks each second, takes the new file's WAL for that of the old one.
+        taken = state_directory(store) / "ltx" / "0" / "0000000000000002-0000000000000002.ltx"
+        await made.until(taken.exists)
         server.write(did, "later")
+        await made.until(lambda: made.row(did).txid > 2)
         await made.until_clean()
-        await made.until(lambda: made.values(did) == ['"imported"', '"since"', '"later"'])
+        assert made.values(did) == [f'"{value}"' for value in [*imported, "since", "later"]]
 
 
 async def test_damaged_state_of_litestream_is_made_anew(server: SmallServer) -> None:
