@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pds.replication.copies.blobs import BLOBS_ON_S3
 from pds.replication.status import (
     ActorsStatus,
+    CopiesStatus,
     DaemonStatus,
     DatabaseStatus,
     ReplicationStatus,
@@ -70,6 +71,7 @@ class StatusCollector:
             daemons=tuple(map(_daemon, (parts.daemons.services, parts.daemons.actors))),
             actors=self._actors(parts),
             lag=parts.queue.lag.status(),
+            copies=_copies(parts),
             totals=_totals(parts),
             failing=tuple(self._ledger.actors.failing(limit=_FAILING_SHOWN)),
             warnings=self._warnings(parts),
@@ -124,6 +126,21 @@ def _daemon(daemon: LitestreamDaemon) -> DaemonStatus:
         pid=daemon.pid,
         restarts=daemon.restarts,
         last_error=daemon.last_error,
+    )
+
+
+def _copies(parts: Parts) -> CopiesStatus:
+    failing, error = len(parts.keys.problems), parts.keys.error
+    if parts.blobs is None:
+        return CopiesStatus(failing=failing, error=error)
+    progress = parts.blobs.progress
+    return CopiesStatus(
+        blob_bytes_copied=progress.copied_bytes,
+        blobs_waiting=progress.waiting,
+        blob_bytes_waiting=progress.waiting_bytes,
+        blobs_removed=progress.removed,
+        failing=failing + len(parts.blobs.problems),
+        error=error or parts.blobs.error,
     )
 
 

@@ -232,8 +232,12 @@ class _Supervisor:
             while await parts.watcher.look_at_log():
                 pass
             await parts.actors.drain()
+            if parts.blobs is not None and not parts.actors.outage.is_on:
+                await parts.blobs.finish()
         except DatabaseError as exc:
             parts.actors.note_error(f"the ledger fails: {exc}")
+        except (ReplicationError, OSError) as exc:
+            parts.actors.note_error(f"blobs are left to be copied at the next start: {exc}")
 
     async def _keep_deleting(self, parts: Parts) -> None:
         while True:
