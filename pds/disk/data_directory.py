@@ -20,8 +20,6 @@ CHECK_FILE: Final = "holdfast.check"
 """A file with this name in the data directory makes the next start check every store."""
 RUN_FILE: Final = "holdfast.run"
 """Contains the id of the last run, which the databases beside it contain, too."""
-RESTORE_FILE: Final = "restore.json"
-"""Lies in the data directory while a restore has not yet put everything there."""
 _OWNER_ONLY: Final = 0o077
 """The umask of a process that holds a data directory, whatever umask it was started with.
 
@@ -54,28 +52,16 @@ class DataDirectoryLock:
         self.made_directory = made_directory
 
     @classmethod
-    def acquire(
-        cls, directory: Path, *, option: str = "PDS_DATA_DIRECTORY", is_restore: bool = False
-    ) -> DataDirectoryLock:
+    def acquire(cls, directory: Path, *, option: str = "PDS_DATA_DIRECTORY") -> DataDirectoryLock:
         """Create the directory if necessary, and lock it. Raises `DataDirectoryError`s.
 
         While the lock is held, files that the process creates are readable only by its user.
-        `option` is the setting that names the directory, for error messages. Only a restore may
-        have a directory that is not wholly restored: a server would make new, empty databases in
-        the place of those that are yet to come.
+        `option` is the setting that names the directory, for error messages.
         """
         umask_before = os.umask(_OWNER_ONLY)
         try:
             made = NeededDirectory("data", option, directory).make()
-            descriptor = cls._lock(directory, option)
-            if not is_restore and (directory / RESTORE_FILE).exists():
-                os.close(descriptor)
-                raise DataDirectoryError(
-                    f"The data directory {directory} is not wholly restored. Run the same "
-                    "`pds restore` again, which goes on where it was interrupted; or empty the "
-                    "directory."
-                )
-            return cls(descriptor, umask_before, made_directory=made)
+            return cls(cls._lock(directory, option), umask_before, made_directory=made)
         except BaseException:
             os.umask(umask_before)
             raise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from actor_store.errors import InvalidStoreName
 from database.errors import DatabaseError
 from pds.replication.replica import names
+from pds.replication.restore.failures import first_failure
 from pds.replication.restore.listing import ActorGroup, iter_actors
 from pds.replication.restore.reading import summarize_store
 from pds.replication.restore.report import Lack
@@ -57,7 +58,7 @@ class Actors:
                 missing.discard(group.did)
                 self.progress(STEP, len(wanted) - len(missing), len(wanted))
 
-        try:
+        with first_failure():
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(self.options.parallelism):
                     tasks.create_task(work())
@@ -66,9 +67,6 @@ class Actors:
                         await queue.put(group)
                 for _ in range(self.options.parallelism):
                     await queue.put(None)
-        except BaseExceptionGroup as failed:
-            # The first failure ends the others, and is what the caller handles.
-            raise failed.exceptions[0] from None
         for did in sorted(missing):
             self.report.add(Lack.NO_DATABASE, did, "the replica has no files of it")
 

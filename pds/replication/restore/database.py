@@ -46,6 +46,8 @@ class Outcome:
     off_ms: int = 0
     """How long before the time that was asked for it may begin to lack changes; 0: it has all."""
     read_bytes: int = 0
+    pending_since_ms: int = 0
+    """Since when it had changes that never reached the replica, as far as that knows; 0: none."""
 
 
 class DatabaseRestorer:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from pds.disk.data_directory import DataDirectoryLock, make_directories
+from pds.replication.restore.marker import refuse_unfinished
 
 if TYPE_CHECKING:
     from pds.config import Settings
@@ -30,12 +31,13 @@ The caller holds the lock of the data directory. The command line hands one in, 
 async def finish(settings: Settings, recover: Recover) -> None:
     """Run recovery on a restored server; `settings` name the directories it was restored to.
 
-    Raises `DataDirectoryError`s, also if the restore is not complete, and what `recover` raises,
-    such as `ConfigError` and `DatabaseError`: then the restored files stay as they are, and the
-    first start does it.
+    Raises `OtherRestore` if the restore is not complete, `DataDirectoryError`s, and what `recover`
+    raises, such as `ConfigError` and `DatabaseError`: then the restored files stay as they are,
+    and the first start does it.
     """
     lock = DataDirectoryLock.acquire(settings.data_directory)
     try:
+        refuse_unfinished(settings.data_directory)
         make_directories(settings)
         await recover(settings)
     finally:

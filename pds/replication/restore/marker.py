@@ -14,11 +14,10 @@ from typing import Any, Final
 import orjson
 
 from database.files import replacing, sync
-from pds.disk.data_directory import RESTORE_FILE
 from pds.replication.errors import ReplicationError
 from pds.replication.restore.options import RestoreOptions
 
-MARKER: Final = RESTORE_FILE
+MARKER: Final = "restore.json"
 NOTES: Final = "restore-notes.jsonl"
 _FORMAT: Final = 1
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -96,6 +95,19 @@ class Marker:
             (self.path.parent / NOTES).unlink()
         self.path.unlink(missing_ok=True)
         sync(self.path.parent)
+
+
+def refuse_unfinished(directory: Path) -> None:
+    """Raise `OtherRestore` if a directory is not wholly restored, so that no server starts on it.
+
+    It would make new, empty databases in the place of those that are not there yet.
+    """
+    marker = Marker.find(directory)
+    if marker is not None:
+        raise OtherRestore(
+            f"{directory} is not wholly restored from {marker.source}. Run the same "
+            "`pds restore` again, which goes on where it was interrupted."
+        )
 
 
 def _start_anew(directory: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -11,18 +12,17 @@ from pathlib import Path
 import pytest
 
 from database.opening import open_database
-from pds.disk.data_directory import DataDirectoryError, DataDirectoryLock
 from pds.doctor.examination import Options, examine
-from pds.replication.errors import ReplicaRefused, WrongKeySecret
+from pds.replication.errors import ReplicaRefused, ReplicationError, WrongKeySecret
 from pds.replication.ledger.ledger import Ledger
 from pds.replication.replica import names
 from pds.replication.replica.file_place import FilePlace
-from pds.replication.restore.marker import MARKER, OtherRestore
+from pds.replication.restore.marker import MARKER, OtherRestore, refuse_unfinished
 from pds.replication.restore.report import Lack
 from pds.replication.restore.services import NoAccounts
 from pds.replication.restore.target import TargetNotEmpty, scratch_environ
 from tests.pds.doctor.conftest import Patient
-from tests.pds.replication.real_litestream import running_litestream
+from tests.pds.replication.real_litestream import in_directory, running_litestream
 from tests.pds.replication.restore.origin import DELETED_DID, Origin, contents
 from tests.reference.data import NAMES, manifest
 
@@ -155,6 +155,16 @@ async def test_a_directory_with_files_is_refused_and_stays_as_it_is(
     assert (to / "account.sqlite").read_text() == "precious"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+async def test_root_makes_no_files_for_another_user(origin: Origin, tmp_path: Path) -> None:
+    to = tmp_path / "restored"
+    to.mkdir()
+    os.chown(to, 12345, 12345)
+    with pytest.raises(ReplicationError, match="sudo --user='#12345' pds restore"):
+        await origin.restore(to).run()
+    assert list(to.iterdir()) == []
+
+
 async def test_settings_may_lie_in_the_directory(origin: Origin, tmp_path: Path) -> None:
     to = tmp_path / "restored"
     (to / "lost+found").mkdir(parents=True)
@@ -175,8 +185,8 @@ async def test_an_interrupted_restore_goes_on_and_remembers_what_it_found(
     place = FailingPlace(origin.replica, after=9)
     with pytest.raises(ReplicaRefused, match="enough"):
         await origin.restore(to, place=place, parallelism=1).run()
-    with pytest.raises(DataDirectoryError, match="not wholly restored"):
-        DataDirectoryLock.acquire(to)
+    with pytest.raises(OtherRestore, match="not wholly restored from file:///replica"):
+        refuse_unfinished(to)
     again = FailingPlace(origin.replica, after=-1)
     report = await origin.restore(to, place=again, parallelism=2).run()
     assert report.is_resumed
@@ -186,7 +196,7 @@ async def test_an_interrupted_restore_goes_on_and_remembers_what_it_found(
     assert report.totals.databases == 6
     assert not (to / MARKER).exists()
     assert not list(to.rglob("*restor*"))
-    DataDirectoryLock.acquire(to).release()
+    refuse_unfinished(to)
 
 
 def first_of(origin: Origin) -> str:
@@ -302,7 +312,7 @@ async def test_what_the_replicator_knew_to_be_missing_is_listed(
                 "INSERT INTO actor (shard, did, dirtySinceMs, urgent) VALUES (0, ?, ?, ?)",
                 (did, since_ms, urgent),
             )
-    with running_litestream(origin.replica) as litestream:
+    with running_litestream(in_directory(origin.replica)) as litestream:
         litestream.sync(ledger, "replication.sqlite")
     report = await origin.restore(tmp_path / "restored").run()
     assert [(one.kind, one.subject, one.detail) for one in report.findings] == [
