@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from actor_store.blob_store.base import BlobStoreError
-from actor_store.blob_store.move_blob import BlobUnmovable, OldStoreFailed, Outcome
+from actor_store.blob_store.move_steps import BlobUnmovable, OldStoreFailed, Outcome
 
 if TYPE_CHECKING:
     from pds.pending.blob_movers import FoundBlob, Mover
