@@ -136,7 +136,7 @@ class ReadContext:
         self.lexicons = default_lexicons()
         # Opened first, because it may reject the settings, and no file has been touched then.
         self.open_files = OpenFiles()
-        self.bucket = open_bucket(settings, stack)
+        self.bucket = open_bucket(settings, cdn_url=settings.blobstore.cdn_url)
         self.blob_store = open_blob_store(settings, self.bucket, self.open_files, stack)
         self.blob_links = open_blob_links(settings, self.bucket)
         self.client_addresses = ClientAddresses(settings.trusted_proxies)
