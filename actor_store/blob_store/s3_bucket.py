@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -18,19 +17,23 @@ from actor_store.blob_store.base import (
     BlobStoreMisconfigured,
     BlobStoreUnavailable,
 )
-from actor_store.blob_store.s3_client import MAX_STREAMS, S3Client
+from actor_store.blob_store.s3_client import (
+    CALL_S,
+    JOINING_S,
+    LISTED_AT_ONCE,
+    MAX_STREAMS,
+    S3Client,
+)
 from actor_store.blob_store.s3_copying import PART_BYTES, copy_by_parts
 from actor_store.blob_store.s3_errors import is_own_bucket, refusal
 from actor_store.blob_store.s3_location import S3Location
 from actor_store.blob_store.s3_objects import ObjectInfo, S3Stream
 from actor_store.blob_store.s3_presign import Presigner
-from actor_store.blob_store.s3_uploads import CALL_S, JOINING_S, S3Uploads
+from actor_store.blob_store.s3_uploads import S3Uploads
 
 _SMALL_BYTES: Final = 16 * 1024 * 1024
 """Copying no more than this takes no longer than any call."""
 _DELETED_AT_ONCE: Final = 1000
-_LISTED_AT_ONCE: Final = 300
-"""S3 would list 1000, but parsing the XML of so many takes the event loop 70 ms."""
 _ENDPOINT: Final = "set PDS_BLOBSTORE_S3_ENDPOINT to the URL of the S3 server, without the bucket"
 
 
@@ -66,7 +69,7 @@ class S3Bucket:
 
     async def create(self) -> None:
         """Create the bucket, as tests and small set-ups want; it may exist already."""
-        async with self._calling() as calls:
+        async with self._client.calling() as calls:
             try:
                 await calls.create_bucket(Bucket=self.location.bucket)
             except ClientError as exc:
@@ -79,7 +82,7 @@ class S3Bucket:
         A bucket that does not exist has no objects either: S3 gives HEAD no reason.
         """
         try:
-            async with self._calling() as calls:
+            async with self._client.calling() as calls:
                 answer = await calls.head_object(**self._named(key))
         except BlobObjectMissing:
             return None
@@ -96,7 +99,7 @@ class S3Bucket:
         # The place is free again when the stream is closed.
         await self._wait_for_place()
         try:
-            async with self._calling() as calls:
+            async with self._client.calling() as calls:
                 answer = await calls.get_object(**named)
         except BaseException as exc:
             self._leave_place()
@@ -112,7 +115,7 @@ class S3Bucket:
 
     async def put(self, key: str, data: bytes | bytearray) -> None:
         """Store an object whole, in place of any that has this key."""
-        async with self._calling(self.location.upload_s) as calls:
+        async with self._client.calling(timeout_s=self.location.upload_s) as calls:
             await calls.put_object(**self._named(key), Body=data)
 
     async def copy(self, source: str, target: str, *, size: int | None = None) -> bool:
@@ -129,7 +132,9 @@ class S3Bucket:
             if size > PART_BYTES:
                 await copy_by_parts(self.uploads, source, target, size=size)
                 return True
-            async with self._calling(CALL_S if size <= _SMALL_BYTES else JOINING_S) as calls:
+            async with self._client.calling(
+                timeout_s=CALL_S if size <= _SMALL_BYTES else JOINING_S
+            ) as calls:
                 await calls.copy_object(
                     **self._named(target),
                     CopySource={"Bucket": self.location.bucket, "Key": source},
@@ -143,7 +148,7 @@ class S3Bucket:
         doomed = list(keys)
         for first in range(0, len(doomed), _DELETED_AT_ONCE):
             objects = [{"Key": key} for key in doomed[first : first + _DELETED_AT_ONCE]]
-            async with self._calling() as calls:
+            async with self._client.calling() as calls:
                 answer = await calls.delete_objects(
                     Bucket=self.location.bucket, Delete={"Objects": objects, "Quiet": True}
                 )
@@ -176,7 +181,7 @@ class S3Bucket:
         `query` has parameters of S3: `response-content-type` and its like for a download, or
         `partNumber` and `uploadId` for a part. The URL works for this method only.
         """
-        async with self._calling():
+        async with self._client.calling():
             return await self._presigner.presign(method, key, expires_s=expires_s, query=query)
 
     async def presign_download(
@@ -195,7 +200,7 @@ class S3Bucket:
     async def check(self, *, timeout_s: float = CALL_S) -> None:
         """Ask for the bucket. Raises what keeps this server from using it."""
         try:
-            async with self._calling(timeout_s) as calls:
+            async with self._client.calling(timeout_s=timeout_s) as calls:
                 # A listing says why it is refused; HEAD would not.
                 await calls.list_objects_v2(Bucket=self.location.bucket, MaxKeys=1)
         except BlobObjectMissing as exc:
@@ -209,9 +214,9 @@ class S3Bucket:
         if delimiter is not None:
             more["Delimiter"] = delimiter
         while True:
-            async with self._calling() as calls:
+            async with self._client.calling() as calls:
                 page = await calls.list_objects_v2(
-                    Bucket=self.location.bucket, Prefix=prefix, MaxKeys=_LISTED_AT_ONCE, **more
+                    Bucket=self.location.bucket, Prefix=prefix, MaxKeys=LISTED_AT_ONCE, **more
                 )
             yield page
             if not page.get("IsTruncated"):
@@ -232,6 +237,3 @@ class S3Bucket:
 
     def _named(self, key: str) -> dict[str, str]:
         return {"Bucket": self.location.bucket, "Key": key}
-
-    def _calling(self, timeout_s: float = CALL_S) -> AbstractAsyncContextManager[Any]:
-        return self._client.calling(timeout_s=timeout_s)

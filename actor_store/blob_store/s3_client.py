@@ -21,6 +21,12 @@ from actor_store.blob_store.s3_location import DEFAULT_REGION, S3Location
 
 MAX_STREAMS: Final = 256
 """Objects read at a time, as many as the server sends at a time (`pds.fairness.streams`)."""
+CALL_S: Final = 30.0
+"""How long a call may take that carries no bytes, repetitions included."""
+JOINING_S: Final = 120.0
+"""Joining many parts takes some servers a while."""
+LISTED_AT_ONCE: Final = 300
+"""S3 would list 1000, but parsing the XML of so many takes the event loop 70 ms."""
 _OTHER_CONNECTIONS: Final = 64
 """Slow readers leave these for everything else."""
 _TRIES: Final = 4
@@ -63,7 +69,7 @@ class S3Client:
         return None if found is None else await found.get_frozen_credentials()
 
     @asynccontextmanager
-    async def calling(self, *, timeout_s: float) -> AsyncIterator[Any]:
+    async def calling(self, *, timeout_s: float = CALL_S) -> AsyncIterator[Any]:
         """Give the client to a `with` block, bound its time, and raise `BlobStoreError`s only."""
         try:
             async with blob_store_errors(self.location, timeout_s=timeout_s):
