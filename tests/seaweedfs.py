@@ -140,7 +140,8 @@ class SeaweedFs:
         location = self.location(name or f"bucket-{os.getpid()}-{next(_numbers)}")
         bucket = S3Bucket(location)
         try:
-            await bucket.create()
+            async with bucket._client.calling() as calls:
+                await calls.create_bucket(Bucket=location.bucket)
         finally:
             await bucket.close()
         if name is None:

@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
 from actor_store.blob_store.base import (
     BlobObjectMissing,
     BlobStoreMisconfigured,
@@ -25,7 +23,7 @@ from actor_store.blob_store.s3_client import (
     S3Client,
 )
 from actor_store.blob_store.s3_copying import PART_BYTES, copy_by_parts
-from actor_store.blob_store.s3_errors import is_own_bucket, refusal
+from actor_store.blob_store.s3_errors import refusal
 from actor_store.blob_store.s3_location import S3Location
 from actor_store.blob_store.s3_objects import ObjectInfo, S3Stream
 from actor_store.blob_store.s3_presign import Presigner
@@ -56,25 +54,10 @@ class S3Bucket:
         """Multipart uploads."""
         self._presigner = Presigner(self._client, cdn_url=cdn_url)
         self._streams = asyncio.Semaphore(MAX_STREAMS)
-        self._open_streams = 0
-
-    @property
-    def open_streams(self) -> int:
-        """How many objects are being read."""
-        return self._open_streams
 
     async def close(self) -> None:
         """Close all connections. May be repeated."""
         await self._client.close()
-
-    async def create(self) -> None:
-        """Create the bucket, as tests and small set-ups want; it may exist already."""
-        async with self._client.calling() as calls:
-            try:
-                await calls.create_bucket(Bucket=self.location.bucket)
-            except ClientError as exc:
-                if not is_own_bucket(exc):
-                    raise
 
     async def head(self, key: str) -> ObjectInfo | None:
         """Return what S3 knows of an object; None if there is none.
@@ -102,7 +85,7 @@ class S3Bucket:
             async with self._client.calling() as calls:
                 answer = await calls.get_object(**named)
         except BaseException as exc:
-            self._leave_place()
+            self._streams.release()
             if isinstance(exc, BlobObjectMissing):
                 return None
             raise
@@ -110,7 +93,7 @@ class S3Bucket:
             self.location,
             ObjectInfo.of(key, answer),
             answer["Body"],
-            on_close=self._leave_place,
+            on_close=self._streams.release,
         )
 
     async def put(self, key: str, data: bytes | bytearray) -> None:
@@ -229,11 +212,6 @@ class S3Bucket:
                 await self._streams.acquire()
         except TimeoutError as exc:
             raise BlobStoreUnavailable(f"{MAX_STREAMS} objects are being read already") from exc
-        self._open_streams += 1
-
-    def _leave_place(self) -> None:
-        self._open_streams -= 1
-        self._streams.release()
 
     def _named(self, key: str) -> dict[str, str]:
         return {"Bucket": self.location.bucket, "Key": key}

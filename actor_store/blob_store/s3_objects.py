@@ -79,10 +79,6 @@ class S3Stream(OpenBlob):
             if left:
                 raise BlobStoreUnavailable(f"{self.info.key} ended {left} bytes early")
 
-    async def read(self) -> bytes:
-        """Return all bytes, and close."""
-        return b"".join([chunk async for chunk in self])
-
     async def close(self) -> None:
         """Drop what has not been read, with its connection. May be repeated."""
         self._body.close()

@@ -23,6 +23,7 @@ from actor_store.blob_store.s3_copying import copy_by_parts
 from actor_store.blob_store.s3_location import S3Location
 from actor_store.blob_store.s3_objects import S3Part
 from actor_store.blob_store.s3_uploads import MAX_PARTS, MIN_PART_BYTES
+from tests.actor_store.support import collect
 from tests.loop_blocks import loop_blocks
 from tests.processes import free_port
 
@@ -32,7 +33,7 @@ STRANGE = "tmp/did:plc:abc/a key+with &?=%25/ä~'(1)"
 async def read(bucket: S3Bucket, key: str, *, start: int = 0, end: int | None = None) -> bytes:
     stream = await bucket.get(key, start=start, end=end)
     assert stream is not None
-    return await stream.read()
+    return await collect(aiter(stream))
 
 
 async def keys(bucket: S3Bucket, prefix: str = "") -> list[str]:

@@ -23,6 +23,7 @@ from actor_store.blob_store.s3_errors import refusal
 from actor_store.blob_store.s3_location import S3Location
 from actor_store.blob_store.s3_uploads import MIN_PART_BYTES as PART
 from repo.cid import Cid
+from tests.actor_store.support import collect
 from tests.seaweedfs import SeaweedFs
 from tests.tcp_proxy import TcpProxy
 
@@ -66,7 +67,7 @@ async def stored(store: S3BlobStore, data: bytes) -> Cid:
 
 
 async def read(store: S3BlobStore, cid: Cid) -> bytes:
-    return await (await store.open(DID, cid)).read()
+    return await collect(aiter(await store.open(DID, cid)))
 
 
 async def everything(bucket: S3Bucket) -> list[str]:

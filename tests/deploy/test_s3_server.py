@@ -85,7 +85,7 @@ async def test_it_has_the_bucket_for_who_has_the_secret_of_the_example_and_nobod
         await bucket.put("blocks/a", b"a picture")
         stream = await bucket.get("blocks/a")
         assert stream is not None
-        assert await stream.read() == b"a picture"
+        assert b"".join([chunk async for chunk in stream]) == b"a picture"
         with pytest.raises(BlobStoreMisconfigured):
             await stranger.get("blocks/a")
     finally:

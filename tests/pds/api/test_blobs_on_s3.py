@@ -13,7 +13,6 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from actor_store.blob_store.s3 import S3BlobStore
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_location import S3Location
 from tests.pds.api.blobs import GET_BLOB, PNG, fetch, uploaded
@@ -201,9 +200,7 @@ async def test_an_upload_that_is_too_large_or_cut_off_leaves_nothing(
     await sent.wait()
     cut_off.cancel()
     await asyncio.wait((cut_off,))
-    blobs = pds.ctx.blob_store
-    assert isinstance(blobs, S3BlobStore)
-    await until(lambda: blobs.is_idle)
+    await until(lambda: pds.ctx.large_work.bodies.running == 0)
     assert await places(bucket) == []
 
 
@@ -212,15 +209,17 @@ async def test_a_client_that_leaves_ends_its_download_from_the_bucket(
 ) -> None:
     blob = await uploaded(pds, alice, LARGE)
     await note_with(pds, alice, blob)
+    bucket = pds.ctx.bucket
+    assert bucket is not None
+    bucket._streams = asyncio.Semaphore(1)
     params = {"did": alice.did, "cid": blob["ref"]["$link"]}
     async with pds.http.get(f"{pds.url}/xrpc/{GET_BLOB}", params=params) as reply:
         assert await reply.content.readany()
-        assert pds.ctx.bucket is not None
-        assert pds.ctx.bucket.open_streams == 1
+        assert bucket._streams.locked()
         reply.close()
-    streams = pds.ctx.bucket
-    await until(lambda: streams.open_streams == 0)
-    assert pds.ctx.streams.blobs.running == 0
+    await until(lambda: pds.ctx.streams.blobs.running == 0)
+    # The next client finds the place free.
+    assert (await fetch(pds, alice, blob)).body == LARGE
 
 
 async def test_while_s3_is_down_blobs_are_refused_and_all_else_goes_on(
