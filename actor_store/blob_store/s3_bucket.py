@@ -50,7 +50,7 @@ class S3Bucket:
         """
         self.location = location
         self._client = S3Client(location)
-        self.uploads = S3Uploads(self._client)
+        self.uploads = S3Uploads(self._client, self.head)
         """Multipart uploads."""
         self._presigner = Presigner(self._client, cdn_url=cdn_url)
         self._streams = asyncio.Semaphore(MAX_STREAMS)

@@ -43,7 +43,7 @@ class S3Part:
     etag: str
     """In quotes, or without."""
     size: int = 0
-    """As `list_parts` tells; the completion needs none."""
+    """0 if it is not known. By the sizes, a completion finds that it has been done already."""
 
 
 @dataclass(slots=True, frozen=True)

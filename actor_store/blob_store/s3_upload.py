@@ -8,13 +8,7 @@ from collections.abc import AsyncIterable
 from contextlib import aclosing, suppress
 from typing import Final
 
-from actor_store.blob_store.base import (
-    HEAD_BYTES,
-    BlobStoreError,
-    BlobTooLarge,
-    BlobUploadMissing,
-    TempBlob,
-)
+from actor_store.blob_store.base import HEAD_BYTES, BlobStoreError, BlobTooLarge, TempBlob
 from actor_store.blob_store.batches import in_batches
 from actor_store.blob_store.memory_room import MemoryRoom
 from actor_store.blob_store.s3_bucket import S3Bucket
@@ -39,7 +33,6 @@ class ObjectUpload:
         self._gathered = bytearray()
         self._held = 0
         """The bytes taken from the room: those gathered and those on their way."""
-        self._size = 0
         self._upload_id: str | None = None
         self._is_in_parts = False
         self._began = False
@@ -50,7 +43,6 @@ class ObjectUpload:
         """Take the next bytes, and send a part if there are enough for one and more to come."""
         await self._room.take(len(data))
         self._held += len(data)
-        self._size += len(data)
         self._gathered += data
         while len(self._gathered) > self._part_bytes:
             part = bytes(self._gathered[: self._part_bytes])
@@ -63,11 +55,11 @@ class ObjectUpload:
         self._began = True
         if self._upload_id is None:
             await self._bucket.put(self._key, rest)
+            self._give_back(len(rest))
         else:
             await self._send(rest)
             parts = await asyncio.gather(*self._parts)
-            await self._join(self._upload_id, parts)
-        self._give_back(len(rest) if self._upload_id is None else 0)
+            await self._bucket.uploads.complete(self._key, self._upload_id, parts)
 
     async def drop(self) -> None:
         """Stop, and remove what has been stored, as far as the server can be asked to."""
@@ -108,15 +100,6 @@ class ObjectUpload:
         part = await self._bucket.uploads.put_part(self._key, upload_id, number, data)
         self._give_back(len(data))
         return part
-
-    async def _join(self, upload_id: str, parts: list[S3Part]) -> None:
-        try:
-            await self._bucket.uploads.complete(self._key, upload_id, parts)
-        except BlobUploadMissing:
-            # The first of several tries may have worked, with its answer lost.
-            info = await self._bucket.head(self._key)
-            if info is None or info.size != self._size:
-                raise
 
     def _give_back(self, size: int) -> None:
         self._held -= size

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
+from actor_store.blob_store.base import BlobUploadMissing
 from actor_store.blob_store.s3_client import JOINING_S, LISTED_AT_ONCE, S3Client
 from actor_store.blob_store.s3_completion import completion_body
-from actor_store.blob_store.s3_objects import S3Part, UnfinishedUpload
+from actor_store.blob_store.s3_objects import ObjectInfo, S3Part, UnfinishedUpload
 
 MIN_PART_BYTES: Final = 5 * 1024 * 1024
 """Every part but the last has at least this many bytes."""
@@ -21,8 +22,12 @@ class S3Uploads:
     Each method may raise `BlobStoreUnavailable`, `BlobStoreFull` and `BlobStoreMisconfigured`.
     """
 
-    def __init__(self, client: S3Client) -> None:
+    def __init__(
+        self, client: S3Client, head: Callable[[str], Awaitable[ObjectInfo | None]]
+    ) -> None:
+        """`head` finds an object by its key."""
         self._client = client
+        self._head = head
         self._location = client.location
 
     async def create(self, key: str) -> str:
@@ -57,13 +62,19 @@ class S3Uploads:
     async def complete(self, key: str, upload_id: str, parts: Iterable[S3Part]) -> None:
         """Join the parts, in order of their numbers, to the object.
 
-        Raises `BlobUploadMissing` and `BlobPartsRefused`. After `BlobStoreUnavailable`, and after
-        `BlobUploadMissing` too, the object may be there: an answer can be lost.
+        Raises `BlobUploadMissing` and `BlobPartsRefused`. After `BlobStoreUnavailable` the object
+        may be there: an answer can be lost.
         """
         chosen = sorted(parts, key=lambda part: part.number)
-        with completion_body(_named_in_xml(chosen)):
-            async with self._client.calling(timeout_s=JOINING_S) as calls:
-                await calls.complete_multipart_upload(**self._named(key, upload_id))
+        try:
+            with completion_body(_named_in_xml(chosen)):
+                async with self._client.calling(timeout_s=JOINING_S) as calls:
+                    await calls.complete_multipart_upload(**self._named(key, upload_id))
+        except BlobUploadMissing:
+            # The first of several tries may have worked, with its answer lost.
+            found = await self._head(key)
+            if found is None or found.size != sum(part.size for part in chosen):
+                raise
 
     async def abort(self, key: str, upload_id: str) -> None:
         """Drop an upload and its parts. Raises `BlobUploadMissing`."""
