@@ -26,13 +26,14 @@ from actor_store.blob_store.base import (
     TempBlob,
     new_temp_key,
 )
+from actor_store.blob_store.batches import receive
 from actor_store.blob_store.memory_room import MemoryRoom
 from actor_store.blob_store.names import checked_did, checked_temp_key, is_did_name, is_temp_key
 from actor_store.blob_store.places import Place
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_objects import S3Stream
 from actor_store.blob_store.s3_places import S3Places
-from actor_store.blob_store.s3_upload import ObjectUpload, receive
+from actor_store.blob_store.s3_upload import ObjectUpload
 from repo.cid import Cid
 
 PERMANENT: Final = "blocks/"
@@ -66,7 +67,9 @@ class S3BlobStore:
         key = new_temp_key()
         upload = ObjectUpload(self.bucket, _temp_key(did, key), self._room, max_bytes=max_bytes)
         try:
-            return await receive(upload, chunks, key=key, max_bytes=max_bytes)
+            return await receive(
+                chunks, write=upload.write, finish=upload.finish, key=key, max_bytes=max_bytes
+            )
         except BaseException as exc:
             dropping = asyncio.create_task(upload.drop())
             self._cleaning.add(dropping)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterable
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from typing import Final
 
-from actor_store.blob_store.base import HEAD_BYTES, BlobStoreError, BlobTooLarge, TempBlob
-from actor_store.blob_store.batches import in_batches
+from actor_store.blob_store.base import BlobStoreError
+from actor_store.blob_store.batches import Digest
 from actor_store.blob_store.memory_room import MemoryRoom
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_objects import S3Part
 from actor_store.blob_store.s3_uploads import MAX_PARTS, MIN_PART_BYTES
-from repo.cid import Cid
 
 _SENT_AT_ONCE: Final = 3
 """Parts of one upload on their way, while the next one gathers."""
@@ -39,8 +36,9 @@ class ObjectUpload:
         """Whether the object may have appeared."""
         self._parts: list[asyncio.Task[S3Part]] = []
 
-    async def add(self, data: bytes | bytearray) -> None:
+    async def write(self, data: bytearray, digest: Digest) -> None:
         """Take the next bytes, and send a part if there are enough for one and more to come."""
+        digest.update(data)
         await self._room.take(len(data))
         self._held += len(data)
         self._gathered += data
@@ -49,8 +47,9 @@ class ObjectUpload:
             del self._gathered[: self._part_bytes]
             await self._send(part)
 
-    async def finish(self) -> None:
-        """Store what is left; then the object is there."""
+    async def finish(self, data: bytearray, digest: Digest) -> None:
+        """Take the last bytes, and store what is left; then the object is there."""
+        await self.write(data, digest)
         rest = bytes(self._gathered)
         self._began = True
         if self._upload_id is None:
@@ -104,19 +103,3 @@ class ObjectUpload:
     def _give_back(self, size: int) -> None:
         self._held -= size
         self._room.give(size)
-
-
-async def receive(
-    upload: ObjectUpload, chunks: AsyncIterable[bytes], *, key: str, max_bytes: int
-) -> TempBlob:
-    """Pass all chunks to an upload, hash them, and finish it. Raises `BlobTooLarge`."""
-    digest = hashlib.sha256()
-    head, size = b"", 0
-    async with aclosing(in_batches(chunks, max_bytes=max_bytes, too_large=BlobTooLarge)) as batches:
-        async for batch, _ in batches:
-            head = head or bytes(batch[:HEAD_BYTES])
-            size += len(batch)
-            digest.update(batch)
-            await upload.add(batch)
-    await upload.finish()
-    return TempBlob(key, Cid.of_raw_digest(digest.digest()), size, head)
