@@ -30,7 +30,7 @@ from actor_store.blob_store.batches import receive
 from actor_store.blob_store.memory_room import MemoryRoom
 from actor_store.blob_store.names import checked_did, checked_temp_key, is_did_name, is_temp_key
 from actor_store.blob_store.places import Place
-from actor_store.blob_store.s3_bucket import S3Bucket
+from actor_store.blob_store.s3_bucket import DELETED_AT_ONCE, S3Bucket
 from actor_store.blob_store.s3_objects import S3Stream
 from actor_store.blob_store.s3_places import S3Places
 from actor_store.blob_store.s3_upload import ObjectUpload
@@ -39,7 +39,6 @@ from repo.cid import Cid
 PERMANENT: Final = "blocks/"
 _TEMPORARY: Final = "tmp/"
 QUARANTINE: Final = "quarantine/"
-_DELETED_AT_ONCE: Final = 1000
 _CLEANING_S: Final = 5.0
 """What is not removed by then when the server stops, the sweep removes."""
 
@@ -141,7 +140,7 @@ class S3BlobStore:
             doomed: list[str] = []
             async for info in self.bucket.list(prefix):
                 doomed.append(info.key)
-                if len(doomed) == _DELETED_AT_ONCE:
+                if len(doomed) == DELETED_AT_ONCE:
                     await self.bucket.delete(doomed)
                     doomed.clear()
             await self.bucket.delete(doomed)

@@ -31,7 +31,8 @@ from actor_store.blob_store.s3_uploads import S3Uploads
 
 _SMALL_BYTES: Final = 16 * 1024 * 1024
 """Copying no more than this takes no longer than any call."""
-_DELETED_AT_ONCE: Final = 1000
+DELETED_AT_ONCE: Final = 1000
+"""S3 takes no more keys in one call."""
 _ENDPOINT: Final = "set PDS_BLOBSTORE_S3_ENDPOINT to the URL of the S3 server, without the bucket"
 
 
@@ -129,8 +130,8 @@ class S3Bucket:
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; missing ones are ignored."""
         doomed = list(keys)
-        for first in range(0, len(doomed), _DELETED_AT_ONCE):
-            objects = [{"Key": key} for key in doomed[first : first + _DELETED_AT_ONCE]]
+        for first in range(0, len(doomed), DELETED_AT_ONCE):
+            objects = [{"Key": key} for key in doomed[first : first + DELETED_AT_ONCE]]
             async with self._client.calling() as calls:
                 answer = await calls.delete_objects(
                     Bucket=self.location.bucket, Delete={"Objects": objects, "Quiet": True}

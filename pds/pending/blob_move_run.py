@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pds.pending.blob_movers import FoundBlob, Mover
 
 PAGE: Final = 1000
-"""How many blobs are listed at a time, which is what S3 lists at a time."""
+"""How many blobs are listed at a time."""
 MAX_LEFT: Final = 10_000
 """With so many that cannot be moved, something else is wrong."""
 MAX_FAILED_READS: Final = 20

@@ -25,14 +25,6 @@ LARGE = os.urandom(17 * MIB + 5)
 """Three parts on S3."""
 
 
-@pytest.fixture(params=["disk to s3", "s3 to disk", "disk to buffered"])
-async def moving(
-    request: pytest.FixtureRequest, tmp_path: Path, shared_location: S3Location
-) -> AsyncIterator[Kit]:
-    async with opened_kit(tmp_path, request.param, shared_location) as kit:
-        yield kit
-
-
 @pytest.fixture
 async def disk_to_s3(tmp_path: Path, shared_location: S3Location) -> AsyncIterator[Kit]:
     async with opened_kit(tmp_path, "disk to s3", shared_location) as kit:
