@@ -176,10 +176,13 @@ class S3Bucket:
         query: Mapping[str, str] | None = None,
         method: str = "GET",
     ) -> str:
-        """Return a URL for `GET` or `HEAD`, at the CDN if there is one."""
-        return self._presigner.through_cdn(
-            await self.presign(method, key, expires_s=expires_s, query=query)
-        )
+        """Return a URL for `GET`, at the CDN if there is one, or for `HEAD`.
+
+        One for `HEAD` is not at the CDN: CDNs ask the bucket with `GET` instead, for which it is
+        not signed.
+        """
+        url = await self.presign(method, key, expires_s=expires_s, query=query)
+        return self._presigner.through_cdn(url) if method == "GET" else url
 
     async def check(self, *, timeout_s: float = CALL_S) -> None:
         """Ask for the bucket. Raises what keeps this server from using it."""

@@ -50,14 +50,12 @@ class S3OciStorage(S3Blobs):
         self._upload_key = re.compile(re.escape(self._uploads) + "temp-([0-9a-f]{32})/data")
 
     async def presign(self, digest: Digest, method: str) -> str:
-        """See `OciStorage.presign`. A URL for GET is at the CDN, if there is one.
-
-        One for HEAD is not: CDNs ask the bucket with GET instead, for which it is not signed.
-        """
+        """See `OciStorage.presign`."""
         url = self._urls.get((digest, method))
         if url is None:
-            sign = self._bucket.presign_download if method == "GET" else self._bucket.presign
-            url = await sign(key=self.blob_key(digest), expires_s=URL_S, method=method)
+            url = await self._bucket.presign_download(
+                self.blob_key(digest), expires_s=URL_S, method=method
+            )
             self._urls[digest, method] = url
         return url
 

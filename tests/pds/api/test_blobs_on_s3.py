@@ -344,3 +344,14 @@ class TestCdn:
         start = f"https://cdn.example.com/blobs/{bucket_location.bucket}/blocks/"
         assert told.headers["Location"].startswith(start)
         assert "X-Amz-Signature=" in told.headers["Location"]
+
+    async def test_a_question_without_a_body_goes_to_the_bucket(
+        self, pds: Pds, alice: Account
+    ) -> None:
+        """A CDN would ask the bucket with GET, for which the link is not signed."""
+        blob = await uploaded(pds, alice)
+        await note_with(pds, alice, blob)
+        told = await TestRedirects.ask(pds, alice, blob, "HEAD", allow_redirects=False)
+        assert told.status == 302
+        async with pds.http.head(told.headers["Location"]) as reply:
+            assert (reply.status, reply.content_length) == (200, len(PNG))
