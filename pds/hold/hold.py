@@ -26,11 +26,17 @@ from pds.hold.crew.quotas import Quotas
 from pds.hold.crew.roster import Roster
 from pds.hold.crew.tiers import Tiers
 from pds.hold.database import open_hold_database
+from pds.hold.gc.collector import GarbageCollector
+from pds.hold.gc.manifest_check import ManifestCheck
+from pds.hold.gc.manifest_phase import ManifestPhase
+from pds.hold.gc.nightly import NightlyGc
 from pds.hold.images.images import Images
 from pds.hold.oci.service import OciService
 from pds.hold.personal import PersonalData
 from pds.hold.profile import add_avatar
 from pds.hold.repeating import end
+from pds.hold.repo_index import RepoIndex
+from pds.hold.stats.stats import Stats
 from repo.syntax import Did
 
 if TYPE_CHECKING:
@@ -66,11 +72,32 @@ class Hold:
         """The latest refusals, by caller and permission."""
         self.oci = OciService(ctx, self.db)
         self._stack.push_async_callback(self.oci.close)
+        self.index = RepoIndex(ctx.actor_store, self.did, self.db)
+        ctx.sequencer.on_event(self.index.observe)
         self.images = Images(
-            ctx, self.did, self.db, roster=self.roster, quotas=self.quotas, oci=self.oci
+            ctx,
+            self.did,
+            self.db,
+            index=self.index,
+            roster=self.roster,
+            quotas=self.quotas,
+            blobs=self.oci.blobs,
         )
-        self.stats, self.layers, self.gc = self.images.stats, self.images.layers, self.images.gc
-        self.personal = PersonalData(ctx, self.did, self.db, roster=self.roster, images=self.images)
+        self.layers = self.images.layers
+        self.stats = Stats(
+            ctx, self.did, self.db, self.index, interval_s=hold.stats_interval_ms / 1000
+        )
+        self.gc = self._make_gc()
+        self.nightly = NightlyGc(self.gc) if hold.gc_enabled else None
+        self.personal = PersonalData(
+            ctx,
+            self.did,
+            self.db,
+            index=self.index,
+            roster=self.roster,
+            images=self.images,
+            stats=self.stats,
+        )
         self._announcement = Announcement(
             ctx.settings.hold_crawlers, host=ctx.settings.hold_host, http=ctx.proxy_http
         )
@@ -96,12 +123,37 @@ class Hold:
         self.oci.start()
         self._stack.push_async_callback(self.images.close)
         await self.images.start()
+        self._stack.push_async_callback(self.stats.close)
+        await self.stats.start()
+        self._stack.push_async_callback(self.gc.close)
+        if self.nightly is not None:
+            self._stack.push_async_callback(self.nightly.close)
+            self.nightly.start()
         if not announces:
             return
         self._announcement.start()
         picture = self.ctx.settings.hold.profile_avatar_url
         if picture is not None:
             self._run_beside(add_avatar(self.ctx, picture))
+
+    def _make_gc(self) -> GarbageCollector:
+        manifests = ManifestPhase(
+            self.ctx,
+            self.did,
+            self.db,
+            index=self.index,
+            layers=self.layers,
+            use=self.images.use,
+            locks=self.images.locks,
+            check=ManifestCheck(self.ctx).check,
+        )
+        return GarbageCollector(
+            self.db,
+            storage=self.oci.storage,
+            blobs=self.oci.blobs,
+            use=self.images.use,
+            manifests=manifests,
+        )
 
     async def _make_actor(self) -> None:
         await ensure_account(self.ctx)

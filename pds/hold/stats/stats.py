@@ -27,7 +27,7 @@ from pds.hold.stats.writer import StatsWriter
 if TYPE_CHECKING:
     from database.connection import Database
     from pds.context import AppContext
-    from pds.hold.images.repo_index import RepoIndex
+    from pds.hold.repo_index import RepoIndex
     from repo.syntax import Did
 
 JOURNAL_S: Final = 1.0

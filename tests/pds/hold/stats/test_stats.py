@@ -57,9 +57,7 @@ def _created(write: Any) -> Any:
 
 def stats_at(hold: Hold, at_s: float, **more: Any) -> Stats:
     """Further stats of the same hold, whose clock stands still."""
-    return Stats(
-        hold.ctx, hold.did, hold.db, hold.images.index, interval_s=60, clock=lambda: at_s, **more
-    )
+    return Stats(hold.ctx, hold.did, hold.db, hold.index, interval_s=60, clock=lambda: at_s, **more)
 
 
 async def test_a_thousand_pulls_make_one_commit(pds: Pds, hold: Hold) -> None:
@@ -315,7 +313,7 @@ async def test_stopping_writes_everything(pds: Pds, hold: Hold) -> None:
 
 
 async def test_counts_are_written_by_themselves(hold: Hold) -> None:
-    stats = Stats(hold.ctx, hold.did, hold.db, hold.images.index, interval_s=0.001, journal_s=0.001)
+    stats = Stats(hold.ctx, hold.did, hold.db, hold.index, interval_s=0.001, journal_s=0.001)
     await stats.start()
     written = asyncio.Event()
     hold.ctx.sequencer.on_append(written.set)
