@@ -38,7 +38,7 @@ ROOMS: tuple[frozenset[str], ...] = (
     frozenset({"accounts"}),
     frozenset({"disk", "mail", "monitoring.requests", "service_auth"}),
     frozenset({"pending", "rate_limits"}),
-    frozenset({"crawlers", "monitoring.health", "opening"}),
+    frozenset({"crawlers", "hold_document", "monitoring.health", "opening"}),
     frozenset({"context"}),
     frozenset({"repos"}),
     frozenset({"lifecycle"}),
