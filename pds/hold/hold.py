@@ -37,6 +37,7 @@ from pds.hold.profile import add_avatar
 from pds.hold.repeating import end
 from pds.hold.repo_index import RepoIndex
 from pds.hold.stats.stats import Stats
+from pds.repos.readable import get_readable_account
 from repo.syntax import Did
 
 if TYPE_CHECKING:
@@ -185,6 +186,10 @@ class Hold:
                 remedy=restore_key(self.ctx.actor_store.layout.key(self.did)),
             )
 
+    def check_served(self) -> None:
+        """Raise `RepoTakendown` if the operator has taken the hold's actor down."""
+        get_readable_account(self.ctx, self.did, lambda _: False)
+
     def _run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run `work` in the background until it ends or the hold closes."""
         self._stack.push_async_callback(end, [asyncio.create_task(work)])
@@ -199,5 +204,7 @@ HOLD: Final = web.AppKey("hold", Hold)
 
 
 def hold_of(call: ReadCall) -> Hold:
-    """Return the hold that a method is called on."""
-    return call.request.app[HOLD]
+    """Return the hold that a method is called on. Raises `RepoTakendown` if it is taken down."""
+    hold = call.request.app[HOLD]
+    hold.check_served()
+    return hold
