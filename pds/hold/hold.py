@@ -13,6 +13,7 @@ from aiohttp import web
 
 from actor_store.errors import ActorStoreError, SigningKeyUnusable
 from database.errors import DatabaseFull
+from pds.config.tiers import Tiers
 from pds.crawlers import Announcement
 from pds.disk.remedies import restore_key
 from pds.hold.actor import ensure_account, write_records
@@ -24,7 +25,6 @@ from pds.hold.crew.crew import Crew
 from pds.hold.crew.permissions import Permission
 from pds.hold.crew.quotas import Quotas
 from pds.hold.crew.roster import Roster
-from pds.hold.crew.tiers import Tiers
 from pds.hold.database import open_hold_database
 from pds.hold.gc.collector import GarbageCollector
 from pds.hold.gc.manifest_check import ManifestCheck
@@ -55,7 +55,6 @@ class Hold:
         self._stack = AsyncExitStack()
         self.ctx = ctx
         hold = self.settings = ctx.settings.hold
-        # First, because it may reject the settings, and nothing is open yet.
         self.tiers = Tiers.parse(hold.tiers, default=hold.new_crew_tier)
         self.url = ctx.settings.hold_url
         self.did = Did(ctx.settings.hold_did)

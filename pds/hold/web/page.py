@@ -16,9 +16,9 @@ from cachetools import TTLCache
 
 from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
+from pds.config.tiers import Tier
 from pds.fairness.turns import TooBusy
 from pds.hold.crew.permissions import Permission
-from pds.hold.crew.tiers import Tier
 from pds.hold.hold import Hold
 from pds.hold.images.layers import Usage
 from pds.hold.operator.listing import crew_page, stats_page
