@@ -78,11 +78,6 @@ class Stats:
         self._counted.set()
         return self._counts.push(did, repository)
 
-    @property
-    def dropped(self) -> int:
-        """Pulls and pushes since the start that found no room."""
-        return self._counts.dropped
-
     async def start(self) -> None:
         """End what a crash has interrupted, and begin to write at intervals."""
         try:
@@ -115,7 +110,7 @@ class Stats:
         while len(self._counts):
             moved, refused = await write(self._db, self._move)
             # Memory is changed once the journal has the counts, in the same step of the event loop.
-            self._counts.remove(moved, refused)
+            self._counts.remove(moved + refused)
             self._journaled.set()
             if refused:
                 _log.warning("pulls of new images are not counted: too many", images=len(refused))
