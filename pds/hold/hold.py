@@ -66,8 +66,6 @@ class Hold:
         rules = TokenRules(self.did, methods=hold.token_methods)
         self.tokens = HoldTokens(rules, ctx.did_resolver, ctx.service_auth.resolve_key)
         self.appview = AppViewTokens(rules, ctx.did_resolver, hold.appview_did)
-        self.writing = asyncio.Lock()
-        """Held while a client writes to the hold's repository."""
         self.refused: Denials[tuple[str, Permission]] = Denials()
         """The latest refusals, by caller and permission."""
         self.oci = OciService(ctx, self.db)
