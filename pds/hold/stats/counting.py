@@ -131,12 +131,13 @@ class NewPairs:
         self._left = float(each_hour)
         self._at_s = monotonic()
 
-    def take(self) -> bool:
-        """Use one; return whether there was one left."""
+    def left(self) -> int:
+        """Return how many may be added now."""
         now = self._monotonic()
         gained = (now - self._at_s) * self._each_hour / _HOUR_S
         self._left, self._at_s = min(self._left + gained, float(self._each_hour)), now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
+        return int(self._left)
+
+    def use(self, count: int) -> None:
+        """Note that so many of those that were left have been added."""
+        self._left -= count

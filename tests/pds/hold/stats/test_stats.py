@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from actor_store.errors import QuotaExceeded
-from database.errors import DatabaseFull
+from database.errors import DatabaseError, DatabaseFull
 from pds.hold.hold import Hold
 from pds.hold.records import STATS, published_stats_rkey, stats_rkey
 from pds.hold.stats.counting import MAX_PAIRS, Counts, NewPairs
@@ -354,9 +354,27 @@ async def test_strangers_add_only_so_many_new_images(hold: Hold) -> None:
 def test_new_images_are_allowed_again_after_a_while() -> None:
     now = [0.0]
     new = NewPairs(2, monotonic=lambda: now[0])
-    assert [new.take() for _ in range(3)] == [True, True, False]
+    assert new.left() == 2
+    new.use(2)
+    assert new.left() == 0
     now[0] = 1800.0
-    assert [new.take() for _ in range(2)] == [True, False]
+    assert new.left() == 1
+    new.use(1)
+    assert new.left() == 0
+
+
+async def test_attempts_that_fail_use_up_no_room_for_new_images(hold: Hold) -> None:
+    stats = stats_at(hold, 1_700_000_000, new_pairs=NewPairs(2, monotonic=lambda: 0.0))
+    stats.count_pull(OWNER, "one")
+    stats.count_pull(OWNER, "two")
+    hold.db.run("CREATE TRIGGER full BEFORE INSERT ON count BEGIN SELECT raise(ABORT, 'full'); END")
+    for _ in range(3):
+        with pytest.raises(DatabaseError):
+            await stats.write_journal()
+    hold.db.run("DROP TRIGGER full")
+    await stats.write_records()
+    found = await stats.list(OWNER, limit=100)
+    assert [each.repository for each in found] == ["one", "two"]
 
 
 def test_memory_is_bounded() -> None:
