@@ -1,7 +1,4 @@
-"""Checks for settings of a hold that cannot work, with messages as in `pds.config.checks`.
-
-The tiers are checked by the hold itself, at its start.
-"""
+"""Checks for settings of a hold that cannot work, with messages as in `pds.config.checks`."""
 
 from __future__ import annotations
 
@@ -11,7 +8,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from pds.config.addresses import parse_base_url
+from pds.config.errors import ConfigError
 from pds.config.settings import Settings
+from pds.config.tiers import Tiers
 from repo.syntax import is_did
 
 MAX_REGION: Final = 64
@@ -53,6 +52,10 @@ def check_hold(settings: Settings) -> Iterator[str]:
             f"PDS_HOLD_STATS_INTERVAL is {hold.stats_interval_ms}: set at least "
             f"{_MIN_STATS_INTERVAL_MS} milliseconds"
         )
+    try:
+        Tiers.parse(hold.tiers, default=hold.new_crew_tier)
+    except ConfigError as exc:
+        yield from exc.problems
 
 
 def _check_urls(settings: Settings) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The page `/hold`: captain, crew, repositories, and how to use the hold. No scripts.
 
-Everybody sees it on a public hold. On a private one it says nothing but that.
+Everybody sees it on a public hold. On one that is private or taken down it says nothing but that.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from cachetools import TTLCache
 
 from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
+from pds.config.tiers import Tier
 from pds.fairness.turns import TooBusy
 from pds.hold.crew.permissions import Permission
-from pds.hold.crew.tiers import Tier
 from pds.hold.hold import Hold
 from pds.hold.images.layers import Usage
 from pds.hold.operator.listing import crew_page, stats_page
 from pds.hold.records import Captain, CrewMember
 from pds.hold.stats.record import StatsRecord
 from pds.reporting import counted, format_size
+from pds.repos.errors import RepoTakendown, UnreadableRepo
 
 ENTRIES_ON_A_PAGE: Final = 50
 """Of members, and of repositories."""
@@ -71,13 +72,16 @@ class CrewPage:
         """Return the page, or what is wrong, as HTML."""
         hold = self._hold
         try:
+            hold.check_served()
             captain = await hold.roster.captain()
             if not captain.public:
                 return _response(_rendered("message.html", message="This hold is private."))
             return _response(await self._text(captain, request.query))
+        except RepoTakendown:
+            return _response(_rendered("message.html", message="This hold is taken down."))
         except TooBusy as exc:
             return _response(_rendered("message.html", message=str(exc)), status=503)
-        except (ActorStoreError, DatabaseError):
+        except (ActorStoreError, DatabaseError, UnreadableRepo):
             _log.exception("the page of the hold cannot be made")
             message = "This hold cannot be shown just now."
             return _response(_rendered("message.html", message=message), status=503)

@@ -143,12 +143,15 @@ async def test_a_captain_record_without_an_owner_is_mended(
         assert (await record(pds, CREW, crew_rkey(OWNER)))["member"] == OWNER
 
 
-async def test_an_owner_who_is_crew_under_another_key_gets_no_second_record(tmp_path: Path) -> None:
+@pytest.mark.parametrize("owner", [OWNER, ""], ids=["set", "unset"])
+async def test_an_owner_who_is_crew_under_another_key_gets_no_second_record(
+    tmp_path: Path, owner: str
+) -> None:
     async with started(tmp_path) as pds:
         value = await record(pds, CREW, crew_rkey(OWNER))
         await write(pds.ctx, "delete", CREW, crew_rkey(OWNER), None)
         await write(pds.ctx, "create", CREW, "captain", value)
-    async with started(tmp_path) as pds:
+    async with started(tmp_path, PDS_HOLD_OWNER=owner) as pds:
         reply = await pds.get("com.atproto.repo.listRecords", repo=HOLD_DID, collection=CREW)
         assert [each["uri"].rpartition("/")[2] for each in reply.json["records"]] == ["captain"]
 

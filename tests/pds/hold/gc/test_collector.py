@@ -27,8 +27,8 @@ from tests.pds.hold.gc.kit import (
     say_gone,
     stored,
 )
-from tests.pds.hold.images.test_repo_index import record
 from tests.pds.hold.pushing import User, digest, layer_records
+from tests.pds.hold.test_repo_index import record
 from tests.pds.identities import WebDid
 
 # --- What is garbage
@@ -225,12 +225,11 @@ async def test_pages_go_on_where_the_last_one_ended_also_in_another_run(
     pass_days(hold, 8)
     counts, cursor, pages = GcCounts(), None, 0
     while pages == 0 or cursor is not None:
-        parts = hold.images
         gc = GarbageCollector(
             hold.db,
             storage=hold.oci.storage,
             blobs=hold.oci.blobs,
-            use=parts.use,
+            use=hold.images.use,
             manifests=hold.gc._manifests,
         )
         page = await gc.page(DELETE, cursor)
@@ -294,4 +293,4 @@ async def test_it_runs_every_night_where_it_is_switched_on(
     await deleted.wait()
     await nightly.close()
     assert await stored(hold) == set()
-    assert hold.images._nightly is None, "it is off by default"
+    assert hold.nightly is None, "it is off by default"

@@ -15,6 +15,8 @@ from pds.server.in_process import CallRefused, open_in_process
 from tests.pds.config.test_settings import settings_with
 from tests.pds.conftest import Account, Pds, Reply
 from tests.pds.hold.conftest import HOLD_DID, HOLD_ENVIRON, OWNER
+from tests.pds.hold.pushing import join
+from tests.pds.hold.registry import Caller
 
 MEMBER: Final = "did:plc:memberaaaaaaaaaaaaaaaaaa"
 ROUTE: Final = "/_holdfast/hold"
@@ -22,7 +24,7 @@ ROUTE: Final = "/_holdfast/hold"
 
 @pytest.fixture
 def pds_environ() -> dict[str, str]:
-    return {**HOLD_ENVIRON}
+    return {**HOLD_ENVIRON, "PDS_HOLD_TIERS": "deckhand=5GB,bosun=50GB"}
 
 
 async def ask(pds: Pds, verb: str, path: str, json: Any = None, **params: str) -> Reply:
@@ -44,6 +46,14 @@ async def test_the_status_says_what_the_hold_is(pds: Pds) -> None:
     document = (await pds.request("GET", "/.well-known/did.json")).json
     (method,) = document["verificationMethod"]
     assert status["signingKey"] == f"did:key:{method['publicKeyMultibase']}"
+
+
+async def test_only_uploads_that_are_not_done_are_in_flight(pds: Pds) -> None:
+    user = await join(pds)
+    await user.upload("layer")
+    await Caller(pds, user.hold, user.auth).begin()
+    status = (await ask(pds, "GET", "")).json
+    assert (status["blobs"], status["bytes"], status["uploads"]) == (1, 5, 1)
 
 
 async def test_a_member_is_added_changed_and_removed(pds: Pds) -> None:
@@ -78,6 +88,7 @@ async def test_members_are_named_by_handle_as_well(pds: Pds, alice: Account) -> 
         {"permissions": [["blob:read"]]},
         {"role": 1},
         {"tier": {}},
+        {"tier": "bosn"},
         {"role": "x" * 33},
     ],
 )

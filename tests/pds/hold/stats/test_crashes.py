@@ -57,7 +57,7 @@ class Counting:
         self.begin()
 
     def begin(self) -> None:
-        index = self.hold.images.index
+        index = self.hold.index
         self.stats = Stats(self.hold.ctx, self.hold.did, self.hold.db, index, interval_s=60)
 
     def count(self, repository: str, times: int) -> None:
