@@ -24,7 +24,7 @@ from pds.cli.hold.init_file import (
 from pds.cli.output import json_option, print_json, say
 from pds.config import ConfigError, read_settings
 from pds.config.env_file import IN_WORKING_DIRECTORY, VARIABLE, read_env_file
-from pds.config.hold_names import translate_hold_names
+from pds.config.hold.original_names import translate_hold_names
 
 if TYPE_CHECKING:
     from pds.config import Settings

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from database.files import replacing
 from pds.config.env_file import new_secrets
-from pds.config.hold_env import find_hold_env, make_hold_env
+from pds.config.hold.secrets_file import find_hold_env, make_hold_env
 
 _HEADER: Final = (
     "# Settings of a hold, for pds serve. It has secrets: keep it, and keep it private.\n"

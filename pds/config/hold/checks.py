@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import urlsplit
 
-from pds.config.addresses import parse_base_url
+from pds.config.addresses import is_http_url, parse_base_url
 from pds.config.settings import Settings
 from repo.syntax import is_did
 
@@ -67,7 +66,7 @@ def _check_urls(settings: Settings) -> Iterator[str]:
         ("PDS_HOLD_PROFILE_AVATAR", hold.profile_avatar_url),
         ("PDS_HOLD_CDN_URL", hold.cdn_url),
     ):
-        if url is not None and not _is_url(url):
+        if url is not None and not is_http_url(url):
             yield f'{name} is "{url}": set a URL that starts with https:// or http://'
     for url in hold.discovery_urls:
         try:
@@ -81,12 +80,4 @@ def _check_urls(settings: Settings) -> Iterator[str]:
 
 def _has_plain_host(url: str) -> bool:
     scheme, _, rest = url.partition("://")
-    return scheme in ("http", "https") and bool(_HOST.fullmatch(rest)) and _is_url(url)
-
-
-def _is_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
+    return scheme in ("http", "https") and bool(_HOST.fullmatch(rest)) and is_http_url(url)
