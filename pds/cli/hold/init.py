@@ -129,13 +129,13 @@ def _ask(what: str) -> str:
     return str(click.prompt(what, err=True))
 
 
-def _flag(given: Mapping[str, str], name: str, chosen: bool | None, question: str) -> bool:
-    told = given.get(name)
-    if chosen is not None:
-        return chosen
-    if told is not None:
-        return told.lower() in ("true", "1")
-    return sys.stdin.isatty() and click.confirm(question, default=False, err=True)
+def _flag(given: Mapping[str, str], name: str, chosen: bool | None, question: str) -> str:
+    """Return the value of a variable; one in the settings stays, also if it is unreadable."""
+    if chosen is None and name in given:
+        return given[name]
+    if chosen is None:
+        chosen = sys.stdin.isatty() and click.confirm(question, default=False, err=True)
+    return "true" if chosen else "false"
 
 
 def _url(text: str) -> str:
