@@ -23,7 +23,9 @@ from pds.cli.hold.init_file import (
 )
 from pds.cli.output import json_option, print_json, say
 from pds.config import ConfigError, read_settings
+from pds.config.addresses import normal_base_url
 from pds.config.env_file import IN_WORKING_DIRECTORY, VARIABLE, read_env_file
+from pds.config.hold.checks import has_plain_host
 from pds.config.hold.original_names import translate_hold_names
 
 if TYPE_CHECKING:
@@ -140,16 +142,12 @@ def _flag(given: Mapping[str, str], name: str, chosen: bool | None, question: st
 
 def _url(text: str) -> str:
     """Return the base URL that is meant, with https if it names no scheme."""
-    url = text.strip().rstrip("/")
-    try:
-        parts = urlsplit(url if "://" in url else f"https://{url}")
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
+    url = normal_base_url(text)
+    if not has_plain_host(url):
         raise CommandFailed(
             f"{text} is no URL of a hold: give one such as https://hold.example.com."
         )
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    return url
 
 
 def _settings(values: Mapping[str, str]) -> Settings:

@@ -54,9 +54,15 @@ def check_hold(settings: Settings) -> Iterator[str]:
         )
 
 
+def has_plain_host(url: str) -> bool:
+    """Whether a URL is a scheme and a host of which a did:web can be made, and nothing else."""
+    scheme, _, rest = url.partition("://")
+    return scheme in ("http", "https") and bool(_HOST.fullmatch(rest)) and is_http_url(url)
+
+
 def _check_urls(settings: Settings) -> Iterator[str]:
     hold = settings.hold
-    if not _has_plain_host(settings.hold_url):
+    if not has_plain_host(settings.hold_url):
         name = "PDS_HOLD_PUBLIC_URL" if hold.public_url else "PDS_HOSTNAME"
         yield (
             f'{name} gives the hold the URL "{settings.hold_url}", of which no did:web can be '
@@ -76,8 +82,3 @@ def _check_urls(settings: Settings) -> Iterator[str]:
                 f'PDS_HOLD_DISCOVERY_URLS has "{url}": set the base URLs of discovery services, '
                 "such as https://discovery.example.com, separated by commas"
             )
-
-
-def _has_plain_host(url: str) -> bool:
-    scheme, _, rest = url.partition("://")
-    return scheme in ("http", "https") and bool(_HOST.fullmatch(rest)) and is_http_url(url)
