@@ -6,10 +6,8 @@ Everybody sees it on a public hold. On one that is private or taken down it says
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from typing import Any, Final
 
-import jinja2
 import structlog
 from aiohttp import web
 from cachetools import TTLCache
@@ -26,6 +24,7 @@ from pds.hold.records import Captain, CrewMember
 from pds.hold.stats.record import StatsRecord
 from pds.reporting import counted, format_size
 from pds.repos.errors import RepoTakendown, UnreadableRepo
+from pds.web.pages.rendering import file_handler, page_headers, templates_of
 
 ENTRIES_ON_A_PAGE: Final = 50
 """Of members, and of repositories."""
@@ -35,30 +34,17 @@ _SAME_S: Final = 1.0
 """How long the first page is shown again as it was made, which takes some milliseconds."""
 _LONGEST_CURSOR: Final = 2_500
 """A DID of the longest form, a space and the name of a repository."""
-_HEADERS: Final = {
-    # Whatever strangers wrote, none of it can run here.
-    "Content-Security-Policy": "default-src 'none'; style-src 'self';"
-    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+_HEADERS: Final = page_headers("form-action 'none'")
 _CHANGES: Final = {**_HEADERS, "Cache-Control": "no-store"}
 
-_STYLE: Final = resources.files("pds.hold.web.templates").joinpath("style.css").read_text("utf-8")
 _log = structlog.get_logger(__name__)
-_templates: Final = jinja2.Environment(
-    loader=jinja2.PackageLoader("pds.hold.web"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_templates: Final = templates_of("pds.hold.web")
 
 
 def crew_page_routes(hold: Hold) -> Iterator[web.RouteDef]:
     """The page and its style sheet."""
     yield web.get("/hold", CrewPage(hold).answer)
-    yield web.get("/hold/style.css", _style)
+    yield web.get("/hold/style.css", file_handler("style.css", "text/css", _HEADERS))
 
 
 class CrewPage:
@@ -122,10 +108,6 @@ async def _make(
         repositories_after=stats.cursor,
         is_first_repositories=stats_after is None,
     )
-
-
-async def _style(_request: web.Request) -> web.Response:
-    return web.Response(text=_STYLE, content_type="text/css", headers=_HEADERS)
 
 
 def _rendered(template: str, **values: Any) -> str:
