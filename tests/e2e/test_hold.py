@@ -15,7 +15,8 @@ import pytest
 
 from repo.keys import parse_did_key
 from tests.e2e.checked_repo import SigningKey, check_export
-from tests.e2e.registry import PART_BYTES, Image, Registry, User, digest_of
+from tests.e2e.promises import Person, sign_up
+from tests.e2e.registry import PART_BYTES, Image, Registry, digest_of
 from tests.pds.api.firehose import Message, Mirror
 from tests.pds.readonly import conftest as readonly
 from tests.processes import (
@@ -71,7 +72,11 @@ class Network:
     users: DevServer
     hold: HoldProcess
     registry: Registry
-    captain: User
+    captain: Person
+
+    async def sign_up(self, name: str) -> Person:
+        """Make an account on the PDS."""
+        return await sign_up(self.users, self.registry.http, name)
 
     def restart_after_a_crash(self) -> None:
         """Kill both processes at once, and start them on the same data."""
@@ -107,7 +112,7 @@ async def network(
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         registry = Registry(http, users.url, url, did)
-        captain = await registry.sign_up("skipper")
+        captain = await sign_up(users, http, "skipper")
         env = {
             "PDS_HOSTNAME": "localhost",
             "PDS_DEV_MODE": "true",
@@ -152,7 +157,7 @@ async def test_an_image_is_pushed_and_pulled_and_its_stats_outlive_a_crash(
     network: Network,
 ) -> None:
     registry = network.registry
-    pusher, puller = await registry.sign_up("pusher"), await registry.sign_up("puller")
+    pusher, puller = await network.sign_up("pusher"), await network.sign_up("puller")
 
     first, second = await registry.request_crew(pusher), await registry.request_crew(pusher)
     assert (first.status, first.body["status"]) == (201, "created")
@@ -183,7 +188,7 @@ async def test_an_image_is_pushed_and_pulled_and_its_stats_outlive_a_crash(
 @pytest.mark.parametrize("storage", ["disk"], indirect=True)
 async def test_an_outsider_learns_nothing_until_the_captain_adds_them(network: Network) -> None:
     registry, digest = network.registry, digest_of(IMAGE.config)
-    outsider = await registry.sign_up("outsider")
+    outsider = await network.sign_up("outsider")
     await registry.push_blob(network.captain, IMAGE.config)
 
     for cid in (digest, digest_of(b"nothing like it")):
