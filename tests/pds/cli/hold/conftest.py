@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pds.cli import main
+from tests.pds.hold.conftest import OWNER
 
-OWNER: Final = "did:plc:captainaaaaaaaaaaaaaaaaa"
 URL: Final = "https://hold.example.com"
 
 
