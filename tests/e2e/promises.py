@@ -18,7 +18,6 @@ import aiohttp
 from repo.cid import Cid
 from repo.dagcbor import encode
 from tests.e2e.forked import ForkedServer
-from tests.processes import DevServer
 
 NOTE: Final = "com.example.note"
 BROKEN: Final = (aiohttp.ClientError, ConnectionError)
@@ -180,9 +179,7 @@ def cid_of(record: dict[str, Any]) -> Cid:
     return Cid.of_dag_cbor(encode(record))
 
 
-async def sign_up(
-    server: ForkedServer | DevServer, http: aiohttp.ClientSession, name: str
-) -> Person:
+async def sign_up(server: ForkedServer, http: aiohttp.ClientSession, name: str) -> Person:
     """Create an account. Raises `NotAnswered`."""
     body = {"handle": f"{name}.test", "email": f"{name}@example.com", "password": "a password"}
     url = f"{server.url}/xrpc/com.atproto.server.createAccount"

@@ -15,12 +15,12 @@ import pytest
 
 from repo.keys import parse_did_key
 from tests.e2e.checked_repo import SigningKey, check_export
+from tests.e2e.forked import ForkedServer, Zygote
 from tests.e2e.promises import Person, sign_up
 from tests.e2e.registry import PART_BYTES, Image, Registry, digest_of
 from tests.pds.api.firehose import Message, Mirror
 from tests.pds.readonly import conftest as readonly
 from tests.processes import (
-    DevServer,
     ServerProcess,
     free_port,
     run_pds,
@@ -69,7 +69,7 @@ class HoldProcess:
 class Network:
     """A PDS with its users, a private hold that everybody may join, and a registry."""
 
-    users: DevServer
+    users: ForkedServer
     hold: HoldProcess
     registry: Registry
     captain: Person
@@ -82,7 +82,7 @@ class Network:
         """Kill both processes at once, and start them on the same data."""
         self.users.kill()
         self.hold.process.kill()
-        self.users = self.users.start_again()
+        self.users.start()
         self.hold.start_again()
 
 
@@ -96,16 +96,17 @@ async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, s
 
 
 @pytest.fixture
-def users(tmp_path: Path) -> Iterator[DevServer]:
+def users(forking: Zygote, tmp_path: Path) -> Iterator[ForkedServer]:
     """A PDS with its PLC directory, which the test may kill and start again."""
-    server = DevServer.start(tmp_path / "users")
+    server = ForkedServer(forking, tmp_path / "users", free_port(), free_port())
+    server.start()
     yield server
     server.kill()
 
 
 @pytest.fixture
 async def network(
-    users: DevServer, storage: dict[str, str], tmp_path: Path
+    users: ForkedServer, storage: dict[str, str], tmp_path: Path
 ) -> AsyncIterator[Network]:
     port = free_port()
     url, did = f"http://localhost:{port}", f"did:web:localhost%3A{port}"
