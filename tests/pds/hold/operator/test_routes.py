@@ -69,9 +69,8 @@ async def test_members_are_named_by_handle_as_well(pds: Pds, alice: Account) -> 
     assert (await ask(pds, "PUT", "/crew/nobody.test", {})).error == (404, "HandleNotFound")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+async def test_a_malformed_change_is_refused_and_changes_nothing(pds: Pds) -> None:
+    malformed: list[Any] = [
         [],
         {"permissions": "read"},
         {"permissions": ["read"]},
@@ -79,16 +78,16 @@ async def test_members_are_named_by_handle_as_well(pds: Pds, alice: Account) -> 
         {"role": 1},
         {"tier": {}},
         {"role": "x" * 33},
-    ],
-)
-async def test_a_malformed_change_is_refused_and_changes_nothing(pds: Pds, body: Any) -> None:
-    assert (await ask(pds, "PUT", f"/crew/{MEMBER}", body)).error == (400, "InvalidRequest")
+    ]
+    for body in malformed:
+        reply = await ask(pds, "PUT", f"/crew/{MEMBER}", body)
+        assert (reply.status, reply.json.get("error")) == (400, "InvalidRequest"), body
     assert [each["did"] for each in (await ask(pds, "GET", "/crew")).json["crew"]] == [OWNER]
 
 
-@pytest.mark.parametrize("member", ["x y", "did:nothing", "@", "did:plc:" + "a" * 3000])
-async def test_who_is_no_did_and_no_handle_is_refused(pds: Pds, member: str) -> None:
-    assert (await ask(pds, "PUT", f"/crew/{member}", {})).status == 400
+async def test_who_is_no_did_and_no_handle_is_refused(pds: Pds) -> None:
+    for member in ("x y", "did:nothing", "@", "did:plc:" + "a" * 3000):
+        assert (await ask(pds, "PUT", f"/crew/{member}", {})).status == 400, member
 
 
 async def test_the_captain_cannot_be_removed(pds: Pds) -> None:
