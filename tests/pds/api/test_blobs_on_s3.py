@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_location import S3Location
+from tests.actor_store.stored_blobs import keys_of
 from tests.pds.api.blobs import GET_BLOB, PNG, fetch, uploaded
 from tests.pds.api.records import create, deactivate, delete, moderate, repo_subject
 from tests.pds.conftest import Account, Pds, start_pds
@@ -28,13 +29,6 @@ LARGE = os.urandom(12_000_000)
 def redirect() -> dict[str, str]:
     """Settings of redirects, for a test to change."""
     return {}
-
-
-@pytest.fixture
-async def proxy(seaweedfs: SeaweedFs) -> AsyncIterator[TcpProxy]:
-    """What the server reaches the bucket through."""
-    async with TcpProxy(seaweedfs.port).running() as proxy:
-        yield proxy
 
 
 @pytest.fixture
@@ -58,9 +52,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def places(bucket: S3Bucket) -> list[str]:
     """Where objects and unfinished uploads are, as the first part of their keys."""
-    keys = [info.key async for info in bucket.list("")]
-    keys += [upload.key async for upload in bucket.uploads.list("")]
-    return [key.partition("/")[0] for key in keys]
+    return [key.partition("/")[0] for key in await keys_of(bucket)]
 
 
 async def note_with(pds: Pds, account: Account, blob: Any) -> str:

@@ -13,7 +13,7 @@ from repo.syntax import Did
 from tests.pds.conftest import Account, Pds, Reply
 from tests.pds.hold.conftest import HOLD_DID, HOLD_ENVIRON
 from tests.pds.hold.pushing import manifest
-from tests.pds.hold.registry import IMAGE_OWNER, Caller, caller, digest_of, member
+from tests.pds.hold.registry import IMAGE_OWNER, Registry, digest_of, member, registry_for
 
 OTHER: Final = "did:plc:otheraaaaaaaaaaaaaaaaaaa"
 REFUSED: Final = (400, "RepoTakendown")
@@ -29,7 +29,7 @@ def pds_environ() -> dict[str, str]:
 
 
 @pytest.fixture
-async def admin(pds: Pds, hold: Hold, alice: Account) -> Caller:
+async def admin(pds: Pds, hold: Hold, alice: Account) -> Registry:
     """alice, who may do everything that a member may."""
     return await member(pds, hold, alice, tuple(Permission))
 
@@ -53,10 +53,10 @@ async def add_member(pds: Pds, auth: Any) -> Reply:
 
 
 async def test_nothing_is_uploaded_changed_or_read(
-    pds: Pds, hold: Hold, admin: Caller, alice: Account, bob: Account
+    pds: Pds, hold: Hold, admin: Registry, alice: Account, bob: Account
 ) -> None:
     digest = await admin.push(b"layer")
-    newcomer = await caller(pds, hold, bob)
+    newcomer = await registry_for(pds, hold, bob)
     upload_id = await admin.begin()
     part = await admin.send(upload_id, 1, b"more")
     await take_down(pds, applied=True)
@@ -75,7 +75,7 @@ async def test_nothing_is_uploaded_changed_or_read(
         await pds.get("io.atcr.hold.getQuota", userDid=alice.did),
         await pds.get("io.atcr.hold.listStats", did=IMAGE_OWNER),
         await admin.ask(digest),
-        await Caller(pds, hold, {}).ask(digest),
+        await Registry(pds, hold, {}).ask(digest),
         await add_member(pds, admin.auth),
     ]
     assert [reply.error for reply in replies] == [REFUSED] * len(replies)

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from pds.cli import main
 from pds.cli.environment import load_settings
 from pds.cli.hold.calls import HOLD, ask_hold
+from tests.pds.hold.conftest import OWNER
 
-OWNER: Final = "did:plc:captainaaaaaaaaaaaaaaaaa"
 URL: Final = "https://hold.example.com"
 
 

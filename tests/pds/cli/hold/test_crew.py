@@ -6,7 +6,8 @@ from typing import Final
 
 import pytest
 
-from tests.pds.cli.hold.conftest import OWNER, HoldOperator
+from tests.pds.cli.hold.conftest import HoldOperator
+from tests.pds.hold.conftest import OWNER
 
 MEMBER: Final = "did:plc:memberaaaaaaaaaaaaaaaaaa"
 OTHER: Final = "did:plc:otheraaaaaaaaaaaaaaaaaaa"

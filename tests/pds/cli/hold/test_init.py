@@ -12,7 +12,8 @@ import pytest
 
 from pds.config import read_settings
 from pds.config.env_file import SECRETS, read_env_file
-from tests.pds.cli.hold.conftest import OWNER, URL, HoldOperator, make_hold
+from tests.pds.cli.hold.conftest import URL, HoldOperator, make_hold
+from tests.pds.hold.conftest import OWNER
 from tests.processes import run_pds
 from tests.seaweedfs import SeaweedFs
 

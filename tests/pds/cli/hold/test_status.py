@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from pds.cli import main
 from pds.cli.hold import reach
-from tests.pds.cli.hold.conftest import OWNER, URL, HoldOperator
+from tests.pds.cli.hold.conftest import URL, HoldOperator
+from tests.pds.hold.conftest import OWNER
 from tests.processes import free_port
 
 DID = "did:web:hold.example.com"

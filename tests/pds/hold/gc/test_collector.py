@@ -252,12 +252,10 @@ async def test_manifests_are_paged(user: User, hold: Hold, monkeypatch: pytest.M
     assert progress == [2, 4, 5, 5]
 
 
-@pytest.mark.parametrize(
-    "cursor", ["", "blobs", "blobs x sha256:a", "records 0 a", "blobs -1 a", "blobs ² a"]
-)
-async def test_a_cursor_that_is_none_is_refused(hold: Hold, cursor: str) -> None:
-    with pytest.raises(InvalidGcCursor):
-        await hold.gc.page(DELETE, cursor)
+async def test_a_cursor_that_is_none_is_refused(hold: Hold) -> None:
+    for cursor in ("", "blobs", "blobs x sha256:a", "records 0 a", "blobs -1 a", "blobs ² a"):
+        with pytest.raises(InvalidGcCursor):
+            await hold.gc.page(DELETE, cursor)
 
 
 async def test_the_longest_cursor_is_one_that_the_operator_s_route_takes(

@@ -18,6 +18,7 @@ from pds.hold.oci.storage import StoredBlob
 from pds.hold.oci.sweep import KEPT_S
 from pds.pending import blob_move_run
 from pds.pending.blob_move_run import State
+from tests.actor_store.two_stores import no_pace
 from tests.pds.hold.oci.conftest import opened_kit
 from tests.pds.hold.oci.kit import HOLD, MIB, Kit, listed, sha256
 
@@ -29,10 +30,6 @@ LARGE = os.urandom(17 * MIB + 5)
 async def disk_to_s3(tmp_path: Path, shared_location: S3Location) -> AsyncIterator[Kit]:
     async with opened_kit(tmp_path, "disk to s3", shared_location) as kit:
         yield kit
-
-
-async def no_pace(_size: int) -> None:
-    """Copy as fast as possible."""
 
 
 async def stored(kit: Kit, data: bytes) -> StoredBlob:
