@@ -37,7 +37,7 @@ class HoldSettings(Group):
     region: str | None = Field(
         None,
         alias="PDS_HOLD_REGION",
-        description="Region in the captain record; if unset, PDS_BLOBSTORE_S3_REGION, or what is there",
+        description="Region in the captain record; if unset, PDS_BLOBSTORE_S3_REGION, or as before",
     )
     successor: str | None = Field(
         None, alias="PDS_HOLD_SUCCESSOR", description="DID of the hold that replaces this one"
@@ -78,7 +78,7 @@ class HoldSettings(Group):
     presigned_urls: bool = Field(
         True,
         alias="PDS_HOLD_PRESIGNED_URLS",
-        description="Whether clients use presigned URLs; otherwise all bytes pass through the server",
+        description="Whether clients use presigned URLs; else all bytes pass through the server",
     )
     s3_prefix: str = Field(
         "docker/registry/v2/",
