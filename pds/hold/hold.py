@@ -13,7 +13,7 @@ from aiohttp import web
 
 from actor_store.errors import ActorStoreError, SigningKeyUnusable
 from database.errors import DatabaseFull
-from pds.config.tiers import Tiers
+from pds.config.hold.tiers import Tiers
 from pds.crawlers import Announcement
 from pds.disk.remedies import restore_key
 from pds.hold.actor import ensure_account, write_records

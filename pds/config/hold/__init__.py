@@ -1,1 +1,1 @@
-"""A hold: its secrets, the names of the original, and checks of its settings."""
+"""A hold: its secrets, its tiers, the names of the original, and checks of its settings."""

@@ -8,8 +8,8 @@ from typing import Final
 
 from pds.config.addresses import is_http_url, parse_base_url
 from pds.config.errors import ConfigError
+from pds.config.hold.tiers import Tiers
 from pds.config.settings import Settings
-from pds.config.tiers import Tiers
 from repo.syntax import is_did
 
 MAX_REGION: Final = 64

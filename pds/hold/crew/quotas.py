@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pds.config.tiers import Tier, Tiers
+    from pds.config.hold.tiers import Tier, Tiers
     from pds.hold.crew.roster import Roster
 
 

@@ -14,7 +14,7 @@ from cachetools import TTLCache
 
 from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
-from pds.config.tiers import Tier
+from pds.config.hold.tiers import Tier
 from pds.fairness.turns import TooBusy
 from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
