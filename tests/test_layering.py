@@ -49,7 +49,7 @@ ROOMS: tuple[frozenset[str], ...] = (
     frozenset({"api"}),
     frozenset({"entryway", "metrics"}),
     frozenset({"web"}),
-    frozenset({"hold"}),
+    frozenset({"hold", "replication"}),
     frozenset({"server"}),
     frozenset({"car", "dev", "doctor"}),
     frozenset({"readonly"}),

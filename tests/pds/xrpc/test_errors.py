@@ -53,7 +53,7 @@ TREES = (ActorStoreError, AccountError, DatabaseError, BlobStoreError, ServiceJw
 ABOVE_XRPC = frozenset(
     (
         *("xrpc", "proxy", "read_after_write", "api", "entryway", "web", "metrics"),
-        *("server", "readonly", "car", "doctor", "dev", "cli", "__main__"),
+        *("replication", "server", "readonly", "car", "doctor", "dev", "cli", "__main__"),
     )
 )
 """Rooms of `pds` that may raise an `XrpcError`, or answer no requests."""

@@ -1,0 +1,50 @@
+"""The names of files in a replica; databases lie as the top-level `litestream.yml` lays them.
+
+<database>/ltx/<level>/<first txid>-<last txid>.ltx     level 9: snapshots; txids: 16 hex digits
+account.sqlite, sequencer.sqlite, did_cache.sqlite, hold.sqlite, replication.sqlite
+actors/<first 2 hex digits of the DID's SHA-256>/<did>/store.sqlite
+actors/<…>/<did>/key.age, actors/reserved_keys/<did or did:key>.age    without .age: in the clear
+blobs/<did>/<cid>, blobs/quarantine/<did>/<cid>         only for a blob store on disk
+manifest.json, lease.json
+
+In names, `%` of a DID is `=`, because Litestream takes URLs and decodes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+MANIFEST: Final = "manifest.json"
+LEASE: Final = "lease.json"
+ACTORS: Final = "actors/"
+BLOBS: Final = "blobs/"
+QUARANTINE: Final = "blobs/quarantine/"
+RESERVED_KEYS: Final = "actors/reserved_keys/"
+SEALED: Final = ".age"
+"""How the name of an encrypted file ends."""
+
+
+def actor_directory(did: str) -> str:
+    """Return the name of an actor's directory, without a slash at its end."""
+    return f"{ACTORS}{hashlib.sha256(did.encode()).hexdigest()[:2]}/{encode_did(did)}"
+
+
+def actor_database(did: str) -> str:
+    """Return the name of an actor's database: its LTX files lie below."""
+    return f"{actor_directory(did)}/store.sqlite"
+
+
+def actor_key(did: str) -> str:
+    """Return the name of an actor's signing key in the clear."""
+    return f"{actor_directory(did)}/key"
+
+
+def encode_did(did: str) -> str:
+    """Return a DID as a part of names and of Litestream's URLs."""
+    return did.replace("%", "=")
+
+
+def decode_did(part: str) -> str:
+    """Return the DID of a part of a name; inverse of `encode_did`."""
+    return part.replace("=", "%")
