@@ -143,7 +143,7 @@ class S3Place:
             async with stream:
                 if stream.size > max_bytes:
                     raise DamagedReplicaFile(f"{name} has more than {max_bytes} bytes")
-                return await stream.read(), stream.info.etag
+                return b"".join([chunk async for chunk in stream]), stream.info.etag
 
     async def _current(self, name: str) -> tuple[bytes | None, str | None]:
         """Return the bytes and the ETag of a small file; None and None if there is none."""
