@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from actor_store.errors import InvalidStoreName
-from pds.config.hold_env import HOLD_ENV
+from pds.config.hold.secrets_file import HOLD_ENV
 from pds.disk.data_directory import LOCK_FILE, DataDirectoryLock
 from pds.disk.network_filesystem import existing_part, find_network_type
 from pds.replication.errors import DamagedReplicaFile, ReplicationError, WrongKeySecret
