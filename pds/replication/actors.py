@@ -208,6 +208,9 @@ class Actors:
         signature = seen.signature if seen.is_certain else None
         self._queue.settle(actor, txid=synced.replicated_txid, signature=signature)
         self._on_synced(actor.did)
+        if not actor.is_urgent:
+            # Nothing says that it is in use, and there may be many like it.
+            await self._opened.close(actor.did)
 
     async def _fail(self, actor: DirtyActor, exc: Exception) -> None:
         self.failed_syncs += 1
