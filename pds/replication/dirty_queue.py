@@ -70,10 +70,10 @@ class DirtyQueue:
         for did in changed:
             if did in self._started:
                 self._taken[did] = self._taken[did] or now_ms
-        items = list(changed.items())
+        items = [(did, min(since_ms, now_ms)) for did, since_ms in changed.items()]
         for start in range(0, len(items) or 1, _CHUNK):
             marks = [
-                Mark(did, min(since_ms, now_ms), max(now_ms, self._earliest_ms(did)))
+                Mark(did, since_ms, max(since_ms, self._earliest_ms(did)))
                 for did, since_ms in items[start : start + _CHUNK]
             ]
             is_last = start + _CHUNK >= len(items)
