@@ -18,14 +18,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_location import S3Location
 from tests.processes import free_port
+from tests.tcp_proxy import TcpProxy
 
 _WEED = Path(sys.executable).with_name("weed")
 _READY_S = 30.0
-_PORTS = (
+PORTS = (
     *("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port"),
     *("filer.port.grpc", "s3.port", "s3.port.grpc", "admin.port", "admin.port.grpc"),
 )
@@ -55,7 +57,7 @@ class SeaweedFs:
     @classmethod
     def start(cls, directory: Path, *options: str) -> SeaweedFs:
         """Start a server in an empty directory, with more options, and wait until it answers."""
-        server = cls(directory, {name: free_port() for name in _PORTS}, options)
+        server = cls(directory, {name: free_port() for name in PORTS}, options)
         server.start_again()
         return server
 
@@ -140,7 +142,8 @@ class SeaweedFs:
         location = self.location(name or f"bucket-{os.getpid()}-{next(_numbers)}")
         bucket = S3Bucket(location)
         try:
-            await bucket.create()
+            async with bucket._client.calling() as calls:
+                await calls.create_bucket(Bucket=location.bucket)
         finally:
             await bucket.close()
         if name is None:
@@ -220,3 +223,16 @@ async def bucket(bucket_location: S3Location) -> AsyncIterator[S3Bucket]:
     bucket = S3Bucket(bucket_location)
     yield bucket
     await bucket.close()
+
+
+@pytest.fixture
+async def proxy(seaweedfs: SeaweedFs, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TcpProxy]:
+    """What a test may reach the server through, with clients that ask again 20 times as soon."""
+    delay_amount = ExponentialBackoff.delay_amount
+
+    def delay_a_little(self: ExponentialBackoff, context: object) -> float:
+        return float(delay_amount(self, context)) / 20
+
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", delay_a_little)
+    async with TcpProxy(seaweedfs.port).running() as proxy:
+        yield proxy
