@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -127,7 +127,7 @@ class _Follower:
         self, client: LitestreamClient, database: ServiceDatabase, url: str, interval_s: float
     ) -> None:
         self._client = client
-        self._database = database
+        self._database = replace(database, path=database.path.absolute())
         self._url = url
         self._interval_s = interval_s
         self._is_registered = False
