@@ -53,6 +53,8 @@ class SeaweedFs:
     lent: list[str] = field(default_factory=list)
     access_key_id: str = "test-key"
     secret_access_key: str = "test-secret"
+    read_only_key_id: str = "test-reader"
+    """With the same secret: may list and read, and no more."""
 
     @classmethod
     def start(cls, directory: Path, *options: str) -> SeaweedFs:
@@ -96,7 +98,7 @@ class SeaweedFs:
     def start_again(self) -> None:
         """Start the process anew on the same ports and data, after it has ended."""
         config = self.directory / "identities.json"
-        config.write_text(json.dumps({"identities": [self._identity()]}))
+        config.write_text(json.dumps({"identities": self._identities()}))
         data = self.directory / "data"
         data.mkdir(exist_ok=True)
         with (self.directory / "log").open("ab") as log:
@@ -176,12 +178,19 @@ class SeaweedFs:
                 ):
                     pass
 
-    def _identity(self) -> dict[str, object]:
-        return {
-            "name": "test",
-            "credentials": [{"accessKey": self.access_key_id, "secretKey": self.secret_access_key}],
-            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    def _identities(self) -> list[dict[str, object]]:
+        may: dict[str, tuple[str, list[str]]] = {
+            "test": (self.access_key_id, ["Admin", "Read", "Write", "List", "Tagging"]),
+            "reader": (self.read_only_key_id, ["Read", "List"]),
         }
+        return [
+            {
+                "name": name,
+                "credentials": [{"accessKey": key_id, "secretKey": self.secret_access_key}],
+                "actions": actions,
+            }
+            for name, (key_id, actions) in may.items()
+        ]
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _READY_S

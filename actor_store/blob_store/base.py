@@ -17,6 +17,7 @@ Errors::
     ├── BlobStoreMisconfigured  the store refuses this server: a setting or permission is wrong
     ├── BlobFileMissing         no bytes are stored under that key or CID
     ├── BlobObjectMissing       a bucket has no object of that key
+    ├── BlobObjectChanged       an object of a bucket is not the one that was to be replaced
     ├── InvalidBlobRange        the blob has no bytes in the range that was asked for
     ├── BlobUploadMissing       there is no such multipart upload, or it has ended
     ├── BlobPartsRefused        the parts of a multipart upload make no object
@@ -85,6 +86,10 @@ class BlobFileMissing(BlobStoreError):
 
 class BlobObjectMissing(BlobStoreError):
     """The bucket has no object of that key."""
+
+
+class BlobObjectChanged(BlobStoreError):
+    """Another writer has made, replaced or deleted the object."""
 
 
 class InvalidBlobRange(BlobStoreError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from actor_store.blob_store.base import (
@@ -33,7 +34,6 @@ _SMALL_BYTES: Final = 16 * 1024 * 1024
 """Copying no more than this takes no longer than any call."""
 DELETED_AT_ONCE: Final = 1000
 """S3 takes no more keys in one call."""
-_ENDPOINT: Final = "set PDS_BLOBSTORE_S3_ENDPOINT to the URL of the S3 server, without the bucket"
 
 
 class S3Bucket:
@@ -97,10 +97,16 @@ class S3Bucket:
             on_close=self._streams.release,
         )
 
-    async def put(self, key: str, data: bytes | bytearray) -> None:
-        """Store an object whole, in place of any that has this key."""
+    async def put(
+        self, key: str, data: bytes | bytearray, *, more: Mapping[str, Any] | None = None
+    ) -> None:
+        """Store an object whole, in place of any that has this key.
+
+        `more` has parameters of PutObject, such as `Metadata`. Raises `BlobObjectChanged` if it has
+        a condition, `IfMatch` or `IfNoneMatch`, that does not hold.
+        """
         async with self._client.calling(timeout_s=self.location.upload_s) as calls:
-            await calls.put_object(**self._named(key), Body=data)
+            await calls.put_object(**self._named(key), **(more or {}), Body=data)
 
     async def copy(self, source: str, target: str, *, size: int | None = None) -> bool:
         """Copy an object to another key. Returns False if there is no such object.
@@ -140,6 +146,12 @@ class S3Bucket:
                 if error.get("Code") != "NoSuchKey":
                     said = f"{error.get('Message', '')} for {error.get('Key')}"
                     raise refusal(error.get("Code", ""), said, self.location)
+
+    async def delete_one(self, key: str) -> None:
+        """Delete an object, or nothing, where a server does not know the deletion of several."""
+        with suppress(BlobObjectMissing):
+            async with self._client.calling() as calls:
+                await calls.delete_object(**self._named(key))
 
     async def list(
         self, prefix: str, *, start_after: str | None = None
@@ -192,7 +204,7 @@ class S3Bucket:
                 await calls.list_objects_v2(Bucket=self.location.bucket, MaxKeys=1)
         except BlobObjectMissing as exc:
             # A listing asks for no object: the URL is not that of a bucket.
-            raise BlobStoreMisconfigured(str(exc), _ENDPOINT) from exc
+            raise BlobStoreMisconfigured(str(exc), self.location.wording.endpoint) from exc
 
     async def _pages(
         self, prefix: str, *, start_after: str | None, delimiter: str | None = None

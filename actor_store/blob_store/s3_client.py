@@ -58,7 +58,7 @@ class S3Client:
         if self._calls is None:
             async with self._opening:
                 if self._closed:
-                    raise BlobStoreUnavailable("the blob store is closed")
+                    raise BlobStoreUnavailable(f"{self.location.wording.noun} is closed")
                 if self._calls is None:
                     self._calls = await self._open()
         return self._calls
@@ -101,7 +101,11 @@ class S3Client:
         region = location.region or session.get_config_variable("region") or DEFAULT_REGION
         calls = await self._stack.enter_async_context(
             session.create_client(
-                "s3", region_name=region, endpoint_url=location.endpoint, config=config
+                "s3",
+                region_name=region,
+                endpoint_url=location.endpoint,
+                verify=None if location.verify_tls else False,
+                config=config,
             )
         )
         # The HTTP client waits without end for a server that is to ask for the body.

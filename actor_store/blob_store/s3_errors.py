@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -18,6 +18,7 @@ from botocore.exceptions import (
 )
 
 from actor_store.blob_store.base import (
+    BlobObjectChanged,
     BlobObjectMissing,
     BlobPartsRefused,
     BlobStoreError,
@@ -27,7 +28,7 @@ from actor_store.blob_store.base import (
     BlobUploadMissing,
     InvalidBlobRange,
 )
-from actor_store.blob_store.s3_location import S3Location
+from actor_store.blob_store.s3_location import S3Location, S3Wording
 
 _GONE: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 _FULL: Final = frozenset(
@@ -38,6 +39,7 @@ _FULL: Final = frozenset(
     )
 )
 """SeaweedFS has no code of its own for a full store: it says `InternalError`."""
+_CHANGED: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412"})
 _UNKNOWN_UPLOAD: Final = frozenset({"NoSuchUpload"})
 _BAD_PARTS: Final = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall"})
 _PASSING: Final = frozenset(
@@ -47,20 +49,17 @@ _PASSING: Final = frozenset(
         *("OperationAborted", "PriorRequestNotComplete", "BadDigest", "IncompleteBody"),
     )
 )
-_CREDENTIALS: Final = "set PDS_BLOBSTORE_S3_ACCESS_KEY_ID and PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY"
-_REMEDIES: Final = {
-    "NoSuchBucket": "create it, or set PDS_BLOBSTORE_S3_BUCKET and PDS_BLOBSTORE_S3_ENDPOINT",
-    "InvalidAccessKeyId": _CREDENTIALS,
-    "SignatureDoesNotMatch": _CREDENTIALS,
-    "InvalidToken": _CREDENTIALS,
-    "ExpiredToken": _CREDENTIALS,
-    "RequestTimeTooSkewed": "set the clock of this machine",
-    "AuthorizationHeaderMalformed": "set PDS_BLOBSTORE_S3_REGION to the bucket's region",
-    "PermanentRedirect": "set PDS_BLOBSTORE_S3_REGION to the bucket's region",
-    "301": "set PDS_BLOBSTORE_S3_REGION to the bucket's region",
+_REMEDIES: Final[Mapping[str, Callable[[S3Wording], str]]] = {
+    "NoSuchBucket": lambda wording: wording.bucket,
+    "InvalidAccessKeyId": lambda wording: wording.credentials,
+    "SignatureDoesNotMatch": lambda wording: wording.credentials,
+    "InvalidToken": lambda wording: wording.credentials,
+    "ExpiredToken": lambda wording: wording.credentials,
+    "RequestTimeTooSkewed": lambda _: "set the clock of this machine",
+    "AuthorizationHeaderMalformed": lambda wording: wording.region,
+    "PermanentRedirect": lambda wording: wording.region,
+    "301": lambda wording: wording.region,
 }
-_PERMISSIONS: Final = "allow this server the actions that docs/s3.md lists"
-_OTHER_REMEDY: Final = "look at the settings PDS_BLOBSTORE_S3_* and at the log of the S3 server"
 
 
 @asynccontextmanager
@@ -82,14 +81,16 @@ def blob_store_error(exc: Exception, location: S3Location) -> BlobStoreError:
         message = str(answer.get("Error", {}).get("Message", ""))[:300]
         return refusal(_code(exc), message, location, status=status)
     if isinstance(exc, NoCredentialsError | PartialCredentialsError):
-        return BlobStoreMisconfigured(f"there are no credentials for {location}", _CREDENTIALS)
+        return BlobStoreMisconfigured(
+            f"there are no credentials for {location}", location.wording.credentials
+        )
     if isinstance(exc, CredentialRetrievalError | HTTPClientError | TimeoutError):
         reason = str(exc) or "it took too long"
-        return BlobStoreUnavailable(f"the blob store {location} does not answer: {reason}")
+        return BlobStoreUnavailable(f"{location.wording.noun} {location} does not answer: {reason}")
     if isinstance(exc, ParamValidationError | ValueError):
-        return BlobStoreMisconfigured(f"{location} cannot be used ({exc})", _OTHER_REMEDY)
+        return BlobStoreMisconfigured(f"{location} cannot be used ({exc})", location.wording.other)
     # Such as a body that ended early, which reaches the caller after the answer began.
-    return BlobStoreUnavailable(f"the blob store {location} fails: {exc}")
+    return BlobStoreUnavailable(f"{location.wording.noun} {location} fails: {exc}")
 
 
 def explain(exc: BlobStoreError) -> tuple[str, str]:
@@ -101,13 +102,16 @@ def explain(exc: BlobStoreError) -> tuple[str, str]:
 
 def refusal(code: str, message: str, location: S3Location, *, status: int = 0) -> BlobStoreError:
     """Return the error for a code and message of S3."""
-    said = f"the blob store {location} says {code}"
+    wording = location.wording
+    said = f"{wording.noun} {location} says {code}"
     if message:
         said += f" ({message})"
     if code in _GONE:
         return BlobObjectMissing(said)
     if code in _FULL or status == 507:
         return BlobStoreFull(f"{said}: make room there, or raise the quota")
+    if code in _CHANGED:
+        return BlobObjectChanged(said)
     if code in _UNKNOWN_UPLOAD:
         return BlobUploadMissing(said)
     if code in _BAD_PARTS:
@@ -117,8 +121,9 @@ def refusal(code: str, message: str, location: S3Location, *, status: int = 0) -
     if code in _PASSING or status >= 500 or status == 429:
         return BlobStoreUnavailable(said)
     if code in {"AccessDenied", "403", "Forbidden", "AllAccessDisabled"}:
-        return BlobStoreMisconfigured(said, _PERMISSIONS)
-    return BlobStoreMisconfigured(said, _REMEDIES.get(code, _OTHER_REMEDY))
+        return BlobStoreMisconfigured(said, wording.permissions)
+    remedy = _REMEDIES.get(code)
+    return BlobStoreMisconfigured(said, wording.other if remedy is None else remedy(wording))
 
 
 def _code(exc: ClientError) -> str:

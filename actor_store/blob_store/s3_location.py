@@ -11,6 +11,30 @@ _REQUEST_TIMEOUT_MS: Final = 10_000
 
 
 @dataclass(slots=True, frozen=True)
+class S3Wording:
+    """How messages call a bucket, and what the operator does where S3 refuses it."""
+
+    noun: str
+    credentials: str
+    bucket: str
+    endpoint: str
+    region: str
+    permissions: str
+    other: str
+
+
+BLOB_STORE_WORDING: Final = S3Wording(
+    noun="the blob store",
+    credentials="set PDS_BLOBSTORE_S3_ACCESS_KEY_ID and PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY",
+    bucket="create it, or set PDS_BLOBSTORE_S3_BUCKET and PDS_BLOBSTORE_S3_ENDPOINT",
+    endpoint="set PDS_BLOBSTORE_S3_ENDPOINT to the URL of the S3 server, without the bucket",
+    region="set PDS_BLOBSTORE_S3_REGION to the bucket's region",
+    permissions="allow this server the actions that docs/s3.md lists",
+    other="look at the settings PDS_BLOBSTORE_S3_* and at the log of the S3 server",
+)
+
+
+@dataclass(slots=True, frozen=True)
 class S3Location:
     """One bucket of an S3 server."""
 
@@ -28,6 +52,11 @@ class S3Location:
     """How long storing one part or small object may take, repetitions included."""
     request_timeout_ms: int | None = None
     """How long the server may be silent, or take to accept a connection; None for 10 seconds."""
+
+    verify_tls: bool = True
+    """Whether the certificate of the server is checked."""
+    wording: S3Wording = field(default=BLOB_STORE_WORDING, repr=False)
+    """For messages."""
 
     @property
     def silence_s(self) -> float:

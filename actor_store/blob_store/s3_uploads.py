@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
@@ -30,10 +30,13 @@ class S3Uploads:
         self._head = head
         self._location = client.location
 
-    async def create(self, key: str) -> str:
-        """Begin an upload, and return its id. The object appears with `complete`."""
+    async def create(self, key: str, *, more: Mapping[str, Any] | None = None) -> str:
+        """Begin an upload, and return its id. The object appears with `complete`.
+
+        `more` has parameters of CreateMultipartUpload, such as `Metadata`.
+        """
         async with self._client.calling() as calls:
-            answer = await calls.create_multipart_upload(**self._named(key))
+            answer = await calls.create_multipart_upload(**self._named(key), **(more or {}))
         return str(answer["UploadId"])
 
     async def put_part(

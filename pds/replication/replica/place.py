@@ -32,7 +32,11 @@ class ReplicaPlace(Protocol):
     """
 
     def list(self, prefix: str = "") -> AsyncIterator[StoredFile]:
-        """Yield the files whose names start with `prefix`, ordered by name."""
+        """Yield the files whose names start with `prefix`, ordered by name.
+
+        Some servers differ between directories of which one's name starts with the other's; the
+        files of a directory always come together.
+        """
         ...
 
     async def read(self, name: str, *, max_bytes: int) -> bytes:

@@ -59,6 +59,7 @@ ABOVE_XRPC = frozenset(
 """Rooms of `pds` that may raise an `XrpcError`, or answer no requests."""
 INTERNAL: dict[type[Exception], str] = {
     blob_errors.BlobFileMissing: "getBlob and commits answer for it; else the disk lost a file",
+    blob_errors.BlobObjectChanged: "only for writers with a condition, which no request is",
     blob_errors.BlobObjectMissing: "a bucket's; the store makes a BlobFileMissing of it",
     blob_errors.InvalidBlobName: "DIDs and keys come from our own rows",
     database_errors.DatabaseClosed: "the server is stopping",
