@@ -62,7 +62,7 @@ class SftpPlace:
                         copied += len(chunk)
             return copied
 
-        return await self._connection.call(name, copy, timeout_s=None)
+        return await self._connection.call(name, copy, large=True)
 
     async def write(self, name: str, data: bytes, *, timestamp_ms: int | None = None) -> None:
         """See `ReplicaPlace.write`."""
@@ -185,7 +185,7 @@ class SftpPlace:
                     ) from exc
                 raise
 
-        await self._connection.call(name, write, timeout_s=None)
+        await self._connection.call(name, write, large=True)
 
 
 class _ExistsError(Exception):
