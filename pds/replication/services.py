@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -127,7 +127,7 @@ class _Follower:
         self, client: LitestreamClient, database: ServiceDatabase, url: str, interval_s: float
     ) -> None:
         self._client = client
-        self._database = database
+        self._database = replace(database, path=database.path.absolute())
         self._url = url
         self._interval_s = interval_s
         self._is_registered = False
@@ -198,10 +198,18 @@ class _Follower:
         self._synced = files if files.is_settled else None
 
     async def _sync(self, timeout_s: float) -> None:
+        path = self._database.path
         if not self._is_registered:
-            await self._client.register(self._database.path, self._url)
+            await self._client.register(path, self._url)
             self._is_registered = True
-        synced = await self._client.sync(self._database.path, timeout_s=timeout_s)
+        try:
+            synced = await self._client.sync(path, timeout_s=timeout_s)
+        except LitestreamFailed as exc:
+            if exc.trouble is not Trouble.NOT_REGISTERED:
+                raise
+            # The daemon has just started anew.
+            await self._client.register(path, self._url)
+            synced = await self._client.sync(path, timeout_s=timeout_s)
         self._txid = synced.replicated_txid
 
     async def _miss(self) -> None:

@@ -17,6 +17,7 @@ from actor_store.blob_store.base import (
     BlobStoreFull,
     BlobStoreMisconfigured,
     BlobStoreUnavailable,
+    InvalidBlobRange,
 )
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_objects import S3Part
@@ -69,13 +70,26 @@ class S3Place:
         data, _ = await self._read(name, max_bytes=max_bytes)
         return data
 
+    async def read_start(self, name: str, size: int) -> bytes:
+        """See `ReplicaPlace.read_start`."""
+        with _errors(name):
+            try:
+                stream = await self._bucket.get(self._key(name), end=size)
+            except InvalidBlobRange:  # An empty object has no first byte.
+                return b""
+            if stream is None:
+                raise ReplicaFileMissing(f"there is no file {name} in {self._bucket.location}")
+            async with stream:
+                # A server that does not know ranges sends everything.
+                return b"".join([chunk async for chunk in stream])[:size]
+
     async def download(self, name: str, path: Path) -> int:
         """See `ReplicaPlace.download`."""
         async with self._room:
             for tries_left in reversed(range(_DOWNLOAD_TRIES)):
                 try:
                     return await self._download(name, path)
-                except ReplicaUnavailable:
+                except _CutOff:
                     if not tries_left:
                         raise
         raise AssertionError("the last try raises")
@@ -143,7 +157,7 @@ class S3Place:
             async with stream:
                 if stream.size > max_bytes:
                     raise DamagedReplicaFile(f"{name} has more than {max_bytes} bytes")
-                return await stream.read(), stream.info.etag
+                return b"".join([chunk async for chunk in stream]), stream.info.etag
 
     async def _current(self, name: str) -> tuple[bytes | None, str | None]:
         """Return the bytes and the ETag of a small file; None and None if there is none."""
@@ -162,6 +176,8 @@ class S3Place:
                 try:
                     async for chunk in stream:
                         await asyncio.to_thread(file.write, chunk)
+                except BlobStoreUnavailable as exc:
+                    raise _CutOff(str(exc)) from exc
                 finally:
                     await asyncio.to_thread(file.close)
             return stream.size
@@ -212,6 +228,10 @@ class S3Place:
                 if not any(f" says {code}" in str(exc) for code in _NO_CONDITIONS):
                     raise
                 await self._bucket.put(self._key(name), data)
+
+
+class _CutOff(ReplicaUnavailable):
+    """A download that ended early: the calls themselves are repeated by the bucket."""
 
 
 @contextmanager

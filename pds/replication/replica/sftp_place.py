@@ -38,16 +38,20 @@ class SftpPlace:
 
     async def read(self, name: str, *, max_bytes: int) -> bytes:
         """See `ReplicaPlace.read`."""
+        data = await self.read_start(name, max_bytes + 1)
+        if len(data) > max_bytes:
+            raise DamagedReplicaFile(f"{name} has more than {max_bytes} bytes")
+        return data
+
+    async def read_start(self, name: str, size: int) -> bytes:
+        """See `ReplicaPlace.read_start`."""
         path = self._path(name)
 
         async def read(sftp: Any) -> bytes:
             async with sftp.open(path, "rb") as file:
-                return bytes(await file.read(max_bytes + 1))
+                return bytes(await file.read(size))
 
-        data = await self._connection.call(name, read)
-        if len(data) > max_bytes:
-            raise DamagedReplicaFile(f"{name} has more than {max_bytes} bytes")
-        return data
+        return await self._connection.call(name, read)
 
     async def download(self, name: str, path: Path) -> int:
         """See `ReplicaPlace.download`."""
@@ -62,7 +66,7 @@ class SftpPlace:
                         copied += len(chunk)
             return copied
 
-        return await self._connection.call(name, copy, timeout_s=None)
+        return await self._connection.call(name, copy, large=True)
 
     async def write(self, name: str, data: bytes, *, timestamp_ms: int | None = None) -> None:
         """See `ReplicaPlace.write`."""
@@ -176,16 +180,17 @@ class SftpPlace:
                     await _in_time(sftp.utime(part, ns=(time_ns, time_ns)))
                 await _in_time(_rename(sftp, part, path, must_be_new=must_be_new))
             except BaseException as exc:
-                with suppress(asyncssh.Error, TimeoutError):
+                # Before what fills it is removed. OpenSSH says no more than that it failed.
+                full = isinstance(exc, asyncssh.SFTPFailure) and await _is_full(sftp, directory)
+                with suppress(asyncssh.Error, ConnectionError, TimeoutError):
                     await _in_time(sftp.remove(part))
-                if isinstance(exc, asyncssh.SFTPFailure) and await _is_full(sftp, directory):
-                    # OpenSSH says no more than that it failed.
+                if full:
                     raise ReplicaFull(
                         f"the disk of {self._connection.address} is full: make room there"
                     ) from exc
                 raise
 
-        await self._connection.call(name, write, timeout_s=None)
+        await self._connection.call(name, write, large=True)
 
 
 class _ExistsError(Exception):
@@ -217,8 +222,9 @@ async def _rename(sftp: Any, part: str, path: str, *, must_be_new: bool) -> None
 
 async def _is_full(sftp: Any, directory: str) -> bool:
     try:
-        return bool((await _in_time(sftp.statvfs(directory))).bavail == 0)
-    except (asyncssh.Error, TimeoutError):
+        about = await _in_time(sftp.statvfs(directory))
+        return bool(about.bavail * about.frsize < _CHUNK_BYTES)
+    except (asyncssh.Error, ConnectionError, TimeoutError):
         return False
 
 
