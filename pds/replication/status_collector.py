@@ -65,6 +65,8 @@ class StatusCollector:
         outage = parts.actors.outage.is_on or not (self.lease and self.lease.is_held)
         if self.state == "running" and outage:
             base["state"] = "unreachable"
+        # What this program says of the place names the remedy; Litestream's messages do not.
+        error = self.error or (_error_of(self.lease) if outage else None)
         return ReplicationStatus(
             **base,  # type: ignore[arg-type]
             databases=tuple(map(_database, parts.services.statuses())),
@@ -75,8 +77,8 @@ class StatusCollector:
             totals=_totals(parts),
             failing=tuple(self._ledger.actors.failing(limit=_FAILING_SHOWN)),
             warnings=self._warnings(parts),
-            last_error=self.error or parts.actors.last_error,
-            last_error_s=parts.actors.last_error_s,
+            last_error=error or parts.actors.last_error,
+            last_error_s=time.time() if error else parts.actors.last_error_s,
         )
 
     def _actors(self, parts: Parts | None) -> ActorsStatus:
@@ -108,6 +110,13 @@ class StatusCollector:
         if parts.blobs is not None:
             problems += parts.blobs.problems.first(_PROBLEMS_SHOWN)
         return (*(text for text in found if text), *problems)
+
+
+def _error_of(lease: Lease | None) -> str | None:
+    """What the last renewal of the lease tells of the place."""
+    if lease is None or lease.last_error is not None:
+        return lease and lease.last_error
+    return None if lease.is_held else "the place of the replica does not answer"
 
 
 def _database(status: ServiceStatus) -> DatabaseStatus:
