@@ -114,9 +114,10 @@ class StatusCollector:
 
 def _error_of(lease: Lease | None) -> str | None:
     """What the last renewal of the lease tells of the place."""
-    if lease is None or lease.last_error is not None:
-        return lease and lease.last_error
-    return None if lease.is_held else "the place of the replica does not answer"
+    if lease is None:
+        return None
+    answers = lease.is_held or lease.last_error is not None
+    return lease.last_error if answers else "the place of the replica does not answer"
 
 
 def _database(status: ServiceStatus) -> DatabaseStatus:
