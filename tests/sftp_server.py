@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -55,9 +54,6 @@ class SftpServer:
     failure: asyncssh.SFTPError | None = None
     """What opening a file fails with."""
 
-    is_full: bool = False
-    """Whether writes fail as they do in OpenSSH on a full disk."""
-
     @property
     def host_key(self) -> str:
         """The public key by which clients know the server."""
@@ -88,17 +84,6 @@ class SftpServer:
                 if server.failure is not None:
                     raise server.failure
                 return super().open(*args)
-
-            def write(self, *args: Any) -> Any:
-                if server.is_full:
-                    raise asyncssh.SFTPFailure("Failure")
-                return super().write(*args)
-
-            def statvfs(self, path: bytes) -> Any:
-                about = asyncssh.SFTPVFSAttrs.from_local(os.statvfs(self.map_path(path)))
-                if server.is_full:
-                    about.bavail = 0
-                return about
 
         listener = await asyncssh.listen(
             "127.0.0.1",

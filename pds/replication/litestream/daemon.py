@@ -19,7 +19,8 @@ from pds.replication.litestream.client import CONCURRENCY, LitestreamClient
 from pds.replication.litestream.config import DaemonConfig
 from pds.replication.litestream.environment import daemon_environment
 from pds.replication.litestream.logs import DaemonLog
-from pds.replication.litestream.process import DaemonProcess, PrivateDirectory
+from pds.replication.litestream.private_directory import PrivateDirectory
+from pds.replication.litestream.process import DaemonProcess
 from pds.replication.litestream.program import Program
 from pds.replication.litestream.usage import Usage, usage_of
 

@@ -25,6 +25,7 @@ from pds.replication.replica.place import ReplicaPlace
 from pds.replication.replica.url import ReplicaUrl
 from tests.processes import free_port
 from tests.sftp_server import PASSWORD, SftpServer
+from tests.small_disk import small_disk
 from tests.tcp_proxy import TcpProxy
 
 
@@ -219,17 +220,16 @@ async def test_what_a_server_says_becomes_an_error_with_a_remedy(
     assert [file.name async for file in sftp.list()] == []
 
 
-async def test_a_full_disk_is_told_from_other_failures(
-    sftp: ReplicaPlace, sftp_server: SftpServer
-) -> None:
-    await sftp.write("a", b"1")
-    sftp_server.is_full = True
-    with pytest.raises(ReplicaFull, match="make room there"):
-        await sftp.write("a", b"2")
-    sftp_server.is_full = False
-    assert await sftp.read("a", max_bytes=9) == b"1"
-    assert [file.name async for file in sftp.list()] == ["a"]
-    assert list(modes(sftp_server.directory)) == ["replica", "a"]
+async def test_a_full_disk_is_told_from_other_failures(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", size_mb=3) as disk:
+        async with SftpServer(disk).running() as server:
+            place = opened(server.url())
+            await place.write("a", b"1")
+            with pytest.raises(ReplicaFull, match="make room there"):
+                await place.write("a", bytes(5_000_000))
+            assert await place.read("a", max_bytes=9) == b"1"
+            assert list(modes(disk)) == ["replica", "a"]
+            await place.close()
 
 
 async def test_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
