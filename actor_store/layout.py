@@ -16,8 +16,9 @@ from actor_store.errors import InvalidStoreName
 
 MAX_NAME_BYTES: Final = 255
 """Longest file name on the usual file systems."""
+STORE: Final = "store.sqlite"
+"""Name of an actor's database in the actor's directory."""
 
-_STORE: Final = "store.sqlite"
 _KEY: Final = "key"
 _RESERVED_KEYS: Final = "reserved_keys"
 # Excludes everything special in paths: slash, backslash, leading dot.
@@ -38,7 +39,7 @@ class ActorLayout:
 
     def store(self, did: str) -> Path:
         """Return the path of one actor's database."""
-        return self.directory(did) / _STORE
+        return self.directory(did) / STORE
 
     def key(self, did: str) -> Path:
         """Return the path of one actor's signing key: 32 raw bytes."""

@@ -1,1 +1,1 @@
-"""What of a server is no database, copied to its replica: signing keys and blobs."""
+"""What is copied beside the databases: keys and other secrets, sealed, and blobs on disk."""

@@ -1,0 +1,233 @@
+"""Syncing actors: from the queue into the hot set, through Litestream, to the ledger.
+
+Litestream has only the hot set open. To sync an actor that is not in it, its database is registered
+with the daemon; the coldest one is closed for it if the set is full. While a database is open, the
+daemon itself looks at it each second, and closing it syncs it once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from actor_store.errors import InvalidStoreName
+from database.errors import DatabaseError
+from pds.replication.changes.signature import look_at
+from pds.replication.deletions import remove_leftovers
+from pds.replication.dirty_queue import FLUSH_S
+from pds.replication.errors import (
+    LitestreamFailed,
+    ReplicaRefused,
+    ReplicationError,
+    ReplicaUnavailable,
+    Trouble,
+)
+from pds.replication.outage import Outage
+
+if TYPE_CHECKING:
+    from actor_store.layout import ActorLayout
+    from pds.replication.dirty_queue import DirtyQueue
+    from pds.replication.ledger.actor_rows import DirtyActor
+    from pds.replication.open_actors import OpenActors
+
+APART_MS: Final = 1_000
+"""The time between two syncs of an actor that is open: Litestream's own interval."""
+_CLOSE_IN_OUTAGE_S: Final = 1.0
+_FIRST_RETRY_S: Final = 5.0
+_LONGEST_RETRY_S: Final = 600.0
+_STEP_S: Final = 1.0
+_START_ANEW_AFTER: Final = 3
+"""Failures in a row, for reasons unknown, after which Litestream's state of an actor is deleted."""
+_GENERAL: Final = frozenset(
+    {
+        Trouble.REPLICA_UNAVAILABLE,
+        Trouble.REPLICA_REFUSED,
+        Trouble.REPLICA_FULL,
+        Trouble.DAEMON_AWAY,
+        Trouble.DISK_FULL,
+    }
+)
+"""Troubles that are not the actor's."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Actors:
+    """Keeps the replica of all actors up to date, some of them at a time."""
+
+    def __init__(
+        self,
+        *,
+        layout: ActorLayout,
+        queue: DirtyQueue,
+        opened: OpenActors,
+        copy_key: Callable[[str], Awaitable[None]],
+        concurrency: int,
+        idle_s: float,
+    ) -> None:
+        """Prepare to sync, `concurrency` actors at a time.
+
+        `copy_key` is awaited before a database is synced: without its key, it is worth little. An
+        actor that has not changed for `idle_s` is closed.
+        """
+        self._layout = layout
+        self._queue = queue
+        self._opened = opened
+        self._copy_key = copy_key
+        self._concurrency = concurrency
+        self._idle_s = idle_s
+        self._running: set[asyncio.Task[None]] = set()
+        self.outage: Final = Outage()
+        self.syncs = 0
+        self.failed_syncs = 0
+        self.last_error: str | None = None
+        self.last_error_s: float | None = None
+
+    async def run(self) -> None:
+        """Sync what is dirty, until cancelled; syncs under way are cancelled, too."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._dispatch())
+                tasks.create_task(self._flush_often())
+                tasks.create_task(self._close_idle())
+        finally:
+            running = tuple(self._running)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def drain(self) -> None:
+        """Return once nothing is dirty any more, or an outage keeps it from getting through.
+
+        For a stop, while `run` still runs and nothing is marked any more.
+        """
+        while not self.outage.is_on:
+            await self._flush()
+            if not self._running and not self._queue.has_urgent():
+                return
+            await asyncio.sleep(FLUSH_S / 4)
+
+    async def _dispatch(self) -> None:
+        while True:
+            self._queue.wake.clear()
+            try:
+                self._start_due()
+            except DatabaseError as exc:
+                self.note_error(f"the ledger cannot be read: {exc}")
+            wait_s = max(0.01, self.outage.next_in_s) if self.outage.is_on else _STEP_S
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(wait_s, _STEP_S)):
+                    await self._queue.wake.wait()
+
+    def _start_due(self) -> None:
+        """Begin syncs up to the bound; in an outage one, and only when it is time for a try."""
+        while len(self._running) < self._concurrency:
+            if self.outage.is_on and (self._running or not self.outage.may_try):
+                return
+            actor = self._queue.take()
+            if actor is None:
+                return
+            task = asyncio.create_task(self._sync(actor))
+            self._running.add(task)
+            task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._queue.wake.set()
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            self.note_error(f"a sync failed unexpectedly: {exc!r}")
+            _log.error("a sync failed unexpectedly", exc_info=exc)
+
+    async def _flush_often(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            await self._flush()
+
+    async def _flush(self) -> None:
+        try:
+            await self._queue.flush()
+        except DatabaseError as exc:
+            self.note_error(f"the ledger cannot be written: {exc}")
+
+    async def _close_idle(self) -> None:
+        hot = self._opened.hot
+        while True:
+            await asyncio.sleep(_STEP_S)
+            # In an outage all are closed, because the daemon would try each of them all the time.
+            if self.outage.is_on:
+                await self._close(hot.idle(0.0, limit=self._concurrency), _CLOSE_IN_OUTAGE_S)
+            else:
+                await self._close(hot.idle(self._idle_s, limit=hot.size))
+
+    async def _close(self, dids: list[str], timeout_s: float | None = None) -> None:
+        bound = {} if timeout_s is None else {"timeout_s": timeout_s}
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for did in dids:
+                    tasks.create_task(self._opened.close(did, **bound))
+        except* DatabaseError as group:
+            self.note_error(f"the ledger cannot be written: {group.exceptions[0]}")
+
+    async def _sync(self, actor: DirtyActor) -> None:
+        try:
+            await self._sync_files(actor)
+        except (ReplicationError, OSError, DatabaseError, InvalidStoreName) as exc:
+            await self._fail(actor, exc)
+        except BaseException:
+            self._queue.put_back(actor.did)
+            raise
+
+    async def _sync_files(self, actor: DirtyActor) -> None:
+        # Looked at before the sync, which therefore covers at least this.
+        store = self._layout.store(actor.did)
+        seen = look_at(str(store))
+        if seen is None:
+            await self._opened.forget(actor.did)
+            await asyncio.to_thread(remove_leftovers, store)
+            await self._queue.forget_deleted(actor.did)
+            return
+        await self._copy_key(actor.did)
+        synced = await self._opened.sync(actor.did, seen)
+        self.syncs += 1
+        if self.outage.succeed():
+            _log.info("the replica can be reached again")
+        signature = seen.signature if seen.is_certain else None
+        self._queue.settle(actor, txid=synced.replicated_txid, signature=signature)
+
+    async def _fail(self, actor: DirtyActor, exc: Exception) -> None:
+        self.failed_syncs += 1
+        self.note_error(str(exc))
+        general = _is_general(exc)
+        if self.outage.fail(actor.did, str(exc), is_general=general):
+            _log.error("nothing reaches the replica for now", reason=str(exc))
+        if general or self.outage.is_on:
+            # At the end of the queue, so that another one is the next to be tried.
+            self._queue.fail(actor, str(exc), after_s=0)
+            return
+        failures = actor.failures + 1
+        if failures == _START_ANEW_AFTER and _is_unclear(exc):
+            with suppress(ReplicationError, OSError):
+                await self._opened.start_anew(actor.did)
+        after_s = min(_FIRST_RETRY_S * 2 ** min(failures - 1, 10), _LONGEST_RETRY_S)
+        if failures == 1:
+            _log.warning("an actor cannot be synced", did=actor.did, reason=str(exc))
+        self._queue.fail(actor, str(exc), after_s=after_s)
+
+    def note_error(self, message: str) -> None:
+        """Remember an error for the status."""
+        self.last_error, self.last_error_s = message, time.time()
+
+
+def _is_general(exc: Exception) -> bool:
+    if isinstance(exc, LitestreamFailed):
+        return exc.trouble in _GENERAL
+    return isinstance(exc, ReplicaUnavailable | ReplicaRefused | DatabaseError)
+
+
+def _is_unclear(exc: Exception) -> bool:
+    return isinstance(exc, LitestreamFailed) and exc.trouble is Trouble.OTHER

@@ -1,0 +1,135 @@
+"""The sweep: a paced look at the files of all actors.
+
+It finds what makes no event (preferences, uploads), actors that came or went while nobody followed
+the log, and everything if the ledger was lost. Directory by directory, its findings are compared
+with the rows of the ledger, so that memory does not grow with accounts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from actor_store.layout import STORE
+from pds.replication.changes.signature import FilesSeen, look_at
+from pds.replication.ledger.actor_rows import SHARDS, SweptRow
+
+_PACE: Final = 0.2
+"""The part of a sweep's interval over which its steps are spread."""
+_is_did: Final = re.compile(r"did:[a-z0-9]+:[A-Za-z0-9._:%-]+").fullmatch
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Found:
+    """What one directory has that the ledger does not know."""
+
+    new: list[tuple[str, int]] = field(default_factory=list)
+    """Actors without a row, each with when its files changed, in Unix milliseconds."""
+    changed: list[tuple[str, int]] = field(default_factory=list)
+    """Actors whose files changed, each with when."""
+    replaced: list[str] = field(default_factory=list)
+    """Actors whose database is another file than the one that is open."""
+    gone: list[str] = field(default_factory=list)
+    """Actors whose database is not there any more."""
+    present: int = 0
+    """All that are there."""
+
+
+class FileSweep:
+    """Looks at the files of one directory after another."""
+
+    def __init__(
+        self,
+        actors_directory: Path,
+        *,
+        rows: Callable[[int], Mapping[str, SweptRow]],
+        open_inode: Callable[[str], int | None],
+        report: Callable[[Found], object],
+    ) -> None:
+        """Prepare sweeps.
+
+        `rows` returns the ledger's rows of a shard. `open_inode` returns the inode of the database
+        that Litestream has open for a DID, None if it has none: its changes are seen by Litestream
+        itself. `report` is awaited if it returns an awaitable.
+        """
+        self._directory = actors_directory
+        self._rows = rows
+        self._open_inode = open_inode
+        self._report = report
+
+    async def run(self, interval_s: float) -> int:
+        """Look at everything once, spread over a part of `interval_s`; return how many there are.
+
+        Raises `OSError` if the directory of actors cannot be read.
+        """
+        names = set(await asyncio.to_thread(os.listdir, self._directory))
+        pause_s = interval_s * _PACE / SHARDS
+        present, gone = 0, list[str]()
+        for shard in range(SHARDS):
+            name = f"{shard:02x}"
+            rows = self._rows(shard)
+            if name in names or rows:
+                found = await asyncio.to_thread(self._look, self._directory / name, rows)
+                present += found.present
+                gone += found.gone
+                found.gone = []
+                await self._tell(found)
+            await asyncio.sleep(pause_s)
+        await self._tell_gone(gone, present)
+        return present
+
+    async def _tell(self, found: Found) -> None:
+        if found.new or found.changed or found.replaced or found.gone:
+            result = self._report(found)
+            if asyncio.iscoroutine(result):
+                await result
+
+    async def _tell_gone(self, gone: list[str], present: int) -> None:
+        """Report the actors that went, unless all have: then a disk is rather not mounted."""
+        if gone and not present:
+            raise OSError(f"{self._directory} has no actor any more: is its disk mounted?")
+        await self._tell(Found(gone=gone))
+
+    def _look(self, directory: Path, rows: Mapping[str, SweptRow]) -> Found:
+        """Compare one directory with its rows. Runs in a thread."""
+        found = Found()
+        try:
+            names = os.listdir(directory)  # noqa: PTH208 (names, not paths, and many)
+        except FileNotFoundError:
+            names = []
+        there = set[str]()
+        for name in names:
+            if _is_did(name) is None:
+                continue
+            try:
+                seen = look_at(f"{directory}/{name}/{STORE}")
+            except OSError as exc:
+                # Unreadable for now is not gone.
+                logger.debug("cannot look at %s: %s", name, exc)
+                there.add(name)
+                continue
+            if seen is not None:
+                there.add(name)
+                self._compare(name, seen, rows.get(name), found)
+        found.present = len(there)
+        found.gone = [did for did, row in rows.items() if not row.deleted and did not in there]
+        return found
+
+    def _compare(self, did: str, seen: FilesSeen, row: SweptRow | None, found: Found) -> None:
+        if row is None:
+            found.new.append((did, seen.changed_ms))
+            return
+        open_inode = self._open_inode(did)
+        if open_inode is not None:
+            if open_inode != seen.inode:
+                found.replaced.append(did)
+        elif row.deleted or (row.signature != seen.signature and not row.dirty):
+            found.changed.append((did, seen.changed_ms))

@@ -1,0 +1,1 @@
+"""What has reached the replica: `replication.sqlite`."""

@@ -1,0 +1,285 @@
+"""A row of the ledger for each actor: what of it has reached the replica.
+
+An actor that has changed is marked dirty, which is on disk before anything else happens. Whether a
+mark is still there after a sync depends on what else changed meanwhile: see `Settled.again_ms`.
+
+Urgent ones are those that were seen to change. They take turns by `turn`, the time from which they
+may be synced: the first mark, or after a failure a later time. Others were never looked at before;
+they come after, those with the newest files first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from database.connection import Database
+
+SHARDS: Final = 256
+_MAX_ERROR: Final = 500
+"""Characters of an error that are kept."""
+
+_MARK: Final = (
+    "INSERT INTO actor (shard, did, dirtySinceMs, urgent, turn) VALUES (?, ?, ?, 1, ?)"
+    " ON CONFLICT DO UPDATE SET urgent = 1, turn = excluded.turn,"
+    " dirtySinceMs = coalesce(dirtySinceMs, excluded.dirtySinceMs)"
+    " WHERE dirtySinceMs IS NULL OR urgent = 0"
+)
+_ADD: Final = (
+    "INSERT INTO actor (shard, did, dirtySinceMs, urgent, turn) VALUES (?, ?, ?, 0, ?)"
+    " ON CONFLICT DO NOTHING"
+)
+_DUE: Final = (
+    "SELECT did, txid, dirtySinceMs, failures, 1 FROM actor"
+    " WHERE urgent = 1 AND turn <= ? ORDER BY turn LIMIT ?"
+)
+_NEVER_SYNCED: Final = (
+    "SELECT did, txid, dirtySinceMs, failures, 0 FROM actor"
+    " WHERE urgent = 0 AND turn IS NOT NULL ORDER BY turn DESC LIMIT ?"
+)
+_HASTEN: Final = "UPDATE actor SET turn = ?1 WHERE urgent = 1 AND turn > ?1"
+_SETTLE: Final = (
+    "UPDATE actor SET uncompacted = uncompacted + max(0, ?3 - txid), txid = ?3, syncedAtMs = ?4,"
+    " signature = ?5, dirtySinceMs = ?6, urgent = 1, turn = ?7, failures = 0, lastError = NULL,"
+    " deletedAtMs = NULL WHERE shard = ?1 AND did = ?2"
+)
+_FAIL: Final = (
+    "UPDATE actor SET dirtySinceMs = coalesce(dirtySinceMs, ?3), urgent = 1, turn = ?4,"
+    " failures = failures + 1, lastError = ?5 WHERE shard = ?1 AND did = ?2"
+)
+_DELETE: Final = (
+    "UPDATE actor SET dirtySinceMs = NULL, turn = NULL, signature = NULL, failures = 0,"
+    " lastError = NULL, deletedAtMs = coalesce(deletedAtMs, ?) WHERE shard = ? AND did = ?"
+)
+_SET_CLOSED: Final = (
+    "UPDATE actor SET signature = ?3, uncompacted = uncompacted + max(0, ?4 - txid),"
+    " txid = max(txid, ?4) WHERE shard = ?1 AND did = ?2 AND dirtySinceMs IS NULL"
+)
+_HAS_DUE: Final = "SELECT 1 FROM actor WHERE urgent = 1 AND turn <= ? LIMIT 1"
+_IN_SHARD: Final = (
+    "SELECT did, signature, dirtySinceMs IS NOT NULL, deletedAtMs IS NOT NULL FROM actor"
+    " WHERE shard = ?"
+)
+_COLUMNS: Final = (
+    "did, txid, syncedAtMs, dirtySinceMs, failures, lastError, uncompacted, compactedAtMs,"
+    " deletedAtMs"
+)
+_GET: Final = f"SELECT {_COLUMNS} FROM actor WHERE shard = ? AND did = ?"
+_ALL: Final = (
+    f"SELECT {_COLUMNS} FROM actor WHERE (shard, did) > (?, ?) ORDER BY shard, did LIMIT ?"
+)
+_COUNTS: Final = (
+    "SELECT (SELECT count(*) FROM actor),"
+    " (SELECT count(*) FROM actor WHERE dirtySinceMs IS NOT NULL),"
+    " (SELECT count(*) FROM actor WHERE failures > 0),"
+    " (SELECT count(*) FROM actor WHERE deletedAtMs IS NOT NULL),"
+    " (SELECT min(dirtySinceMs) FROM actor WHERE dirtySinceMs IS NOT NULL)"
+)
+_FAILING: Final = (
+    "SELECT did, lastError FROM actor WHERE failures > 0 ORDER BY failures DESC LIMIT ?"
+)
+_UNCOMPACTED: Final = (
+    "SELECT did, uncompacted FROM actor WHERE uncompacted >= ? AND uncompacted > 0"
+    " ORDER BY uncompacted DESC LIMIT ?"
+)
+_COMPACTED: Final = (
+    "UPDATE actor SET uncompacted = ?, compactedAtMs = ? WHERE shard = ? AND did = ?"
+)
+_DELETED_BEFORE: Final = "SELECT did FROM actor WHERE deletedAtMs <= ? ORDER BY deletedAtMs LIMIT ?"
+_FORGET: Final = "DELETE FROM actor WHERE shard = ? AND did = ?"
+
+
+def shard_of(did: str) -> int:
+    """Return which of the 256 directories of `actors/` an actor lies in."""
+    return hashlib.sha256(did.encode()).digest()[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An actor has changed."""
+
+    did: str
+    since_ms: int
+    """When, or when that was noticed."""
+    turn_ms: int
+    """From when on it may be synced."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirtyActor:
+    """An actor whose turn it is."""
+
+    did: str
+    txid: int
+    since_ms: int
+    failures: int
+    is_urgent: int
+    """0 if it was never looked at before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An actor of which everything has reached the replica."""
+
+    did: str
+    txid: int
+    at_ms: int
+    signature: int | None
+    """Of its files before the sync; None if the next sweep is to look again."""
+    again_ms: int | None = None
+    """When it changed again after the sync had begun, so that it stays dirty."""
+    turn_ms: int | None = None
+    """From when on it may be synced again, in that case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An actor that could not be synced."""
+
+    did: str
+    at_ms: int
+    retry_ms: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActorRow:
+    """What the ledger knows of one actor."""
+
+    did: str
+    txid: int
+    synced_at_ms: int | None
+    dirty_since_ms: int | None
+    failures: int
+    last_error: str | None
+    uncompacted: int
+    compacted_at_ms: int | None
+    deleted_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SweptRow:
+    """What a sweep compares with the files of an actor."""
+
+    signature: int | None
+    dirty: bool
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ActorCounts:
+    """Figures over all actors."""
+
+    rows: int
+    dirty: int
+    failing: int
+    deleted: int
+    oldest_dirty_ms: int | None
+
+
+class ActorRows:
+    """The table `actor`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def mark(self, marks: Iterable[Mark]) -> None:
+        """Mark actors dirty. One that is dirty keeps its time and its turn."""
+        self._db.many(
+            _MARK, [(shard_of(mark.did), mark.did, mark.since_ms, mark.turn_ms) for mark in marks]
+        )
+
+    def add(self, found: Iterable[tuple[str, int]], *, now_ms: int) -> None:
+        """Add actors that were never looked at before, each with when its files changed (ms)."""
+        self._db.many(_ADD, [(shard_of(did), did, now_ms, changed) for did, changed in found])
+
+    def due(self, now_ms: int, *, limit: int) -> list[DirtyActor]:
+        """Return dirty actors in the order in which they are to be synced."""
+        rows = self._db.all(_DUE, (now_ms, limit))
+        if len(rows) < limit:
+            rows += self._db.all(_NEVER_SYNCED, (limit - len(rows),))
+        return [DirtyActor(*row) for row in rows]
+
+    def hasten(self, now_ms: int) -> None:
+        """Let everything that waits for a later time take its turn now."""
+        self._db.run(_HASTEN, (now_ms,))
+
+    def settle(self, settled: Iterable[Settled]) -> None:
+        """Note what has reached the replica."""
+        self._db.many(
+            _SETTLE,
+            [
+                (
+                    *(shard_of(each.did), each.did, each.txid, each.at_ms, each.signature),
+                    *(each.again_ms, None if each.again_ms is None else each.turn_ms),
+                )
+                for each in settled
+            ],
+        )
+
+    def fail(self, failed: Iterable[Failed]) -> None:
+        """Note why actors were not synced, and when to try again."""
+        self._db.many(
+            _FAIL,
+            [
+                (shard_of(each.did), each.did, each.at_ms, each.retry_ms, each.error[:_MAX_ERROR])
+                for each in failed
+            ],
+        )
+
+    def mark_deleted(self, dids: Iterable[str], *, now_ms: int) -> None:
+        """Note that actors are gone; an earlier time is kept."""
+        self._db.many(_DELETE, [(now_ms, shard_of(did), did) for did in dids])
+
+    def set_closed(self, did: str, *, txid: int, signature: int | None) -> None:
+        """Note the files of which everything has reached the replica, unless it is dirty."""
+        self._db.run(_SET_CLOSED, (shard_of(did), did, signature, txid))
+
+    def has_due(self, now_ms: int) -> bool:
+        """Whether an urgent actor's turn has come."""
+        return self._db.value(_HAS_DUE, (now_ms,)) is not None
+
+    def in_shard(self, shard: int) -> dict[str, SweptRow]:
+        """Return what a sweep compares, by DID."""
+        return {
+            did: SweptRow(signature, bool(dirty), bool(deleted))
+            for did, signature, dirty, deleted in self._db.all(_IN_SHARD, (shard,))
+        }
+
+    def find(self, did: str) -> ActorRow | None:
+        """Return what is known of one actor."""
+        row = self._db.one(_GET, (shard_of(did), did))
+        return None if row is None else ActorRow(*row)
+
+    def page(self, *, after: str | None, limit: int) -> list[ActorRow]:
+        """Return actors in the order of their directories, from one on."""
+        place = (-1, "") if after is None else (shard_of(after), after)
+        return [ActorRow(*row) for row in self._db.all(_ALL, (*place, limit))]
+
+    def counts(self) -> ActorCounts:
+        """Return figures over all actors."""
+        row = self._db.one(_COUNTS)
+        assert row is not None  # noqa: S101 (a row of counts)
+        return ActorCounts(*row)
+
+    def failing(self, *, limit: int) -> list[tuple[str, str]]:
+        """Return some actors whose last sync failed, each with the error."""
+        return [(did, error or "") for did, error in self._db.all(_FAILING, (limit,))]
+
+    def uncompacted(self, *, at_least: int, limit: int) -> list[tuple[str, int]]:
+        """Return the actors with the most files since their last compaction, and how many."""
+        return [(did, files) for did, files in self._db.all(_UNCOMPACTED, (at_least, limit))]
+
+    def set_compacted(self, did: str, *, left: int, now_ms: int) -> None:
+        """Note that an actor was compacted, and how many files are left to do."""
+        self._db.run(_COMPACTED, (left, now_ms, shard_of(did), did))
+
+    def deleted_before(self, ms: int, *, limit: int) -> list[str]:
+        """Return the DIDs of actors that went before a time, the first ones first."""
+        return [did for (did,) in self._db.all(_DELETED_BEFORE, (ms, limit))]
+
+    def forget(self, dids: Iterable[str]) -> None:
+        """Remove actors of which the replica has nothing any more."""
+        self._db.many(_FORGET, [(shard_of(did), did) for did in dids])

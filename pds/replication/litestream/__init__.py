@@ -1,0 +1,1 @@
+"""The program Litestream: its daemons, their control sockets and what they answer."""

@@ -1,0 +1,30 @@
+"""The variables of the environment that a Litestream daemon gets: none of the server's secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_KEPT: Final = frozenset(
+    (
+        *("HOME", "PATH", "TMPDIR", "TZ", "LD_LIBRARY_PATH"),
+        # How it reaches the replica, and whom it trusts there.
+        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+        # How much memory and how many cores it takes.
+        *("GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT"),
+    )
+)
+_KEPT_PREFIXES: Final = ("AWS_", "LITESTREAM_")
+"""Credentials, regions and profiles."""
+
+
+def daemon_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a daemon needs of `environ`."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _KEPT
+        or name.startswith(_KEPT_PREFIXES)
+        # Proxies are often given in small letters.
+        or (name.endswith("_proxy") and name.upper() in _KEPT)
+    }

@@ -1,0 +1,201 @@
+"""Opening and closing actors' databases with the daemon, and mending what Litestream trips over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from actor_store.keyed_locks import KeyedLocks
+from database.errors import DatabaseError
+from database.opening import open_database
+from pds.replication.changes.signature import look_at
+from pds.replication.errors import LitestreamFailed, Trouble
+from pds.replication.litestream.local_state import prune, reset
+from pds.replication.replica import names
+
+if TYPE_CHECKING:
+    from actor_store.layout import ActorLayout
+    from pds.replication.changes.signature import FilesSeen
+    from pds.replication.dirty_queue import DirtyQueue
+    from pds.replication.hot_set import HotSet
+    from pds.replication.litestream.client import LitestreamClient, Synced
+
+_SYNC_S: Final = 60.0
+_BYTES_A_S: Final = 256 << 10
+"""How slowly a large database may reach the replica before that counts as a failure."""
+_CLOSE_S: Final = 15.0
+_AGAIN: Final = frozenset(
+    {Trouble.NOT_REGISTERED, Trouble.DATABASE_REPLACED, Trouble.LOCAL_STATE_DAMAGED}
+)
+"""Troubles after which a fresh start works at once."""
+
+_log = structlog.get_logger(__name__)
+
+
+class OpenActors:
+    """The databases that the daemon has open: the hot set, and the requests that change it."""
+
+    def __init__(
+        self,
+        *,
+        layout: ActorLayout,
+        hot: HotSet,
+        queue: DirtyQueue,
+        client: LitestreamClient,
+        url_of: Callable[[str], str],
+    ) -> None:
+        """`url_of` returns Litestream's URL of a name in the replica."""
+        self.hot: Final = hot
+        self._layout = layout
+        self._queue = queue
+        self._client = client
+        self._url_of = url_of
+        self._locks = KeyedLocks()
+
+    async def sync(self, did: str, seen: FilesSeen) -> Synced:
+        """Sync an actor whose files are there; it is open afterwards.
+
+        Raises `LitestreamFailed` and `OSError`.
+        """
+        async with self._locks[did]:
+            try:
+                return await self._sync(did, seen)
+            except LitestreamFailed as exc:
+                if exc.trouble not in _AGAIN:
+                    raise
+            return await self._sync(did, seen)
+
+    async def _sync(self, did: str, seen: FilesSeen) -> Synced:
+        store = self._layout.store(did)
+        if did not in self.hot:
+            await self._make_room()
+            await self._client.register(store, self._url_of(names.actor_database(did)))
+            self.hot.add(did, seen.inode)
+        with self.hot.using(did) as actor:
+            try:
+                synced = await self._client.sync(store, timeout_s=_sync_s(seen))
+            except LitestreamFailed as exc:
+                await self._mend(did, store, exc.trouble)
+                raise
+            if actor is not None:
+                actor.synced_ms = self._queue.now_ms
+            return synced
+
+    async def start_anew(self, did: str) -> None:
+        """Close an actor and forget what Litestream knows of it: the next sync sends all of it."""
+        async with self._locks[did]:
+            await self._discard(did, self._layout.store(did))
+
+    async def close(self, did: str, *, timeout_s: float = _CLOSE_S) -> None:
+        """Close an actor after a last sync. If that fails, the actor is dirty again."""
+        async with self._locks[did]:
+            actor = self.hot.get(did)
+            if actor is not None and not actor.in_use:
+                actor.in_use = True
+                await self._close(did, timeout_s)
+
+    @asynccontextmanager
+    async def closed(self, did: str) -> AsyncIterator[None]:
+        """Keep an actor closed for a while: nobody syncs it within the block."""
+        async with self._locks[did]:
+            if did in self.hot:
+                await self._close(did, _CLOSE_S)
+            yield
+
+    async def forget(self, did: str) -> None:
+        """Close an actor whose files are gone."""
+        async with self._locks[did]:
+            if did in self.hot:
+                await self._unregister(did, self._layout.store(did), _CLOSE_S)
+
+    async def lose_all(self) -> None:
+        """Note that the daemon has started anew: what was open may have changed since."""
+        now_ms = self._queue.now_ms
+        await self._queue.mark(dict.fromkeys(self.hot.clear(), now_ms))
+
+    async def _make_room(self) -> None:
+        while self.hot.is_full and (coldest := self.hot.coldest()) is not None:
+            await self.close(coldest)
+
+    async def _close(self, did: str, timeout_s: float) -> None:
+        store = self._layout.store(did)
+        # Closing syncs once more, so all of these files is in the replica then.
+        seen = await asyncio.to_thread(_look_at, store)
+        txid = await self._unregister(did, store, timeout_s)
+        if txid is None:
+            await self._queue.mark({did: self._queue.now_ms})
+        elif seen is not None:
+            await asyncio.to_thread(_prune, store)
+            await self._queue.note_closed(
+                did, txid=txid, signature=seen.signature if seen.is_certain else None
+            )
+
+    async def _unregister(self, did: str, store: Path, timeout_s: float) -> int | None:
+        """Return the txid up to which the replica has everything; None if it may lack some."""
+        try:
+            return await self._client.unregister(store, timeout_s=timeout_s)
+        except LitestreamFailed as exc:
+            _log.debug("the last sync of an actor failed", did=did, reason=str(exc))
+            return None
+        finally:
+            self.hot.remove(did)
+
+    async def _mend(self, did: str, store: Path, trouble: Trouble) -> None:
+        """Do what makes the next try succeed, as far as this program can."""
+        if trouble is Trouble.NOT_REGISTERED:
+            self.hot.remove(did)
+        elif trouble is Trouble.DATABASE_REPLACED:
+            await self._discard(did, store)
+            await asyncio.to_thread(_break_wal, store)
+        elif trouble is Trouble.LOCAL_STATE_DAMAGED:
+            await self._discard(did, store)
+        elif trouble in (Trouble.DATABASE_GONE, Trouble.DATABASE_DAMAGED, Trouble.FORBIDDEN):
+            await self._unregister(did, store, _CLOSE_S)
+
+    async def _discard(self, did: str, store: Path) -> None:
+        await self._unregister(did, store, _CLOSE_S)
+        await asyncio.to_thread(reset, store)
+
+
+def _sync_s(seen: FilesSeen) -> float:
+    return _SYNC_S + seen.bytes / _BYTES_A_S
+
+
+def _look_at(store: Path) -> FilesSeen | None:
+    try:
+        return look_at(str(store))
+    except OSError:
+        return None
+
+
+def _prune(store: Path) -> None:
+    """Delete the local files that are in the replica, but for the newest. May fail."""
+    try:
+        prune(store, before_txid=1 << 63)
+    except OSError as exc:
+        _log.warning("uploaded files cannot be deleted", store=str(store), reason=str(exc))
+
+
+def _break_wal(store: Path) -> None:
+    """Begin a new WAL, so that Litestream sends the whole of a database that replaced another.
+
+    It recognises where it stopped by the WAL. While it still had the old file open, it may have
+    taken the new one's WAL for a continuation. Waits for the disk.
+    """
+    try:
+        db = open_database(store, create=False, wal_autocheckpoint=None)
+    except DatabaseError:
+        return  # The next sync tells what is wrong with it.
+    try:
+        # A connection does not notice the WAL until its first read.
+        db.value("PRAGMA schema_version")
+        db.checkpoint()
+    except DatabaseError as exc:
+        _log.warning("cannot empty a WAL", store=str(store), reason=str(exc))
+    finally:
+        db.close()

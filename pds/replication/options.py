@@ -1,0 +1,81 @@
+"""What a supervisor is told at its start: a plain value, so that nothing here reads settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pds.replication.replica.url import ReplicaUrl
+
+LEDGER_FILE: Final = "replication.sqlite"
+STATUS_FILE: Final = "replication.json"
+LOCK_FILE: Final = "replication.lock"
+SOCKETS: Final = "replication-run"
+"""The directory of the daemons' sockets and configuration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealingOptions:
+    """How the signing keys are protected in the replica: exactly one of these is set."""
+
+    passphrase: str | None = None
+    recipient: str | None = None
+    """An age recipient, `age1…`, whose identity stays with the operator."""
+    in_clear: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicationOptions:
+    """Everything that `run_supervisor` needs to know."""
+
+    replica: ReplicaUrl
+    service_did: str
+    """A replica of another server's DID is refused."""
+    data_directory: Path
+    account_db: Path
+    sequencer_db: Path
+    did_cache_db: Path
+    hold_db: Path
+    """Replicated once it exists."""
+    actors_directory: Path
+    blob_directory: Path | None
+    """None if blobs are in S3, where they stay."""
+    hold_env_file: Path | None = None
+    """The secrets of a server that is only a hold; copied like a key."""
+    sealing: SealingOptions
+    hot_set: int = 500
+    """How many actors' databases Litestream has open at most."""
+    idle_s: float = 20.0
+    """An actor that has not changed for so long is closed."""
+    poll_s: float = 0.25
+    """How often the event log is looked at."""
+    sweep_interval_s: float = 30.0
+    """How often the times of the actors' files are looked at."""
+    retention_days: float = 7.0
+    """How far back a restore may go; deleted files stay in the replica for as long."""
+    concurrency: int = 16
+    """How many actors are synced at a time."""
+    stop_s: float = 20.0
+    """How long a stop waits for the last changes to reach the replica."""
+
+    @property
+    def ledger_db(self) -> Path:
+        """The ledger: what has reached the replica."""
+        return self.data_directory / LEDGER_FILE
+
+    @property
+    def status_file(self) -> Path:
+        """What the supervisor says about itself, each second."""
+        return self.data_directory / STATUS_FILE
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked by the supervisor of this directory for as long as it runs."""
+        return self.data_directory / LOCK_FILE
+
+    @property
+    def run_directory(self) -> Path:
+        """Where the daemons' sockets and configurations are."""
+        return self.data_directory / SOCKETS

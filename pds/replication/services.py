@@ -1,0 +1,269 @@
+"""The service databases: always registered with a daemon of their own, and synced each second.
+
+Litestream also looks at each of them every second by itself. Syncing them from here as well tells
+how far the replica is behind, and whether it is reached at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from pds.replication.errors import LitestreamFailed, Trouble
+from pds.replication.litestream.client import LitestreamClient
+from pds.replication.litestream.local_state import reset
+
+INTERVAL_S: Final = 1.0
+"""Between two looks at a database."""
+_MAX_BACKOFF_S: Final = 15.0
+_SYNC_S: Final = 60.0
+_UNSETTLED_NS: Final = 50_000_000
+"""File times advance in steps of some milliseconds. A file that was written this recently may be
+written again without a new time."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, frozen=True)
+class _Files:
+    """What tells whether a database has changed."""
+
+    stats: tuple[tuple[int, int, int, int], ...]
+    """Device, inode, size and time of the file and its WAL."""
+    is_settled: bool
+    """Whether any later write gives them another time."""
+
+
+@dataclass(slots=True, frozen=True)
+class ServiceDatabase:
+    """A database of the server as a whole."""
+
+    name: str
+    """Its name in the replica, wherever the file is."""
+    path: Path
+    is_optional: bool = False
+    """Whether a server may do without it, such as without `hold.sqlite`."""
+
+
+@dataclass(slots=True, frozen=True)
+class ServiceStatus:
+    """How far the replica is with one service database."""
+
+    name: str
+    is_there: bool
+    synced_at_s: float | None
+    """When the replica last had all of it, in Unix seconds; None: not in this run."""
+    lag_s: float
+    """For how long, at most, the oldest change has not been in the replica; 0: it has all."""
+    txid: int
+    """The newest transaction in the replica."""
+    error: str | None
+    """Why the last sync has failed; None if it has not."""
+    trouble: Trouble | None
+    """What kind of failure that is."""
+
+
+class ServiceDatabases:
+    """The service databases and their replication through the client of a daemon.
+
+    `url_of` returns the place of a database by its name: `ReplicaUrl.for_litestream`.
+    """
+
+    def __init__(
+        self,
+        client: LitestreamClient,
+        databases: Iterable[ServiceDatabase],
+        *,
+        url_of: Callable[[str], str],
+        interval_s: float = INTERVAL_S,
+    ) -> None:
+        self._followers = [
+            _Follower(client, database, url_of(database.name), interval_s) for database in databases
+        ]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to follow them. Nothing that fails later ends this."""
+        self._tasks = [asyncio.create_task(one.follow()) for one in self._followers]
+
+    async def stop(self) -> None:
+        """Follow them no longer. May be repeated."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def register_again(self) -> None:
+        """The daemon has started anew: for its `on_restart`."""
+        for one in self._followers:
+            one.forget()
+
+    async def final_sync(self, *, timeout_s: float = _SYNC_S) -> Sequence[ServiceStatus]:
+        """Send what is left, after `stop` and after the last write; return where each stands.
+
+        Databases that could not be sent whole have an `error`.
+        """
+        await asyncio.gather(*(one.finish(timeout_s) for one in self._followers))
+        return self.statuses()
+
+    def statuses(self) -> Sequence[ServiceStatus]:
+        """Return where each stands, but for optional ones that are not there."""
+        found = (one.status() for one in self._followers)
+        return [status for status in found if status.is_there or status.error]
+
+
+class _Follower:
+    """One database."""
+
+    def __init__(
+        self, client: LitestreamClient, database: ServiceDatabase, url: str, interval_s: float
+    ) -> None:
+        self._client = client
+        self._database = database
+        self._url = url
+        self._interval_s = interval_s
+        self._is_registered = False
+        self._synced: _Files | None = None
+        """The files as they were last synced; None: they may have changed since."""
+        self._clean_at_s = time.monotonic()
+        """When the replica last had everything, as far as is known."""
+        self._is_dirty = False
+        self._synced_at_s: float | None = None
+        self._txid = 0
+        self._failed: LitestreamFailed | None = None
+
+    async def follow(self) -> None:
+        """Sync the database when it has changed, for ever."""
+        pause_s = self._interval_s
+        while True:
+            await self._look(_SYNC_S)
+            if self._failed is None:
+                pause_s = self._interval_s
+            else:
+                pause_s = min(2 * pause_s, max(_MAX_BACKOFF_S, self._interval_s))
+            await asyncio.sleep(pause_s)
+
+    async def finish(self, timeout_s: float) -> None:
+        """Sync the database whether or not it seems to have changed."""
+        self._synced = None
+        await self._look(timeout_s)
+
+    def forget(self) -> None:
+        """The daemon does not know the database any more."""
+        self._is_registered = False
+        self._synced = None
+
+    def status(self) -> ServiceStatus:
+        """Return where it stands."""
+        return ServiceStatus(
+            name=self._database.name,
+            is_there=self._files() is not None,
+            synced_at_s=self._synced_at_s,
+            lag_s=time.monotonic() - self._clean_at_s if self._is_dirty else 0.0,
+            txid=self._txid,
+            error=None if self._failed is None else str(self._failed),
+            trouble=None if self._failed is None else self._failed.trouble,
+        )
+
+    async def _look(self, timeout_s: float) -> None:
+        looked_at_s = time.monotonic()
+        files = self._files()
+        if files is None:
+            await self._miss()
+            return
+        if self._synced is not None and files.stats == self._synced.stats:
+            self._clean_at_s = looked_at_s
+            return
+        self._is_dirty = True
+        try:
+            await self._sync(timeout_s)
+        except LitestreamFailed as exc:
+            self._fail(exc)
+            await self._mend(exc.trouble)
+            return
+        if self._failed is not None:
+            _log.info("a service database is replicated again", database=self._database.name)
+        self._failed = None
+        self._is_dirty = False
+        self._clean_at_s = looked_at_s
+        self._synced_at_s = time.time()
+        self._synced = files if files.is_settled else None
+
+    async def _sync(self, timeout_s: float) -> None:
+        if not self._is_registered:
+            await self._client.register(self._database.path, self._url)
+            self._is_registered = True
+        synced = await self._client.sync(self._database.path, timeout_s=timeout_s)
+        self._txid = synced.replicated_txid
+
+    async def _miss(self) -> None:
+        """The file is not there, or not there any more."""
+        if self._is_registered:
+            await self._unregister()
+        if self._database.is_optional:
+            self._failed, self._is_dirty = None, False
+        else:
+            path = self._database.path
+            self._fail(LitestreamFailed(f"{path} is missing", Trouble.DATABASE_GONE))
+
+    async def _mend(self, trouble: Trouble) -> None:
+        """Do what makes the next try succeed, as far as this program can."""
+        if trouble in (Trouble.NOT_REGISTERED, Trouble.DAEMON_AWAY):
+            self._is_registered = False
+        elif trouble in (Trouble.DATABASE_REPLACED, Trouble.DATABASE_GONE):
+            await self._unregister()
+        elif trouble is Trouble.LOCAL_STATE_DAMAGED:
+            await self._unregister()
+            try:
+                await asyncio.to_thread(reset, self._database.path)
+            except OSError as exc:
+                self._fail(LitestreamFailed(f"{exc.filename}: {exc.strerror}", Trouble.FORBIDDEN))
+
+    async def _unregister(self) -> None:
+        self._is_registered = False
+        with suppress(LitestreamFailed):
+            await self._client.unregister(self._database.path)
+
+    def _fail(self, failure: LitestreamFailed) -> None:
+        if self._failed is None or self._failed.trouble is not failure.trouble:
+            _log.error(
+                "a service database is not replicated",
+                database=self._database.name,
+                trouble=str(failure.trouble),
+                reason=str(failure),
+            )
+        self._failed = failure
+        self._synced = None
+
+    def _files(self) -> _Files | None:
+        """Look at the files; None if there is no database."""
+        path = self._database.path
+        now_ns = time.time_ns()
+        try:
+            found = [path.stat()]
+            if not found[0].st_size:
+                return None  # SQLite has yet to write the first page.
+            with suppress(FileNotFoundError):
+                found.append(path.with_name(f"{path.name}-wal").stat())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError:
+            return _UNREADABLE
+        # A clock that was set back leaves times in the future, which tell as much as others.
+        is_settled = all(abs(now_ns - one.st_mtime_ns) > _UNSETTLED_NS for one in found)
+        return _Files(
+            tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns) for one in found),
+            is_settled,
+        )
+
+
+_UNREADABLE: Final = _Files((), is_settled=False)
+"""Files that this user may not look at; the next request to the daemon tells why."""

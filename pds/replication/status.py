@@ -1,0 +1,183 @@
+"""What a supervisor says about itself: a JSON file that it replaces each second.
+
+`pds replicate status`, the server's metrics and `pds doctor` read it. It is not synced to disk: a
+file that a crash has cut off is as good as none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+FRESH_S: Final = 15.0
+"""A status older than this is that of a supervisor that hangs or is gone."""
+MAX_BYTES: Final = 256 << 10
+
+State: TypeAlias = Literal["starting", "running", "unreachable", "stopping", "stopped", "failed"]
+"""`unreachable`: the replica does not answer or takes nothing; the supervisor goes on trying."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseStatus:
+    """One of the databases that are always replicated."""
+
+    name: str
+    """Its file name, such as `account.sqlite`."""
+    txid: int
+    """The newest transaction in the replica, by Litestream's count."""
+    lag_s: float | None
+    """Age of the oldest change that is not in the replica; 0 if all are, None if unknown."""
+    last_synced_s: float | None
+    """Unix seconds."""
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStatus:
+    """One Litestream process."""
+
+    name: str
+    """`services` or `actors`."""
+    pid: int | None
+    """None while it does not run."""
+    restarts: int
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorsStatus:
+    """All actors together."""
+
+    known: int = 0
+    """Those in the ledger, deleted ones left out."""
+    dirty: int = 0
+    """Those with a change that is not in the replica, as far as is known."""
+    failing: int = 0
+    """Those whose last sync failed."""
+    deleted: int = 0
+    """Deleted ones whose files are still kept in the replica."""
+    oldest_unsynced_s: float = 0.0
+    """Age of the oldest change that is not in the replica; 0 if there is none."""
+    hot: int = 0
+    """Those that Litestream has open."""
+    hot_set: int = 0
+    """How many it may have open."""
+    last_sweep_s: float | None = None
+    """When the last look at all file times ended, in Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Counts since the supervisor's start."""
+
+    syncs: int = 0
+    failed_syncs: int = 0
+    events: int = 0
+    """Rows of the event log that were followed."""
+    sweeps: int = 0
+    compactions: int = 0
+    keys_copied: int = 0
+    blobs_copied: int = 0
+    files_deleted: int = 0
+    """Files that left the replica with deleted accounts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LagStatus:
+    """How long changes took to reach the replica, over the last minute; in seconds."""
+
+    changes: int = 0
+    p50_s: float = 0.0
+    p99_s: float = 0.0
+    max_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicationStatus:
+    """The whole file."""
+
+    pid: int
+    state: State
+    started_s: float
+    """Unix seconds, as all times here."""
+    written_s: float
+    replica: str
+    """The URL, without secrets."""
+    service_did: str
+    server_id: str
+    databases: tuple[DatabaseStatus, ...] = ()
+    daemons: tuple[DaemonStatus, ...] = ()
+    actors: ActorsStatus = field(default_factory=ActorsStatus)
+    lag: LagStatus = field(default_factory=LagStatus)
+    totals: Totals = field(default_factory=Totals)
+    failing: tuple[tuple[str, str], ...] = ()
+    """Some actors whose sync fails, each with its error."""
+    warnings: tuple[str, ...] = ()
+    """What the operator ought to know, such as that blobs on S3 are not copied."""
+    last_error: str | None = None
+    last_error_s: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the contents of the file, as values of JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Any) -> ReplicationStatus:
+        """Inverse of `to_json`. Raises `ValueError` for anything else."""
+        try:
+            fields = dict(value)
+            return cls(
+                **{
+                    **fields,
+                    "databases": tuple(DatabaseStatus(**each) for each in fields["databases"]),
+                    "daemons": tuple(DaemonStatus(**each) for each in fields["daemons"]),
+                    "actors": ActorsStatus(**fields["actors"]),
+                    "lag": LagStatus(**fields["lag"]),
+                    "totals": Totals(**fields["totals"]),
+                    "failing": tuple((did, error) for did, error in fields["failing"]),
+                    "warnings": tuple(fields["warnings"]),
+                }
+            )
+        except (TypeError, KeyError, ValueError) as exc:
+            raise ValueError(f"not a status of replication: {exc}") from exc
+
+    @property
+    def age_s(self) -> float:
+        """How long ago it was written; never negative."""
+        return max(0.0, time.time() - self.written_s)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the supervisor that wrote this still runs and writes."""
+        if self.state in ("stopped", "failed") or self.age_s > FRESH_S:
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+
+def write_status(path: Path, status: ReplicationStatus) -> None:
+    """Replace the file. On failure, such as a full disk, the old one stays."""
+    new = path.with_name(f"{path.name}.new")
+    with suppress(OSError):
+        new.write_text(json.dumps(status.to_json()), "utf-8")
+        new.replace(path)
+
+
+def read_status(path: Path) -> ReplicationStatus | None:
+    """Return the newest status; None if there is none, or none that can be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        return None if len(data) > MAX_BYTES else ReplicationStatus.from_json(json.loads(data))
+    except (OSError, ValueError):
+        return None

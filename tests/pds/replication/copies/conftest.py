@@ -1,0 +1,47 @@
+"""A ledger, a data directory and a replica in directories of their own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from database.connection import Database
+from database.opening import open_database
+from pds.replication.copies import pace
+from pds.replication.copies.tables import create_tables
+from tests.pds.replication.copies.kit import Clock, WatchedPlace
+
+
+@pytest.fixture(autouse=True)
+def _no_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "_REST_FACTOR", 0)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Database]:
+    db = open_database(tmp_path / "replication.sqlite")
+    create_tables(db)
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def replica(tmp_path: Path) -> Path:
+    """The directory of the replica."""
+    directory = tmp_path / "replica"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+async def place(replica: Path) -> AsyncIterator[WatchedPlace]:
+    place = WatchedPlace(replica)
+    yield place
+    await place.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
