@@ -88,6 +88,22 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CopiesStatus:
+    """Files that are copied beside the databases; counts since the supervisor's start."""
+
+    blob_bytes_copied: int = 0
+    blobs_waiting: int = 0
+    """Those that are not in the replica, as of the last look at all of them."""
+    blob_bytes_waiting: int = 0
+    blobs_removed: int = 0
+    """Copies that left the replica, long after their blobs."""
+    failing: int = 0
+    """Files that cannot be copied, such as damaged ones; up to a thousand of each kind."""
+    error: str | None = None
+    """Why nothing can be copied now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LagStatus:
     """How long changes took to reach the replica, over the last minute; in seconds."""
 
@@ -114,6 +130,7 @@ class ReplicationStatus:
     daemons: tuple[DaemonStatus, ...] = ()
     actors: ActorsStatus = field(default_factory=ActorsStatus)
     lag: LagStatus = field(default_factory=LagStatus)
+    copies: CopiesStatus = field(default_factory=CopiesStatus)
     totals: Totals = field(default_factory=Totals)
     failing: tuple[tuple[str, str], ...] = ()
     """Some actors whose sync fails, each with its error."""
@@ -138,6 +155,7 @@ class ReplicationStatus:
                     "daemons": tuple(DaemonStatus(**each) for each in fields["daemons"]),
                     "actors": ActorsStatus(**fields["actors"]),
                     "lag": LagStatus(**fields["lag"]),
+                    "copies": CopiesStatus(**fields["copies"]),
                     "totals": Totals(**fields["totals"]),
                     "failing": tuple((did, error) for did, error in fields["failing"]),
                     "warnings": tuple(fields["warnings"]),

@@ -36,10 +36,6 @@ _EXPIRED: Final = """
     SELECT directory, path, digest, size FROM blob_copy
     JOIN blob_directory ON id = directory WHERE goneAtS < ? ORDER BY goneAtS LIMIT ?
 """
-_GONE: Final = """
-    SELECT path, digest FROM blob_copy
-    JOIN blob_directory ON id = directory WHERE goneAtS IS NOT NULL AND goneAtS <= ?
-"""
 
 
 @dataclass(slots=True, frozen=True)
@@ -132,11 +128,3 @@ class BlobRows:
                 "DELETE FROM blob_copy WHERE directory = ? AND digest = ?",
                 [(blob.directory_id, blob.digest) for blob in blobs],
             )
-
-    def gone_copies(self, *, at_s: float) -> Iterable[str]:
-        """Yield the names of copies whose blobs the server no longer had at a time.
-
-        A restore leaves them out: some are deleted, others lie in quarantine now.
-        """
-        for path, digest in self._db.iter(_GONE, (int(at_s),)):
-            yield BlobDirectory(path).copy_of(digest)

@@ -84,6 +84,11 @@ class BlobCopier:
             group.create_task(self._follow())
             group.create_task(self._keep_sweeping())
 
+    async def finish(self) -> None:
+        """Copy what has been noticed, before a stop. Raises what `copy_blobs` raises."""
+        for did in tuple(self._noticed):
+            await self.copy_blobs(did)
+
     async def learn(self) -> None:
         """Find out what the replica has, if the ledger does not know of any blob.
 

@@ -5,7 +5,9 @@
 account.sqlite, sequencer.sqlite, did_cache.sqlite, hold.sqlite, replication.sqlite
 actors/<first 2 hex digits of the DID's SHA-256>/<did>/store.sqlite
 actors/<…>/<did>/key.age, actors/reserved_keys/<did or did:key>.age    without .age: in the clear
+hold.env.age                                            secrets of a server that is only a hold
 blobs/<did>/<cid>, blobs/quarantine/<did>/<cid>         only for a blob store on disk
+blobs/oci/sha256/<first 2 hex digits>/<hex>             layers of a hold, likewise
 manifest.json, lease.json
 
 In names, `%` of a DID is `=`, because Litestream takes URLs and decodes them.
