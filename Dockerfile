@@ -10,7 +10,7 @@ COPY sequencer sequencer
 COPY identity identity
 COPY pds pds
 RUN python -m venv /opt/holdfast \
-    && /opt/holdfast/bin/pip install --no-cache-dir .
+    && /opt/holdfast/bin/pip install --no-cache-dir '.[replication]'
 
 FROM python:3.13-slim
 RUN useradd --uid 1000 --user-group --home-dir /pds --no-create-home --shell /usr/sbin/nologin holdfast \

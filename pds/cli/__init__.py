@@ -22,7 +22,9 @@ COMMANDS: Final = {
     "key": "Replace the keys of accounts, and the server's rotation key in their DIDs.",
     "readonly": "Serve repositories from CAR files.",
     "record": "Take records down, and put them back.",
+    "replicate": "Replicate the whole server to another place, continuously.",
     "request-crawl": "Ask relays to follow this server.",
+    "restore": "Restore a server, or some accounts, from a replica.",
     "sequencer": "Raise the sequence numbers of events.",
     "serve": "Run the server with the settings of the environment.",
 }
@@ -47,4 +49,5 @@ def main() -> None:
       pds invite create --uses 5
       pds doctor --env-file /pds/pds.env       is all well?
       pds car export alice.example.com         keep a copy of a repository
+      pds serve --replicate s3://backups/pds   keep a copy of everything
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
@@ -54,6 +54,10 @@ class Variables:
     """The file that some of them come from."""
     made: Mapping[str, str] = field(default_factory=dict)
     """Those that a server which is only a hold lacked, for `keep_hold_env` at its first start."""
+
+    def with_settings(self, given: Mapping[str, str]) -> Variables:
+        """Return them with settings that options override."""
+        return replace(self, values={**self.values, **given})
 
     def settings(self) -> Settings:
         """Parse them. Raises `CommandFailed` with everything that is wrong."""
@@ -176,6 +180,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from identity.plc import PlcError
     from pds.accounts.errors import AccountError
     from pds.disk.data_directory import DataDirectoryError
+    from pds.replication.errors import ReplicationError
     from pds.server.listening import ListenError
     from pds.server.run import TooFewFiles
 
@@ -186,5 +191,6 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         DatabaseError,
         ListenError,
         PlcError,
+        ReplicationError,
         TooFewFiles,
     )

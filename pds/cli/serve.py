@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final
 import click
 import structlog
 
-from pds.cli.environment import env_file_option, explain_failures, read_variables
+from pds.cli.environment import Variables, env_file_option, explain_failures, read_variables
 from pds.cli.settings_warnings import warn_of_settings
 from pds.config import Settings
 from pds.config.hold_env import HOLD_ENV, keep_hold_env
 
 if TYPE_CHECKING:
     from pds.context import AppContext
+    from pds.server.replicator import Replicator
 
 _PATIENCE_S: Final = 1.0
 """How long blobs are counted: there is a file for each, and there may be millions."""
@@ -26,9 +27,15 @@ _log = structlog.get_logger(__name__)
 
 
 @click.command()
+@click.option(
+    "--replicate",
+    "replica_url",
+    metavar="URL",
+    help="Replicate everything there, as `pds replicate --to URL` does; PDS_REPLICATION_URL.",
+)
 @env_file_option
 @explain_failures
-def serve(env_file: Path | None) -> None:
+def serve(replica_url: str | None, env_file: Path | None) -> None:
     """Run the server with the settings of the environment.
 
     Uses the environment variables and the data directory of the reference PDS. SIGTERM or Ctrl-C
@@ -38,8 +45,13 @@ def serve(env_file: Path | None) -> None:
     Examples:
       pds serve
       pds serve --env-file /pds/pds.env
+      pds serve --replicate s3://my-backups/pds
     """
     variables = read_variables(env_file)
+    if replica_url is not None:
+        variables = variables.with_settings(
+            {"PDS_REPLICATION_URL": replica_url, "PDS_REPLICATION_WITH_SERVER": "true"}
+        )
     settings = variables.settings()
     # Bad settings are reported at once, before the server is imported.
     import uvloop
@@ -48,24 +60,41 @@ def serve(env_file: Path | None) -> None:
     from pds.server import run as server
 
     blobs: int | str = 0
+    replicator = _replicator(variables, settings)
 
-    async def prepare(_stack: AsyncExitStack) -> None:
+    async def prepare(stack: AsyncExitStack) -> None:
         nonlocal blobs
+        if replicator is not None:
+            # It ends after the server has closed its files.
+            stack.push_async_callback(replicator.stop)
         if variables.made:
             keep_hold_env(settings.data_directory, variables.made)
             _log.info("secrets were made", file=str(settings.data_directory / HOLD_ENV))
         blobs = await asyncio.to_thread(_count_blobs, settings)
 
+    def begin(ctx: AppContext) -> None:
+        _announce(ctx, blobs)
+        if replicator is not None:
+            replicator.start()
+
     with server_logs(settings) as logs:
         warn_of_settings(settings, variables.values)
-        uvloop.run(
-            server.serve(
-                settings,
-                start_beside=prepare,
-                on_ready=lambda ctx: _announce(ctx, blobs),
-                logs=logs,
-            )
-        )
+        if replicator is not None:
+            logs.after_reopening.append(replicator.hang_up)
+        uvloop.run(server.serve(settings, start_beside=prepare, on_ready=begin, logs=logs))
+
+
+def _replicator(variables: Variables, settings: Settings) -> Replicator | None:
+    """Return the process that replicates beside the server, if it should run one."""
+    url = settings.replication.url
+    if url is None or not settings.replication.with_server:
+        return None
+    from pds.replication.replica.url import ReplicaUrl
+    from pds.server.replicator import Replicator
+
+    # A URL that cannot work is reported now, rather than by a child that fails again and again.
+    ReplicaUrl.parse(url)
+    return Replicator(variables.values)
 
 
 def _count_blobs(settings: Settings) -> int | str:

@@ -16,6 +16,7 @@ from pds.config.entryway_checks import check_entryway
 from pds.config.hold_checks import check_hold
 from pds.config.mail_address import InvalidMailAddress, parse_address
 from pds.config.mail_url import InvalidMailUrl, parse_mail_url
+from pds.config.replication_checks import check_replication
 from pds.config.settings import Settings
 from repo.syntax import is_did
 
@@ -325,4 +326,5 @@ _WRITING: Final = (
     _check_crawlers,
     check_entryway,
     check_hold,
+    check_replication,
 )

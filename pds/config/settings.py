@@ -33,6 +33,7 @@ from pds.config.groups.limits import LimitSettings, SubscriptionSettings
 from pds.config.groups.mail import EmailSettings
 from pds.config.groups.monitoring import LoggingSettings, MetricsSettings
 from pds.config.groups.other_services import FetchSettings, ProxySettings, ServicesSettings
+from pds.config.groups.replication import ReplicationSettings
 from pds.config.groups.service import BrandingSettings, ServiceSettings
 from pds.config.groups.storage import BlobstoreSettings, DatabaseSettings, ReadonlySettings
 from repo.syntax import InvalidSyntax, ensure_allowed_handle_tld, normalize_handle
@@ -73,6 +74,7 @@ class Settings(BaseSettings):
     branding: BrandingSettings
     entryway: EntrywaySettings
     hold: HoldSettings
+    replication: ReplicationSettings
     readonly: ReadonlySettings
     logging: LoggingSettings
     metrics: MetricsSettings
@@ -220,7 +222,8 @@ class Settings(BaseSettings):
     @property
     def wal_autocheckpoint(self) -> int | None:
         """Pages of WAL that trigger a checkpoint; None leaves checkpoints to Litestream."""
-        return None if self.database.disable_wal_auto_checkpoint else 1000
+        left = self.database.disable_wal_auto_checkpoint or self.replication.url is not None
+        return None if left else 1000
 
     @property
     def blob_directory(self) -> Path | None:

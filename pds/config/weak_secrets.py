@@ -38,6 +38,12 @@ def _find(settings: Settings) -> Iterator[str]:
             "bypasses every rate limit",
             "set the output of openssl rand --hex 16, or unset it",
         ),
+        (
+            "PDS_REPLICATION_KEY_PASSPHRASE",
+            settings.replication.key_passphrase,
+            "and reads the replica has every signing key",
+            "set the output of openssl rand --hex 16, and replicate to a new place with it",
+        ),
     ):
         if secret and _is_weak(secret):
             yield f"{name} is short or simple, and anyone who guesses it {danger}: {remedy}"

@@ -11,6 +11,7 @@
     actor, actors       one and all: signing_key, blocks, repo, record_index, blobs
     accounts, event_log the service database, the event log
     last_stop           whether the last server stopped cleanly
+    replication         whether the replica elsewhere is current
     agreement, heads    whether store, log and service database agree on every repo
     surroundings        what others see: network (PLC, DNS, TLS, SMTP), identities (DIDs)
     examination         everything, in order

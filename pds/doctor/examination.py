@@ -34,6 +34,7 @@ from pds.doctor.inspection import examine_unchanged
 from pds.doctor.last_stop import check_last_stop, find_left_wals
 from pds.doctor.machine import check_engine, check_file_limit, check_filesystems, check_space
 from pds.doctor.permissions import check_databases, check_env_file
+from pds.doctor.replication import check_replication
 from pds.doctor.report import Report
 from pds.doctor.surroundings import check_surroundings
 from pds.doctor.users import find_users
@@ -101,6 +102,7 @@ def _check_files(
     yield users.finding(settings)
     if not users.are_there:
         yield from check_ports(settings)
+    yield from check_replication(settings, is_running=users.server_pid is not None)
     layout = ActorLayout(settings.actors_directory)
     actors = _actors(settings, options, layout, in_use=users.are_there)
     if _is_new(settings, actors):

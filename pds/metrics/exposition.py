@@ -14,6 +14,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from pds.metrics.caches import cache_families
+from pds.metrics.replication import replication_families
 from pds.metrics.requests import request_families
 from pds.metrics.storage import storage_families
 from pds.metrics.writes import event_families, write_families
@@ -60,7 +61,14 @@ def _about(settings: Settings) -> Iterator[Metric]:
 def _render(families: list[Metric], settings: Settings, survey: Survey | None) -> bytes:
     process = ProcessCollector(registry=None)
     return generate_latest(
-        _Collected(chain(families, storage_families(settings, survey), process.collect()))
+        _Collected(
+            chain(
+                families,
+                storage_families(settings, survey),
+                replication_families(settings),
+                process.collect(),
+            )
+        )
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.pds.replication.statuses import tell
 from tests.processes import DevServer, free_port
 
 _SURVEYED_S: Final = 30.0
@@ -33,7 +34,11 @@ def scrape_a_server(directory: Path) -> dict[str, Series]:
     try:
         _write(server.url)
         deadline = time.monotonic() + _SURVEYED_S
-        while _BLOBS not in (found := _scrape(f"http://127.0.0.1:{port}/metrics")):
+        while True:
+            # As if `pds replicate` ran beside it.
+            tell(directory)
+            if _BLOBS in (found := _scrape(f"http://127.0.0.1:{port}/metrics")):
+                break
             assert time.monotonic() < deadline
             time.sleep(0.05)
         return found

@@ -32,8 +32,10 @@ _OF_OTHERS = {
     "COMPOSE_PROFILES",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
+    "LITESTREAM_ACCESS_KEY_ID",
+    "LITESTREAM_SECRET_ACCESS_KEY",
 }
-"""Variables of Caddy, Compose and SeaweedFS."""
+"""Variables of Caddy, Compose, SeaweedFS and Litestream."""
 
 
 @pytest.mark.parametrize("stack", STACKS)

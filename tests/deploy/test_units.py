@@ -13,6 +13,7 @@ import pytest
 
 from pds.cli import main
 from pds.server.draining import GRACE_S
+from pds.server.replicator import DRAIN_S
 from tests.deploy.files import DEPLOY, example_settings
 
 _DIRECTORY = DEPLOY / "systemd"
@@ -117,6 +118,10 @@ def test_a_unit_can_write_in_its_own_directory_only(path: Path) -> None:
     places = {
         "holdfast.service": ("ReadWritePaths", example_settings("pds")["PDS_DATA_DIRECTORY"]),
         "holdfast-hold.service": ("StateDirectory", "holdfast-hold"),
+        "holdfast-replicate.service": (
+            "ReadWritePaths",
+            example_settings("pds")["PDS_DATA_DIRECTORY"],
+        ),
         "holdfast-readonly.service": ("CacheDirectory", "holdfast-readonly"),
         "litestream.service": ("ReadWritePaths", example_settings("pds")["PDS_DATA_DIRECTORY"]),
     }
@@ -132,6 +137,17 @@ def test_litestream_starts_and_stops_with_the_server_and_as_its_user() -> None:
     sections = read_unit(_DIRECTORY / "litestream.service")
     assert sections["Unit"]["After"] == sections["Unit"]["PartOf"] == ["holdfast.service"]
     assert sections["Install"]["WantedBy"] == ["holdfast.service"]
+
+
+def test_replication_stops_after_the_server_whichever_of_them_starts_it() -> None:
+    server, replication = (
+        read_unit(_DIRECTORY / f"{name}.service") for name in ("holdfast", "holdfast-replicate")
+    )
+    assert replication["Unit"]["Before"] == ["holdfast.service"]
+    for unit in (server, replication):
+        # Children get no signal of systemd's, except to be killed in the end.
+        assert unit["Service"]["KillMode"] == ["mixed"]
+        assert int(unit["Service"]["TimeoutStopSec"][0]) >= GRACE_S + DRAIN_S + 20
 
 
 def test_caddy_is_told_the_name_that_the_example_has() -> None:

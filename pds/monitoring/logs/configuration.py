@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,8 @@ class Logs:
         self._threshold = threshold
         self._systems = systems
         self.lines = JsonLines()
+        self.after_reopening: list[Callable[[], None]] = []
+        """Called after the file was reopened, for other processes that write to it."""
 
     @property
     def are_in_file(self) -> bool:
@@ -51,6 +54,8 @@ class Logs:
             self._destination.reopen()
         except OSError as exc:
             _log.error("the log file cannot be reopened", file=exc.filename, reason=exc.strerror)
+        for tell in self.after_reopening:
+            tell()
 
     def flush(self) -> None:
         """Write the buffered lines."""

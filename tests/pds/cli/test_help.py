@@ -115,6 +115,8 @@ def parse(words: list[str]) -> None:
     command: click.Command = main
     context = click.Context(main, info_name="pds")
     while isinstance(command, click.Group):
+        if command.invoke_without_command and words[:1] and words[0].startswith("-"):
+            break  # It runs by itself, with options of its own.
         name, found, words = command.resolve_command(context, words)
         assert found is not None
         command, context = found, click.Context(found, parent=context, info_name=name)

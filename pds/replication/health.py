@@ -1,0 +1,89 @@
+"""Whether replication does its work: one judgement for `status`, `pds doctor` and the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from pds.replication.status import ReplicationStatus
+from pds.reporting import counted
+
+MAX_LAG_S: Final = 60.0
+"""A change that has not reached the replica for longer is worth a look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong, as a sentence without its full stop, and what to do."""
+
+    message: str
+    remedy: str
+
+
+def lag_s(status: ReplicationStatus) -> float:
+    """Return the age of the oldest change that had not reached the replica, in seconds."""
+    lags = (each.lag_s or 0.0 for each in status.databases)
+    return max(status.actors.oldest_unsynced_s, *lags, 0.0)
+
+
+def has_everything(status: ReplicationStatus) -> bool:
+    """Whether a supervisor that has ended had sent all that it knew of."""
+    return status.state == "stopped" and status.actors.dirty == 0 and lag_s(status) == 0.0
+
+
+def find_faults(
+    status: ReplicationStatus | None, *, max_lag_s: float = MAX_LAG_S
+) -> Iterator[Fault]:
+    """Yield what keeps changes from the replica now; nothing if they arrive there.
+
+    `status` is None if no supervisor has written one.
+    """
+    if status is None:
+        yield Fault(
+            "replication has never run on this data directory",
+            "Start the server with PDS_REPLICATION_URL, or type `pds replicate`, and look at its "
+            "log.",
+        )
+        return
+    if not status.is_alive:
+        yield Fault(
+            f"replication does not run: {_end_of(status)}",
+            "Look at the log for the reason, and start it: with the server, or with "
+            "`pds replicate`.",
+        )
+        return
+    if status.state == "unreachable":
+        reason = status.last_error or "it does not answer"
+        yield Fault(
+            f"the replica {status.replica} takes nothing: {reason}",
+            "Make it work again. Everything that waits is sent then; nothing has to be restarted.",
+        )
+    elif lag_s(status) > max_lag_s:
+        yield Fault(
+            f"changes wait for {lag_s(status):.0f} seconds to reach the replica",
+            "Look at the processor, the disk and the network of this machine, and at the log.",
+        )
+    if status.actors.failing:
+        # The errors of single accounts, which are not the place's.
+        first = next((f": {did}: {error}" for did, error in status.failing), "")
+        yield Fault(
+            f"{counted(status.actors.failing, 'account')} cannot be replicated{first}",
+            "Check the files of the accounts with `pds doctor`; the log has the reason of each.",
+        )
+    for each in status.databases:
+        if each.last_error is not None:
+            yield Fault(
+                f"{each.name} cannot be replicated: {each.last_error}",
+                "Check it with `pds doctor`, and look at the log.",
+            )
+
+
+def _end_of(status: ReplicationStatus) -> str:
+    if status.state == "failed":
+        return status.last_error or "it has failed"
+    if status.state == "stopped":
+        waits = counted(status.actors.dirty, "account")
+        left = "" if has_everything(status) else f" before all was sent; {waits} waited"
+        return f"it was stopped{left}"
+    return f"its last sign of life is {status.age_s:.0f} seconds old"

@@ -1,0 +1,90 @@
+"""What is wrong with replication, by what a supervisor says about itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from pds.replication.health import find_faults, has_everything, lag_s
+from tests.pds.replication.statuses import ALICE, lagging, status_of, waiting
+
+
+def messages(**changes: Any) -> list[str]:
+    return [fault.message for fault in find_faults(status_of(**changes))]
+
+
+def dead_pid() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_nothing_is_wrong_with_one_that_runs_and_is_up_to_date() -> None:
+    assert messages() == []
+    assert messages(actors=waiting(30, 2.5)) == []
+
+
+def test_one_that_has_never_run_is_told() -> None:
+    (fault,) = find_faults(None)
+    assert "has never run" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"state": "failed", "last_error": "wrong passphrase"}, "wrong passphrase"),
+        ({"state": "stopped"}, "it was stopped"),
+        (
+            {"state": "stopped", "actors": waiting(3, 5)},
+            "it was stopped before all was sent; 3 accounts waited",
+        ),
+    ],
+)
+def test_one_that_does_not_run_is_told_with_its_end(changes: dict[str, Any], told: str) -> None:
+    assert messages(**changes) == [f"replication does not run: {told}"]
+
+
+def test_one_that_was_killed_or_hangs_is_told() -> None:
+    assert "replication does not run" in messages(pid=dead_pid())[0]
+    (hung,) = messages(written_s=time.time() - 100)
+    assert hung == "replication does not run: its last sign of life is 100 seconds old"
+
+
+def test_a_replica_that_takes_nothing_is_told_once() -> None:
+    error = "the bucket does not exist"
+    (message,) = messages(state="unreachable", last_error=error, actors=waiting(50, 600))
+    assert message == f"the replica s3://bucket/pds takes nothing: {error}"
+
+
+@pytest.mark.parametrize("behind", [{"actors": waiting(50, 61)}, {"databases": lagging(61.2)}])
+def test_changes_that_wait_too_long_are_told(behind: dict[str, Any]) -> None:
+    assert messages(**behind) == ["changes wait for 61 seconds to reach the replica"]
+    assert list(find_faults(status_of(**behind), max_lag_s=100)) == []
+
+
+def test_an_account_that_cannot_be_replicated_is_named() -> None:
+    actors = waiting(1, 0, failing=1)
+    (message,) = messages(actors=actors, failing=((ALICE, "database disk image is malformed"),))
+    assert message == (f"1 account cannot be replicated: {ALICE}: database disk image is malformed")
+
+
+def test_a_database_of_the_server_that_cannot_be_replicated_is_named() -> None:
+    (message,) = messages(databases=lagging(1, "disk full"))
+    assert message == "sequencer.sqlite cannot be replicated: disk full"
+
+
+def test_the_lag_is_that_of_whatever_is_furthest_behind() -> None:
+    assert lag_s(status_of()) == 0
+    assert lag_s(status_of(databases=lagging(3), actors=waiting(1, 2))) == 3
+    assert lag_s(status_of(databases=lagging(1), actors=waiting(1, 2))) == 2
+
+
+def test_a_stop_in_order_leaves_nothing_behind() -> None:
+    assert has_everything(status_of(state="stopped"))
+    assert not has_everything(status_of(state="stopped", actors=waiting(1, 0)))
+    assert not has_everything(status_of(state="failed"))
