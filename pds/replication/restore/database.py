@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -17,13 +16,11 @@ from pds.replication.ltx.header import HEADER_BYTES
 from pds.replication.ltx.names import LtxFile
 from pds.replication.ltx.planning import Plan, plan_restore, unclear_times
 from pds.replication.ltx.reading import LtxSource, is_complete, read_header
+from pds.replication.restore.fetching import FileGone, LtxFetcher, reason_of
 from pds.replication.restore.listing import list_database
 from pds.replication.restore.options import time_text
 from pds.replication.restore.patience import PatientReader
 
-_IN_MEMORY_BYTES: Final = 4 * 1024 * 1024
-"""Databases whose files are longer together go through files beside them."""
-_READS_AT_ONCE: Final = 8
 _RELISTINGS: Final = 3
 """How often files may go away while they are read: a live replica is compacted."""
 _LOOKED_AT: Final = 50
@@ -40,6 +37,8 @@ class Outcome:
     """Why it is not restored, or which files are damaged and what is lost for it."""
     has_lost: bool = False
     """Whether the replica knows of later changes, which are lost."""
+    last: int = 0
+    """The transaction that it is at."""
     is_later: bool = False
     """Whether it did not exist yet at the time that was asked for."""
     newest_ms: int = 0
@@ -84,11 +83,11 @@ class _Attempt:
         self._as_of_ms = as_of_ms
         self._files = files
         self._path = path
-        self._parts = path.with_name(f".{path.name}.ltx")
+        self._fetch = LtxFetcher(reader, beside=path)
         self._damaged: dict[str, str] = {}
         self._complete: set[str] = set()
         self._relistings = 0
-        self._read_bytes = 0
+        self._headers_bytes = 0
 
     async def run(self) -> Outcome:
         if not self._files:
@@ -96,8 +95,7 @@ class _Attempt:
         try:
             return await self._run()
         finally:
-            if self._parts.exists():
-                await asyncio.to_thread(shutil.rmtree, self._parts, ignore_errors=True)
+            await self._fetch.remove_parts()
 
     async def _run(self) -> Outcome:
         if self._as_of_ms is not None:
@@ -109,11 +107,11 @@ class _Attempt:
             if plan is None:
                 return self._nothing()
             try:
-                sources = await self._fetch(plan.files)
+                sources = await self._fetch.fetch(plan.files)
                 applied = await self._apply(sources)
             except DamagedLtx as exc:
                 self._damaged[exc.path] = exc.reason
-            except _Gone:
+            except FileGone:
                 await self._list_again()
             else:
                 return self._outcome(plan, applied)
@@ -134,11 +132,11 @@ class _Attempt:
             try:
                 data = await self._reader.read(file.path, max_bytes=file.size)
                 times[file.path] = read_header(data[:HEADER_BYTES], file.path).timestamp_ms
-                self._read_bytes += len(data)
+                self._headers_bytes += len(data)
             except ReplicaFileMissing:
                 continue
             except DamagedReplicaFile as exc:
-                self._damaged[file.path] = _reason(exc)
+                self._damaged[file.path] = reason_of(exc)
         self._files = [
             replace(file, timestamp_ms=times.get(file.path, file.timestamp_ms))
             for file in self._files
@@ -158,52 +156,20 @@ class _Attempt:
         beyond.sort(key=lambda file: file.name.last, reverse=True)
         for file in beyond[:_LOOKED_AT]:
             try:
-                [source] = await self._fetch([file])
+                [source] = await self._fetch.fetch([file])
                 loop = asyncio.get_running_loop()
                 if await loop.run_in_executor(self._executor, is_complete, source):
                     self._complete.add(file.path)
                     return True
             except DamagedLtx as exc:
                 self._damaged[exc.path] = exc.reason
-            except _Gone:
+            except FileGone:
                 continue
         return False
 
-    async def _fetch(self, files: Sequence[LtxFile]) -> list[LtxSource]:
-        in_memory = sum(file.size for file in files) <= _IN_MEMORY_BYTES
-        if not in_memory:
-            await asyncio.to_thread(self._parts.mkdir, parents=True, exist_ok=True)
-        if len(files) == 1:
-            return [await self._fetch_one(files[0], in_memory=in_memory)]
-        turns = asyncio.Semaphore(_READS_AT_ONCE)
-
-        async def fetch(file: LtxFile) -> LtxSource:
-            async with turns:
-                return await self._fetch_one(file, in_memory=in_memory)
-
-        # With the errors as results, because the others must have ended before files are removed.
-        found = await asyncio.gather(*map(fetch, files), return_exceptions=True)
-        sources = []
-        for source in found:
-            if isinstance(source, BaseException):
-                raise source
-            sources.append(source)
-        return sources
-
-    async def _fetch_one(self, file: LtxFile, *, in_memory: bool) -> LtxSource:
-        data: bytes | Path
-        try:
-            if in_memory:
-                data = await self._reader.read(file.path, max_bytes=max(file.size, HEADER_BYTES))
-                self._read_bytes += len(data)
-            else:
-                data = self._parts / f"{file.name.level}-{file.name.file_name()}"
-                self._read_bytes += await self._reader.download(file.path, data)
-        except ReplicaFileMissing as exc:
-            raise _Gone(file.path) from exc
-        except DamagedReplicaFile as exc:
-            raise DamagedLtx(file.path, _reason(exc)) from exc
-        return LtxSource(file.path, data, file.name)
+    @property
+    def _read_bytes(self) -> int:
+        return self._headers_bytes + self._fetch.read_bytes
 
     async def _apply(self, sources: Sequence[LtxSource]) -> Applied:
         def apply() -> Applied:
@@ -245,6 +211,7 @@ class _Attempt:
             True,
             reason,
             has_lost=plan.missing is not None,
+            last=applied.last,
             newest_ms=applied.timestamp_ms,
             off_ms=self._off_ms(applied),
             read_bytes=self._read_bytes,
@@ -266,11 +233,3 @@ class _Attempt:
         found = [f"{path} is damaged: {why}" for path, why in self._damaged.items()]
         more = f"{len(found) - _EXAMPLES} more" if len(found) > _EXAMPLES else ""
         return "; ".join(filter(None, (reason, *found[:_EXAMPLES], more)))
-
-
-class _Gone(Exception):
-    """A file was listed and is not there any more."""
-
-
-def _reason(exc: DamagedReplicaFile) -> str:
-    return exc.reason if isinstance(exc, DamagedLtx) else str(exc)
