@@ -67,18 +67,22 @@ class Actors:
         queue: DirtyQueue,
         opened: OpenActors,
         copy_key: Callable[[str], Awaitable[None]],
+        on_synced: Callable[[str], object],
+        may_write: Callable[[], bool],
         concurrency: int,
         idle_s: float,
     ) -> None:
-        """Prepare to sync, `concurrency` actors at a time.
+        """Prepare to sync, `concurrency` actors at a time, while `may_write` returns true.
 
-        `copy_key` is awaited before a database is synced: without its key, it is worth little. An
-        actor that has not changed for `idle_s` is closed.
+        `copy_key` is awaited before a database is synced: without its key, it is worth little.
+        `on_synced` is called after that. An actor that has not changed for `idle_s` is closed.
         """
         self._layout = layout
         self._queue = queue
         self._opened = opened
         self._copy_key = copy_key
+        self._on_synced = on_synced
+        self._may_write = may_write
         self._concurrency = concurrency
         self._idle_s = idle_s
         self._running: set[asyncio.Task[None]] = set()
@@ -102,13 +106,16 @@ class Actors:
             await asyncio.gather(*running, return_exceptions=True)
 
     async def drain(self) -> None:
-        """Return once nothing is dirty any more, or an outage keeps it from getting through.
+        """Return once all that was seen to change is in the replica, and everything is closed.
 
-        For a stop, while `run` still runs and nothing is marked any more.
+        Gives up in an outage. For a stop, while `run` still runs and nothing is marked any more.
+        Raises `DatabaseError`s.
         """
-        while not self.outage.is_on:
+        await self._queue.after_clock_jump()
+        while not self.outage.is_on and self._may_write():
             await self._flush()
             if not self._running and not self._queue.has_urgent():
+                await self._close(list(self._opened.hot))
                 return
             await asyncio.sleep(FLUSH_S / 4)
 
@@ -126,6 +133,8 @@ class Actors:
 
     def _start_due(self) -> None:
         """Begin syncs up to the bound; in an outage one, and only when it is time for a try."""
+        if not self._may_write():
+            return
         while len(self._running) < self._concurrency:
             if self.outage.is_on and (self._running or not self.outage.may_try):
                 return
@@ -198,6 +207,10 @@ class Actors:
             _log.info("the replica can be reached again")
         signature = seen.signature if seen.is_certain else None
         self._queue.settle(actor, txid=synced.replicated_txid, signature=signature)
+        self._on_synced(actor.did)
+        if not actor.is_urgent:
+            # Nothing says that it is in use, and there may be many like it.
+            await self._opened.close(actor.did)
 
     async def _fail(self, actor: DirtyActor, exc: Exception) -> None:
         self.failed_syncs += 1

@@ -29,6 +29,8 @@ _SYNC_S: Final = 60.0
 _BYTES_A_S: Final = 256 << 10
 """How slowly a large database may reach the replica before that counts as a failure."""
 _CLOSE_S: Final = 15.0
+_CLOSING: Final = 8
+"""How many are closed at a time."""
 _AGAIN: Final = frozenset(
     {Trouble.NOT_REGISTERED, Trouble.DATABASE_REPLACED, Trouble.LOCAL_STATE_DAMAGED}
 )
@@ -56,6 +58,7 @@ class OpenActors:
         self._client = client
         self._url_of = url_of
         self._locks = KeyedLocks()
+        self._closing = asyncio.Semaphore(_CLOSING)
 
     async def sync(self, did: str, seen: FilesSeen) -> Synced:
         """Sync an actor whose files are there; it is open afterwards.
@@ -87,9 +90,18 @@ class OpenActors:
             return synced
 
     async def start_anew(self, did: str) -> None:
-        """Close an actor and forget what Litestream knows of it: the next sync sends all of it."""
+        """Close an actor and forget what Litestream knows of it: the next sync sends all of it.
+
+        Raises `OSError`.
+        """
         async with self._locks[did]:
-            await self._discard(did, self._layout.store(did))
+            await self.discard(did)
+
+    async def discard(self, did: str) -> None:
+        """Do as `start_anew` does, within a block of `closed`."""
+        store = self._layout.store(did)
+        await self._discard(did, store)
+        await asyncio.to_thread(_break_wal, store)
 
     async def close(self, did: str, *, timeout_s: float = _CLOSE_S) -> None:
         """Close an actor after a last sync. If that fails, the actor is dirty again."""
@@ -123,6 +135,10 @@ class OpenActors:
             await self.close(coldest)
 
     async def _close(self, did: str, timeout_s: float) -> None:
+        async with self._closing:
+            await self._close_now(did, timeout_s)
+
+    async def _close_now(self, did: str, timeout_s: float) -> None:
         store = self._layout.store(did)
         # Closing syncs once more, so all of these files is in the replica then.
         seen = await asyncio.to_thread(_look_at, store)
@@ -150,8 +166,7 @@ class OpenActors:
         if trouble is Trouble.NOT_REGISTERED:
             self.hot.remove(did)
         elif trouble is Trouble.DATABASE_REPLACED:
-            await self._discard(did, store)
-            await asyncio.to_thread(_break_wal, store)
+            await self.discard(did)
         elif trouble is Trouble.LOCAL_STATE_DAMAGED:
             await self._discard(did, store)
         elif trouble in (Trouble.DATABASE_GONE, Trouble.DATABASE_DAMAGED, Trouble.FORBIDDEN):

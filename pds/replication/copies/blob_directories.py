@@ -25,7 +25,8 @@ from pds.replication.replica.names import BLOBS, decode_did, encode_did
 from repo.cid import RAW, Cid, InvalidCid
 
 _QUARANTINE: Final = "quarantine/"
-_LAYERS: Final = "oci/sha256/"
+LAYERS: Final = "oci/sha256/"
+"""Below the directory of blobs, and below `names.BLOBS` in the replica."""
 _HEX: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _PREFIX: Final = re.compile(r"[0-9a-f]{2}", re.ASCII)
 
@@ -44,7 +45,7 @@ class BlobDirectory:
 
     @property
     def _has_layers(self) -> bool:
-        return self.path.startswith(_LAYERS)
+        return self.path.startswith(LAYERS)
 
     def parse(self, name: str) -> bytes | None:
         """Return the SHA-256 that a file is named for; None for a file that is no blob."""
@@ -75,7 +76,7 @@ def directory_of_copy(name: str) -> tuple[BlobDirectory | None, str]:
     path, _, file = name.removeprefix(BLOBS).rpartition("/")
     path = decode_did(path)
     is_known = is_did_name(path.removeprefix(_QUARANTINE)) or (
-        path.startswith(_LAYERS) and _PREFIX.fullmatch(path.removeprefix(_LAYERS)) is not None
+        path.startswith(LAYERS) and _PREFIX.fullmatch(path.removeprefix(LAYERS)) is not None
     )
     return (BlobDirectory(path) if is_known else None), file
 
@@ -88,7 +89,7 @@ def list_chunks(blobs: Path, size: int) -> Iterator[list[tuple[BlobDirectory, in
     found = chain(
         _iter_dids(blobs, ""),
         _iter_dids(blobs / _QUARANTINE, _QUARANTINE, optional=True),
-        _iter_layers(blobs / _LAYERS),
+        _iter_layers(blobs / LAYERS),
     )
     while chunk := list(islice(found, size)):
         yield chunk
@@ -138,7 +139,7 @@ def _iter_layers(directory: Path) -> Iterator[tuple[BlobDirectory, int]]:
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
             if _PREFIX.fullmatch(entry.name):
-                yield from _with_time(entry, _LAYERS)
+                yield from _with_time(entry, LAYERS)
 
 
 def _with_time(entry: os.DirEntry[str], prefix: str) -> Iterator[tuple[BlobDirectory, int]]:

@@ -63,7 +63,7 @@ _IN_SHARD: Final = (
     " WHERE shard = ?"
 )
 _COLUMNS: Final = (
-    "did, txid, syncedAtMs, dirtySinceMs, failures, lastError, uncompacted, compactedAtMs,"
+    "did, txid, syncedAtMs, dirtySinceMs, failures, lastError, uncompacted, compactAtMs,"
     " deletedAtMs"
 )
 _GET: Final = f"SELECT {_COLUMNS} FROM actor WHERE shard = ? AND did = ?"
@@ -82,11 +82,19 @@ _FAILING: Final = (
 )
 _UNCOMPACTED: Final = (
     "SELECT did, uncompacted FROM actor WHERE uncompacted >= ? AND uncompacted > 0"
-    " ORDER BY uncompacted DESC LIMIT ?"
+    " AND deletedAtMs IS NULL ORDER BY uncompacted DESC LIMIT ?"
 )
-_COMPACTED: Final = (
-    "UPDATE actor SET uncompacted = ?, compactedAtMs = ? WHERE shard = ? AND did = ?"
+_COMPACT_DUE: Final = (
+    "SELECT did, uncompacted FROM actor WHERE compactAtMs <= ? AND deletedAtMs IS NULL"
+    " ORDER BY compactAtMs LIMIT ?"
 )
+_COMPACTED: Final = "UPDATE actor SET uncompacted = 0, compactAtMs = ? WHERE shard = ? AND did = ?"
+_RESET: Final = (
+    "UPDATE actor SET txid = 0, syncedAtMs = NULL, signature = NULL, urgent = 0, turn = ?1,"
+    " dirtySinceMs = ?1, failures = 0, lastError = NULL, uncompacted = 0, compactAtMs = NULL"
+    " WHERE deletedAtMs IS NULL"
+)
+_FORGET_DELETED: Final = "DELETE FROM actor WHERE deletedAtMs IS NOT NULL"
 _DELETED_BEFORE: Final = "SELECT did FROM actor WHERE deletedAtMs <= ? ORDER BY deletedAtMs LIMIT ?"
 _FORGET: Final = "DELETE FROM actor WHERE shard = ? AND did = ?"
 
@@ -155,7 +163,7 @@ class ActorRow:
     failures: int
     last_error: str | None
     uncompacted: int
-    compacted_at_ms: int | None
+    compact_at_ms: int | None
     deleted_at_ms: int | None
 
 
@@ -268,13 +276,20 @@ class ActorRows:
         """Return some actors whose last sync failed, each with the error."""
         return [(did, error or "") for did, error in self._db.all(_FAILING, (limit,))]
 
-    def uncompacted(self, *, at_least: int, limit: int) -> list[tuple[str, int]]:
-        """Return the actors with the most files since their last compaction, and how many."""
-        return [(did, files) for did, files in self._db.all(_UNCOMPACTED, (at_least, limit))]
+    def to_compact(self, now_ms: int, *, at_least: int, limit: int) -> list[tuple[str, int]]:
+        """Return actors that have many files, or whose time has come, and how many files."""
+        rows = self._db.all(_UNCOMPACTED, (at_least, limit))
+        rows += self._db.all(_COMPACT_DUE, (now_ms, limit))
+        return list(dict(rows).items())
 
-    def set_compacted(self, did: str, *, left: int, now_ms: int) -> None:
-        """Note that an actor was compacted, and how many files are left to do."""
-        self._db.run(_COMPACTED, (left, now_ms, shard_of(did), did))
+    def set_compacted(self, did: str, *, next_ms: int | None) -> None:
+        """Note that an actor was compacted, and when that is due again even without a change."""
+        self._db.run(_COMPACTED, (next_ms, shard_of(did), did))
+
+    def reset(self, now_ms: int) -> None:
+        """Take all actors as never synced, for another replica than before."""
+        self._db.run(_FORGET_DELETED)
+        self._db.run(_RESET, (now_ms,))
 
     def deleted_before(self, ms: int, *, limit: int) -> list[str]:
         """Return the DIDs of actors that went before a time, the first ones first."""

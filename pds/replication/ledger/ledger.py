@@ -16,6 +16,7 @@ from database.errors import DatabaseDamaged
 from database.migrations import Migration, migrate
 from database.opening import open_database
 from database.wal import files_of
+from pds.replication.copies.tables import create_tables, forget_copies
 from pds.replication.ledger.actor_rows import ActorRows
 from pds.replication.ledger.state_rows import StateRows
 
@@ -62,6 +63,7 @@ class Ledger:
             db.connection.set_busy_timeout(5_000)
             migrate(db, MIGRATIONS)
             ledger = cls(db)
+            create_tables(db)
             ledger.state.settle_server_id(path.stat().st_ino, _new_server_id)
             db.connection.set_busy_timeout(0)
         return ledger
@@ -74,6 +76,21 @@ class Ledger:
     async def write(self, fn: Callable[[], T]) -> T:
         """Run statements as one transaction. `fn` may run again if the file is busy."""
         return await retry.write(self.db, fn)
+
+    async def join_replica(self, replica: str, *, is_new: bool, now_ms: int) -> None:
+        """Note to which replica all this refers, and forget everything if that is another one.
+
+        Takes a second for 200,000 actors. Raises `DatabaseError`s.
+        """
+        if not is_new and self.state.get("replica") == replica:
+            return
+
+        def forget() -> None:
+            self.actors.reset(now_ms)
+            self.state.set("replica", replica)
+
+        await self.write(forget)
+        forget_copies(self.db)
 
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""

@@ -12,7 +12,7 @@ CREATE TABLE actor (
     failures INTEGER NOT NULL DEFAULT 0, -- in a row, until now
     lastError TEXT,
     uncompacted INTEGER NOT NULL DEFAULT 0, -- files that were written since the last compaction
-    compactedAtMs INTEGER,
+    compactAtMs INTEGER, -- when the next compaction has something to do, however few files there are
     deletedAtMs INTEGER, -- when the files were found to be gone
     changed INTEGER NOT NULL DEFAULT 0, -- change_count when `txid` or `deletedAtMs` changed last
     begun INTEGER NOT NULL DEFAULT 0, -- change_count when its transactions began to be counted from 1
@@ -23,8 +23,9 @@ CREATE INDEX actor_dirty_idx ON actor (dirtySinceMs) WHERE dirtySinceMs IS NOT N
 CREATE INDEX actor_synced_idx ON actor (syncedAtMs);
 CREATE INDEX actor_failing_idx ON actor (failures) WHERE failures > 0;
 CREATE INDEX actor_uncompacted_idx ON actor (uncompacted) WHERE uncompacted > 0;
+CREATE INDEX actor_compact_idx ON actor (compactAtMs) WHERE compactAtMs IS NOT NULL;
 CREATE INDEX actor_deleted_idx ON actor (deletedAtMs) WHERE deletedAtMs IS NOT NULL;
-CREATE TABLE state ( -- serverId, cursor of the event log, …
+CREATE TABLE state ( -- serverId, replica, cursor of the event log
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ import aiohttp
 import orjson
 
 from pds.replication.errors import LitestreamFailed, Trouble
+from pds.replication.litestream.aliases import Aliases
 from pds.replication.litestream.messages import printable, trouble_of
 
 CONCURRENCY: Final = 16
@@ -59,6 +61,8 @@ class LitestreamClient:
 
     def __init__(self, socket: Path, *, concurrency: int = CONCURRENCY) -> None:
         self._socket = socket
+        self._aliases = Aliases(socket.parent)
+        self._concurrency = concurrency
         self._turns = asyncio.Semaphore(concurrency)
         self._session: aiohttp.ClientSession | None = None
         self._files: dict[Path, _FileId | None] = {}
@@ -73,7 +77,8 @@ class LitestreamClient:
         file_id = _file_id(path)
         if file_id is None:
             raise LitestreamFailed(f"there is no database {path}", Trouble.DATABASE_GONE)
-        answer = await self._post("register", {"path": str(path), "replica_url": url}, _QUICK_S)
+        name = self._aliases.make(path)
+        answer = await self._post("register", {"path": name, "replica_url": url}, _QUICK_S)
         is_new = answer.get("status") == "registered"
         if is_new or path not in self._files:
             # One that was registered by somebody else is taken to be the file of now.
@@ -87,7 +92,8 @@ class LitestreamClient:
         register the database again, the former after unregistering it.
         """
         self._check_file(path)
-        body = {"path": str(path), "wait": True, "timeout": math.ceil(timeout_s)}
+        name = self._aliases.name_of(path)
+        body = {"path": name, "wait": True, "timeout": math.ceil(timeout_s)}
         answer = await self._post("sync", body, timeout_s + _GRACE_S)
         # Litestream has nothing to say of a file that has vanished since it was last opened.
         self._check_file(path)
@@ -106,13 +112,16 @@ class LitestreamClient:
         within the time that `config` grants. One that is not registered is ignored.
         """
         self._files.pop(path, None)
-        body = {"path": str(path), "timeout": math.ceil(timeout_s)}
-        return _number(await self._post("unregister", body, timeout_s + _GRACE_S), "txid")
+        body = {"path": self._aliases.name_of(path), "timeout": math.ceil(timeout_s)}
+        try:
+            return _number(await self._post("unregister", body, timeout_s + _GRACE_S), "txid")
+        finally:
+            self._aliases.drop(path)
 
     async def list(self) -> list[Path]:
         """Return the registered databases."""
         answer = await self._ask("GET", "list", None, _QUICK_S, max_bytes=_MAX_LIST_BYTES)
-        return [Path(one["path"]) for one in answer.get("databases") or ()]
+        return [self._aliases.path_of(one["path"]) for one in answer.get("databases") or ()]
 
     async def info(self, *, timeout_s: float = _QUICK_S) -> DaemonInfo:
         """Ask the daemon who it is. Waits for no other request."""
@@ -122,6 +131,19 @@ class LitestreamClient:
             pid=_number(answer, "pid"),
             databases=_number(answer, "database_count"),
         )
+
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """Let requests end, and hold back new ones until the body has run."""
+        held = 0
+        try:
+            for _ in range(self._concurrency):
+                await self._turns.acquire()
+                held += 1
+            yield
+        finally:
+            for _ in range(held):
+                self._turns.release()
 
     def forget(self) -> None:
         """The daemon has started anew, and knows no database."""

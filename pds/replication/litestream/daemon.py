@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -46,6 +47,28 @@ class Patience:
     """After this long a run, the next restart is quick again."""
 
 
+@dataclass(slots=True, frozen=True)
+class Bounds:
+    """What a daemon may use before it is started anew, in a moment without requests.
+
+    Litestream makes a connection to S3 for each database that is registered, and keeps it for 90
+    seconds after the database is unregistered. It also keeps some memory for every database that it
+    has ever had open.
+    """
+
+    open_files: int = 2500
+    """Files and connections, 40 KB each; never more than half of what Linux allows."""
+    rss_bytes: int = 350 * 1024 * 1024
+    """Memory; 500 idle databases take 180 MB."""
+    min_run_s: float = 5.0
+    """How long it runs at least."""
+
+    def are_crossed(self, usage: Usage) -> bool:
+        """Whether a process uses more."""
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2
+        return usage.open_files > min(self.open_files, allowed) or usage.rss_bytes > self.rss_bytes
+
+
 class DaemonState(StrEnum):
     """What a daemon does at the moment."""
 
@@ -69,17 +92,21 @@ class LitestreamDaemon:
         environ: Mapping[str, str] | None = None,
         concurrency: int = CONCURRENCY,
         patience: Patience | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
         self.name = config.name
         self.state = DaemonState.STOPPED
         self.restarts = 0
-        """How often it was started anew since `start`."""
+        """How often it has ended by itself or hung, and was started anew."""
+        self.renewals = 0
+        """How often it was started anew because it used too much."""
         self.on_restart: Callable[[], Awaitable[None]] | None = None
         """Called after each restart; the databases that were registered have to be again."""
         self._config = config
         self._program = program
         self._environ = daemon_environment(os.environ if environ is None else environ)
         self._patience = patience or Patience()
+        self._bounds = bounds or Bounds()
         self._log = DaemonLog(config.name)
         self._directory = PrivateDirectory(config.name)
         self.client = LitestreamClient(self._directory.socket, concurrency=concurrency)
@@ -158,12 +185,16 @@ class LitestreamDaemon:
         raise LitestreamFailed(f"Litestream does not start ({how}){printed}", Trouble.DAEMON_AWAY)
 
     async def _keep_running(self) -> None:
-        """Start the daemon anew each time that it ends or hangs."""
+        """Start the daemon anew each time that it ends, hangs or uses too much."""
         backoff_s = self._patience.backoff_s
         while True:
             started_s = time.monotonic()
-            if self.state is DaemonState.RUNNING and self._process is not None:
-                self._failure = await self._until_it_fails(self._process)
+            if self._process is not None and self.state is DaemonState.RUNNING:
+                failure = await self._until_it_fails(self._process)
+                if failure is None:
+                    await self._renew(self._process)
+                    continue
+                self._failure = failure
                 self.state = DaemonState.STARTING
                 _log.error(
                     "litestream has ended, and is started again",
@@ -176,25 +207,49 @@ class LitestreamDaemon:
             await self.client.close()
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, self._patience.max_backoff_s)
-            await self._restart()
+            self.restarts += 1
+            await self._start_again()
 
-    async def _restart(self) -> None:
-        self.restarts += 1
+    async def _renew(self, process: DaemonProcess) -> None:
+        """Replace a process that uses too much, between requests."""
+        async with self.client.quiet():
+            self.renewals += 1
+            self.state = DaemonState.STARTING
+            # All that was asked for is done and on disk, so that nothing is lost by a kill. Closing
+            # every database first would take seconds, in which none is replicated.
+            await process.end()
+            await self.client.close()
+            is_running = await self._try_to_start()
+        if is_running:
+            await self._tell_owners()
+
+    async def _start_again(self) -> None:
+        if await self._try_to_start():
+            _log.info("litestream runs again", daemon=self.name, restarts=self.restarts)
+            await self._tell_owners()
+
+    async def _try_to_start(self) -> bool:
         try:
             await self._start()
         except LitestreamFailed as exc:
             self._failure = str(exc)
             _log.error("litestream does not start", daemon=self.name, reason=str(exc))
-            return
-        _log.info("litestream runs again", daemon=self.name, restarts=self.restarts)
+            return False
+        return True
+
+    async def _tell_owners(self) -> None:
         if self.on_restart is not None:
             try:
                 await self.on_restart()
             except LitestreamFailed as exc:
                 _log.error("not all is registered again", daemon=self.name, reason=str(exc))
 
-    async def _until_it_fails(self, process: DaemonProcess) -> str:
-        """Wait until the process has ended, killed because it hung if need be; return why."""
+    async def _until_it_fails(self, process: DaemonProcess) -> str | None:
+        """Wait until the process has ended, and return why; kill it if it hangs.
+
+        Returns None if it runs, but uses too much.
+        """
+        started_s = time.monotonic()
         ending = asyncio.create_task(process.wait())
         try:
             while not (await asyncio.wait((ending,), timeout=self._patience.check_s))[0]:
@@ -204,6 +259,10 @@ class LitestreamDaemon:
                     if not process.has_ended:
                         await process.end()
                         return f"killed, because it hung: {exc}"
+                usage = self.usage()
+                is_young = time.monotonic() - started_s < self._bounds.min_run_s
+                if usage is not None and not is_young and self._bounds.are_crossed(usage):
+                    return None
             return ending.result()
         finally:
             ending.cancel()

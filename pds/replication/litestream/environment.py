@@ -16,11 +16,15 @@ _KEPT: Final = frozenset(
 )
 _KEPT_PREFIXES: Final = ("AWS_", "LITESTREAM_")
 """Credentials, regions and profiles."""
+_AUTHORITIES: Final = "AWS_CA_BUNDLE"
+"""The certificates that Amazon's libraries trust. Litestream's client fails where it is set, but
+takes those that Go trusts."""
+_AUTHORITIES_OF_GO: Final = "SSL_CERT_FILE"
 
 
 def daemon_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what a daemon needs of `environ`."""
-    return {
+    kept = {
         name: value
         for name, value in environ.items()
         if name in _KEPT
@@ -28,3 +32,7 @@ def daemon_environment(environ: Mapping[str, str]) -> dict[str, str]:
         # Proxies are often given in small letters.
         or (name.endswith("_proxy") and name.upper() in _KEPT)
     }
+    authorities = kept.pop(_AUTHORITIES, "")
+    if authorities:
+        kept[_AUTHORITIES_OF_GO] = authorities
+    return kept

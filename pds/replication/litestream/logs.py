@@ -22,11 +22,13 @@ _EXPECTED: Final = frozenset({"no databases specified in configuration"})
 """Errors to Litestream that are our way of using it."""
 _FIELDS: Final = frozenset(
     (
-        *("db", "path", "error", "hint", "replica", "backoff", "consecutive_errors", "attempts"),
+        *("db", "path", "error", "hint", "replica", "consecutive_errors", "attempts"),
         *("previous_errors", "size", "db_txid", "replica_txid", "bucket", "signal", "dbs"),
     )
 )
 """What is passed on of a line; the rest, such as parts of the program, helps no operator."""
+_SDK: Final = "SDK "
+"""How Amazon's library begins what it prints by itself: it falls back to another way."""
 _MAX_LINE_BYTES: Final = 64 * 1024
 _BURST: Final = 30
 _LINES_A_SECOND: Final = 1.0
@@ -89,7 +91,8 @@ def _parse(line: bytes) -> tuple[int, str, dict[str, Any]]:
         read = None
     if not isinstance(read, dict) or "msg" not in read:
         # What Go prints when a program ends badly, or an error before the log is set up.
-        return logging.ERROR, printable(line.decode(errors="replace").strip()), {}
+        text = printable(line.decode(errors="replace").strip())
+        return (logging.WARNING if text.startswith(_SDK) else logging.ERROR), text, {}
     fields = {
         name: printable(value) if isinstance(value, str) else value
         for name, value in read.items()

@@ -14,7 +14,10 @@ from pds.replication.errors import Trouble
 _LONGEST: Final = 600
 """Characters of a message that are passed on: a server's answer may quote a whole page."""
 _PASSWORD: Final = re.compile(r"(://[^\s/:@]*):[^\s/@]*@")
-_AT_REPLICA: Final = ("replica sync:", "get replica position:", "remote l0 file", "copy l0 file")
+_AT_REPLICA: Final = (
+    *("replica sync:", "get replica position:", "remote l0 file", "copy l0 file"),
+    *("calc pos:", "max ltx file:", "write ltx file:"),
+)
 """Steps at which Litestream talks to the replica; at all others it works on the database."""
 
 _EITHER: Final[tuple[tuple[Trouble, tuple[str, ...]], ...]] = (

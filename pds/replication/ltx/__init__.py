@@ -8,6 +8,7 @@
 `merging`      several files as one: of each page the newest
 `planning`     which files give a state of a database
 `applying`     from files to a database
+`upkeep`       which files to merge, and which to delete
 =============  ====================================================================================
 
 Every file starts with a header, then come the changed pages in order of their numbers, an empty

@@ -47,7 +47,8 @@ def restore_database(
         raise FileExistsError(f"{path} exists: a restore replaces nothing")
     part = path.with_name(f"{path.name}.restoring")
     try:
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, mode)
+        part.unlink(missing_ok=True)
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "r+b", buffering=_BUFFER_BYTES) as file:
             header = _write_new(sources[:MAX_SOURCES], file)
             file.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import BinaryIO, Final, cast
@@ -16,6 +17,8 @@ from pds.replication.ltx.writing import LtxWriter
 
 MAX_SOURCES: Final = 200
 """How many files are read side by side: each may be open, and has a part in memory."""
+_IN_MEMORY_BYTES: Final = 32 * 1024 * 1024
+"""Databases of up to this size are put together in memory, which is faster."""
 
 
 class Merged:
@@ -55,13 +58,21 @@ class Merged:
 
         Ends only if all files are what was written; before that nothing is certain.
         """
+        last_page = self.header.pages
+        if last_page * self.header.page_bytes <= _IN_MEMORY_BYTES:
+            found: dict[int, bytes] = {}
+            for reader in reversed(self._readers):
+                for page, content in reader.pages():
+                    found.setdefault(page, content)
+            yield from ((page, found[page]) for page in sorted(found) if page <= last_page)
+            return
         # The newest file comes first among equal page numbers.
         streams = [
             _pages_with_age(reader, age) for age, reader in enumerate(reversed(self._readers))
         ]
         before = 0
         for page, _age, content in heapq.merge(*streams) if len(streams) > 1 else streams[0]:
-            if page != before and page <= self.header.pages:
+            if page != before and page <= last_page:
                 yield page, content
             before = page
 
@@ -72,9 +83,16 @@ def _pages_with_age(reader: LtxReader, age: int) -> Iterator[tuple[int, int, byt
 
 
 def merge(
-    sources: Sequence[LtxSource], file: BinaryIO, *, scratch: Path | None = None
+    sources: Sequence[LtxSource],
+    file: BinaryIO,
+    *,
+    as_snapshot: bool = False,
+    scratch: Path | None = None,
 ) -> tuple[Header, int]:
     """Write the files, oldest first, as one, and return its header and length in bytes.
+
+    `as_snapshot`: the first file has every page, and so will the new one; it starts with
+    transaction 1.
 
     More than `MAX_SOURCES` go through temporary files in `scratch`. Raises `DamagedLtx`; what has
     been written then is worthless.
@@ -87,10 +105,11 @@ def merge(
             merged_part = LtxSource(sources[MAX_SOURCES - 1].path, Path(part.name))
             sources = [merged_part, *sources[MAX_SOURCES:]]
         merged = stack.enter_context(Merged(sources))
-        writer = stack.enter_context(LtxWriter(file, merged.header))
+        header = replace(merged.header, first=1) if as_snapshot else merged.header
+        writer = stack.enter_context(LtxWriter(file, header))
         for page, content in merged.pages():
             writer.add(page, content)
-        return merged.header, _finish(writer, sources)
+        return header, _finish(writer, sources)
 
 
 def _finish(writer: LtxWriter, sources: Sequence[LtxSource]) -> int:

@@ -1,7 +1,4 @@
-"""What the name of an LTX file says, and where a replica keeps it.
-
-    <database>/ltx/<level>/<first>-<last>.ltx       in a directory or on an SFTP server
-    <database>/000<level>/<first>-<last>.ltx        in an S3 bucket
+"""What the name of an LTX file says: `<database>/ltx/<level>/<first>-<last>.ltx`.
 
 Transactions have 16 hexadecimal digits. Level 0 holds a file for each sync, levels 1 to 8 hold
 merged ones, and level 9 holds snapshots.
@@ -18,8 +15,7 @@ from pds.replication.replica.place import ReplicaPlace, StoredFile
 SNAPSHOT_LEVEL: Final = 9
 
 _PATH: Final = re.compile(
-    r"(?P<database>.+)/(?:ltx/(?P<level>[0-9])|(?P<bucket_level>000[0-9]))"
-    r"/(?P<first>[0-9a-f]{16})-(?P<last>[0-9a-f]{16})\.ltx"
+    r"(?P<database>.+)/ltx/(?P<level>[0-9])/(?P<first>[0-9a-f]{16})-(?P<last>[0-9a-f]{16})\.ltx"
 )
 
 
@@ -36,10 +32,9 @@ class LtxName:
         """Return the last part of the file's path."""
         return f"{self.first:016x}-{self.last:016x}.ltx"
 
-    def path(self, database: str, *, in_bucket: bool) -> str:
-        """Return the path of the file in a replica, which may be a bucket."""
-        level = f"{self.level:04x}" if in_bucket else f"ltx/{self.level}"
-        return f"{database}/{level}/{self.file_name()}"
+    def path(self, database: str) -> str:
+        """Return the path of the file in a replica."""
+        return f"{database}/ltx/{self.level}/{self.file_name()}"
 
 
 @dataclass(slots=True, frozen=True)
@@ -62,11 +57,6 @@ class LtxFile:
     """The time of its last transaction as the header has it, where that is known."""
 
     @property
-    def in_bucket(self) -> bool:
-        """Whether it lies where Litestream puts files in a bucket."""
-        return self.path == self.name.path(self.database, in_bucket=True)
-
-    @property
     def time_ms(self) -> int:
         """The time of its last transaction, as well as we know it."""
         return self.modified_ms if self.timestamp_ms is None else self.timestamp_ms
@@ -80,7 +70,7 @@ def parse_ltx(file: StoredFile) -> LtxFile | None:
     first, last = int(match["first"], 16), int(match["last"], 16)
     if not 1 <= first <= last:
         return None
-    name = LtxName(int(match["level"] or match["bucket_level"]), first, last)
+    name = LtxName(int(match["level"]), first, last)
     return LtxFile(match["database"], name, file.name, file.size, int(file.modified_s * 1000))
 
 

@@ -1,7 +1,9 @@
 """Which files of a replica give a state of a database.
 
-As Litestream does: from the newest snapshot on, always the file that reaches furthest among those
-that leave no gap, of whatever level. No other choice of files reaches further.
+As Litestream does: from the newest file on that has the whole database, always the file that
+reaches furthest among those that leave no gap, of whatever level. No other choice of files reaches
+further. (Litestream begins with the newest snapshot, even if a merged file has the whole database,
+too, and reaches further.)
 """
 
 from __future__ import annotations

@@ -167,9 +167,7 @@ class LtxReader:
         # Files of LZ4 frames are older, and their index has offsets of another kind.
         if seen.only_blocks and index_crc != checksum(end, seen.index_crc):
             raise DamagedLtx(path, "its index is not that of its pages")
-        trailer, rest = self._take(rest, TRAILER_BYTES)
-        if rest or self._read(1):
-            raise DamagedLtx(path, "something follows its trailer")
+        trailer, _ = self._take(rest, TRAILER_BYTES)
         checksum_after, file_checksum = decode_trailer(trailer)
         if file_checksum != CHECKSUM_FLAG | checksum(trailer[:CHECKSUM_BYTES], crc):
             raise DamagedLtx(path, "its checksum does not match")

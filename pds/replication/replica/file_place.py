@@ -45,8 +45,10 @@ _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.E
 class FilePlace:
     """A `ReplicaPlace` in an existing directory, which other programs must not write to."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, call_s: float = _CALL_S) -> None:
+        """`call_s` is how long a disk may take for all but large files."""
         self._root = root
+        self._call_s = call_s
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="replica")
 
     async def list(self, prefix: str = "") -> AsyncIterator[StoredFile]:
@@ -162,14 +164,14 @@ class FilePlace:
             self._root.stat()
             return None
 
-    async def _call(self, work: Callable[[], _T], name: str, timeout_s: float = _CALL_S) -> _T:
+    async def _call(self, work: Callable[[], _T], name: str, timeout_s: float = 0) -> _T:
         """Run work that touches only the replica."""
 
         def run() -> _T:
             with self._errors(name):
                 return work()
 
-        return await self._in_thread(run, timeout_s)
+        return await self._in_thread(run, timeout_s or self._call_s)
 
     async def _in_thread(self, work: Callable[[], _T], timeout_s: float) -> _T:
         try:

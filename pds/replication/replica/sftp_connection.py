@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
+
+import asyncssh
 
 from pds.replication.errors import (
     ReplicaFileMissing,
@@ -14,11 +17,6 @@ from pds.replication.errors import (
     ReplicaUnavailable,
 )
 from pds.replication.replica.sftp_url import SftpAddress
-
-try:
-    import asyncssh
-except ImportError:  # The extra `replication` is not installed.
-    asyncssh = None  # type: ignore[assignment]
 
 _T = TypeVar("_T")
 CALL_S: Final = 30.0
@@ -34,11 +32,7 @@ class SftpConnection:
     """SFTP to one server, over one connection."""
 
     def __init__(self, address: SftpAddress) -> None:
-        """Nothing is sent yet. Raises `ReplicaRefused` where asyncssh is not installed."""
-        if asyncssh is None:
-            raise ReplicaRefused(
-                "asyncssh is missing, which sftp:// needs: pip install 'holdfast-pds[replication]'"
-            )
+        """Nothing is sent yet."""
         self.address = address
         self._connection: Any = None
         self._sftp: Any = None
@@ -59,12 +53,15 @@ class SftpConnection:
         """
         async with self._room:
             for pause_s in (*_PAUSES_S, None):
+                sftp = None
                 try:
                     async with asyncio.timeout(timeout_s):
-                        return await work(await self._client())
+                        sftp = await self._client()
+                        return await work(sftp)
                 except (asyncssh.Error, TimeoutError) as exc:
-                    lost = self._is_lost(exc)
-                    if lost:
+                    lost = _is_lost(exc)
+                    # Another call may have made a new connection in the meantime.
+                    if lost and sftp is self._sftp:
                         await self._drop()
                     if not lost or pause_s is None:
                         raise self._error(name, exc) from exc
@@ -134,11 +131,6 @@ class SftpConnection:
             connection.abort()
             await connection.wait_closed()
 
-    @staticmethod
-    def _is_lost(exc: Exception) -> bool:
-        lost = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, TimeoutError)
-        return isinstance(exc, lost) or not isinstance(exc, asyncssh.SFTPError)
-
     def _error(self, name: str, exc: Exception) -> ReplicationError:
         where = f"{name or 'the replica'} at {self.address}"
         if isinstance(exc, TimeoutError):
@@ -152,6 +144,22 @@ class SftpConnection:
                 f"{where} cannot be used ({exc}): allow this user to read and write there"
             )
         return ReplicaUnavailable(f"{where} fails: {exc}")
+
+
+async def replace_file(sftp: Any, old: Any, new: Any) -> None:
+    """Rename a file to a name that may be taken."""
+    try:
+        await sftp.posix_rename(old, new)
+    except asyncssh.SFTPOpUnsupported:
+        with suppress(asyncssh.SFTPNoSuchFile):
+            await sftp.remove(new)
+        await sftp.rename(old, new)
+
+
+def _is_lost(exc: Exception) -> bool:
+    """Whether a call failed because of the connection."""
+    lost = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, TimeoutError)
+    return isinstance(exc, lost) or not isinstance(exc, asyncssh.SFTPError)
 
 
 def _known_hosts(address: SftpAddress) -> Any:

@@ -9,16 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+import asyncssh
+
 from pds.replication.errors import DamagedReplicaFile, ReplicaFileMissing, ReplicaFull
 from pds.replication.replica.names import checked_name
 from pds.replication.replica.place import StoredFile
-from pds.replication.replica.sftp_connection import CALL_S, SftpConnection
+from pds.replication.replica.sftp_connection import CALL_S, SftpConnection, replace_file
 from pds.replication.replica.sftp_url import SftpAddress
-
-try:
-    import asyncssh
-except ImportError:  # The extra `replication` is not installed, as `SftpConnection` says.
-    asyncssh = None  # type: ignore[assignment]
 
 _CHUNK_BYTES: Final = 1024 * 1024
 _UNFINISHED: Final = ".tmp"
@@ -29,7 +26,7 @@ class SftpPlace:
     """A `ReplicaPlace` in a directory of an SSH server, which is made with the first file."""
 
     def __init__(self, address: SftpAddress) -> None:
-        """Raises `ReplicaRefused` where asyncssh is not installed."""
+        """Nothing is sent yet."""
         self._connection = SftpConnection(address)
         self._root = address.directory
 
@@ -215,12 +212,7 @@ async def _rename(sftp: Any, part: str, path: str, *, must_be_new: bool) -> None
                 raise _ExistsError from exc
             raise
         return
-    try:
-        await sftp.posix_rename(part, path)
-    except asyncssh.SFTPOpUnsupported:
-        with suppress(asyncssh.SFTPNoSuchFile):
-            await sftp.remove(path)
-        await sftp.rename(part, path)
+    await replace_file(sftp, part, path)
 
 
 async def _is_full(sftp: Any, directory: str) -> bool:

@@ -1,7 +1,8 @@
 """`sftp://user@host/directory?key-path=…`: a replica on an SSH server.
 
-The directory is below the one where a login starts, as Litestream has it. The server is known by
-`host-key=`, a line such as `ssh-ed25519 AAAA…`, or else by `~/.ssh/known_hosts`.
+The directory is absolute, as in `litestream.yml`; `/~/directory` is below the one where a login
+starts. The server is known by `host-key=`, a line such as `ssh-ed25519 AAAA…`, or else by
+`~/.ssh/known_hosts`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import SplitResult, quote, unquote
 
 from pds.replication.errors import InvalidReplicaUrl, ReplicaRefused
@@ -28,7 +29,7 @@ class SftpAddress:
     port: int
     user: str
     directory: str
-    """Relative to where a login starts, without a slash at either end; not empty."""
+    """Absolute, or relative to where a login starts; without a slash at its end."""
     password: str | None = field(default=None, repr=False)
     key_path: Path | None = None
     """The private key that the server knows; None for the password or the keys of `~/.ssh`."""
@@ -38,12 +39,19 @@ class SftpAddress:
     @classmethod
     def parse(cls, parts: SplitResult) -> SftpAddress:
         """Read a URL with the scheme `sftp`. Raises `InvalidReplicaUrl`."""
+        try:
+            port = parts.port or _PORT
+        except ValueError:
+            raise InvalidReplicaUrl(
+                "the port in the URL of an SSH server is none; in a password, write %2F for a /, "
+                "%40 for an @, %3A for a : and %23 for a #"
+            ) from None
         if not parts.hostname or not parts.username:
             raise InvalidReplicaUrl(
                 "the URL of an SSH server has a user and a host: write sftp://user@host/directory"
             )
-        directory = _decoded(parts.path, "path").strip("/")
-        if not directory or any(part in {"", ".", ".."} for part in directory.split("/")):
+        directory = _decoded(parts.path, "path").rstrip("/")
+        if any(part in {"", ".", ".."} for part in directory.split("/")[1:]) or not directory:
             raise InvalidReplicaUrl(
                 "the URL of an SSH server names a directory, without dots or empty parts: "
                 "write sftp://user@host/directory"
@@ -52,9 +60,9 @@ class SftpAddress:
         key_path = options.get("key-path")
         return cls(
             host=parts.hostname,
-            port=parts.port or _PORT,
+            port=port,
             user=_decoded(parts.username, "user"),
-            directory=directory,
+            directory=directory.removeprefix("/~/"),
             password=None if parts.password is None else _decoded(parts.password, "password"),
             key_path=None if key_path is None else Path(key_path).expanduser(),
             host_key=options.get("host-key"),
@@ -66,28 +74,29 @@ class SftpAddress:
         By itself it opens a connection for each database, trusts any server with the password,
         and takes no key.
         """
-        raise ReplicaRefused(f"{name}: Litestream reaches {self} through `bridge` only")
+        raise ReplicaRefused(f"{name}: Litestream reaches {self} through `sftp_bridge` only")
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _PORT else f":{self.port}"
-        return f"sftp://{quote(self.user)}@{host}{port}/{quote(self.directory)}"
+        start = "" if self.directory.startswith("/") else "/~/"
+        return f"sftp://{quote(self.user)}@{host}{port}{start}{quote(self.directory)}"
 
 
 @dataclass(slots=True, frozen=True)
 class BridgeAddress:
     """The server on loopback through which Litestream reaches an SSH server."""
 
+    USER: ClassVar[str] = "holdfast"
     port: int
     password: str = field(repr=False)
-    user: str = "holdfast"
 
     def for_litestream(self, name: str) -> str:
         """Return the URL by which Litestream reaches a file of the replica."""
-        return f"sftp://{self.user}:{self.password}@127.0.0.1:{self.port}/{quote(name)}"
+        return f"sftp://{self.USER}:{self.password}@127.0.0.1:{self.port}/{quote(name)}"
 
     def __str__(self) -> str:
-        return f"sftp://{self.user}@127.0.0.1:{self.port}/"
+        return f"sftp://{self.USER}@127.0.0.1:{self.port}/"
 
 
 def _decoded(text: str, what: str) -> str:

@@ -68,9 +68,9 @@ class ReplicaUrl:
             )
         try:
             parts = urlsplit(text)
-            _ = parts.port  # Raises ValueError, too.
-        except ValueError as exc:
-            raise InvalidReplicaUrl(f"the URL of the replica is none ({exc}): {_FORMS}") from exc
+        except ValueError:
+            # Without the reason, here and elsewhere: it may quote a password.
+            raise InvalidReplicaUrl(f"the URL of the replica is none: {_FORMS}") from None
         return cls(_address(parts, text, environ))
 
     def for_litestream(self, name: str) -> str:
@@ -97,5 +97,4 @@ def _address(parts: SplitResult, text: str, environ: Mapping[str, str]) -> Addre
         raise InvalidReplicaUrl(
             f"{parts.scheme}:// is no place for a replica: {_REFUSED[parts.scheme]}"
         )
-    # The text itself stays out of the message: it may hold a password.
     raise InvalidReplicaUrl(f"the URL of the replica is of no kind that is known: {_FORMS}")

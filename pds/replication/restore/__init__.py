@@ -10,6 +10,7 @@
 `services`    the databases of the server itself, and who the accounts are
 `actors`      the databases and signing keys of accounts, several at once
 `blobs`       blobs that the restored accounts refer to
+`layers`      layers of a hold
 `report`      what was restored, and what the replica lacked
 `restoring`   all of it in order
 `finishing`   recovery, before the first start

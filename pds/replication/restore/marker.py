@@ -18,7 +18,7 @@ from pds.replication.errors import ReplicationError
 from pds.replication.restore.options import RestoreOptions
 
 MARKER: Final = "restore.json"
-FINDINGS: Final = "restore-findings.jsonl"
+NOTES: Final = "restore-notes.jsonl"
 _FORMAT: Final = 1
 _MOST_BYTES: Final = 64 * 1024 * 1024
 """Some 100,000 DIDs, several times over."""
@@ -92,7 +92,7 @@ class Marker:
     def remove(self) -> None:
         """Say that the restore is complete. Everything else must be on disk."""
         with suppress(FileNotFoundError):
-            (self.path.parent / FINDINGS).unlink()
+            (self.path.parent / NOTES).unlink()
         self.path.unlink(missing_ok=True)
         sync(self.path.parent)
 

@@ -1,7 +1,7 @@
 """What a restore brought back, and what the replica lacked: for people and as JSON.
 
-Findings are also kept beside the marker while a restore runs, so that one which was interrupted
-still knows at its end what it found at its beginning.
+What was found of databases is also kept beside the marker while a restore runs: one that goes on
+does not look at them again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pds.reporting import counted, format_size, printable
 
 _EXAMPLES: Final = 10
 """Findings of one kind that the text names; JSON has all."""
-_LONGEST_FINDINGS_BYTES: Final = 1 << 30
+_MOST_NOTES_BYTES: Final = 1 << 30
 
 
 class Lack(StrEnum):
@@ -36,6 +36,7 @@ class Lack(StrEnum):
     DAMAGED_KEY = "damaged key"
     BLOB = "missing blob"
     DAMAGED_BLOB = "damaged blob"
+    DAMAGED_LAYER = "damaged layer"
     NO_ACCOUNT = "database without account"
 
 
@@ -79,6 +80,10 @@ MEANINGS: Final[dict[Lack, tuple[str, str]]] = {
         "Blobs of these accounts are shorter or longer than they were, and were left out",
         "getBlob answers 404 for them. `pds doctor` names them.",
     ),
+    Lack.DAMAGED_LAYER: (
+        "Layers of the hold are damaged in the replica, and were left out",
+        "Push the images that have them again; `pds hold gc --check-manifests` names those.",
+    ),
     Lack.NO_ACCOUNT: (
         "These databases belong to no account of account.sqlite",
         "They were made just before the end, or account.sqlite is older. They are kept.",
@@ -111,6 +116,8 @@ class Totals:
     keys: int = 0
     reserved_keys: int = 0
     blobs: int = 0
+    layers: int = 0
+    """Layers of a hold."""
     deleted_accounts: int = 0
     """Databases of deleted accounts that the replica still had, which were left out."""
     later_accounts: int = 0
@@ -137,7 +144,6 @@ class RestoreReport:
     next_steps: list[str] = field(default_factory=list)
     """What the operator does next, a sentence each."""
     took_s: float = 0.0
-    _known: set[Finding] = field(default_factory=set)
     _journal: TextIO | None = None
 
     @property
@@ -146,28 +152,20 @@ class RestoreReport:
         return not self.findings
 
     def open_journal(self, path: Path, *, keep: bool) -> None:
-        """Keep findings in a file from now on, after those that it has, or in place of them."""
-        if keep:
-            self.findings += _read_findings(path)
-            self._known.update(self.findings)
+        """Keep notes of databases in a file from now on, after those that it has, or anew.
+
+        Everything else is found again by a run that goes on.
+        """
+        for name, outcome in _read_notes(path) if keep else ():
+            self.note(name, outcome)
         self._journal = path.open("a" if keep else "w", encoding="utf-8")
 
     def close_journal(self) -> None:
         """Close the file. May be repeated."""
-        journal, self._journal = self._journal, None
-        if journal is not None:
-            journal.close()
-
-    def add(self, kind: Lack, subject: str, detail: str = "") -> None:
-        """Add a finding, once however often a restore is interrupted."""
-        finding = Finding(kind, subject, detail)
-        if finding in self._known:
-            return
-        self._known.add(finding)
-        self.findings.append(finding)
         if self._journal is not None:
-            self._journal.write(orjson.dumps(finding.to_json()).decode() + "\n")
-            self._journal.flush()
+            self._write("", Outcome(is_restored=True, newest_ms=self.newest_ms))
+            self._journal.close()
+            self._journal = None
 
     def note(self, name: str, outcome: Outcome) -> None:
         """Note a database that was restored; `name` is a DID, or that of a service database."""
@@ -178,6 +176,18 @@ class RestoreReport:
             self.add(Lack.SPARED, name, outcome.reason)
         if outcome.off_ms:
             self.off_ms[name] = outcome.off_ms
+        if outcome.reason or outcome.off_ms:
+            self._write(name, outcome)
+
+    def add(self, kind: Lack, subject: str, detail: str = "") -> None:
+        """Add a finding."""
+        self.findings.append(Finding(kind, subject, detail))
+
+    def _write(self, name: str, outcome: Outcome) -> None:
+        if self._journal is not None:
+            line = orjson.dumps({"name": name, "outcome": asdict(outcome)}).decode()
+            self._journal.write(f"{line}\n")
+            self._journal.flush()
 
     def of_kind(self, kind: Lack) -> list[Finding]:
         """Return the findings of one kind."""
@@ -207,6 +217,8 @@ class RestoreReport:
         yield f"  {counted(totals.databases, 'account')} of {totals.accounts:,}"
         yield f"  {counted(totals.keys, 'signing key')}, {totals.reserved_keys:,} reserved"
         yield f"  {counted(totals.blobs, 'blob')}"
+        if totals.layers:
+            yield f"  {counted(totals.layers, 'layer')} of the hold"
         yield f"  {format_size(totals.read_bytes)} read from the replica"
         if totals.deleted_accounts:
             yield f"  {counted(totals.deleted_accounts, 'deleted account')} left out"
@@ -243,16 +255,16 @@ def _line(finding: Finding) -> str:
     return printable(f"{finding.subject}: {finding.detail}" if finding.detail else finding.subject)
 
 
-def _read_findings(path: Path) -> Iterator[Finding]:
+def _read_notes(path: Path) -> Iterator[tuple[str, Outcome]]:
     try:
         with path.open("rb") as file:
-            text = file.read(_LONGEST_FINDINGS_BYTES)
+            text = file.read(_MOST_NOTES_BYTES)
     except FileNotFoundError:
         return
     for line in text.splitlines():
         try:
-            found = orjson.loads(line)
-            yield Finding(Lack(found["kind"]), found["subject"], found["detail"])
+            note = orjson.loads(line)
+            yield note["name"], Outcome(**note["outcome"])
         except (ValueError, KeyError, TypeError):
             # The last line of a run that was killed may be cut off.
             continue

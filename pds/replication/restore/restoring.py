@@ -27,7 +27,8 @@ from pds.replication.restore import next_steps
 from pds.replication.restore.actors import Actors
 from pds.replication.restore.blobs import Blobs
 from pds.replication.restore.database import DatabaseRestorer
-from pds.replication.restore.marker import FINDINGS, Marker
+from pds.replication.restore.layers import Layers
+from pds.replication.restore.marker import NOTES, Marker
 from pds.replication.restore.options import RestoreOptions
 from pds.replication.restore.patience import PatientReader
 from pds.replication.restore.report import Lack, RestoreReport
@@ -103,7 +104,7 @@ class Restore:
         report = RestoreReport(
             self.source, str(self.target.directory), self.options.as_of_ms, is_resumed=keep
         )
-        report.open_journal(self.target.directory / FINDINGS, keep=keep)
+        report.open_journal(self.target.directory / NOTES, keep=keep)
         executor = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="restore")
         try:
             await self._restore(report, executor, keep=keep)
@@ -140,6 +141,8 @@ class Restore:
             accounts = services.dids if options.dids is None else options.dids
             blobs = Blobs(reader, target, target.blobs, options, report, self.progress, accounts)
             await blobs.restore(with_blobs)
+            if options.services:
+                await Layers(reader, target.blobs, report, self.progress).restore()
         report.totals.read_bytes += secrets.read_bytes
 
     async def _refuse_sealed_keys(self) -> None:
@@ -201,7 +204,7 @@ class Restore:
         directory = self.target.directory
         if any(path.exists() for path in (*self.target.services.values(), self.target.actors)):
             return
-        for name in (FINDINGS, *((LOCK_FILE,) if lock.made_directory else ())):
+        for name in (NOTES, *((LOCK_FILE,) if lock.made_directory else ())):
             (directory / name).unlink(missing_ok=True)
         Marker(directory / "restore.json", {}).remove()
         if lock.made_directory:

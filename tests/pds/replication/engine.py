@@ -107,6 +107,8 @@ async def engine(
         queue=queue,
         opened=opened,
         copy_key=copy_key,
+        on_synced=lambda _: None,
+        may_write=lambda: True,
         concurrency=concurrency,
         idle_s=idle_s,
     )

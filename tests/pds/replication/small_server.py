@@ -47,9 +47,9 @@ class SmallServer:
         EventLog(log)
         log.close()
         template = directory / "template.sqlite"
-        db = open_database(template)
-        migrate_store(db)
-        db.close()
+        store = open_database(template)
+        migrate_store(store)
+        store.close()
         for number in range(accounts):
             server.create(did_of(number))
         return server

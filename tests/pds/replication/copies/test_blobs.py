@@ -362,3 +362,13 @@ async def test_a_new_ledger_learns_what_the_replica_has(
             "blobs/oci/elsewhere",
         ]
     )
+
+
+async def test_noticed_blobs_are_copied_before_a_stop(
+    copier: Copier, blobs: Path, replica: Path
+) -> None:
+    cid = put_blob(blobs / ALICE, b"one")
+    stopping = copier()
+    stopping.notice(ALICE)
+    await stopping.finish()
+    assert list(files_of(replica)) == [f"blobs/{ALICE}/{cid}"]

@@ -15,6 +15,7 @@ from database.connection import Database
 from pds.replication.copies.key_files import KeyFiles
 from pds.replication.copies.key_rows import KeyKind, KeyRows
 from pds.replication.copies.keys import KeyCopier
+from pds.replication.copies.sealing import KeySealer, KeySecret, open_with_passphrase
 from pds.replication.errors import ReplicaUnavailable
 from pds.replication.replica import names
 from repo.keys import K256PrivateKey
@@ -90,6 +91,25 @@ async def test_a_key_is_copied_sealed(
     key = make_actor(layout, did)
     await keys().copy_key(did)
     assert files_of(replica) == {sealed_name(did): b"sealed:" + key}
+
+
+async def test_the_passphrase_opens_a_copied_key(
+    ledger: Database, data: Path, layout: ActorLayout, place: WatchedPlace, replica: Path
+) -> None:
+    key = make_actor(layout, ALICE)
+    passphrase = "correct horse battery staple"
+    sealing = await KeySecret(passphrase=passphrase).seal(None)
+    copier = KeyCopier(
+        KeyFiles(layout, data),
+        KeyRows(ledger),
+        place,
+        KeySealer(sealing),
+        recipient=sealing.recipient,
+        retention_s=RETENTION_S,
+    )
+    await copier.copy_key(ALICE)
+    opener = await open_with_passphrase(sealing, passphrase)
+    assert opener.open(files_of(replica)[sealed_name(ALICE)]) == key
 
 
 async def test_a_key_that_the_replica_has_is_not_copied_again(

@@ -30,8 +30,8 @@ class Database:
         self.db = apsw.Connection(str(path))
         self.db.execute(f"PRAGMA page_size = {page_bytes}")
         self.db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        self.db.execute("PRAGMA journal_mode = WAL").get
-        self.db.execute("PRAGMA wal_autocheckpoint = 0").get
+        self.run("PRAGMA journal_mode = WAL")
+        self.run("PRAGMA wal_autocheckpoint = 0")
         self.db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB) STRICT")
 
     def insert(self, rows: int, size: int = 300) -> None:

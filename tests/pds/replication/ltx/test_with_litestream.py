@@ -80,8 +80,8 @@ def test_litestream_restores_what_we_have_merged(litestream: Litestream, tmp_pat
         chosen = [file for file in files if first <= file.name.first <= last]
         path = litestream.replica / f"a.sqlite/ltx/{level}/{first:016x}-{last:016x}.ltx"
         path.parent.mkdir(exist_ok=True)
-        with path.open("wb") as file:
-            header, size = merge(sources(litestream.replica, chosen), file)
+        with path.open("wb") as target:
+            header, size = merge(sources(litestream.replica, chosen), target)
         assert (header.first, header.last, size) == (first, last, path.stat().st_size)
     for file in files[:-1]:
         (litestream.replica / file.path).unlink()

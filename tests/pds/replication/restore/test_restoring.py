@@ -163,6 +163,9 @@ async def test_an_interrupted_restore_goes_on_and_remembers_what_it_found(
     origin: Origin, tmp_path: Path
 ) -> None:
     to = tmp_path / "restored"
+    # Of a database that is restored first.
+    damaged = origin.files("account.sqlite")[-1]
+    damaged.write_bytes(damaged.read_bytes()[:-1])
     (origin.replica / names.actor_key(origin.did(first_of(origin)))).unlink()
     place = FailingPlace(origin.replica, after=9)
     with pytest.raises(ReplicaRefused, match="enough"):
@@ -172,7 +175,7 @@ async def test_an_interrupted_restore_goes_on_and_remembers_what_it_found(
     again = FailingPlace(origin.replica, after=-1)
     report = await origin.restore(to, place=again, parallelism=2).run()
     assert report.is_resumed
-    assert [one.kind for one in report.findings] == [Lack.NO_KEY]
+    assert [one.kind for one in report.findings] == [Lack.OLDER_STATE, Lack.NO_KEY]
     applied = {name for name in place.names[:-1] if name.endswith(".ltx")}
     assert applied.isdisjoint(again.names)
     assert report.totals.databases == 6

@@ -1,0 +1,157 @@
+"""What the status file says, collected from the parts of a supervisor."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+from pds.replication.copies.blobs import BLOBS_ON_S3
+from pds.replication.status import (
+    ActorsStatus,
+    CopiesStatus,
+    DaemonStatus,
+    DatabaseStatus,
+    ReplicationStatus,
+    State,
+    Totals,
+)
+
+if TYPE_CHECKING:
+    from pds.replication.ledger.ledger import Ledger
+    from pds.replication.litestream.daemon import LitestreamDaemon
+    from pds.replication.options import ReplicationOptions
+    from pds.replication.parts import Parts
+    from pds.replication.replica.lease import Lease
+    from pds.replication.services import ServiceStatus
+
+_FAILING_SHOWN: Final = 20
+_PROBLEMS_SHOWN: Final = 10
+
+
+class StatusCollector:
+    """Makes a status of the parts that there are at the moment."""
+
+    def __init__(self, options: ReplicationOptions, ledger: Ledger) -> None:
+        """Begin as one that starts."""
+        self._options = options
+        self._ledger = ledger
+        self._started_s = time.time()
+        self.state: State = "starting"
+        self.error: str | None = None
+        """Why it cannot start, or has failed."""
+        self.parts: Parts | None = None
+        self.lease: Lease | None = None
+
+    def collect(self) -> ReplicationStatus:
+        """Return the status of now. Raises `DatabaseError`s of the ledger."""
+        parts = self.parts
+        base = {
+            "pid": os.getpid(),
+            "state": self.state,
+            "started_s": self._started_s,
+            "written_s": time.time(),
+            "replica": str(self._options.replica),
+            "service_did": self._options.service_did,
+            "server_id": self._ledger.server_id,
+        }
+        if parts is None:
+            return ReplicationStatus(
+                **base,  # type: ignore[arg-type]
+                actors=self._actors(None),
+                last_error=self.error,
+                last_error_s=None if self.error is None else time.time(),
+            )
+        outage = parts.actors.outage.is_on or not (self.lease and self.lease.is_held)
+        if self.state == "running" and outage:
+            base["state"] = "unreachable"
+        return ReplicationStatus(
+            **base,  # type: ignore[arg-type]
+            databases=tuple(map(_database, parts.services.statuses())),
+            daemons=tuple(map(_daemon, (parts.daemons.services, parts.daemons.actors))),
+            actors=self._actors(parts),
+            lag=parts.queue.lag.status(),
+            copies=_copies(parts),
+            totals=_totals(parts),
+            failing=tuple(self._ledger.actors.failing(limit=_FAILING_SHOWN)),
+            warnings=self._warnings(parts),
+            last_error=self.error or parts.actors.last_error,
+            last_error_s=parts.actors.last_error_s,
+        )
+
+    def _actors(self, parts: Parts | None) -> ActorsStatus:
+        counts = self._ledger.actors.counts()
+        oldest_ms = counts.oldest_dirty_ms
+        return ActorsStatus(
+            known=counts.rows - counts.deleted,
+            dirty=counts.dirty,
+            failing=counts.failing,
+            deleted=counts.deleted,
+            oldest_unsynced_s=(
+                0.0 if oldest_ms is None else max(0.0, round(time.time() - oldest_ms / 1000, 3))
+            ),
+            hot=0 if parts is None else len(parts.hot),
+            hot_set=self._options.hot_set,
+            last_sweep_s=None if parts is None else parts.watcher.last_sweep_s,
+        )
+
+    def _warnings(self, parts: Parts) -> tuple[str, ...]:
+        found = [
+            parts.watcher.error,
+            parts.watcher.log_error,
+            parts.keys.error,
+            None if parts.compactions.error is None else f"compaction: {parts.compactions.error}",
+            BLOBS_ON_S3 if parts.blobs is None else parts.blobs.error,
+            self.lease and self.lease.last_error,
+        ]
+        problems = parts.keys.problems.first(_PROBLEMS_SHOWN)
+        if parts.blobs is not None:
+            problems += parts.blobs.problems.first(_PROBLEMS_SHOWN)
+        return (*(text for text in found if text), *problems)
+
+
+def _database(status: ServiceStatus) -> DatabaseStatus:
+    return DatabaseStatus(
+        name=status.name,
+        txid=status.txid,
+        lag_s=round(status.lag_s, 3),
+        last_synced_s=status.synced_at_s,
+        last_error=status.error,
+    )
+
+
+def _daemon(daemon: LitestreamDaemon) -> DaemonStatus:
+    return DaemonStatus(
+        name=daemon.name,
+        pid=daemon.pid,
+        restarts=daemon.restarts,
+        last_error=daemon.last_error,
+    )
+
+
+def _copies(parts: Parts) -> CopiesStatus:
+    failing, error = len(parts.keys.problems), parts.keys.error
+    if parts.blobs is None:
+        return CopiesStatus(failing=failing, error=error)
+    progress = parts.blobs.progress
+    return CopiesStatus(
+        blob_bytes_copied=progress.copied_bytes,
+        blobs_waiting=progress.waiting,
+        blob_bytes_waiting=progress.waiting_bytes,
+        blobs_removed=progress.removed,
+        failing=failing + len(parts.blobs.problems),
+        error=error or parts.blobs.error,
+    )
+
+
+def _totals(parts: Parts) -> Totals:
+    return Totals(
+        syncs=parts.actors.syncs,
+        failed_syncs=parts.actors.failed_syncs,
+        events=parts.watcher.events,
+        sweeps=parts.watcher.sweeps,
+        compactions=parts.compactions.done,
+        keys_copied=parts.keys.copied,
+        blobs_copied=0 if parts.blobs is None else parts.blobs.progress.copied,
+        files_deleted=parts.deletions.files_deleted,
+    )

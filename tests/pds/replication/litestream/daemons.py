@@ -1,0 +1,90 @@
+"""Real Litestream daemons and databases for tests."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+from pds.replication.litestream.config import DaemonConfig, actors_config
+from pds.replication.litestream.daemon import LitestreamDaemon, Patience
+from pds.replication.litestream.environment import daemon_environment
+from pds.replication.litestream.program import find_program
+from tests.seaweedfs import SeaweedFs
+
+QUICK = Patience(check_s=0.05, answer_s=0.5, backoff_s=0.01)
+"""For daemons that are made to fail."""
+
+
+@asynccontextmanager
+async def running(
+    config: DaemonConfig | None = None,
+    *,
+    patience: Patience | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> AsyncIterator[LitestreamDaemon]:
+    """A daemon with no database."""
+    daemon = LitestreamDaemon(
+        config or actors_config(), program=find_program(), environ=environ, patience=patience
+    )
+    await daemon.start()
+    try:
+        yield daemon
+    finally:
+        await daemon.stop()
+
+
+def make_database(path: Path, rows: int = 1) -> Path:
+    """Make a small database in WAL mode with the numbers below `rows`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("CREATE TABLE number (value INTEGER)")
+        db.executemany("INSERT INTO number VALUES (?)", [(number,) for number in range(rows)])
+        db.commit()
+    return path
+
+
+def add(path: Path, number: int) -> None:
+    """Write a number into a database, and leave its WAL alone."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_autocheckpoint=0")
+        db.execute("INSERT INTO number VALUES (?)", (number,))
+        db.commit()
+
+
+def numbers(path: Path) -> list[int]:
+    """The numbers in a database."""
+    with closing(sqlite3.connect(path)) as db:
+        return [value for (value,) in db.execute("SELECT value FROM number ORDER BY value")]
+
+
+def restored(url: str, directory: Path, environ: Mapping[str, str] | None = None) -> list[int]:
+    """The numbers in what Litestream restores from a replica."""
+    path = directory / "restored.sqlite"
+    path.unlink(missing_ok=True)
+    subprocess.run(  # noqa: S603
+        [find_program().path, "restore", "-integrity-check", "full", "-o", path, url],
+        env=daemon_environment({**os.environ, **(environ or {})}),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    return numbers(path)
+
+
+def s3_url(server: SeaweedFs, bucket: str, name: str) -> str:
+    """The place of a database in a bucket."""
+    return f"s3://{bucket}/{name}?endpoint={server.url}&region=us-east-1&force-path-style=true"
+
+
+def s3_environ(server: SeaweedFs) -> dict[str, str]:
+    """An environment with the credentials of a server."""
+    return {
+        **os.environ,
+        "AWS_ACCESS_KEY_ID": server.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": server.secret_access_key,
+    }
