@@ -60,6 +60,21 @@ _SAVE_RUN_ID: Final = "UPDATE holdfast_reserved SET runId = ?"
 _SAVE_STOP: Final = "INSERT OR REPLACE INTO holdfast_stop (id, atMs) VALUES (1, ?)"
 
 
+def mark_as_copy(db: Database) -> None:
+    """Record in a restored log that events and commits may be lost, whatever its last run says.
+
+    Consumers may have seen some that neither the log nor the stores have. The next start makes up
+    for that as after a power failure. Waits for the disk. Raises `DatabaseError`.
+    """
+    db.script(_SCHEMA)
+    with db.transaction():
+        db.run(
+            "INSERT INTO holdfast_run (id, running, latestSeq) VALUES (1, 1, 0)"
+            " ON CONFLICT (id) DO UPDATE SET running = 1"
+        )
+        db.run("UPDATE holdfast_reserved SET bootId = ''")
+
+
 def possible_seqs(*, since_ms: int, now_ms: int) -> int:
     """Return how many seqs a server may have assigned between two times (ms since the epoch)."""
     return max(0, now_ms - since_ms) * SEQS_A_MS

@@ -56,6 +56,8 @@ class Restore:
     """Opens sealed keys; None if the replica has none."""
     live: RestoreTarget | None = None
     """The files of the server whose accounts are restored, for the next steps in the report."""
+    is_to_serve: bool = True
+    """Whether a server is to start on it; False for a copy to look at."""
     progress: Progress = no_progress
     reader: PatientReader | None = None
     """Reads from `place`; made if None."""
@@ -143,6 +145,8 @@ class Restore:
             await blobs.restore(with_blobs)
             if options.services:
                 await Layers(reader, target.blobs, report, self.progress).restore()
+        if options.services and self.is_to_serve:
+            await services.mark_as_copies()
         report.totals.read_bytes += secrets.read_bytes
 
     async def _refuse_sealed_keys(self) -> None:

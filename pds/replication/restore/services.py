@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from database.errors import DatabaseError
+from database.opening import open_database
 from pds.replication.errors import ReplicaFileMissing
 from pds.replication.restore.listing import list_database
 from pds.replication.restore.reading import find_deleted, read_dids
 from pds.replication.restore.report import Lack
 from pds.replication.restore.target import ACCOUNT, DID_CACHE, HOLD, LEDGER, SEQUENCER
+from sequencer.run_state import mark_as_copy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pds.replication.restore.database import DatabaseRestorer
     from pds.replication.restore.patience import PatientReader
     from pds.replication.restore.report import RestoreReport
@@ -51,6 +56,15 @@ class ServiceDatabases:
             if name == ACCOUNT:
                 await self._read_accounts()
 
+    async def mark_as_copies(self) -> None:
+        """Make the next start tell consumers of what is not as they have seen it.
+
+        Raises `DatabaseError` if the event log cannot be written.
+        """
+        path = self._target.services[SEQUENCER]
+        if path.exists():
+            await asyncio.to_thread(_mark, path)
+
     def is_deleted(self, did: str) -> bool:
         """Whether a DID without an account had one that was deleted, as the event log tells."""
         return find_deleted(self._target.services[SEQUENCER], did)
@@ -80,3 +94,8 @@ class ServiceDatabases:
                 f"The replica's {ACCOUNT} cannot be read: {exc}. Restore an earlier state with "
                 "`--timestamp`."
             ) from exc
+
+
+def _mark(log: Path) -> None:
+    with closing(open_database(log, create=False)) as db:
+        mark_as_copy(db)

@@ -129,6 +129,7 @@ class Verifier:
             target,
             replace(options, dids=dids),
             opener=self.opener,
+            is_to_serve=False,
             progress=self.progress,
         )
         report = await restore.run()
@@ -151,6 +152,7 @@ class Verifier:
             self.source,
             replace(target, services={ACCOUNT: target.services[ACCOUNT]}),
             replace(options, dids=frozenset(), keys=False, blobs=False),
+            is_to_serve=False,
         )
         await restore.run()
         known = sorted(await asyncio.to_thread(read_dids, target.services[ACCOUNT]))

@@ -53,7 +53,7 @@ class Bench:
         files = [
             file for file in self.files() if first <= file.name.first <= file.name.last <= last
         ]
-        path = self.replica / LtxName(level, first, last).path(self.name, in_bucket=False)
+        path = self.replica / LtxName(level, first, last).path(self.name)
         path.parent.mkdir(exist_ok=True)
         with path.open("wb") as file:
             header, _ = merge(sources(self.replica, files), file)
@@ -120,7 +120,7 @@ async def test_damage_is_named_and_the_state_before_it_comes_back(
 async def test_a_merged_file_stands_in_for_a_damaged_one(bench: Bench) -> None:
     last = bench.files()[-1].name.last
     bench.merge(1, 1, last - 1)
-    flip(bench.replica / LtxName(1, 1, last - 1).path(bench.name, in_bucket=False))
+    flip(bench.replica / LtxName(1, 1, last - 1).path(bench.name))
     outcome = await bench.restore()
     assert (outcome.is_restored, outcome.has_lost) == (True, False)
     assert "ltx/1/" in outcome.reason
