@@ -93,7 +93,7 @@ class Databases:
     async def _advance(
         self, name: str, path: Path, begun: int, known: Copied | None, files: Sequence[LtxFile]
     ) -> Advanced:
-        if known is None or known.begun != begun or not path.exists():
+        if known is None or known.begun != begun or not await asyncio.to_thread(path.exists):
             return await self._anew(name, path, begun, "", files)
         if await asyncio.to_thread(_has_wal, path):
             return await self._anew(name, path, begun, "somebody has written to it", files)

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from database.errors import DatabaseDamaged
 from pds.replication.ltx.names import parse_ltx
 from pds.replication.restore.reading import reading
-from pds.replication.standby.ledger_rows import LedgerRows
 from pds.replication.restore.target import LEDGER
+from pds.replication.standby.ledger_rows import LedgerRows
 
 if TYPE_CHECKING:
     from pds.replication.restore.patience import PatientReader
@@ -62,14 +63,21 @@ class LedgerCopy:
 
     @asynccontextmanager
     async def rows(self) -> AsyncIterator[LedgerRows]:
-        """Open it for reading; it does not change within the block."""
+        """Open it for reading; it does not change within the block. Raises `DatabaseError`s.
+
+        A damaged one is copied anew by the next `advance`.
+        """
         async with self._lock:
-            with reading(self._path) as db:
-                yield LedgerRows(db)
+            try:
+                with reading(self._path) as db:
+                    yield LedgerRows(db)
+            except DatabaseDamaged:
+                self._state.forget(LEDGER)
+                raise
 
     async def _has_news(self) -> bool:
         known = self._state.find(LEDGER)
-        if known is None or not self._path.exists():
+        if known is None or known.begun != 0 or not self._path.exists():
             return True
         files = [parse_ltx(file) async for file in self._reader.list(_NEWEST)]
         newest = max((file.name.last for file in files if file is not None), default=0)

@@ -81,6 +81,10 @@ class StandbyState:
         """Note that a database is not here any more."""
         self._db.run("DELETE FROM copy WHERE name = ?", (name,))
 
+    def begin_anew(self) -> None:
+        """Note that no database can be brought further in place: all are to be copied anew."""
+        self._db.run("UPDATE copy SET begun = -1")
+
     def page(self, *, after: str, limit: int) -> list[str]:
         """Return the names of databases that are here, in order."""
         return [name for (name,) in self._db.all(_PAGE, (after, limit))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -48,7 +49,9 @@ async def test_the_first_to_join_makes_the_manifest_and_others_find_it(
     assert await read_manifest(place) is None
     assert await check_replica(place, service_did=SERVICE) is None
     made = await join_replica(place, service_did=SERVICE, server_id="a", seal=seal)
-    assert made == Manifest(SERVICE, "a", PASSPHRASE, SEALING.recipient, SEALING.sealed_identity)
+    expected = Manifest(SERVICE, "a", PASSPHRASE, SEALING.recipient, SEALING.sealed_identity)
+    assert made.replica_id
+    assert replace(made, replica_id=None) == expected
     assert await read_manifest(place) == made
     assert await check_replica(place, service_did=SERVICE) == made
     assert await join_replica(place, service_did=SERVICE, server_id="a", seal=seal) == made
