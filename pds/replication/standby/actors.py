@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from actor_store.errors import InvalidStoreName
+from database.errors import DatabaseError
 from pds.replication.copies.at_once import for_each
 from pds.replication.replica import names
 from pds.replication.restore.listing import ActorGroup, iter_actors
@@ -81,7 +82,7 @@ class Actors:
 
         Takes one listing of the replica, and calls `on_advanced` for accounts that were behind.
         """
-        accounts = await asyncio.to_thread(read_dids, self.target.services[ACCOUNT])
+        accounts = await asyncio.to_thread(self._find_accounts) or set()
         async with aclosing(iter_actors(self.reader)) as groups:
             chunk: list[ActorGroup] = []
             async for group in groups:
@@ -96,7 +97,9 @@ class Actors:
 
         They were deleted while the standby was away for longer than the replica remembers.
         """
-        accounts = await asyncio.to_thread(read_dids, self.target.services[ACCOUNT])
+        accounts = await asyncio.to_thread(self._find_accounts)
+        if accounts is None:
+            return
         after = names.ACTORS
         while page := self.state.page(after=after, limit=_PAGE):
             after = page[-1]
@@ -105,6 +108,13 @@ class Actors:
                 unknown = [did for did in dids if rows.find_actor(did) is None]
             for did in unknown:
                 await self._delete(did, self.target.layout.store(did))
+
+    def _find_accounts(self) -> set[str] | None:
+        """Return the DIDs of all accounts; None if `account.sqlite` cannot be read."""
+        try:
+            return read_dids(self.target.services[ACCOUNT])
+        except DatabaseError:
+            return None
 
     def _is_behind(self, actor: LedgerActor) -> bool:
         known = self.state.find(names.actor_database(actor.did))
