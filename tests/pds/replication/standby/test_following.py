@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from pds.replication.compaction import compact
+from pds.replication.ltx.names import SNAPSHOT_LEVEL, list_ltx
+from pds.replication.ltx.transfer import Transfer
 from pds.replication.replica.file_place import FilePlace
 from pds.replication.replica.names import actor_database
 from pds.replication.restore.target import LEDGER
@@ -22,7 +22,6 @@ from tests.pds.replication.standby.kit import following, make_server
 from tests.pds.replication.test_supervisor import Running, options_of, running
 
 ACCOUNTS = 30
-DAY_S = 86_400.0
 
 
 @pytest.fixture
@@ -90,7 +89,6 @@ async def test_new_and_deleted_accounts_come_and_go(
         server.delete(did_of(3))
         await follower.until(lambda: follower.values(did_of(500)) == ["new"])
         await follower.until(lambda: follower.values(did_of(3)) is None)
-        assert not follower.target.layout.store(did_of(3)).parent.exists()
         assert follower.txid(did_of(3)) == 0
         # The DID comes back, such as by an import.
         server.create(did_of(3))
@@ -127,22 +125,30 @@ async def test_keys_and_blobs_follow(server: SmallServer, replica: Path, tmp_pat
         assert copy.read_bytes() == data
 
 
-async def test_an_account_whose_increments_are_gone_is_copied_anew(
-    server: SmallServer, replica: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("level", "is_in_place"),
+    [pytest.param(1, True, id="merged"), pytest.param(SNAPSHOT_LEVEL, False, id="only-a-snapshot")],
+)
+async def test_an_account_goes_on_after_a_compaction(
+    server: SmallServer, replica: Path, tmp_path: Path, level: int, *, is_in_place: bool
 ) -> None:
-    did = did_of(4)
+    did, place = did_of(4), FilePlace(replica)
     async with replicating(server, replica) as made:
         async with following(replica, tmp_path / "to") as follower:
             await follower.until_same(server)
+            store = follower.target.layout.store(did)
         for number in range(3):
             server.write(did, f"{number}")
             await made.until(lambda _, value=f'"{number}"': made.values(did)[-1:] == [value])
-        later_s = time.time() + 30 * DAY_S
-        name = actor_database(did)
-        compacted = await compact(FilePlace(replica), name, now_s=later_s, retention_s=DAY_S)
-        assert compacted.deleted
+        await made.end()
+        inode = store.stat().st_ino
+        files = sorted(await list_ltx(place, actor_database(did)), key=lambda file: file.name.last)
+        async with Transfer(place) as transfer:
+            await transfer.merge(files[level == 1 :], level)
+        await place.delete([file.path for file in files[level == 1 : -1]])
         async with following(replica, tmp_path / "to") as follower:
             await follower.until(lambda: follower.values(did) == ["0", "1", "2"])
+        assert (store.stat().st_ino == inode) == is_in_place
 
 
 async def test_the_replica_may_be_away_for_a_while(
@@ -150,10 +156,10 @@ async def test_the_replica_may_be_away_for_a_while(
 ) -> None:
     async with replicating(server, replica), following(replica, tmp_path / "to") as follower:
         await follower.until_same(server)
-        replica.rename(tmp_path / "away")
+        away = replica.rename(tmp_path / "away")  # noqa: ASYNC240 (moments)
         await follower.until_status(lambda status: status.state == "unreachable")
         assert follower.standby.status().last_error
-        (tmp_path / "away").rename(replica)
+        away.rename(replica)
         server.write(did_of(0), "after that")
         await follower.until(lambda: (follower.values(did_of(0)) or [])[-1:] == ["after that"])
 
