@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,6 +21,7 @@ from pds.cli.replicate.replica import open_replica
 from pds.cli.server_logs import server_logs
 from pds.replication.errors import ReplicaUnavailable
 from pds.replication.replica.manifest import read_manifest
+from pds.replication.restore.patience import PatientReader
 from pds.replication.standby.directory import (
     STATUS_FILE,
     holding_standby,
@@ -101,11 +102,7 @@ class _Following:
     async def _settle(self, replica: OpenReplica) -> None:
         manifest = await read_manifest(replica.place)
         if manifest is None:
-            raise CommandFailed(
-                f"{replica.source} is no replica of `pds replicate`: it has no manifest.json. That "
-                "of a litestream.yml does not tell what has changed, so nothing can follow it.",
-                remedy="pds restore --from URL --to DIR, as often as a new copy is wanted",
-            )
+            raise await _no_manifest(replica)
         if replica.lacks_identity:
             raise CommandFailed(
                 f"The signing keys in {replica.source} are sealed for {manifest.recipient}.",
@@ -129,3 +126,19 @@ class _Following:
             last_error_s=now_s,
         )
         write_status(self.target.directory / STATUS_FILE, status)
+
+
+async def _no_manifest(replica: OpenReplica) -> CommandFailed:
+    """Return why a place cannot be followed."""
+    async with aclosing(PatientReader(replica.place).list("")) as files:
+        async for _ in files:
+            return CommandFailed(
+                f"{replica.source} is no replica of `pds replicate`: it has no manifest.json. That "
+                "of a litestream.yml does not tell what has changed, so nothing can follow it. A "
+                "restore copies it as it is.",
+                remedy="pds restore --from URL --to DIR",
+            )
+    return CommandFailed(
+        f"{replica.source} is empty. Start replicating to it first.",
+        remedy="pds replicate --to URL",
+    )
