@@ -50,6 +50,7 @@ def swap_in(pair: Pair, aside: Path) -> None:
     """Let the promoted directory be that of the server, whose own is moved away."""
     pair.data.rename(aside)
     pair.standby.rename(pair.data)
+    (pair.data / "blocks").rename(pair.data / "blobs")
     shutil.copy(aside / "dev.env", pair.data)
     copy_plc(aside, pair.data)
 

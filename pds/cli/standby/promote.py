@@ -28,7 +28,7 @@ _STOPPING_S: Final = 120.0
 
 
 @click.command()
-@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--from",
     "url",
@@ -78,11 +78,20 @@ def promote(
     say("Making the databases agree …")
     for line in recover_copy(original, directory):
         say(line)
-    quoted = shlex.quote(str(directory))
+    settings = _settings_of(directory, original)
     say(f"{directory} is a data directory now. Next, with the settings of the server:")
-    say(f"  PDS_DATA_DIRECTORY={quoted} pds doctor --offline --blobs")
-    say(f"  PDS_DATA_DIRECTORY={quoted} pds serve")
+    say(f"  {settings}pds doctor --offline --blobs")
+    say(f"  {settings}pds serve")
     say("Then let PDS_HOSTNAME lead to this machine, and never start the old server again.")
+
+
+def _settings_of(directory: Path, original: Original) -> str:
+    """Return the assignments before a command that make the directory that of the server."""
+    if original.is_at(directory):
+        return ""
+    changed = original.environ_in(directory)
+    names = ("PDS_DATA_DIRECTORY", "PDS_BLOBSTORE_DISK_LOCATION")
+    return "".join(f"{name}={shlex.quote(changed[name])} " for name in names if name in changed)
 
 
 @contextmanager

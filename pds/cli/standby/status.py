@@ -22,7 +22,7 @@ _MAX_LAG_S: Final = 30.0
 
 
 @click.command()
-@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--max-lag",
     "max_lag_s",

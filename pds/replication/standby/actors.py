@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pds.replication.standby.state import StandbyState
 
 _PAGE: Final = 500
+_MOST_DELETED: Final = 10_000
 _RETRY_S: Final = 60.0
 """After an account could not be brought as far as the replica."""
 _MAX_PROBLEMS: Final = 1_000
@@ -91,6 +92,19 @@ class Actors:
                     await self._apply_groups(chunk, accounts, on_advanced)
                     chunk = []
             await self._apply_groups(chunk, accounts, on_advanced)
+
+    async def remove_keys_of_deleted(self, since_ms: int) -> None:
+        """Delete keys of accounts that were deleted so lately that the ledger has them still.
+
+        Only before a promotion: as long as the ledger has a key, it may be used once more.
+        """
+        async with self.ledger.rows() as rows:
+            dids = rows.deleted_since(since_ms, limit=_MOST_DELETED)
+        for did in dids:
+            with suppress(InvalidStoreName):
+                key = self.target.layout.key(did)
+                if self.state.find(names.actor_database(did)) is None:
+                    await asyncio.to_thread(_delete_key, key)
 
     async def remove_unknown(self) -> None:
         """Delete the databases of accounts of which neither ledger nor `account.sqlite` knows.
@@ -214,6 +228,12 @@ class Actors:
 def _did_of(name: str) -> str | None:
     parts = name.split("/")
     return names.decode_did(parts[2]) if len(parts) == 4 else None
+
+
+def _delete_key(key: Path) -> None:
+    key.unlink(missing_ok=True)
+    with suppress(OSError):
+        key.parent.rmdir()
 
 
 def _delete_files(store: Path) -> None:

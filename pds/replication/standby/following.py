@@ -57,6 +57,8 @@ _PARALLELISM: Final = 8
 _SHOWN: Final = 20
 _RECENT_MS: Final = 120_000
 """For how long a blob may have been on its way when the primary ended."""
+_KEYS_LEAVE_MS: Final = 3_600_000
+"""The keys of deleted accounts leave the ledger within this time."""
 _MOST_RECENT: Final = 500
 _LOOKED_FOR: Final = 100
 _LEDGER_ID: Final = "ledger"
@@ -135,6 +137,7 @@ class Standby:
         advanced: set[str] = set()
         await self.round(anyway=True)
         await self.actors.advance_all(on_advanced=advanced.add)
+        await self.actors.remove_keys_of_deleted(self.ledger.time_ms - _KEYS_LEAVE_MS)
         if self.blobs is not None:
             await self.blobs.advance()
             async with self.ledger.rows() as rows:

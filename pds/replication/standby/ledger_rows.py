@@ -24,6 +24,7 @@ _ACTOR: Final = (
 _SYNCED_SINCE: Final = (
     "SELECT did FROM actor WHERE syncedAtMs >= ? ORDER BY syncedAtMs DESC LIMIT ?"
 )
+_DELETED: Final = "SELECT did FROM actor WHERE deletedAtMs >= ? ORDER BY deletedAtMs DESC LIMIT ?"
 _DIRTY: Final = "SELECT count(*) FROM actor WHERE dirtySinceMs IS NOT NULL"
 _KEYS: Final = (
     "SELECT kind, name, digest, sealing, goneAtS IS NOT NULL, changed FROM key_copy"
@@ -116,6 +117,10 @@ class LedgerRows:
     def synced_since(self, time_ms: int, *, limit: int) -> list[str]:
         """Return accounts that were synced since a time, the last ones first."""
         return [did for (did,) in self._db.all(_SYNCED_SINCE, (time_ms, limit))]
+
+    def deleted_since(self, time_ms: int, *, limit: int) -> list[str]:
+        """Return accounts that were deleted since a time, the last ones first."""
+        return [did for (did,) in self._db.all(_DELETED, (time_ms, limit))]
 
     def keys(self, *, after: int, limit: int) -> list[LedgerKey]:
         """Return secret files with a higher `changed`, in its order."""
