@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEV_PORTS = $(if $(filter command line,$(origin PORT)),--port $(PORT) --plc-port $$(($(PORT) - 1)))
 PACKAGES := repo database actor_store sequencer identity pds
 
-.PHONY: help run test lint format hostile conformance bench endpoints clean
+.PHONY: help run test lint format hostile soak conformance bench endpoints clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -35,6 +35,9 @@ format: $(VENV)/.ready ## Format and fix what can be fixed
 
 hostile: $(VENV)/.ready ## Attack the server with hostile clients, at length
 	HOLDFAST_HOSTILE=long $(BIN)/pytest tests/e2e/hostile
+
+soak: $(VENV)/.ready ## Load a server that is replicated, at length
+	HOLDFAST_SOAK=long $(BIN)/pytest tests/e2e/test_litestream_yml.py
 
 conformance: $(VENV)/.ready ## Run the tests beside the real reference PDS, which this installs
 	$(BIN)/python -m tests.reference.install

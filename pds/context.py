@@ -20,7 +20,6 @@ from actor_store.blob_store.moving import MovingBlobStore
 from actor_store.blob_store.places import MovableStore
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_links import BlobLinks
-from actor_store.errors import ActorStoreError
 from actor_store.record_json import RecordJsonCache
 from actor_store.store import ActorStore
 from database.checkpoints import Checkpointer
@@ -28,13 +27,10 @@ from database.connection import Database
 from database.errors import DatabaseError
 from database.open_files import OpenFiles
 from identity.did_cache import DidCache
-from identity.did_document import ATPROTO_KEY, ATPROTO_PDS, PDS_TYPE, DidDocument
 from identity.handles import HandleResolver
 from identity.http import SafeHttp
 from identity.lookups import Lookups
 from identity.plc import PlcClient
-from identity.plc_data import PlcData, PlcService
-from identity.plc_document import document_of
 from identity.resolver import DidResolver
 from identity.stranger_names import StrangerNames
 from pds.accounts.accounts import Accounts
@@ -52,6 +48,7 @@ from pds.fairness.proxy_share import ProxyShare
 from pds.fairness.stranger_share import FETCHES, StrangerShare, fetch_turns, lookup_turns, plc_turns
 from pds.fairness.streams import Streams
 from pds.fairness.turns import Turns
+from pds.hold_document import find_hold_document
 from pds.mail.mailer import Mailer
 from pds.monitoring.health.check import HealthCheck
 from pds.monitoring.health.server_check import make_health_check
@@ -86,8 +83,6 @@ from sequencer.sequencer import Sequencer
 
 PROXY_CONNECTIONS: Final = 1024
 """Concurrent proxied requests, to the operator's services and separately to all others."""
-HOLD_SERVICE: Final = "atcr_hold"
-"""The id of the second service in the DID document of a hold."""
 
 _CLOCK_IDS: Final = 32
 _log = structlog.get_logger(__name__)
@@ -136,7 +131,7 @@ class ReadContext:
         self.lexicons = default_lexicons()
         # Opened first, because it may reject the settings, and no file has been touched then.
         self.open_files = OpenFiles()
-        self.bucket = open_bucket(settings, stack)
+        self.bucket = open_bucket(settings, cdn_url=settings.blobstore.cdn_url)
         self.blob_store = open_blob_store(settings, self.bucket, self.open_files, stack)
         self.blob_links = open_blob_links(settings, self.bucket)
         self.client_addresses = ClientAddresses(settings.trusted_proxies)
@@ -273,7 +268,10 @@ class AppContext(ReadContext):
         self._min_login_ms = min_login_ms
         super().__init__(settings, stack)
         if settings.hold.enabled:
-            self.did_resolver.answer_for(Did(settings.hold_did), self.find_hold_document)
+            self.did_resolver.answer_for(
+                Did(settings.hold_did),
+                partial(find_hold_document, settings, self.accounts, self.actor_store),
+            )
         self.rotation_key = K256PrivateKey.from_bytes(settings.plc_rotation_key)
         self.entryway = settings.entryway_service
         self.service_auth = ServiceAuth(
@@ -298,26 +296,6 @@ class AppContext(ReadContext):
         if isinstance(self.blob_store, MovingBlobStore):
             self.blob_move = BlobMove(self.blob_store, self.actor_store, self.more_blobs)
             stack.push_async_callback(self.blob_move.close)
-
-    def find_hold_document(self) -> DidDocument | None:
-        """Make the DID document of the hold; None if its actor does not exist or has no key."""
-        did = Did(self.settings.hold_did)
-        account = self.accounts.find_account(did, include_inactive=True)
-        try:
-            key = self.actor_store.key(did)
-        except ActorStoreError:
-            return None
-        url, handle = self.settings.hold_url, None if account is None else account.handle
-        data = PlcData(
-            rotation_keys=(),
-            verification_methods={ATPROTO_KEY: key.did_key},
-            also_known_as=() if handle is None else (f"at://{handle}",),
-            services={
-                ATPROTO_PDS: PlcService(PDS_TYPE, url),
-                HOLD_SERVICE: PlcService("AtcrHoldService", url),
-            },
-        )
-        return DidDocument(document_of(did, data))
 
     def _make_accounts(self, db: Database) -> Accounts:
         return Accounts(

@@ -5,8 +5,11 @@ A `stack` that is handed in closes what is opened.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
+from pathlib import Path
+from typing import TypeVar
 
 from actor_store.blob_store.base import BlobStore
 from actor_store.blob_store.disk import DiskBlobStore
@@ -29,6 +32,8 @@ from pds.accounts.schema import open_account_database
 from pds.config import ConfigError, Settings
 from repo.tid import TidClock
 from sequencer.sequencer import Sequencer
+
+T = TypeVar("T")
 
 
 def open_accounts(settings: Settings, checkpointer: Checkpointer) -> Database:
@@ -77,42 +82,60 @@ def bucket_location(settings: Settings) -> S3Location | None:
     )
 
 
-def open_bucket(settings: Settings, stack: AsyncExitStack) -> S3Bucket | None:
-    """Open the bucket of blobs, if they are on S3. Nothing is sent yet: S3 may be down."""
+def open_bucket(settings: Settings, *, cdn_url: str | None) -> S3Bucket | None:
+    """Open the bucket of blobs, if they are on S3. Nothing is sent yet: S3 may be down.
+
+    The store that is opened in it closes it.
+    """
     location = bucket_location(settings)
-    if location is None:
-        return None
-    bucket = S3Bucket(location, cdn_url=settings.blobstore.cdn_url)
-    stack.push_async_callback(bucket.close)
-    return bucket
+    return None if location is None else S3Bucket(location, cdn_url=cdn_url)
+
+
+def open_blob_homes(
+    settings: Settings,
+    bucket: S3Bucket | None,
+    *,
+    on_disk: Callable[[Path], T],
+    on_s3: Callable[[S3Bucket], T],
+) -> tuple[T, T | None]:
+    """Open a store where blobs are, and during a move another where they have been.
+
+    Raises `ConfigError` if there is no place for them.
+    """
+    opened: list[T] = []
+    for home in settings.blob_homes:
+        if home == "s3" and bucket is not None:
+            opened.append(on_s3(bucket))
+        elif settings.blob_directory is not None:
+            opened.append(on_disk(settings.blob_directory))
+    if not opened:
+        raise ConfigError(["There is no place for blobs: set PDS_BLOBSTORE_DISK_LOCATION"])
+    return opened[0], opened[1] if len(opened) > 1 else None
+
+
+def syncs_blobs(settings: Settings) -> bool:
+    """Whether files of blobs are synced before they count as stored."""
+    # A move deletes the other copy, so that what it has written must survive a power cut.
+    return settings.synchronous == "FULL" or settings.blobstore.move_to == "disk"
 
 
 def open_blob_store(
     settings: Settings, bucket: S3Bucket | None, open_files: OpenFiles, stack: AsyncExitStack
 ) -> MovableStore | MovingBlobStore:
     """Open where blobs are, which is two places during a move. Raises `ConfigError`."""
-    stores = [_open_blob_home(home, settings, bucket, open_files) for home in settings.blob_homes]
-    blob_store = stores[0] if len(stores) == 1 else MovingBlobStore(new=stores[0], old=stores[1])
+
+    def on_disk(directory: Path) -> MovableStore:
+        return DiskBlobStore(
+            directory,
+            settings.blob_tmp_directory,
+            full_sync=syncs_blobs(settings),
+            files=open_files,
+        )
+
+    new, old = open_blob_homes(settings, bucket, on_disk=on_disk, on_s3=S3BlobStore)
+    blob_store = new if old is None else MovingBlobStore(new, old)
     stack.push_async_callback(blob_store.close)
     return blob_store
-
-
-def _open_blob_home(
-    home: str, settings: Settings, bucket: S3Bucket | None, open_files: OpenFiles
-) -> MovableStore:
-    directory = settings.blob_directory
-    if home == "s3" and bucket is not None:
-        return S3BlobStore(bucket)
-    if directory is None:
-        raise ConfigError(["There is no place for blobs: set PDS_BLOBSTORE_DISK_LOCATION"])
-    is_moved_to = settings.blobstore.move_to == "disk"
-    return DiskBlobStore(
-        directory,
-        settings.blob_tmp_directory,
-        # A move deletes the other copy, so that what it has written must survive a power cut.
-        full_sync=settings.synchronous == "FULL" or is_moved_to,
-        files=open_files,
-    )
 
 
 def open_blob_links(settings: Settings, bucket: S3Bucket | None) -> BlobLinks | None:

@@ -1,4 +1,4 @@
-"""Formatting for people, in the server and its commands: counts, progress, untrusted text."""
+"""Formatting for people: counts, sizes, progress, untrusted text."""
 
 from __future__ import annotations
 

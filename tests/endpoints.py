@@ -46,9 +46,10 @@ _HOLD: Final = """\
 
 ## On a hold
 
-A [hold](hold.md) also answers the methods of `io.atcr.hold`, and these of the above in its own way.
-A *service token* is signed with the key of the caller's DID, as a rule by the caller's own server,
-for the DID of the hold. [hold.md](hold.md#crew) says what members of the crew may do.
+A [hold](hold.md) also answers the methods of `io.atcr.hold`, and answers some of those above
+differently, which are listed again. A *service token* is signed with the key of the caller's
+DID, as a rule by the caller's own server, for the DID of the hold. [hold.md](hold.md#crew) says
+what members of the crew may do.
 """
 _TABLE: Final = ("| Method | HTTP | Who | Tests | Errors |", "|---|---|---|---|---|")
 _HOLD_TESTS: Final = "tests/pds/hold/"

@@ -18,14 +18,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_location import S3Location
 from tests.processes import free_port
+from tests.tcp_proxy import TcpProxy
 
 _WEED = Path(sys.executable).with_name("weed")
 _READY_S = 30.0
-_PORTS = (
+PORTS = (
     *("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port"),
     *("filer.port.grpc", "s3.port", "s3.port.grpc", "admin.port", "admin.port.grpc"),
 )
@@ -51,11 +53,13 @@ class SeaweedFs:
     lent: list[str] = field(default_factory=list)
     access_key_id: str = "test-key"
     secret_access_key: str = "test-secret"
+    read_only_key_id: str = "test-reader"
+    """With the same secret: may list and read, and no more."""
 
     @classmethod
     def start(cls, directory: Path, *options: str) -> SeaweedFs:
         """Start a server in an empty directory, with more options, and wait until it answers."""
-        server = cls(directory, {name: free_port() for name in _PORTS}, options)
+        server = cls(directory, {name: free_port() for name in PORTS}, options)
         server.start_again()
         return server
 
@@ -94,7 +98,7 @@ class SeaweedFs:
     def start_again(self) -> None:
         """Start the process anew on the same ports and data, after it has ended."""
         config = self.directory / "identities.json"
-        config.write_text(json.dumps({"identities": [self._identity()]}))
+        config.write_text(json.dumps({"identities": self._identities()}))
         data = self.directory / "data"
         data.mkdir(exist_ok=True)
         with (self.directory / "log").open("ab") as log:
@@ -140,7 +144,8 @@ class SeaweedFs:
         location = self.location(name or f"bucket-{os.getpid()}-{next(_numbers)}")
         bucket = S3Bucket(location)
         try:
-            await bucket.create()
+            async with bucket._client.calling() as calls:
+                await calls.create_bucket(Bucket=location.bucket)
         finally:
             await bucket.close()
         if name is None:
@@ -173,12 +178,19 @@ class SeaweedFs:
                 ):
                     pass
 
-    def _identity(self) -> dict[str, object]:
-        return {
-            "name": "test",
-            "credentials": [{"accessKey": self.access_key_id, "secretKey": self.secret_access_key}],
-            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    def _identities(self) -> list[dict[str, object]]:
+        may: dict[str, tuple[str, list[str]]] = {
+            "test": (self.access_key_id, ["Admin", "Read", "Write", "List", "Tagging"]),
+            "reader": (self.read_only_key_id, ["Read", "List"]),
         }
+        return [
+            {
+                "name": name,
+                "credentials": [{"accessKey": key_id, "secretKey": self.secret_access_key}],
+                "actions": actions,
+            }
+            for name, (key_id, actions) in may.items()
+        ]
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _READY_S
@@ -220,3 +232,16 @@ async def bucket(bucket_location: S3Location) -> AsyncIterator[S3Bucket]:
     bucket = S3Bucket(bucket_location)
     yield bucket
     await bucket.close()
+
+
+@pytest.fixture
+async def proxy(seaweedfs: SeaweedFs, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TcpProxy]:
+    """What a test may reach the server through, with clients that ask again 20 times as soon."""
+    delay_amount = ExponentialBackoff.delay_amount
+
+    def delay_a_little(self: ExponentialBackoff, context: object) -> float:
+        return float(delay_amount(self, context)) / 20
+
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", delay_a_little)
+    async with TcpProxy(seaweedfs.port).running() as proxy:
+        yield proxy

@@ -2,10 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable
-from typing import Final
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from contextlib import aclosing
+from typing import Final, Protocol, TypeAlias
+
+from actor_store.blob_store.base import HEAD_BYTES, BlobTooLarge, TempBlob
+from repo.cid import Cid
 
 _BATCH_BYTES: Final = 512 * 1024
+
+
+class Digest(Protocol):
+    """A running hash, such as `hashlib.sha256()`."""
+
+    def update(self, data: bytes | bytearray, /) -> None: ...
+
+
+StoreBatch: TypeAlias = Callable[[bytearray, Digest], Awaitable[None]]
+"""Stores a batch, and adds it to the digest of the upload."""
+
+
+async def receive(
+    chunks: AsyncIterable[bytes],
+    *,
+    write: StoreBatch,
+    finish: StoreBatch,
+    key: str,
+    max_bytes: int,
+) -> TempBlob:
+    """Store an upload in batches, of which `finish` takes the last; return what `key` stands for.
+
+    Raises `BlobTooLarge`, and what `chunks`, `write` and `finish` raise.
+    """
+    digest = hashlib.sha256()
+    head, size = b"", 0
+    async with aclosing(in_batches(chunks, max_bytes=max_bytes, too_large=BlobTooLarge)) as batches:
+        async for batch, is_last in batches:
+            head = head or bytes(batch[:HEAD_BYTES])
+            size += len(batch)
+            await (finish if is_last else write)(batch, digest)
+    return TempBlob(key, Cid.of_raw_digest(digest.digest()), size, head)
 
 
 async def in_batches(

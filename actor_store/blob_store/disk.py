@@ -13,20 +13,12 @@ small blob costs one hop, a large one a hop per batch.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterable, Iterable
-from contextlib import aclosing
 from pathlib import Path
 
 from actor_store.blob_store import disk_files as files
-from actor_store.blob_store.base import (
-    HEAD_BYTES,
-    BlobFileMissing,
-    BlobTooLarge,
-    TempBlob,
-    new_temp_key,
-)
-from actor_store.blob_store.batches import in_batches
+from actor_store.blob_store.base import BlobFileMissing, TempBlob, new_temp_key
+from actor_store.blob_store.batches import receive
 from actor_store.blob_store.disk_files import OpenFile
 from actor_store.blob_store.disk_places import DiskPlaces
 from actor_store.blob_store.disk_upload import UploadFile
@@ -79,7 +71,13 @@ class DiskBlobStore:
         key = new_temp_key()
         upload = UploadFile(self._temp_path(did, key), full_sync=self._full_sync)
         try:
-            return await _receive(upload, chunks, key=key, max_bytes=max_bytes)
+            return await receive(
+                chunks,
+                write=lambda *batch: asyncio.to_thread(upload.write, *batch),
+                finish=lambda *batch: asyncio.to_thread(upload.finish, *batch),
+                key=key,
+                max_bytes=max_bytes,
+            )
         except BaseException:
             # A thread may still be writing. `abandon` waits for it, so it must not run here. It
             # runs to completion even if this task is cancelled again.
@@ -151,17 +149,3 @@ class DiskBlobStore:
 
     def _temp_path(self, did: str, key: str) -> Path:
         return self._tmp / checked_did(did) / checked_temp_key(key)
-
-
-async def _receive(
-    upload: UploadFile, chunks: AsyncIterable[bytes], *, key: str, max_bytes: int
-) -> TempBlob:
-    """Hash and write the chunks as they arrive, in batches."""
-    digest = hashlib.sha256()
-    head, size = b"", 0
-    async with aclosing(in_batches(chunks, max_bytes=max_bytes, too_large=BlobTooLarge)) as batches:
-        async for batch, is_last in batches:
-            head = head or bytes(batch[:HEAD_BYTES])
-            size += len(batch)
-            await asyncio.to_thread(upload.finish if is_last else upload.write, batch, digest)
-    return TempBlob(key, Cid.of_raw_digest(digest.digest()), size, head)

@@ -6,16 +6,11 @@ import contextlib
 import os
 import threading
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
+from actor_store.blob_store.batches import Digest
 from actor_store.blob_store.disk_files import blob_store_full, opened_new, sync_directories
 from database.files import no_space_as
-
-
-class Digest(Protocol):
-    """A running hash, such as `hashlib.sha256()`."""
-
-    def update(self, data: bytes | bytearray, /) -> None: ...
 
 
 class UploadFile:

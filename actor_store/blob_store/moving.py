@@ -7,20 +7,16 @@ and bytes that are missing in one are no error.
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Hashable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from actor_store.blob_store.base import BlobFileMissing, BlobStoreError, OpenBlob, TempBlob
+from actor_store.blob_store.old_readers import OldReader, OldReaders
 from actor_store.blob_store.places import MovableStore
 from actor_store.keyed_locks import KeyedLocks
 from repo.cid import Cid
-
-Name = TypeVar("Name", bound=Hashable)
-"""What names bytes in a store."""
 
 COPIES_AT_ONCE: Final = 8
 """How many blobs are copied at a time: on S3, small ones mostly wait for the network."""
@@ -34,7 +30,8 @@ class MovingBlobStore:
         self.old = old
         self.locks = KeyedLocks()
         """By DID. Holding one keeps that account's bytes from being moved, deleted or renamed."""
-        self.readers: OldReaders[tuple[str, Cid]] = OldReaders()
+        self.readers: OldReaders[tuple[str, Cid | None]] = OldReaders()
+        """By DID and CID. Temporary bytes, which have no CID for a name, have no readers."""
 
     async def put_temp(self, did: str, chunks: AsyncIterable[bytes], *, max_bytes: int) -> TempBlob:
         """See `BlobStore.put_temp`."""
@@ -146,59 +143,6 @@ class MovingBlobStore:
                 raise failure from None
         # It may have been moved between the two looks, and does not move back.
         return await self.new.open(did, cid), False
-
-
-class OldReaders(Generic[Name]):
-    """Who may read permanent bytes from the old store, where an S3 server would cut them off."""
-
-    def __init__(self) -> None:
-        self._reading: Counter[Name] = Counter()
-        self._awaited: dict[Name, asyncio.Event] = {}
-
-    def enter(self, name: Name) -> OldReader:
-        """Count a reader until it leaves. While `have_left` waits, later ones do not count."""
-        if name in self._awaited:
-            return OldReader(lambda: None)
-        self._reading[name] += 1
-        return OldReader(lambda: self._leave(name))
-
-    def read(self, name: Name) -> bool:
-        """Whether somebody reads the bytes."""
-        return name in self._reading
-
-    async def have_left(self, name: Name, *, patience_s: float) -> bool:
-        """Return whether nobody reads the bytes, after waiting for that a while.
-
-        Call it when the new store has the bytes, which is where later readers find them.
-        """
-        if self.read(name):
-            event = self._awaited.setdefault(name, asyncio.Event())
-            try:
-                async with asyncio.timeout(patience_s):
-                    await event.wait()
-            except TimeoutError:
-                self._awaited.pop(name, None)
-        return not self.read(name)
-
-    def _leave(self, name: Name) -> None:
-        self._reading[name] -= 1
-        if not self._reading[name]:
-            del self._reading[name]
-            if (event := self._awaited.pop(name, None)) is not None:
-                event.set()
-
-
-class OldReader:
-    """Somebody who looks for a blob, or reads it from the old store."""
-
-    def __init__(self, leave: Callable[[], None]) -> None:
-        self._leave: Callable[[], None] | None = leave
-
-    def leave(self) -> None:
-        """Count it no more. May be repeated."""
-        leave, self._leave = self._leave, None
-        if leave is not None:
-            leave()
 
 
 class _OldBlob(OpenBlob):

@@ -26,19 +26,19 @@ from actor_store.blob_store.base import (
     TempBlob,
     new_temp_key,
 )
+from actor_store.blob_store.batches import receive
 from actor_store.blob_store.memory_room import MemoryRoom
 from actor_store.blob_store.names import checked_did, checked_temp_key, is_did_name, is_temp_key
 from actor_store.blob_store.places import Place
-from actor_store.blob_store.s3_bucket import S3Bucket
+from actor_store.blob_store.s3_bucket import DELETED_AT_ONCE, S3Bucket
 from actor_store.blob_store.s3_objects import S3Stream
 from actor_store.blob_store.s3_places import S3Places
-from actor_store.blob_store.s3_upload import ObjectUpload, receive
+from actor_store.blob_store.s3_upload import ObjectUpload
 from repo.cid import Cid
 
 PERMANENT: Final = "blocks/"
 _TEMPORARY: Final = "tmp/"
 QUARANTINE: Final = "quarantine/"
-_DELETED_AT_ONCE: Final = 1000
 _CLEANING_S: Final = 5.0
 """What is not removed by then when the server stops, the sweep removes."""
 
@@ -50,7 +50,6 @@ class S3BlobStore:
         """Close `bucket` with the store. `room` is the memory that uploads share."""
         self.bucket = bucket
         self._room = MemoryRoom() if room is None else room
-        self._under_way = 0
         self._cleaning: set[asyncio.Task[None]] = set()
         self.places = S3Places(
             bucket,
@@ -62,18 +61,14 @@ class S3BlobStore:
         )
         """The objects by where they lie."""
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no upload is under way, nor what one has left is being removed."""
-        return not self._under_way and not self._cleaning
-
     async def put_temp(self, did: str, chunks: AsyncIterable[bytes], *, max_bytes: int) -> TempBlob:
         """See `BlobStore.put_temp`. Takes the memory of a few parts at most."""
         key = new_temp_key()
         upload = ObjectUpload(self.bucket, _temp_key(did, key), self._room, max_bytes=max_bytes)
-        self._under_way += 1
         try:
-            return await receive(upload, chunks, key=key, max_bytes=max_bytes)
+            return await receive(
+                chunks, write=upload.write, finish=upload.finish, key=key, max_bytes=max_bytes
+            )
         except BaseException as exc:
             dropping = asyncio.create_task(upload.drop())
             self._cleaning.add(dropping)
@@ -82,8 +77,6 @@ class S3BlobStore:
             if not isinstance(exc, BlobStoreUnavailable):
                 await asyncio.shield(dropping)
             raise
-        finally:
-            self._under_way -= 1
 
     async def make_permanent(self, did: str, key: str, cid: Cid) -> None:
         """See `BlobStore.make_permanent`."""
@@ -147,7 +140,7 @@ class S3BlobStore:
             doomed: list[str] = []
             async for info in self.bucket.list(prefix):
                 doomed.append(info.key)
-                if len(doomed) == _DELETED_AT_ONCE:
+                if len(doomed) == DELETED_AT_ONCE:
                     await self.bucket.delete(doomed)
                     doomed.clear()
             await self.bucket.delete(doomed)
@@ -175,12 +168,10 @@ class S3BlobStore:
         """Return the key of permanent bytes, existing or not. Raises `InvalidBlobName`."""
         return f"{PERMANENT}{checked_did(did)}/{cid}"
 
-    async def _move(self, source: str, target: str) -> bool:
-        """Copy, then delete. Returns False if there is no source. May be repeated."""
-        if not await self.bucket.copy(source, target):
-            return False
-        await self.bucket.delete([source])
-        return True
+    async def _move(self, source: str, target: str) -> None:
+        """Copy, then delete; a missing source is ignored. May be repeated."""
+        if await self.bucket.copy(source, target):
+            await self.bucket.delete([source])
 
     async def _abort_uploads(self, prefix: str) -> None:
         unfinished = [upload async for upload in self.bucket.uploads.list(prefix)]

@@ -8,29 +8,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from typing import Any, Final
-
-from botocore.exceptions import ClientError
 
 from actor_store.blob_store.base import (
     BlobObjectMissing,
     BlobStoreMisconfigured,
     BlobStoreUnavailable,
 )
-from actor_store.blob_store.s3_client import MAX_STREAMS, S3Client
+from actor_store.blob_store.s3_client import (
+    CALL_S,
+    JOINING_S,
+    LISTED_AT_ONCE,
+    MAX_STREAMS,
+    S3Client,
+)
 from actor_store.blob_store.s3_copying import PART_BYTES, copy_by_parts
-from actor_store.blob_store.s3_errors import is_own_bucket, refusal
+from actor_store.blob_store.s3_errors import refusal
 from actor_store.blob_store.s3_location import S3Location
 from actor_store.blob_store.s3_objects import ObjectInfo, S3Stream
 from actor_store.blob_store.s3_presign import Presigner
-from actor_store.blob_store.s3_uploads import CALL_S, JOINING_S, S3Uploads
+from actor_store.blob_store.s3_uploads import S3Uploads
 
 _SMALL_BYTES: Final = 16 * 1024 * 1024
 """Copying no more than this takes no longer than any call."""
-_DELETED_AT_ONCE: Final = 1000
-_LISTED_AT_ONCE: Final = 300
-"""S3 would list 1000, but parsing the XML of so many takes the event loop 70 ms."""
+DELETED_AT_ONCE: Final = 1000
+"""S3 takes no more keys in one call."""
 
 
 class S3Bucket:
@@ -48,29 +51,14 @@ class S3Bucket:
         """
         self.location = location
         self._client = S3Client(location)
-        self.uploads = S3Uploads(self._client)
+        self.uploads = S3Uploads(self._client, self.head)
         """Multipart uploads."""
         self._presigner = Presigner(self._client, cdn_url=cdn_url)
         self._streams = asyncio.Semaphore(MAX_STREAMS)
-        self._open_streams = 0
-
-    @property
-    def open_streams(self) -> int:
-        """How many objects are being read."""
-        return self._open_streams
 
     async def close(self) -> None:
         """Close all connections. May be repeated."""
         await self._client.close()
-
-    async def create(self) -> None:
-        """Create the bucket, as tests and small set-ups want; it may exist already."""
-        async with self._calling() as calls:
-            try:
-                await calls.create_bucket(Bucket=self.location.bucket)
-            except ClientError as exc:
-                if not is_own_bucket(exc):
-                    raise
 
     async def head(self, key: str) -> ObjectInfo | None:
         """Return what S3 knows of an object; None if there is none.
@@ -78,7 +66,7 @@ class S3Bucket:
         A bucket that does not exist has no objects either: S3 gives HEAD no reason.
         """
         try:
-            async with self._calling() as calls:
+            async with self._client.calling() as calls:
                 answer = await calls.head_object(**self._named(key))
         except BlobObjectMissing:
             return None
@@ -95,10 +83,10 @@ class S3Bucket:
         # The place is free again when the stream is closed.
         await self._wait_for_place()
         try:
-            async with self._calling() as calls:
+            async with self._client.calling() as calls:
                 answer = await calls.get_object(**named)
         except BaseException as exc:
-            self._leave_place()
+            self._streams.release()
             if isinstance(exc, BlobObjectMissing):
                 return None
             raise
@@ -106,7 +94,7 @@ class S3Bucket:
             self.location,
             ObjectInfo.of(key, answer),
             answer["Body"],
-            on_close=self._leave_place,
+            on_close=self._streams.release,
         )
 
     async def put(
@@ -117,7 +105,7 @@ class S3Bucket:
         `more` has parameters of PutObject, such as `Metadata`. Raises `BlobObjectChanged` if it has
         a condition, `IfMatch` or `IfNoneMatch`, that does not hold.
         """
-        async with self._calling(self.location.upload_s) as calls:
+        async with self._client.calling(timeout_s=self.location.upload_s) as calls:
             await calls.put_object(**self._named(key), **(more or {}), Body=data)
 
     async def copy(self, source: str, target: str, *, size: int | None = None) -> bool:
@@ -134,7 +122,9 @@ class S3Bucket:
             if size > PART_BYTES:
                 await copy_by_parts(self.uploads, source, target, size=size)
                 return True
-            async with self._calling(CALL_S if size <= _SMALL_BYTES else JOINING_S) as calls:
+            async with self._client.calling(
+                timeout_s=CALL_S if size <= _SMALL_BYTES else JOINING_S
+            ) as calls:
                 await calls.copy_object(
                     **self._named(target),
                     CopySource={"Bucket": self.location.bucket, "Key": source},
@@ -146,9 +136,9 @@ class S3Bucket:
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; missing ones are ignored."""
         doomed = list(keys)
-        for first in range(0, len(doomed), _DELETED_AT_ONCE):
-            objects = [{"Key": key} for key in doomed[first : first + _DELETED_AT_ONCE]]
-            async with self._calling() as calls:
+        for first in range(0, len(doomed), DELETED_AT_ONCE):
+            objects = [{"Key": key} for key in doomed[first : first + DELETED_AT_ONCE]]
+            async with self._client.calling() as calls:
                 answer = await calls.delete_objects(
                     Bucket=self.location.bucket, Delete={"Objects": objects, "Quiet": True}
                 )
@@ -160,7 +150,7 @@ class S3Bucket:
     async def delete_one(self, key: str) -> None:
         """Delete an object, or nothing, where a server does not know the deletion of several."""
         with suppress(BlobObjectMissing):
-            async with self._calling() as calls:
+            async with self._client.calling() as calls:
                 await calls.delete_object(**self._named(key))
 
     async def list(
@@ -187,7 +177,7 @@ class S3Bucket:
         `query` has parameters of S3: `response-content-type` and its like for a download, or
         `partNumber` and `uploadId` for a part. The URL works for this method only.
         """
-        async with self._calling():
+        async with self._client.calling():
             return await self._presigner.presign(method, key, expires_s=expires_s, query=query)
 
     async def presign_download(
@@ -198,15 +188,18 @@ class S3Bucket:
         query: Mapping[str, str] | None = None,
         method: str = "GET",
     ) -> str:
-        """Return a URL for `GET` or `HEAD`, at the CDN if there is one."""
-        return self._presigner.through_cdn(
-            await self.presign(method, key, expires_s=expires_s, query=query)
-        )
+        """Return a URL for `GET`, at the CDN if there is one, or for `HEAD`.
+
+        One for `HEAD` is not at the CDN: CDNs ask the bucket with `GET` instead, for which it is
+        not signed.
+        """
+        url = await self.presign(method, key, expires_s=expires_s, query=query)
+        return self._presigner.through_cdn(url) if method == "GET" else url
 
     async def check(self, *, timeout_s: float = CALL_S) -> None:
         """Ask for the bucket. Raises what keeps this server from using it."""
         try:
-            async with self._calling(timeout_s) as calls:
+            async with self._client.calling(timeout_s=timeout_s) as calls:
                 # A listing says why it is refused; HEAD would not.
                 await calls.list_objects_v2(Bucket=self.location.bucket, MaxKeys=1)
         except BlobObjectMissing as exc:
@@ -220,9 +213,9 @@ class S3Bucket:
         if delimiter is not None:
             more["Delimiter"] = delimiter
         while True:
-            async with self._calling() as calls:
+            async with self._client.calling() as calls:
                 page = await calls.list_objects_v2(
-                    Bucket=self.location.bucket, Prefix=prefix, MaxKeys=_LISTED_AT_ONCE, **more
+                    Bucket=self.location.bucket, Prefix=prefix, MaxKeys=LISTED_AT_ONCE, **more
                 )
             yield page
             if not page.get("IsTruncated"):
@@ -235,14 +228,6 @@ class S3Bucket:
                 await self._streams.acquire()
         except TimeoutError as exc:
             raise BlobStoreUnavailable(f"{MAX_STREAMS} objects are being read already") from exc
-        self._open_streams += 1
-
-    def _leave_place(self) -> None:
-        self._open_streams -= 1
-        self._streams.release()
 
     def _named(self, key: str) -> dict[str, str]:
         return {"Bucket": self.location.bucket, "Key": key}
-
-    def _calling(self, timeout_s: float = CALL_S) -> AbstractAsyncContextManager[Any]:
-        return self._client.calling(timeout_s=timeout_s)

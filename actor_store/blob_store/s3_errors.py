@@ -73,11 +73,6 @@ async def blob_store_errors(location: S3Location, *, timeout_s: float) -> AsyncI
         raise blob_store_error(exc, location) from exc
 
 
-def is_own_bucket(exc: ClientError) -> bool:
-    """Whether an error says that the bucket, which was to be created, is there already."""
-    return _code(exc) == "BucketAlreadyOwnedByYou"
-
-
 def blob_store_error(exc: Exception, location: S3Location) -> BlobStoreError:
     """Return the error for one that aiobotocore raised, or for a `TimeoutError`."""
     if isinstance(exc, ClientError):

@@ -43,7 +43,7 @@ class S3Part:
     etag: str
     """In quotes, or without."""
     size: int = 0
-    """As `list_parts` tells; the completion needs none."""
+    """0 if it is not known. By the sizes, a completion finds that it has been done already."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -78,10 +78,6 @@ class S3Stream(OpenBlob):
                 yield chunk
             if left:
                 raise BlobStoreUnavailable(f"{self.info.key} ended {left} bytes early")
-
-    async def read(self) -> bytes:
-        """Return all bytes, and close."""
-        return b"".join([chunk async for chunk in self])
 
     async def close(self) -> None:
         """Drop what has not been read, with its connection. May be repeated."""

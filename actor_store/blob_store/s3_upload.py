@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterable
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from typing import Final
 
-from actor_store.blob_store.base import (
-    HEAD_BYTES,
-    BlobStoreError,
-    BlobTooLarge,
-    BlobUploadMissing,
-    TempBlob,
-)
-from actor_store.blob_store.batches import in_batches
+from actor_store.blob_store.base import BlobStoreError
+from actor_store.blob_store.batches import Digest
 from actor_store.blob_store.memory_room import MemoryRoom
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_objects import S3Part
 from actor_store.blob_store.s3_uploads import MAX_PARTS, MIN_PART_BYTES
-from repo.cid import Cid
 
 _SENT_AT_ONCE: Final = 3
 """Parts of one upload on their way, while the next one gathers."""
@@ -39,35 +30,35 @@ class ObjectUpload:
         self._gathered = bytearray()
         self._held = 0
         """The bytes taken from the room: those gathered and those on their way."""
-        self._size = 0
         self._upload_id: str | None = None
         self._is_in_parts = False
         self._began = False
         """Whether the object may have appeared."""
         self._parts: list[asyncio.Task[S3Part]] = []
 
-    async def add(self, data: bytes | bytearray) -> None:
+    async def write(self, data: bytearray, digest: Digest) -> None:
         """Take the next bytes, and send a part if there are enough for one and more to come."""
+        digest.update(data)
         await self._room.take(len(data))
         self._held += len(data)
-        self._size += len(data)
         self._gathered += data
         while len(self._gathered) > self._part_bytes:
             part = bytes(self._gathered[: self._part_bytes])
             del self._gathered[: self._part_bytes]
             await self._send(part)
 
-    async def finish(self) -> None:
-        """Store what is left; then the object is there."""
+    async def finish(self, data: bytearray, digest: Digest) -> None:
+        """Take the last bytes, and store what is left; then the object is there."""
+        await self.write(data, digest)
         rest = bytes(self._gathered)
         self._began = True
         if self._upload_id is None:
             await self._bucket.put(self._key, rest)
+            self._give_back(len(rest))
         else:
             await self._send(rest)
             parts = await asyncio.gather(*self._parts)
-            await self._join(self._upload_id, parts)
-        self._give_back(len(rest) if self._upload_id is None else 0)
+            await self._bucket.uploads.complete(self._key, self._upload_id, parts)
 
     async def drop(self) -> None:
         """Stop, and remove what has been stored, as far as the server can be asked to."""
@@ -109,31 +100,6 @@ class ObjectUpload:
         self._give_back(len(data))
         return part
 
-    async def _join(self, upload_id: str, parts: list[S3Part]) -> None:
-        try:
-            await self._bucket.uploads.complete(self._key, upload_id, parts)
-        except BlobUploadMissing:
-            # The first of several tries may have worked, with its answer lost.
-            info = await self._bucket.head(self._key)
-            if info is None or info.size != self._size:
-                raise
-
     def _give_back(self, size: int) -> None:
         self._held -= size
         self._room.give(size)
-
-
-async def receive(
-    upload: ObjectUpload, chunks: AsyncIterable[bytes], *, key: str, max_bytes: int
-) -> TempBlob:
-    """Pass all chunks to an upload, hash them, and finish it. Raises `BlobTooLarge`."""
-    digest = hashlib.sha256()
-    head, size = b"", 0
-    async with aclosing(in_batches(chunks, max_bytes=max_bytes, too_large=BlobTooLarge)) as batches:
-        async for batch, _ in batches:
-            head = head or bytes(batch[:HEAD_BYTES])
-            size += len(batch)
-            digest.update(batch)
-            await upload.add(batch)
-    await upload.finish()
-    return TempBlob(key, Cid.of_raw_digest(digest.digest()), size, head)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
-from actor_store.blob_store.s3_client import S3Client
+from actor_store.blob_store.base import BlobUploadMissing
+from actor_store.blob_store.s3_client import JOINING_S, LISTED_AT_ONCE, S3Client
 from actor_store.blob_store.s3_completion import completion_body
-from actor_store.blob_store.s3_objects import S3Part, UnfinishedUpload
+from actor_store.blob_store.s3_objects import ObjectInfo, S3Part, UnfinishedUpload
 
 MIN_PART_BYTES: Final = 5 * 1024 * 1024
 """Every part but the last has at least this many bytes."""
 MAX_PARTS: Final = 10_000
-_LISTED_AT_ONCE: Final = 300
-"""S3 would list 1000, but parsing the XML of so many takes the event loop 60 ms."""
-CALL_S: Final = 30.0
-"""How long a call may take that carries no bytes, repetitions included."""
-JOINING_S: Final = 120.0
-"""Joining many parts takes some servers a while."""
 
 
 class S3Uploads:
@@ -28,8 +22,12 @@ class S3Uploads:
     Each method may raise `BlobStoreUnavailable`, `BlobStoreFull` and `BlobStoreMisconfigured`.
     """
 
-    def __init__(self, client: S3Client) -> None:
+    def __init__(
+        self, client: S3Client, head: Callable[[str], Awaitable[ObjectInfo | None]]
+    ) -> None:
+        """`head` finds an object by its key."""
         self._client = client
+        self._head = head
         self._location = client.location
 
     async def create(self, key: str, *, more: Mapping[str, Any] | None = None) -> str:
@@ -37,7 +35,7 @@ class S3Uploads:
 
         `more` has parameters of CreateMultipartUpload, such as `Metadata`.
         """
-        async with self._calling() as calls:
+        async with self._client.calling() as calls:
             answer = await calls.create_multipart_upload(**self._named(key), **(more or {}))
         return str(answer["UploadId"])
 
@@ -45,7 +43,7 @@ class S3Uploads:
         self, key: str, upload_id: str, number: int, data: bytes | bytearray
     ) -> S3Part:
         """Store one part; a second of the same number replaces it. Raises `BlobUploadMissing`."""
-        async with self._calling(self._location.upload_s) as calls:
+        async with self._client.calling(timeout_s=self._location.upload_s) as calls:
             answer = await calls.upload_part(
                 **self._named(key, upload_id), PartNumber=number, Body=data
             )
@@ -55,7 +53,7 @@ class S3Uploads:
         self, key: str, upload_id: str, number: int, *, source: str, start: int, end: int
     ) -> S3Part:
         """Make a part of the bytes from `start` to before `end` of another object."""
-        async with self._calling(JOINING_S) as calls:
+        async with self._client.calling(timeout_s=JOINING_S) as calls:
             answer = await calls.upload_part_copy(
                 **self._named(key, upload_id),
                 PartNumber=number,
@@ -67,17 +65,23 @@ class S3Uploads:
     async def complete(self, key: str, upload_id: str, parts: Iterable[S3Part]) -> None:
         """Join the parts, in order of their numbers, to the object.
 
-        Raises `BlobUploadMissing` and `BlobPartsRefused`. After `BlobStoreUnavailable`, and after
-        `BlobUploadMissing` too, the object may be there: an answer can be lost.
+        Raises `BlobUploadMissing` and `BlobPartsRefused`. After `BlobStoreUnavailable` the object
+        may be there: an answer can be lost.
         """
         chosen = sorted(parts, key=lambda part: part.number)
-        with completion_body(_named_in_xml(chosen)):
-            async with self._calling(JOINING_S) as calls:
-                await calls.complete_multipart_upload(**self._named(key, upload_id))
+        try:
+            with completion_body(_named_in_xml(chosen)):
+                async with self._client.calling(timeout_s=JOINING_S) as calls:
+                    await calls.complete_multipart_upload(**self._named(key, upload_id))
+        except BlobUploadMissing:
+            # The first of several tries may have worked, with its answer lost.
+            found = await self._head(key)
+            if found is None or found.size != sum(part.size for part in chosen):
+                raise
 
     async def abort(self, key: str, upload_id: str) -> None:
         """Drop an upload and its parts. Raises `BlobUploadMissing`."""
-        async with self._calling() as calls:
+        async with self._client.calling() as calls:
             await calls.abort_multipart_upload(**self._named(key, upload_id))
 
     async def list_parts(self, key: str, upload_id: str) -> list[S3Part]:
@@ -85,9 +89,9 @@ class S3Uploads:
         parts: list[S3Part] = []
         more: dict[str, Any] = {}
         while True:
-            async with self._calling() as calls:
+            async with self._client.calling() as calls:
                 answer = await calls.list_parts(
-                    **self._named(key, upload_id), MaxParts=_LISTED_AT_ONCE, **more
+                    **self._named(key, upload_id), MaxParts=LISTED_AT_ONCE, **more
                 )
             found = answer.get("Parts", ())
             parts += (S3Part(part["PartNumber"], part["ETag"], part["Size"]) for part in found)
@@ -99,11 +103,11 @@ class S3Uploads:
         """Iterate over the unfinished uploads of keys with a prefix."""
         more: dict[str, str] = {}
         while True:
-            async with self._calling() as calls:
+            async with self._client.calling() as calls:
                 answer = await calls.list_multipart_uploads(
                     Bucket=self._location.bucket,
                     Prefix=prefix,
-                    MaxUploads=_LISTED_AT_ONCE,
+                    MaxUploads=LISTED_AT_ONCE,
                     **more,
                 )
             found = answer.get("Uploads", ())
@@ -116,9 +120,6 @@ class S3Uploads:
     def _named(self, key: str, upload_id: str | None = None) -> dict[str, str]:
         names = {"Bucket": self._location.bucket, "Key": key}
         return names if upload_id is None else {**names, "UploadId": upload_id}
-
-    def _calling(self, timeout_s: float = CALL_S) -> AbstractAsyncContextManager[Any]:
-        return self._client.calling(timeout_s=timeout_s)
 
 
 def _named_in_xml(parts: Iterable[S3Part]) -> bytes:

@@ -25,7 +25,7 @@ from pds.config.env_file import (
     may_be_taken,
     read_env_file,
 )
-from pds.config.hold_env import find_hold_env, make_hold_env
+from pds.config.hold.secrets_file import find_hold_env, make_hold_env
 
 P = ParamSpec("P")
 T = TypeVar("T")

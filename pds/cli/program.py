@@ -12,8 +12,6 @@ import click
 from pds.cli.failures import INTERRUPTED, CommandFailed, print_failure, status_of
 from pds.cli.lazy_group import LazyGroup
 
-"""The exit status of programs ended by SIGINT."""
-
 
 class Program(LazyGroup):
     """The group of all commands. It prints failures in the style of `pds.cli.failures`."""

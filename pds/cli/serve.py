@@ -14,7 +14,7 @@ import structlog
 from pds.cli.environment import Variables, env_file_option, explain_failures, read_variables
 from pds.cli.settings_warnings import warn_of_settings
 from pds.config import Settings
-from pds.config.hold_env import HOLD_ENV, keep_hold_env
+from pds.config.hold.secrets_file import HOLD_ENV, keep_hold_env
 
 if TYPE_CHECKING:
     from pds.context import AppContext

@@ -14,7 +14,7 @@ from pds.config import (
     find_without_effect,
 )
 from pds.config.handle_domains import find_domain_fault
-from pds.config.hold_names import translate_hold_names
+from pds.config.hold.original_names import translate_hold_names
 
 _log = structlog.get_logger(__name__)
 

@@ -61,13 +61,21 @@ def parse_host_port(text: str, *, default_port: int) -> tuple[str, int]:
     return match["host"].strip("[]"), port
 
 
+def is_http_url(text: str) -> bool:
+    """Whether `text` is a URL with scheme http or https, a host and no impossible port."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def parse_base_url(text: str) -> str:
     """Parse the URL of a server, dropping a trailing slash; a bare host becomes an https URL."""
     url = text.strip()
     if not _SCHEME.match(url):
         url = f"https://{url}"
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+    if not is_http_url(url):
         raise ValueError(f'"{text}" is not the URL of a server')
     return url.rstrip("/")
 

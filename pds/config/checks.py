@@ -9,11 +9,10 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
-from urllib.parse import urlsplit
 
-from pds.config.addresses import parse_base_url, parse_host_port, parse_network
+from pds.config.addresses import is_http_url, parse_base_url, parse_host_port, parse_network
 from pds.config.entryway_checks import check_entryway
-from pds.config.hold_checks import check_hold
+from pds.config.hold.checks import check_hold
 from pds.config.mail_address import InvalidMailAddress, parse_address
 from pds.config.mail_url import InvalidMailUrl, parse_mail_url
 from pds.config.replication_checks import check_replication
@@ -270,14 +269,7 @@ def _can_parse(parse: Callable[[str], object], text: str) -> bool:
 
 
 def _check_url(name: str, url: str | None) -> Iterator[str]:
-    if not url:
-        return
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        usable = False
-    if not usable:
+    if url and not is_http_url(url):
         yield f'{name} is "{url}": set a URL that starts with https:// or http://'
 
 

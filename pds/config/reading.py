@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pds.config.checks import find_problems
 from pds.config.environ import EnvironSource, find_unreadable
 from pds.config.errors import ConfigError
-from pds.config.hold_names import translate_hold_names
+from pds.config.hold.original_names import translate_hold_names
 from pds.config.settings import Settings
 
 

@@ -14,7 +14,7 @@ from database.errors import DatabaseError
 from database.open_files import limit_of_open_files
 from identity.did_cache import MIGRATIONS as DID_CACHE_MIGRATIONS
 from pds.config import Settings
-from pds.config.hold_env import HOLD_ENV
+from pds.config.hold.secrets_file import HOLD_ENV
 from pds.disk.network_filesystem import database_directories
 from pds.doctor.access import check_access, check_ports
 from pds.doctor.accounts import Accounts, check_unfinished, read_accounts

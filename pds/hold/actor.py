@@ -88,9 +88,10 @@ async def write_records(ctx: AppContext, roster: Roster) -> None:
     """
     settings = ctx.settings
     did = Did(settings.hold_did)
-    known = {rec.rkey for rec in await roster.records_of(settings.hold.owner or "")}
+    owner = settings.hold.owner or (await roster.captain()).owner
+    owner_is_crew = bool(await roster.records_of(owner))
     now = now_iso()
-    data = await commit(ctx, did, partial(_writes, ctx, now=now, owner_is_crew=bool(known)))
+    data = await commit(ctx, did, partial(_writes, ctx, now=now, owner_is_crew=owner_is_crew))
     if data is not None:
         _log.info(
             "the hold's records were written", records=[f"{op.action} {op.path}" for op in data.ops]

@@ -52,14 +52,8 @@ HOLD_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
 
 _ANSWERED: Final[tuple[type[Exception], ...]] = (ServiceJwtError, *HOLD_ERRORS)
 _INTERNAL: Final = 500
-_STATUSES: Final = {
-    "RegistrationDisabled": 403,
-    "UserMismatch": 403,
-    "QuotaExceeded": 403,
-    "UserNotFound": 404,
-    "AuthRequired": 401,
-}
-"""Of the errors that Lexicons of the hold name, where it is not 400."""
+_STATUSES: Final = {"RegistrationDisabled": 403, "UserMismatch": 403}
+"""Of the errors that handlers name as Lexicons of the hold do, where it is not 400."""
 
 
 def named(name: str, message: str) -> XrpcError:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from actor_store.errors import ActorStoreError, SigningKeyUnusable
 from database.errors import DatabaseFull
+from pds.config.hold.tiers import Tiers
 from pds.crawlers import Announcement
 from pds.disk.remedies import restore_key
 from pds.hold.actor import ensure_account, write_records
@@ -24,13 +25,19 @@ from pds.hold.crew.crew import Crew
 from pds.hold.crew.permissions import Permission
 from pds.hold.crew.quotas import Quotas
 from pds.hold.crew.roster import Roster
-from pds.hold.crew.tiers import Tiers
 from pds.hold.database import open_hold_database
+from pds.hold.gc.collector import GarbageCollector
+from pds.hold.gc.manifest_check import ManifestCheck
+from pds.hold.gc.manifest_phase import ManifestPhase
+from pds.hold.gc.nightly import NightlyGc
 from pds.hold.images.images import Images
 from pds.hold.oci.service import OciService
 from pds.hold.personal import PersonalData
 from pds.hold.profile import add_avatar
 from pds.hold.repeating import end
+from pds.hold.repo_index import RepoIndex
+from pds.hold.stats.stats import Stats
+from pds.repos.readable import get_readable_account
 from repo.syntax import Did
 
 if TYPE_CHECKING:
@@ -48,7 +55,6 @@ class Hold:
         self._stack = AsyncExitStack()
         self.ctx = ctx
         hold = self.settings = ctx.settings.hold
-        # First, because it may reject the settings, and nothing is open yet.
         self.tiers = Tiers.parse(hold.tiers, default=hold.new_crew_tier)
         self.url = ctx.settings.hold_url
         self.did = Did(ctx.settings.hold_did)
@@ -60,17 +66,36 @@ class Hold:
         rules = TokenRules(self.did, methods=hold.token_methods)
         self.tokens = HoldTokens(rules, ctx.did_resolver, ctx.service_auth.resolve_key)
         self.appview = AppViewTokens(rules, ctx.did_resolver, hold.appview_did)
-        self.writing = asyncio.Lock()
-        """Held while a client writes to the hold's repository."""
         self.refused: Denials[tuple[str, Permission]] = Denials()
         """The latest refusals, by caller and permission."""
         self.oci = OciService(ctx, self.db)
         self._stack.push_async_callback(self.oci.close)
+        self.index = RepoIndex(ctx.actor_store, self.did, self.db)
+        ctx.sequencer.on_event(self.index.observe)
         self.images = Images(
-            ctx, self.did, self.db, roster=self.roster, quotas=self.quotas, oci=self.oci
+            ctx,
+            self.did,
+            self.db,
+            index=self.index,
+            roster=self.roster,
+            quotas=self.quotas,
+            blobs=self.oci.blobs,
         )
-        self.stats, self.layers, self.gc = self.images.stats, self.images.layers, self.images.gc
-        self.personal = PersonalData(ctx, self.did, self.db, roster=self.roster, images=self.images)
+        self.layers = self.images.layers
+        self.stats = Stats(
+            ctx, self.did, self.db, self.index, interval_s=hold.stats_interval_ms / 1000
+        )
+        self.gc = self._make_gc()
+        self.nightly = NightlyGc(self.gc) if hold.gc_enabled else None
+        self.personal = PersonalData(
+            ctx,
+            self.did,
+            self.db,
+            index=self.index,
+            roster=self.roster,
+            images=self.images,
+            stats=self.stats,
+        )
         self._announcement = Announcement(
             ctx.settings.hold_crawlers, host=ctx.settings.hold_host, http=ctx.proxy_http
         )
@@ -96,12 +121,37 @@ class Hold:
         self.oci.start()
         self._stack.push_async_callback(self.images.close)
         await self.images.start()
+        self._stack.push_async_callback(self.stats.close)
+        await self.stats.start()
+        self._stack.push_async_callback(self.gc.close)
+        if self.nightly is not None:
+            self._stack.push_async_callback(self.nightly.close)
+            self.nightly.start()
         if not announces:
             return
         self._announcement.start()
         picture = self.ctx.settings.hold.profile_avatar_url
         if picture is not None:
             self._run_beside(add_avatar(self.ctx, picture))
+
+    def _make_gc(self) -> GarbageCollector:
+        manifests = ManifestPhase(
+            self.ctx,
+            self.did,
+            self.db,
+            index=self.index,
+            layers=self.layers,
+            use=self.images.use,
+            locks=self.images.locks,
+            check=ManifestCheck(self.ctx).check,
+        )
+        return GarbageCollector(
+            self.db,
+            storage=self.oci.storage,
+            blobs=self.oci.blobs,
+            use=self.images.use,
+            manifests=manifests,
+        )
 
     async def _make_actor(self) -> None:
         await ensure_account(self.ctx)
@@ -133,6 +183,10 @@ class Hold:
                 remedy=restore_key(self.ctx.actor_store.layout.key(self.did)),
             )
 
+    def check_served(self) -> None:
+        """Raise `RepoTakendown` if the operator has taken the hold's actor down."""
+        get_readable_account(self.ctx, self.did, lambda _: False)
+
     def _run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run `work` in the background until it ends or the hold closes."""
         self._stack.push_async_callback(end, [asyncio.create_task(work)])
@@ -147,5 +201,7 @@ HOLD: Final = web.AppKey("hold", Hold)
 
 
 def hold_of(call: ReadCall) -> Hold:
-    """Return the hold that a method is called on."""
-    return call.request.app[HOLD]
+    """Return the hold that a method is called on. Raises `RepoTakendown` if it is taken down."""
+    hold = call.request.app[HOLD]
+    hold.check_served()
+    return hold

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pds.hold.crew.roster import Roster
     from pds.hold.images.images import Images
     from pds.hold.records import CrewMember
+    from pds.hold.repo_index import RepoIndex
+    from pds.hold.stats.stats import Stats
     from repo.syntax import Did
 
 WRITES_OF_COMMIT: Final = 100
@@ -58,14 +60,24 @@ class PersonalData:
     """Finds, exports and deletes the records about a user."""
 
     def __init__(
-        self, ctx: AppContext, did: Did, db: Database, *, roster: Roster, images: Images
+        self,
+        ctx: AppContext,
+        did: Did,
+        db: Database,
+        *,
+        index: RepoIndex,
+        roster: Roster,
+        images: Images,
+        stats: Stats,
     ) -> None:
-        """Use the repository of `did`, the hold, and the index of it in `db`."""
+        """Use the repository of `did`, the hold, and the `index` of it in `db`."""
         self._ctx = ctx
         self._did = did
         self._db = db
         self._roster = roster
+        self._index = index
         self._images = images
+        self._stats = stats
 
     async def export(self, user: Did) -> bytes:
         """Return all that the hold has about a user, as JSON. Reads all posts, in a thread."""
@@ -99,7 +111,7 @@ class PersonalData:
         """
         async with self._images.locks[user]:
             # Counts from now on belong to new records.
-            await self._images.stats.forget(user)
+            await self._stats.forget(user)
             is_captain = user == (await self._roster.captain()).owner
             crew = [] if is_captain else await self._roster.records_of(user)
             paths = [
@@ -145,13 +157,13 @@ class PersonalData:
         return rkeys
 
     async def _stats_rkeys(self, user: Did) -> list[str]:
-        await self._images.index.follow()
+        await self._index.follow()
         return [rkey for (rkey,) in self._db.all("SELECT rkey FROM stat WHERE did = ?", (user,))]
 
     async def _list_stats(self, user: Did) -> list[tuple[StatsRecord, str | None]]:
         """Return a user's stats, each with the key of a record that has them, if there is one."""
         found: list[StatsRecord] = []
-        while page := await self._images.stats.list(
+        while page := await self._stats.list(
             user, limit=_PAGE, cursor=found[-1].repository if found else None
         ):
             found += page

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from actor_store.blob_store.base import BlobStoreError
-from actor_store.blob_store.move_blob import BlobUnmovable, OldStoreFailed, Outcome
+from actor_store.blob_store.move_steps import BlobUnmovable, OldStoreFailed, Outcome
 
 if TYPE_CHECKING:
     from pds.pending.blob_movers import FoundBlob, Mover
 
 PAGE: Final = 1000
-"""How many blobs are listed at a time, which is what S3 lists at a time."""
+"""How many blobs are listed at a time."""
 MAX_LEFT: Final = 10_000
 """With so many that cannot be moved, something else is wrong."""
 MAX_FAILED_READS: Final = 20

@@ -7,20 +7,19 @@ A room further up may have blobs of its own, such as a hold its layers, and adds
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from actor_store.blob_store.base import BlobStoreError
-from actor_store.blob_store.move_blob import Outcome, move_blob
+from actor_store.blob_store.move_blob import move_blob
+from actor_store.blob_store.move_steps import Outcome
 from actor_store.blob_store.moving import COPIES_AT_ONCE
 from actor_store.blob_store.places import Place
 
 if TYPE_CHECKING:
+    from actor_store.blob_store.move_steps import Pace
     from actor_store.blob_store.moving import MovingBlobStore
     from actor_store.blob_store.places import PlacedBlob
     from repo.cid import Cid
-
-Pace: TypeAlias = Callable[[int], Awaitable[None]]
-"""Awaited with the length of every chunk that is copied; it may stop the copying by raising."""
 
 
 class FoundBlob(Protocol):

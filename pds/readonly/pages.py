@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import date
 from functools import partial
-from importlib import resources
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-import jinja2
 from aiohttp import hdrs, web
 
 from actor_store.errors import ActorStoreDamaged
@@ -25,8 +23,9 @@ from pds.readonly.record_blobs import shown_blobs
 from pds.readonly.record_list import RecordList, list_records, list_records_of_day
 from pds.readonly.record_view import view_of, view_of_large
 from pds.readonly.times import time_of_tid
-from pds.reporting import counted
+from pds.reporting import counted, format_size
 from pds.web.context_keys import READ_CONTEXT
+from pds.web.pages.rendering import file_handler, page_headers, templates_of
 from repo.record import LARGE_BYTES
 
 T = TypeVar("T")
@@ -35,32 +34,21 @@ REPOS_ON_A_PAGE: Final = 100
 ASKED_CHARACTERS: Final = 200
 """The longest search text; no handle or name is longer."""
 _PROBLEMS_SHOWN: Final = 20
-_HEADERS: Final = {
-    # Whatever strangers wrote, none of it can run here.
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self';"
-    " base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+_HEADERS: Final = page_headers("img-src 'self'", "form-action 'self'")
 _ERRORS: Final = {
     400: web.HTTPBadRequest,
     404: web.HTTPNotFound,
     503: web.HTTPServiceUnavailable,
 }
-_templates: Final = jinja2.Environment(
-    loader=jinja2.PackageLoader("pds.readonly"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_templates: Final = templates_of("pds.readonly")
 
 
 def page_routes() -> Iterator[web.RouteDef]:
     """The pages at `/` and below `/repo/`."""
     yield web.get("/", _front_page)
-    yield web.get("/style.css", _file("style.css", "text/css"))
-    yield web.get("/icon.svg", _file("icon.svg", "image/svg+xml"))
+    yield web.get("/style.css", file_handler("style.css", "text/css", _HEADERS))
+    icon = file_handler("icon.svg", "image/svg+xml", _HEADERS, package="pds.readonly")
+    yield web.get("/icon.svg", icon)
     yield web.get("/repo/{did}", _repo_page)
     yield web.get("/repo/{did}/{collection}", _collection_page)
     yield web.get("/repo/{did}/{collection}/{rkey}", _record_page)
@@ -147,16 +135,6 @@ async def _record_page(request: web.Request) -> web.Response:
     )
 
 
-def _file(name: str, content_type: str) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Return a handler that serves a file from the templates' directory."""
-    text = resources.files("pds.readonly.templates").joinpath(name).read_text("utf-8")
-
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(text=text, content_type=content_type, headers=_HEADERS)
-
-    return answer
-
-
 async def _read(
     request: web.Request,
     repo: CatalogedRepo,
@@ -210,24 +188,14 @@ def _not_found(message: str) -> web.HTTPException:
 
 
 def _error(status: int, message: str) -> web.HTTPException:
-    text = _templates.get_template("error.html").render(message=message)
+    text = _templates.get_template("message.html").render(message=message)
     error = _ERRORS[status](text=text, headers=_HEADERS)
     error.headers[hdrs.CONTENT_TYPE] = "text/html; charset=utf-8"
     return error
 
 
-def _size(size_bytes: int) -> str:
-    """Return a size for people: `1.2 MB`."""
-    size = float(size_bytes)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    raise AssertionError("unreachable")
-
-
 _templates.filters.update(
-    size=_size,
+    size=format_size,
     records=lambda number: counted(number, "record"),
     segment=lambda text: quote(text, safe=":"),
     shown=shown_path,

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -138,7 +138,7 @@ class _Follower:
         on_synced: OnSynced | None,
     ) -> None:
         self._client = client
-        self._database = database
+        self._database = replace(database, path=database.path.absolute())
         self._url = url
         self._on_synced = on_synced
         self._interval_s = interval_s
@@ -210,10 +210,18 @@ class _Follower:
         self._synced = files if files.is_settled else None
 
     async def _sync(self, timeout_s: float) -> None:
+        path = self._database.path
         if not self._is_registered:
-            await self._client.register(self._database.path, self._url)
+            await self._client.register(path, self._url)
             self._is_registered = True
-        synced = await self._client.sync(self._database.path, timeout_s=timeout_s)
+        try:
+            synced = await self._client.sync(path, timeout_s=timeout_s)
+        except LitestreamFailed as exc:
+            if exc.trouble is not Trouble.NOT_REGISTERED:
+                raise
+            # The daemon has just started anew.
+            await self._client.register(path, self._url)
+            synced = await self._client.sync(path, timeout_s=timeout_s)
         txid, self._txid = self._txid, synced.replicated_txid
         if self._on_synced is not None and self._txid != txid:
             await self._on_synced(self._database.name, self._txid)

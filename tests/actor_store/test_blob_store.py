@@ -24,7 +24,16 @@ from actor_store.blob_store.s3 import S3BlobStore
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_uploads import MIN_PART_BYTES as PART
 from repo.cid import Cid
-from tests.actor_store.stored_blobs import DID, LIMIT, OTHER, chunked, put, put_permanent, read
+from tests.actor_store.stored_blobs import (
+    DID,
+    LIMIT,
+    OTHER,
+    chunked,
+    keys_of,
+    put,
+    put_permanent,
+    read,
+)
 from tests.seaweedfs import SeaweedFs
 
 
@@ -63,8 +72,7 @@ class OnS3:
         self._bucket = bucket
 
     async def names(self) -> list[str]:
-        keys = [info.key async for info in self._bucket.list("")]
-        keys += [upload.key async for upload in self._bucket.uploads.list("")]
+        keys = await keys_of(self._bucket)
         named = {"blocks": "permanent", "tmp": "temporary", "quarantine": "quarantine"}
         return sorted(
             f"{named[first]}/{rest}" for first, _, rest in (k.partition("/") for k in keys)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from actor_store.blob_store.base import BlobStoreFull, new_temp_key
-from actor_store.blob_store.move_blob import BlobUnmovable, OldStoreFailed, Outcome, move_blob
+from actor_store.blob_store.move_blob import move_blob
+from actor_store.blob_store.move_steps import BlobUnmovable, OldStoreFailed, Outcome
 from actor_store.blob_store.places import Place, PlacedBlob
 from repo.cid import Cid
 from tests.actor_store.support import DID

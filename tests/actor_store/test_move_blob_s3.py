@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from actor_store.blob_store.base import BlobFileMissing, BlobStoreUnavailable, new_temp_key
-from actor_store.blob_store.move_blob import BlobUnmovable, Outcome, move_blob
+from actor_store.blob_store.move_blob import move_blob
+from actor_store.blob_store.move_steps import BlobUnmovable, Outcome
 from actor_store.blob_store.places import Place, PlacedBlob
 from actor_store.blob_store.s3 import S3BlobStore
 from repo.cid import Cid

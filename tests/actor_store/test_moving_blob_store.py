@@ -15,7 +15,8 @@ from actor_store.blob_store.base import (
     OpenBlob,
     new_temp_key,
 )
-from actor_store.blob_store.move_blob import Outcome, move_blob
+from actor_store.blob_store.move_blob import move_blob
+from actor_store.blob_store.move_steps import Outcome
 from actor_store.blob_store.places import Place
 from repo.cid import Cid
 from tests.actor_store.support import DID, OTHER_DID, collect
@@ -232,7 +233,7 @@ async def test_a_reader_that_has_looked_before_the_copy_was_there_is_waited_for(
 async def test_a_slow_reader_leaves_the_bytes_for_later(
     stores: TwoStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actor_store.blob_store.move_blob.PATIENCE_S", 0.01)
+    monkeypatch.setattr("actor_store.blob_store.old_readers.PATIENCE_S", 0.01)
     blob = await placed(stores.old, DATA)
     async with await stores.both.open(DID, CID):
         for _ in range(2):

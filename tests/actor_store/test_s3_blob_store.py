@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from actor_store.blob_store.base import BlobStoreUnavailable, TempBlob, new_temp_key
+from actor_store.blob_store.base import BlobStoreUnavailable, new_temp_key
 from actor_store.blob_store.s3 import S3BlobStore
 from actor_store.blob_store.s3_bucket import S3Bucket
+from tests.actor_store.stored_blobs import DID, keys_of, put
 
-DID = "did:plc:abcdefghijklmnopqrstuvwx"
 LATER_S = 60.0
 
 
@@ -22,39 +22,27 @@ async def store(bucket: S3Bucket) -> AsyncIterator[S3BlobStore]:
     await store.close()
 
 
-async def put(store: S3BlobStore) -> TempBlob:
-    async def chunks() -> AsyncIterator[bytes]:
-        yield b"some bytes"
-
-    return await store.put_temp(DID, chunks(), max_bytes=100)
-
-
-async def keys(store: S3BlobStore) -> list[str]:
-    found = [info.key async for info in store.bucket.list("")]
-    return found + [upload.key async for upload in store.bucket.uploads.list("")]
-
-
 async def test_keys_are_those_of_the_reference(store: S3BlobStore) -> None:
-    temp = await put(store)
-    assert await keys(store) == [f"tmp/{DID}/{temp.key}"]
+    temp = await put(store, b"some bytes")
+    assert await keys_of(store.bucket) == [f"tmp/{DID}/{temp.key}"]
     await store.make_permanent(DID, temp.key, temp.cid)
-    assert await keys(store) == [f"blocks/{DID}/{temp.cid}"]
+    assert await keys_of(store.bucket) == [f"blocks/{DID}/{temp.cid}"]
     await store.quarantine(DID, temp.cid)
-    assert await keys(store) == [f"quarantine/{DID}/{temp.cid}"]
+    assert await keys_of(store.bucket) == [f"quarantine/{DID}/{temp.cid}"]
 
 
 async def test_what_a_crash_cut_off_is_completed_when_it_is_repeated(store: S3BlobStore) -> None:
-    temp = await put(store)
+    temp = await put(store, b"some bytes")
     permanent = f"blocks/{DID}/{temp.cid}"
     assert await store.bucket.copy(f"tmp/{DID}/{temp.key}", permanent)
     await store.make_permanent(DID, temp.key, temp.cid)
-    assert await keys(store) == [permanent]
+    assert await keys_of(store.bucket) == [permanent]
     assert await store.bucket.copy(permanent, f"quarantine/{DID}/{temp.cid}")
     await store.quarantine(DID, temp.cid)
-    assert await keys(store) == [f"quarantine/{DID}/{temp.cid}"]
+    assert await keys_of(store.bucket) == [f"quarantine/{DID}/{temp.cid}"]
     assert await store.bucket.copy(f"quarantine/{DID}/{temp.cid}", permanent)
     await store.unquarantine(DID, temp.cid)
-    assert await keys(store) == [permanent]
+    assert await keys_of(store.bucket) == [permanent]
 
 
 async def test_unfinished_uploads_are_listed_with_old_uploads_and_discarded(
@@ -66,7 +54,7 @@ async def test_unfinished_uploads_are_listed_with_old_uploads_and_discarded(
     assert await store.list_temp(DID, before_s=time.time() - LATER_S) == []
     assert await store.list_temp(DID, before_s=time.time() + LATER_S) == [key]
     await store.discard_temp(DID, key)
-    assert await keys(store) == []
+    assert await keys_of(store.bucket) == []
     assert await store.list_temp_dids() == []
 
 
@@ -74,13 +62,13 @@ async def test_a_deleted_account_leaves_no_unfinished_upload(store: S3BlobStore)
     await store.bucket.uploads.create(f"tmp/{DID}/{new_temp_key()}")
     await store.bucket.uploads.create(f"blocks/{DID}/bafkreiunfinished")
     await store.delete_all(DID)
-    assert await keys(store) == []
+    assert await keys_of(store.bucket) == []
 
 
 async def test_an_upload_is_permanent_although_its_old_key_stays(
     store: S3BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    temp = await put(store)
+    temp = await put(store, b"some bytes")
 
     async def fail(_keys: Iterable[str]) -> None:
         raise BlobStoreUnavailable("down")

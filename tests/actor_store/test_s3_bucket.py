@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from actor_store.blob_store.s3_copying import copy_by_parts
 from actor_store.blob_store.s3_location import S3Location
 from actor_store.blob_store.s3_objects import S3Part
 from actor_store.blob_store.s3_uploads import MAX_PARTS, MIN_PART_BYTES
+from tests.actor_store.support import collect
 from tests.loop_blocks import loop_blocks
 from tests.processes import free_port
 
@@ -32,7 +33,7 @@ STRANGE = "tmp/did:plc:abc/a key+with &?=%25/ä~'(1)"
 async def read(bucket: S3Bucket, key: str, *, start: int = 0, end: int | None = None) -> bytes:
     stream = await bucket.get(key, start=start, end=end)
     assert stream is not None
-    return await stream.read()
+    return await collect(aiter(stream))
 
 
 async def keys(bucket: S3Bucket, prefix: str = "") -> list[str]:
@@ -144,6 +145,22 @@ async def test_an_aborted_upload_is_gone(bucket: S3Bucket) -> None:
     assert [found async for found in bucket.uploads.list("a/")] == []
     with pytest.raises(BlobUploadMissing):
         await bucket.uploads.put_part("a/b", upload_id, 1, b"x")
+
+
+@pytest.mark.parametrize("size", [7, 8])
+async def test_an_upload_that_is_gone_was_joined_if_its_object_is_there(
+    bucket: S3Bucket, size: int
+) -> None:
+    """As after a first try whose answer was lost."""
+    upload_id = await bucket.uploads.create("joined")
+    part = await bucket.uploads.put_part("joined", upload_id, 1, bytes(7))
+    await bucket.uploads.abort("joined", upload_id)
+    with pytest.raises(BlobUploadMissing):
+        await bucket.uploads.complete("joined", upload_id, [part])
+    await bucket.put("joined", bytes(size))
+    expected = nullcontext() if size == part.size else pytest.raises(BlobUploadMissing)
+    with expected:
+        await bucket.uploads.complete("joined", upload_id, [part])
 
 
 @pytest.mark.parametrize(

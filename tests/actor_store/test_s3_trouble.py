@@ -23,17 +23,9 @@ from actor_store.blob_store.s3_errors import refusal
 from actor_store.blob_store.s3_location import S3Location
 from actor_store.blob_store.s3_uploads import MIN_PART_BYTES as PART
 from repo.cid import Cid
+from tests.actor_store.stored_blobs import DID, LIMIT, chunked, keys_of, put, put_permanent, read
 from tests.seaweedfs import SeaweedFs
 from tests.tcp_proxy import TcpProxy
-
-DID = "did:plc:abcdefghijklmnopqrstuvwx"
-LIMIT = 100 * 1024 * 1024
-
-
-@pytest.fixture
-async def proxy(seaweedfs: SeaweedFs) -> AsyncIterator[TcpProxy]:
-    async with TcpProxy(seaweedfs.port).running() as proxy:
-        yield proxy
 
 
 @pytest.fixture
@@ -48,36 +40,15 @@ async def store(bucket_location: S3Location, proxy: TcpProxy) -> AsyncIterator[S
 @pytest.fixture
 async def impatient(store: S3BlobStore) -> AsyncIterator[S3BlobStore]:
     """Another store of the same bucket, which does not wait long for an answer."""
-    location = replace(store.bucket.location, request_timeout_ms=1_500)
+    location = replace(store.bucket.location, request_timeout_ms=1_000)
     impatient = S3BlobStore(S3Bucket(location))
     yield impatient
     await impatient.close()
 
 
-async def chunks(data: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), 100_000):
-        yield data[start : start + 100_000]
-
-
-async def stored(store: S3BlobStore, data: bytes) -> Cid:
-    temp = await store.put_temp(DID, chunks(data), max_bytes=LIMIT)
-    await store.make_permanent(DID, temp.key, temp.cid)
-    return temp.cid
-
-
-async def read(store: S3BlobStore, cid: Cid) -> bytes:
-    return await (await store.open(DID, cid)).read()
-
-
-async def everything(bucket: S3Bucket) -> list[str]:
-    """The keys of all objects and unfinished uploads."""
-    keys = [info.key async for info in bucket.list("")]
-    return keys + [upload.key async for upload in bucket.uploads.list("")]
-
-
 async def test_a_busy_server_is_asked_again(store: S3BlobStore, proxy: TcpProxy) -> None:
     proxy.mode, proxy.refuse_only = "refuse", 2
-    cid = await stored(store, b"in the end")
+    cid = await put_permanent(store, b"in the end")
     assert proxy.refused == 2
     assert await read(store, cid) == b"in the end"
 
@@ -87,12 +58,12 @@ async def test_a_server_that_stays_busy_is_asked_a_few_times(
 ) -> None:
     proxy.mode = "refuse"
     with pytest.raises(BlobStoreUnavailable, match="SlowDown"):
-        await stored(store, b"never")
+        await put_permanent(store, b"never")
     tries = proxy.refused
     assert 1 < tries <= 5
     proxy.mode = "pass"
-    await stored(store, b"now")
-    assert await everything(bucket) == [f"blocks/{DID}/{Cid.of_raw(b'now')}"]
+    await put_permanent(store, b"now")
+    assert await keys_of(bucket) == [f"blocks/{DID}/{Cid.of_raw(b'now')}"]
 
 
 async def test_a_silent_server_is_given_up(
@@ -100,15 +71,15 @@ async def test_a_silent_server_is_given_up(
 ) -> None:
     proxy.mode = "stall"
     with pytest.raises(BlobStoreUnavailable, match="Read timeout"):
-        await stored(impatient, b"never")
+        await put_permanent(impatient, b"never")
     proxy.mode = "pass"
-    assert await read(store, await stored(store, b"now")) == b"now"
+    assert await read(store, await put_permanent(store, b"now")) == b"now"
 
 
 async def test_a_download_that_falls_silent_is_given_up(
     store: S3BlobStore, impatient: S3BlobStore, proxy: TcpProxy
 ) -> None:
-    cid = await stored(store, os.urandom(20_000_000))
+    cid = await put_permanent(store, os.urandom(20_000_000))
     stream = await impatient.open(DID, cid)
     parts = aiter(stream)
     assert await anext(parts)
@@ -120,7 +91,7 @@ async def test_a_download_that_falls_silent_is_given_up(
 async def test_a_download_that_is_cut_off_is_no_whole_blob(
     store: S3BlobStore, proxy: TcpProxy
 ) -> None:
-    cid = await stored(store, os.urandom(20_000_000))
+    cid = await put_permanent(store, os.urandom(20_000_000))
     stream = await store.open(DID, cid)
     parts = aiter(stream)
     assert await anext(parts)
@@ -137,7 +108,7 @@ async def test_an_upload_whose_connections_are_cut_goes_on(
 
     async def cutting() -> AsyncIterator[bytes]:
         nonlocal sent
-        async for chunk in chunks(data):
+        async for chunk in chunked(data, 100_000):
             sent += 1
             if sent == 80:
                 proxy.cut()
@@ -146,7 +117,7 @@ async def test_an_upload_whose_connections_are_cut_goes_on(
     temp = await store.put_temp(DID, cutting(), max_bytes=LIMIT)
     assert temp.cid == Cid.of_raw(data)
     await store.make_permanent(DID, temp.key, temp.cid)
-    assert await everything(bucket) == [f"blocks/{DID}/{temp.cid}"]
+    assert await keys_of(bucket) == [f"blocks/{DID}/{temp.cid}"]
     assert await read(store, temp.cid) == data
 
 
@@ -159,7 +130,7 @@ async def test_a_restart_in_the_middle_of_an_upload_loses_and_leaks_nothing(
 
     async def restarting() -> AsyncIterator[bytes]:
         count = 0
-        async for chunk in chunks(data):
+        async for chunk in chunked(data, 100_000):
             count += 1
             if count == 110:
                 server.kill()
@@ -167,19 +138,19 @@ async def test_a_restart_in_the_middle_of_an_upload_loses_and_leaks_nothing(
             yield chunk
 
     try:
-        before = await stored(store, b"from before")
+        before = await put_permanent(store, b"from before")
         try:
             temp = await store.put_temp(DID, restarting(), max_bytes=LIMIT)
         except BlobStoreUnavailable:
             # Refused, so the client sends it again.
-            temp = await store.put_temp(DID, chunks(data), max_bytes=LIMIT)
+            temp = await put(store, data)
         await store.make_permanent(DID, temp.key, temp.cid)
         assert await read(store, temp.cid) == data
         assert await read(store, before) == b"from before"
         # What a failed upload has left, the sweep finds and removes.
         for key in await store.list_temp(DID, before_s=time.time() + 60):
             await store.discard_temp(DID, key)
-        left = await everything(store.bucket)
+        left = await keys_of(store.bucket)
         assert sorted(left) == sorted(f"blocks/{DID}/{cid}" for cid in (before, temp.cid))
     finally:
         await store.close()
@@ -238,7 +209,7 @@ async def test_64_megabytes_take_the_memory_of_a_few_parts(bucket_location: S3Lo
     store = S3BlobStore(S3Bucket(bucket_location), room=room)
     try:
         data = os.urandom(64 * 1024 * 1024)
-        cid = await stored(store, data)
+        cid = await put_permanent(store, data)
         assert await read(store, cid) == data
         assert 0 < room.most_bytes <= 6 * PART
         assert room.free_bytes == 40 * 1024 * 1024
@@ -251,7 +222,7 @@ async def test_uploads_at_once_share_the_memory(bucket_location: S3Location) -> 
     store = S3BlobStore(S3Bucket(bucket_location), room=room)
     try:
         contents = [os.urandom(3 * PART) for _ in range(4)]
-        cids = await asyncio.gather(*(stored(store, data) for data in contents))
+        cids = await asyncio.gather(*(put_permanent(store, data) for data in contents))
         assert cids == [Cid.of_raw(data) for data in contents]
         assert room.free_bytes == 6 * PART
     finally:
@@ -289,7 +260,7 @@ async def _to_the_end(parts: AsyncIterator[bytes]) -> None:
 
 async def _fill(store: S3BlobStore, kept: list[Cid]) -> None:
     while len(kept) < 20:
-        kept.append(await stored(store, os.urandom(2_000_000)))
+        kept.append(await put_permanent(store, os.urandom(2_000_000)))
 
 
 class _Watched(MemoryRoom):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from actor_store.blob_store.places import MovableStore, Place, PlacedBlob
 from actor_store.blob_store.s3 import S3BlobStore
 from actor_store.blob_store.s3_bucket import S3Bucket
 from repo.cid import Cid
+from tests.actor_store.stored_blobs import chunked
 from tests.actor_store.support import DID, collect
 from tests.seaweedfs import SeaweedFs
 
@@ -64,7 +64,7 @@ async def placed(
     name: str | None = None,
 ) -> PlacedBlob:
     """Put bytes into a place of a store, under their CID, or their key, or another name."""
-    temp = await store.put_temp(did, _chunks(data), max_bytes=len(data))
+    temp = await store.put_temp(did, chunked(data), max_bytes=len(data))
     own = temp.key if place is Place.TEMPORARY else str(temp.cid)
     blob = PlacedBlob(place, did, name or own, temp.size)
     if blob.name != temp.key:
@@ -101,8 +101,3 @@ def cid_of(blob: PlacedBlob) -> Cid:
 
 async def no_pace(_size: int) -> None:
     """Copy as fast as possible."""
-
-
-async def _chunks(data: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), 65_536):
-        yield data[start : start + 65_536]

@@ -30,7 +30,7 @@ _REACHED_S = 30.0
 
 @dataclass(slots=True)
 class Site:
-    """The server, what is in front of it, and the account of alice."""
+    """The server, what is in front of it, and the account of alice, which the first test makes."""
 
     server: DevServer
     caddy: Caddy
@@ -59,12 +59,12 @@ class Site:
         )
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    ports = (free_port(), free_port())
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    directory, ports = tmp_path_factory.mktemp("site"), (free_port(), free_port())
     upstream = f"127.0.0.1:{ports[0]}"
-    with Caddy.start(tmp_path, hostname=HOSTNAME, upstream=upstream) as caddy:
-        site = Site(DevServer.start(tmp_path / "data", env=ENVIRON, ports=ports), caddy)
+    with Caddy.start(directory, hostname=HOSTNAME, upstream=upstream) as caddy:
+        site = Site(DevServer.start(directory / "data", env=ENVIRON, ports=ports), caddy)
         try:
             yield site
         finally:
@@ -74,9 +74,10 @@ def site(tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 async def http(site: Site) -> AsyncIterator[aiohttp.ClientSession]:
     async with site.caddy.client() as session:
-        body = {"handle": ALICE, "email": "alice@example.com", "password": "correct-horse"}
-        session_of = await call(session, site.url, "com.atproto.server.createAccount", **body)
-        site.did, site.token = session_of["did"], session_of["accessJwt"]
+        if not site.did:
+            body = {"handle": ALICE, "email": "alice@example.com", "password": "correct-horse"}
+            made = await call(session, site.url, "com.atproto.server.createAccount", **body)
+            site.did, site.token = made["did"], made["accessJwt"]
         yield session
 
 

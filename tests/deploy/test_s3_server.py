@@ -20,11 +20,8 @@ from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_location import S3Location
 from tests.deploy.files import example_settings, services_of
 from tests.processes import free_port
+from tests.seaweedfs import PORTS
 
-_PORTS = (
-    *("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port"),
-    *("filer.port.grpc", "s3.port", "s3.port.grpc", "admin.port", "admin.port.grpc"),
-)
 _READY_S = 60.0
 
 
@@ -33,7 +30,7 @@ def location(tmp_path: Path) -> Iterator[S3Location]:
     """The bucket of the example, on a server that ends with the test."""
     service = dict(services_of("pds-s3"))["seaweedfs"]
     (tmp_path / "data").mkdir()
-    ports = {name: free_port() for name in _PORTS}
+    ports = {name: free_port() for name in PORTS}
     # Of an option that is repeated, the last counts.
     moved = {"dir": tmp_path / "data", "ip": "127.0.0.1", "ip.bind": "127.0.0.1", **ports}
     moved |= {f"{part}.localSocket": tmp_path / part for part in ("filer", "s3")}
@@ -85,7 +82,7 @@ async def test_it_has_the_bucket_for_who_has_the_secret_of_the_example_and_nobod
         await bucket.put("blocks/a", b"a picture")
         stream = await bucket.get("blocks/a")
         assert stream is not None
-        assert await stream.read() == b"a picture"
+        assert b"".join([chunk async for chunk in stream]) == b"a picture"
         with pytest.raises(BlobStoreMisconfigured):
             await stranger.get("blocks/a")
     finally:

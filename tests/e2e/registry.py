@@ -16,6 +16,8 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
+from tests.e2e.promises import Person
+
 GET_RECORD: Final = "com.atproto.repo.getRecord"
 """The one method for which registries ask tokens, whatever they call."""
 MANIFEST: Final = "io.atcr.manifest"
@@ -73,15 +75,6 @@ class Image:
 
 
 @dataclass(slots=True)
-class User:
-    """Somebody with an account on the PDS."""
-
-    did: str
-    handle: str
-    auth: dict[str, str]
-
-
-@dataclass(slots=True)
 class Answer:
     """An answer of the hold."""
 
@@ -104,21 +97,7 @@ class Registry:
     hold: str
     hold_did: str
 
-    async def sign_up(self, name: str) -> User:
-        """Make an account on the PDS."""
-        body = {
-            "handle": f"{name}.test",
-            "email": f"{name}@example.com",
-            "password": "correct-horse",
-        }
-        url = f"{self.pds}/xrpc/com.atproto.server.createAccount"
-        async with self.http.post(url, json=body) as response:
-            made = await response.json()
-            assert response.status == 200, made
-        auth = {"Authorization": f"Bearer {made['accessJwt']}"}
-        return User(made["did"], made["handle"], auth)
-
-    async def token(self, user: User) -> dict[str, str]:
+    async def token(self, user: Person) -> dict[str, str]:
         """A service token of the user's PDS for the hold, as a header."""
         url = f"{self.pds}/xrpc/com.atproto.server.getServiceAuth"
         params = {"aud": self.hold_did, "lxm": GET_RECORD}
@@ -127,7 +106,7 @@ class Registry:
             assert response.status == 200, answer
         return {"Authorization": f"Bearer {answer['token']}"}
 
-    async def post(self, nsid: str, user: User | None = None, /, **body: Any) -> Answer:
+    async def post(self, nsid: str, user: Person | None = None, /, **body: Any) -> Answer:
         """Call a procedure of the hold."""
         headers = {} if user is None else await self.token(user)
         url = f"{self.hold}/xrpc/{nsid}"
@@ -135,7 +114,7 @@ class Registry:
             return Answer(response.status, await response.json(), response.headers)
 
     async def get(
-        self, nsid: str, user: User | None = None, /, *, verb: str = "GET", **params: Any
+        self, nsid: str, user: Person | None = None, /, *, verb: str = "GET", **params: Any
     ) -> Answer:
         """Call a query of the hold; the body is JSON or bytes."""
         headers = {} if user is None else await self.token(user)
@@ -145,18 +124,18 @@ class Registry:
             body = await response.json() if is_json else await response.read()
             return Answer(response.status, body, response.headers)
 
-    async def request_crew(self, user: User) -> Answer:
+    async def request_crew(self, user: Person) -> Answer:
         """Ask for membership, as registries do at login."""
         return await self.post("io.atcr.hold.requestCrew", user)
 
-    async def push(self, user: User, image: Image) -> Answer:
+    async def push(self, user: Person, image: Image) -> Answer:
         """Push every blob, write the manifest to the user's repository, and tell the hold."""
         for blob in image.blobs:
             await self.push_blob(user, blob)
         await self._write_manifest(user, image)
         return await self.notify(user, user, image, "push")
 
-    async def push_blob(self, user: User, data: bytes) -> None:
+    async def push_blob(self, user: Person, data: bytes) -> None:
         """Upload a blob by parts, unless the hold has it."""
         digest = digest_of(data)
         found = await self.get(
@@ -165,12 +144,9 @@ class Registry:
         if found.status == 200:
             return
         assert found.status == 404
-        placeholder = f"uploads/temp-{uuid.uuid4()}"
-        begun = await self.post("io.atcr.hold.initiateUpload", user, digest=placeholder)
-        assert begun.status == 200, begun
-        upload_id = begun.body["uploadId"]
+        upload_id = await self.begin(user)
         parts = [
-            {"partNumber": number, "etag": await self._send_part(user, upload_id, number, part)}
+            await self.send_part(user, upload_id, number, part)
             for number, part in enumerate(_parts_of(data), 1)
         ]
         done = await self.post(
@@ -178,7 +154,31 @@ class Registry:
         )
         assert (done.status, done.body) == (200, {"status": "completed", "digest": digest})
 
-    async def pull(self, user: User | None, owner: User, image: Image) -> list[bytes]:
+    async def begin(self, user: Person) -> str:
+        """Begin an upload, and return its id."""
+        placeholder = f"uploads/temp-{uuid.uuid4()}"
+        begun = await self.post("io.atcr.hold.initiateUpload", user, digest=placeholder)
+        assert begun.status == 200, begun
+        return str(begun.body["uploadId"])
+
+    async def send_part(
+        self, user: Person, upload_id: str, number: int, data: bytes
+    ) -> dict[str, Any]:
+        """Send a part to where the hold says, and return it as the completion names it."""
+        told = await self.post(
+            "io.atcr.hold.getPartUploadUrl", user, uploadId=upload_id, partNumber=number
+        )
+        assert told.status == 200, told
+        headers = dict(told.body.get("headers", {}))
+        if told.body["url"].startswith(self.hold):
+            headers |= await self.token(user)
+        verb, url = told.body.get("method", "PUT"), URL(told.body["url"], encoded=True)
+        async with self.http.request(verb, url, data=BytesIO(data), headers=headers) as response:
+            assert response.status == 200, await response.text()
+            etag = response.headers.get("ETag") or (await response.json())["etag"]
+            return {"partNumber": number, "etag": etag}
+
+    async def pull(self, user: Person | None, owner: Person, image: Image) -> list[bytes]:
         """Fetch every blob of an image, and tell the hold."""
         blobs = [await self.pull_blob(user, owner, digest_of(blob)) for blob in image.blobs]
         if user is not None:
@@ -186,7 +186,7 @@ class Registry:
             assert told.status == 200, told
         return blobs
 
-    async def pull_blob(self, user: User | None, owner: User, digest: str) -> bytes:
+    async def pull_blob(self, user: Person | None, owner: Person, digest: str) -> bytes:
         """Fetch a blob: from where the hold says, or from the hold."""
         answer = await self.get(
             "com.atproto.sync.getBlob", user, did=owner.did, cid=digest, method="GET"
@@ -199,7 +199,7 @@ class Registry:
             assert response.status == 200
             return await response.read()
 
-    async def notify(self, user: User, owner: User, image: Image, operation: str) -> Answer:
+    async def notify(self, user: Person, owner: Person, image: Image, operation: str) -> Answer:
         """Tell the hold of a push or a pull."""
         return await self.post(
             "io.atcr.hold.notifyManifest",
@@ -212,7 +212,7 @@ class Registry:
             tag=image.tag,
         )
 
-    async def _write_manifest(self, user: User, image: Image) -> None:
+    async def _write_manifest(self, user: Person, image: Image) -> None:
         body = {
             "repo": user.did,
             "collection": MANIFEST,
@@ -230,22 +230,6 @@ class Registry:
         url = f"{self.pds}/xrpc/com.atproto.repo.putRecord"
         async with self.http.post(url, json=body, headers=user.auth) as response:
             assert response.status == 200, await response.text()
-
-    async def _send_part(self, user: User, upload_id: str, number: int, data: bytes) -> str:
-        """Send a part to where the hold says, and return its ETag."""
-        told = await self.post(
-            "io.atcr.hold.getPartUploadUrl", user, uploadId=upload_id, partNumber=number
-        )
-        assert told.status == 200, told
-        headers = dict(told.body.get("headers", {}))
-        if told.body["url"].startswith(self.hold):
-            headers |= await self.token(user)
-        verb, url = told.body.get("method", "PUT"), URL(told.body["url"], encoded=True)
-        async with self.http.request(verb, url, data=BytesIO(data), headers=headers) as response:
-            assert response.status == 200, await response.text()
-            if "ETag" in response.headers:
-                return response.headers["ETag"]
-            return str((await response.json())["etag"])
 
 
 def _parts_of(data: bytes) -> Iterator[bytes]:

@@ -15,11 +15,12 @@ import pytest
 
 from repo.keys import parse_did_key
 from tests.e2e.checked_repo import SigningKey, check_export
-from tests.e2e.registry import PART_BYTES, Image, Registry, User, digest_of
+from tests.e2e.forked import ForkedServer, Zygote
+from tests.e2e.promises import Person, sign_up
+from tests.e2e.registry import PART_BYTES, Image, Registry, digest_of
 from tests.pds.api.firehose import Message, Mirror
 from tests.pds.readonly import conftest as readonly
 from tests.processes import (
-    DevServer,
     ServerProcess,
     free_port,
     run_pds,
@@ -68,16 +69,20 @@ class HoldProcess:
 class Network:
     """A PDS with its users, a private hold that everybody may join, and a registry."""
 
-    users: DevServer
+    users: ForkedServer
     hold: HoldProcess
     registry: Registry
-    captain: User
+    captain: Person
+
+    async def sign_up(self, name: str) -> Person:
+        """Make an account on the PDS."""
+        return await sign_up(self.users, self.registry.http, name)
 
     def restart_after_a_crash(self) -> None:
         """Kill both processes at once, and start them on the same data."""
         self.users.kill()
         self.hold.process.kill()
-        self.users = self.users.start_again()
+        self.users.start()
         self.hold.start_again()
 
 
@@ -91,23 +96,24 @@ async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, s
 
 
 @pytest.fixture
-def users(tmp_path: Path) -> Iterator[DevServer]:
+def users(forking: Zygote, tmp_path: Path) -> Iterator[ForkedServer]:
     """A PDS with its PLC directory, which the test may kill and start again."""
-    server = DevServer.start(tmp_path / "users")
+    server = ForkedServer(forking, tmp_path / "users", free_port(), free_port())
+    server.start()
     yield server
     server.kill()
 
 
 @pytest.fixture
 async def network(
-    users: DevServer, storage: dict[str, str], tmp_path: Path
+    users: ForkedServer, storage: dict[str, str], tmp_path: Path
 ) -> AsyncIterator[Network]:
     port = free_port()
     url, did = f"http://localhost:{port}", f"did:web:localhost%3A{port}"
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         registry = Registry(http, users.url, url, did)
-        captain = await registry.sign_up("skipper")
+        captain = await sign_up(users, http, "skipper")
         env = {
             "PDS_HOSTNAME": "localhost",
             "PDS_DEV_MODE": "true",
@@ -152,7 +158,7 @@ async def test_an_image_is_pushed_and_pulled_and_its_stats_outlive_a_crash(
     network: Network,
 ) -> None:
     registry = network.registry
-    pusher, puller = await registry.sign_up("pusher"), await registry.sign_up("puller")
+    pusher, puller = await network.sign_up("pusher"), await network.sign_up("puller")
 
     first, second = await registry.request_crew(pusher), await registry.request_crew(pusher)
     assert (first.status, first.body["status"]) == (201, "created")
@@ -183,7 +189,7 @@ async def test_an_image_is_pushed_and_pulled_and_its_stats_outlive_a_crash(
 @pytest.mark.parametrize("storage", ["disk"], indirect=True)
 async def test_an_outsider_learns_nothing_until_the_captain_adds_them(network: Network) -> None:
     registry, digest = network.registry, digest_of(IMAGE.config)
-    outsider = await registry.sign_up("outsider")
+    outsider = await network.sign_up("outsider")
     await registry.push_blob(network.captain, IMAGE.config)
 
     for cid in (digest, digest_of(b"nothing like it")):

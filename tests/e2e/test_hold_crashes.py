@@ -5,72 +5,41 @@ The server is a process of its own, and ends at a fault point (see `tests.faults
 
 from __future__ import annotations
 
-import hashlib
 import os
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
+from tests.e2e.promises import BROKEN
+from tests.e2e.registry import digest_of
 from tests.e2e.world import World
+from tests.e2e.world_hold import environ_of, registry_of
 
 LAYER: Final = [os.urandom(700_000) for _ in range(3)]
 BYTES: Final = b"".join(LAYER)
-DIGEST: Final = "sha256:" + hashlib.sha256(BYTES).hexdigest()
+DIGEST: Final = digest_of(BYTES)
 
 
-class Registry:
-    """What a registry does for alice, who is the captain of the hold."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.env = {
-            "PDS_HOLD_ENABLED": "true",
-            "PDS_HOLD_OWNER": world.alice.did,
-            "PDS_HOLD_PUBLIC_URL": f"http://localhost:{world.server.port}",
-        }
-        self.hold_did = f"did:web:localhost%3A{world.server.port}"
-
-    async def auth(self) -> dict[str, str]:
-        url = f"{self.world.server.url}/xrpc/com.atproto.server.getServiceAuth"
-        params = {"aud": self.hold_did, "lxm": "com.atproto.repo.getRecord"}
-        async with self.world.http.get(url, params=params, headers=self.world.alice.auth) as answer:
-            token = (await answer.json())["token"]
-        return {"Authorization": f"Bearer {token}"}
-
-    async def post(self, name: str, **body: Any) -> Any:
-        return await self.world.post(f"io.atcr.hold.{name}", await self.auth(), **body)
-
-    async def send(self) -> dict[str, Any]:
-        """Upload all parts, and return the completion."""
-        begun = await self.post("initiateUpload", digest="uploads/temp-1")
-        parts = []
-        for number, data in enumerate(LAYER, 1):
-            headers = {"X-Upload-Id": begun["uploadId"], "X-Part-Number": str(number)}
-            url = f"{self.world.server.url}/xrpc/io.atcr.hold.uploadPart"
-            headers |= await self.auth()
-            async with self.world.http.put(url, data=data, headers=headers) as answer:
-                parts.append({"partNumber": number, "etag": (await answer.json())["etag"]})
-        return {"uploadId": begun["uploadId"], "digest": DIGEST, "parts": parts}
-
-    async def fetch(self) -> tuple[int, bytes]:
-        """Ask for the layer."""
-        url = f"{self.world.server.url}/xrpc/com.atproto.sync.getBlob"
-        params = {"did": self.world.alice.did, "cid": DIGEST}
-        async with self.world.http.get(url, params=params, headers=await self.auth()) as answer:
-            return answer.status, await answer.read()
+COMPLETE: Final = "io.atcr.hold.completeUpload"
 
 
 @pytest.mark.parametrize("point", ["layer-joined", "layer-noted", "layer-kept", "layer-completed"])
 async def test_a_completion_can_be_repeated(world: World, point: str) -> None:
-    registry = Registry(world)
-    world.start(fault=point, **registry.env)
-    completion = await registry.send()
-    assert await registry.post("completeUpload", **completion) is None
+    registry, captain = registry_of(world), world.alice
+    world.start(fault=point, **environ_of(world))
+    upload_id = await registry.begin(captain)
+    parts = [
+        await registry.send_part(captain, upload_id, number, data)
+        for number, data in enumerate(LAYER, 1)
+    ]
+    completion = {"uploadId": upload_id, "digest": DIGEST, "parts": parts}
+    with pytest.raises(BROKEN):
+        await registry.post(COMPLETE, captain, **completion)
     assert world.server.wait_ended(), f"{point} was not reached"
-    world.start(**registry.env)
-    answer = await registry.post("completeUpload", **completion)
-    assert answer == {"status": "completed", "digest": DIGEST}
-    assert await registry.fetch() == (200, BYTES)
+    world.start(**environ_of(world))
+    answer = await registry.post(COMPLETE, captain, **completion)
+    assert (answer.status, answer.body) == (200, {"status": "completed", "digest": DIGEST})
+    assert await registry.pull_blob(captain, captain, DIGEST) == BYTES
     # Whatever is left of the upload has no bytes of the layer; the sweep removes it.
     uploads = world.server.data / "blobs" / "oci" / "uploads"
     assert {path.name for path in uploads.rglob("*") if path.is_file()} <= {"chosen"}

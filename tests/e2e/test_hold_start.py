@@ -11,15 +11,8 @@ import pytest
 from pds.hold.records import CAPTAIN, CREW, PROFILE, crew_rkey
 from tests.e2e.test_fault_points import events_of
 from tests.e2e.world import ENVIRON, REACHED_S, World
+from tests.e2e.world_hold import environ_of, hold_of, registry_of
 from tests.processes import run_pds
-
-
-def hold_of(world: World) -> str:
-    return f"did:web:localhost%3A{world.server.port}"
-
-
-def environ_of(world: World, **changes: str) -> dict[str, str]:
-    return {"PDS_HOLD_ENABLED": "true", "PDS_HOLD_OWNER": world.alice.did, **changes}
 
 
 def crash(world: World, point: str) -> None:
@@ -95,11 +88,8 @@ async def test_a_start_with_another_owner_is_refused_with_what_to_do(world: Worl
 
 async def test_an_account_of_the_same_server_gets_tokens_for_the_hold(world: World) -> None:
     world.start(**environ_of(world))
-    url = f"{world.server.url}/xrpc/com.atproto.server.getServiceAuth"
-    query = {"aud": hold_of(world), "lxm": "com.atproto.repo.getRecord"}
-    async with world.http.get(url, params=query, headers=world.alice.auth) as response:
-        assert response.status == 200, await response.text()
-        assert (await response.json())["token"].count(".") == 2
+    token = await registry_of(world).token(world.alice)
+    assert token["Authorization"].count(".") == 2
 
 
 async def test_export_verifies_and_doctor_finds_nothing_wrong(world: World, tmp_path: Path) -> None:

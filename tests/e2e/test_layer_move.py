@@ -12,8 +12,9 @@ import pytest
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_location import S3Location
 from tests.e2e.blob_homes import Homes, begin, ended, migrate
-from tests.e2e.registry import PART_BYTES, Image, Registry, User, digest_of
+from tests.e2e.registry import PART_BYTES, Image, digest_of
 from tests.e2e.world import REACHED_S, World
+from tests.e2e.world_hold import environ_of, registry_of
 from tests.seaweedfs import SeaweedFs
 
 IMAGE = Image.make("moved", 3 * PART_BYTES + 7, 0, 300, PART_BYTES, *range(1000, 1008))
@@ -26,15 +27,8 @@ class MovedHold:
         self.world = world
         self._homes = homes
         self._location = location
-        port = world.server.port
-        self._env = {
-            "PDS_HOLD_ENABLED": "true",
-            "PDS_HOLD_OWNER": world.alice.did,
-            "PDS_HOLD_PUBLIC_URL": f"http://localhost:{port}",
-        }
-        url = f"http://localhost:{port}"
-        self.registry = Registry(world.http, url, url, f"did:web:localhost%3A{port}")
-        self.captain = User(world.alice.did, world.alice.handle, world.alice.auth)
+        self.registry = registry_of(world)
+        self.captain = world.alice
         self.pulls = 0
 
     def start(
@@ -42,7 +36,7 @@ class MovedHold:
     ) -> None:
         """Start the server with one place or with both."""
         homes = self._homes.environ(only=only, move_to=move_to)
-        self.world.start(fault=fault or None, **self._env, **homes)
+        self.world.start(fault=fault or None, **environ_of(self.world), **homes)
 
     async def check(self, *images: Image) -> None:
         """Pull every layer, and compare its digest."""
@@ -196,9 +190,8 @@ async def test_an_upload_that_the_restart_has_cut_off_is_refused(
         hold.start(only="disk")
     else:
         hold.start(move_to="s3")
-    begun = await hold.registry.post("io.atcr.hold.initiateUpload", hold.captain, digest="temp")
-    upload_id = begun.body["uploadId"]
-    await hold.registry._send_part(hold.captain, upload_id, 1, b"part")
+    upload_id = await hold.registry.begin(hold.captain)
+    await hold.registry.send_part(hold.captain, upload_id, 1, b"part")
     hold.world.server.stop()
     hold.start(move_to=there)
     more = await hold.registry.post(

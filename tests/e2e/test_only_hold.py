@@ -18,11 +18,11 @@ from pds.hold.records import CAPTAIN, CREW
 from repo.keys import K256PrivateKey
 from repo.syntax import Did
 from tests.pds.api.imports import Repo
+from tests.pds.hold.conftest import CAPTAIN_ELSEWHERE, OWNER
 from tests.processes import ServerProcess, free_port, run_pds, serve
 
 HOST = "hold.example.com"
 DID = f"did:web:{HOST}"
-OWNER = "did:plc:captainaaaaaaaaaaaaaaaaa"
 
 
 @pytest.fixture
@@ -112,24 +112,15 @@ def test_a_start_without_an_owner_says_what_to_set(environ: dict[str, str], tmp_
 def test_the_repository_of_the_original_is_imported_before_the_first_start(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
-    captain = {
-        "$type": CAPTAIN,
-        "owner": OWNER,
-        "public": False,
-        "allowAllCrew": False,
-        "enableBlueskyPosts": False,
-        "deployedAt": "2025-01-01T00:00:00Z",
-        "provider": "fly.io",
-    }
     member = {"$type": CREW, "member": OWNER, "role": "owner", "permissions": ["crew:admin"]}
-    records = {f"{CAPTAIN}/self": captain, f"{CREW}/3aaaaaaaaaa2a": member}
+    records = {f"{CAPTAIN}/self": CAPTAIN_ELSEWHERE, f"{CREW}/3aaaaaaaaaa2a": member}
     car = tmp_path / "hold.car"
     car.write_bytes(Repo.of(Did(DID), K256PrivateKey.generate(), records).car())
 
     done = run_pds("car", "import", str(car), "--ignore-signature", "--json", env=environ)
     assert done.returncode == 0, done.stderr
     with running(environ, tmp_path) as server:
-        assert record(server, CAPTAIN, "self") == captain
+        assert record(server, CAPTAIN, "self") == CAPTAIN_ELSEWHERE
         assert record(server, CREW, "3aaaaaaaaaa2a") == member
         repos = get(server, "/xrpc/com.atproto.sync.listRepos")["repos"]
         assert [(each["did"], each["active"]) for each in repos] == [(DID, True)]

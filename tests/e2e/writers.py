@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -13,11 +13,18 @@ from tests.processes import DevServer
 NOTE = "com.example.note"
 
 
+class Served(Protocol):
+    """A server that answers on a URL."""
+
+    @property
+    def url(self) -> str: ...
+
+
 @dataclass(slots=True)
 class Writer:
     """An account, its session, and every record whose creation was answered with 200."""
 
-    server: DevServer
+    server: Served
     http: aiohttp.ClientSession
     did: str
     auth: dict[str, str]
@@ -25,7 +32,7 @@ class Writer:
     """CIDs by `collection/rkey`."""
 
     @classmethod
-    async def join(cls, server: DevServer, http: aiohttp.ClientSession, name: str) -> Writer:
+    async def join(cls, server: Served, http: aiohttp.ClientSession, name: str) -> Writer:
         """Create an account."""
         body = {"handle": f"{name}.test", "email": f"{name}@example.com", "password": "a password"}
         url = f"{server.url}/xrpc/com.atproto.server.createAccount"

@@ -108,6 +108,13 @@ class WebDid(Signer):
 def register_foreign_did(pds: Pds, *, handle: str = "carol.example.com") -> ForeignDid:
     """Make a DID in the PLC directory that leads to another server."""
     key = K256PrivateKey.generate()
+    operation = genesis_of_foreign_did(key, handle=handle)
+    pds.plc.append(operation.did(), operation)
+    return ForeignDid(operation.did(), key)
+
+
+def genesis_of_foreign_did(key: PrivateKey, *, handle: str = "carol.example.com") -> PlcOperation:
+    """The operation that makes a DID that leads to another server."""
     data = PlcData(
         rotation_keys=(key.did_key,),
         verification_methods={"atproto": key.did_key},
@@ -116,10 +123,7 @@ def register_foreign_did(pds: Pds, *, handle: str = "carol.example.com") -> Fore
             "atproto_pds": PlcService("AtprotoPersonalDataServer", "https://old.example.com")
         },
     )
-    operation = PlcOperation.sign(data, prev=None, key=key)
-    did = operation.did()
-    pds.plc.append(did, operation)
-    return ForeignDid(did, key)
+    return PlcOperation.sign(data, prev=None, key=key)
 
 
 def plc_data_for(pds: Pds, did: Did, *, handle: str, owner_key: PrivateKey) -> PlcData:

@@ -192,9 +192,9 @@ def _last_step(settings: Settings, to: str) -> str:
             "All blobs have moved. Remove the settings PDS_BLOBSTORE_S3_… and "
             "PDS_BLOBSTORE_MOVE_TO, and restart the server."
         )
-    tmp = blobs.disk_tmp_location and ", PDS_BLOBSTORE_DISK_TMP_LOCATION"
+    tmp = ", PDS_BLOBSTORE_DISK_TMP_LOCATION" if blobs.disk_tmp_location else ""
     return (
-        f"All blobs have moved. Remove the settings PDS_BLOBSTORE_DISK_LOCATION{tmp or ''} and "
+        f"All blobs have moved. Remove the settings PDS_BLOBSTORE_DISK_LOCATION{tmp} and "
         "PDS_BLOBSTORE_MOVE_TO, and restart the server. Then delete the directory "
         f"{blobs.disk_location}."
     )

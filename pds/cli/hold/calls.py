@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from actor_store.layout import ActorLayout
 from pds.cli.environment import load_settings
 from pds.cli.failures import CommandFailed
 from pds.cli.operator import Server, operate
@@ -22,12 +23,20 @@ _PAGE: Final = "500"
 
 
 def load_hold_settings(env_file: Path | None) -> Settings:
-    """Load settings that enable a hold. Raises `CommandFailed` if they do not."""
+    """Load the settings of a hold that exists. Raises `CommandFailed` if they have none.
+
+    A command in a wrong or empty directory must not make another hold, with another key.
+    """
     settings = load_settings(env_file)
     if not settings.hold.enabled:
         raise CommandFailed(
             "These settings do not make the server a hold: PDS_HOLD_ENABLED is not true.",
             remedy="pds hold init",
+        )
+    if not ActorLayout(settings.actors_directory).directory(settings.hold_did).exists():
+        raise CommandFailed(
+            f"There is no hold {settings.hold_did} in {settings.data_directory}. If its server has "
+            "never been started, start it; otherwise set PDS_DATA_DIRECTORY to its directory."
         )
     return settings
 

@@ -23,8 +23,10 @@ from pds.cli.hold.init_file import (
 )
 from pds.cli.output import json_option, print_json, say
 from pds.config import ConfigError, read_settings
+from pds.config.addresses import normal_base_url
 from pds.config.env_file import IN_WORKING_DIRECTORY, VARIABLE, read_env_file
-from pds.config.hold_names import translate_hold_names
+from pds.config.hold.checks import has_plain_host
+from pds.config.hold.original_names import translate_hold_names
 
 if TYPE_CHECKING:
     from pds.config import Settings
@@ -129,27 +131,23 @@ def _ask(what: str) -> str:
     return str(click.prompt(what, err=True))
 
 
-def _flag(given: Mapping[str, str], name: str, chosen: bool | None, question: str) -> bool:
-    told = given.get(name)
-    if chosen is not None:
-        return chosen
-    if told is not None:
-        return told.lower() in ("true", "1")
-    return sys.stdin.isatty() and click.confirm(question, default=False, err=True)
+def _flag(given: Mapping[str, str], name: str, chosen: bool | None, question: str) -> str:
+    """Return the value of a variable; one in the settings stays, also if it is unreadable."""
+    if chosen is None and name in given:
+        return given[name]
+    if chosen is None:
+        chosen = sys.stdin.isatty() and click.confirm(question, default=False, err=True)
+    return "true" if chosen else "false"
 
 
 def _url(text: str) -> str:
     """Return the base URL that is meant, with https if it names no scheme."""
-    url = text.strip().rstrip("/")
-    try:
-        parts = urlsplit(url if "://" in url else f"https://{url}")
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
+    url = normal_base_url(text)
+    if not has_plain_host(url):
         raise CommandFailed(
             f"{text} is no URL of a hold: give one such as https://hold.example.com."
         )
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    return url
 
 
 def _settings(values: Mapping[str, str]) -> Settings:

@@ -15,6 +15,7 @@ from actor_store.blob_store.base import BlobStoreError, BlobStoreMisconfigured
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_objects import S3Part
 from pds.cli.failures import CommandFailed
+from pds.monitoring.logs import configure_logs
 from repo.syntax import InvalidSyntax, normalize_handle, parse_did
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ async def _resolve(handle: str) -> str:
 
 def check_s3(settings: Settings) -> None:
     """Do with the bucket what clients of a hold do. Raises `CommandFailed` with what fails."""
+    # The message has what the bucket would log.
+    configure_logs(level="error")
     try:
         asyncio.run(_try_bucket(settings))
     except BlobStoreMisconfigured as exc:
@@ -84,8 +87,10 @@ async def _try_bucket(settings: Settings) -> None:
         except BaseException:
             await bucket.uploads.abort(key, upload_id)
             raise
-        await _fetch(await bucket.presign_download(key, expires_s=_EXPIRES_S))
-        await bucket.delete([key])
+        try:
+            await _fetch(await bucket.presign_download(key, expires_s=_EXPIRES_S))
+        finally:
+            await bucket.delete([key])
     finally:
         await bucket.close()
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from database.files import replacing
 from pds.config.env_file import new_secrets
-from pds.config.hold_env import find_hold_env, make_hold_env
+from pds.config.hold.secrets_file import find_hold_env, make_hold_env
 
 _HEADER: Final = (
     "# Settings of a hold, for pds serve. It has secrets: keep it, and keep it private.\n"
@@ -21,15 +21,15 @@ _PLAIN: Final = re.compile(r"[\w@%+=:,./-]*", re.ASCII)
 
 
 def hold_variables(
-    *, owner: str, public_url: str, public: bool, allow_all_crew: bool, data: Path
+    *, owner: str, public_url: str, public: str, allow_all_crew: str, data: Path
 ) -> dict[str, str]:
     """Return the variables of a hold that its operator has chosen."""
     return {
         "PDS_HOLD_ENABLED": "true",
         "PDS_HOLD_OWNER": owner,
         "PDS_HOLD_PUBLIC_URL": public_url,
-        "PDS_HOLD_PUBLIC": _boolean(public),
-        "PDS_HOLD_ALLOW_ALL_CREW": _boolean(allow_all_crew),
+        "PDS_HOLD_PUBLIC": public,
+        "PDS_HOLD_ALLOW_ALL_CREW": allow_all_crew,
         "PDS_HOSTNAME": urlsplit(public_url).hostname or "",
         "PDS_DATA_DIRECTORY": str(data),
     }
@@ -71,7 +71,3 @@ def write_settings(path: Path, text: str) -> None:
 def _assignment(name: str, value: str) -> str:
     """Return the line that sets a variable, quoted where a shell or systemd wants that."""
     return f"{name}={value}" if _PLAIN.fullmatch(value) else f"{name}='{value}'"
-
-
-def _boolean(value: bool) -> str:
-    return "true" if value else "false"

@@ -23,7 +23,7 @@ _COLUMNS: Final = ("Repository", "Owner", "Pulls", "Pushes", "Last pull", "Last 
     type=click.IntRange(1),
     default=1000,
     show_default=True,
-    help="Show at most so many repositories.",
+    help="Look at no more repositories than this.",
 )
 @json_lines_option
 @env_file_option

@@ -37,7 +37,7 @@ class HoldSettings(Group):
     region: str | None = Field(
         None,
         alias="PDS_HOLD_REGION",
-        description="Region in the captain record; PDS_BLOBSTORE_S3_REGION, or as it is, if unset",
+        description="Region in the captain record; if unset, PDS_BLOBSTORE_S3_REGION, or as before",
     )
     successor: str | None = Field(
         None, alias="PDS_HOLD_SUCCESSOR", description="DID of the hold that replaces this one"
@@ -78,7 +78,7 @@ class HoldSettings(Group):
     presigned_urls: bool = Field(
         True,
         alias="PDS_HOLD_PRESIGNED_URLS",
-        description="Whether clients reach S3 by presigned URLs; else all bytes pass the server",
+        description="Whether clients use presigned URLs; else all bytes pass through the server",
     )
     s3_prefix: str = Field(
         "docker/registry/v2/",
@@ -108,5 +108,5 @@ class HoldSettings(Group):
     gc_grace_ms: int = Field(
         7 * 24 * 60 * 60 * 1000,
         alias="PDS_HOLD_GC_GRACE",
-        description="How long a layer stays that is no longer referred to nor asked for, ms",
+        description="How long a layer stays after it was last referred to or asked for, ms",
     )

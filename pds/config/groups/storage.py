@@ -104,7 +104,7 @@ class BlobstoreSettings(Group):
     cdn_url: str | None = Field(
         None,
         alias="PDS_BLOBSTORE_CDN_URL",
-        description="Base URL of a CDN before the bucket, to which getBlob redirects instead",
+        description="Base URL of a CDN in front of the bucket, to which getBlob redirects instead",
     )
     move_to: str | None = Field(
         None,

@@ -8,6 +8,7 @@ CrewError
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -79,6 +80,8 @@ class Crew:
         self._ctx = ctx
         self._did = did
         self._roster = roster
+        self.adding = asyncio.Lock()
+        """Held from the search for a member's record, under any key, until one is written."""
 
     async def add(
         self,
@@ -92,14 +95,15 @@ class Crew:
 
         Raises `MemberTakendown`, and what `prepare_write` raises for a bad role or tier.
         """
-        takendown = await self._roster.takendown_record(member)
-        if takendown is not None:
-            # Under any key: a second record must not undo what the operator has decided.
-            raise MemberTakendown(takendown)
         new = crew_value(member, role=role, permissions=permissions, added_at=now_iso(), tier=tier)
-        found = await self._roster.find(member)
-        rkey = crew_rkey(member) if found is None else found.rkey
-        return await self._write(rkey, member, lambda old: new if old is None else old)
+        async with self.adding:
+            takendown = await self._roster.takendown_record(member)
+            if takendown is not None:
+                # Under any key: a second record must not undo what the operator has decided.
+                raise MemberTakendown(takendown)
+            found = await self._roster.find(member)
+            rkey = crew_rkey(member) if found is None else found.rkey
+            return await self._write(rkey, member, lambda old: new if old is None else old)
 
     async def update(
         self,

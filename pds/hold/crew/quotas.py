@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pds.config.hold.tiers import Tier, Tiers
     from pds.hold.crew.roster import Roster
-    from pds.hold.crew.tiers import Tier, Tiers
 
 
 class Quotas:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pds.context import AppContext
     from pds.hold.images.blob_use import BlobUse
     from pds.hold.images.layers import LayerRecord, Layers
-    from pds.hold.images.repo_index import RepoIndex
+    from pds.hold.repo_index import RepoIndex
     from repo.syntax import Did
 
 _PAGE: Final = 200

@@ -21,7 +21,7 @@ from repo.cid import Cid
 if TYPE_CHECKING:
     from actor_store.store import ActorStore
     from database.connection import Database
-    from pds.hold.images.repo_index import RepoIndex
+    from pds.hold.repo_index import RepoIndex
 
 _MAX_RECORDS: Final = 2_000
 """Records of one manifest that are looked at; a push makes at most half as many."""

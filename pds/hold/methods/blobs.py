@@ -14,7 +14,7 @@ from pds.api.sync import reads
 from pds.hold.auth.authenticators import OPTIONAL_CALLER, require
 from pds.hold.crew.permissions import Permission
 from pds.hold.errors import answering
-from pds.hold.hold import hold_of
+from pds.hold.hold import HOLD, Hold
 from pds.hold.methods.byte_range import parse_range
 from pds.hold.oci.digest import Digest, InvalidDigest, parse_digest
 from pds.hold.oci.errors import BlobBeingChecked, BlobNotFound
@@ -30,7 +30,6 @@ from repo.syntax import is_did
 
 if TYPE_CHECKING:
     from pds.context import AppContext
-    from pds.hold.hold import Hold
 
 methods = XrpcMethods()
 
@@ -64,7 +63,7 @@ async def get_blob(call: XrpcCall) -> Answer:
     digest, verb, repository = _parse(query)
     # First: who may not read learns nothing of what there is.
     await require(call, Permission.READ)
-    hold = hold_of(call)
+    hold = request.app[HOLD]
     is_head = request.method == hdrs.METH_HEAD
     with answering():
         blob = await _find(hold, digest, wait_long=not is_head and verb == hdrs.METH_GET)

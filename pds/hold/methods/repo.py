@@ -60,7 +60,7 @@ async def _write(standard: XrpcMethod, write_in: _WriteIn, call: XrpcCall) -> An
     call.body["validate"] = True
     members = {did, *_name_crew_records(call.body)}
     # One at a time, so that what is known of the keys of members holds until the commit.
-    async with hold.writing:
+    async with hold.crew.adding:
         rules = RepoRules(did, {each: await hold.roster.rkeys(each) for each in members})
         with answering():
             return await write_in(call, hold.did, rules.check)

@@ -7,42 +7,30 @@ is in the bucket that has not been checked.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from actor_store.blob_store.base import BlobUploadMissing
 from actor_store.blob_store.s3_bucket import S3Bucket
 from database.open_files import OpenFiles
 from pds.hold.oci.digest import Digest
 from pds.hold.oci.disk_uploads import DiskUploads
 from pds.hold.oci.errors import UploadNotFound
-from pds.hold.oci.s3_arriving import ArrivingObject
 from pds.hold.oci.s3_blobs import S3Blobs
-from pds.hold.oci.storage import Leftover, StoredBlob
+from pds.hold.oci.storage import Leftover
 
 _READ_BYTES: Final = 1024 * 1024
 
 
-class BufferedS3OciStorage(DiskUploads):
+class BufferedS3OciStorage(DiskUploads, S3Blobs):
     """An `OciStorage` in a bucket that only this server reaches."""
 
     def __init__(
         self, bucket: S3Bucket, prefix: str, directory: Path, *, full_sync: bool, files: OpenFiles
     ) -> None:
         """Keep uploads in `directory`. Closes the bucket at the end."""
-        super().__init__(directory, full_sync=full_sync, files=files)
-        self._bucket = bucket
-        self._blobs = S3Blobs(bucket, prefix)
-
-    async def find(self, digest: Digest) -> StoredBlob | None:
-        """See `OciStorage.find`."""
-        return await self._blobs.find(digest)
-
-    def read(self, digest: Digest, start: int, end: int) -> AsyncGenerator[bytes, None]:
-        """See `OciStorage.read`."""
-        return self._blobs.read(digest, start, end)
+        DiskUploads.__init__(self, directory, full_sync=full_sync, files=files)
+        S3Blobs.__init__(self, bucket, prefix)
 
     async def keep(self, upload_id: str, _storage_id: str, digest: Digest, size_bytes: int) -> None:
         """See `OciStorage.keep`."""
@@ -51,38 +39,23 @@ class BufferedS3OciStorage(DiskUploads):
         except FileNotFoundError as exc:
             raise UploadNotFound from exc
         with file:
-            arriving = self._blobs.arriving(digest, size_bytes)
+            arriving = self.arriving(digest, size_bytes)
             await arriving.take(_read(file))
             await arriving.keep()
-
-    async def receive(
-        self, digest: Digest, size_bytes: int, chunks: AsyncIterable[bytes]
-    ) -> ArrivingObject:
-        """See `OciStorage.receive`: straight to the bucket, for the bytes are hashed here."""
-        return await self._blobs.receive(digest, size_bytes, chunks)
-
-    async def delete(self, digests: Sequence[Digest]) -> None:
-        """See `OciStorage.delete`."""
-        await self._blobs.delete(digests)
-
-    def list(self, after: str = "") -> AsyncGenerator[StoredBlob, None]:
-        """See `OciStorage.list`."""
-        return self._blobs.list(after)
 
     async def list_leftovers(self) -> AsyncIterator[Leftover]:
         """See `OciStorage.list_leftovers`. An interrupted `keep` leaves a multipart upload."""
         async for leftover in super().list_leftovers():
             yield leftover
-        async for leftover in self._blobs.list_leftovers():
+        async for leftover in self.list_interrupted():
             yield leftover
 
     async def drop_leftover(self, leftover: Leftover) -> None:
         """See `OciStorage.drop_leftover`."""
-        await super().drop_leftover(leftover)
-        if leftover.upload_id is not None:
-            return
-        with suppress(BlobUploadMissing):
-            await self._bucket.uploads.abort(leftover.key, leftover.storage_id)
+        if leftover.storage_id:
+            await self.drop_interrupted(leftover)
+        else:
+            await super().drop_leftover(leftover)
 
     async def close(self) -> None:
         """See `OciStorage.close`."""

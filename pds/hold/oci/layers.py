@@ -7,17 +7,17 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from actor_store.blob_store.move_blob import Outcome
+from actor_store.blob_store.move_steps import Outcome
 from pds.hold.oci.move_layer import move_layer
 from pds.hold.oci.moving import MovingOciStorage
 from pds.hold.oci.storage import StoredBlob
 
 if TYPE_CHECKING:
+    from actor_store.blob_store.move_steps import Pace
     from pds.hold.oci.finishing import Finisher
     from pds.hold.oci.storage import OciStorage
     from pds.hold.oci.upload_rows import Upload, UploadRows
     from pds.hold.oci.uploads import Uploads
-    from pds.pending.blob_movers import Pace
 
 PLACE: Final = "layers"
 _COPIES_AT_ONCE: Final = 4

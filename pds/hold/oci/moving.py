@@ -18,18 +18,12 @@ from typing import Final
 from cachetools import TTLCache
 
 from actor_store.blob_store.base import BlobStoreError
-from actor_store.blob_store.moving import OldReaders
+from actor_store.blob_store.move_steps import Arrived
+from actor_store.blob_store.old_readers import OldReaders
 from actor_store.keyed_locks import KeyedLocks
 from pds.hold.oci.digest import Digest
 from pds.hold.oci.errors import BlobNotFound, UploadNotFound
-from pds.hold.oci.storage import (
-    Arrived,
-    Leftover,
-    OciStorage,
-    Part,
-    PartUrl,
-    StoredBlob,
-)
+from pds.hold.oci.storage import Leftover, OciStorage, Part, PartUrl, StoredBlob
 
 _REMEMBERED: Final = 100_000
 _LOOK_AGAIN_S: Final = 600.0

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from actor_store.blob_store.s3_bucket import S3Bucket
 from database.open_files import OpenFiles
-from pds.config import ConfigError, Settings
+from pds.config import Settings
 from pds.hold.oci.buffered_s3 import BufferedS3OciStorage
 from pds.hold.oci.disk import DiskOciStorage
 from pds.hold.oci.moving import MovingOciStorage
 from pds.hold.oci.s3 import S3OciStorage
 from pds.hold.oci.storage import OciStorage
-from pds.opening import bucket_location
+from pds.opening import open_blob_homes, open_bucket, syncs_blobs
 
 _DIRECTORY: Final = "oci"
 """In the directory of blobs; a DID, as other names there, begins otherwise."""
@@ -25,26 +26,18 @@ def open_oci_storage(settings: Settings, files: OpenFiles) -> OciStorage | Movin
 
     Raises `ConfigError` if there is no place.
     """
-    stores = [_open_home(home, settings, files) for home in settings.blob_homes]
-    if not stores:
-        raise ConfigError(["There is no place for blobs: set PDS_BLOBSTORE_DISK_LOCATION"])
-    return stores[0] if len(stores) == 1 else MovingOciStorage(new=stores[0], old=stores[1])
+    full_sync = syncs_blobs(settings)
 
+    def on_disk(directory: Path) -> OciStorage:
+        return DiskOciStorage(directory / _DIRECTORY, full_sync=full_sync, files=files)
 
-def _open_home(home: str, settings: Settings, files: OpenFiles) -> OciStorage:
-    location = bucket_location(settings)
-    # A move deletes the other copy, so that what it has written must survive a power cut.
-    full_sync = settings.synchronous == "FULL" or settings.blobstore.move_to == "disk"
-    if home == "disk" or location is None:
-        if settings.blob_directory is None:
-            raise ConfigError(["There is no place for blobs: set PDS_BLOBSTORE_DISK_LOCATION"])
-        return DiskOciStorage(
-            settings.blob_directory / _DIRECTORY, full_sync=full_sync, files=files
-        )
-    prefix = settings.hold.s3_prefix
-    bucket = S3Bucket(location, cdn_url=settings.hold.cdn_url)
-    if settings.hold.presigned_urls:
-        return S3OciStorage(bucket, prefix)
-    return BufferedS3OciStorage(
-        bucket, prefix, settings.data_directory / _UPLOADS, full_sync=full_sync, files=files
-    )
+    def on_s3(bucket: S3Bucket) -> OciStorage:
+        prefix = settings.hold.s3_prefix
+        if settings.hold.presigned_urls:
+            return S3OciStorage(bucket, prefix)
+        uploads = settings.data_directory / _UPLOADS
+        return BufferedS3OciStorage(bucket, prefix, uploads, full_sync=full_sync, files=files)
+
+    bucket = open_bucket(settings, cdn_url=settings.hold.cdn_url)
+    new, old = open_blob_homes(settings, bucket, on_disk=on_disk, on_s3=on_s3)
+    return new if old is None else MovingOciStorage(new, old)

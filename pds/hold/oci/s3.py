@@ -14,9 +14,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Final
+
+from cachetools import TTLCache
 
 from actor_store.blob_store.base import BlobPartsRefused, BlobUploadMissing
 from actor_store.blob_store.s3_bucket import S3Bucket
@@ -24,35 +26,38 @@ from actor_store.blob_store.s3_objects import S3Part
 from actor_store.blob_store.s3_uploads import MIN_PART_BYTES
 from pds.hold.oci.digest import Digest, digest_of
 from pds.hold.oci.errors import MissingParts, PartsRefused, UploadNotFound
-from pds.hold.oci.s3_arriving import ArrivingObject
-from pds.hold.oci.s3_blobs import URL_S, S3Blobs
-from pds.hold.oci.storage import Leftover, Part, PartUrl, StoredBlob
+from pds.hold.oci.s3_blobs import S3Blobs
+from pds.hold.oci.storage import Leftover, Part, PartUrl
 
+URL_S: Final = 15 * 60
+"""How long a presigned URL works."""
+_SAME_URL_S: Final = 30.0
+"""How long one URL is given to all who ask. Signing takes a quarter of the time of a request, and
+many pull one image at the same time."""
+_URLS: Final = 10_000
 _HASHED_BYTES: Final = 1024 * 1024
 """So many are worth a hop to a thread."""
 
 
-class S3OciStorage:
+class S3OciStorage(S3Blobs):
     """An `OciStorage` in a bucket that clients reach themselves."""
 
     def __init__(self, bucket: S3Bucket, prefix: str) -> None:
         """Use the keys that begin with `prefix`, and close the bucket at the end."""
-        self._bucket = bucket
-        self._blobs = S3Blobs(bucket, prefix)
+        super().__init__(bucket, prefix)
+        self._urls: TTLCache[tuple[Digest, str], str] = TTLCache(_URLS, _SAME_URL_S)
         self._uploads = f"{prefix}uploads/"
         self._upload_key = re.compile(re.escape(self._uploads) + "temp-([0-9a-f]{32})/data")
 
-    async def find(self, digest: Digest) -> StoredBlob | None:
-        """See `OciStorage.find`."""
-        return await self._blobs.find(digest)
-
     async def presign(self, digest: Digest, method: str) -> str:
         """See `OciStorage.presign`."""
-        return await self._blobs.presign(digest, method)
-
-    def read(self, digest: Digest, start: int, end: int) -> AsyncGenerator[bytes, None]:
-        """See `OciStorage.read`."""
-        return self._blobs.read(digest, start, end)
+        url = self._urls.get((digest, method))
+        if url is None:
+            url = await self._bucket.presign_download(
+                self.blob_key(digest), expires_s=URL_S, method=method
+            )
+            self._urls[digest, method] = url
+        return url
 
     async def begin(self, upload_id: str) -> str:
         """See `OciStorage.begin`."""
@@ -121,7 +126,7 @@ class S3OciStorage:
     async def keep(self, upload_id: str, _storage_id: str, digest: Digest, size_bytes: int) -> None:
         """See `OciStorage.keep`."""
         copied = await self._bucket.copy(
-            self._key(upload_id), self._blobs.key(digest), size=size_bytes
+            self._key(upload_id), self.blob_key(digest), size=size_bytes
         )
         if not copied:
             raise UploadNotFound
@@ -134,20 +139,6 @@ class S3OciStorage:
                 await self._bucket.uploads.abort(key, storage_id)
         await self._bucket.delete([key])
 
-    async def receive(
-        self, digest: Digest, size_bytes: int, chunks: AsyncIterable[bytes]
-    ) -> ArrivingObject:
-        """See `OciStorage.receive`."""
-        return await self._blobs.receive(digest, size_bytes, chunks)
-
-    async def delete(self, digests: Sequence[Digest]) -> None:
-        """See `OciStorage.delete`."""
-        await self._blobs.delete(digests)
-
-    def list(self, after: str = "") -> AsyncGenerator[StoredBlob, None]:
-        """See `OciStorage.list`."""
-        return self._blobs.list(after)
-
     async def list_leftovers(self) -> AsyncIterator[Leftover]:
         """See `OciStorage.list_leftovers`. An interrupted copy leaves a multipart upload, too."""
         async for info in self._bucket.list(self._uploads):
@@ -156,16 +147,15 @@ class S3OciStorage:
                 yield Leftover(upload_id, info.last_modified_s, info.key)
         async for upload in self._bucket.uploads.list(self._uploads):
             yield Leftover(self._id_of(upload.key), upload.begun_s, upload.key, upload.upload_id)
-        async for leftover in self._blobs.list_leftovers():
+        async for leftover in self.list_interrupted():
             yield leftover
 
     async def drop_leftover(self, leftover: Leftover) -> None:
         """See `OciStorage.drop_leftover`."""
-        if not leftover.storage_id:
+        if leftover.storage_id:
+            await self.drop_interrupted(leftover)
+        else:
             await self._bucket.delete([leftover.key])
-            return
-        with suppress(BlobUploadMissing):
-            await self._bucket.uploads.abort(leftover.key, leftover.storage_id)
 
     async def close(self) -> None:
         """See `OciStorage.close`."""

@@ -17,7 +17,7 @@ from actor_store.blob_store.s3_bucket import S3Bucket
 from pds.hold.oci.storage import MAX_PARTS
 
 if TYPE_CHECKING:
-    from actor_store.blob_store.disk_upload import Digest as RunningHash
+    from actor_store.blob_store.batches import Digest as RunningHash
     from actor_store.blob_store.s3_objects import S3Part
 
 _PART_BYTES: Final = 8 * 1024 * 1024

@@ -12,66 +12,44 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final
 
-from cachetools import TTLCache
-
-from actor_store.blob_store.base import InvalidBlobRange
+from actor_store.blob_store.base import BlobUploadMissing, InvalidBlobRange
 from actor_store.blob_store.s3_bucket import S3Bucket
 from pds.hold.oci.digest import Digest, digest_of, hex_of, parse_digest
 from pds.hold.oci.errors import BlobNotFound, DigestMismatch
 from pds.hold.oci.s3_arriving import ArrivingObject, hashed_batches
 from pds.hold.oci.storage import Leftover, StoredBlob
 
-URL_S: Final = 15 * 60
-"""How long a presigned URL works."""
-_SAME_URL_S: Final = 30.0
-"""How long one URL is given to all who ask. Signing takes a quarter of the time of a request, and
-many pull one image at the same time."""
-_URLS: Final = 10_000
 _KEY: Final = re.compile(r"[0-9a-f]{2}/([0-9a-f]{64})/data", re.ASCII)
 
 
 class S3Blobs:
-    """The stored blobs of a bucket; what `OciStorage` says of them."""
+    """What an `OciStorage` in a bucket does with stored blobs."""
 
     def __init__(self, bucket: S3Bucket, prefix: str) -> None:
         """Use the keys that begin with `prefix`, which is empty or ends with a slash."""
         self._bucket = bucket
         self._arriving: set[str] = set()
-        self._urls: TTLCache[tuple[Digest, str], str] = TTLCache(_URLS, _SAME_URL_S)
-        self.prefix = f"{prefix}blobs/"
-        """That of the keys of all blobs."""
+        self._blobs = f"{prefix}blobs/"
 
-    def key(self, digest: Digest) -> str:
+    def blob_key(self, digest: Digest) -> str:
         """Return the key of a blob, existing or not."""
         name = hex_of(digest)
-        return f"{self.prefix}sha256/{name[:2]}/{name}/data"
+        return f"{self._blobs}sha256/{name[:2]}/{name}/data"
 
     async def find(self, digest: Digest) -> StoredBlob | None:
         """See `OciStorage.find`."""
-        info = await self._bucket.head(self.key(digest))
+        info = await self._bucket.head(self.blob_key(digest))
         return None if info is None else StoredBlob(digest, info.size, info.last_modified_s)
-
-    async def presign(self, digest: Digest, method: str) -> str:
-        """See `OciStorage.presign`. A URL for GET is at the CDN, if there is one.
-
-        One for HEAD is not: CDNs ask the bucket with GET instead, for which it is not signed.
-        """
-        url = self._urls.get((digest, method))
-        if url is None:
-            sign = self._bucket.presign_download if method == "GET" else self._bucket.presign
-            url = await sign(key=self.key(digest), expires_s=URL_S, method=method)
-            self._urls[digest, method] = url
-        return url
 
     async def read(self, digest: Digest, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """See `OciStorage.read`."""
         if start >= end:
             return
         try:
-            stream = await self._bucket.get(self.key(digest), start=start, end=end)
+            stream = await self._bucket.get(self.blob_key(digest), start=start, end=end)
         except InvalidBlobRange:
             stream = None  # An object that has become shorter is no longer this blob.
         if stream is None:
@@ -98,21 +76,28 @@ class S3Blobs:
 
     def arriving(self, digest: Digest, size_bytes: int) -> ArrivingObject:
         """Return what takes the bytes of a blob that have been checked, or will be."""
-        return ArrivingObject(self._bucket, self.key(digest), size_bytes, under_way=self._arriving)
+        return ArrivingObject(
+            self._bucket, self.blob_key(digest), size_bytes, under_way=self._arriving
+        )
 
-    async def list_leftovers(self) -> AsyncIterator[Leftover]:
-        """See `OciStorage.list_leftovers`. An interrupted copy leaves a multipart upload."""
-        async for upload in self._bucket.uploads.list(self.prefix):
+    async def list_interrupted(self) -> AsyncIterator[Leftover]:
+        """Iterate over the multipart uploads that interrupted copies have left."""
+        async for upload in self._bucket.uploads.list(self._blobs):
             if upload.upload_id not in self._arriving:
                 yield Leftover(None, upload.begun_s, upload.key, upload.upload_id)
 
+    async def drop_interrupted(self, leftover: Leftover) -> None:
+        """Abort a multipart upload; a missing one is ignored."""
+        with suppress(BlobUploadMissing):
+            await self._bucket.uploads.abort(leftover.key, leftover.storage_id)
+
     async def delete(self, digests: Sequence[Digest]) -> None:
         """See `OciStorage.delete`."""
-        await self._bucket.delete(self.key(digest) for digest in digests)
+        await self._bucket.delete(self.blob_key(digest) for digest in digests)
 
     async def list(self, after: str = "") -> AsyncGenerator[StoredBlob, None]:
         """See `OciStorage.list`."""
-        start = f"{self.prefix}sha256/"
+        start = f"{self._blobs}sha256/"
         name = after.removeprefix("sha256:")
         start_after = f"{start}{name[:2]}/{name}/data" if after else None
         async for info in self._bucket.list(start, start_after=start_after):

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mappin
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from actor_store.blob_store.move_steps import Arrived
 from pds.hold.oci.digest import Digest
 
 MAX_PARTS: Final = 10_000
@@ -58,18 +59,6 @@ class Leftover:
     storage_id: str = ""
     is_old: bool = False
     """Whether it is in the old one of two stores."""
-
-
-class Arrived(Protocol):
-    """Bytes that a store has received and checked, and shows nobody yet: keep or drop them."""
-
-    async def keep(self) -> None:
-        """Make them visible under their digest. An error drops them."""
-        ...
-
-    async def drop(self) -> None:
-        """Delete them. May be repeated, and fails only where the next sweep finds them."""
-        ...
 
 
 class OciStorage(Protocol):

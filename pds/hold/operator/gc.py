@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from pds.hold.gc.collector import GcOptions, InvalidGcCursor
+from pds.hold.errors import answering
+from pds.hold.gc.collector import GcOptions
 from pds.xrpc.errors import invalid_request
 
 if TYPE_CHECKING:
@@ -35,10 +36,8 @@ async def collect_garbage(hold: Hold, call: OperatorCall) -> dict[str, Any]:
         check_manifests=_flag(body, "checkManifests"),
         unknown_origin=_flag(body, "unknownOrigin"),
     )
-    try:
+    with answering():
         page = await hold.gc.page(options, cursor)
-    except InvalidGcCursor as exc:
-        raise invalid_request("Malformed cursor") from exc
     return {
         "counts": _counts_json(page.counts),
         "unresolved": page.unresolved,

@@ -44,7 +44,7 @@ def crew_page(actor: ActorStoreReader, *, limit: int, after: str | None) -> Page
 async def stats_page(hold: Hold, *, limit: int, after: str | None) -> Page[StatsRecord]:
     """Return the stats of all repositories by owner and name, with what is in no record yet."""
     did, _, repository = (after or "").partition(" ")
-    await hold.images.index.follow()
+    await hold.index.follow()
     pairs = hold.db.all(_PAIRS_OF_ALL, (did, repository, limit + 1))
     entries = [
         StatsRecord(did, repository, await hold.stats.of(did, repository))

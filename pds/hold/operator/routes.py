@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from actor_store.errors import SigningKeyUnusable
 from actor_store.writes import UNSET, Unset
 from identity.handles import HandleUnresolvable
-from pds.hold.crew.crew import CrewError, CrewRecord, MemberUnknown
+from pds.hold.crew.crew import CrewRecord, MemberUnknown
 from pds.hold.crew.permissions import Permission
+from pds.hold.errors import answering
 from pds.hold.operator.gc import collect_garbage
 from pds.hold.operator.listing import crew_page, stats_of_owner, stats_page
 from pds.hold.operator.totals import read_totals
@@ -80,9 +81,9 @@ async def put_member(hold: Hold, call: OperatorCall) -> dict[str, Any]:
     body = await call.json()
     if not isinstance(body, dict):
         raise invalid_request("A JSON object is expected")
-    permissions, role, tier = _permissions(body), _text(body, "role"), _tier(body)
+    permissions, role, tier = _permissions(body), _text(body, "role"), _tier(hold, body)
     did = await _find_did(call.ctx, call.names["member"])
-    try:
+    with answering():
         try:
             record = await hold.crew.update(did, permissions=permissions, role=role, tier=tier)
         except MemberUnknown:
@@ -94,18 +95,14 @@ async def put_member(hold: Hold, call: OperatorCall) -> dict[str, Any]:
                 role=role or MEMBER_ROLE,
                 tier=None if isinstance(tier, Unset) else tier,
             )
-    except CrewError as exc:
-        raise _refusal(exc) from exc
     return _record_json(call.ctx, record)
 
 
 async def remove_member(hold: Hold, call: OperatorCall) -> dict[str, Any]:
     """DELETE /_holdfast/hold/crew/{did or handle}: end a membership at once."""
     did = await _find_did(call.ctx, call.names["member"])
-    try:
+    with answering():
         await hold.crew.remove(did)
-    except CrewError as exc:
-        raise _refusal(exc) from exc
     return {"did": did}
 
 
@@ -169,14 +166,16 @@ def _text(body: Mapping[str, Any], name: str) -> str | None:
     return value
 
 
-def _tier(body: Mapping[str, Any]) -> str | Unset | None:
-    return (_text(body, "tier") or None) if "tier" in body else UNSET
-
-
-def _refusal(exc: CrewError) -> XrpcError:
-    if isinstance(exc, MemberUnknown):
-        return XrpcError(404, "UserNotFound", str(exc))
-    return invalid_request(str(exc))
+def _tier(hold: Hold, body: Mapping[str, Any]) -> str | Unset | None:
+    if "tier" not in body:
+        return UNSET
+    name = _text(body, "tier") or None
+    known = [tier.name for tier in hold.tiers]
+    if name is not None and name not in known:
+        # The member would have the default quota, and nobody would notice.
+        has = ", ".join(known) or "nothing"
+        raise invalid_request(f"there is no tier {name!r:.100}: PDS_HOLD_TIERS has {has}")
+    return name
 
 
 def _named(ctx: AppContext, did: str) -> dict[str, Any]:

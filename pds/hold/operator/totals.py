@@ -11,8 +11,8 @@ from database.opening import open_database
 
 _TOTALS: Final = (
     "SELECT (SELECT count(*) FROM blob), (SELECT coalesce(sum(sizeBytes), 0) FROM blob),"
-    " (SELECT count(*) FROM upload), (SELECT coalesce(sum(pulls), 0) FROM count),"
-    " (SELECT coalesce(sum(pushes), 0) FROM count)"
+    " (SELECT count(*) FROM upload WHERE state IN ('open', 'checking')),"
+    " (SELECT coalesce(sum(pulls), 0) FROM count), (SELECT coalesce(sum(pushes), 0) FROM count)"
 )
 
 

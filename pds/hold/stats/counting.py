@@ -54,8 +54,6 @@ class Counts:
         """Use `clock`, which returns Unix seconds."""
         self._clock = clock
         self._counts: dict[Pair, _Count] = {}
-        self.dropped = 0
-        """Pulls and pushes since the start that were not counted, because there was no room."""
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -95,15 +93,13 @@ class Counts:
             for (pair, count), _ in zip(self._counts.items(), range(limit), strict=False)
         ]
 
-    def remove(self, moved: Iterable[Pair], refused: Iterable[Pair]) -> None:
-        """Remove pairs whose counts are in the journal, and pairs that may not be there.
+    def remove(self, pairs: Iterable[Pair]) -> None:
+        """Remove pairs whose counts are in the journal, or may not be there.
 
         Call it in the step of the event loop in which `peek` has returned their counts.
         """
-        for pair in moved:
+        for pair in pairs:
             del self._counts[pair]
-        for pair in refused:
-            self.dropped += self._counts.pop(pair).pulls
 
     def forget_owner(self, did: str) -> None:
         """Drop the counts of an owner."""
@@ -114,10 +110,8 @@ class Counts:
         pair = Pair(did, repository)
         count = self._counts.get(pair)
         if count is None:
-            if len(self._counts) >= MAX_PAIRS:
-                self.dropped += 1
-                return None
-            if len(did) > _MAX_DID or not is_repository(repository):
+            has_room = len(self._counts) < MAX_PAIRS
+            if not has_room or len(did) > _MAX_DID or not is_repository(repository):
                 return None
             count = self._counts[pair] = _Count()
         return count
@@ -137,12 +131,13 @@ class NewPairs:
         self._left = float(each_hour)
         self._at_s = monotonic()
 
-    def take(self) -> bool:
-        """Use one; return whether there was one left."""
+    def left(self) -> int:
+        """Return how many may be added now."""
         now = self._monotonic()
         gained = (now - self._at_s) * self._each_hour / _HOUR_S
         self._left, self._at_s = min(self._left + gained, float(self._each_hour)), now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
+        return int(self._left)
+
+    def use(self, count: int) -> None:
+        """Note that so many of those that were left have been added."""
+        self._left -= count

@@ -11,7 +11,7 @@ from pds.hold.stats.record import NOTHING, StatsRecord, Totals
 
 if TYPE_CHECKING:
     from database.connection import Database
-    from pds.hold.images.repo_index import RepoIndex
+    from pds.hold.repo_index import RepoIndex
 
 _MAX_RECORDS: Final = 100
 """Records about one pair that are looked at."""

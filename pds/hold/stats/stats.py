@@ -27,7 +27,7 @@ from pds.hold.stats.writer import StatsWriter
 if TYPE_CHECKING:
     from database.connection import Database
     from pds.context import AppContext
-    from pds.hold.images.repo_index import RepoIndex
+    from pds.hold.repo_index import RepoIndex
     from repo.syntax import Did
 
 JOURNAL_S: Final = 1.0
@@ -78,11 +78,6 @@ class Stats:
         self._counted.set()
         return self._counts.push(did, repository)
 
-    @property
-    def dropped(self) -> int:
-        """Pulls and pushes since the start that found no room."""
-        return self._counts.dropped
-
     async def start(self) -> None:
         """End what a crash has interrupted, and begin to write at intervals."""
         try:
@@ -113,9 +108,10 @@ class Stats:
     async def write_journal(self) -> None:
         """Move what is counted in memory to the journal. Raises `DatabaseError`s."""
         while len(self._counts):
-            moved, refused = await write(self._db, self._move)
+            moved, refused, new = await write(self._db, self._move)
             # Memory is changed once the journal has the counts, in the same step of the event loop.
-            self._counts.remove(moved, refused)
+            self._counts.remove(moved + refused)
+            self._new_pairs.use(new)
             self._journaled.set()
             if refused:
                 _log.warning("pulls of new images are not counted: too many", images=len(refused))
@@ -134,13 +130,19 @@ class Stats:
             self._counts.forget_owner(did)
             await write(self._db, lambda: self._journal.forget_owner(did))
 
-    def _move(self) -> tuple[list[Pair], list[Pair]]:
-        """Write counts to the journal; return the pairs that are in it, and those that may not."""
+    def _move(self) -> tuple[list[Pair], list[Pair], int]:
+        """Write counts to the journal.
+
+        Returns the pairs that are in it, those that may not be, and how many are new by pulls.
+        """
         moved, refused = [], []
+        new, room = 0, self._new_pairs.left()
         for pair, totals in self._counts.peek(_STEP):
-            if totals.pushes or self._journal.is_known(pair) or self._new_pairs.take():
+            is_known = totals.pushes > 0 or self._journal.is_known(pair)
+            if is_known or new < room:
                 moved.append((pair, totals))
+                new += not is_known
             else:
                 refused.append(pair)
         self._journal.add(moved)
-        return [pair for pair, _ in moved], refused
+        return [pair for pair, _ in moved], refused, new

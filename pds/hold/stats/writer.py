@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from actor_store.reader import ActorStoreReader
     from database.connection import Database
     from pds.context import AppContext
-    from pds.hold.images.repo_index import RepoIndex
+    from pds.hold.repo_index import RepoIndex
     from repo.syntax import Did
 
 _RACES: Final = (SwapMismatch, RecordExists, RecordNotFound)

@@ -1,30 +1,30 @@
 """The page `/hold`: captain, crew, repositories, and how to use the hold. No scripts.
 
-Everybody sees it on a public hold. On a private one it says nothing but that.
+Everybody sees it on a public hold. On one that is private or taken down it says nothing but that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from typing import Any, Final
 
-import jinja2
 import structlog
 from aiohttp import web
 from cachetools import TTLCache
 
 from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
+from pds.config.hold.tiers import Tier
 from pds.fairness.turns import TooBusy
 from pds.hold.crew.permissions import Permission
-from pds.hold.crew.tiers import Tier
 from pds.hold.hold import Hold
 from pds.hold.images.layers import Usage
 from pds.hold.operator.listing import crew_page, stats_page
 from pds.hold.records import Captain, CrewMember
 from pds.hold.stats.record import StatsRecord
 from pds.reporting import counted, format_size
+from pds.repos.errors import RepoTakendown, UnreadableRepo
+from pds.web.pages.rendering import file_handler, page_headers, templates_of
 
 ENTRIES_ON_A_PAGE: Final = 50
 """Of members, and of repositories."""
@@ -34,30 +34,17 @@ _SAME_S: Final = 1.0
 """How long the first page is shown again as it was made, which takes some milliseconds."""
 _LONGEST_CURSOR: Final = 2_500
 """A DID of the longest form, a space and the name of a repository."""
-_HEADERS: Final = {
-    # Whatever strangers wrote, none of it can run here.
-    "Content-Security-Policy": "default-src 'none'; style-src 'self';"
-    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+_HEADERS: Final = page_headers("form-action 'none'")
 _CHANGES: Final = {**_HEADERS, "Cache-Control": "no-store"}
 
-_STYLE: Final = resources.files("pds.hold.web.templates").joinpath("style.css").read_text("utf-8")
 _log = structlog.get_logger(__name__)
-_templates: Final = jinja2.Environment(
-    loader=jinja2.PackageLoader("pds.hold.web"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_templates: Final = templates_of("pds.hold.web")
 
 
 def crew_page_routes(hold: Hold) -> Iterator[web.RouteDef]:
     """The page and its style sheet."""
     yield web.get("/hold", CrewPage(hold).answer)
-    yield web.get("/hold/style.css", _style)
+    yield web.get("/hold/style.css", file_handler("style.css", "text/css", _HEADERS))
 
 
 class CrewPage:
@@ -71,13 +58,16 @@ class CrewPage:
         """Return the page, or what is wrong, as HTML."""
         hold = self._hold
         try:
+            hold.check_served()
             captain = await hold.roster.captain()
             if not captain.public:
                 return _response(_rendered("message.html", message="This hold is private."))
             return _response(await self._text(captain, request.query))
+        except RepoTakendown:
+            return _response(_rendered("message.html", message="This hold is taken down."))
         except TooBusy as exc:
             return _response(_rendered("message.html", message=str(exc)), status=503)
-        except (ActorStoreError, DatabaseError):
+        except (ActorStoreError, DatabaseError, UnreadableRepo):
             _log.exception("the page of the hold cannot be made")
             message = "This hold cannot be shown just now."
             return _response(_rendered("message.html", message=message), status=503)
@@ -118,10 +108,6 @@ async def _make(
         repositories_after=stats.cursor,
         is_first_repositories=stats_after is None,
     )
-
-
-async def _style(_request: web.Request) -> web.Response:
-    return web.Response(text=_STYLE, content_type="text/css", headers=_HEADERS)
 
 
 def _rendered(template: str, **values: Any) -> str:

@@ -24,7 +24,8 @@ def hold_routes(hold: Hold) -> Iterator[web.RouteDef]:
 
 async def _did_document(request: web.Request) -> web.Response:
     """Return the hold's DID document, whatever the name by which the server is called."""
-    document = request.app[CONTEXT].find_hold_document()
+    ctx = request.app[CONTEXT]
+    document = ctx.did_resolver.find_own(ctx.settings.hold_did)
     if document is None:
         response = web.Response(status=404, text="There is no DID document")
     else:

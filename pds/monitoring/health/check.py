@@ -78,8 +78,6 @@ class HealthCheck:
         return self._known
 
     async def _probe_all(self) -> tuple[Failure, ...]:
-        if not self._remote:
-            return await asyncio.to_thread(self._probe)
         found = await asyncio.gather(
             asyncio.to_thread(self._probe), *(probe.failures() for probe in self._remote)
         )

@@ -1,9 +1,9 @@
 """Names under which Litestream can open a database whose path has characters of a URI.
 
 Litestream gives SQLite the path as a URI, in which `%3A` is a colon and `?` ends the path, but
-looks for the same file by the path as it stands. The directory of a did:web with a port has such a name.
-Those databases are registered through a link to their directory: every file that Litestream makes
-still lies beside the database.
+looks for the same file by the path as it stands. The directory of a did:web with a port has such a
+name. Those databases are registered through a link to their directory: every file that Litestream
+makes still lies beside the database.
 """
 
 from __future__ import annotations

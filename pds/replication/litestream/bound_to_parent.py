@@ -2,7 +2,8 @@
 
 `python -I -S bound_to_parent.py <pid of the parent> <program> <arguments…>`: this file runs on its
 own, in a process that becomes the program. Two daemons on the same databases would spoil each
-other's work, so the one of a killed supervisor must not outlive it.
+other's work, so the one of a killed supervisor must not outlive it. To Linux, the parent is the
+thread that starts a process, so it has to be the main one.
 """
 
 import ctypes

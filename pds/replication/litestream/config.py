@@ -33,10 +33,11 @@ class DaemonConfig:
 
     name: str
     """What the operator reads: "services" or "actors"."""
-    log_level: str
     chores: dict[str, Any]
     shutdown_sync_s: int
     """How long one database may go on trying to send its last changes when it is closed."""
+    log_level: str = "warn"
+    """At "info", Litestream tells of each compaction of each database."""
 
     def text(self, socket: Path) -> str:
         """Return the contents of the file. It is JSON, which is YAML that needs no quoting rules.
@@ -59,7 +60,7 @@ def services_config(*, retention_days: int) -> DaemonConfig:
         "l0-retention": "5m",
         "snapshot": {"interval": "24h", "retention": f"{retention_days * 24}h"},
     }
-    return DaemonConfig("services", "info", chores, shutdown_sync_s=10)
+    return DaemonConfig("services", chores, shutdown_sync_s=10)
 
 
 def actors_config() -> DaemonConfig:
@@ -71,4 +72,4 @@ def actors_config() -> DaemonConfig:
         "snapshot": {"interval": _NEVER, "retention": _NEVER},
     }
     # Databases are closed one after the other. All were synced before, so one try each will do.
-    return DaemonConfig("actors", "warn", chores, shutdown_sync_s=0)
+    return DaemonConfig("actors", chores, shutdown_sync_s=0)

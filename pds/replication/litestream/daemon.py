@@ -19,7 +19,8 @@ from pds.replication.litestream.client import CONCURRENCY, LitestreamClient
 from pds.replication.litestream.config import DaemonConfig
 from pds.replication.litestream.environment import daemon_environment
 from pds.replication.litestream.logs import DaemonLog
-from pds.replication.litestream.process import DaemonProcess, PrivateDirectory
+from pds.replication.litestream.private_directory import PrivateDirectory
+from pds.replication.litestream.process import DaemonProcess
 from pds.replication.litestream.program import Program
 from pds.replication.litestream.usage import Usage, usage_of
 
@@ -241,8 +242,9 @@ class LitestreamDaemon:
         if self.on_restart is not None:
             try:
                 await self.on_restart()
-            except LitestreamFailed as exc:
-                _log.error("not all is registered again", daemon=self.name, reason=str(exc))
+            except Exception as exc:  # noqa: BLE001 (no failure of theirs may end the watch)
+                reason = str(exc) or type(exc).__name__
+                _log.error("not all is registered again", daemon=self.name, reason=reason)
 
     async def _until_it_fails(self, process: DaemonProcess) -> str | None:
         """Wait until the process has ended, and return why; kill it if it hangs.

@@ -1,15 +1,11 @@
-"""One run of a Litestream daemon: the process, its private directory and its output."""
+"""One run of a Litestream daemon: the process and its output."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
-import shutil
 import signal
-import stat
 import sys
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,51 +15,9 @@ from pds.replication.errors import LitestreamFailed, Trouble
 from pds.replication.litestream import bound_to_parent
 from pds.replication.litestream.config import DaemonConfig
 from pds.replication.litestream.logs import DaemonLog
+from pds.replication.litestream.private_directory import PrivateDirectory
 
-_MAX_SOCKET_BYTES: Final = 100
-"""Linux takes 107 for the name of a Unix socket."""
-_SHORT_DIRECTORY: Final = "/tmp"  # noqa: S108 (the directory below it is private)
-_PRIVATE: Final = 0o700
 _KILLED_S: Final = 10.0
-
-
-class PrivateDirectory:
-    """Where a daemon's configuration and control socket are: only this user may enter.
-
-    Who can write to the socket can make the daemon read any database.
-    """
-
-    def __init__(self, name: str) -> None:
-        prefix = f"holdfast-{name}-"
-        self.path = Path(tempfile.mkdtemp(prefix=prefix))
-        if len(os.fsencode(self.socket)) > _MAX_SOCKET_BYTES:
-            self.remove()
-            self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=_SHORT_DIRECTORY))
-
-    @property
-    def socket(self) -> Path:
-        """The control socket."""
-        return self.path / "control"
-
-    @property
-    def config(self) -> Path:
-        """The file that Litestream reads."""
-        return self.path / "litestream.yml"
-
-    def make_again(self) -> None:
-        """Make it anew if something has cleaned it away. Raises `OSError`.
-
-        A directory that somebody else has put in its place is refused.
-        """
-        with suppress(FileExistsError):
-            self.path.mkdir(mode=0o700)
-        status = self.path.stat(follow_symlinks=False)
-        if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) != _PRIVATE:
-            raise PermissionError(errno.EPERM, "not private any more", str(self.path))
-
-    def remove(self) -> None:
-        """Remove it. May be repeated."""
-        shutil.rmtree(self.path, ignore_errors=True)
 
 
 class DaemonProcess:
@@ -85,7 +39,7 @@ class DaemonProcess:
     ) -> DaemonProcess:
         """Start a daemon, which does not answer yet. Raises `LitestreamFailed`."""
         try:
-            directory.make_again()
+            directory.make()
             directory.config.write_text(config.text(directory.socket))
             process = await asyncio.create_subprocess_exec(
                 # Isolated and without site packages: it only becomes the program.

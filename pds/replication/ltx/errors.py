@@ -12,3 +12,7 @@ class DamagedLtx(DamagedReplicaFile):
         super().__init__(f"{path} is damaged: {reason}")
         self.path = path
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[DamagedLtx], tuple[str, str]]:
+        # For errors of worker processes.
+        return type(self), (self.path, self.reason)

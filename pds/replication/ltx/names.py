@@ -71,7 +71,7 @@ def parse_ltx(file: StoredFile) -> LtxFile | None:
     if not 1 <= first <= last:
         return None
     name = LtxName(int(match["level"]), first, last)
-    return LtxFile(match["database"], name, file.name, file.size, int(file.modified_s * 1000))
+    return LtxFile(match["database"], name, file.name, file.size, round(file.modified_s * 1000))
 
 
 async def list_ltx(place: ReplicaPlace, database: str) -> list[LtxFile]:

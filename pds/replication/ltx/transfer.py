@@ -6,6 +6,7 @@ import asyncio
 import io
 import secrets
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import mkdtemp
@@ -82,8 +83,8 @@ class Transfer:
         self.written_bytes += size
         if not isinstance(data, bytes) or self._takes(size):
             self._sources[path] = source
-        time_ms = header.timestamp_ms
-        return LtxFile(files[0].database, name, path, size, time_ms, time_ms)
+        now_ms = round(time.time() * 1000)
+        return LtxFile(files[0].database, name, path, size, now_ms, header.timestamp_ms)
 
     async def _fetch(self, file: LtxFile) -> LtxSource:
         data: bytes | Path

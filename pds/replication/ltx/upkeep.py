@@ -76,13 +76,16 @@ def is_snapshot_due(plan: Plan) -> bool:
 def superfluous(files: Sequence[LtxFile], *, now_ms: int, retention_ms: int) -> list[LtxFile]:
     """Return the files that no state within the retention needs, nor the newest one."""
     found = _Files(files, now_ms, retention_ms)
-    return [file for file in files if found.obsolete_at(file) <= now_ms]
+    witness = found.witness()
+    return [file for file in found.obsolete if file is not witness]
 
 
 def next_superfluous_ms(files: Sequence[LtxFile], *, now_ms: int, retention_ms: int) -> int | None:
     """Return when the next file will be superfluous if nothing changes; None: never."""
     found = _Files(files, now_ms, retention_ms)
-    times = [found.obsolete_at(file) for file in files]
+    times = [found.obsolete_at(file) for file in found.needed]
+    if found.witness() is not None:
+        times += [file.modified_ms + retention_ms for file in found.needed]
     return min((time for time in times if now_ms < time < _NEVER), default=None)
 
 
@@ -99,6 +102,7 @@ class _Files:
 
     def __init__(self, files: Sequence[LtxFile], now_ms: int, retention_ms: int) -> None:
         self._retention_ms = retention_ms
+        self._oldest_ms = now_ms - retention_ms
         snapshots = sorted(filter(is_snapshot, files), key=lambda file: file.name)
         self._thinned = _thinned(snapshots, retention_ms // _KEPT_SNAPSHOTS)
         self._snapshots = [file for file in snapshots if file.path not in self._thinned]
@@ -111,6 +115,23 @@ class _Files:
         self._newest_of_level_0 = max(
             self._levels[0], key=lambda file: file.name.last, default=None
         )
+        self.obsolete: list[LtxFile] = []
+        self.needed: list[LtxFile] = []
+        for file in files:
+            is_obsolete = self.obsolete_at(file) <= now_ms
+            (self.obsolete if is_obsolete else self.needed).append(file)
+
+    def witness(self) -> LtxFile | None:
+        """Return the obsolete file that alone shows how long ago there was a replica, if any.
+
+        Litestream restores no state that is older than all files, and in a bucket it goes by when
+        they were written, which for merged ones is late.
+        """
+        first = min(self.obsolete, key=lambda file: file.modified_ms, default=None)
+        if first is None or self.needed == []:
+            return None
+        shown_ms = min(file.modified_ms for file in self.needed)
+        return first if shown_ms > max(first.modified_ms, self._oldest_ms) else None
 
     def obsolete_at(self, file: LtxFile) -> int:
         """Return the time from which on no state needs a file, in Unix milliseconds."""

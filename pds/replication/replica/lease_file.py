@@ -45,7 +45,7 @@ class LeaseFile:
             type(fields.get(name)) is not kind for name, kind in _KINDS.items()
         ):
             raise DamagedReplicaFile(
-                f"{LEASE} of the replica is no lease: see that no other `pds replicate` uses this "
+                f"{LEASE} of the replica is no lease: see that no other supervisor uses this "
                 "place, then delete the file"
             )
         return cls(**{name: fields[name] for name in _KINDS})

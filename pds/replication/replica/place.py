@@ -49,7 +49,8 @@ class ReplicaPlace(Protocol):
     async def download(self, name: str, path: Path) -> int:
         """Write a file to `path`, replacing what is there, and return its length in bytes.
 
-        Raises `ReplicaFileMissing`, and `OSError` of the local disk.
+        Raises `ReplicaFileMissing`, and `OSError` of the local disk. After an error, `path` may
+        hold a part of the file.
         """
         ...
 

@@ -75,7 +75,7 @@ class S3Place:
             for tries_left in reversed(range(_DOWNLOAD_TRIES)):
                 try:
                     return await self._download(name, path)
-                except ReplicaUnavailable:
+                except _CutOff:
                     if not tries_left:
                         raise
         raise AssertionError("the last try raises")
@@ -143,7 +143,7 @@ class S3Place:
             async with stream:
                 if stream.size > max_bytes:
                     raise DamagedReplicaFile(f"{name} has more than {max_bytes} bytes")
-                return await stream.read(), stream.info.etag
+                return b"".join([chunk async for chunk in stream]), stream.info.etag
 
     async def _current(self, name: str) -> tuple[bytes | None, str | None]:
         """Return the bytes and the ETag of a small file; None and None if there is none."""
@@ -162,6 +162,8 @@ class S3Place:
                 try:
                     async for chunk in stream:
                         await asyncio.to_thread(file.write, chunk)
+                except BlobStoreUnavailable as exc:
+                    raise _CutOff(str(exc)) from exc
                 finally:
                     await asyncio.to_thread(file.close)
             return stream.size
@@ -212,6 +214,10 @@ class S3Place:
                 if not any(f" says {code}" in str(exc) for code in _NO_CONDITIONS):
                     raise
                 await self._bucket.put(self._key(name), data)
+
+
+class _CutOff(ReplicaUnavailable):
+    """A download that ended early: the calls themselves are repeated by the bucket."""
 
 
 @contextmanager

@@ -19,12 +19,12 @@ import asyncssh
 
 from pds.replication.errors import ReplicaFileMissing, ReplicationError
 from pds.replication.replica.sftp_connection import CALL_S, SftpConnection, replace_file
-from pds.replication.replica.sftp_url import BridgeAddress, SftpAddress
+from pds.replication.replica.sftp_url import MOST_DATABASES, BridgeAddress, SftpAddress
 
 _T = TypeVar("_T")
-MAX_CONNECTIONS: Final = 256
-"""More databases than this must not be registered at a time. The connections beyond, which are
-those that were used longest ago, belong to databases that have been unregistered."""
+_MAX_CONNECTIONS: Final = MOST_DATABASES + 56
+"""The connections beyond, those that were used longest ago, belong to databases that have been
+unregistered: Litestream leaves them open."""
 _LOGIN_S: Final = 15.0
 _MAX_READ_BYTES: Final = 256 * 1024
 
@@ -34,7 +34,7 @@ async def bridge(address: SftpAddress) -> AsyncIterator[BridgeAddress]:
     """Give the address by which Litestream reaches an SSH server, for a `with` block."""
     remote = SftpConnection(address)
     password = secrets.token_hex(24)
-    clients = Clients(MAX_CONNECTIONS)
+    clients = Clients(_MAX_CONNECTIONS)
     listener = await asyncssh.listen(
         "127.0.0.1",
         0,

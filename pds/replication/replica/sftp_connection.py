@@ -20,7 +20,7 @@ from pds.replication.replica.sftp_url import SftpAddress
 
 _T = TypeVar("_T")
 CALL_S: Final = 30.0
-_CONNECTING_S: Final = 15.0
+CONNECTING_S: Final = 15.0
 _ALIVE_EVERY_S: Final = 10.0
 _ALIVE_MISSED: Final = 3
 _PAUSES_S: Final = (0.2, 1.0)
@@ -45,20 +45,21 @@ class SftpConnection:
         name: str,
         work: Callable[[Any], Awaitable[_T]],
         *,
-        timeout_s: float | None = CALL_S,
+        large: bool = False,
     ) -> _T:
         """Have `work` use an `asyncssh.SFTPClient`, again after the connection was lost.
 
-        `name` is for messages. Raises errors of a replica only, besides `OSError`s of `work`.
+        `name` is for messages. What is `large` bounds its own time. Raises errors of a replica
+        only, besides `OSError`s of `work`.
         """
         async with self._room:
             for pause_s in (*_PAUSES_S, None):
                 sftp = None
                 try:
-                    async with asyncio.timeout(timeout_s):
+                    async with asyncio.timeout(None if large else CALL_S):
                         sftp = await self._client()
                         return await work(sftp)
-                except (asyncssh.Error, TimeoutError) as exc:
+                except (asyncssh.Error, ConnectionError, TimeoutError) as exc:
                     lost = _is_lost(exc)
                     # Another call may have made a new connection in the meantime.
                     if lost and sftp is self._sftp:
@@ -87,15 +88,16 @@ class SftpConnection:
 
     async def _open(self) -> None:
         address = self.address
+        client_keys = await asyncio.to_thread(_client_keys, address)
         try:
-            async with asyncio.timeout(_CONNECTING_S):
+            async with asyncio.timeout(CONNECTING_S):
                 connection = await asyncssh.connect(
                     address.host,
                     address.port,
                     username=address.user,
                     password=address.password,
                     known_hosts=_known_hosts(address),
-                    client_keys=_client_keys(address),
+                    client_keys=client_keys,
                     # Only what the URL says: neither ~/.ssh/config nor an agent.
                     config=None,
                     agent_path=None,
@@ -117,11 +119,6 @@ class SftpConnection:
                 f"{address} refuses the login: correct the user and password in the URL, or let "
                 "?key-path= name a private key that the server knows"
             ) from exc
-        except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as exc:
-            raise ReplicaRefused(
-                f"the key in ?key-path={address.key_path} cannot be read ({exc}): it must be a "
-                "private key without a passphrase"
-            ) from exc
         except asyncssh.Error as exc:
             raise ReplicaUnavailable(f"{address} ends the connection: {exc.reason}") from exc
 
@@ -133,8 +130,9 @@ class SftpConnection:
 
     def _error(self, name: str, exc: Exception) -> ReplicationError:
         where = f"{name or 'the replica'} at {self.address}"
-        if isinstance(exc, TimeoutError):
-            return ReplicaUnavailable(f"{self.address} does not answer in time")
+        if isinstance(exc, TimeoutError | ConnectionError):
+            reason = str(exc) or "it took too long"
+            return ReplicaUnavailable(f"{self.address} does not answer: {reason}")
         if isinstance(exc, asyncssh.SFTPNoSuchFile | asyncssh.SFTPNoSuchPath):
             return ReplicaFileMissing(f"there is no file {where}")
         if isinstance(exc, asyncssh.SFTPNoSpaceOnFilesystem | asyncssh.SFTPQuotaExceeded):
@@ -172,6 +170,12 @@ def _known_hosts(address: SftpAddress) -> Any:
 
 
 def _client_keys(address: SftpAddress) -> Any:
-    if address.key_path is not None:
-        return [str(address.key_path)]
-    return () if address.password is None else None
+    if address.key_path is None:
+        return () if address.password is None else None  # (): those of ~/.ssh
+    try:
+        return [asyncssh.read_private_key(address.key_path)]
+    except (OSError, asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as exc:
+        raise ReplicaRefused(
+            f"the key in ?key-path={address.key_path} cannot be read ({exc}): it must be a private "
+            "key without a passphrase, which this user can read"
+        ) from exc

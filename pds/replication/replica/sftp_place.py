@@ -62,7 +62,7 @@ class SftpPlace:
                         copied += len(chunk)
             return copied
 
-        return await self._connection.call(name, copy, timeout_s=None)
+        return await self._connection.call(name, copy, large=True)
 
     async def write(self, name: str, data: bytes, *, timestamp_ms: int | None = None) -> None:
         """See `ReplicaPlace.write`."""
@@ -176,16 +176,17 @@ class SftpPlace:
                     await _in_time(sftp.utime(part, ns=(time_ns, time_ns)))
                 await _in_time(_rename(sftp, part, path, must_be_new=must_be_new))
             except BaseException as exc:
-                with suppress(asyncssh.Error, TimeoutError):
+                # Before what fills it is removed. OpenSSH says no more than that it failed.
+                full = isinstance(exc, asyncssh.SFTPFailure) and await _is_full(sftp, directory)
+                with suppress(asyncssh.Error, ConnectionError, TimeoutError):
                     await _in_time(sftp.remove(part))
-                if isinstance(exc, asyncssh.SFTPFailure) and await _is_full(sftp, directory):
-                    # OpenSSH says no more than that it failed.
+                if full:
                     raise ReplicaFull(
                         f"the disk of {self._connection.address} is full: make room there"
                     ) from exc
                 raise
 
-        await self._connection.call(name, write, timeout_s=None)
+        await self._connection.call(name, write, large=True)
 
 
 class _ExistsError(Exception):
@@ -217,8 +218,9 @@ async def _rename(sftp: Any, part: str, path: str, *, must_be_new: bool) -> None
 
 async def _is_full(sftp: Any, directory: str) -> bool:
     try:
-        return bool((await _in_time(sftp.statvfs(directory))).bavail == 0)
-    except (asyncssh.Error, TimeoutError):
+        about = await _in_time(sftp.statvfs(directory))
+        return bool(about.bavail * about.frsize < _CHUNK_BYTES)
+    except (asyncssh.Error, ConnectionError, TimeoutError):
         return False
 
 

@@ -15,6 +15,8 @@ from urllib.parse import SplitResult, quote, unquote
 
 from pds.replication.errors import InvalidReplicaUrl, ReplicaRefused
 
+MOST_DATABASES: Final = 200
+"""Registered at a time: each has a connection to the bridge."""
 _PORT: Final = 22
 _OPTIONS: Final = frozenset({"key-path", "host-key"})
 _HOST_KEY: Final = re.compile(r"(ssh-|ecdsa-|sk-)[\w.@-]+ [A-Za-z0-9+/=]+( .*)?")

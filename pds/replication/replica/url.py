@@ -17,7 +17,7 @@ from pds.replication.errors import InvalidReplicaUrl
 from pds.replication.replica.file_url import FileAddress
 from pds.replication.replica.names import checked_name
 from pds.replication.replica.s3_url import S3Address
-from pds.replication.replica.sftp_url import SftpAddress
+from pds.replication.replica.sftp_url import MOST_DATABASES, BridgeAddress, SftpAddress
 
 _MAX_LENGTH: Final = 4096
 _FORMS: Final = (
@@ -79,6 +79,12 @@ class ReplicaUrl:
         It may hold the password of a bridge. Raises `ReplicaRefused` for a name that is none.
         """
         return self.address.for_litestream(checked_name(name))
+
+    @property
+    def most_databases(self) -> int | None:
+        """How many Litestream may have registered there at a time; None for any number."""
+        is_ssh = isinstance(self.address, SftpAddress | BridgeAddress)
+        return MOST_DATABASES if is_ssh else None
 
     def __str__(self) -> str:
         return str(self.address)

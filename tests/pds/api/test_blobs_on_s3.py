@@ -13,9 +13,9 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from actor_store.blob_store.s3 import S3BlobStore
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_location import S3Location
+from tests.actor_store.stored_blobs import keys_of
 from tests.pds.api.blobs import GET_BLOB, PNG, fetch, uploaded
 from tests.pds.api.records import create, deactivate, delete, moderate, repo_subject
 from tests.pds.conftest import Account, Pds, start_pds
@@ -29,13 +29,6 @@ LARGE = os.urandom(12_000_000)
 def redirect() -> dict[str, str]:
     """Settings of redirects, for a test to change."""
     return {}
-
-
-@pytest.fixture
-async def proxy(seaweedfs: SeaweedFs) -> AsyncIterator[TcpProxy]:
-    """What the server reaches the bucket through."""
-    async with TcpProxy(seaweedfs.port).running() as proxy:
-        yield proxy
 
 
 @pytest.fixture
@@ -59,9 +52,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def places(bucket: S3Bucket) -> list[str]:
     """Where objects and unfinished uploads are, as the first part of their keys."""
-    keys = [info.key async for info in bucket.list("")]
-    keys += [upload.key async for upload in bucket.uploads.list("")]
-    return [key.partition("/")[0] for key in keys]
+    return [key.partition("/")[0] for key in await keys_of(bucket)]
 
 
 async def note_with(pds: Pds, account: Account, blob: Any) -> str:
@@ -201,9 +192,7 @@ async def test_an_upload_that_is_too_large_or_cut_off_leaves_nothing(
     await sent.wait()
     cut_off.cancel()
     await asyncio.wait((cut_off,))
-    blobs = pds.ctx.blob_store
-    assert isinstance(blobs, S3BlobStore)
-    await until(lambda: blobs.is_idle)
+    await until(lambda: pds.ctx.large_work.bodies.running == 0)
     assert await places(bucket) == []
 
 
@@ -212,15 +201,17 @@ async def test_a_client_that_leaves_ends_its_download_from_the_bucket(
 ) -> None:
     blob = await uploaded(pds, alice, LARGE)
     await note_with(pds, alice, blob)
+    bucket = pds.ctx.bucket
+    assert bucket is not None
+    bucket._streams = asyncio.Semaphore(1)
     params = {"did": alice.did, "cid": blob["ref"]["$link"]}
     async with pds.http.get(f"{pds.url}/xrpc/{GET_BLOB}", params=params) as reply:
         assert await reply.content.readany()
-        assert pds.ctx.bucket is not None
-        assert pds.ctx.bucket.open_streams == 1
+        assert bucket._streams.locked()
         reply.close()
-    streams = pds.ctx.bucket
-    await until(lambda: streams.open_streams == 0)
-    assert pds.ctx.streams.blobs.running == 0
+    await until(lambda: pds.ctx.streams.blobs.running == 0)
+    # The next client finds the place free.
+    assert (await fetch(pds, alice, blob)).body == LARGE
 
 
 async def test_while_s3_is_down_blobs_are_refused_and_all_else_goes_on(
@@ -345,3 +336,14 @@ class TestCdn:
         start = f"https://cdn.example.com/blobs/{bucket_location.bucket}/blocks/"
         assert told.headers["Location"].startswith(start)
         assert "X-Amz-Signature=" in told.headers["Location"]
+
+    async def test_a_question_without_a_body_goes_to_the_bucket(
+        self, pds: Pds, alice: Account
+    ) -> None:
+        """A CDN would ask the bucket with GET, for which the link is not signed."""
+        blob = await uploaded(pds, alice)
+        await note_with(pds, alice, blob)
+        told = await TestRedirects.ask(pds, alice, blob, "HEAD", allow_redirects=False)
+        assert told.status == 302
+        async with pds.http.head(told.headers["Location"]) as reply:
+            assert (reply.status, reply.content_length) == (200, len(PNG))

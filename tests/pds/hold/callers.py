@@ -9,13 +9,11 @@ from typing import Any, Final
 
 import orjson
 
-from identity.plc_data import PlcData
-from identity.plc_operation import PlcOperation
 from repo.keys import K256PrivateKey, P256PrivateKey, PrivateKey
 from repo.syntax import Did
 from tests.pds.conftest import Pds, Reply
 from tests.pds.hold.conftest import HOLD_DID, HOLD_ENVIRON
-from tests.pds.identities import ForeignDid
+from tests.pds.identities import ForeignDid, genesis_of_foreign_did
 
 GET_RECORD: Final = "com.atproto.repo.getRecord"
 """The method that AppViews get tokens for."""
@@ -65,9 +63,10 @@ def encode(part: Any) -> str:
 
 def enroll(pds: Pds, key: PrivateKey | None = None) -> Caller:
     """Make a DID with this key, by default a new one."""
-    caller, genesis = _new(key or K256PrivateKey.generate())
-    pds.plc.append(caller.did, genesis)
-    return caller
+    key = key or K256PrivateKey.generate()
+    genesis = genesis_of_foreign_did(key)
+    pds.plc.append(genesis.did(), genesis)
+    return Caller(genesis.did(), key)
 
 
 def enroll_captain(pds: Pds) -> Caller:
@@ -77,24 +76,14 @@ def enroll_captain(pds: Pds) -> Caller:
 
 def unknown() -> Caller:
     """A DID that the directory does not know."""
-    return _new(P256PrivateKey.generate())[0]
-
-
-def _new(key: PrivateKey) -> tuple[Caller, PlcOperation]:
-    data = PlcData(
-        rotation_keys=(key.did_key,),
-        verification_methods={"atproto": key.did_key},
-        also_known_as=("at://carol.example.com",),
-        services={},
-    )
-    genesis = PlcOperation.sign(data, prev=None, key=key)
-    return Caller(genesis.did(), key), genesis
+    key = P256PrivateKey.generate()
+    return Caller(genesis_of_foreign_did(key).did(), key)
 
 
 def _base64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-CAPTAIN_DID: Final[Did] = _new(_CAPTAIN_KEY)[0].did
+CAPTAIN_DID: Final[Did] = genesis_of_foreign_did(_CAPTAIN_KEY).did()
 CAPTAIN_ENVIRON: Final = {**HOLD_ENVIRON, "PDS_HOLD_OWNER": CAPTAIN_DID}
 """Of a hold whose captain can sign tokens."""

@@ -12,13 +12,23 @@ import pytest
 
 from pds.hold.crew.permissions import Permission
 from pds.hold.hold import HOLD, Hold
-from pds.hold.records import SELF
+from pds.hold.records import CAPTAIN, SELF
 from tests.pds.conftest import Pds, start_pds
 
 OWNER: Final = "did:plc:captainaaaaaaaaaaaaaaaaa"
 HOLD_DID: Final = "did:web:localhost%3A2583"
 BOTH: Final = (Permission.READ, Permission.WRITE)
 HOLD_ENVIRON: Final = {"PDS_HOLD_ENABLED": "true", "PDS_HOLD_OWNER": OWNER}
+CAPTAIN_ELSEWHERE: Final = {
+    "$type": CAPTAIN,
+    "owner": OWNER,
+    "public": False,
+    "allowAllCrew": False,
+    "enableBlueskyPosts": False,
+    "deployedAt": "2025-01-01T00:00:00Z",
+    "provider": "fly.io",
+}
+"""The captain record of another hold, which moves here."""
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pds.hold.records import LAYER, manifest_uri
 from repo.syntax import Did
 from tests.pds.conftest import Pds, Reply
 from tests.pds.hold.conftest import BOTH, HOLD_DID
-from tests.pds.hold.registry import Caller
+from tests.pds.hold.registry import Registry
 from tests.pds.identities import Signer, register_foreign_did
 
 NOTIFY: Final = "io.atcr.hold.notifyManifest"
@@ -47,7 +47,7 @@ class User:
 
     async def upload(self, text: str) -> Digest:
         """Upload a blob in one part."""
-        await Caller(self.pds, self.hold, self.auth).push(text.encode())
+        await Registry(self.pds, self.hold, self.auth).push(text.encode())
         return digest(text)
 
     async def notify(self, *layers: str, name: str = "image", **changes: Any) -> Reply:

@@ -26,8 +26,8 @@ def digest_of(data: bytes) -> str:
 
 
 @dataclass(slots=True)
-class Caller:
-    """Who calls the hold; without an account, nobody in particular."""
+class Registry:
+    """A registry that acts for one user; without their token, for nobody in particular."""
 
     pds: Pds
     hold: Hold
@@ -99,8 +99,8 @@ class Caller:
             return answer.status, answer.headers, await answer.read()
 
 
-async def caller(pds: Pds, hold: Hold, account: Account) -> Caller:
-    """An account of the server, which calls the hold as registries do for it."""
+async def registry_for(pds: Pds, hold: Hold, account: Account) -> Registry:
+    """The registry of an account of the server."""
     reply = await pds.get(
         "com.atproto.server.getServiceAuth",
         account.auth,
@@ -108,12 +108,12 @@ async def caller(pds: Pds, hold: Hold, account: Account) -> Caller:
         lxm="com.atproto.repo.getRecord",
     )
     assert reply.status == 200, reply.body
-    return Caller(pds, hold, {"Authorization": f"Bearer {reply.json['token']}"})
+    return Registry(pds, hold, {"Authorization": f"Bearer {reply.json['token']}"})
 
 
 async def member(
     pds: Pds, hold: Hold, account: Account, permissions: Sequence[Permission] = BOTH
-) -> Caller:
-    """An account that is made a member of the crew."""
+) -> Registry:
+    """The registry of an account that is made a member of the crew."""
     await hold.crew.add(Did(account.did), permissions=permissions, role="member")
-    return await caller(pds, hold, account)
+    return await registry_for(pds, hold, account)

@@ -29,7 +29,7 @@ from repo.syntax import Did
 from tests.pds.api.exports import verify_export
 from tests.pds.api.imports import Repo
 from tests.pds.conftest import Pds
-from tests.pds.hold.conftest import HOLD_DID, OWNER, record, started
+from tests.pds.hold.conftest import CAPTAIN_ELSEWHERE, HOLD_DID, OWNER, record, started
 
 DID = Did(HOLD_DID)
 OTHER = "did:plc:otheraaaaaaaaaaaaaaaaaaa"
@@ -143,12 +143,15 @@ async def test_a_captain_record_without_an_owner_is_mended(
         assert (await record(pds, CREW, crew_rkey(OWNER)))["member"] == OWNER
 
 
-async def test_an_owner_who_is_crew_under_another_key_gets_no_second_record(tmp_path: Path) -> None:
+@pytest.mark.parametrize("owner", [OWNER, ""], ids=["set", "unset"])
+async def test_an_owner_who_is_crew_under_another_key_gets_no_second_record(
+    tmp_path: Path, owner: str
+) -> None:
     async with started(tmp_path) as pds:
         value = await record(pds, CREW, crew_rkey(OWNER))
         await write(pds.ctx, "delete", CREW, crew_rkey(OWNER), None)
         await write(pds.ctx, "create", CREW, "captain", value)
-    async with started(tmp_path) as pds:
+    async with started(tmp_path, PDS_HOLD_OWNER=owner) as pds:
         reply = await pds.get("com.atproto.repo.listRecords", repo=HOLD_DID, collection=CREW)
         assert [each["uri"].rpartition("/")[2] for each in reply.json["records"]] == ["captain"]
 
@@ -165,20 +168,11 @@ async def test_a_store_without_an_account_is_taken_as_it_is(tmp_path: Path) -> N
 async def test_the_repository_of_another_hold_is_imported_before_the_first_start(
     tmp_path: Path,
 ) -> None:
-    captain = {
-        "$type": CAPTAIN,
-        "owner": OWNER,
-        "public": False,
-        "allowAllCrew": False,
-        "enableBlueskyPosts": False,
-        "deployedAt": "2025-01-01T00:00:00Z",
-        "provider": "fly.io",
-    }
     member = {"$type": CREW, "member": OTHER, "role": "member", "permissions": ["blob:read"]}
     repo = Repo.of(
         DID,
         K256PrivateKey.generate(),
-        {f"{CAPTAIN}/self": captain, f"{CREW}/3aaaaaaaaaa2a": member},
+        {f"{CAPTAIN}/self": CAPTAIN_ELSEWHERE, f"{CREW}/3aaaaaaaaaa2a": member},
     )
 
     async def chunks() -> Any:
@@ -191,7 +185,7 @@ async def test_the_repository_of_another_hold_is_imported_before_the_first_start
         done = await import_account(pds.ctx, chunks(), AccountImport(ignores_signature=True))
         assert (done.account.status, done.password) == (AccountStatus.DEACTIVATED, None)
     async with started(tmp_path) as pds:
-        assert await record(pds, CAPTAIN) == captain
+        assert await record(pds, CAPTAIN) == CAPTAIN_ELSEWHERE
         assert await record(pds, CREW, "3aaaaaaaaaa2a") == member
         assert (await record(pds, CREW, crew_rkey(OWNER)))["role"] == "owner"
         # The profile is the hold's own affair once there is a captain.

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,12 +48,9 @@ class Litestream:
     """A running daemon whose own compaction and snapshots never come about."""
 
     socket: Path
-    replica: Path
+    url: Callable[[str], str]
+    """The replica URL of a database."""
     registered: set[Path] = field(default_factory=set)
-
-    def url(self, database: str) -> str:
-        """The replica URL of a database."""
-        return f"file://{self.replica / database}"
 
     def sync(self, path: Path, database: str) -> int:
         """Register a database if need be, upload its changes, and return its transaction."""
@@ -94,8 +91,10 @@ class _Unix(http.client.HTTPConnection):
 
 
 @contextmanager
-def running_litestream(replica: Path) -> Iterator[Litestream]:
-    """Run a daemon that replicates into the directory `replica`."""
+def running_litestream(
+    url: Callable[[str], str], environ: Mapping[str, str] | None = None
+) -> Iterator[Litestream]:
+    """Run a daemon that replicates each database to the URL that `url` tells for its name."""
     # The path of a Unix socket must be short, which those of pytest are not.
     with tempfile.TemporaryDirectory(prefix="ls-") as directory:
         path = Path(directory, "s")
@@ -103,11 +102,14 @@ def running_litestream(replica: Path) -> Iterator[Litestream]:
         config.write_text(_CONFIG.format(socket=path))
         with Path(directory, "log").open("w+b") as log:
             process = subprocess.Popen(  # noqa: S603 (Litestream)
-                [find_litestream(), "replicate", "-config", str(config)], stdout=log, stderr=log
+                [find_litestream(), "replicate", "-config", str(config)],
+                env={"PATH": os.environ["PATH"], **(environ or {})},
+                stdout=log,
+                stderr=log,
             )
             try:
                 _wait_for(path, process, log.name)
-                yield Litestream(path, replica)
+                yield Litestream(path, url)
             finally:
                 process.terminate()
                 process.wait(timeout=30)
@@ -123,10 +125,16 @@ def _wait_for(path: Path, process: subprocess.Popen[bytes], log: str) -> None:
     raise AssertionError(f"Litestream does not answer: {Path(log).read_text()}")
 
 
-def restore(url: str, path: Path, *options: str) -> bytes:
+def in_directory(replica: Path) -> Callable[[str], str]:
+    """The URLs of databases in a directory."""
+    return lambda database: f"file://{replica / database}"
+
+
+def restore(url: str, path: Path, *options: str, environ: Mapping[str, str] | None = None) -> bytes:
     """Restore a database with Litestream, check it wholly, and return its bytes."""
     done = subprocess.run(  # noqa: S603 (Litestream)
         [find_litestream(), "restore", *options, "-o", str(path), url],
+        env={"PATH": os.environ["PATH"], **(environ or {})},
         capture_output=True,
         text=True,
         timeout=60,

@@ -28,7 +28,7 @@ _DONE: Final = {
     "includes read, and admin, who may change the crew, both.",
 )
 @click.option("--role", help="A description, such as member or admin; it gives no access.")
-@click.option("--tier", help='The tier that sets the quota; "" for the default.')
+@click.option("--tier", help='One of PDS_HOLD_TIERS, which sets the quota; "" for the default.')
 @json_option
 @env_file_option
 @explain_failures

@@ -30,7 +30,7 @@ _COLUMNS: Final = ("Handle", "DID", "Role", "Permissions", "Tier", "Added")
     type=click.IntRange(1),
     default=1000,
     show_default=True,
-    help="Read at most so many records.",
+    help="Look at no more members than this.",
 )
 @json_lines_option
 @env_file_option
@@ -45,8 +45,9 @@ def list_members(
 ) -> None:
     """List the members of the crew.
 
-    Permissions alone decide what a member may do; the role is a description. The captain may do
-    everything.
+    The options choose by what the record of a member says. Its permissions decide what the member
+    may do: write includes read, and admin includes both, whether the record names them or not. The
+    role gives no access, and the captain may do everything.
 
     \b
     Examples:

@@ -11,8 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pds.cli import main
+from pds.cli.environment import load_settings
+from pds.cli.hold.calls import HOLD, ask_hold
+from tests.pds.hold.conftest import OWNER
 
-OWNER: Final = "did:plc:captainaaaaaaaaaaaaaaaaa"
 URL: Final = "https://hold.example.com"
 
 
@@ -58,7 +60,19 @@ def newcomer(tmp_path: Path) -> HoldOperator:
 
 
 @pytest.fixture
-def operator(newcomer: HoldOperator) -> HoldOperator:
+def beginner(newcomer: HoldOperator) -> HoldOperator:
     """The operator of a hold that has never been started."""
     newcomer.run("init", "--owner", OWNER, "--public-url", URL)
     return newcomer
+
+
+@pytest.fixture
+def operator(beginner: HoldOperator) -> HoldOperator:
+    """The operator of a hold that has been started, and is stopped."""
+    make_hold(beginner)
+    return beginner
+
+
+def make_hold(operator: HoldOperator) -> None:
+    """Make the hold as a first start does, on the files."""
+    ask_hold(load_settings(operator.env_file), "GET", HOLD)

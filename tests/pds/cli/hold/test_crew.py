@@ -6,10 +6,19 @@ from typing import Final
 
 import pytest
 
-from tests.pds.cli.hold.conftest import OWNER, HoldOperator
+from tests.pds.cli.hold.conftest import HoldOperator
+from tests.pds.hold.conftest import OWNER
 
 MEMBER: Final = "did:plc:memberaaaaaaaaaaaaaaaaaa"
 OTHER: Final = "did:plc:otheraaaaaaaaaaaaaaaaaaa"
+
+
+@pytest.fixture
+def operator(operator: HoldOperator) -> HoldOperator:
+    """The operator of a hold with tiers."""
+    with operator.env_file.open("a") as file:
+        file.write("PDS_HOLD_TIERS=deckhand=5GB,bosun=50GB\n")
+    return operator
 
 
 def test_a_member_is_added_changed_and_removed(operator: HoldOperator) -> None:
@@ -54,6 +63,7 @@ def test_the_list_is_filtered(operator: HoldOperator) -> None:
         (("add", MEMBER, "--permissions", ""), "must be among read, write, admin"),
         (("add", "no one"), "no one is neither a DID nor a handle"),
         (("add", MEMBER, "--role", "x" * 33), "role"),
+        (("add", MEMBER, "--tier", "bosn"), "there is no tier 'bosn'"),
         (("remove", MEMBER, "--yes"), "is not a member of the crew"),
         (("remove", OWNER, "--yes"), "is the captain, who stays in the crew"),
         (("remove", OWNER), "there is no terminal to ask on"),

@@ -26,16 +26,16 @@ def import_car(operator: HoldOperator, car: Path, *options: str) -> str:
     return done.stdout
 
 
-def test_a_hold_is_told_that_its_start_activates_it(operator: HoldOperator, tmp_path: Path) -> None:
+def test_a_hold_is_told_that_its_start_activates_it(beginner: HoldOperator, tmp_path: Path) -> None:
     member = {"$type": CREW, "member": MEMBER, "role": "member", "permissions": ["blob:read"]}
     car = tmp_path / "hold.car"
     key = K256PrivateKey.generate()
     repo = Repo.of(Did("did:web:hold.example.com"), key, {f"{CREW}/3aaaaaaaaaa2a": member})
     car.write_bytes(repo.car())
-    told = import_car(operator, car)
+    told = import_car(beginner, car)
     assert "The next start activates it" in told
     assert "existed before" not in told
     assert "account activate" not in told
-    again: dict[str, Any] = json.loads(import_car(operator, car, "--json"))
+    again: dict[str, Any] = json.loads(import_car(beginner, car, "--json"))
     assert (again["did"], again["password"]) == ("did:web:hold.example.com", None)
-    assert MEMBER in {each["did"] for each in operator.run_lines("crew", "list")}
+    assert MEMBER in {each["did"] for each in beginner.run_lines("crew", "list")}

@@ -12,7 +12,9 @@ import pytest
 
 from pds.config import read_settings
 from pds.config.env_file import SECRETS, read_env_file
-from tests.pds.cli.hold.conftest import OWNER, URL, HoldOperator
+from tests.pds.cli.hold.conftest import URL, HoldOperator, make_hold
+from tests.pds.hold.conftest import OWNER
+from tests.processes import run_pds
 from tests.seaweedfs import SeaweedFs
 
 
@@ -119,6 +121,13 @@ def test_what_cannot_work_is_refused_and_writes_nothing(
     assert not newcomer.env_file.exists()
 
 
+def test_a_setting_that_cannot_be_read_is_refused_and_stays(newcomer: HoldOperator) -> None:
+    newcomer.env_file.write_text("PDS_HOLD_PUBLIC=yes\n")
+    message = newcomer.refuse("init", "--owner", OWNER, "--public-url", URL)
+    assert 'PDS_HOLD_PUBLIC is "yes": set true or false' in message
+    assert newcomer.env_file.read_text() == "PDS_HOLD_PUBLIC=yes\n"
+
+
 def lines_of(values: dict[str, str]) -> str:
     return "".join(f"{name}={value}\n" for name, value in values.items())
 
@@ -139,11 +148,21 @@ def test_a_bucket_that_does_not_work_is_told(newcomer: HoldOperator, seaweedfs: 
     assert newcomer.env_file.read_text() == before
 
 
+def test_a_fault_of_the_bucket_is_told_once(newcomer: HoldOperator, seaweedfs: SeaweedFs) -> None:
+    newcomer.env_file.write_text(lines_of(seaweedfs.environ("no-such-bucket")))
+    command = ["hold", "init", "--owner", OWNER, "--public-url", URL]
+    done = run_pds(*command, "--env-file", str(newcomer.env_file))
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: S3 does not work: ")
+    assert done.stderr.count("NoSuchBucket") == 1
+
+
 def test_a_bucket_that_refuses_a_command_is_told(
     newcomer: HoldOperator, seaweedfs: SeaweedFs
 ) -> None:
     newcomer.env_file.write_text(lines_of(seaweedfs.environ("no-such-bucket")))
     init(newcomer, "--no-check")
+    make_hold(newcomer)
     message = newcomer.refuse("gc")
     assert "NoSuchBucket" in message
     assert "create it, or set PDS_BLOBSTORE_S3_BUCKET" in message

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from pds.cli import main
 from pds.cli.hold import reach
-from tests.pds.cli.hold.conftest import OWNER, URL, HoldOperator
+from tests.pds.cli.hold.conftest import URL, HoldOperator
+from tests.pds.hold.conftest import OWNER
 from tests.processes import free_port
 
 DID = "did:web:hold.example.com"
@@ -22,6 +24,26 @@ def test_the_status_is_told_for_people_and_programs(operator: HoldOperator) -> N
     lines = operator.run("status", "--offline")
     for shown in (DID, OWNER, "by the crew only", "1 member", "0 blobs, 0 B"):
         assert shown in lines
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status",),
+        ("stats",),
+        ("gc",),
+        ("crew", "list"),
+        ("crew", "add", OWNER),
+        ("crew", "remove", OWNER, "--yes"),
+    ],
+)
+def test_no_command_makes_a_hold_where_there_is_none(
+    beginner: HoldOperator, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    message = beginner.refuse(*command)
+    assert f"There is no hold {DID} in {tmp_path / 'hold-data'}" in message
+    assert "If its server has never been started, start it" in message
+    assert list((tmp_path / "hold-data").iterdir()) == []
 
 
 def test_a_lost_signing_key_is_told_and_can_be_replaced(

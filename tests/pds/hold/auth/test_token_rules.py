@@ -60,13 +60,13 @@ ACCEPTED: Final[dict[str, Callable[[], dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("curve", [K256PrivateKey, P256PrivateKey])
-@pytest.mark.parametrize("name", ACCEPTED)
 async def test_a_token_in_order_is_accepted(
-    pds: Pds, name: str, curve: type[K256PrivateKey | P256PrivateKey]
+    pds: Pds, curve: type[K256PrivateKey | P256PrivateKey]
 ) -> None:
-    caller = enroll(pds, curve.generate())
-    reply = await pds.post(REQUEST_CREW, headers=caller.bearer(**ACCEPTED[name]()))
-    assert (reply.status, reply.json["status"]) == (201, "created")
+    for name, changes in ACCEPTED.items():
+        caller = enroll(pds, curve.generate())
+        reply = await pds.post(REQUEST_CREW, headers=caller.bearer(**changes()))
+        assert (reply.status, reply.json.get("status")) == (201, "created"), name
 
 
 @pytest.mark.parametrize("fragment", ["#atproto", "#atproto_labeler", "#"])
@@ -138,31 +138,25 @@ def unsigned(caller: Caller, alg: str) -> str:
     return f"{signed}." if alg == "none" else f"{signed}.{encode('secret')}"
 
 
-@pytest.mark.parametrize("name", REFUSED)
-async def test_any_other_token_is_refused_by_name(pds: Pds, name: str) -> None:
-    make, error = REFUSED[name]
-    reply = await pds.post(REQUEST_CREW, headers=bearer(make(enroll(pds))))
-    assert reply.error == (401, error)
+async def test_any_other_token_is_refused_by_name(pds: Pds) -> None:
+    for name, (make, error) in REFUSED.items():
+        reply = await pds.post(REQUEST_CREW, headers=bearer(make(enroll(pds))))
+        assert reply.error == (401, error), name
 
 
-@pytest.mark.parametrize(
-    ("header", "message"),
-    [
+async def test_a_call_without_a_token_hears_what_is_missing(pds: Pds) -> None:
+    for header, message in (
         (None, "missing Authorization header"),
         ("Basic YWRtaW46YWRtaW4=", "must be: Bearer"),
         ("Bearer", "missing token"),
         ("Bearer ", "missing token"),
         ("Bearer a b", "missing token"),
         ("", "must be: Bearer"),
-    ],
-)
-async def test_a_call_without_a_token_hears_what_is_missing(
-    pds: Pds, header: str | None, message: str
-) -> None:
-    headers = {} if header is None else {"Authorization": header}
-    reply = await pds.post(REQUEST_CREW, headers=headers)
-    assert reply.error == (401, "AuthRequired")
-    assert message in reply.json["message"]
+    ):
+        headers = {} if header is None else {"Authorization": header}
+        reply = await pds.post(REQUEST_CREW, headers=headers)
+        assert reply.error == (401, "AuthRequired"), header
+        assert message in reply.json["message"], header
 
 
 async def test_dpop_is_answered_as_no_token(pds: Pds) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import pytest
@@ -52,6 +53,17 @@ async def put_member(pds: Pds, alice: Account, rkey: str, **more: Any) -> None:
         **more,
     }
     await pds.create_record(alice, CREW, record, rkey=rkey, validate=False)
+
+
+async def test_who_joins_while_an_admin_writes_their_record_gets_no_second_one(
+    pds: Pds, alice: Account, crew: Crew
+) -> None:
+    async with crew.adding:  # As the methods of the repository hold it.
+        joining = asyncio.create_task(crew.add(MEMBER, permissions=BOTH, role="member"))
+        await asyncio.sleep(0)
+        await put_member(pds, alice, "other")
+    assert (await joining).change == "unchanged"
+    assert set(await records_of(pds, alice)) == {"other"}
 
 
 async def test_an_added_member_has_a_record_at_the_key_of_this_server(

@@ -183,21 +183,21 @@ async def test_without_a_usable_captain_record_the_hold_is_private_and_says_so_o
     assert "PDS_HOLD_OWNER" in line["remedy"]
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        {},
-        {"member": 7, "permissions": ["blob:read"]},
-        {"member": MEMBER},
-        {"member": MEMBER, "permissions": "blob:read"},
-        {"member": MEMBER, "permissions": [["blob:read"], {"blob:read": 1}, None]},
-        {"member": MEMBER, "permissions": ["BLOB:READ", "blob:*"]},
-    ],
-)
-async def test_a_malformed_crew_record_gives_nothing(hold: Hold, repo: Repo, value: Any) -> None:
-    await repo.put(CREW, crew_rkey(MEMBER), value)
-    await repo.put(CREW, "another", value)
-    assert not await allows(hold.roster, MEMBER, READ)
+MALFORMED: Final[list[Any]] = [
+    {},
+    {"member": 7, "permissions": ["blob:read"]},
+    {"member": MEMBER},
+    {"member": MEMBER, "permissions": "blob:read"},
+    {"member": MEMBER, "permissions": [["blob:read"], {"blob:read": 1}, None]},
+    {"member": MEMBER, "permissions": ["BLOB:READ", "blob:*"]},
+]
+
+
+async def test_a_malformed_crew_record_gives_nothing(hold: Hold, repo: Repo) -> None:
+    for value in MALFORMED:
+        await repo.put(CREW, crew_rkey(MEMBER), value)
+        await repo.put(CREW, "another", value)
+        assert not await allows(hold.roster, MEMBER, READ), value
 
 
 async def test_a_great_change_at_once_is_followed_too(hold: Hold, repo: Repo) -> None:

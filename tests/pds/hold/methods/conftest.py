@@ -9,7 +9,7 @@ import pytest
 from pds.hold.hold import Hold
 from tests.pds.conftest import Account, Pds
 from tests.pds.hold.conftest import HOLD_ENVIRON
-from tests.pds.hold.registry import Caller, caller, member
+from tests.pds.hold.registry import Registry, member, registry_for
 from tests.seaweedfs import SeaweedFs
 
 STORES = ("disk", "s3", "buffered")
@@ -41,18 +41,18 @@ def pds_environ(
 
 
 @pytest.fixture
-async def writer(pds: Pds, hold: Hold, alice: Account) -> Caller:
+async def writer(pds: Pds, hold: Hold, alice: Account) -> Registry:
     """alice, who may read and write."""
     return await member(pds, hold, alice)
 
 
 @pytest.fixture
-async def outsider(pds: Pds, hold: Hold, bob: Account) -> Caller:
+async def outsider(pds: Pds, hold: Hold, bob: Account) -> Registry:
     """bob, who is no member."""
-    return await caller(pds, hold, bob)
+    return await registry_for(pds, hold, bob)
 
 
 @pytest.fixture
-def nobody(pds: Pds, hold: Hold) -> Caller:
-    """A caller without a token."""
-    return Caller(pds, hold, {})
+def nobody(pds: Pds, hold: Hold) -> Registry:
+    """A registry without a token."""
+    return Registry(pds, hold, {})

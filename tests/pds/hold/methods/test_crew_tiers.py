@@ -165,14 +165,11 @@ REFUSED: Final[dict[str, tuple[Callable[[Caller, Caller], str], str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-async def test_no_other_token_sets_a_tier(
-    pds: Pds, appview: Caller, member: Caller, name: str
-) -> None:
-    make, error = REFUSED[name]
+async def test_no_other_token_sets_a_tier(pds: Pds, appview: Caller, member: Caller) -> None:
     body = {"userDid": member.did, "tierRank": 1}
-    reply = await pds.post(UPDATE, body, bearer(make(appview, member)))
-    assert reply.error == (401, error)
+    for name, (make, error) in REFUSED.items():
+        reply = await pds.post(UPDATE, body, bearer(make(appview, member)))
+        assert reply.error == (401, error), name
     assert "tier" not in await record_of(pds, member)
 
 
@@ -235,10 +232,10 @@ async def test_the_captain_has_no_limit(pds: Pds) -> None:
     assert reply.json == {"userDid": CAPTAIN_DID, "uniqueBlobs": 0, "totalSize": 0}
 
 
-@pytest.mark.parametrize("did", ["alice.test", "did:", "did:plc:a b", "x" * 3000])
-async def test_a_quota_is_of_a_did(pds: Pds, did: str) -> None:
-    reply = await pds.get(QUOTA, userDid=did)
-    assert reply.error == (400, "InvalidUserDid" if len(did) <= 2048 else "InvalidRequest")
+async def test_a_quota_is_of_a_did(pds: Pds) -> None:
+    for did in ("alice.test", "did:", "did:plc:a b"):
+        assert (await pds.get(QUOTA, userDid=did)).error == (400, "InvalidUserDid"), did
+    assert (await pds.get(QUOTA, userDid="x" * 3000)).error == (400, "InvalidRequest")
 
 
 class TestWithoutTiers:

@@ -303,13 +303,11 @@ BAD: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("changes", BAD, ids=range(len(BAD)))
-async def test_bad_notices_are_refused_and_change_nothing(
-    pds: Pds, user: User, changes: dict[str, Any]
-) -> None:
+async def test_bad_notices_are_refused_and_change_nothing(pds: Pds, user: User) -> None:
     before = await rev(pds)
-    reply = await user.notify(**changes)
-    assert (reply.status, reply.json["error"][:7]) == (400, "Invalid")
+    for changes in BAD:
+        reply = await user.notify(**changes)
+        assert (reply.status, reply.json.get("error", "")[:7]) == (400, "Invalid"), changes
     assert await rev(pds) == before
     assert await stats(pds, user) == (0, 0)
 
@@ -364,10 +362,10 @@ async def test_nobody_s_handle_is_looked_up_for_nothing(
     assert (await user.notify("one")).status == 200
 
 
-@pytest.mark.parametrize("tag", ["", "two words", "https://evil.example", "@victim.test"])
-async def test_what_is_no_tag_is_not_repeated_in_public(pds: Pds, user: User, tag: str) -> None:
-    await user.push("one", tag=tag)
-    assert await posts(pds) == []
+async def test_what_is_no_tag_is_not_repeated_in_public(pds: Pds, user: User) -> None:
+    for tag in ("", "two words", "https://evil.example", "@victim.test"):
+        await user.push(f"layer of {tag}", name=tag, tag=tag)
+        assert await posts(pds) == [], tag
 
 
 async def test_posts_of_a_user_are_limited(pds: Pds, user: User) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 from pds.hold.gc.collector import GcOptions
 from pds.hold.hold import Hold
 from tests.pds.conftest import Account, Pds
-from tests.pds.hold.registry import Caller, digest_of
+from tests.pds.hold.registry import Registry, digest_of
 
 WEEK_S = 7 * 24 * 60 * 60
 
 
-async def notify(caller: Caller, account: Account, digest: str) -> Any:
+async def notify(caller: Registry, account: Account, digest: str) -> Any:
     return await caller.call(
         "notifyManifest",
         repository="myapp",
@@ -24,7 +24,7 @@ async def notify(caller: Caller, account: Account, digest: str) -> Any:
 
 
 async def test_a_pushed_layer_stays_and_one_that_nobody_names_goes(
-    pds: Pds, alice: Account, writer: Caller, hold: Hold
+    pds: Pds, alice: Account, writer: Registry, hold: Hold
 ) -> None:
     kept, garbage = await writer.push(b"layer of an image"), await writer.push(b"garbage")
     reply = await notify(writer, alice, kept)
@@ -44,7 +44,7 @@ async def test_a_pushed_layer_stays_and_one_that_nobody_names_goes(
     assert await writer.fetch(garbage) == b"garbage"
 
 
-async def test_a_download_counts_a_pull(alice: Account, writer: Caller, hold: Hold) -> None:
+async def test_a_download_counts_a_pull(alice: Account, writer: Registry, hold: Hold) -> None:
     digest = await writer.push(b"layer")
     for verb, repository in (("GET", "myapp"), ("HEAD", "myapp"), ("GET", "")):
         assert (await writer.ask(digest, verb, repo=repository)).status == 200

@@ -19,18 +19,20 @@ from pds.hold.oci.upload_rows import MAX_OPEN_EACH
 from repo.syntax import Did
 from tests.loop_blocks import loop_blocks
 from tests.pds.conftest import Account, Pds
-from tests.pds.hold.registry import Caller, digest_of, member
+from tests.pds.hold.registry import Registry, digest_of, member
 
 LARGE = os.urandom(5 * 1024 * 1024)
+UPLOAD_PART = "/xrpc/io.atcr.hold.uploadPart"
 
 
-async def test_a_blob_comes_by_parts_and_is_fetched(writer: Caller) -> None:
+async def test_a_blob_comes_by_parts_and_is_fetched(writer: Registry) -> None:
     digest = await writer.push(LARGE, LARGE[::-1], b"end")
     assert await writer.fetch(digest) == LARGE + LARGE[::-1] + b"end"
 
 
+@pytest.mark.parametrize("store", ["disk"])
 async def test_who_may_not_write_uploads_nothing(
-    outsider: Caller, nobody: Caller, pds: Pds, hold: Hold, alice: Account
+    outsider: Registry, nobody: Registry, pds: Pds, hold: Hold, alice: Account
 ) -> None:
     reader = await member(pds, hold, alice, [Permission.READ])
     for caller, refusal in (
@@ -43,7 +45,7 @@ async def test_who_may_not_write_uploads_nothing(
 
 
 async def test_who_leaves_the_crew_cannot_finish(
-    writer: Caller, hold: Hold, alice: Account
+    writer: Registry, hold: Hold, alice: Account
 ) -> None:
     upload_id = await writer.begin()
     part = await writer.send(upload_id, 1, b"bytes")
@@ -57,7 +59,7 @@ async def test_who_leaves_the_crew_cannot_finish(
 
 @pytest.mark.parametrize("store", ["disk"])
 async def test_who_leaves_the_crew_while_a_part_arrives_is_told(
-    writer: Caller, pds: Pds, hold: Hold, alice: Account, first_check: asyncio.Event
+    writer: Registry, pds: Pds, hold: Hold, alice: Account, first_check: asyncio.Event
 ) -> None:
     upload_id = await writer.begin()
     first_check.clear()
@@ -69,28 +71,25 @@ async def test_who_leaves_the_crew_while_a_part_arrives_is_told(
         yield b"last"
 
     headers = {**writer.auth, "X-Upload-Id": upload_id, "X-Part-Number": "1"}
-    reply = await pds.request("PUT", "/xrpc/io.atcr.hold.uploadPart", headers=headers, data=leave())
+    reply = await pds.request("PUT", UPLOAD_PART, headers=headers, data=leave())
     assert reply.error == (403, "Forbidden")
 
 
-@pytest.mark.parametrize(("digest", "status"), [("", 400), ("x" * 129, 400), ("x" * 128, 200)])
-async def test_an_upload_begins_with_any_short_text(
-    writer: Caller, digest: str, status: int
-) -> None:
-    reply = await writer.call("initiateUpload", digest=digest)
-    assert reply.status == status
-    if status == 400:
-        assert reply.error == (400, "InvalidDigest")
+@pytest.mark.parametrize("store", ["disk"])
+async def test_an_upload_begins_with_any_short_text(writer: Registry) -> None:
+    assert (await writer.call("initiateUpload", digest="x" * 128)).status == 200
+    for digest in ("", "x" * 129):
+        assert (await writer.call("initiateUpload", digest=digest)).error == (400, "InvalidDigest")
 
 
 async def test_refusals_have_the_names_of_the_lexicon(
-    writer: Caller, pds: Pds, hold: Hold, bob: Account
+    writer: Registry, pds: Pds, hold: Hold, bob: Account
 ) -> None:
     upload_id = await writer.begin()
     part = await writer.send(upload_id, 1, b"bytes")
     whole = {"uploadId": upload_id, "digest": digest_of(b"bytes"), "parts": [part]}
     other = await member(pds, hold, bob)
-    cases: list[tuple[Caller, str, dict[str, Any], str]] = [
+    cases: list[tuple[Registry, str, dict[str, Any], str]] = [
         (writer, "getPartUploadUrl", {"uploadId": "x", "partNumber": 1}, "InvalidUploadId"),
         (writer, "getPartUploadUrl", {"uploadId": upload_id, "partNumber": 0}, "InvalidPartNumber"),
         (
@@ -118,14 +117,14 @@ async def test_refusals_have_the_names_of_the_lexicon(
         assert (await caller.call(name, **body)).error == (400, error), (name, body)
 
 
-async def test_an_aborted_upload_is_gone(writer: Caller) -> None:
+async def test_an_aborted_upload_is_gone(writer: Registry) -> None:
     upload_id = await writer.begin()
     reply = await writer.call("abortUpload", uploadId=upload_id)
     assert (reply.status, reply.json) == (200, {"status": "aborted"})
     assert (await writer.call("abortUpload", uploadId=upload_id)).error == (400, "InvalidUploadId")
 
 
-async def test_a_lost_answer_is_given_again(writer: Caller) -> None:
+async def test_a_lost_answer_is_given_again(writer: Registry) -> None:
     upload_id = await writer.begin()
     part = await writer.send(upload_id, 1, b"bytes")
     body = {"uploadId": upload_id, "digest": digest_of(b"bytes"), "parts": [part]}
@@ -134,7 +133,7 @@ async def test_a_lost_answer_is_given_again(writer: Caller) -> None:
     assert (first.status, first.json) == (second.status, second.json) == (200, first.json)
 
 
-async def test_a_list_of_ten_thousand_parts_is_read(writer: Caller, pds: Pds) -> None:
+async def test_a_list_of_ten_thousand_parts_is_read(writer: Registry, pds: Pds) -> None:
     upload_id = await writer.begin()
     parts = [{"partNumber": number, "etag": "e" * 256} for number in range(1, 10_001)]
     for named, error in ((parts, "MissingParts"), ([*parts, parts[0]], "InvalidRequest")):
@@ -149,7 +148,7 @@ async def test_a_list_of_ten_thousand_parts_is_read(writer: Caller, pds: Pds) ->
 
 
 @pytest.mark.parametrize("store", ["disk"])
-async def test_unfinished_uploads_of_one_caller_have_a_limit(writer: Caller) -> None:
+async def test_unfinished_uploads_of_one_caller_have_a_limit(writer: Registry) -> None:
     first, *_ = [await writer.begin() for _ in range(MAX_OPEN_EACH)]
     assert (await writer.call("initiateUpload", digest="x")).error == (429, "RateLimitExceeded")
     await writer.call("abortUpload", uploadId=first)
@@ -158,11 +157,10 @@ async def test_unfinished_uploads_of_one_caller_have_a_limit(writer: Caller) -> 
 
 @pytest.mark.parametrize("store", ["disk", "buffered"])
 @pytest.mark.parametrize("verb", ["PUT", "POST"])
-async def test_a_part_comes_by_put_and_by_post(writer: Caller, pds: Pds, verb: str) -> None:
+async def test_a_part_comes_by_put_and_by_post(writer: Registry, pds: Pds, verb: str) -> None:
     upload_id = await writer.begin()
     headers = {**writer.auth, "X-Upload-Id": upload_id, "X-Part-Number": "1"}
-    path = "/xrpc/io.atcr.hold.uploadPart"
-    reply = await pds.request(verb, path, headers=headers, data=b"bytes")
+    reply = await pds.request(verb, UPLOAD_PART, headers=headers, data=b"bytes")
     assert reply.status == 200
     assert reply.headers["ETag"] == f'"{reply.json["etag"]}"'
     parts = [{"partNumber": 1, "etag": reply.json["etag"]}]
@@ -171,56 +169,47 @@ async def test_a_part_comes_by_put_and_by_post(writer: Caller, pds: Pds, verb: s
 
 
 @pytest.mark.parametrize("store", ["disk"])
-@pytest.mark.parametrize(
-    ("headers", "error"),
-    [
+async def test_headers_of_a_part_are_checked(writer: Registry, pds: Pds) -> None:
+    cases: list[tuple[dict[str, str], str]] = [
         ({}, "InvalidPartNumber"),
         ({"X-Part-Number": "1"}, "InvalidUploadId"),
         ({"X-Part-Number": "0", "X-Upload-Id": "x"}, "InvalidPartNumber"),
         ({"X-Part-Number": "1e3", "X-Upload-Id": "x"}, "InvalidPartNumber"),
         ({"X-Part-Number": "1", "X-Upload-Id": "../../x"}, "InvalidUploadId"),
-    ],
-)
-async def test_headers_of_a_part_are_checked(
-    writer: Caller, pds: Pds, headers: dict[str, str], error: str
-) -> None:
-    reply = await pds.request(
-        "PUT", "/xrpc/io.atcr.hold.uploadPart", headers={**writer.auth, **headers}, data=b"bytes"
-    )
-    assert reply.error == (400, error)
+    ]
+    for headers, error in cases:
+        named = {**writer.auth, **headers}
+        reply = await pds.request("PUT", UPLOAD_PART, headers=named, data=b"bytes")
+        assert reply.error == (400, error), headers
 
 
 @pytest.mark.parametrize("store", ["disk"])
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "identity, gzip"])
-async def test_a_part_is_not_compressed(writer: Caller, pds: Pds, encoding: str) -> None:
-    headers = {
-        **writer.auth,
-        "X-Upload-Id": await writer.begin(),
-        "X-Part-Number": "1",
-        "Content-Encoding": encoding,
-    }
+async def test_a_part_is_not_compressed(writer: Registry, pds: Pds) -> None:
+    headers = {**writer.auth, "X-Upload-Id": await writer.begin(), "X-Part-Number": "1"}
     data = gzip.compress(bytes(1_000_000))
-    reply = await pds.request("PUT", "/xrpc/io.atcr.hold.uploadPart", headers=headers, data=data)
-    assert reply.status == 415
+    for encoding in ("gzip", "deflate", "br", "identity, gzip"):
+        coded = {**headers, "Content-Encoding": encoding}
+        reply = await pds.request("PUT", UPLOAD_PART, headers=coded, data=data)
+        assert reply.status == 415, encoding
 
 
 @pytest.mark.parametrize("store", ["s3"])
-async def test_parts_for_s3_do_not_come_to_the_server(writer: Caller, pds: Pds) -> None:
+async def test_parts_for_s3_do_not_come_to_the_server(writer: Registry, pds: Pds) -> None:
     upload_id = await writer.begin()
     headers = {**writer.auth, "X-Upload-Id": upload_id, "X-Part-Number": "1"}
-    reply = await pds.request("PUT", "/xrpc/io.atcr.hold.uploadPart", headers=headers, data=b"x")
+    reply = await pds.request("PUT", UPLOAD_PART, headers=headers, data=b"x")
     assert reply.error == (400, "InvalidUploadId")
 
 
 @pytest.mark.parametrize("store", ["disk"])
-async def test_put_is_for_parts_only(writer: Caller, pds: Pds) -> None:
+async def test_put_is_for_parts_only(writer: Registry, pds: Pds) -> None:
     reply = await pds.request("PUT", "/xrpc/io.atcr.hold.abortUpload", headers=writer.auth)
     assert reply.error == (400, "InvalidRequest")
 
 
 @pytest.mark.parametrize("store", ["s3"])
 async def test_a_store_that_is_down_is_a_passing_failure(
-    writer: Caller, hold: Hold, monkeypatch: pytest.MonkeyPatch
+    writer: Registry, hold: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_args: object) -> None:
         raise BlobStoreUnavailable("down")
@@ -240,19 +229,21 @@ async def test_a_store_that_is_down_is_a_passing_failure(
 
 @pytest.mark.parametrize("store", ["disk"])
 async def test_a_full_disk_refuses_a_part(
-    writer: Caller, pds: Pds, hold: Hold, monkeypatch: pytest.MonkeyPatch
+    writer: Registry, pds: Pds, hold: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_args: object) -> None:
         raise BlobStoreFull("full")
 
     headers = {**writer.auth, "X-Upload-Id": await writer.begin(), "X-Part-Number": "1"}
     monkeypatch.setattr(hold.oci.storage, "write_part", fail)
-    reply = await pds.request("PUT", "/xrpc/io.atcr.hold.uploadPart", headers=headers, data=b"x")
+    reply = await pds.request("PUT", UPLOAD_PART, headers=headers, data=b"x")
     assert reply.error == (503, "UploadFailed")
 
 
 @pytest.mark.parametrize("store", ["s3"])
-async def test_64_mb_hold_the_event_loop_no_longer_than_a_moment(writer: Caller, pds: Pds) -> None:
+async def test_64_mb_hold_the_event_loop_no_longer_than_a_moment(
+    writer: Registry, pds: Pds
+) -> None:
     data = os.urandom(16 * 1024 * 1024)
     pieces = [data] * 4
     digest = digest_of(b"".join(pieces))

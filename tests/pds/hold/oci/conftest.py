@@ -52,3 +52,12 @@ async def s3_kit(tmp_path: Path, shared_location: S3Location) -> AsyncIterator[K
     """The parts of a hold whose clients reach S3 themselves."""
     async with opened_kit(tmp_path, "s3", shared_location) as kit:
         yield kit
+
+
+@pytest.fixture(params=["disk to s3", "s3 to disk", "disk to buffered"])
+async def moving(
+    request: pytest.FixtureRequest, tmp_path: Path, shared_location: S3Location
+) -> AsyncIterator[Kit]:
+    """The parts of a hold while its blobs move from one store to another."""
+    async with opened_kit(tmp_path, request.param, shared_location) as kit:
+        yield kit

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from actor_store.blob_store.base import BlobStoreFull
-from actor_store.blob_store.move_blob import Outcome
+from actor_store.blob_store.base import BlobStoreFull, BlobStoreUnavailable
+from actor_store.blob_store.move_steps import Outcome
 from actor_store.blob_store.s3_location import S3Location
-from pds.hold.oci import move_layer as move_layer_module
 from pds.hold.oci.move_layer import move_layer
 from pds.hold.oci.storage import StoredBlob
 from pds.hold.oci.sweep import KEPT_S
 from pds.pending import blob_move_run
 from pds.pending.blob_move_run import State
+from tests.actor_store.two_stores import no_pace
 from tests.pds.hold.oci.conftest import opened_kit
 from tests.pds.hold.oci.kit import HOLD, MIB, Kit, listed, sha256
 
@@ -26,22 +26,10 @@ LARGE = os.urandom(17 * MIB + 5)
 """Three parts on S3."""
 
 
-@pytest.fixture(params=["disk to s3", "s3 to disk", "disk to buffered"])
-async def moving(
-    request: pytest.FixtureRequest, tmp_path: Path, shared_location: S3Location
-) -> AsyncIterator[Kit]:
-    async with opened_kit(tmp_path, request.param, shared_location) as kit:
-        yield kit
-
-
 @pytest.fixture
 async def disk_to_s3(tmp_path: Path, shared_location: S3Location) -> AsyncIterator[Kit]:
     async with opened_kit(tmp_path, "disk to s3", shared_location) as kit:
         yield kit
-
-
-async def no_pace(_size: int) -> None:
-    """Copy as fast as possible."""
 
 
 async def stored(kit: Kit, data: bytes) -> StoredBlob:
@@ -120,6 +108,21 @@ async def test_a_layer_that_is_deleted_meanwhile_does_not_come_back(moving: Kit)
     assert await moving.leftovers() == 0
 
 
+async def test_a_copy_that_a_deletion_cuts_off_is_no_damage(
+    moving: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = await stored(moving, LARGE)
+
+    async def cut_off(*_args: object) -> AsyncIterator[bytes]:
+        yield LARGE[: 9 * MIB]
+        await moving.both.delete([blob.digest])
+        raise BlobStoreUnavailable("cut off")
+
+    monkeypatch.setattr(moving.both.old, "read", cut_off)
+    assert await move_layer(moving.both, blob, pace=no_pace) is Outcome.GONE
+    assert await moving.leftovers() == 0
+
+
 async def test_a_stopped_copy_leaves_nothing(moving: Kit) -> None:
     blob = await stored(moving, LARGE)
     copied = 0
@@ -153,7 +156,7 @@ async def test_a_copy_under_way_is_no_leftover_however_long_it_takes(moving: Kit
 async def test_whoever_reads_the_old_bytes_keeps_them(
     moving: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(move_layer_module, "PATIENCE_S", 0.01)
+    monkeypatch.setattr("actor_store.blob_store.old_readers.PATIENCE_S", 0.01)
     blob = await stored(moving, LARGE)
     reading = moving.both.read(blob.digest, 0, len(LARGE))
     data = await anext(reading)

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
-from pathlib import Path
 
 import pytest
 from yarl import URL
 
 from actor_store.blob_store.base import BlobStoreUnavailable
-from actor_store.blob_store.s3_location import S3Location
 from pds.hold.oci.errors import BlobNotFound, UploadNotFound
 from pds.hold.oci.sweep import KEPT_S
 from pds.hold.oci.upload_rows import UploadState
 from pds.pending.blob_move_run import State
-from tests.pds.hold.oci.conftest import opened_kit
 from tests.pds.hold.oci.kit import ALICE, MIB, Kit, listed, sha256
 
 DATA = b"a layer"
 DIGEST = sha256(DATA)
 ANYWHERE = pytest.mark.parametrize("where", ["old", "new", "both", "none"])
-
-
-@pytest.fixture(params=["disk to s3", "s3 to disk", "disk to buffered"])
-async def moving(
-    request: pytest.FixtureRequest, tmp_path: Path, shared_location: S3Location
-) -> AsyncIterator[Kit]:
-    async with opened_kit(tmp_path, request.param, shared_location) as kit:
-        yield kit
 
 
 async def place(kit: Kit, where: str, data: bytes = DATA) -> None:

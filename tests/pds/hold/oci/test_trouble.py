@@ -21,15 +21,9 @@ from tests.pds.hold.oci.conftest import opened_kit
 from tests.pds.hold.oci.kit import ALICE, MIB, Kit, sha256
 from tests.seaweedfs import SeaweedFs
 from tests.small_disk import fill, small_disk
-from tests.tcp_proxy import TcpProxy
+from tests.tcp_proxy import Mode, TcpProxy
 
 LARGE = os.urandom(5 * MIB)
-
-
-@pytest.fixture
-async def proxy(seaweedfs: SeaweedFs) -> AsyncIterator[TcpProxy]:
-    async with TcpProxy(seaweedfs.port).running() as proxy:
-        yield proxy
 
 
 @pytest.fixture(params=["s3", "buffered"])
@@ -45,11 +39,11 @@ async def kit(
 
 @pytest.mark.parametrize("mode", ["refuse", "stall"])
 async def test_a_completion_that_s3_keeps_from_its_end_may_be_repeated(
-    kit: Kit, proxy: TcpProxy, mode: str
+    kit: Kit, proxy: TcpProxy, mode: Mode
 ) -> None:
     upload_id, parts = await kit.upload([LARGE, b"end"])
     digest = sha256(LARGE + b"end")
-    proxy.mode = "refuse" if mode == "refuse" else "stall"
+    proxy.mode = mode
     with pytest.raises(BlobStoreUnavailable):
         await kit.uploads.complete(upload_id, ALICE, digest, parts)
     proxy.mode = "pass"

@@ -15,6 +15,8 @@ from pds.server.in_process import CallRefused, open_in_process
 from tests.pds.config.test_settings import settings_with
 from tests.pds.conftest import Account, Pds, Reply
 from tests.pds.hold.conftest import HOLD_DID, HOLD_ENVIRON, OWNER
+from tests.pds.hold.pushing import join
+from tests.pds.hold.registry import Registry
 
 MEMBER: Final = "did:plc:memberaaaaaaaaaaaaaaaaaa"
 ROUTE: Final = "/_holdfast/hold"
@@ -22,7 +24,7 @@ ROUTE: Final = "/_holdfast/hold"
 
 @pytest.fixture
 def pds_environ() -> dict[str, str]:
-    return {**HOLD_ENVIRON}
+    return {**HOLD_ENVIRON, "PDS_HOLD_TIERS": "deckhand=5GB,bosun=50GB"}
 
 
 async def ask(pds: Pds, verb: str, path: str, json: Any = None, **params: str) -> Reply:
@@ -44,6 +46,14 @@ async def test_the_status_says_what_the_hold_is(pds: Pds) -> None:
     document = (await pds.request("GET", "/.well-known/did.json")).json
     (method,) = document["verificationMethod"]
     assert status["signingKey"] == f"did:key:{method['publicKeyMultibase']}"
+
+
+async def test_only_uploads_that_are_not_done_are_in_flight(pds: Pds) -> None:
+    user = await join(pds)
+    await user.upload("layer")
+    await Registry(pds, user.hold, user.auth).begin()
+    status = (await ask(pds, "GET", "")).json
+    assert (status["blobs"], status["bytes"], status["uploads"]) == (1, 5, 1)
 
 
 async def test_a_member_is_added_changed_and_removed(pds: Pds) -> None:
@@ -69,26 +79,26 @@ async def test_members_are_named_by_handle_as_well(pds: Pds, alice: Account) -> 
     assert (await ask(pds, "PUT", "/crew/nobody.test", {})).error == (404, "HandleNotFound")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+async def test_a_malformed_change_is_refused_and_changes_nothing(pds: Pds) -> None:
+    malformed: list[Any] = [
         [],
         {"permissions": "read"},
         {"permissions": ["read"]},
         {"permissions": [["blob:read"]]},
         {"role": 1},
         {"tier": {}},
+        {"tier": "bosn"},
         {"role": "x" * 33},
-    ],
-)
-async def test_a_malformed_change_is_refused_and_changes_nothing(pds: Pds, body: Any) -> None:
-    assert (await ask(pds, "PUT", f"/crew/{MEMBER}", body)).error == (400, "InvalidRequest")
+    ]
+    for body in malformed:
+        reply = await ask(pds, "PUT", f"/crew/{MEMBER}", body)
+        assert (reply.status, reply.json.get("error")) == (400, "InvalidRequest"), body
     assert [each["did"] for each in (await ask(pds, "GET", "/crew")).json["crew"]] == [OWNER]
 
 
-@pytest.mark.parametrize("member", ["x y", "did:nothing", "@", "did:plc:" + "a" * 3000])
-async def test_who_is_no_did_and_no_handle_is_refused(pds: Pds, member: str) -> None:
-    assert (await ask(pds, "PUT", f"/crew/{member}", {})).status == 400
+async def test_who_is_no_did_and_no_handle_is_refused(pds: Pds) -> None:
+    for member in ("x y", "did:nothing", "@", "did:plc:" + "a" * 3000):
+        assert (await ask(pds, "PUT", f"/crew/{member}", {})).status == 400, member
 
 
 async def test_the_captain_cannot_be_removed(pds: Pds) -> None:

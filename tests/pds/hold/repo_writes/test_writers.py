@@ -154,7 +154,7 @@ class WatchedLock(asyncio.Lock):
 async def test_an_admin_removed_while_a_write_waits_is_refused(
     pds: Pds, hold: Hold, admin: Caller
 ) -> None:
-    hold.writing = lock = WatchedLock()
+    hold.crew.adding = lock = WatchedLock()
     await asyncio.Lock.acquire(lock)
     # It waits for the lock after it was found to come from an admin.
     waiting = asyncio.create_task(create(pds, admin, post()))

@@ -1,6 +1,7 @@
-"""A process that counts pulls and kills itself at a chosen step of writing them down.
+"""Processes that count pulls and kill themselves, each at another step of writing them down.
 
-Run it with a data directory and the step: `python -m tests.pds.hold.stats.counting_child`.
+`python -m tests.pds.hold.stats.counting_child DIRECTORY` forks one for every step, whose data are
+in the directory of that name.
 """
 
 from __future__ import annotations
@@ -82,5 +83,18 @@ async def main(data: Path, step: str) -> None:
         await stats.write_records()
 
 
+def run(directory: Path, step: str) -> int:
+    """Fork a process that ends at a step, and return its exit status, or minus its signal."""
+    data = directory / step
+    data.mkdir()
+    pid = os.fork()
+    if pid == 0:
+        asyncio.run(main(data, step))
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
+    statuses = {step: run(Path(sys.argv[1]), step) for step in STEPS}
+    unexpected = {step: status for step, status in statuses.items() if status != -signal.SIGKILL}
+    sys.exit(str(unexpected) if unexpected else 0)

@@ -6,9 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from actor_store.errors import QuotaExceeded
-from database.errors import DatabaseFull
+from database.errors import DatabaseError, DatabaseFull
 from pds.hold.hold import Hold
 from pds.hold.records import STATS, published_stats_rkey, stats_rkey
 from pds.hold.stats.counting import MAX_PAIRS, Counts, NewPairs
@@ -57,9 +58,7 @@ def _created(write: Any) -> Any:
 
 def stats_at(hold: Hold, at_s: float, **more: Any) -> Stats:
     """Further stats of the same hold, whose clock stands still."""
-    return Stats(
-        hold.ctx, hold.did, hold.db, hold.images.index, interval_s=60, clock=lambda: at_s, **more
-    )
+    return Stats(hold.ctx, hold.did, hold.db, hold.index, interval_s=60, clock=lambda: at_s, **more)
 
 
 async def test_a_thousand_pulls_make_one_commit(pds: Pds, hold: Hold) -> None:
@@ -315,7 +314,7 @@ async def test_stopping_writes_everything(pds: Pds, hold: Hold) -> None:
 
 
 async def test_counts_are_written_by_themselves(hold: Hold) -> None:
-    stats = Stats(hold.ctx, hold.did, hold.db, hold.images.index, interval_s=0.001, journal_s=0.001)
+    stats = Stats(hold.ctx, hold.did, hold.db, hold.index, interval_s=0.001, journal_s=0.001)
     await stats.start()
     written = asyncio.Event()
     hold.ctx.sequencer.on_append(written.set)
@@ -344,26 +343,44 @@ async def test_strangers_add_only_so_many_new_images(hold: Hold) -> None:
     for number in range(5):
         stats.count_pull(OWNER, f"made-up{number}")
     stats.count_pull(OWNER, "pushed")
-    await stats.write_records()
+    with capture_logs() as logs:
+        await stats.write_records()
 
     found = await stats.list(OWNER, limit=100)
     assert [each.repository for each in found] == ["made-up0", "made-up1", "pushed"]
-    assert stats.dropped == 3
+    assert [line["images"] for line in logs if "images" in line] == [3], "the operator is told"
 
 
 def test_new_images_are_allowed_again_after_a_while() -> None:
     now = [0.0]
     new = NewPairs(2, monotonic=lambda: now[0])
-    assert [new.take() for _ in range(3)] == [True, True, False]
+    assert new.left() == 2
+    new.use(2)
+    assert new.left() == 0
     now[0] = 1800.0
-    assert [new.take() for _ in range(2)] == [True, False]
+    assert new.left() == 1
+    new.use(1)
+    assert new.left() == 0
+
+
+async def test_attempts_that_fail_use_up_no_room_for_new_images(hold: Hold) -> None:
+    stats = stats_at(hold, 1_700_000_000, new_pairs=NewPairs(2, monotonic=lambda: 0.0))
+    stats.count_pull(OWNER, "one")
+    stats.count_pull(OWNER, "two")
+    hold.db.run("CREATE TRIGGER full BEFORE INSERT ON count BEGIN SELECT raise(ABORT, 'full'); END")
+    for _ in range(3):
+        with pytest.raises(DatabaseError):
+            await stats.write_journal()
+    hold.db.run("DROP TRIGGER full")
+    await stats.write_records()
+    found = await stats.list(OWNER, limit=100)
+    assert [each.repository for each in found] == ["one", "two"]
 
 
 def test_memory_is_bounded() -> None:
     counts = Counts()
-    for number in range(MAX_PAIRS + 10):
-        counts.pull(OWNER, f"app{number}")
-    assert (len(counts), counts.dropped) == (MAX_PAIRS, 10)
+    counted = [counts.pull(OWNER, f"app{number}") for number in range(MAX_PAIRS + 10)]
+    assert (len(counts), counted.count(False)) == (MAX_PAIRS, 10)
     assert counts.pull(OWNER, "app0"), "a known pair still counts"
 
 

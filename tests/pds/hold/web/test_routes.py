@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pds.context import HOLD_SERVICE
 from pds.hold.hold import HOLD
 from pds.hold.records import PROFILE
+from pds.hold_document import HOLD_SERVICE
 from tests.pds.conftest import Pds
 from tests.pds.hold.conftest import HOLD_DID, HOLD_ENVIRON, record, started
 

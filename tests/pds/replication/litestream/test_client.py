@@ -26,6 +26,7 @@ from tests.pds.replication.litestream.daemons import (
 )
 from tests.processes import free_port
 from tests.seaweedfs import SeaweedFs
+from tests.small_disk import filled, small_disk
 
 
 @pytest.fixture
@@ -303,6 +304,23 @@ async def test_a_server_that_hangs_is_unavailable_in_bounded_time(
         assert failed.trouble in (Trouble.REPLICA_UNAVAILABLE, Trouble.TIMED_OUT)
         assert (await daemon.client.sync(database)).replicated_txid == 2
     assert restored(url, tmp_path, environ) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("full", "trouble"), [("data", Trouble.DISK_FULL), ("replica", Trouble.REPLICA_FULL)]
+)
+async def test_a_full_disk_is_told_apart_and_waited_out(
+    client: LitestreamClient, tmp_path: Path, full: str, trouble: Trouble
+) -> None:
+    with small_disk(tmp_path / full, size_mb=8) as disk:
+        database = make_database(tmp_path / "data" / "store.sqlite", rows=50_000)
+        url = f"file://{tmp_path / 'replica'}"
+        await client.register(database, url)
+        with filled(disk, but_bytes=64 * 1024):
+            assert (await trouble_of_sync(client, database)).trouble is trouble
+        await client.sync(database)
+        await client.unregister(database)
+        assert restored(url, tmp_path) == list(range(50_000))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

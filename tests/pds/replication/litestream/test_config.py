@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def test_the_file_is_json_for_any_path(config: DaemonConfig) -> None:
 
 
 async def test_service_databases_are_compacted_and_old_files_removed() -> None:
-    config = services_config(retention_days=30)
+    config = _talkative(services_config(retention_days=30))
     with capture_logs() as logged:
         async with running(config):
             pass
@@ -68,4 +69,4 @@ async def test_a_daemon_of_actors_leaves_what_it_has_sent_alone(tmp_path: Path) 
 
 
 def _talkative(config: DaemonConfig) -> DaemonConfig:
-    return DaemonConfig(config.name, "info", config.chores, config.shutdown_sync_s)
+    return replace(config, log_level="info")

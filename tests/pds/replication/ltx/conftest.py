@@ -9,13 +9,19 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tests.pds.replication.real_litestream import Litestream, running_litestream
+from tests.pds.replication.real_litestream import Litestream, in_directory, running_litestream
 
 
 @pytest.fixture
-def litestream(tmp_path: Path) -> Iterator[Litestream]:
-    """A daemon that replicates into `tmp_path / "replica"`."""
-    with running_litestream(tmp_path / "replica") as daemon:
+def replica(tmp_path: Path) -> Path:
+    """The directory of the replica."""
+    return tmp_path / "replica"
+
+
+@pytest.fixture
+def litestream(replica: Path) -> Iterator[Litestream]:
+    """A daemon that replicates into the directory `replica`."""
+    with running_litestream(in_directory(replica)) as daemon:
         yield daemon
 
 

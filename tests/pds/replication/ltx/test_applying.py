@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pds.replication.errors import ReplicationError
-from pds.replication.ltx import merging
+from pds.replication.ltx import header, merging
 from pds.replication.ltx.applying import apply_changes, restore_database
 from pds.replication.ltx.errors import DamagedLtx
 from pds.replication.ltx.header import lock_page
@@ -61,15 +61,16 @@ def test_merged_files_give_what_the_files_give(
     first = data.draw(st.integers(0, len(files) - 1))
     last = data.draw(st.integers(first, len(files) - 1))
     memory = io.BytesIO()
-    header, size = merge(files[first : last + 1], memory)
+    merged_header, size = merge(files[first : last + 1], memory)
     assert size == len(memory.getvalue())
-    assert (header.first, header.last, header.timestamp_ms) == (first + 1, last + 1, last + 1)
+    assert (merged_header.first, merged_header.last) == (first + 1, last + 1)
+    assert merged_header.timestamp_ms == last + 1
     merged = LtxSource("merged", memory.getvalue())
     pages = read_pages(merged)
-    assert all(number <= header.pages for number in pages)
+    assert all(number <= merged_header.pages for number in pages)
     before = whole(states[first - 1]) if first else {}
     after = before | pages
-    assert b"".join(after[n] for n in range(1, header.pages + 1)) == states[last]
+    assert b"".join(after[n] for n in range(1, merged_header.pages + 1)) == states[last]
 
 
 @given(histories, st.data())
@@ -210,3 +211,18 @@ def test_the_page_of_the_locks_is_in_no_file(tmp_path: Path) -> None:
     apply_changes([shorter], path, after=9)
     apply_changes([make_ltx(11, 11, {}, length=lock, page_bytes=page_bytes)], path, after=10)
     assert path.stat().st_size == lock * page_bytes
+
+
+@pytest.mark.parametrize("length", [3, 4, 5, 8])
+def test_a_snapshot_leaves_the_page_of_the_locks_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    """As if it were the fourth one, and not at a gigabyte."""
+    monkeypatch.setattr(header, "_PENDING_BYTE", 3 * PAGE)
+    state = b"".join(page(n) if n != 4 else bytes(PAGE) for n in range(1, length + 1))
+    snapshot = make_ltx(1, 1, whole(state), length=length)
+    assert 4 not in read_pages(snapshot)
+    restore_database([snapshot], tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == state
+    with pytest.raises(ValueError, match="page 4"):
+        make_ltx(2, 2, {4: page(4)}, length=length)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import struct
 import tempfile
 from dataclasses import replace
@@ -99,6 +100,11 @@ def test_noise_is_damage(noise: bytes, at: int) -> None:
     if (changed := data[:at] + noise) != data:
         with pytest.raises(DamagedReplicaFile):
             verify(LtxSource("x", changed))
+
+
+def test_damage_found_by_another_process_is_told() -> None:
+    exc = pickle.loads(pickle.dumps(DamagedLtx("x.ltx", "it is short")))  # noqa: S301
+    assert (str(exc), exc.path) == ("x.ltx is damaged: it is short", "x.ltx")
 
 
 def test_a_file_under_another_name_is_damage() -> None:

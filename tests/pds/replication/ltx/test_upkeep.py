@@ -75,7 +75,7 @@ class Simulation:
         first, last = files[0].name.first, files[-1].name.last
         self.files.append(listed(level, first, last, time_ms=files[-1].time_ms, size=size))
 
-    def check(self, now_ms: int) -> None:
+    def assert_restorable(self, now_ms: int) -> None:
         """Every state that is promised can be restored."""
         plan = self.plan()
         newest = self.synced[-1][0]
@@ -108,7 +108,7 @@ def test_states_within_the_retention_can_be_restored_for_weeks(
             sim.sync(now_ms, dice.randrange(2_000, 20_000))
         now_ms += dice.randrange(0, 600_000)
         sim.compact(now_ms)
-        sim.check(now_ms)
+        sim.assert_restorable(now_ms)
 
 
 def test_a_busy_small_account_costs_little() -> None:
@@ -155,7 +155,7 @@ def test_an_idle_account_shrinks_to_two_files_when_it_is_told() -> None:
         now_ms = due_ms
         deleted = sim.compact(now_ms)
         assert deleted or not calls
-        sim.check(now_ms)
+        sim.assert_restorable(now_ms)
         due_ms = next_superfluous_ms(sim.files, now_ms=now_ms, retention_ms=RETENTION_MS)
         calls += 1
     assert now_ms < sim.synced[-1][1] + RETENTION_MS + 2 * PRECISION_MS

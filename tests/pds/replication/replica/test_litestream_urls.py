@@ -100,7 +100,7 @@ async def test_an_ltx_file_of_ours_has_its_time_where_litestream_has_it(
         await place.write(ours, theirs, timestamp_ms=written_ms)
         texts = []
         for level in (0, 1):
-            async with files._calling() as calls:
+            async with files._client.calling() as calls:
                 head = await calls.head_object(
                     Bucket=bucket, Key=f"account.sqlite/{level:04x}/{FIRST}"
                 )

@@ -112,6 +112,8 @@ def test_litestream_reaches_an_ssh_server_through_a_bridge_only() -> None:
     with pytest.raises(ReplicaRefused, match="sftp_bridge"):
         ReplicaUrl.parse("sftp://u:secret@host/x").for_litestream("account.sqlite")
     url = ReplicaUrl(BridgeAddress(2022, "secret"))
+    assert url.most_databases == 200
+    assert ReplicaUrl.parse("file:///srv/backup").most_databases is None
     assert url.for_litestream("a b.sqlite") == "sftp://holdfast:secret@127.0.0.1:2022/a%20b.sqlite"
 
 

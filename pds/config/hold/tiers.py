@@ -1,4 +1,4 @@
-"""Tiers: named quotas, from the lowest to the highest.
+"""Tiers of a hold: named quotas, from the lowest to the highest.
 
 A setting names each as `name=5GB`. Units from B to PB are powers of 1,000, in any case, as in all
 sizes that this server reads and shows; GiB and its like are powers of 1,024. Without tiers there
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from pds.config import ConfigError
+from pds.config.errors import ConfigError
 from pds.reporting import parse_size
 
 MAX_NAME: Final = 32

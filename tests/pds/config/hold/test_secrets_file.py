@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pds.config import read_settings
 from pds.config.env_file import SECRETS, read_env_file
-from pds.config.hold_env import HOLD_ENV, find_hold_env, keep_hold_env, make_hold_env
+from pds.config.hold.secrets_file import HOLD_ENV, find_hold_env, keep_hold_env, make_hold_env
 
 
 def environ_of(data: Path, **changes: str) -> dict[str, str]:

@@ -1,16 +1,14 @@
-"""Checks for settings of a hold that cannot work, with messages as in `pds.config.checks`.
-
-The tiers are checked by the hold itself, at its start.
-"""
+"""Checks for settings of a hold that cannot work, with messages as in `pds.config.checks`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import urlsplit
 
-from pds.config.addresses import parse_base_url
+from pds.config.addresses import is_http_url, parse_base_url
+from pds.config.errors import ConfigError
+from pds.config.hold.tiers import Tiers
 from pds.config.settings import Settings
 from repo.syntax import is_did
 
@@ -53,11 +51,21 @@ def check_hold(settings: Settings) -> Iterator[str]:
             f"PDS_HOLD_STATS_INTERVAL is {hold.stats_interval_ms}: set at least "
             f"{_MIN_STATS_INTERVAL_MS} milliseconds"
         )
+    try:
+        Tiers.parse(hold.tiers, default=hold.new_crew_tier)
+    except ConfigError as exc:
+        yield from exc.problems
+
+
+def has_plain_host(url: str) -> bool:
+    """Whether a URL is a scheme and a host of which a did:web can be made, and nothing else."""
+    scheme, _, rest = url.partition("://")
+    return scheme in ("http", "https") and bool(_HOST.fullmatch(rest)) and is_http_url(url)
 
 
 def _check_urls(settings: Settings) -> Iterator[str]:
     hold = settings.hold
-    if not _has_plain_host(settings.hold_url):
+    if not has_plain_host(settings.hold_url):
         name = "PDS_HOLD_PUBLIC_URL" if hold.public_url else "PDS_HOSTNAME"
         yield (
             f'{name} gives the hold the URL "{settings.hold_url}", of which no did:web can be '
@@ -67,7 +75,7 @@ def _check_urls(settings: Settings) -> Iterator[str]:
         ("PDS_HOLD_PROFILE_AVATAR", hold.profile_avatar_url),
         ("PDS_HOLD_CDN_URL", hold.cdn_url),
     ):
-        if url is not None and not _is_url(url):
+        if url is not None and not is_http_url(url):
             yield f'{name} is "{url}": set a URL that starts with https:// or http://'
     for url in hold.discovery_urls:
         try:
@@ -77,16 +85,3 @@ def _check_urls(settings: Settings) -> Iterator[str]:
                 f'PDS_HOLD_DISCOVERY_URLS has "{url}": set the base URLs of discovery services, '
                 "such as https://discovery.example.com, separated by commas"
             )
-
-
-def _has_plain_host(url: str) -> bool:
-    scheme, _, rest = url.partition("://")
-    return scheme in ("http", "https") and bool(_HOST.fullmatch(rest)) and _is_url(url)
-
-
-def _is_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False

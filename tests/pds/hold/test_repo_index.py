@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from actor_store.writes import PreparedWrite
 from database.errors import DatabaseFull
+from pds.hold import repo_index
 from pds.hold.hold import Hold
-from pds.hold.images import repo_index
-from pds.hold.images.repo_index import RepoIndex
 from pds.hold.records import LAYER, STATS
+from pds.hold.repo_index import RepoIndex
 from pds.hold.stats.record import Totals, stats_value, totals_of
 from pds.repos.commits import commit
 from repo import dagcbor
@@ -73,7 +73,7 @@ async def test_every_change_is_followed_at_once(hold: Hold) -> None:
 
 async def test_changes_by_others_are_found_at_the_start(hold: Hold) -> None:
     await write(hold, layer("a", "one"), layer("b", "two"), layer("d", "four"))
-    await hold.images.index.close()
+    await hold.index.close()
     await write_unseen(
         hold,
         PreparedWrite("delete", LAYER, "b"),
@@ -91,7 +91,7 @@ async def test_an_orderly_stop_needs_no_comparison(
     hold: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await write(hold, layer("a", "one"))
-    await hold.images.index.close()
+    await hold.index.close()
     compared = []
     monkeypatch.setattr(RepoIndex, "_compare", lambda self: compared.append(self))
     await new_index(hold).start()
@@ -102,16 +102,16 @@ async def test_an_import_makes_it_compare(hold: Hold) -> None:
     await write(hold, layer("a", "one"))
     assert await usage(hold) == (1, 3)
     await write_unseen(hold, layer("b", "two"), PreparedWrite("delete", LAYER, "a"))
-    hold.images.index.observe(SyncEvent(did=hold.did, rev="", blocks=b""))
+    hold.index.observe(SyncEvent(did=hold.did, rev="", blocks=b""))
     assert hold.db.all("SELECT rkey FROM layer") == [("a",)]
-    await hold.images.index.follow()
+    await hold.index.follow()
     assert hold.db.all("SELECT rkey FROM layer") == [("b",)]
 
 
 async def test_events_of_others_do_not_matter(hold: Hold) -> None:
-    hold.images.index.observe(SyncEvent(did=ALICE, rev="", blocks=b""))
+    hold.index.observe(SyncEvent(did=ALICE, rev="", blocks=b""))
     await write_unseen(hold, layer("a", "one"))
-    await hold.images.index.follow()
+    await hold.index.follow()
     assert hold.db.all("SELECT rkey FROM layer") == []
 
 
@@ -120,7 +120,7 @@ async def test_pages_are_compared_to_their_ends(
 ) -> None:
     monkeypatch.setattr(repo_index, "_PAGE", 3)
     await write(hold, *(layer(f"k{number:02}", f"layer{number}") for number in range(20)))
-    await hold.images.index.follow()
+    await hold.index.follow()
     deleted = [PreparedWrite("delete", LAYER, f"k{number:02}") for number in range(3, 15)]
     added = [layer(f"k{number:02}x", "new") for number in range(10)]
     await write_unseen(hold, *deleted, *added)
@@ -137,7 +137,7 @@ async def test_a_record_that_was_taken_down_still_refers(hold: Hold) -> None:
     await hold.ctx.actor_store.transact(
         hold.did, lambda actor: actor.record.set_takedown(LAYER, "a", "reason")
     )
-    await hold.images.index.follow()
+    await hold.index.follow()
     hold.db.run("DELETE FROM indexed")
     await new_index(hold).start()
     assert hold.images.use.is_referred(digest("one"))
@@ -158,14 +158,14 @@ async def test_records_made_by_hand_keep_their_blob(
     hold: Hold, fields: dict[str, Any], size: int
 ) -> None:
     await write(hold, record("create", "a", digest=digest("one"), **fields))
-    await hold.images.index.follow()
+    await hold.index.follow()
     assert hold.images.use.is_referred(digest("one"))
     assert hold.db.value("SELECT sizeBytes FROM layer") == size
 
 
 async def test_records_without_a_digest_or_a_name_are_passed_over(hold: Hold) -> None:
     await write(hold, record("create", "a", digest=5), record("create", "b", STATS, pullCount=3))
-    await hold.images.index.follow()
+    await hold.index.follow()
     assert hold.db.value("SELECT count(*) FROM layer") == 0
     assert hold.db.value("SELECT count(*) FROM stat") == 0
 
@@ -179,7 +179,7 @@ async def test_a_failed_update_is_tried_again(hold: Hold, monkeypatch: pytest.Mo
     with monkeypatch.context() as patch:
         patch.setattr(RepoIndex, "_store", fail)
         with pytest.raises(OSError, match="for a moment"):
-            await hold.images.index.follow()
+            await hold.index.follow()
     assert await usage(hold) == (1, 3)
 
 
@@ -233,7 +233,7 @@ async def test_an_index_that_could_not_be_written_at_the_start_is_written_later(
     await write(hold, layer("a", "one"))
     await images.close()
     await write_unseen(hold, layer("b", "three"))
-    images.index = images.layers._index = new_index(hold)
+    images._index = images.layers._index = new_index(hold)
 
     def fail(*_: Any) -> None:
         raise DatabaseFull(hold.db.path, "the disk is full")

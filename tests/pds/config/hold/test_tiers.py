@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pds.config import ConfigError
-from pds.hold.crew.tiers import Tiers
+from pds.config.hold.tiers import Tiers
 from pds.reporting import format_size
 
 

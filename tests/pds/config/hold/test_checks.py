@@ -19,6 +19,7 @@ HOLD = {"PDS_HOLD_ENABLED": "true", "PDS_HOLD_OWNER": "did:plc:captainaaaaaaaaaa
         {"PDS_HOLD_CDN_URL": "https://cdn.example.com/images"},
         {"PDS_HOLD_S3_PREFIX": "a/b-c/"},
         {"PDS_HOLD_OWNER": ""},
+        {"PDS_HOLD_TIERS": "deckhand=5GB,bosun=50GB", "PDS_HOLD_NEW_CREW_TIER": "bosun"},
     ],
 )
 def test_a_hold_works_with(changes: dict[str, str]) -> None:
@@ -45,6 +46,9 @@ def test_a_hold_works_with(changes: dict[str, str]) -> None:
         ("PDS_HOLD_S3_PREFIX", "docker", "ends with a slash"),
         ("PDS_HOLD_S3_PREFIX", "docker/../", "ends with a slash"),
         ("PDS_HOLD_STATS_INTERVAL", "0", "at least 100"),
+        ("PDS_HOLD_TIERS", "deckhand=5", "a unit such as GB is missing"),
+        ("PDS_HOLD_TIERS", "deckhand=5GB,deckhand=50GB", "two tiers have the same name"),
+        ("PDS_HOLD_NEW_CREW_TIER", "bosun", "none of the tiers in PDS_HOLD_TIERS"),
     ],
 )
 def test_a_hold_is_refused_with(name: str, value: str, told: str) -> None:

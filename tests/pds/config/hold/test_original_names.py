@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pds.config import ConfigError, Settings, read_settings
-from pds.config.hold_names import translate_hold_names
+from pds.config.hold.original_names import translate_hold_names
 
 SECRETS = {
     "PDS_JWT_SECRET": "jwt-secret",

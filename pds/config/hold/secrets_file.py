@@ -36,8 +36,8 @@ def find_hold_env(environ: Mapping[str, str]) -> dict[str, str]:
 def make_hold_env(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that a server with `environ` needs for being only a hold.
 
-    These are new secrets, if `environ` enables the hold and has none of them, or none of those
-    that are missing although it is only a hold; empty for every other server.
+    If `environ` enables the hold and has no secrets, these are all three; if it says that the
+    server is only a hold, those that are missing. Empty for every other server.
     """
     if _path(environ) is None:
         return {}

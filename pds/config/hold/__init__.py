@@ -1,0 +1,1 @@
+"""A hold: its secrets, its tiers, the names of the original, and checks of its settings."""
