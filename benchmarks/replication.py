@@ -155,6 +155,8 @@ def measure(
     keep: bool,
 ) -> None:
     """Make accounts, copy them, wait, write, and start again; print a table."""
+    # The default action would leave a supervisor behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     data, replica = work / "data", work / "replica"
     if not keep:
         shutil.rmtree(work, ignore_errors=True)

@@ -165,7 +165,10 @@ def _message(exc: Exception) -> str:
     from database.errors import DatabaseError
     from identity.plc import UNLISTED_KEY
     from pds.disk.remedies import mend_database, mend_rotation_key
+    from pds.replication.errors import ReplicationError
 
+    if isinstance(exc, ReplicationError):
+        return f"{str(exc)[:1].upper()}{str(exc)[1:].removesuffix('.')}."
     if isinstance(exc, DatabaseError):
         return f"{exc.path}: {exc.reason}. {mend_database(exc)}".rstrip()
     # A running server reports it in these words, too.

@@ -25,6 +25,7 @@ from pds.disk.data_directory import (
     make_directories,
 )
 from pds.disk.other_server import refuse_other_server
+from pds.replication.restore.marker import refuse_unfinished
 
 T = TypeVar("T")
 
@@ -89,6 +90,7 @@ async def _operate(
     try:
         _refuse_root(settings)
         refuse_other_server(settings)
+        refuse_unfinished(settings.data_directory)
         if lock.made_directory:
             _warn_of_new(settings)
         if asks_entryway_for is not None:

@@ -12,7 +12,7 @@ from database.errors import DatabaseError
 from identity.plc import PlcError
 from pds.config import Settings, read_settings
 from pds.config.errors import ConfigError
-from pds.config.hold_env import find_hold_env, make_hold_env
+from pds.config.hold.secrets_file import find_hold_env, make_hold_env
 from pds.config.reading import read_unchecked
 from pds.disk.data_directory import DataDirectoryError, find_holder
 from pds.monitoring.logs import configure_logs

@@ -168,7 +168,7 @@ class Actors:
         while True:
             await asyncio.sleep(_STEP_S)
             # In an outage all are closed, because the daemon would try each of them all the time.
-            if self.outage.is_on:
+            if self.outage.is_on or not self._may_write():
                 await self._close(hot.idle(0.0, limit=self._concurrency), _CLOSE_IN_OUTAGE_S)
             else:
                 await self._close(hot.idle(self._idle_s, limit=hot.size))
@@ -215,7 +215,7 @@ class Actors:
     async def _fail(self, actor: DirtyActor, exc: Exception) -> None:
         self.failed_syncs += 1
         self.note_error(str(exc))
-        general = _is_general(exc)
+        general = _is_general(exc) or not self._may_write()
         if self.outage.fail(actor.did, str(exc), is_general=general):
             _log.error("nothing reaches the replica for now", reason=str(exc))
         if general or self.outage.is_on:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -48,7 +49,7 @@ class DirtyQueue:
         self._taken: dict[str, int | None] = {}
         """Those handed out or read ahead; with the time at which one changed again, if it did."""
         self._started: set[str] = set()
-        self._settled: list[Settled] = []
+        self._settled: dict[str, Settled] = {}
         self._failed: list[Failed] = []
         self._flushing = asyncio.Lock()
         self.lag: Final = Lag()
@@ -69,10 +70,10 @@ class DirtyQueue:
         for did in changed:
             if did in self._started:
                 self._taken[did] = self._taken[did] or now_ms
-        items = list(changed.items())
+        items = [(did, min(since_ms, now_ms)) for did, since_ms in changed.items()]
         for start in range(0, len(items) or 1, _CHUNK):
             marks = [
-                Mark(did, min(since_ms, now_ms), max(now_ms, self._earliest_ms(did)))
+                Mark(did, since_ms, max(since_ms, self._earliest_ms(did)))
                 for did, since_ms in items[start : start + _CHUNK]
             ]
             is_last = start + _CHUNK >= len(items)
@@ -123,7 +124,7 @@ class DirtyQueue:
         now_ms = self.now_ms
         if actor.is_urgent:
             self.lag.add(max(0, now_ms - actor.since_ms) / 1000)
-        self._settled.append(Settled(actor.did, txid, now_ms, signature))
+        self._settled[actor.did] = Settled(actor.did, txid, now_ms, signature)
 
     def fail(self, actor: DirtyActor, error: str, *, after_s: float) -> None:
         """Note that an actor that was handed out could not be synced; it is tried again later."""
@@ -139,6 +140,11 @@ class DirtyQueue:
 
         Not for one that has been marked dirty since. Raises `DatabaseError`s.
         """
+        settled = self._settled.get(did)
+        if settled is not None:
+            # The sync before has yet to be written.
+            self._settled[did] = replace(settled, txid=txid, signature=signature)
+            return
         await self._ledger.write(
             partial(self._ledger.actors.set_closed, did, txid=txid, signature=signature)
         )
@@ -168,17 +174,17 @@ class DirtyQueue:
             settled, failed = self._settled, self._failed
             if not settled and not failed:
                 return
-            self._settled, self._failed = [], []
+            self._settled, self._failed = {}, []
             try:
-                await self._ledger.write(lambda: self._write_results(settled, failed))
+                await self._ledger.write(lambda: self._write_results(settled.values(), failed))
             except BaseException:
-                self._settled = settled + self._settled
+                self._settled = settled | self._settled
                 self._failed = failed + self._failed
                 raise
-            for did in [each.did for each in settled] + [each.did for each in failed]:
+            for did in [*settled, *(each.did for each in failed)]:
                 self._release(did)
 
-    def _write_results(self, settled: list[Settled], failed: list[Failed]) -> None:
+    def _write_results(self, settled: Iterable[Settled], failed: Iterable[Failed]) -> None:
         self._ledger.actors.settle(self._with_changes_since(each) for each in settled)
         self._ledger.actors.fail(failed)
 
@@ -187,11 +193,5 @@ class DirtyQueue:
         again_ms = self._taken.get(settled.did)
         if again_ms is None:
             return settled
-        return Settled(
-            settled.did,
-            settled.txid,
-            settled.at_ms,
-            settled.signature,
-            again_ms,
-            max(again_ms, self._earliest_ms(settled.did)),
-        )
+        turn_ms = max(again_ms, self._earliest_ms(settled.did))
+        return replace(settled, again_ms=again_ms, turn_ms=turn_ms)

@@ -64,6 +64,8 @@ class Parts:
     """None if blobs are in S3."""
     compactions: Compactions
     deletions: Deletions
+    is_reachable: Callable[[], bool]
+    """Whether the replica takes what is sent."""
 
 
 def make_parts(
@@ -113,16 +115,26 @@ def make_parts(
     if options.blob_directory is not None:
         rows = BlobRows(ledger.db)
         blobs = BlobCopier(options.blob_directory, rows, place, retention_s=retention_s)
+
+    def may_write() -> bool:
+        # A renewal that fails is the first sign of an outage: Litestream's own requests to a
+        # server that does not answer take minutes to fail.
+        return lease.is_held and lease.last_error is None
+
     actors = Actors(
         layout=layout,
         queue=queue,
         opened=opened,
         copy_key=keys.copy_key,
         on_synced=_ignore if blobs is None else blobs.notice,
-        may_write=lambda: lease.is_held,
+        may_write=may_write,
         concurrency=options.concurrency,
         idle_s=options.idle_s,
     )
+
+    def is_reachable() -> bool:
+        return may_write() and not actors.outage.is_on
+
     return Parts(
         daemons=daemons,
         services=services,
@@ -147,9 +159,10 @@ def make_parts(
             opened=opened,
             queue=queue,
             retention_s=retention_s,
-            may_write=lambda: lease.is_held and not actors.outage.is_on,
+            may_write=is_reachable,
         ),
         deletions=Deletions(layout, ledger, place, retention_s=retention_s),
+        is_reachable=is_reachable,
     )
 
 

@@ -62,8 +62,7 @@ class StatusCollector:
                 last_error=self.error,
                 last_error_s=None if self.error is None else time.time(),
             )
-        outage = parts.actors.outage.is_on or not (self.lease and self.lease.is_held)
-        if self.state == "running" and outage:
+        if self.state == "running" and not parts.is_reachable():
             base["state"] = "unreachable"
         return ReplicationStatus(
             **base,  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ from pds.replication.errors import ReplicationError, ReplicaUnavailable
 from pds.replication.ledger.ledger import Ledger
 from pds.replication.litestream.program import find_program
 from pds.replication.parts import make_parts
-from pds.replication.replica.lease import Lease
+from pds.replication.replica.lease import Lease, LeaseTimes
 from pds.replication.replica.manifest import check_replica, join_replica
 from pds.replication.replica.opening import open_place
 from pds.replication.status import write_status
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pds.replication.replica.manifest import Manifest
     from pds.replication.replica.place import ReplicaPlace
 
+LEASE_TIMES: Final = LeaseTimes()
 _STATUS_EVERY_S: Final = 1.0
 _FIRST_RETRY_S: Final = 1.0
 _LONGEST_RETRY_S: Final = 30.0
@@ -87,7 +88,7 @@ class _Supervisor:
         self._ledger = ledger
         self._secret = secret
         self._status = StatusCollector(options, ledger)
-        self._lease = Lease(place, server_id=ledger.server_id)
+        self._lease = Lease(place, server_id=ledger.server_id, times=LEASE_TIMES)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, or fail for good."""

@@ -30,6 +30,7 @@ from pds.disk.reserve import DiskReserve
 from pds.monitoring.logs import Logs
 from pds.monitoring.requests.lines import LOGGER
 from pds.recovery.start import recover
+from pds.replication.restore.marker import refuse_unfinished
 from pds.server.app import make_app
 from pds.server.listening import BoundPort
 from pds.server.systemd import READY, STOPPING, notify
@@ -61,17 +62,18 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish requests, tell subscribers, close databases.
 
-    Raises `TooFewFiles`, `DataDirectoryError`, `ListenError`, or the `DatabaseError` of a file
-    that cannot be opened. `on_ready` is called once requests are answered. `start_beside` is
-    awaited as soon as the data directory is ours; what it puts on the stack outlives the server.
-    `more_routes` are served beside the server's own. `logs` in a file are reopened on SIGHUP,
-    which would end the process otherwise.
+    Raises `TooFewFiles`, `DataDirectoryError`, `OtherRestore` for a directory that is not wholly
+    restored, `ListenError`, or the `DatabaseError` of a file that cannot be opened. `on_ready` is
+    called once requests are answered. `start_beside` is awaited as soon as the data directory is
+    ours; what it puts on the stack outlives the server. `more_routes` are served beside the
+    server's own. `logs` in a file are reopened on SIGHUP, which would end the process otherwise.
     """
     fault = find_engine_fault(running_version())
     if fault is not None:
         _log.warning("SQLite is too old", what=fault, remedy=ENGINE_REMEDY)
 
     async def start(stack: AsyncExitStack) -> None:
+        refuse_unfinished(settings.data_directory)
         port = bind(stack, settings.bind_address, settings.service.port)
         metrics_port = _bind_for_metrics(stack, settings)
         reserve = DiskReserve(settings.data_directory, settings.did_cache_db_path)

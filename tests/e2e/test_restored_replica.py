@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,21 @@ async def until_replicated(data: Path, replica: Path) -> None:
     async with asyncio.timeout(_REPLICATED_S):
         while not has_all(data, replica):  # noqa: ASYNC110 (another process's)
             await asyncio.sleep(0.02)
+
+
+async def until_newer(replica: Path, person: Person, since_s: float) -> None:
+    """Wait until all databases that a commit of `person` changes have been replicated."""
+    async with asyncio.timeout(_REPLICATED_S):
+        while not is_newer(replica, person, since_s):  # noqa: ASYNC110 (another process's)
+            await asyncio.sleep(0.02)
+
+
+def is_newer(replica: Path, person: Person, since_s: float) -> bool:
+    changed = (replica / "sequencer.sqlite", *replica.glob(f"actors/??/{person.did}"))
+    newest = [
+        max((ltx.stat().st_mtime for ltx in path.rglob("*.ltx")), default=0.0) for path in changed
+    ]
+    return len(newest) == 2 and min(newest) > since_s
 
 
 def has_all(data: Path, replica: Path) -> bool:
@@ -202,3 +218,25 @@ async def test_a_copy_of_a_server_that_was_stopped_in_order_is_not_trusted_eithe
     world.start()
     await world.check(accounts=2)
     assert "lost" not in await world.records(world.alice)
+
+
+async def test_a_restored_server_is_replicated_to_the_same_place_and_lost_again(
+    world: World, tmp_path: Path
+) -> None:
+    data, replica = world.server.data, tmp_path / "replica"
+    for turn in range(3):
+        world.start(**LEFT_TO_LITESTREAM)
+        with litestream(data, replica):
+            await world.create(world.alice, f"turn{turn}")
+            since_s = time.time()
+            # What is replicated from now on has the first one.
+            await world.create(world.alice, f"later{turn}")
+            await until_newer(replica, world.alice, since_s)
+            await write_and_be_killed(world, turn, for_s=0.2)
+        lose(data, replica, tmp_path / f"lost{turn}")
+        await bring_back(data, replica, tmp_path / f"lost{turn}")
+    world.start()
+    await world.check(accounts=2)
+    assert await world.records(world.alice) >= {"turn0", "turn1", "turn2"}
+    world.server.stop()
+    await check_with_doctor(data)

@@ -17,6 +17,7 @@ from database.opening import open_database
 from sequencer import run_state
 from sequencer import sequencer as sequencer_module
 from sequencer.events import AccountEvent, CommitEvent, IdentityEvent, SyncEvent
+from sequencer.log import EventLog
 from sequencer.outbox import subscribe
 from sequencer.run_state import MAX_RAISED_SEQ, RESERVED_SEQS, SEQS_A_MS
 from sequencer.sequencer import SeqTooHigh, Sequencer, SequencerClosed
@@ -407,6 +408,45 @@ async def test_a_restart_of_the_machine_is_told_until_all_is_mended(
     last = open_after("b")
     assert (last.run.was_unclean, last.run.power_may_have_failed) == (True, False)
     await last.close()
+
+
+async def test_a_copy_of_the_log_says_that_writes_may_be_lost_until_all_is_mended(
+    log_path: Path,
+) -> None:
+    for copies_clean_stop in (True, False):
+        used = Sequencer(log_path)
+        used.mark_running()
+        await used.append(identity_event())
+        if copies_clean_stop:
+            used.mark_stopped()
+        await used.close()
+        with closing(open_database(log_path)) as db:
+            run_state.mark_as_copy(db)
+        copy = Sequencer(log_path)
+        assert (copy.run.was_unclean, copy.run.power_may_have_failed) == (True, True)
+        copy.mark_running()
+        copy.run.mark_recovered()
+        await copy.close()
+        mended = Sequencer(log_path)
+        assert not mended.run.power_may_have_failed
+        await mended.close()
+
+
+async def test_a_copy_of_a_log_of_the_reference_goes_on_above_what_was_given_out_since(
+    log_path: Path,
+) -> None:
+    """The reference itself would go on without a gap, and give out seqs again."""
+    with closing(open_database(log_path)) as db:
+        EventLog(db)
+        db.run(
+            "INSERT INTO repo_seq (did, eventType, event, sequencedAt) VALUES (?, ?, ?, ?)",
+            ("did:plc:a", "identity", b"\xa0", "2026-01-01T00:00:00.000Z"),
+        )
+        run_state.mark_as_copy(db)
+    copy = Sequencer(log_path)
+    assert copy.run.power_may_have_failed
+    assert copy.current_seq > 1_000_000
+    await copy.close()
 
 
 async def test_deleting_an_account_leaves_its_last_event_and_all_others(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pds.cli.failures import CommandFailed
-from pds.config.hold_env import HOLD_ENV
+from pds.config.hold.secrets_file import HOLD_ENV
 from pds.replication.options import ReplicationOptions, SealingOptions
 from pds.replication.replica.url import ReplicaUrl
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from actor_store.errors import InvalidStoreName
-from pds.config.hold_env import HOLD_ENV
+from pds.config.hold.secrets_file import HOLD_ENV
 from pds.replication.copies.key_rows import KeyKind
 from pds.replication.copies.signature import Signature
 from pds.replication.replica import names

@@ -63,16 +63,20 @@ class FilePlace:
 
     async def read(self, name: str, *, max_bytes: int) -> bytes:
         """See `ReplicaPlace.read`."""
+        data = await self.read_start(name, max_bytes + 1)
+        if len(data) > max_bytes:
+            raise DamagedReplicaFile(f"{self._root}/{name} has more than {max_bytes} bytes")
+        return data
+
+    async def read_start(self, name: str, size: int) -> bytes:
+        """See `ReplicaPlace.read_start`."""
         checked_name(name)
 
         def read() -> bytes:
             with os.fdopen(file_tree.open_to_read(self._root, name), "rb") as file:
-                return file.read(max_bytes + 1)
+                return file.read(size)
 
-        data = await self._call(read, name)
-        if len(data) > max_bytes:
-            raise DamagedReplicaFile(f"{self._root}/{name} has more than {max_bytes} bytes")
-        return data
+        return await self._call(read, name)
 
     async def download(self, name: str, path: Path) -> int:
         """See `ReplicaPlace.download`."""

@@ -46,6 +46,13 @@ class ReplicaPlace(Protocol):
         """
         ...
 
+    async def read_start(self, name: str, size: int) -> bytes:
+        """Return the first `size` bytes of a file, or all if it is shorter.
+
+        Raises `ReplicaFileMissing`.
+        """
+        ...
+
     async def download(self, name: str, path: Path) -> int:
         """Write a file to `path`, replacing what is there, and return its length in bytes.
 

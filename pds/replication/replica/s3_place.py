@@ -17,6 +17,7 @@ from actor_store.blob_store.base import (
     BlobStoreFull,
     BlobStoreMisconfigured,
     BlobStoreUnavailable,
+    InvalidBlobRange,
 )
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_objects import S3Part
@@ -68,6 +69,19 @@ class S3Place:
         """See `ReplicaPlace.read`."""
         data, _ = await self._read(name, max_bytes=max_bytes)
         return data
+
+    async def read_start(self, name: str, size: int) -> bytes:
+        """See `ReplicaPlace.read_start`."""
+        with _errors(name):
+            try:
+                stream = await self._bucket.get(self._key(name), end=size)
+            except InvalidBlobRange:  # An empty object has no first byte.
+                return b""
+            if stream is None:
+                raise ReplicaFileMissing(f"there is no file {name} in {self._bucket.location}")
+            async with stream:
+                # A server that does not know ranges sends everything.
+                return b"".join([chunk async for chunk in stream])[:size]
 
     async def download(self, name: str, path: Path) -> int:
         """See `ReplicaPlace.download`."""

@@ -38,16 +38,20 @@ class SftpPlace:
 
     async def read(self, name: str, *, max_bytes: int) -> bytes:
         """See `ReplicaPlace.read`."""
+        data = await self.read_start(name, max_bytes + 1)
+        if len(data) > max_bytes:
+            raise DamagedReplicaFile(f"{name} has more than {max_bytes} bytes")
+        return data
+
+    async def read_start(self, name: str, size: int) -> bytes:
+        """See `ReplicaPlace.read_start`."""
         path = self._path(name)
 
         async def read(sftp: Any) -> bytes:
             async with sftp.open(path, "rb") as file:
-                return bytes(await file.read(max_bytes + 1))
+                return bytes(await file.read(size))
 
-        data = await self._connection.call(name, read)
-        if len(data) > max_bytes:
-            raise DamagedReplicaFile(f"{name} has more than {max_bytes} bytes")
-        return data
+        return await self._connection.call(name, read)
 
     async def download(self, name: str, path: Path) -> int:
         """See `ReplicaPlace.download`."""

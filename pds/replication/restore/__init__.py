@@ -6,6 +6,7 @@
 `marker`      `restore.json`: an interrupted restore, which may go on
 `patience`    reading from the place, which may be away for a moment
 `listing`     the replica's files, grouped by database, key or account as they are listed
+`fetching`    the files of one database, in memory or beside it
 `database`    one database: chosen files, fallback where some are damaged, one rename
 `services`    the databases of the server itself, and who the accounts are
 `actors`      the databases and signing keys of accounts, several at once

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from actor_store.errors import InvalidStoreName
 from database.errors import DatabaseError
 from pds.replication.replica import names
+from pds.replication.restore.failures import first_failure
 from pds.replication.restore.listing import ActorGroup, iter_actors
 from pds.replication.restore.reading import summarize_store
 from pds.replication.restore.report import Lack
@@ -57,7 +58,7 @@ class Actors:
                 missing.discard(group.did)
                 self.progress(STEP, len(wanted) - len(missing), len(wanted))
 
-        try:
+        with first_failure():
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(self.options.parallelism):
                     tasks.create_task(work())
@@ -66,9 +67,6 @@ class Actors:
                         await queue.put(group)
                 for _ in range(self.options.parallelism):
                     await queue.put(None)
-        except BaseExceptionGroup as failed:
-            # The first failure ends the others, and is what the caller handles.
-            raise failed.exceptions[0] from None
         for did in sorted(missing):
             self.report.add(Lack.NO_DATABASE, did, "the replica has no files of it")
 
@@ -121,6 +119,9 @@ class Actors:
             await asyncio.to_thread(store.unlink)
         outcome = await self.restorer.restore(group.database, store)
         self.report.totals.read_bytes += outcome.read_bytes
+        since_ms = self.services.pending.get(group.did, 0)
+        if outcome.is_restored and outcome.newest_ms < since_ms and not self.options.as_of_ms:
+            outcome = replace(outcome, pending_since_ms=since_ms)
         if outcome.is_restored:
             self.report.note(group.did, outcome)
         elif outcome.is_later and not is_account:

@@ -18,6 +18,7 @@ from actor_store.errors import InvalidStoreName
 from database.errors import DatabaseError
 from pds.replication.errors import DamagedReplicaFile, ReplicaFileMissing
 from pds.replication.replica import names
+from pds.replication.restore.failures import first_failure
 from pds.replication.restore.listing import BlobGroup, iter_blobs
 from pds.replication.restore.reading import BlobRow, read_blobs
 from pds.replication.restore.report import Lack
@@ -87,12 +88,10 @@ class Blobs:
                 await self._restore_one(group.did, blob, row)
             self.progress(STEP, self.report.totals.blobs, 0)
 
-        try:
+        with first_failure():
             async with asyncio.TaskGroup() as tasks:
                 for blob, row in wanted:
                     tasks.create_task(restore(blob, row))
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
 
     async def _restore_one(self, did: str, blob: StoredFile, row: BlobRow) -> None:
         cid = _cid_of(blob)

@@ -46,6 +46,8 @@ class Outcome:
     off_ms: int = 0
     """How long before the time that was asked for it may begin to lack changes; 0: it has all."""
     read_bytes: int = 0
+    pending_since_ms: int = 0
+    """Since when it had changes that never reached the replica, as far as that knows; 0: none."""
 
 
 class DatabaseRestorer:
@@ -130,8 +132,8 @@ class _Attempt:
         times: dict[str, int] = {}
         for file in unclear_times(self._files, self._as_of_ms):
             try:
-                data = await self._reader.read(file.path, max_bytes=file.size)
-                times[file.path] = read_header(data[:HEADER_BYTES], file.path).timestamp_ms
+                data = await self._reader.read_start(file.path, HEADER_BYTES)
+                times[file.path] = read_header(data, file.path).timestamp_ms
                 self._headers_bytes += len(data)
             except ReplicaFileMissing:
                 continue

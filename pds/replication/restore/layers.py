@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from pds.replication.copies.blob_directories import LAYERS, directory_of_copy, hash_file
 from pds.replication.errors import DamagedReplicaFile, ReplicaFileMissing
 from pds.replication.replica.names import BLOBS
+from pds.replication.restore.failures import first_failure
 from pds.replication.restore.report import Lack
 from pds.replication.restore.target import part_of
 from pds.reporting import Progress
@@ -51,12 +52,10 @@ class Layers:
 
         async with aclosing(self.reader.list(BLOBS + LAYERS)) as copies:
             found = [copy async for copy in copies]
-        try:
+        with first_failure():
             async with asyncio.TaskGroup() as tasks:
                 for copy in found:
                     tasks.create_task(restore(copy))
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
 
     async def _restore_one(self, copy: StoredFile) -> None:
         directory, name = directory_of_copy(copy.name)

@@ -1,6 +1,6 @@
 """`restore.json` in a data directory: a restore to it has begun and is not complete.
 
-The same command goes on with it. `pds serve` refuses a directory that has one.
+The same command goes on with it. No server starts on a directory that has one.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def refuse_unfinished(directory: Path) -> None:
     if marker is not None:
         raise OtherRestore(
             f"{directory} is not wholly restored from {marker.source}. Run the same "
-            f"`pds restore` again, which goes on where it was interrupted."
+            "`pds restore` again, which goes on where it was interrupted."
         )
 
 

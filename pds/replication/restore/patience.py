@@ -57,6 +57,10 @@ class PatientReader:
         """See `ReplicaPlace.read`."""
         return await self._try(lambda: self._place.read(name, max_bytes=max_bytes))
 
+    async def read_start(self, name: str, size: int) -> bytes:
+        """See `ReplicaPlace.read_start`."""
+        return await self._try(lambda: self._place.read_start(name, size))
+
     async def download(self, name: str, path: Path) -> int:
         """See `ReplicaPlace.download`."""
         return await self._try(lambda: self._place.download(name, path))

@@ -18,6 +18,11 @@ from sequencer.log import DELETED, EventLog
 _FLAGS: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 _BLOBS: Final = "SELECT cid, size, takedownRef IS NOT NULL FROM blob WHERE tempKey IS NULL"
 
+# Rows that are not urgent are those that the replicator had yet to look at.
+_PENDING: Final = (
+    "SELECT did, dirtySinceMs FROM actor WHERE dirtySinceMs IS NOT NULL AND urgent = 1"
+)
+
 
 @dataclass(slots=True, frozen=True)
 class StoreSummary:
@@ -76,6 +81,16 @@ def read_dids(path: Path) -> set[str]:
     """Return the DIDs of all accounts in `account.sqlite`. Raises `DatabaseError`s."""
     with reading(path) as db:
         return {did for (did,) in db.iter("SELECT did FROM actor")}
+
+
+def read_pending(path: Path) -> dict[str, int]:
+    """Return the accounts in `replication.sqlite` that had changes to be replicated, with the times
+    of the oldest ones in Unix milliseconds; none if it is unreadable."""
+    try:
+        with reading(path) as db:
+            return dict(db.iter(_PENDING))
+    except DatabaseError:
+        return {}
 
 
 def find_deleted(path: Path, did: str) -> bool:

@@ -31,6 +31,7 @@ class Lack(StrEnum):
     NO_DATABASE = "account without database"
     OLDER_STATE = "older state"
     SPARED = "damaged file"
+    PENDING = "changes not replicated"
     UNREADABLE = "unreadable database"
     NO_KEY = "account without key"
     DAMAGED_KEY = "damaged key"
@@ -59,6 +60,10 @@ MEANINGS: Final[dict[Lack, tuple[str, str]]] = {
     Lack.SPARED: (
         "Files of these databases are damaged, and others could stand in for them",
         "Nothing is lost. Replicate to another place, or empty this one and start anew.",
+    ),
+    Lack.PENDING: (
+        "These accounts had changes that did not reach the replica",
+        "They are lost. Consumers of the firehose are told of the state as it is now.",
     ),
     Lack.UNREADABLE: (
         "These databases are as the replica has them, and SQLite cannot read them",
@@ -176,7 +181,9 @@ class RestoreReport:
             self.add(Lack.SPARED, name, outcome.reason)
         if outcome.off_ms:
             self.off_ms[name] = outcome.off_ms
-        if outcome.reason or outcome.off_ms:
+        if outcome.pending_since_ms:
+            self.add(Lack.PENDING, name, f"since {time_text(outcome.pending_since_ms)}")
+        if outcome.reason or outcome.off_ms or outcome.pending_since_ms:
             self._write(name, outcome)
 
     def add(self, kind: Lack, subject: str, detail: str = "") -> None:

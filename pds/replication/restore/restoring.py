@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from actor_store.errors import InvalidStoreName
-from pds.config.hold_env import HOLD_ENV
+from pds.config.hold.secrets_file import HOLD_ENV
 from pds.disk.data_directory import LOCK_FILE, DataDirectoryLock
-from pds.disk.network_filesystem import find_network_type
+from pds.disk.network_filesystem import existing_part, find_network_type
 from pds.replication.errors import DamagedReplicaFile, ReplicationError, WrongKeySecret
 from pds.replication.replica import names
 from pds.replication.replica.manifest import CLEAR, Manifest, read_manifest
@@ -27,6 +27,7 @@ from pds.replication.restore import next_steps
 from pds.replication.restore.actors import Actors
 from pds.replication.restore.blobs import Blobs
 from pds.replication.restore.database import DatabaseRestorer
+from pds.replication.restore.failures import first_failure
 from pds.replication.restore.layers import Layers
 from pds.replication.restore.marker import NOTES, Marker
 from pds.replication.restore.options import RestoreOptions
@@ -38,6 +39,8 @@ from pds.replication.restore.target import RestoreTarget
 from pds.reporting import Progress, no_progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pds.replication.replica.place import ReplicaPlace, StoredFile
 
 _RESERVED_AT_ONCE: Final = 16
@@ -84,9 +87,10 @@ class Restore:
         return report
 
     def _refuse_unusable(self) -> None:
-        """Refuse a directory before there is a lock file in it."""
+        """Refuse a directory before there is a lock file in it. Raises `ReplicationError`s."""
         if Marker.find(self.target.directory) is None:
             self.target.check_empty()
+        _refuse_root(self.target.directory)
         kind = find_network_type(self.target.directory)
         if kind is not None:
             raise ReplicationError(
@@ -176,13 +180,14 @@ class Restore:
             else:
                 report.add(Lack.DAMAGED_KEY, name, reason)
 
-        async with asyncio.TaskGroup() as tasks:
-            async for file in reader.list(names.RESERVED_KEYS):
-                name = file.name[len(names.RESERVED_KEYS) :].removesuffix(names.SEALED)
-                with suppress(InvalidStoreName):
-                    name = names.decode_did(name)
-                    self.target.layout.reserved_key(name)
-                    tasks.create_task(restore(name, file))
+        with first_failure():
+            async with asyncio.TaskGroup() as tasks:
+                async for file in reader.list(names.RESERVED_KEYS):
+                    name = file.name[len(names.RESERVED_KEYS) :].removesuffix(names.SEALED)
+                    with suppress(InvalidStoreName):
+                        name = names.decode_did(name)
+                        self.target.layout.reserved_key(name)
+                        tasks.create_task(restore(name, file))
 
     async def _restore_hold_env(
         self, reader: PatientReader, secrets: SecretFiles, report: RestoreReport
@@ -214,3 +219,14 @@ class Restore:
         if lock.made_directory:
             with suppress(OSError):
                 directory.rmdir()
+
+
+def _refuse_root(directory: Path) -> None:
+    """Refuse to let root make files for another user's server, which could not read them."""
+    part = existing_part(directory)
+    owner = part.stat().st_uid
+    if os.geteuid() == 0 and owner != 0 and part == directory:
+        raise ReplicationError(
+            f"{directory} belongs to another user (uid {owner}), whose server could not read files "
+            f"of root. Repeat the command as that user: `sudo --user='#{owner}' pds restore …`."
+        )

@@ -10,7 +10,7 @@ from database.errors import DatabaseError
 from database.opening import open_database
 from pds.replication.errors import ReplicaFileMissing
 from pds.replication.restore.listing import list_database
-from pds.replication.restore.reading import find_deleted, read_dids
+from pds.replication.restore.reading import find_deleted, read_dids, read_pending
 from pds.replication.restore.report import Lack
 from pds.replication.restore.target import ACCOUNT, DID_CACHE, HOLD, LEDGER, SEQUENCER
 from sequencer.run_state import mark_as_copy
@@ -47,6 +47,8 @@ class ServiceDatabases:
         self._report = report
         self.dids: set[str] = set()
         """The accounts of `account.sqlite`."""
+        self.pending: dict[str, int] = {}
+        """Accounts with changes that the replica may lack, and since when, in Unix milliseconds."""
 
     async def restore(self, *, keep: bool) -> None:
         """Restore all of them; with `keep`, those that are there stay. Raises `NoAccounts`."""
@@ -55,6 +57,8 @@ class ServiceDatabases:
                 await self._restore_one(name)
             if name == ACCOUNT:
                 await self._read_accounts()
+            if name == LEDGER:
+                self.pending = await asyncio.to_thread(read_pending, path)
 
     async def mark_as_copies(self) -> None:
         """Make the next start tell consumers of what is not as they have seen it.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from actor_store.layout import ActorLayout
-from pds.config.hold_env import HOLD_ENV
+from pds.config.hold.secrets_file import HOLD_ENV
 from pds.disk.data_directory import LOCK_FILE
 from pds.replication.errors import ReplicationError
 from pds.replication.restore.marker import MARKER, NOTES

@@ -18,7 +18,9 @@ from click.testing import CliRunner, Result
 from database.opening import open_database
 from pds.accounts.hashing import OPERATOR, PasswordHasher
 from pds.cli import main
+from pds.replication.replica import names
 from tests.processes import DevServer, run_pds
+from tests.typed import Replica
 
 
 @dataclass(slots=True, frozen=True)
@@ -197,6 +199,27 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> OperatedServer:
     operated.furnished = operated.furnish("alice")
     assert operated.server.stop() == 0
     return operated
+
+
+@pytest.fixture(scope="package")
+def replica(stopped: OperatedServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A replica of a server with alice: databases by Litestream, and the rest in the clear."""
+    data = tmp_path_factory.mktemp("replicated") / "data"
+    shutil.copytree(stopped.server.data, data)
+    place = tmp_path_factory.mktemp("replica") / "pds"
+    Replica(data, place).send()
+    did = did_of(stopped)
+    (key,) = data.glob("actors/*/*/key")
+    shutil.copy(key, place / names.actor_key(did))
+    (blobs,) = data.glob(f"*/{did}")
+    shutil.copytree(blobs, place / names.BLOBS / did)
+    return place
+
+
+def did_of(server: OperatedServer) -> str:
+    """The DID of its account that has something."""
+    assert server.furnished is not None
+    return server.furnished.did
 
 
 async def _is_hash_of(password: str, stored: str) -> bool:

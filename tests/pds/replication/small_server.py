@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ from actor_store.layout import ActorLayout
 from actor_store.schema import migrate_store
 from database.opening import open_database
 from database.timestamps import iso_of
+from pds.replication.litestream.environment import daemon_environment
 from pds.replication.litestream.program import find_program
 from repo.keys import K256PrivateKey
 from sequencer.log import EventLog
@@ -107,10 +109,13 @@ def restored(url: str, path: Path) -> Path:
     """Restore a database with Litestream itself."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    subprocess.run(  # noqa: S603 (Litestream)
+    done = subprocess.run(  # noqa: S603 (Litestream)
         [str(find_program().path), "restore", "-o", str(path), url],
-        check=True,
+        env=daemon_environment(os.environ),
+        check=False,
         capture_output=True,
+        text=True,
         timeout=30,
     )
+    assert done.returncode == 0, done.stderr + done.stdout
     return path

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +10,12 @@ import pytest
 
 from pds.replication.errors import ForeignReplica, ReplicaInUse, WrongKeySecret
 from pds.replication.ledger.ledger import Ledger
-from pds.replication.options import ReplicationOptions, SealingOptions
+from pds.replication.options import SealingOptions
 from pds.replication.replica import names
-from pds.replication.replica.url import ReplicaUrl
-from pds.replication.status import ReplicationStatus, read_status
+from pds.replication.status import read_status
 from pds.replication.supervisor import run_supervisor
-from tests.pds.replication.small_server import SmallServer, did_of, restored, values_in
+from tests.pds.replication.small_server import SmallServer, did_of, restored
+from tests.pds.replication.supervised import all_synced, options_of, running
 
 
 @pytest.fixture
@@ -26,77 +23,11 @@ def server(tmp_path: Path) -> SmallServer:
     return SmallServer.make(tmp_path / "data", accounts=30)
 
 
-def options_of(server: SmallServer, replica: Path) -> ReplicationOptions:
-    data = server.directory
-    replica.mkdir(exist_ok=True)
-    return ReplicationOptions(
-        replica=ReplicaUrl.parse(f"file://{replica}"),
-        service_did="did:web:pds.example",
-        data_directory=data,
-        account_db=data / "account.sqlite",
-        sequencer_db=server.log,
-        did_cache_db=data / "did_cache.sqlite",
-        hold_db=data / "hold.sqlite",
-        actors_directory=server.layout.actors_dir,
-        blob_directory=data / "blobs",
-        sealing=SealingOptions(in_clear=True),
-        hot_set=10,
-        poll_s=0.02,
-        sweep_interval_s=0.5,
-    )
-
-
-class Running:
-    """A supervisor that runs."""
-
-    def __init__(self, options: ReplicationOptions) -> None:
-        self.options = options
-        self.replica = Path(str(options.replica).removeprefix("file://"))
-        self.stop = asyncio.Event()
-        self.task = asyncio.create_task(run_supervisor(options, self.stop))
-
-    def status(self) -> ReplicationStatus | None:
-        return read_status(self.options.status_file)
-
-    async def until(self, holds: Callable[[ReplicationStatus], bool]) -> ReplicationStatus:
-        """Wait for a status."""
-        deadline = time.monotonic() + 30.0
-        while True:
-            if self.task.done():
-                self.task.result()
-            status = self.status()
-            if status is not None and holds(status):
-                return status
-            assert time.monotonic() < deadline, status
-            await asyncio.sleep(0.02)
-
-    async def end(self) -> None:
-        self.stop.set()
-        await self.task
-
-    def values(self, did: str) -> list[str]:
-        url = f"file://{self.replica}/{names.actor_database(did)}"
-        return values_in(restored(url, self.replica.parent / "restored.sqlite"))
-
-
-@asynccontextmanager
-async def running(options: ReplicationOptions) -> AsyncIterator[Running]:
-    made = Running(options)
-    try:
-        yield made
-    finally:
-        made.task.cancel()
-        await asyncio.gather(made.task, return_exceptions=True)
-
-
-def all_synced(status: ReplicationStatus) -> bool:
-    return status.state == "running" and status.actors.known == 30 and not status.actors.dirty
-
-
 async def test_a_server_reaches_the_replica_and_its_last_changes_do_at_the_stop(
     server: SmallServer, tmp_path: Path
 ) -> None:
-    async with running(options_of(server, tmp_path / "replica")) as made:
+    replica = tmp_path / "replica"
+    async with running(options_of(server, replica)) as made:
         status = await made.until(all_synced)
         assert {database.name for database in status.databases} == {
             *("account.sqlite", "sequencer.sqlite", "did_cache.sqlite", "replication.sqlite"),
@@ -112,10 +43,10 @@ async def test_a_server_reaches_the_replica_and_its_last_changes_do_at_the_stop(
         assert last is not None
         assert last.state == "stopped"
         assert not last.is_alive
-        assert (made.replica / names.actor_key(did_of(0))).read_bytes() == server.layout.key(
+        assert (replica / names.actor_key(did_of(0))).read_bytes() == server.layout.key(
             did_of(0)
         ).read_bytes()
-        ledger = restored(f"file://{made.replica}/replication.sqlite", tmp_path / "ledger.sqlite")
+        ledger = restored(f"file://{replica}/replication.sqlite", tmp_path / "ledger.sqlite")
         known = Ledger.open(ledger)
         assert known.actors.counts().dirty == 0
         assert known.actors.counts().rows == 30
@@ -145,13 +76,13 @@ async def test_a_lost_ledger_costs_no_upload(server: SmallServer, tmp_path: Path
     async with running(options) as made:
         await made.until(all_synced)
         await made.end()
-    before = files_of_actors(made.replica)
+    before = files_of_actors(tmp_path / "replica")
     for path in server.directory.glob("replication.sqlite*"):
         path.unlink()
     async with running(options) as made:
         await made.until(all_synced)
         await made.end()
-    assert files_of_actors(made.replica) == before
+    assert files_of_actors(tmp_path / "replica") == before
 
 
 async def test_a_second_supervisor_is_refused(server: SmallServer, tmp_path: Path) -> None:

@@ -37,6 +37,16 @@ async def test_a_file_is_read_as_it_was_written(place: ReplicaPlace) -> None:
     assert await place.read("empty", max_bytes=0) == b""
 
 
+async def test_the_start_of_a_file_is_read_alone(place: ReplicaPlace) -> None:
+    await place.write("manifest.json", b"123456")
+    await place.write("empty", b"")
+    assert await place.read_start("manifest.json", 3) == b"123"
+    assert await place.read_start("manifest.json", 100) == b"123456"
+    assert await place.read_start("empty", 3) == b""
+    with pytest.raises(ReplicaFileMissing):
+        await place.read_start("missing", 3)
+
+
 async def test_a_missing_file_is_called_missing(place: ReplicaPlace, tmp_path: Path) -> None:
     for name in ("manifest.json", LTX, "a/b/c"):
         with pytest.raises(ReplicaFileMissing):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pds.replication.real_litestream import running_litestream
+from tests.pds.replication.real_litestream import in_directory, running_litestream
 from tests.pds.replication.restore.origin import Origin, make_origin
 
 
@@ -16,7 +16,7 @@ from tests.pds.replication.restore.origin import Origin, make_origin
 def first_origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
     """Made once, and not to be changed."""
     directory = tmp_path_factory.mktemp("origin")
-    with running_litestream(directory / "replica") as litestream:
+    with running_litestream(in_directory(directory / "replica")) as litestream:
         yield make_origin(directory, litestream)
 
 

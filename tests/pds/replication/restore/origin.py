@@ -107,8 +107,11 @@ def target_in(directory: Path) -> RestoreTarget:
 
 
 def make_origin(directory: Path, litestream: Litestream) -> Origin:
-    """Unpack the data of the reference, add a reserved key and a quarantined blob, replicate."""
-    origin = Origin(unpack(directory / "data"), litestream.replica)
+    """Unpack the data of the reference, add a reserved key and a deletion, and replicate.
+
+    `litestream` replicates to the directory `replica` beside the data.
+    """
+    origin = Origin(unpack(directory / "data"), directory / "replica")
     key = origin.layout.key(origin.did("alice")).read_bytes()
     origin.layout.reserved_key("did:web:example.com%3A8080").parent.mkdir(exist_ok=True)
     origin.layout.reserved_key("did:web:example.com%3A8080").write_bytes(key)
@@ -127,11 +130,11 @@ def make_origin(directory: Path, litestream: Litestream) -> Origin:
 
 
 def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of a database, but for Litestream's own tables."""
+    """Every row of a database, but for tables of Litestream, and what a run notes of itself."""
     with closing(open_database(path, create=False)) as db:
         tables = [
             name
             for (name,) in db.all("SELECT name FROM sqlite_schema WHERE type = 'table'")
-            if not name.startswith(("_litestream", "sqlite_"))
+            if not name.startswith(("_litestream", "sqlite_", "holdfast_"))
         ]
         return {table: sorted(db.all(f"SELECT * FROM {table}"), key=repr) for table in tables}

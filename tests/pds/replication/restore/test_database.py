@@ -239,7 +239,7 @@ async def test_what_did_not_exist_yet_is_not_restored(bench: Bench) -> None:
 async def test_large_databases_go_through_files_that_are_gone_afterwards(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pds.replication.restore.database._IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr("pds.replication.restore.fetching._IN_MEMORY_BYTES", 0)
     outcome = await bench.restore()
     assert outcome.is_restored
     assert bench.values() == ["0", "1", "2", "3"]

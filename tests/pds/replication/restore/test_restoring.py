@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from database.opening import open_database
 from pds.doctor.examination import Options, examine
-from pds.replication.errors import ReplicaRefused, WrongKeySecret
+from pds.replication.errors import ReplicaRefused, ReplicationError, WrongKeySecret
+from pds.replication.ledger.ledger import Ledger
 from pds.replication.replica import names
 from pds.replication.replica.file_place import FilePlace
 from pds.replication.restore.marker import MARKER, OtherRestore, refuse_unfinished
@@ -18,6 +22,7 @@ from pds.replication.restore.report import Lack
 from pds.replication.restore.services import NoAccounts
 from pds.replication.restore.target import TargetNotEmpty, scratch_environ
 from tests.pds.doctor.conftest import Patient
+from tests.pds.replication.real_litestream import in_directory, running_litestream
 from tests.pds.replication.restore.origin import DELETED_DID, Origin, contents
 from tests.reference.data import NAMES, manifest
 
@@ -148,6 +153,16 @@ async def test_a_directory_with_files_is_refused_and_stays_as_it_is(
         await origin.restore(to).run()
     assert [path.name for path in to.iterdir()] == ["account.sqlite"]
     assert (to / "account.sqlite").read_text() == "precious"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+async def test_root_makes_no_files_for_another_user(origin: Origin, tmp_path: Path) -> None:
+    to = tmp_path / "restored"
+    to.mkdir()
+    os.chown(to, 12345, 12345)
+    with pytest.raises(ReplicationError, match="sudo --user='#12345' pds restore"):
+        await origin.restore(to).run()
+    assert list(to.iterdir()) == []
 
 
 async def test_settings_may_lie_in_the_directory(origin: Origin, tmp_path: Path) -> None:
@@ -284,3 +299,32 @@ async def test_sealed_keys_without_a_secret_are_refused_at_once(
     report = await origin.restore(to, keys=False).run()
     assert report.is_complete
     assert list(to.rglob("key")) == []
+
+
+async def test_what_the_replicator_knew_to_be_missing_is_listed(
+    origin: Origin, tmp_path: Path, ledger: Path
+) -> None:
+    alice, bob = origin.did("alice"), origin.did("bob")
+    rows = [(alice, 4_000_000_000_000, 1), (bob, 1, 1), (origin.did("dan"), 4_000_000_000_000, 0)]
+    with closing(open_database(ledger)) as db:
+        for did, since_ms, urgent in rows:
+            db.run(
+                "INSERT INTO actor (shard, did, dirtySinceMs, urgent) VALUES (0, ?, ?, ?)",
+                (did, since_ms, urgent),
+            )
+    with running_litestream(in_directory(origin.replica)) as litestream:
+        litestream.sync(ledger, "replication.sqlite")
+    report = await origin.restore(tmp_path / "restored").run()
+    assert [(one.kind, one.subject, one.detail) for one in report.findings] == [
+        (Lack.PENDING, alice, "since 2096-10-02T07:06:40.000Z")
+    ]
+    assert (tmp_path / "restored" / "replication.sqlite").exists()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """An empty ledger of the replicator."""
+    (tmp_path / "ledger").mkdir()
+    path = tmp_path / "ledger" / "replication.sqlite"
+    Ledger.open(path).close()
+    return path

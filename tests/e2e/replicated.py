@@ -1,0 +1,184 @@
+"""A server that is replicated by a real `pds replicate`, and restored by a real `pds restore`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from actor_store.layout import ActorLayout
+from database.opening import open_database
+from pds.replication.status import ReplicationStatus, read_status
+from tests.e2e.forked import Zygote
+from tests.e2e.promises import NOTE, Person
+from tests.e2e.world import World
+from tests.processes import run_pds
+
+PASSPHRASE = "correct horse battery staple"
+WITHIN_S = 60.0
+_END_S = 40.0
+
+
+@dataclass(slots=True)
+class Replicated:
+    """A world whose server is replicated to `url`. Processes end with `close`."""
+
+    world: World
+    url: str
+    zygote: Zygote
+    env: dict[str, str] = field(default_factory=dict)
+    """Variables of `pds replicate` and `pds restore`."""
+    pid: int = 0
+    pidfd: int = -1
+
+    @property
+    def data(self) -> Path:
+        """The data directory of the server."""
+        return self.world.server.data
+
+    @property
+    def log_file(self) -> Path:
+        """What the supervisor prints."""
+        return self.data.with_name("replicate.log")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables of a command."""
+        return {
+            "PDS_ENV_FILE": str(self.data / "dev.env"),
+            "PDS_REPLICATION_KEY_PASSPHRASE": PASSPHRASE,
+            "PDS_REPLICATION_SWEEP_INTERVAL": "1000",
+            "LOG_LEVEL": "info",
+            **self.env,
+        }
+
+    def start(self, *, powerless: bool = False, **env: str) -> None:
+        """Start the supervisor, which `until` waits for; see `Zygote.fork`."""
+        with suppress(FileNotFoundError):
+            (self.data / "replication.json").unlink()
+        self.pid = self.zygote.fork(
+            ["replicate", "--to", self.url],
+            env={**self.environ, **env},
+            log=self.log_file,
+            powerless=powerless,
+        )
+        self.pidfd = os.pidfd_open(self.pid)
+
+    def status(self) -> ReplicationStatus | None:
+        """What it says of itself."""
+        return read_status(self.data / "replication.json")
+
+    async def until(
+        self, holds: Callable[[ReplicationStatus], bool], *, within_s: float = WITHIN_S
+    ) -> ReplicationStatus:
+        """Wait for a status."""
+        deadline = time.monotonic() + within_s
+        while True:
+            status = self.status()
+            if status is not None and holds(status):
+                return status
+            assert time.monotonic() < deadline, (status, self.log())
+            assert not self.has_ended(0), (status, self.log())
+            await asyncio.sleep(0.05)
+
+    async def until_all_is_copied(self) -> ReplicationStatus:
+        """Wait until a look at everything has found nothing that the replica lacks."""
+        asked_s = time.time()
+        before = self.status()
+        sweeps = 0 if before is None else before.totals.sweeps
+
+        def is_copied(status: ReplicationStatus) -> bool:
+            return (
+                status.state == "running"
+                and status.totals.sweeps > sweeps + 1
+                and not status.actors.dirty
+                and status.actors.known > 0
+                and status.copies.error is None
+                and not status.copies.blobs_waiting
+                and all(not database.lag_s for database in status.databases)
+                and status.written_s > asked_s + 1
+            )
+
+        return await self.until(is_copied)
+
+    def kill(self) -> None:
+        """End the supervisor at once, as a crash does; its daemons end with it."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Stop the supervisor in good order."""
+        self._end(signal.SIGTERM)
+
+    def has_ended(self, timeout_s: float = _END_S) -> bool:
+        """Whether the supervisor ends in time."""
+        if self.pidfd < 0:
+            return True
+        if not select.select([self.pidfd], [], [], timeout_s)[0]:
+            return False
+        os.close(self.pidfd)
+        self.pidfd = -1
+        return True
+
+    def log(self) -> str:
+        """What every supervisor has printed."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a `pds` command to its end."""
+        return run_pds(*args, env={**self.environ, **env})
+
+    def restore(self, to: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Restore the replica to a directory."""
+        return self.run("restore", "--from", self.url, "--to", str(to), *args, **env)
+
+    def close(self) -> None:
+        """End the supervisor whatever has happened."""
+        self.kill()
+
+    def _end(self, number: signal.Signals) -> None:
+        if self.pidfd < 0:
+            return
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)
+        assert self.has_ended(), self.log()
+
+
+async def write_with_blob(world: World, person: Person, rkey: str, data: bytes) -> None:
+    """Upload a blob, and create a note that refers to it."""
+    url = f"{world.server.url}/xrpc/com.atproto.repo.uploadBlob"
+    headers = {**person.auth, "Content-Type": "image/png"}
+    async with world.http.post(url, headers=headers, data=data) as response:
+        assert response.status == 200
+        blob = (await response.json())["blob"]
+    await world.create(person, rkey, image=blob)
+
+
+def records_in(data: Path) -> dict[str, set[str]]:
+    """The keys of the notes that each actor in a data directory has, by DID."""
+    layout = ActorLayout(data / "actors")
+    return {did: _records_of(layout.store(did)) for did in layout.iter_dids()}
+
+
+def keys_in(data: Path) -> dict[str, bytes]:
+    """The signing keys of the actors in a data directory."""
+    layout = ActorLayout(data / "actors")
+    return {did: layout.key(did).read_bytes() for did in layout.iter_dids()}
+
+
+def blobs_in(data: Path) -> Mapping[str, bytes]:
+    """The blobs in a data directory, by their names below it."""
+    found = (path for path in data.glob("bl*/did:*/*") if path.is_file())
+    return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in found}
+
+
+def _records_of(store: Path) -> set[str]:
+    with closing(open_database(store, create=False, read_only=True)) as db:
+        rows = db.all("SELECT rkey FROM record WHERE collection = ?", (NOTE,))
+        return {rkey for (rkey,) in rows}
