@@ -1,4 +1,4 @@
-"""`pds serve --replicate` in real processes: everything is lost, and comes back from the replica."""
+"""`pds serve --replicate` in real processes: everything is lost, and comes back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 import urllib.parse
 import urllib.request
@@ -22,7 +24,7 @@ import pytest
 from tests.processes import DevServer, ServerProcess, clean_environment, free_port, run_pds, serve
 from tests.seaweedfs import SeaweedFs
 
-PASSPHRASE = "e71f0c9b52d84a36"  # noqa: S105
+PASSPHRASE = "e71f0c9b52d84a36"
 _DEADLINE_S = 60.0
 
 
@@ -59,10 +61,11 @@ class Replicated:
             **self.more,
         }
 
-    def start(self) -> None:
+    def start(self, *, replicates: bool = True) -> None:
+        """Start the server, with its replication or without."""
         self.directory.mkdir(exist_ok=True)
         log = self.directory / "server.log"
-        options = ("--replicate", self.url)
+        options = ("--replicate", self.url) if replicates else ()
         self.server = serve(self.environ, *options, port=self.port, log_file=log)
 
     def log(self) -> str:
@@ -111,6 +114,11 @@ class Replicated:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not any(map(is_running, pids)), self.log)
+
+    def stop(self) -> None:
+        """Stop the server in order."""
+        assert self.server is not None
+        assert self.server.stop() == 0, self.log()
 
     def end(self) -> None:
         if self.server is not None:
@@ -185,9 +193,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
 
 
 @pytest.fixture(params=["file", "s3"])
-def place(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[tuple[str, dict[str, str]]]:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """The URL of a place for a replica, and the credentials for it."""
     if request.param == "file":
         (tmp_path / "replica").mkdir()
@@ -203,18 +209,20 @@ def place(
 
 
 @pytest.fixture
-def pds(
-    network: DevServer, place: tuple[str, dict[str, str]], tmp_path: Path
-) -> Iterator[Replicated]:
-    url, credentials = place
-    pds = Replicated(
-        tmp_path / "pds", f"http://localhost:{network.plc_port}", url, credentials
-    )
+def pds(network: DevServer, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Replicated]:
+    """A server that is replicated, to a directory if the test does not ask for `place`."""
+    if "place" in request.fixturenames:
+        url, credentials = request.getfixturevalue("place")
+    else:
+        (tmp_path / "replica").mkdir()
+        url, credentials = f"file://{tmp_path / 'replica'}", {}
+    pds = Replicated(tmp_path / "pds", f"http://localhost:{network.plc_port}", url, credentials)
     pds.start()
     yield pds
     pds.end()
 
 
+@pytest.mark.usefixtures("place")
 def test_a_server_that_is_lost_comes_back_with_everything(pds: Replicated) -> None:
     session = pds.sign_up("alice")
     did = session["did"]
@@ -247,3 +255,95 @@ def test_a_server_that_is_lost_comes_back_with_everything(pds: Replicated) -> No
     # The replica goes on with the restored server.
     pds.until_sent()
     assert pds.run("replicate", "verify", "--all")["sound"]
+
+
+def test_an_orderly_stop_sends_the_last_writes(pds: Replicated, tmp_path: Path) -> None:
+    session = pds.sign_up("alice")
+    pds.until_sent()
+    for number in range(20):
+        pds.post(session, f"note-{number}")
+    pds.stop()
+    status = pds.status()
+    assert (status["state"], status["actors"]["dirty"]) == ("stopped", 0)
+    assert not is_running(status["pid"])
+    pds.run("restore", "--from", pds.url, "--to", str(tmp_path / "copy"), "--no-recovery")
+    (store,) = (tmp_path / "copy").glob("actors/*/*/store.sqlite")
+    with closing(sqlite3.connect(store)) as db:
+        assert db.execute("SELECT count(*) FROM record").fetchone() == (20,)
+    done = run_pds("doctor", "--offline", "--json", env=pds.environ | {"PDS_PORT": "0"})
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_replicator_that_dies_is_started_again_and_one_without_its_server_ends(
+    pds: Replicated,
+) -> None:
+    session = pds.sign_up("alice")
+    first = pds.until_sent()["pid"]
+    os.kill(first, signal.SIGKILL)
+    pds.post(session, "meanwhile")
+    second = pds.until_sent()["pid"]
+    assert second != first
+    assert "replication has ended and is started again" in pds.log()
+    assert pds.server is not None
+    pds.server.kill()
+    wait_until(lambda: not is_running(second), pds.log)
+    # The next one takes the replica over at once, on the same directory.
+    pds.start()
+    pds.post(session, "later")
+    assert pds.until_sent()["pid"] not in (first, second)
+
+
+def test_a_server_serves_although_it_cannot_be_replicated(pds: Replicated) -> None:
+    session = pds.sign_up("alice")
+    pds.until_sent()
+    pds.stop()
+    pds.more["PDS_REPLICATION_KEY_PASSPHRASE"] = "of another server"
+    pds.more["PDS_METRICS_PORT"] = str(free_port())
+    pds.start()
+    pds.post(session, "although")
+    wait_until(lambda: "nothing is replicated" in pds.log(), pds.log)
+    assert pds.notes(session["did"]) == {"although"}
+    assert pds.server is not None
+    with urllib.request.urlopen(f"{pds.server.url}/xrpc/_health") as response:  # noqa: S310
+        assert response.status == 200
+    done = run_pds("replicate", "status", env=pds.environ)
+    assert (done.returncode, "is not the passphrase of this replica" in done.stdout) == (1, True)
+    metrics = f"http://127.0.0.1:{pds.more['PDS_METRICS_PORT']}/metrics"
+    with urllib.request.urlopen(metrics) as response:
+        assert b"\nholdfast_replication_up 0.0\n" in response.read()
+    # The right one again: what was written meanwhile is sent.
+    pds.stop()
+    del pds.more["PDS_REPLICATION_KEY_PASSPHRASE"]
+    pds.start()
+    pds.until_sent()
+    assert pds.run("replicate", "verify", "--all")["sound"]
+
+
+def test_server_and_replication_start_and_stop_in_any_order(pds: Replicated) -> None:
+    session = pds.sign_up("alice")
+    pds.stop()
+    pds.more["PDS_REPLICATION_WITH_SERVER"] = "false"
+    alone = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "pds", "replicate", "--to", pds.url],
+        env=clean_environment({**pds.environ, "LOG_DESTINATION": str(pds.directory / "log")}),
+    )
+    try:
+        pds.until_sent()
+        # It has the databases open, and is no other server.
+        pds.more["PDS_REPLICATION_URL"] = pds.url
+        pds.start(replicates=False)
+        pds.post(session, "one")
+        assert pds.until_sent()["pid"] == alone.pid
+        done = run_pds("doctor", "--offline", "--json", env=pds.environ)
+        findings = {one["check"]: one for one in json.loads(done.stdout)["findings"]}
+        assert findings["server"]["status"] == "ok", findings["server"]
+        assert findings["replication"]["status"] == "ok", findings["replication"]
+        refused = run_pds("replicate", "--to", pds.url, env=pds.environ)
+        assert refused.returncode == 1
+        assert f"is being replicated already (pid {alone.pid})" in refused.stderr
+        pds.stop()
+        assert alone.poll() is None
+    finally:
+        alone.send_signal(signal.SIGTERM)
+        assert alone.wait(60) == 0
+    assert pds.status()["state"] == "stopped"

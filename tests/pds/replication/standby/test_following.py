@@ -19,7 +19,7 @@ from pds.replication.standby.state import Copied
 from repo.cid import Cid
 from tests.pds.replication.small_server import SmallServer, did_of, values_in
 from tests.pds.replication.standby.kit import following, make_server
-from tests.pds.replication.test_supervisor import Running, options_of, running
+from tests.pds.replication.supervised import Running, options_of, running
 
 ACCOUNTS = 30
 
