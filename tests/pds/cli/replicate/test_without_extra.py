@@ -1,4 +1,4 @@
-"""Without the extra `replication`: everything else works, and what needs it says what to install."""
+"""Without the extra `replication`: what needs it says what to install; the rest works."""
 
 from __future__ import annotations
 
