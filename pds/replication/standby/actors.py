@@ -17,7 +17,7 @@ from database.errors import DatabaseError
 from pds.replication.copies.at_once import for_each
 from pds.replication.replica import names
 from pds.replication.restore.listing import ActorGroup, iter_actors
-from pds.replication.restore.reading import read_dids
+from pds.replication.restore.reading import read_dids, reading
 from pds.replication.restore.target import ACCOUNT
 from pds.replication.standby.databases import remove_database
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pds.replication.standby.state import StandbyState
 
 _PAGE: Final = 500
+_ACCOUNT: Final = "SELECT 1 FROM actor WHERE did = ?"
 _MOST_DELETED: Final = 10_000
 _RETRY_S: Final = 60.0
 """After an account could not be brought as far as the replica."""
@@ -66,6 +67,9 @@ class Actors:
     time_ms: int = 0
     """When the newest change that was applied was noticed on the primary, in Unix milliseconds."""
     problems: dict[str, _Problem] = field(default_factory=dict)
+    doomed: set[str] = field(default_factory=set)
+    """Accounts whose files are gone on the primary, but not their rows in `account.sqlite`: a disk
+    that is not mounted must not empty the standby as well."""
 
     async def advance(self) -> None:
         """Bring all accounts as far as the ledger is. Raises what `Databases.advance` raises."""
@@ -76,6 +80,7 @@ class Actors:
                 break
             await self._apply([actor for actor in page if self._is_behind(actor)])
             self.seen = page[-1].changed
+        await self._delete_doomed()
         await self._retry()
 
     async def advance_all(self, *, on_advanced: Callable[[str], object]) -> None:
@@ -157,8 +162,9 @@ class Actors:
         except InvalidStoreName:
             return  # No server would find it.
         if actor.is_deleted:
-            await self._delete(actor.did, store)
+            self.doomed.add(actor.did)
         else:
+            self.doomed.discard(actor.did)
             await self._advance_one(actor.did, store, begun=actor.begun)
 
     async def _advance_one(
@@ -208,11 +214,27 @@ class Actors:
         newest = max((file.name.last for file in group.database), default=0)
         return newest > (0 if known is None else known.txid)
 
+    async def _delete_doomed(self) -> None:
+        if not self.doomed:
+            return
+        gone = await asyncio.to_thread(self._without_account, sorted(self.doomed)[:_MOST_DELETED])
+        for did in gone:
+            await self._delete(did, self.target.layout.store(did))
+
+    def _without_account(self, dids: list[str]) -> list[str]:
+        """Return those that `account.sqlite` does not have; none if it cannot be read."""
+        try:
+            with reading(self.target.services[ACCOUNT]) as db:
+                return [did for did in dids if db.one(_ACCOUNT, (did,)) is None]
+        except DatabaseError:
+            return []
+
     async def _delete(self, did: str, store: Path) -> None:
         # The note goes last: without it, a file that is left would not be looked for.
         await asyncio.to_thread(_delete_files, store)
         self.state.forget(names.actor_database(did))
         self.problems.pop(did, None)
+        self.doomed.discard(did)
         self.deleted += 1
 
     async def _retry(self) -> None:

@@ -35,6 +35,13 @@ def make_server(directory: Path, accounts: int) -> SmallServer:
     return server
 
 
+def delete_account(server: SmallServer, did: str) -> None:
+    """Delete an account wholly."""
+    server.delete(did)
+    with closing(sqlite3.connect(server.directory / "account.sqlite")) as db, db:
+        db.execute("DELETE FROM actor WHERE did = ?", (did,))
+
+
 def written_to(server: SmallServer, did: str) -> list[str]:
     """What `SmallServer.write` wrote."""
     return [json.loads(value) for value in values_in(server.layout.store(did))]

@@ -18,7 +18,7 @@ from pds.replication.restore.target import LEDGER
 from pds.replication.standby.state import Copied
 from repo.cid import Cid
 from tests.pds.replication.small_server import SmallServer, did_of, values_in
-from tests.pds.replication.standby.kit import following, make_server
+from tests.pds.replication.standby.kit import delete_account, following, make_server
 from tests.pds.replication.supervised import Running, options_of, running
 
 ACCOUNTS = 30
@@ -86,7 +86,7 @@ async def test_new_and_deleted_accounts_come_and_go(
         await follower.until_same(server)
         server.create(did_of(500))
         server.write(did_of(500), "new")
-        server.delete(did_of(3))
+        delete_account(server, did_of(3))
         await follower.until(lambda: follower.values(did_of(500)) == ["new"])
         await follower.until(lambda: follower.values(did_of(3)) is None)
         assert follower.txid(did_of(3)) == 0
@@ -94,6 +94,23 @@ async def test_new_and_deleted_accounts_come_and_go(
         server.create(did_of(3))
         server.write(did_of(3), "again")
         await follower.until(lambda: follower.values(did_of(3)) == ["again"])
+
+
+async def test_a_store_that_is_gone_while_the_account_is_there_stays_in_the_standby(
+    server: SmallServer, replica: Path, tmp_path: Path
+) -> None:
+    async with (
+        replicating(server, replica) as made,
+        following(replica, tmp_path / "to") as follower,
+    ):
+        await follower.until_same(server)
+        # As when the disk of the actors is not mounted.
+        server.delete(did_of(3))
+        await made.until(lambda status: status.actors.deleted == 1)
+        await follower.until(lambda: follower.standby.actors.doomed == {did_of(3)})
+        server.write(did_of(4), "after that")
+        await follower.until_same(server)
+        assert follower.values(did_of(3)) == []
 
 
 async def test_a_store_that_is_replaced_on_the_primary_is_replaced_here(
@@ -154,14 +171,20 @@ async def test_an_account_goes_on_after_a_compaction(
 async def test_the_replica_may_be_away_for_a_while(
     server: SmallServer, replica: Path, tmp_path: Path
 ) -> None:
-    async with replicating(server, replica), following(replica, tmp_path / "to") as follower:
-        await follower.until_same(server)
-        away = replica.rename(tmp_path / "away")  # noqa: ASYNC240 (moments)
-        await follower.until_status(lambda status: status.state == "unreachable")
-        assert follower.standby.status().last_error
-        away.rename(replica)
-        server.write(did_of(0), "after that")
-        await follower.until(lambda: (follower.values(did_of(0)) or [])[-1:] == ["after that"])
+    async with replicating(server, replica) as made:
+        await made.until(lambda status: status.state == "running")
+        async with following(replica, tmp_path / "to") as follower:
+            await follower.until_same(server)
+            # Litestream would make the directory anew.
+            await made.end()
+            away = replica.rename(tmp_path / "away")  # noqa: ASYNC240 (moments)
+            await follower.until_status(lambda status: status.state == "unreachable")
+            assert follower.standby.status().last_error
+            away.rename(replica)
+            server.write(did_of(0), "after that")
+            async with replicating(server, replica):
+                await follower.until_same(server)
+                await follower.until_status(lambda status: status.state == "following")
 
 
 async def test_a_file_that_was_half_written_by_a_kill_is_completed(

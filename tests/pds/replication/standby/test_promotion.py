@@ -15,7 +15,13 @@ from pds.replication.replica.lease import LeaseTimes
 from pds.replication.restore.target import LEDGER
 from pds.replication.standby.promotion import PrimaryRuns, own_ledger, take_over
 from tests.pds.replication.small_server import SmallServer, did_of
-from tests.pds.replication.standby.kit import Follower, following, make_server, written_to
+from tests.pds.replication.standby.kit import (
+    Follower,
+    delete_account,
+    following,
+    make_server,
+    written_to,
+)
 from tests.pds.replication.supervised import all_synced, options_of, running
 
 TIMES = LeaseTimes(renew_s=10.0, stale_s=15.0, watch_every_s=0.05, settle_s=0.05)
@@ -57,7 +63,7 @@ async def test_the_newest_of_the_replica_is_applied_and_the_old_server_refused(
             follower.task.cancel()
             for number in range(10):
                 server.write(did_of(number), "at last")
-            server.delete(did_of(20))
+            delete_account(server, did_of(20))
             server.create(did_of(600))
             server.write(did_of(600), "new")
             await made.until(lambda status: status.actors.deleted == 1)
