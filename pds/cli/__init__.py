@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "restore": "Restore a server, or some accounts, from a replica.",
     "sequencer": "Raise the sequence numbers of events.",
     "serve": "Run the server with the settings of the environment.",
+    "standby": "Keep a warm copy of a replicated server, within seconds of the replica.",
 }
 """Every command and the first line of its help."""
 

@@ -23,6 +23,8 @@ from rich.table import Table
 from pds.cli.environment import env_file_option, explain_failures, read_variables
 from pds.cli.failures import CommandFailed
 from pds.cli.output import console, fits
+from pds.config.reading import read_unchecked
+from pds.disk.data_directory import refuse_standby
 from pds.doctor.examination import Options, examine
 from pds.doctor.finding import Finding, Status
 from pds.doctor.report import Report
@@ -93,6 +95,8 @@ def doctor(
     variables = read_variables(env_file)
     # As the server does, so that the server's limit is the one checked.
     raise_file_limit()
+    settings, _ = read_unchecked(variables.values)
+    refuse_standby(settings.data_directory)
     options = Options(offline=offline, blobs=blobs, identities=identities, env_file=variables.file)
     with _progress() as progress:
         report = examine(variables.values, options, progress)

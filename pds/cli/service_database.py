@@ -14,6 +14,7 @@ from pds.accounts.account import ActorAccount
 from pds.accounts.account_store import AccountStore
 from pds.cli.failures import CommandFailed
 from pds.config import Settings
+from pds.disk.data_directory import refuse_standby
 
 account_argument = click.argument("account", metavar="ACCOUNT")
 """What `get_account` looks an account up by."""
@@ -22,7 +23,11 @@ _ANY_STATE: Final = {"include_takendown": True, "include_deactivated": True}
 
 @contextmanager
 def reading_accounts(settings: Settings) -> Iterator[Database]:
-    """Open the database read-only. Raises `CommandFailed` if there is none, `DatabaseError`."""
+    """Open the database read-only. Raises `CommandFailed` if there is none, `DatabaseError`.
+
+    That of a standby is refused with `DirectoryIsStandby`, because it changes under its readers.
+    """
+    refuse_standby(settings.data_directory)
     path = settings.account_db_path
     if not path.exists():
         raise CommandFailed(f"There is no service database at {path} yet.", remedy="pds doctor")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ CHECK_FILE: Final = "holdfast.check"
 """A file with this name in the data directory makes the next start check every store."""
 RUN_FILE: Final = "holdfast.run"
 """Contains the id of the last run, which the databases beside it contain, too."""
+STANDBY_FILE: Final = "standby.sqlite"
+"""With this file in it, the directory is a standby's copy of another server, not a server's."""
 _OWNER_ONLY: Final = 0o077
 """The umask of a process that holds a data directory, whatever umask it was started with.
 
@@ -37,6 +40,10 @@ class DataDirectoryHeld(DataDirectoryError):
     """Another server holds the directory."""
 
 
+class DirectoryIsStandby(DataDirectoryError):
+    """The directory follows another server, and a second one on it must not start."""
+
+
 class DataDirectoryLock:
     """An exclusive lock on a data directory for the lifetime of the process.
 
@@ -52,12 +59,17 @@ class DataDirectoryLock:
         self.made_directory = made_directory
 
     @classmethod
-    def acquire(cls, directory: Path, *, option: str = "PDS_DATA_DIRECTORY") -> DataDirectoryLock:
+    def acquire(
+        cls, directory: Path, *, option: str = "PDS_DATA_DIRECTORY", for_standby: bool = False
+    ) -> DataDirectoryLock:
         """Create the directory if necessary, and lock it. Raises `DataDirectoryError`s.
 
         While the lock is held, files that the process creates are readable only by its user.
-        `option` is the setting that names the directory, for error messages.
+        `option` is the setting that names the directory, for error messages. Only `for_standby` may
+        hold that of a standby.
         """
+        if not for_standby:
+            refuse_standby(directory)
         umask_before = os.umask(_OWNER_ONLY)
         try:
             made = NeededDirectory("data", option, directory).make()
@@ -103,6 +115,15 @@ class DataDirectoryLock:
             os.close(self._file_descriptor)
             self._file_descriptor = -1
             os.umask(self._umask_before)
+
+
+def refuse_standby(directory: Path) -> None:
+    """Raise `DirectoryIsStandby` if a directory is that of a standby."""
+    if (directory / STANDBY_FILE).exists():
+        raise DirectoryIsStandby(
+            f"{directory} is a standby, which follows another server. To make a server of it, stop "
+            f"the other one and run `pds standby promote {shlex.quote(str(directory))}`."
+        )
 
 
 def find_holder(directory: Path) -> str | None:

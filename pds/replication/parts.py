@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from actor_store.layout import ActorLayout
+from database.errors import DatabaseError
 from pds.replication.actors import APART_MS, Actors
 from pds.replication.changes.watcher import Watcher
 from pds.replication.compactions import Compactions
@@ -25,7 +27,7 @@ from pds.replication.open_actors import OpenActors
 from pds.replication.services import ServiceDatabase, ServiceDatabases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from pds.replication.ledger.ledger import Ledger
     from pds.replication.litestream.program import Program
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from pds.replication.replica.lease import Lease
     from pds.replication.replica.manifest import Manifest
     from pds.replication.replica.place import ReplicaPlace
+    from pds.replication.services import OnSynced
 
 _DAY_S: Final = 86_400.0
 
@@ -87,6 +90,7 @@ def make_parts(
         daemons.services.client,
         _service_databases(options),
         url_of=options.replica.for_litestream,
+        on_synced=_note_in(ledger, but={options.ledger_db.name, options.did_cache_db.name}),
     )
     hot = HotSet(options.hot_set, clock=time.monotonic)
     queue = DirtyQueue(ledger, earliest_ms=_earliest_in(hot))
@@ -171,6 +175,18 @@ def _service_databases(options: ReplicationOptions) -> Sequence[ServiceDatabase]
         ServiceDatabase("hold.sqlite", options.hold_db, is_optional=True),
         ServiceDatabase(options.ledger_db.name, options.ledger_db),
     )
+
+
+def _note_in(ledger: Ledger, *, but: Collection[str]) -> OnSynced:
+    """Return what notes databases for standbys, except the ledger itself and what none needs."""
+
+    async def note(name: str, txid: int) -> None:
+        if name not in but:
+            # Without it, a standby notices a few seconds later.
+            with suppress(DatabaseError):
+                await ledger.write(lambda: ledger.services.note(name, txid))
+
+    return note
 
 
 def _earliest_in(hot: HotSet) -> Callable[[str], int]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -27,6 +27,9 @@ _SYNC_S: Final = 60.0
 _UNSETTLED_NS: Final = 50_000_000
 """File times advance in steps of some milliseconds. A file that was written this recently may be
 written again without a new time."""
+
+OnSynced: TypeAlias = Callable[[str, int], Awaitable[None]]
+"""Takes the name of a database and its newest transaction in the replica; raises nothing."""
 
 _log = structlog.get_logger(__name__)
 
@@ -73,7 +76,8 @@ class ServiceStatus:
 class ServiceDatabases:
     """The service databases and their replication through the client of a daemon.
 
-    `url_of` returns the place of a database by its name: `ReplicaUrl.for_litestream`.
+    `url_of` returns the place of a database by its name: `ReplicaUrl.for_litestream`. `on_synced`
+    is awaited when another transaction of one is in the replica.
     """
 
     def __init__(
@@ -83,9 +87,11 @@ class ServiceDatabases:
         *,
         url_of: Callable[[str], str],
         interval_s: float = INTERVAL_S,
+        on_synced: OnSynced | None = None,
     ) -> None:
         self._followers = [
-            _Follower(client, database, url_of(database.name), interval_s) for database in databases
+            _Follower(client, database, url_of(database.name), interval_s, on_synced)
+            for database in databases
         ]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -124,11 +130,17 @@ class _Follower:
     """One database."""
 
     def __init__(
-        self, client: LitestreamClient, database: ServiceDatabase, url: str, interval_s: float
+        self,
+        client: LitestreamClient,
+        database: ServiceDatabase,
+        url: str,
+        interval_s: float,
+        on_synced: OnSynced | None,
     ) -> None:
         self._client = client
         self._database = replace(database, path=database.path.absolute())
         self._url = url
+        self._on_synced = on_synced
         self._interval_s = interval_s
         self._is_registered = False
         self._synced: _Files | None = None
@@ -210,7 +222,9 @@ class _Follower:
             # The daemon has just started anew.
             await self._client.register(path, self._url)
             synced = await self._client.sync(path, timeout_s=timeout_s)
-        self._txid = synced.replicated_txid
+        txid, self._txid = self._txid, synced.replicated_txid
+        if self._on_synced is not None and self._txid != txid:
+            await self._on_synced(self._database.name, self._txid)
 
     async def _miss(self) -> None:
         """The file is not there, or not there any more."""

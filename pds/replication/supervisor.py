@@ -133,7 +133,9 @@ class _Supervisor:
 
     async def _try_to_join(self) -> Manifest:
         options = self._options
-        found = await check_replica(self._place, service_did=options.service_did)
+        found = await check_replica(
+            self._place, service_did=options.service_did, server_id=self._ledger.server_id
+        )
         await self._lease.acquire()
         try:
             manifest = await join_replica(

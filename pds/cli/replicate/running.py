@@ -21,6 +21,7 @@ from pds.cli.environment import read_variables
 from pds.cli.replicate.configured import replication_options
 from pds.cli.replicate.replica import replica_environ
 from pds.cli.server_logs import server_logs
+from pds.disk.data_directory import refuse_standby
 from pds.replication.errors import ReplicaInUse, ReplicationError
 from pds.replication.restore.marker import refuse_unfinished
 from pds.replication.status import ReplicationStatus, read_status, write_status
@@ -43,6 +44,7 @@ def run(env_file: Path | None, given: Mapping[str, str], *, until_stdin_ends: bo
     """
     variables = read_variables(env_file).with_settings(given)
     settings = variables.settings()
+    refuse_standby(settings.data_directory)
     # Litestream gets them from the environment of this process.
     os.environ.update(replica_environ(variables.values))
     options = replication_options(settings, os.environ)

@@ -18,6 +18,7 @@ from database.opening import open_database
 from database.wal import files_of
 from pds.replication.copies.tables import create_tables, forget_copies
 from pds.replication.ledger.actor_rows import ActorRows
+from pds.replication.ledger.service_rows import ServiceRows
 from pds.replication.ledger.state_rows import StateRows
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ class Ledger:
         self.db: Final = db
         """For tables of others: what is copied beside databases."""
         self.actors: Final = ActorRows(db)
+        self.services: Final = ServiceRows(db)
         self.state: Final = StateRows(db)
 
     @classmethod
@@ -87,6 +89,7 @@ class Ledger:
 
         def forget() -> None:
             self.actors.reset(now_ms)
+            self.services.forget()
             self.state.set("replica", replica)
 
         await self.write(forget)

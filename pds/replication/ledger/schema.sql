@@ -14,6 +14,8 @@ CREATE TABLE actor (
     uncompacted INTEGER NOT NULL DEFAULT 0, -- files that were written since the last compaction
     compactAtMs INTEGER, -- when the next compaction has something to do, however few files there are
     deletedAtMs INTEGER, -- when the files were found to be gone
+    changed INTEGER NOT NULL DEFAULT 0, -- change_count when `txid` or `deletedAtMs` changed last
+    begun INTEGER NOT NULL DEFAULT 0, -- change_count when its transactions began to be counted from 1
     PRIMARY KEY (shard, did)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX actor_turn_idx ON actor (urgent, turn) WHERE turn IS NOT NULL;
@@ -26,4 +28,28 @@ CREATE INDEX actor_deleted_idx ON actor (deletedAtMs) WHERE deletedAtMs IS NOT N
 CREATE TABLE state ( -- serverId, replica, cursor of the event log
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+-- How a standby finds what is new: rows whose `changed` is above the one that it saw last.
+CREATE INDEX actor_changed_idx ON actor (changed);
+CREATE TABLE change_count (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    changed INTEGER NOT NULL
+) STRICT;
+INSERT INTO change_count (id, changed) VALUES (1, 0);
+CREATE TRIGGER actor_begun AFTER INSERT ON actor BEGIN
+    UPDATE change_count SET changed = changed + 1;
+    UPDATE actor SET changed = (SELECT changed FROM change_count),
+        begun = (SELECT changed FROM change_count)
+        WHERE shard = new.shard AND did = new.did;
+END;
+CREATE TRIGGER actor_changed AFTER UPDATE OF txid, deletedAtMs ON actor
+WHEN new.txid <> old.txid OR new.deletedAtMs IS NOT old.deletedAtMs BEGIN
+    UPDATE change_count SET changed = changed + 1;
+    UPDATE actor SET changed = (SELECT changed FROM change_count),
+        begun = iif(new.txid < old.txid, (SELECT changed FROM change_count), begun)
+        WHERE shard = new.shard AND did = new.did;
+END;
+CREATE TABLE service ( -- the databases of the server as a whole
+    name TEXT PRIMARY KEY,
+    txid INTEGER NOT NULL -- the newest in the replica
 ) STRICT, WITHOUT ROWID;

@@ -106,15 +106,16 @@ class Lease:
             self._changed.clear()
             await self._changed.wait()
 
-    async def acquire(self) -> None:
+    async def acquire(self, *, by_force: bool = False) -> None:
         """Take the lease, or raise `ReplicaInUse` once it is seen that another renews it.
 
         Takes at once what is free, or was this data directory's; else watches it for `stale_s`.
+        `by_force` takes it at once in any case: its holder stops when it next renews it.
         Raises `DamagedReplicaFile` for a file that is no lease, and what `ReplicaPlace` raises.
         """
         found = await self._read()
         ours = found is not None and found[0].server_id == self._mine.server_id
-        if found is not None and not ours and not found[0].is_released:
+        if found is not None and not ours and not found[0].is_released and not by_force:
             found = await self._watch(*found)
         counter = 0 if found is None else found[0].counter
         await self._take(counter, before=None if found is None else found[1])

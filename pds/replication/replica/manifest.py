@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
@@ -12,6 +13,7 @@ from pds.replication.errors import (
     DamagedReplicaFile,
     ForeignReplica,
     ReplicaFileMissing,
+    ReplicaInUse,
     ReplicaRefused,
     ReplicaUnavailable,
 )
@@ -23,6 +25,7 @@ PASSPHRASE: Final = "passphrase"  # noqa: S105 (the name of a way)
 RECIPIENT: Final = "recipient"
 CLEAR: Final = "clear"
 _MAX_BYTES: Final = 64 * 1024
+_MOST_RETIRED: Final = 100
 _ANOTHER_PLACE: Final = "replicate to another prefix or directory"
 
 
@@ -49,6 +52,10 @@ class Manifest:
     """See `Sealing`."""
     recipient: str | None = None
     sealed_identity: str | None = None
+    replica_id: str | None = None
+    """Random: another one after the place was emptied. Manifests of older programs have none."""
+    retired: tuple[str, ...] = ()
+    """Data directories that have been replaced by a promoted standby: see `retire`."""
     format: int = FORMAT
 
     @property
@@ -69,17 +76,21 @@ class Manifest:
                 f"the replica has format {version}, which is newer than this program: update it"
             )
         texts = ("service_did", "server_id", "sealing")
-        choices = ("recipient", "sealed_identity")
+        choices = ("recipient", "sealed_identity", "replica_id")
+        retired = fields.get("retired", []) if isinstance(fields, dict) else None
         if (
             version != FORMAT
             or not all(isinstance(fields.get(name), str) for name in texts)
             or not all(isinstance(fields.get(name), str | None) for name in choices)
             or fields["sealing"] not in {PASSPHRASE, RECIPIENT, CLEAR}
+            or not isinstance(retired, list)
+            or not all(isinstance(one, str) for one in retired)
             or (fields["sealing"] != CLEAR and not fields.get("recipient"))
             or (fields["sealing"] == PASSPHRASE and not fields.get("sealed_identity"))
         ):
             raise DamagedReplicaFile(f"{MANIFEST} of the replica is no manifest: {_REMEDY}")
-        return cls(**{name: fields.get(name) for name in (*texts, *choices)})
+        found = {name: fields.get(name) for name in (*texts, *choices)}
+        return cls(**found, retired=tuple(retired))
 
     def encode(self) -> bytes:
         """Return the manifest's JSON; inverse of `decode`."""
@@ -103,10 +114,13 @@ async def read_manifest(place: ReplicaPlace) -> Manifest | None:
         return None
 
 
-async def check_replica(place: ReplicaPlace, *, service_did: str) -> Manifest | None:
+async def check_replica(
+    place: ReplicaPlace, *, service_did: str, server_id: str | None = None
+) -> Manifest | None:
     """Return the manifest of a server's replica; None if the place is empty. Changes nothing.
 
-    Raises `ForeignReplica` if the place is another server's, or has other files.
+    Raises `ForeignReplica` if the place is another server's, or has other files, and `ReplicaInUse`
+    if the data directory `server_id` has been replaced by a standby.
     """
     manifest = await read_manifest(place)
     if manifest is None:
@@ -115,6 +129,12 @@ async def check_replica(place: ReplicaPlace, *, service_did: str) -> Manifest | 
         raise ForeignReplica(
             f"the place holds the replica of {manifest.service_did}, and this server is "
             f"{service_did}: {_ANOTHER_PLACE}"
+        )
+    elif server_id in manifest.retired:
+        raise ReplicaInUse(
+            "a standby has taken the place of this server, which must not run any more: two "
+            "servers with one identity contradict each other. If it is to replace the other one in "
+            "turn, move its data directory away, and make a standby of the other one here"
         )
     return manifest
 
@@ -127,10 +147,11 @@ async def join_replica(
     Call `check_replica` before the lease is acquired, and this while it is held. Raises what
     `check_replica` and `seal` raise.
     """
-    before = await check_replica(place, service_did=service_did)
+    before = await check_replica(place, service_did=service_did, server_id=server_id)
     if before is None:
         sealing = await seal(None)
-        manifest = Manifest(service_did, server_id, **asdict(sealing))
+        replica_id = secrets.token_hex(8)
+        manifest = Manifest(service_did, server_id, **asdict(sealing), replica_id=replica_id)
         await _write(place, manifest, before=None)
         return manifest
     sealing = await seal(before.key_sealing)
@@ -145,6 +166,18 @@ async def join_replica(
     manifest = replace(before, server_id=server_id)
     await _write(place, manifest, before=before)
     return manifest
+
+
+async def retire_server(place: ReplicaPlace, manifest: Manifest, *, server_id: str) -> None:
+    """Give the replica to the data directory `server_id`, and refuse the one before it for good.
+
+    Call this while the lease is held. Raises what `ReplicaPlace` raises.
+    """
+    if manifest.server_id == server_id:
+        return
+    retired = (*manifest.retired, manifest.server_id)[-_MOST_RETIRED:]
+    changed = replace(manifest, server_id=server_id, retired=retired)
+    await _write(place, changed, before=manifest)
 
 
 async def _require_empty(place: ReplicaPlace) -> None:

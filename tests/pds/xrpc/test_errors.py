@@ -25,7 +25,7 @@ from pds.config import ConfigError
 from pds.config.mail_address import InvalidMailAddress
 from pds.config.mail_url import InvalidMailUrl
 from pds.crawlers import CrawlNotRequested
-from pds.disk.data_directory import DataDirectoryHeld
+from pds.disk.data_directory import DataDirectoryHeld, DirectoryIsStandby
 from pds.disk.other_server import DirectoryInUse
 from pds.disk.sizes import MeasuringStopped
 from pds.fairness.presence import ClientLeft
@@ -87,6 +87,7 @@ INTERNAL: dict[type[Exception], str] = {
     InvalidMailUrl: "refused at start",
     DataDirectoryHeld: "refused at start",
     DirectoryInUse: "refused at start",
+    DirectoryIsStandby: "refused at start",
     MeasuringStopped: "the server is stopping",
     CrawlNotRequested: "becomes a line of the log",
     ClientLeft: "there is nobody to answer",

@@ -92,6 +92,18 @@ async def test_a_lease_that_moves_is_left_to_its_holder(place: ReplicaPlace) -> 
     assert (await stored(place)).server_id == "a"
 
 
+async def test_a_lease_is_taken_by_force_from_a_holder_that_stops_then(root: Path) -> None:
+    place = FilePlace(root)
+    holder = Lease(place, server_id="a", times=PATIENT)
+    await holder.acquire()
+    async with kept(holder) as keeping:
+        other = Lease(place, server_id="b", times=PATIENT)
+        await other.acquire(by_force=True)
+        assert other.is_held
+        with pytest.raises(ReplicaInUse):
+            await asyncio.wait_for(keeping, 20)
+
+
 async def test_a_lease_that_does_not_move_is_taken_over_whatever_the_clocks_say(
     place: ReplicaPlace,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -11,6 +12,7 @@ import pytest
 from pds.replication.errors import (
     DamagedReplicaFile,
     ForeignReplica,
+    ReplicaInUse,
     ReplicaRefused,
     ReplicaUnavailable,
     WrongKeySecret,
@@ -25,6 +27,7 @@ from pds.replication.replica.manifest import (
     check_replica,
     join_replica,
     read_manifest,
+    retire_server,
 )
 from pds.replication.replica.place import ReplicaPlace
 
@@ -48,7 +51,9 @@ async def test_the_first_to_join_makes_the_manifest_and_others_find_it(
     assert await read_manifest(place) is None
     assert await check_replica(place, service_did=SERVICE) is None
     made = await join_replica(place, service_did=SERVICE, server_id="a", seal=seal)
-    assert made == Manifest(SERVICE, "a", PASSPHRASE, SEALING.recipient, SEALING.sealed_identity)
+    expected = Manifest(SERVICE, "a", PASSPHRASE, SEALING.recipient, SEALING.sealed_identity)
+    assert made.replica_id
+    assert replace(made, replica_id=None) == expected
     assert await read_manifest(place) == made
     assert await check_replica(place, service_did=SERVICE) == made
     assert await join_replica(place, service_did=SERVICE, server_id="a", seal=seal) == made
@@ -60,6 +65,24 @@ async def test_a_restored_server_goes_on_in_the_same_replica(place: ReplicaPlace
     joined = await join_replica(place, service_did=SERVICE, server_id="b", seal=seal)
     assert (joined.server_id, joined.key_sealing) == ("b", SEALING)
     assert await read_manifest(place) == joined
+
+
+async def test_a_server_that_a_standby_has_replaced_is_refused_for_good(
+    place: ReplicaPlace,
+) -> None:
+    made = await join_replica(place, service_did=SERVICE, server_id="a", seal=seal)
+    await retire_server(place, made, server_id="b")
+    with pytest.raises(ReplicaInUse, match="must not run any more"):
+        await join_replica(place, service_did=SERVICE, server_id="a", seal=seal)
+    with pytest.raises(ReplicaInUse):
+        await check_replica(place, service_did=SERVICE, server_id="a")
+    joined = await join_replica(place, service_did=SERVICE, server_id="b", seal=seal)
+    assert (joined.server_id, joined.retired) == ("b", ("a",))
+    # A promotion that is repeated retires nobody else.
+    await retire_server(place, joined, server_id="b")
+    assert await read_manifest(place) == joined
+    # Restored to yet another machine, the server is none of those.
+    await join_replica(place, service_did=SERVICE, server_id="c", seal=seal)
 
 
 async def test_a_replica_of_another_server_is_refused_unchanged(place: ReplicaPlace) -> None:
