@@ -62,7 +62,8 @@ class StatusCollector:
                 last_error=self.error,
                 last_error_s=None if self.error is None else time.time(),
             )
-        if self.state == "running" and not parts.is_reachable():
+        outage = self.state == "running" and not parts.is_reachable()
+        if outage:
             base["state"] = "unreachable"
         # What this program says of the place names the remedy; Litestream's messages do not.
         error = self.error or (_error_of(self.lease) if outage else None)
