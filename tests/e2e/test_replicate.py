@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
-from tests.processes import DevServer, ServerProcess, clean_environment, free_port, run_pds, serve
+from tests.processes import DevServer, ServerProcess, free_port, run_pds, serve
 from tests.seaweedfs import SeaweedFs
 
-PASSPHRASE = "e71f0c9b52d84a36"  # noqa: S105
+PASSPHRASE = "e71f0c9b52d84a36"
 _DEADLINE_S = 60.0
 
 
