@@ -290,7 +290,8 @@ def _percents(before: list[float], after: list[float], seconds: float) -> str:
 def _memory(made: _Supervisor) -> str:
     each = [memory_of(pid).now for pid in made.pids()[1:]]
     whole = memory_of(made.process.pid)
-    return f"{whole.now:.0f} MiB, peak {whole.peak:.0f} (daemons {', '.join(f'{x:.0f}' for x in each)})"
+    daemons = " + ".join(f"{mib:.0f}" for mib in each)
+    return f"{whole.now:.0f} MiB, peak {whole.peak:.0f} (of these, daemons {daemons})"
 
 
 def _say(text: str) -> None:
