@@ -66,7 +66,7 @@ class StatusCollector:
         if outage:
             base["state"] = "unreachable"
         # What this program says of the place names the remedy; Litestream's messages do not.
-        error = self.error or (_error_of(self.lease) if outage else None)
+        error = self.error or (None if parts.is_reachable() else _error_of(self.lease))
         return ReplicationStatus(
             **base,  # type: ignore[arg-type]
             databases=tuple(map(_database, parts.services.statuses())),

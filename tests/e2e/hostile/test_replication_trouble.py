@@ -12,7 +12,8 @@ import pytest
 from tests.e2e.forked import Zygote
 from tests.e2e.hostile import replica_troubles as troubles
 from tests.e2e.hostile.replica_troubles import Trouble
-from tests.e2e.replicated import Replicated, blobs_in, keys_in, records_in, write_with_blob
+from tests.e2e.hostile.scale import scaled
+from tests.e2e.replicated import Replicated, check_restored, s3_url, write_with_blob
 from tests.e2e.world import World
 from tests.seaweedfs import SeaweedFs
 from tests.small_disk import small_disk
@@ -69,17 +70,6 @@ async def check(replicated: Replicated, trouble: Trouble, told: str) -> None:
     await check_restored(replicated)
 
 
-async def check_restored(replicated: Replicated) -> None:
-    """All that the server has comes back."""
-    to = replicated.data.with_name("restored")
-    done = await asyncio.to_thread(replicated.restore, to)
-    assert done.returncode == 0, done
-    assert records_in(to) == records_in(replicated.data)
-    assert keys_in(to) == keys_in(replicated.data)
-    assert blobs_in(to) == blobs_in(replicated.data)
-    assert "Traceback" not in replicated.log()
-
-
 async def test_a_disk_that_is_not_mounted_for_a_while(
     world: World, make: Make, stack: AsyncExitStack, tmp_path: Path
 ) -> None:
@@ -110,19 +100,22 @@ async def test_a_disk_that_takes_nothing_for_a_while(
     await check(replicated, trouble(disk), told)
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "told"),
+ANSWERS = scaled(
+    [(403, "AccessDenied", "allow this key")],
     [
-        (503, "SlowDown", "says SlowDown"),
-        (500, "InternalError", "says InternalError"),
         (403, "AccessDenied", "allow this key"),
         (403, "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"),
         (403, "InvalidAccessKeyId", "AWS_ACCESS_KEY_ID"),
-        (404, "NoSuchBucket", "bucket"),
         (403, "RequestTimeTooSkewed", "clock"),
+        (404, "NoSuchBucket", "bucket"),
+        (500, "InternalError", "says InternalError"),
+        (503, "SlowDown", "says SlowDown"),
         (507, "InsufficientStorage", "room"),
     ],
 )
+
+
+@pytest.mark.parametrize(("status", "code", "told"), ANSWERS)
 async def test_an_s3_server_that_refuses(
     world: World, make: Make, s3: SeaweedFs, proxy: TcpProxy, status: int, code: str, told: str
 ) -> None:
@@ -151,14 +144,5 @@ async def test_an_s3_server_that_ends_and_starts_again(
 
 
 async def on_s3(s3: SeaweedFs, port: int) -> tuple[str, dict[str, str]]:
-    """A new prefix on a server that is reached by a port, and the credentials."""
-    bucket = (await s3.create_bucket()).bucket
-    url = f"s3://{bucket}/pds?endpoint=http://127.0.0.1:{port}&region=us-east-1"
-    return url, s3_credentials(s3)
-
-
-def s3_credentials(s3: SeaweedFs) -> dict[str, str]:
-    return {
-        "AWS_ACCESS_KEY_ID": s3.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": s3.secret_access_key,
-    }
+    """A new bucket of a server that is reached by a port, and the credentials."""
+    return s3_url(s3, (await s3.create_bucket()).bucket, port)
