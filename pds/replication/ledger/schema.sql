@@ -46,7 +46,7 @@ CREATE TRIGGER actor_changed AFTER UPDATE OF txid, deletedAtMs ON actor
 WHEN new.txid <> old.txid OR new.deletedAtMs IS NOT old.deletedAtMs BEGIN
     UPDATE change_count SET changed = changed + 1;
     UPDATE actor SET changed = (SELECT changed FROM change_count),
-        begun = iif(new.txid = 0, (SELECT changed FROM change_count), begun)
+        begun = iif(new.txid < old.txid, (SELECT changed FROM change_count), begun)
         WHERE shard = new.shard AND did = new.did;
 END;
 CREATE TABLE service ( -- the databases of the server as a whole
