@@ -7,6 +7,7 @@ that watch them, such as Litestream, would lose track.
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,6 +28,9 @@ T = TypeVar("T")
 
 _NEW: Final = ".new"
 _OLD: Final = ".old"
+_CHANGED_MEANWHILE: Final = frozenset({errno.ENOENT, errno.ENOTEMPTY})
+_TRIES: Final = 5
+"""How often a directory is deleted in which files appear meanwhile."""
 
 
 def create_directory(
@@ -73,15 +77,23 @@ def adopt_database(layout: ActorLayout, did: str, database: Path) -> None:
 
 
 def remove_directory(layout: ActorLayout, did: str) -> None:
-    """Delete an actor's directory; a missing one is ignored.
+    """Delete an actor's directory; a missing one is ignored. Raises `OSError`.
 
     The parent directory, shared with other actors, stays. Call it in a thread.
     """
     directory, store = layout.directory(did), layout.store(did)
     with suppress(FileNotFoundError):
         store.rename(store.with_name(store.name + _OLD))
-    with suppress(FileNotFoundError):
-        shutil.rmtree(directory)
+    # Litestream may make and remove files of its own there until it notices.
+    for _ in range(_TRIES):
+        try:
+            shutil.rmtree(directory)
+        except OSError as exc:
+            if exc.errno not in _CHANGED_MEANWHILE:
+                raise
+        if not directory.exists():
+            return
+    raise OSError(errno.ENOTEMPTY, "files appear in it all the time", str(directory))
 
 
 def remove_leftovers(layout: ActorLayout) -> None:

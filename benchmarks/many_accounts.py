@@ -92,7 +92,7 @@ class Writer:
         self._accounts = accounts
         self._log = open_database(data / "sequencer.sqlite", wal_autocheckpoint=None)
         self._stores: OrderedDict[str, Database] = OrderedDict()
-        self._random = random.Random(7)  # noqa: S311 (the same accounts each time)
+        self._random = random.Random(7)
         self.written: list[tuple[str, float]] = []
         """The DID and time of each write, in Unix seconds."""
 

@@ -81,7 +81,7 @@ def _cpu_s(pid: int) -> float:
 @contextmanager
 def _replicating(data: Path, url: str, log: Path, hot_set: int) -> Iterator[_Supervisor]:
     with log.open("ab") as file:
-        process = subprocess.Popen(  # noqa: S603 (this program)
+        process = subprocess.Popen(
             [
                 sys.executable,
                 "-m",
@@ -122,7 +122,7 @@ def supervise(data: Path, url: str, hot_set: int) -> None:
         hold_db=data / "hold.sqlite",
         actors_directory=data / "actors",
         blob_directory=data / "blobs",
-        sealing=SealingOptions(passphrase="correct horse battery staple"),  # noqa: S106
+        sealing=SealingOptions(passphrase="correct horse battery staple"),
         hot_set=hot_set,
     )
     uvloop.run(_supervise(options))
@@ -141,7 +141,7 @@ async def _supervise(options: ReplicationOptions) -> None:
 @click.option("--hot-set", default=500, show_default=True)
 @click.option("--seconds", default=60.0, show_default=True, help="How long each phase lasts.")
 @click.option("--s3", is_flag=True, help="To a SeaweedFS instead of a directory.")
-@click.option("--work", type=click.Path(path_type=Path), default=Path("/tmp/bench-replication"))  # noqa: S108
+@click.option("--work", type=click.Path(path_type=Path), default=Path("/tmp/bench-replication"))
 @click.option("--keep", is_flag=True, help="Go on with the accounts and replica of the last run.")
 def measure(
     *,
@@ -226,7 +226,7 @@ def _phases(
         after = made.cpu_s()
         _WRITTEN.extend(writer.written)
         writer.close()
-        assert status is not None  # noqa: S101
+        assert status is not None
         lag = status.lag
         yield (
             f"{rate} writes/s over {written:,} accounts: lag p50, p99, max",
@@ -290,7 +290,8 @@ def _percents(before: list[float], after: list[float], seconds: float) -> str:
 def _memory(made: _Supervisor) -> str:
     each = [memory_of(pid).now for pid in made.pids()[1:]]
     whole = memory_of(made.process.pid)
-    return f"{whole.now:.0f} MiB, peak {whole.peak:.0f} (daemons {', '.join(f'{x:.0f}' for x in each)})"
+    daemons = " + ".join(f"{mib:.0f}" for mib in each)
+    return f"{whole.now:.0f} MiB, peak {whole.peak:.0f} (of these, daemons {daemons})"
 
 
 def _say(text: str) -> None:

@@ -13,7 +13,7 @@ import structlog
 from actor_store.keyed_locks import KeyedLocks
 from database.errors import DatabaseError
 from database.opening import open_database
-from pds.replication.changes.signature import look_at
+from pds.replication.changes.signature import UNCERTAIN_S, look_at
 from pds.replication.errors import LitestreamFailed, Trouble
 from pds.replication.litestream.local_state import prune, reset
 from pds.replication.replica import names
@@ -135,14 +135,15 @@ class OpenActors:
             await self.close(coldest)
 
     async def _close(self, did: str, timeout_s: float) -> None:
-        async with self._closing:
-            await self._close_now(did, timeout_s)
-
-    async def _close_now(self, did: str, timeout_s: float) -> None:
         store = self._layout.store(did)
-        # Closing syncs once more, so all of these files is in the replica then.
-        seen = await asyncio.to_thread(_look_at, store)
-        txid = await self._unregister(did, store, timeout_s)
+        seen = _look_at(store)
+        if seen is not None and not seen.is_certain:
+            # Litestream itself has just written to it, or somebody else did.
+            await asyncio.sleep(UNCERTAIN_S)
+            seen = _look_at(store)
+        async with self._closing:
+            # Closing syncs once more, so all of the files that were seen is in the replica then.
+            txid = await self._unregister(did, store, timeout_s)
         if txid is None:
             await self._queue.mark({did: self._queue.now_ms})
         elif seen is not None:

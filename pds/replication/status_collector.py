@@ -64,6 +64,8 @@ class StatusCollector:
             )
         if self.state == "running" and not parts.is_reachable():
             base["state"] = "unreachable"
+        # What this program says of the place names the remedy; Litestream's messages do not.
+        error = self.error or (None if parts.is_reachable() else _error_of(self.lease))
         return ReplicationStatus(
             **base,  # type: ignore[arg-type]
             databases=tuple(map(_database, parts.services.statuses())),
@@ -74,8 +76,8 @@ class StatusCollector:
             totals=_totals(parts),
             failing=tuple(self._ledger.actors.failing(limit=_FAILING_SHOWN)),
             warnings=self._warnings(parts),
-            last_error=self.error or parts.actors.last_error,
-            last_error_s=parts.actors.last_error_s,
+            last_error=error or parts.actors.last_error,
+            last_error_s=time.time() if error else parts.actors.last_error_s,
         )
 
     def _actors(self, parts: Parts | None) -> ActorsStatus:
@@ -107,6 +109,14 @@ class StatusCollector:
         if parts.blobs is not None:
             problems += parts.blobs.problems.first(_PROBLEMS_SHOWN)
         return (*(text for text in found if text), *problems)
+
+
+def _error_of(lease: Lease | None) -> str | None:
+    """What the last renewal of the lease tells of the place."""
+    if lease is None:
+        return None
+    answers = lease.is_held or lease.last_error is not None
+    return lease.last_error if answers else "the place of the replica does not answer"
 
 
 def _database(status: ServiceStatus) -> DatabaseStatus:

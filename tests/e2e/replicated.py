@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
@@ -19,7 +20,8 @@ from pds.replication.status import ReplicationStatus, read_status
 from tests.e2e.forked import Zygote
 from tests.e2e.promises import NOTE, Person
 from tests.e2e.world import World
-from tests.processes import run_pds
+from tests.processes import clean_environment, run_pds
+from tests.seaweedfs import SeaweedFs
 
 PASSPHRASE = "correct horse battery staple"
 WITHIN_S = 60.0
@@ -134,6 +136,21 @@ class Replicated:
         """Run a `pds` command to its end."""
         return run_pds(*args, env={**self.environ, **env})
 
+    def run_elsewhere(self, directory: Path, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in an environment that has no programs but a Python."""
+        python = directory / "python"
+        python.symlink_to(Path(sys.executable).resolve())
+        packages = [path for path in sys.path if path.endswith("site-packages")]
+        path = os.pathsep.join([str(Path(__file__).resolve().parents[2]), *packages])
+        return subprocess.run(  # noqa: S603 (our own program)
+            [str(python), "-m", "pds", *args],
+            env={**clean_environment(self.environ), "PYTHONPATH": path, "PATH": "/nonexistent"},
+            capture_output=True,
+            text=True,
+            timeout=WITHIN_S,
+            check=False,
+        )
+
     def restore(self, to: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Restore the replica to a directory."""
         return self.run("restore", "--from", self.url, "--to", str(to), *args, **env)
@@ -158,6 +175,26 @@ async def write_with_blob(world: World, person: Person, rkey: str, data: bytes) 
         assert response.status == 200
         blob = (await response.json())["blob"]
     await world.create(person, rkey, image=blob)
+
+
+async def check_restored(replicated: Replicated) -> None:
+    """All that the server has comes back from the replica."""
+    to = replicated.data.with_name("restored")
+    done = await asyncio.to_thread(replicated.restore, to)
+    assert done.returncode == 0, done
+    assert records_in(to) == records_in(replicated.data)
+    assert keys_in(to) == keys_in(replicated.data)
+    assert blobs_in(to) == blobs_in(replicated.data)
+    assert "Traceback" not in replicated.log()
+
+
+def s3_url(server: SeaweedFs, bucket: str, port: int) -> tuple[str, dict[str, str]]:
+    """The URL of a replica in a bucket that is reached by a port, and the credentials."""
+    url = f"s3://{bucket}/pds?endpoint=http://127.0.0.1:{port}&region=us-east-1"
+    return url, {
+        "AWS_ACCESS_KEY_ID": server.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": server.secret_access_key,
+    }
 
 
 def records_in(data: Path) -> dict[str, set[str]]:

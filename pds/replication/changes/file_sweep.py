@@ -33,8 +33,8 @@ class Found:
 
     new: list[tuple[str, int]] = field(default_factory=list)
     """Actors without a row, each with when its files changed, in Unix milliseconds."""
-    changed: list[tuple[str, int]] = field(default_factory=list)
-    """Actors whose files changed, each with when."""
+    changed: list[tuple[str, FilesSeen]] = field(default_factory=list)
+    """Actors whose files changed, each with how they look now."""
     replaced: list[str] = field(default_factory=list)
     """Actors whose database is another file than the one that is open."""
     gone: list[str] = field(default_factory=list)
@@ -68,9 +68,12 @@ class FileSweep:
     async def run(self, interval_s: float) -> int:
         """Look at everything once, spread over a part of `interval_s`; return how many there are.
 
-        Raises `OSError` if the directory of actors cannot be read.
+        Raises `OSError` if the directory of actors cannot be read, or has lost all of them.
         """
-        names = set(await asyncio.to_thread(os.listdir, self._directory))
+        try:
+            names = set(await asyncio.to_thread(os.listdir, self._directory))
+        except FileNotFoundError:
+            names = set()  # As long as no account has been made.
         pause_s = interval_s * _PACE / SHARDS
         present, gone = 0, list[str]()
         for shard in range(SHARDS):
@@ -81,10 +84,21 @@ class FileSweep:
                 present += found.present
                 gone += found.gone
                 found.gone = []
+                if found.changed:
+                    self._drop_synced(shard, found)
                 await self._tell(found)
             await asyncio.sleep(pause_s)
         await self._tell_gone(gone, present)
         return present
+
+    def _drop_synced(self, shard: int, found: Found) -> None:
+        """Drop what was synced or marked while the files were looked at."""
+        rows = self._rows(shard)
+        found.changed = [
+            (did, seen)
+            for did, seen in found.changed
+            if did in rows and self._open_inode(did) is None and _has_changed(seen, rows[did])
+        ]
 
     async def _tell(self, found: Found) -> None:
         if found.new or found.changed or found.replaced or found.gone:
@@ -131,5 +145,9 @@ class FileSweep:
         if open_inode is not None:
             if open_inode != seen.inode:
                 found.replaced.append(did)
-        elif row.deleted or (row.signature != seen.signature and not row.dirty):
-            found.changed.append((did, seen.changed_ms))
+        elif _has_changed(seen, row):
+            found.changed.append((did, seen))
+
+
+def _has_changed(seen: FilesSeen, row: SweptRow) -> bool:
+    return row.deleted or (row.signature != seen.signature and not row.dirty)

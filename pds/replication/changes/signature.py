@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-_TICK_NS: Final = 20_000_000
+UNCERTAIN_S: Final = 0.02
 """File times advance with the kernel's clock tick, 10 ms at most. A file written within the last
 tick may be written again and look the same."""
 _BITS: Final = (1 << 63) - 1
@@ -49,6 +49,6 @@ def look_at(store: str) -> FilesSeen | None:
         changed_ns = main.st_mtime_ns
     written = wal_bytes * 2 + 1 if wal_bytes else main.st_size * 2
     signature = (changed_ns * 1_000_003 + written * 31 + main.st_ino * 8_191) & _BITS
-    certain = abs(time.time_ns() - changed_ns) > _TICK_NS
+    certain = abs(time.time_ns() - changed_ns) > UNCERTAIN_S * 1e9
     total = main.st_size + wal_bytes
     return FilesSeen(signature, main.st_ino, changed_ns // 1_000_000, total, certain)

@@ -127,7 +127,7 @@ class Watcher:
         if found.new:
             await self._queue.add(found.new)
         now_ms = self._queue.now_ms
-        changed = dict(found.changed)
+        changed = {did: seen.changed_ms for did, seen in found.changed}
         changed.update(dict.fromkeys(found.replaced + found.gone, now_ms))
         if changed:
             await self._queue.mark(changed)

@@ -115,12 +115,21 @@ async def test_an_unmounted_disk_deletes_nobody(sweeper: Sweeper, tmp_path: Path
     sweeper.know_all()
     actors = sweeper.server.layout.actors_dir
     actors.rename(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(OSError, match="is its disk mounted"):
         await sweeper.run()
     actors.mkdir()
     with pytest.raises(OSError, match="is its disk mounted"):
         await sweeper.run()
     assert sweeper.all("gone") == set()
+
+
+async def test_a_server_without_accounts_is_no_error(sweeper: Sweeper) -> None:
+    for did in sweeper.server.dids:
+        sweeper.server.delete(did)
+    for directory in sweeper.server.layout.actors_dir.iterdir():
+        directory.rmdir()
+    sweeper.server.layout.actors_dir.rmdir()
+    assert await sweeper.run() == 0
 
 
 async def test_odd_entries_are_passed_over(sweeper: Sweeper) -> None:
