@@ -69,6 +69,7 @@ async def test_a_standby_goes_on_from_what_it_has(
     async with replicating(server, replica):
         async with following(replica, tmp_path / "to") as follower:
             await follower.until_same(server)
+            await follower.until_status(lambda status: status.state == "following")
             stores = [follower.target.layout.store(did) for did in server.dids]
         inodes = [store.stat().st_ino for store in stores]
         for number in range(5):
@@ -153,6 +154,7 @@ async def test_an_account_goes_on_after_a_compaction(
     async with replicating(server, replica) as made:
         async with following(replica, tmp_path / "to") as follower:
             await follower.until_same(server)
+            await follower.until_status(lambda status: status.state == "following")
             store = follower.target.layout.store(did)
         for number in range(3):
             server.write(did, f"{number}")
@@ -194,6 +196,7 @@ async def test_a_file_that_was_half_written_by_a_kill_is_completed(
     async with replicating(server, replica):
         async with following(replica, tmp_path / "to") as follower:
             await follower.until_same(server)
+            await follower.until_status(lambda status: status.state == "following")
             store = follower.target.layout.store(did)
         before = store.read_bytes()
         server.write(did, "x" * 20_000)
