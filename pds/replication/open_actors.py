@@ -87,6 +87,7 @@ class OpenActors:
                 raise
             if actor is not None:
                 actor.synced_ms = self._queue.now_ms
+                actor.syncs += 1
             return synced
 
     async def start_anew(self, did: str) -> None:
