@@ -30,6 +30,7 @@ _TOO_MANY: Final = 8 * MANY_FILES
 _AT_ONCE: Final = 2
 _STEP_S: Final = 5.0
 _AFTER_ERROR_S: Final = 900.0
+_AFTER_DAMAGE_S: Final = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -89,12 +90,19 @@ class Compactions:
             async with self._opened.closed(did):
                 next_s = await self._compact_closed(did)
             self.error = None
+        except DamagedReplicaFile as exc:
+            # What is sent now is complete, and the next compaction makes a snapshot of it.
+            self._note(did, exc)
+            next_s = time.time() + _AFTER_DAMAGE_S
         except (ReplicationError, OSError) as exc:
-            self.error = f"{did}: {exc}"
-            _log.warning("an actor cannot be compacted", did=did, reason=str(exc))
+            self._note(did, exc)
             next_s = time.time() + _AFTER_ERROR_S
         next_ms = None if next_s is None else int(next_s * 1000)
         await self._ledger.write(partial(self._ledger.actors.set_compacted, did, next_ms=next_ms))
+
+    def _note(self, did: str, exc: Exception) -> None:
+        self.error = f"{did}: {exc}"
+        _log.warning("an actor cannot be compacted", did=did, reason=str(exc))
 
     async def _compact_closed(self, did: str) -> float | None:
         """Compact an actor that nobody syncs meanwhile; return when that is due again."""
