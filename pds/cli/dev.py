@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 import uvloop
@@ -20,7 +20,11 @@ from pds.dev.mails import PATH as MAILS_PATH
 from pds.dev.mails import show_mails
 from pds.dev.plc_directory import plc_application
 from pds.dev.plc_store import PlcStore
+from pds.server.replicator import replicator_of
 from pds.server.run import bind, serve
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
 
 _console = Console(highlight=False, emoji=False)
 _PORT: Final = click.IntRange(1, 65535)
@@ -55,12 +59,21 @@ def dev(port: int, plc_port: int, data: Path, host: str) -> None:
     environ = dev_environment(data, host=host, port=port, plc_port=plc_port, environ=os.environ)
     settings = read_settings(environ)
 
+    replicator = replicator_of(settings, {**os.environ, **environ})
+
     async def start_directory(stack: AsyncExitStack) -> None:
         directory_port = bind(stack, host, plc_port)
         keep_dev_environment(data, environ)
         store = PlcStore(settings.data_directory / "plc.sqlite")
         stack.callback(store.close)
         await directory_port.listen(stack, plc_application(store))
+        if replicator is not None:
+            stack.push_async_callback(replicator.stop)
+
+    def begin(_ctx: AppContext) -> None:
+        _welcome(settings, env_file)
+        if replicator is not None:
+            replicator.start()
 
     with server_logs(settings) as logs:
         warn_of_settings(settings, environ)
@@ -69,7 +82,7 @@ def dev(port: int, plc_port: int, data: Path, host: str) -> None:
                 settings,
                 start_beside=start_directory,
                 more_routes=show_mails,
-                on_ready=lambda _ctx: _welcome(settings, env_file),
+                on_ready=begin,
                 logs=logs,
             )
         )

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Final
 import click
 import structlog
 
-from pds.cli.environment import Variables, env_file_option, explain_failures, read_variables
+from pds.cli.environment import env_file_option, explain_failures, read_variables
 from pds.cli.settings_warnings import warn_of_settings
 from pds.config import Settings
 from pds.config.hold.secrets_file import HOLD_ENV, keep_hold_env
 
 if TYPE_CHECKING:
     from pds.context import AppContext
-    from pds.server.replicator import Replicator
 
 _PATIENCE_S: Final = 1.0
 """How long blobs are counted: there is a file for each, and there may be millions."""
@@ -58,9 +57,10 @@ def serve(replica_url: str | None, env_file: Path | None) -> None:
 
     from pds.cli.server_logs import server_logs
     from pds.server import run as server
+    from pds.server.replicator import replicator_of
 
     blobs: int | str = 0
-    replicator = _replicator(variables, settings)
+    replicator = replicator_of(settings, variables.values)
 
     async def prepare(stack: AsyncExitStack) -> None:
         nonlocal blobs
@@ -82,19 +82,6 @@ def serve(replica_url: str | None, env_file: Path | None) -> None:
         if replicator is not None:
             logs.after_reopening.append(replicator.hang_up)
         uvloop.run(server.serve(settings, start_beside=prepare, on_ready=begin, logs=logs))
-
-
-def _replicator(variables: Variables, settings: Settings) -> Replicator | None:
-    """Return the process that replicates beside the server, if it should run one."""
-    url = settings.replication.url
-    if url is None or not settings.replication.with_server:
-        return None
-    from pds.replication.replica.url import ReplicaUrl
-    from pds.server.replicator import Replicator
-
-    # A URL that cannot work is reported now, rather than by a child that fails again and again.
-    ReplicaUrl.parse(url)
-    return Replicator(variables.values)
 
 
 def _count_blobs(settings: Settings) -> int | str:

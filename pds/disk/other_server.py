@@ -1,8 +1,9 @@
 """Detecting another server on the data directory that ignores our lock, as the reference PDS does.
 
 A PDS keeps the service database and the event log open in one process, and reads them only
-occasionally. Litestream keeps them open, too, but almost always inside a read transaction. Other
-tools open one database after another.
+occasionally. Litestream keeps them open, too, and is known by its name, or where it cannot be seen,
+by its read transactions, in which it is nearly always while a server writes. Other tools open one
+database after another.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pds.config import Settings
 
 SETTING: Final = "PDS_IGNORE_OTHER_SERVER"
+_LITESTREAM: Final = "litestream"
+"""The name of its program, whether it runs on its own or below `pds replicate`."""
 _LOOKS: Final = 10
 _PAUSE_S: Final = 0.02
 
@@ -35,11 +38,7 @@ class OtherServer:
         """Return text such as `node (pid 123)`."""
         if self.pid == UNSEEN:
             return "a process that cannot be seen from here, such as one of another container,"
-        try:
-            program = Path(f"/proc/{self.pid}/comm").read_text("utf-8", "replace").strip()
-        except OSError:
-            program = "a process"
-        return f"{program} (pid {self.pid})"
+        return f"{_program_of(self.pid) or 'a process'} (pid {self.pid})"
 
 
 class DirectoryInUse(DataDirectoryError):
@@ -73,7 +72,8 @@ REMEDY: Final = f"Stop it first, or set {SETTING}=true if you are sure that it i
 def find_other_server(settings: Settings, *, but: Collection[int] = ()) -> OtherServer | None:
     """Return a server other than the processes `but`; same conditions as `refuse_other_server`."""
     looks = [_look(settings)]
-    while staying := set.intersection(*map(set, looks)) - set(but):
+    known = set(but) | {pid for pid in looks[0] if _program_of(pid) == _LITESTREAM}
+    while staying := set.intersection(*map(set, looks)) - known:
         if len(looks) == _LOOKS:
             break
         time.sleep(_PAUSE_S)
@@ -81,6 +81,14 @@ def find_other_server(settings: Settings, *, but: Collection[int] = ()) -> Other
     # A replicator leaves its read transaction only for moments; a server is hardly ever in one.
     servers = [pid for pid in staying if sum(look[pid] for look in looks) <= _LOOKS // 2]
     return OtherServer(max(servers)) if servers else None
+
+
+def _program_of(pid: int) -> str:
+    """Return the name of a process's program; empty if it cannot be told."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text("utf-8", "replace").strip()
+    except OSError:
+        return ""
 
 
 def _look(settings: Settings) -> dict[int, bool]:

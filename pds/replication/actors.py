@@ -69,13 +69,15 @@ class Actors:
         copy_key: Callable[[str], Awaitable[None]],
         on_synced: Callable[[str], object],
         may_write: Callable[[], bool],
+        on_outage: Callable[[], None] = lambda: None,
         concurrency: int,
         idle_s: float,
     ) -> None:
         """Prepare to sync, `concurrency` actors at a time, while `may_write` returns true.
 
         `copy_key` is awaited before a database is synced: without its key, it is worth little.
-        `on_synced` is called after that. An actor that has not changed for `idle_s` is closed.
+        `on_synced` is called after that, `on_outage` when nothing gets through any more. An actor
+        that has not changed for `idle_s` is closed.
         """
         self._layout = layout
         self._queue = queue
@@ -83,6 +85,7 @@ class Actors:
         self._copy_key = copy_key
         self._on_synced = on_synced
         self._may_write = may_write
+        self._on_outage = on_outage
         self._concurrency = concurrency
         self._idle_s = idle_s
         self._running: set[asyncio.Task[None]] = set()
@@ -218,6 +221,7 @@ class Actors:
         general = _is_general(exc) or not self._may_write()
         if self.outage.fail(actor.did, str(exc), is_general=general):
             _log.error("nothing reaches the replica for now", reason=str(exc))
+            self._on_outage()
         if general or self.outage.is_on:
             # At the end of the queue, so that another one is the next to be tried.
             self._queue.fail(actor, str(exc), after_s=0)

@@ -133,6 +133,7 @@ def make_parts(
         copy_key=keys.copy_key,
         on_synced=_ignore if blobs is None else blobs.notice,
         may_write=may_write,
+        on_outage=lease.renew_soon,
         concurrency=options.concurrency,
         idle_s=options.idle_s,
     )

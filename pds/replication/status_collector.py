@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 _FAILING_SHOWN: Final = 20
 _PROBLEMS_SHOWN: Final = 10
+SERVER_CHECKPOINTS: Final = (
+    "the server makes checkpoints itself, so that databases are often sent whole: set "
+    "PDS_REPLICATION_URL in its environment file, and restart it"
+)
 
 
 class StatusCollector:
@@ -64,6 +68,8 @@ class StatusCollector:
             )
         if self.state == "running" and not parts.is_reachable():
             base["state"] = "unreachable"
+        # What this program says of the place names the remedy; Litestream's messages do not.
+        error = self.error or (None if parts.is_reachable() else _error_of(self.lease))
         return ReplicationStatus(
             **base,  # type: ignore[arg-type]
             databases=tuple(map(_database, parts.services.statuses())),
@@ -74,8 +80,8 @@ class StatusCollector:
             totals=_totals(parts),
             failing=tuple(self._ledger.actors.failing(limit=_FAILING_SHOWN)),
             warnings=self._warnings(parts),
-            last_error=self.error or parts.actors.last_error,
-            last_error_s=parts.actors.last_error_s,
+            last_error=error or parts.actors.last_error,
+            last_error_s=time.time() if error else parts.actors.last_error_s,
         )
 
     def _actors(self, parts: Parts | None) -> ActorsStatus:
@@ -96,6 +102,7 @@ class StatusCollector:
 
     def _warnings(self, parts: Parts) -> tuple[str, ...]:
         found = [
+            SERVER_CHECKPOINTS if self._options.server_checkpoints else None,
             parts.watcher.error,
             parts.watcher.log_error,
             parts.keys.error,
@@ -107,6 +114,14 @@ class StatusCollector:
         if parts.blobs is not None:
             problems += parts.blobs.problems.first(_PROBLEMS_SHOWN)
         return (*(text for text in found if text), *problems)
+
+
+def _error_of(lease: Lease | None) -> str | None:
+    """What the last renewal of the lease tells of the place."""
+    if lease is None:
+        return None
+    answers = lease.is_held or lease.last_error is not None
+    return lease.last_error if answers else "the place of the replica does not answer"
 
 
 def _database(status: ServiceStatus) -> DatabaseStatus:

@@ -20,9 +20,12 @@ from pds.replication.copies.sealing import KeySecret
 from pds.replication.errors import ReplicationError, ReplicaUnavailable
 from pds.replication.ledger.ledger import Ledger
 from pds.replication.litestream.program import find_program
+from pds.replication.mount_guard import MountGuard
 from pds.replication.parts import make_parts
+from pds.replication.replica.file_place import FilePlace
 from pds.replication.replica.lease import Lease, LeaseTimes
 from pds.replication.replica.manifest import check_replica, join_replica
+from pds.replication.replica.names import MANIFEST
 from pds.replication.replica.opening import open_place
 from pds.replication.status import write_status
 from pds.replication.status_collector import StatusCollector
@@ -139,6 +142,8 @@ class _Supervisor:
                 server_id=self._ledger.server_id,
                 seal=self._secret.seal,
             )
+            if isinstance(self._place, FilePlace):
+                self._place.require(MANIFEST)
             await self._ledger.join_replica(
                 str(options.replica), is_new=found is None, now_ms=int(time.time() * 1000)
             )
@@ -209,6 +214,8 @@ class _Supervisor:
 
     def _others(self, parts: Parts):  # type: ignore[no-untyped-def]
         yield parts.watcher.sweep()
+        if isinstance(self._place, FilePlace):
+            yield MountGuard(self._place, parts, self._ledger, self._lease).run()
         yield parts.keys.run()
         if parts.blobs is not None:
             yield parts.blobs.run()

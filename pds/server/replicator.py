@@ -14,16 +14,20 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from pds.config.env_file import VARIABLE as ENV_FILE
+from pds.replication.replica.url import ReplicaUrl
+
+if TYPE_CHECKING:
+    from pds.config import Settings
 
 STOP_WITH_PARENT: Final = "--until-stdin-ends"
 """The option of `pds replicate` for a child."""
 COMMAND: Final = (sys.executable, "-m", "pds", "replicate", STOP_WITH_PARENT)
-DRAIN_S: Final = 20.0
+DRAIN_S: Final = 30.0
 """How long the child may take to send the last writes once the server has closed its files."""
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
@@ -31,6 +35,19 @@ _STEADY_S: Final = 60.0
 """A child that has run as long as this is started again at once, so to speak."""
 
 _log = structlog.get_logger(__name__)
+
+
+def replicator_of(settings: Settings, environ: Mapping[str, str]) -> Replicator | None:
+    """Return the child of a server that is to replicate itself; None if it is not.
+
+    `environ` has the settings. Raises `InvalidReplicaUrl`, so that a URL which cannot work is
+    reported at once rather than by a child that fails again and again.
+    """
+    url = settings.replication.url
+    if url is None or not settings.replication.with_server:
+        return None
+    ReplicaUrl.parse(url, environ=environ)
+    return Replicator(environ)
 
 
 class Replicator:

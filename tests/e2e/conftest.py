@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.forked import Zygote, zygote
+from tests.e2e.replicating_server import ReplicatingServer
 from tests.e2e.sdk import Network, Person
 from tests.e2e.world import Stopped, World, make_stopped
 from tests.processes import DevServer
+from tests.seaweedfs import SeaweedFs
 
 
 @pytest.fixture(scope="package")
@@ -57,3 +60,41 @@ async def world(stopped: Stopped, tmp_path: Path) -> AsyncIterator[World]:
     """A copy of that data, and a server on it that has yet to be started."""
     async with stopped.copy(tmp_path / "data") as world:
         yield world
+
+
+@pytest.fixture(params=["file", "s3"])
+def replica_place(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """The URL of a place for a replica, and the credentials for it."""
+    if request.param == "file":
+        yield directory_place(tmp_path), {}
+        return
+    seaweed: SeaweedFs = request.getfixturevalue("seaweedfs")
+    bucket = asyncio.run(seaweed.create_bucket()).bucket
+    credentials = {
+        "LITESTREAM_ACCESS_KEY_ID": seaweed.access_key_id,
+        "LITESTREAM_SECRET_ACCESS_KEY": seaweed.secret_access_key,
+    }
+    yield f"s3://{bucket}/pds?endpoint={seaweed.url}", credentials
+
+
+@pytest.fixture
+def replicated(
+    server: DevServer, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[ReplicatingServer]:
+    """A server that is replicated, to a directory if the test does not use `replica_place`."""
+    if "replica_place" in request.fixturenames:
+        url, more = request.getfixturevalue("replica_place")
+    else:
+        url, more = directory_place(tmp_path), {}
+    pds = ReplicatingServer(tmp_path / "pds", f"http://localhost:{server.plc_port}", url, more)
+    pds.start()
+    yield pds
+    pds.end()
+
+
+def directory_place(tmp_path: Path) -> str:
+    """Make a directory for a replica, and return its URL."""
+    (tmp_path / "replica").mkdir()
+    return f"file://{tmp_path / 'replica'}"

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
@@ -19,10 +20,12 @@ from pds.replication.status import ReplicationStatus, read_status
 from tests.e2e.forked import Zygote
 from tests.e2e.promises import NOTE, Person
 from tests.e2e.world import World
-from tests.processes import run_pds
+from tests.processes import clean_environment, run_pds
+from tests.seaweedfs import SeaweedFs
 
 PASSPHRASE = "correct horse battery staple"
 WITHIN_S = 60.0
+_ROOT = Path(__file__).resolve().parents[2]
 _END_S = 40.0
 
 
@@ -37,6 +40,7 @@ class Replicated:
     """Variables of `pds replicate` and `pds restore`."""
     pid: int = 0
     pidfd: int = -1
+    _child: subprocess.Popen[bytes] | None = None
 
     @property
     def data(self) -> Path:
@@ -71,6 +75,21 @@ class Replicated:
         )
         self.pidfd = os.pidfd_open(self.pid)
 
+    def start_with_clock(self, file: Path) -> None:
+        """Start a supervisor whose clock is wrong by the seconds in a file."""
+        with self.log_file.open("ab") as log:
+            self._child = subprocess.Popen(  # noqa: S603 (our own program)
+                [
+                    *(sys.executable, "-m", "tests.e2e.shifted_clock", str(file)),
+                    *("replicate", "--to", self.url),
+                ],
+                env=clean_environment({**self.environ, "PYTHONPATH": str(_ROOT)}),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.pid = self._child.pid
+        self.pidfd = os.pidfd_open(self.pid)
+
     def status(self) -> ReplicationStatus | None:
         """What it says of itself."""
         return read_status(self.data / "replication.json")
@@ -90,7 +109,6 @@ class Replicated:
 
     async def until_all_is_copied(self) -> ReplicationStatus:
         """Wait until a look at everything has found nothing that the replica lacks."""
-        asked_s = time.time()
         before = self.status()
         sweeps = 0 if before is None else before.totals.sweeps
 
@@ -103,7 +121,6 @@ class Replicated:
                 and status.copies.error is None
                 and not status.copies.blobs_waiting
                 and all(not database.lag_s for database in status.databases)
-                and status.written_s > asked_s + 1
             )
 
         return await self.until(is_copied)
@@ -124,6 +141,9 @@ class Replicated:
             return False
         os.close(self.pidfd)
         self.pidfd = -1
+        if self._child is not None:
+            self._child.wait()
+            self._child = None
         return True
 
     def log(self) -> str:
@@ -133,6 +153,21 @@ class Replicated:
     def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run a `pds` command to its end."""
         return run_pds(*args, env={**self.environ, **env})
+
+    def run_elsewhere(self, directory: Path, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in an environment that has no programs but a Python."""
+        python = directory / "python"
+        python.symlink_to(Path(sys.executable).resolve())
+        packages = [path for path in sys.path if path.endswith("site-packages")]
+        path = os.pathsep.join([str(_ROOT), *packages])
+        return subprocess.run(  # noqa: S603 (our own program)
+            [str(python), "-m", "pds", *args],
+            env={**clean_environment(self.environ), "PYTHONPATH": path, "PATH": "/nonexistent"},
+            capture_output=True,
+            text=True,
+            timeout=WITHIN_S,
+            check=False,
+        )
 
     def restore(self, to: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Restore the replica to a directory."""
@@ -158,6 +193,26 @@ async def write_with_blob(world: World, person: Person, rkey: str, data: bytes) 
         assert response.status == 200
         blob = (await response.json())["blob"]
     await world.create(person, rkey, image=blob)
+
+
+async def check_restored(replicated: Replicated) -> None:
+    """All that the server has comes back from the replica."""
+    to = replicated.data.with_name("restored")
+    done = await asyncio.to_thread(replicated.restore, to)
+    assert done.returncode == 0, done
+    assert records_in(to) == records_in(replicated.data)
+    assert keys_in(to) == keys_in(replicated.data)
+    assert blobs_in(to) == blobs_in(replicated.data)
+    assert "Traceback" not in replicated.log()
+
+
+def s3_url(server: SeaweedFs, bucket: str, port: int) -> tuple[str, dict[str, str]]:
+    """The URL of a replica in a bucket that is reached by a port, and the credentials."""
+    url = f"s3://{bucket}/pds?endpoint=http://127.0.0.1:{port}&region=us-east-1"
+    return url, {
+        "AWS_ACCESS_KEY_ID": server.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": server.secret_access_key,
+    }
 
 
 def records_in(data: Path) -> dict[str, set[str]]:

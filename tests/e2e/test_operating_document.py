@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
 from pds.config.env_file import read_env_file
-from tests.e2e.world import World
 from tests.processes import clean_environment
 from tests.test_documents import fences, section
 from tests.typed import ROOT, Replica
 
 DOCUMENT = (ROOT / "docs" / "operating.md").read_text()
 _PROGRAMS = Path(sys.executable).parent
-_RSYNC = """#!/bin/sh
-# The other machine is a directory of this one.
-cp -R "${2#backup:}." "$3"
-"""
 
 
 def shell(script: str, *, cwd: Path, path: str = "") -> str:
@@ -43,56 +34,12 @@ def shell(script: str, *, cwd: Path, path: str = "") -> str:
     return done.stdout
 
 
-def block_with(heading: str, marker: str, language: str = r"\w*") -> str:
+def block_with(
+    heading: str, marker: str, language: str = r"\w*", *, document: str = DOCUMENT
+) -> str:
     """The code block of a section that has `marker`."""
-    (block,) = (text for text in fences(section(DOCUMENT, heading), language) if marker in text)
+    (block,) = (text for text in fences(section(document, heading), language) if marker in text)
     return block
-
-
-@pytest.mark.skipif(not shutil.which("sqlite3"), reason="needs sqlite3")
-async def test_the_restore_goes_on_past_an_account_without_a_replica_and_lists_it(
-    world: World, tmp_path: Path
-) -> None:
-    data = world.server.data
-    world.start()
-    await world.create(world.alice, "second")
-    await world.watcher.catch_up()
-    world.server.stop()
-    replica = Replica(data, tmp_path / "replica")
-    replica.send()
-    bobs = world.store_of(world.bob)
-    shutil.rmtree(tmp_path / "replica" / bobs.relative_to(data))
-    copies = shutil.copytree(
-        data,
-        tmp_path / "backup" / "pds",
-        ignore=lambda _, names: [name for name in names if ".sqlite" in name],
-    )
-    (copies / "blocks").mkdir()
-    kept = [path.name for path in data.glob("*") if path.name not in ("dev.env", "plc.sqlite")]
-    for name in kept:
-        path = data / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    environ = "".join(f"{name}='{value}'\n" for name, value in replica.environ.items())
-    (tmp_path / "litestream.env").write_text(environ)
-    (tmp_path / "programs").mkdir()
-    (tmp_path / "programs" / "rsync").write_text(_RSYNC)
-    (tmp_path / "programs" / "rsync").chmod(0o755)
-    script = block_with("Restore", "accounts.txt")
-    for place, here in {
-        "/etc/holdfast/litestream.env": str(tmp_path / "litestream.env"),
-        "cd /pds": f"cd {data}",
-        "holdfast: /pds": f"{getpass.getuser()}: {data}",
-        "backup:pds": f"backup:{copies}",
-    }.items():
-        assert place in script
-        script = script.replace(place, here)
-    printed = shell(script, cwd=tmp_path, path=f"{tmp_path / 'programs'}:")
-    assert printed.splitlines()[-2:] == ["Without a replica:", world.bob.did]
-    world.start()
-    await world.create(world.alice, "third")
-    assert (await world.try_to_create(world.bob, "refused"))[0] == 503
-    await world.watcher.catch_up()
-    assert await world.records(world.alice) == {"first", "second", "third"}
 
 
 def test_a_shell_reads_the_examples_of_settings_as_the_server_does(tmp_path: Path) -> None:
@@ -129,12 +76,6 @@ def make_database(path: Path) -> None:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("CREATE TABLE number (value INTEGER)")
         db.commit()
-
-
-def test_litestream_runs_as_the_user_that_can_read_its_file() -> None:
-    unit = (ROOT / "deploy" / "systemd" / "litestream.service").read_text()
-    assert "\nUser=holdfast\n" in unit
-    assert "chown holdfast: /etc/holdfast/litestream.env\n" in DOCUMENT
 
 
 def test_every_command_names_the_settings_where_the_installation_puts_them() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pds.cli.failures import CommandFailed
 from pds.config.hold.secrets_file import HOLD_ENV
@@ -12,6 +12,9 @@ from pds.replication.replica.url import ReplicaUrl
 
 if TYPE_CHECKING:
     from pds.config import Settings
+
+
+_STOP_S: Final = 12.0
 
 
 def replication_options(settings: Settings, environ: Mapping[str, str]) -> ReplicationOptions:
@@ -48,4 +51,6 @@ def replication_options(settings: Settings, environ: Mapping[str, str]) -> Repli
         idle_s=replication.idle_timeout_ms / 1000,
         sweep_interval_s=replication.sweep_interval_ms / 1000,
         retention_days=replication.retention_days,
+        # With what else a stop does, less than `pds.server.replicator` waits.
+        stop_s=_STOP_S,
     )

@@ -6,20 +6,26 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
 
+from database.errors import DatabaseError
 from pds.cli.environment import read_variables
 from pds.cli.replicate.configured import replication_options
 from pds.cli.replicate.replica import replica_environ
 from pds.cli.server_logs import server_logs
-from pds.replication.errors import ReplicationError
+from pds.replication.errors import ReplicaInUse, ReplicationError
+from pds.replication.restore.marker import refuse_unfinished
+from pds.replication.status import ReplicationStatus, read_status, write_status
 from pds.replication.supervisor import run_supervisor
+from pds.server.run import raise_file_limit
 from pds.server.systemd import READY, STOPPING, notify
 
 if TYPE_CHECKING:
@@ -33,17 +39,27 @@ def run(env_file: Path | None, given: Mapping[str, str], *, until_stdin_ends: bo
     """Replicate with the settings, of which `given` ones override others, until a signal.
 
     With `until_stdin_ends` this is a child of the server: its failures are log lines, and it also
-    stops at the end of its input. Raises `CommandFailed` and `ReplicationError`s.
+    stops at the end of its input. Raises `CommandFailed`, `ReplicationError`s and `DatabaseError`s.
     """
-    variables = read_variables(env_file).with_settings(given)
+    own = read_variables(env_file)
+    variables = own.with_settings(given)
     settings = variables.settings()
     # Litestream gets them from the environment of this process.
     os.environ.update(replica_environ(variables.values))
+    options = replace(
+        replication_options(settings, os.environ),
+        # The server does not know what this command alone was told.
+        server_checkpoints=not own.values.get("PDS_REPLICATION_URL")
+        and not settings.database.disable_wal_auto_checkpoint,
+    )
+    raise_file_limit()
     with server_logs(settings) as logs:
         try:
-            options = replication_options(settings, os.environ)
+            refuse_unfinished(options.data_directory)
             uvloop.run(_replicate(options, logs, until_stdin_ends=until_stdin_ends))
-        except ReplicationError as exc:
+        except (ReplicationError, DatabaseError) as exc:
+            if not isinstance(exc, ReplicaInUse):
+                _tell_failure(options, str(exc))
             if not until_stdin_ends:
                 raise
             _log.error("nothing is replicated", reason=str(exc))
@@ -61,24 +77,53 @@ async def _replicate(options: ReplicationOptions, logs: Logs, *, until_stdin_end
         if until_stdin_ends:
             await _watch_stdin(stack, stop)
         notify(READY)
-        supervising = asyncio.create_task(run_supervisor(options, stop))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait((supervising, stopping), return_when=asyncio.FIRST_COMPLETED)
-        notify(STOPPING)
-        stopping.cancel()
-        await supervising
+        stopping = asyncio.create_task(_tell_stop(stop))
+        try:
+            await run_supervisor(options, stop)
+        finally:
+            stopping.cancel()
+    _log.info("replication has stopped")
+
+
+async def _tell_stop(stop: asyncio.Event) -> None:
+    await stop.wait()
+    notify(STOPPING)
+    _log.info("sending what is left")
 
 
 async def _watch_stdin(stack: AsyncExitStack, stop: asyncio.Event) -> None:
     """Stop once standard input ends: the server has closed it, or is gone."""
 
     class Watched(asyncio.Protocol):
-        def eof_received(self) -> None:
-            stop.set()
-
         def connection_lost(self, exc: Exception | None) -> None:
             stop.set()
 
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(Watched, sys.stdin)
-    with suppress(OSError):
-        stack.callback(transport.close)
+    stack.callback(transport.close)
+
+
+def _tell_failure(options: ReplicationOptions, reason: str) -> None:
+    """Put a failure into the status file, unless the supervisor has got as far as doing so."""
+    before = read_status(options.status_file)
+    if before is not None and before.pid == os.getpid():
+        return
+    now_s = time.time()
+    status = before or ReplicationStatus(
+        pid=os.getpid(),
+        state="failed",
+        started_s=now_s,
+        written_s=now_s,
+        replica=str(options.replica),
+        service_did=options.service_did,
+        server_id="",
+    )
+    failed = replace(
+        status,
+        pid=os.getpid(),
+        state="failed",
+        written_s=now_s,
+        replica=str(options.replica),
+        last_error=reason,
+        last_error_s=now_s,
+    )
+    write_status(options.status_file, failed)

@@ -92,6 +92,9 @@ _COMPACT_DUE: Final = (
     " ORDER BY compactAtMs LIMIT ?"
 )
 _COMPACTED: Final = "UPDATE actor SET uncompacted = 0, compactAtMs = ? WHERE shard = ? AND did = ?"
+_SYNCED_SINCE: Final = (
+    "SELECT did FROM actor WHERE syncedAtMs >= ? AND deletedAtMs IS NULL ORDER BY syncedAtMs"
+)
 _RESET: Final = (
     "UPDATE actor SET txid = 0, syncedAtMs = NULL, signature = NULL, urgent = 0, turn = ?1,"
     " dirtySinceMs = ?1, failures = 0, lastError = NULL, uncompacted = 0, compactAtMs = NULL"
@@ -247,6 +250,10 @@ class ActorRows:
     def set_closed(self, did: str, *, txid: int, signature: int | None) -> None:
         """Note the files of which everything has reached the replica, unless it is dirty."""
         self._db.run(_SET_CLOSED, (shard_of(did), did, signature, txid))
+
+    def synced_since(self, since_ms: int) -> list[str]:
+        """Return the actors that were synced since a moment ago."""
+        return [did for (did,) in self._db.all(_SYNCED_SINCE, (since_ms,))]
 
     def has_due(self, now_ms: int) -> bool:
         """Whether an urgent actor's turn has come."""

@@ -49,7 +49,19 @@ class FilePlace:
         """`call_s` is how long a disk may take for all but large files."""
         self._root = root
         self._call_s = call_s
+        self._required: str | None = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="replica")
+
+    def require(self, name: str) -> None:
+        """Refuse from now on to write or delete files while `name` is missing.
+
+        Where a disk is not mounted there may still be a directory, on another disk.
+        """
+        self._required = checked_name(name)
+
+    async def has_required(self) -> bool:
+        """Whether the file that is required is there. Raises `ReplicaUnavailable`."""
+        return await self._in_thread(self._is_whole, self._call_s)
 
     async def list(self, prefix: str = "") -> AsyncIterator[StoredFile]:
         """See `ReplicaPlace.list`."""
@@ -131,6 +143,7 @@ class FilePlace:
 
                 try:
                     with self._errors(name):
+                        self._require_whole()
                         file_tree.replace(self._root, name, fill, timestamp_ms=timestamp_ms)
                 except _LocalFailure as exc:
                     raise exc.cause from exc
@@ -149,6 +162,7 @@ class FilePlace:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _write(self, name: str, data: bytes, timestamp_ms: int | None) -> None:
+        self._require_whole()
         file_tree.replace(
             self._root,
             name,
@@ -157,6 +171,7 @@ class FilePlace:
         )
 
     def _remove(self, names: Collection[str]) -> None:
+        self._require_whole()
         for name in names:
             file_tree.remove(self._root, name)
 
@@ -209,6 +224,16 @@ class FilePlace:
                     "the user of this process"
                 ) from exc
             raise ReplicaUnavailable(f"{where} fails: {exc.strerror or exc}") from exc
+
+    def _is_whole(self) -> bool:
+        return self._required is None or (self._root / self._required).exists()
+
+    def _require_whole(self) -> None:
+        if not self._is_whole():
+            self._require_root()
+            raise ReplicaUnavailable(
+                f"{self._root} has no {self._required} any more: see that its disk is mounted"
+            )
 
     def _require_root(self) -> None:
         if not os.path.isdir(self._root):  # noqa: PTH112 (never raises)

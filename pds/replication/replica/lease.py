@@ -13,6 +13,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,7 @@ from pds.replication.errors import (
     ReplicaFileMissing,
     ReplicaInUse,
     ReplicationError,
+    ReplicaUnavailable,
 )
 from pds.replication.replica.lease_file import LeaseFile
 from pds.replication.replica.names import LEASE, MANIFEST
@@ -84,6 +86,7 @@ class Lease:
         """What the place holds, as far as is known."""
         self._renewed_s: float | None = None
         self._changed = asyncio.Event()
+        self._soon = asyncio.Event()
         self.last_error: str | None = None
         """Why the lease could not be renewed; None after it was."""
 
@@ -92,6 +95,10 @@ class Lease:
         """Whether nobody else can have taken the lease: only then the replica is written to."""
         renewed_s = self._renewed_s
         return renewed_s is not None and self._now_s() - renewed_s < self._times.held_s
+
+    def renew_soon(self) -> None:
+        """Let `keep` renew it now: something fails, and `last_error` may tell why."""
+        self._soon.set()
 
     async def wait_until_held(self) -> None:
         """Wait while the lease cannot be counted on, such as in an outage."""
@@ -121,7 +128,10 @@ class Lease:
         """
         while True:
             failed = self.last_error is not None
-            await asyncio.sleep(self._times.retry_s if failed else self._times.renew_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._times.retry_s if failed else self._times.renew_s):
+                    await self._soon.wait()
+            self._soon.clear()
             try:
                 async with asyncio.timeout(self._times.call_s):
                     await self._renew()
@@ -193,8 +203,15 @@ class Lease:
         self._note(mine.encode(), begun_s)
 
     async def _require_replica(self) -> None:
-        """Raise `ReplicaFileMissing` if more than the lease is gone, as with an unmounted disk."""
-        await self._place.read(MANIFEST, max_bytes=_MAX_MANIFEST_BYTES)
+        """Raise `ReplicaUnavailable` if more than the lease is gone, as with an unmounted disk."""
+        try:
+            await self._place.read(MANIFEST, max_bytes=_MAX_MANIFEST_BYTES)
+        except ReplicaFileMissing as exc:
+            raise ReplicaUnavailable(
+                f"the replica has no {MANIFEST} any more: see that its disk is mounted, and what "
+                "deletes files there; an emptied replica is filled anew after a restart of "
+                "replication"
+            ) from exc
 
     async def _read(self) -> tuple[LeaseFile, bytes] | None:
         try:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
+
+import pytest
 
 from tests.seaweedfs import SeaweedFs
 from tests.small_disk import filled
@@ -15,36 +18,44 @@ from tests.tcp_proxy import Mode, TcpProxy
 Trouble = Callable[[], AbstractAsyncContextManager[None]]
 
 
-def make(replica: Path) -> None:
-    """Make an empty directory for a replica."""
-    replica.mkdir()
-
-
-def directory_gone(replica: Path) -> Trouble:
-    """The directory is not there, as if its disk were not mounted."""
-
-    @asynccontextmanager
-    async def trouble() -> AsyncIterator[None]:
-        hidden = replica.with_name("elsewhere")
-        os.rename(replica, hidden)  # noqa: PTH104 (blocks for no time)
+@contextmanager
+def mounted(directory: Path, at: Path) -> Iterator[None]:
+    """Mount a directory at another; skips the test where nobody can."""
+    directory.mkdir()
+    at.mkdir()
+    _mount(directory, at)
+    try:
         yield
-        os.rename(hidden, replica)  # noqa: PTH104
+    finally:
+        _run("umount", "-l", str(at))
 
-    return trouble
 
-
-def directory_read_only(replica: Path) -> Trouble:
-    """Nobody may write to it but root, whose rights the supervisor has not."""
+def disk_not_mounted(directory: Path, at: Path) -> Trouble:
+    """The disk is not mounted any more, and then mounted again."""
 
     @asynccontextmanager
     async def trouble() -> AsyncIterator[None]:
-        with _read_only(replica):
-            yield
+        _run("umount", "-l", str(at))
+        yield
+        _mount(directory, at)
 
     return trouble
 
 
-def directory_full(disk: Path) -> Trouble:
+def disk_read_only(disk: Path) -> Trouble:
+    """The disk takes nothing, as after an error of its file system."""
+
+    @asynccontextmanager
+    async def trouble() -> AsyncIterator[None]:
+        # Refused while a file is open for writing.
+        _run("mount", "-o", "remount,ro", str(disk), tries=100)
+        yield
+        _run("mount", "-o", "remount,rw", str(disk))
+
+    return trouble
+
+
+def disk_full(disk: Path) -> Trouble:
     """The disk has no room."""
 
     @asynccontextmanager
@@ -100,14 +111,15 @@ async def _proxy_in(proxy: TcpProxy, mode: Mode) -> AsyncIterator[None]:
         proxy.cut()
 
 
-@contextmanager
-def _read_only(replica: Path) -> Iterator[None]:
-    directories = [replica, *(path for path in replica.rglob("*") if path.is_dir())]
-    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in directories}
-    for path in directories:
-        path.chmod(0o555)
-    try:
-        yield
-    finally:
-        for path, mode in modes.items():
-            path.chmod(mode)
+def _mount(directory: Path, at: Path) -> None:
+    _run("mount", "--bind", str(directory), str(at))
+
+
+def _run(command: str, *args: str, tries: int = 1) -> None:
+    program = shutil.which(command)
+    if os.geteuid() != 0 or program is None:
+        pytest.skip("mounting a file system needs root, and its tools")
+    for _ in range(tries):
+        if not subprocess.run([program, *args], check=False, capture_output=True).returncode:  # noqa: S603
+            return
+    pytest.skip("this environment mounts nothing")

@@ -27,7 +27,7 @@ printf '%%s\n' "${COMPREPLY[@]}"
     ("words", "expected"),
     [
         ("pds acc", ["account"]),
-        ("pds re", ["readonly", "record", "request-crawl"]),
+        ("pds re", ["readonly", "record", "replicate", "request-crawl", "restore"]),
         ("pds account un", ["untakedown"]),
         ("pds record ''", ["takedown", "untakedown"]),
         ("pds account show --js", ["--json"]),

@@ -10,7 +10,11 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from pds.monitoring.logs import configure_logs
-from pds.server.replicator import Replicator
+from pds.server.replicator import Replicator, replicator_of
+from tests.pds.config.test_replication_settings import REPLICATED, settings_with
+from tests.pds.config.test_settings import WORKING
+from tests.pds.config.test_settings import settings_with as settings_without
+from tests.processes import run_pds
 
 _DEADLINE_S = 20.0
 
@@ -169,3 +173,25 @@ def is_running(pid: int) -> bool:
         os.kill(pid, 0)
         return True
     return False
+
+
+def test_a_server_has_one_only_if_it_is_to_replicate_itself() -> None:
+    assert replicator_of(settings_without(), {}) is None
+    assert replicator_of(settings_with(PDS_REPLICATION_WITH_SERVER="false"), {}) is None
+    assert replicator_of(settings_with(), {}) is not None
+
+
+def test_a_url_that_cannot_work_is_refused_before_the_start(tmp_path: Path) -> None:
+    env = {**WORKING, **REPLICATED, "PDS_DATA_DIRECTORY": str(tmp_path / "data")}
+    done = run_pds("serve", "--replicate", "file:///backup?endpoint=x", env=env)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: ")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_server_without_protection_for_its_keys_is_refused(tmp_path: Path) -> None:
+    env = {**WORKING, "PDS_DATA_DIRECTORY": str(tmp_path / "data")}
+    done = run_pds("serve", "--replicate", "file:///backup", env=env)
+    assert done.returncode == 1
+    assert "set PDS_REPLICATION_KEY_PASSPHRASE to the output of" in done.stderr

@@ -1,0 +1,82 @@
+"""Stopping Litestream while the disk of a replica in a directory is not mounted.
+
+Litestream makes the directories that it lacks. Without the disk, it would fill the mount point, and
+take everything there for sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from database.errors import DatabaseError
+from pds.replication.errors import LitestreamFailed, ReplicaUnavailable
+
+if TYPE_CHECKING:
+    from pds.replication.ledger.ledger import Ledger
+    from pds.replication.parts import Parts
+    from pds.replication.replica.file_place import FilePlace
+    from pds.replication.replica.lease import Lease
+
+_LOOK_EVERY_S: Final = 0.5
+_MARGIN_MS: Final = 2_000
+"""How long before the last good look a sync may have ended that was noted after it."""
+
+_log = structlog.get_logger(__name__)
+
+
+class MountGuard:
+    """Watches the directory of a replica."""
+
+    def __init__(self, place: FilePlace, parts: Parts, ledger: Ledger, lease: Lease) -> None:
+        self._place = place
+        self._parts = parts
+        self._ledger = ledger
+        self._lease = lease
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            seen_ms = self._parts.queue.now_ms
+            if await self._is_there():
+                await asyncio.sleep(_LOOK_EVERY_S)
+                continue
+            _log.error("the directory of the replica is gone: is its disk mounted?")
+            daemons = (self._parts.daemons.services, self._parts.daemons.actors)
+            await asyncio.gather(*(daemon.stop(within_s=0) for daemon in daemons))
+            self._lease.renew_soon()
+            while not await self._is_there():  # noqa: ASYNC110 (nothing tells of a mount)
+                await asyncio.sleep(_LOOK_EVERY_S)
+            await self._go_on(seen_ms - _MARGIN_MS)
+
+    async def _go_on(self, since_ms: int) -> None:
+        """Start Litestream, which compares all with the replica, and send what went elsewhere."""
+        parts = self._parts
+        for daemon in (parts.daemons.services, parts.daemons.actors):
+            while True:
+                try:
+                    await daemon.start()
+                    break
+                except LitestreamFailed as exc:
+                    _log.error("litestream does not start", daemon=daemon.name, reason=str(exc))
+                    await asyncio.sleep(_LOOK_EVERY_S)
+        await parts.services.register_again()
+        self._lease.renew_soon()
+        try:
+            await parts.opened.lose_all()
+            await parts.queue.flush()
+            now_ms = parts.queue.now_ms
+            synced = self._ledger.actors.synced_since(since_ms)
+            await parts.queue.mark(dict.fromkeys(synced, now_ms))
+        except DatabaseError as exc:
+            parts.actors.note_error(f"the ledger fails: {exc}")
+        _log.info("the directory of the replica is there again")
+
+    async def _is_there(self) -> bool:
+        try:
+            return await self._place.has_required()
+        except ReplicaUnavailable:
+            # A disk that hangs: Litestream waits for it as well.
+            return True

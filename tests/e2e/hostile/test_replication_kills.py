@@ -1,0 +1,180 @@
+"""Supervisors and daemons that are killed in rounds, under writes: nothing but the lag is lost.
+
+The status says how old the oldest change is that the replica lacks. After each kill the replica is
+restored, and must have everything that is older than that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pds.replication.status import ReplicationStatus
+from tests.e2e.forked import Zygote
+from tests.e2e.hostile.scale import scaled
+from tests.e2e.promises import Person, sign_up
+from tests.e2e.replicated import (
+    Replicated,
+    check_restored,
+    keys_in,
+    records_in,
+    s3_url,
+    write_with_blob,
+)
+from tests.e2e.world import World
+from tests.seaweedfs import SeaweedFs
+
+ROUNDS = scaled(4, 40)
+PLACES = scaled(["file"], ["file", "s3"])
+WRITING_S = (0.5, 3.0)
+UNNOTICED_S = 2.0
+"""How long a change may go unnoticed, on a busy machine: the log is looked at four times a second,
+and the status is written once."""
+HARMLESS = {
+    *("account without database", "database without account", "missing blob"),
+    "changes not replicated",
+}
+"""What a replica may lack that was cut off between two files which belong together."""
+
+
+@dataclass(slots=True)
+class Writers:
+    """Accounts that are made and write all the time, and when each write was answered."""
+
+    world: World
+    random: random.Random
+    people: list[Person]
+    answered: list[tuple[float, str, str]] = field(default_factory=list)
+    """Unix seconds, DID and record key."""
+    _number: int = 0
+
+    @asynccontextmanager
+    async def busy(self) -> AsyncIterator[None]:
+        """A block during which they write."""
+        tasks = [asyncio.create_task(self._write_on()) for _ in range(3)]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        failures = [each for each in results if not isinstance(each, asyncio.CancelledError)]
+        assert failures == [], "the server did not go on"
+
+    def older_than(self, time_s: float) -> dict[str, set[str]]:
+        """The records whose writes were answered before a time, by DID."""
+        found: dict[str, set[str]] = {}
+        for answered_s, did, rkey in self.answered:
+            if answered_s < time_s:
+                found.setdefault(did, set()).add(rkey)
+        return found
+
+    async def _write_on(self) -> None:
+        while True:
+            self._number += 1
+            number, rkey = self._number, f"r{self._number}"
+            if number % 40 == 0:
+                self.people.append(await sign_up(self.world.server, self.world.http, rkey))
+            person = self.random.choice(self.people)
+            if number % 7 == 0:
+                await write_with_blob(self.world, person, rkey, self.random.randbytes(2_000))
+            else:
+                await self.world.create(person, rkey, text=str(number))
+            self.answered.append((time.time(), person.did, rkey))
+            await asyncio.sleep(self.random.random() / 50)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.timeout(3_600)
+async def test_kills_lose_nothing_but_the_lag(
+    world: World, forking: Zygote, seaweedfs: SeaweedFs, tmp_path: Path, place: str
+) -> None:
+    world.start()
+    replicated = Replicated(world, f"file://{tmp_path}/replica", forking)
+    if place == "file":
+        os.mkdir(tmp_path / "replica")  # noqa: PTH102 (blocks for no time)
+    else:
+        bucket = (await seaweedfs.create_bucket()).bucket
+        replicated.url, replicated.env = s3_url(seaweedfs, bucket, seaweedfs.port)
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")  # noqa: T201 (to repeat a failure)
+    chance = random.Random(seed)
+    writers = Writers(world, chance, [world.alice, world.bob])
+    try:
+        replicated.start()
+        status = await replicated.until_all_is_copied()
+        async with writers.busy():
+            for number in range(ROUNDS):
+                await asyncio.sleep(chance.uniform(*WRITING_S))
+                status = kill_some(replicated, chance)
+                await check_round(replicated, writers, status, tmp_path / f"restored-{number}")
+                if replicated.has_ended(0):
+                    replicated.start()
+                await replicated.until(is_current)
+        await replicated.until_all_is_copied()
+        await check_restored(replicated)
+        await check_sound(replicated)
+    finally:
+        replicated.close()
+
+
+def kill_some(replicated: Replicated, chance: random.Random) -> ReplicationStatus:
+    """Kill one or more of the three processes; return what the status last said."""
+    status = replicated.status()
+    assert status is not None
+    daemons = [daemon.pid for daemon in status.daemons if daemon.pid is not None]
+    victims = chance.sample(daemons, chance.randint(0, len(daemons)))
+    for pid in victims:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    if not victims or chance.random() < 0.5:
+        replicated.kill()
+    last = replicated.status()
+    assert last is not None
+    return last
+
+
+def is_current(status: ReplicationStatus) -> bool:
+    """Whether the replica is up again, and has nearly everything."""
+    return status.state == "running" and status.actors.oldest_unsynced_s < 5
+
+
+async def check_round(
+    replicated: Replicated, writers: Writers, status: ReplicationStatus, to: Path
+) -> None:
+    """Restore: nothing is damaged, and all is there that the status claims."""
+    claimed = writers.older_than(status.written_s - status.actors.oldest_unsynced_s - UNNOTICED_S)
+    done = await asyncio.to_thread(replicated.restore, to, "--json")
+    assert done.returncode in (0, 3), done
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert {finding["kind"] for finding in report["findings"]} <= HARMLESS, report["findings"]
+    found = await asyncio.to_thread(records_in, to)
+    assert {did: rkeys - found.get(did, set()) for did, rkeys in claimed.items()} == {
+        did: set() for did in claimed
+    }, status
+    # No database is in the replica without its key.
+    assert await asyncio.to_thread(keys_in, to) is not None
+    await asyncio.to_thread(shutil.rmtree, to)
+
+
+async def check_sound(replicated: Replicated) -> None:
+    """The command that verifies replicas agrees."""
+    done = await asyncio.to_thread(
+        lambda: replicated.run(
+            "replicate", "verify", "--all", "--json", PDS_REPLICATION_URL=replicated.url
+        )
+    )
+    assert done.returncode == 0, done
+    assert json.loads(done.stdout)["sound"] is True

@@ -1,0 +1,177 @@
+"""A real server whose data may be lost, because it is replicated."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.processes import ServerProcess, free_port, run_pds, serve
+
+PASSPHRASE = "e71f0c9b52d84a36"
+_DEADLINE_S = 60.0
+
+
+@dataclass
+class ReplicatingServer:
+    """A server with its own data directory, replicated to `url`, in the PLC network of another."""
+
+    directory: Path
+    plc_url: str
+    url: str
+    more: dict[str, str] = field(default_factory=dict)
+    server: ServerProcess | None = None
+    port: int = field(default_factory=free_port)
+
+    @property
+    def data(self) -> Path:
+        return self.directory / "data"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {
+            "PDS_DEV_MODE": "true",
+            "PDS_HOSTNAME": "localhost",
+            "PDS_PORT": str(self.port),
+            "PDS_DATA_DIRECTORY": str(self.data),
+            "PDS_BLOBSTORE_DISK_LOCATION": str(self.data / "blocks"),
+            "PDS_JWT_SECRET": "9d1c36f2a80b47e5",
+            "PDS_ADMIN_PASSWORD": "c8b5e2f19a6d7043",
+            "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX": "11" * 32,
+            "PDS_DID_PLC_URL": self.plc_url,
+            "PDS_INVITE_REQUIRED": "false",
+            "PDS_REPLICATION_KEY_PASSPHRASE": PASSPHRASE,
+            "PDS_REPLICATION_SWEEP_INTERVAL": "1000",
+            **self.more,
+        }
+
+    def start(self, *, replicates: bool = True) -> None:
+        """Start the server, with its replication or without."""
+        self.directory.mkdir(exist_ok=True)
+        log = self.directory / "server.log"
+        options = ("--replicate", self.url) if replicates else ()
+        self.server = serve(self.environ, *options, port=self.port, log_file=log)
+
+    def log(self) -> str:
+        return (self.directory / "server.log").read_text()
+
+    def run(self, *args: str) -> Any:
+        """Run a command that prints JSON, with the settings of the server."""
+        done = run_pds(*args, "--json", env={**self.environ, "PDS_REPLICATION_URL": self.url})
+        assert done.returncode == 0, (done.stdout, done.stderr)
+        return json.loads(done.stdout)
+
+    def status(self) -> dict[str, Any]:
+        """What the supervisor says now; nothing before it has said anything."""
+        try:
+            told: dict[str, Any] = json.loads((self.data / "replication.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+        return told
+
+    def until_sent(self) -> dict[str, Any]:
+        """Wait until the replica has everything that was written before."""
+        since = time.time()
+
+        def is_sent() -> bool:
+            status = self.status()
+            return (
+                status.get("state") == "running"
+                and status["actors"]["last_sweep_s"] is not None
+                # A whole sweep has begun and ended since.
+                and status["actors"]["last_sweep_s"] > since + 1.5
+                and status["actors"]["known"] > 0
+                and not status["actors"]["dirty"]
+                and all(one["lag_s"] == 0 for one in status["databases"])
+            )
+
+        wait_until(is_sent, self.log)
+        return self.status()
+
+    def kill_everything(self) -> None:
+        """End all processes of the server at once, as a power failure does."""
+        status = self.status()
+        assert self.server is not None
+        pids = [status["pid"], *(one["pid"] for one in status["daemons"] if one["pid"])]
+        self.server.kill()
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not any(map(is_running, pids)), self.log)
+
+    def stop(self) -> None:
+        """Stop the server in order."""
+        assert self.server is not None
+        assert self.server.stop() == 0, self.log()
+
+    def end(self) -> None:
+        if self.server is not None:
+            self.server.kill()
+            # The child notices by itself, and would write to a directory that goes.
+            pid = self.status().get("pid")
+            wait_until(lambda: pid is None or not is_running(pid), self.log)
+
+    def call(self, nsid: str, body: Any = None, token: str = "", **query: str) -> Any:
+        """Call a method, and return the JSON or the bytes of its answer."""
+        url = f"http://localhost:{self.port}/xrpc/{nsid}"
+        if query:
+            url += "?" + urllib.parse.urlencode(query)
+        is_bytes = isinstance(body, bytes)
+        data = body if is_bytes or body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "image/png" if is_bytes else "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310
+        with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310
+            answer = response.read()
+            is_json = response.headers.get_content_type() == "application/json"
+        return json.loads(answer) if is_json else answer
+
+    def sign_up(self, name: str) -> Any:
+        account = {"handle": f"{name}.test", "email": f"{name}@example.com", "password": "p-of-us"}
+        return self.call("com.atproto.server.createAccount", account)
+
+    def log_in(self, name: str) -> Any:
+        login = {"identifier": f"{name}.test", "password": "p-of-us"}
+        return self.call("com.atproto.server.createSession", login)
+
+    def post(self, session: Any, rkey: str, **fields: Any) -> Any:
+        record = {"$type": "com.example.note", "text": rkey, **fields}
+        place = {"repo": session["did"], "collection": "com.example.note", "rkey": rkey}
+        nsid = "com.atproto.repo.createRecord"
+        return self.call(nsid, {**place, "record": record}, session["accessJwt"])
+
+    def notes(self, did: str) -> set[str]:
+        query = {"repo": did, "collection": "com.example.note"}
+        listed = self.call("com.atproto.repo.listRecords", **query)
+        return {record["uri"].rpartition("/")[2] for record in listed["records"]}
+
+    def newest_seq(self) -> int:
+        with closing(sqlite3.connect(self.data / "sequencer.sqlite")) as db:
+            (seq,) = db.execute("SELECT max(seq) FROM repo_seq").fetchone()
+        return int(seq)
+
+
+def wait_until(holds: Callable[[], bool], told: Callable[[], str]) -> None:
+    deadline = time.monotonic() + _DEADLINE_S
+    while not holds():
+        assert time.monotonic() < deadline, told()[-5_000:]
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        # A process that has ended but was not waited for does not count.
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
