@@ -55,8 +55,10 @@ class ReplicationOptions:
     """How often the times of the actors' files are looked at."""
     retention_days: float = 7.0
     """How far back a restore may go; deleted files stay in the replica for as long."""
-    concurrency: int = 16
+    concurrency: int = 48
     """How many actors are synced at a time."""
+    server_checkpoints: bool = False
+    """Whether the server's own settings let it make checkpoints, which belong to Litestream."""
     stop_s: float = 20.0
     """How long a stop waits for the last changes to reach the replica."""
 

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 _FAILING_SHOWN: Final = 20
 _PROBLEMS_SHOWN: Final = 10
+SERVER_CHECKPOINTS: Final = (
+    "the server makes checkpoints itself, so that databases are often sent whole: set "
+    "PDS_REPLICATION_URL in its environment file, and restart it"
+)
 
 
 class StatusCollector:
@@ -99,6 +103,7 @@ class StatusCollector:
 
     def _warnings(self, parts: Parts) -> tuple[str, ...]:
         found = [
+            SERVER_CHECKPOINTS if self._options.server_checkpoints else None,
             parts.watcher.error,
             parts.watcher.log_error,
             parts.keys.error,
@@ -135,6 +140,7 @@ def _daemon(daemon: LitestreamDaemon) -> DaemonStatus:
         name=daemon.name,
         pid=daemon.pid,
         restarts=daemon.restarts,
+        renewals=daemon.renewals,
         last_error=daemon.last_error,
     )
 

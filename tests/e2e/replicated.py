@@ -25,6 +25,7 @@ from tests.seaweedfs import SeaweedFs
 
 PASSPHRASE = "correct horse battery staple"
 WITHIN_S = 60.0
+_ROOT = Path(__file__).resolve().parents[2]
 _END_S = 40.0
 
 
@@ -39,6 +40,7 @@ class Replicated:
     """Variables of `pds replicate` and `pds restore`."""
     pid: int = 0
     pidfd: int = -1
+    _child: subprocess.Popen[bytes] | None = None
 
     @property
     def data(self) -> Path:
@@ -73,6 +75,21 @@ class Replicated:
         )
         self.pidfd = os.pidfd_open(self.pid)
 
+    def start_with_clock(self, file: Path) -> None:
+        """Start a supervisor whose clock is wrong by the seconds in a file."""
+        with self.log_file.open("ab") as log:
+            self._child = subprocess.Popen(  # noqa: S603 (our own program)
+                [
+                    *(sys.executable, "-m", "tests.e2e.shifted_clock", str(file)),
+                    *("replicate", "--to", self.url),
+                ],
+                env=clean_environment({**self.environ, "PYTHONPATH": str(_ROOT)}),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.pid = self._child.pid
+        self.pidfd = os.pidfd_open(self.pid)
+
     def status(self) -> ReplicationStatus | None:
         """What it says of itself."""
         return read_status(self.data / "replication.json")
@@ -92,7 +109,6 @@ class Replicated:
 
     async def until_all_is_copied(self) -> ReplicationStatus:
         """Wait until a look at everything has found nothing that the replica lacks."""
-        asked_s = time.time()
         before = self.status()
         sweeps = 0 if before is None else before.totals.sweeps
 
@@ -105,7 +121,6 @@ class Replicated:
                 and status.copies.error is None
                 and not status.copies.blobs_waiting
                 and all(not database.lag_s for database in status.databases)
-                and status.written_s > asked_s + 1
             )
 
         return await self.until(is_copied)
@@ -126,6 +141,9 @@ class Replicated:
             return False
         os.close(self.pidfd)
         self.pidfd = -1
+        if self._child is not None:
+            self._child.wait()
+            self._child = None
         return True
 
     def log(self) -> str:
@@ -141,7 +159,7 @@ class Replicated:
         python = directory / "python"
         python.symlink_to(Path(sys.executable).resolve())
         packages = [path for path in sys.path if path.endswith("site-packages")]
-        path = os.pathsep.join([str(Path(__file__).resolve().parents[2]), *packages])
+        path = os.pathsep.join([str(_ROOT), *packages])
         return subprocess.run(  # noqa: S603 (our own program)
             [str(python), "-m", "pds", *args],
             env={**clean_environment(self.environ), "PYTHONPATH": path, "PATH": "/nonexistent"},

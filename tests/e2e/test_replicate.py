@@ -13,6 +13,7 @@ import urllib.request
 from contextlib import closing
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from tests.e2e.replicating_server import ReplicatingServer, is_running, wait_until
@@ -152,3 +153,31 @@ def test_server_and_replication_start_and_stop_in_any_order(replicated: Replicat
         alone.send_signal(signal.SIGTERM)
         assert alone.wait(60) == 0
     assert replicated.status()["state"] == "stopped"
+
+
+def test_keys_that_are_sealed_for_the_operator_need_the_identity(
+    replicated: ReplicatingServer, tmp_path: Path
+) -> None:
+    replicated.stop()
+    shutil.rmtree(replicated.data)
+    shutil.rmtree(tmp_path / "replica")
+    (tmp_path / "replica").mkdir()
+    identity = pyrage.x25519.Identity.generate()
+    file = tmp_path / "identity.txt"
+    file.write_text(f"# of the operator\n{identity}\n")
+    recipient = str(identity.to_public())
+    sealed = {"PDS_REPLICATION_KEY_PASSPHRASE": "", "PDS_REPLICATION_KEY_RECIPIENT": recipient}
+    replicated.more.update(sealed)
+    replicated.start()
+    replicated.sign_up("alice")
+    replicated.until_sent()
+    words = ("restore", "--from", replicated.url, "--no-recovery", "--to")
+    refused = run_pds(*words, str(tmp_path / "copy"), env=replicated.environ)
+    assert (refused.returncode, "--identity" in refused.stderr) == (1, True), refused.stderr
+    assert not (tmp_path / "copy").exists()
+    report = replicated.run(*words, str(tmp_path / "copy"), "--identity", str(file))
+    assert report["totals"]["keys"] == 1
+    told = replicated.run("replicate", "verify", "--all")
+    assert (told["sound"], told["keysChecked"]) == (True, False)
+    told = replicated.run("replicate", "verify", "--all", "--identity", str(file))
+    assert (told["sound"], told["keysChecked"]) == (True, True)

@@ -42,12 +42,18 @@ def run(env_file: Path | None, given: Mapping[str, str], *, until_stdin_ends: bo
     With `until_stdin_ends` this is a child of the server: its failures are log lines, and it also
     stops at the end of its input. Raises `CommandFailed`, `ReplicationError`s and `DatabaseError`s.
     """
-    variables = read_variables(env_file).with_settings(given)
+    own = read_variables(env_file)
+    variables = own.with_settings(given)
     settings = variables.settings()
     refuse_standby(settings.data_directory)
     # Litestream gets them from the environment of this process.
     os.environ.update(replica_environ(variables.values))
-    options = replication_options(settings, os.environ)
+    options = replace(
+        replication_options(settings, os.environ),
+        # The server does not know what this command alone was told.
+        server_checkpoints=not own.values.get("PDS_REPLICATION_URL")
+        and not settings.database.disable_wal_auto_checkpoint,
+    )
     raise_file_limit()
     with server_logs(settings) as logs:
         try:

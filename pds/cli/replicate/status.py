@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from pds.cli.environment import env_file_option, explain_failures, load_settings
-from pds.cli.failures import CommandFailed
+from pds.cli.failures import CommandFailed, note
 from pds.cli.output import json_option, print_fields, print_json, print_table, say
 from pds.replication.health import MAX_LAG_S, Fault, find_faults, has_everything, lag_s
 from pds.replication.options import STATUS_FILE
@@ -87,7 +87,7 @@ def _print(found: ReplicationStatus, faults: list[Fault]) -> None:
     if found.failing:
         print_table("Accounts that cannot be replicated", ("Account", "Error"), found.failing)
     for warning in found.warnings:
-        say(f"Note: {warning}")
+        note(warning)
     for one in faults:
         say(f"Wrong: {one.message}. {one.remedy}")
     if not faults:

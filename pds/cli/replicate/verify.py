@@ -14,7 +14,7 @@ import click
 
 from actor_store.layout import ActorLayout
 from pds.cli.environment import env_file_option, explain_failures, read_variables
-from pds.cli.failures import INTERRUPTED, CommandFailed
+from pds.cli.failures import INTERRUPTED, CommandFailed, note
 from pds.cli.output import json_option, print_json, print_table, say
 from pds.cli.progress import progress_bars
 from pds.cli.replicate.replica import open_replica
@@ -145,7 +145,7 @@ class _Outcome:
             (verification.ahead),
         )
         if self.without_keys:
-            say("Note: signing keys were not checked; --identity opens them.")
+            note("signing keys were not checked; --identity opens them.")
         wrong = len(self._problems("error"))
         accounts = counted(len(verification.dids), "account")
         compared = f"{verification.compared:,} compared with the live files"

@@ -49,8 +49,8 @@ def test_a_mistyped_command_or_option_is_told_what_may_be_meant(
 
 
 def test_what_resembles_nothing_gets_no_guess() -> None:
-    _, (error, *_) = fail("frobnicate")
-    assert error == "Error: No such command 'frobnicate'."
+    _, (error, *_) = fail("xyzzy")
+    assert error == "Error: No such command 'xyzzy'."
 
 
 def test_a_wrong_call_says_how_to_call() -> None:

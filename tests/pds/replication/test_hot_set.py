@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pds.replication.hot_set import HotSet
+from pds.replication.hot_set import TRIAL_S, HotSet
 
 
 class Clock:
@@ -23,7 +23,7 @@ def clock() -> Clock:
 def hot(clock: Clock) -> HotSet:
     hot = HotSet(3, clock=clock)
     for did in "abc":
-        hot.add(did, ord(did))
+        hot.add(did, ord(did)).syncs = 2
         clock.now_s += 1
     return hot
 
@@ -51,6 +51,13 @@ def test_idle_ones_are_those_unused_for_so_long(hot: HotSet, clock: Clock) -> No
     assert hot.idle(2.0, limit=9) == ["b"]
     clock.now_s += 10
     assert hot.idle(2.0, limit=9) == ["b", "c", "a"]
+
+
+def test_those_synced_once_are_idle_sooner(hot: HotSet, clock: Clock) -> None:
+    hot.add("d", 1).syncs = 1
+    clock.now_s += TRIAL_S
+    assert hot.idle(60.0, limit=9) == ["d"]
+    assert hot.idle(1.0, limit=9) == ["a", "b", "c", "d"]
 
 
 def test_a_new_daemon_has_nothing_open(hot: HotSet) -> None:
