@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from actor_store.keyed_locks import KeyedLocks
-from database.errors import DatabaseError
-from database.opening import open_database
 from pds.replication.changes.signature import UNCERTAIN_S, look_at
 from pds.replication.errors import LitestreamFailed, Trouble
+from pds.replication.litestream.continuity import empty_wal, ensure_continuity
 from pds.replication.litestream.local_state import prune, reset
 from pds.replication.replica import names
 
@@ -77,6 +76,8 @@ class OpenActors:
         store = self._layout.store(did)
         if did not in self.hot:
             await self._make_room()
+            if await asyncio.to_thread(ensure_continuity, store):
+                _log.info("the WAL of an actor began anew meanwhile: sending all of it", did=did)
             await self._client.register(store, self._url_of(names.actor_database(did)))
             self.hot.add(did, seen.inode)
         with self.hot.using(did) as actor:
@@ -101,7 +102,7 @@ class OpenActors:
         """Do as `start_anew` does, within a block of `closed`."""
         store = self._layout.store(did)
         await self._discard(did, store)
-        await asyncio.to_thread(_break_wal, store)
+        await asyncio.to_thread(empty_wal, store)
 
     async def close(self, did: str, *, timeout_s: float = _CLOSE_S) -> None:
         """Close an actor after a last sync. If that fails, the actor is dirty again."""
@@ -166,10 +167,8 @@ class OpenActors:
         """Do what makes the next try succeed, as far as this program can."""
         if trouble is Trouble.NOT_REGISTERED:
             self.hot.remove(did)
-        elif trouble is Trouble.DATABASE_REPLACED:
+        elif trouble in (Trouble.DATABASE_REPLACED, Trouble.LOCAL_STATE_DAMAGED):
             await self.discard(did)
-        elif trouble is Trouble.LOCAL_STATE_DAMAGED:
-            await self._discard(did, store)
         elif trouble in (Trouble.DATABASE_GONE, Trouble.DATABASE_DAMAGED, Trouble.FORBIDDEN):
             await self._unregister(did, store, _CLOSE_S)
 
@@ -195,23 +194,3 @@ def _prune(store: Path) -> None:
         prune(store, before_txid=1 << 63)
     except OSError as exc:
         _log.warning("uploaded files cannot be deleted", store=str(store), reason=str(exc))
-
-
-def _break_wal(store: Path) -> None:
-    """Begin a new WAL, so that Litestream sends the whole of a database that replaced another.
-
-    It recognises where it stopped by the WAL. While it still had the old file open, it may have
-    taken the new one's WAL for a continuation. Waits for the disk.
-    """
-    try:
-        db = open_database(store, create=False, wal_autocheckpoint=None)
-    except DatabaseError:
-        return  # The next sync tells what is wrong with it.
-    try:
-        # A connection does not notice the WAL until its first read.
-        db.value("PRAGMA schema_version")
-        db.checkpoint()
-    except DatabaseError as exc:
-        _log.warning("cannot empty a WAL", store=str(store), reason=str(exc))
-    finally:
-        db.close()

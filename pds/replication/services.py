@@ -18,6 +18,7 @@ import structlog
 
 from pds.replication.errors import LitestreamFailed, Trouble
 from pds.replication.litestream.client import LitestreamClient
+from pds.replication.litestream.continuity import empty_wal, ensure_continuity
 from pds.replication.litestream.local_state import reset
 
 INTERVAL_S: Final = 1.0
@@ -212,19 +213,25 @@ class _Follower:
     async def _sync(self, timeout_s: float) -> None:
         path = self._database.path
         if not self._is_registered:
-            await self._client.register(path, self._url)
-            self._is_registered = True
+            await self._register()
         try:
             synced = await self._client.sync(path, timeout_s=timeout_s)
         except LitestreamFailed as exc:
             if exc.trouble is not Trouble.NOT_REGISTERED:
                 raise
             # The daemon has just started anew.
-            await self._client.register(path, self._url)
+            await self._register()
             synced = await self._client.sync(path, timeout_s=timeout_s)
         txid, self._txid = self._txid, synced.replicated_txid
         if self._on_synced is not None and self._txid != txid:
             await self._on_synced(self._database.name, self._txid)
+
+    async def _register(self) -> None:
+        path = self._database.path
+        if await asyncio.to_thread(ensure_continuity, path):
+            _log.info("a WAL began anew meanwhile: sending all", database=self._database.name)
+        await self._client.register(path, self._url)
+        self._is_registered = True
 
     async def _miss(self) -> None:
         """The file is not there, or not there any more."""
@@ -246,6 +253,7 @@ class _Follower:
             await self._unregister()
             try:
                 await asyncio.to_thread(reset, self._database.path)
+                await asyncio.to_thread(empty_wal, self._database.path)
             except OSError as exc:
                 self._fail(LitestreamFailed(f"{exc.filename}: {exc.strerror}", Trouble.FORBIDDEN))
 

@@ -22,6 +22,11 @@ def state_directory(database: Path) -> Path:
     return database.with_name(f".{database.name}-litestream")
 
 
+def newest_file(database: Path) -> Path | None:
+    """Return the file that tells where Litestream goes on; None if there is none."""
+    return next(reversed(_level_zero(database)), None)
+
+
 def prune(database: Path, *, before_txid: int) -> int:
     """Delete uploaded files that end before a txid, but for the newest; return how many.
 
