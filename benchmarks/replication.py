@@ -57,9 +57,10 @@ class _Supervisor:
             *(int(pid) for file in children for pid in file.read_text().split()),
         ]
 
-    def cpu_s(self) -> list[float]:
-        """Seconds of CPU of each so far."""
-        return [_cpu_s(pid) for pid in self.pids()]
+    def cpu_s(self) -> tuple[float, float]:
+        """Seconds of CPU so far: the supervisor's, and those of its daemons, ended ones included."""
+        own, ended = _cpu_s(self.process.pid)
+        return own, ended + sum(sum(_cpu_s(pid)) for pid in self.pids()[1:])
 
     def until(self, holds: Callable[[ReplicationStatus], bool]) -> ReplicationStatus:
         deadline = time.monotonic() + _LONGEST_S
@@ -73,9 +74,11 @@ class _Supervisor:
         sys.exit("that takes too long")
 
 
-def _cpu_s(pid: int) -> float:
+def _cpu_s(pid: int) -> tuple[float, float]:
+    """Seconds of CPU of a process, and of its children that have ended."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    user, system, ended_user, ended_system = (int(field) / _TICKS for field in fields[11:15])
+    return user + system, ended_user + ended_system
 
 
 @contextmanager
@@ -240,13 +243,14 @@ def _phases(
         yield "compactions", str(made.until(lambda _: True).totals.compactions)
     with _replicating(data, url, log, hot_set) as made:
         before_sweeps = time.monotonic()
-        status = made.until(lambda status: status.totals.sweeps > 0 and not status.actors.dirty)
+        status = made.until(lambda status: _is_done(status, accounts))
         taken = time.monotonic() - before_sweeps
         yield "start again", f"{taken:.1f} s until all is known, {status.totals.syncs} syncs"
 
 
 def _is_done(status: ReplicationStatus, accounts: int) -> bool:
-    return status.actors.known == accounts and not status.actors.dirty
+    has_looked = status.state == "running" and status.totals.sweeps > 0
+    return has_looked and status.actors.known == accounts and not status.actors.dirty
 
 
 def _idle(made: _Supervisor, seconds: float, name: str) -> Iterator[tuple[str, str]]:
@@ -281,10 +285,9 @@ def _independent(replica: Path) -> tuple[str, str]:
     )
 
 
-def _percents(before: list[float], after: list[float], seconds: float) -> str:
-    parts = [100 * (two - one) / seconds for one, two in zip(before, after, strict=True)]
-    each = " + ".join(f"{part:.1f}" for part in parts)
-    return f"{sum(parts):.1f} % of a core ({each})"
+def _percents(before: tuple[float, float], after: tuple[float, float], seconds: float) -> str:
+    own, daemons = (100 * (two - one) / seconds for one, two in zip(before, after, strict=True))
+    return f"{own + daemons:.1f} % of a core (supervisor {own:.1f}, daemons {daemons:.1f})"
 
 
 def _memory(made: _Supervisor) -> str:

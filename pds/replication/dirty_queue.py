@@ -149,6 +149,10 @@ class DirtyQueue:
             partial(self._ledger.actors.set_closed, did, txid=txid, signature=signature)
         )
 
+    def is_synced(self, did: str, signature: int) -> bool:
+        """Whether everything of files that look so is in the replica. Raises `DatabaseError`s."""
+        return self._ledger.actors.signature_of(did) == signature
+
     def has_urgent(self) -> bool:
         """Whether anything waits to be synced now that was seen to change."""
         return bool(self._started) or self._ledger.actors.has_due(self.now_ms)

@@ -127,9 +127,19 @@ class OpenActors:
                 await self._unregister(did, self._layout.store(did), _CLOSE_S)
 
     async def lose_all(self) -> None:
-        """Note that the daemon has started anew: what was open may have changed since."""
+        """Note that the daemon has started anew: what was open may have changed since.
+
+        Raises `DatabaseError`s of the ledger.
+        """
         now_ms = self._queue.now_ms
-        await self._queue.mark(dict.fromkeys(self.hot.clear(), now_ms))
+        lost = self.hot.clear()
+        seen = await asyncio.to_thread(lambda: [_look_at(self._layout.store(did)) for did in lost])
+        changed = (
+            did
+            for did, files in zip(lost, seen, strict=True)
+            if files is None or not self._queue.is_synced(did, files.signature)
+        )
+        await self._queue.mark(dict.fromkeys(changed, now_ms))
 
     async def _make_room(self) -> None:
         while self.hot.is_full and (coldest := self.hot.coldest()) is not None:

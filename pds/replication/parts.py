@@ -22,7 +22,7 @@ from pds.replication.deletions import Deletions
 from pds.replication.dirty_queue import DirtyQueue
 from pds.replication.hot_set import HotSet
 from pds.replication.litestream.config import actors_config, services_config
-from pds.replication.litestream.daemon import LitestreamDaemon
+from pds.replication.litestream.daemon import Bounds, LitestreamDaemon
 from pds.replication.open_actors import OpenActors
 from pds.replication.services import ServiceDatabase, ServiceDatabases
 
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from pds.replication.services import OnSynced
 
 _DAY_S: Final = 86_400.0
+_FILES_EACH: Final = 6
+"""Files of a database that Litestream has open, and its connection to S3."""
+_SPARE_FILES: Final = 2_000
+"""Connections of databases that are closed by now, which it keeps for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,12 @@ def make_parts(
         LitestreamDaemon(
             services_config(retention_days=max(1, round(options.retention_days))), program=program
         ),
-        LitestreamDaemon(actors_config(), program=program, concurrency=options.concurrency * 2),
+        LitestreamDaemon(
+            actors_config(),
+            program=program,
+            concurrency=options.concurrency * 2,
+            bounds=Bounds(open_files=_SPARE_FILES + _FILES_EACH * options.hot_set),
+        ),
     )
     services = ServiceDatabases(
         daemons.services.client,

@@ -46,6 +46,9 @@ class DaemonStatus:
     pid: int | None
     """None while it does not run."""
     restarts: int
+    """How often it ended by itself or hung."""
+    renewals: int = 0
+    """How often it was replaced because it had too many files open or took too much memory."""
     last_error: str | None = None
 
 

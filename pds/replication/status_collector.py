@@ -134,6 +134,7 @@ def _daemon(daemon: LitestreamDaemon) -> DaemonStatus:
         name=daemon.name,
         pid=daemon.pid,
         restarts=daemon.restarts,
+        renewals=daemon.renewals,
         last_error=daemon.last_error,
     )
 

@@ -58,6 +58,9 @@ _SET_CLOSED: Final = (
     " txid = max(txid, ?4) WHERE shard = ?1 AND did = ?2 AND dirtySinceMs IS NULL"
 )
 _HAS_DUE: Final = "SELECT 1 FROM actor WHERE urgent = 1 AND turn <= ? LIMIT 1"
+_SIGNATURE_OF: Final = (
+    "SELECT signature FROM actor WHERE shard = ? AND did = ? AND dirtySinceMs IS NULL"
+)
 _IN_SHARD: Final = (
     "SELECT did, signature, dirtySinceMs IS NOT NULL, deletedAtMs IS NOT NULL FROM actor"
     " WHERE shard = ?"
@@ -255,6 +258,11 @@ class ActorRows:
     def has_due(self, now_ms: int) -> bool:
         """Whether an urgent actor's turn has come."""
         return self._db.value(_HAS_DUE, (now_ms,)) is not None
+
+    def signature_of(self, did: str) -> int | None:
+        """Return the signature of an actor that is clean."""
+        signature: int | None = self._db.value(_SIGNATURE_OF, (shard_of(did), did))
+        return signature
 
     def in_shard(self, shard: int) -> dict[str, SweptRow]:
         """Return what a sweep compares, by DID."""
