@@ -84,9 +84,12 @@ class Follower:
         await self.until(lambda: holds(self.standby.status()))
 
     async def until_same(self, server: SmallServer) -> None:
-        """Wait until every account has here what the server has."""
+        """Wait until every account has here what the server has, and that is noted."""
         await self.until(
-            lambda: all(self.values(did) == written_to(server, did) for did in server.dids)
+            lambda: all(
+                self.values(did) == written_to(server, did) and self.txid(did)
+                for did in server.dids
+            )
         )
 
 

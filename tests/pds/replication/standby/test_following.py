@@ -89,8 +89,8 @@ async def test_new_and_deleted_accounts_come_and_go(
         server.write(did_of(500), "new")
         delete_account(server, did_of(3))
         await follower.until(lambda: follower.values(did_of(500)) == ["new"])
-        await follower.until(lambda: follower.values(did_of(3)) is None)
-        assert follower.txid(did_of(3)) == 0
+        await follower.until(lambda: follower.txid(did_of(3)) == 0)
+        assert follower.values(did_of(3)) is None
         # The DID comes back, such as by an import.
         server.create(did_of(3))
         server.write(did_of(3), "again")
