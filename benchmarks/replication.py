@@ -58,7 +58,7 @@ class _Supervisor:
         ]
 
     def cpu_s(self) -> tuple[float, float]:
-        """Seconds of CPU so far: the supervisor's, and those of its daemons, ended ones included."""
+        """Seconds of CPU so far: the supervisor and its daemons, ended ones included."""
         own, ended = _cpu_s(self.process.pid)
         return own, ended + sum(sum(_cpu_s(pid)) for pid in self.pids()[1:])
 
