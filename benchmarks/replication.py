@@ -1,152 +1,180 @@
 """`python -m benchmarks.replication`: one `pds replicate` with many accounts.
 
 It shows how long the first copy takes, what an idle server costs, how soon writes that are spread
-over many accounts reach the replica, and how long a restart takes to find that nothing changed.
+over many accounts reach the replica, what an outage of the replica costs, and how long a new start
+takes to find that nothing has changed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import click
-import uvloop
 
 from benchmarks import machine
 from benchmarks.many_accounts import Writer, make_accounts
-from benchmarks.memory import memory_of
-from pds.replication.options import ReplicationOptions, SealingOptions
+from benchmarks.supervised import STEP_S, Supervised, SupervisorFailed, supervised
 from pds.replication.replica import names
-from pds.replication.replica.url import ReplicaUrl
-from pds.replication.status import ReplicationStatus, read_status
-from pds.replication.supervisor import run_supervisor
+from pds.replication.status import ReplicationStatus
 from tests.seaweedfs import SeaweedFs
 
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
-_STEP_S: Final = 0.05
-_LONGEST_S: Final = 3600.0
+_WORK: Final = Path(__file__).with_name(".work") / "replication"
+
+Row: TypeAlias = tuple[str, str]
+"""A line of the table: what, and how much."""
 
 
 @dataclass(slots=True)
-class _Supervisor:
-    """A supervisor in a process of its own."""
+class _Run:
+    """What is measured, and where."""
 
-    process: subprocess.Popen[bytes]
-    status_file: Path
+    work: Path
+    url: str
+    bucket: SeaweedFs | None
+    """The server of the replica; None for a directory."""
+    accounts: int
+    written: int
+    rate: int
+    hot_set: int
+    seconds: float
+    writes: list[tuple[str, float]] = field(default_factory=list)
+    """DID and time of each write."""
 
-    def status(self) -> ReplicationStatus | None:
-        status = read_status(self.status_file)
-        return status if status is not None and status.pid == self.process.pid else None
+    @property
+    def data(self) -> Path:
+        return self.work / "data"
 
-    def pids(self) -> list[int]:
-        """The supervisor and its two daemons."""
-        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        return [
-            self.process.pid,
-            *(int(pid) for file in children for pid in file.read_text().split()),
-        ]
+    @contextmanager
+    def supervised(self) -> Iterator[Supervised]:
+        log = self.work / "log"
+        with supervised(self.data, self.url, log=log, hot_set=self.hot_set) as made:
+            yield made
 
-    def cpu_s(self) -> tuple[float, float]:
-        """Seconds of CPU so far: the supervisor and its daemons, ended ones included."""
-        own, ended = _cpu_s(self.process.pid)
-        return own, ended + sum(sum(_cpu_s(pid)) for pid in self.pids()[1:])
+    def is_done(self, status: ReplicationStatus) -> bool:
+        """Whether everything has been looked at and is in the replica."""
+        has_looked = status.state == "running" and status.totals.sweeps > 0
+        return has_looked and status.actors.known == self.accounts and not status.actors.dirty
 
-    def until(self, holds: Callable[[ReplicationStatus], bool]) -> ReplicationStatus:
-        deadline = time.monotonic() + _LONGEST_S
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                sys.exit("the supervisor has ended")
-            status = self.status()
-            if status is not None and holds(status):
-                return status
-            time.sleep(_STEP_S)
-        sys.exit("that takes too long")
+    def rows(self) -> Iterator[Row]:
+        """Measure it all."""
+        with self.supervised() as made:
+            started = time.monotonic()
+            made.until(self.is_done)
+            taken = time.monotonic() - started
+            yield "first copy", f"{taken:.0f} s, {self.accounts / taken:.0f} accounts/s"
+            yield "memory after it", _memory(made)
+            yield from self._idle(made, "idle")
+            yield from self._write(made)
+            made.until(lambda status: not status.actors.dirty)
+            yield from self._idle(made, "idle again")
+            if self.bucket is not None:
+                yield from self._outage(made, self.bucket)
+        with self.supervised() as made:
+            started = time.monotonic()
+            syncs = made.until(self.is_done).totals.syncs
+            taken = time.monotonic() - started
+            yield "start again", f"{taken:.0f} s until all is known, {syncs} syncs"
+        if self.bucket is None:
+            yield "lag by the files' times: p50, p99, max", self._lag_of_files()
 
+    def _idle(self, made: Supervised, name: str) -> Iterator[Row]:
+        _say(f"waiting until all is closed, and then {self.seconds:.0f} s")
+        made.until(lambda status: not status.actors.hot and not status.actors.dirty)
+        before, started = made.cpu_s(), time.monotonic()
+        time.sleep(self.seconds)
+        yield f"{name}: CPU", _percents(before, made.cpu_s(), time.monotonic() - started)
+        yield f"{name}: memory", _memory(made)
 
-def _cpu_s(pid: int) -> tuple[float, float]:
-    """Seconds of CPU of a process, and of its children that have ended."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    user, system, ended_user, ended_system = (int(field) / _TICKS for field in fields[11:15])
-    return user + system, ended_user + ended_system
-
-
-@contextmanager
-def _replicating(data: Path, url: str, log: Path, hot_set: int) -> Iterator[_Supervisor]:
-    with log.open("ab") as file:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "benchmarks.replication",
-                "supervise",
-                str(data),
-                url,
-                str(hot_set),
-            ],
-            stdout=file,
-            stderr=subprocess.STDOUT,
+    def _write(self, made: Supervised) -> Iterator[Row]:
+        before, started = made.cpu_s(), time.monotonic()
+        oldest_s = self._write_for(self.seconds, made)
+        percents = _percents(before, made.cpu_s(), time.monotonic() - started)
+        status = made.status()
+        if status is None:
+            raise SupervisorFailed("the supervisor has no status")
+        lag = status.lag
+        yield (
+            f"{self.rate} writes/s over {self.written:,} accounts: lag p50, p99, max",
+            f"{lag.p50_s:.2f}, {lag.p99_s:.2f}, {lag.max_s:.2f} s ({lag.changes:,} changes)",
         )
-    try:
-        yield _Supervisor(process, data / "replication.json")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        yield "oldest change not in the replica", f"{oldest_s:.1f} s"
+        yield "CPU meanwhile", percents
+        yield "memory after it", _memory(made)
+
+    def _write_for(self, seconds: float, made: Supervised) -> float:
+        """Write at the rate; return how old the oldest change was that was not in the replica."""
+        _say(f"writing for {seconds:.0f} s")
+        writer = Writer(self.data, self.written)
+        started, count, oldest_s = time.monotonic(), 0, 0.0
+        while (at := time.monotonic() - started) < seconds:
+            due = int(at * self.rate) - count
+            if due:
+                writer.write(due)
+            count += due
+            status = made.status()
+            oldest_s = max(oldest_s, status.actors.oldest_unsynced_s if status else 0.0)
+            time.sleep(STEP_S)
+        writer.close()
+        self.writes += writer.written
+        return oldest_s
+
+    def _outage(self, made: Supervised, bucket: SeaweedFs) -> Iterator[Row]:
+        bucket.kill()
+        made.until(lambda status: status.state == "unreachable")
+        before, started = made.cpu_s(), time.monotonic()
+        self._write_for(self.seconds, made)
+        percents = _percents(before, made.cpu_s(), time.monotonic() - started)
+        yield "outage with as many writes: CPU", percents
+        yield "outage: memory", _memory(made)
+        dirty = made.until(lambda _: True).actors.dirty
+        bucket.start_again()
+        started = time.monotonic()
+        made.until(lambda status: status.state == "running" and not status.actors.dirty)
+        yield "after it", f"{dirty:,} accounts caught up in {time.monotonic() - started:.0f} s"
+
+    def _lag_of_files(self) -> str:
+        """How long it took until files of the writes were in the replica, by their times there."""
+        lags: list[float] = []
+        by_did: dict[str, list[float]] = {}
+        for did, at in self.writes:
+            by_did.setdefault(did, []).append(at)
+        missing = 0
+        for did, times in by_did.items():
+            directory = self.work / "replica" / names.actor_database(did) / "ltx" / "0"
+            appeared = sorted(path.stat().st_ctime for path in directory.iterdir())
+            for at in times:
+                # Both clocks are the system's, but a file's time is that of its last tick.
+                after = next((time for time in appeared if time >= at - 0.01), None)
+                if after is None:
+                    missing += 1
+                else:
+                    lags.append(after - at)
+        lags.sort()
+        p50, p99 = lags[len(lags) // 2], lags[len(lags) * 99 // 100]
+        return f"{p50:.2f}, {p99:.2f}, {lags[-1]:.2f} s ({missing} missing)"
 
 
-@click.group()
-def main() -> None:
-    """Measure replication with many accounts."""
-
-
-@main.command()
-@click.argument("data", type=click.Path(path_type=Path))
-@click.argument("url")
-@click.argument("hot_set", type=int)
-def supervise(data: Path, url: str, hot_set: int) -> None:
-    """Replicate a directory of this benchmark until a signal (in a process of its own)."""
-    options = ReplicationOptions(
-        replica=ReplicaUrl.parse(url),
-        service_did="did:web:bench.example",
-        data_directory=data,
-        account_db=data / "account.sqlite",
-        sequencer_db=data / "sequencer.sqlite",
-        did_cache_db=data / "did_cache.sqlite",
-        hold_db=data / "hold.sqlite",
-        actors_directory=data / "actors",
-        blob_directory=data / "blobs",
-        sealing=SealingOptions(passphrase="correct horse battery staple"),
-        hot_set=hot_set,
-    )
-    uvloop.run(_supervise(options))
-
-
-async def _supervise(options: ReplicationOptions) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await run_supervisor(options, stop)
-
-
-@main.command()
+@click.command()
 @click.option("--accounts", default=20_000, show_default=True)
 @click.option("--written", default=5_000, show_default=True, help="Accounts that are written to.")
 @click.option("--rate", default=200, show_default=True, help="Writes a second.")
 @click.option("--hot-set", default=500, show_default=True)
 @click.option("--seconds", default=60.0, show_default=True, help="How long each phase lasts.")
 @click.option("--s3", is_flag=True, help="To a SeaweedFS instead of a directory.")
-@click.option("--work", type=click.Path(path_type=Path), default=Path("/tmp/bench-replication"))
+@click.option("--work", type=click.Path(path_type=Path), default=_WORK, help="Where files are put.")
 @click.option("--keep", is_flag=True, help="Go on with the accounts and replica of the last run.")
-def measure(
+def main(
     *,
     accounts: int,
     written: int,
@@ -160,129 +188,40 @@ def measure(
     """Make accounts, copy them, wait, write, and start again; print a table."""
     # The default action would leave a supervisor behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
-    data, replica = work / "data", work / "replica"
     if not keep:
         shutil.rmtree(work, ignore_errors=True)
-        data.mkdir(parents=True)
-        (data / "blobs").mkdir()
-        replica.mkdir()
-        size = make_accounts(data, accounts)
-        _say(f"{accounts:,} accounts of {size / 1024:.0f} KiB")
-    with _place(work, replica, s3=s3) as url:
-        rows = list(_phases(data, url, work / "log", hot_set, accounts, written, rate, seconds))
-        if not s3:
-            rows.append(_independent(replica))
-    print(f"{machine.describe()}\n")
+        for name in ("data/blobs", "replica", "weed"):
+            (work / name).mkdir(parents=True)
+        size = make_accounts(work / "data", accounts)
+        _say(f"made {accounts:,} accounts of {size // 1024} KiB")
+    with _place(work, s3=s3) as (url, bucket):
+        run = _Run(work, url, bucket, accounts, min(written, accounts), rate, hot_set, seconds)
+        try:
+            rows = list(run.rows())
+        except SupervisorFailed as exc:
+            raise click.ClickException(f"{exc} ({work / 'log'})") from exc
+    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    print(f"\n{date} · {machine.describe()} · {accounts:,} accounts · {'S3' if s3 else 'file'}\n")
+    width = max(len(name) for name, _ in rows)
+    print(f"| {'figure':{width}} | value |\n| {'-' * width} | ----- |")
     for name, value in rows:
-        print(f"| {name} | {value} |")
-
-
-_WRITTEN: list[tuple[str, float]] = []
+        print(f"| {name:{width}} | {value} |")
 
 
 @contextmanager
-def _place(work: Path, replica: Path, *, s3: bool) -> Iterator[str]:
+def _place(work: Path, *, s3: bool) -> Iterator[tuple[str, SeaweedFs | None]]:
     if not s3:
-        yield f"file://{replica}"
+        yield f"file://{work / 'replica'}", None
         return
-    (work / "weed").mkdir(exist_ok=True)
     server = SeaweedFs.start(work / "weed")
     try:
         bucket = asyncio.run(server.create_bucket("replica")).bucket
         os.environ["AWS_ACCESS_KEY_ID"] = server.access_key_id
         os.environ["AWS_SECRET_ACCESS_KEY"] = server.secret_access_key
-        yield f"s3://{bucket}/pds?endpoint={server.url}&region=us-east-1&force-path-style=true"
+        query = f"endpoint={server.url}&region=us-east-1&force-path-style=true"
+        yield f"s3://{bucket}/pds?{query}", server
     finally:
         server.kill()
-
-
-def _phases(
-    data: Path,
-    url: str,
-    log: Path,
-    hot_set: int,
-    accounts: int,
-    written: int,
-    rate: int,
-    seconds: float,
-) -> Iterator[tuple[str, str]]:
-    with _replicating(data, url, log, hot_set) as made:
-        started = time.monotonic()
-        made.until(lambda status: _is_done(status, accounts))
-        taken = time.monotonic() - started
-        yield "first copy", f"{taken:.0f} s, {accounts / taken:.0f} accounts/s"
-        yield "memory after it", _memory(made)
-        yield from _idle(made, seconds, "idle")
-        _say("writing")
-        writer = Writer(data, written)
-        before, oldest = made.cpu_s(), 0.0
-        started = time.monotonic()
-        count = 0
-        while (at := time.monotonic() - started) < seconds:
-            due = int(at * rate) - count
-            writer.write(due) if due else None
-            count += due
-            status = made.status()
-            oldest = max(oldest, status.actors.oldest_unsynced_s if status else 0.0)
-            time.sleep(_STEP_S)
-        status = made.status()
-        after = made.cpu_s()
-        _WRITTEN.extend(writer.written)
-        writer.close()
-        assert status is not None
-        lag = status.lag
-        yield (
-            f"{rate} writes/s over {written:,} accounts: lag p50, p99, max",
-            (f"{lag.p50_s:.2f}, {lag.p99_s:.2f}, {lag.max_s:.2f} s ({lag.changes:,} changes)"),
-        )
-        yield "oldest unsynced change seen", f"{oldest:.1f} s"
-        yield "CPU meanwhile", _percents(before, after, time.monotonic() - started)
-        yield "memory after it", _memory(made)
-        made.until(lambda status: not status.actors.dirty)
-        yield from _idle(made, seconds, "idle again")
-        yield "compactions", str(made.until(lambda _: True).totals.compactions)
-    with _replicating(data, url, log, hot_set) as made:
-        before_sweeps = time.monotonic()
-        status = made.until(lambda status: _is_done(status, accounts))
-        taken = time.monotonic() - before_sweeps
-        yield "start again", f"{taken:.1f} s until all is known, {status.totals.syncs} syncs"
-
-
-def _is_done(status: ReplicationStatus, accounts: int) -> bool:
-    has_looked = status.state == "running" and status.totals.sweeps > 0
-    return has_looked and status.actors.known == accounts and not status.actors.dirty
-
-
-def _idle(made: _Supervisor, seconds: float, name: str) -> Iterator[tuple[str, str]]:
-    _say(f"waiting until the hot set is empty, then {seconds:.0f} s")
-    made.until(lambda status: not status.actors.hot and not status.actors.dirty)
-    before, started = made.cpu_s(), time.monotonic()
-    time.sleep(seconds)
-    yield f"{name}: CPU", _percents(before, made.cpu_s(), time.monotonic() - started)
-    yield f"{name}: memory", _memory(made)
-
-
-def _independent(replica: Path) -> tuple[str, str]:
-    """How long the files of writes took to appear in the replica, by their times there."""
-    lags: list[float] = []
-    by_did: dict[str, list[float]] = {}
-    for did, at in _WRITTEN:
-        by_did.setdefault(did, []).append(at)
-    missing = 0
-    for did, times in by_did.items():
-        directory = replica / names.actor_database(did) / "ltx" / "0"
-        appeared = sorted(path.stat().st_ctime for path in directory.iterdir())
-        for at in times:
-            after = next((time for time in appeared if time >= at - 0.01), None)
-            if after is None:
-                missing += 1
-            else:
-                lags.append(after - at)
-    lags.sort()
-    return "lag by the files' times: p50, p99, max", (
-        f"{lags[len(lags) // 2]:.2f}, {lags[len(lags) * 99 // 100]:.2f}, {lags[-1]:.2f} s"
-        f" ({missing} missing)"
-    )
 
 
 def _percents(before: tuple[float, float], after: tuple[float, float], seconds: float) -> str:
@@ -290,15 +229,13 @@ def _percents(before: tuple[float, float], after: tuple[float, float], seconds: 
     return f"{own + daemons:.1f} % of a core (supervisor {own:.1f}, daemons {daemons:.1f})"
 
 
-def _memory(made: _Supervisor) -> str:
-    each = [memory_of(pid).now for pid in made.pids()[1:]]
-    whole = memory_of(made.process.pid)
-    daemons = " + ".join(f"{mib:.0f}" for mib in each)
-    return f"{whole.now:.0f} MiB, peak {whole.peak:.0f} (of these, daemons {daemons})"
+def _memory(made: Supervised) -> str:
+    now, peak = made.memory_mib()
+    return f"{now:.0f} MiB, peak {peak:.0f}"
 
 
 def _say(text: str) -> None:
-    print(json.dumps(text), file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

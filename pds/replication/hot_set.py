@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-TRIAL_S: Final = 2.0
+TRIAL_S: Final = 1.0
 """How long an actor is open after its first change, waiting for a second one."""
 
 

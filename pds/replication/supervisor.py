@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -214,7 +214,8 @@ class _Supervisor:
                     "not all has reached the replica", database=status.name, reason=status.error
                 )
 
-    def _others(self, parts: Parts):  # type: ignore[no-untyped-def]
+    def _others(self, parts: Parts) -> Iterator[Coroutine[Any, Any, None]]:
+        """What runs beside the syncs of actors."""
         yield parts.watcher.sweep()
         if isinstance(self._place, FilePlace):
             yield MountGuard(self._place, parts, self._ledger, self._lease).run()
