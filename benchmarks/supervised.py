@@ -85,7 +85,7 @@ def _cpu_s(pid: int) -> tuple[float, float]:
 def supervised(data: Path, url: str, *, log: Path, hot_set: int) -> Iterator[Supervised]:
     """Replicate a data directory within a block."""
     with log.open("ab") as file:
-        process = subprocess.Popen(  # noqa: S603 (this module)
+        process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.supervised", str(data), url, str(hot_set)],
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -108,7 +108,7 @@ def _options(data: Path, url: str, hot_set: int) -> ReplicationOptions:
         hold_db=data / "hold.sqlite",
         actors_directory=data / "actors",
         blob_directory=data / "blobs",
-        sealing=SealingOptions(passphrase="correct horse battery staple"),  # noqa: S106
+        sealing=SealingOptions(passphrase="correct horse battery staple"),
         hot_set=hot_set,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -106,7 +106,10 @@ class OpenActors:
         await asyncio.to_thread(empty_wal, store)
 
     async def close(self, did: str, *, timeout_s: float = _CLOSE_S) -> None:
-        """Close an actor after a last sync. If that fails, the actor is dirty again."""
+        """Close an actor after a last sync. If that fails, the actor is dirty if it has changed.
+
+        Raises `DatabaseError`s of the ledger.
+        """
         async with self._locks[did]:
             actor = self.hot.get(did)
             if actor is not None and not actor.in_use:
@@ -132,15 +135,20 @@ class OpenActors:
 
         Raises `DatabaseError`s of the ledger.
         """
-        now_ms = self._queue.now_ms
         lost = self.hot.clear()
         seen = await asyncio.to_thread(lambda: [_look_at(self._layout.store(did)) for did in lost])
-        changed = (
-            did
-            for did, files in zip(lost, seen, strict=True)
-            if files is None or not self._queue.is_synced(did, files.signature)
+        await self._mark_changed(dict(zip(lost, seen, strict=True)))
+
+    async def _mark_changed(self, seen: Mapping[str, FilesSeen | None]) -> None:
+        """Mark those of some actors whose files may not be in the replica."""
+        now_ms = self._queue.now_ms
+        await self._queue.mark(
+            {
+                did: now_ms
+                for did, files in seen.items()
+                if files is None or not self._queue.is_synced(did, files.signature)
+            }
         )
-        await self._queue.mark(dict.fromkeys(changed, now_ms))
 
     async def _make_room(self) -> None:
         while self.hot.is_full and (coldest := self.hot.coldest()) is not None:
@@ -157,7 +165,7 @@ class OpenActors:
             # Closing syncs once more, so all of the files that were seen is in the replica then.
             txid = await self._unregister(did, store, timeout_s)
         if txid is None:
-            await self._queue.mark({did: self._queue.now_ms})
+            await self._mark_changed({did: seen})
         elif seen is not None:
             await asyncio.to_thread(_prune, store)
             await self._queue.note_closed(
