@@ -32,7 +32,7 @@ from pds.replication.outage import Outage
 if TYPE_CHECKING:
     from actor_store.layout import ActorLayout
     from pds.replication.dirty_queue import DirtyQueue
-    from pds.replication.ledger.actor_rows import DirtyActor
+    from pds.replication.ledger.rows import DirtyActor
     from pds.replication.open_actors import OpenActors
 
 APART_MS: Final = 1_000

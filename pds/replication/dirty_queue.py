@@ -15,8 +15,8 @@ from functools import partial
 from typing import Final
 
 from pds.replication.lag import Lag
-from pds.replication.ledger.actor_rows import DirtyActor, Failed, Mark, Settled
 from pds.replication.ledger.ledger import Ledger
+from pds.replication.ledger.rows import DirtyActor, Failed, Mark, Settled
 
 FLUSH_S: Final = 0.2
 """How long a result waits for others."""

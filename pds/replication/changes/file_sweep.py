@@ -18,7 +18,8 @@ from typing import Final
 
 from actor_store.layout import STORE
 from pds.replication.changes.signature import FilesSeen, look_at
-from pds.replication.ledger.actor_rows import SHARDS, SweptRow
+from pds.replication.ledger.actor_rows import SHARDS
+from pds.replication.ledger.rows import SweptRow
 
 _PACE: Final = 0.2
 """The part of a sweep's interval over which its steps are spread."""

@@ -13,8 +13,8 @@ from pds.replication.actors import APART_MS, Actors
 from pds.replication.changes.watcher import Watcher
 from pds.replication.dirty_queue import DirtyQueue
 from pds.replication.hot_set import HotSet
-from pds.replication.ledger.actor_rows import ActorRow
 from pds.replication.ledger.ledger import Ledger
+from pds.replication.ledger.rows import ActorRow
 from pds.replication.litestream.config import actors_config
 from pds.replication.litestream.daemon import LitestreamDaemon, Patience
 from pds.replication.litestream.program import find_program

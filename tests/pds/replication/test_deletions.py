@@ -9,8 +9,8 @@ import pytest
 
 from actor_store.layout import ActorLayout
 from pds.replication.deletions import Deletions, remove_leftovers
-from pds.replication.ledger.actor_rows import Mark, Settled
 from pds.replication.ledger.ledger import Ledger
+from pds.replication.ledger.rows import Mark, Settled
 from pds.replication.litestream.local_state import state_directory
 from pds.replication.replica import names
 from pds.replication.replica.file_place import FilePlace

@@ -11,7 +11,8 @@ import pytest
 
 from pds.replication.changes.file_sweep import FileSweep, Found
 from pds.replication.changes.signature import look_at
-from pds.replication.ledger.actor_rows import SweptRow, shard_of
+from pds.replication.ledger.actor_rows import shard_of
+from pds.replication.ledger.rows import SweptRow
 from tests.pds.replication.small_server import SmallServer, did_of
 
 

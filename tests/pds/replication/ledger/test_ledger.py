@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pds.replication.ledger.actor_rows import ActorRow, Failed, Mark, Settled, SweptRow, shard_of
+from pds.replication.ledger.actor_rows import shard_of
 from pds.replication.ledger.ledger import Ledger
+from pds.replication.ledger.rows import ActorRow, Failed, Mark, Settled, SweptRow
 
 A, B, C = (f"did:plc:{letter * 24}" for letter in "abc")
 
