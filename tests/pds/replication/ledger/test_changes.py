@@ -11,8 +11,8 @@ from pds.replication.copies.blob_directories import BlobDirectory
 from pds.replication.copies.blob_rows import BlobRows
 from pds.replication.copies.key_rows import KeyKind, KeyRow, KeyRows
 from pds.replication.copies.signature import Signature
-from pds.replication.ledger.actor_rows import Mark, Settled
 from pds.replication.ledger.ledger import Ledger
+from pds.replication.ledger.rows import Mark, Settled
 from pds.replication.standby.ledger_rows import LedgerRows
 
 A, B, C = (f"did:plc:{letter * 24}" for letter in "abc")
