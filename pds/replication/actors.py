@@ -8,6 +8,7 @@ daemon itself looks at it each second, and closing it syncs it once more.
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -188,7 +189,10 @@ class Actors:
     async def _sync(self, actor: DirtyActor) -> None:
         try:
             await self._sync_files(actor)
-        except (ReplicationError, OSError, DatabaseError, InvalidStoreName) as exc:
+        except InvalidStoreName:
+            # An event of something that never had a store.
+            await self._queue.forget_deleted(actor.did)
+        except (ReplicationError, OSError, DatabaseError) as exc:
             await self._fail(actor, exc)
         except BaseException:
             self._queue.put_back(actor.did)
@@ -200,6 +204,9 @@ class Actors:
         seen = look_at(str(store))
         if seen is None:
             await self._opened.forget(actor.did)
+            if await asyncio.to_thread(self._layout.key(actor.did).exists):
+                # Deleting an account deletes both, so this one is to be restored from its copy.
+                raise FileNotFoundError(errno.ENOENT, "is missing, though its key is there", store)
             await asyncio.to_thread(remove_leftovers, store)
             await self._queue.forget_deleted(actor.did)
             return

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from actor_store.errors import InvalidStoreName
 from pds.replication.litestream.local_state import state_directory
 from pds.replication.replica import names
 
@@ -59,12 +60,19 @@ class Deletions:
         removed = 0
         while dids := self._ledger.actors.deleted_before(before_ms, limit=_AT_A_TIME):
             for did in dids:
-                if not await asyncio.to_thread(self._layout.store(did).exists):
+                if not await asyncio.to_thread(self._is_there, did):
                     await self._remove(did)
                     removed += 1
             # One that has come back is not deleted, and the sweep has yet to see it.
             await self._ledger.write(partial(self._ledger.actors.forget, dids))
         return removed
+
+    def _is_there(self, did: str) -> bool:
+        """Whether an actor is back, or only its store was lost. Waits for the disk."""
+        try:
+            return self._layout.store(did).exists() or self._layout.key(did).exists()
+        except InvalidStoreName:
+            return False
 
     async def _remove(self, did: str) -> None:
         found: list[str] = []

@@ -28,7 +28,7 @@ _SYNC_S: Final = 60.0
 _BYTES_A_S: Final = 256 << 10
 """How slowly a large database may reach the replica before that counts as a failure."""
 _CLOSE_S: Final = 15.0
-_CLOSING: Final = 8
+_CLOSING: Final = 16
 """How many are closed at a time."""
 _AGAIN: Final = frozenset(
     {Trouble.NOT_REGISTERED, Trouble.DATABASE_REPLACED, Trouble.LOCAL_STATE_DAMAGED}

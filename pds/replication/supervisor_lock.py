@@ -7,16 +7,22 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from pds.replication.errors import ReplicaInUse, ReplicationError
+
+_OWNER_ONLY: Final = 0o077
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file `path` within a block.
 
-    The kernel releases it when the process ends in any way. Raises `ReplicaInUse` if another
-    process holds it, and `ReplicationError` if the file cannot be made.
+    The kernel releases it when the process ends in any way. Files that the process and its daemons
+    create meanwhile are readable only by their user, as those of the server are.
+
+    Raises `ReplicaInUse` if another process holds it, and `ReplicationError` if the file cannot be
+    made.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -25,10 +31,12 @@ def locked(path: Path) -> Iterator[None]:
             f"cannot write {path} ({exc.strerror}): run `pds replicate` as the server's user, "
             "and check PDS_DATA_DIRECTORY"
         ) from exc
+    umask_before = os.umask(_OWNER_ONLY)
     try:
         _lock(descriptor, path)
         yield
     finally:
+        os.umask(umask_before)
         os.close(descriptor)
 
 

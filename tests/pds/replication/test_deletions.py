@@ -72,6 +72,18 @@ async def test_files_go_after_the_retention(
     assert ledger.actors.find(HERE) is not None
 
 
+async def test_one_whose_key_is_there_stays(
+    ledger: Ledger, layout: ActorLayout, replica: Path
+) -> None:
+    layout.directory(GONE).mkdir(parents=True)
+    layout.key(GONE).write_bytes(b"the last copy")
+    place = FilePlace(replica)
+    deletions = Deletions(layout, ledger, place, retention_s=0.0)
+    assert await deletions.remove_expired() == 0
+    await place.close()
+    assert left(replica) == {GONE, BACK, HERE}
+
+
 def test_leftovers_of_litestream_go_with_the_store(layout: ActorLayout) -> None:
     store = layout.store(GONE)
     (state_directory(store) / "ltx" / "0").mkdir(parents=True)
