@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -19,6 +19,7 @@ from database.errors import DatabaseError
 from pds.replication.copies.sealing import KeySecret
 from pds.replication.errors import ReplicationError, ReplicaUnavailable
 from pds.replication.ledger.ledger import Ledger
+from pds.replication.litestream.daemon import STOP_S
 from pds.replication.litestream.program import find_program
 from pds.replication.mount_guard import MountGuard
 from pds.replication.parts import make_parts
@@ -44,6 +45,7 @@ _FIRST_RETRY_S: Final = 1.0
 _LONGEST_RETRY_S: Final = 30.0
 _DELETIONS_EVERY_S: Final = 600.0
 _FINAL_SYNC_S: Final = 10.0
+_STOP_IN_OUTAGE_S: Final = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -114,8 +116,17 @@ class _Supervisor:
 
     async def _join(self, stop: asyncio.Event) -> Manifest | None:
         """Take the replica; None if told to stop before it could be reached."""
+        joining = asyncio.create_task(self._join_insistently())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait((joining, stopping), return_when=asyncio.FIRST_COMPLETED)
+            return joining.result() if joining.done() else None
+        finally:
+            await _cancel(stopping, joining)
+
+    async def _join_insistently(self) -> Manifest:
         pause_s = _FIRST_RETRY_S
-        while not stop.is_set():
+        while True:
             try:
                 manifest = await self._try_to_join()
             except ReplicaUnavailable as exc:
@@ -125,11 +136,8 @@ class _Supervisor:
             else:
                 self._status.state, self._status.error = "starting", None
                 return manifest
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await stop.wait()
+            await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_RETRY_S)
-        return None
 
     async def _try_to_join(self) -> Manifest:
         options = self._options
@@ -185,9 +193,11 @@ class _Supervisor:
             yield
         finally:
             await parts.services.stop()
+            within_s = STOP_S if parts.is_reachable() else _STOP_IN_OUTAGE_S
             # One that ends by itself syncs what it has open, to a replica that is another's now.
-            bound = {"within_s": 0.0} if keeping.done() else {}
-            await asyncio.gather(*(daemon.stop(**bound) for daemon in daemons))
+            if keeping.done():
+                within_s = 0.0
+            await asyncio.gather(*(daemon.stop(within_s=within_s) for daemon in daemons))
 
     async def _until_stopped(
         self, parts: Parts, keeping: asyncio.Task[None], stop: asyncio.Event
@@ -207,7 +217,8 @@ class _Supervisor:
             await _cancel(stopping, following, syncing, *others)
         _raise_failure((keeping,))
         await parts.services.stop()
-        left = await parts.services.final_sync(timeout_s=_FINAL_SYNC_S)
+        timeout_s = _FINAL_SYNC_S if parts.is_reachable() else _STOP_IN_OUTAGE_S
+        left = await parts.services.final_sync(timeout_s=timeout_s)
         for status in left:
             if status.error is not None:
                 _log.error(
@@ -273,7 +284,7 @@ class _Supervisor:
         write_status(self._options.status_file, status)
 
 
-async def _cancel(*tasks: asyncio.Task[None] | asyncio.Task[bool]) -> None:
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     """Cancel tasks, and wait until they have ended."""
     for task in tasks:
         task.cancel()

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from pds.replication.errors import ReplicaInUse
-from pds.replication.replica.lease import LeaseTimes
 from pds.replication.replica.lease_file import LeaseFile
 from pds.replication.status import ReplicationStatus
 from tests.pds.replication.small_server import SmallServer, did_of
@@ -94,6 +93,10 @@ async def test_a_start_waits_for_a_bucket_that_does_not_answer(
     async with running(options_of(server, url)) as made:
         status = await made.until(lambda status: status.state == "unreachable")
         assert status.last_error
+        # Nor does a stop wait for it.
+        await made.end()
+    async with running(options_of(server, url)) as made:
+        await made.until(lambda status: status.state == "unreachable")
         own_seaweedfs.start_again()
         await made.until(all_synced)
         await made.end()
@@ -158,11 +161,8 @@ async def test_a_supervisor_killed_at_any_time_loses_nothing(
 
 
 async def test_a_lease_that_another_takes_ends_the_supervisor(
-    server: SmallServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: SmallServer, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(
-        "pds.replication.supervisor.LEASE_TIMES", LeaseTimes(renew_s=0.1, settle_s=0.01)
-    )
     replica = tmp_path / "replica"
     async with running(options_of(server, replica)) as made:
         await made.until(all_synced)
