@@ -218,9 +218,14 @@ class Actors:
         signature = seen.signature if seen.is_certain else None
         self._queue.settle(actor, txid=synced.replicated_txid, signature=signature)
         self._on_synced(actor.did)
-        if not actor.is_urgent:
+        if not actor.is_urgent or self._is_better_closed(actor.did):
             # Nothing says that it is in use, and there may be many like it.
             await self._opened.close(actor.did)
+
+    def _is_better_closed(self, did: str) -> bool:
+        """Whether the CPU that an open database costs is needed for others now."""
+        open_actor = self._opened.hot.get(did)
+        return self._queue.is_behind and open_actor is not None and open_actor.syncs == 1
 
     async def _fail(self, actor: DirtyActor, exc: Exception) -> None:
         self.failed_syncs += 1

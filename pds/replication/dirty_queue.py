@@ -111,6 +111,11 @@ class DirtyQueue:
         self._started.add(actor.did)
         return actor
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether more wait than could be handed out at once."""
+        return bool(self._ahead)
+
     def _read_ahead(self) -> None:
         # Those taken are still dirty in the ledger, and may be the first ones there.
         found = self._ledger.actors.due(self.now_ms, limit=_AHEAD + len(self._taken))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,22 @@ async def test_a_deleted_account_leaves_no_directory_and_can_be_made_again(
         await made.until(lambda: made.row(did).deleted_at_ms is None)
         await made.until_clean()
         assert made.values(did) == ['"again"']
+
+
+async def test_a_change_of_a_closed_actor_makes_one_file(server: SmallServer) -> None:
+    did = did_of(5)
+    store = server.layout.store(did)
+    async with engine(server) as made:
+        await synced_once(made)
+        before = made.row(did).txid
+        # As if the last checkpoint were an hour ago.
+        os.utime(store, (time.time() - 3_600,) * 2)
+        server.write(did, "alone")
+        await made.until(lambda: made.row(did).txid > before)
+        await made.until_clean()
+        await made.opened.close(did)
+        assert made.row(did).txid == before + 1
+        assert made.values(did) == ['"alone"']
 
 
 async def test_a_lost_store_is_no_deleted_account(server: SmallServer) -> None:
