@@ -287,6 +287,7 @@ async def test_a_damaged_blob_is_named_and_not_copied(
     await swept.sweep()
     await swept.sweep()
     assert list(files_of(replica)) == [f"blobs/{ALICE}/{good}"]
+    assert swept.progress.waiting == 0
     [problem] = swept.problems.first(9)
     assert str(blobs / ALICE / bad) in problem
     put_blob(blobs / ALICE, b"two")
