@@ -23,6 +23,8 @@ from tests.e2e.world import World
 from tests.processes import clean_environment, run_pds
 from tests.seaweedfs import SeaweedFs
 
+LEFT_TO_LITESTREAM = {"PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT": "true"}
+"""What the server of a `Replicated` has to be started with."""
 PASSPHRASE = "correct horse battery staple"
 WITHIN_S = 60.0
 _ROOT = Path(__file__).resolve().parents[2]

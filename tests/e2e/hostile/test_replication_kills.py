@@ -26,6 +26,7 @@ from tests.e2e.forked import Zygote
 from tests.e2e.hostile.scale import scaled
 from tests.e2e.promises import Person, sign_up
 from tests.e2e.replicated import (
+    LEFT_TO_LITESTREAM,
     Replicated,
     check_restored,
     keys_in,
@@ -101,7 +102,7 @@ class Writers:
 async def test_kills_lose_nothing_but_the_lag(
     world: World, forking: Zygote, seaweedfs: SeaweedFs, tmp_path: Path, place: str
 ) -> None:
-    world.start()
+    world.start(**LEFT_TO_LITESTREAM)
     replicated = Replicated(world, f"file://{tmp_path}/replica", forking)
     if place == "file":
         os.mkdir(tmp_path / "replica")  # noqa: PTH102 (blocks for no time)

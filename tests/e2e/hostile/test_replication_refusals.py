@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.forked import Zygote
-from tests.e2e.replicated import Replicated, check_restored, s3_url
+from tests.e2e.replicated import LEFT_TO_LITESTREAM, Replicated, check_restored, s3_url
 from tests.e2e.world import Stopped, World
 from tests.seaweedfs import SeaweedFs
 
@@ -21,7 +21,7 @@ async def replicated(world: World, forking: Zygote, tmp_path: Path) -> AsyncIter
     """A server that runs, and is not replicated yet."""
     replica = tmp_path / "replica"
     os.mkdir(replica)  # noqa: PTH102 (blocks for no time)
-    world.start()
+    world.start(**LEFT_TO_LITESTREAM)
     made = Replicated(world, f"file://{replica}", forking)
     yield made
     made.close()
