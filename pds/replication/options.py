@@ -57,8 +57,6 @@ class ReplicationOptions:
     """How far back a restore may go; deleted files stay in the replica for as long."""
     concurrency: int = 48
     """How many actors are synced at a time."""
-    server_checkpoints: bool = False
-    """Whether the server's own settings let it make checkpoints, which belong to Litestream."""
     stop_s: float = 20.0
     """How long a stop waits for the last changes to reach the replica."""
 

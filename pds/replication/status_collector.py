@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 _FAILING_SHOWN: Final = 20
 _PROBLEMS_SHOWN: Final = 10
-SERVER_CHECKPOINTS: Final = (
-    "the server makes checkpoints itself, so that databases are often sent whole: set "
-    "PDS_REPLICATION_URL in its environment file, and restart it"
-)
 
 
 class StatusCollector:
@@ -103,7 +99,6 @@ class StatusCollector:
 
     def _warnings(self, parts: Parts) -> tuple[str, ...]:
         found = [
-            SERVER_CHECKPOINTS if self._options.server_checkpoints else None,
             parts.watcher.error,
             parts.watcher.log_error,
             parts.keys.error,

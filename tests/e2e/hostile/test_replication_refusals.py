@@ -148,3 +148,12 @@ async def test_a_directory_that_is_not_there(replicated: Replicated, tmp_path: P
     os.mkdir(tmp_path / "not-there")  # noqa: PTH102
     await replicated.until_all_is_copied()
     await check_restored(replicated)
+
+
+async def test_a_server_that_makes_checkpoints_itself(replicated: Replicated) -> None:
+    await expect_refusal(
+        replicated,
+        "The server makes checkpoints itself",
+        "set PDS_REPLICATION_URL in the environment file of the server, restart it",
+        PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT="false",
+    )
