@@ -55,8 +55,7 @@ def replicate(
 
     \b
     Examples:
-      pds replicate --env-file /pds/pds.env
-      pds replicate --to s3://another-bucket/pds
+      pds replicate --to s3://my-backups/pds --env-file /pds/pds.env
       pds replicate status
       pds replicate verify --sample 20
     """
