@@ -242,12 +242,17 @@ class _Supervisor:
             while await parts.watcher.look_at_log():
                 pass
             await parts.actors.drain()
-            if parts.blobs is not None and not parts.actors.outage.is_on:
+            if not parts.is_reachable():
+                return
+            # What has changed without an event since the last sweep, such as preferences.
+            await parts.watcher.sweep_once(within_s=0.0)
+            await parts.actors.drain()
+            if parts.blobs is not None and parts.is_reachable():
                 await parts.blobs.finish()
         except DatabaseError as exc:
             parts.actors.note_error(f"the ledger fails: {exc}")
         except (ReplicationError, OSError) as exc:
-            parts.actors.note_error(f"blobs are left to be copied at the next start: {exc}")
+            parts.actors.note_error(f"something is left to be sent at the next start: {exc}")
 
     async def _keep_deleting(self, parts: Parts) -> None:
         while True:

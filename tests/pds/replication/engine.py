@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +80,7 @@ async def engine(
     idle_s: float = 60.0,
     concurrency: int = 4,
     replica: Path | None = None,
+    copy_key: Callable[[str], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Engine]:
     """An engine that has not started yet, with a daemon that has."""
     replica = replica or server.directory.parent / "replica"
@@ -91,7 +92,7 @@ async def engine(
         actor = hot.get(did)
         return 0 if actor is None else actor.synced_ms + APART_MS
 
-    async def copy_key(_: str) -> None:
+    async def no_key(_: str) -> None:
         return None
 
     queue = DirtyQueue(ledger, earliest_ms=earliest_ms)
@@ -106,7 +107,7 @@ async def engine(
         layout=server.layout,
         queue=queue,
         opened=opened,
-        copy_key=copy_key,
+        copy_key=copy_key or no_key,
         on_synced=lambda _: None,
         may_write=lambda: True,
         concurrency=concurrency,

@@ -71,6 +71,17 @@ async def test_a_supervisor_that_is_cut_off_loses_nothing(
         assert made.values(did_of(2)) == ['"before"', '"quietly between"']
 
 
+async def test_a_stop_sends_what_has_changed_without_an_event(
+    server: SmallServer, tmp_path: Path
+) -> None:
+    options = replace(options_of(server, tmp_path / "replica"), sweep_interval_s=20.0)
+    async with running(options) as made:
+        await made.until(lambda status: all_synced(status) and status.totals.sweeps > 0)
+        server.write(did_of(3), "quietly", event=False)
+        await made.end()
+        assert made.values(did_of(3)) == ['"quietly"']
+
+
 async def test_a_lost_ledger_costs_no_upload(server: SmallServer, tmp_path: Path) -> None:
     options = options_of(server, tmp_path / "replica")
     async with running(options) as made:
