@@ -20,7 +20,8 @@ from pds.replication.litestream.daemon import LitestreamDaemon, Patience
 from pds.replication.litestream.program import find_program
 from pds.replication.open_actors import OpenActors
 from pds.replication.replica import names
-from tests.pds.replication.small_server import SmallServer, restored, values_in
+from tests.pds.replication.real_litestream import restore_file
+from tests.pds.replication.small_server import SmallServer, values_in
 
 QUICK = Patience(check_s=0.05, answer_s=2.0, backoff_s=0.01)
 
@@ -69,7 +70,7 @@ class Engine:
     def values(self, did: str) -> list[str]:
         """What a restore finds in an actor's store."""
         url = f"file://{self.replica}/{names.actor_database(did)}"
-        return values_in(restored(url, self.replica.parent / "restored.sqlite"))
+        return values_in(restore_file(url, self.replica.parent / "restored.sqlite"))
 
 
 @asynccontextmanager

@@ -18,8 +18,9 @@ from pds.replication.replica import names
 from pds.replication.replica.lease import LeaseTimes
 from pds.replication.replica.lease_file import LeaseFile
 from pds.replication.status import ReplicationStatus
+from tests.pds.replication.real_litestream import restore_file
 from tests.pds.replication.replica.conftest import running_sftp_server
-from tests.pds.replication.small_server import SmallServer, did_of, restored, values_in
+from tests.pds.replication.small_server import SmallServer, did_of, values_in
 from tests.pds.replication.supervised import Running, all_synced, options_of, running
 from tests.processes import clean_environment
 from tests.seaweedfs import SeaweedFs
@@ -75,7 +76,7 @@ async def test_an_ssh_server_gets_everything(server: SmallServer, tmp_path: Path
             await made.end()
         root = f"file://{ssh.directory}/replica"
         found = await asyncio.to_thread(
-            restored, f"{root}/{names.actor_database(did_of(0))}", tmp_path / "restored.sqlite"
+            restore_file, f"{root}/{names.actor_database(did_of(0))}", tmp_path / "restored.sqlite"
         )
         assert values_in(found) == ['"value"']
 
