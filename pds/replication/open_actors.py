@@ -111,9 +111,7 @@ class OpenActors:
         Raises `DatabaseError`s of the ledger.
         """
         async with self._locks[did]:
-            actor = self.hot.get(did)
-            if actor is not None and not actor.in_use:
-                actor.in_use = True
+            if did in self.hot:
                 await self._close(did, timeout_s)
 
     @asynccontextmanager
@@ -155,6 +153,11 @@ class OpenActors:
             await self.close(coldest)
 
     async def _close(self, did: str, timeout_s: float) -> None:
+        # In use, so that no other sync chooses it as the coldest and then waits for its lock.
+        with self.hot.using(did):
+            await self._close_used(did, timeout_s)
+
+    async def _close_used(self, did: str, timeout_s: float) -> None:
         store = self._layout.store(did)
         seen = _look_at(store)
         if seen is not None and not seen.is_certain:
@@ -175,10 +178,13 @@ class OpenActors:
     async def _unregister(self, did: str, store: Path, timeout_s: float) -> int | None:
         """Return the txid up to which the replica has everything; None if it may lack some."""
         try:
-            return await self._client.unregister(store, timeout_s=timeout_s)
+            txid = await self._client.unregister(store, timeout_s=timeout_s)
         except LitestreamFailed as exc:
             _log.debug("the last sync of an actor failed", did=did, reason=str(exc))
             return None
+        else:
+            # A daemon that was started anew meanwhile does not know it, and has synced nothing.
+            return txid or None
         finally:
             self.hot.remove(did)
 

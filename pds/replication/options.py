@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 LEDGER_FILE: Final = "replication.sqlite"
 STATUS_FILE: Final = "replication.json"
 LOCK_FILE: Final = "replication.lock"
-SOCKETS: Final = "replication-run"
-"""The directory of the daemons' sockets and configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +72,3 @@ class ReplicationOptions:
     def lock_file(self) -> Path:
         """Locked by the supervisor of this directory for as long as it runs."""
         return self.data_directory / LOCK_FILE
-
-    @property
-    def run_directory(self) -> Path:
-        """Where the daemons' sockets and configurations are."""
-        return self.data_directory / SOCKETS

@@ -38,10 +38,13 @@ class Outage:
         """Whether it is time for the next try, in an outage."""
         return self._clock() >= self._next_s
 
-    @property
-    def next_in_s(self) -> float:
-        """How long it is until the next try."""
-        return max(0.0, self._next_s - self._clock())
+    def rest_s(self, most_s: float) -> float:
+        """Return how long to wait until the next try, `most_s` at most.
+
+        Once it is time for one, the end of another sync or a change is waited for.
+        """
+        left_s = self._next_s - self._clock()
+        return min(left_s, most_s) if left_s > 0 else most_s
 
     def succeed(self) -> bool:
         """Note that a sync got through; return whether that ends an outage."""

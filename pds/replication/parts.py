@@ -80,8 +80,12 @@ def make_parts(
     ledger: Ledger,
     lease: Lease,
     manifest: Manifest,
+    url_of: Callable[[str], str],
 ) -> Parts:
-    """Wire the parts together; none of them runs yet."""
+    """Wire the parts together; none of them runs yet.
+
+    `url_of` returns the URL by which Litestream reaches a database of the replica.
+    """
     retention_s = options.retention_days * _DAY_S
     layout = ActorLayout(options.actors_directory)
     daemons = Daemons(
@@ -98,7 +102,7 @@ def make_parts(
     services = ServiceDatabases(
         daemons.services.client,
         _service_databases(options),
-        url_of=options.replica.for_litestream,
+        url_of=url_of,
         on_synced=_note_in(ledger, but={options.ledger_db.name, options.did_cache_db.name}),
     )
     hot = HotSet(options.hot_set, clock=time.monotonic)
@@ -108,7 +112,7 @@ def make_parts(
         hot=hot,
         queue=queue,
         client=daemons.actors.client,
-        url_of=options.replica.for_litestream,
+        url_of=url_of,
     )
     daemons.services.on_restart = services.register_again
     daemons.actors.on_restart = opened.lose_all

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -26,7 +27,7 @@ from pds.replication.replica.file_place import FilePlace
 from pds.replication.replica.lease import Lease, LeaseTimes
 from pds.replication.replica.manifest import check_replica, join_replica
 from pds.replication.replica.names import MANIFEST
-from pds.replication.replica.opening import open_place
+from pds.replication.replica.opening import open_place, way_for_litestream
 from pds.replication.status import write_status
 from pds.replication.status_collector import StatusCollector
 from pds.replication.supervisor_lock import locked
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pds.replication.parts import Parts
     from pds.replication.replica.manifest import Manifest
     from pds.replication.replica.place import ReplicaPlace
+    from pds.replication.replica.url import ReplicaUrl
 
 LEASE_TIMES: Final = LeaseTimes()
 _STATUS_EVERY_S: Final = 1.0
@@ -55,6 +57,9 @@ async def run_supervisor(options: ReplicationOptions, stop: asyncio.Event) -> No
     an operator: `LitestreamMissing`, `WrongKeySecret`, `ReplicaInUse`, `ForeignReplica`,
     `ReplicaRefused`, …; and `DatabaseError`s if the ledger cannot be opened.
     """
+    most = options.replica.most_databases
+    if most is not None:
+        options = replace(options, hot_set=min(options.hot_set, most))
     with locked(options.lock_file):
         program = await asyncio.to_thread(find_program)
         secret = KeySecret(
@@ -155,6 +160,10 @@ class _Supervisor:
         return manifest
 
     async def _replicate(self, manifest: Manifest, stop: asyncio.Event) -> None:
+        async with way_for_litestream(self._options.replica) as way:
+            await self._replicate_by(way, manifest, stop)
+
+    async def _replicate_by(self, way: ReplicaUrl, manifest: Manifest, stop: asyncio.Event) -> None:
         parts = make_parts(
             self._options,
             program=self._program,
@@ -162,6 +171,7 @@ class _Supervisor:
             ledger=self._ledger,
             lease=self._lease,
             manifest=manifest,
+            url_of=way.for_litestream,
         )
         self._status.parts, self._status.lease = parts, self._lease
         keeping = asyncio.create_task(self._lease.keep())
@@ -243,12 +253,17 @@ class _Supervisor:
             while await parts.watcher.look_at_log():
                 pass
             await parts.actors.drain()
-            if parts.blobs is not None and not parts.actors.outage.is_on:
+            if not parts.is_reachable():
+                return
+            # What has changed without an event since the last sweep, such as preferences.
+            await parts.watcher.sweep_once(within_s=0.0)
+            await parts.actors.drain()
+            if parts.blobs is not None and parts.is_reachable():
                 await parts.blobs.finish()
         except DatabaseError as exc:
             parts.actors.note_error(f"the ledger fails: {exc}")
         except (ReplicationError, OSError) as exc:
-            parts.actors.note_error(f"blobs are left to be copied at the next start: {exc}")
+            parts.actors.note_error(f"something is left to be sent at the next start: {exc}")
 
     async def _keep_deleting(self, parts: Parts) -> None:
         while True:

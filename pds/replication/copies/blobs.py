@@ -142,6 +142,10 @@ class BlobCopier:
                 self.notice(did)
                 self._fail(exc)
                 await back_off.wait()
+            except asyncio.CancelledError:
+                # For `finish`.
+                self.notice(did)
+                raise
             else:
                 back_off.reset()
                 # Most have no new blob, and then nothing above has waited.

@@ -13,7 +13,8 @@ from pds.replication.replica import names
 from pds.replication.replica.url import ReplicaUrl
 from pds.replication.status import ReplicationStatus, read_status
 from pds.replication.supervisor import run_supervisor
-from tests.pds.replication.small_server import SmallServer, restored, values_in
+from tests.pds.replication.real_litestream import restore_file
+from tests.pds.replication.small_server import SmallServer, values_in
 
 
 def options_of(server: SmallServer, replica: Path | str) -> ReplicationOptions:
@@ -69,7 +70,7 @@ class Running:
     def values(self, did: str) -> list[str]:
         """What a restore by Litestream finds in an actor's store."""
         url = self.options.replica.for_litestream(names.actor_database(did))
-        return values_in(restored(url, self.options.data_directory.parent / "restored.sqlite"))
+        return values_in(restore_file(url, self.options.data_directory.parent / "restored.sqlite"))
 
 
 @asynccontextmanager

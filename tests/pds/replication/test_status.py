@@ -14,7 +14,6 @@ import pytest
 
 from pds.replication.lag import Lag
 from pds.replication.status import (
-    MAX_BYTES,
     ActorsStatus,
     DaemonStatus,
     DatabaseStatus,
@@ -24,6 +23,7 @@ from pds.replication.status import (
     read_status,
     write_status,
 )
+from pds.replication.status_file import MAX_BYTES
 
 
 def status() -> ReplicationStatus:

@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 
 from pds.replication.errors import ReplicaInUse
+from pds.replication.replica import names
 from pds.replication.replica.lease import LeaseTimes
 from pds.replication.replica.lease_file import LeaseFile
 from pds.replication.status import ReplicationStatus
-from tests.pds.replication.small_server import SmallServer, did_of
+from tests.pds.replication.real_litestream import restore_file
+from tests.pds.replication.replica.conftest import running_sftp_server
+from tests.pds.replication.small_server import SmallServer, did_of, values_in
 from tests.pds.replication.supervised import Running, all_synced, options_of, running
 from tests.processes import clean_environment
 from tests.seaweedfs import SeaweedFs
@@ -60,6 +63,22 @@ async def test_a_bucket_gets_everything(
         assert made.values(did_of(0)) == ['"value 0"']
         assert made.values(did_of(19)) == ['"value 19"']
         assert made.values(did_of(25)) == []
+
+
+async def test_an_ssh_server_gets_everything(server: SmallServer, tmp_path: Path) -> None:
+    (tmp_path / "ssh").mkdir()
+    async with running_sftp_server(tmp_path / "ssh") as ssh:
+        options = dataclasses.replace(options_of(server, ssh.url("replica")), hot_set=1_000)
+        async with running(options) as made:
+            status = await made.until(all_synced)
+            assert status.actors.hot_set == 200
+            server.write(did_of(0), "value")
+            await made.end()
+        root = f"file://{ssh.directory}/replica"
+        found = await asyncio.to_thread(
+            restore_file, f"{root}/{names.actor_database(did_of(0))}", tmp_path / "restored.sqlite"
+        )
+        assert values_in(found) == ['"value"']
 
 
 async def test_a_bucket_that_comes_back_is_caught_up_with(
