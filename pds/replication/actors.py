@@ -73,12 +73,14 @@ class Actors:
         on_outage: Callable[[], None] = lambda: None,
         concurrency: int,
         idle_s: float,
+        longest_pause_s: float = 30.0,
     ) -> None:
         """Prepare to sync, `concurrency` actors at a time, while `may_write` returns true.
 
         `copy_key` is awaited before a database is synced: without its key, it is worth little.
         `on_synced` is called after that, `on_outage` when nothing gets through any more. An actor
-        that has not changed for `idle_s` is closed.
+        that has not changed for `idle_s` is closed. `longest_pause_s` is that between two tries in
+        an outage.
         """
         self._layout = layout
         self._queue = queue
@@ -90,7 +92,7 @@ class Actors:
         self._concurrency = concurrency
         self._idle_s = idle_s
         self._running: set[asyncio.Task[None]] = set()
-        self.outage: Final = Outage()
+        self.outage: Final = Outage(longest_s=longest_pause_s)
         self.syncs = 0
         self.failed_syncs = 0
         self.last_error: str | None = None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pds.replication.hot_set import HotSet
     from pds.replication.litestream.client import LitestreamClient, Synced
 
-_SYNC_S: Final = 60.0
+SYNC_S: Final = 60.0
 _BYTES_A_S: Final = 256 << 10
 """How slowly a large database may reach the replica before that counts as a failure."""
 _CLOSE_S: Final = 15.0
@@ -49,13 +49,18 @@ class OpenActors:
         queue: DirtyQueue,
         client: LitestreamClient,
         url_of: Callable[[str], str],
+        sync_s: float = SYNC_S,
     ) -> None:
-        """`url_of` returns Litestream's URL of a name in the replica."""
+        """`url_of` returns Litestream's URL of a name in the replica.
+
+        `sync_s` is how long the sync of a small database may take.
+        """
         self.hot: Final = hot
         self._layout = layout
         self._queue = queue
         self._client = client
         self._url_of = url_of
+        self._sync_s = sync_s
         self._locks = KeyedLocks()
         self._closing = asyncio.Semaphore(_CLOSING)
 
@@ -82,7 +87,9 @@ class OpenActors:
             self.hot.add(did, seen.inode)
         with self.hot.using(did) as actor:
             try:
-                synced = await self._client.sync(store, timeout_s=_sync_s(seen))
+                synced = await self._client.sync(
+                    store, timeout_s=self._sync_s + seen.bytes / _BYTES_A_S
+                )
             except LitestreamFailed as exc:
                 await self._mend(did, store, exc.trouble)
                 raise
@@ -200,10 +207,6 @@ class OpenActors:
     async def _discard(self, did: str, store: Path) -> None:
         await self._unregister(did, store, _CLOSE_S)
         await asyncio.to_thread(reset, store)
-
-
-def _sync_s(seen: FilesSeen) -> float:
-    return _SYNC_S + seen.bytes / _BYTES_A_S
 
 
 def _look_at(store: Path) -> FilesSeen | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from pds.replication.replica.lease import LeaseTimes
 
 if TYPE_CHECKING:
     from pds.replication.replica.url import ReplicaUrl
@@ -56,7 +58,18 @@ class ReplicationOptions:
     concurrency: int = 48
     """How many actors are synced at a time."""
     stop_s: float = 20.0
-    """How long a stop waits for the last changes to reach the replica."""
+    """How long a stop waits for the last changes of actors to reach the replica…"""
+    final_sync_s: float = 10.0
+    """… then for those of the service databases…"""
+    daemons_stop_s: float = 20.0
+    """… and then for Litestream to end."""
+    sync_s: float = 60.0
+    """How long the sync of a small actor may take."""
+    longest_pause_s: float = 30.0
+    """The longest time between two tries while the replica cannot be reached."""
+    status_every_s: float = 1.0
+    """How often the status file is written."""
+    lease: LeaseTimes = field(default_factory=LeaseTimes)
 
     @property
     def ledger_db(self) -> Path:

@@ -24,7 +24,7 @@ from pds.replication.hot_set import HotSet
 from pds.replication.litestream.config import actors_config, services_config
 from pds.replication.litestream.daemon import Bounds, LitestreamDaemon
 from pds.replication.open_actors import OpenActors
-from pds.replication.services import ServiceDatabase, ServiceDatabases
+from pds.replication.services import MAX_BACKOFF_S, ServiceDatabase, ServiceDatabases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -103,6 +103,7 @@ def make_parts(
         daemons.services.client,
         _service_databases(options),
         url_of=url_of,
+        longest_pause_s=min(MAX_BACKOFF_S, options.longest_pause_s),
         on_synced=_note_in(ledger, but={options.ledger_db.name, options.did_cache_db.name}),
     )
     hot = HotSet(options.hot_set, clock=time.monotonic)
@@ -113,6 +114,7 @@ def make_parts(
         queue=queue,
         client=daemons.actors.client,
         url_of=url_of,
+        sync_s=options.sync_s,
     )
     daemons.services.on_restart = services.register_again
     daemons.actors.on_restart = opened.lose_all
@@ -144,6 +146,7 @@ def make_parts(
         on_outage=lease.renew_soon,
         concurrency=options.concurrency,
         idle_s=options.idle_s,
+        longest_pause_s=options.longest_pause_s,
     )
 
     def is_reachable() -> bool:

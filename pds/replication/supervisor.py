@@ -24,7 +24,7 @@ from pds.replication.litestream.program import find_program
 from pds.replication.mount_guard import MountGuard
 from pds.replication.parts import make_parts
 from pds.replication.replica.file_place import FilePlace
-from pds.replication.replica.lease import Lease, LeaseTimes
+from pds.replication.replica.lease import Lease
 from pds.replication.replica.manifest import check_replica, join_replica
 from pds.replication.replica.names import MANIFEST
 from pds.replication.replica.opening import open_place, way_for_litestream
@@ -40,12 +40,8 @@ if TYPE_CHECKING:
     from pds.replication.replica.place import ReplicaPlace
     from pds.replication.replica.url import ReplicaUrl
 
-LEASE_TIMES: Final = LeaseTimes()
-_STATUS_EVERY_S: Final = 1.0
 _FIRST_RETRY_S: Final = 1.0
-_LONGEST_RETRY_S: Final = 30.0
 _DELETIONS_EVERY_S: Final = 600.0
-_FINAL_SYNC_S: Final = 10.0
 
 _log = structlog.get_logger(__name__)
 
@@ -96,7 +92,7 @@ class _Supervisor:
         self._ledger = ledger
         self._secret = secret
         self._status = StatusCollector(options, ledger)
-        self._lease = Lease(place, server_id=ledger.server_id, times=LEASE_TIMES)
+        self._lease = Lease(place, server_id=ledger.server_id, times=options.lease)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, or fail for good."""
@@ -133,7 +129,7 @@ class _Supervisor:
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await stop.wait()
-            pause_s = min(pause_s * 2, _LONGEST_RETRY_S)
+            pause_s = min(pause_s * 2, self._options.longest_pause_s)
         return None
 
     async def _try_to_join(self) -> Manifest:
@@ -196,8 +192,8 @@ class _Supervisor:
         finally:
             await parts.services.stop()
             # One that ends by itself syncs what it has open, to a replica that is another's now.
-            bound = {"within_s": 0.0} if keeping.done() else {}
-            await asyncio.gather(*(daemon.stop(**bound) for daemon in daemons))
+            within_s = 0.0 if keeping.done() else self._options.daemons_stop_s
+            await asyncio.gather(*(daemon.stop(within_s=within_s) for daemon in daemons))
 
     async def _until_stopped(
         self, parts: Parts, keeping: asyncio.Task[None], stop: asyncio.Event
@@ -217,7 +213,7 @@ class _Supervisor:
             await _cancel(stopping, following, syncing, *others)
         _raise_failure((keeping,))
         await parts.services.stop()
-        left = await parts.services.final_sync(timeout_s=_FINAL_SYNC_S)
+        left = await parts.services.final_sync(timeout_s=self._options.final_sync_s)
         for status in left:
             if status.error is not None:
                 _log.error(
@@ -276,7 +272,7 @@ class _Supervisor:
 
     async def _keep_writing_status(self) -> None:
         while True:
-            await asyncio.sleep(_STATUS_EVERY_S)
+            await asyncio.sleep(self._options.status_every_s)
             self._write_status()
 
     def _write_status(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pds.replication.options import ReplicationOptions, SealingOptions
 from pds.replication.replica import names
+from pds.replication.replica.lease import LeaseTimes
 from pds.replication.replica.url import ReplicaUrl
 from pds.replication.status import ReplicationStatus, read_status
 from pds.replication.supervisor import run_supervisor
@@ -37,6 +38,9 @@ def options_of(server: SmallServer, replica: Path | str) -> ReplicationOptions:
         hot_set=10,
         poll_s=0.02,
         sweep_interval_s=0.5,
+        longest_pause_s=1.0,
+        status_every_s=0.1,
+        lease=LeaseTimes(renew_s=2.0, retry_s=0.2, settle_s=0.05),
     )
 
 
