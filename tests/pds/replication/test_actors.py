@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pds.replication.errors import LitestreamFailed
-from pds.replication.ledger.actor_rows import DirtyActor
+from pds.replication.ledger.rows import DirtyActor
 from pds.replication.litestream.local_state import state_directory
 from tests.pds.replication.engine import Engine, engine
 from tests.pds.replication.small_server import SmallServer, did_of
