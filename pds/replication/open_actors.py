@@ -87,7 +87,9 @@ class OpenActors:
             self.hot.add(did, seen.inode)
         with self.hot.using(did) as actor:
             try:
-                synced = await self._client.sync(store, timeout_s=self._sync_s + seen.bytes / _BYTES_A_S)
+                synced = await self._client.sync(
+                    store, timeout_s=self._sync_s + seen.bytes / _BYTES_A_S
+                )
             except LitestreamFailed as exc:
                 await self._mend(did, store, exc.trouble)
                 raise

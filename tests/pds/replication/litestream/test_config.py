@@ -30,6 +30,8 @@ async def test_service_databases_are_compacted_and_old_files_removed() -> None:
     assert events.count("litestream: starting compaction monitor") == 4
     assert "litestream: starting L0 retention monitor" in events
     assert '"retention": "720h"' in config.text(Path("/x"))
+    # Each of these lists files of every database, whether or not it has changed.
+    assert "interval=24h0m0s" in str(logged) or "86400" in str(logged), logged
     assert not any("validation" in event or "heartbeat" in event for event in events)
 
 
