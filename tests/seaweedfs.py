@@ -248,7 +248,7 @@ def quick_s3_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def proxy(
     seaweedfs: SeaweedFs,
-    quick_s3_retries: None,  # noqa: ARG001 (what it does to the process)
+    quick_s3_retries: None,
 ) -> AsyncIterator[TcpProxy]:
     """What a test may reach the server through, with clients that ask again 20 times as soon."""
     async with TcpProxy(seaweedfs.port).running() as proxy:

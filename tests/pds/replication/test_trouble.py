@@ -32,7 +32,7 @@ def server(tmp_path: Path) -> SmallServer:
 @pytest.fixture
 def own_seaweedfs(
     tmp_path: Path,
-    quick_s3_retries: None,  # noqa: ARG001 (what it does to the process)
+    quick_s3_retries: None,
 ) -> Iterator[SeaweedFs]:
     """A server that the test may stop."""
     directory = tmp_path / "weed"
