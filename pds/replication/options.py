@@ -51,6 +51,8 @@ class ReplicationOptions:
     """An actor that has not changed for so long is closed."""
     poll_s: float = 0.25
     """How often the event log is looked at."""
+    services_every_s: float = 1.0
+    """How often the service databases are looked at."""
     sweep_interval_s: float = 30.0
     """How often the times of the actors' files are looked at."""
     retention_days: float = 7.0

@@ -103,6 +103,7 @@ def make_parts(
         daemons.services.client,
         _service_databases(options),
         url_of=url_of,
+        interval_s=options.services_every_s,
         longest_pause_s=min(MAX_BACKOFF_S, options.longest_pause_s),
         on_synced=_note_in(ledger, but={options.ledger_db.name, options.did_cache_db.name}),
     )

@@ -37,6 +37,7 @@ def options_of(server: SmallServer, replica: Path | str) -> ReplicationOptions:
         sealing=SealingOptions(in_clear=True),
         hot_set=10,
         poll_s=0.02,
+        services_every_s=0.1,
         sweep_interval_s=0.5,
         longest_pause_s=1.0,
         status_every_s=0.1,

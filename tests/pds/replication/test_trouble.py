@@ -32,19 +32,17 @@ def server(tmp_path: Path) -> SmallServer:
     return SmallServer.make(tmp_path / "data", accounts=30)
 
 
-@pytest.fixture(scope="module")
-def stoppable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFs]:
-    made = SeaweedFs.start(tmp_path_factory.mktemp("weed"))
+@pytest.fixture
+def own_seaweedfs(
+    tmp_path: Path,
+    quick_s3_retries: None,
+) -> Iterator[SeaweedFs]:
+    """A server that the test may stop."""
+    directory = tmp_path / "weed"
+    directory.mkdir()
+    made = SeaweedFs.start(directory)
     yield made
     made.kill()
-
-
-@pytest.fixture
-def own_seaweedfs(stoppable: SeaweedFs) -> SeaweedFs:
-    """A server that the test may stop, and that the tests of this file share."""
-    if stoppable.process.poll() is not None:
-        stoppable.start_again()
-    return stoppable
 
 
 async def bucket_url(seaweedfs: SeaweedFs, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -88,8 +86,14 @@ async def test_an_ssh_server_gets_everything(server: SmallServer, tmp_path: Path
 async def test_a_bucket_that_comes_back_is_caught_up_with(
     server: SmallServer, own_seaweedfs: SeaweedFs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = await bucket_url(own_seaweedfs, monkeypatch)
-    async with running(dataclasses.replace(options_of(server, url), sync_s=2.0)) as made:
+    options = dataclasses.replace(
+        options_of(server, await bucket_url(own_seaweedfs, monkeypatch)),
+        sync_s=2.0,
+        # Litestream's own next try for the service databases comes late.
+        final_sync_s=0.5,
+        daemons_stop_s=0.5,
+    )
+    async with running(options) as made:
         await made.until(all_synced)
         server.write(did_of(0), "before")
         await made.until(lambda status: status.totals.syncs > 30 and not status.actors.dirty)
