@@ -30,7 +30,7 @@ from pds.replication.options import ReplicationOptions, SealingOptions
 from pds.replication.replica import names
 from pds.replication.replica.url import ReplicaUrl
 from pds.replication.status import ReplicationStatus, read_status
-from pds.replication.supervisor import run_supervisor
+from pds.replication.supervising.supervisor import run_supervisor
 from tests.seaweedfs import SeaweedFs
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")

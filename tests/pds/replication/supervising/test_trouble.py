@@ -25,7 +25,7 @@ from tests.pds.replication.supervised import Running, all_synced, options_of, ru
 from tests.processes import clean_environment
 from tests.seaweedfs import SeaweedFs
 
-_ROOT = Path(__file__).resolve().parents[3]
+_ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ async def test_a_lease_that_another_takes_ends_the_supervisor(
     server: SmallServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "pds.replication.supervisor.LEASE_TIMES", LeaseTimes(renew_s=0.1, settle_s=0.01)
+        "pds.replication.supervising.supervisor.LEASE_TIMES", LeaseTimes(renew_s=0.1, settle_s=0.01)
     )
     replica = tmp_path / "replica"
     async with running(options_of(server, replica)) as made:
@@ -204,7 +204,7 @@ async def one_more(made: Running) -> ReplicationStatus:
 _PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-from pds.replication.supervisor import run_supervisor
+from pds.replication.supervising.supervisor import run_supervisor
 from tests.pds.replication.small_server import SmallServer
 from tests.pds.replication.supervised import options_of
 server = SmallServer(Path(sys.argv[1]))
