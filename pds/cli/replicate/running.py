@@ -26,7 +26,7 @@ from pds.disk.data_directory import refuse_standby
 from pds.replication.errors import ReplicaInUse, ReplicationError
 from pds.replication.restore.marker import refuse_unfinished
 from pds.replication.status import ReplicationStatus, read_status, write_status
-from pds.replication.supervisor import run_supervisor
+from pds.replication.supervising.supervisor import run_supervisor
 from pds.server.run import raise_file_limit
 from pds.server.systemd import READY, STOPPING, notify
 

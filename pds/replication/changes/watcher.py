@@ -16,9 +16,9 @@ from pds.replication.changes.log_follower import LogFollower
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pds.replication.dirty_queue import DirtyQueue
-    from pds.replication.hot_set import HotSet
     from pds.replication.ledger.ledger import Ledger
+    from pds.replication.syncing.dirty_queue import DirtyQueue
+    from pds.replication.syncing.hot_set import HotSet
 
 _AFTER_ERROR_S: Final = 2.0
 _JUMP_S: Final = 1.0

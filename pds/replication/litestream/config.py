@@ -7,7 +7,7 @@ its WAL each second; the settings here are those of the daemon as a whole.
 The daemon of the service databases compacts and removes old files by itself, as Litestream does
 with a file of its own. That of the actors only uploads what has changed: for each of its chores
 Litestream lists the files of every database that it has open, again and again, which costs more
-than the uploads, and never reaches those that are closed. `compaction` does them instead.
+than the uploads, and never reaches those that are closed. `compacting` does them instead.
 
 Periodic validation, heartbeats, metrics over HTTP and MCP are off because nothing turns them on.
 """

@@ -9,17 +9,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pds.replication.actors import APART_MS, Actors
 from pds.replication.changes.watcher import Watcher
-from pds.replication.dirty_queue import DirtyQueue
-from pds.replication.hot_set import HotSet
 from pds.replication.ledger.ledger import Ledger
 from pds.replication.ledger.rows import ActorRow
 from pds.replication.litestream.config import actors_config
 from pds.replication.litestream.daemon import LitestreamDaemon, Patience
 from pds.replication.litestream.program import find_program
-from pds.replication.open_actors import OpenActors
 from pds.replication.replica import names
+from pds.replication.syncing.actors import APART_MS, Actors
+from pds.replication.syncing.dirty_queue import DirtyQueue
+from pds.replication.syncing.hot_set import HotSet
+from pds.replication.syncing.open_actors import OpenActors
 from tests.pds.replication.real_litestream import restore_file
 from tests.pds.replication.small_server import SmallServer, values_in
 

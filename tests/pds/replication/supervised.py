@@ -13,7 +13,7 @@ from pds.replication.replica import names
 from pds.replication.replica.lease import LeaseTimes
 from pds.replication.replica.url import ReplicaUrl
 from pds.replication.status import ReplicationStatus, read_status
-from pds.replication.supervisor import run_supervisor
+from pds.replication.supervising.supervisor import run_supervisor
 from tests.pds.replication.real_litestream import restore_file
 from tests.pds.replication.small_server import SmallServer, values_in
 

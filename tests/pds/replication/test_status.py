@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from pds.replication.lag import Lag
 from pds.replication.status import (
     ActorsStatus,
     DaemonStatus,
@@ -24,6 +23,7 @@ from pds.replication.status import (
     write_status,
 )
 from pds.replication.status_file import MAX_BYTES
+from pds.replication.syncing.lag import Lag
 
 
 def status() -> ReplicationStatus:

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Final
 
 from actor_store.layout import ActorLayout
 from database.errors import DatabaseError
-from pds.replication.actors import APART_MS, Actors
 from pds.replication.changes.watcher import Watcher
-from pds.replication.compactions import Compactions
+from pds.replication.compacting.compactions import Compactions
 from pds.replication.copies.blob_rows import BlobRows
 from pds.replication.copies.blobs import BlobCopier
 from pds.replication.copies.key_files import KeyFiles
 from pds.replication.copies.key_rows import KeyRows
 from pds.replication.copies.keys import KeyCopier
 from pds.replication.copies.sealing import KeySealer
-from pds.replication.deletions import Deletions
-from pds.replication.dirty_queue import DirtyQueue
-from pds.replication.hot_set import HotSet
 from pds.replication.litestream.config import actors_config, services_config
 from pds.replication.litestream.daemon import Bounds, LitestreamDaemon
-from pds.replication.open_actors import OpenActors
-from pds.replication.services import MAX_BACKOFF_S, ServiceDatabase, ServiceDatabases
+from pds.replication.supervising.services import MAX_BACKOFF_S, ServiceDatabase, ServiceDatabases
+from pds.replication.syncing.actors import APART_MS, Actors
+from pds.replication.syncing.deletions import Deletions
+from pds.replication.syncing.dirty_queue import DirtyQueue
+from pds.replication.syncing.hot_set import HotSet
+from pds.replication.syncing.open_actors import OpenActors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pds.replication.replica.lease import Lease
     from pds.replication.replica.manifest import Manifest
     from pds.replication.replica.place import ReplicaPlace
-    from pds.replication.services import OnSynced
+    from pds.replication.supervising.services import OnSynced
 
 _DAY_S: Final = 86_400.0
 _FILES_EACH: Final = 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pds.replication.outage import Outage
+from pds.replication.syncing.outage import Outage
 
 
 class Clock:

@@ -13,7 +13,7 @@ from pds.replication.ledger.ledger import Ledger
 from pds.replication.options import SealingOptions
 from pds.replication.replica import names
 from pds.replication.status import read_status
-from pds.replication.supervisor import run_supervisor
+from pds.replication.supervising.supervisor import run_supervisor
 from tests.pds.replication.real_litestream import restore_file
 from tests.pds.replication.small_server import SmallServer, did_of
 from tests.pds.replication.supervised import all_synced, options_of, running

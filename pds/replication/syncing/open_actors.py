@@ -20,9 +20,9 @@ from pds.replication.replica import names
 if TYPE_CHECKING:
     from actor_store.layout import ActorLayout
     from pds.replication.changes.signature import FilesSeen
-    from pds.replication.dirty_queue import DirtyQueue
-    from pds.replication.hot_set import HotSet
     from pds.replication.litestream.client import LitestreamClient, Synced
+    from pds.replication.syncing.dirty_queue import DirtyQueue
+    from pds.replication.syncing.hot_set import HotSet
 
 SYNC_S: Final = 60.0
 _BYTES_A_S: Final = 256 << 10

@@ -19,8 +19,6 @@ import structlog
 from actor_store.errors import InvalidStoreName
 from database.errors import DatabaseError
 from pds.replication.changes.signature import look_at
-from pds.replication.deletions import remove_leftovers
-from pds.replication.dirty_queue import FLUSH_S
 from pds.replication.errors import (
     LitestreamFailed,
     ReplicaRefused,
@@ -28,13 +26,15 @@ from pds.replication.errors import (
     ReplicaUnavailable,
     Trouble,
 )
-from pds.replication.outage import Outage
+from pds.replication.syncing.deletions import remove_leftovers
+from pds.replication.syncing.dirty_queue import FLUSH_S
+from pds.replication.syncing.outage import Outage
 
 if TYPE_CHECKING:
     from actor_store.layout import ActorLayout
-    from pds.replication.dirty_queue import DirtyQueue
     from pds.replication.ledger.rows import DirtyActor
-    from pds.replication.open_actors import OpenActors
+    from pds.replication.syncing.dirty_queue import DirtyQueue
+    from pds.replication.syncing.open_actors import OpenActors
 
 APART_MS: Final = 1_000
 """The time between two syncs of an actor that is open: Litestream's own interval."""

@@ -21,24 +21,24 @@ from pds.replication.copies.sealing import KeySecret
 from pds.replication.errors import ReplicationError, ReplicaUnavailable
 from pds.replication.ledger.ledger import Ledger
 from pds.replication.litestream.program import find_program
-from pds.replication.mount_guard import MountGuard
-from pds.replication.parts import make_parts
 from pds.replication.replica.file_place import FilePlace
 from pds.replication.replica.lease import Lease
 from pds.replication.replica.manifest import check_replica, join_replica
 from pds.replication.replica.names import MANIFEST
 from pds.replication.replica.opening import open_place, way_for_litestream
 from pds.replication.status import write_status
-from pds.replication.status_collector import StatusCollector
-from pds.replication.supervisor_lock import locked
+from pds.replication.supervising.mount_guard import MountGuard
+from pds.replication.supervising.parts import make_parts
+from pds.replication.supervising.status_collector import StatusCollector
+from pds.replication.supervising.supervisor_lock import locked
 
 if TYPE_CHECKING:
     from pds.replication.litestream.program import Program
     from pds.replication.options import ReplicationOptions
-    from pds.replication.parts import Parts
     from pds.replication.replica.manifest import Manifest
     from pds.replication.replica.place import ReplicaPlace
     from pds.replication.replica.url import ReplicaUrl
+    from pds.replication.supervising.parts import Parts
 
 _FIRST_RETRY_S: Final = 1.0
 _DELETIONS_EVERY_S: Final = 600.0

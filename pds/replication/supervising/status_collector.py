@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pds.replication.ledger.ledger import Ledger
     from pds.replication.litestream.daemon import LitestreamDaemon
     from pds.replication.options import ReplicationOptions
-    from pds.replication.parts import Parts
     from pds.replication.replica.lease import Lease
-    from pds.replication.services import ServiceStatus
+    from pds.replication.supervising.parts import Parts
+    from pds.replication.supervising.services import ServiceStatus
 
 _FAILING_SHOWN: Final = 20
 _PROBLEMS_SHOWN: Final = 10

@@ -24,7 +24,7 @@ from tests.pds.replication.supervised import all_synced, options_of, running
 from tests.processes import clean_environment
 from tests.seaweedfs import SeaweedFs
 
-_ROOT = Path(__file__).resolve().parents[3]
+_ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ async def test_a_lease_that_another_takes_ends_the_supervisor(
 _PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-from pds.replication.supervisor import run_supervisor
+from pds.replication.supervising.supervisor import run_supervisor
 from tests.pds.replication.small_server import SmallServer
 from tests.pds.replication.supervised import options_of
 server = SmallServer(Path(sys.argv[1]))
