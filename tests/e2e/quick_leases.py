@@ -14,7 +14,7 @@ RENEW_S = 1.0
 
 if __name__ == "__main__":
     times = dataclasses.replace(LeaseTimes(), renew_s=RENEW_S)
-    LeaseTimes.__init__.__defaults__ = dataclasses.astuple(times)  # type: ignore[misc]
+    LeaseTimes.__init__.__defaults__ = dataclasses.astuple(times)
     from pds.cli import main
 
     main(sys.argv[1:])
