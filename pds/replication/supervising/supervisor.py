@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _FIRST_RETRY_S: Final = 1.0
 _DELETIONS_EVERY_S: Final = 600.0
+_STOP_IN_OUTAGE_S: Final = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -115,8 +116,17 @@ class _Supervisor:
 
     async def _join(self, stop: asyncio.Event) -> Manifest | None:
         """Take the replica; None if told to stop before it could be reached."""
+        joining = asyncio.create_task(self._join_insistently())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait((joining, stopping), return_when=asyncio.FIRST_COMPLETED)
+            return joining.result() if joining.done() else None
+        finally:
+            await _cancel(stopping, joining)
+
+    async def _join_insistently(self) -> Manifest:
         pause_s = _FIRST_RETRY_S
-        while not stop.is_set():
+        while True:
             try:
                 manifest = await self._try_to_join()
             except ReplicaUnavailable as exc:
@@ -126,11 +136,8 @@ class _Supervisor:
             else:
                 self._status.state, self._status.error = "starting", None
                 return manifest
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await stop.wait()
+            await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, self._options.longest_pause_s)
-        return None
 
     async def _try_to_join(self) -> Manifest:
         options = self._options
@@ -191,8 +198,10 @@ class _Supervisor:
             yield
         finally:
             await parts.services.stop()
+            within_s = self._options.daemons_stop_s if parts.is_reachable() else _STOP_IN_OUTAGE_S
             # One that ends by itself syncs what it has open, to a replica that is another's now.
-            within_s = 0.0 if keeping.done() else self._options.daemons_stop_s
+            if keeping.done():
+                within_s = 0.0
             await asyncio.gather(*(daemon.stop(within_s=within_s) for daemon in daemons))
 
     async def _until_stopped(
@@ -213,7 +222,8 @@ class _Supervisor:
             await _cancel(stopping, following, syncing, *others)
         _raise_failure((keeping,))
         await parts.services.stop()
-        left = await parts.services.final_sync(timeout_s=self._options.final_sync_s)
+        timeout_s = self._options.final_sync_s if parts.is_reachable() else _STOP_IN_OUTAGE_S
+        left = await parts.services.final_sync(timeout_s=timeout_s)
         for status in left:
             if status.error is not None:
                 _log.error(
@@ -284,7 +294,7 @@ class _Supervisor:
         write_status(self._options.status_file, status)
 
 
-async def _cancel(*tasks: asyncio.Task[None] | asyncio.Task[bool]) -> None:
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     """Cancel tasks, and wait until they have ended."""
     for task in tasks:
         task.cancel()

@@ -88,6 +88,7 @@ async def test_a_renewal_can_be_asked_for(root: Path) -> None:
         move(root, root.with_name("away"))
         lease.renew_soon()
         await until(lambda: lease.last_error is not None)
+        assert str(root) in str(lease.last_error)
         move(root.with_name("away"), root)
         await until(lambda: lease.last_error is None)
 

@@ -124,6 +124,10 @@ async def test_a_start_waits_for_a_bucket_that_does_not_answer(
     async with running(options_of(server, url)) as made:
         status = await made.until(lambda status: status.state == "unreachable")
         assert status.last_error
+        # Nor does a stop wait for it.
+        await made.end()
+    async with running(options_of(server, url)) as made:
+        await made.until(lambda status: status.state == "unreachable")
         own_seaweedfs.start_again()
         await made.until(all_synced)
         await made.end()
