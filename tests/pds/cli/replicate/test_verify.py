@@ -113,4 +113,7 @@ def test_options_that_contradict_each_other_are_a_usage_error(
 def test_without_a_replica_there_is_nothing_to_verify(stopped: OperatedServer) -> None:
     env = {**read_env_file(stopped.server.env_file), "PDS_ENV_FILE": "/dev/null"}
     done = CliRunner().invoke(main, ["replicate", "verify"], env=env)
-    assert (done.exit_code, "There is no replica to verify: PDS_REPLICATION_URL is not set." in done.stderr) == (1, True)
+    assert (
+        done.exit_code,
+        "There is no replica to verify: PDS_REPLICATION_URL is not set." in done.stderr,
+    ) == (1, True)
