@@ -42,7 +42,7 @@ async def test_a_server_reaches_the_replica_and_its_last_changes_do_at_the_stop(
         ]
         last = made.status()
         assert last is not None
-        assert last.state == "stopped"
+        assert (last.state, last.last_error) == ("stopped", None)
         assert not last.is_alive
         assert (replica / names.actor_key(did_of(0))).read_bytes() == server.layout.key(
             did_of(0)
