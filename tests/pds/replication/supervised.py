@@ -41,7 +41,7 @@ def options_of(server: SmallServer, replica: Path | str) -> ReplicationOptions:
         sweep_interval_s=0.5,
         longest_pause_s=1.0,
         status_every_s=0.1,
-        lease=LeaseTimes(renew_s=2.0, retry_s=0.2, settle_s=0.05),
+        lease=LeaseTimes(renew_s=0.5, retry_s=0.2, settle_s=0.05),
     )
 
 
