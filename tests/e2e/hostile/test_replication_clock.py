@@ -9,7 +9,10 @@ import pytest
 
 from tests.e2e.forked import Zygote
 from tests.e2e.replicated import LEFT_TO_LITESTREAM, Replicated, check_restored, write_with_blob
+from tests.e2e.soak import at_length_only
 from tests.e2e.world import World
+
+pytestmark = at_length_only
 
 DAY_S = 24 * 60 * 60
 

@@ -14,7 +14,10 @@ import pytest
 from pds.replication.replica import names
 from tests.e2e.forked import ForkedServer, Zygote
 from tests.e2e.replicated import LEFT_TO_LITESTREAM, Replicated, keys_in, records_in
+from tests.e2e.soak import at_length_only
 from tests.e2e.world import ENVIRON, World
+
+pytestmark = at_length_only
 
 WRITES = 6
 

@@ -34,8 +34,11 @@ from tests.e2e.replicated import (
     s3_url,
     write_with_blob,
 )
+from tests.e2e.soak import at_length_only
 from tests.e2e.world import World
 from tests.seaweedfs import SeaweedFs
+
+pytestmark = at_length_only
 
 ROUNDS = scaled(4, 40)
 PLACES = scaled(["file"], ["file", "s3"])

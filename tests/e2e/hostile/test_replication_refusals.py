@@ -12,8 +12,11 @@ import pytest
 
 from tests.e2e.forked import Zygote
 from tests.e2e.replicated import LEFT_TO_LITESTREAM, Replicated, check_restored, s3_url
+from tests.e2e.soak import at_length_only
 from tests.e2e.world import Stopped, World
 from tests.seaweedfs import SeaweedFs
+
+pytestmark = at_length_only
 
 
 @pytest.fixture

@@ -20,10 +20,13 @@ from tests.e2e.replicated import (
     s3_url,
     write_with_blob,
 )
+from tests.e2e.soak import at_length_only
 from tests.e2e.world import World
 from tests.seaweedfs import SeaweedFs
 from tests.small_disk import small_disk
 from tests.tcp_proxy import TcpProxy
+
+pytestmark = at_length_only
 
 Make = Callable[..., Replicated]
 
