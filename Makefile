@@ -34,10 +34,11 @@ format: $(VENV)/.ready ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 
 hostile: $(VENV)/.ready ## Attack the server with hostile clients, at length
-	HOLDFAST_HOSTILE=long $(BIN)/pytest tests/e2e/hostile
+	HOLDFAST_HOSTILE=long HOLDFAST_SOAK=long $(BIN)/pytest tests/e2e/hostile
 
 soak: $(VENV)/.ready ## Load a server that is replicated, at length
-	HOLDFAST_SOAK=long $(BIN)/pytest tests/e2e/test_litestream_yml.py
+	HOLDFAST_SOAK=long $(BIN)/pytest tests/e2e/test_litestream_yml.py tests/e2e/test_replicate.py \
+	  tests/e2e/test_standby.py
 
 conformance: $(VENV)/.ready ## Run the tests beside the real reference PDS, which this installs
 	$(BIN)/python -m tests.reference.install

@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.forked import Zygote, zygote
 from tests.e2e.replicating_server import ReplicatingServer
 from tests.e2e.sdk import Network, Person
+from tests.e2e.soak import at_length_only
 from tests.e2e.world import Stopped, World, make_stopped
 from tests.processes import DevServer
 from tests.seaweedfs import SeaweedFs
@@ -62,7 +63,7 @@ async def world(stopped: Stopped, tmp_path: Path) -> AsyncIterator[World]:
         yield world
 
 
-@pytest.fixture(params=["file", "s3"])
+@pytest.fixture(params=["file", pytest.param("s3", marks=at_length_only)])
 def replica_place(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[tuple[str, dict[str, str]]]:

@@ -20,13 +20,16 @@ from pds.replication.status import ReplicationStatus, read_status
 from tests.e2e.forked import Zygote
 from tests.e2e.promises import NOTE, Person
 from tests.e2e.world import World
-from tests.processes import clean_environment, run_pds
+from tests.processes import clean_environment
 from tests.seaweedfs import SeaweedFs
 
+LEFT_TO_LITESTREAM = {"PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT": "true"}
+"""What the server of a `Replicated` has to be started with."""
 PASSPHRASE = "correct horse battery staple"
 WITHIN_S = 60.0
 _ROOT = Path(__file__).resolve().parents[2]
 _END_S = 40.0
+_COMMAND_S = 300.0
 
 
 @dataclass(slots=True)
@@ -152,7 +155,7 @@ class Replicated:
 
     def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run a `pds` command to its end."""
-        return run_pds(*args, env={**self.environ, **env})
+        return _run(sys.executable, args, {**self.environ, "PYTHONPATH": str(_ROOT), **env})
 
     def run_elsewhere(self, directory: Path, *args: str) -> subprocess.CompletedProcess[str]:
         """Run a command in an environment that has no programs but a Python."""
@@ -160,14 +163,8 @@ class Replicated:
         python.symlink_to(Path(sys.executable).resolve())
         packages = [path for path in sys.path if path.endswith("site-packages")]
         path = os.pathsep.join([str(_ROOT), *packages])
-        return subprocess.run(  # noqa: S603 (our own program)
-            [str(python), "-m", "pds", *args],
-            env={**clean_environment(self.environ), "PYTHONPATH": path, "PATH": "/nonexistent"},
-            capture_output=True,
-            text=True,
-            timeout=WITHIN_S,
-            check=False,
-        )
+        env = {**self.environ, "PYTHONPATH": path, "PATH": "/nonexistent"}
+        return _run(str(python), args, env)
 
     def restore(self, to: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Restore the replica to a directory."""
@@ -183,6 +180,19 @@ class Replicated:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, number)
         assert self.has_ended(), self.log()
+
+
+def _run(
+    python: str, args: tuple[str, ...], env: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 (our own program)
+        [python, "-m", "pds", *args],
+        env=clean_environment(env),
+        capture_output=True,
+        text=True,
+        timeout=_COMMAND_S,
+        check=False,
+    )
 
 
 async def write_with_blob(world: World, person: Person, rkey: str, data: bytes) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from tests.processes import ServerProcess, free_port, run_pds, serve
 
 PASSPHRASE = "e71f0c9b52d84a36"
-_DEADLINE_S = 60.0
+_DEADLINE_S = 100.0
 
 
 @dataclass

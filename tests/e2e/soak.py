@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Final
 
+import pytest
+
 VARIABLE: Final = "HOLDFAST_SOAK"
 """Set to `long` by `make soak`."""
 
@@ -12,3 +14,9 @@ VARIABLE: Final = "HOLDFAST_SOAK"
 def seconds(short: float, long: float) -> float:
     """`short` within `make test`, `long` within `make soak`."""
     return long if os.environ.get(VARIABLE) == "long" else short
+
+
+at_length_only = pytest.mark.skipif(
+    os.environ.get(VARIABLE) != "long", reason="takes too long for `make test`: see `make soak`"
+)
+"""Marks tests that wait for leases, or kill and restore again and again."""

@@ -20,6 +20,7 @@ from tests.e2e.replicating_server import ReplicatingServer, is_running, wait_unt
 from tests.processes import clean_environment, free_port, run_pds
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("replica_place")
 def test_a_server_that_is_lost_comes_back_with_everything(replicated: ReplicatingServer) -> None:
     session = replicated.sign_up("alice")
@@ -127,6 +128,7 @@ def test_server_and_replication_start_and_stop_in_any_order(replicated: Replicat
     session = replicated.sign_up("alice")
     replicated.stop()
     replicated.more["PDS_REPLICATION_WITH_SERVER"] = "false"
+    replicated.more["PDS_REPLICATION_URL"] = replicated.url
     alone = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "pds", "replicate", "--to", replicated.url],
         env=clean_environment(
@@ -136,7 +138,6 @@ def test_server_and_replication_start_and_stop_in_any_order(replicated: Replicat
     try:
         replicated.until_sent()
         # It has the databases open, and is no other server.
-        replicated.more["PDS_REPLICATION_URL"] = replicated.url
         replicated.start(replicates=False)
         replicated.post(session, "one")
         assert replicated.until_sent()["pid"] == alone.pid

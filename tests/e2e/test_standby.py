@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from tests.e2e.promises import Client, sign_up
+from tests.e2e.soak import at_length_only
 from tests.e2e.standby import Pair, kill_litestream_of
 from tests.e2e.test_restored_replica import (
     LEFT_TO_LITESTREAM,
@@ -18,6 +19,8 @@ from tests.e2e.test_restored_replica import (
 )
 from tests.e2e.world import World
 from tests.processes import run_pds
+
+pytestmark = at_length_only
 
 
 @pytest.fixture

@@ -50,12 +50,12 @@ def replicate(
     beside the server, in the foreground, with its settings; SIGTERM or Ctrl-C sends what is left
     and stops. `pds serve --replicate URL` runs it by itself. `pds restore` is the way back.
     Credentials of S3 are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment or in the
-    file of the settings.
+    file of the settings. Set PDS_REPLICATION_URL there: only then does the server leave checkpoints
+    to Litestream.
 
     \b
     Examples:
-      pds replicate --to s3://my-backups/pds
-      pds replicate --to file:///mnt/backup/pds --env-file /pds/pds.env
+      pds replicate --to s3://my-backups/pds --env-file /pds/pds.env
       pds replicate status
       pds replicate verify --sample 20
     """

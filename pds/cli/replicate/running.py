@@ -18,18 +18,22 @@ import uvloop
 
 from database.errors import DatabaseError
 from pds.cli.environment import read_variables
+from pds.cli.failures import CommandFailed
 from pds.cli.replicate.configured import replication_options
 from pds.cli.replicate.replica import replica_environ
 from pds.cli.server_logs import server_logs
 from pds.disk.data_directory import refuse_standby
 from pds.replication.errors import ReplicaInUse, ReplicationError
+from pds.replication.replica.url import ReplicaUrl
 from pds.replication.restore.marker import refuse_unfinished
 from pds.replication.status import ReplicationStatus, read_status, write_status
-from pds.replication.supervisor import run_supervisor
+from pds.replication.supervising.supervisor import run_supervisor
 from pds.server.run import raise_file_limit
 from pds.server.systemd import READY, STOPPING, notify
 
 if TYPE_CHECKING:
+    from pds.cli.environment import Variables
+    from pds.config import Settings
     from pds.monitoring.logs import Logs
     from pds.replication.options import ReplicationOptions
 
@@ -44,16 +48,15 @@ def run(env_file: Path | None, given: Mapping[str, str], *, until_stdin_ends: bo
     """
     own = read_variables(env_file)
     variables = own.with_settings(given)
+    if url := given.get("PDS_REPLICATION_URL"):
+        # The settings would blame a variable that nobody has set.
+        ReplicaUrl.parse(url, environ=replica_environ(own.values))
     settings = variables.settings()
     refuse_standby(settings.data_directory)
     # Litestream gets them from the environment of this process.
     os.environ.update(replica_environ(variables.values))
-    options = replace(
-        replication_options(settings, os.environ),
-        # The server does not know what this command alone was told.
-        server_checkpoints=not own.values.get("PDS_REPLICATION_URL")
-        and not settings.database.disable_wal_auto_checkpoint,
-    )
+    _require_no_checkpoints(own, settings)
+    options = replication_options(settings, os.environ)
     raise_file_limit()
     with server_logs(settings) as logs:
         try:
@@ -66,6 +69,21 @@ def run(env_file: Path | None, given: Mapping[str, str], *, until_stdin_ends: bo
                 raise
             _log.error("nothing is replicated", reason=str(exc))
             sys.exit(1)
+
+
+def _require_no_checkpoints(own: Variables, settings: Settings) -> None:
+    """Raise `CommandFailed` if the server does not leave checkpoints to Litestream.
+
+    It does not know what this command alone was told. Of two that make checkpoints, one may begin a
+    WAL anew before the other has read it: the replica would lack changes, and could be corrupt.
+    """
+    if own.values.get("PDS_REPLICATION_URL") or settings.database.disable_wal_auto_checkpoint:
+        return
+    raise CommandFailed(
+        "The server makes checkpoints itself, so that the replica could lack changes.",
+        remedy="set PDS_REPLICATION_URL in the environment file of the server, restart it, and "
+        "type `pds replicate` again",
+    )
 
 
 async def _replicate(options: ReplicationOptions, logs: Logs, *, until_stdin_ends: bool) -> None:

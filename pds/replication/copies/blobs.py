@@ -119,6 +119,8 @@ class BlobCopier:
         self.progress.waiting, self.progress.waiting_bytes = waiting, waiting_bytes
         if waiting:
             await self._sweep_directories(copy=True)
+            # Some were being copied while they were counted; others are among the problems.
+            self.progress.waiting = self.progress.waiting_bytes = 0
         await self._sweep_ledger()
         now_s = int(self._clock())
         before_s = int(now_s - self._retention_s)
@@ -140,6 +142,10 @@ class BlobCopier:
                 self.notice(did)
                 self._fail(exc)
                 await back_off.wait()
+            except asyncio.CancelledError:
+                # For `finish`.
+                self.notice(did)
+                raise
             else:
                 back_off.reset()
                 # Most have no new blob, and then nothing above has waited.

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.forked import Zygote
-from tests.e2e.replicated import Replicated, check_restored, write_with_blob
+from tests.e2e.replicated import LEFT_TO_LITESTREAM, Replicated, check_restored, write_with_blob
+from tests.e2e.soak import at_length_only
 from tests.e2e.world import World
+
+pytestmark = at_length_only
 
 DAY_S = 24 * 60 * 60
 
@@ -26,7 +29,7 @@ async def test_a_clock_that_jumps(world: World, forking: Zygote, tmp_path: Path)
     replica, clock = tmp_path / "replica", tmp_path / "clock"
     os.mkdir(replica)  # noqa: PTH102 (blocks for no time)
     set_clock(clock, 0)
-    world.start()
+    world.start(**LEFT_TO_LITESTREAM)
     replicated = Replicated(world, f"file://{replica}", forking)
     try:
         replicated.start_with_clock(clock)

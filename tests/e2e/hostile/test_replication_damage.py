@@ -13,8 +13,11 @@ import pytest
 
 from pds.replication.replica import names
 from tests.e2e.forked import ForkedServer, Zygote
-from tests.e2e.replicated import Replicated, keys_in, records_in
+from tests.e2e.replicated import LEFT_TO_LITESTREAM, Replicated, keys_in, records_in
+from tests.e2e.soak import at_length_only
 from tests.e2e.world import ENVIRON, World
+
+pytestmark = at_length_only
 
 WRITES = 6
 
@@ -24,7 +27,7 @@ async def replicated(world: World, forking: Zygote, tmp_path: Path) -> AsyncIter
     """A stopped server and its replica, which has a file for each write of alice."""
     replica = tmp_path / "replica"
     os.mkdir(replica)  # noqa: PTH102 (blocks for no time)
-    world.start()
+    world.start(**LEFT_TO_LITESTREAM)
     made = Replicated(world, f"file://{replica}", forking)
     made.start()
     try:
@@ -90,7 +93,7 @@ async def check_it_serves(replicated: Replicated, to: Path) -> None:
     old = world.server
     server = ForkedServer(old.zygote, to, old.port, old.plc_port)
     world.server = server
-    server.start(**ENVIRON)
+    server.start(**ENVIRON, **LEFT_TO_LITESTREAM)
     try:
         for person in (world.alice, world.bob):
             await world.create(person, "after")

@@ -26,6 +26,7 @@ from tests.e2e.forked import Zygote
 from tests.e2e.hostile.scale import scaled
 from tests.e2e.promises import Person, sign_up
 from tests.e2e.replicated import (
+    LEFT_TO_LITESTREAM,
     Replicated,
     check_restored,
     keys_in,
@@ -33,11 +34,15 @@ from tests.e2e.replicated import (
     s3_url,
     write_with_blob,
 )
+from tests.e2e.soak import at_length_only
 from tests.e2e.world import World
 from tests.seaweedfs import SeaweedFs
 
+pytestmark = at_length_only
+
 ROUNDS = scaled(4, 40)
 PLACES = scaled(["file"], ["file", "s3"])
+MOST_PEOPLE = 60
 WRITING_S = (0.5, 3.0)
 UNNOTICED_S = 2.0
 """How long a change may go unnoticed, on a busy machine: the log is looked at four times a second,
@@ -85,7 +90,7 @@ class Writers:
         while True:
             self._number += 1
             number, rkey = self._number, f"r{self._number}"
-            if number % 40 == 0:
+            if number % 40 == 0 and len(self.people) < MOST_PEOPLE:
                 self.people.append(await sign_up(self.world.server, self.world.http, rkey))
             person = self.random.choice(self.people)
             if number % 7 == 0:
@@ -93,7 +98,7 @@ class Writers:
             else:
                 await self.world.create(person, rkey, text=str(number))
             self.answered.append((time.time(), person.did, rkey))
-            await asyncio.sleep(self.random.random() / 50)
+            await asyncio.sleep(self.random.random() / 20)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -101,7 +106,7 @@ class Writers:
 async def test_kills_lose_nothing_but_the_lag(
     world: World, forking: Zygote, seaweedfs: SeaweedFs, tmp_path: Path, place: str
 ) -> None:
-    world.start()
+    world.start(**LEFT_TO_LITESTREAM)
     replicated = Replicated(world, f"file://{tmp_path}/replica", forking)
     if place == "file":
         os.mkdir(tmp_path / "replica")  # noqa: PTH102 (blocks for no time)
@@ -122,7 +127,7 @@ async def test_kills_lose_nothing_but_the_lag(
                 await check_round(replicated, writers, status, tmp_path / f"restored-{number}")
                 if replicated.has_ended(0):
                     replicated.start()
-                await replicated.until(is_current)
+                await replicated.until(is_current, within_s=300)
         await replicated.until_all_is_copied()
         await check_restored(replicated)
         await check_sound(replicated)

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.forked import Zygote
-from tests.e2e.replicated import Replicated, check_restored, s3_url
+from tests.e2e.replicated import LEFT_TO_LITESTREAM, Replicated, check_restored, s3_url
+from tests.e2e.soak import at_length_only
 from tests.e2e.world import Stopped, World
 from tests.seaweedfs import SeaweedFs
+
+pytestmark = at_length_only
 
 
 @pytest.fixture
@@ -21,7 +24,7 @@ async def replicated(world: World, forking: Zygote, tmp_path: Path) -> AsyncIter
     """A server that runs, and is not replicated yet."""
     replica = tmp_path / "replica"
     os.mkdir(replica)  # noqa: PTH102 (blocks for no time)
-    world.start()
+    world.start(**LEFT_TO_LITESTREAM)
     made = Replicated(world, f"file://{replica}", forking)
     yield made
     made.close()
@@ -148,3 +151,12 @@ async def test_a_directory_that_is_not_there(replicated: Replicated, tmp_path: P
     os.mkdir(tmp_path / "not-there")  # noqa: PTH102
     await replicated.until_all_is_copied()
     await check_restored(replicated)
+
+
+async def test_a_server_that_makes_checkpoints_itself(replicated: Replicated) -> None:
+    await expect_refusal(
+        replicated,
+        "The server makes checkpoints itself",
+        "set PDS_REPLICATION_URL in the environment file of the server, restart it",
+        PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT="false",
+    )

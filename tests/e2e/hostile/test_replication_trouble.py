@@ -13,11 +13,20 @@ from tests.e2e.forked import Zygote
 from tests.e2e.hostile import replica_troubles as troubles
 from tests.e2e.hostile.replica_troubles import Trouble
 from tests.e2e.hostile.scale import scaled
-from tests.e2e.replicated import Replicated, check_restored, s3_url, write_with_blob
+from tests.e2e.replicated import (
+    LEFT_TO_LITESTREAM,
+    Replicated,
+    check_restored,
+    s3_url,
+    write_with_blob,
+)
+from tests.e2e.soak import at_length_only
 from tests.e2e.world import World
 from tests.seaweedfs import SeaweedFs
 from tests.small_disk import small_disk
 from tests.tcp_proxy import TcpProxy
+
+pytestmark = at_length_only
 
 Make = Callable[..., Replicated]
 
@@ -75,7 +84,7 @@ async def test_a_disk_that_is_not_mounted_for_a_while(
 ) -> None:
     disk, replica = tmp_path / "disk", tmp_path / "replica"
     stack.enter_context(troubles.mounted(disk, replica))
-    world.start()
+    world.start(**LEFT_TO_LITESTREAM)
     replicated = make(f"file://{replica}")
     replicated.start()
     await check(replicated, troubles.disk_not_mounted(disk, replica), "is mounted")
@@ -94,7 +103,7 @@ async def test_a_disk_that_takes_nothing_for_a_while(
     told: str,
 ) -> None:
     disk = stack.enter_context(small_disk(tmp_path / "disk", size_mb=16))
-    world.start()
+    world.start(**LEFT_TO_LITESTREAM)
     replicated = make(f"file://{disk}")
     replicated.start()
     await check(replicated, trouble(disk), told)
@@ -119,7 +128,7 @@ ANSWERS = scaled(
 async def test_an_s3_server_that_refuses(
     world: World, make: Make, s3: SeaweedFs, proxy: TcpProxy, status: int, code: str, told: str
 ) -> None:
-    world.start()
+    world.start(**LEFT_TO_LITESTREAM)
     replicated = make(*await on_s3(s3, proxy.port))
     replicated.start()
     await check(replicated, troubles.server_says(proxy, status, code), told)
@@ -128,7 +137,7 @@ async def test_an_s3_server_that_refuses(
 async def test_an_s3_server_that_stalls(
     world: World, make: Make, s3: SeaweedFs, proxy: TcpProxy
 ) -> None:
-    world.start()
+    world.start(**LEFT_TO_LITESTREAM)
     replicated = make(*await on_s3(s3, proxy.port))
     replicated.start()
     await check(replicated, troubles.server_stalls(proxy), "does not answer")
@@ -137,7 +146,7 @@ async def test_an_s3_server_that_stalls(
 async def test_an_s3_server_that_ends_and_starts_again(
     world: World, make: Make, s3: SeaweedFs
 ) -> None:
-    world.start()
+    world.start(**LEFT_TO_LITESTREAM)
     replicated = make(*await on_s3(s3, s3.port))
     replicated.start()
     await check(replicated, troubles.server_gone(s3), "connect")

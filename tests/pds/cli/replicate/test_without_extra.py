@@ -71,6 +71,7 @@ def test_replication_says_what_to_install(stopped: OperatedServer, tmp_path: Pat
         **read_env_file(stopped.server.env_file),
         "PDS_DATA_DIRECTORY": str(tmp_path),
         "PDS_REPLICATION_KEY_PASSPHRASE": "f3a9c41b7d20e865",
+        "PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT": "true",
     }
     done = run("replicate", "--to", f"file://{tmp_path / 'replica'}", env=env)
     assert (done.returncode, _INSTALL in done.stderr) == (1, True), done.stderr

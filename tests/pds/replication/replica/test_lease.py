@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -77,6 +78,20 @@ async def test_a_free_lease_is_taken_and_counts_up(place: ReplicaPlace) -> None:
         await until_counted(place, first.counter + 1)
     now = await stored(place)
     assert (now.server_id, now.run_id, now.pid) == ("a", first.run_id, first.pid)
+
+
+async def test_a_renewal_can_be_asked_for(root: Path) -> None:
+    """It tells what is wrong with the place, long before the next one is due."""
+    lease = Lease(FilePlace(root), server_id="one", times=replace(QUICK, renew_s=600))
+    await lease.acquire()
+    async with kept(lease):
+        move(root, root.with_name("away"))
+        lease.renew_soon()
+        await until(lambda: lease.last_error is not None)
+        assert str(root) in str(lease.last_error)
+        move(root.with_name("away"), root)
+        await until(lambda: lease.last_error is None)
+        assert lease.is_held
 
 
 async def test_a_lease_that_moves_is_left_to_its_holder(place: ReplicaPlace) -> None:
@@ -232,6 +247,20 @@ async def test_a_lease_is_not_counted_on_long_before_others_take_it(root: Path) 
     real = LeaseTimes()
     assert real.renew_s < real.held_s
     assert real.held_s + real.call_s <= real.stale_s
+
+
+async def test_a_machine_that_has_slept_renews_its_lease_at_once(root: Path) -> None:
+    now_s = 1000.0
+    place, times = FilePlace(root), replace(PATIENT, renew_s=600)
+    lease = Lease(place, server_id="a", times=times, now_s=lambda: now_s)
+    await lease.acquire()
+    counter = (await stored(place)).counter
+    async with kept(lease):
+        # As seen by the timers of the event loop, no time has passed.
+        await asyncio.sleep(0)
+        now_s += 600
+        await until_counted(place, counter)
+    assert lease.is_held
 
 
 async def test_after_an_outage_a_lease_that_another_has_taken_is_lost(root: Path) -> None:
