@@ -172,3 +172,23 @@ async def test_a_closed_place_says_so(root: Path) -> None:
     await place.close()
     with pytest.raises(ReplicaUnavailable, match="is closed"):
         await place.read("a", max_bytes=1)
+
+
+async def test_nothing_is_written_or_deleted_while_a_required_file_is_missing(root: Path) -> None:
+    place = FilePlace(root)
+    await place.write("manifest.json", b"{}")
+    await place.write("file", b"one")
+    place.require("manifest.json")
+    assert await place.has_required()
+    (root / "manifest.json").unlink()
+    assert not await place.has_required()
+    for call in (
+        place.write("file", b"two"),
+        place.write_if_same("file", b"two", before=b"one"),
+        place.upload("file", Path(__file__)),
+        place.delete(["file"]),
+    ):
+        with pytest.raises(ReplicaUnavailable, match="see that its disk is mounted"):
+            await call
+    assert await place.read("file", max_bytes=9) == b"one"
+    await place.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -77,6 +78,18 @@ async def test_a_free_lease_is_taken_and_counts_up(place: ReplicaPlace) -> None:
         await until_counted(place, first.counter + 1)
     now = await stored(place)
     assert (now.server_id, now.run_id, now.pid) == ("a", first.run_id, first.pid)
+
+
+async def test_a_renewal_can_be_asked_for(root: Path) -> None:
+    """It tells what is wrong with the place, long before the next one is due."""
+    lease = Lease(FilePlace(root), server_id="one", times=replace(QUICK, renew_s=600))
+    await lease.acquire()
+    async with kept(lease):
+        move(root, root.with_name("away"))
+        lease.renew_soon()
+        await until(lambda: lease.last_error is not None)
+        move(root.with_name("away"), root)
+        await until(lambda: lease.last_error is None)
 
 
 async def test_a_lease_that_moves_is_left_to_its_holder(place: ReplicaPlace) -> None:
