@@ -90,6 +90,7 @@ async def test_a_renewal_can_be_asked_for(root: Path) -> None:
         await until(lambda: lease.last_error is not None)
         move(root.with_name("away"), root)
         await until(lambda: lease.last_error is None)
+        assert lease.is_held
 
 
 async def test_a_lease_that_moves_is_left_to_its_holder(place: ReplicaPlace) -> None:
