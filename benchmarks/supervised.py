@@ -20,7 +20,7 @@ from benchmarks.memory import memory_of
 from pds.replication.options import ReplicationOptions, SealingOptions
 from pds.replication.replica.url import ReplicaUrl
 from pds.replication.status import ReplicationStatus, read_status
-from pds.replication.supervisor import run_supervisor
+from pds.replication.supervising.supervisor import run_supervisor
 
 STEP_S: Final = 0.05
 _TICKS: Final = os.sysconf("SC_CLK_TCK")

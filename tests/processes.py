@@ -48,11 +48,14 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def run_pds(
-    *args: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    *args: str,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    module: str = "pds",
 ) -> subprocess.CompletedProcess[str]:
-    """Run a `pds` command to its end."""
+    """Run a `pds` command to its end. `module` is `pds`, or one that makes it another."""
     return subprocess.run(  # noqa: S603 (our own program)
-        [sys.executable, "-m", "pds", *args],
+        [sys.executable, "-m", module, *args],
         env=clean_environment({"PYTHONPATH": str(_ROOT), **(env or {})}),
         cwd=cwd,
         capture_output=True,

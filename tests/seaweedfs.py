@@ -235,13 +235,21 @@ async def bucket(bucket_location: S3Location) -> AsyncIterator[S3Bucket]:
 
 
 @pytest.fixture
-async def proxy(seaweedfs: SeaweedFs, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TcpProxy]:
-    """What a test may reach the server through, with clients that ask again 20 times as soon."""
+def quick_s3_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes clients ask again 20 times as soon."""
     delay_amount = ExponentialBackoff.delay_amount
 
     def delay_a_little(self: ExponentialBackoff, context: object) -> float:
         return float(delay_amount(self, context)) / 20
 
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", delay_a_little)
+
+
+@pytest.fixture
+async def proxy(
+    seaweedfs: SeaweedFs,
+    quick_s3_retries: None,
+) -> AsyncIterator[TcpProxy]:
+    """What a test may reach the server through, with clients that ask again 20 times as soon."""
     async with TcpProxy(seaweedfs.port).running() as proxy:
         yield proxy

@@ -168,7 +168,9 @@ def _message(exc: Exception) -> str:
     from pds.replication.errors import ReplicationError
 
     if isinstance(exc, ReplicationError):
-        return f"{str(exc)[:1].upper()}{str(exc)[1:].removesuffix('.')}."
+        text = f"{str(exc).removesuffix('.')}."
+        # A sentence that begins with a URL keeps it as it was typed.
+        return text if "://" in text.partition(" ")[0] else f"{text[:1].upper()}{text[1:]}"
     if isinstance(exc, DatabaseError):
         return f"{exc.path}: {exc.reason}. {mend_database(exc)}".rstrip()
     # A running server reports it in these words, too.

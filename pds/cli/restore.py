@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from pds.replication.restore.report import RestoreReport
     from pds.reporting import Progress
 
+_LEFT_ALONE: Final = (
+    "Nothing was recovered: no server may start on this copy while the original runs."
+)
 LACKING: Final = 3
 """The exit status if everything is restored that the replica has, and it lacked something."""
 
@@ -115,8 +119,8 @@ def restore(
     source = url or original.values.get("PDS_REPLICATION_URL")
     if not source:
         raise CommandFailed(
-            "There is no replica to restore from.",
-            remedy="pds restore --from URL, or set PDS_REPLICATION_URL",
+            "There is no replica to restore from: PDS_REPLICATION_URL is not set.",
+            remedy=f"pds restore --from URL --to {shlex.quote(str(directory))}",
         )
     options = RestoreOptions(
         dids=frozenset(dids) or None,
@@ -128,7 +132,9 @@ def restore(
     with progress_bars() as progress:
         work = _Work(source, original, directory, options, identity, progress)
         report = _run(work)
-        if not dids and not no_recovery:
+        if no_recovery:
+            report.next_steps.append(_LEFT_ALONE)
+        elif not dids:
             progress("recovery", 0, 0)
             report.next_steps[:0] = recover_copy(original, directory)
     if as_json:

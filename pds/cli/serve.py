@@ -51,6 +51,10 @@ def serve(replica_url: str | None, env_file: Path | None) -> None:
         variables = variables.with_settings(
             {"PDS_REPLICATION_URL": replica_url, "PDS_REPLICATION_WITH_SERVER": "true"}
         )
+        from pds.replication.replica.url import ReplicaUrl
+
+        # The settings would blame a variable that nobody has set.
+        ReplicaUrl.parse(replica_url, environ=variables.values)
     settings = variables.settings()
     # Bad settings are reported at once, before the server is imported.
     import uvloop

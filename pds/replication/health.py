@@ -46,6 +46,12 @@ def find_faults(
             "log.",
         )
         return
+    if not status.is_alive and has_everything(status):
+        yield Fault(
+            "replication does not run: it was stopped",
+            "Start it: with the server, or with `pds replicate`.",
+        )
+        return
     if not status.is_alive:
         yield Fault(
             f"replication does not run: {_end_of(status)}",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from pds.replication.replica.lease import LeaseTimes
 
 if TYPE_CHECKING:
     from pds.replication.replica.url import ReplicaUrl
@@ -12,8 +14,6 @@ if TYPE_CHECKING:
 LEDGER_FILE: Final = "replication.sqlite"
 STATUS_FILE: Final = "replication.json"
 LOCK_FILE: Final = "replication.lock"
-SOCKETS: Final = "replication-run"
-"""The directory of the daemons' sockets and configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,8 @@ class ReplicationOptions:
     """An actor that has not changed for so long is closed."""
     poll_s: float = 0.25
     """How often the event log is looked at."""
+    services_every_s: float = 1.0
+    """How often the service databases are looked at."""
     sweep_interval_s: float = 30.0
     """How often the times of the actors' files are looked at."""
     retention_days: float = 7.0
@@ -58,7 +60,18 @@ class ReplicationOptions:
     concurrency: int = 48
     """How many actors are synced at a time."""
     stop_s: float = 20.0
-    """How long a stop waits for the last changes to reach the replica."""
+    """How long a stop waits for the last changes of actors to reach the replica…"""
+    final_sync_s: float = 10.0
+    """… then for those of the service databases…"""
+    daemons_stop_s: float = 20.0
+    """… and then for Litestream to end."""
+    sync_s: float = 60.0
+    """How long the sync of a small actor may take."""
+    longest_pause_s: float = 30.0
+    """The longest time between two tries while the replica cannot be reached."""
+    status_every_s: float = 1.0
+    """How often the status file is written."""
+    lease: LeaseTimes = field(default_factory=LeaseTimes)
 
     @property
     def ledger_db(self) -> Path:
@@ -74,8 +87,3 @@ class ReplicationOptions:
     def lock_file(self) -> Path:
         """Locked by the supervisor of this directory for as long as it runs."""
         return self.data_directory / LOCK_FILE
-
-    @property
-    def run_directory(self) -> Path:
-        """Where the daemons' sockets and configurations are."""
-        return self.data_directory / SOCKETS

@@ -1,22 +1,16 @@
 """What a supervisor says about itself: a JSON file that it replaces each second.
 
-`pds replicate status`, the server's metrics and `pds doctor` read it. It is not synced to disk: a
-file that a crash has cut off is as good as none.
+`pds replicate status`, the server's metrics and `pds doctor` read it.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-FRESH_S: Final = 15.0
-"""A status older than this is that of a supervisor that hangs or is gone."""
-MAX_BYTES: Final = 256 << 10
+from pds.replication.status_file import read_contents, replace_contents, still_runs
 
 State: TypeAlias = Literal["starting", "running", "unreachable", "stopping", "stopped", "failed"]
 """`unreachable`: the replica does not answer or takes nothing; the supervisor goes on trying."""
@@ -175,30 +169,19 @@ class ReplicationStatus:
     @property
     def is_alive(self) -> bool:
         """Whether the supervisor that wrote this still runs and writes."""
-        if self.state in ("stopped", "failed") or self.age_s > FRESH_S:
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
+        has_ended = self.state in ("stopped", "failed")
+        return not has_ended and still_runs(self.pid, self.written_s)
 
 
 def write_status(path: Path, status: ReplicationStatus) -> None:
     """Replace the file. On failure, such as a full disk, the old one stays."""
-    new = path.with_name(f"{path.name}.new")
-    with suppress(OSError):
-        new.write_text(json.dumps(status.to_json()), "utf-8")
-        new.replace(path)
+    replace_contents(path, status.to_json())
 
 
 def read_status(path: Path) -> ReplicationStatus | None:
     """Return the newest status; None if there is none, or none that can be read."""
+    contents = read_contents(path)
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        return None if len(data) > MAX_BYTES else ReplicationStatus.from_json(json.loads(data))
-    except (OSError, ValueError):
+        return None if contents is None else ReplicationStatus.from_json(contents)
+    except ValueError:
         return None

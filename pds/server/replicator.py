@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 STOP_WITH_PARENT: Final = "--until-stdin-ends"
 """The option of `pds replicate` for a child."""
-COMMAND: Final = (sys.executable, "-m", "pds", "replicate", STOP_WITH_PARENT)
+# -P: nothing of the working directory is imported, such as the data directory /pds from the root.
+COMMAND: Final = (sys.executable, "-P", "-m", "pds", "replicate", STOP_WITH_PARENT)
 DRAIN_S: Final = 30.0
 """How long the child may take to send the last writes once the server has closed its files."""
 _FIRST_PAUSE_S: Final = 1.0

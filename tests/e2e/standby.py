@@ -20,6 +20,7 @@ from tests.processes import clean_environment, run_pds
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSPHRASE = "correct horse battery"
+_PDS = "tests.e2e.quick_leases"
 _WITHIN_S = 60.0
 _END_S = 60.0
 
@@ -65,7 +66,7 @@ class Pair:
 
     def run(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, with the settings of the server."""
-        return run_pds(*args, "--env-file", str(self.data / "dev.env"), env=self.env)
+        return run_pds(*args, "--env-file", str(self.data / "dev.env"), env=self.env, module=_PDS)
 
     @contextmanager
     def replicating(self) -> Iterator[Command]:
@@ -130,7 +131,7 @@ class Pair:
     @contextmanager
     def _running(self, *args: str) -> Iterator[Command]:
         log_file = self.replica.parent / f"{args[0]}.log"
-        command = [sys.executable, "-m", "pds", *args, "--env-file", str(self.data / "dev.env")]
+        command = [sys.executable, "-m", _PDS, *args, "--env-file", str(self.data / "dev.env")]
         with log_file.open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 (our own program)
                 command, env=clean_environment(self.env), stdout=log, stderr=subprocess.STDOUT

@@ -7,10 +7,8 @@ left with it.
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,10 +27,9 @@ from pds.replication.restore.target import RestoreTarget
 from pds.server.in_process import open_in_process
 from tests.e2e.promises import Client, Person
 from tests.e2e.world import ENVIRON, World
-from tests.pds.replication.real_litestream import find_litestream
+from tests.pds.replication.real_litestream import start_plainly
 from tests.processes import run_pds
 
-ROOT = Path(__file__).resolve().parents[2]
 LEFT_TO_LITESTREAM = {"PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT": "true"}
 _REPLICATED_S = 60.0
 _WRITING_S = 1.5
@@ -41,17 +38,7 @@ _WRITING_S = 1.5
 @contextmanager
 def litestream(data: Path, replica: Path) -> Iterator[None]:
     """Litestream with Holdfast's litestream.yml, which is killed at the end."""
-    process = subprocess.Popen(  # noqa: S603 (Litestream)
-        [find_litestream(), "replicate", "-config", str(ROOT / "litestream.yml")],
-        env={
-            **os.environ,
-            "PDS_DATA_DIRECTORY": str(data),
-            "LITESTREAM_REPLICA": f"file://{replica}",
-            "LITESTREAM_REPLICA_OPTIONS": "",
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = start_plainly(data, replica)
     try:
         yield
     finally:

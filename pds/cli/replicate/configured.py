@@ -25,8 +25,8 @@ def replication_options(settings: Settings, environ: Mapping[str, str]) -> Repli
     replication = settings.replication
     if replication.url is None:
         raise CommandFailed(
-            "There is no place to replicate to.",
-            remedy="pds replicate --to URL, or set PDS_REPLICATION_URL",
+            "There is no place to replicate to: PDS_REPLICATION_URL is not set.",
+            remedy="pds replicate --to URL",
         )
     data = settings.data_directory
     hold_env = data / HOLD_ENV

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pds.cli.failures import CommandFailed
 from pds.replication.copies.sealing import KeyOpener, open_with_identity, open_with_passphrase
+from pds.replication.errors import WrongKeySecret
 from pds.replication.replica.manifest import RECIPIENT, read_manifest
 from pds.replication.replica.opening import open_place
 from pds.replication.replica.url import ReplicaUrl
@@ -54,6 +55,12 @@ async def open_replica(
     try:
         manifest = await read_manifest(place) if opens_keys else None
         lacks_identity = False
+        recipient = None if manifest is None else manifest.recipient
+        if opened is not None and recipient is not None and not opened.is_for(recipient):
+            raise WrongKeySecret(
+                f"{identity} has another identity than that of {recipient}, for which the signing "
+                "keys in the replica are encrypted"
+            )
         if opened is None and manifest is not None:
             if manifest.sealing == RECIPIENT:
                 lacks_identity = True

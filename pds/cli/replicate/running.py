@@ -24,9 +24,10 @@ from pds.cli.replicate.replica import replica_environ
 from pds.cli.server_logs import server_logs
 from pds.disk.data_directory import refuse_standby
 from pds.replication.errors import ReplicaInUse, ReplicationError
+from pds.replication.replica.url import ReplicaUrl
 from pds.replication.restore.marker import refuse_unfinished
 from pds.replication.status import ReplicationStatus, read_status, write_status
-from pds.replication.supervisor import run_supervisor
+from pds.replication.supervising.supervisor import run_supervisor
 from pds.server.run import raise_file_limit
 from pds.server.systemd import READY, STOPPING, notify
 
@@ -47,6 +48,9 @@ def run(env_file: Path | None, given: Mapping[str, str], *, until_stdin_ends: bo
     """
     own = read_variables(env_file)
     variables = own.with_settings(given)
+    if url := given.get("PDS_REPLICATION_URL"):
+        # The settings would blame a variable that nobody has set.
+        ReplicaUrl.parse(url, environ=replica_environ(own.values))
     settings = variables.settings()
     refuse_standby(settings.data_directory)
     # Litestream gets them from the environment of this process.

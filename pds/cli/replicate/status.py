@@ -75,15 +75,11 @@ def _to_json(found: ReplicationStatus, faults: list[Fault]) -> dict[str, Any]:
 
 def _print(found: ReplicationStatus, faults: list[Fault]) -> None:
     print_fields(_fields(found))
-    print_table("Databases", _DATABASES, map(_database_row, found.databases))
-    print_table(
-        "Processes",
-        _DAEMONS,
-        (
-            (one.name, str(one.pid or "none"), f"{one.restarts:,}", one.last_error)
-            for one in found.daemons
-        ),
-    )
+    # Both are empty as long as the place has never been reached.
+    if found.databases:
+        print_table("Databases", _DATABASES, map(_database_row, found.databases))
+    if found.daemons:
+        print_table("Processes", _DAEMONS, map(_daemon_row, found.daemons))
     if found.failing:
         print_table("Accounts that cannot be replicated", ("Account", "Error"), found.failing)
     for warning in found.warnings:
@@ -137,6 +133,10 @@ def _database_row(one: Any) -> tuple[str | None, ...]:
         f"{one.txid:,}",
         one.last_error,
     )
+
+
+def _daemon_row(one: Any) -> tuple[str | None, ...]:
+    return one.name, str(one.pid or "none"), f"{one.restarts:,}", one.last_error
 
 
 def _ago(at_s: float | None) -> str:

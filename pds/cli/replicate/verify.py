@@ -86,8 +86,8 @@ def verify(
     source = url or settings.replication.url
     if not source:
         raise CommandFailed(
-            "There is no replica to verify.",
-            remedy="pds replicate verify --from URL, or set PDS_REPLICATION_URL",
+            "There is no replica to verify: PDS_REPLICATION_URL is not set.",
+            remedy="pds replicate verify --from URL",
         )
     count = None if everyone or dids else sample or _SAMPLE
     with (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import time
 from contextlib import aclosing, suppress
@@ -52,8 +53,8 @@ def run(url: str | None, directory: Path, identity: Path | None, env_file: Path 
     source = url or original.values.get("PDS_REPLICATION_URL")
     if not source:
         raise CommandFailed(
-            "There is no replica to follow.",
-            remedy="pds standby --from URL --to DIR, or set PDS_REPLICATION_URL",
+            "There is no replica to follow: PDS_REPLICATION_URL is not set.",
+            remedy=f"pds standby --from URL --to {shlex.quote(str(directory))}",
         )
     target = original.target(directory)
     # Locked for longer than the event loop runs, whose threads may still write for a moment.
@@ -105,7 +106,7 @@ class _Following:
             raise await _no_manifest(replica)
         if replica.lacks_identity:
             raise CommandFailed(
-                f"The signing keys in {replica.source} are sealed for {manifest.recipient}.",
+                f"The signing keys in {replica.source} are encrypted for {manifest.recipient}.",
                 remedy="pds standby --identity FILE",
             )
         directory = self.target.directory

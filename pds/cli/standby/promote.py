@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from pds.cli.environment import env_file_option, explain_failures, read_variables
-from pds.cli.failures import INTERRUPTED, CommandFailed
+from pds.cli.failures import INTERRUPTED, CommandFailed, note
 from pds.cli.output import say
 from pds.disk.data_directory import DataDirectoryHeld
+from pds.replication.errors import ReplicationError
 
 if TYPE_CHECKING:
     from pds.cli.recovering import Original
@@ -102,10 +103,12 @@ def _stopped(directory: Path) -> Iterator[StandbyState]:
     require_standby(directory)
     end_s = time.monotonic() + _STOPPING_S
     request = directory / STOP_FILE
+    has_stopped = False
     try:
         while True:
             try:
                 with promoting(directory) as state:
+                    has_stopped = request.exists()
                     request.unlink(missing_ok=True)
                     yield state
                     return
@@ -116,6 +119,10 @@ def _stopped(directory: Path) -> Iterator[StandbyState]:
                     say("Waiting for `pds standby` to stop …")
                     request.touch()
                 time.sleep(0.2)
+    except (CommandFailed, ReplicationError):
+        if has_stopped:
+            note("`pds standby` has been stopped: start it again, unless you promote.")
+        raise
     finally:
         request.unlink(missing_ok=True)
 

@@ -16,9 +16,9 @@ from pds.replication.changes.log_follower import LogFollower
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pds.replication.dirty_queue import DirtyQueue
-    from pds.replication.hot_set import HotSet
     from pds.replication.ledger.ledger import Ledger
+    from pds.replication.syncing.dirty_queue import DirtyQueue
+    from pds.replication.syncing.hot_set import HotSet
 
 _AFTER_ERROR_S: Final = 2.0
 _JUMP_S: Final = 1.0
@@ -112,12 +112,13 @@ class Watcher:
                 async with asyncio.timeout(max(rest_s, 0.0)):
                     await self._sweep_now.wait()
 
-    async def sweep_once(self) -> int:
+    async def sweep_once(self, *, within_s: float | None = None) -> int:
         """Look at all files once; return how many actors there are.
 
-        Raises `OSError` and `DatabaseError`s.
+        This takes a part of `within_s`, by default of the interval. Raises `OSError` and
+        `DatabaseError`s.
         """
-        present = await self._sweep.run(self._sweep_interval_s)
+        present = await self._sweep.run(self._sweep_interval_s if within_s is None else within_s)
         self.sweeps += 1
         self.last_sweep_s = time.time()
         self.error = None

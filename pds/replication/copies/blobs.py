@@ -147,6 +147,10 @@ class BlobCopier:
                 self.notice(did)
                 self._fail(self.copy_blobs, exc)
                 await back_off.wait()
+            except asyncio.CancelledError:
+                # For `finish`.
+                self.notice(did)
+                raise
             else:
                 self._errors.pop(self.copy_blobs, None)
                 back_off.reset()

@@ -95,6 +95,10 @@ class KeyOpener:
         """Take identities of pyrage; none for keys in the clear."""
         self._identities = identities
 
+    def is_for(self, recipient: str) -> bool:
+        """Whether it opens what is encrypted for a recipient, `age1…`."""
+        return any(str(identity.to_public()) == recipient for identity in self._identities)
+
     def open(self, data: bytes) -> bytes:
         """Return the bytes of a key. Raises `WrongKeySecret` and `DamagedReplicaFile`."""
         if not self._identities:
@@ -111,12 +115,12 @@ async def open_with_passphrase(sealing: Sealing, passphrase: str | None) -> KeyO
         return KeyOpener([])
     if sealing.sealing == RECIPIENT:
         raise WrongKeySecret(
-            f"the signing keys in the replica are sealed for {sealing.recipient}: give the file "
+            f"the signing keys in the replica are encrypted for {sealing.recipient}: give the file "
             "that `age-keygen` made for it with --identity FILE"
         )
     if not passphrase:
         raise WrongKeySecret(
-            "the signing keys in the replica are sealed with a passphrase: "
+            "the signing keys in the replica are encrypted with a passphrase: "
             "set PDS_REPLICATION_KEY_PASSPHRASE"
         )
     return await asyncio.to_thread(_open, sealing, passphrase)

@@ -108,8 +108,10 @@ class LitestreamClient:
     async def unregister(self, path: Path, *, timeout_s: float = _UNREGISTER_S) -> int:
         """Make the daemon close a database after a last sync; return its newest local txid.
 
+        That is 0 if the daemon did not know the database, and so has synced nothing.
+
         If this raises, the last sync has failed, but the daemon has closed the database, or does so
-        within the time that `config` grants. One that is not registered is ignored.
+        within the time that `config` grants.
         """
         self._files.pop(path, None)
         body = {"path": self._aliases.name_of(path), "timeout": math.ceil(timeout_s)}

@@ -7,7 +7,7 @@ its WAL each second; the settings here are those of the daemon as a whole.
 The daemon of the service databases compacts and removes old files by itself, as Litestream does
 with a file of its own. That of the actors only uploads what has changed: for each of its chores
 Litestream lists the files of every database that it has open, again and again, which costs more
-than the uploads, and never reaches those that are closed. `compaction` does them instead.
+than the uploads, and never reaches those that are closed. `compacting` does them instead.
 
 Periodic validation, heartbeats, metrics over HTTP and MCP are off because nothing turns them on.
 """
@@ -23,8 +23,18 @@ _NEVER: Final = f"{int(200 * 365.25 * 24)}h"
 """200 years. Litestream runs a chore when the time passes a multiple of its interval, counted from
 the year 1: around 2001 and 2201. The longest interval that it takes, 292 years, has a multiple in
 2030. At its start it also runs the chore once, while it has no database yet."""
-_LEVELS_S: Final = (30, 300, 3600)
-"""How often files are merged into levels 1, 2 and 3: Litestream's own defaults."""
+_LEVELS_S: Final = (300, 3600, 6 * 3600)
+"""How often files are merged into levels 1, 2 and 3.
+
+At each of these times Litestream lists files of every database, also of one that has not changed.
+Its own default of 30 seconds for level 1 makes 20,000 files in a week, and all of them are listed
+after each merge. States older than some minutes can be restored by these 5 minutes.
+"""
+_L0_RETENTION: Final = "5m"
+"""How long merged files of level 0 stay at least: those who read them come within seconds."""
+_L0_CHECKED: Final = "24h"
+"""How often they are looked for. That is done after each merge into level 1 as well, which is when
+there are any, so that this only finds the last ones of a database that no longer changes."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -57,7 +67,8 @@ def services_config(*, retention_days: int) -> DaemonConfig:
     """Return the settings of the daemon that always has the service databases open."""
     chores = {
         "levels": [{"interval": f"{interval}s"} for interval in _LEVELS_S],
-        "l0-retention": "5m",
+        "l0-retention": _L0_RETENTION,
+        "l0-retention-check-interval": _L0_CHECKED,
         "snapshot": {"interval": "24h", "retention": f"{retention_days * 24}h"},
     }
     return DaemonConfig("services", chores, shutdown_sync_s=10)

@@ -32,7 +32,8 @@ from pds.replication.replica.place import ReplicaPlace
 
 _MAX_BYTES: Final = 4096
 _MAX_MANIFEST_BYTES: Final = 64 * 1024
-_RELEASING_S: Final = 10.0
+_LOOK_EVERY_S: Final = 1.0
+"""How soon a machine that has slept, or a process that was stopped, renews its lease."""
 
 logger = structlog.get_logger(__name__)
 
@@ -41,18 +42,20 @@ logger = structlog.get_logger(__name__)
 class LeaseTimes:
     """How often and how long, in seconds."""
 
-    renew_s: float = 10.0
+    renew_s: float = 20.0
     retry_s: float = 2.0
     """After a renewal that failed."""
-    held_s: float = 25.0
+    held_s: float = 45.0
     """For how long after a renewal the holder counts on the lease."""
-    stale_s: float = 40.0
+    stale_s: float = 60.0
     """For how long others watch a lease that does not move before they take it over."""
     watch_every_s: float = 2.0
     settle_s: float = 2.0
     """How long after taking it a supervisor looks whether another took it in the same moment."""
     call_s: float = 15.0
     """How long a renewal may take."""
+    release_s: float = 10.0
+    """How long a stop tries to free the lease."""
 
 
 def _now_s() -> float:
@@ -128,11 +131,7 @@ class Lease:
         While the place fails, keeps trying: look at `is_held` before each write.
         """
         while True:
-            failed = self.last_error is not None
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._times.retry_s if failed else self._times.renew_s):
-                    await self._soon.wait()
-            self._soon.clear()
+            await self._until_due()
             try:
                 async with asyncio.timeout(self._times.call_s):
                     await self._renew()
@@ -152,11 +151,24 @@ class Lease:
         self._renewed_s = None
         free = self._mine.counted(is_released=True)
         try:
-            async with asyncio.timeout(_RELEASING_S):
+            async with asyncio.timeout(self._times.release_s):
                 await self._place.write_if_same(LEASE, free.encode(), before=self._stored)
         except (ReplicationError, TimeoutError) as exc:
             logger.warning("replication_lease_not_released", error=str(exc))
         self._stored = None
+
+    async def _until_due(self) -> None:
+        """Wait until the lease is to be renewed, which may be much sooner than timers tell."""
+        times = self._times
+        left_s = times.renew_s if self.last_error is None else times.retry_s
+        due_s = self._now_s() + left_s
+        while left_s > 0 and self._now_s() < due_s and not self._soon.is_set():
+            pause_s = min(left_s, _LOOK_EVERY_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._soon.wait()
+            left_s -= pause_s
+        self._soon.clear()
 
     async def _watch(self, seen: LeaseFile, data: bytes) -> tuple[LeaseFile, bytes] | None:
         """Return a lease that has not moved for long, or is free; else raise `ReplicaInUse`."""

@@ -22,8 +22,7 @@ def after_everything(target: RestoreTarget) -> list[str]:
     return [
         (
             "Next: `pds doctor --offline --blobs`, with the settings of the server and "
-            f"PDS_DATA_DIRECTORY={_quoted(target.directory)}, checks every file; then start the "
-            "server."
+            f"PDS_DATA_DIRECTORY={_quoted(target.directory)}, checks every file."
         )
     ]
 

@@ -22,7 +22,7 @@ from pds.disk.data_directory import LOCK_FILE, DataDirectoryLock
 from pds.disk.network_filesystem import existing_part, find_network_type
 from pds.replication.errors import DamagedReplicaFile, ReplicationError, WrongKeySecret
 from pds.replication.replica import names
-from pds.replication.replica.manifest import CLEAR, Manifest, read_manifest
+from pds.replication.replica.manifest import CLEAR, RECIPIENT, Manifest, read_manifest
 from pds.replication.restore import next_steps
 from pds.replication.restore.actors import Actors
 from pds.replication.restore.blobs import Blobs
@@ -161,10 +161,14 @@ class Restore:
         with suppress(DamagedReplicaFile):
             manifest = await read_manifest(self.place)
         if manifest is not None and manifest.sealing != CLEAR:
+            needed = (
+                f"for {manifest.recipient}: give the file of its age identity with `--identity`"
+                if manifest.sealing == RECIPIENT
+                else "with a passphrase: set PDS_REPLICATION_KEY_PASSPHRASE"
+            )
             raise WrongKeySecret(
-                f"The signing keys in the replica are sealed by {manifest.sealing}. Set "
-                "PDS_REPLICATION_KEY_PASSPHRASE, or give the file of the age identity with "
-                "`--identity`; `--without-keys` restores everything else."
+                f"The signing keys in the replica are encrypted {needed}. `--without-keys` "
+                "restores everything else."
             )
 
     async def _restore_reserved_keys(
@@ -201,6 +205,8 @@ class Restore:
             report.add(Lack.DAMAGED_KEY, HOLD_ENV, reason)
 
     def _add_next_steps(self, report: RestoreReport) -> None:
+        if not self.is_to_serve:
+            return
         if self.options.services:
             report.next_steps += next_steps.after_everything(self.target)
         elif self.options.dids is not None and self.live is not None:

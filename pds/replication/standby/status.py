@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-FRESH_S: Final = 15.0
-"""A status older than this is that of a process that hangs or is gone."""
-_MAX_BYTES: Final = 256 << 10
+from pds.replication.status_file import read_contents, replace_contents, still_runs
 
 State: TypeAlias = Literal[
     "starting", "copying", "following", "unreachable", "stopped", "promoting", "failed"
@@ -61,15 +56,8 @@ class StandbyStatus:
     @property
     def is_alive(self) -> bool:
         """Whether the process that wrote this still runs and writes."""
-        if self.state in ("stopped", "failed") or abs(time.time() - self.written_s) > FRESH_S:
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
+        has_ended = self.state in ("stopped", "failed")
+        return not has_ended and still_runs(self.pid, self.written_s)
 
     def to_json(self) -> dict[str, Any]:
         """Return the contents of the file, as values of JSON."""
@@ -88,17 +76,13 @@ class StandbyStatus:
 
 def write_status(path: Path, status: StandbyStatus) -> None:
     """Replace the file. On failure, such as a full disk, the old one stays."""
-    new = path.with_name(f"{path.name}.new")
-    with suppress(OSError):
-        new.write_text(json.dumps(status.to_json()), "utf-8")
-        new.replace(path)
+    replace_contents(path, status.to_json())
 
 
 def read_status(path: Path) -> StandbyStatus | None:
     """Return the newest status; None if there is none, or none that can be read."""
+    contents = read_contents(path)
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-        return None if len(data) > _MAX_BYTES else StandbyStatus.from_json(json.loads(data))
-    except (OSError, ValueError):
+        return None if contents is None else StandbyStatus.from_json(contents)
+    except ValueError:
         return None

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 from click.testing import CliRunner, Result
 
@@ -132,8 +133,10 @@ def test_recovery_is_left_out_when_asked(
     data = tmp_path / "data"
     env = settings_of(stopped, data, "http://localhost:1")
     words = ("--from", f"file://{replica}", "--to", str(data), "--no-recovery")
-    assert restore(*words, env=env).exit_code == 0
-    assert not (data / "holdfast.run").exists()
+    done = restore(*words, env=env)
+    assert (done.exit_code, (data / "holdfast.run").exists()) == (0, False), done.output
+    assert "no server may start on this copy while the original runs" in done.stdout
+    assert "start the server" not in done.stdout
 
 
 def test_a_directory_with_something_in_it_is_refused_untouched(
@@ -166,7 +169,7 @@ def test_what_makes_no_sense_is_a_usage_error(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ((), "There is no replica to restore from."),
+        ((), "There is no replica to restore from: PDS_REPLICATION_URL is not set."),
         (("--from", "https://host/x"), "is no place for a replica"),
         (("--from", "file:///nowhere/at/all"), "/nowhere/at/all is missing"),
     ],
@@ -177,6 +180,36 @@ def test_without_a_replica_nothing_is_made(
     done = restore("--to", str(tmp_path / "data"), *words)
     assert (done.exit_code, done.stdout, told in done.stderr) == (1, "", True), done.output
     assert done.stderr.startswith("Error: ")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_url_is_shown_as_it_was_typed(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    url = f"file://{tmp_path / 'empty'}"
+    done = restore("--from", url, "--to", str(tmp_path / "data"))
+    assert (done.exit_code, url in done.stderr) == (1, True), done.stderr
+
+
+def test_what_to_type_can_be_typed(tmp_path: Path) -> None:
+    settings = tmp_path / "pds.env"
+    settings.write_text("")
+    done = restore("--to", str(tmp_path / "data"), "--env-file", str(settings))
+    typed = f"Try: pds restore --from URL --to {tmp_path / 'data'} --env-file {settings}\n"
+    assert (done.exit_code, done.stderr.endswith(typed)) == (1, True), done.stderr
+
+
+def test_the_identity_of_another_recipient_is_refused_at_once(
+    replica: Path, tmp_path: Path
+) -> None:
+    place = shutil.copytree(replica, tmp_path / "replica")
+    manifest = {"format": 1, "service_did": "did:web:localhost", "server_id": "x"}
+    mine, other = (pyrage.x25519.Identity.generate() for _ in range(2))
+    sealed = {"sealing": "recipient", "recipient": str(mine.to_public())}
+    (place / names.MANIFEST).write_text(json.dumps(manifest | sealed))
+    (tmp_path / "other.txt").write_text(f"{other}\n")
+    words = ("--to", str(tmp_path / "data"), "--identity", str(tmp_path / "other.txt"))
+    done = restore("--from", f"file://{place}", *words)
+    assert (done.exit_code, f"than that of {mine.to_public()}" in done.stderr) == (1, True)
     assert not (tmp_path / "data").exists()
 
 

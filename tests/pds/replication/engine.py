@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pds.replication.actors import APART_MS, Actors
 from pds.replication.changes.watcher import Watcher
-from pds.replication.dirty_queue import DirtyQueue
-from pds.replication.hot_set import HotSet
 from pds.replication.ledger.ledger import Ledger
 from pds.replication.ledger.rows import ActorRow
 from pds.replication.litestream.config import actors_config
 from pds.replication.litestream.daemon import LitestreamDaemon, Patience
 from pds.replication.litestream.program import find_program
-from pds.replication.open_actors import OpenActors
 from pds.replication.replica import names
-from tests.pds.replication.small_server import SmallServer, restored, values_in
+from pds.replication.syncing.actors import APART_MS, Actors
+from pds.replication.syncing.dirty_queue import DirtyQueue
+from pds.replication.syncing.hot_set import HotSet
+from pds.replication.syncing.open_actors import OpenActors
+from tests.pds.replication.real_litestream import restore_file
+from tests.pds.replication.small_server import SmallServer, values_in
 
 QUICK = Patience(check_s=0.05, answer_s=2.0, backoff_s=0.01)
 
@@ -69,7 +70,7 @@ class Engine:
     def values(self, did: str) -> list[str]:
         """What a restore finds in an actor's store."""
         url = f"file://{self.replica}/{names.actor_database(did)}"
-        return values_in(restored(url, self.replica.parent / "restored.sqlite"))
+        return values_in(restore_file(url, self.replica.parent / "restored.sqlite"))
 
 
 @asynccontextmanager
@@ -80,6 +81,7 @@ async def engine(
     idle_s: float = 60.0,
     concurrency: int = 4,
     replica: Path | None = None,
+    copy_key: Callable[[str], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Engine]:
     """An engine that has not started yet, with a daemon that has."""
     replica = replica or server.directory.parent / "replica"
@@ -91,7 +93,7 @@ async def engine(
         actor = hot.get(did)
         return 0 if actor is None else actor.synced_ms + APART_MS
 
-    async def copy_key(_: str) -> None:
+    async def no_key(_: str) -> None:
         return None
 
     queue = DirtyQueue(ledger, earliest_ms=earliest_ms)
@@ -106,7 +108,7 @@ async def engine(
         layout=server.layout,
         queue=queue,
         opened=opened,
-        copy_key=copy_key,
+        copy_key=copy_key or no_key,
         on_synced=lambda _: None,
         may_write=lambda: True,
         concurrency=concurrency,

@@ -5,24 +5,25 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
-import pytest
 
+from pds.replication.litestream.environment import daemon_environment
+from pds.replication.litestream.program import find_program
 from pds.replication.ltx.names import LtxFile, parse_ltx
 from pds.replication.ltx.reading import LtxSource
 from pds.replication.replica.place import StoredFile
+from tests.typed import ROOT
 
 _READY_S: Final = 30.0
 _CONFIG: Final = """
@@ -34,13 +35,25 @@ levels: [{{interval: 10000h}}]
 """
 
 
+@cache
 def find_litestream() -> str:
-    """The program that the extra `replication` brings."""
-    places = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-    program = shutil.which("litestream", path=places)
-    if program is None:
-        pytest.skip("Litestream is not installed; `pip install '.[replication]'` brings it")
-    return program
+    """The program that the extra `test` brings."""
+    return str(find_program().path)
+
+
+def start_plainly(data: Path, replica: Path) -> subprocess.Popen[bytes]:
+    """Start Litestream with Holdfast's litestream.yml, replicating to a directory."""
+    return subprocess.Popen(  # noqa: S603 (Litestream)
+        [find_litestream(), "replicate", "-config", str(ROOT / "litestream.yml")],
+        env={
+            **os.environ,
+            "PDS_DATA_DIRECTORY": str(data),
+            "LITESTREAM_REPLICA": f"file://{replica}",
+            "LITESTREAM_REPLICA_OPTIONS": "",
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 @dataclass(slots=True)
@@ -130,17 +143,27 @@ def in_directory(replica: Path) -> Callable[[str], str]:
     return lambda database: f"file://{replica / database}"
 
 
-def restore(url: str, path: Path, *options: str, environ: Mapping[str, str] | None = None) -> bytes:
-    """Restore a database with Litestream, check it wholly, and return its bytes."""
+def restore_file(
+    url: str, path: Path, *options: str, environ: Mapping[str, str] | None = None
+) -> Path:
+    """Restore a database with Litestream in the place of what is there, and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
     done = subprocess.run(  # noqa: S603 (Litestream)
         [find_litestream(), "restore", *options, "-o", str(path), url],
-        env={"PATH": os.environ["PATH"], **(environ or {})},
+        env=daemon_environment({**os.environ, **(environ or {})}),
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return path
+
+
+def restore(url: str, path: Path, *options: str, environ: Mapping[str, str] | None = None) -> bytes:
+    """Restore a database with Litestream, check it wholly, and return its bytes."""
+    restore_file(url, path, *options, environ=environ)
     # Its own check opens the database and with it may change the file.
     data = path.read_bytes()
     with apsw.Connection(f"file:{path}?immutable=1", flags=_READ_ONLY) as db:

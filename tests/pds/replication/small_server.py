@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import sqlite3
-import subprocess
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,8 +15,6 @@ from actor_store.layout import ActorLayout
 from actor_store.schema import migrate_store
 from database.opening import open_database
 from database.timestamps import iso_of
-from pds.replication.litestream.environment import daemon_environment
-from pds.replication.litestream.program import find_program
 from repo.keys import K256PrivateKey
 from sequencer.log import EventLog
 
@@ -103,19 +99,3 @@ def values_in(store: Path) -> list[str]:
     """What `write` has written to a store."""
     with closing(sqlite3.connect(store)) as db:
         return [value for (value,) in db.execute("SELECT valueJson FROM account_pref ORDER BY id")]
-
-
-def restored(url: str, path: Path) -> Path:
-    """Restore a database with Litestream itself."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    done = subprocess.run(  # noqa: S603 (Litestream)
-        [str(find_program().path), "restore", "-o", str(path), url],
-        env=daemon_environment(os.environ),
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert done.returncode == 0, done.stderr + done.stdout
-    return path

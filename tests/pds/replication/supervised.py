@@ -10,10 +10,12 @@ from pathlib import Path
 
 from pds.replication.options import ReplicationOptions, SealingOptions
 from pds.replication.replica import names
+from pds.replication.replica.lease import LeaseTimes
 from pds.replication.replica.url import ReplicaUrl
 from pds.replication.status import ReplicationStatus, read_status
-from pds.replication.supervisor import run_supervisor
-from tests.pds.replication.small_server import SmallServer, restored, values_in
+from pds.replication.supervising.supervisor import run_supervisor
+from tests.pds.replication.real_litestream import restore_file
+from tests.pds.replication.small_server import SmallServer, values_in
 
 
 def options_of(server: SmallServer, replica: Path | str) -> ReplicationOptions:
@@ -35,7 +37,11 @@ def options_of(server: SmallServer, replica: Path | str) -> ReplicationOptions:
         sealing=SealingOptions(in_clear=True),
         hot_set=10,
         poll_s=0.02,
+        services_every_s=0.1,
         sweep_interval_s=0.5,
+        longest_pause_s=1.0,
+        status_every_s=0.1,
+        lease=LeaseTimes(renew_s=0.5, retry_s=0.2, settle_s=0.05),
     )
 
 
@@ -69,7 +75,7 @@ class Running:
     def values(self, did: str) -> list[str]:
         """What a restore by Litestream finds in an actor's store."""
         url = self.options.replica.for_litestream(names.actor_database(did))
-        return values_in(restored(url, self.options.data_directory.parent / "restored.sqlite"))
+        return values_in(restore_file(url, self.options.data_directory.parent / "restored.sqlite"))
 
 
 @asynccontextmanager

@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pds.replication.lag import Lag
 from pds.replication.status import (
-    MAX_BYTES,
     ActorsStatus,
     DaemonStatus,
     DatabaseStatus,
@@ -24,6 +22,8 @@ from pds.replication.status import (
     read_status,
     write_status,
 )
+from pds.replication.status_file import MAX_BYTES
+from pds.replication.syncing.lag import Lag
 
 
 def status() -> ReplicationStatus:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from pds.monitoring.logs import configure_logs
-from pds.server.replicator import Replicator, replicator_of
+from pds.server.replicator import COMMAND, Replicator, replicator_of
 from tests.pds.config.test_replication_settings import REPLICATED, settings_with
 from tests.pds.config.test_settings import WORKING
 from tests.pds.config.test_settings import settings_with as settings_without
@@ -94,6 +95,15 @@ async def test_a_program_that_cannot_be_started_does_not_harm_the_server(tmp_pat
             while replicator.starts < 3:  # noqa: ASYNC110 (nothing tells it)
                 await asyncio.sleep(0.01)
         assert replicator.pid is None
+
+
+def test_a_data_directory_of_the_same_name_is_not_taken_for_the_program(tmp_path: Path) -> None:
+    # As /pds is for a server that is started in the root directory.
+    (tmp_path / "pds").mkdir()
+    done = subprocess.run(  # noqa: S603
+        [*COMMAND, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, "Usage:" in done.stdout) == (0, True), done.stderr
 
 
 async def test_it_stops_while_it_waits_to_be_started_again(tmp_path: Path) -> None:

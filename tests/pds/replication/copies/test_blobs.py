@@ -376,3 +376,25 @@ async def test_noticed_blobs_are_copied_before_a_stop(
     stopping.notice(ALICE)
     await stopping.finish()
     assert list(files_of(replica)) == [f"blobs/{ALICE}/{cid}"]
+
+
+async def test_a_copy_that_a_stop_cuts_off_is_made_before_the_end(
+    copier: Copier, blobs: Path, replica: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cid = put_blob(blobs / ALICE, b"one")
+    stopping = copier()
+    has_begun = asyncio.Event()
+
+    async def hang(_: str) -> None:
+        has_begun.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stopping, "copy_blobs", hang)
+        following = asyncio.create_task(stopping._follow())
+        stopping.notice(ALICE)
+        await has_begun.wait()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+    await stopping.finish()
+    assert list(files_of(replica)) == [f"blobs/{ALICE}/{cid}"]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from pds.replication.litestream.config import DaemonConfig, actors_config
 from pds.replication.litestream.daemon import LitestreamDaemon, Patience
-from pds.replication.litestream.environment import daemon_environment
 from pds.replication.litestream.program import find_program
+from tests.pds.replication.real_litestream import restore_file
 from tests.seaweedfs import SeaweedFs
 
 QUICK = Patience(check_s=0.05, answer_s=0.5, backoff_s=0.01)
@@ -56,6 +55,21 @@ def add(path: Path, number: int) -> None:
         db.commit()
 
 
+async def replicate_once(daemon: LitestreamDaemon, path: Path, url: str) -> None:
+    """Write to a database, new or not, and have it replicated to `url` once."""
+    _write_once(path)
+    await daemon.client.register(path, url)
+    await daemon.client.sync(path)
+    await daemon.client.unregister(path)
+
+
+def _write_once(path: Path) -> None:
+    if path.exists():
+        add(path, 1)
+    else:
+        make_database(path)
+
+
 def numbers(path: Path) -> list[int]:
     """The numbers in a database."""
     with closing(sqlite3.connect(path)) as db:
@@ -65,14 +79,7 @@ def numbers(path: Path) -> list[int]:
 def restored(url: str, directory: Path, environ: Mapping[str, str] | None = None) -> list[int]:
     """The numbers in what Litestream restores from a replica."""
     path = directory / "restored.sqlite"
-    path.unlink(missing_ok=True)
-    subprocess.run(  # noqa: S603
-        [find_program().path, "restore", "-integrity-check", "full", "-o", path, url],
-        env=daemon_environment({**os.environ, **(environ or {})}),
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
+    restore_file(url, path, "-integrity-check", "full", environ=environ)
     return numbers(path)
 
 

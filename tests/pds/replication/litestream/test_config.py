@@ -30,6 +30,10 @@ async def test_service_databases_are_compacted_and_old_files_removed() -> None:
     assert events.count("litestream: starting compaction monitor") == 4
     assert "litestream: starting L0 retention monitor" in events
     assert '"retention": "720h"' in config.text(Path("/x"))
+    # Each of these lists files of every database, whether or not it has changed.
+    settings = json.loads(config.text(Path("/x")))
+    assert settings["l0-retention-check-interval"] == "24h"
+    assert [level["interval"] for level in settings["levels"]] == ["300s", "3600s", "21600s"]
     assert not any("validation" in event or "heartbeat" in event for event in events)
 
 

@@ -88,6 +88,7 @@ async def test_a_renewal_can_be_asked_for(root: Path) -> None:
         move(root, root.with_name("away"))
         lease.renew_soon()
         await until(lambda: lease.last_error is not None)
+        assert str(root) in str(lease.last_error)
         move(root.with_name("away"), root)
         await until(lambda: lease.last_error is None)
         assert lease.is_held
@@ -246,6 +247,20 @@ async def test_a_lease_is_not_counted_on_long_before_others_take_it(root: Path) 
     real = LeaseTimes()
     assert real.renew_s < real.held_s
     assert real.held_s + real.call_s <= real.stale_s
+
+
+async def test_a_machine_that_has_slept_renews_its_lease_at_once(root: Path) -> None:
+    now_s = 1000.0
+    place, times = FilePlace(root), replace(PATIENT, renew_s=600)
+    lease = Lease(place, server_id="a", times=times, now_s=lambda: now_s)
+    await lease.acquire()
+    counter = (await stored(place)).counter
+    async with kept(lease):
+        # As seen by the timers of the event loop, no time has passed.
+        await asyncio.sleep(0)
+        now_s += 600
+        await until_counted(place, counter)
+    assert lease.is_held
 
 
 async def test_after_an_outage_a_lease_that_another_has_taken_is_lost(root: Path) -> None:

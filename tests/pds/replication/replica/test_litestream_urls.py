@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -11,13 +12,14 @@ from urllib.parse import quote
 import pytest
 
 from actor_store.blob_store.s3_bucket import S3Bucket
+from pds.replication.litestream.daemon import LitestreamDaemon
 from pds.replication.replica.names import actor_database
 from pds.replication.replica.opening import open_place, way_for_litestream
 from pds.replication.replica.s3_place import timestamp_text
 from pds.replication.replica.s3_url import S3Address
 from pds.replication.replica.url import ReplicaUrl
+from tests.pds.replication.litestream.daemons import replicate_once, running
 from tests.pds.replication.replica.conftest import running_sftp_server, s3_environ
-from tests.pds.replication.replica.litestream import Litestream, running_litestream
 from tests.seaweedfs import SeaweedFs
 
 FIRST = "0000000000000001-0000000000000001.ltx"
@@ -26,23 +28,26 @@ PREFIXES = ("", "plain", "with space/100%/ä+b&c=d;e'f", "%41/~x/(1)*!")
 
 
 @pytest.fixture
-async def daemon(tmp_path: Path, seaweedfs: SeaweedFs) -> AsyncIterator[Litestream]:
+async def daemon(seaweedfs: SeaweedFs) -> AsyncIterator[LitestreamDaemon]:
     """A daemon that knows the credentials of the S3 server."""
-    async with running_litestream(tmp_path / "litestream", s3_environ(seaweedfs)) as daemon:
+    async with running(environ={**os.environ, **s3_environ(seaweedfs)}) as daemon:
         yield daemon
 
 
-async def check(daemon: Litestream, url: ReplicaUrl, environ: dict[str, str] | None = None) -> None:
+async def check(
+    daemon: LitestreamDaemon,
+    url: ReplicaUrl,
+    directory: Path,
+    environ: dict[str, str] | None = None,
+) -> None:
     """Replicate databases, and find what Litestream has written, and nothing else."""
     place = open_place(url, environ=environ or {})
     async with AsyncExitStack() as stack:
         stack.push_async_callback(place.close)
         way = await stack.enter_async_context(way_for_litestream(url))
-        for database in DATABASES:
-            await daemon.replicate(way.for_litestream(database))
-            (daemon.directory / ".store.sqlite-litestream").rename(
-                daemon.directory / f"state-of-{len(database)}"
-            )
+        for number, database in enumerate(DATABASES):
+            path = directory / f"{number}.sqlite"
+            await replicate_once(daemon, path, way.for_litestream(database))
             found = [file async for file in place.list(f"{database}/ltx/0/")]
             assert [file.name for file in found] == [f"{database}/ltx/0/{FIRST}"]
             data = await place.read(found[0].name, max_bytes=1_000_000)
@@ -51,19 +56,21 @@ async def check(daemon: Litestream, url: ReplicaUrl, environ: dict[str, str] | N
 
 
 @pytest.mark.parametrize("name", ["plain", "a-b._~!$&'()*+,;=:@[]c"])
-async def test_in_a_directory(daemon: Litestream, tmp_path: Path, name: str) -> None:
+async def test_in_a_directory(daemon: LitestreamDaemon, tmp_path: Path, name: str) -> None:
     root = tmp_path / name
     root.mkdir()
-    await check(daemon, ReplicaUrl.parse(f"file://{root}/"))
+    await check(daemon, ReplicaUrl.parse(f"file://{root}/"), tmp_path)
     assert [path.name for path in root.rglob("*.ltx")] == [FIRST, FIRST]
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-async def test_in_a_bucket(daemon: Litestream, seaweedfs: SeaweedFs, prefix: str) -> None:
+async def test_in_a_bucket(
+    daemon: LitestreamDaemon, seaweedfs: SeaweedFs, tmp_path: Path, prefix: str
+) -> None:
     bucket = (await seaweedfs.create_bucket()).bucket
     url = ReplicaUrl.parse(f"s3://{bucket}/{quote(prefix)}?endpoint={seaweedfs.url}", environ={})
     environ = s3_environ(seaweedfs)
-    await check(daemon, url, environ)
+    await check(daemon, url, tmp_path, environ)
     address = url.address
     assert isinstance(address, S3Address)
     files = S3Bucket(address.location(environ))
@@ -76,20 +83,21 @@ async def test_in_a_bucket(daemon: Litestream, seaweedfs: SeaweedFs, prefix: str
 
 
 @pytest.mark.parametrize("directory", ["replica", "with space/100%/ä"])
-async def test_on_an_ssh_server(daemon: Litestream, tmp_path: Path, directory: str) -> None:
+async def test_on_an_ssh_server(daemon: LitestreamDaemon, tmp_path: Path, directory: str) -> None:
     async with running_sftp_server(tmp_path) as server:
-        await check(daemon, ReplicaUrl.parse(server.url(quote(directory))))
+        await check(daemon, ReplicaUrl.parse(server.url(quote(directory))), tmp_path)
         root = server.directory / directory
         assert [path.name for path in root.rglob("*.ltx")] == [FIRST, FIRST]
 
 
 async def test_an_ltx_file_of_ours_has_its_time_where_litestream_has_it(
-    daemon: Litestream, seaweedfs: SeaweedFs
+    daemon: LitestreamDaemon, seaweedfs: SeaweedFs, tmp_path: Path
 ) -> None:
     environ = s3_environ(seaweedfs)
     bucket = (await seaweedfs.create_bucket()).bucket
     url = ReplicaUrl.parse(f"s3://{bucket}?endpoint={seaweedfs.url}", environ={})
-    await daemon.replicate(url.for_litestream("account.sqlite"))
+    path = tmp_path / "account.sqlite"
+    await replicate_once(daemon, path, url.for_litestream("account.sqlite"))
     address = url.address
     assert isinstance(address, S3Address)
     place, files = open_place(url, environ=environ), S3Bucket(address.location(environ))

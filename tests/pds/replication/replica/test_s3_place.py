@@ -32,12 +32,6 @@ LTX = "account.sqlite/ltx/0/0000000000000001-0000000000000001.ltx"
 
 
 @pytest.fixture
-async def proxy(seaweedfs: SeaweedFs) -> AsyncIterator[TcpProxy]:
-    async with TcpProxy(seaweedfs.port).running() as proxy:
-        yield proxy
-
-
-@pytest.fixture
 def location(bucket_location: S3Location, proxy: TcpProxy, seaweedfs: SeaweedFs) -> S3Location:
     """A bucket behind the proxy, as a URL names it; no answer is waited for long."""
     url = ReplicaUrl.parse(s3_url(seaweedfs, bucket_location.bucket, port=proxy.port), environ={})
@@ -141,6 +135,7 @@ async def test_a_key_that_only_reads_can_restore_and_not_replicate(
     await writer.close()
 
 
+@pytest.mark.usefixtures("quick_s3_retries")
 async def test_a_server_that_is_down_is_unavailable(tmp_path: Path) -> None:
     url = ReplicaUrl.parse(f"s3://bucket/x?endpoint=http://127.0.0.1:{free_port()}", environ={})
     place = open_place(url, environ={"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"})

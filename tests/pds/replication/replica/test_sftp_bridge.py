@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from pds.replication.replica.opening import open_place, way_for_litestream
 from pds.replication.replica.sftp_bridge import Clients, bridge
 from pds.replication.replica.sftp_url import BridgeAddress, SftpAddress
 from pds.replication.replica.url import ReplicaUrl
-from tests.pds.replication.replica.litestream import running_litestream
+from tests.pds.replication.litestream.daemons import replicate_once, running
 from tests.sftp_server import SftpServer
 
 LTX = "account.sqlite/ltx/0/0000000000000001-0000000000000001.ltx"
@@ -120,12 +119,11 @@ async def test_all_databases_share_one_connection_to_the_server(
     url = ReplicaUrl.parse(sftp_server.url())
     async with (
         way_for_litestream(url) as way,
-        running_litestream(tmp_path / "litestream", {}) as daemon,
+        running() as daemon,
     ):
         for number in range(5):
-            path = await daemon.replicate(way.for_litestream(f"db-{number}.sqlite"))
-            state = path.with_name(f".{path.name}-litestream")
-            await asyncio.to_thread(state.rename, state.with_name(f"state-{number}"))
+            name = f"db-{number}.sqlite"
+            await replicate_once(daemon, tmp_path / name, way.for_litestream(name))
     assert len(sftp_server.connections) == 1
     place = open_place(url)
     names = [file.name async for file in place.list()]
@@ -139,11 +137,12 @@ async def test_litestream_goes_on_after_the_server_was_away(
     url = ReplicaUrl.parse(sftp_server.url())
     async with (
         way_for_litestream(url) as way,
-        running_litestream(tmp_path / "litestream", {}) as daemon,
+        running() as daemon,
     ):
-        await daemon.replicate(way.for_litestream("account.sqlite"))
+        path, url_of_it = tmp_path / "account.sqlite", way.for_litestream("account.sqlite")
+        await replicate_once(daemon, path, url_of_it)
         sftp_server.cut()
-        await daemon.replicate(way.for_litestream("account.sqlite"))
+        await replicate_once(daemon, path, url_of_it)
     place = open_place(url)
     assert len([file async for file in place.list("account.sqlite/ltx/0/")]) == 2
     await place.close()

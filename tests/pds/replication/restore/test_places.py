@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -18,29 +16,18 @@ from pds.replication.replica.manifest import join_replica, read_manifest
 from pds.replication.replica.opening import open_place
 from pds.replication.replica.url import ReplicaUrl
 from pds.replication.restore.report import Lack
-from tests.pds.replication.real_litestream import find_litestream
+from tests.pds.replication.real_litestream import start_plainly
 from tests.pds.replication.restore.origin import Origin, contents
 from tests.reference.data import NAMES, unpack
 from tests.seaweedfs import SeaweedFs
 
-ROOT = Path(__file__).resolve().parents[4]
 _REPLICATED_S = 60.0
 PASSPHRASE = "correct horse battery staple"
 
 
 async def replicate_plainly(data: Path, replica: Path, expected: list[Path]) -> None:
     """Run Litestream with Holdfast's litestream.yml until it has the `expected` databases."""
-    process = subprocess.Popen(  # noqa: ASYNC220, S603 (Litestream)
-        [find_litestream(), "replicate", "-config", str(ROOT / "litestream.yml")],
-        env={
-            **os.environ,
-            "PDS_DATA_DIRECTORY": str(data),
-            "LITESTREAM_REPLICA": f"file://{replica}",
-            "LITESTREAM_REPLICA_OPTIONS": "",
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = start_plainly(data, replica)
     try:
         async with asyncio.timeout(_REPLICATED_S):
             while not all(list((replica / path).rglob("*.ltx")) for path in expected):

@@ -293,7 +293,7 @@ async def test_sealed_keys_without_a_secret_are_refused_at_once(
     }
     (origin.replica / names.MANIFEST).write_text(json.dumps(manifest))
     to = tmp_path / "restored"
-    with pytest.raises(WrongKeySecret, match="PDS_REPLICATION_KEY_PASSPHRASE"):
+    with pytest.raises(WrongKeySecret, match="for age1xyz: give the file"):
         await origin.restore(to).run()
     assert not to.exists()
     report = await origin.restore(to, keys=False).run()

@@ -21,7 +21,7 @@ from tests.pds.replication.small_server import SmallServer, did_of, values_in
 from tests.pds.replication.standby.kit import delete_account, following, make_server
 from tests.pds.replication.supervised import Running, options_of, running
 
-ACCOUNTS = 30
+ACCOUNTS = 10
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from tests.pds.replication.standby.kit import (
 )
 from tests.pds.replication.supervised import all_synced, options_of, running
 
-TIMES = LeaseTimes(renew_s=10.0, stale_s=15.0, watch_every_s=0.05, settle_s=0.05)
-"""Like those of the supervisor, which counts every ten seconds."""
-QUICK = replace(TIMES, renew_s=0.1, stale_s=0.3)
+PATIENT = LeaseTimes(renew_s=0.5, stale_s=60.0, watch_every_s=0.05, settle_s=0.05)
+"""Those of the supervisor, and of who waits for it however slow the machine is."""
+QUICK = replace(PATIENT, renew_s=0.1, stale_s=0.3)
 
 
 @pytest.fixture
@@ -104,12 +104,12 @@ async def test_a_primary_that_replicates_stays_unless_it_is_forced_out(
     server: SmallServer, tmp_path: Path
 ) -> None:
     replica = tmp_path / "replica"
-    async with running(options_of(server, replica)) as made:
+    async with running(replace(options_of(server, replica), lease=PATIENT)) as made:
         await made.until(all_synced)
         async with following(replica, tmp_path / "to") as follower:
             await follower.until_same(server)
             with pytest.raises(PrimaryRuns, match="--force"):
-                await promote(follower, replica, times=TIMES)
+                await promote(follower, replica, times=PATIENT)
             assert not made.task.done()
             await promote(follower, replica, by_force=True)
             with pytest.raises(ReplicaInUse):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pds.replication.hot_set import TRIAL_S, HotSet
+from pds.replication.syncing.hot_set import TRIAL_S, HotSet
 
 
 class Clock:

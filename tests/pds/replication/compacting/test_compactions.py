@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pds.replication.compactions import MANY_FILES, Compactions
+from pds.replication.compacting.compactions import MANY_FILES, Compactions
 from pds.replication.replica import names
 from pds.replication.replica.file_place import FilePlace
 from tests.pds.replication.engine import Engine, engine

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Final
 
 from actor_store.layout import ActorLayout
 from database.errors import DatabaseError
-from pds.replication.actors import APART_MS, Actors
 from pds.replication.changes.watcher import Watcher
-from pds.replication.compactions import Compactions
+from pds.replication.compacting.compactions import Compactions
 from pds.replication.copies.blob_rows import BlobRows
 from pds.replication.copies.blobs import BlobCopier
 from pds.replication.copies.key_files import KeyFiles
 from pds.replication.copies.key_rows import KeyRows
 from pds.replication.copies.keys import KeyCopier
 from pds.replication.copies.sealing import KeySealer
-from pds.replication.deletions import Deletions
-from pds.replication.dirty_queue import DirtyQueue
-from pds.replication.hot_set import HotSet
 from pds.replication.litestream.config import actors_config, services_config
 from pds.replication.litestream.daemon import Bounds, LitestreamDaemon
-from pds.replication.open_actors import OpenActors
-from pds.replication.services import ServiceDatabase, ServiceDatabases
+from pds.replication.supervising.services import MAX_BACKOFF_S, ServiceDatabase, ServiceDatabases
+from pds.replication.syncing.actors import APART_MS, Actors
+from pds.replication.syncing.deletions import Deletions
+from pds.replication.syncing.dirty_queue import DirtyQueue
+from pds.replication.syncing.hot_set import HotSet
+from pds.replication.syncing.open_actors import OpenActors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pds.replication.replica.lease import Lease
     from pds.replication.replica.manifest import Manifest
     from pds.replication.replica.place import ReplicaPlace
-    from pds.replication.services import OnSynced
+    from pds.replication.supervising.services import OnSynced
 
 _DAY_S: Final = 86_400.0
 _FILES_EACH: Final = 6
@@ -80,8 +80,12 @@ def make_parts(
     ledger: Ledger,
     lease: Lease,
     manifest: Manifest,
+    url_of: Callable[[str], str],
 ) -> Parts:
-    """Wire the parts together; none of them runs yet."""
+    """Wire the parts together; none of them runs yet.
+
+    `url_of` returns the URL by which Litestream reaches a database of the replica.
+    """
     retention_s = options.retention_days * _DAY_S
     layout = ActorLayout(options.actors_directory)
     daemons = Daemons(
@@ -98,7 +102,9 @@ def make_parts(
     services = ServiceDatabases(
         daemons.services.client,
         _service_databases(options),
-        url_of=options.replica.for_litestream,
+        url_of=url_of,
+        interval_s=options.services_every_s,
+        longest_pause_s=min(MAX_BACKOFF_S, options.longest_pause_s),
         on_synced=_note_in(ledger, but={options.ledger_db.name, options.did_cache_db.name}),
     )
     hot = HotSet(options.hot_set, clock=time.monotonic)
@@ -108,7 +114,8 @@ def make_parts(
         hot=hot,
         queue=queue,
         client=daemons.actors.client,
-        url_of=options.replica.for_litestream,
+        url_of=url_of,
+        sync_s=options.sync_s,
     )
     daemons.services.on_restart = services.register_again
     daemons.actors.on_restart = opened.lose_all
@@ -140,6 +147,7 @@ def make_parts(
         on_outage=lease.renew_soon,
         concurrency=options.concurrency,
         idle_s=options.idle_s,
+        longest_pause_s=options.longest_pause_s,
     )
 
     def is_reachable() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pds.replication.outage import Outage
+from pds.replication.syncing.outage import Outage
 
 
 class Clock:
@@ -49,8 +49,8 @@ def test_tries_are_further_and_further_apart(outage: Outage, clock: Clock) -> No
     outage.fail("a", "no", is_general=True)
     pauses = []
     for _ in range(10):
-        pauses.append(outage.next_in_s)
-        clock.now_s += outage.next_in_s
+        pauses.append(outage.rest_s(1000.0))
+        clock.now_s += outage.rest_s(1000.0)
         assert outage.may_try
         outage.fail("a", "no", is_general=True)
     assert pauses[:4] == [0.5, 1.0, 2.0, 4.0]
@@ -61,7 +61,7 @@ def test_those_under_way_when_it_began_do_not_delay_the_next_try(outage: Outage)
     outage.fail("a", "no", is_general=True)
     for did in "bcdefgh":
         assert not outage.fail(did, "no", is_general=True)
-    assert outage.next_in_s == 0.5
+    assert outage.rest_s(1000.0) == 0.5
 
 
 def test_one_success_ends_it(outage: Outage, clock: Clock) -> None:
@@ -72,4 +72,12 @@ def test_one_success_ends_it(outage: Outage, clock: Clock) -> None:
     assert outage.succeed()
     assert not outage.is_on
     outage.fail("a", "no", is_general=True)
-    assert outage.next_in_s == 0.5
+    assert outage.rest_s(1000.0) == 0.5
+
+
+def test_when_it_is_time_for_a_try_something_else_is_awaited(outage: Outage, clock: Clock) -> None:
+    outage.fail("a", "no", is_general=True)
+    assert outage.rest_s(0.2) == 0.2
+    clock.now_s += 0.5
+    assert outage.may_try
+    assert outage.rest_s(0.2) == 0.2

@@ -13,14 +13,16 @@ from typing import Final
 _IN_A_ROW: Final = 8
 """So many failures without a success between them, of different actors, are an outage."""
 _FIRST_S: Final = 0.5
-_LONGEST_S: Final = 30.0
 
 
 class Outage:
     """Whether there is one, and when to try again."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin without one."""
+    def __init__(
+        self, *, longest_s: float = 30.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Begin without one. `longest_s` is the longest pause between two tries."""
+        self._longest_s = longest_s
         self._clock = clock
         self._failed: set[str] = set()
         self._pause_s = _FIRST_S
@@ -38,10 +40,13 @@ class Outage:
         """Whether it is time for the next try, in an outage."""
         return self._clock() >= self._next_s
 
-    @property
-    def next_in_s(self) -> float:
-        """How long it is until the next try."""
-        return max(0.0, self._next_s - self._clock())
+    def rest_s(self, most_s: float) -> float:
+        """Return how long to wait until the next try, `most_s` at most.
+
+        Once it is time for one, the end of another sync or a change is waited for.
+        """
+        left_s = self._next_s - self._clock()
+        return min(left_s, most_s) if left_s > 0 else most_s
 
     def succeed(self) -> bool:
         """Note that a sync got through; return whether that ends an outage."""
@@ -59,7 +64,7 @@ class Outage:
         if self.is_on:
             # Tries that had begun before the outage are no further sign.
             if self.may_try:
-                self._pause_s = min(self._pause_s * 2, _LONGEST_S)
+                self._pause_s = min(self._pause_s * 2, self._longest_s)
                 self._next_s = self._clock() + self._pause_s
             self.reason = reason
             return False

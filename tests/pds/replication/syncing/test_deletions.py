@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from actor_store.layout import ActorLayout
-from pds.replication.deletions import Deletions, remove_leftovers
 from pds.replication.ledger.ledger import Ledger
 from pds.replication.ledger.rows import Mark, Settled
 from pds.replication.litestream.local_state import state_directory
 from pds.replication.replica import names
 from pds.replication.replica.file_place import FilePlace
+from pds.replication.syncing.deletions import Deletions, remove_leftovers
 from tests.pds.replication.small_server import did_of
 
 GONE, BACK, HERE = did_of(1), did_of(2), did_of(3)

@@ -20,11 +20,11 @@ from pds.replication.replica import names
 if TYPE_CHECKING:
     from actor_store.layout import ActorLayout
     from pds.replication.changes.signature import FilesSeen
-    from pds.replication.dirty_queue import DirtyQueue
-    from pds.replication.hot_set import HotSet
     from pds.replication.litestream.client import LitestreamClient, Synced
+    from pds.replication.syncing.dirty_queue import DirtyQueue
+    from pds.replication.syncing.hot_set import HotSet
 
-_SYNC_S: Final = 60.0
+SYNC_S: Final = 60.0
 _BYTES_A_S: Final = 256 << 10
 """How slowly a large database may reach the replica before that counts as a failure."""
 _CLOSE_S: Final = 15.0
@@ -49,13 +49,18 @@ class OpenActors:
         queue: DirtyQueue,
         client: LitestreamClient,
         url_of: Callable[[str], str],
+        sync_s: float = SYNC_S,
     ) -> None:
-        """`url_of` returns Litestream's URL of a name in the replica."""
+        """`url_of` returns Litestream's URL of a name in the replica.
+
+        `sync_s` is how long the sync of a small database may take.
+        """
         self.hot: Final = hot
         self._layout = layout
         self._queue = queue
         self._client = client
         self._url_of = url_of
+        self._sync_s = sync_s
         self._locks = KeyedLocks()
         self._closing = asyncio.Semaphore(_CLOSING)
 
@@ -82,7 +87,9 @@ class OpenActors:
             self.hot.add(did, seen.inode)
         with self.hot.using(did) as actor:
             try:
-                synced = await self._client.sync(store, timeout_s=_sync_s(seen))
+                synced = await self._client.sync(
+                    store, timeout_s=self._sync_s + seen.bytes / _BYTES_A_S
+                )
             except LitestreamFailed as exc:
                 await self._mend(did, store, exc.trouble)
                 raise
@@ -111,9 +118,7 @@ class OpenActors:
         Raises `DatabaseError`s of the ledger.
         """
         async with self._locks[did]:
-            actor = self.hot.get(did)
-            if actor is not None and not actor.in_use:
-                actor.in_use = True
+            if did in self.hot:
                 await self._close(did, timeout_s)
 
     @asynccontextmanager
@@ -155,6 +160,11 @@ class OpenActors:
             await self.close(coldest)
 
     async def _close(self, did: str, timeout_s: float) -> None:
+        # In use, so that no other sync chooses it as the coldest and then waits for its lock.
+        with self.hot.using(did):
+            await self._close_used(did, timeout_s)
+
+    async def _close_used(self, did: str, timeout_s: float) -> None:
         store = self._layout.store(did)
         seen = _look_at(store)
         if seen is not None and not seen.is_certain:
@@ -175,10 +185,13 @@ class OpenActors:
     async def _unregister(self, did: str, store: Path, timeout_s: float) -> int | None:
         """Return the txid up to which the replica has everything; None if it may lack some."""
         try:
-            return await self._client.unregister(store, timeout_s=timeout_s)
+            txid = await self._client.unregister(store, timeout_s=timeout_s)
         except LitestreamFailed as exc:
             _log.debug("the last sync of an actor failed", did=did, reason=str(exc))
             return None
+        else:
+            # A daemon that was started anew meanwhile does not know it, and has synced nothing.
+            return txid or None
         finally:
             self.hot.remove(did)
 
@@ -194,10 +207,6 @@ class OpenActors:
     async def _discard(self, did: str, store: Path) -> None:
         await self._unregister(did, store, _CLOSE_S)
         await asyncio.to_thread(reset, store)
-
-
-def _sync_s(seen: FilesSeen) -> float:
-    return _SYNC_S + seen.bytes / _BYTES_A_S
 
 
 def _look_at(store: Path) -> FilesSeen | None:

@@ -19,8 +19,6 @@ import structlog
 from actor_store.errors import InvalidStoreName
 from database.errors import DatabaseError
 from pds.replication.changes.signature import look_at
-from pds.replication.deletions import remove_leftovers
-from pds.replication.dirty_queue import FLUSH_S
 from pds.replication.errors import (
     LitestreamFailed,
     ReplicaRefused,
@@ -28,13 +26,15 @@ from pds.replication.errors import (
     ReplicaUnavailable,
     Trouble,
 )
-from pds.replication.outage import Outage
+from pds.replication.syncing.deletions import remove_leftovers
+from pds.replication.syncing.dirty_queue import FLUSH_S
+from pds.replication.syncing.outage import Outage
 
 if TYPE_CHECKING:
     from actor_store.layout import ActorLayout
-    from pds.replication.dirty_queue import DirtyQueue
     from pds.replication.ledger.rows import DirtyActor
-    from pds.replication.open_actors import OpenActors
+    from pds.replication.syncing.dirty_queue import DirtyQueue
+    from pds.replication.syncing.open_actors import OpenActors
 
 APART_MS: Final = 1_000
 """The time between two syncs of an actor that is open: Litestream's own interval."""
@@ -73,12 +73,14 @@ class Actors:
         on_outage: Callable[[], None] = lambda: None,
         concurrency: int,
         idle_s: float,
+        longest_pause_s: float = 30.0,
     ) -> None:
         """Prepare to sync, `concurrency` actors at a time, while `may_write` returns true.
 
         `copy_key` is awaited before a database is synced: without its key, it is worth little.
         `on_synced` is called after that, `on_outage` when nothing gets through any more. An actor
-        that has not changed for `idle_s` is closed.
+        that has not changed for `idle_s` is closed. `longest_pause_s` is that between two tries in
+        an outage.
         """
         self._layout = layout
         self._queue = queue
@@ -90,7 +92,7 @@ class Actors:
         self._concurrency = concurrency
         self._idle_s = idle_s
         self._running: set[asyncio.Task[None]] = set()
-        self.outage: Final = Outage()
+        self.outage: Final = Outage(longest_s=longest_pause_s)
         self.syncs = 0
         self.failed_syncs = 0
         self.last_error: str | None = None
@@ -130,9 +132,8 @@ class Actors:
                 self._start_due()
             except DatabaseError as exc:
                 self.note_error(f"the ledger cannot be read: {exc}")
-            wait_s = max(0.01, self.outage.next_in_s) if self.outage.is_on else _STEP_S
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(wait_s, _STEP_S)):
+                async with asyncio.timeout(self.outage.rest_s(_STEP_S)):
                     await self._queue.wake.wait()
 
     def _start_due(self) -> None:
@@ -152,9 +153,6 @@ class Actors:
     def _end(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self._queue.wake.set()
-        if not task.cancelled() and (exc := task.exception()) is not None:
-            self.note_error(f"a sync failed unexpectedly: {exc!r}")
-            _log.error("a sync failed unexpectedly", exc_info=exc)
 
     async def _flush_often(self) -> None:
         while True:
@@ -179,12 +177,15 @@ class Actors:
 
     async def _close(self, dids: list[str], timeout_s: float | None = None) -> None:
         bound = {} if timeout_s is None else {"timeout_s": timeout_s}
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for did in dids:
-                    tasks.create_task(self._opened.close(did, **bound))
-        except* DatabaseError as group:
-            self.note_error(f"the ledger cannot be written: {group.exceptions[0]}")
+        # One that fails must not cut off the others, which may be in the middle of their last sync.
+        ends = await asyncio.gather(
+            *(self._opened.close(did, **bound) for did in dids), return_exceptions=True
+        )
+        for failure in ends:
+            if isinstance(failure, DatabaseError):
+                self.note_error(f"the ledger cannot be written: {failure}")
+            elif failure is not None:
+                raise failure
 
     async def _sync(self, actor: DirtyActor) -> None:
         try:
@@ -193,6 +194,9 @@ class Actors:
             # An event of something that never had a store.
             await self._queue.forget_deleted(actor.did)
         except (ReplicationError, OSError, DatabaseError) as exc:
+            await self._fail(actor, exc)
+        except Exception as exc:  # noqa: BLE001 (put back, it would be tried again without a pause)
+            _log.error("a sync failed unexpectedly", did=actor.did, exc_info=exc)
             await self._fail(actor, exc)
         except BaseException:
             self._queue.put_back(actor.did)
@@ -224,23 +228,25 @@ class Actors:
 
     async def _fail(self, actor: DirtyActor, exc: Exception) -> None:
         self.failed_syncs += 1
-        self.note_error(str(exc))
+        reason = str(exc) or repr(exc)
+        self.note_error(reason)
         general = _is_general(exc) or not self._may_write()
-        if self.outage.fail(actor.did, str(exc), is_general=general):
-            _log.error("nothing reaches the replica for now", reason=str(exc))
+        if self.outage.fail(actor.did, reason, is_general=general):
+            _log.error("nothing reaches the replica for now", reason=reason)
             self._on_outage()
         if general or self.outage.is_on:
             # At the end of the queue, so that another one is the next to be tried.
-            self._queue.fail(actor, str(exc), after_s=0)
+            self._queue.fail(actor, reason, after_s=0)
             return
         failures = actor.failures + 1
-        if failures == _START_ANEW_AFTER and _is_unclear(exc):
+        # Not only once: failures of an outage are counted as well.
+        if failures % _START_ANEW_AFTER == 0 and _is_unclear(exc):
             with suppress(ReplicationError, OSError):
                 await self._opened.start_anew(actor.did)
         after_s = min(_FIRST_RETRY_S * 2 ** min(failures - 1, 10), _LONGEST_RETRY_S)
         if failures == 1:
-            _log.warning("an actor cannot be synced", did=actor.did, reason=str(exc))
-        self._queue.fail(actor, str(exc), after_s=after_s)
+            _log.warning("an actor cannot be synced", did=actor.did, reason=reason)
+        self._queue.fail(actor, reason, after_s=after_s)
 
     def note_error(self, message: str) -> None:
         """Remember an error for the status."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
+from pds.replication.errors import LitestreamFailed
+from pds.replication.ledger.rows import DirtyActor
 from pds.replication.litestream.local_state import state_directory
 from tests.pds.replication.engine import Engine, engine
 from tests.pds.replication.small_server import SmallServer, did_of
@@ -200,6 +203,81 @@ async def stay_open(made: Engine, did: str) -> None:
         made.server.tell(did)
         await made.until(lambda syncs=syncs: made.actors.syncs > syncs)  # type: ignore[misc]
     await made.until_clean()
+
+
+async def test_one_that_fails_unexpectedly_waits_and_does_not_hold_up_others(
+    server: SmallServer,
+) -> None:
+    bad = did_of(9)
+
+    async def copy_key(did: str) -> None:
+        if did == bad:
+            raise RuntimeError("a fault of ours")
+
+    async with engine(server, copy_key=copy_key) as made:
+        await made.watcher.sweep_once()
+        made.start()
+        await made.until(lambda: made.ledger.actors.counts().dirty == 1)
+        assert made.row(bad).failures >= 1
+        assert made.row(bad).last_error == "a fault of ours"
+
+
+async def test_closing_what_a_new_daemon_does_not_know_leaves_it_dirty(
+    server: SmallServer,
+) -> None:
+    did = did_of(10)
+    async with engine(server) as made:
+        await synced_once(made)
+        server.write(did, "with an event")
+        await made.until(lambda: did in made.hot)
+        await made.until_clean()
+        await made.stop()
+        # It closes a database in the moment before it is told that the daemon is another one.
+        made.daemon.on_restart = None
+        assert made.daemon.pid is not None
+        os.kill(made.daemon.pid, signal.SIGKILL)
+        server.write(did, "quietly", event=False)
+        await made.until(lambda: made.daemon.restarts == 1 and made.daemon.state == "running")
+        await made.opened.close(did)
+        assert made.row(did).dirty_since_ms is not None
+        made.start()
+        await made.until_clean()
+        assert made.values(did) == ['"with an event"', '"quietly"']
+
+
+async def test_one_whose_closing_is_cut_off_can_be_closed_again(server: SmallServer) -> None:
+    did = did_of(11)
+    async with engine(server) as made:
+        await synced_once(made)
+        server.tell(did)
+        await made.until(lambda: did in made.hot)
+        await made.until_clean()
+        await made.stop()
+        # Just written to, so that the closing waits for a moment before it asks the daemon.
+        server.write(did, "just now", event=False)
+        closing = asyncio.create_task(made.opened.close(did))
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        await made.opened.close(did)
+        assert did not in made.hot
+
+
+async def test_the_state_of_litestream_is_made_anew_after_every_third_unclear_failure(
+    server: SmallServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anew: list[str] = []
+
+    async def start_anew(did: str) -> None:
+        anew.append(did)
+
+    async with engine(server) as made:
+        monkeypatch.setattr(made.opened, "start_anew", start_anew)
+        for failures in range(6):
+            # Failures of an outage may be among those before.
+            actor = DirtyActor(f"{failures}", 1, 0, failures, is_urgent=1)
+            await made.actors._fail(actor, LitestreamFailed("who knows"))
+        assert anew == ["2", "5"]
 
 
 async def synced_once(made: Engine) -> None:

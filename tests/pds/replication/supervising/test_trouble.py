@@ -14,15 +14,17 @@ from pathlib import Path
 import pytest
 
 from pds.replication.errors import ReplicaInUse
+from pds.replication.replica import names
 from pds.replication.replica.lease import LeaseTimes
 from pds.replication.replica.lease_file import LeaseFile
-from pds.replication.status import ReplicationStatus
-from tests.pds.replication.small_server import SmallServer, did_of
-from tests.pds.replication.supervised import Running, all_synced, options_of, running
+from tests.pds.replication.real_litestream import restore_file
+from tests.pds.replication.replica.conftest import running_sftp_server
+from tests.pds.replication.small_server import SmallServer, did_of, values_in
+from tests.pds.replication.supervised import all_synced, options_of, running
 from tests.processes import clean_environment
 from tests.seaweedfs import SeaweedFs
 
-_ROOT = Path(__file__).resolve().parents[3]
+_ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture
@@ -31,7 +33,10 @@ def server(tmp_path: Path) -> SmallServer:
 
 
 @pytest.fixture
-def own_seaweedfs(tmp_path: Path) -> Iterator[SeaweedFs]:
+def own_seaweedfs(
+    tmp_path: Path,
+    quick_s3_retries: None,
+) -> Iterator[SeaweedFs]:
     """A server that the test may stop."""
     directory = tmp_path / "weed"
     directory.mkdir()
@@ -62,10 +67,33 @@ async def test_a_bucket_gets_everything(
         assert made.values(did_of(25)) == []
 
 
+async def test_an_ssh_server_gets_everything(server: SmallServer, tmp_path: Path) -> None:
+    (tmp_path / "ssh").mkdir()
+    async with running_sftp_server(tmp_path / "ssh") as ssh:
+        options = dataclasses.replace(options_of(server, ssh.url("replica")), hot_set=1_000)
+        async with running(options) as made:
+            status = await made.until(all_synced)
+            assert status.actors.hot_set == 200
+            server.write(did_of(0), "value")
+            await made.end()
+        root = f"file://{ssh.directory}/replica"
+        found = await asyncio.to_thread(
+            restore_file, f"{root}/{names.actor_database(did_of(0))}", tmp_path / "restored.sqlite"
+        )
+        assert values_in(found) == ['"value"']
+
+
 async def test_a_bucket_that_comes_back_is_caught_up_with(
     server: SmallServer, own_seaweedfs: SeaweedFs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(options_of(server, await bucket_url(own_seaweedfs, monkeypatch))) as made:
+    options = dataclasses.replace(
+        options_of(server, await bucket_url(own_seaweedfs, monkeypatch)),
+        sync_s=2.0,
+        # Litestream's own next try for the service databases comes late.
+        final_sync_s=0.5,
+        daemons_stop_s=0.5,
+    )
+    async with running(options) as made:
         await made.until(all_synced)
         server.write(did_of(0), "before")
         await made.until(lambda status: status.totals.syncs > 30 and not status.actors.dirty)
@@ -74,11 +102,13 @@ async def test_a_bucket_that_comes_back_is_caught_up_with(
             server.write(did_of(number), "in the outage")
         status = await made.until(lambda status: status.state == "unreachable")
         assert status.actors.dirty == 30
-        tried = (await one_more(made)).totals.failed_syncs
-        for _ in range(3):
-            status = await one_more(made)
-        # One actor at a time is tried, however many are waiting.
-        assert status.totals.failed_syncs - tried <= 4
+        before = await made.until(
+            lambda status: status.totals.failed_syncs > 0 and not status.actors.hot
+        )
+        status = await made.until(lambda status: status.written_s > before.written_s + 2)
+        # One actor at a time is tried at most, however many are waiting.
+        assert status.totals.failed_syncs - before.totals.failed_syncs <= 4
+        assert status.actors.hot <= 1
         own_seaweedfs.start_again()
         await made.until(all_synced)
         await made.end()
@@ -94,6 +124,10 @@ async def test_a_start_waits_for_a_bucket_that_does_not_answer(
     async with running(options_of(server, url)) as made:
         status = await made.until(lambda status: status.state == "unreachable")
         assert status.last_error
+        # Nor does a stop wait for it.
+        await made.end()
+    async with running(options_of(server, url)) as made:
+        await made.until(lambda status: status.state == "unreachable")
         own_seaweedfs.start_again()
         await made.until(all_synced)
         await made.end()
@@ -102,13 +136,19 @@ async def test_a_start_waits_for_a_bucket_that_does_not_answer(
 async def test_a_stop_while_nothing_answers_takes_no_longer_than_it_may(
     server: SmallServer, own_seaweedfs: SeaweedFs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(options_of(server, await bucket_url(own_seaweedfs, monkeypatch))) as made:
+    options = dataclasses.replace(
+        options_of(server, await bucket_url(own_seaweedfs, monkeypatch)),
+        lease=LeaseTimes(renew_s=0.5, settle_s=0.05, release_s=0.5),
+        final_sync_s=0.5,
+        daemons_stop_s=0.5,
+    )
+    async with running(options) as made:
         await made.until(all_synced)
         own_seaweedfs.kill()
         for number in range(30):
             server.write(did_of(number), "in the outage")
         await made.until(lambda status: status.state == "unreachable")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(15):
             await made.end()
     own_seaweedfs.start_again()
     async with running(made.options) as again:
@@ -158,13 +198,12 @@ async def test_a_supervisor_killed_at_any_time_loses_nothing(
 
 
 async def test_a_lease_that_another_takes_ends_the_supervisor(
-    server: SmallServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: SmallServer, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(
-        "pds.replication.supervisor.LEASE_TIMES", LeaseTimes(renew_s=0.1, settle_s=0.01)
-    )
     replica = tmp_path / "replica"
-    async with running(options_of(server, replica)) as made:
+    lease_times = LeaseTimes(renew_s=0.1, settle_s=0.01)
+    options = dataclasses.replace(options_of(server, replica), lease=lease_times)
+    async with running(options) as made:
         await made.until(all_synced)
         lease = LeaseFile.decode((replica / "lease.json").read_bytes())
         (replica / "lease.json").write_bytes(dataclasses.replace(lease, run_id="other").encode())
@@ -175,17 +214,10 @@ async def test_a_lease_that_another_takes_ends_the_supervisor(
         assert status.state == "failed"
 
 
-async def one_more(made: Running) -> ReplicationStatus:
-    """The next status that is written."""
-    before = made.status()
-    assert before is not None
-    return await made.until(lambda status: status.written_s > before.written_s)
-
-
 _PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-from pds.replication.supervisor import run_supervisor
+from pds.replication.supervising.supervisor import run_supervisor
 from tests.pds.replication.small_server import SmallServer
 from tests.pds.replication.supervised import options_of
 server = SmallServer(Path(sys.argv[1]))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pds.replication.compaction import compact
+from pds.replication.compacting.compaction import compact
 from pds.replication.errors import DamagedReplicaFile, ReplicaUnavailable
 from pds.replication.ltx import transfer
 from pds.replication.ltx.names import LtxName, list_ltx

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from database.errors import DatabaseError
-from pds.replication.compaction import compact
+from pds.replication.compacting.compaction import compact
 from pds.replication.errors import DamagedReplicaFile, ReplicationError
 from pds.replication.replica import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pds.replication.dirty_queue import DirtyQueue
     from pds.replication.ledger.ledger import Ledger
-    from pds.replication.open_actors import OpenActors
     from pds.replication.replica.place import ReplicaPlace
+    from pds.replication.syncing.dirty_queue import DirtyQueue
+    from pds.replication.syncing.open_actors import OpenActors
 
 MANY_FILES: Final = 32
 """Files since the last compaction that are worth another one."""

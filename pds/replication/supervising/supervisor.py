@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -20,30 +21,28 @@ from pds.replication.copies.sealing import KeySecret
 from pds.replication.errors import ReplicationError, ReplicaUnavailable
 from pds.replication.ledger.ledger import Ledger
 from pds.replication.litestream.program import find_program
-from pds.replication.mount_guard import MountGuard
-from pds.replication.parts import make_parts
 from pds.replication.replica.file_place import FilePlace
-from pds.replication.replica.lease import Lease, LeaseTimes
+from pds.replication.replica.lease import Lease
 from pds.replication.replica.manifest import check_replica, join_replica
 from pds.replication.replica.names import MANIFEST
-from pds.replication.replica.opening import open_place
+from pds.replication.replica.opening import open_place, way_for_litestream
 from pds.replication.status import write_status
-from pds.replication.status_collector import StatusCollector
-from pds.replication.supervisor_lock import locked
+from pds.replication.supervising.mount_guard import MountGuard
+from pds.replication.supervising.parts import make_parts
+from pds.replication.supervising.status_collector import StatusCollector
+from pds.replication.supervising.supervisor_lock import locked
 
 if TYPE_CHECKING:
     from pds.replication.litestream.program import Program
     from pds.replication.options import ReplicationOptions
-    from pds.replication.parts import Parts
     from pds.replication.replica.manifest import Manifest
     from pds.replication.replica.place import ReplicaPlace
+    from pds.replication.replica.url import ReplicaUrl
+    from pds.replication.supervising.parts import Parts
 
-LEASE_TIMES: Final = LeaseTimes()
-_STATUS_EVERY_S: Final = 1.0
 _FIRST_RETRY_S: Final = 1.0
-_LONGEST_RETRY_S: Final = 30.0
 _DELETIONS_EVERY_S: Final = 600.0
-_FINAL_SYNC_S: Final = 10.0
+_STOP_IN_OUTAGE_S: Final = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -55,6 +54,9 @@ async def run_supervisor(options: ReplicationOptions, stop: asyncio.Event) -> No
     an operator: `LitestreamMissing`, `WrongKeySecret`, `ReplicaInUse`, `ForeignReplica`,
     `ReplicaRefused`, …; and `DatabaseError`s if the ledger cannot be opened.
     """
+    most = options.replica.most_databases
+    if most is not None:
+        options = replace(options, hot_set=min(options.hot_set, most))
     with locked(options.lock_file):
         program = await asyncio.to_thread(find_program)
         secret = KeySecret(
@@ -91,7 +93,7 @@ class _Supervisor:
         self._ledger = ledger
         self._secret = secret
         self._status = StatusCollector(options, ledger)
-        self._lease = Lease(place, server_id=ledger.server_id, times=LEASE_TIMES)
+        self._lease = Lease(place, server_id=ledger.server_id, times=options.lease)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, or fail for good."""
@@ -114,8 +116,17 @@ class _Supervisor:
 
     async def _join(self, stop: asyncio.Event) -> Manifest | None:
         """Take the replica; None if told to stop before it could be reached."""
+        joining = asyncio.create_task(self._join_insistently())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait((joining, stopping), return_when=asyncio.FIRST_COMPLETED)
+            return joining.result() if joining.done() else None
+        finally:
+            await _cancel(stopping, joining)
+
+    async def _join_insistently(self) -> Manifest:
         pause_s = _FIRST_RETRY_S
-        while not stop.is_set():
+        while True:
             try:
                 manifest = await self._try_to_join()
             except ReplicaUnavailable as exc:
@@ -125,11 +136,8 @@ class _Supervisor:
             else:
                 self._status.state, self._status.error = "starting", None
                 return manifest
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await stop.wait()
-            pause_s = min(pause_s * 2, _LONGEST_RETRY_S)
-        return None
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, self._options.longest_pause_s)
 
     async def _try_to_join(self) -> Manifest:
         options = self._options
@@ -155,6 +163,10 @@ class _Supervisor:
         return manifest
 
     async def _replicate(self, manifest: Manifest, stop: asyncio.Event) -> None:
+        async with way_for_litestream(self._options.replica) as way:
+            await self._replicate_by(way, manifest, stop)
+
+    async def _replicate_by(self, way: ReplicaUrl, manifest: Manifest, stop: asyncio.Event) -> None:
         parts = make_parts(
             self._options,
             program=self._program,
@@ -162,6 +174,7 @@ class _Supervisor:
             ledger=self._ledger,
             lease=self._lease,
             manifest=manifest,
+            url_of=way.for_litestream,
         )
         self._status.parts, self._status.lease = parts, self._lease
         keeping = asyncio.create_task(self._lease.keep())
@@ -185,9 +198,11 @@ class _Supervisor:
             yield
         finally:
             await parts.services.stop()
+            within_s = self._options.daemons_stop_s if parts.is_reachable() else _STOP_IN_OUTAGE_S
             # One that ends by itself syncs what it has open, to a replica that is another's now.
-            bound = {"within_s": 0.0} if keeping.done() else {}
-            await asyncio.gather(*(daemon.stop(**bound) for daemon in daemons))
+            if keeping.done():
+                within_s = 0.0
+            await asyncio.gather(*(daemon.stop(within_s=within_s) for daemon in daemons))
 
     async def _until_stopped(
         self, parts: Parts, keeping: asyncio.Task[None], stop: asyncio.Event
@@ -207,7 +222,8 @@ class _Supervisor:
             await _cancel(stopping, following, syncing, *others)
         _raise_failure((keeping,))
         await parts.services.stop()
-        left = await parts.services.final_sync(timeout_s=_FINAL_SYNC_S)
+        timeout_s = self._options.final_sync_s if parts.is_reachable() else _STOP_IN_OUTAGE_S
+        left = await parts.services.final_sync(timeout_s=timeout_s)
         for status in left:
             if status.error is not None:
                 _log.error(
@@ -243,12 +259,17 @@ class _Supervisor:
             while await parts.watcher.look_at_log():
                 pass
             await parts.actors.drain()
-            if parts.blobs is not None and not parts.actors.outage.is_on:
+            if not parts.is_reachable():
+                return
+            # What has changed without an event since the last sweep, such as preferences.
+            await parts.watcher.sweep_once(within_s=0.0)
+            await parts.actors.drain()
+            if parts.blobs is not None and parts.is_reachable():
                 await parts.blobs.finish()
         except DatabaseError as exc:
             parts.actors.note_error(f"the ledger fails: {exc}")
         except (ReplicationError, OSError) as exc:
-            parts.actors.note_error(f"blobs are left to be copied at the next start: {exc}")
+            parts.actors.note_error(f"something is left to be sent at the next start: {exc}")
 
     async def _keep_deleting(self, parts: Parts) -> None:
         while True:
@@ -261,7 +282,7 @@ class _Supervisor:
 
     async def _keep_writing_status(self) -> None:
         while True:
-            await asyncio.sleep(_STATUS_EVERY_S)
+            await asyncio.sleep(self._options.status_every_s)
             self._write_status()
 
     def _write_status(self) -> None:
@@ -273,7 +294,7 @@ class _Supervisor:
         write_status(self._options.status_file, status)
 
 
-async def _cancel(*tasks: asyncio.Task[None] | asyncio.Task[bool]) -> None:
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     """Cancel tasks, and wait until they have ended."""
     for task in tasks:
         task.cancel()

@@ -9,9 +9,9 @@ import pytest
 
 from database.errors import DatabaseBusy
 from database.opening import open_database
-from pds.replication.dirty_queue import DirtyQueue
 from pds.replication.ledger.ledger import Ledger
 from pds.replication.ledger.rows import DirtyActor
+from pds.replication.syncing.dirty_queue import DirtyQueue
 from tests.pds.replication.small_server import did_of
 
 A, B = did_of(1), did_of(2)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pds.replication.errors import ReplicaInUse, ReplicationError
-from pds.replication.supervisor_lock import locked
+from pds.replication.supervising.supervisor_lock import locked
 
 
 def test_a_second_holder_is_told_the_pid_of_the_first(tmp_path: Path) -> None:

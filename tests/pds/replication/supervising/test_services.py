@@ -18,7 +18,7 @@ from pds.replication.litestream.client import Synced
 from pds.replication.litestream.config import services_config
 from pds.replication.litestream.daemon import LitestreamDaemon
 from pds.replication.litestream.local_state import state_directory
-from pds.replication.services import ServiceDatabase, ServiceDatabases, ServiceStatus
+from pds.replication.supervising.services import ServiceDatabase, ServiceDatabases, ServiceStatus
 from tests.pds.replication.litestream.daemons import (
     QUICK,
     add,

@@ -13,8 +13,9 @@ from pds.replication.ledger.ledger import Ledger
 from pds.replication.options import SealingOptions
 from pds.replication.replica import names
 from pds.replication.status import read_status
-from pds.replication.supervisor import run_supervisor
-from tests.pds.replication.small_server import SmallServer, did_of, restored
+from pds.replication.supervising.supervisor import run_supervisor
+from tests.pds.replication.real_litestream import restore_file
+from tests.pds.replication.small_server import SmallServer, did_of
 from tests.pds.replication.supervised import all_synced, options_of, running
 
 
@@ -41,12 +42,12 @@ async def test_a_server_reaches_the_replica_and_its_last_changes_do_at_the_stop(
         ]
         last = made.status()
         assert last is not None
-        assert last.state == "stopped"
+        assert (last.state, last.last_error) == ("stopped", None)
         assert not last.is_alive
         assert (replica / names.actor_key(did_of(0))).read_bytes() == server.layout.key(
             did_of(0)
         ).read_bytes()
-        ledger = restored(f"file://{replica}/replication.sqlite", tmp_path / "ledger.sqlite")
+        ledger = restore_file(f"file://{replica}/replication.sqlite", tmp_path / "ledger.sqlite")
         known = Ledger.open(ledger)
         assert known.actors.counts().dirty == 0
         assert known.actors.counts().rows == 30
@@ -69,6 +70,17 @@ async def test_a_supervisor_that_is_cut_off_loses_nothing(
         assert made.values(did_of(0)) == ['"before"']
         assert made.values(did_of(1)) == ['"before"', '"between"']
         assert made.values(did_of(2)) == ['"before"', '"quietly between"']
+
+
+async def test_a_stop_sends_what_has_changed_without_an_event(
+    server: SmallServer, tmp_path: Path
+) -> None:
+    options = replace(options_of(server, tmp_path / "replica"), sweep_interval_s=20.0)
+    async with running(options) as made:
+        await made.until(lambda status: all_synced(status) and status.totals.sweeps > 0)
+        server.write(did_of(3), "quietly", event=False)
+        await made.end()
+        assert made.values(did_of(3)) == ['"quietly"']
 
 
 async def test_a_lost_ledger_costs_no_upload(server: SmallServer, tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pds.replication.ledger.ledger import Ledger
     from pds.replication.litestream.daemon import LitestreamDaemon
     from pds.replication.options import ReplicationOptions
-    from pds.replication.parts import Parts
     from pds.replication.replica.lease import Lease
-    from pds.replication.services import ServiceStatus
+    from pds.replication.supervising.parts import Parts
+    from pds.replication.supervising.services import ServiceStatus
 
 _FAILING_SHOWN: Final = 20
 _PROBLEMS_SHOWN: Final = 10
@@ -66,7 +66,7 @@ class StatusCollector:
         if outage:
             base["state"] = "unreachable"
         # What this program says of the place names the remedy; Litestream's messages do not.
-        error = self.error or (None if parts.is_reachable() else _error_of(self.lease))
+        error = self.error or (None if parts.is_reachable() else self._error_of_place())
         return ReplicationStatus(
             **base,  # type: ignore[arg-type]
             databases=tuple(map(_database, parts.services.statuses())),
@@ -97,6 +97,15 @@ class StatusCollector:
             last_sweep_s=None if parts is None else parts.watcher.last_sweep_s,
         )
 
+    def _error_of_place(self) -> str | None:
+        """What the last renewal of the lease tells of the place."""
+        if self.lease is None:
+            return None
+        # A lease is given up at the end of an orderly stop, which says nothing of the place.
+        answers = self.state == "stopped" or self.lease.is_held
+        silent = None if answers else "the place of the replica does not answer"
+        return self.lease.last_error or silent
+
     def _warnings(self, parts: Parts) -> tuple[str, ...]:
         found = [
             parts.watcher.error,
@@ -110,14 +119,6 @@ class StatusCollector:
         if parts.blobs is not None:
             problems += parts.blobs.problems.first(_PROBLEMS_SHOWN)
         return (*(text for text in found if text), *problems)
-
-
-def _error_of(lease: Lease | None) -> str | None:
-    """What the last renewal of the lease tells of the place."""
-    if lease is None:
-        return None
-    answers = lease.is_held or lease.last_error is not None
-    return lease.last_error if answers else "the place of the replica does not answer"
 
 
 def _database(status: ServiceStatus) -> DatabaseStatus:

@@ -16,9 +16,9 @@ from pds.replication.errors import LitestreamFailed, ReplicaUnavailable
 
 if TYPE_CHECKING:
     from pds.replication.ledger.ledger import Ledger
-    from pds.replication.parts import Parts
     from pds.replication.replica.file_place import FilePlace
     from pds.replication.replica.lease import Lease
+    from pds.replication.supervising.parts import Parts
 
 _LOOK_EVERY_S: Final = 0.5
 _MARGIN_MS: Final = 2_000

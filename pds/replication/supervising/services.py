@@ -23,7 +23,8 @@ from pds.replication.litestream.local_state import reset
 
 INTERVAL_S: Final = 1.0
 """Between two looks at a database."""
-_MAX_BACKOFF_S: Final = 15.0
+MAX_BACKOFF_S: Final = 15.0
+"""The longest pause while a sync fails."""
 _SYNC_S: Final = 60.0
 _UNSETTLED_NS: Final = 50_000_000
 """File times advance in steps of some milliseconds. A file that was written this recently may be
@@ -88,10 +89,12 @@ class ServiceDatabases:
         *,
         url_of: Callable[[str], str],
         interval_s: float = INTERVAL_S,
+        longest_pause_s: float = MAX_BACKOFF_S,
         on_synced: OnSynced | None = None,
     ) -> None:
+        pauses_s = (interval_s, max(longest_pause_s, interval_s))
         self._followers = [
-            _Follower(client, database, url_of(database.name), interval_s, on_synced)
+            _Follower(client, database, url_of(database.name), pauses_s, on_synced)
             for database in databases
         ]
         self._tasks: list[asyncio.Task[None]] = []
@@ -135,14 +138,15 @@ class _Follower:
         client: LitestreamClient,
         database: ServiceDatabase,
         url: str,
-        interval_s: float,
+        pauses_s: tuple[float, float],
         on_synced: OnSynced | None,
     ) -> None:
+        """`pauses_s` are the time between two looks, and the longest one after failures."""
         self._client = client
         self._database = replace(database, path=database.path.absolute())
         self._url = url
         self._on_synced = on_synced
-        self._interval_s = interval_s
+        self._interval_s, self._longest_pause_s = pauses_s
         self._is_registered = False
         self._synced: _Files | None = None
         """The files as they were last synced; None: they may have changed since."""
@@ -161,7 +165,7 @@ class _Follower:
             if self._failed is None:
                 pause_s = self._interval_s
             else:
-                pause_s = min(2 * pause_s, max(_MAX_BACKOFF_S, self._interval_s))
+                pause_s = min(2 * pause_s, self._longest_pause_s)
             await asyncio.sleep(pause_s)
 
     async def finish(self, timeout_s: float) -> None:

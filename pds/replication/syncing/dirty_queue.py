@@ -14,9 +14,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from pds.replication.lag import Lag
 from pds.replication.ledger.ledger import Ledger
 from pds.replication.ledger.rows import DirtyActor, Failed, Mark, Settled
+from pds.replication.syncing.lag import Lag
 
 FLUSH_S: Final = 0.2
 """How long a result waits for others."""

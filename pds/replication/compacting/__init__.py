@@ -1,0 +1,1 @@
+"""Keeping the replicas of actors small."""

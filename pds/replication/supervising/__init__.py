@@ -1,0 +1,1 @@
+"""One run of `pds replicate`: its parts, the databases of the server, and its status."""
