@@ -15,7 +15,7 @@ import pytest
 
 from pds.replication.replica.names import actor_database
 from tests.e2e.beside_litestream import Destination, Replicated, checkpoints, replicated
-from tests.e2e.soak import seconds
+from tests.e2e.soak import at_length_only, seconds
 from tests.e2e.writers import Writer
 from tests.processes import DevServer, free_port, run_pds, serve
 from tests.seaweedfs import SeaweedFs
@@ -63,7 +63,9 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.mark.timeout(120 + 2 * _LOAD_S)
-@pytest.mark.parametrize("destination", ["file", "s3"], indirect=True)
+@pytest.mark.parametrize(
+    "destination", ["file", pytest.param("s3", marks=at_length_only)], indirect=True
+)
 async def test_a_server_under_load_is_replicated_without_harm_and_restored_whole(
     plc: DevServer, destination: Destination, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:

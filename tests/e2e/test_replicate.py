@@ -17,9 +17,11 @@ import pyrage
 import pytest
 
 from tests.e2e.replicating_server import ReplicatingServer, is_running, wait_until
+from tests.e2e.soak import at_length_only
 from tests.processes import clean_environment, free_port, run_pds
 
 
+@at_length_only
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("replica_place")
 def test_a_server_that_is_lost_comes_back_with_everything(replicated: ReplicatingServer) -> None:

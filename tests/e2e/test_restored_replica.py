@@ -26,9 +26,12 @@ from pds.replication.restore.restoring import Restore
 from pds.replication.restore.target import RestoreTarget
 from pds.server.in_process import open_in_process
 from tests.e2e.promises import Client, Person
+from tests.e2e.soak import at_length_only
 from tests.e2e.world import ENVIRON, World
 from tests.pds.replication.real_litestream import start_plainly
 from tests.processes import run_pds
+
+pytestmark = at_length_only
 
 LEFT_TO_LITESTREAM = {"PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT": "true"}
 _REPLICATED_S = 60.0

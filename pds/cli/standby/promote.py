@@ -142,7 +142,7 @@ class _Work:
         from pds.replication.standby.promotion import own_ledger
 
         if without_replica:
-            say("Note: an old primary that comes back goes on replicating to the old place.")
+            note("An old primary that comes back goes on replicating to the old place.")
         else:
             try:
                 asyncio.run(self._take_over())

@@ -68,8 +68,13 @@ class BlobCopier:
         self.progress = self._uploader.progress
         self.problems = self._uploader.problems
         """Local files that cannot be copied."""
-        self.error: str | None = None
+        self._errors: dict[Callable[..., object], str] = {}
+        """Why the last try of each kind failed; none for those that did not."""
+
+    @property
+    def error(self) -> str | None:
         """Why nothing can be copied now; None if it can."""
+        return next(iter(self._errors.values()), None)
 
     def notice(self, did: str) -> None:
         """Look for new blobs of an actor soon: its database has just been synced."""
@@ -140,13 +145,14 @@ class BlobCopier:
                 await self.copy_blobs(did)
             except (ReplicationError, DatabaseError, OSError) as exc:
                 self.notice(did)
-                self._fail(exc)
+                self._fail(self.copy_blobs, exc)
                 await back_off.wait()
             except asyncio.CancelledError:
                 # For `finish`.
                 self.notice(did)
                 raise
             else:
+                self._errors.pop(self.copy_blobs, None)
                 back_off.reset()
                 # Most have no new blob, and then nothing above has waited.
                 await asyncio.sleep(0)
@@ -163,16 +169,17 @@ class BlobCopier:
             try:
                 await fn()
             except (ReplicationError, DatabaseError, OSError) as exc:
-                self._fail(exc)
+                self._fail(fn, exc)
                 await back_off.wait()
             else:
-                self.error = None
+                # All that was noticed has been copied as well.
+                self._errors.clear()
                 return
 
-    def _fail(self, exc: Exception) -> None:
-        if self.error != str(exc):
-            self.error = str(exc)
-            _log.warning("blobs cannot be copied to the replica", error=self.error)
+    def _fail(self, fn: Callable[..., object], exc: Exception) -> None:
+        if str(exc) not in self._errors.values():
+            _log.warning("blobs cannot be copied to the replica", error=str(exc))
+        self._errors[fn] = str(exc)
 
     async def _is_mounted(self) -> bool:
         """Whether there are directories, or never were: nothing may be removed for a lost disk."""

@@ -332,6 +332,9 @@ async def test_noticed_blobs_are_copied_after_the_replica_was_away(
         assert running.error is not None
     back.set()
     await place.has_taken.wait()
+    async with asyncio.timeout(20):
+        while running.error is not None:  # noqa: ASYNC110 (nothing tells)
+            await asyncio.sleep(0)
     task.cancel()
     assert len(files_of(replica)) == 1
 

@@ -17,12 +17,15 @@ from pds.replication.errors import ReplicaInUse
 from pds.replication.replica import names
 from pds.replication.replica.lease import LeaseTimes
 from pds.replication.replica.lease_file import LeaseFile
+from tests.e2e.soak import at_length_only
 from tests.pds.replication.real_litestream import restore_file
 from tests.pds.replication.replica.conftest import running_sftp_server
 from tests.pds.replication.small_server import SmallServer, did_of, values_in
 from tests.pds.replication.supervised import all_synced, options_of, running
 from tests.processes import clean_environment
 from tests.seaweedfs import SeaweedFs
+
+pytestmark = at_length_only
 
 _ROOT = Path(__file__).resolve().parents[4]
 
