@@ -1,0 +1,1 @@
+"""The OAuth authorization server: clients, requests, tokens, scopes, devices; it knows no HTTP."""

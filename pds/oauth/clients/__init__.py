@@ -1,0 +1,1 @@
+"""OAuth clients: the forms of their ids, their metadata, and how they authenticate."""
