@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from pds.jose.jwks import Jwks
 from pds.oauth.clients.client_id import LOOPBACK_ORIGIN
-from pds.oauth.clients.metadata import ClientMetadata, Jwk
+from pds.oauth.clients.metadata import ClientMetadata
 from pds.oauth.clients.redirect_uris import redirect_uri_matches
+from pds.oauth.tokens.grants import TokenClient
 
 
 @dataclass(slots=True, frozen=True)
@@ -16,7 +18,7 @@ class Client:
 
     client_id: str
     metadata: ClientMetadata
-    keys: tuple[Jwk, ...] = ()
+    keys: Jwks = field(default_factory=lambda: Jwks(()))
     """Public keys with which it signs assertions and request objects; none if it is public."""
     is_trusted: bool = False
     """Whether the operator vouches for it (`PDS_OAUTH_TRUSTED_CLIENTS`)."""
@@ -25,6 +27,17 @@ class Client:
     def is_confidential(self) -> bool:
         """Whether it proves with a key that it is itself."""
         return self.metadata.token_endpoint_auth_method != "none"  # noqa: S105 - no secret
+
+    @property
+    def for_tokens(self) -> TokenClient:
+        """What its tokens depend on."""
+        return TokenClient(
+            client_id=self.client_id,
+            auth_method="private_key_jwt" if self.is_confidential else "none",
+            grant_types=frozenset(self.metadata.grant_types),
+            # A trusted client of ours would have them, too; there is none.
+            has_long_sessions=self.is_confidential,
+        )
 
     @property
     def is_loopback(self) -> bool:

@@ -7,7 +7,7 @@ Spec: https://www.rfc-editor.org/rfc/rfc7591#section-2
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import (
@@ -19,17 +19,14 @@ from pydantic import (
     ValidationError,
 )
 
+from pds.jose.jwks import Jwks
 from pds.oauth.clients.scope_text import is_scope_text
-from pds.oauth.clients.uris import InvalidUri, Uri, parse_redirect, parse_web
+from pds.oauth.clients.uris import Uri, parse_redirect, parse_web
 from pds.oauth.errors import InvalidClientMetadata
 
 MAX_ITEMS: Final = 100
-"""Redirect URIs, keys, contacts or other members of one list."""
+"""Redirect URIs, or members of another list."""
 
-Jwk: TypeAlias = Mapping[str, Any]
-"""A public key of a client, as it was published."""
-
-_PRIVATE_MEMBERS: Final = ("d", "k", "p", "q", "dp", "dq", "qi", "oth")
 _MAX_PROBLEMS: Final = 5
 
 
@@ -37,7 +34,6 @@ def _checked(parse: Callable[[str], Uri]) -> Callable[[str], str]:
     """A validator that keeps the text that `parse` accepts."""
 
     def check(text: str) -> str:
-        # Read by `_problem`; pydantic itself puts no other ValueError there.
         parse(text)
         return text
 
@@ -50,25 +46,10 @@ def _check_scope(text: str) -> str:
     return text
 
 
-def _usable_keys(keys: object) -> object:
-    """Drop what is no public key with an id, as RFC 7517 (section 5) asks."""
-    if not isinstance(keys, list):
-        return keys
-    return [key for key in keys if _is_public_key(key)]
-
-
-def _is_public_key(key: object) -> bool:
-    return (
-        isinstance(key, dict)
-        and all(isinstance(key.get(name), str) and key[name] for name in ("kty", "kid"))
-        and key.get("use", "sig") == "sig"
-        and not any(name in key for name in _PRIVATE_MEMBERS)
-    )
-
-
 _Name: TypeAlias = Annotated[str, Field(max_length=256)]
 _WebUri: TypeAlias = Annotated[str, AfterValidator(_checked(parse_web))]
 _RedirectUri: TypeAlias = Annotated[str, AfterValidator(_checked(parse_redirect))]
+_KeySet: TypeAlias = Annotated[Jwks, BeforeValidator(Jwks.parse)]
 _ResponseType: TypeAlias = Literal[
     "code",
     "token",
@@ -99,28 +80,10 @@ _AuthMethod: TypeAlias = Literal[
 ]
 
 
-class KeySet(BaseModel):
-    """A JWKS. Keys that cannot verify a client's signature are left out."""
-
-    model_config = ConfigDict(frozen=True, strict=True)
-
-    keys: Annotated[
-        list[dict[str, Any]], BeforeValidator(_usable_keys), Field(max_length=MAX_ITEMS)
-    ]
-
-    @classmethod
-    def parse(cls, value: object) -> KeySet:
-        """Check a parsed JWKS document. Raises `InvalidClientMetadata`."""
-        try:
-            return cls.model_validate(value)
-        except ValidationError as exc:
-            raise InvalidClientMetadata(_problems(exc)) from exc
-
-
 class ClientMetadata(BaseModel):
     """The members that this server looks at. Their defaults are those of RFC 7591."""
 
-    model_config = ConfigDict(frozen=True, strict=True)
+    model_config = ConfigDict(frozen=True, strict=True, arbitrary_types_allowed=True)
 
     redirect_uris: Annotated[list[_RedirectUri], Field(min_length=1, max_length=MAX_ITEMS)]
     response_types: Annotated[list[_ResponseType], Field(min_length=1, max_length=MAX_ITEMS)] = [
@@ -130,12 +93,12 @@ class ClientMetadata(BaseModel):
         "authorization_code"
     ]
     scope: Annotated[str, AfterValidator(_check_scope)] | None = None
-    token_endpoint_auth_method: _AuthMethod = "client_secret_basic"
+    token_endpoint_auth_method: _AuthMethod = "client_secret_basic"  # noqa: S105 - no secret
     token_endpoint_auth_signing_alg: str | None = None
     userinfo_signed_response_alg: str | None = None
     userinfo_encrypted_response_alg: str | None = None
     jwks_uri: _WebUri | None = None
-    jwks: KeySet | None = None
+    jwks: _KeySet | None = None
     application_type: Literal["web", "native"] = "web"
     subject_type: Literal["public", "pairwise"] = "public"
     request_object_signing_alg: str | None = None
@@ -159,7 +122,9 @@ class ClientMetadata(BaseModel):
         if isinstance(value, dict):
             nulls = sorted(k for k in cls.model_fields if k in value and value[k] is None)
             if nulls:
-                raise InvalidClientMetadata(f'Validation of "{nulls[0]}" failed: it is null')
+                raise InvalidClientMetadata(
+                    f'Validation of "{nulls[0]}" failed with error: it is null'
+                )
         try:
             return cls.model_validate(value)
         except ValidationError as exc:

@@ -122,13 +122,12 @@ def _protocol_problem(metadata: ClientMetadata) -> str | None:
     if "code" not in metadata.response_types:
         return 'response_types must include "code"'
     if "authorization_code" not in metadata.grant_types:
-        return (
-            'The "code" response type requires that "grant_types" contains "authorization_code"'
-        )
+        return 'The "code" response type requires that "grant_types" contains "authorization_code"'
     if metadata.authorization_details_types:
         return "authorization_details_types are not supported"
     # A person can read the secrets of an app on their own machine (RFC 8252, section 8.4).
-    if metadata.application_type == "native" and metadata.token_endpoint_auth_method != "none":
+    is_public = metadata.token_endpoint_auth_method == "none"  # noqa: S105 - no secret
+    if metadata.application_type == "native" and not is_public:
         return 'Native clients must authenticate using "none" method'
     return None
 
