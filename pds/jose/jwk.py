@@ -73,7 +73,9 @@ class Jwk:
         _check_members(jwk)
         names, usable = _kind_of(jwk)
         members = {name: jwk.get(name) for name in names}
-        if not all(isinstance(v, str) and 0 < len(v) <= _MAX_MEMBER_LENGTH for v in members.values()):
+        if not all(
+            isinstance(v, str) and 0 < len(v) <= _MAX_MEMBER_LENGTH for v in members.values()
+        ):
             raise InvalidJwk("the key lacks a member, or one is too long")
         alg = jwk.get("alg")
         if alg is not None and alg not in usable:
