@@ -8,7 +8,7 @@ Spec: https://www.rfc-editor.org/rfc/rfc7591#section-2
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     ValidationError,
 )
+from pydantic_core import ErrorDetails
 
 from pds.jose.jwks import Jwks
 from pds.oauth.clients.scope_text import is_scope_text
@@ -141,7 +142,7 @@ def _problems(exc: ValidationError) -> str:
     return " ".join(_problem(error) for error in exc.errors(include_url=False)[:_MAX_PROBLEMS])
 
 
-def _problem(error: Any) -> str:
+def _problem(error: ErrorDetails) -> str:
     path = ".".join(str(part) for part in error["loc"])
     cause = error.get("ctx", {}).get("error")
     message = str(cause) if isinstance(cause, ValueError) else error["msg"]

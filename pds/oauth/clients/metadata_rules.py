@@ -11,9 +11,9 @@ from typing import Final
 from pds.oauth.clients.client_id import DiscoverableClientId, LoopbackClientId
 from pds.oauth.clients.metadata import ClientMetadata
 from pds.oauth.clients.redirect_uris import check_redirect_uris
-from pds.oauth.clients.scope_text import ATPROTO
 from pds.oauth.clients.uris import Uri, is_local
 from pds.oauth.errors import InvalidClientMetadata
+from pds.oauth.scopes.scope import ATPROTO
 
 GRANT_TYPES: Final = ("authorization_code", "refresh_token")
 

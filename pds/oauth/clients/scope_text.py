@@ -8,9 +8,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-ATPROTO: Final = "atproto"
-"""The scope without which no client gets anything."""
-
 _SCOPE_TEXT: Final = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+(?: [\x21\x23-\x5B\x5D-\x7E]+)*")
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from pds.oauth.clients.client_id import MAX_LENGTH as MAX_CLIENT_ID
 from pds.oauth.clients.scope_text import is_scope_text
@@ -120,7 +121,7 @@ def read_pushed(payload: Mapping[str, object]) -> AuthorizationParameters | Requ
         raise InvalidRequest(f"{problem}: a pushed request has no request_uri")
     if "request" in payload:
         return _read_object(payload, problem)
-    return read_parameters(payload, problem=problem)
+    return read_parameters(payload, problem=problem, place="body.")
 
 
 def read_query(
@@ -135,16 +136,21 @@ def read_query(
         return RequestReference(referring.client_id, referring.request_uri or "")
     if "request" in query:
         return _read_object(query, problem)
-    return read_parameters(query, problem=problem)
+    return read_parameters(query, problem=problem, place="query.")
 
 
-def read_parameters(payload: Mapping[str, object], *, problem: str) -> AuthorizationParameters:
-    """Check each parameter. Raises `InvalidRequest`, whose text begins with `problem`."""
+def read_parameters(
+    payload: Mapping[str, object], *, problem: str, place: str = ""
+) -> AuthorizationParameters:
+    """Check each parameter.
+
+    Raises `InvalidRequest`, whose text begins with `problem`, and says in which `place` it is.
+    """
     _refuse_nulls(payload, _Parameters, problem)
     try:
         read = _Parameters.model_validate(dict(payload)).model_dump(exclude_none=True)
     except ValidationError as exc:
-        raise InvalidRequest(f"{problem}: {_problems(exc)}") from exc
+        raise InvalidRequest(f"{problem}: {_problems(exc, place)}") from exc
     return AuthorizationParameters(
         read | {name: True for name in _UNSUPPORTED if payload.get(name) is not None}
     )
@@ -160,7 +166,7 @@ def _referring(payload: Mapping[str, object], problem: str) -> _Referring:
     try:
         return _Referring.model_validate(dict(payload))
     except ValidationError as exc:
-        raise InvalidRequest(f"{problem}: {_problems(exc)}") from exc
+        raise InvalidRequest(f"{problem}: {_problems(exc, '')}") from exc
 
 
 def _refuse_nulls(payload: Mapping[str, object], model: type[BaseModel], problem: str) -> None:
@@ -170,11 +176,11 @@ def _refuse_nulls(payload: Mapping[str, object], model: type[BaseModel], problem
             raise InvalidRequest(f"{problem}: {name} is null")
 
 
-def _problems(exc: ValidationError) -> str:
-    return "; ".join(_problem(error) for error in exc.errors(include_url=False)[:_MAX_PROBLEMS])
+def _problems(exc: ValidationError, place: str) -> str:
+    errors = exc.errors(include_url=False)[:_MAX_PROBLEMS]
+    return "; ".join(f"{_message(error)} at {place}{error['loc'][0]}" for error in errors)
 
 
-def _problem(error: Any) -> str:
+def _message(error: ErrorDetails) -> str:
     cause = error.get("ctx", {}).get("error")
-    message = str(cause) if isinstance(cause, ValueError) else error["msg"]
-    return f"{message} at {'.'.join(str(part) for part in error['loc'])}"
+    return str(cause) if isinstance(cause, ValueError) else error["msg"]

@@ -5,11 +5,11 @@ Spec: https://atproto.com/specs/oauth#authorization-requests
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from pds.oauth.clients.client import Client
-from pds.oauth.clients.scope_text import ATPROTO
 from pds.oauth.errors import (
     ConsentRequired,
     InvalidRequest,
@@ -18,8 +18,11 @@ from pds.oauth.errors import (
     UnsupportedResponseType,
 )
 from pds.oauth.requests.parameters import AuthorizationParameters
-from repo.syntax import InvalidSyntax, parse_at_identifier
+from pds.oauth.scopes.scope import ATPROTO
+from pds.oauth.scopes.values import ATPROTO_DID
+from repo.syntax import InvalidSyntax, parse_handle
 
+_DID: Final = re.compile(ATPROTO_DID)
 _OPENID_PARAMETERS: Final = ("claims", "id_token_hint", "nonce")
 
 
@@ -146,8 +149,19 @@ def _with_login_hint(parameters: AuthorizationParameters) -> AuthorizationParame
     if parameters.login_hint is None:
         return parameters
     hint = parameters.login_hint.lower()
-    try:
-        parse_at_identifier(hint)
-    except InvalidSyntax as exc:
-        raise InvalidRequest(f'Invalid login_hint "{hint}"') from exc
+    if not _is_did_of_atproto(hint) and not _is_handle(hint):
+        raise InvalidRequest(f'Invalid login_hint "{hint}"')
     return parameters.having(login_hint=hint)
+
+
+def _is_did_of_atproto(text: str) -> bool:
+    """Whether an account can have this DID, by its method."""
+    return _DID.fullmatch(text) is not None
+
+
+def _is_handle(text: str) -> bool:
+    try:
+        parse_handle(text)
+    except InvalidSyntax:
+        return False
+    return True
