@@ -97,7 +97,7 @@ class Endpoints:
         except OAuthError as exc:
             answer = _refusal(exc)
         except XrpcError as exc:
-            answer = _error(exc.status, "invalid_request", exc.message or exc.error)
+            answer = _error(exc.status, "invalid_request", exc.message)
         except TooBusy as exc:
             answer = _error(503, "temporarily_unavailable", str(exc))
         except (DatabaseError, ReplayStoreFailed):
