@@ -1,0 +1,1 @@
+"""What may be used only once: ids of proofs and assertions, code challenges."""
