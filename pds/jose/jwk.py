@@ -44,6 +44,10 @@ _CURVE_ALGORITHMS: Final = {
     "P-384": "ES384",
     "P-521": "ES512",
 }
+_FAST_CURVES: Final[Mapping[str, type[PublicKey]]] = {
+    "secp256r1": P256PublicKey,
+    "secp256k1": K256PublicKey,
+}
 _PRIVATE_MEMBERS: Final = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 _ALGORITHM_OF: Final[Mapping[str, Algorithm]] = {
     name: algorithm for name, algorithm in get_default_algorithms().items() if name in ALGORITHMS
@@ -72,7 +76,7 @@ class Jwk:
             raise InvalidJwk("the key is not an object")
         _check_members(jwk)
         names, usable = _kind_of(jwk)
-        members = {name: jwk.get(name) for name in names}
+        members: dict[str, Any] = {name: jwk.get(name) for name in names}
         if not all(
             isinstance(v, str) and 0 < len(v) <= _MAX_MEMBER_LENGTH for v in members.values()
         ):
@@ -136,7 +140,7 @@ def _fast_key(key: object) -> object:
         return key
     if not isinstance(key, EllipticCurvePublicKey):
         raise InvalidJwk("the key is not public")
-    curve = {"secp256r1": P256PublicKey, "secp256k1": K256PublicKey}.get(key.curve.name)
+    curve = _FAST_CURVES.get(key.curve.name)
     if curve is None:
         return key
     try:

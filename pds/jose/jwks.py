@@ -36,9 +36,15 @@ class Jwks:
         return cls(tuple(_readable(keys)))
 
     def find(self, jwt: Jwt) -> Jwk | None:
-        """Return the key whose id and algorithm a token names."""
+        """Return the key whose id and algorithm a token names.
+
+        A token without an id is of the only key with its algorithm.
+        """
         kid, alg = jwt.header.get("kid"), jwt.header.get("alg")
-        return next((key for key in self.keys if key.kid == kid and alg in key.algorithms), None)
+        usable = [key for key in self.keys if isinstance(alg, str) and alg in key.algorithms]
+        if kid is None:
+            return usable[0] if len(usable) == 1 else None
+        return next((key for key in usable if key.kid == kid), None)
 
 
 def _readable(keys: list[object]) -> Iterator[Jwk]:

@@ -64,7 +64,7 @@ class ClientAssertions:
         jti, exp = jwt.claims.get("jti"), jwt.claims.get("exp")
         if not isinstance(jti, str) or not 0 < len(jti) <= MAX_JTI_LENGTH:
             raise InvalidClient(_failed('missing required "jti" claim'))
-        if key.kid is None:
+        if jwt.header.get("kid") is None:
             raise InvalidClient('"kid" required in client_assertion')
         if not await self._replays.unique(f"Auth@{client_id}", jti, _REPLAY_S):
             raise InvalidGrant(f"{PRIVATE_KEY_JWT} jti reused")

@@ -104,7 +104,11 @@ def _loopback_metadata(client_id: LoopbackClientId) -> ClientMetadata:
 
 def _parse_metadata(url: str, document: object) -> ClientMetadata:
     client_id = parse_client_id(url)
-    metadata = ClientMetadata.parse(document)
+    try:
+        metadata = ClientMetadata.parse(document)
+    except InvalidClientMetadata as exc:
+        # Told apart from the rules, whose texts are sentences of their own.
+        raise DocumentUnavailable(exc.description) from exc
     check_metadata(client_id, metadata)
     return metadata
 

@@ -119,12 +119,12 @@ class ClientMetadata(BaseModel):
     @classmethod
     def parse(cls, value: object) -> ClientMetadata:
         """Check a parsed document. Raises `InvalidClientMetadata`, which names wrong members."""
-        if isinstance(value, dict):
-            nulls = sorted(k for k in cls.model_fields if k in value and value[k] is None)
-            if nulls:
-                raise InvalidClientMetadata(
-                    f'Validation of "{nulls[0]}" failed with error: it is null'
-                )
+        if not isinstance(value, dict):
+            raise InvalidClientMetadata("The document is not a JSON object")
+        for name in cls.model_fields:
+            # Absent members are None; a document cannot say so itself.
+            if name in value and value[name] is None:
+                raise InvalidClientMetadata(f'Validation of "{name}" failed with error: it is null')
         try:
             return cls.model_validate(value)
         except ValidationError as exc:

@@ -106,7 +106,8 @@ def _authentication_problem(metadata: ClientMetadata) -> str | None:
         )
     if metadata.jwks is None and metadata.jwks_uri is None:
         return "private_key_jwt auth method requires jwks or jwks_uri"
-    if metadata.jwks is not None and not metadata.jwks.keys:
+    # An assertion names its key, so keys without a name are none.
+    if metadata.jwks is not None and not any(key.kid for key in metadata.jwks.keys):
         return "private_key_jwt auth method requires at least one key in jwks"
     return None if has_alg else "Missing token_endpoint_auth_signing_alg client metadata"
 

@@ -157,7 +157,8 @@ def _parse_private_use(text: str) -> Uri:
     uri = Uri.parse(text)
     if is_local(reversed_domain(uri.scheme)):
         raise InvalidUri("Private-use URI Scheme redirect URI must not be a local hostname")
-    if uri.href.startswith(f"{uri.scheme}://") or not uri.path.startswith("/"):
+    # One slash, or none: no authority is named, for nobody assigns names under such a scheme.
+    if uri.href.startswith(f"{uri.scheme}://") or uri.host:
         raise InvalidUri(
             "Private-Use URI Scheme must be in the form <scheme>:/{path} "
             "(notice the single slash!) as per RFC 8252"
