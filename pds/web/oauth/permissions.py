@@ -92,7 +92,9 @@ def _describe(scope: Scope) -> tuple[str, str, str]:
             kinds = ", ".join(scope.types)
             return _CONTENT, f"Upload {'files of any kind' if kinds == '*/*' else kinds}", ""
         case RpcScope():
-            methods = "Use every method" if "*" in scope.methods else f"Use {', '.join(scope.methods)}"
+            methods = (
+                "Use every method" if "*" in scope.methods else f"Use {', '.join(scope.methods)}"
+            )
             where = "any service" if scope.aud == "*" else scope.aud
             return _SERVICES, f"{methods} of {where} in your name", ""
         case IncludeScope():
