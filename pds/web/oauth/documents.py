@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import orjson
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from pds.jose.algorithms import ASYMMETRIC_ALGORITHMS
+from pds.jose.jwk import ALGORITHMS
 from pds.xrpc.responses import add_common_headers
 
 AUTHORIZE_PATH: Final = "/oauth/authorize"
@@ -20,7 +20,7 @@ TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
 REVOKE_PATH: Final = "/oauth/revoke"
 PAR_PATH: Final = "/oauth/par"
 JWKS_PATH: Final = "/oauth/jwks"
-_CACHED: Final = {hdrs.CACHE_CONTROL: "max-age=300"}
+_CACHED: Final = {"Cache-Control": "max-age=300"}
 
 
 def document_routes(issuer: str) -> Iterator[web.RouteDef]:
@@ -56,7 +56,7 @@ def resource_metadata(resource: str, authorization_server: str) -> dict[str, Any
 
 def server_metadata(issuer: str) -> dict[str, Any]:
     """Return the metadata of the authorization server."""
-    algorithms = list(ASYMMETRIC_ALGORITHMS)
+    algorithms = list(ALGORITHMS)
     return {
         "issuer": issuer,
         "scopes_supported": [
