@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -29,6 +29,7 @@ from pds.oauth.devices.tickets import Tickets
 from pds.oauth.dpop.nonces import DpopNonces, nonce_secret
 from pds.oauth.dpop.proofs import DpopProofs
 from pds.oauth.errors import InvalidClient, InvalidDpopProof, InvalidGrant, InvalidRequest
+from pds.oauth.permission_sets.permission_sets import PermissionSets
 from pds.oauth.replay.opening import open_replays
 from pds.oauth.requests.authorization_requests import AuthorizationRequests
 from pds.oauth.requests.intake import RequestIntake
@@ -45,16 +46,6 @@ if TYPE_CHECKING:
 
 GRANT_TYPES: Final = ("authorization_code", "refresh_token")
 _SECRET_BYTES: Final = 32
-
-
-class PermissionSets(Protocol):
-    """Finds the permission sets that scopes include."""
-
-    async def check(self, scope: str) -> None:
-        """Raise `InvalidScope` unless every set that a list of scopes includes is found."""
-
-    async def expand(self, scope: str) -> str:
-        """Return a list of scopes without `include:`. Raises `InvalidScope`."""
 
 
 class OAuth:
@@ -88,7 +79,7 @@ class OAuth:
         self.requests = AuthorizationRequests(db, clock=clock)
         rules = RequestRules(
             is_scope=lambda text: parse_scope(text) is not None,
-            resolve_sets=permission_sets.check,
+            resolve_sets=permission_sets.find_all,
         )
         objects = RequestObjects(self.clients, replays, issuer=issuer, clock=clock)
         self.intake = RequestIntake(self.clients, self.requests, rules, objects)

@@ -138,7 +138,7 @@ class AuthorizePages:
         return self._back(await authorization.grant(asking, account))
 
     async def _begin(self, request: web.Request) -> web.Response:
-        query = read_query(parse_form(request.query_string.encode()))
+        query = read_query(parse_form(request.rel_url.raw_query_string.encode()))
         device = await self._oauth.devices.recognise(visitor_of(self._ctx, request))
         try:
             outcome = await self._oauth.authorization.begin(query, device.id)
