@@ -82,7 +82,7 @@ class Jwk:
         ):
             raise InvalidJwk("the key lacks a member, or one is too long")
         alg = jwk.get("alg")
-        if alg is not None and alg not in usable:
+        if alg is not None and (not isinstance(alg, str) or alg not in usable):
             raise InvalidJwk("the key's algorithm is not one for its type")
         try:
             parsed = PyJWK(members, min(usable))

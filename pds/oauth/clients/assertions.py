@@ -18,6 +18,7 @@ ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MAX_AGE_S: Final = 60
 MAX_JTI_LENGTH: Final = 512
 
+_MAX_EXP: Final = 2**53
 _REPLAY_S: Final = MAX_AGE_S + LEEWAY_S + 6
 """For how long an assertion cannot be used again: no older one is accepted."""
 
@@ -64,6 +65,8 @@ class ClientAssertions:
         jti, exp = jwt.claims.get("jti"), jwt.claims.get("exp")
         if not isinstance(jti, str) or not 0 < len(jti) <= MAX_JTI_LENGTH:
             raise InvalidClient(_failed('missing required "jti" claim'))
+        if exp is not None and exp > _MAX_EXP:
+            raise InvalidClient(_failed('"exp" claim timestamp check failed'))
         if jwt.header.get("kid") is None:
             raise InvalidClient('"kid" required in client_assertion')
         if not await self._replays.unique(f"Auth@{client_id}", jti, _REPLAY_S):
