@@ -42,8 +42,7 @@ class Clients:
     async def get(self, client_id: str) -> Client:
         """Return a client.
 
-        Raises `InvalidClientId`, `InvalidClientMetadata` or `InvalidRedirectUri`, and what the
-        HTTP client raises when this server is too busy to ask.
+        Raises `InvalidClientId`, `InvalidClientMetadata` or `InvalidRedirectUri`, and `TooBusy`.
         """
         parsed = parse_client_id(client_id)
         if isinstance(parsed, LoopbackClientId):

@@ -19,13 +19,13 @@ from identity.http import (
     FetchedResponse,
     FetchError,
     FetchMalformed,
-    FetchRefused,
+    FetchOutOfFiles,
     FetchStatus,
     FetchTimeout,
-    FetchTooLarge,
     FetchUnreachable,
     SafeHttp,
 )
+from pds.fairness.turns import TooBusy
 from pds.oauth.clients.uris import Uri
 from pds.oauth.errors import InvalidClientMetadata, OAuthError
 
@@ -93,8 +93,7 @@ class Documents(Generic[T]):
     async def get(self, url: Uri) -> T:
         """Return a document, at most `FRESH_S` old.
 
-        Raises `DocumentUnavailable`, what `parse` raises, and what the HTTP client raises when
-        this server is too busy.
+        Raises `DocumentUnavailable`, what `parse` raises, and `TooBusy`.
         """
         kept = self._kept.get(url.href)
         return _value_of(await self._fetch(url) if kept is None else kept)
@@ -132,15 +131,12 @@ class Documents(Generic[T]):
             size = len(response.body)
             self._check(response)
             outcome = self._parse(url.href, response.json())
+        except FetchOutOfFiles as exc:
+            # This says nothing about the document, so it is not remembered.
+            raise TooBusy("requests to other servers") from exc
         except OAuthError as exc:
             outcome = exc
-        except (
-            FetchRefused,
-            FetchUnreachable,
-            FetchTooLarge,
-            FetchStatus,
-            FetchMalformed,
-        ) as exc:
+        except FetchError as exc:
             outcome = DocumentUnavailable(_reason(exc))
         kept = _Kept(outcome, self._clock(), max(size, _LEAST_BYTES))
         self._kept[url.href] = kept

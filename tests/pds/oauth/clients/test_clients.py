@@ -15,7 +15,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from database.open_files import OpenFiles
-from identity.http import FetchOutOfFiles, SafeHttp
+from identity.http import SafeHttp
+from pds.fairness.turns import TooBusy
 from pds.oauth.clients.clients import Clients
 from pds.oauth.clients.documents import ASK_AGAIN_S, FAILED_S, FRESH_S
 from pds.oauth.errors import InvalidClientId, InvalidClientMetadata, InvalidRedirectUri, OAuthError
@@ -239,7 +240,7 @@ async def test_a_server_without_free_files_blames_no_client(setting: Setting) ->
     files.limit = 0
     async with SafeHttp(allow_private=True, resolver=setting.http._resolver, files=files) as http:
         clients = Clients(http)
-        with pytest.raises(FetchOutOfFiles):
+        with pytest.raises(TooBusy):
             await clients.get(CLIENT_ID)
         files.limit = 1_000
         assert (await clients.get(CLIENT_ID)).client_id == CLIENT_ID
