@@ -56,6 +56,8 @@ from pds.monitoring.requests.asker import askers
 from pds.monitoring.requests.client_address import ClientAddresses
 from pds.monitoring.requests.statistics import RequestStatistics
 from pds.monitoring.requests.subscribers import Subscribers
+from pds.oauth.opening import open_oauth
+from pds.oauth.provider import OAuth
 from pds.opening import (
     open_accounts,
     open_actor_store,
@@ -253,6 +255,8 @@ class AppContext(ReadContext):
     """Turns at reserving signing keys, which are written one at a time."""
     admin_guesses: AdminGuesses
     crawlers: Crawlers
+    oauth: OAuth | None
+    """The authorization server; None if an entryway is it."""
     upload_sweep: UploadSweep
     more_blobs: list[MoreBlobs]
     """Blobs that are kept in the same place and belong to no account, such as a hold's layers."""
@@ -290,6 +294,7 @@ class AppContext(ReadContext):
         self.admin_guesses = AdminGuesses(self.client_addresses)
         self.crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=self._http)
         stack.push_async_callback(self.crawlers.close)
+        self.oauth = None if self.entryway else self._open_oauth(stack)
         self.upload_sweep = UploadSweep(self.actor_store, self.blob_store, self.accounts)
         stack.push_async_callback(self.upload_sweep.close)
         self.more_blobs = []
@@ -303,6 +308,17 @@ class AppContext(ReadContext):
             session_tokens=self.session_tokens,
             hostname=self.settings.hostname,
             min_login_ms=self._min_login_ms,
+        )
+
+    def _open_oauth(self, stack: AsyncExitStack) -> OAuth:
+        return open_oauth(
+            self.settings,
+            stack,
+            accounts=self.accounts,
+            actor_store=self.actor_store,
+            http=self._http,
+            lookups=self._lookups,
+            dids=self.did_resolver,
         )
 
     async def _end_run(self) -> None:

@@ -25,8 +25,13 @@ class Certificate:
 
 def certificate_of_localhost(directory: Path, *, days: float = 60) -> Certificate:
     """A certificate for `localhost` that expires in `days`, signed by itself."""
+    return certificate_of(["localhost"], directory, days=days)
+
+
+def certificate_of(names: list[str], directory: Path, *, days: float = 60) -> Certificate:
+    """A certificate for hosts that expires in `days`, signed by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -36,7 +41,9 @@ def certificate_of_localhost(directory: Path, *, days: float = 60) -> Certificat
         .serial_number(1)
         .not_valid_before(now - timedelta(days=30))
         .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, SHA256())
     )

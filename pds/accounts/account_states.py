@@ -23,12 +23,19 @@ class AccountStates:
         self._sessions = sessions
         self._clock = clock
 
-    async def deactivate(self, did: Did, *, delete_after: str | None = None) -> None:
-        """Hide the account until it is activated; sessions stay. Raises `AccountNotFound`."""
+    async def deactivate(
+        self, did: Did, *, delete_after: str | None = None, disconnect_apps: bool = False
+    ) -> None:
+        """Hide the account until it is activated. Raises `AccountNotFound`.
+
+        Sessions stay, unless `disconnect_apps` ends those of apps: see `Sessions.end_apps`.
+        """
 
         def deactivate() -> None:
             self._store.get(did)
             self._store.set_deactivated(did, self._now_iso(), delete_after=delete_after)
+            if disconnect_apps:
+                self._sessions.end_apps(did)
 
         await write(self._db, deactivate)
 

@@ -121,6 +121,12 @@ class RefreshTokens:
         """Delete every token of an account."""
         self._db.run("DELETE FROM refresh_token WHERE did = ?", (did,))
 
+    def revoke_of_app_passwords(self, did: Did) -> None:
+        """Revoke the tokens of every app password, inside a transaction."""
+        self._db.run(
+            "DELETE FROM refresh_token WHERE did = ? AND appPasswordName IS NOT NULL", (did,)
+        )
+
     def revoke_of_app_password(self, did: Did, name: str) -> None:
         """Delete every token of the sessions opened with one app password."""
         self._db.run("DELETE FROM refresh_token WHERE did = ? AND appPasswordName = ?", (did, name))

@@ -97,6 +97,16 @@ class Sessions:
         self._refresh_tokens.revoke_all(did)
         self._db.run("DELETE FROM token WHERE did = ?", (did,))
 
+    def end_apps(self, did: Did) -> None:
+        """End the sessions of OAuth clients and of app passwords, inside a transaction.
+
+        App passwords are deleted, and it is forgotten what the account has allowed to clients.
+        """
+        self._app_passwords.remove_all(did)
+        self._refresh_tokens.revoke_of_app_passwords(did)
+        self._db.run("DELETE FROM token WHERE did = ?", (did,))
+        self._db.run("DELETE FROM authorized_client WHERE did = ?", (did,))
+
     def add_first(self, did: Did) -> RefreshToken:
         """Store the first session of a new account, inside its transaction: see `first`."""
         refresh = self._tokens.create_refresh(did, new_refresh_jti())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pds.accounts.scopes import STANDARD, SessionScope
 from pds.proxy.answers import call_service, json_object
 from pds.proxy.forwarding import path_of
+from pds.proxy.oauth import RPC
 from pds.proxy.on_behalf import token_for
 from pds.proxy.target import CREATE_REPORT, choose_service, locate
 from pds.xrpc.auth import user
@@ -14,7 +15,7 @@ from pds.xrpc.methods import XrpcMethods
 methods = XrpcMethods()
 
 
-@methods.method(CREATE_REPORT, auth=user(STANDARD | {SessionScope.TAKENDOWN}))
+@methods.method(CREATE_REPORT, auth=user(STANDARD | {SessionScope.TAKENDOWN}, oauth=RPC))
 async def create_report(call: XrpcCall) -> Answer:
     """com.atproto.moderation.createReport"""
     ctx = call.ctx

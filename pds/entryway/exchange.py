@@ -15,6 +15,7 @@ import orjson
 from aiohttp import hdrs
 from multidict import CIMultiDict
 
+from identity.did_document import ATPROTO_PDS
 from identity.http import FetchError, FetchTimeout
 from pds.monitoring.requests.client_address import FORWARDED_FOR
 from pds.proxy.answers import json_object, read_answer
@@ -90,7 +91,7 @@ def entryway_of(ctx: AppContext) -> ProxyTarget:
     """Return the entryway. Raises `RuntimeError` if there is none."""
     if ctx.entryway is None:
         raise RuntimeError("this server stands behind no entryway")
-    return ProxyTarget(ctx.entryway.url, ctx.entryway.did, trusted=True)
+    return ProxyTarget(ctx.entryway.url, ctx.entryway.did, ATPROTO_PDS, trusted=True)
 
 
 def _headers(call: XrpcCall, authorization: str | None) -> CIMultiDict[str]:

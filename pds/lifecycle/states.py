@@ -28,10 +28,17 @@ EVENT_KINDS: Final[frozenset[EventType]] = frozenset(("identity", "account", "sy
 """The events that announce a new account to consumers; `#sync` stands for the first commit."""
 
 
-async def deactivate(ctx: AppContext, did: Did, *, delete_after: str | None = None) -> None:
-    """Hide the account until it is activated. Raises `AccountNotFound` and `HoldAccount`."""
+async def deactivate(
+    ctx: AppContext, did: Did, *, delete_after: str | None = None, disconnect_apps: bool = False
+) -> None:
+    """Hide the account until it is activated. Raises `AccountNotFound` and `HoldAccount`.
+
+    For `disconnect_apps` see `AccountStates.deactivate`.
+    """
     _keep_hold(ctx, did)
-    await ctx.accounts.states.deactivate(did, delete_after=delete_after)
+    await ctx.accounts.states.deactivate(
+        did, delete_after=delete_after, disconnect_apps=disconnect_apps
+    )
     await ctx.sequencer.append(account_event(ctx, did))
 
 

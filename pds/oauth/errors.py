@@ -9,11 +9,18 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pds.oauth.requests.parameters import AuthorizationParameters
+
 
 class OAuthError(Exception):
     """A refusal; `error` is its name in the protocol."""
 
     error: ClassVar[str]
+    parameters: AuthorizationParameters | None = None
+    """The request that is refused, if its answer may go to the client through the browser.
+
+    Its redirect URI is known to be the client's own, whatever else is wrong.
+    """
 
     def __init__(self, description: str) -> None:
         """`description` tells the client what is wrong, in a sentence or a few words."""

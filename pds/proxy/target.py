@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 HEADER: Final = "atproto-proxy"
 APPVIEW_ID: Final = "bsky_appview"
+_MODERATION_ID: Final = "atproto_labeler"
 CREATE_REPORT: Final = "com.atproto.moderation.createReport"
 
 _MODERATION: Final = frozenset(
@@ -46,8 +47,14 @@ class ProxyTarget:
 
     url: str
     did: str
+    service_id: str
     trusted: bool
     """Whether the URL comes from the operator's settings, not from a stranger's DID document."""
+
+    @property
+    def reference(self) -> str:
+        """The DID with the service's id, as OAuth scopes name it."""
+        return f"{self.did}#{self.service_id}"
 
     @property
     def operators_url(self) -> str | None:
@@ -62,6 +69,11 @@ class NamedService:
     did: str
     service_id: str
 
+    @property
+    def reference(self) -> str:
+        """The DID with the service's id, as OAuth scopes name it."""
+        return f"{self.did}#{self.service_id}"
+
 
 def choose_service(
     settings: Settings, nsid: str, request: web.Request
@@ -73,7 +85,7 @@ def choose_service(
     appview = settings.appview
     if appview is None or not is_appview(settings, named):
         return named
-    return ProxyTarget(appview.url, appview.did, trusted=True)
+    return ProxyTarget(appview.url, appview.did, APPVIEW_ID, trusted=True)
 
 
 def named_service(request: web.Request) -> NamedService | None:
@@ -90,10 +102,10 @@ def is_appview(settings: Settings, named: NamedService) -> bool:
 
 def default_target(settings: Settings, nsid: str) -> ProxyTarget:
     """Return the service configured for a method. Raises `XrpcError` 400 if there is none."""
-    service = _configured(settings, nsid)
+    service, service_id = _configured(settings, nsid)
     if service is None:
         raise invalid_request(f"No service configured for {nsid}")
-    return ProxyTarget(service.url, service.did, trusted=True)
+    return ProxyTarget(service.url, service.did, service_id, trusted=True)
 
 
 async def locate(resolver: DidResolver, service: ProxyTarget | NamedService) -> ProxyTarget:
@@ -107,7 +119,7 @@ async def locate(resolver: DidResolver, service: ProxyTarget | NamedService) -> 
     url = document.service_endpoint(service.service_id)
     if url is None:
         raise invalid_request("could not resolve proxy did service url")
-    return ProxyTarget(url, service.did, trusted=False)
+    return ProxyTarget(url, service.did, service.service_id, trusted=False)
 
 
 def _parse(header: str) -> NamedService:
@@ -123,9 +135,9 @@ def _parse(header: str) -> NamedService:
     return NamedService(did, service_id)
 
 
-def _configured(settings: Settings, nsid: str) -> ServiceTarget | None:
+def _configured(settings: Settings, nsid: str) -> tuple[ServiceTarget | None, str]:
     if nsid in _MODERATION:
-        return settings.mod_service
+        return settings.mod_service, _MODERATION_ID
     if nsid == CREATE_REPORT:
-        return settings.report_service
-    return settings.appview
+        return settings.report_service, _MODERATION_ID
+    return settings.appview, APPVIEW_ID

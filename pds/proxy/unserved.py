@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pds.accounts.errors import InvalidToken
 from pds.monitoring.requests.request_info import note_caller
 from pds.proxy.forwarding import pass_on
+from pds.proxy.oauth import RPC
 from pds.proxy.on_behalf import token_for
 from pds.proxy.target import choose_service, locate
 from pds.xrpc.auth import user
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pds.proxy.target import NamedService, ProxyTarget
 
 # Deactivated accounts are allowed: the service decides about them.
-_authenticate = user()
+_authenticate = user(oauth=RPC)
 
 
 async def proxy_unknown_method(
@@ -45,7 +46,7 @@ async def proxy_unknown_method(
     service = choose_service(ctx.settings, nsid, request)
     call = XrpcCall(ctx, request, {}, await _authenticate(ctx, request), {})
     note_caller(request, call.user.did)
-    if call.user.scope not in scopes:
+    if not call.user.may_reach(scopes):
         raise _bad_method()
     return await pass_on_as_user(call, nsid, service)
 

@@ -32,6 +32,7 @@ from pds.web.routes import web_routes
 from pds.xrpc.auth import Authentication
 from pds.xrpc.call import XrpcCall
 from pds.xrpc.methods import METHOD_TABLE, MethodTable, XrpcMethod
+from pds.xrpc.oauth_access import add_nonce
 from pds.xrpc.router import XrpcRouter
 
 RATE_LIMITER: Final = web.AppKey("rate_limiter", RateLimiter)
@@ -69,6 +70,7 @@ def make_app(
     app.on_startup.append(_follow_events)
     # Including the methods of other services, to which requests are proxied.
     ctx.requests.count_by_name(ctx.lexicons.iter_methods())
+    app.on_response_prepare.append(add_nonce)
     add_observed(app, routes, ctx, request_log or PlainLog(LOGGER))
     app.on_shutdown.append(end_subscriptions)
     return app

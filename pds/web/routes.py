@@ -14,6 +14,8 @@ from database.errors import DatabaseError
 from pds.context import AppContext, ReadContext
 from pds.entryway.exchange import entryway_of
 from pds.web.context_keys import CONTEXT, READ_CONTEXT
+from pds.web.oauth.documents import resource_metadata
+from pds.web.oauth.routes import oauth_routes
 from pds.xrpc.responses import add_common_headers, preflight
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
@@ -46,6 +48,8 @@ def web_routes(ctx: AppContext) -> Iterator[web.RouteDef]:
     yield _get("/.well-known/change-password", _change_password)
     if ctx.entryway is not None:
         yield _get("/.well-known/oauth-protected-resource", _protected_resource)
+    if ctx.oauth is not None:
+        yield from oauth_routes(ctx, ctx.oauth)
     yield from routes_of_every_server()
 
 
@@ -108,16 +112,7 @@ async def _change_password(request: web.Request) -> web.Response:
 async def _protected_resource(request: web.Request) -> web.Response:
     """Return the OAuth protected resource metadata (RFC 9728): where accounts here log in."""
     ctx = request.app[CONTEXT]
-    response = _json(
-        200,
-        {
-            "resource": ctx.settings.public_url,
-            "authorization_servers": [entryway_of(ctx).url],
-            "scopes_supported": [],
-            "bearer_methods_supported": ["header"],
-            "resource_documentation": "https://atproto.com",
-        },
-    )
+    response = _json(200, resource_metadata(ctx.settings.public_url, entryway_of(ctx).url))
     response.headers["Access-Control-Allow-Headers"] = "*"
     return response
 

@@ -19,6 +19,8 @@ from pds.accounts.scopes import FULL, PRIVILEGED, STANDARD, SessionScope
 from pds.accounts.session_tokens import require_scope
 from pds.fairness.presence import while_present
 from pds.lifecycle.acting import get_acting_account
+from pds.oauth.scopes.granted import GrantedScopes
+from pds.oauth.scopes.scope import ATPROTO
 from pds.xrpc.credentials import (
     AdminCredentials,
     Anonymous,
@@ -30,9 +32,12 @@ from pds.xrpc.credentials import (
     demands,
 )
 from pds.xrpc.errors import auth_required
+from pds.xrpc.oauth_access import ended, not_granted, verify_access
+from pds.xrpc.oauth_demands import OAuthDemand
 
 if TYPE_CHECKING:
     from pds.context import AppContext
+    from pds.oauth.provider import OAuth
 
 _SCHEMES: Final = frozenset({"basic", "bearer", "dpop"})
 _ADMIN_USER: Final = "admin"
@@ -55,22 +60,38 @@ class Authentication:
         return await auth(self._ctx, request)
 
     def ensure_current(self, credentials: Credentials) -> None:
-        """Raise `ExpiredToken` if the session has ended since it was verified."""
-        if isinstance(credentials, UserCredentials):
+        """Raise `ExpiredToken`, or `DpopChallenge`, if the session has ended meanwhile."""
+        if not isinstance(credentials, UserCredentials):
+            return
+        if credentials.token_id is None:
             self._ctx.session_tokens.ensure_current(credentials.did, credentials.issued_at)
+        elif self._ctx.oauth is None or not self._ctx.oauth.tokens.is_current(credentials.token_id):
+            raise ended()
 
 
 def user(
-    scopes: frozenset[SessionScope] = STANDARD, *, refuse_takendown: bool = False
+    scopes: frozenset[SessionScope] = STANDARD,
+    *,
+    oauth: OAuthDemand,
+    refuse_takendown: bool = False,
 ) -> Authenticator:
-    """Accept an access token with one of `scopes`; optionally refuse a taken-down account."""
+    """Accept an access token: of a session with one of `scopes`, or of an OAuth client.
+
+    `oauth` is what its scopes must allow. Optionally refuses a taken-down account.
+    """
     refused = ", not taken down" if refuse_takendown else ""
 
-    @demands(f"session ({_scopes_in_words(scopes)}){refused}")
+    @demands(f"session ({_scopes_in_words(scopes)}){refused}; OAuth: {oauth.words}")
     async def authenticate(ctx: AppContext, request: web.Request) -> UserCredentials:
-        credentials = _verify_access(ctx, _require_token(request), scopes)
+        scheme, token = _require_header(request)
+        if scheme == "dpop" and ctx.oauth is not None:
+            credentials = await _verify_oauth(ctx.oauth, request, token)
+        else:
+            credentials = _verify_access(ctx, _bearer(scheme, token), scopes)
         if refuse_takendown:
             get_acting_account(ctx, credentials.did, refuse_takendown=True)
+        if credentials.uses_oauth:
+            oauth.check(ctx, request, credentials.granted)
         return credentials
 
     return authenticate
@@ -86,6 +107,8 @@ def optional_user(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
         scheme, value = _parse_header(request)
         if scheme == "basic":
             return await _verify_admin(ctx, request, value)
+        if scheme == "dpop" and ctx.oauth is not None:
+            return await _verify_oauth(ctx.oauth, request, value)
         return _verify_access(ctx, _bearer(scheme, value), scopes)
 
     return authenticate
@@ -97,7 +120,7 @@ def refresh(*, allow_expired: bool = False) -> Authenticator:
     @demands("refresh token, also an expired one" if allow_expired else "refresh token")
     async def authenticate(ctx: AppContext, request: web.Request) -> RefreshCredentials:
         claims = ctx.session_tokens.verify_refresh(
-            _require_token(request), allow_expired=allow_expired
+            _bearer(*_require_header(request)), allow_expired=allow_expired
         )
         return RefreshCredentials(claims.did, claims.jti)
 
@@ -137,14 +160,14 @@ async def optional_service(ctx: AppContext, request: web.Request) -> Credentials
         return await _verify_service(ctx, request, token)
 
 
-def user_or_service() -> Authenticator:
+def user_or_service(*, oauth: OAuthDemand) -> Authenticator:
     """Accept an access token of an account not taken down, or a service token that it signed."""
-    by_session = user(refuse_takendown=True)
+    by_session = user(refuse_takendown=True, oauth=oauth)
 
     @demands(f"{by_session.demands}; or a service token")
     async def authenticate(ctx: AppContext, request: web.Request) -> Credentials:
-        token = _require_token(request)
-        if not ctx.service_auth.is_service_token(token):
+        scheme, token = _require_header(request)
+        if scheme == "dpop" or not ctx.service_auth.is_service_token(_bearer(scheme, token)):
             return await by_session(ctx, request)
         credentials = await _verify_service(ctx, request, token)
         if ctx.accounts.find_account(credentials.issuer, include_inactive=True) is not None:
@@ -154,14 +177,16 @@ def user_or_service() -> Authenticator:
     return authenticate
 
 
-def user_or_moderator(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
-    """Accept an access token with one of `scopes`, or a service token of the moderation service."""
-    by_session = user(scopes)
+def user_or_moderator(
+    scopes: frozenset[SessionScope] = STANDARD, *, oauth: OAuthDemand
+) -> Authenticator:
+    """Accept an access token as `user` does, or a service token of the moderation service."""
+    by_session = user(scopes, oauth=oauth)
 
     @demands(f"{by_session.demands}; or the moderation service")
     async def authenticate(ctx: AppContext, request: web.Request) -> Credentials:
-        token = _require_token(request)
-        if not ctx.service_auth.is_service_token(token):
+        scheme, token = _require_header(request)
+        if scheme == "dpop" or not ctx.service_auth.is_service_token(_bearer(scheme, token)):
             return await by_session(ctx, request)
         issuer = await ctx.service_auth.verify_moderator(token, nsid=method_of(request))
         return ServiceCredentials(issuer)
@@ -185,6 +210,14 @@ def _verify_access(ctx: AppContext, token: str, scopes: frozenset[SessionScope])
     claims = ctx.session_tokens.verify_access(token)
     require_scope(claims, scopes)
     return UserCredentials(claims.did, claims.scope, claims.issued_at)
+
+
+async def _verify_oauth(oauth: OAuth, request: web.Request, token: str) -> UserCredentials:
+    session = await verify_access(oauth, request, token)
+    granted = GrantedScopes.of(session.scope)
+    if ATPROTO not in granted.values:
+        raise not_granted()
+    return UserCredentials(session.did, None, granted=granted, token_id=session.token_id)
 
 
 async def _verify_admin(ctx: AppContext, request: web.Request, encoded: str) -> AdminCredentials:
@@ -211,10 +244,10 @@ async def _verify_service(ctx: AppContext, request: web.Request, token: str) -> 
     return ServiceCredentials(issuer)
 
 
-def _require_token(request: web.Request) -> str:
+def _require_header(request: web.Request) -> tuple[str, str]:
     if hdrs.AUTHORIZATION not in request.headers:
         raise auth_required("Authentication Required", "AuthMissing")
-    return _bearer(*_parse_header(request))
+    return _parse_header(request)
 
 
 def _bearer(scheme: str, token: str) -> str:

@@ -46,11 +46,20 @@ def check_encoding(request: web.Request, schema: MethodSchema) -> None:
     headers = request.headers
     if "Content-Length" not in headers and "Transfer-Encoding" not in headers:
         raise invalid_request("A request body is expected but none was provided")
-    given = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if not given:
-        raise invalid_request("Request encoding (Content-Type) required but not provided")
+    given = content_type_of(request)
     if schema.input_encoding not in ("*/*", given):
         raise invalid_request(f"Wrong request encoding (Content-Type): {given[:100]}")
+
+
+def content_type_of(request: web.Request) -> str:
+    """Return the media type of the body, in lower case, without parameters.
+
+    Raises `XrpcError` if the client has given none.
+    """
+    given = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if not given:
+        raise invalid_request("Request encoding (Content-Type) required but not provided")
+    return given
 
 
 def check_decodable(request: web.Request) -> None:

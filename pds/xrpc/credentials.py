@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from aiohttp import web
 
 from pds.accounts.scopes import SessionScope
+from pds.oauth.scopes.granted import ALL_GRANTED, GrantedScopes
 from repo.syntax import Did
 
 if TYPE_CHECKING:
@@ -22,17 +23,34 @@ class Anonymous:
 
 @dataclass(slots=True, frozen=True)
 class UserCredentials:
-    """An account, authenticated by a session's access token."""
+    """An account, authenticated by the access token of a session, or of an OAuth client."""
 
     did: Did
-    scope: SessionScope
-    issued_at: float
-    """When the token was issued, in Unix seconds."""
+    scope: SessionScope | None
+    """What kind of session it is; None for an OAuth client."""
+    issued_at: float = 0
+    """When the token of a session was issued, in Unix seconds."""
+    granted: GrantedScopes = ALL_GRANTED
+    """What OAuth scopes allow; for a session everything, for it is limited by its kind."""
+    token_id: str | None = None
+    """The id of an OAuth token."""
 
     @property
     def is_full(self) -> bool:
         """Whether the session was opened with the account's own password."""
         return self.scope is SessionScope.ACCESS
+
+    @property
+    def uses_oauth(self) -> bool:
+        """Whether an OAuth client acts for the account."""
+        return self.scope is None
+
+    def may_reach(self, sessions: frozenset[SessionScope]) -> bool:
+        """Whether a method that these sessions may reach elsewhere is open to this caller.
+
+        For an OAuth client its scopes decide, if any session may.
+        """
+        return bool(sessions) if self.scope is None else self.scope in sessions
 
 
 @dataclass(slots=True, frozen=True)

@@ -21,11 +21,13 @@ from pds.fairness.turns import TooBusy
 from pds.lifecycle import errors as lifecycle_errors
 from pds.mail.message import InvalidMail
 from pds.mail.transport import MailNotSent
+from pds.oauth.scopes.missing import ScopeMissing
 from pds.pending.import_turns import ImportUnderWay
 from pds.rate_limits.errors import TooManyRequests
 from pds.repos import errors as repo_errors
 from pds.service_auth.jwt import ServiceJwtError
 from pds.xrpc.errors import XrpcError, out_of_files
+from pds.xrpc.oauth_access import DpopChallenge
 from repo.car import InvalidCar
 from repo.cid import InvalidCid
 from repo.datamodel import InvalidDataModel
@@ -120,6 +122,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     lifecycle_errors.HoldAccount: (400, "InvalidRequest"),
     lifecycle_errors.NoSignups: (400, "InvalidRequest"),
     lifecycle_errors.PlcOperationRefused: (400, "InvalidRequest"),
+    ScopeMissing: (403, "ScopeMissingError"),
     # Mail
     InvalidMail: (400, "InvalidRequest"),
     MailNotSent: (502, "UpstreamFailure"),
@@ -156,6 +159,8 @@ def to_xrpc(exc: Exception) -> XrpcError:
         return out_of_files()
     if isinstance(exc, OSError) and has_no_space(exc):
         return XrpcError(503, "NotEnoughResources", _OUT_OF_SPACE)
+    if isinstance(exc, ScopeMissing):
+        return DpopChallenge.for_missing(exc.scope, str(exc))
     if isinstance(exc, ServiceJwtError):
         return XrpcError(401, exc.error, str(exc))
     if isinstance(exc, PlcError):

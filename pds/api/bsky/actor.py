@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from pds.accounts.scopes import STANDARD, SessionScope
+from pds.proxy.oauth import RPC
 from pds.proxy.target import NamedService, is_appview, named_service
 from pds.proxy.unserved import pass_on_as_user
 from pds.xrpc.accept_encoding import RELAYED, check_acceptable
@@ -24,7 +25,9 @@ GET_PREFERENCES: Final = "app.bsky.actor.getPreferences"
 PUT_PREFERENCES: Final = "app.bsky.actor.putPreferences"
 
 
-@methods.method(GET_PREFERENCES, auth=user_or_moderator(STANDARD | {SessionScope.TAKENDOWN}))
+@methods.method(
+    GET_PREFERENCES, auth=user_or_moderator(STANDARD | {SessionScope.TAKENDOWN}, oauth=RPC)
+)
 async def get_preferences(call: XrpcCall) -> Answer:
     """app.bsky.actor.getPreferences; the moderation service names the account with `did`"""
     elsewhere = _other_appview(call)
@@ -44,7 +47,7 @@ async def get_preferences(call: XrpcCall) -> Answer:
     return {"preferences": preferences}
 
 
-@methods.method(PUT_PREFERENCES, auth=user(refuse_takendown=True))
+@methods.method(PUT_PREFERENCES, auth=user(refuse_takendown=True, oauth=RPC))
 async def put_preferences(call: XrpcCall) -> Answer:
     """app.bsky.actor.putPreferences"""
     elsewhere = _other_appview(call)

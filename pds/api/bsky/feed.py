@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from pds.proxy.answers import call_service, json_object
 from pds.proxy.forwarding import pass_on
+from pds.proxy.oauth import rpc_to_target
 from pds.proxy.on_behalf import token_for
 from pds.proxy.target import choose_service, default_target, locate
 from pds.xrpc.accept_encoding import RELAYED, check_acceptable
@@ -22,7 +23,7 @@ GET_FEED: Final = "app.bsky.feed.getFeed"
 _GET_SKELETON: Final = "app.bsky.feed.getFeedSkeleton"
 
 
-@methods.method(GET_FEED, auth=user())
+@methods.method(GET_FEED, auth=user(oauth=rpc_to_target(_GET_SKELETON)))
 async def get_feed(call: XrpcCall) -> Answer:
     """app.bsky.feed.getFeed: the token is for the generator, to which the AppView hands it on"""
     ctx = call.ctx

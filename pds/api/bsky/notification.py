@@ -14,6 +14,7 @@ from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.oauth_demands import in_handler
 from repo.syntax import Did
 
 if TYPE_CHECKING:
@@ -25,16 +26,17 @@ REGISTER: Final = "app.bsky.notification.registerPush"
 UNREGISTER: Final = "app.bsky.notification.unregisterPush"
 _NOTIFIER_ID: Final = "bsky_notif"
 _NOTIFIER_TYPE: Final = "BskyNotificationService"
+_DEMAND: Final = in_handler(f"`rpc:` for it at `#{_NOTIFIER_ID}` of the service")
 
 
-@methods.method(REGISTER, auth=user(STANDARD | {SessionScope.SIGNUP_QUEUED}))
+@methods.method(REGISTER, auth=user(STANDARD | {SessionScope.SIGNUP_QUEUED}, oauth=_DEMAND))
 async def register_push(call: XrpcCall) -> Answer:
     """app.bsky.notification.registerPush"""
     await _tell_notifier(call, REGISTER)
     return None
 
 
-@methods.method(UNREGISTER, auth=user())
+@methods.method(UNREGISTER, auth=user(oauth=_DEMAND))
 async def unregister_push(call: XrpcCall) -> Answer:
     """app.bsky.notification.unregisterPush"""
     await _tell_notifier(call, UNREGISTER)
@@ -42,7 +44,9 @@ async def unregister_push(call: XrpcCall) -> Answer:
 
 
 async def _tell_notifier(call: XrpcCall, nsid: str) -> None:
-    target = await _notifier(call.ctx, Did(call.body["serviceDid"]))
+    did = Did(call.body["serviceDid"])
+    call.user.granted.check_rpc(nsid, f"{did}#{_NOTIFIER_ID}")
+    target = await _notifier(call.ctx, did)
     token = token_for(call, target.did, nsid)
     await call_service(call, target, f"/xrpc/{nsid}", token=token, json=call.body)
 
@@ -50,7 +54,7 @@ async def _tell_notifier(call: XrpcCall, nsid: str) -> None:
 async def _notifier(ctx: AppContext, did: Did) -> ProxyTarget:
     appview = ctx.settings.appview
     if appview is not None and did == appview.did:
-        return ProxyTarget(appview.url, did, trusted=True)
+        return ProxyTarget(appview.url, did, _NOTIFIER_ID, trusted=True)
     try:
         document = await ctx.did_resolver.resolve(did)
     except DidResolutionError as exc:
@@ -60,4 +64,4 @@ async def _notifier(ctx: AppContext, did: Did) -> ProxyTarget:
     url = document.service_endpoint(_NOTIFIER_ID, kind=_NOTIFIER_TYPE)
     if url is None:
         raise invalid_request(f"invalid notification service details in did document: {did}")
-    return ProxyTarget(url, did, trusted=False)
+    return ProxyTarget(url, did, _NOTIFIER_ID, trusted=False)

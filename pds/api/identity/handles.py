@@ -13,6 +13,7 @@ from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import NOBODY, XrpcMethods
+from pds.xrpc.oauth_demands import identity
 from repo.syntax import normalize_handle
 
 methods = XrpcMethods()
@@ -35,7 +36,7 @@ async def resolve_handle_method(call: XrpcCall) -> Answer:
 
 @methods.method(
     "com.atproto.identity.updateHandle",
-    auth=user(refuse_takendown=True),
+    auth=user(refuse_takendown=True, oauth=identity("handle")),
     limits=calls(by_did, {5 * MINUTE_S: 10, DAY_S: 50}),
     elsewhere=NOBODY,
 )

@@ -16,11 +16,12 @@ from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import NOBODY, XrpcMethods
+from pds.xrpc.oauth_demands import ANY, identity
 
 methods = XrpcMethods()
 
 
-@methods.method("com.atproto.identity.getRecommendedDidCredentials", auth=user())
+@methods.method("com.atproto.identity.getRecommendedDidCredentials", auth=user(oauth=ANY))
 async def get_recommended_did_credentials(call: XrpcCall) -> Answer:
     """com.atproto.identity.getRecommendedDidCredentials: a did:web has no rotation keys"""
     ctx, did = call.ctx, call.user.did
@@ -29,7 +30,7 @@ async def get_recommended_did_credentials(call: XrpcCall) -> Answer:
 
 @methods.method(
     "com.atproto.identity.requestPlcOperationSignature",
-    auth=user(FULL | {SessionScope.TAKENDOWN}),
+    auth=user(FULL | {SessionScope.TAKENDOWN}, oauth=identity("*")),
     elsewhere=NOBODY,
 )
 async def request_plc_operation_signature(call: XrpcCall) -> Answer:
@@ -41,7 +42,7 @@ async def request_plc_operation_signature(call: XrpcCall) -> Answer:
 
 @methods.method(
     "com.atproto.identity.signPlcOperation",
-    auth=user(FULL | {SessionScope.TAKENDOWN}),
+    auth=user(FULL | {SessionScope.TAKENDOWN}, oauth=identity("*")),
     elsewhere=NOBODY,
 )
 async def sign_plc_operation(call: XrpcCall) -> Answer:
@@ -54,7 +55,7 @@ async def sign_plc_operation(call: XrpcCall) -> Answer:
     return {"operation": operation.to_json()}
 
 
-@methods.method("com.atproto.identity.submitPlcOperation", auth=user())
+@methods.method("com.atproto.identity.submitPlcOperation", auth=user(oauth=identity("*")))
 async def submit_plc_operation(call: XrpcCall) -> Answer:
     """com.atproto.identity.submitPlcOperation"""
     ctx, did = call.ctx, call.user.did

@@ -17,6 +17,7 @@ from pds.xrpc.auth import user, user_or_service
 from pds.xrpc.body import check_length, iter_body, may_be_large
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.oauth_demands import ANY, BLOB
 from repo.datamodel import BlobRef
 from repo.syntax import Did
 
@@ -24,7 +25,9 @@ methods = XrpcMethods()
 
 
 @methods.method(
-    "com.atproto.repo.uploadBlob", auth=user_or_service(), limits=calls(by_ip, {DAY_S: 1000})
+    "com.atproto.repo.uploadBlob",
+    auth=user_or_service(oauth=BLOB),
+    limits=calls(by_ip, {DAY_S: 1000}),
 )
 async def upload_blob(call: XrpcCall) -> Answer:
     """com.atproto.repo.uploadBlob: kept for a record that is about to refer to it"""
@@ -62,7 +65,7 @@ async def upload_to(
     return {"blob": BlobRef(blob.cid, blob.mime_type, blob.size).to_json()}
 
 
-@methods.method("com.atproto.repo.listMissingBlobs", auth=user())
+@methods.method("com.atproto.repo.listMissingBlobs", auth=user(oauth=ANY))
 async def list_missing_blobs(call: XrpcCall) -> Answer:
     """com.atproto.repo.listMissingBlobs: what is to be uploaded after an import"""
     ctx, params = call.ctx, call.params

@@ -11,11 +11,15 @@ from pds.xrpc.body import check_length, iter_body
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.oauth_demands import account
 
 methods = XrpcMethods()
 
 
-@methods.method("com.atproto.repo.importRepo", auth=user(FULL, refuse_takendown=True))
+@methods.method(
+    "com.atproto.repo.importRepo",
+    auth=user(FULL, refuse_takendown=True, oauth=account("repo", "manage")),
+)
 async def import_repo(call: XrpcCall) -> Answer:
     """com.atproto.repo.importRepo: the repository of an account that moves in"""
     settings = call.ctx.settings

@@ -18,6 +18,7 @@ from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, JsonBytes, ReadCall, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import ReadMethods, XrpcMethods
+from pds.xrpc.oauth_demands import ANY
 from repo.record import InvalidRecord
 
 methods = XrpcMethods()
@@ -27,7 +28,7 @@ GET_RECORD: Final = "com.atproto.repo.getRecord"
 _FEW_COLLECTIONS: Final = 1000
 """As many collections as can be listed in a few milliseconds."""
 
-_authenticate: Final = user()
+_authenticate: Final = user(oauth=ANY)
 
 
 @methods.method(GET_RECORD)

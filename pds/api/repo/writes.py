@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
@@ -18,6 +18,7 @@ from pds.xrpc.body import WRITE_LIMIT_BYTES
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import auth_required, invalid_request
 from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.oauth_demands import in_handler
 from repo.cid import Cid
 from repo.commit import Action, CommitData
 from repo.syntax import Did
@@ -40,11 +41,16 @@ def _allow(_actor: ActorStoreReader, _writes: Sequence[PreparedWrite]) -> None:
 
 
 @methods.method(
-    "com.atproto.repo.createRecord", auth=user(), limits=CREATE, max_body_bytes=WRITE_LIMIT_BYTES
+    "com.atproto.repo.createRecord",
+    auth=user(oauth=in_handler("`repo:` to create")),
+    limits=CREATE,
+    max_body_bytes=WRITE_LIMIT_BYTES,
 )
 async def create_record(call: XrpcCall) -> Answer:
     """com.atproto.repo.createRecord"""
-    return await create_in(call, _writer(call))
+    did = _writer(call)
+    call.user.granted.check_repo("create", call.body["collection"])
+    return await create_in(call, did)
 
 
 async def create_in(call: XrpcCall, did: Did, guard: Guard = _allow) -> Answer:
@@ -68,11 +74,17 @@ async def create_in(call: XrpcCall, did: Did, guard: Guard = _allow) -> Answer:
 
 
 @methods.method(
-    "com.atproto.repo.putRecord", auth=user(), limits=UPDATE, max_body_bytes=WRITE_LIMIT_BYTES
+    "com.atproto.repo.putRecord",
+    auth=user(oauth=in_handler("`repo:` to create and to update")),
+    limits=UPDATE,
+    max_body_bytes=WRITE_LIMIT_BYTES,
 )
 async def put_record(call: XrpcCall) -> Answer:
     """com.atproto.repo.putRecord: create or replace; the same record again is no commit"""
-    return await put_in(call, _writer(call))
+    did = _writer(call)
+    for action in ("create", "update"):
+        call.user.granted.check_repo(action, call.body["collection"])
+    return await put_in(call, did)
 
 
 async def put_in(call: XrpcCall, did: Did, guard: Guard = _allow) -> Answer:
@@ -99,10 +111,16 @@ async def put_in(call: XrpcCall, did: Did, guard: Guard = _allow) -> Answer:
     return _write_output(did, write, data)
 
 
-@methods.method("com.atproto.repo.deleteRecord", auth=user(), limits=DELETE)
+@methods.method(
+    "com.atproto.repo.deleteRecord",
+    auth=user(oauth=in_handler("`repo:` to delete")),
+    limits=DELETE,
+)
 async def delete_record(call: XrpcCall) -> Answer:
     """com.atproto.repo.deleteRecord: a record that is not there is no error"""
-    return await delete_in(call, _writer(call))
+    did = _writer(call)
+    call.user.granted.check_repo("delete", call.body["collection"])
+    return await delete_in(call, did)
 
 
 async def delete_in(call: XrpcCall, did: Did, guard: Guard = _allow) -> Answer:
@@ -124,20 +142,24 @@ async def delete_in(call: XrpcCall, did: Did, guard: Guard = _allow) -> Answer:
 
 @methods.method(
     "com.atproto.repo.applyWrites",
-    auth=user(),
+    auth=user(oauth=in_handler("`repo:` for each write")),
     limits=SEVERAL_WRITES,
     max_body_bytes=WRITE_LIMIT_BYTES,
 )
 async def apply_writes(call: XrpcCall) -> Answer:
     """com.atproto.repo.applyWrites: several writes, one commit; none where nothing changes"""
-    return await apply_in(call, _writer(call))
+    did = _writer(call)
+    _check_number(call.body["writes"])
+    if call.user.uses_oauth:
+        for action, collection in _actions_of(call.body["writes"]):
+            call.user.granted.check_repo(action, collection)
+    return await apply_in(call, did)
 
 
 async def apply_in(call: XrpcCall, did: Did, guard: Guard = _allow) -> Answer:
     """Make several writes to the repository of `did`, if `guard` lets them pass."""
     ctx, body = call.ctx, call.body
-    if len(body["writes"]) > MAX_WRITES:
-        raise invalid_request(f"Too many writes. Max: {MAX_WRITES}")
+    _check_number(body["writes"])
     prepared = await call.digest(
         lambda: [
             _prepare_write(call, did, write, index)
@@ -168,6 +190,17 @@ def _writer(call: XrpcCall) -> Did:
     if account.did != did:
         raise auth_required("Authentication Required")
     return did
+
+
+def _check_number(writes: Sequence[object]) -> None:
+    if len(writes) > MAX_WRITES:
+        raise invalid_request(f"Too many writes. Max: {MAX_WRITES}")
+
+
+def _actions_of(writes: Iterable[dict[str, Any]]) -> list[tuple[Action, str]]:
+    """Return each action of applyWrites on each collection once, creations first."""
+    asked = {(_ACTIONS[write["$type"]], write["collection"]): None for write in writes}
+    return sorted(asked, key=lambda one: tuple(_ACTIONS.values()).index(one[0]))
 
 
 async def _prepare(call: XrpcCall, action: Action, collection: str, rkey: str) -> PreparedWrite:

@@ -6,12 +6,15 @@ from pds.accounts.scopes import FULL
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import NOBODY, XrpcMethods
+from pds.xrpc.oauth_demands import never
 
 methods = XrpcMethods()
 
 
 @methods.method(
-    "com.atproto.server.createAppPassword", auth=user(FULL, refuse_takendown=True), elsewhere=NOBODY
+    "com.atproto.server.createAppPassword",
+    auth=user(FULL, refuse_takendown=True, oauth=never()),
+    elsewhere=NOBODY,
 )
 async def create_app_password(call: XrpcCall) -> Answer:
     """com.atproto.server.createAppPassword"""
@@ -29,7 +32,7 @@ async def create_app_password(call: XrpcCall) -> Answer:
     }
 
 
-@methods.method("com.atproto.server.listAppPasswords", auth=user(), elsewhere=NOBODY)
+@methods.method("com.atproto.server.listAppPasswords", auth=user(oauth=never()), elsewhere=NOBODY)
 async def list_app_passwords(call: XrpcCall) -> Answer:
     """com.atproto.server.listAppPasswords"""
     return {
@@ -40,7 +43,7 @@ async def list_app_passwords(call: XrpcCall) -> Answer:
     }
 
 
-@methods.method("com.atproto.server.revokeAppPassword", auth=user(), elsewhere=NOBODY)
+@methods.method("com.atproto.server.revokeAppPassword", auth=user(oauth=never()), elsewhere=NOBODY)
 async def revoke_app_password(call: XrpcCall) -> Answer:
     """com.atproto.server.revokeAppPassword"""
     await call.ctx.accounts.app_passwords.revoke(call.user.did, call.body["name"])

@@ -13,13 +13,14 @@ from pds.rate_limits.method_limits import calls
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import NOBODY, XrpcMethods
+from pds.xrpc.oauth_demands import never
 
 methods = XrpcMethods()
 
 
 @methods.method(
     "com.atproto.server.requestAccountDelete",
-    auth=user(FULL, refuse_takendown=True),
+    auth=user(FULL, refuse_takendown=True, oauth=never()),
     limits=calls(by_did, {HOUR_S: 5, DAY_S: 15}),
     elsewhere=NOBODY,
 )

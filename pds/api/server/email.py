@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pds.accounts.email_rules import check_email
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.accounts.errors import NoEmailAddress, UnknownAccount
@@ -13,13 +15,18 @@ from pds.rate_limits.method_limits import calls
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import NOBODY, XrpcMethods
+from pds.xrpc.oauth_demands import account, never
+
+_IN_ACCOUNT_PAGES: Final = (
+    "Use the account manager interface to update email address associated with an account"
+)
 
 methods = XrpcMethods()
 
 
 @methods.method(
     "com.atproto.server.requestEmailConfirmation",
-    auth=user(refuse_takendown=True),
+    auth=user(refuse_takendown=True, oauth=account("email", "manage")),
     limits=calls(by_did, {HOUR_S: 5, DAY_S: 15}),
     elsewhere=NOBODY,
 )
@@ -31,7 +38,9 @@ async def request_email_confirmation(call: XrpcCall) -> Answer:
 
 
 @methods.method(
-    "com.atproto.server.confirmEmail", auth=user(refuse_takendown=True), elsewhere=NOBODY
+    "com.atproto.server.confirmEmail",
+    auth=user(refuse_takendown=True, oauth=account("email", "manage")),
+    elsewhere=NOBODY,
 )
 async def confirm_email(call: XrpcCall) -> Answer:
     """com.atproto.server.confirmEmail"""
@@ -42,7 +51,7 @@ async def confirm_email(call: XrpcCall) -> Answer:
 
 @methods.method(
     "com.atproto.server.requestEmailUpdate",
-    auth=user(FULL, refuse_takendown=True),
+    auth=user(FULL, refuse_takendown=True, oauth=never(_IN_ACCOUNT_PAGES)),
     limits=calls(by_did, {HOUR_S: 5, DAY_S: 15}),
     elsewhere=NOBODY,
 )
@@ -58,7 +67,9 @@ async def request_email_update(call: XrpcCall) -> Answer:
 
 
 @methods.method(
-    "com.atproto.server.updateEmail", auth=user(FULL, refuse_takendown=True), elsewhere=NOBODY
+    "com.atproto.server.updateEmail",
+    auth=user(FULL, refuse_takendown=True, oauth=never(_IN_ACCOUNT_PAGES)),
+    elsewhere=NOBODY,
 )
 async def update_email(call: XrpcCall) -> Answer:
     """com.atproto.server.updateEmail"""

@@ -8,6 +8,7 @@ from pds.xrpc.auth import admin, user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import NOBODY, XrpcMethods
+from pds.xrpc.oauth_demands import never
 
 methods = XrpcMethods()
 
@@ -34,7 +35,7 @@ async def create_invite_codes(call: XrpcCall) -> Answer:
 
 @methods.method(
     "com.atproto.server.getAccountInviteCodes",
-    auth=user(FULL, refuse_takendown=True),
+    auth=user(FULL, refuse_takendown=True, oauth=never()),
     elsewhere=NOBODY,
 )
 async def get_account_invite_codes(call: XrpcCall) -> Answer:

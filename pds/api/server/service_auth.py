@@ -13,6 +13,7 @@ from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import METHOD_TABLE, XrpcMethods
+from pds.xrpc.oauth_demands import in_handler
 
 methods = XrpcMethods()
 
@@ -27,11 +28,18 @@ _AUDIENCE: Final = re.compile(
 ).fullmatch
 
 
-@methods.method("com.atproto.server.getServiceAuth", auth=user(STANDARD | {SessionScope.TAKENDOWN}))
+@methods.method(
+    "com.atproto.server.getServiceAuth",
+    auth=user(
+        STANDARD | {SessionScope.TAKENDOWN},
+        oauth=in_handler("`rpc:` for the method, or all by `*`"),
+    ),
+)
 async def get_service_auth(call: XrpcCall) -> Answer:
     """com.atproto.server.getServiceAuth"""
     ctx, params, did = call.ctx, call.params, call.user.did
     audience, lxm, expires_at = params["aud"], params.get("lxm"), params.get("exp")
+    call.user.granted.check_rpc(lxm or "*", audience)
     if _AUDIENCE(audience) is None:
         raise invalid_request("aud must be a valid atproto DID or did#serviceId reference")
     scopes = STANDARD if lxm is None else call.request.app[METHOD_TABLE].scopes_elsewhere(lxm)
@@ -66,7 +74,7 @@ def _check_caller(
     if scope is SessionScope.TAKENDOWN:
         if not moves_away:
             raise invalid_request("Bad token scope", "InvalidToken")
-    elif scopes and scope not in scopes:
+    elif scopes and not call.user.may_reach(scopes):
         raise invalid_request(
             f"insufficient access to request a service auth token for the following method: {lxm}"
         )

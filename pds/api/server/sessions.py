@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pds.accounts.account import ActorAccount
 from pds.accounts.errors import UnknownAccount
@@ -15,8 +15,11 @@ from pds.rate_limits.method_limits import calls
 from pds.xrpc.auth import refresh, user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import NOBODY, XrpcMethods
+from pds.xrpc.oauth_demands import ANY
 from pds.xrpc.responses import find_did_doc
 from repo.syntax import Did
+
+_ABOUT_EMAIL: Final = frozenset({"email", "emailConfirmed", "emailAuthFactor"})
 
 methods = XrpcMethods()
 
@@ -56,14 +59,17 @@ async def delete_session(call: XrpcCall) -> Answer:
 
 @methods.method(
     "com.atproto.server.getSession",
-    auth=user(STANDARD | {SessionScope.SIGNUP_QUEUED}),
+    auth=user(STANDARD | {SessionScope.SIGNUP_QUEUED}, oauth=ANY),
     elsewhere=NOBODY,
 )
 async def get_session(call: XrpcCall) -> Answer:
     """com.atproto.server.getSession"""
     ctx, did = call.ctx, call.user.did
     account = get_acting_account(ctx, did, hide_takendown=True, absent=_no_user_info(did))
-    return {**_account_output(account), **await _session_did_doc(ctx, did)}
+    output = {**_account_output(account), **await _session_did_doc(ctx, did)}
+    if not call.user.granted.allows_account("email", "read"):
+        return {name: value for name, value in output.items() if name not in _ABOUT_EMAIL}
+    return output
 
 
 def _no_user_info(did: Did) -> UnknownAccount:

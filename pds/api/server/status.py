@@ -11,6 +11,7 @@ from pds.repos.quotas import storage_status
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import NOBODY, XrpcMethods
+from pds.xrpc.oauth_demands import ANY, account, never
 
 _EMPTY: Final = (
     "The repository of this account is empty here. If it has records elsewhere, import them with "
@@ -18,10 +19,15 @@ _EMPTY: Final = (
     "it has none."
 )
 
+_NO_REACTIVATION: Final = (
+    "Account reactivation is not available with OAuth credentials. Sign in to your account "
+    "management page to reactivate."
+)
+
 methods = XrpcMethods()
 
 
-@methods.method("com.atproto.server.checkAccountStatus", auth=user())
+@methods.method("com.atproto.server.checkAccountStatus", auth=user(oauth=ANY))
 async def check_account_status(call: XrpcCall) -> Answer:
     """com.atproto.server.checkAccountStatus: how far an account has moved in"""
     ctx, did = call.ctx, call.user.did
@@ -54,7 +60,11 @@ def _contents(actor: ActorStoreReader) -> dict[str, Any]:
     }
 
 
-@methods.method("com.atproto.server.activateAccount", auth=user(FULL), elsewhere=NOBODY)
+@methods.method(
+    "com.atproto.server.activateAccount",
+    auth=user(FULL, oauth=never(_NO_REACTIVATION)),
+    elsewhere=NOBODY,
+)
 async def activate_account(call: XrpcCall) -> Answer:
     """com.atproto.server.activateAccount"""
     await states.activate(call.ctx, call.user.did)
@@ -63,10 +73,16 @@ async def activate_account(call: XrpcCall) -> Answer:
 
 @methods.method(
     "com.atproto.server.deactivateAccount",
-    auth=user(FULL | {SessionScope.TAKENDOWN}),
+    auth=user(FULL | {SessionScope.TAKENDOWN}, oauth=account("status", "manage")),
     elsewhere=NOBODY,
 )
 async def deactivate_account(call: XrpcCall) -> Answer:
     """com.atproto.server.deactivateAccount"""
-    await states.deactivate(call.ctx, call.user.did, delete_after=call.body.get("deleteAfter"))
+    # A client may outlive the trust in it. What else acts for the account ends with it.
+    await states.deactivate(
+        call.ctx,
+        call.user.did,
+        delete_after=call.body.get("deleteAfter"),
+        disconnect_apps=call.user.uses_oauth,
+    )
     return None

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from pds.api.bsky.read_after_write import read_after_write
 from pds.hold.records import PROFILE, SELF, read_value
+from pds.proxy.oauth import RPC
 from pds.proxy.target import named_service
 from pds.read_after_write.images import Images
 from pds.read_after_write.profile import update_detailed
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 methods = XrpcMethods()
 
-_as_user: Final = user()
+_as_user: Final = user(oauth=RPC)
 
 
 @demands(f"none for the hold's own profile; {_as_user.demands}")

@@ -188,6 +188,10 @@ class OAuthTokens:
             expires_at=session.expires_s,
         )
 
+    def is_current(self, token_id: str) -> bool:
+        """Whether the session of an access token that was verified goes on, with that token."""
+        return self._rows.find("tokenId", token_id) is not None
+
     def list_of(self, did: Did) -> list[ListedSession]:
         """Return the account's sessions, the one refreshed last first.
 

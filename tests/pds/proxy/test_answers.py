@@ -17,6 +17,7 @@ from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.errors import XrpcError
 from pds.xrpc.methods import XrpcMethods
+from pds.xrpc.oauth_demands import ANY
 from tests.pds.conftest import Account, Pds, start_pds
 from tests.pds.upstream import APPVIEW_DID, Hang, Upstream, hurry, register_service, via
 
@@ -52,7 +53,7 @@ def handler() -> Handler:
 def timeline(handler: Handler, monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the server have a handler for one method of the AppView."""
     methods = XrpcMethods()
-    methods.method(TIMELINE, auth=user())(handler)
+    methods.method(TIMELINE, auth=user(oauth=ANY))(handler)
     monkeypatch.setattr("pds.server.app.METHODS", (*METHODS, methods))
 
 

@@ -1,0 +1,1 @@
+"""Browsers: who is signed in there, and what people have let clients do."""

@@ -1,0 +1,1 @@
+"""Permission sets: Lexicons that list permissions, found on the network and kept in a table."""

@@ -1,0 +1,265 @@
+"""`AuthorizationRequests`: the table `authorization_request`, from the request to its code.
+
+A request is opened by one browser, granted by one account, and exchanged for tokens once. What
+breaks this order ends the request: somebody else may have learnt its name.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from database.connection import Database
+from database.retry import write
+from database.timestamps import Clock, epoch_s_of, iso_of
+from pds.oauth.clients.authentication import ClientAuth
+from pds.oauth.errors import AccessDenied, InvalidGrant, InvalidRequest, OAuthError
+from pds.oauth.requests.parameters import AuthorizationParameters
+from pds.oauth.requests.stored import StoredRequest, is_code, parse_request_uri
+from pds.oauth.tokens.grants import CodeGrant
+from repo.syntax import Did
+
+T = TypeVar("T")
+
+LIFETIME_S: Final = 5 * 60
+"""From the last step to the next one."""
+KEPT_S: Final = 10 * 60
+"""How long an expired request is kept, to tell its client that it has expired."""
+
+_REMOVED_AT_ONCE: Final = 100
+_COLUMNS: Final = "id, clientId, clientAuth, parameters, expiresAt, deviceId, did, code"
+_FIND: Final = f"SELECT {_COLUMNS} FROM authorization_request WHERE id = ?"
+_TAKE: Final = (
+    f"DELETE FROM authorization_request WHERE code = ? AND code IS NOT NULL RETURNING {_COLUMNS}"
+)
+
+
+class AuthorizationRequests:
+    """Requests that are under way. Every async method is one transaction."""
+
+    def __init__(self, db: Database, *, clock: Clock = time.time) -> None:
+        self._db = db
+        self._clock = clock
+
+    async def create(
+        self,
+        client_id: str,
+        client_auth: ClientAuth | None,
+        parameters: AuthorizationParameters,
+        *,
+        device_id: str | None = None,
+    ) -> StoredRequest:
+        """Store a request whose parameters were checked. `device_id` is the browser it is for."""
+        request = StoredRequest(
+            request_id=f"req-{secrets.token_hex(16)}",
+            client_id=client_id,
+            client_auth=client_auth,
+            parameters=parameters,
+            expires_at=self._clock() + LIFETIME_S,
+            device_id=device_id,
+        )
+        await write(self._db, lambda: self._insert(request))
+        return request
+
+    async def open(
+        self, request_uri: str, *, client_id: str | None, device_id: str | None
+    ) -> StoredRequest:
+        """Return a request that waits for the person, and give it another five minutes.
+
+        It is bound to the first `device_id`. `client_id` is the client that the browser names.
+        Raises `InvalidRequest` if it is unknown, and `AccessDenied`, after which it is deleted.
+        """
+        request_id = parse_request_uri(request_uri)
+        now = self._clock()
+
+        def open_it() -> StoredRequest | OAuthError:
+            found = self._find(request_id)
+            problem = _problem_of_opening(found, client_id, device_id, now_s=now)
+            if problem is not None:
+                return self._refuse(found, problem)
+            self._db.run(
+                "UPDATE authorization_request SET expiresAt = ?, deviceId = ifnull(deviceId, ?)"
+                " WHERE id = ?",
+                (iso_of(now + LIFETIME_S), device_id, request_id),
+            )
+            return self._find(request_id)
+
+        return await self._outcome(open_it)
+
+    async def authorize(
+        self,
+        request_uri: str,
+        *,
+        did: Did,
+        device_id: str,
+        is_deactivated: bool = False,
+        scope: str | None = None,
+    ) -> StoredRequest:
+        """Grant a request to an account that is signed in on the device; return it with its code.
+
+        `scope` has what the person agreed to, if that is less than what the client asked for.
+        Raises `InvalidRequest` if it is unknown, and `AccessDenied`, after which it is deleted.
+        """
+        request_id = parse_request_uri(request_uri)
+        now = self._clock()
+
+        def authorize() -> StoredRequest | OAuthError:
+            found = self._find(request_id)
+            problem = _problem_of_granting(found, device_id, now_s=now)
+            if is_deactivated:
+                problem = "This account has been deactivated"
+            if problem is not None:
+                return self._refuse(found, problem)
+            parameters = found.parameters
+            if scope is not None:
+                kept = _intersection(parameters.scope, scope)
+                if "atproto" not in kept:
+                    return self._refuse(found, 'The "atproto" scope is required')
+                parameters = parameters.having(scope=" ".join(kept))
+            self._db.run(
+                "UPDATE authorization_request"
+                " SET did = ?, code = ?, expiresAt = ?, parameters = ? WHERE id = ?",
+                (
+                    did,
+                    f"cod-{secrets.token_hex(32)}",
+                    iso_of(now + LIFETIME_S),
+                    parameters.to_json(),
+                    request_id,
+                ),
+            )
+            return self._find(request_id)
+
+        return await self._outcome(authorize)
+
+    async def consume(self, code: str) -> CodeGrant:
+        """Take a code out of the table, so that nobody can use it again.
+
+        Raises `InvalidGrant`. The code may then be one that was used before: the session that it
+        made has to end.
+        """
+        if not is_code(code):
+            raise InvalidGrant("Invalid code")
+        row = await write(self._db, lambda: self._db.one(_TAKE, (code,)))
+        if row is None:
+            raise InvalidGrant("Invalid code")
+        request = _request_of(row)
+        if request.did is None:
+            raise InvalidGrant("Invalid code")
+        if request.expires_at < self._clock():
+            raise InvalidGrant("This code has expired")
+        return CodeGrant(
+            code=code,
+            did=request.did,
+            device_id=request.device_id,
+            client_id=request.client_id,
+            client_auth=request.client_auth,
+            parameters=request.parameters,
+        )
+
+    async def delete(self, request_uri: str) -> None:
+        """Delete a request, which need not exist. Raises `InvalidRequest` for what is no name."""
+        request_id = parse_request_uri(request_uri)
+        await write(self._db, lambda: self._delete(request_id))
+
+    def find_client_id(self, request_uri: str) -> str | None:
+        """Return the client of a request, whatever its state."""
+        found: str | None = self._db.value(
+            "SELECT clientId FROM authorization_request WHERE id = ?",
+            (parse_request_uri(request_uri),),
+        )
+        return found
+
+    def _insert(self, request: StoredRequest) -> None:
+        self._remove_old()
+        auth = request.client_auth
+        self._db.run(
+            "INSERT INTO authorization_request"
+            " (id, clientId, clientAuth, parameters, expiresAt, deviceId)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                request.request_id,
+                request.client_id,
+                "null" if auth is None else auth.to_json(),
+                request.parameters.to_json(),
+                iso_of(request.expires_at),
+                request.device_id,
+            ),
+        )
+
+    def _find(self, request_id: str) -> StoredRequest:
+        row = self._db.one(_FIND, (request_id,))
+        if row is None:
+            raise InvalidRequest("Unknown request_uri")
+        return _request_of(row)
+
+    def _delete(self, request_id: str) -> None:
+        self._db.run("DELETE FROM authorization_request WHERE id = ?", (request_id,))
+
+    def _refuse(self, request: StoredRequest, problem: str) -> OAuthError:
+        """Delete a request; return the error to raise once that is committed."""
+        self._delete(request.request_id)
+        error = AccessDenied(problem)
+        error.parameters = request.parameters
+        return error
+
+    async def _outcome(self, transaction: Callable[[], T | OAuthError]) -> T:
+        """Run a transaction that commits although it refuses."""
+        outcome = await write(self._db, transaction)
+        if isinstance(outcome, OAuthError):
+            raise outcome
+        return outcome
+
+    def _remove_old(self) -> None:
+        """Delete some of the requests that have long expired: more than the one that comes."""
+        self._db.run(
+            "DELETE FROM authorization_request WHERE id IN"
+            " (SELECT id FROM authorization_request WHERE expiresAt < ? LIMIT ?)",
+            (iso_of(self._clock() - KEPT_S), _REMOVED_AT_ONCE),
+        )
+
+
+def _problem_of_opening(
+    request: StoredRequest, client_id: str | None, device_id: str | None, *, now_s: float
+) -> str | None:
+    if request.did is not None or request.code is not None:
+        return "This request was already authorized"
+    if request.expires_at < now_s:
+        return "This request has expired"
+    if client_id is not None and client_id != request.client_id:
+        return "This request was initiated for another client"
+    if device_id is not None and request.device_id not in (None, device_id):
+        return "This request was initiated from another device"
+    return None
+
+
+def _problem_of_granting(request: StoredRequest, device_id: str, *, now_s: float) -> str | None:
+    if request.expires_at < now_s:
+        return "This request has expired"
+    if request.device_id is None:
+        return "This request was not initiated"
+    if request.device_id != device_id:
+        return "This request was initiated from another device"
+    if request.did is not None or request.code is not None:
+        return "This request was already authorized"
+    return None
+
+
+def _intersection(asked_for: str, agreed_to: str) -> list[str]:
+    agreed = frozenset(agreed_to.split(" "))
+    return [scope for scope in asked_for.split(" ") if scope in agreed]
+
+
+def _request_of(row: tuple[object, ...]) -> StoredRequest:
+    request_id, client_id, client_auth, parameters, expires_at, device_id, did, code = row
+    return StoredRequest(
+        request_id=str(request_id),
+        client_id=str(client_id),
+        client_auth=ClientAuth.from_json(str(client_auth)),
+        parameters=AuthorizationParameters.from_json(str(parameters)),
+        expires_at=epoch_s_of(str(expires_at)),
+        device_id=None if device_id is None else str(device_id),
+        did=None if did is None else Did(str(did)),
+        code=None if code is None else str(code),
+    )

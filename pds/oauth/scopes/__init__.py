@@ -1,0 +1,1 @@
+"""OAuth scopes of atproto: their syntax, what they allow, and what permission sets stand for."""

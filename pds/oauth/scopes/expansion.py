@@ -1,0 +1,29 @@
+"""The scopes of a token, in which what permission sets list takes the place of `include:`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pds.oauth.scopes.include import IncludeScope, Permission
+
+
+def sets_of(scope: str) -> tuple[str, ...]:
+    """Return the NSIDs of the permission sets that a space-separated list includes, each once."""
+    includes = (IncludeScope.parse(text) for text in scope.split(" "))
+    return tuple(dict.fromkeys(one.nsid for one in includes if one is not None))
+
+
+def expand(scope: str, sets: Mapping[str, Iterable[Permission]]) -> str:
+    """Return a list of scopes without `include:`. `sets` has every set of `sets_of(scope)`.
+
+    As in the reference, what the sets allow comes first, and all else follows unchanged.
+    """
+    included: list[str] = []
+    others: list[str] = []
+    for text in scope.split(" "):
+        include = IncludeScope.parse(text)
+        if include is None:
+            others.append(text)
+        else:
+            included += map(str, include.permissions(sets[include.nsid]))
+    return " ".join([*included, *others])

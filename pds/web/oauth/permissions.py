@@ -1,0 +1,115 @@
+"""What scopes mean, in words for the person who is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from pds.oauth.scopes.account import AccountScope
+from pds.oauth.scopes.blob import BlobScope
+from pds.oauth.scopes.identity import IdentityScope
+from pds.oauth.scopes.include import IncludeScope
+from pds.oauth.scopes.repo import ACTIONS, RepoScope
+from pds.oauth.scopes.rpc import RpcScope
+from pds.oauth.scopes.scope import (
+    ATPROTO,
+    TRANSITION_CHAT,
+    TRANSITION_EMAIL,
+    TRANSITION_GENERIC,
+    FixedScope,
+    Scope,
+    parse_scope,
+)
+
+_IDENTITY: Final = "Who you are"
+_CONTENT: Final = "What you publish"
+_SERVICES: Final = "Services in your name"
+_ACCOUNT: Final = "Your account"
+_GROUPS: Final = (_IDENTITY, _CONTENT, _SERVICES, _ACCOUNT)
+_FIXED: Final = {
+    ATPROTO: (_IDENTITY, "Learn your handle and that the account is yours", ""),
+    TRANSITION_GENERIC: (
+        _CONTENT,
+        "Publish, change and delete anything in your name, and use services for you",
+        "All but private messages, your e-mail address and the account itself",
+    ),
+    TRANSITION_CHAT: (_SERVICES, "Read and send private messages", ""),
+    TRANSITION_EMAIL: (_ACCOUNT, "Read your e-mail address", ""),
+}
+_ACTION_WORDS: Final = {"create": "create", "update": "change", "delete": "delete"}
+_ATTRIBUTES: Final = {
+    "email": ("Read your e-mail address", "Read and change your e-mail address"),
+    "repo": ("Read the state of your repository", "Replace all that you have published"),
+    "status": (
+        "Read whether your account is active",
+        "Deactivate your account",
+    ),
+}
+
+
+@dataclass(slots=True, frozen=True)
+class Permission:
+    """A line of the consent page."""
+
+    scope: str
+    text: str
+    detail: str
+    required: bool
+    """Whether the request makes no sense without."""
+    is_new: bool
+    """Whether the person has let this client in before, but not agreed to this."""
+
+
+@dataclass(slots=True, frozen=True)
+class PermissionGroup:
+    """Permissions of one kind."""
+
+    title: str
+    permissions: tuple[Permission, ...]
+
+
+def permissions_of(scopes: Iterable[str], agreed: frozenset[str]) -> list[PermissionGroup]:
+    """Return what `scopes` permit, by kind. `agreed` are those from before, if any."""
+    grouped: dict[str, list[Permission]] = {title: [] for title in _GROUPS}
+    for text in scopes:
+        scope = parse_scope(text)
+        if scope is not None:
+            title, words, detail = _describe(scope)
+            is_new = bool(agreed) and text not in agreed
+            grouped[title].append(Permission(text, words, detail, text == ATPROTO, is_new))
+    return [PermissionGroup(title, tuple(each)) for title, each in grouped.items() if each]
+
+
+def _describe(scope: Scope) -> tuple[str, str, str]:
+    """Return the kind of a scope, what it permits, and a detail that may be empty."""
+    match scope:
+        case FixedScope(value):
+            return _FIXED[value]
+        case RepoScope():
+            return _CONTENT, _repo_words(scope), ""
+        case BlobScope():
+            kinds = ", ".join(scope.types)
+            return _CONTENT, f"Upload {'files of any kind' if kinds == '*/*' else kinds}", ""
+        case RpcScope():
+            methods = (
+                "Use every method" if "*" in scope.methods else f"Use {', '.join(scope.methods)}"
+            )
+            where = "any service" if scope.aud == "*" else scope.aud
+            return _SERVICES, f"{methods} of {where} in your name", ""
+        case IncludeScope():
+            return _SERVICES, f"What {scope.nsid} lists", "A set of permissions, published there"
+        case AccountScope():
+            read, manage = _ATTRIBUTES[scope.attribute]
+            return _ACCOUNT, manage if "manage" in scope.actions else read, ""
+        case IdentityScope():
+            if scope.attribute == "handle":
+                return _ACCOUNT, "Change your handle", ""
+            return _ACCOUNT, "Change your identity: its keys, servers and handle", ""
+
+
+def _repo_words(scope: RepoScope) -> str:
+    verbs = [_ACTION_WORDS[action] for action in ACTIONS if action in scope.actions]
+    what = "records of any kind" if "*" in scope.collections else ", ".join(scope.collections)
+    words = verbs[0] if len(verbs) == 1 else f"{', '.join(verbs[:-1])} and {verbs[-1]}"
+    return f"{words.capitalize()} {what}"

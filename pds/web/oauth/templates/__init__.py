@@ -1,0 +1,1 @@
+"""Templates that the pages of several rooms build on."""

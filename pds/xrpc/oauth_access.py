@@ -1,0 +1,98 @@
+"""Access by OAuth tokens: the token, and the proof that it was not stolen, of one request.
+
+Spec: https://www.rfc-editor.org/rfc/rfc9449#section-7, https://www.rfc-editor.org/rfc/rfc6750
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import hdrs, web
+
+from pds.jose.jwk import ALGORITHMS
+from pds.oauth.errors import InvalidToken as InvalidOAuthToken
+from pds.oauth.errors import OAuthError
+from pds.xrpc.errors import XrpcError
+
+if TYPE_CHECKING:
+    from multidict import CIMultiDict
+
+    from pds.oauth.provider import OAuth
+    from pds.oauth.tokens.session import OAuthSession
+
+DPOP: Final = "DPoP"
+NONCE_HEADER: Final = "DPoP-Nonce"
+_NONCE: Final = web.RequestKey("dpop_nonce", str)
+_EXPOSE: Final = "Access-Control-Expose-Headers"
+_ALGORITHMS: Final = " ".join(ALGORITHMS)
+
+
+class DpopChallenge(XrpcError):
+    """A refusal that tells the client, in WWW-Authenticate, what is wrong with its access."""
+
+    def __init__(self, status: int, name: str, message: str, **parameters: str) -> None:
+        """`parameters` are those of the challenge, such as `error` and `scope`."""
+        super().__init__(status, name, message)
+        self._parameters = parameters
+
+    @classmethod
+    def refusing(cls, refusal: OAuthError) -> DpopChallenge:
+        """Make the answer to a request whose token or proof was refused."""
+        error, text = refusal.error, refusal.description
+        return cls(401, error, text, error=error, error_description=text)
+
+    @classmethod
+    def for_missing(cls, scope: str, message: str) -> DpopChallenge:
+        """Make the answer to a request that its token does not allow."""
+        return cls(403, "ScopeMissingError", message, error="insufficient_scope", scope=scope)
+
+    def response(self) -> web.Response:
+        """The JSON answer, with the challenge."""
+        response = super().response()
+        # A quoted text would have to be escaped, which clients do not understand.
+        pairs = ((name, value) for name, value in self._parameters.items() if '"' not in value)
+        challenge = ", ".join(f'{name}="{value}"' for name, value in (_ALGS, *pairs))
+        response.headers[hdrs.WWW_AUTHENTICATE] = f"{DPOP} {challenge}"
+        response.headers.add(_EXPOSE, hdrs.WWW_AUTHENTICATE)
+        return response
+
+
+_ALGS: Final = ("algs", _ALGORITHMS)
+
+
+async def verify_access(oauth: OAuth, request: web.Request, token: str) -> OAuthSession:
+    """Verify the access token of a request, and its proof. Raises `DpopChallenge`.
+
+    Whatever the answer is, it will have the nonce for the next request.
+    """
+    request[_NONCE] = oauth.proofs.next_nonce()
+    try:
+        jkt = await oauth.proofs.check(
+            request.headers.getall(DPOP, ()),
+            method=request.method,
+            # The client may have another name for the server than the proxy before it.
+            url=oauth.issuer + request.rel_url.raw_path,
+            access_token=token,
+        )
+        return oauth.tokens.verify(token, jkt)
+    except OAuthError as exc:
+        raise DpopChallenge.refusing(exc) from exc
+
+
+def ended() -> DpopChallenge:
+    """Make the answer to a request whose session ended while its body came in."""
+    return DpopChallenge.refusing(InvalidOAuthToken("Invalid token"))
+
+
+def not_granted() -> DpopChallenge:
+    """Make the answer to a token without the scope that all have."""
+    return DpopChallenge.refusing(InvalidOAuthToken("Invalid scope (expected one of: atproto)"))
+
+
+async def add_nonce(request: web.Request, response: web.StreamResponse) -> None:
+    """Add the nonce to a response about to be sent; called by an application signal."""
+    nonce = request.get(_NONCE)
+    if nonce is not None:
+        headers: CIMultiDict[str] = response.headers
+        headers[NONCE_HEADER] = nonce
+        headers.add(_EXPOSE, NONCE_HEADER)
