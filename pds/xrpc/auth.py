@@ -100,7 +100,7 @@ def user(
 def optional_user(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
     """Accept no credentials, an access token with one of `scopes`, or the administrator."""
 
-    @demands(f"none; session ({_scopes_in_words(scopes)}) or admin sees more")
+    @demands(f"none; session ({_scopes_in_words(scopes)}), OAuth (any) or admin sees more")
     async def authenticate(ctx: AppContext, request: web.Request) -> Credentials:
         if hdrs.AUTHORIZATION not in request.headers:
             return _ANONYMOUS

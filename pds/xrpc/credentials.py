@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from aiohttp import web
 
 from pds.accounts.scopes import SessionScope
-from pds.oauth.scopes.granted import ALL_GRANTED, GrantedScopes
+from pds.oauth.scopes.all_granted import ALL_GRANTED
+from pds.oauth.scopes.granted import GrantedScopes
 from repo.syntax import Did
 
 if TYPE_CHECKING:

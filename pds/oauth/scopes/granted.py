@@ -110,31 +110,6 @@ class GrantedScopes:
             raise ScopeMissing(str(IdentityScope(attribute)))
 
 
-class _AllGranted(GrantedScopes):
-    """What a caller may do whom no OAuth scope limits."""
-
-    __slots__ = ()
-
-    def allows_repo(self, action: str, collection: str) -> bool:
-        return True
-
-    def allows_rpc(self, lxm: str, aud: str) -> bool:
-        return True
-
-    def allows_blob(self, media_type: str) -> bool:
-        return True
-
-    def allows_account(self, attribute: str, action: str) -> bool:
-        return True
-
-    def allows_identity(self, attribute: str) -> bool:
-        return True
-
-
-ALL_GRANTED: Final[GrantedScopes] = _AllGranted(None)
-"""For callers whom no OAuth scope limits."""
-
-
 @cached(LRUCache(maxsize=_CACHED_CHARS, getsizeof=lambda granted: granted.size))
 def _parse(scope: str | None) -> GrantedScopes:
     return GrantedScopes(scope)
