@@ -28,6 +28,10 @@ _PRIVATE_MESSAGES: Final = "chat.bsky."
 T = TypeVar("T")
 
 
+def _of(kind: type[T], parsed: Iterable[object]) -> tuple[T, ...]:
+    return tuple(scope for scope in parsed if isinstance(scope, kind))
+
+
 class GrantedScopes:
     """The scopes of a token. An `include:` allows nothing here: its set has been put in before."""
 
@@ -109,7 +113,3 @@ class GrantedScopes:
 @cached(LRUCache(maxsize=_CACHED_CHARS, getsizeof=lambda granted: granted.size))
 def _parse(scope: str | None) -> GrantedScopes:
     return GrantedScopes(scope)
-
-
-def _of(kind: type[T], parsed: Iterable[object]) -> tuple[T, ...]:
-    return tuple(scope for scope in parsed if isinstance(scope, kind))

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.pds.conftest import Account, Pds
 from tests.pds.web.oauth.app_client import App
-from tests.pds.web.oauth.browser import Browser, Page
+from tests.pds.web.oauth.browser import Browser
+from tests.pds.web.oauth.steps import authorize, sign_in
+
+TRUSTED = (
+    "http://localhost?scope=atproto+transition%3Ageneric"
+    "&redirect_uri=http%3A%2F%2F127.0.0.1%2Fcallback"
+)
 
 
-async def sign_in(browser: Browser, page: Page, account: Account, **more: str) -> Page:
-    """Fill in the page that asks for the password."""
-    form = page.form("/sign-in")
-    return await browser.send(form, username=account.handle, password=account.password, **more)
-
-
-async def authorize(app: App, browser: Browser, account: Account, **parameters: str) -> Page:
-    """Sign in and agree to all; the result is the redirect to the client."""
-    page = await browser.open("/oauth/authorize", **await app.push(**parameters))
-    page = await sign_in(browser, page, account)
-    return await browser.send(page.form("/consent"))
+@pytest.fixture
+def pds_environ() -> dict[str, str]:
+    return {"PDS_OAUTH_TRUSTED_CLIENTS": TRUSTED}
 
 
 async def test_a_person_signs_in_agrees_and_the_app_gets_tokens(pds: Pds, alice: Account) -> None:
@@ -61,3 +61,151 @@ async def test_rejecting_tells_the_client_and_ends_the_request(pds: Pds, alice: 
     page = await browser.open("/oauth/authorize", **query)
     assert page.status == 400
     assert "Unknown request_uri" in page.text
+
+
+async def test_a_remembered_account_needs_no_password_the_next_time(
+    pds: Pds, alice: Account
+) -> None:
+    app, browser = App(pds), Browser(pds)
+    await authorize(app, browser, alice, remember="true")
+    page = await browser.open("/oauth/authorize", **await App(pds).push())
+    assert "Choose an account" in page.text
+    page = await browser.send(page.form("/choose"))
+    assert "code" in (await browser.send(page.form("/consent"))).answer
+
+
+async def test_an_account_that_is_not_remembered_is_asked_for_again(
+    pds: Pds, alice: Account
+) -> None:
+    browser = Browser(pds)
+    await authorize(App(pds), browser, alice)
+    page = await browser.open("/oauth/authorize", **await App(pds).push())
+    assert page.form("/sign-in").action
+
+
+async def test_a_sign_in_of_a_week_ago_asks_for_the_password(pds: Pds, alice: Account) -> None:
+    browser = Browser(pds)
+    await authorize(App(pds), browser, alice, remember="true")
+    pds.ctx.accounts.db.run("UPDATE account_device SET updatedAt = '2026-01-01T00:00:00.000Z'")
+    page = await browser.open("/oauth/authorize", **await App(pds).push())
+    page = await browser.send(page.form("/choose"))
+    assert ("username", "alice.test") in page.form("/sign-in").fields
+
+
+async def test_an_account_is_signed_out_on_the_page_of_accounts(pds: Pds, alice: Account) -> None:
+    browser = Browser(pds)
+    await authorize(App(pds), browser, alice, remember="true")
+    page = await browser.open("/oauth/authorize", **await App(pds).push())
+    page = await browser.send(page.form("/sign-out"))
+    assert page.form("/sign-in").action
+    assert pds.ctx.accounts.db.value("SELECT count(*) FROM account_device") == 0
+
+
+async def test_the_hint_of_the_app_is_filled_in(pds: Pds, alice: Account) -> None:
+    query = await App(pds).push(login_hint=alice.handle)
+    page = await Browser(pds).open("/oauth/authorize", **query)
+    assert ("username", alice.handle) in page.form("/sign-in").fields
+
+
+async def test_what_the_person_unticks_is_not_granted(pds: Pds, alice: Account) -> None:
+    app, browser = App(pds, "atproto transition:generic transition:email"), Browser(pds)
+    page = await browser.open("/oauth/authorize", **await app.push())
+    page = await sign_in(browser, page, alice)
+    answer = await browser.send(page.form("/consent"), scope="transition:email")
+    reply = await app.redeem(answer.answer["code"])
+    assert reply.json["scope"] == "atproto transition:email"
+
+
+async def test_nobody_is_granted_more_than_was_asked_for(pds: Pds, alice: Account) -> None:
+    app, browser = App(pds, "atproto"), Browser(pds)
+    page = await browser.open("/oauth/authorize", **await app.push())
+    page = await sign_in(browser, page, alice)
+    answer = await browser.send(page.form("/consent"), scope=["transition:generic", "repo:*"])
+    assert (await app.redeem(answer.answer["code"])).json["scope"] == "atproto"
+
+
+async def test_a_trusted_app_gets_in_silently_once_it_was_let_in(pds: Pds, alice: Account) -> None:
+    """prompt=none: without a page, or an error that says which page is missing."""
+    app, browser = App(pds, client_id=TRUSTED), Browser(pds)
+    query = await app.push(prompt="none")
+    assert (await browser.open("/oauth/authorize", **query)).answer["error"] == "login_required"
+    await authorize(app, browser, alice, remember="true")
+    app = App(pds, client_id=TRUSTED)
+    query = await app.push(prompt="none")
+    # Consent to a client on the person's own device is never remembered.
+    assert (await browser.open("/oauth/authorize", **query)).answer["error"] == "consent_required"
+    await pds.ctx.oauth.consents.remember(alice.did, TRUSTED, frozenset(app.scope.split()))
+    answer = (await browser.open("/oauth/authorize", **await app.push(prompt="none"))).answer
+    assert (await app.redeem(answer["code"])).status == 200
+    app = App(pds, client_id=TRUSTED)
+    answer = (await browser.open("/oauth/authorize", **await app.push(login_hint=alice.did))).answer
+    assert "code" in answer
+
+
+async def test_two_accounts_have_to_be_chosen_from(pds: Pds, alice: Account, bob: Account) -> None:
+    browser = Browser(pds)
+    for account in (alice, bob):
+        query = await App(pds).push()
+        page = await browser.open("/oauth/authorize", **{**query, "sign-in": "1"})
+        page = await sign_in(browser, page, account, remember="true")
+    app = App(pds, client_id=TRUSTED)
+    answer = (await browser.open("/oauth/authorize", **await app.push(prompt="none"))).answer
+    assert answer["error"] == "account_selection_required"
+    page = await browser.open("/oauth/authorize", **await app.push())
+    assert "@alice.test" in page.text
+    assert "@bob.test" in page.text
+
+
+async def test_the_answer_comes_in_the_fragment_if_asked_for(pds: Pds, alice: Account) -> None:
+    page = await authorize(App(pds), Browser(pds), alice, response_mode="fragment")
+    location = page.reply.headers["Location"]
+    assert location.startswith("http://127.0.0.1/callback#iss=")
+    assert "code=cod-" in location
+
+
+async def test_the_answer_comes_in_a_form_if_asked_for(pds: Pds, alice: Account) -> None:
+    app = App(pds)
+    page = await authorize(app, Browser(pds), alice, response_mode="form_post")
+    [form] = page.forms
+    assert form.action == app.redirect_uri
+    values = dict(form.fields)
+    assert (values["iss"], values["state"]) == (app.issuer, "state-1")
+    assert (await app.redeem(values["code"])).status == 200
+
+
+async def test_a_request_may_come_without_being_pushed(pds: Pds, alice: Account) -> None:
+    app, browser = App(pds), Browser(pds)
+    query = {"client_id": app.client_id, **app.parameters}
+    page = await browser.open("/oauth/authorize", **query)
+    page = await sign_in(browser, page, alice)
+    answer = (await browser.send(page.form("/consent"))).answer
+    assert (await app.redeem(answer["code"])).status == 200
+
+
+async def test_app_passwords_do_not_sign_in(pds: Pds, alice: Account) -> None:
+    reply = await pds.post("com.atproto.server.createAppPassword", {"name": "phone"}, alice.auth)
+    browser = Browser(pds)
+    page = await browser.open("/oauth/authorize", **await App(pds).push())
+    form = page.form("/sign-in")
+    page = await browser.send(form, username="alice.test", password=reply.json["password"])
+    assert "App passwords are not allowed" in page.text
+
+
+async def test_a_deactivated_account_opens_no_app(pds: Pds, alice: Account) -> None:
+    await pds.post("com.atproto.server.deactivateAccount", {}, alice.auth)
+    answer = (await authorize(App(pds), Browser(pds), alice)).answer
+    assert answer["error"] == "access_denied"
+    assert answer["error_description"] == "This account has been deactivated"
+
+
+async def test_an_account_that_is_taken_down_cannot_sign_in(pds: Pds, alice: Account) -> None:
+    subject = {"$type": "com.atproto.admin.defs#repoRef", "did": alice.did}
+    await pds.post(
+        "com.atproto.admin.updateSubjectStatus",
+        {"subject": subject, "takedown": {"applied": True}},
+        pds.admin,
+    )
+    browser = Browser(pds)
+    page = await browser.open("/oauth/authorize", **await App(pds).push())
+    page = await sign_in(browser, page, alice)
+    assert "Account has been taken down" in page.text
