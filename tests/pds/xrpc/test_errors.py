@@ -30,8 +30,13 @@ from pds.disk.other_server import DirectoryInUse
 from pds.disk.sizes import MeasuringStopped
 from pds.fairness.presence import ClientLeft
 from pds.hold.errors import HOLD_ERRORS
+from pds.jose.jwk import InvalidJwk
+from pds.jose.jwks import InvalidJwks
 from pds.jose.jwt import InvalidJwt
 from pds.lifecycle.errors import DidMismatch
+from pds.oauth.clients.signed import UnknownKey
+from pds.oauth.errors import OAuthError
+from pds.oauth.replay.errors import ReplayStoreFailed
 from pds.pending.import_turns import ImportUnderWay
 from pds.readonly.handles_file import InvalidHandlesFile
 from pds.repos.errors import ImportRefused
@@ -76,6 +81,10 @@ INTERNAL: dict[type[Exception], str] = {
     InvalidKey: "a key file is damaged; keys in DID documents are answered for",
     InvalidRecord: "becomes an InvalidRepo",
     InvalidJwt: "becomes an InvalidToken or a BadJwt",
+    InvalidJwk: "becomes an InvalidDpopProof, or the key is left out of its set",
+    InvalidJwks: "becomes an InvalidClientMetadata",
+    UnknownKey: "becomes an InvalidClient or an InvalidRequest",
+    ReplayStoreFailed: "the store in memory, which is behind all others, does not",
     InvalidHandlesFile: "raised by `pds readonly` only",
     InvalidTid: "TIDs of clients are checked by the Lexicon",
     InvalidDidDocument: "becomes a DidResolutionError",
@@ -128,7 +137,8 @@ def _leaves() -> set[type[Exception]]:
 
 
 def _is_mapped(kind: type[Exception]) -> bool:
-    if issubclass(kind, ServiceJwtError | XrpcError):
+    # `pds.web.oauth` answers for refusals of OAuth, and `pds.xrpc.oauth_access` for those of tokens.
+    if issubclass(kind, ServiceJwtError | OAuthError | XrpcError):
         return True
     return any(base in XRPC_ERRORS or base in HOLD_ERRORS for base in kind.__mro__)
 
