@@ -90,12 +90,14 @@ class Sessions:
         await write(self._db, lambda: self._refresh_tokens.revoke(did, jti))
 
     def end_all(self, did: Did) -> None:
-        """End every session of an account, including OAuth, inside a transaction.
+        """End every session of an account, OAuth and browsers included, inside a transaction.
 
         Revoking access tokens before they expire takes a cutoff as well.
         """
         self._refresh_tokens.revoke_all(did)
         self._db.run("DELETE FROM token WHERE did = ?", (did,))
+        # A browser that stays signed in could begin new ones.
+        self._db.run("DELETE FROM account_device WHERE did = ?", (did,))
 
     def end_apps(self, did: Did) -> None:
         """End the sessions of OAuth clients and of app passwords, inside a transaction.
@@ -105,6 +107,8 @@ class Sessions:
         self._app_passwords.remove_all(did)
         self._refresh_tokens.revoke_of_app_passwords(did)
         self._db.run("DELETE FROM token WHERE did = ?", (did,))
+        # A browser that stays signed in could begin new ones.
+        self._db.run("DELETE FROM account_device WHERE did = ?", (did,))
         self._db.run("DELETE FROM authorized_client WHERE did = ?", (did,))
 
     def add_first(self, did: Did) -> RefreshToken:
