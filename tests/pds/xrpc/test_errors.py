@@ -35,7 +35,11 @@ from pds.jose.jwks import InvalidJwks
 from pds.jose.jwt import InvalidJwt
 from pds.lifecycle.errors import DidMismatch
 from pds.oauth.clients.signed import UnknownKey
+from pds.oauth.clients.uris import InvalidUri
 from pds.oauth.errors import OAuthError
+from pds.oauth.permission_sets.document import InvalidLexiconDocument
+from pds.oauth.permission_sets.errors import LexiconUnavailable
+from pds.oauth.permission_sets.proof import NotProven
 from pds.oauth.replay.errors import ReplayStoreFailed
 from pds.pending.import_turns import ImportUnderWay
 from pds.readonly.handles_file import InvalidHandlesFile
@@ -81,10 +85,14 @@ INTERNAL: dict[type[Exception], str] = {
     InvalidKey: "a key file is damaged; keys in DID documents are answered for",
     InvalidRecord: "becomes an InvalidRepo",
     InvalidJwt: "becomes an InvalidToken or a BadJwt",
-    InvalidJwk: "becomes an InvalidDpopProof, or the key is left out of its set",
+    InvalidJwk: "becomes an InvalidDpopProof; in a set, it is left out",
     InvalidJwks: "becomes an InvalidClientMetadata",
-    UnknownKey: "becomes an InvalidClient or an InvalidRequest",
-    ReplayStoreFailed: "the store in memory, which is behind all others, does not",
+    InvalidUri: "becomes an error of the client's id, its metadata or its request",
+    UnknownKey: "becomes an InvalidClient or an InvalidRequest of OAuth",
+    InvalidLexiconDocument: "becomes an InvalidScope",
+    LexiconUnavailable: "becomes an InvalidScope",
+    NotProven: "becomes an InvalidScope",
+    ReplayStoreFailed: "another store takes its place, the last one in memory",
     InvalidHandlesFile: "raised by `pds readonly` only",
     InvalidTid: "TIDs of clients are checked by the Lexicon",
     InvalidDidDocument: "becomes a DidResolutionError",
@@ -137,8 +145,8 @@ def _leaves() -> set[type[Exception]]:
 
 
 def _is_mapped(kind: type[Exception]) -> bool:
-    # `pds.web.oauth` answers for them, and `pds.xrpc.oauth_access`.
-    if issubclass(kind, ServiceJwtError | OAuthError | XrpcError):
+    # `web.oauth` answers with the errors of OAuth, in its own words.
+    if issubclass(kind, ServiceJwtError | XrpcError | OAuthError):
         return True
     return any(base in XRPC_ERRORS or base in HOLD_ERRORS for base in kind.__mro__)
 
