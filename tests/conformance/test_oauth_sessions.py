@@ -167,19 +167,21 @@ def journey(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> J
         environment = data.environment(directory) | {"PDS_DID_PLC_URL": plc_url}
         asyncio.run(begin_session(app, directory, alice, environment["PDS_JWT_SECRET"]))
         stages: dict[str, Seen] = {}
-        given_by_reference = ""
+        to_be_replaced = ""
+        replies: list[Reply] = []
         for name in STAGES:
             start = reference.serve if name == "reference" else serve
             server = start(environment, port=port, log_file=home / f"{name}.log")
             try:
                 stages[name] = use(app)
+                if name == "first":
+                    to_be_replaced = app.refresh_token
                 if name == "last":
-                    replayed, after = app.refresh(given_by_reference), app.get_session()
-                given_by_reference = app.refresh_token if name == "first" else given_by_reference
+                    replies = [app.refresh(to_be_replaced), app.get_session()]
                 stop(server)
             finally:
                 server.kill()
-    return Journey(stages, replayed, after)
+    return Journey(stages, *replies)
 
 
 def use(app: App) -> Seen:
