@@ -39,7 +39,7 @@ ROOMS: tuple[frozenset[str], ...] = (
     frozenset({"accounts"}),
     frozenset({"disk", "mail", "monitoring.requests", "service_auth"}),
     frozenset({"pending", "rate_limits"}),
-    frozenset({"crawlers", "hold_document", "monitoring.health", "opening"}),
+    frozenset({"crawlers", "hold_document", "monitoring.health", "oauth", "opening"}),
     frozenset({"context"}),
     frozenset({"repos"}),
     frozenset({"lifecycle"}),
