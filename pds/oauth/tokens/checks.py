@@ -19,12 +19,6 @@ VERIFIER_LENGTHS: Final = range(43, 128 + 1)
 _URL_SAFE: Final = str.maketrans("+/", "-_")
 
 
-def check_grant_type(client: TokenClient, grant_type: str) -> None:
-    """Raise `InvalidGrant` unless the client's metadata names a grant type."""
-    if grant_type not in client.grant_types:
-        raise InvalidGrant(f'"{grant_type}" grant type is not allowed for this client')
-
-
 def check_client(
     client: TokenClient,
     auth: ClientAuth,

@@ -85,14 +85,14 @@ INTERNAL: dict[type[Exception], str] = {
     InvalidKey: "a key file is damaged; keys in DID documents are answered for",
     InvalidRecord: "becomes an InvalidRepo",
     InvalidJwt: "becomes an InvalidToken or a BadJwt",
-    InvalidJwk: "becomes an InvalidDpopProof; in a set, it is left out",
+    InvalidJwk: "becomes an InvalidDpopProof, or the key is left out of its set",
     InvalidJwks: "becomes an InvalidClientMetadata",
     InvalidUri: "becomes an error of the client's id, its metadata or its request",
-    UnknownKey: "becomes an InvalidClient or an InvalidRequest of OAuth",
+    UnknownKey: "becomes an InvalidClient or an InvalidRequest",
     InvalidLexiconDocument: "becomes an InvalidScope",
     LexiconUnavailable: "becomes an InvalidScope",
     NotProven: "becomes an InvalidScope",
-    ReplayStoreFailed: "another store takes its place, the last one in memory",
+    ReplayStoreFailed: "the store in memory, which is behind all others, does not",
     InvalidHandlesFile: "raised by `pds readonly` only",
     InvalidTid: "TIDs of clients are checked by the Lexicon",
     InvalidDidDocument: "becomes a DidResolutionError",
@@ -145,8 +145,8 @@ def _leaves() -> set[type[Exception]]:
 
 
 def _is_mapped(kind: type[Exception]) -> bool:
-    # `web.oauth` answers with the errors of OAuth, in its own words.
-    if issubclass(kind, ServiceJwtError | XrpcError | OAuthError):
+    # `pds.web.oauth` answers for refusals of OAuth, and `pds.xrpc.oauth_access` for those of tokens.
+    if issubclass(kind, ServiceJwtError | OAuthError | XrpcError):
         return True
     return any(base in XRPC_ERRORS or base in HOLD_ERRORS for base in kind.__mro__)
 

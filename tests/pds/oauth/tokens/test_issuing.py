@@ -13,7 +13,6 @@ from pds.accounts.errors import InvalidToken as InvalidSessionToken
 from pds.accounts.session_tokens import SessionTokens
 from pds.jose.jwt import Secret, verify_jwt
 from pds.oauth.errors import InvalidGrant, InvalidScope
-from pds.oauth.tokens.checks import check_grant_type
 from pds.oauth.tokens.rows import MAX_SESSIONS
 from pds.oauth.tokens.tokens import CHALLENGE_REPLAY_S, OAuthTokens
 from tests.pds.oauth.conftest import START_S, FakeClock
@@ -111,8 +110,6 @@ async def test_a_client_without_refresh_gets_no_refresh_token(
     answer = await sign_in.issue(tokens)
     assert "refresh_token" not in answer.to_json()
     assert db.value("SELECT currentRefreshToken FROM token") is None
-    with pytest.raises(InvalidGrant, match='"refresh_token" grant type is not allowed'):
-        check_grant_type(sign_in.client, "refresh_token")
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
