@@ -145,7 +145,7 @@ def _leaves() -> set[type[Exception]]:
 
 
 def _is_mapped(kind: type[Exception]) -> bool:
-    # `pds.web.oauth` answers for refusals of OAuth, and `pds.xrpc.oauth_access` for those of tokens.
+    # `pds.web.oauth` answers for refusals, and `pds.xrpc.oauth_access` for those of tokens.
     if issubclass(kind, ServiceJwtError | OAuthError | XrpcError):
         return True
     return any(base in XRPC_ERRORS or base in HOLD_ERRORS for base in kind.__mro__)
