@@ -35,7 +35,11 @@ from pds.jose.jwks import InvalidJwks
 from pds.jose.jwt import InvalidJwt
 from pds.lifecycle.errors import DidMismatch
 from pds.oauth.clients.signed import UnknownKey
+from pds.oauth.clients.uris import InvalidUri
 from pds.oauth.errors import OAuthError
+from pds.oauth.permission_sets.document import InvalidLexiconDocument
+from pds.oauth.permission_sets.errors import LexiconUnavailable
+from pds.oauth.permission_sets.proof import NotProven
 from pds.oauth.replay.errors import ReplayStoreFailed
 from pds.pending.import_turns import ImportUnderWay
 from pds.readonly.handles_file import InvalidHandlesFile
@@ -83,7 +87,11 @@ INTERNAL: dict[type[Exception], str] = {
     InvalidJwt: "becomes an InvalidToken or a BadJwt",
     InvalidJwk: "becomes an InvalidDpopProof, or the key is left out of its set",
     InvalidJwks: "becomes an InvalidClientMetadata",
+    InvalidUri: "becomes an error of the client's id, its metadata or its request",
     UnknownKey: "becomes an InvalidClient or an InvalidRequest",
+    InvalidLexiconDocument: "becomes an InvalidScope",
+    LexiconUnavailable: "becomes an InvalidScope",
+    NotProven: "becomes an InvalidScope",
     ReplayStoreFailed: "the store in memory, which is behind all others, does not",
     InvalidHandlesFile: "raised by `pds readonly` only",
     InvalidTid: "TIDs of clients are checked by the Lexicon",
@@ -137,7 +145,7 @@ def _leaves() -> set[type[Exception]]:
 
 
 def _is_mapped(kind: type[Exception]) -> bool:
-    # `pds.web.oauth` answers for refusals of OAuth, and `pds.xrpc.oauth_access` for those of tokens.
+    # `pds.web.oauth` answers for refusals, and `pds.xrpc.oauth_access` for those of tokens.
     if issubclass(kind, ServiceJwtError | OAuthError | XrpcError):
         return True
     return any(base in XRPC_ERRORS or base in HOLD_ERRORS for base in kind.__mro__)
