@@ -13,17 +13,13 @@ from pds.config.settings import Settings
 
 WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
     "HTTP/2 to other services": ("PDS_PROXY_ALLOW_HTTP2",),
-    "OAuth": (
-        "PDS_DPOP_SECRET",
-        "PDS_OAUTH_TRUSTED_CLIENTS",
+    "Sign-up page": (
         "PDS_HCAPTCHA_SITE_KEY",
         "PDS_HCAPTCHA_SECRET_KEY",
         "PDS_HCAPTCHA_TOKEN_SALT",
-        "PDS_LEXICON_AUTHORITY_DID",
     ),
     "Pages": (
         "PDS_SUPPORT_URL",
-        "PDS_ERROR_COLOR",
         "PDS_WARNING_COLOR",
         "PDS_INFO_COLOR",
         "PDS_SUCCESS_COLOR",

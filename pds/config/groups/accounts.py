@@ -19,7 +19,9 @@ class SecretSettings(Group):
     dpop_secret: str | None = Field(
         None,
         alias="PDS_DPOP_SECRET",
-        description="64 hex digits; random for each start if unset",
+        description=(
+            "64 hex digits, for the nonces of OAuth clients; derived from PDS_JWT_SECRET if unset"
+        ),
         repr=False,
     )
     plc_rotation_key_hex: str = Field(

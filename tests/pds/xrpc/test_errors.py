@@ -88,7 +88,7 @@ INTERNAL: dict[type[Exception], str] = {
     InvalidJwk: "becomes an InvalidDpopProof; in a set, it is left out",
     InvalidJwks: "becomes an InvalidClientMetadata",
     InvalidUri: "becomes an error of the client's id, its metadata or its request",
-    UnknownKey: "becomes an InvalidClient or an InvalidRequest of OAuth",
+    UnknownKey: "becomes an InvalidClient or an InvalidRequest",
     InvalidLexiconDocument: "becomes an InvalidScope",
     LexiconUnavailable: "becomes an InvalidScope",
     NotProven: "becomes an InvalidScope",
@@ -145,8 +145,8 @@ def _leaves() -> set[type[Exception]]:
 
 
 def _is_mapped(kind: type[Exception]) -> bool:
-    # `web.oauth` answers with the errors of OAuth, in its own words.
-    if issubclass(kind, ServiceJwtError | XrpcError | OAuthError):
+    # `pds.web.oauth` answers for refusals, and `pds.xrpc.oauth_access` for those of tokens.
+    if issubclass(kind, ServiceJwtError | OAuthError | XrpcError):
         return True
     return any(base in XRPC_ERRORS or base in HOLD_ERRORS for base in kind.__mro__)
 
