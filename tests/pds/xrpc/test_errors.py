@@ -36,6 +36,9 @@ from pds.jose.jwt import InvalidJwt
 from pds.lifecycle.errors import DidMismatch
 from pds.oauth.clients.signed import UnknownKey
 from pds.oauth.errors import OAuthError
+from pds.oauth.permission_sets.document import InvalidLexiconDocument
+from pds.oauth.permission_sets.errors import LexiconUnavailable
+from pds.oauth.permission_sets.proof import NotProven
 from pds.oauth.replay.errors import ReplayStoreFailed
 from pds.pending.import_turns import ImportUnderWay
 from pds.readonly.handles_file import InvalidHandlesFile
@@ -84,6 +87,9 @@ INTERNAL: dict[type[Exception], str] = {
     InvalidJwk: "becomes an InvalidDpopProof, or the key is left out of its set",
     InvalidJwks: "becomes an InvalidClientMetadata",
     UnknownKey: "becomes an InvalidClient or an InvalidRequest",
+    LexiconUnavailable: "the last known one is used, or it becomes an InvalidScope",
+    InvalidLexiconDocument: "becomes a LexiconUnavailable or an InvalidScope",
+    NotProven: "becomes a LexiconUnavailable",
     ReplayStoreFailed: "the store in memory, which is behind all others, does not",
     InvalidHandlesFile: "raised by `pds readonly` only",
     InvalidTid: "TIDs of clients are checked by the Lexicon",
