@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import hdrs, web
 
 from pds.jose.jwk import ALGORITHMS
-from pds.oauth.errors import InvalidToken as InvalidOAuthToken
 from pds.oauth.errors import OAuthError
 from pds.xrpc.errors import XrpcError
 
@@ -64,32 +63,19 @@ def dpop_challenge(parameters: Mapping[str, str]) -> str:
 
 
 async def verify_access(oauth: OAuth, request: web.Request, token: str) -> OAuthSession:
-    """Verify the access token of a request, and its proof. Raises `DpopChallenge`.
+    """Verify the access token of a request, and its proof. Raises `OAuthError`.
 
     Whatever the answer is, it will have the nonce for the next request.
     """
     request[_NONCE] = oauth.proofs.next_nonce()
-    try:
-        jkt = await oauth.proofs.check(
-            request.headers.getall(DPOP, ()),
-            method=request.method,
-            # The client may have another name for the server than the proxy before it.
-            url=oauth.issuer + request.rel_url.raw_path,
-            access_token=token,
-        )
-        return oauth.tokens.verify(token, jkt)
-    except OAuthError as exc:
-        raise DpopChallenge.refusing(exc) from exc
-
-
-def ended() -> DpopChallenge:
-    """Make the answer to a request whose session ended while its body came in."""
-    return DpopChallenge.refusing(InvalidOAuthToken("Invalid token"))
-
-
-def not_granted() -> DpopChallenge:
-    """Make the answer to a token without the scope that all have."""
-    return DpopChallenge.refusing(InvalidOAuthToken("Invalid scope (expected one of: atproto)"))
+    jkt = await oauth.proofs.check(
+        request.headers.getall(DPOP, ()),
+        method=request.method,
+        # The client may have another name for the server than the proxy before it.
+        url=oauth.issuer + request.rel_url.raw_path,
+        access_token=token,
+    )
+    return oauth.tokens.verify(token, jkt)
 
 
 async def add_nonce(request: web.Request, response: web.StreamResponse) -> None:
