@@ -43,8 +43,8 @@ class DpopProofs:
         self._nonces = nonces
         self._replays = replays
         self._clock = clock
-        # A client signs all proofs of a session with one key, which takes 40 us to read. By the JSON
-        # of the key, with its thumbprint.
+        # With their thumbprints, by their JSON. A client signs all its proofs with one key, which
+        # takes 40 us to read.
         self._keys: LRUCache[bytes, tuple[Jwk, str]] = LRUCache(_CACHED_KEYS)
 
     def next_nonce(self) -> str:
