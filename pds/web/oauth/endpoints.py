@@ -33,12 +33,13 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "*",
     "Access-Control-Allow-Headers": "Content-Type,DPoP",
+    "Access-Control-Max-Age": "86400",
     "Cache-Control": "no-store",
     "Pragma": "no-cache",
 }
 _PREFLIGHT: Final = {
     name: value for name, value in _HEADERS.items() if name.startswith("Access-Control-")
-} | {"Access-Control-Max-Age": "86400"}
+}
 
 
 def endpoint_routes(oauth: OAuth) -> Iterator[web.RouteDef]:
