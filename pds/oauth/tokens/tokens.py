@@ -31,6 +31,8 @@ from repo.syntax import Did
 CHALLENGE_REPLAY_S: Final = 26.4 * 60 * 60
 """For how long a code challenge cannot be used for another code."""
 
+_CODE_REPLAY_S: Final = 10 * 60
+"""Longer than issuing tokens for a code takes."""
 _EXAMINED_AT_ONCE: Final = 500
 _REFRESH: Final = "refresh_token"
 
@@ -109,6 +111,10 @@ class OAuthTokens:
 
         if not await write(self._db, add):
             raise InvalidGrant("Account not found")
+        if not await self._replays.unique("Code", grant.code, _CODE_REPLAY_S):
+            # It came a second time before there was a session to end.
+            await self.end_for_replayed(grant.code)
+            raise InvalidGrant("Invalid code")
         return self._answer(grant.did, client, tokens, jkt)
 
     async def refresh(
@@ -153,8 +159,15 @@ class OAuthTokens:
         await write(self._db, lambda: self._rows.delete(session.id))
 
     async def end_for_replayed(self, code: str) -> EndedSession | None:
-        """End the session that was made from a code, which has now come a second time."""
-        session = self._rows.find("code", code) if is_code(code) else None
+        """End the session that was made from a code, which has now come a second time.
+
+        A session that is just being made is ended by `issue`, and is not returned.
+        """
+        if not is_code(code):
+            return None
+        session = self._rows.find("code", code)
+        if session is None and not await self._replays.unique("Code", code, _CODE_REPLAY_S):
+            session = self._rows.find("code", code)
         if session is None:
             return None
         await write(self._db, lambda: self._rows.delete(session.id))

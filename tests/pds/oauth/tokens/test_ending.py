@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,50 @@ async def test_a_replayed_code_ends_its_session_and_names_the_device(
     assert count(db) == 1
     assert await tokens.end_for_replayed(sign_in.code) is None
     assert await tokens.end_for_replayed("\ud800") is None
+
+
+@pytest.mark.parametrize("slow", ["_expand_scope", "_replays.unique"])
+async def test_a_code_that_is_replayed_while_tokens_are_issued_gives_none(
+    tokens: OAuthTokens, db: Database, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    """Whoever of the two is first, nobody keeps a session."""
+    sign_in, replaying = SignIn(), asyncio.Event()
+    tasks: list[asyncio.Task[EndedSession | None]] = []
+    owner, _, name = slow.rpartition(".")
+    place = tokens if not owner else vars(tokens)[owner]
+    original = getattr(place, name)
+
+    async def slowly(*arguments: Any) -> Any:
+        result = await original(*arguments)
+        if not replaying.is_set():
+            replaying.set()
+            tasks.append(asyncio.create_task(tokens.end_for_replayed(sign_in.code)))
+            await asyncio.wait(tasks)
+        return result
+
+    monkeypatch.setattr(place, name, slowly)
+    with pytest.raises(InvalidGrant, match="Invalid code"):
+        await sign_in.issue(tokens)
+    assert [task.result() for task in tasks] == [None]
+    assert count(db) == 0
+
+
+async def test_a_replay_between_two_looks_finds_the_session(
+    tokens: OAuthTokens, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tokens are issued after the first look, and before the code is marked as replayed."""
+    sign_in = SignIn()
+    unique, issued = tokens._replays.unique, asyncio.Event()
+
+    async def issue_first(namespace: str, value: str, ttl_s: float) -> bool:
+        if not issued.is_set():
+            issued.set()
+            await sign_in.issue(tokens)
+        return await unique(namespace, value, ttl_s)
+
+    monkeypatch.setattr(tokens._replays, "unique", issue_first)
+    assert await tokens.end_for_replayed(sign_in.code) == EndedSession(ALICE, DEVICE)
+    assert count(db) == 0
 
 
 async def test_an_account_s_sessions_are_listed_latest_first(
