@@ -39,6 +39,7 @@ from pds.oauth.requests.rules import RequestRules
 from pds.oauth.requests.stored import StoredRequest
 from pds.oauth.scopes.scope import parse_scope
 from pds.oauth.tokens.grants import TokenResponse
+from pds.oauth.tokens.sweep import SessionSweep
 from pds.oauth.tokens.tokens import OAuthTokens
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class OAuth:
             expand_scope=permission_sets.expand,
             clock=clock,
         )
+        self.sweep = SessionSweep(self.tokens)
         self.devices = DeviceSessions(db, _derived(jwt_secret, "devices"), clock=clock)
         self.sign_ins = SignIns(db, clock=clock)
         self.consents = Consents(db, clock=clock)
@@ -107,7 +109,8 @@ class OAuth:
         )
 
     async def close(self) -> None:
-        """Close the replay store."""
+        """End the sweep, and close the replay store."""
+        await self.sweep.close()
         await self._replays.close()
 
     async def push(self, payload: Mapping[str, object], jkt: str | None) -> StoredRequest:

@@ -5,6 +5,7 @@ Spec: https://www.rfc-editor.org/rfc/rfc9449#section-7, https://www.rfc-editor.o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
@@ -48,15 +49,17 @@ class DpopChallenge(XrpcError):
     def response(self) -> web.Response:
         """The JSON answer, with the challenge."""
         response = super().response()
-        # A quoted text would have to be escaped, which clients do not understand.
-        pairs = ((name, value) for name, value in self._parameters.items() if '"' not in value)
-        challenge = ", ".join(f'{name}="{value}"' for name, value in (_ALGS, *pairs))
-        response.headers[hdrs.WWW_AUTHENTICATE] = f"{DPOP} {challenge}"
+        response.headers[hdrs.WWW_AUTHENTICATE] = dpop_challenge(self._parameters)
         response.headers.add(_EXPOSE, hdrs.WWW_AUTHENTICATE)
         return response
 
 
-_ALGS: Final = ("algs", _ALGORITHMS)
+def dpop_challenge(parameters: Mapping[str, str]) -> str:
+    """Return a value for WWW-Authenticate that asks for a DPoP proof."""
+    # A quoted text would have to be escaped, which clients do not understand.
+    told = {name: value for name, value in parameters.items() if '"' not in value}
+    pairs = {"algs": _ALGORITHMS, **told}.items()
+    return f"{DPOP} " + ", ".join(f'{name}="{value}"' for name, value in pairs)
 
 
 async def verify_access(oauth: OAuth, request: web.Request, token: str) -> OAuthSession:

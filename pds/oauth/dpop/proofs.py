@@ -43,8 +43,8 @@ class DpopProofs:
         self._nonces = nonces
         self._replays = replays
         self._clock = clock
-        # A client signs all proofs of a session with one key, which takes 40 us to read. By the JSON
-        # of the key, with its thumbprint.
+        # With their thumbprints, by their JSON. A client signs all its proofs with one key, which
+        # takes 40 us to read.
         self._keys: LRUCache[bytes, tuple[Jwk, str]] = LRUCache(_CACHED_KEYS)
 
     def next_nonce(self) -> str:
@@ -160,6 +160,8 @@ def _normal(url: str) -> tuple[str, str | None, int | None, str]:
         parts = (parsed.scheme, parsed.raw_host, parsed.port, parsed.raw_path)
     except ValueError as exc:
         raise InvalidDpopProof('DPoP "htu" is not a valid URL') from exc
+    if not parsed.scheme:
+        raise InvalidDpopProof('DPoP "htu" is not a valid URL')
     if parsed.raw_user is not None or parsed.raw_password is not None:
         raise InvalidDpopProof('DPoP "htu" must not contain credentials')
     if parsed.scheme not in _SCHEMES:

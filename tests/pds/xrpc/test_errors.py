@@ -35,6 +35,7 @@ from pds.jose.jwks import InvalidJwks
 from pds.jose.jwt import InvalidJwt
 from pds.lifecycle.errors import DidMismatch
 from pds.oauth.clients.signed import UnknownKey
+from pds.oauth.clients.uris import InvalidUri
 from pds.oauth.errors import OAuthError
 from pds.oauth.permission_sets.document import InvalidLexiconDocument
 from pds.oauth.permission_sets.errors import LexiconUnavailable
@@ -84,8 +85,9 @@ INTERNAL: dict[type[Exception], str] = {
     InvalidKey: "a key file is damaged; keys in DID documents are answered for",
     InvalidRecord: "becomes an InvalidRepo",
     InvalidJwt: "becomes an InvalidToken or a BadJwt",
-    InvalidJwk: "becomes an InvalidDpopProof, or the key is left out of its set",
+    InvalidJwk: "becomes an InvalidDpopProof; in a set, it is left out",
     InvalidJwks: "becomes an InvalidClientMetadata",
+    InvalidUri: "becomes an error of the client's id, its metadata or its request",
     UnknownKey: "becomes an InvalidClient or an InvalidRequest",
     LexiconUnavailable: "the last known one is used, or it becomes an InvalidScope",
     InvalidLexiconDocument: "becomes a LexiconUnavailable or an InvalidScope",
@@ -143,7 +145,7 @@ def _leaves() -> set[type[Exception]]:
 
 
 def _is_mapped(kind: type[Exception]) -> bool:
-    # `pds.web.oauth` answers for refusals of OAuth, and `pds.xrpc.oauth_access` for those of tokens.
+    # `pds.web.oauth` answers for refusals, and `pds.xrpc.oauth_access` for those of tokens.
     if issubclass(kind, ServiceJwtError | OAuthError | XrpcError):
         return True
     return any(base in XRPC_ERRORS or base in HOLD_ERRORS for base in kind.__mro__)
