@@ -158,11 +158,12 @@ TOKENS: dict[str, Ask] = {
 def told(reply: Reply) -> tuple[int, dict[str, Any], str | None]:
     """Status, body and challenge; without the reasons, which are a library's own words."""
     body = dict(reply.json)
+    challenge = reply.headers.get("www-authenticate")
     for name in ("error_description", "message"):
         if str(body.get(name)).startswith(FAILED):
             body[name] = FAILED
-    challenge = reply.headers.get("www-authenticate")
-    return reply.status, body, None if challenge is None else challenge.partition(FAILED)[0]
+            challenge = str(challenge).partition(", error_description")[0]
+    return reply.status, body, challenge
 
 
 @pytest.mark.parametrize("make", PROOFS.values(), ids=PROOFS)

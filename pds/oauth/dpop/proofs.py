@@ -160,6 +160,8 @@ def _normal(url: str) -> tuple[str, str | None, int | None, str]:
         parts = (parsed.scheme, parsed.raw_host, parsed.port, parsed.raw_path)
     except ValueError as exc:
         raise InvalidDpopProof('DPoP "htu" is not a valid URL') from exc
+    if not parsed.scheme:
+        raise InvalidDpopProof('DPoP "htu" is not a valid URL')
     if parsed.raw_user is not None or parsed.raw_password is not None:
         raise InvalidDpopProof('DPoP "htu" must not contain credentials')
     if parsed.scheme not in _SCHEMES:

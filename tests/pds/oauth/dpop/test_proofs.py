@@ -155,7 +155,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "other host": ({"htu": "https://evil.example.com/oauth/token"}, 'DPoP "htu" mismatch'),
     "other port": ({"htu": "https://pds.example.com:8443/oauth/token"}, 'DPoP "htu" mismatch'),
     "other scheme": ({"htu": URL.replace("https", "http")}, 'DPoP "htu" mismatch'),
-    "path only": ({"htu": "/oauth/token"}, "must be http or https"),
+    "path only": ({"htu": "/oauth/token"}, "is not a valid URL"),
     "strange scheme": ({"htu": URL.replace("https", "ftp")}, "must be http or https"),
     "credentials": ({"htu": URL.replace("//", "//u:p@")}, "must not contain credentials"),
     "no URL": ({"htu": "https://pds.example.com:99999999/"}, "is not a valid URL"),

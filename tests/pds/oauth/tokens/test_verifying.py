@@ -102,7 +102,9 @@ def test_a_wrong_token_is_refused(
     assert tokens.verify(session.access_token, JKT)
 
 
-@pytest.mark.parametrize("text", ["", "x", "a.b.c", "\ud800", "ü.ü.ü", "x" * (MAX_LENGTH + 1)])
+@pytest.mark.parametrize(
+    "text", ["", "x", "a.b.c", "e30.e30.", "\ud800", "ü.ü.ü", "x" * (MAX_LENGTH + 1)]
+)
 def test_what_is_no_jwt_is_refused(tokens: OAuthTokens, text: str) -> None:
     with pytest.raises(InvalidToken, match="Malformed token"):
         tokens.verify(text, JKT)
