@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from pds.fairness.turns import TooBusy
 from pds.oauth.clients.clients import Clients
 from pds.oauth.clients.documents import ASK_AGAIN_S, FAILED_S, FRESH_S
 from pds.oauth.errors import InvalidClientId, InvalidClientMetadata, InvalidRedirectUri, OAuthError
+from tests.hostile_values import assert_short
+from tests.loop_blocks import loop_blocks
 from tests.pds.api.conftest import EveryName
 from tests.pds.oauth.clients.metadata_samples import CLIENT_ID, KEY, MISSING, confidential, metadata
 from tests.tls import certificate_of
@@ -217,6 +220,37 @@ async def test_wrong_redirect_uris_have_their_own_error(setting: Setting) -> Non
 async def test_a_host_that_is_not_there_is_told_without_its_address(setting: Setting) -> None:
     reason = await reason_of(setting.clients, "https://other.bsky.app/client-metadata.json")
     assert reason.endswith("the host cannot be reached, or its certificate is not valid")
+
+
+async def test_a_host_that_never_answers_is_not_waited_for(setting: Setting) -> None:
+    setting.host.is_open.clear()
+    resolver = setting.http._resolver
+    async with SafeHttp(allow_private=True, resolver=resolver, timeout_ms=50) as http:
+        reason = await reason_of(Clients(http))
+    assert reason.endswith("no answer within 0.05 s")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scope": "atproto " + " ".join(map(str, range(12_000)))},
+        {"scope": "a " * 60_000},
+        {"redirect_uris": ["https://a.app/"] * 30_000},
+        {"redirect_uris": ["https://a.app/" + "%41" * 600] * 100},
+        {"grant_types": ["authorization_code"] * 20_000},
+        {"jwks": {"keys": [KEY] * 2_500}},
+        {"jwks": {"keys": [{**KEY, "kid": str(number)} for number in range(100)]}},
+        {"jwks": {"keys": [{"kty": "RSA", "kid": "a", "e": "AQAB", "n": "_" * 1_366}] * 100}},
+        {"client_uri": "https://" + "a." * 200_000},
+        {"contacts": [[[[]]]] * 60_000},
+        {str(number): number for number in range(30_000)},
+    ],
+)
+async def test_no_document_holds_the_event_loop(setting: Setting, changes: dict[str, Any]) -> None:
+    setting.host.publish(confidential(**changes))
+    with loop_blocks() as blocks, suppress(OAuthError):
+        await setting.clients.get(CLIENT_ID)
+    assert_short(blocks)
 
 
 async def test_no_request_goes_to_a_private_address(setting: Setting) -> None:
