@@ -92,17 +92,20 @@ class App:
 
     def call(self, method: str, nsid: str, body: object = None) -> Reply:
         """Call an XRPC method with the access token."""
+        path = f"/xrpc/{nsid}"
         sent = b"" if body is None else json.dumps(body).encode()
+        typed = {"Content-Type": "application/json"} if sent else {}
+        reply = self._call_once(method, path, typed, sent)
+        if "use_dpop_nonce" in reply.headers.get("WWW-Authenticate", ""):
+            reply = self._call_once(method, path, typed, sent)
+        return reply
+
+    def _call_once(self, method: str, path: str, headers: dict[str, str], sent: bytes) -> Reply:
         token = self.tokens["access_token"]
-        for _ in range(2):
-            proof = self._proof(method, f"/xrpc/{nsid}", ath=_s256(token))
-            headers = {"Authorization": f"DPoP {token}", "DPoP": proof}
-            if sent:
-                headers["Content-Type"] = "application/json"
-            reply = _send(self.url, method, f"/xrpc/{nsid}", headers, sent)
-            self.nonce = reply.headers.get("DPoP-Nonce", self.nonce)
-            if "use_dpop_nonce" not in reply.headers.get("WWW-Authenticate", ""):
-                break
+        proof = self._proof(method, path, ath=_s256(token))
+        authorized = {**headers, "Authorization": f"DPoP {token}", "DPoP": proof}
+        reply = _send(self.url, method, path, authorized, sent)
+        self.nonce = reply.headers.get("DPoP-Nonce", self.nonce)
         return reply
 
     def _take_tokens(self, reply: Reply) -> Reply:
@@ -113,15 +116,18 @@ class App:
     def _post(self, endpoint: str, **fields: str) -> Reply:
         path = f"/oauth/{endpoint}"
         body = urlencode({"client_id": self.client_id, **fields}).encode()
-        for _ in range(2):
-            headers = {
-                "Content-Type": "application/x-www-form-urlencoded",
-                "DPoP": self._proof("POST", path),
-            }
-            reply = _send(self.url, "POST", path, headers, body)
-            self.nonce = reply.headers["DPoP-Nonce"]
-            if reply.json.get("error") != "use_dpop_nonce":
-                break
+        reply = self._post_once(path, body)
+        if reply.json.get("error") == "use_dpop_nonce":
+            reply = self._post_once(path, body)
+        return reply
+
+    def _post_once(self, path: str, body: bytes) -> Reply:
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "DPoP": self._proof("POST", path),
+        }
+        reply = _send(self.url, "POST", path, headers, body)
+        self.nonce = reply.headers["DPoP-Nonce"]
         return reply
 
     def _proof(self, method: str, path: str, **claims: str) -> str:

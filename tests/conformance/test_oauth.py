@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
 from pds.dev.plc_store import PlcStore
 from tests.conformance.client import Client, Reply
+from tests.pds.web.oauth.browser import NAVIGATION
 from tests.processes import ServerProcess, free_port, serve
 from tests.reference import data, plc
 from tests.reference.server import Reference
@@ -126,6 +127,19 @@ REQUESTS: Final[dict[str, tuple[str, str, dict[str, str], bytes]]] = {
     "introspection": ("POST", "/oauth/introspect", FORM, b""),
     "registration": ("POST", "/oauth/register", JSON, b"{}"),
     "authorize by POST": ("POST", "/oauth/authorize", FORM, b""),
+}
+
+BROUGHT: Final[dict[str, dict[str, str]]] = {
+    "nonce": asked(nonce="x"),
+    "response type token": asked(response_type="token"),
+    "scope undeclared": asked(scope="atproto repo:*"),
+    "scope without atproto": asked(scope="transition:generic"),
+    "no challenge": asked(code_challenge=None, code_challenge_method=None),
+    "plain challenge": asked(code_challenge_method="plain"),
+    "prompt none": asked(prompt="none"),
+    "hint": asked(login_hint="@alice"),
+    "in the fragment": asked(login_hint="@alice", response_mode="fragment"),
+    "no state": asked(login_hint="@alice", state=None),
 }
 
 OTHER_WORDS: Final = frozenset(
@@ -248,6 +262,39 @@ def test_other_requests_are_answered_alike(servers: Servers, name: str) -> None:
         for one in (servers.holdfast, servers.reference)
     )
     assert_alike(name, ours, theirs)
+
+
+@pytest.mark.parametrize("name", BROUGHT)
+def test_refusals_of_what_browsers_bring_go_to_the_client_alike(
+    servers: Servers, name: str
+) -> None:
+    path = f"/oauth/authorize?{urlencode(BROUGHT[name])}"
+    ours, theirs = (
+        one.client.request("GET", path, headers=NAVIGATION)
+        for one in (servers.holdfast, servers.reference)
+    )
+    assert (ours.status, theirs.status) == (303, 303)
+    assert answer_in(ours, servers.holdfast) == answer_in(theirs, servers.reference)
+
+
+def answer_in(reply: Reply, server: Server) -> tuple[str, set[tuple[str, str]]]:
+    """Where a redirect goes, and what it says there."""
+    place, _, said = reply.headers["location"].replace("#", "?#").partition("?")
+    values = parse_qsl(said.removeprefix("#"))
+    mode = "fragment" if said.startswith("#") else "query"
+    return f"{place} {mode}", {(name, v.replace(server.client.url, "")) for name, v in values}
+
+
+@pytest.mark.parametrize("changes", [{}, {"nonce": "x"}, {"scope": "atproto repo:*"}])
+def test_holdfast_alone_sends_nobody_to_a_place_that_is_not_the_clients(
+    servers: Servers, changes: dict[str, str]
+) -> None:
+    query = asked(redirect_uri="http://127.0.0.1:1/elsewhere", **changes)
+    reply = servers.holdfast.client.request(
+        "GET", f"/oauth/authorize?{urlencode(query)}", headers=NAVIGATION
+    )
+    assert reply.status == 400
+    assert "location" not in reply.headers
 
 
 def test_requests_are_stored_alike(servers: Servers) -> None:

@@ -119,10 +119,10 @@ def _travel(journey: Journey, reference: Reference) -> Journey:
         for name, app in (("first", first), ("second", second)):
             reply = app.call("GET", "com.atproto.server.getSession")
             seen[f"{name} session"] = (reply.status, reply.json.get("did"))
-            before = app.tokens["refresh_token"]
+            used = app.tokens["refresh_token"]
             seen[f"{name} refresh"] = app.refresh().status
             seen[f"{name} write"] = app.call("POST", "com.atproto.repo.createRecord", body).status
-        seen["replay"] = second.refresh(before).json
+        seen["replay"] = second.refresh(used).json
         seen["after the replay"] = second.call("GET", "com.atproto.server.getSession").status
         agreed_at_holdfast(browser, third, alice["did"])
         seen["third session"] = third.call("GET", "com.atproto.server.getSession").json["did"]
