@@ -163,6 +163,20 @@ class AuthorizationRequests:
         request_id = parse_request_uri(request_uri)
         await write(self._db, lambda: self._delete(request_id))
 
+    def find_granted(
+        self, request_uri: str, *, client_id: str, device_id: str, did: str
+    ) -> StoredRequest | None:
+        """Return the request if it was granted just so, and its code is not used yet.
+
+        Whoever clicks twice sends a form twice, and gets the answer to the second one only.
+        """
+        row = self._db.one(_FIND, (parse_request_uri(request_uri),))
+        request = None if row is None else _request_of(row)
+        if request is None or request.code is None or request.expires_at < self._clock():
+            return None
+        granted = (request.client_id, request.device_id, request.did)
+        return request if granted == (client_id, device_id, did) else None
+
     def find_client_id(self, request_uri: str) -> str | None:
         """Return the client of a request, whatever its state."""
         found: str | None = self._db.value(
