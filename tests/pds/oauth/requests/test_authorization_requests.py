@@ -186,6 +186,9 @@ async def test_a_request_is_granted_once(requests: AuthorizationRequests) -> Non
 
     assert answer.did == ALICE
     assert re.fullmatch(r"cod-[0-9a-f]{64}", answer.code or "")
+    assert answer == await requests.authorize(
+        request.request_uri, did=ALICE, device_id=DEVICE, scope="atproto"
+    )
     with pytest.raises(AccessDenied, match="This request was already authorized"):
         await requests.authorize(request.request_uri, did=BOB, device_id=DEVICE)
 
