@@ -99,7 +99,8 @@ class AuthorizationRequests:
     ) -> StoredRequest:
         """Grant a request to an account that is signed in on the device; return it with its code.
 
-        `scope` has what the person agreed to, if that is less than what the client asked for.
+        `scope` has what the person agreed to, if that is less than what the client asked for. Of
+        two calls for one account and device, both return the answer to the first.
         Raises `InvalidRequest` if it is unknown, and `AccessDenied`, after which it is deleted.
         """
         request_id = parse_request_uri(request_uri)
@@ -107,6 +108,8 @@ class AuthorizationRequests:
 
         def authorize() -> StoredRequest | OAuthError:
             found = self._find(request_id)
+            if _is_granted(found, device_id, did, now_s=now):
+                return found
             problem = _problem_of_granting(found, device_id, now_s=now)
             if is_deactivated:
                 problem = "This account has been deactivated"
@@ -163,6 +166,19 @@ class AuthorizationRequests:
         request_id = parse_request_uri(request_uri)
         await write(self._db, lambda: self._delete(request_id))
 
+    def find_granted(
+        self, request_uri: str, *, client_id: str, device_id: str, did: str
+    ) -> StoredRequest | None:
+        """Return the request if it was granted just so, and its code is not used yet.
+
+        Whoever clicks twice sends a form twice, and gets the answer to the second one only.
+        """
+        row = self._db.one(_FIND, (parse_request_uri(request_uri),))
+        request = None if row is None else _request_of(row)
+        if request is None or request.client_id != client_id:
+            return None
+        return request if _is_granted(request, device_id, did, now_s=self._clock()) else None
+
     def find_client_id(self, request_uri: str) -> str | None:
         """Return the client of a request, whatever its state."""
         found: str | None = self._db.value(
@@ -218,6 +234,14 @@ class AuthorizationRequests:
             " (SELECT id FROM authorization_request WHERE expiresAt < ? LIMIT ?)",
             (iso_of(self._clock() - KEPT_S), _REMOVED_AT_ONCE),
         )
+
+
+def _is_granted(request: StoredRequest, device_id: str, did: str, *, now_s: float) -> bool:
+    """Whether an account granted a request on a device, and its code waits for the client."""
+    granted_by = (request.device_id, request.did)
+    return (
+        request.code is not None and request.expires_at >= now_s and granted_by == (device_id, did)
+    )
 
 
 def _problem_of_opening(

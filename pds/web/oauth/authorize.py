@@ -183,11 +183,16 @@ class AuthorizePages:
                 ),
                 device,
             )
+        reference = form.text("client_id"), form.text("request_uri"), device.id
+        authorization = self._oauth.authorization
         try:
-            asking = await self._oauth.authorization.resume(
-                form.text("client_id"), form.text("request_uri"), device.id
-            )
-            response = await do(asking, form)
+            granted = None
+            if do in (self.choose, self.consent):
+                granted = authorization.granted_before(*reference, form.text("did"))
+            if granted is None:
+                response = await do(await authorization.resume(*reference), form)
+            else:
+                response = self._back(granted)
         except OAuthError as exc:
             response = self._refused(exc)
         return self._with_cookies(response, form.device)
