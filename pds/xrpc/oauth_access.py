@@ -56,10 +56,14 @@ class DpopChallenge(XrpcError):
 
 def dpop_challenge(parameters: Mapping[str, str]) -> str:
     """Return a value for WWW-Authenticate that asks for a DPoP proof."""
-    # A quoted text would have to be escaped, which clients do not understand.
-    told = {name: value for name, value in parameters.items() if '"' not in value}
+    told = {name: value for name, value in parameters.items() if _fits(value)}
     pairs = {"algs": _ALGORITHMS, **told}.items()
     return f"{DPOP} " + ", ".join(f'{name}="{value}"' for name, value in pairs)
+
+
+def _fits(value: str) -> bool:
+    """Whether a value can stand in a challenge. Clients do not understand escaped quotes."""
+    return value.isascii() and value.isprintable() and '"' not in value
 
 
 async def verify_access(oauth: OAuth, request: web.Request, token: str) -> OAuthSession:

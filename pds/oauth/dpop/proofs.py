@@ -85,7 +85,8 @@ class DpopProofs:
             jwt = read_unverified_jwt(proof, max_length=MAX_PROOF_LENGTH)
         except InvalidJwt as exc:
             raise _not_verified(str(exc)) from exc
-        if jwt.header.get("typ") != _TYPE:
+        # A media type: in any case, and with or without the part that RFC 7515 lets one leave out.
+        if str(jwt.header.get("typ")).lower().removeprefix("application/") != _TYPE:
             raise _not_verified('unexpected "typ" JWT header value')
         try:
             known = orjson.dumps(jwt.header.get("jwk"))

@@ -182,25 +182,21 @@ class OAuthTokens:
             raise InvalidDpopProof("DPoP proof required")
         if token.jkt != jkt:
             raise InvalidToken("Invalid DPoP key binding")
-        session = self._rows.find("tokenId", token.token_id)
-        if session is None or session.did != token.did or session.parameters.dpop_jkt != jkt:
+        found = self._rows.find_granted(token.token_id)
+        if found is None:
             raise InvalidToken("Invalid token")
-        if session.expires_s <= now_s:
+        session, bound_to = found
+        if session.did != token.did or bound_to != jkt:
+            raise InvalidToken("Invalid token")
+        if session.expires_at <= now_s:
             raise InvalidToken("Token expired")
         if "atproto" not in session.scope.split():
             raise InvalidToken("Invalid scope")
-        return OAuthSession(
-            did=session.did,
-            client_id=session.client_id,
-            scope=session.scope,
-            token_id=session.token_id,
-            device_id=session.device_id,
-            expires_at=session.expires_s,
-        )
+        return session
 
     def is_current(self, token_id: str) -> bool:
         """Whether the session of an access token that was verified goes on, with that token."""
-        return self._rows.find("tokenId", token_id) is not None
+        return self._rows.is_current(token_id)
 
     def _check_refresh(
         self, client: TokenClient, auth: ClientAuth, session: TokenRow, jkt: str | None

@@ -11,6 +11,7 @@ import pytest
 
 from pds.jose.jwk import ALGORITHMS
 from pds.oauth.tokens.session import OAuthSession
+from pds.xrpc.oauth_access import dpop_challenge
 from tests.pds.conftest import Account, Pds, Reply
 from tests.pds.oauth.client_keys import ClientKey
 from tests.pds.oauth.tokens_of import OAuthCaller, sign_in
@@ -119,6 +120,23 @@ async def test_hostile_tokens_are_refused(caller: OAuthCaller, token: str) -> No
     caller.access_token = token
     reply = await caller.get(SESSION)
     assert reply.error in ((401, "invalid_token"), (400, "InvalidToken"))
+
+
+@pytest.mark.parametrize("kind", ["EC\r\nSet-Cookie: a=b", "\u202e", "x" * 3_000, 7, None])
+async def test_hostile_keys_are_refused_and_do_not_get_into_headers(
+    caller: OAuthCaller, kind: Any
+) -> None:
+    headers = caller.headers("GET", PATH, header={"jwk": {**caller.key.jwk, "kty": kind}})
+    reply = await send(caller, headers)
+    assert reply.error == (401, "invalid_dpop_proof")
+    assert reply.headers["WWW-Authenticate"].startswith(f'DPoP {ALGS}, error="invalid_dpop_proof"')
+    assert "Set-Cookie" not in reply.headers
+
+
+@pytest.mark.parametrize("text", ['a"b', "a\r\nb", "\u00e9", "a\x00b"])
+def test_a_text_that_fits_no_header_is_left_out_of_the_challenge(text: str) -> None:
+    challenge = dpop_challenge({"error": "x", "error_description": text})
+    assert challenge == f'DPoP {ALGS}, error="x"'
 
 
 async def test_a_token_without_the_scope_that_all_have_is_refused(pds: Pds, alice: Account) -> None:

@@ -209,6 +209,11 @@ async def test_equivalent_urls_are_one(proofs: DpopProofs, prove: Prove, htu: st
     assert await check(proofs, prove(htu=htu), url=f"{URL}?request=1") == JKT
 
 
+@pytest.mark.parametrize("typ", ["DPoP+JWT", "application/dpop+jwt"])
+async def test_a_type_has_several_spellings(proofs: DpopProofs, prove: Prove, typ: str) -> None:
+    assert await check(proofs, prove(header={"typ": typ})) == JKT
+
+
 async def test_a_nonce_is_accepted_for_minutes(
     proofs: DpopProofs, prove: Prove, nonces: DpopNonces, clock: FakeClock
 ) -> None:
