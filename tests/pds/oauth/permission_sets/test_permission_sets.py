@@ -144,8 +144,9 @@ async def test_those_who_ask_at_once_share_a_fetch(world: World) -> None:
     assert world.source.asked == [NSID]
 
 
-async def test_too_many_sets_are_refused_before_any_is_looked_for(world: World) -> None:
-    scope = " ".join(f"include:com.example.set.s{index}" for index in range(MAX_SETS + 1))
+@pytest.mark.parametrize("form", ["com.example.set.s{}", f"{NSID}?aud=did:web:a.b%23x{{}}"])
+async def test_too_many_sets_are_refused_before_any_is_looked_for(world: World, form: str) -> None:
+    scope = " ".join(f"include:{form.format(index)}" for index in range(MAX_SETS + 1))
     with pytest.raises(InvalidScope, match="more than 32"):
         await world.sets.expand(scope)
     assert world.source.asked == []
