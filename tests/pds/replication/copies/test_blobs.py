@@ -13,7 +13,6 @@ from database.connection import Database
 from pds.replication.copies import blob_comparison, blob_directories
 from pds.replication.copies.blob_rows import BlobRows
 from pds.replication.copies.blobs import BlobCopier
-from pds.replication.copies.tables import forget_copies
 from pds.replication.errors import ReplicaUnavailable
 from tests.pds.replication.copies.kit import (
     DAY_S,
@@ -350,7 +349,7 @@ async def test_a_new_ledger_learns_what_the_replica_has(
     (replica / prefix / cut_off).write_bytes(b"o")
     (blobs / BOB / gone).unlink()
     (replica / "blobs/oci/elsewhere").write_bytes(b"not ours")
-    forget_copies(ledger)
+    ledger.script("DELETE FROM blob_copy; DELETE FROM blob_directory")
     again = copier()
     await again.learn()
     await again.sweep()
