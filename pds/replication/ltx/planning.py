@@ -95,18 +95,25 @@ def unclear_times(files: Iterable[LtxFile], before_ms: int) -> list[LtxFile]:
     """Return the files whose headers decide whether they belong to a state before `before_ms`.
 
     A bucket, or a directory that was copied, tells when a file was written, which may be long after
-    its last transaction. Read their headers and set `timestamp_ms` before planning.
+    its last transaction; buckets and SSH servers leave out the milliseconds. Read the headers and
+    set `timestamp_ms` before planning.
     """
     files = list(files)
     sure = max(
-        (file.name.last for file in files if file.name.first == 1 and file.time_ms < before_ms),
+        (file.name.last for file in files if file.name.first == 1 and _latest_ms(file) < before_ms),
         default=0,
     )
     return [
         file
         for file in files
-        if file.timestamp_ms is None and file.modified_ms >= before_ms and file.name.last > sure
+        if file.timestamp_ms is None and _latest_ms(file) >= before_ms and file.name.last > sure
     ]
+
+
+def _latest_ms(file: LtxFile) -> int:
+    """Return when the last transaction of a file was at the latest, as the listing tells it."""
+    is_rounded = file.timestamp_ms is None and file.modified_ms % 1000 == 0
+    return file.modified_ms + 999 if is_rounded else file.time_ms
 
 
 def _wanted(files: Iterable[LtxFile], txid: int | None, before_ms: int | None) -> list[LtxFile]:
