@@ -45,8 +45,6 @@ class Compacted:
     has_snapshot: bool
     """Whether it has written a snapshot."""
     deleted: int
-    read_bytes: int
-    written_bytes: int
     due_s: float | None
     """When the next file can be deleted, in Unix seconds, even if nothing changes; None: never."""
     damaged: tuple[str, ...]
@@ -86,8 +84,6 @@ async def compact(
             merged=work.merged,
             has_snapshot=has_snapshot,
             deleted=len(doomed),
-            read_bytes=transfer.read_bytes,
-            written_bytes=transfer.written_bytes,
             due_s=None if due_ms is None else due_ms / 1000,
             damaged=tuple(sorted(work.damaged)),
         )
