@@ -65,10 +65,10 @@ def pid_of(daemon: LitestreamDaemon) -> int:
 
 async def test_it_answers_after_its_start_and_is_gone_after_its_stop() -> None:
     async with running(services_config(retention_days=7)) as daemon:
-        assert await daemon.client.pid() == daemon.pid
+        pid = pid_of(daemon)
+        assert await daemon.client.pid() == pid
         assert (await asked(daemon.client, "info"))["version"] == "0.5.17"
         assert (daemon.state, daemon.restarts) == (DaemonState.RUNNING, 0)
-        pid = pid_of(daemon)
         usage = daemon.usage()
         assert usage is not None
         assert usage.rss_bytes > 1024 * 1024
