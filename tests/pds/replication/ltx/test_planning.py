@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pds.replication.ltx.names import LtxFile, LtxName, parse_ltx
 from pds.replication.ltx.planning import Plan, plan_continuation, plan_restore, unclear_times
 from pds.replication.replica.place import StoredFile
-from tests.pds.replication.ltx.made import listed
+from tests.pds.replication.ltx.made import listed, up_to
 
 
 def chosen(plan: Plan | None) -> list[tuple[int, int, int]]:
@@ -54,9 +54,9 @@ def test_the_newest_snapshot_and_the_longest_files_after_it_are_chosen() -> None
     plan = plan_restore(files)
     assert chosen(plan) == [(9, 1, 10), (2, 2, 16), *((0, n, n) for n in range(17, 21))]
     assert plan is not None
-    assert (plan.last, plan.missing, plan.starts_anew, plan.size) == (20, None, True, 6000)
-    assert chosen(plan_restore(files, txid=12)) == [(9, 1, 10), (0, 11, 11), (0, 12, 12)]
-    assert chosen(plan_restore(files, txid=9)) == [(1, 1, 8), (0, 9, 9)]
+    assert (plan.last, plan.missing, plan.starts_anew) == (20, None, True)
+    assert chosen(plan_restore(up_to(files, 12))) == [(9, 1, 10), (0, 11, 11), (0, 12, 12)]
+    assert chosen(plan_restore(up_to(files, 9))) == [(1, 1, 8), (0, 9, 9)]
     assert chosen(plan_restore([*files, listed(2, 1, 19)])) == [(2, 1, 19), (0, 20, 20)]
 
 
@@ -149,7 +149,7 @@ def test_no_choice_of_files_reaches_further(files: list[LtxFile], limit: int) ->
         if more <= reached:
             break
         reached |= more
-    plan = plan_restore(files, txid=limit)
+    plan = plan_restore(up_to(files, limit))
     if plan is None:
         assert not reached
         return
