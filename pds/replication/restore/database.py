@@ -13,11 +13,10 @@ from pds.replication.errors import DamagedReplicaFile, ReplicaFileMissing
 from pds.replication.ltx.applying import Applied, restore_database
 from pds.replication.ltx.errors import DamagedLtx
 from pds.replication.ltx.header import HEADER_BYTES, decode_header
-from pds.replication.ltx.names import LtxFile
+from pds.replication.ltx.names import LtxFile, list_ltx
 from pds.replication.ltx.planning import Plan, plan_restore, unclear_times
 from pds.replication.ltx.reading import LtxSource, is_complete
 from pds.replication.restore.fetching import FileGone, LtxFetcher, reason_of
-from pds.replication.restore.listing import list_database
 from pds.replication.restore.options import time_text
 from pds.replication.restore.patience import PatientReader
 
@@ -187,7 +186,7 @@ class _Attempt:
                 "Stop what replicates to the same place, or wait until it has compacted its files."
             )
         self._relistings += 1
-        self._files = await list_database(self._reader, self._files[0].database)
+        self._files = await list_ltx(self._reader, self._files[0].database)
         if self._as_of_ms is not None:
             await self._find_times()
 
