@@ -18,7 +18,7 @@ from database.opening import open_database
 from database.wal import files_of
 from pds.replication.ledger.actor_rows import ActorRows
 from pds.replication.ledger.service_rows import ServiceRows
-from pds.replication.ledger.state_rows import StateRows
+from pds.replication.ledger.state_rows import BLOBS_LEARNED, StateRows
 
 T = TypeVar("T")
 
@@ -92,6 +92,7 @@ class Ledger:
             self.services.forget()
             for table in _COPIES:
                 self.db.run(f"DELETE FROM {table}")
+            self.state.set(BLOBS_LEARNED, "")
             self.state.set("replica", replica)
 
         await self.write(forget)

@@ -25,7 +25,7 @@ CREATE INDEX actor_failing_idx ON actor (failures) WHERE failures > 0;
 CREATE INDEX actor_uncompacted_idx ON actor (uncompacted) WHERE uncompacted > 0;
 CREATE INDEX actor_compact_idx ON actor (compactAtMs) WHERE compactAtMs IS NOT NULL;
 CREATE INDEX actor_deleted_idx ON actor (deletedAtMs) WHERE deletedAtMs IS NOT NULL;
-CREATE TABLE state ( -- serverId, replica, cursor of the event log
+CREATE TABLE state ( -- serverId, replica, cursor of the event log, blobsLearned
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from database.errors import DatabaseError
+from pds.replication.copies.blob_rows import BlobRows
 from pds.replication.copies.key_rows import KeyKind, KeyRow, KeyRows
 from pds.replication.copies.signature import Signature
 from pds.replication.ledger.actor_rows import shard_of
@@ -189,7 +190,8 @@ async def test_another_replica_starts_anew(ledger: Ledger) -> None:
 async def test_another_replica_has_none_of_the_copies(ledger: Ledger) -> None:
     """Whatever ends the change halfway, the next start makes all of it."""
     await ledger.join_replica("file:///one", is_new=True, now_ms=50)
-    keys = KeyRows(ledger.db)
+    keys, blobs = KeyRows(ledger.db), BlobRows(ledger.db)
+    blobs.set_complete()
     keys.put(KeyRow(KeyKind.ACTOR, A, Signature(32, 1, 2), b"digest", "clear"))
     ledger.db.script(
         "CREATE TEMP TRIGGER refusal BEFORE DELETE ON key_copy BEGIN"
@@ -200,6 +202,7 @@ async def test_another_replica_has_none_of_the_copies(ledger: Ledger) -> None:
     ledger.db.run("DROP TRIGGER refusal")
     await ledger.join_replica("file:///two", is_new=False, now_ms=200)
     assert keys.find(KeyKind.ACTOR, A) is None
+    assert not blobs.are_complete
 
 
 async def test_a_failed_transaction_moves_no_cursor(ledger: Ledger) -> None:
