@@ -53,7 +53,7 @@ HOLD_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
 _ANSWERED: Final[tuple[type[Exception], ...]] = (ServiceJwtError, *HOLD_ERRORS)
 _INTERNAL: Final = 500
 _STATUSES: Final = {"RegistrationDisabled": 403, "UserMismatch": 403}
-"""Of the errors that handlers name as Lexicons of the hold do, where it is not 400."""
+"""Statuses of errors that a Lexicon of the hold names, where they are not 400."""
 
 
 def named(name: str, message: str) -> XrpcError:

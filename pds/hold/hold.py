@@ -104,8 +104,8 @@ class Hold:
     async def start(self, *, announces: bool = True) -> None:
         """Make the actor if there is none yet, and bring its records in line with the settings.
 
-        Relays and discovery services hear of it in the background if it `announces` itself. Raises
-        `ConfigError` if the settings do not fit the hold that is there, and `DatabaseError`s.
+        If it `announces` itself, relays and discovery services are told in the background. Raises
+        `ConfigError` if the settings contradict the existing hold, and `DatabaseError`s.
         """
         try:
             await self._make_actor()
@@ -172,7 +172,7 @@ class Hold:
             )
 
     def _check_key(self) -> None:
-        """Tell of a missing key: a start that signs nothing would not, but did.json needs it."""
+        """Log a missing key, which did.json needs: a start that signs nothing would not notice."""
         try:
             self.ctx.actor_store.key(self.did)
         except SigningKeyUnusable as exc:
@@ -197,7 +197,7 @@ class Hold:
 
 
 HOLD: Final = web.AppKey("hold", Hold)
-"""The hold of an application that is one."""
+"""The application's hold, if it is one."""
 
 
 def hold_of(call: ReadCall) -> Hold:

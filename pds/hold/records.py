@@ -1,7 +1,7 @@
 """The records of a hold: captain, crew, stats and layers, and the keys of these records.
 
-Values are JSON objects. A change starts from the stored value, so that fields which only others
-know are kept. Source: the Lexicons `io.atcr.hold.*`.
+Values are JSON objects. A change starts from the stored value, so that unknown fields are kept.
+Source: the Lexicons `io.atcr.hold.*`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What the captain and crew admins may write to the hold's repository, checked as it is written.
 
-The rules see each write in the transaction that makes it, beside the records as they then are: who
-has just lost `crew:admin` writes nothing more, and two requests cannot add up to what neither may.
+The rules see each write in the transaction that makes it, beside the records as they are at that
+moment: somebody who has just lost `crew:admin` writes nothing more, and two requests together
+cannot do what neither may do.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ async def get_blob(call: XrpcCall) -> Answer:
         call.params = call.ctx.lexicons.parse_params(NSID, pairs)
         return await _STANDARD.handler(call)
     digest, verb, repository = _parse(query)
-    # First: who may not read learns nothing of what there is.
+    # First, so that callers who may not read do not learn what exists.
     await require(call, Permission.READ)
     hold = request.app[HOLD]
     is_head = request.method == hdrs.METH_HEAD
@@ -104,8 +104,8 @@ def _parse(query: dict[str, str]) -> tuple[Digest, str, str | None]:
 async def _find(hold: Hold, digest: Digest, *, wait_long: bool) -> StoredBlob:
     """Return a blob, or raise `BlobNotFound`.
 
-    What is still being checked is nowhere to be seen: one who asks whether it is there had better
-    upload it, too, and one who wants the bytes is told to come again.
+    A blob that is still being checked counts as absent: a client that asks whether it exists should
+    upload it as well, and one that wants the bytes is told to try again.
     """
     blobs, finisher = hold.oci.blobs, hold.oci.finisher
     blob = await blobs.find(digest)

@@ -33,7 +33,7 @@ AUTH_REQUIRED: Final = "AuthRequired"
 _ABOUT: Final = web.RequestKey("about", Did)
 """The user whom a token of the AppView names."""
 _JOINING: Final = frozenset({Permission.READ, Permission.WRITE})
-"""What somebody who joins may have, and has if they ask for nothing of it."""
+"""The permissions that somebody who joins may have, and gets by default."""
 _RESERVED_ROLES: Final = frozenset({OWNER_ROLE, "admin"})
 
 
