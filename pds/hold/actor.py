@@ -17,7 +17,7 @@ from pds.accounts.account import AccountStatus
 from pds.accounts.availability import check_handle_free_for
 from pds.accounts.errors import HandleNotAvailable
 from pds.config import ConfigError
-from pds.hold.crew.permissions import Permission
+from pds.hold.permissions import Permission
 from pds.hold.records import (
     CAPTAIN,
     CREW,

@@ -12,13 +12,13 @@ from typing import Final
 from actor_store.blob_store.base import BlobStoreError
 from database.errors import DatabaseError
 from pds.hold.crew.crew import CaptainStays, MemberTakendown, MemberUnknown
-from pds.hold.crew.permissions import AccessDenied
 from pds.hold.crew.repo_rules import HoldWriteRefused, InvalidCrew
 from pds.hold.gc.collector import InvalidGcCursor
 from pds.hold.images.manifest import InvalidManifest
 from pds.hold.images.pushes import QuotaExceeded
 from pds.hold.oci import errors as oci_errors
 from pds.hold.oci.digest import InvalidDigest
+from pds.hold.permissions import AccessDenied
 from pds.hold.personal import DeletionFailed
 from pds.service_auth.jwt import JwtExpired, ServiceJwtError
 from pds.xrpc.error_map import to_xrpc as below_to_xrpc

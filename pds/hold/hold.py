@@ -22,7 +22,6 @@ from pds.hold.auth.denials import Denials
 from pds.hold.auth.token_rules import TokenRules
 from pds.hold.auth.tokens import HoldTokens
 from pds.hold.crew.crew import Crew
-from pds.hold.crew.permissions import Permission
 from pds.hold.crew.quotas import Quotas
 from pds.hold.crew.roster import Roster
 from pds.hold.database import open_hold_database
@@ -32,6 +31,7 @@ from pds.hold.gc.manifest_phase import ManifestPhase
 from pds.hold.gc.nightly import NightlyGc
 from pds.hold.images.images import Images
 from pds.hold.oci.service import OciService
+from pds.hold.permissions import Permission
 from pds.hold.personal import PersonalData
 from pds.hold.profile import add_avatar
 from pds.hold.repeating import end

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from pds.hold.crew.permissions import Permission
+from pds.hold.permissions import Permission
 from repo import dagcbor
 from repo.datamodel import json_default
 from repo.syntax import is_did

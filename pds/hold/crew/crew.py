@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from actor_store.writes import UNSET, PreparedWrite, Unset
 from database.timestamps import now_iso
-from pds.hold.crew.permissions import Permission
+from pds.hold.permissions import Permission
 from pds.hold.records import (
     CREW,
     CrewMember,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from pds.hold.crew.permissions import NotCrew, Permission, check
+from pds.hold.permissions import NotCrew, Permission, check
 from pds.hold.records import (
     CAPTAIN,
     CREW,

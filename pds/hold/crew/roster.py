@@ -21,7 +21,7 @@ import structlog
 from cachetools import LRUCache
 
 from pds.hold.crew.index import CrewIndex
-from pds.hold.crew.permissions import Permission, check
+from pds.hold.permissions import Permission, check
 from pds.hold.records import CAPTAIN, CREW, SELF, Captain, CrewMember, crew_rkey, read_value
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import hdrs, web
 
 from pds.api.sync import reads
-from pds.hold.auth.authenticators import OPTIONAL_CALLER, require
-from pds.hold.crew.permissions import Permission
 from pds.hold.errors import answering
 from pds.hold.hold import HOLD, Hold
+from pds.hold.methods.authenticators import OPTIONAL_CALLER, require
 from pds.hold.methods.byte_range import parse_range
 from pds.hold.oci.digest import Digest, InvalidDigest, parse_digest
 from pds.hold.oci.errors import BlobBeingChecked, BlobNotFound
 from pds.hold.oci.storage import StoredBlob
+from pds.hold.permissions import Permission
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.credentials import Anonymous, Credentials, demands
 from pds.xrpc.errors import invalid_request

@@ -8,10 +8,10 @@ import orjson
 from aiohttp import web
 
 from pds.fairness.presence import while_present
-from pds.hold.auth.authenticators import HoldCredentials, bearer_token, caller
-from pds.hold.crew.permissions import Permission
 from pds.hold.errors import answering, named
 from pds.hold.hold import HOLD, hold_of
+from pds.hold.methods.authenticators import HoldCredentials, bearer_token, caller
+from pds.hold.permissions import Permission
 from pds.hold.records import MEMBER_ROLE, OWNER_ROLE
 from pds.rate_limits.limit import HOUR_S, by_did
 from pds.rate_limits.method_limits import calls

@@ -17,12 +17,12 @@ from aiohttp import hdrs, web
 from actor_store.writes import MAX_WRITES
 from pds.accounts.errors import InvalidToken
 from pds.api.repo import blobs, writes
-from pds.hold.auth.authenticators import HoldCredentials, bearer_token, require, verify_caller
 from pds.hold.auth.token_rules import ALGORITHMS
-from pds.hold.crew.permissions import Permission
 from pds.hold.crew.repo_rules import RepoRules
 from pds.hold.errors import answering
 from pds.hold.hold import hold_of
+from pds.hold.methods.authenticators import HoldCredentials, bearer_token, require, verify_caller
+from pds.hold.permissions import Permission
 from pds.hold.records import CREW, crew_rkey
 from pds.jose.jwt import InvalidJwt, Jwt, read_unverified_jwt
 from pds.service_auth.jwt import MAX_TOKEN_LENGTH, OTHER_TYPES

@@ -16,12 +16,12 @@ from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
 from pds.config.hold.tiers import Tier
 from pds.fairness.turns import TooBusy
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
 from pds.hold.images.layers import Usage
 from pds.hold.operator.listing import crew_page, stats_page
+from pds.hold.permissions import Permission
 from pds.hold.records import Captain, CrewMember
-from pds.hold.stats.record import StatsRecord
+from pds.hold.stats_record import StatsRecord
 from pds.reporting import counted, format_size
 from pds.repos.errors import RepoTakendown, UnreadableRepo
 from pds.web.pages.rendering import file_handler, page_headers, templates_of

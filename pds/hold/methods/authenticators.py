@@ -13,9 +13,9 @@ from aiohttp import hdrs, web
 
 from pds.fairness.presence import while_present
 from pds.hold.auth.denials import Refusal
-from pds.hold.crew.permissions import AccessDenied, Permission
 from pds.hold.errors import answering, to_xrpc
 from pds.hold.hold import HOLD, hold_of
+from pds.hold.permissions import AccessDenied, Permission
 from pds.xrpc.auth import method_of
 from pds.xrpc.credentials import (
     Anonymous,
