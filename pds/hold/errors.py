@@ -68,7 +68,7 @@ def to_xrpc(exc: Exception) -> XrpcError:
         status, name = HOLD_ERRORS[listed]
         return XrpcError(status, name, str(exc), retry_after_s=getattr(exc, "retry_after_s", None))
     if isinstance(exc, ServiceJwtError):
-        return XrpcError(401, exc.error, str(exc))
+        return below_to_xrpc(exc)
     raise TypeError(f"{type(exc).__name__} is no error of the hold") from exc
 
 
