@@ -48,9 +48,9 @@ def gc(
 ) -> None:
     """Delete layers that no manifest refers to any more.
 
-    Without --delete, it only tells what would be deleted. What was sent or asked for lately is kept
-    (PDS_HOLD_GC_GRACE), since a push may be under way. It works while the server runs, and stops
-    when the command is stopped; repeat it to go on.
+    Without --delete, it only reports what would be deleted. What was sent or asked for recently is
+    kept (PDS_HOLD_GC_GRACE), since a push may be under way. It works while the server runs, and
+    stops when the command is stopped; repeat it to go on.
 
     \b
     Examples:

@@ -17,7 +17,7 @@ MAX_REGION: Final = 64
 _SOME_DID: Final = "did:plc:ewvi7nxzyoun6zhxrhs64oiz"
 _MIN_STATS_INTERVAL_MS: Final = 100
 _HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?")
-"""What a did:web can have: so no address of IPv6."""
+"""The hosts that a did:web can have, which excludes IPv6 addresses."""
 _PREFIX: Final = re.compile(r"([A-Za-z0-9!_.*'()-]+/)*")
 
 

@@ -42,7 +42,7 @@ def add(
 ) -> None:
     """Add a member, or change what a member may do.
 
-    Of somebody who is in the crew already, only what you give is changed.
+    If they are already in the crew, only what you give changes.
 
     \b
     Examples:
