@@ -1,7 +1,7 @@
 """A blob on its way into a bucket through this server: by parts, under its final key.
 
 Its object appears when it is kept; until then there is a multipart upload, or for a small one
-nothing. So the bytes must be checked before it is kept.
+nothing. So whoever keeps it must have checked the bytes.
 """
 
 from __future__ import annotations
