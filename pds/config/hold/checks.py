@@ -58,7 +58,7 @@ def check_hold(settings: Settings) -> Iterator[str]:
 
 
 def has_plain_host(url: str) -> bool:
-    """Whether a URL is a scheme and a host of which a did:web can be made, and nothing else."""
+    """Whether a URL has a scheme and a host that can be a did:web, and nothing else."""
     scheme, _, rest = url.partition("://")
     return scheme in ("http", "https") and bool(_HOST.fullmatch(rest)) and is_http_url(url)
 
