@@ -1,7 +1,7 @@
 """An object on its way into a bucket: by parts, under its final key.
 
 It appears when it is kept; until then there is a multipart upload, or for a small one nothing. So
-whoever keeps it must have checked the bytes.
+the bytes must be checked before it is kept.
 """
 
 from __future__ import annotations
