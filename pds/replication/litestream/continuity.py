@@ -22,7 +22,7 @@ from database.errors import DatabaseError
 from database.opening import open_database
 from database.wal import files_of
 from pds.replication.errors import LitestreamFailed, Trouble
-from pds.replication.litestream.local_state import newest_file
+from pds.replication.litestream.local_state import newest_file, reset
 from pds.replication.ltx.errors import DamagedLtx
 from pds.replication.ltx.header import HEADER_BYTES, Header, decode_header
 
@@ -33,6 +33,9 @@ _SALTS_IN_WAL: Final = 16
 _SALTS_IN_FRAME: Final = 8
 _WAIT_MS: Final = 5_000
 """How long readers and writers are waited for."""
+
+TO_SEND_ANEW: Final = frozenset({Trouble.DATABASE_REPLACED, Trouble.LOCAL_STATE_DAMAGED})
+"""Troubles after which `start_anew` makes the next sync succeed."""
 
 _log = structlog.get_logger(__name__)
 
@@ -73,6 +76,16 @@ def empty_wal(database: Path) -> bool:
         return False
     finally:
         db.close()
+
+
+def start_anew(database: Path) -> None:
+    """Forget what Litestream knows of a database, so that the next sync sends all of it.
+
+    Call it while the database is not registered. Waits for the disk. Raises `OSError`.
+    """
+    reset(database)
+    # Otherwise Litestream would ask the replica where it has stopped, and go on from there.
+    empty_wal(database)
 
 
 def _may_miss_changes(database: Path) -> bool:

@@ -17,15 +17,13 @@ from typing import Final, TypeAlias
 import structlog
 
 from pds.replication.errors import LitestreamFailed, Trouble
-from pds.replication.litestream.client import LitestreamClient
-from pds.replication.litestream.continuity import empty_wal, ensure_continuity
-from pds.replication.litestream.local_state import reset
+from pds.replication.litestream.client import SYNC_S, LitestreamClient, patience_s
+from pds.replication.litestream.continuity import TO_SEND_ANEW, ensure_continuity, start_anew
 
 INTERVAL_S: Final = 1.0
 """Between two looks at a database."""
 MAX_BACKOFF_S: Final = 15.0
 """The longest pause while a sync fails."""
-_SYNC_S: Final = 60.0
 _UNSETTLED_NS: Final = 50_000_000
 """File times advance in steps of some milliseconds. A file that was written this recently may be
 written again without a new time."""
@@ -44,6 +42,11 @@ class _Files:
     """Device, inode, size and time of the file and its WAL."""
     is_settled: bool
     """Whether any later write gives them another time."""
+
+    @property
+    def bytes(self) -> int:
+        """Their length together."""
+        return sum(size for _, _, size, _ in self.stats)
 
 
 @dataclass(slots=True, frozen=True)
@@ -116,7 +119,7 @@ class ServiceDatabases:
         for one in self._followers:
             one.forget()
 
-    async def final_sync(self, *, timeout_s: float = _SYNC_S) -> Sequence[ServiceStatus]:
+    async def final_sync(self, *, timeout_s: float = SYNC_S) -> Sequence[ServiceStatus]:
         """Send what is left, after `stop` and after the last write; return where each stands.
 
         Databases that could not be sent whole have an `error`.
@@ -161,7 +164,7 @@ class _Follower:
         """Sync the database when it has changed, for ever."""
         pause_s = self._interval_s
         while True:
-            await self._look(_SYNC_S)
+            await self._look()
             if self._failed is None:
                 pause_s = self._interval_s
             else:
@@ -190,7 +193,7 @@ class _Follower:
             trouble=None if self._failed is None else self._failed.trouble,
         )
 
-    async def _look(self, timeout_s: float) -> None:
+    async def _look(self, timeout_s: float | None = None) -> None:
         looked_at_s = time.monotonic()
         files = self._files()
         if files is None:
@@ -201,10 +204,13 @@ class _Follower:
             return
         self._is_dirty = True
         try:
-            await self._sync(timeout_s)
+            await self._sync(patience_s(files.bytes) if timeout_s is None else timeout_s)
         except LitestreamFailed as exc:
             self._fail(exc)
             await self._mend(exc.trouble)
+            return
+        except OSError as exc:
+            self._fail(_forbidden(exc))
             return
         if self._failed is not None:
             _log.info("a service database is replicated again", database=self._database.name)
@@ -251,15 +257,14 @@ class _Follower:
         """Do what makes the next try succeed, as far as this program can."""
         if trouble in (Trouble.NOT_REGISTERED, Trouble.DAEMON_AWAY):
             self._is_registered = False
-        elif trouble in (Trouble.DATABASE_REPLACED, Trouble.DATABASE_GONE):
+        elif trouble is Trouble.DATABASE_GONE:
             await self._unregister()
-        elif trouble is Trouble.LOCAL_STATE_DAMAGED:
+        elif trouble in TO_SEND_ANEW:
             await self._unregister()
             try:
-                await asyncio.to_thread(reset, self._database.path)
-                await asyncio.to_thread(empty_wal, self._database.path)
+                await asyncio.to_thread(start_anew, self._database.path)
             except OSError as exc:
-                self._fail(LitestreamFailed(f"{exc.filename}: {exc.strerror}", Trouble.FORBIDDEN))
+                self._fail(_forbidden(exc))
 
     async def _unregister(self) -> None:
         self._is_registered = False
@@ -297,6 +302,11 @@ class _Follower:
             tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns) for one in found),
             is_settled,
         )
+
+
+def _forbidden(exc: OSError) -> LitestreamFailed:
+    """Say that Litestream's files beside a database cannot be used."""
+    return LitestreamFailed(f"{exc.filename}: {exc.strerror}", Trouble.FORBIDDEN)
 
 
 _UNREADABLE: Final = _Files((), is_settled=False)

@@ -15,8 +15,9 @@ from actor_store.keyed_locks import KeyedLocks
 from database.wal import wal_path
 from pds.replication.changes.signature import UNCERTAIN_S, look_at
 from pds.replication.errors import LitestreamFailed, Trouble
-from pds.replication.litestream.continuity import empty_wal, ensure_continuity
-from pds.replication.litestream.local_state import prune, reset
+from pds.replication.litestream.client import SYNC_S, patience_s
+from pds.replication.litestream.continuity import TO_SEND_ANEW, ensure_continuity, start_anew
+from pds.replication.litestream.local_state import prune
 from pds.replication.replica import names
 
 if TYPE_CHECKING:
@@ -26,17 +27,12 @@ if TYPE_CHECKING:
     from pds.replication.syncing.dirty_queue import DirtyQueue
     from pds.replication.syncing.hot_set import HotSet
 
-SYNC_S: Final = 60.0
-_BYTES_A_S: Final = 256 << 10
-"""How slowly a large database may reach the replica before that counts as a failure."""
 _CLOSE_S: Final = 15.0
 _CLOSING: Final = 16
 """How many are closed at a time."""
 _SHORT_WAL_BYTES: Final = 256 << 10
 """A WAL that is shorter needs no checkpoint yet; many accounts have one."""
-_AGAIN: Final = frozenset(
-    {Trouble.NOT_REGISTERED, Trouble.DATABASE_REPLACED, Trouble.LOCAL_STATE_DAMAGED}
-)
+_AGAIN: Final = TO_SEND_ANEW | {Trouble.NOT_REGISTERED}
 """Troubles after which a fresh start works at once."""
 
 _log = structlog.get_logger(__name__)
@@ -92,7 +88,7 @@ class OpenActors:
         with self.hot.using(did) as actor:
             try:
                 synced = await self._client.sync(
-                    store, timeout_s=self._sync_s + seen.bytes / _BYTES_A_S
+                    store, timeout_s=patience_s(seen.bytes, small_s=self._sync_s)
                 )
             except LitestreamFailed as exc:
                 await self._mend(did, store, exc.trouble)
@@ -113,8 +109,8 @@ class OpenActors:
     async def discard(self, did: str) -> None:
         """Do as `start_anew` does, within a block of `closed`."""
         store = self._layout.store(did)
-        await self._discard(did, store)
-        await asyncio.to_thread(empty_wal, store)
+        await self._unregister(did, store, _CLOSE_S)
+        await asyncio.to_thread(start_anew, store)
 
     async def close(self, did: str, *, timeout_s: float = _CLOSE_S) -> None:
         """Close an actor after a last sync. If that fails, the actor is dirty if it has changed.
@@ -203,14 +199,10 @@ class OpenActors:
         """Do what makes the next try succeed, as far as this program can."""
         if trouble is Trouble.NOT_REGISTERED:
             self.hot.remove(did)
-        elif trouble in (Trouble.DATABASE_REPLACED, Trouble.LOCAL_STATE_DAMAGED):
+        elif trouble in TO_SEND_ANEW:
             await self.discard(did)
         elif trouble in (Trouble.DATABASE_GONE, Trouble.DATABASE_DAMAGED, Trouble.FORBIDDEN):
             await self._unregister(did, store, _CLOSE_S)
-
-    async def _discard(self, did: str, store: Path) -> None:
-        await self._unregister(did, store, _CLOSE_S)
-        await asyncio.to_thread(reset, store)
 
 
 def _look_at(store: Path) -> FilesSeen | None:

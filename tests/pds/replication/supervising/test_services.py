@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from database.opening import open_database
 from pds.replication.errors import Trouble
 from pds.replication.litestream.client import Synced
 from pds.replication.litestream.config import services_config
@@ -180,6 +181,53 @@ async def test_one_that_was_deleted_and_made_again_is_followed_anew(
         make_database(path, rows=3)
         await until(all_, after(txid))
     assert restored(places(tmp_path)(path.name), tmp_path) == [0, 1, 2]
+
+
+async def test_one_that_an_older_copy_replaces_is_sent_whole(
+    daemon: LitestreamDaemon, tmp_path: Path
+) -> None:
+    """Even one whose WAL goes on as that of the present one did, and ends with the same page."""
+
+    def write(path: Path, number: int) -> None:
+        db = open_database(path, wal_autocheckpoint=None)
+        db.run("INSERT INTO number VALUES (?)", (number,))
+        db.run("INSERT INTO other VALUES (0)")
+        db.close()
+
+    def files_of(path: Path) -> list[Path]:
+        return [path, path.with_name(f"{path.name}-wal")]
+
+    path, copy = tmp_path / "account.sqlite", tmp_path / "copy"
+    db = open_database(path, wal_autocheckpoint=None)
+    db.script("CREATE TABLE number (value INTEGER); CREATE TABLE other (value INTEGER)")
+    db.close()
+    async with following(daemon, ServiceDatabase(path.name, path), url_of=places(tmp_path)) as all_:
+        txid = (await until(all_, is_synced)).txid
+        for old, new in zip(files_of(path), files_of(copy), strict=True):
+            shutil.copyfile(old, new)
+        write(path, 1)
+        write(copy, 2)
+        txid = (await until(all_, after(txid))).txid
+        path.with_name(f"{path.name}-shm").unlink()
+        for old, new in zip(files_of(copy), files_of(path), strict=True):
+            old.replace(new)
+        await until(all_, after(txid))
+    assert restored(places(tmp_path)(path.name), tmp_path) == [2]
+
+
+async def test_one_with_files_of_litestream_that_cannot_be_read_is_an_error_until_they_can(
+    daemon: LitestreamDaemon, tmp_path: Path
+) -> None:
+    path = make_database(tmp_path / "account.sqlite")
+    level_zero = state_directory(path) / "ltx" / "0"
+    level_zero.parent.mkdir(parents=True)
+    level_zero.symlink_to(level_zero)
+    async with following(daemon, ServiceDatabase(path.name, path), url_of=places(tmp_path)) as all_:
+        failed = await until(all_, lambda status: status.error is not None)
+        assert failed.trouble is Trouble.FORBIDDEN
+        level_zero.unlink()
+        await until(all_, is_synced)
+    assert restored(places(tmp_path)(path.name), tmp_path) == [0]
 
 
 @pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGSTOP])
