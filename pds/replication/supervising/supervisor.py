@@ -23,6 +23,7 @@ from pds.replication.ledger.ledger import Ledger
 from pds.replication.litestream.program import find_program
 from pds.replication.replica.file_place import FilePlace
 from pds.replication.replica.lease import Lease
+from pds.replication.replica.leased_place import LeasedPlace
 from pds.replication.replica.manifest import check_replica, join_replica
 from pds.replication.replica.names import MANIFEST
 from pds.replication.replica.opening import open_place, way_for_litestream
@@ -170,7 +171,7 @@ class _Supervisor:
         parts = make_parts(
             self._options,
             program=self._program,
-            place=self._place,
+            place=LeasedPlace(self._place, self._lease),
             ledger=self._ledger,
             lease=self._lease,
             manifest=manifest,
@@ -274,7 +275,6 @@ class _Supervisor:
     async def _keep_deleting(self, parts: Parts) -> None:
         while True:
             try:
-                await self._lease.wait_until_held()
                 await parts.deletions.remove_expired()
             except (ReplicationError, DatabaseError, OSError) as exc:
                 parts.actors.note_error(f"deleted accounts cannot leave the replica: {exc}")
