@@ -28,7 +28,7 @@ from pds.replication.replica.manifest import check_replica, join_replica
 from pds.replication.replica.names import MANIFEST
 from pds.replication.replica.opening import open_place, way_for_litestream
 from pds.replication.status import write_status
-from pds.replication.supervising.mount_guard import MountGuard
+from pds.replication.supervising.daemon_guard import DaemonGuard
 from pds.replication.supervising.parts import make_parts
 from pds.replication.supervising.status_collector import StatusCollector
 from pds.replication.supervising.supervisor_lock import locked
@@ -234,8 +234,7 @@ class _Supervisor:
     def _others(self, parts: Parts) -> Iterator[Coroutine[Any, Any, None]]:
         """What runs beside the syncs of actors."""
         yield parts.watcher.sweep()
-        if isinstance(self._place, FilePlace):
-            yield MountGuard(self._place, parts, self._ledger, self._lease).run()
+        yield DaemonGuard(self._place, parts, self._ledger, self._lease).run()
         yield parts.keys.run()
         if parts.blobs is not None:
             yield parts.blobs.run()
