@@ -62,11 +62,11 @@ class StatusCollector:
                 last_error=self.error,
                 last_error_s=None if self.error is None else time.time(),
             )
-        outage = self.state == "running" and not parts.is_reachable()
+        outage = self.state == "running" and not parts.actors.is_reachable()
         if outage:
             base["state"] = "unreachable"
         # What this program says of the place names the remedy; Litestream's messages do not.
-        error = self.error or (None if parts.is_reachable() else self._error_of_place())
+        error = self.error or (None if parts.actors.is_reachable() else self._error_of_place())
         return ReplicationStatus(
             **base,  # type: ignore[arg-type]
             databases=tuple(map(_database, parts.services.statuses())),
@@ -92,7 +92,7 @@ class StatusCollector:
             oldest_unsynced_s=(
                 0.0 if oldest_ms is None else max(0.0, round(time.time() - oldest_ms / 1000, 3))
             ),
-            hot=0 if parts is None else len(parts.hot),
+            hot=0 if parts is None else len(parts.opened.hot),
             hot_set=self._options.hot_set,
             last_sweep_s=None if parts is None else parts.watcher.last_sweep_s,
         )

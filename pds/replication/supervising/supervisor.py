@@ -199,7 +199,9 @@ class _Supervisor:
             yield
         finally:
             await parts.services.stop()
-            within_s = self._options.daemons_stop_s if parts.is_reachable() else _STOP_IN_OUTAGE_S
+            within_s = (
+                self._options.daemons_stop_s if parts.actors.is_reachable() else _STOP_IN_OUTAGE_S
+            )
             # One that ends by itself syncs what it has open, to a replica that is another's now.
             if keeping.done():
                 within_s = 0.0
@@ -223,7 +225,7 @@ class _Supervisor:
             await _cancel(stopping, following, syncing, *others)
         _raise_failure((keeping,))
         await parts.services.stop()
-        timeout_s = self._options.final_sync_s if parts.is_reachable() else _STOP_IN_OUTAGE_S
+        timeout_s = self._options.final_sync_s if parts.actors.is_reachable() else _STOP_IN_OUTAGE_S
         left = await parts.services.final_sync(timeout_s=timeout_s)
         for status in left:
             if status.error is not None:
@@ -259,12 +261,12 @@ class _Supervisor:
             while await parts.watcher.look_at_log():
                 pass
             await parts.actors.drain()
-            if not parts.is_reachable():
+            if not parts.actors.is_reachable():
                 return
             # What has changed without an event since the last sweep, such as preferences.
             await parts.watcher.sweep_once(within_s=0.0)
             await parts.actors.drain()
-            if parts.blobs is not None and parts.is_reachable():
+            if parts.blobs is not None and parts.actors.is_reachable():
                 await parts.blobs.finish()
         except DatabaseError as exc:
             parts.actors.note_error(f"the ledger fails: {exc}")

@@ -16,7 +16,7 @@ from pds.replication.litestream.config import actors_config
 from pds.replication.litestream.daemon import LitestreamDaemon, Patience
 from pds.replication.litestream.program import find_program
 from pds.replication.replica import names
-from pds.replication.syncing.actors import APART_MS, Actors
+from pds.replication.syncing.actors import Actors
 from pds.replication.syncing.dirty_queue import DirtyQueue
 from pds.replication.syncing.hot_set import HotSet
 from pds.replication.syncing.open_actors import OpenActors
@@ -89,14 +89,10 @@ async def engine(
     ledger = Ledger.open(server.directory / "replication.sqlite")
     hot = HotSet(hot_set, clock=time.monotonic)
 
-    def earliest_ms(did: str) -> int:
-        actor = hot.get(did)
-        return 0 if actor is None else actor.synced_ms + APART_MS
-
     async def no_key(_: str) -> None:
         return None
 
-    queue = DirtyQueue(ledger, earliest_ms=earliest_ms)
+    queue = DirtyQueue(ledger, earliest_ms=hot.earliest_ms)
     opened = OpenActors(
         layout=server.layout,
         hot=hot,
