@@ -48,8 +48,7 @@ class DaemonGuard:
                 await asyncio.sleep(_LOOK_EVERY_S)
                 continue
             _log.error("litestream waits", reason=obstacle)
-            daemons = (self._parts.daemons.services, self._parts.daemons.actors)
-            await asyncio.gather(*(daemon.stop(within_s=0) for daemon in daemons))
+            await asyncio.gather(*(daemon.stop(within_s=0) for daemon in self._parts.daemons))
             self._lease.renew_soon()
             while await self._obstacle() is not None:  # noqa: ASYNC110 (nothing tells of a mount)
                 await asyncio.sleep(_LOOK_EVERY_S)
@@ -58,7 +57,7 @@ class DaemonGuard:
     async def _go_on(self, since_ms: int) -> None:
         """Start Litestream, which compares all with the replica, and send what went elsewhere."""
         parts = self._parts
-        for daemon in (parts.daemons.services, parts.daemons.actors):
+        for daemon in parts.daemons:
             while True:
                 try:
                     await daemon.start()

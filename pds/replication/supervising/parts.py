@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from actor_store.layout import ActorLayout
 from database.errors import DatabaseError
@@ -44,8 +44,7 @@ _SPARE_FILES: Final = 2_000
 """Connections of databases that are closed by now, which it keeps for a while."""
 
 
-@dataclass(frozen=True, slots=True)
-class Daemons:
+class Daemons(NamedTuple):
     """The two Litestream processes."""
 
     services: LitestreamDaemon

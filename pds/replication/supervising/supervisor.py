@@ -93,8 +93,8 @@ class _Supervisor:
         self._place = place
         self._ledger = ledger
         self._secret = secret
-        self._status = StatusCollector(options, ledger)
         self._lease = Lease(place, server_id=ledger.server_id, times=options.lease)
+        self._status = StatusCollector(options, ledger, self._lease)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, or fail for good."""
@@ -177,7 +177,7 @@ class _Supervisor:
             manifest=manifest,
             url_of=way.for_litestream,
         )
-        self._status.parts, self._status.lease = parts, self._lease
+        self._status.parts = parts
         keeping = asyncio.create_task(self._lease.keep())
         try:
             async with self._daemons(parts, keeping):
@@ -193,9 +193,8 @@ class _Supervisor:
     @asynccontextmanager
     async def _daemons(self, parts: Parts, keeping: asyncio.Task[None]) -> AsyncIterator[None]:
         """Run the two daemons within a block; at once killed if the lease is lost."""
-        daemons = (parts.daemons.services, parts.daemons.actors)
         try:
-            await asyncio.gather(*(daemon.start() for daemon in daemons))
+            await asyncio.gather(*(daemon.start() for daemon in parts.daemons))
             yield
         finally:
             await parts.services.stop()
@@ -205,7 +204,7 @@ class _Supervisor:
             # One that ends by itself syncs what it has open, to a replica that is another's now.
             if keeping.done():
                 within_s = 0.0
-            await asyncio.gather(*(daemon.stop(within_s=within_s) for daemon in daemons))
+            await asyncio.gather(*(daemon.stop(within_s=within_s) for daemon in parts.daemons))
 
     async def _until_stopped(
         self, parts: Parts, keeping: asyncio.Task[None], stop: asyncio.Event
