@@ -17,7 +17,6 @@ from typing import Final
 from database.connection import Database
 from pds.replication.ledger.rows import (
     ActorCounts,
-    ActorRow,
     DirtyActor,
     Failed,
     Mark,
@@ -72,14 +71,6 @@ _SIGNATURE_OF: Final = (
 _IN_SHARD: Final = (
     "SELECT did, signature, dirtySinceMs IS NOT NULL, deletedAtMs IS NOT NULL FROM actor"
     " WHERE shard = ?"
-)
-_COLUMNS: Final = (
-    "did, txid, syncedAtMs, dirtySinceMs, failures, lastError, uncompacted, compactAtMs,"
-    " deletedAtMs"
-)
-_GET: Final = f"SELECT {_COLUMNS} FROM actor WHERE shard = ? AND did = ?"
-_ALL: Final = (
-    f"SELECT {_COLUMNS} FROM actor WHERE (shard, did) > (?, ?) ORDER BY shard, did LIMIT ?"
 )
 _COUNTS: Final = (
     "SELECT (SELECT count(*) FROM actor),"
@@ -195,16 +186,6 @@ class ActorRows:
             did: SweptRow(signature, bool(dirty), bool(deleted))
             for did, signature, dirty, deleted in self._db.all(_IN_SHARD, (shard,))
         }
-
-    def find(self, did: str) -> ActorRow | None:
-        """Return what is known of one actor."""
-        row = self._db.one(_GET, (shard_of(did), did))
-        return None if row is None else ActorRow(*row)
-
-    def page(self, *, after: str | None, limit: int) -> list[ActorRow]:
-        """Return actors in the order of their directories, from one on."""
-        place = (-1, "") if after is None else (shard_of(after), after)
-        return [ActorRow(*row) for row in self._db.all(_ALL, (*place, limit))]
 
     def counts(self) -> ActorCounts:
         """Return figures over all actors."""
