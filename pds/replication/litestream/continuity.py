@@ -20,7 +20,7 @@ import structlog
 
 from database.errors import DatabaseError
 from database.opening import open_database
-from database.wal import files_of
+from database.wal import wal_path
 from pds.replication.errors import LitestreamFailed, Trouble
 from pds.replication.litestream.local_state import newest_file, reset
 from pds.replication.ltx.errors import DamagedLtx
@@ -89,7 +89,7 @@ def start_anew(database: Path) -> None:
 
 
 def _may_miss_changes(database: Path) -> bool:
-    wal = files_of(database)[1]
+    wal = wal_path(database)
     newest = newest_file(database)
     header = None if newest is None else _read_header(newest)
     if header is None:

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
+from pds.replication.changes.signature import FilesSeen, look_at
 from pds.replication.errors import LitestreamFailed, Trouble
 from pds.replication.litestream.client import SYNC_S, LitestreamClient, patience_s
 from pds.replication.litestream.continuity import TO_SEND_ANEW, ensure_continuity, start_anew
@@ -24,29 +25,13 @@ INTERVAL_S: Final = 1.0
 """Between two looks at a database."""
 MAX_BACKOFF_S: Final = 15.0
 """The longest pause while a sync fails."""
-_UNSETTLED_NS: Final = 50_000_000
-"""File times advance in steps of some milliseconds. A file that was written this recently may be
-written again without a new time."""
+_UNREADABLE: Final = FilesSeen(signature=0, inode=0, changed_ms=0, bytes=0, is_certain=False)
+"""Files that this user may not look at; the next request to the daemon tells why."""
 
 OnSynced: TypeAlias = Callable[[str, int], Awaitable[None]]
 """Takes the name of a database and its newest transaction in the replica; raises nothing."""
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True, frozen=True)
-class _Files:
-    """What tells whether a database has changed."""
-
-    stats: tuple[tuple[int, int, int, int], ...]
-    """Device, inode, size and time of the file and its WAL."""
-    is_settled: bool
-    """Whether any later write gives them another time."""
-
-    @property
-    def bytes(self) -> int:
-        """Their length together."""
-        return sum(size for _, _, size, _ in self.stats)
 
 
 @dataclass(slots=True, frozen=True)
@@ -151,8 +136,8 @@ class _Follower:
         self._on_synced = on_synced
         self._interval_s, self._longest_pause_s = pauses_s
         self._is_registered = False
-        self._synced: _Files | None = None
-        """The files as they were last synced; None: they may have changed since."""
+        self._synced: int | None = None
+        """The signature of the files that were last synced; None: they may have changed since."""
         self._clean_at_s = time.monotonic()
         """When the replica last had everything, as far as is known."""
         self._is_dirty = False
@@ -199,7 +184,7 @@ class _Follower:
         if files is None:
             await self._miss()
             return
-        if self._synced is not None and files.stats == self._synced.stats:
+        if files.signature == self._synced:
             self._clean_at_s = looked_at_s
             return
         self._is_dirty = True
@@ -218,7 +203,7 @@ class _Follower:
         self._is_dirty = False
         self._clean_at_s = looked_at_s
         self._synced_at_s = time.time()
-        self._synced = files if files.is_settled else None
+        self._synced = files.signature if files.is_certain else None
 
     async def _sync(self, timeout_s: float) -> None:
         path = self._database.path
@@ -282,32 +267,18 @@ class _Follower:
         self._failed = failure
         self._synced = None
 
-    def _files(self) -> _Files | None:
+    def _files(self) -> FilesSeen | None:
         """Look at the files; None if there is no database."""
-        path = self._database.path
-        now_ns = time.time_ns()
         try:
-            found = [path.stat()]
-            if not found[0].st_size:
-                return None  # SQLite has yet to write the first page.
-            with suppress(FileNotFoundError):
-                found.append(path.with_name(f"{path.name}-wal").stat())
-        except (FileNotFoundError, NotADirectoryError):
+            seen = look_at(str(self._database.path))
+        except NotADirectoryError:
             return None
         except OSError:
             return _UNREADABLE
-        # A clock that was set back leaves times in the future, which tell as much as others.
-        is_settled = all(abs(now_ns - one.st_mtime_ns) > _UNSETTLED_NS for one in found)
-        return _Files(
-            tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns) for one in found),
-            is_settled,
-        )
+        # As long as it is empty, SQLite has yet to write the first page.
+        return seen if seen is not None and seen.bytes else None
 
 
 def _forbidden(exc: OSError) -> LitestreamFailed:
     """Say that Litestream's files beside a database cannot be used."""
     return LitestreamFailed(f"{exc.filename}: {exc.strerror}", Trouble.FORBIDDEN)
-
-
-_UNREADABLE: Final = _Files((), is_settled=False)
-"""Files that this user may not look at; the next request to the daemon tells why."""
