@@ -13,12 +13,11 @@ Emptying the WAL makes Litestream send the whole database.
 from __future__ import annotations
 
 import struct
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-import structlog
-
-from database.errors import DatabaseError
+from database.errors import DatabaseBusy, DatabaseDamaged, DatabaseError
 from database.opening import open_database
 from database.wal import wal_path
 from pds.replication.errors import LitestreamFailed, Trouble
@@ -35,20 +34,24 @@ _WAIT_MS: Final = 5_000
 """How long readers and writers are waited for."""
 
 TO_SEND_ANEW: Final = frozenset({Trouble.DATABASE_REPLACED, Trouble.LOCAL_STATE_DAMAGED})
-"""Troubles after which `start_anew` makes the next sync succeed."""
-
-_log = structlog.get_logger(__name__)
+"""Troubles after which the next sync has to send the whole database."""
 
 
-def ensure_continuity(database: Path) -> bool:
+def ensure_continuity(database: Path, *, anew: bool = False) -> bool:
     """Call this before a database is registered; return whether all of it will be sent.
 
+    `anew` demands that, and forgets what Litestream knows of the database.
+
     Waits for the disk, in rare cases for seconds. Raises `LitestreamFailed` if the WAL cannot be
-    emptied now.
+    emptied now, and `OSError`.
     """
-    if not _may_miss_changes(database):
+    if anew:
+        # Without its files, Litestream asks the replica where it has stopped, and goes on from
+        # there if the WAL does. So that alone is not enough.
+        reset(database)
+    elif not _may_miss_changes(database):
         return False
-    if not empty_wal(database):
+    if not _empty_wal(database):
         raise LitestreamFailed(
             f"the WAL of {database} cannot be emptied, because it is in use all the time",
             Trouble.DATABASE_BUSY,
@@ -56,36 +59,20 @@ def ensure_continuity(database: Path) -> bool:
     return True
 
 
-def empty_wal(database: Path) -> bool:
-    """Let Litestream send the whole database, whatever it knows; return whether it will.
-
-    Call it while the database is not registered. Waits for the disk.
-    """
+def _empty_wal(database: Path) -> bool:
+    """Let Litestream send the whole database, whatever it knows; return whether it will."""
     try:
-        db = open_database(
-            database, create=False, wal_autocheckpoint=None, busy_timeout_ms=_WAIT_MS
-        )
-    except DatabaseError:
+        with closing(
+            open_database(database, create=False, wal_autocheckpoint=None, busy_timeout_ms=_WAIT_MS)
+        ) as db:
+            # A connection does not notice the WAL until its first read.
+            db.value("PRAGMA schema_version")
+            return bool(db.value("PRAGMA wal_checkpoint(TRUNCATE)") == 0)
+    except DatabaseBusy:
         return False
-    try:
-        # A connection does not notice the WAL until its first read.
-        db.value("PRAGMA schema_version")
-        return bool(db.value("PRAGMA wal_checkpoint(TRUNCATE)") == 0)
     except DatabaseError as exc:
-        _log.warning("cannot empty a WAL", database=str(database), reason=str(exc))
-        return False
-    finally:
-        db.close()
-
-
-def start_anew(database: Path) -> None:
-    """Forget what Litestream knows of a database, so that the next sync sends all of it.
-
-    Call it while the database is not registered. Waits for the disk. Raises `OSError`.
-    """
-    reset(database)
-    # Otherwise Litestream would ask the replica where it has stopped, and go on from there.
-    empty_wal(database)
+        trouble = Trouble.DATABASE_DAMAGED if isinstance(exc, DatabaseDamaged) else Trouble.OTHER
+        raise LitestreamFailed(f"the WAL of {database} cannot be emptied: {exc}", trouble) from exc
 
 
 def _may_miss_changes(database: Path) -> bool:

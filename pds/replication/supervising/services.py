@@ -19,7 +19,7 @@ import structlog
 from pds.replication.changes.signature import FilesSeen, look_at
 from pds.replication.errors import LitestreamFailed, Trouble
 from pds.replication.litestream.client import SYNC_S, LitestreamClient, patience_s
-from pds.replication.litestream.continuity import TO_SEND_ANEW, ensure_continuity, start_anew
+from pds.replication.litestream.continuity import TO_SEND_ANEW, ensure_continuity
 
 INTERVAL_S: Final = 1.0
 """Between two looks at a database."""
@@ -136,6 +136,8 @@ class _Follower:
         self._on_synced = on_synced
         self._interval_s, self._longest_pause_s = pauses_s
         self._is_registered = False
+        self._is_to_send_anew = False
+        """Whether what Litestream knows of it is not to be trusted."""
         self._synced: int | None = None
         """The signature of the files that were last synced; None: they may have changed since."""
         self._clean_at_s = time.monotonic()
@@ -223,8 +225,9 @@ class _Follower:
 
     async def _register(self) -> None:
         path = self._database.path
-        if await asyncio.to_thread(ensure_continuity, path):
-            _log.info("a WAL began anew meanwhile: sending all", database=self._database.name)
+        if await asyncio.to_thread(ensure_continuity, path, anew=self._is_to_send_anew):
+            _log.info("sending all of a service database", database=self._database.name)
+        self._is_to_send_anew = False
         await self._client.register(path, self._url)
         self._is_registered = True
 
@@ -246,10 +249,7 @@ class _Follower:
             await self._unregister()
         elif trouble in TO_SEND_ANEW:
             await self._unregister()
-            try:
-                await asyncio.to_thread(start_anew, self._database.path)
-            except OSError as exc:
-                self._fail(_forbidden(exc))
+            self._is_to_send_anew = True
 
     async def _unregister(self) -> None:
         self._is_registered = False

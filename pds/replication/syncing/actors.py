@@ -248,8 +248,7 @@ class Actors:
         failures = actor.failures + 1
         # Not only once: failures of an outage are counted as well.
         if failures % _START_ANEW_AFTER == 0 and _is_unclear(exc):
-            with suppress(ReplicationError, OSError):
-                await self._opened.start_anew(actor.did)
+            await self._opened.start_anew(actor.did)
         after_s = min(_FIRST_RETRY_S * 2 ** min(failures - 1, 10), _LONGEST_RETRY_S)
         if failures == 1:
             _log.warning("an actor cannot be synced", did=actor.did, reason=reason)

@@ -7,14 +7,16 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from database.opening import open_database
+from database.wal import files_of as database_files
 from pds.replication.errors import Trouble
+from pds.replication.litestream import continuity
 from pds.replication.litestream.client import Synced
 from pds.replication.litestream.config import services_config
 from pds.replication.litestream.daemon import LitestreamDaemon
@@ -184,7 +186,7 @@ async def test_one_that_was_deleted_and_made_again_is_followed_anew(
 
 
 async def test_one_that_an_older_copy_replaces_is_sent_whole(
-    daemon: LitestreamDaemon, tmp_path: Path
+    daemon: LitestreamDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even one whose WAL goes on as that of the present one did, and ends with the same page."""
 
@@ -194,23 +196,24 @@ async def test_one_that_an_older_copy_replaces_is_sent_whole(
         db.run("INSERT INTO other VALUES (0)")
         db.close()
 
-    def files_of(path: Path) -> list[Path]:
-        return [path, path.with_name(f"{path.name}-wal")]
-
     path, copy = tmp_path / "account.sqlite", tmp_path / "copy"
     db = open_database(path, wal_autocheckpoint=None)
     db.script("CREATE TABLE number (value INTEGER); CREATE TABLE other (value INTEGER)")
     db.close()
     async with following(daemon, ServiceDatabase(path.name, path), url_of=places(tmp_path)) as all_:
         txid = (await until(all_, is_synced)).txid
-        for old, new in zip(files_of(path), files_of(copy), strict=True):
+        for old, new in zip(database_files(path)[:2], database_files(copy)[:2], strict=True):
             shutil.copyfile(old, new)
         write(path, 1)
         write(copy, 2)
         txid = (await until(all_, after(txid))).txid
-        path.with_name(f"{path.name}-shm").unlink()
-        for old, new in zip(files_of(copy), files_of(path), strict=True):
-            old.replace(new)
+        monkeypatch.setattr(continuity, "_WAIT_MS", 10)
+        with closing(open_database(copy)) as reader, reader.snapshot():
+            reader.value("SELECT count(*) FROM number")
+            for old, new in zip(database_files(copy), database_files(path), strict=True):
+                old.replace(new)
+            # It cannot be prepared for that now, which must not be forgotten.
+            await until(all_, lambda status: status.trouble is Trouble.DATABASE_BUSY)
         await until(all_, after(txid))
     assert restored(places(tmp_path)(path.name), tmp_path) == [2]
 
