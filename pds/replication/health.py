@@ -23,8 +23,7 @@ class Fault:
 
 def lag_s(status: ReplicationStatus) -> float:
     """Return the age of the oldest change that had not reached the replica, in seconds."""
-    lags = (each.lag_s or 0.0 for each in status.databases)
-    return max(status.actors.oldest_unsynced_s, *lags, 0.0)
+    return max(status.actors.oldest_unsynced_s, *(each.lag_s for each in status.databases), 0.0)
 
 
 def has_everything(status: ReplicationStatus) -> bool:

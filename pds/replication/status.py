@@ -26,8 +26,8 @@ class DatabaseStatus(Complete):
     """Its file name, such as `account.sqlite`."""
     txid: int
     """The newest transaction in the replica, by Litestream's count."""
-    lag_s: float | None
-    """Age of the oldest change that is not in the replica; 0 if all are, None if unknown."""
+    lag_s: float
+    """Age of the oldest change that is not in the replica; 0 if all are."""
     last_synced_s: float | None
     """Unix seconds."""
     last_error: str | None = None
