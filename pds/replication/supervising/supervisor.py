@@ -111,8 +111,7 @@ class _Supervisor:
         else:
             self._status.state = "stopped"
         finally:
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+            await _cancel(writing)
             self._write_status()
 
     async def _join(self, stop: asyncio.Event) -> Manifest | None:
@@ -186,8 +185,7 @@ class _Supervisor:
                 _log.info("replicating", replica=str(self._options.replica))
                 await self._until_stopped(parts, keeping, stop)
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            await _cancel(keeping)
             await self._lease.release()
 
     @asynccontextmanager
