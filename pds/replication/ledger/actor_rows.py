@@ -114,6 +114,9 @@ class ActorRows:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._counts: ActorCounts | None = None
+        self._counted_at = 0
+        """How many changes this connection had made to rows then."""
 
     def mark(self, marks: Iterable[Mark]) -> None:
         """Mark actors dirty. One that is dirty keeps its time and its turn."""
@@ -189,9 +192,13 @@ class ActorRows:
 
     def counts(self) -> ActorCounts:
         """Return figures over all actors."""
-        row = self._db.one(_COUNTS)
-        assert row is not None  # noqa: S101 (a row of counts)
-        return ActorCounts(*row)
+        # Nobody else writes these rows. All of them are counted, each second: 5 ms for 200,000.
+        changes = self._db.connection.total_changes()
+        if self._counts is None or changes != self._counted_at:
+            row = self._db.one(_COUNTS)
+            assert row is not None  # noqa: S101 (a row of counts)
+            self._counts, self._counted_at = ActorCounts(*row), changes
+        return self._counts
 
     def failing(self, *, limit: int) -> list[tuple[str, str]]:
         """Return some actors whose last sync failed, each with the error."""

@@ -150,10 +150,13 @@ def test_counts_are_of_all(ledger: Ledger) -> None:
     mark(ledger, C, 70)
     ledger.actors.settle([Settled(A, 3, 200, 77)])
     ledger.actors.fail([Failed(B, 200, 5_000, "no")])
+    assert (ledger.actors.counts().rows, ledger.actors.counts().deleted) == (3, 0)
     ledger.actors.mark_deleted([C], now_ms=300)
     counts = ledger.actors.counts()
     assert (counts.rows, counts.dirty, counts.failing, counts.deleted) == (3, 1, 1, 1)
     assert counts.oldest_dirty_ms == 50
+    ledger.actors.forget([C])
+    assert ledger.actors.counts().rows == 2
 
 
 async def test_another_replica_starts_anew(ledger: Ledger) -> None:
