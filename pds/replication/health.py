@@ -89,6 +89,5 @@ def _end_of(status: ReplicationStatus) -> str:
         return status.last_error or "it has failed"
     if status.state == "stopped":
         waits = counted(status.actors.dirty, "account")
-        left = "" if has_everything(status) else f" before all was sent; {waits} waited"
-        return f"it was stopped{left}"
+        return f"it was stopped before all was sent; {waits} waited"
     return f"its last sign of life is {status.age_s:.0f} seconds old"
