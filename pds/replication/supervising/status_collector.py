@@ -105,9 +105,8 @@ class StatusCollector:
         found = [
             parts.watcher.error,
             parts.watcher.log_error,
-            parts.keys.error,
             None if parts.compactions.error is None else f"compaction: {parts.compactions.error}",
-            BLOBS_ON_S3 if parts.blobs is None else parts.blobs.error,
+            BLOBS_ON_S3 if parts.blobs is None else None,
             self._lease.last_error,
         ]
         problems = parts.keys.problems.first(_PROBLEMS_SHOWN)
