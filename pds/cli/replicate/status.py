@@ -19,7 +19,7 @@ from pds.replication.status import read_status
 from pds.reporting import counted
 
 if TYPE_CHECKING:
-    from pds.replication.status import ReplicationStatus
+    from pds.replication.status import DaemonStatus, DatabaseStatus, ReplicationStatus
 
 _DATABASES: Final = ("Database", "Lag", "Compared", "Transaction", "Error")
 _DAEMONS: Final = ("Litestream", "Process", "Restarts", "Last error")
@@ -125,17 +125,17 @@ def _state(found: ReplicationStatus) -> str:
     return f"does not run; {found.state} {_ago(found.written_s)}"
 
 
-def _database_row(one: Any) -> tuple[str | None, ...]:
+def _database_row(one: DatabaseStatus) -> tuple[str | None, ...]:
     return (
         one.name,
-        "unknown" if one.lag_s is None else f"{one.lag_s:.1f} s",
+        f"{one.lag_s:.1f} s",
         _ago(one.last_synced_s),
         f"{one.txid:,}",
         one.last_error,
     )
 
 
-def _daemon_row(one: Any) -> tuple[str | None, ...]:
+def _daemon_row(one: DaemonStatus) -> tuple[str | None, ...]:
     return one.name, str(one.pid or "none"), f"{one.restarts:,}", one.last_error
 
 

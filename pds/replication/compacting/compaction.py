@@ -38,8 +38,6 @@ class Compacted:
 
     files: int
     """How many files the database has in the replica now."""
-    size: int
-    """Their length together, in bytes."""
     merged: int
     """How many merged files it has written, snapshots not counted."""
     has_snapshot: bool
@@ -80,7 +78,6 @@ async def compact(
             await place.delete([file.path for file in doomed])
         return Compacted(
             files=len(kept),
-            size=sum(file.size for file in kept),
             merged=work.merged,
             has_snapshot=has_snapshot,
             deleted=len(doomed),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -116,8 +115,7 @@ class Compactions:
             )
         except DamagedReplicaFile:
             # The newest state cannot be restored any more, but it is still here.
-            with suppress(OSError):
-                await self._opened.discard(did)
+            await self._opened.discard(did)
             await self._queue.mark({did: self._queue.now_ms})
             raise
         self.done += 1

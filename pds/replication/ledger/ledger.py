@@ -19,6 +19,7 @@ from database.wal import files_of
 from pds.replication.ledger.actor_rows import ActorRows
 from pds.replication.ledger.service_rows import ServiceRows
 from pds.replication.ledger.state_rows import BLOBS_LEARNED, StateRows
+from pds.replication.litestream.local_state import state_directory
 
 T = TypeVar("T")
 
@@ -109,10 +110,9 @@ def _new_server_id() -> str:
 def _put_aside(path: Path) -> Path:
     """Rename a database and what lies beside it; Litestream's state of it goes with it."""
     aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
-    litestream = path.with_name(f".{path.name}-litestream")
     for old, new in zip(files_of(path), files_of(aside), strict=True):
         with contextlib.suppress(FileNotFoundError):
             old.rename(new)
     with contextlib.suppress(OSError):
-        litestream.rename(litestream.with_name(f".{aside.name}-litestream"))
+        state_directory(path).rename(state_directory(aside))
     return aside

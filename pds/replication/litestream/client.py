@@ -19,7 +19,10 @@ from pds.replication.litestream.aliases import Aliases
 from pds.replication.litestream.messages import printable, trouble_of
 
 CONCURRENCY: Final = 16
-_SYNC_S: Final = 30.0
+SYNC_S: Final = 60.0
+"""How long the sync of a small database may take."""
+_BYTES_A_S: Final = 256 << 10
+"""How slowly a large one may reach the replica before that counts as a failure."""
 _UNREGISTER_S: Final = 15.0
 _QUICK_S: Final = 10.0
 """How long the daemon may take for what it does in memory."""
@@ -41,6 +44,14 @@ class Synced:
     """The newest that the replica has. Less than `txid` if another one was found meanwhile."""
     changed: bool
     """Whether the database had changed since the sync before."""
+
+
+def patience_s(size: int, *, small_s: float = SYNC_S) -> float:
+    """Return how long the sync of a database of some bytes may take, if a small one gets `small_s`.
+
+    That is for all of it, which a sync may have to send at any time.
+    """
+    return small_s + size / _BYTES_A_S
 
 
 class LitestreamClient:
@@ -75,7 +86,7 @@ class LitestreamClient:
             self._files[path] = file_id
         return is_new
 
-    async def sync(self, path: Path, *, timeout_s: float = _SYNC_S) -> Synced:
+    async def sync(self, path: Path, *, timeout_s: float = SYNC_S) -> Synced:
         """Send everything that is committed in a registered database to the replica.
 
         A failure with the trouble `DATABASE_REPLACED` or `NOT_REGISTERED` asks the caller to

@@ -88,7 +88,6 @@ class Lease:
         self._stored: bytes | None = None
         """What the place holds, as far as is known."""
         self._renewed_s: float | None = None
-        self._changed = asyncio.Event()
         self._soon = asyncio.Event()
         self.last_error: str | None = None
         """Why the lease could not be renewed; None after it was."""
@@ -102,12 +101,6 @@ class Lease:
     def renew_soon(self) -> None:
         """Let `keep` renew it now: something fails, and `last_error` may tell why."""
         self._soon.set()
-
-    async def wait_until_held(self) -> None:
-        """Wait while the lease cannot be counted on, such as in an outage."""
-        while not self.is_held:
-            self._changed.clear()
-            await self._changed.wait()
 
     async def acquire(self, *, by_force: bool = False) -> None:
         """Take the lease, or raise `ReplicaInUse` once it is seen that another renews it.
@@ -128,7 +121,7 @@ class Lease:
     async def keep(self) -> None:
         """Renew the lease until cancelled; raise `ReplicaInUse` when another has taken it.
 
-        While the place fails, keeps trying: look at `is_held` before each write.
+        While the place fails, keeps trying; see `LeasedPlace` for what is written meanwhile.
         """
         while True:
             await self._until_due()
@@ -240,7 +233,6 @@ class Lease:
         if self.last_error is not None:
             logger.info("replication_lease_renewed")
         self.last_error = None
-        self._changed.set()
 
 
 def _in_use(holder: LeaseFile | None) -> ReplicaInUse:

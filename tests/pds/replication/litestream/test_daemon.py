@@ -232,6 +232,17 @@ async def test_one_that_does_not_stop_in_time_is_killed() -> None:
         assert not is_running(pid)
 
 
+async def test_one_whose_stop_is_cancelled_is_killed() -> None:
+    async with running() as daemon:
+        pid = pid_of(daemon)
+        os.kill(pid, signal.SIGSTOP)
+        stopping = asyncio.create_task(daemon.stop())
+        await until(lambda: daemon.pid is None)
+        stopping.cancel()
+        await asyncio.gather(stopping, return_exceptions=True)
+        await until(lambda: not is_running(pid))
+
+
 _SUPERVISOR = """
 import asyncio, sys
 from pds.replication.litestream.config import actors_config
