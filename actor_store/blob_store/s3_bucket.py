@@ -97,9 +97,7 @@ class S3Bucket:
             on_close=self._streams.release,
         )
 
-    async def put(
-        self, key: str, data: bytes | bytearray, *, more: Mapping[str, Any] | None = None
-    ) -> None:
+    async def put(self, key: str, data: bytes, *, more: Mapping[str, Any] | None = None) -> None:
         """Store an object whole, in place of any that has this key.
 
         `more` has parameters of PutObject, such as `Metadata`. Raises `BlobObjectChanged` if it has

@@ -43,8 +43,6 @@ class ReplicationOptions:
     actors_directory: Path
     blob_directory: Path | None
     """None if blobs are in S3, where they stay."""
-    hold_env_file: Path | None = None
-    """The secrets of a server that is only a hold; copied like a key."""
     sealing: SealingOptions
     hot_set: int = 500
     """How many actors' databases Litestream has open at most."""

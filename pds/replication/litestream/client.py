@@ -29,7 +29,6 @@ _QUICK_S: Final = 10.0
 _GRACE_S: Final = 5.0
 """How much longer than the daemon's own bound an answer is waited for."""
 _MAX_ANSWER_BYTES: Final = 64 * 1024
-_MAX_LIST_BYTES: Final = 16 * 1024 * 1024
 _OK: Final = 200
 
 _FileId = tuple[int, int]
@@ -45,15 +44,6 @@ class Synced:
     """The newest that the replica has. Less than `txid` if another one was found meanwhile."""
     changed: bool
     """Whether the database had changed since the sync before."""
-
-
-@dataclass(slots=True, frozen=True)
-class DaemonInfo:
-    """What a daemon tells of itself."""
-
-    version: str
-    pid: int
-    databases: int
 
 
 def patience_s(size: int, *, small_s: float = SYNC_S) -> float:
@@ -131,19 +121,9 @@ class LitestreamClient:
         finally:
             self._aliases.drop(path)
 
-    async def list(self) -> list[Path]:
-        """Return the registered databases."""
-        answer = await self._ask("GET", "list", None, _QUICK_S, max_bytes=_MAX_LIST_BYTES)
-        return [self._aliases.path_of(one["path"]) for one in answer.get("databases") or ()]
-
-    async def info(self, *, timeout_s: float = _QUICK_S) -> DaemonInfo:
-        """Ask the daemon who it is. Waits for no other request."""
-        answer = await self._ask("GET", "info", None, timeout_s)
-        return DaemonInfo(
-            version=str(answer.get("version", "")),
-            pid=_number(answer, "pid"),
-            databases=_number(answer, "database_count"),
-        )
+    async def pid(self, *, timeout_s: float = _QUICK_S) -> int:
+        """Ask the daemon for its process id. Waits for no other request."""
+        return _number(await self._ask("GET", "info", None, timeout_s), "pid")
 
     @asynccontextmanager
     async def quiet(self) -> AsyncIterator[None]:
@@ -190,8 +170,6 @@ class LitestreamClient:
         name: str,
         body: Mapping[str, object] | None,
         timeout_s: float,
-        *,
-        max_bytes: int = _MAX_ANSWER_BYTES,
     ) -> dict[str, Any]:
         data = None if body is None else orjson.dumps(body)
         try:
@@ -199,9 +177,9 @@ class LitestreamClient:
                 asyncio.timeout(timeout_s),
                 self._opened().request(method, f"http://litestream/{name}", data=data) as response,
             ):
-                content = await response.content.read(max_bytes + 1)
-                while len(content) <= max_bytes and not response.content.at_eof():
-                    content += await response.content.read(max_bytes + 1 - len(content))
+                content = b""
+                while len(content) < _MAX_ANSWER_BYTES and not response.content.at_eof():
+                    content += await response.content.read(_MAX_ANSWER_BYTES - len(content))
                 status = response.status
         except TimeoutError as exc:
             raise LitestreamFailed(
@@ -211,7 +189,7 @@ class LitestreamClient:
             raise LitestreamFailed(
                 f"Litestream does not answer: {exc or type(exc).__name__}", Trouble.DAEMON_AWAY
             ) from exc
-        return _read_answer(status, content[:max_bytes])
+        return _read_answer(status, content)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -198,9 +198,11 @@ class Lease:
             found = await self._read()
             if found is None:
                 await self._require_replica()
-            elif found[0].run_id != mine.run_id:
-                raise _in_use(found[0])
-            else:
+                # A disk that has been mounted since then has the lease as well.
+                found = await self._read()
+            if found is not None:
+                if found[0].run_id != mine.run_id:
+                    raise _in_use(found[0])
                 # An earlier renewal, whose answer was lost.
                 mine = mine.counted(above=found[0].counter)
             await self._take(mine.counter, before=None if found is None else found[1])

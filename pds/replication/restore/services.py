@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from database.errors import DatabaseError
 from database.opening import open_database
 from pds.replication.errors import ReplicaFileMissing
-from pds.replication.restore.listing import list_database
+from pds.replication.ltx.names import list_ltx
 from pds.replication.restore.reading import find_deleted, read_dids, read_pending
 from pds.replication.restore.report import Lack
 from pds.replication.restore.target import ACCOUNT, DID_CACHE, HOLD, LEDGER, SEQUENCER
@@ -74,7 +74,7 @@ class ServiceDatabases:
         return find_deleted(self._target.services[SEQUENCER], did)
 
     async def _restore_one(self, name: str) -> None:
-        files = await list_database(self._reader, name)
+        files = await list_ltx(self._reader, name)
         path = self._target.services[name]
         await asyncio.to_thread(path.unlink, missing_ok=True)
         outcome = await self._restorer.restore(files, path)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from database.connection import Database
+from database.migrations import migrate
 from database.opening import open_database
 from pds.replication.copies import pace
-from pds.replication.copies.tables import create_tables
+from pds.replication.ledger.ledger import MIGRATIONS
 from tests.pds.replication.copies.kit import Clock, WatchedPlace
 
 
@@ -22,7 +23,7 @@ def _no_rests(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Database]:
     db = open_database(tmp_path / "replication.sqlite")
-    create_tables(db)
+    migrate(db, MIGRATIONS)
     yield db
     db.close()
 

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from database.errors import DatabaseError
+from pds.replication.copies.blob_rows import BlobRows
+from pds.replication.copies.key_rows import KeyKind, KeyRow, KeyRows
+from pds.replication.copies.signature import Signature
 from pds.replication.ledger.actor_rows import shard_of
 from pds.replication.ledger.ledger import Ledger
 from pds.replication.ledger.rows import Failed, Mark, Settled, SweptRow
@@ -169,6 +173,24 @@ async def test_another_replica_starts_anew(ledger: Ledger) -> None:
     await ledger.join_replica("file:///two", is_new=False, now_ms=400)
     assert (row_of(ledger, A).txid, row_of(ledger, A).dirty_since_ms) == (0, 400)
     assert find_row(ledger, B) is None
+
+
+async def test_another_replica_has_none_of_the_copies(ledger: Ledger) -> None:
+    """Whatever ends the change halfway, the next start makes all of it."""
+    await ledger.join_replica("file:///one", is_new=True, now_ms=50)
+    keys, blobs = KeyRows(ledger.db), BlobRows(ledger.db)
+    blobs.set_complete()
+    keys.put(KeyRow(KeyKind.ACTOR, A, Signature(32, 1, 2), b"digest", "clear"))
+    ledger.db.script(
+        "CREATE TEMP TRIGGER refusal BEFORE DELETE ON key_copy BEGIN"
+        " SELECT RAISE(ABORT, 'refused'); END"
+    )
+    with pytest.raises(DatabaseError):
+        await ledger.join_replica("file:///two", is_new=False, now_ms=100)
+    ledger.db.run("DROP TRIGGER refusal")
+    await ledger.join_replica("file:///two", is_new=False, now_ms=200)
+    assert keys.find(KeyKind.ACTOR, A) is None
+    assert not blobs.are_complete
 
 
 async def test_a_failed_transaction_moves_no_cursor(ledger: Ledger) -> None:
