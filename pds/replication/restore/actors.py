@@ -114,7 +114,7 @@ class Actors:
         """Restore a database; return whether the account should be there at all."""
         store = self.target.layout.store(group.did)
         if store.exists():
-            if self.keep:
+            if self.keep and self.report.is_noted(group.did):
                 return True
             await asyncio.to_thread(store.unlink)
         outcome = await self.restorer.restore(group.database, store)

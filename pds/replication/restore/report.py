@@ -1,7 +1,8 @@
 """What a restore brought back, and what the replica lacked: for people and as JSON.
 
 What was found of databases is also kept beside the marker while a restore runs: one that goes on
-does not look at them again.
+does not look at them again. A database without such a note is restored anew: the process may have
+been killed before it could tell what the replica lacked.
 """
 
 from __future__ import annotations
@@ -150,6 +151,7 @@ class RestoreReport:
     """What the operator does next, a sentence each."""
     took_s: float = 0.0
     _journal: TextIO | None = None
+    _noted: set[str] = field(default_factory=set)
 
     @property
     def is_complete(self) -> bool:
@@ -168,12 +170,16 @@ class RestoreReport:
     def close_journal(self) -> None:
         """Close the file. May be repeated."""
         if self._journal is not None:
-            self._write("", Outcome(is_restored=True, newest_ms=self.newest_ms))
             self._journal.close()
             self._journal = None
 
+    def is_noted(self, name: str) -> bool:
+        """Whether a database was restored by this run, or by one that it goes on from."""
+        return name in self._noted
+
     def note(self, name: str, outcome: Outcome) -> None:
         """Note a database that was restored; `name` is a DID, or that of a service database."""
+        self._noted.add(name)
         self.newest_ms = max(self.newest_ms, outcome.newest_ms)
         if outcome.has_lost:
             self.add(Lack.OLDER_STATE, name, outcome.reason)
@@ -183,18 +189,14 @@ class RestoreReport:
             self.off_ms[name] = outcome.off_ms
         if outcome.pending_since_ms:
             self.add(Lack.PENDING, name, f"since {time_text(outcome.pending_since_ms)}")
-        if outcome.reason or outcome.off_ms or outcome.pending_since_ms:
-            self._write(name, outcome)
+        if self._journal is not None:
+            line = orjson.dumps({"name": name, "outcome": outcome}).decode()
+            self._journal.write(f"{line}\n")
+            self._journal.flush()
 
     def add(self, kind: Lack, subject: str, detail: str = "") -> None:
         """Add a finding."""
         self.findings.append(Finding(kind, subject, detail))
-
-    def _write(self, name: str, outcome: Outcome) -> None:
-        if self._journal is not None:
-            line = orjson.dumps({"name": name, "outcome": asdict(outcome)}).decode()
-            self._journal.write(f"{line}\n")
-            self._journal.flush()
 
     def of_kind(self, kind: Lack) -> list[Finding]:
         """Return the findings of one kind."""

@@ -53,7 +53,7 @@ class ServiceDatabases:
     async def restore(self, *, keep: bool) -> None:
         """Restore all of them; with `keep`, those that are there stay. Raises `NoAccounts`."""
         for name, path in self._target.services.items():
-            if not (keep and path.exists()):
+            if not (keep and self._report.is_noted(name) and path.exists()):
                 await self._restore_one(name)
             if name == ACCOUNT:
                 await self._read_accounts()
