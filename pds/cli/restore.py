@@ -112,8 +112,10 @@ def restore(
       pds restore --from s3://my-backups/pds --to /tmp/one --did did:plc:ewvi7nxzyoun6zhxrhs64oiz
     """
     from pds.cli.recovering import Original, recover_copy
+    from pds.monitoring.logs import configure_logs
     from pds.replication.restore.options import RestoreOptions
 
+    configure_logs(level="warning")
     _check_dids(dids)
     original = Original.read(read_variables(env_file).values)
     source = url or original.values.get("PDS_REPLICATION_URL")

@@ -20,6 +20,7 @@ from pds.cli.progress import progress_bars
 from pds.cli.replicate.replica import open_replica
 from pds.config.reading import read_unchecked
 from pds.doctor.restored import Copy
+from pds.monitoring.logs import configure_logs
 from pds.replication.restore.options import RestoreOptions
 from pds.replication.restore.target import RestoreTarget
 from pds.replication.restore.verifying import Verification, Verifier
@@ -79,6 +80,7 @@ def verify(
       pds replicate verify --all --scratch /var/tmp
       pds replicate verify --did did:plc:ewvi7nxzyoun6zhxrhs64oiz --json
     """
+    configure_logs(level="warning")
     if sum((sample is not None, everyone, bool(dids))) > 1:
         raise click.UsageError("Give one of --sample, --all and --did.")
     variables = read_variables(env_file).values

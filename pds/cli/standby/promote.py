@@ -61,17 +61,19 @@ def promote(
 
     Stop the old server first: two servers with one identity contradict each other. The command
     asks a running `pds standby` to stop, sees that the primary does not replicate any more, which
-    takes up to a minute, takes the replica over, applies what is newest in it, and makes the
-    databases agree, as after a crash. After that, the old primary cannot replicate to this place
-    any more, and the directory is an ordinary data directory. An interrupted promotion goes on
-    when the command is repeated.
+    takes up to a minute unless that was stopped in order, takes the replica over, applies what is
+    newest in it, and makes the databases agree, as after a crash. After that, the old primary
+    cannot replicate to this place any more, and the directory is an ordinary data directory. An
+    interrupted promotion goes on when the command is repeated.
 
     \b
     Examples:
       pds standby promote /pds --env-file /etc/holdfast/pds.env
     """
     from pds.cli.recovering import Original, recover_copy
+    from pds.monitoring.logs import configure_logs
 
+    configure_logs(level="warning")
     original = Original.read(read_variables(env_file).values)
     with _stopped(directory) as state:
         work = _Work(url, original, original.target(directory), state, identity, force)

@@ -49,7 +49,7 @@ async def take_over(
     lost then, and a second try goes on.
     """
     times = times or LeaseTimes()
-    tell("looking whether the primary still replicates; this takes up to a minute")
+    tell("looking whether the primary still replicates, for up to a minute")
     manifest = await _manifest_of(place, state)
     server_id = _server_id(state)
     lease = Lease(place, server_id=server_id, times=times)

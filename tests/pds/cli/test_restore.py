@@ -16,6 +16,7 @@ from database.opening import open_database
 from pds.cli import main
 from pds.config.env_file import read_env_file
 from pds.replication.replica import names
+from pds.replication.restore.patience import PatientReader
 from tests.pds.cli.conftest import OperatedServer, did_of
 from tests.processes import free_port, run_pds
 
@@ -181,6 +182,34 @@ def test_without_a_replica_nothing_is_made(
     assert (done.exit_code, done.stdout, told in done.stderr) == (1, "", True), done.output
     assert done.stderr.startswith("Error: ")
     assert not (tmp_path / "data").exists()
+
+
+def test_a_bucket_that_cannot_be_reached_is_told_once(tmp_path: Path) -> None:
+    credentials = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    url = f"s3://backups/pds?endpoint=http://127.0.0.1:{free_port()}"
+    words = ("restore", "--from", url, "--to", str(tmp_path / "data"))
+    done = run_pds(*words, env=NO_SETTINGS | credentials)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert done.stderr.startswith("Error: The replica in the bucket backups at ")
+
+
+def test_waiting_for_the_replica_is_told_beside_the_report(
+    replica: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The place is away at first, and there at the second try."""
+    place = tmp_path / "replica"
+
+    async def come(_seconds: float) -> None:
+        place.symlink_to(replica)
+
+    monkeypatch.setitem(PatientReader.__init__.__kwdefaults__, "pause", come)
+    words = ("--from", f"file://{place}", "--to", str(tmp_path / "data"), "--without-keys")
+    done = restore(*words, "--json")
+    assert (done.exit_code, json.loads(done.stdout)["complete"]) == (0, True), done.output
+    assert capfd.readouterr().err.count("the replica is away; trying again") == 1
 
 
 def test_a_url_is_shown_as_it_was_typed(tmp_path: Path) -> None:
