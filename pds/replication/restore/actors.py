@@ -68,7 +68,10 @@ class Actors:
                 for _ in range(self.options.parallelism):
                     await queue.put(None)
         for did in sorted(missing):
-            self.report.add(Lack.NO_DATABASE, did, "the replica has no files of it")
+            if did in self.services.dids:
+                self.report.add(Lack.NO_DATABASE, did, "the replica has no files of it")
+            else:
+                self.report.add(Lack.UNKNOWN, did)
 
     async def _groups(self) -> AsyncGenerator[ActorGroup, None]:
         dids = self.options.dids

@@ -29,6 +29,7 @@ class Lack(StrEnum):
     """Kinds of findings."""
 
     SERVICE = "service database"
+    UNKNOWN = "unknown account"
     NO_DATABASE = "account without database"
     OLDER_STATE = "older state"
     SPARED = "damaged file"
@@ -47,11 +48,18 @@ MEANINGS: Final[dict[Lack, tuple[str, str]]] = {
         "The replica has no usable copy of these databases of the server",
         "The server makes new ones. Without the event log, relays may need `pds sequencer raise`.",
     ),
-    Lack.NO_DATABASE: (
-        "These accounts have no database in the replica",
+    Lack.UNKNOWN: (
+        "The replica has no files of these accounts",
         (
-            "They answer 503 RepoUnavailable until store.sqlite comes from another backup; the "
-            "others are served."
+            "Compare the DIDs with `pds account list`. Files of a deleted account stay in the "
+            "replica for PDS_REPLICATION_RETENTION_DAYS."
+        ),
+    ),
+    Lack.NO_DATABASE: (
+        "These accounts have no usable database in the replica",
+        (
+            "Take store.sqlite from another backup. Until then the server answers 503 "
+            "RepoUnavailable for them, and serves the others."
         ),
     ),
     Lack.OLDER_STATE: (
