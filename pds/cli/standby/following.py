@@ -18,6 +18,7 @@ import uvloop
 from pds.cli.environment import read_variables
 from pds.cli.failures import CommandFailed
 from pds.cli.recovering import Original
+from pds.cli.replica_options import require_url
 from pds.cli.replicate.replica import open_replica
 from pds.cli.server_logs import server_logs
 from pds.replication.errors import ReplicaUnavailable
@@ -50,12 +51,8 @@ def run(url: str | None, directory: Path, identity: Path | None, env_file: Path 
     Raises `CommandFailed`, `ReplicationError`s, `DataDirectoryError`s and `DatabaseError`s.
     """
     original = Original.read(read_variables(env_file).values)
-    source = url or original.values.get("PDS_REPLICATION_URL")
-    if not source:
-        raise CommandFailed(
-            "There is no replica to follow: PDS_REPLICATION_URL is not set.",
-            remedy=f"pds standby --from URL --to {shlex.quote(str(directory))}",
-        )
+    remedy = f"pds standby --from URL --to {shlex.quote(str(directory))}"
+    source = require_url(url, original.values, to="follow", remedy=remedy)
     target = original.target(directory)
     # Locked for longer than the event loop runs, whose threads may still write for a moment.
     with server_logs(original.settings), holding_standby(target) as state:

@@ -16,6 +16,7 @@ import click
 from pds.cli.environment import env_file_option, explain_failures, read_variables
 from pds.cli.failures import INTERRUPTED, CommandFailed, note
 from pds.cli.output import say
+from pds.cli.replica_options import identity_option
 from pds.disk.data_directory import DataDirectoryHeld
 from pds.replication.errors import ReplicationError
 
@@ -36,11 +37,7 @@ _STOPPING_S: Final = 120.0
     metavar="URL",
     help="The replica, if its URL has a password; else the one that the standby follows.",
 )
-@click.option(
-    "--identity",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The file of an age identity that opens the signing keys.",
-)
+@identity_option
 @click.option("--force", is_flag=True, help="Also while the primary still replicates.")
 @click.option(
     "--without-replica",
