@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from actor_store.errors import InvalidStoreName
 from database.errors import DatabaseError
+from pds.replication.copies.at_once import for_each_found
 from pds.replication.replica import names
-from pds.replication.restore.failures import first_failure
 from pds.replication.restore.listing import ActorGroup, iter_actors
 from pds.replication.restore.reading import summarize_store
 from pds.replication.restore.report import Lack
@@ -50,23 +50,13 @@ class Actors:
         missing = set(wanted)
         self.report.totals.accounts = len(wanted)
         self.progress(STEP, 0, len(wanted))
-        queue: asyncio.Queue[ActorGroup | None] = asyncio.Queue(self.options.parallelism)
 
-        async def work() -> None:
-            while (group := await queue.get()) is not None:
-                await self._restore_one(group, with_blobs)
-                missing.discard(group.did)
-                self.progress(STEP, len(wanted) - len(missing), len(wanted))
+        async def restore(group: ActorGroup) -> None:
+            await self._restore_one(group, with_blobs)
+            missing.discard(group.did)
+            self.progress(STEP, len(wanted) - len(missing), len(wanted))
 
-        with first_failure():
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(self.options.parallelism):
-                    tasks.create_task(work())
-                async with aclosing(self._groups()) as groups:
-                    async for group in groups:
-                        await queue.put(group)
-                for _ in range(self.options.parallelism):
-                    await queue.put(None)
+        await for_each_found(self._groups(), restore, at_once=self.options.parallelism)
         for did in sorted(missing):
             if did in self.services.dids:
                 self.report.add(Lack.NO_DATABASE, did, "the replica has no files of it")

@@ -91,7 +91,7 @@ MEANINGS: Final[dict[Lack, tuple[str, str]]] = {
         "getBlob answers 404 for them. `pds doctor` names them.",
     ),
     Lack.DAMAGED_BLOB: (
-        "Blobs of these accounts are shorter or longer than they were, and were left out",
+        "Blobs of these accounts are damaged in the replica, and were left out",
         "getBlob answers 404 for them. `pds doctor` names them.",
     ),
     Lack.DAMAGED_LAYER: (

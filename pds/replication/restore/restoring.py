@@ -20,6 +20,7 @@ from actor_store.errors import InvalidStoreName
 from pds.config.hold.secrets_file import HOLD_ENV
 from pds.disk.data_directory import LOCK_FILE, DataDirectoryLock
 from pds.disk.network_filesystem import existing_part, find_network_type
+from pds.replication.copies.at_once import for_each_found
 from pds.replication.errors import DamagedReplicaFile, ReplicationError, WrongKeySecret
 from pds.replication.replica import names
 from pds.replication.replica.manifest import CLEAR, RECIPIENT, Manifest, read_manifest
@@ -27,7 +28,6 @@ from pds.replication.restore import next_steps
 from pds.replication.restore.actors import Actors
 from pds.replication.restore.blobs import Blobs
 from pds.replication.restore.database import DatabaseRestorer
-from pds.replication.restore.failures import first_failure
 from pds.replication.restore.layers import Layers
 from pds.replication.restore.marker import NOTES, Marker
 from pds.replication.restore.options import RestoreOptions
@@ -174,24 +174,20 @@ class Restore:
     async def _restore_reserved_keys(
         self, reader: PatientReader, secrets: SecretFiles, report: RestoreReport
     ) -> None:
-        turns = asyncio.Semaphore(_RESERVED_AT_ONCE)
-
-        async def restore(name: str, copy: StoredFile) -> None:
-            async with turns:
-                reason = await secrets.restore([copy], self.target.layout.reserved_key(name))
+        async def restore(copy: StoredFile) -> None:
+            name = copy.name.removeprefix(names.RESERVED_KEYS).removesuffix(names.SEALED)
+            name = names.decode_did(name)
+            try:
+                path = self.target.layout.reserved_key(name)
+            except InvalidStoreName:
+                return
+            reason = await secrets.restore([copy], path)
             if reason is None:
                 report.totals.reserved_keys += 1
             else:
                 report.add(Lack.DAMAGED_KEY, name, reason)
 
-        with first_failure():
-            async with asyncio.TaskGroup() as tasks:
-                async for file in reader.list(names.RESERVED_KEYS):
-                    name = file.name[len(names.RESERVED_KEYS) :].removesuffix(names.SEALED)
-                    with suppress(InvalidStoreName):
-                        name = names.decode_did(name)
-                        self.target.layout.reserved_key(name)
-                        tasks.create_task(restore(name, file))
+        await for_each_found(reader.list(names.RESERVED_KEYS), restore, at_once=_RESERVED_AT_ONCE)
 
     async def _restore_hold_env(
         self, reader: PatientReader, secrets: SecretFiles, report: RestoreReport
