@@ -138,7 +138,7 @@ class _Work:
     force: bool
 
     def promote(self, *, without_replica: bool) -> None:
-        from pds.replication.standby.promotion import own_ledger
+        from pds.replication.standby.promotion import own_files
 
         if without_replica:
             note("An old primary that comes back goes on replicating to the old place.")
@@ -149,7 +149,7 @@ class _Work:
                 raise CommandFailed(
                     "Interrupted. Repeat the command to go on.", status=INTERRUPTED
                 ) from None
-        own_ledger(self.target, self.state)
+        own_files(self.target, self.state)
 
     async def _take_over(self) -> None:
         from pds.cli.replicate.replica import open_replica

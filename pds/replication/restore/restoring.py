@@ -34,7 +34,7 @@ from pds.replication.restore.options import RestoreOptions
 from pds.replication.restore.patience import PatientReader
 from pds.replication.restore.report import Lack, RestoreReport
 from pds.replication.restore.secret_files import Opener, SecretFiles
-from pds.replication.restore.services import NoAccounts, ServiceDatabases
+from pds.replication.restore.services import NoAccounts, ServiceDatabases, mark_copy
 from pds.replication.restore.target import RestoreTarget
 from pds.reporting import Progress, no_progress
 
@@ -150,7 +150,7 @@ class Restore:
             if options.services:
                 await Layers(reader, target.blobs, report, self.progress).restore()
         if options.services and self.is_to_serve:
-            await services.mark_as_copies()
+            await asyncio.to_thread(mark_copy, target)
         report.totals.read_bytes += secrets.read_bytes
 
     async def _refuse_sealed_keys(self) -> None:
