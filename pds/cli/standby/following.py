@@ -7,8 +7,9 @@ import os
 import shlex
 import signal
 import time
-from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pds.replication.standby.state import StandbyState
 
 _RETRY_S: Final = 5.0
+_TELL_EVERY_S: Final = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -59,7 +61,7 @@ def run(url: str | None, directory: Path, identity: Path | None, env_file: Path 
         uvloop.run(_Following(source, original, target, state, identity).run())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Following:
     """What is followed, and to where."""
 
@@ -68,6 +70,9 @@ class _Following:
     target: RestoreTarget
     state: StandbyState
     identity: Path | None
+    error: ReplicaUnavailable | None = None
+    error_s: float | None = None
+    started_s: float = field(default_factory=time.time)
 
     async def run(self) -> None:
         stop = asyncio.Event()
@@ -82,15 +87,20 @@ class _Following:
                 # A new standby would wait in vain for a URL with a mistake.
                 if not source_of(self.state):
                     raise
-                self._note(exc)
-                with suppress(TimeoutError):
+                _log.warning("the replica cannot be reached", reason=str(exc))
+                self.error, self.error_s = exc, time.time()
+                with self._telling(), suppress(TimeoutError):
                     async with asyncio.timeout(_RETRY_S):
                         await stop.wait()
         notify(STOPPING)
 
     async def _follow(self, stop: asyncio.Event) -> None:
-        async with open_replica(self.url, self.original.values, identity=self.identity) as replica:
-            await self._settle(replica)
+        async with AsyncExitStack() as stack:
+            with self._telling():
+                replica = await stack.enter_async_context(
+                    open_replica(self.url, self.original.values, identity=self.identity)
+                )
+                await self._settle(replica)
             standby = Standby(replica.place, self.target, self.state, opener=replica.opener)
             try:
                 await standby.follow(stop)
@@ -109,21 +119,33 @@ class _Following:
         directory = self.target.directory
         settle(self.state, directory, source=replica.source, service_did=manifest.service_did)
 
-    def _note(self, exc: ReplicaUnavailable) -> None:
-        _log.warning("the replica cannot be reached", reason=str(exc))
-        now_s = time.time()
-        status = StandbyStatus(
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Write a status each second within a block, as long as the replica is not open."""
+
+        async def tell() -> None:
+            while True:
+                write_status(self.target.directory / STATUS_FILE, self._status())
+                await asyncio.sleep(_TELL_EVERY_S)
+
+        telling = asyncio.create_task(tell())
+        try:
+            yield
+        finally:
+            telling.cancel()
+
+    def _status(self) -> StandbyStatus:
+        return StandbyStatus(
             pid=os.getpid(),
-            state="unreachable",
-            started_s=now_s,
-            written_s=now_s,
+            state="starting" if self.error is None else "unreachable",
+            started_s=self.started_s,
+            written_s=time.time(),
             source=source_of(self.state),
             service_did=service_of(self.state),
             databases=self.state.count(),
-            last_error=str(exc),
-            last_error_s=now_s,
+            last_error=None if self.error is None else str(self.error),
+            last_error_s=self.error_s,
         )
-        write_status(self.target.directory / STATUS_FILE, status)
 
 
 async def _no_manifest(replica: OpenReplica) -> CommandFailed:
