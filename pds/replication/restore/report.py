@@ -76,7 +76,7 @@ MEANINGS: Final[dict[Lack, tuple[str, str]]] = {
     ),
     Lack.UNREADABLE: (
         "These databases are as the replica has them, and SQLite cannot read them",
-        "Restore the account as of an earlier time: `pds restore --did DID --timestamp TIME`.",
+        "Restore them as of an earlier time with `--timestamp`, an account alone with `--did`.",
     ),
     Lack.NO_KEY: (
         "These accounts have no signing key in the replica",

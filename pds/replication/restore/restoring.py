@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from actor_store.errors import InvalidStoreName
+from database.errors import DatabaseDamaged
 from pds.config.hold.secrets_file import HOLD_ENV
 from pds.disk.data_directory import LOCK_FILE, DataDirectoryLock
 from pds.disk.network_filesystem import existing_part, find_network_type
@@ -35,7 +36,7 @@ from pds.replication.restore.patience import PatientReader
 from pds.replication.restore.report import Lack, RestoreReport
 from pds.replication.restore.secret_files import Opener, SecretFiles
 from pds.replication.restore.services import NoAccounts, ServiceDatabases, mark_copy
-from pds.replication.restore.target import RestoreTarget
+from pds.replication.restore.target import SEQUENCER, RestoreTarget
 from pds.reporting import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -150,7 +151,10 @@ class Restore:
             if options.services:
                 await Layers(reader, target.blobs, report, self.progress).restore()
         if options.services and self.is_to_serve:
-            await asyncio.to_thread(mark_copy, target)
+            try:
+                await asyncio.to_thread(mark_copy, target)
+            except DatabaseDamaged as exc:
+                report.add(Lack.UNREADABLE, SEQUENCER, exc.reason)
         report.totals.read_bytes += secrets.read_bytes
 
     async def _refuse_sealed_keys(self) -> None:

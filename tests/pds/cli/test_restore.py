@@ -205,7 +205,9 @@ def test_waiting_for_the_replica_is_told_beside_the_report(
     async def come(_seconds: float) -> None:
         place.symlink_to(replica)
 
-    monkeypatch.setitem(PatientReader.__init__.__kwdefaults__, "pause", come)
+    defaults = PatientReader.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "pause", come)
     words = ("--from", f"file://{place}", "--to", str(tmp_path / "data"), "--without-keys")
     done = restore(*words, "--json")
     assert (done.exit_code, json.loads(done.stdout)["complete"]) == (0, True), done.output

@@ -15,6 +15,7 @@ from database.opening import open_database
 from pds.doctor.examination import Options, examine
 from pds.replication.errors import ReplicaRefused, ReplicationError, WrongKeySecret
 from pds.replication.ledger.ledger import Ledger
+from pds.replication.ltx.names import LtxName
 from pds.replication.replica import names
 from pds.replication.replica.file_place import FilePlace
 from pds.replication.restore.marker import MARKER, OtherRestore, refuse_unfinished
@@ -22,6 +23,7 @@ from pds.replication.restore.report import Lack
 from pds.replication.restore.services import NoAccounts
 from pds.replication.restore.target import TargetNotEmpty, scratch_environ
 from tests.pds.doctor.conftest import Patient
+from tests.pds.replication.ltx.made import make_ltx
 from tests.pds.replication.real_litestream import in_directory, running_litestream
 from tests.pds.replication.restore.origin import DELETED_DID, Origin, contents
 from tests.reference.data import NAMES, manifest
@@ -133,6 +135,24 @@ async def test_a_replica_without_a_database_of_the_server_can_be_restored(
     found = [(one.kind, one.subject) for one in report.findings]
     assert found == ([(Lack.SERVICE, database)] if database == "sequencer.sqlite" else [])
     assert report.totals.databases == 6
+
+
+async def test_an_event_log_that_sqlite_cannot_read_is_listed_and_stops_nothing(
+    origin: Origin, tmp_path: Path
+) -> None:
+    shutil.rmtree(origin.replica / "sequencer.sqlite")
+    noise = make_ltx(1, 1, {1: b"noise".ljust(512)}, length=1)
+    file = origin.replica / LtxName(0, 1, 1).path("sequencer.sqlite")
+    file.parent.mkdir(parents=True)
+    assert isinstance(noise.data, bytes)
+    file.write_bytes(noise.data)
+    to = tmp_path / "restored"
+    report = await origin.restore(to).run()
+    assert [(one.kind, one.subject) for one in report.findings] == [
+        (Lack.UNREADABLE, "sequencer.sqlite")
+    ]
+    assert report.totals.databases == 6
+    assert not (to / MARKER).exists()
 
 
 async def test_without_accounts_nothing_is_restored_or_left(origin: Origin, tmp_path: Path) -> None:
