@@ -30,7 +30,7 @@ from pds.replication.restore.actors import Actors
 from pds.replication.restore.blobs import Blobs
 from pds.replication.restore.database import DatabaseRestorer
 from pds.replication.restore.layers import Layers
-from pds.replication.restore.marker import NOTES, Marker
+from pds.replication.restore.marker import MARKER, NOTES, Marker
 from pds.replication.restore.options import RestoreOptions
 from pds.replication.restore.patience import PatientReader
 from pds.replication.restore.report import Lack, RestoreReport
@@ -221,7 +221,7 @@ class Restore:
             return
         for name in (NOTES, *((LOCK_FILE,) if lock.made_directory else ())):
             (directory / name).unlink(missing_ok=True)
-        Marker(directory / "restore.json", {}).remove()
+        Marker(directory / MARKER, {}).remove()
         if lock.made_directory:
             with suppress(OSError):
                 directory.rmdir()

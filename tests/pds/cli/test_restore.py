@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from database.opening import open_database
 from pds.cli import main
+from pds.config import Settings
 from pds.config.env_file import read_env_file
 from pds.replication.replica import names
 from pds.replication.restore.patience import PatientReader
@@ -68,6 +69,20 @@ def test_everything_comes_back_and_the_databases_agree(
     assert (data / "holdfast.run").exists()
     listed = CliRunner().invoke(main, ["account", "list", "--json"], env=env)
     assert json.loads(listed.stdout)["did"] == did_of(stopped)
+
+
+def test_the_report_comes_although_the_recovery_is_interrupted(
+    stopped: OperatedServer, replica: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def interrupted(_settings: Settings) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pds.cli.recovering._recover", interrupted)
+    env = settings_of(stopped, tmp_path / "data", "http://localhost:1")
+    done = restore("--from", f"file://{replica}", "--to", str(tmp_path / "data"), env=env)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "The replica lacked nothing." in done.stdout
+    assert "Recovery was interrupted. The first start makes the databases agree." in done.stdout
 
 
 def test_a_program_gets_the_report(replica: Path, tmp_path: Path) -> None:
