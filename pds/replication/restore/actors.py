@@ -15,6 +15,7 @@ from pds.replication.replica import names
 from pds.replication.restore.listing import ActorGroup, iter_actors
 from pds.replication.restore.reading import summarize_store
 from pds.replication.restore.report import Lack
+from pds.replication.restore.secret_files import has_key
 from pds.reporting import Progress
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Actors:
             return
         if not await self._restore_database(group, is_account=is_account):
             return
-        if self.options.keys and not (self.keep and key.exists()):
+        if self.options.keys and not (self.keep and await asyncio.to_thread(has_key, key)):
             reason = await self.secrets.restore(group.keys, key)
             if reason is not None:
                 self.report.add(Lack.DAMAGED_KEY if group.keys else Lack.NO_KEY, did, reason)

@@ -107,11 +107,12 @@ class Restore:
         else:
             marker.check_same(self.source, self.options)
         keep = marker.trusts_files
-        marker.renew()
         report = RestoreReport(
             self.source, str(self.target.directory), self.options.as_of_ms, is_resumed=keep
         )
         report.open_journal(self.target.directory / NOTES, keep=keep)
+        # Notes of an earlier start of the machine are gone now: a run after this one may trust all.
+        marker.renew()
         executor = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="restore")
         try:
             await self._restore(report, executor, keep=keep)

@@ -254,24 +254,6 @@ async def test_an_interrupted_restore_goes_on_only_with_the_same_options(
     assert (await origin.restore(to).run()).is_complete
 
 
-async def test_after_a_restart_of_the_machine_no_file_is_trusted(
-    origin: Origin, tmp_path: Path
-) -> None:
-    to = tmp_path / "restored"
-    place = FailingPlace(origin.replica, after=9)
-    with pytest.raises(ReplicaRefused):
-        await origin.restore(to, place=place, parallelism=1).run()
-    marker = json.loads((to / MARKER).read_text())
-    (to / MARKER).write_text(json.dumps({**marker, "bootId": "another"}))
-    for path in to.rglob("*.sqlite"):
-        # A power failure leaves names without contents.
-        path.write_bytes(b"")
-    report = await origin.restore(to).run()
-    assert not report.is_resumed
-    assert report.is_complete
-    summary(origin, to)
-
-
 async def test_a_restore_that_runs_keeps_others_out(origin: Origin, tmp_path: Path) -> None:
     to = tmp_path / "restored"
     reached = asyncio.Event()

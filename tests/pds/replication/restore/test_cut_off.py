@@ -1,13 +1,19 @@
-"""A restore whose process is killed, and the one that goes on from there."""
+"""A restore that a kill or a power failure cuts off, and the one that goes on from there."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from pds.replication.errors import ReplicaRefused
+from pds.replication.restore.marker import MARKER
 from pds.replication.restore.report import Lack
 from tests.pds.replication.restore.origin import Origin, contents
+from tests.pds.replication.restore.test_restoring import FailingPlace, summary
 
 KILLED = """
 import asyncio, os, signal, sys
@@ -65,3 +71,45 @@ async def test_a_database_of_the_server_without_a_note_is_restored_anew(
     ]
     for name in ("sequencer.sqlite", "did_cache.sqlite"):
         assert contents(to / name) == contents(origin.data / name)
+
+
+async def restore_until_power_fails(origin: Origin, to: Path) -> None:
+    """Get as far as the first account."""
+    place = FailingPlace(origin.replica, after=12)
+    with pytest.raises(ReplicaRefused):
+        await origin.restore(to, place=place, parallelism=1).run()
+    empty_all(to)
+
+
+def empty_all(to: Path) -> None:
+    """Leave names without contents, as a power failure does."""
+    marker = json.loads((to / MARKER).read_text())
+    (to / MARKER).write_text(json.dumps({**marker, "bootId": "another"}))
+    left = [*to.rglob("*.sqlite"), *to.rglob("key")]
+    assert {path.name for path in left} >= {"account.sqlite", "store.sqlite", "key"}
+    for path in left:
+        path.write_bytes(b"")
+
+
+async def test_after_a_restart_of_the_machine_no_file_is_trusted(
+    origin: Origin, tmp_path: Path
+) -> None:
+    to = tmp_path / "restored"
+    await restore_until_power_fails(origin, to)
+    report = await origin.restore(to).run()
+    assert not report.is_resumed
+    assert report.is_complete
+    summary(origin, to)
+
+
+async def test_what_a_run_after_the_restart_has_not_reached_is_not_trusted_either(
+    origin: Origin, tmp_path: Path
+) -> None:
+    to = tmp_path / "restored"
+    await restore_until_power_fails(origin, to)
+    with pytest.raises(ReplicaRefused):
+        await origin.restore(to, place=FailingPlace(origin.replica, after=3)).run()
+    report = await origin.restore(to).run()
+    assert report.is_resumed
+    assert report.is_complete
+    summary(origin, to)
