@@ -26,6 +26,7 @@ from pds.replication.restore.restoring import Restore
 from pds.replication.restore.target import RestoreTarget
 from pds.server.in_process import open_in_process
 from tests.e2e.promises import Client, Person
+from tests.e2e.replicated import LEFT_TO_LITESTREAM
 from tests.e2e.soak import at_length_only
 from tests.e2e.world import ENVIRON, World
 from tests.pds.replication.real_litestream import start_plainly
@@ -33,7 +34,6 @@ from tests.processes import run_pds
 
 pytestmark = at_length_only
 
-LEFT_TO_LITESTREAM = {"PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT": "true"}
 _REPLICATED_S = 60.0
 _WRITING_S = 1.5
 
@@ -41,7 +41,7 @@ _WRITING_S = 1.5
 @contextmanager
 def litestream(data: Path, replica: Path) -> Iterator[None]:
     """Litestream with Holdfast's litestream.yml, which is killed at the end."""
-    process = start_plainly(data, replica)
+    process = start_plainly(data, {"LITESTREAM_REPLICA": f"file://{replica}"})
     try:
         yield
     finally:

@@ -32,7 +32,7 @@ async def test_a_clock_that_jumps(world: World, forking: Zygote, tmp_path: Path)
     world.start(**LEFT_TO_LITESTREAM)
     replicated = Replicated(world, f"file://{replica}", forking)
     try:
-        replicated.start_with_clock(clock)
+        replicated.start_by("tests.e2e.shifted_clock", str(clock))
         await replicated.until_all_is_copied()
         for days in (3, -2, 0):
             set_clock(clock, days)
@@ -50,5 +50,5 @@ async def test_a_clock_that_jumps(world: World, forking: Zygote, tmp_path: Path)
         await replicated.until_all_is_copied()
         await check_restored(replicated)
     finally:
-        replicated.close()
+        replicated.kill()
     assert "replicates to this place" not in replicated.log()

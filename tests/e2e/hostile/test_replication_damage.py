@@ -40,7 +40,7 @@ async def replicated(world: World, forking: Zygote, tmp_path: Path) -> AsyncIter
         world.server.stop()
         yield made
     finally:
-        made.close()
+        made.kill()
 
 
 def damage(file: Path) -> None:

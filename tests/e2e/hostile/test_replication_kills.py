@@ -31,7 +31,6 @@ from tests.e2e.replicated import (
     check_restored,
     keys_in,
     records_in,
-    s3_url,
     write_with_blob,
 )
 from tests.e2e.soak import at_length_only
@@ -112,7 +111,7 @@ async def test_kills_lose_nothing_but_the_lag(
         os.mkdir(tmp_path / "replica")  # noqa: PTH102 (blocks for no time)
     else:
         bucket = (await seaweedfs.create_bucket()).bucket
-        replicated.url, replicated.env = s3_url(seaweedfs, bucket, seaweedfs.port)
+        replicated.url, replicated.env = seaweedfs.replica_url(bucket), seaweedfs.credentials
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201 (to repeat a failure)
     chance = random.Random(seed)
@@ -132,7 +131,7 @@ async def test_kills_lose_nothing_but_the_lag(
         await check_restored(replicated)
         await check_sound(replicated)
     finally:
-        replicated.close()
+        replicated.kill()
 
 
 def kill_some(replicated: Replicated, chance: random.Random) -> ReplicationStatus:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.forked import Zygote
-from tests.e2e.replicated import LEFT_TO_LITESTREAM, Replicated, check_restored, s3_url
+from tests.e2e.replicated import LEFT_TO_LITESTREAM, Replicated, check_restored
 from tests.e2e.soak import at_length_only
 from tests.e2e.world import Stopped, World
 from tests.seaweedfs import SeaweedFs
@@ -27,7 +27,7 @@ async def replicated(world: World, forking: Zygote, tmp_path: Path) -> AsyncIter
     world.start(**LEFT_TO_LITESTREAM)
     made = Replicated(world, f"file://{replica}", forking)
     yield made
-    made.close()
+    made.kill()
 
 
 @pytest.fixture
@@ -72,7 +72,8 @@ async def test_a_supervisor_of_a_copy_of_the_server(
     done = await asyncio.to_thread(running.run, *args, PDS_DATA_DIRECTORY=str(copy))
     assert done.returncode == 1
     printed = " ".join(done.stderr.split())
-    assert f"process {running.pid}" in printed
+    assert running.supervisor is not None
+    assert f"process {running.supervisor.pid}" in printed
     assert "stop it, or replicate to another prefix or directory" in printed
     await running.until_all_is_copied()
     await check_restored(running)
@@ -136,7 +137,7 @@ async def test_a_bucket_that_does_not_let_us(
     replicated: Replicated, seaweedfs: SeaweedFs, env: dict[str, str], bucket: str | None, told: str
 ) -> None:
     bucket = bucket or (await seaweedfs.create_bucket()).bucket
-    replicated.url, replicated.env = s3_url(seaweedfs, bucket, seaweedfs.port)
+    replicated.url, replicated.env = seaweedfs.replica_url(bucket), seaweedfs.credentials
     if env.get("AWS_ACCESS_KEY_ID") == "read-only":
         env = {"AWS_ACCESS_KEY_ID": seaweedfs.read_only_key_id}
     await expect_refusal(replicated, told, **env)

@@ -51,10 +51,9 @@ def own_seaweedfs(
 async def bucket_url(seaweedfs: SeaweedFs, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of a new bucket, with its credentials in the environment."""
     bucket = (await seaweedfs.create_bucket()).bucket
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", seaweedfs.access_key_id)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", seaweedfs.secret_access_key)
-    query = f"endpoint={seaweedfs.url}&region=us-east-1&force-path-style=true"
-    return f"s3://{bucket}/pds?{query}"
+    for name, value in seaweedfs.credentials.items():
+        monkeypatch.setenv(name, value)
+    return seaweedfs.replica_url(bucket)
 
 
 async def test_a_bucket_gets_everything(
