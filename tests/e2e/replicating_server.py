@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import sqlite3
 import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,17 +93,6 @@ class ReplicatingServer:
         wait_until(is_sent, self.log)
         return self.status()
 
-    def kill_everything(self) -> None:
-        """End all processes of the server at once, as a power failure does."""
-        status = self.status()
-        assert self.server is not None
-        pids = [status["pid"], *(one["pid"] for one in status["daemons"] if one["pid"])]
-        self.server.kill()
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not any(map(is_running, pids)), self.log)
-
     def stop(self) -> None:
         """Stop the server in order."""
         assert self.server is not None
@@ -140,10 +125,6 @@ class ReplicatingServer:
         account = {"handle": f"{name}.test", "email": f"{name}@example.com", "password": "p-of-us"}
         return self.call("com.atproto.server.createAccount", account)
 
-    def log_in(self, name: str) -> Any:
-        login = {"identifier": f"{name}.test", "password": "p-of-us"}
-        return self.call("com.atproto.server.createSession", login)
-
     def post(self, session: Any, rkey: str, **fields: Any) -> Any:
         record = {"$type": "com.example.note", "text": rkey, **fields}
         place = {"repo": session["did"], "collection": "com.example.note", "rkey": rkey}
@@ -154,11 +135,6 @@ class ReplicatingServer:
         query = {"repo": did, "collection": "com.example.note"}
         listed = self.call("com.atproto.repo.listRecords", **query)
         return {record["uri"].rpartition("/")[2] for record in listed["records"]}
-
-    def newest_seq(self) -> int:
-        with closing(sqlite3.connect(self.data / "sequencer.sqlite")) as db:
-            (seq,) = db.execute("SELECT max(seq) FROM repo_seq").fetchone()
-        return int(seq)
 
 
 def wait_until(holds: Callable[[], bool], told: Callable[[], str]) -> None:
