@@ -125,8 +125,9 @@ async def check_it_works(world: World) -> None:
     """Blobs, passwords, signing keys and the rotation key are there."""
     cid = str(Cid.of_raw(PICTURE))
     assert await world.get("com.atproto.sync.getBlob", did=world.bob.did, cid=cid) == (200, PICTURE)
-    login = {"identifier": world.alice.handle, "password": "a password"}
-    session = await world.post("com.atproto.server.createSession", **login)
+    session = await world.post(
+        "com.atproto.server.createSession", identifier=world.alice.handle, password="a password"
+    )
     auth = {"Authorization": f"Bearer {session['accessJwt']}"}
     await world.post("com.atproto.identity.updateHandle", auth, handle="alice-again.test")
     await world.create(world.alice, "after")
