@@ -26,8 +26,34 @@ LEFT_TO_LITESTREAM = {"PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT": "true"}
 """What the server of a `Replicated` has to be started with."""
 PASSPHRASE = "correct horse battery staple"
 WITHIN_S = 60.0
+_LOOKED_S = 1.5
+"""After this time, the service databases have been looked at again."""
 _END_S = 40.0
 _COMMAND_S = 300.0
+
+
+class AllIsCopied:
+    """Tells by the statuses to come whether the replica has all that was written before."""
+
+    def __init__(self, last: ReplicationStatus | None) -> None:
+        """`last` is the status of now, if there is one."""
+        self._last = last
+        self._since_s = time.monotonic()
+
+    def __call__(self, status: ReplicationStatus) -> bool:
+        last = self._last
+        before = 0 if last is None or last.pid != status.pid else last.totals.sweeps
+        return (
+            status.state == "running"
+            # One may have ended after the last status, and another may have begun.
+            and status.totals.sweeps > before + 2
+            and time.monotonic() - self._since_s > _LOOKED_S
+            and not status.actors.dirty
+            and status.actors.known > 0
+            and status.copies.error is None
+            and not status.copies.blobs_waiting
+            and all(not database.lag_s for database in status.databases)
+        )
 
 
 @dataclass(slots=True)
@@ -104,21 +130,7 @@ class Replicated:
 
     async def until_all_is_copied(self) -> ReplicationStatus:
         """Wait until a look at everything has found nothing that the replica lacks."""
-        before = self.status()
-        sweeps = 0 if before is None else before.totals.sweeps
-
-        def is_copied(status: ReplicationStatus) -> bool:
-            return (
-                status.state == "running"
-                and status.totals.sweeps > sweeps + 1
-                and not status.actors.dirty
-                and status.actors.known > 0
-                and status.copies.error is None
-                and not status.copies.blobs_waiting
-                and all(not database.lag_s for database in status.databases)
-            )
-
-        return await self.until(is_copied)
+        return await self.until(AllIsCopied(self.status()))
 
     def kill(self) -> None:
         """End the supervisor at once, as a crash does; its daemons end with it."""

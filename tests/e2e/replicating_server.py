@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pds.replication.status import ReplicationStatus, read_status
+from tests.e2e.replicated import AllIsCopied
 from tests.processes import ServerProcess, free_port, run_pds, serve
 
 PASSPHRASE = "e71f0c9b52d84a36"
@@ -66,32 +68,19 @@ class ReplicatingServer:
         assert done.returncode == 0, (done.stdout, done.stderr)
         return json.loads(done.stdout)
 
-    def status(self) -> dict[str, Any]:
-        """What the supervisor says now; nothing before it has said anything."""
-        try:
-            told: dict[str, Any] = json.loads((self.data / "replication.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            return {}
-        return told
+    def status(self) -> ReplicationStatus | None:
+        """What the supervisor says now; None before it has said anything."""
+        return read_status(self.data / "replication.json")
 
-    def until_sent(self) -> dict[str, Any]:
+    def until_sent(self) -> ReplicationStatus:
         """Wait until the replica has everything that was written before."""
-        since = time.time()
-
-        def is_sent() -> bool:
+        is_sent, status = AllIsCopied(self.status()), self.status()
+        deadline = time.monotonic() + _DEADLINE_S
+        while status is None or not is_sent(status):
+            assert time.monotonic() < deadline, self.log()[-5_000:]
+            time.sleep(0.05)
             status = self.status()
-            return (
-                status.get("state") == "running"
-                and status["actors"]["last_sweep_s"] is not None
-                # A whole sweep has begun and ended since.
-                and status["actors"]["last_sweep_s"] > since + 1.5
-                and status["actors"]["known"] > 0
-                and not status["actors"]["dirty"]
-                and all(one["lag_s"] == 0 for one in status["databases"])
-            )
-
-        wait_until(is_sent, self.log)
-        return self.status()
+        return status
 
     def stop(self) -> None:
         """Stop the server in order."""
@@ -102,8 +91,8 @@ class ReplicatingServer:
         if self.server is not None:
             self.server.kill()
             # The child notices by itself, and would write to a directory that goes.
-            pid = self.status().get("pid")
-            wait_until(lambda: pid is None or not is_running(pid), self.log)
+            status = self.status()
+            wait_until(lambda: status is None or not is_running(status.pid), self.log)
 
     def call(self, nsid: str, body: Any = None, token: str = "", **query: str) -> Any:
         """Call a method, and return the JSON or the bytes of its answer."""

@@ -28,8 +28,9 @@ def test_an_orderly_stop_sends_the_last_writes(
         replicated.post(session, f"note-{number}")
     replicated.stop()
     status = replicated.status()
-    assert (status["state"], status["actors"]["dirty"]) == ("stopped", 0)
-    assert not is_running(status["pid"])
+    assert status is not None
+    assert (status.state, status.actors.dirty) == ("stopped", 0)
+    assert not is_running(status.pid)
     replicated.run(
         "restore", "--from", replicated.url, "--to", str(tmp_path / "copy"), "--no-recovery"
     )
@@ -44,10 +45,10 @@ def test_a_replicator_that_dies_is_started_again_and_one_without_its_server_ends
     replicated: ReplicatingServer,
 ) -> None:
     session = replicated.sign_up("alice")
-    first = replicated.until_sent()["pid"]
+    first = replicated.until_sent().pid
     os.kill(first, signal.SIGKILL)
     replicated.post(session, "meanwhile")
-    second = replicated.until_sent()["pid"]
+    second = replicated.until_sent().pid
     assert second != first
     assert "replication has ended and is started again" in replicated.log()
     assert replicated.server is not None
@@ -56,7 +57,7 @@ def test_a_replicator_that_dies_is_started_again_and_one_without_its_server_ends
     # The next one takes the replica over at once, on the same directory.
     replicated.start()
     replicated.post(session, "later")
-    assert replicated.until_sent()["pid"] not in (first, second)
+    assert replicated.until_sent().pid not in (first, second)
 
 
 def test_a_server_serves_although_it_cannot_be_replicated(replicated: ReplicatingServer) -> None:
@@ -101,7 +102,7 @@ def test_server_and_replication_start_and_stop_in_any_order(replicated: Replicat
         # It has the databases open, and is no other server.
         replicated.start(replicates=False)
         replicated.post(session, "one")
-        assert replicated.until_sent()["pid"] == alone.pid
+        assert replicated.until_sent().pid == alone.pid
         done = run_pds("doctor", "--offline", "--json", env=replicated.environ)
         findings = {one["check"]: one for one in json.loads(done.stdout)["findings"]}
         assert findings["server"]["status"] == "ok", findings["server"]
@@ -114,7 +115,9 @@ def test_server_and_replication_start_and_stop_in_any_order(replicated: Replicat
     finally:
         alone.send_signal(signal.SIGTERM)
         assert alone.wait(60) == 0
-    assert replicated.status()["state"] == "stopped"
+    status = replicated.status()
+    assert status is not None
+    assert status.state == "stopped"
 
 
 def test_keys_that_are_sealed_for_the_operator_need_the_identity(
