@@ -32,8 +32,6 @@ from tests.e2e.world import ENVIRON, World
 from tests.pds.replication.real_litestream import start_plainly
 from tests.processes import run_pds
 
-pytestmark = at_length_only
-
 _REPLICATED_S = 60.0
 _WRITING_S = 1.5
 
@@ -144,6 +142,7 @@ async def check_with_doctor(data: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@at_length_only
 @pytest.mark.parametrize("finishes", [True, False])
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_a_lost_server_comes_back_and_nobody_is_left_with_what_it_has_lost(
@@ -210,6 +209,7 @@ async def test_a_copy_of_a_server_that_was_stopped_in_order_is_not_trusted_eithe
     assert "lost" not in await world.records(world.alice)
 
 
+@at_length_only
 async def test_a_restored_server_is_replicated_to_the_same_place_and_lost_again(
     world: World, tmp_path: Path
 ) -> None:

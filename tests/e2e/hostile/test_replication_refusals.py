@@ -16,8 +16,6 @@ from tests.e2e.soak import at_length_only
 from tests.e2e.world import Stopped, World
 from tests.seaweedfs import SeaweedFs
 
-pytestmark = at_length_only
-
 
 @pytest.fixture
 async def replicated(world: World, forking: Zygote, tmp_path: Path) -> AsyncIterator[Replicated]:
@@ -57,11 +55,13 @@ async def check_that_it_goes_on(replicated: Replicated) -> None:
     await check_restored(replicated)
 
 
+@at_length_only
 async def test_a_second_supervisor_of_the_same_server(running: Replicated) -> None:
     await expect_refusal(running, "already")
     assert not running.has_ended(0)
 
 
+@at_length_only
 async def test_a_supervisor_of_a_copy_of_the_server(
     running: Replicated, stopped: Stopped, tmp_path: Path
 ) -> None:
@@ -79,6 +79,7 @@ async def test_a_supervisor_of_a_copy_of_the_server(
     await check_restored(running)
 
 
+@at_length_only
 async def test_the_replica_of_another_server(running: Replicated) -> None:
     running.stop()
     await expect_refusal(
@@ -90,6 +91,7 @@ async def test_the_replica_of_another_server(running: Replicated) -> None:
     await check_that_it_goes_on(running)
 
 
+@at_length_only
 async def test_another_passphrase(running: Replicated) -> None:
     running.stop()
     told = "PDS_REPLICATION_KEY_PASSPHRASE is not the passphrase of this replica"
@@ -124,6 +126,7 @@ async def test_no_litestream(replicated: Replicated, tmp_path: Path) -> None:
     assert "pip install 'holdfast-pds[replication]'" in printed
 
 
+@at_length_only
 @pytest.mark.parametrize(
     ("env", "bucket", "told"),
     [
@@ -143,6 +146,7 @@ async def test_a_bucket_that_does_not_let_us(
     await expect_refusal(replicated, told, **env)
 
 
+@at_length_only
 async def test_a_directory_that_is_not_there(replicated: Replicated, tmp_path: Path) -> None:
     """It may be mounted any moment, so this is waited for, and told."""
     replicated.url = f"file://{tmp_path}/not-there"

@@ -25,8 +25,6 @@ from tests.pds.replication.supervised import all_synced, options_of, running
 from tests.processes import clean_environment
 from tests.seaweedfs import SeaweedFs
 
-pytestmark = at_length_only
-
 _ROOT = Path(__file__).resolve().parents[4]
 
 
@@ -69,6 +67,7 @@ async def test_a_bucket_gets_everything(
         assert made.values(did_of(25)) == []
 
 
+@at_length_only
 async def test_an_ssh_server_gets_everything(server: SmallServer, tmp_path: Path) -> None:
     (tmp_path / "ssh").mkdir()
     async with running_sftp_server(tmp_path / "ssh") as ssh:
@@ -85,6 +84,7 @@ async def test_an_ssh_server_gets_everything(server: SmallServer, tmp_path: Path
         assert values_in(found) == ['"value"']
 
 
+@at_length_only
 async def test_a_bucket_that_comes_back_is_caught_up_with(
     server: SmallServer, own_seaweedfs: SeaweedFs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +118,7 @@ async def test_a_bucket_that_comes_back_is_caught_up_with(
         assert made.values(did_of(29)) == ['"in the outage"']
 
 
+@at_length_only
 async def test_a_start_waits_for_a_bucket_that_does_not_answer(
     server: SmallServer, own_seaweedfs: SeaweedFs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +136,7 @@ async def test_a_start_waits_for_a_bucket_that_does_not_answer(
         await made.end()
 
 
+@at_length_only
 async def test_a_stop_while_nothing_answers_takes_no_longer_than_it_may(
     server: SmallServer, own_seaweedfs: SeaweedFs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
