@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.processes import clean_environment
+from tests.typed import ROOT
 
-_ROOT = Path(__file__).resolve().parents[2]
 _READY_S = 30.0
 _END_S = 30.0
 
@@ -66,7 +66,7 @@ def zygote() -> Iterator[Zygote]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=_ROOT,
+        cwd=ROOT,
         env=clean_environment(),
     )
     try:

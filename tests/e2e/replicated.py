@@ -20,6 +20,7 @@ from tests.e2e.forked import WatchedProcess, Zygote
 from tests.e2e.promises import NOTE, Person
 from tests.e2e.world import World
 from tests.processes import clean_environment, run_pds
+from tests.seaweedfs import SeaweedFs
 from tests.typed import ROOT
 
 LEFT_TO_LITESTREAM = {"PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT": "true"}
@@ -66,6 +67,18 @@ class Replicated:
     env: dict[str, str] = field(default_factory=dict)
     """Variables of `pds replicate` and `pds restore`."""
     supervisor: WatchedProcess | None = None
+
+    @classmethod
+    def in_directory(cls, world: World, zygote: Zygote, directory: Path) -> Replicated:
+        """One with its replica in a directory, which is made."""
+        directory.mkdir()
+        return cls(world, f"file://{directory}", zygote)
+
+    @classmethod
+    async def in_bucket(cls, world: World, zygote: Zygote, seaweedfs: SeaweedFs) -> Replicated:
+        """One with its replica in a bucket."""
+        bucket = (await seaweedfs.create_bucket()).bucket
+        return cls(world, seaweedfs.replica_url(bucket), zygote, seaweedfs.credentials)
 
     @property
     def data(self) -> Path:

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pds.replication.status import ReplicationStatus, read_status
-from tests.e2e.replicated import AllIsCopied
+from tests.e2e.replicated import PASSPHRASE, AllIsCopied
 from tests.processes import ServerProcess, free_port, run_pds, serve
 
-PASSPHRASE = "e71f0c9b52d84a36"
 _DEADLINE_S = 100.0
 
 

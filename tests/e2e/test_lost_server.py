@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,7 +22,6 @@ from tests.e2e.promises import Person
 from tests.e2e.replicated import LEFT_TO_LITESTREAM, Replicated, write_with_blob
 from tests.e2e.test_restored_replica import check_with_doctor, copy_plc
 from tests.e2e.world import World
-from tests.seaweedfs import SeaweedFs
 
 ACCOUNTS = 300
 PICTURE = b"\x89PNG a picture"
@@ -35,12 +33,9 @@ async def replicated(
 ) -> AsyncIterator[Replicated]:
     """A server that has yet to be started, and the place of its replica."""
     if request.param == "file":
-        os.mkdir(tmp_path / "replica")  # noqa: PTH102 (blocks for no time)
-        made = Replicated(world, f"file://{tmp_path}/replica", forking)
+        made = Replicated.in_directory(world, forking, tmp_path / "replica")
     else:
-        seaweedfs: SeaweedFs = request.getfixturevalue("seaweedfs")
-        bucket = (await seaweedfs.create_bucket()).bucket
-        made = Replicated(world, seaweedfs.replica_url(bucket), forking, seaweedfs.credentials)
+        made = await Replicated.in_bucket(world, forking, request.getfixturevalue("seaweedfs"))
     yield made
     made.kill()
 

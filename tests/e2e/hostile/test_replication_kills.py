@@ -52,12 +52,10 @@ async def test_kills_lose_nothing_but_the_lag(
     world: World, forking: Zygote, seaweedfs: SeaweedFs, tmp_path: Path, place: str
 ) -> None:
     world.start(**LEFT_TO_LITESTREAM)
-    replicated = Replicated(world, f"file://{tmp_path}/replica", forking)
     if place == "file":
-        os.mkdir(tmp_path / "replica")  # noqa: PTH102 (blocks for no time)
+        replicated = Replicated.in_directory(world, forking, tmp_path / "replica")
     else:
-        bucket = (await seaweedfs.create_bucket()).bucket
-        replicated.url, replicated.env = seaweedfs.replica_url(bucket), seaweedfs.credentials
+        replicated = await Replicated.in_bucket(world, forking, seaweedfs)
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201 (to repeat a failure)
     chance = random.Random(seed)

@@ -20,10 +20,8 @@ from tests.seaweedfs import SeaweedFs
 @pytest.fixture
 async def replicated(world: World, forking: Zygote, tmp_path: Path) -> AsyncIterator[Replicated]:
     """A server that runs, and is not replicated yet."""
-    replica = tmp_path / "replica"
-    os.mkdir(replica)  # noqa: PTH102 (blocks for no time)
     world.start(**LEFT_TO_LITESTREAM)
-    made = Replicated(world, f"file://{replica}", forking)
+    made = Replicated.in_directory(world, forking, tmp_path / "replica")
     yield made
     made.kill()
 
