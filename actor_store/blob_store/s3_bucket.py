@@ -161,11 +161,9 @@ class S3Bucket:
             for found in page.get("Contents", ()):
                 yield ObjectInfo.of(found["Key"], found)
 
-    async def list_prefixes(
-        self, prefix: str, *, start_after: str | None = None
-    ) -> AsyncIterator[str]:
+    async def list_prefixes(self, prefix: str) -> AsyncIterator[str]:
         """Iterate over what follows `prefix` up to the next slash, with both, in order."""
-        async for page in self._pages(prefix, start_after=start_after, delimiter="/"):
+        async for page in self._pages(prefix, delimiter="/"):
             for found in page.get("CommonPrefixes", ()):
                 yield found["Prefix"]
 
@@ -207,7 +205,7 @@ class S3Bucket:
             raise BlobStoreMisconfigured(str(exc), self.location.wording.endpoint) from exc
 
     async def _pages(
-        self, prefix: str, *, start_after: str | None, delimiter: str | None = None
+        self, prefix: str, *, start_after: str | None = None, delimiter: str | None = None
     ) -> AsyncIterator[Any]:
         more = {} if start_after is None else {"StartAfter": start_after}
         if delimiter is not None:

@@ -1,4 +1,4 @@
-"""Metrics of replication, from the file in which `pds replicate` says how it fares."""
+"""Metrics of replication, from the status file of `pds replicate`."""
 
 from __future__ import annotations
 
