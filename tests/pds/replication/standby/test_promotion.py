@@ -14,7 +14,6 @@ from pds.replication.replica.file_place import FilePlace
 from pds.replication.replica.lease import LeaseTimes
 from pds.replication.restore.target import LEDGER
 from pds.replication.standby.promotion import PrimaryRuns, own_files, take_over
-from tests.e2e.soak import at_length_only
 from tests.pds.replication.small_server import SmallServer, did_of
 from tests.pds.replication.standby.kit import (
     Follower,
@@ -24,8 +23,6 @@ from tests.pds.replication.standby.kit import (
     written_to,
 )
 from tests.pds.replication.supervised import all_synced, options_of, running
-
-pytestmark = at_length_only
 
 PATIENT = LeaseTimes(renew_s=0.5, stale_s=60.0, watch_every_s=0.05, settle_s=0.05)
 """Those of the supervisor, and of who waits for it however slow the machine is."""
