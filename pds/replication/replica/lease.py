@@ -27,6 +27,7 @@ from pds.replication.errors import (
     ReplicaUnavailable,
 )
 from pds.replication.replica.lease_file import LeaseFile
+from pds.replication.replica.machine import has_ended, pid_space
 from pds.replication.replica.names import LEASE, MANIFEST
 from pds.replication.replica.place import ReplicaPlace
 
@@ -83,6 +84,7 @@ class Lease:
             run_id=secrets.token_hex(8),
             host=socket.gethostname(),
             pid=os.getpid(),
+            pid_space=pid_space(),
             counter=0,
         )
         self._stored: bytes | None = None
@@ -106,12 +108,13 @@ class Lease:
         """Take the lease, or raise `ReplicaInUse` once it is seen that another renews it.
 
         Takes at once what is free, or was this data directory's; else watches it for `stale_s`.
+        It is free, too, if its holder was a process of this machine that has ended.
         `by_force` takes it at once in any case: its holder stops when it next renews it.
         Raises `DamagedReplicaFile` for a file that is no lease, and what `ReplicaPlace` raises.
         """
         found = await self._read()
         ours = found is not None and found[0].server_id == self._mine.server_id
-        if found is not None and not ours and not found[0].is_released and not by_force:
+        if found is not None and not ours and not self._is_free(found[0]) and not by_force:
             found = await self._watch(*found)
         counter = 0 if found is None else found[0].counter
         await self._take(counter, before=None if found is None else found[1])
@@ -169,12 +172,18 @@ class Lease:
         while self._now_s() - watched_since_s < self._times.stale_s:
             await asyncio.sleep(self._times.watch_every_s)
             found = await self._read()
-            if found is None or found[0].is_released:
+            if found is None or self._is_free(found[0]):
                 return found
             if found[1] != data:
                 raise _in_use(found[0])
         logger.warning("replication_lease_taken_over", host=seen.host, pid=seen.pid)
         return seen, data
+
+    def _is_free(self, lease: LeaseFile) -> bool:
+        """Whether its holder surely writes no more. Its daemons end with it."""
+        mine = self._mine
+        is_near = mine.pid_space and (lease.host, lease.pid_space) == (mine.host, mine.pid_space)
+        return lease.is_released or bool(is_near and has_ended(lease.pid))
 
     async def _take(self, counter: int, *, before: bytes | None) -> None:
         self._mine = self._mine.counted(above=counter)

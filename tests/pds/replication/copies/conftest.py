@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from database.migrations import migrate
 from database.opening import open_database
 from pds.replication.copies import pace
 from pds.replication.ledger.ledger import MIGRATIONS
-from tests.pds.replication.copies.kit import Clock, WatchedPlace
+from tests.clock import Clock
+from tests.pds.replication.copies.kit import WatchedPlace
 
 
 @pytest.fixture(autouse=True)
@@ -45,4 +47,4 @@ async def place(replica: Path) -> AsyncIterator[WatchedPlace]:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(time.time())

@@ -19,16 +19,6 @@ DAY_S = 24 * 60 * 60
 RETENTION_S = 7 * DAY_S
 
 
-class Clock:
-    """Unix seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now_s = time.time()
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 class Lid:
     """A seal that anybody can see through, and that shows that it was put on."""
 

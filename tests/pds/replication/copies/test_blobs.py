@@ -14,10 +14,10 @@ from pds.replication.copies import blob_adoption, blob_comparison, blob_director
 from pds.replication.copies.blob_rows import BlobRows
 from pds.replication.copies.blobs import BlobCopier
 from pds.replication.errors import ReplicaUnavailable
+from tests.clock import Clock
 from tests.pds.replication.copies.kit import (
     DAY_S,
     RETENTION_S,
-    Clock,
     WatchedPlace,
     away,
     files_of,

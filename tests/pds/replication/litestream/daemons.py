@@ -107,8 +107,4 @@ def s3_url(server: SeaweedFs, bucket: str, name: str) -> str:
 
 def s3_environ(server: SeaweedFs) -> dict[str, str]:
     """An environment with the credentials of a server."""
-    return {
-        **os.environ,
-        "AWS_ACCESS_KEY_ID": server.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": server.secret_access_key,
-    }
+    return {**os.environ, **server.credentials}

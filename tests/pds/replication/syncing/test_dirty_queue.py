@@ -12,17 +12,11 @@ from database.opening import open_database
 from pds.replication.ledger.ledger import Ledger
 from pds.replication.ledger.rows import DirtyActor
 from pds.replication.syncing.dirty_queue import DirtyQueue
+from tests.clock import Clock
 from tests.pds.replication.ledger.rows import row_of
 from tests.pds.replication.small_server import did_of
 
 A, B = did_of(1), did_of(2)
-
-
-class Clock:
-    now_s = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture
@@ -30,11 +24,6 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     ledger = Ledger.open(tmp_path / "replication.sqlite")
     yield ledger
     ledger.close()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
