@@ -24,9 +24,9 @@ ROTATION_S: Final = 300.0
 """How old a session id may become."""
 STALE_S: Final = 5.0
 """How long the session id before is accepted, for requests that crossed."""
-UNUSED_S: Final = 24 * 60 * 60.0
-"""How long a browser in which nobody is signed in is remembered."""
-_REMOVED_AT_ONCE: Final = 8
+UNUSED_S: Final = 60 * 60.0
+"""How long a browser in which nobody is signed in is remembered: longer than any request lasts."""
+_EXAMINED_AT_ONCE: Final = 64
 _USER_AGENT_CHARACTERS: Final = 500
 _DEVICE_ID: Final = re.compile(r"dev-[0-9a-f]{32}")
 _SESSION_ID: Final = re.compile(r"ses-[0-9a-f]{32}")
@@ -62,6 +62,8 @@ class DeviceSessions:
         self._table = DeviceTable(db)
         self._secret = secret
         self._clock = clock
+        self._examined = 0
+        """The row up to which old devices were looked for."""
 
     async def recognise(self, visitor: Visitor, *, rotate: bool = False) -> Device:
         """Return the visitor's device, a new one if its cookies are none that were given out.
@@ -98,8 +100,7 @@ class DeviceSessions:
 
     def _is_fresh(self, row: DeviceRow, visitor: Visitor) -> bool:
         return (
-            row.ip_address == visitor.ip_address
-            and row.user_agent == _shortened(visitor.user_agent)
+            _is_same_place(row, visitor)
             and self._clock() - epoch_s_of(row.last_seen_at) <= ROTATION_S
         )
 
@@ -120,7 +121,9 @@ class DeviceSessions:
 
     def _create(self, visitor: Visitor) -> Device:
         now_s = self._clock()
-        self._table.remove_unused(iso_of(now_s - UNUSED_S), _REMOVED_AT_ONCE)
+        self._examined = self._table.remove_unused(
+            iso_of(now_s - UNUSED_S), after=self._examined, rows=_EXAMINED_AT_ONCE
+        )
         device = Device("dev-" + secrets.token_hex(16), "ses-" + secrets.token_hex(16), True)
         self._table.add(self._as_row(device.id, device.session_id, visitor))
         return device
@@ -138,11 +141,22 @@ class DeviceSessions:
         return "ses-" + mac[:16].hex()
 
     def _is_former(self, visitor: Visitor, row: DeviceRow) -> bool:
-        """Whether the visitor's session id is the one before the current, replaced just now."""
+        """Whether the visitor's session id is the one before the current, replaced just now.
+
+        Requests that crossed come from one place: somebody elsewhere who has planted these cookies
+        in a browser, and waits for a person to sign in there, is none of them.
+        """
         if self._clock() - epoch_s_of(row.last_seen_at) > STALE_S:
+            return False
+        if not _is_same_place(row, visitor):
             return False
         successor = self._successor_of(row.id, visitor.session_id or "")
         return hmac.compare_digest(successor, row.session_id)
+
+
+def _is_same_place(row: DeviceRow, visitor: Visitor) -> bool:
+    where = row.ip_address, row.user_agent
+    return where == (visitor.ip_address, _shortened(visitor.user_agent))
 
 
 def _shortened(user_agent: str | None) -> str | None:

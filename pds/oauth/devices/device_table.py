@@ -53,13 +53,19 @@ class DeviceTable:
         """Delete a device, which signs everybody out there. Unknown ones are ignored."""
         self._db.run("DELETE FROM device WHERE id = ?", (device_id,))
 
-    def remove_unused(self, before: str, at_most: int) -> None:
-        """Delete up to `at_most` devices last seen before a time where nobody is signed in."""
-        self._db.run(
-            """DELETE FROM device WHERE id IN (
-                SELECT id FROM device WHERE lastSeenAt < ?1
-                AND NOT EXISTS (SELECT 1 FROM account_device WHERE deviceId = device.id)
-                AND NOT EXISTS (SELECT 1 FROM token WHERE deviceId = device.id)
-                LIMIT ?2)""",
-            (before, at_most),
+    def remove_unused(self, before: str, *, after: int, rows: int) -> int:
+        """Delete devices last seen before a time where nobody is signed in.
+
+        Examines `rows` of them, those that come after the row `after`; returns the row to go on
+        after, which is 0 at the end. Tables as large as a flood leaves take many calls.
+        """
+        page = self._db.all(
+            "SELECT rowid, id, lastSeenAt < ?2 AND NOT EXISTS"
+            " (SELECT 1 FROM account_device WHERE deviceId = device.id)"
+            " FROM device WHERE rowid > ?1 ORDER BY rowid LIMIT ?3",
+            (after, before, rows),
         )
+        for _, device_id, is_unused in page:
+            if is_unused:
+                self.remove(device_id)
+        return page[-1][0] if len(page) == rows else 0

@@ -78,6 +78,19 @@ async def test_requests_that_crossed_a_new_session_id_are_recognised(
     assert await sessions.recognise(_back(old)) == Device(old.id, new.session_id, changed=True)
 
 
+@pytest.mark.parametrize("change", [{"ip_address": "192.0.2.2"}, {"user_agent": "Chrome"}])
+async def test_who_planted_the_cookies_of_a_browser_does_not_follow_its_sign_in(
+    sessions: DeviceSessions, change: dict[str, str]
+) -> None:
+    planted = await sessions.recognise(STRANGER)
+    signed_in = await sessions.recognise(_back(planted), rotate=True)
+    attacker = replace(_back(planted), **change)
+    assert sessions.find(attacker) is None
+    followed = await sessions.recognise(attacker)
+    assert followed.id != signed_in.id
+    assert followed.session_id != signed_in.session_id
+
+
 async def test_an_old_copy_of_the_cookies_ends_the_device(
     sessions: DeviceSessions, clock: FakeClock
 ) -> None:
@@ -122,3 +135,17 @@ async def test_a_long_user_agent_is_kept_short(sessions: DeviceSessions, db: Dat
     assert db.value("SELECT length(userAgent) FROM device") == 500
     back = replace(visitor, device_id=device.id, session_id=device.session_id)
     assert not (await sessions.recognise(back)).changed
+
+
+async def test_a_new_browser_costs_no_look_at_every_other(
+    sessions: DeviceSessions, clock: FakeClock, db: Database
+) -> None:
+    for _ in range(500):
+        await sessions.recognise(STRANGER)
+    clock.now_s += UNUSED_S + 1
+    await sessions.recognise(STRANGER)
+    left = db.value("SELECT count(*) FROM device")
+    assert 400 < left < 500
+    for _ in range(20):
+        await sessions.recognise(STRANGER)
+    assert db.value("SELECT count(*) FROM device") == 21
