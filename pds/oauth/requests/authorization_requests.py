@@ -29,7 +29,12 @@ LIFETIME_S: Final = 5 * 60
 KEPT_S: Final = 10 * 60
 """How long an expired request is kept, to tell its client that it has expired."""
 
+MAX_WAITING: Final = 20_000
+"""Requests that wait for a person. Beyond it, those that nobody has gone on with for longest go."""
+
 _REMOVED_AT_ONCE: Final = 100
+_COUNT_EVERY: Final = 64
+"""Requests between two counts, after which more than that many are removed."""
 _COLUMNS: Final = "id, clientId, clientAuth, parameters, expiresAt, deviceId, did, code"
 _FIND: Final = f"SELECT {_COLUMNS} FROM authorization_request WHERE id = ?"
 _TAKE: Final = (
@@ -40,9 +45,13 @@ _TAKE: Final = (
 class AuthorizationRequests:
     """Requests that are under way. Every async method is one transaction."""
 
-    def __init__(self, db: Database, *, clock: Clock = time.time) -> None:
+    def __init__(
+        self, db: Database, *, clock: Clock = time.time, max_waiting: int = MAX_WAITING
+    ) -> None:
         self._db = db
         self._clock = clock
+        self._max_waiting = max_waiting
+        self._until_count = _COUNT_EVERY
 
     async def create(
         self,
@@ -190,6 +199,10 @@ class AuthorizationRequests:
 
     def _insert(self, request: StoredRequest) -> None:
         self._remove_old()
+        self._until_count -= 1
+        if self._until_count <= 0:
+            self._until_count = _COUNT_EVERY
+            self._remove_excess()
         auth = request.client_auth
         self._db.run(
             "INSERT INTO authorization_request"
@@ -235,6 +248,17 @@ class AuthorizationRequests:
             " (SELECT id FROM authorization_request WHERE expiresAt < ? LIMIT ?)",
             (iso_of(self._clock() - KEPT_S), _REMOVED_AT_ONCE),
         )
+
+    def _remove_excess(self) -> None:
+        """Delete the requests that wait for longest, if anybody floods the server with them."""
+        excess = self._db.value("SELECT count(*) FROM authorization_request") - self._max_waiting
+        if excess > 0:
+            self._db.run(
+                "DELETE FROM authorization_request WHERE id IN"
+                " (SELECT id FROM authorization_request WHERE code IS NULL"
+                " ORDER BY expiresAt LIMIT ?)",
+                (min(excess, 8 * _COUNT_EVERY),),
+            )
 
 
 def _intersection(asked_for: str, agreed_to: str) -> list[str]:

@@ -337,3 +337,16 @@ async def test_a_request_is_still_told_that_it_has_expired_ten_minutes_later(
     await requests.create(CLIENT_ID, AUTH, parameters())
     with pytest.raises(AccessDenied, match="This request has expired"):
         await requests.open(request.request_uri, client_id=CLIENT_ID, device_id=DEVICE)
+
+
+async def test_a_flood_pushes_out_the_requests_that_wait_for_longest(
+    db: Database, clock: FakeClock
+) -> None:
+    requests = AuthorizationRequests(db, clock=clock, max_waiting=100)
+    code = await granted(requests)
+    clock.now_s += 1
+    for _ in range(400):
+        newest = await requests.create(CLIENT_ID, None, parameters())
+    assert rows(db) < 200
+    await requests.open(newest.request_uri, client_id=CLIENT_ID, device_id=DEVICE)
+    assert (await requests.consume(code)).did == ALICE
