@@ -95,9 +95,7 @@ class Sessions:
         Revoking access tokens before they expire takes a cutoff as well.
         """
         self._refresh_tokens.revoke_all(did)
-        self._db.run("DELETE FROM token WHERE did = ?", (did,))
-        # A browser that stays signed in could begin new ones.
-        self._db.run("DELETE FROM account_device WHERE did = ?", (did,))
+        self._end_oauth(did)
 
     def end_apps(self, did: Did) -> None:
         """End the sessions of OAuth clients and of app passwords, inside a transaction.
@@ -106,10 +104,14 @@ class Sessions:
         """
         self._app_passwords.remove_all(did)
         self._refresh_tokens.revoke_of_app_passwords(did)
-        self._db.run("DELETE FROM token WHERE did = ?", (did,))
-        # A browser that stays signed in could begin new ones.
-        self._db.run("DELETE FROM account_device WHERE did = ?", (did,))
+        self._end_oauth(did)
         self._db.run("DELETE FROM authorized_client WHERE did = ?", (did,))
+
+    def _end_oauth(self, did: Did) -> None:
+        self._db.run("DELETE FROM token WHERE did = ?", (did,))
+        # A browser that stays signed in could begin new ones, and so could a code on its way.
+        self._db.run("DELETE FROM account_device WHERE did = ?", (did,))
+        self._db.run("DELETE FROM authorization_request WHERE did = ?", (did,))
 
     def add_first(self, did: Did) -> RefreshToken:
         """Store the first session of a new account, inside its transaction: see `first`."""
