@@ -25,7 +25,7 @@ def is_navigation(headers: Mapping[str, str]) -> bool:
 def comes_from(origin: str, headers: Mapping[str, str]) -> bool:
     """Whether a form was sent by a page of `origin`; one of the two headers must say so."""
     site, sent_by = headers.get(_FETCH + "Site"), headers.get("Origin")
-    if site is None and sent_by is None:
-        return False
-    # A page without a referrer sends "null".
-    return site in (None, "same-origin") and sent_by in (None, "null", origin)
+    if site is None:
+        return sent_by == origin
+    # A page without a referrer sends "null", and so does a sandboxed frame of another site.
+    return site == "same-origin" and sent_by in (None, "null", origin)
