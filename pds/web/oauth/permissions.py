@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 from pds.oauth.scopes.account import AccountScope
 from pds.oauth.scopes.blob import BlobScope
@@ -37,6 +38,8 @@ _FIXED: Final = {
     TRANSITION_CHAT: (_SERVICES, "Read and send private messages", ""),
     TRANSITION_EMAIL: (_ACCOUNT, "Read your e-mail address", ""),
 }
+_PLAIN_TYPE: Final = "!#$&*/+.^-_"
+"""What media types have besides letters and digits (RFC 6838, section 4.2)."""
 _ACTION_WORDS: Final = {"create": "create", "update": "change", "delete": "delete"}
 _ATTRIBUTES: Final = {
     "email": ("Read your e-mail address", "Read and change your e-mail address"),
@@ -89,7 +92,8 @@ def _describe(scope: Scope) -> tuple[str, str, str]:
         case RepoScope():
             return _CONTENT, _repo_words(scope), ""
         case BlobScope():
-            kinds = ", ".join(scope.types)
+            # Types are whatever the client writes; only what has no spaces and no sway is shown.
+            kinds = ", ".join(quote(one, safe=_PLAIN_TYPE) for one in scope.types)
             return _CONTENT, f"Upload {'files of any kind' if kinds == '*/*' else kinds}", ""
         case RpcScope():
             methods = (
