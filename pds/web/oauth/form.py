@@ -18,6 +18,8 @@ from pds.xrpc.body import read_bounded
 from pds.xrpc.errors import XrpcError
 
 LIMIT_BYTES: Final = 100 * 1024
+MAX_FIELDS: Final = 2_100
+"""More than a request can ask for scopes, each of which is a box on the page of consent."""
 _TYPE: Final = "application/x-www-form-urlencoded"
 
 
@@ -56,6 +58,6 @@ async def read_form(
     kind = request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
     if kind != _TYPE:
         raise XrpcError(415, message="This is not a form.")
-    fields = parse_fields(await read_bounded(request, LIMIT_BYTES))
+    fields = parse_fields(await read_bounded(request, LIMIT_BYTES), max_fields=MAX_FIELDS)
     group = ctx.client_addresses.of(request).group
     return Form(request, fields, device, visitor, Asker(group, partial(while_present, request)))

@@ -47,11 +47,11 @@ def parse_form(raw: bytes) -> dict[str, str]:
     return values
 
 
-def parse_fields(raw: bytes) -> list[tuple[str, str]]:
+def parse_fields(raw: bytes, *, max_fields: int = MAX_FIELDS) -> list[tuple[str, str]]:
     """Return the fields of a form, in their order. Raises `InvalidRequest`."""
     try:
         return parse_qsl(
-            raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
+            raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=max_fields
         )
     except ValueError as exc:
         raise InvalidRequest("Invalid form") from exc

@@ -46,6 +46,8 @@ async def test_scripts_and_frames_do_not_open_the_pages(pds: Pds, headers: dict[
         {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost:2583"},
         {"Sec-Fetch-Site": "same-origin", "Origin": "https://evil.example.com"},
         {"Origin": "https://evil.example.com"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "null"},
         {},
     ],
 )
@@ -140,6 +142,17 @@ async def test_a_new_password_ends_tickets_and_remembered_browsers(
     assert "Please sign in again." in page.text
 
 
+async def test_a_new_password_ends_a_code_on_its_way(pds: Pds, alice: Account) -> None:
+    app = App(pds)
+    code = (await authorize(app, Browser(pds), alice)).answer["code"]
+    await pds.post(
+        "com.atproto.admin.updateAccountPassword",
+        {"did": alice.did, "password": "another-password"},
+        pds.admin,
+    )
+    assert (await app.redeem(code)).error == (400, "invalid_grant")
+
+
 async def test_a_form_names_no_account_that_is_not_signed_in(
     pds: Pds, alice: Account, bob: Account
 ) -> None:
@@ -202,6 +215,19 @@ async def test_what_others_write_is_text(pds: Pds) -> None:
     page = await browser.send(page.form("/reject"))
     assert b"<script>alert" not in page.reply.body
     assert dict(page.forms[0].fields)["state"] == evil
+
+
+async def test_scopes_do_not_turn_the_text_of_the_page(pds: Pds, alice: Account) -> None:
+    app, browser = App(pds, "atproto blob:image/%E2%80%AEx%0Ay%C2%A0only"), Browser(pds)
+    page = await browser.open("/oauth/authorize", **await app.push())
+    page = await sign_in(browser, page, alice)
+    assert "Upload image/%E2%80%AEx%0Ay%C2%A0only" in page.text
+
+
+async def test_a_request_for_very_many_scopes_can_be_agreed_to(pds: Pds, alice: Account) -> None:
+    app = App(pds, " ".join(["atproto", *(f"blob:a/{n}" for n in range(1, 500))]))
+    code = (await authorize(app, Browser(pds), alice)).answer["code"]
+    assert (await app.redeem(code)).json["scope"] == app.scope
 
 
 @pytest.mark.parametrize("times", [2, 200])
