@@ -76,7 +76,8 @@ class GrantedScopes:
 
     def allows_rpc(self, lxm: str, aud: str) -> bool:
         """Whether the method `lxm`, or all by `*`, of the service `aud` may be called."""
-        private = lxm.startswith(_PRIVATE_MESSAGES)
+        # Upper and lower case mean the same in all of an NSID but its last part.
+        private = lxm.lower().startswith(_PRIVATE_MESSAGES)
         if (TRANSITION_CHAT if private else TRANSITION_GENERIC) in self.values:
             return True
         return any(scope.allows(lxm, aud) for scope in self._rpcs)

@@ -135,7 +135,8 @@ async def test_many_who_ask_at_once_share_one_request(setting: Setting) -> None:
         (metadata(), {"media_type": "application/json5"}, "type of the document"),
         (metadata(), {"media_type": None}, "type of the document"),
         (b"<html>", {}, "not JSON"),
-        (b"[" * 100_000, {}, "not JSON"),
+        (b"[" * 5_000, {}, "not JSON"),
+        (b"[" * 100_000, {}, "over 10000 objects and arrays"),
         (b" " * (512 * 1024 + 1), {}, "longer than 524288 bytes"),
         ([1], {}, "not a JSON object"),
         (metadata(redirect_uris=5), {}, 'Validation of "redirect_uris" failed'),
@@ -199,6 +200,13 @@ async def test_no_document_holds_the_event_loop(setting: Setting, changes: dict[
     setting.host.publish(confidential(**changes))
     with loop_blocks() as blocks, suppress(OAuthError):
         await setting.clients.get(CLIENT_ID)
+    assert_short(blocks)
+
+
+async def test_no_document_of_very_many_parts_holds_the_event_loop(setting: Setting) -> None:
+    setting.host.publish(b'{"a":[' + b"[[]]," * 100_000 + b"1]}")
+    with loop_blocks() as blocks:
+        assert "objects and arrays" in await reason_of(setting.clients)
     assert_short(blocks)
 
 

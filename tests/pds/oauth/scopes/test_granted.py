@@ -90,6 +90,11 @@ def test_allowed(scope: str, check: Check) -> None:
         (f"rpc:{FEED}?aud=*", rpc("*", APPVIEW), "rpc:*?aud=did:web:api.bsky.app%23bsky_appview"),
         ("rpc:*?aud=*", rpc(FEED, "did:web:x"), f"rpc:{FEED}?aud=did:web:x"),
         ("transition:generic", rpc(LOG, "did:web:x"), f"rpc:{LOG}?aud=did:web:x"),
+        (
+            "transition:generic",
+            rpc("Chat.BSKY.convo.getLog", "did:web:x"),
+            "rpc:Chat.BSKY.convo.getLog?aud=did:web:x",
+        ),
         ("transition:chat.bsky", rpc(FEED, "did:web:x"), f"rpc:{FEED}?aud=did:web:x"),
         ("blob:image/*", blob("video/mp4"), "blob:video/mp4"),
         ("blob:*/*", blob("image/*"), "blob:image/*"),
