@@ -78,6 +78,10 @@ class Pds:
     _names: itertools.count[int] = field(default_factory=itertools.count)
 
     @property
+    def public_url(self) -> str:
+        return self.ctx.settings.public_url
+
+    @property
     def admin(self) -> dict[str, str]:
         return basic_auth("admin", ADMIN_PASSWORD)
 

@@ -42,20 +42,26 @@ def install_reference(directory: Path) -> None:
     if is_installed(directory):
         return
     print(f"installing the reference PDS into {directory} (a few minutes, once) …", flush=True)
+    install_packages(directory, SOURCES, compiled="better-sqlite3")
+
+
+def install_packages(directory: Path, sources: Path, *, compiled: str | None = None) -> None:
+    """Install Node and what the package.json in `sources` names. Raises `InstallFailed`."""
     directory.mkdir(parents=True, exist_ok=True)
-    shutil.copy(SOURCES / "package.json", directory)
+    shutil.copy(sources / "package.json", directory)
     log = directory / "install.log"
     with log.open("wb") as output:
         _run([str(_make_venv(directory)), "install", "--quiet", NODE], directory, output.fileno())
         _run(["npm", "install", "--no-audit", "--no-fund"], directory, output.fileno())
-        _run(["npm", "rebuild", "better-sqlite3"], directory, output.fileno())
-    _done_file(directory).write_text(_wanted())
+        if compiled is not None:
+            _run(["npm", "rebuild", compiled], directory, output.fileno())
+    _done_file(directory).write_text(_wanted(sources))
 
 
-def is_installed(directory: Path) -> bool:
-    """Whether `directory` holds, to its end, an installation of what `npm/package.json` names."""
+def is_installed(directory: Path, sources: Path = SOURCES) -> bool:
+    """Whether `directory` holds, to its end, an installation of what `sources` name."""
     done = _done_file(directory)
-    return done.exists() and done.read_text() == _wanted()
+    return done.exists() and done.read_text() == _wanted(sources)
 
 
 def copy_scripts(directory: Path, target: Path) -> None:
@@ -95,8 +101,8 @@ def installed_version(directory: Path) -> str:
     return str(json.loads(manifest.read_text())["version"])
 
 
-def _wanted() -> str:
-    return (SOURCES / "package.json").read_text()
+def _wanted(sources: Path) -> str:
+    return (sources / "package.json").read_text()
 
 
 def _done_file(directory: Path) -> Path:
