@@ -39,8 +39,9 @@ or to the service that the `atproto-proxy` header names.
 Made by `make endpoints`; do not edit.
 
 A session is opened with a password: *any* password, *privileged* for all but plain app passwords,
-*full* for the account's own. *Admin* is HTTP Basic with `PDS_ADMIN_PASSWORD`. Some methods look at
-the state of the account, too.
+*full* for the account's own. *OAuth* says which scopes an [OAuth client](oauth.md) needs beside
+`atproto`. *Admin* is HTTP Basic with `PDS_ADMIN_PASSWORD`. Some methods look at the state of the
+account, too.
 """
 _HOLD: Final = """\
 

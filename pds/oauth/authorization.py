@@ -149,6 +149,15 @@ class Authorization:
         reference = RequestReference(client_id, request_uri)
         return self._asking(await self._intake.open(reference, device_id=device_id), device_id)
 
+    def granted_before(
+        self, client_id: str, request_uri: str, device_id: str, did: str
+    ) -> Granted | None:
+        """Return the same answer again to a form that comes twice. Raises `InvalidRequest`."""
+        request = self._requests.find_granted(
+            request_uri, client_id=client_id, device_id=device_id, did=did
+        )
+        return None if request is None else Granted(request.parameters, request.code or "")
+
     async def sign_in(self, username: str, password: str, *, asker: Asker) -> Login:
         """Check a password as createSession does, but no app password.
 

@@ -38,6 +38,7 @@ from pds.oauth.requests.request_objects import RequestObjects
 from pds.oauth.requests.rules import RequestRules
 from pds.oauth.requests.stored import StoredRequest
 from pds.oauth.scopes.scope import parse_scope
+from pds.oauth.tokens.account_sessions import AccountSessions
 from pds.oauth.tokens.grants import TokenResponse
 from pds.oauth.tokens.sweep import SessionSweep
 from pds.oauth.tokens.tokens import OAuthTokens
@@ -93,7 +94,8 @@ class OAuth:
             expand_scope=permission_sets.expand,
             clock=clock,
         )
-        self.sweep = SessionSweep(self.tokens)
+        self.sessions = AccountSessions(db, clock=clock)
+        self.sweep = SessionSweep(db, clock=clock)
         self.devices = DeviceSessions(db, _derived(jwt_secret, "devices"), clock=clock)
         self.sign_ins = SignIns(db, clock=clock)
         self.consents = Consents(db, clock=clock)

@@ -58,14 +58,15 @@ def make_app(
     table = method_table(ctx)
     app[METHOD_TABLE] = table
     hold = _add_hold(app, Hold(ctx)) if ctx.settings.hold.enabled else None
-    router = make_router(ctx, table, rate_limiter=_add_rate_limiter(app, table))
+    limiter = _add_rate_limiter(app, table)
+    router = make_router(ctx, table, rate_limiter=limiter)
     routes = (
         web.get(HEALTH_PATH, health),
         web.route("*", "/xrpc/{nsid:.*}", router.handle),
         *more_routes,
         *operator_routes(),
         *(hold_routes(hold) if hold else ()),
-        *web_routes(ctx),
+        *web_routes(ctx, limiter),
     )
     app.on_startup.append(_follow_events)
     # Including the methods of other services, to which requests are proxied.

@@ -13,6 +13,7 @@ from aiohttp import web
 from database.errors import DatabaseError
 from pds.context import AppContext, ReadContext
 from pds.entryway.exchange import entryway_of
+from pds.rate_limits.limiter import RateLimiter
 from pds.web.context_keys import CONTEXT, READ_CONTEXT
 from pds.web.oauth.documents import resource_metadata
 from pds.web.oauth.routes import oauth_routes
@@ -42,14 +43,14 @@ Allow: /
 """
 
 
-def web_routes(ctx: AppContext) -> Iterator[web.RouteDef]:
-    """Yield the routes outside `/xrpc/`."""
+def web_routes(ctx: AppContext, limiter: RateLimiter | None = None) -> Iterator[web.RouteDef]:
+    """Yield the routes outside `/xrpc/`. `limiter` counts sign-ins; None without rate limits."""
     yield _get("/", _front_page)
     yield _get("/.well-known/change-password", _change_password)
     if ctx.entryway is not None:
         yield _get("/.well-known/oauth-protected-resource", _protected_resource)
     if ctx.oauth is not None:
-        yield from oauth_routes(ctx, ctx.oauth)
+        yield from oauth_routes(ctx, ctx.oauth, limiter)
     yield from routes_of_every_server()
 
 

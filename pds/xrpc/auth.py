@@ -19,6 +19,7 @@ from pds.accounts.scopes import FULL, PRIVILEGED, STANDARD, SessionScope
 from pds.accounts.session_tokens import require_scope
 from pds.fairness.presence import while_present
 from pds.lifecycle.acting import get_acting_account
+from pds.oauth.errors import InvalidToken as InvalidOAuthToken
 from pds.oauth.scopes.granted import GrantedScopes
 from pds.oauth.scopes.scope import ATPROTO
 from pds.xrpc.credentials import (
@@ -32,7 +33,7 @@ from pds.xrpc.credentials import (
     demands,
 )
 from pds.xrpc.errors import auth_required
-from pds.xrpc.oauth_access import ended, not_granted, verify_access
+from pds.xrpc.oauth_access import verify_access
 from pds.xrpc.oauth_demands import OAuthDemand
 
 if TYPE_CHECKING:
@@ -60,13 +61,13 @@ class Authentication:
         return await auth(self._ctx, request)
 
     def ensure_current(self, credentials: Credentials) -> None:
-        """Raise `ExpiredToken`, or `DpopChallenge`, if the session has ended meanwhile."""
+        """Raise `ExpiredToken`, or `OAuthError`, if the session has ended meanwhile."""
         if not isinstance(credentials, UserCredentials):
             return
         if credentials.token_id is None:
             self._ctx.session_tokens.ensure_current(credentials.did, credentials.issued_at)
         elif self._ctx.oauth is None or not self._ctx.oauth.tokens.is_current(credentials.token_id):
-            raise ended()
+            raise InvalidOAuthToken("Invalid token")
 
 
 def user(
@@ -216,7 +217,7 @@ async def _verify_oauth(oauth: OAuth, request: web.Request, token: str) -> UserC
     session = await verify_access(oauth, request, token)
     granted = GrantedScopes.of(session.scope)
     if ATPROTO not in granted.values:
-        raise not_granted()
+        raise InvalidOAuthToken("Invalid scope (expected one of: atproto)")
     return UserCredentials(session.did, None, granted=granted, token_id=session.token_id)
 
 

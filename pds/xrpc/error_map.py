@@ -21,6 +21,7 @@ from pds.fairness.turns import TooBusy
 from pds.lifecycle import errors as lifecycle_errors
 from pds.mail.message import InvalidMail
 from pds.mail.transport import MailNotSent
+from pds.oauth.errors import OAuthError
 from pds.oauth.scopes.missing import ScopeMissing
 from pds.pending.import_turns import ImportUnderWay
 from pds.rate_limits.errors import TooManyRequests
@@ -161,6 +162,8 @@ def to_xrpc(exc: Exception) -> XrpcError:
         return XrpcError(503, "NotEnoughResources", _OUT_OF_SPACE)
     if isinstance(exc, ScopeMissing):
         return DpopChallenge.for_missing(exc.scope, str(exc))
+    if isinstance(exc, OAuthError):
+        return DpopChallenge.refusing(exc)
     if isinstance(exc, ServiceJwtError):
         return XrpcError(401, exc.error, str(exc))
     if isinstance(exc, PlcError):

@@ -5,12 +5,12 @@ Spec: https://www.rfc-editor.org/rfc/rfc9449#section-7, https://www.rfc-editor.o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
 
 from pds.jose.jwk import ALGORITHMS
-from pds.oauth.errors import InvalidToken as InvalidOAuthToken
 from pds.oauth.errors import OAuthError
 from pds.xrpc.errors import XrpcError
 
@@ -49,44 +49,37 @@ class DpopChallenge(XrpcError):
     def response(self) -> web.Response:
         """The JSON answer, with the challenge."""
         response = super().response()
-        # A quoted text would have to be escaped, which clients do not understand.
-        pairs = ((name, value) for name, value in self._parameters.items() if '"' not in value)
-        challenge = ", ".join(f'{name}="{value}"' for name, value in (_ALGS, *pairs))
-        response.headers[hdrs.WWW_AUTHENTICATE] = f"{DPOP} {challenge}"
+        response.headers[hdrs.WWW_AUTHENTICATE] = dpop_challenge(self._parameters)
         response.headers.add(_EXPOSE, hdrs.WWW_AUTHENTICATE)
         return response
 
 
-_ALGS: Final = ("algs", _ALGORITHMS)
+def dpop_challenge(parameters: Mapping[str, str]) -> str:
+    """Return a value for WWW-Authenticate that asks for a DPoP proof."""
+    told = {name: value for name, value in parameters.items() if _fits(value)}
+    pairs = {"algs": _ALGORITHMS, **told}.items()
+    return f"{DPOP} " + ", ".join(f'{name}="{value}"' for name, value in pairs)
+
+
+def _fits(value: str) -> bool:
+    """Whether a value can stand in a challenge. Clients do not understand escaped quotes."""
+    return value.isascii() and value.isprintable() and '"' not in value
 
 
 async def verify_access(oauth: OAuth, request: web.Request, token: str) -> OAuthSession:
-    """Verify the access token of a request, and its proof. Raises `DpopChallenge`.
+    """Verify the access token of a request, and its proof. Raises `OAuthError`.
 
     Whatever the answer is, it will have the nonce for the next request.
     """
     request[_NONCE] = oauth.proofs.next_nonce()
-    try:
-        jkt = await oauth.proofs.check(
-            request.headers.getall(DPOP, ()),
-            method=request.method,
-            # The client may have another name for the server than the proxy before it.
-            url=oauth.issuer + request.rel_url.raw_path,
-            access_token=token,
-        )
-        return oauth.tokens.verify(token, jkt)
-    except OAuthError as exc:
-        raise DpopChallenge.refusing(exc) from exc
-
-
-def ended() -> DpopChallenge:
-    """Make the answer to a request whose session ended while its body came in."""
-    return DpopChallenge.refusing(InvalidOAuthToken("Invalid token"))
-
-
-def not_granted() -> DpopChallenge:
-    """Make the answer to a token without the scope that all have."""
-    return DpopChallenge.refusing(InvalidOAuthToken("Invalid scope (expected one of: atproto)"))
+    jkt = await oauth.proofs.check(
+        request.headers.getall(DPOP, ()),
+        method=request.method,
+        # The client may have another name for the server than the proxy before it.
+        url=oauth.issuer + request.rel_url.raw_path,
+        access_token=token,
+    )
+    return oauth.tokens.verify(token, jkt)
 
 
 async def add_nonce(request: web.Request, response: web.StreamResponse) -> None:

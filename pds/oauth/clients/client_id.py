@@ -18,7 +18,7 @@ from pds.oauth.clients.uris import (
     parse_https,
     parse_loopback_redirect,
 )
-from pds.oauth.errors import InvalidClientId
+from pds.oauth.errors import InvalidClientId, InvalidClientMetadata
 
 MAX_LENGTH: Final = 8_192
 """Characters of a client id. Those of loopback clients name every scope that the client uses."""
@@ -48,27 +48,31 @@ class DiscoverableClientId:
 
 
 def parse_client_id(text: str) -> LoopbackClientId | DiscoverableClientId:
-    """Parse a client id of either form. Raises `InvalidClientId`."""
+    """Parse a client id of either form.
+
+    Raises `InvalidClientMetadata`, as the reference does for what has neither form, and
+    `InvalidClientId`.
+    """
     if len(text) > MAX_LENGTH:
-        raise InvalidClientId(f"The client_id is longer than {MAX_LENGTH} characters")
+        raise InvalidClientMetadata(f"The client ID is longer than {MAX_LENGTH} characters")
     if text.startswith("https://"):
         return _parse_discoverable(text)
     if text.startswith(LOOPBACK_ORIGIN):
         return _parse_loopback(text)
-    raise InvalidClientId(f'Invalid client ID "{text}"')
+    raise _formless(text)
 
 
 def _parse_discoverable(text: str) -> DiscoverableClientId:
     try:
         url = parse_https(text)
     except InvalidUri as exc:
-        raise InvalidClientId(f"Invalid discoverable client identifier: {exc}") from exc
+        raise _formless(text, str(exc)) from exc
     problem = _problem_of(url)
     # One client has one id: consents and sessions are found by its text.
     if problem is None and text != url.href:
         problem = f'ClientID must be in canonical form ("{url.href}", got "{text}")'
     if problem is not None:
-        raise InvalidClientId(f"Invalid discoverable client identifier: {problem}")
+        raise _formless(text, problem)
     if is_local(url.host):
         raise InvalidClientId("The client_id's TLD must not be a local hostname")
     return DiscoverableClientId(text, url)
@@ -91,10 +95,10 @@ def _problem_of(url: Uri) -> str | None:
 
 def _parse_loopback(text: str) -> LoopbackClientId:
     if "#" in text:
-        raise _invalid_loopback("Value must not contain a hash component")
+        raise _formless(text, "Value must not contain a hash component")
     rest = text.removeprefix(LOOPBACK_ORIGIN).removeprefix("/")
     if rest and not rest.startswith("?"):
-        raise _invalid_loopback("Value must not contain a path component")
+        raise _formless(text, "Value must not contain a path component")
     try:
         parameters = parse_qsl(
             rest[1:],
@@ -103,7 +107,7 @@ def _parse_loopback(text: str) -> LoopbackClientId:
             max_num_fields=_MAX_LOOPBACK_PARAMETERS,
         )
     except ValueError as exc:
-        raise _invalid_loopback("Value must have a valid query string") from exc
+        raise _formless(text, "Value must have a valid query string") from exc
     return _loopback(text, parameters)
 
 
@@ -113,23 +117,23 @@ def _loopback(text: str, parameters: list[tuple[str, str]]) -> LoopbackClientId:
     for name, value in parameters:
         if name == "scope":
             if scope is not None:
-                raise _invalid_loopback('Duplicate "scope" query parameter')
+                raise _formless(text, 'Duplicate "scope" query parameter')
             if not is_scope_text(value):
-                raise _invalid_loopback('Invalid "scope" query parameter: Invalid OAuth scope')
+                raise _formless(text, 'Invalid "scope" query parameter: Invalid OAuth scope')
             scope = value
         elif name == "redirect_uri":
             try:
                 parse_loopback_redirect(value)
             except InvalidUri as exc:
                 problem = f'Invalid "redirect_uri" query parameter: {exc}'
-                raise _invalid_loopback(problem) from exc
+                raise _formless(text, problem) from exc
             redirect_uris.append(value)
         else:
-            raise _invalid_loopback(f'Unexpected query parameter "{name}"')
+            raise _formless(text, f'Unexpected query parameter "{name}"')
     return LoopbackClientId(
         text, "atproto" if scope is None else scope, tuple(redirect_uris) or LOOPBACK_REDIRECT_URIS
     )
 
 
-def _invalid_loopback(problem: str) -> InvalidClientId:
-    return InvalidClientId(f"Invalid loopback client ID: {problem}")
+def _formless(text: str, problem: str = "") -> InvalidClientMetadata:
+    return InvalidClientMetadata(f'Invalid client ID "{text}"' + (problem and f": {problem}"))

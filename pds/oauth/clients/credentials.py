@@ -20,7 +20,7 @@ class ClientCredentials:
     def read(cls, payload: Mapping[str, object], malformed: type[OAuthError]) -> ClientCredentials:
         """Read them from the body of a request. Raises `malformed`."""
         client_id = _text(payload, "client_id", malformed)
-        if client_id is None:
+        if not client_id:
             raise malformed("Client credentials missing")
         if "client_secret" in payload:
             raise malformed("Client credentials missing: client secrets are not supported")

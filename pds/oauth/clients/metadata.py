@@ -28,6 +28,9 @@ from pds.oauth.errors import InvalidClientMetadata
 MAX_ITEMS: Final = 100
 """Redirect URIs, or members of another list."""
 
+MAX_SCOPE: Final = 65_536
+"""Characters of the scopes that a client declares."""
+
 _MAX_PROBLEMS: Final = 5
 
 
@@ -93,7 +96,7 @@ class ClientMetadata(BaseModel):
     grant_types: Annotated[list[_GrantType], Field(min_length=1, max_length=MAX_ITEMS)] = [
         "authorization_code"
     ]
-    scope: Annotated[str, AfterValidator(_check_scope)] | None = None
+    scope: Annotated[str, Field(max_length=MAX_SCOPE), AfterValidator(_check_scope)] | None = None
     token_endpoint_auth_method: _AuthMethod = "client_secret_basic"  # noqa: S105 - no secret
     token_endpoint_auth_signing_alg: str | None = None
     userinfo_signed_response_alg: str | None = None

@@ -5,6 +5,7 @@ Spec: https://atproto.com/specs/oauth#client-id-metadata-document
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -148,4 +149,5 @@ def _client_uri_problem(client_id: Uri, client_uri: str | None) -> str | None:
 
 def _repeated(values: Sequence[str]) -> str | None:
     """The first value that occurs again later."""
-    return next((one for i, one in enumerate(values) if one in values[i + 1 :]), None)
+    counts = Counter(values)
+    return next((value for value, count in counts.items() if count > 1), None)

@@ -20,6 +20,7 @@ MAX_LENGTH: Final = 2_048
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _LOCAL_DOMAINS: Final = frozenset(("test", "local", "localhost", "invalid", "example"))
 """Top-level domains that never lead to a host on the internet (RFC 2606, RFC 6762)."""
+_HOST: Final = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 _IPV4: Final = re.compile(r"\d+\.\d+\.\d+\.\d+")
 _PRIVATE_USE: Final = re.compile(r"[^.:]+(?:\.[^.:]+)+:")
 
@@ -47,13 +48,17 @@ class Uri:
     @classmethod
     def parse(cls, text: str, *, max_length: int = MAX_LENGTH) -> Uri:
         """Parse a URI. Raises `InvalidUri`."""
-        # A browser drops tabs and line ends and trims spaces, so such text has two readings.
-        if len(text) > max_length or not text.isprintable() or " " in text:
+        # A browser drops tabs and line ends, trims spaces and turns backslashes, so such text has
+        # two readings.
+        if len(text) > max_length or not text.isprintable() or " " in text or "\\" in text:
             raise InvalidUri("Invalid URL")
         try:
             url = Url(text)
         except ValueError as exc:
             raise InvalidUri("Invalid URL") from exc
+        # The standard allows more, such as ";", which means something in a security policy.
+        if url.scheme in _DEFAULT_PORTS and _HOST.fullmatch(url.host or "") is None:
+            raise InvalidUri("Invalid URL")
         port = None if url.port == _DEFAULT_PORTS.get(url.scheme) else url.port
         return cls(
             href=str(url),

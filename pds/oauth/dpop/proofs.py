@@ -33,6 +33,8 @@ REPLAY_S: Final = 198
 
 _TYPE: Final = "dpop+jwt"
 _CACHED_KEYS: Final = 4096
+_MAX_CACHED_BYTES: Final = 1024
+"""Of the JSON of a key; an RSA key of 4096 bits has about 720."""
 _SCHEMES: Final = ("http", "https")
 
 
@@ -83,27 +85,20 @@ class DpopProofs:
             jwt = read_unverified_jwt(proof, max_length=MAX_PROOF_LENGTH)
         except InvalidJwt as exc:
             raise _not_verified(str(exc)) from exc
-        if jwt.header.get("typ") != _TYPE:
+        # A media type: in any case, and with or without the part that RFC 7515 lets one leave out.
+        if str(jwt.header.get("typ")).lower().removeprefix("application/") != _TYPE:
             raise _not_verified('unexpected "typ" JWT header value')
         try:
-            key, jkt = self._key_of(jwt.header)
-        except InvalidJwk as exc:
+            known = orjson.dumps(jwt.header.get("jwk"))
+            key, jkt = self._keys.get(known) or _key_of(jwt.header)
+        # TypeError: lone surrogates, or integers of more than 64 bits.
+        except (InvalidJwk, TypeError) as exc:
             raise _not_verified(str(exc)) from exc
         if not key.has_signed(jwt):
             raise _not_verified("signature verification failed")
+        if len(known) <= _MAX_CACHED_BYTES:
+            self._keys[known] = (key, jkt)
         return jwt, jkt
-
-    def _key_of(self, header: Mapping[str, Any]) -> tuple[Jwk, str]:
-        jwk = header.get("jwk")
-        try:
-            known = orjson.dumps(jwk)
-        except TypeError as exc:  # Lone surrogates, integers of more than 64 bits.
-            raise InvalidJwk("the key is malformed") from exc
-        found = self._keys.get(known)
-        if found is None:
-            key = Jwk.parse(jwk)
-            found = self._keys[known] = (key, key.thumbprint())
-        return found
 
     def _check_times(self, claims: Mapping[str, Any]) -> None:
         now_s = self._clock()
@@ -128,6 +123,12 @@ class DpopProofs:
             raise UseDpopNonce("Authorization server requires nonce in DPoP proof")
         if not self._nonces.check(nonce):
             raise UseDpopNonce('DPoP "nonce" mismatch')
+
+
+def _key_of(header: Mapping[str, Any]) -> tuple[Jwk, str]:
+    """Return the key in the header of a proof, and its thumbprint. Raises `InvalidJwk`."""
+    key = Jwk.parse(header.get("jwk"))
+    return key, key.thumbprint()
 
 
 def _jti_of(claims: Mapping[str, Any]) -> str:
@@ -160,6 +161,8 @@ def _normal(url: str) -> tuple[str, str | None, int | None, str]:
         parts = (parsed.scheme, parsed.raw_host, parsed.port, parsed.raw_path)
     except ValueError as exc:
         raise InvalidDpopProof('DPoP "htu" is not a valid URL') from exc
+    if not parsed.scheme:
+        raise InvalidDpopProof('DPoP "htu" is not a valid URL')
     if parsed.raw_user is not None or parsed.raw_password is not None:
         raise InvalidDpopProof('DPoP "htu" must not contain credentials')
     if parsed.scheme not in _SCHEMES:

@@ -12,8 +12,17 @@ from database.timestamps import epoch_s_of, iso_of
 
 FRESH_S: Final = 5 * 60
 """How long a Lexicon, or a failure to find it, is used before it is looked for again."""
-MAX_ROWS: Final = 2_000
+MAX_FOUND: Final = 1_000
 """Lexicons kept, so that nobody fills the disk with sets of their own."""
+MAX_FAILED: Final = 1_000
+"""Failures kept. They do not displace what was found."""
+
+_DROP: Final = """
+    DELETE FROM lexicon WHERE nsid IN (
+        SELECT nsid FROM lexicon WHERE lexicon IS {} ORDER BY updatedAt DESC, nsid
+        LIMIT -1 OFFSET ?
+    )
+"""
 
 
 @dataclass(slots=True, frozen=True)
@@ -74,11 +83,5 @@ class LexiconTable:
             "DELETE FROM lexicon WHERE lexicon IS NULL AND updatedAt < ?",
             (iso_of(now_s - FRESH_S),),
         )
-        self._db.run(
-            """
-            DELETE FROM lexicon WHERE nsid IN (
-                SELECT nsid FROM lexicon ORDER BY updatedAt DESC, nsid LIMIT -1 OFFSET ?
-            )
-            """,
-            (MAX_ROWS,),
-        )
+        self._db.run(_DROP.format("NOT NULL"), (MAX_FOUND,))
+        self._db.run(_DROP.format("NULL"), (MAX_FAILED,))

@@ -23,7 +23,7 @@ from pds.oauth.permission_sets.document import (
 from pds.oauth.permission_sets.errors import LexiconUnavailable
 from pds.oauth.permission_sets.lexicon_table import LexiconTable
 from pds.oauth.permission_sets.sources import LexiconSource
-from pds.oauth.scopes.expansion import expand, sets_of
+from pds.oauth.scopes.expansion import expand, includes_of
 
 MAX_SETS: Final = 32
 """Permission sets in one list of scopes."""
@@ -48,9 +48,10 @@ class PermissionSets:
 
         Raises `InvalidScope`: one cannot be found, is no permission set, or there are too many.
         """
-        nsids = sets_of(scope)
-        if len(nsids) > MAX_SETS:
+        includes = includes_of(scope)
+        if len(includes) > MAX_SETS:
             raise InvalidScope(f"The scope includes more than {MAX_SETS} permission sets")
+        nsids = tuple(dict.fromkeys(include.nsid for include in includes))
         found = await asyncio.gather(*map(self._find, nsids), return_exceptions=True)
         sets: dict[str, PermissionSet] = {}
         for nsid, one in zip(nsids, found, strict=True):
@@ -69,7 +70,11 @@ class PermissionSets:
         Raises `InvalidScope` as `find_all` does, and if there is too much.
         """
         sets = await self.find_all(scope)
-        expanded = expand(scope, {nsid: one.permissions for nsid, one in sets.items()})
+        if not sets:
+            return scope
+        permissions = {nsid: one.permissions for nsid, one in sets.items()}
+        # Hostile sets list so much that it takes a quarter of a second.
+        expanded = await asyncio.to_thread(expand, scope, permissions)
         if len(expanded) > MAX_SCOPE_CHARS:
             raise InvalidScope("The permission sets of the scope list too much")
         return expanded

@@ -54,12 +54,14 @@ class SqliteReplays:
     """A `ReplayStore` in one file, for all processes of this machine."""
 
     def __init__(self, db: Database, *, clock: Clock, max_bytes: int = MAX_BYTES) -> None:
-        """Use `db`, whose connection is for the event loop. Raises `DatabaseError`."""
+        """Use `db`, making its table if need be. Raises `DatabaseError`."""
         self._db = db
         self._clock = clock
         self._max_pages = max_bytes // int(db.value("PRAGMA page_size"))
         self._until_sweep = _SWEEP_EVERY
         db.script(_SCHEMA)
+        # From now on on the event loop, which `when_free` does not block.
+        db.connection.set_busy_timeout(0)
 
     @classmethod
     def open(cls, path: Path, *, clock: Clock) -> SqliteReplays:
@@ -109,7 +111,7 @@ class SqliteReplays:
 
 
 def _open(path: Path) -> Database:
-    db = open_database(path, busy_timeout_ms=0)
+    db = open_database(path)
     with db.closed_on_error():
         db.run("PRAGMA synchronous = OFF")
         # A power failure can damage a file that is never synced.

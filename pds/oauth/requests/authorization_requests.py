@@ -13,9 +13,10 @@ from typing import Final, TypeVar
 
 from database.connection import Database
 from database.retry import write
-from database.timestamps import Clock, epoch_s_of, iso_of
+from database.timestamps import Clock, iso_of
 from pds.oauth.clients.authentication import ClientAuth
 from pds.oauth.errors import AccessDenied, InvalidGrant, InvalidRequest, OAuthError
+from pds.oauth.requests.order import is_granted, problem_of_granting, problem_of_opening
 from pds.oauth.requests.parameters import AuthorizationParameters
 from pds.oauth.requests.stored import StoredRequest, is_code, parse_request_uri
 from pds.oauth.tokens.grants import CodeGrant
@@ -76,7 +77,7 @@ class AuthorizationRequests:
 
         def open_it() -> StoredRequest | OAuthError:
             found = self._find(request_id)
-            problem = _problem_of_opening(found, client_id, device_id, now_s=now)
+            problem = problem_of_opening(found, client_id, device_id, now_s=now)
             if problem is not None:
                 return self._refuse(found, problem)
             self._db.run(
@@ -99,7 +100,8 @@ class AuthorizationRequests:
     ) -> StoredRequest:
         """Grant a request to an account that is signed in on the device; return it with its code.
 
-        `scope` has what the person agreed to, if that is less than what the client asked for.
+        `scope` has what the person agreed to, if that is less than what the client asked for. Of
+        two calls for one account and device, both return the answer to the first.
         Raises `InvalidRequest` if it is unknown, and `AccessDenied`, after which it is deleted.
         """
         request_id = parse_request_uri(request_uri)
@@ -107,7 +109,9 @@ class AuthorizationRequests:
 
         def authorize() -> StoredRequest | OAuthError:
             found = self._find(request_id)
-            problem = _problem_of_granting(found, device_id, now_s=now)
+            if is_granted(found, device_id, did, now_s=now):
+                return found
+            problem = problem_of_granting(found, device_id, now_s=now)
             if is_deactivated:
                 problem = "This account has been deactivated"
             if problem is not None:
@@ -144,7 +148,7 @@ class AuthorizationRequests:
         row = await write(self._db, lambda: self._db.one(_TAKE, (code,)))
         if row is None:
             raise InvalidGrant("Invalid code")
-        request = _request_of(row)
+        request = StoredRequest.of_row(row)
         if request.did is None:
             raise InvalidGrant("Invalid code")
         if request.expires_at < self._clock():
@@ -162,6 +166,19 @@ class AuthorizationRequests:
         """Delete a request, which need not exist. Raises `InvalidRequest` for what is no name."""
         request_id = parse_request_uri(request_uri)
         await write(self._db, lambda: self._delete(request_id))
+
+    def find_granted(
+        self, request_uri: str, *, client_id: str, device_id: str, did: str
+    ) -> StoredRequest | None:
+        """Return the request if it was granted just so, and its code is not used yet.
+
+        Whoever clicks twice sends a form twice, and gets the answer to the second one only.
+        """
+        row = self._db.one(_FIND, (parse_request_uri(request_uri),))
+        request = None if row is None else StoredRequest.of_row(row)
+        if request is None or request.client_id != client_id:
+            return None
+        return request if is_granted(request, device_id, did, now_s=self._clock()) else None
 
     def find_client_id(self, request_uri: str) -> str | None:
         """Return the client of a request, whatever its state."""
@@ -192,7 +209,7 @@ class AuthorizationRequests:
         row = self._db.one(_FIND, (request_id,))
         if row is None:
             raise InvalidRequest("Unknown request_uri")
-        return _request_of(row)
+        return StoredRequest.of_row(row)
 
     def _delete(self, request_id: str) -> None:
         self._db.run("DELETE FROM authorization_request WHERE id = ?", (request_id,))
@@ -220,46 +237,6 @@ class AuthorizationRequests:
         )
 
 
-def _problem_of_opening(
-    request: StoredRequest, client_id: str | None, device_id: str | None, *, now_s: float
-) -> str | None:
-    if request.did is not None or request.code is not None:
-        return "This request was already authorized"
-    if request.expires_at < now_s:
-        return "This request has expired"
-    if client_id is not None and client_id != request.client_id:
-        return "This request was initiated for another client"
-    if device_id is not None and request.device_id not in (None, device_id):
-        return "This request was initiated from another device"
-    return None
-
-
-def _problem_of_granting(request: StoredRequest, device_id: str, *, now_s: float) -> str | None:
-    if request.expires_at < now_s:
-        return "This request has expired"
-    if request.device_id is None:
-        return "This request was not initiated"
-    if request.device_id != device_id:
-        return "This request was initiated from another device"
-    if request.did is not None or request.code is not None:
-        return "This request was already authorized"
-    return None
-
-
 def _intersection(asked_for: str, agreed_to: str) -> list[str]:
     agreed = frozenset(agreed_to.split(" "))
     return [scope for scope in asked_for.split(" ") if scope in agreed]
-
-
-def _request_of(row: tuple[object, ...]) -> StoredRequest:
-    request_id, client_id, client_auth, parameters, expires_at, device_id, did, code = row
-    return StoredRequest(
-        request_id=str(request_id),
-        client_id=str(client_id),
-        client_auth=ClientAuth.from_json(str(client_auth)),
-        parameters=AuthorizationParameters.from_json(str(parameters)),
-        expires_at=epoch_s_of(str(expires_at)),
-        device_id=None if device_id is None else str(device_id),
-        did=None if did is None else Did(str(did)),
-        code=None if code is None else str(code),
-    )

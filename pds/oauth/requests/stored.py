@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from database.connection import Row
+from database.timestamps import epoch_s_of
 from pds.oauth.clients.authentication import ClientAuth
 from pds.oauth.errors import InvalidRequest
 from pds.oauth.requests.parameters import AuthorizationParameters
@@ -32,6 +34,21 @@ class StoredRequest:
     did: Did | None = None
     """The account that granted it; it can only be exchanged for tokens from then on."""
     code: str | None = None
+
+    @classmethod
+    def of_row(cls, row: Row) -> StoredRequest:
+        """Read a row: id, clientId, clientAuth, parameters, expiresAt, deviceId, did, code."""
+        request_id, client_id, client_auth, parameters, expires_at, device_id, did, code = row
+        return cls(
+            request_id,
+            client_id,
+            ClientAuth.from_json(client_auth),
+            AuthorizationParameters.from_json(parameters),
+            epoch_s_of(expires_at),
+            device_id,
+            did,
+            code,
+        )
 
     @property
     def request_uri(self) -> str:

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 from pds.oauth.scopes.include import IncludeScope, Permission
 
 
-def sets_of(scope: str) -> tuple[str, ...]:
-    """Return the NSIDs of the permission sets that a space-separated list includes, each once."""
-    includes = (IncludeScope.parse(text) for text in scope.split(" "))
-    return tuple(dict.fromkeys(one.nsid for one in includes if one is not None))
+def includes_of(scope: str) -> tuple[IncludeScope, ...]:
+    """Return the `include:` scopes of a space-separated list."""
+    parsed = (IncludeScope.parse(text) for text in scope.split(" "))
+    return tuple(include for include in parsed if include is not None)
 
 
 def expand(scope: str, sets: Mapping[str, Iterable[Permission]]) -> str:
-    """Return a list of scopes without `include:`. `sets` has every set of `sets_of(scope)`.
+    """Return a list of scopes without `include:`. `sets` has the set of every include.
 
     As in the reference, what the sets allow comes first, and all else follows unchanged.
     """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final, TypeVar
 
 from cachetools import LRUCache, cached
@@ -20,12 +21,22 @@ from pds.oauth.scopes.scope import (
     parse_scope,
     split_scopes,
 )
+from pds.oauth.scopes.values import ANY
 
 _CACHED_CHARS: Final = 1_000_000
 """How much text of scopes is kept parsed: some 10 MB, or a few thousand usual clients."""
 _PRIVATE_MESSAGES: Final = "chat.bsky."
+_NONE: Final = frozenset[str]()
 
 T = TypeVar("T")
+
+
+def _collections_by_action(scopes: Iterable[RepoScope]) -> Mapping[str, AbstractSet[str]]:
+    found: dict[str, set[str]] = {}
+    for scope in scopes:
+        for action in scope.actions:
+            found.setdefault(action, set()).update(scope.collections)
+    return found
 
 
 def _of(kind: type[T], parsed: Iterable[object]) -> tuple[T, ...]:
@@ -35,7 +46,7 @@ def _of(kind: type[T], parsed: Iterable[object]) -> tuple[T, ...]:
 class GrantedScopes:
     """The scopes of a token. An `include:` allows nothing here: its set has been put in before."""
 
-    __slots__ = ("_accounts", "_blobs", "_identities", "_repos", "_rpcs", "size", "values")
+    __slots__ = ("_accounts", "_blobs", "_identities", "_repo", "_rpcs", "size", "values")
 
     def __init__(self, scope: str | None) -> None:
         """`scope` is a space-separated list; what is not known in it allows nothing."""
@@ -44,7 +55,7 @@ class GrantedScopes:
         self.values = frozenset(split_scopes(scope))
         """The scopes as they were granted."""
         parsed = [parse_scope(text) for text in self.values]
-        self._repos = _of(RepoScope, parsed)
+        self._repo = _collections_by_action(_of(RepoScope, parsed))
         self._rpcs = _of(RpcScope, parsed)
         self._blobs = _of(BlobScope, parsed)
         self._accounts = _of(AccountScope, parsed)
@@ -59,7 +70,9 @@ class GrantedScopes:
         """Whether an `action` (create, update, delete) on records of `collection` is allowed."""
         if TRANSITION_GENERIC in self.values:
             return True
-        return any(scope.allows(action, collection) for scope in self._repos)
+        # There may be thousands of collections, and one request may write to hundreds.
+        collections = self._repo.get(action, _NONE)
+        return collection in collections or ANY in collections
 
     def allows_rpc(self, lxm: str, aud: str) -> bool:
         """Whether the method `lxm`, or all by `*`, of the service `aud` may be called."""

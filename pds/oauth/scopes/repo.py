@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pds.oauth.scopes.syntax import read_fields, write_scope
-from pds.oauth.scopes.values import ANY, all_or_each, is_nsid_or_any
+from pds.oauth.scopes.values import all_or_each, is_nsid_or_any
 
 ACTIONS: Final = ("create", "update", "delete")
 
@@ -36,11 +36,6 @@ class RepoScope:
         if not all(map(is_nsid_or_any, names)):
             return None
         return cls(all_or_each(names), tuple(one for one in ACTIONS if one in wanted))
-
-    def allows(self, action: str, collection: str) -> bool:
-        """Whether the scope allows an action on a record of a collection."""
-        names = self.collections
-        return action in self.actions and (collection in names or ANY in names)
 
     def __str__(self) -> str:
         """The scope as text, in its shortest form."""

@@ -76,6 +76,8 @@ class AccessTokens:
             jwt = read_unverified_jwt(text, max_length=MAX_LENGTH)
         except InvalidJwt as exc:
             raise InvalidToken("Malformed token") from exc
+        if not jwt.signature:
+            raise InvalidToken("Malformed token")
         if not jwt.is_signed_by(self._secret):
             raise InvalidToken("signature verification failed")
         claims = jwt.claims

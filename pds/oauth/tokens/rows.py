@@ -13,6 +13,7 @@ from database.connection import Database, Row
 from database.timestamps import epoch_s_of, iso_of
 from pds.oauth.clients.authentication import ClientAuth
 from pds.oauth.requests.parameters import AuthorizationParameters
+from pds.oauth.tokens.session import OAuthSession
 from repo.syntax import Did
 
 MAX_SESSIONS: Final = 500
@@ -35,6 +36,16 @@ _BY: Final = {
 _BY_USED: Final = (
     f"{_SELECT} AND token.id = (SELECT tokenId FROM used_refresh_token WHERE refreshToken = ?)"
 )
+# What every request of an app reads, and no more.
+_GRANTED: Final = """
+SELECT token.did, token.clientId, token.scope, token.deviceId, token.expiresAt, token.parameters
+FROM token JOIN actor ON actor.did = token.did
+WHERE token.tokenId = ? AND actor.takedownRef IS NULL
+"""
+_IS_CURRENT: Final = """
+SELECT 1 FROM token JOIN actor ON actor.did = token.did
+WHERE token.tokenId = ? AND actor.takedownRef IS NULL
+"""
 _OF_ACCOUNT: Final = (
     f"{_COLUMNS} WHERE token.did = ? AND token.createdAt > ? AND token.updatedAt > ?"
     " ORDER BY token.updatedAt DESC, token.id DESC LIMIT ?"
@@ -77,12 +88,7 @@ class TokenRow:
     device_id: str | None
     parameters: AuthorizationParameters
     refresh_token: str | None
-    stored_scope: str | None
-
-    @property
-    def scope(self) -> str:
-        """What was granted; rows of older servers have only what was asked for."""
-        return self.parameters.scope if self.stored_scope is None else self.stored_scope
+    scope: str
 
 
 @dataclass(slots=True, frozen=True)
@@ -109,6 +115,21 @@ class TokenRows:
         """Return the session with a value in one of the columns that name it."""
         row = self._db.one(_BY[column], (value,))
         return None if row is None else _session_of(row)
+
+    def find_granted(self, token_id: str) -> tuple[OAuthSession, str | None] | None:
+        """Return the session of an access token, and the thumbprint of the key it is bound to."""
+        row = self._db.one(_GRANTED, (token_id,))
+        if row is None:
+            return None
+        did, client_id, scope, device_id, expires, column = row
+        parameters = AuthorizationParameters.from_json(column)
+        granted = _granted(scope, parameters)
+        session = OAuthSession(did, client_id, granted, token_id, device_id, epoch_s_of(expires))
+        return session, parameters.dpop_jkt
+
+    def is_current(self, token_id: str) -> bool:
+        """Whether there is a session whose access token has this id."""
+        return self._db.one(_IS_CURRENT, (token_id,)) is not None
 
     def find_by_refresh_token(self, refresh_token: str) -> TokenRow | None:
         """Return the session of a refresh token, whether it is the current one or a spent one."""
@@ -199,7 +220,8 @@ class TokenRows:
 
 def _session_of(row: Row) -> TokenRow:
     row_id, token_id, did, created, updated, expires, client_id, auth, device_id, *rest = row
-    parameters, refresh_token, scope = rest
+    column, refresh_token, scope = rest
+    parameters = AuthorizationParameters.from_json(column)
     return TokenRow(
         id=row_id,
         token_id=token_id,
@@ -210,7 +232,12 @@ def _session_of(row: Row) -> TokenRow:
         client_id=client_id,
         client_auth=ClientAuth.from_json(auth),
         device_id=device_id,
-        parameters=AuthorizationParameters.from_json(parameters),
+        parameters=parameters,
         refresh_token=refresh_token,
-        stored_scope=scope,
+        scope=_granted(scope, parameters),
     )
+
+
+def _granted(scope: str | None, parameters: AuthorizationParameters) -> str:
+    """Return what was granted. Rows of older servers have only what was asked for."""
+    return parameters.scope if scope is None else scope

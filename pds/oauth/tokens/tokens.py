@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Final, TypeAlias
 
 from database.connection import Database
 from database.retry import write
-from database.timestamps import Clock, iso_of
+from database.timestamps import Clock
 from pds.oauth.clients.authentication import ClientAuth
 from pds.oauth.errors import InvalidDpopProof, InvalidGrant, InvalidToken
 from pds.oauth.replay.store import ReplayStore
@@ -23,15 +21,16 @@ from pds.oauth.tokens.identifiers import (
     new_refresh_token,
     new_token_id,
 )
-from pds.oauth.tokens.lifetimes import LONG, Lifetimes
+from pds.oauth.tokens.lifetimes import Lifetimes
 from pds.oauth.tokens.rows import NewTokens, TokenRow, TokenRows
-from pds.oauth.tokens.session import ListedSession, OAuthSession
+from pds.oauth.tokens.session import OAuthSession
 from repo.syntax import Did
 
 CHALLENGE_REPLAY_S: Final = 26.4 * 60 * 60
 """For how long a code challenge cannot be used for another code."""
 
-_EXAMINED_AT_ONCE: Final = 500
+_CODE_REPLAY_S: Final = 10 * 60
+"""Longer than issuing tokens for a code takes."""
 _REFRESH: Final = "refresh_token"
 
 ExpandScope: TypeAlias = Callable[[str], Awaitable[str]]
@@ -109,6 +108,10 @@ class OAuthTokens:
 
         if not await write(self._db, add):
             raise InvalidGrant("Account not found")
+        if not await self._replays.unique("Code", grant.code, _CODE_REPLAY_S):
+            # It came a second time before there was a session to end.
+            await self.end_for_replayed(grant.code)
+            raise InvalidGrant("Invalid code")
         return self._answer(grant.did, client, tokens, jkt)
 
     async def refresh(
@@ -153,8 +156,15 @@ class OAuthTokens:
         await write(self._db, lambda: self._rows.delete(session.id))
 
     async def end_for_replayed(self, code: str) -> EndedSession | None:
-        """End the session that was made from a code, which has now come a second time."""
-        session = self._rows.find("code", code) if is_code(code) else None
+        """End the session that was made from a code, which has now come a second time.
+
+        A session that is just being made is ended by `issue`, and is not returned.
+        """
+        if not is_code(code):
+            return None
+        session = self._rows.find("code", code)
+        if session is None and not await self._replays.unique("Code", code, _CODE_REPLAY_S):
+            session = self._rows.find("code", code)
         if session is None:
             return None
         await write(self._db, lambda: self._rows.delete(session.id))
@@ -172,63 +182,21 @@ class OAuthTokens:
             raise InvalidDpopProof("DPoP proof required")
         if token.jkt != jkt:
             raise InvalidToken("Invalid DPoP key binding")
-        session = self._rows.find("tokenId", token.token_id)
-        if session is None or session.did != token.did or session.parameters.dpop_jkt != jkt:
+        found = self._rows.find_granted(token.token_id)
+        if found is None:
             raise InvalidToken("Invalid token")
-        if session.expires_s <= now_s:
+        session, bound_to = found
+        if session.did != token.did or bound_to != jkt:
+            raise InvalidToken("Invalid token")
+        if session.expires_at <= now_s:
             raise InvalidToken("Token expired")
         if "atproto" not in session.scope.split():
             raise InvalidToken("Invalid scope")
-        return OAuthSession(
-            did=session.did,
-            client_id=session.client_id,
-            scope=session.scope,
-            token_id=session.token_id,
-            device_id=session.device_id,
-            expires_at=session.expires_s,
-        )
+        return session
 
     def is_current(self, token_id: str) -> bool:
         """Whether the session of an access token that was verified goes on, with that token."""
-        return self._rows.find("tokenId", token_id) is not None
-
-    def list_of(self, did: Did) -> list[ListedSession]:
-        """Return the account's sessions, the one refreshed last first.
-
-        Those of short-lived clients may be over already: see `Lifetimes.check_refresh`.
-        """
-        now_s = self._clock()
-        sessions = self._rows.list_of(
-            did, created_after_s=now_s - LONG.session_s, updated_after_s=now_s - LONG.idle_s
-        )
-        return [_listed(session) for session in sessions]
-
-    async def end(self, did: Did, token_id: str) -> bool:
-        """End one session of an account; return whether there was one."""
-        return await write(self._db, lambda: self._rows.delete_by_id(did, token_id))
-
-    async def end_all(self, did: Did) -> None:
-        """End every session of an account."""
-        await write(self._db, lambda: self._rows.delete_all(did))
-
-    async def remove_expired(self) -> int:
-        """Delete sessions that no token can continue; return how many.
-
-        Takes small steps, between which other tasks run. Call it now and then.
-        """
-        now_s = self._clock()
-        removed = 0
-        for ids in self._rows.iter_outdated(
-            created_before_s=now_s - LONG.session_s,
-            updated_before_s=now_s - LONG.idle_s,
-            rows=_EXAMINED_AT_ONCE,
-        ):
-            for row_id in ids:
-                await write(self._db, partial(self._rows.delete, row_id))
-                removed += 1
-                await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        return removed
+        return self._rows.is_current(token_id)
 
     def _check_refresh(
         self, client: TokenClient, auth: ClientAuth, session: TokenRow, jkt: str | None
@@ -297,17 +265,6 @@ def _check_client_of(
         client_id=session.client_id,
         client_auth=session.client_auth,
         parameters=session.parameters,
-    )
-
-
-def _listed(session: TokenRow) -> ListedSession:
-    return ListedSession(
-        token_id=session.token_id,
-        client_id=session.client_id,
-        scope=session.scope,
-        device_id=session.device_id,
-        created_at=iso_of(session.created_s),
-        updated_at=iso_of(session.updated_s),
     )
 
 

@@ -6,7 +6,8 @@ its cookies, and to the page by a token; the request itself is in the database.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
@@ -25,6 +26,8 @@ from pds.oauth.errors import AccessDenied, OAuthError
 from pds.oauth.provider import OAuth
 from pds.oauth.replay.errors import ReplayStoreFailed
 from pds.oauth.requests.payload import read_query
+from pds.rate_limits.errors import TooManyRequests
+from pds.rate_limits.limiter import RateLimiter
 from pds.web.oauth.answers import ClientAnswer, send_to_client
 from pds.web.oauth.cookies import FormTokens, set_cookies, visitor_of
 from pds.web.oauth.documents import AUTHORIZE_PATH
@@ -36,13 +39,25 @@ from pds.xrpc.errors import XrpcError
 
 _Step: TypeAlias = Callable[[Asking, Form], Awaitable[web.Response]]
 
+_LIKE: Final = "com.atproto.server.createSession"
+"""The method whose limits count: passwords are guessed here as well as there."""
 _REFUSED: Final = "The person rejected the request"
 _log = structlog.get_logger(__name__)
 
 
-def authorize_routes(ctx: AppContext, oauth: OAuth) -> Iterator[web.RouteDef]:
+@dataclass(slots=True, frozen=True)
+class _SignIn:
+    """A sign-in, as rate limits see it."""
+
+    body: Mapping[str, str]
+    caller: str = ""
+
+
+def authorize_routes(
+    ctx: AppContext, oauth: OAuth, limiter: RateLimiter | None
+) -> Iterator[web.RouteDef]:
     """Yield the endpoint, and a route for each form on its pages."""
-    pages = AuthorizePages(ctx, oauth)
+    pages = AuthorizePages(ctx, oauth, limiter)
     yield web.get(AUTHORIZE_PATH, pages.begin)
     for name, step in (
         ("sign-in", pages.sign_in),
@@ -57,8 +72,9 @@ def authorize_routes(ctx: AppContext, oauth: OAuth) -> Iterator[web.RouteDef]:
 class AuthorizePages:
     """The steps of a request in the browser."""
 
-    def __init__(self, ctx: AppContext, oauth: OAuth) -> None:
+    def __init__(self, ctx: AppContext, oauth: OAuth, limiter: RateLimiter | None) -> None:
         self._ctx = ctx
+        self._limiter = limiter
         self._oauth = oauth
         self._tokens = FormTokens(oauth.form_secret)
         self._pages = RequestPages(oauth, self._tokens, ctx.settings.service_name)
@@ -82,6 +98,8 @@ class AuthorizePages:
         """Check the password, and go on with the account."""
         username = form.text("username").strip().removeprefix("@")
         authorization = self._oauth.authorization
+        if self._limiter is not None:
+            await self._limiter.count_call(form.request, _LIKE, _SignIn({"identifier": username}))
         try:
             login = await authorization.sign_in(username, form.text("password"), asker=form.asker)
         except (AccountError, TooBusy) as exc:
@@ -165,11 +183,16 @@ class AuthorizePages:
                 ),
                 device,
             )
+        reference = form.text("client_id"), form.text("request_uri"), device.id
+        authorization = self._oauth.authorization
         try:
-            asking = await self._oauth.authorization.resume(
-                form.text("client_id"), form.text("request_uri"), device.id
-            )
-            response = await do(asking, form)
+            granted = None
+            if do in (self.choose, self.consent):
+                granted = authorization.granted_before(*reference, form.text("did"))
+            if granted is None:
+                response = await do(await authorization.resume(*reference), form)
+            else:
+                response = self._back(granted)
         except OAuthError as exc:
             response = self._refused(exc)
         return self._with_cookies(response, form.device)
@@ -180,6 +203,10 @@ class AuthorizePages:
             return await answer()
         except OAuthError as exc:
             return self._refused(exc)
+        except TooManyRequests:
+            return error_page(
+                429, "There were too many attempts to sign in.", "Please try again in some minutes."
+            )
         except XrpcError as exc:
             return error_page(exc.status, exc.message)
         except TooBusy as exc:

@@ -20,7 +20,12 @@ TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
 REVOKE_PATH: Final = "/oauth/revoke"
 PAR_PATH: Final = "/oauth/par"
 JWKS_PATH: Final = "/oauth/jwks"
-_CACHED: Final = {"Cache-Control": "max-age=300"}
+_HEADERS: Final = {
+    "Access-Control-Allow-Methods": "*",
+    "Access-Control-Allow-Headers": "Content-Type,DPoP",
+    "Access-Control-Max-Age": "86400",
+    "Cache-Control": "max-age=300",
+}
 
 
 def document_routes(issuer: str) -> Iterator[web.RouteDef]:
@@ -29,14 +34,14 @@ def document_routes(issuer: str) -> Iterator[web.RouteDef]:
     resource = orjson.dumps(resource_metadata(issuer, issuer))
 
     async def answer_metadata(_request: web.Request) -> web.Response:
-        return _document(metadata, _CACHED)
+        return _document(metadata, _HEADERS)
 
     async def answer_resource(_request: web.Request) -> web.Response:
         return _document(resource, {"Access-Control-Allow-Headers": "*"})
 
     async def answer_keys(_request: web.Request) -> web.Response:
         # Tokens are signed with a secret, which only this server verifies.
-        return _document(b'{"keys":[]}', _CACHED)
+        return _document(b'{"keys":[]}', _HEADERS)
 
     yield web.get("/.well-known/oauth-authorization-server", answer_metadata)
     yield web.get("/.well-known/oauth-protected-resource", answer_resource)

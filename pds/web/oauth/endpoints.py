@@ -16,13 +16,13 @@ from aiohttp import hdrs, web
 
 from database.errors import DatabaseError
 from pds.fairness.turns import TooBusy
-from pds.jose.jwk import ALGORITHMS
 from pds.oauth.errors import InvalidDpopProof, OAuthError
 from pds.oauth.provider import OAuth
 from pds.oauth.replay.errors import ReplayStoreFailed
 from pds.web.oauth.documents import PAR_PATH, REVOKE_PATH, TOKEN_PATH
 from pds.web.oauth.payload import read_payload
 from pds.xrpc.errors import XrpcError
+from pds.xrpc.oauth_access import dpop_challenge
 
 _log = structlog.get_logger(__name__)
 
@@ -33,12 +33,13 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "*",
     "Access-Control-Allow-Headers": "Content-Type,DPoP",
+    "Access-Control-Max-Age": "86400",
     "Cache-Control": "no-store",
     "Pragma": "no-cache",
 }
 _PREFLIGHT: Final = {
     name: value for name, value in _HEADERS.items() if name.startswith("Access-Control-")
-} | {"Access-Control-Max-Age": "86400"}
+}
 
 
 def endpoint_routes(oauth: OAuth) -> Iterator[web.RouteDef]:
@@ -112,18 +113,10 @@ def _refusal(exc: OAuthError) -> web.Response:
     if not isinstance(exc, InvalidDpopProof):
         return _error(400, exc.error, exc.description)
     answer = _error(401, exc.error, exc.description)
-    answer.headers[hdrs.WWW_AUTHENTICATE] = challenge("DPoP", exc)
+    told = {"error": exc.error, "error_description": exc.description}
+    answer.headers[hdrs.WWW_AUTHENTICATE] = dpop_challenge(told)
     answer.headers.add(hdrs.ACCESS_CONTROL_EXPOSE_HEADERS, hdrs.WWW_AUTHENTICATE)
     return answer
-
-
-def challenge(scheme: str, exc: OAuthError) -> str:
-    """Return the value of WWW-Authenticate that tells a client what was wrong with its proof."""
-    description = exc.description.replace("\\", "\\\\").replace('"', '\\"')
-    return (
-        f'{scheme} algs="{" ".join(ALGORITHMS)}", error="{exc.error}",'
-        f' error_description="{description}"'
-    )
 
 
 def _error(status: int, error: str, description: str) -> web.Response:

@@ -25,6 +25,7 @@ _TYPE: Final = "application/x-www-form-urlencoded"
 class Form:
     """A form. `device` changes with `rotate`, after which the browser needs new cookies."""
 
+    request: web.Request
     fields: Sequence[tuple[str, str]]
     device: Device
     visitor: Visitor
@@ -57,4 +58,4 @@ async def read_form(
         raise XrpcError(415, message="This is not a form.")
     fields = parse_fields(await read_bounded(request, LIMIT_BYTES))
     group = ctx.client_addresses.of(request).group
-    return Form(fields, device, visitor, Asker(group, partial(while_present, request)))
+    return Form(request, fields, device, visitor, Asker(group, partial(while_present, request)))

@@ -14,7 +14,7 @@ from jwt.utils import base64url_decode
 from pds.jose.jwk import ALGORITHMS, InvalidJwk, Jwk
 from pds.jose.jwks import MAX_KEYS, InvalidJwks, Jwks
 from pds.jose.jwt import Jwt, read_unverified_jwt
-from tests.pds.oauth.client_keys import ClientKey
+from tests.pds.oauth.client_keys import CURVES, ClientKey
 
 # https://www.rfc-editor.org/rfc/rfc7638#section-3.1
 RFC_7638_KEY = {
@@ -98,6 +98,16 @@ def test_a_signature_of_another_length_is_refused() -> None:
     token = read(P256.sign({}))
     for signature in (b"", token.signature[:-1], token.signature + b"\0", b"\0" * 64):
         assert not Jwk.parse(P256.jwk).has_signed(Jwt(token.header, {}, token.signed, signature))
+
+
+@pytest.mark.parametrize(("alg", "number"), [("ES256", 379), ("ES256K", 153), ("ES384", 197)])
+def test_a_coordinate_may_begin_with_a_zero_byte(alg: str, number: int) -> None:
+    """One key in 128 has such a coordinate, and it keeps its full length."""
+    key = ClientKey(alg, ec.derive_private_key(number, CURVES[alg]()))
+    assert key.jwk["x"].startswith("A")
+    assert Jwk.parse(key.jwk).has_signed(read(key.sign({})))
+    with pytest.raises(InvalidJwk):
+        Jwk.parse({**key.jwk, "x": key.jwk["x"][2:]})
 
 
 def weak_rsa() -> dict[str, Any]:

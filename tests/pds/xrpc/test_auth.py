@@ -74,7 +74,7 @@ async def ask(pds: Pds, header: str | None, nsid: str = SESSION, **params: str) 
         ("{token}", 400, "InvalidToken", "Malformed authorization header"),
         ("Foo {token}", 400, "InvalidToken", "Unsupported authorization type: Foo"),
         ("Basic {token}", 400, "InvalidToken", "Unexpected authorization type"),
-        ("DPoP {token}", 400, "InvalidToken", "Unexpected authorization type"),
+        ("DPoP {token}", 401, "invalid_token", 'unexpected "iss" claim value'),
         ("Bearer x{token}", 400, "InvalidToken", NOT_VERIFIED),
         ("Bearer {token},", 400, "InvalidToken", NOT_VERIFIED),
         ("Bearer .", 400, "InvalidToken", NOT_VERIFIED),

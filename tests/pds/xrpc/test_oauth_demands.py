@@ -116,7 +116,7 @@ CASES: Final[dict[str, Case]] = {
         ("account:repo?action=manage",), data=b"x", type="application/vnd.ipld.car"
     ),
     "com.atproto.repo.listMissingBlobs": Case(),
-    "com.atproto.repo.uploadBlob": Case(("blob:image/png",), data=b"x", type="Image/PNG; q=1"),
+    "com.atproto.repo.uploadBlob": Case(("blob:image/png",), data=b"x", type="image/png; q=1"),
     "com.atproto.server.checkAccountStatus": Case(),
     "com.atproto.server.confirmEmail": Case(
         ("account:email?action=manage",), json={"email": "a@example.com", "token": "x"}

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp.connector
-import orjson
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from database.open_files import OpenFiles
 from identity.http import SafeHttp
@@ -20,46 +17,12 @@ from pds.fairness.turns import TooBusy
 from pds.oauth.clients.clients import Clients
 from pds.oauth.clients.documents import ASK_AGAIN_S, FAILED_S, FRESH_S
 from pds.oauth.errors import InvalidClientId, InvalidClientMetadata, InvalidRedirectUri, OAuthError
-from tests.pds.api.conftest import EveryName
+from tests.hostile_values import assert_short
+from tests.loop_blocks import loop_blocks
+from tests.pds.oauth.client_host import ClientHost, serve_clients
 from tests.pds.oauth.clients.metadata_samples import CLIENT_ID, KEY, MISSING, confidential, metadata
-from tests.tls import certificate_of
 
-METADATA_PATH = "/oauth/client-metadata.json"
 KEYS_URL = "https://app.bsky.app/jwks.json"
-
-
-@dataclass
-class ClientHost:
-    """The web host of clients. It holds its answers back while `is_open` is clear."""
-
-    pages: dict[str, web.Response] = field(default_factory=dict)
-    requests: list[web.Request] = field(default_factory=list)
-    is_open: asyncio.Event = field(default_factory=asyncio.Event)
-    was_asked: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def publish(
-        self,
-        document: object,
-        path: str = METADATA_PATH,
-        *,
-        media_type: str | None = "application/json",
-        status: int = 200,
-        **headers: str,
-    ) -> None:
-        """Answer with a document from now on."""
-        body = document if isinstance(document, bytes) else orjson.dumps(document)
-        typed = {} if media_type is None else {"Content-Type": media_type}
-        self.pages[path] = web.Response(body=body, status=status, headers={**typed, **headers})
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append(request)
-        self.was_asked.set()
-        await self.is_open.wait()
-        page = self.pages.get(request.path, web.Response(status=404))
-        answer = web.Response(body=page.body, status=page.status, headers=page.headers)
-        if "Content-Type" not in page.headers:
-            answer.headers.popall("Content-Type", None)
-        return answer
 
 
 @dataclass
@@ -74,21 +37,10 @@ class Setting:
 
 @pytest.fixture
 async def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Setting]:
-    certificate = certificate_of(["app.bsky.app"], tmp_path)
-    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", certificate.trust)
-    host = ClientHost()
-    host.is_open.set()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", host.handle)
-    server = TestServer(app, scheme="https")
-    await server.start_server(ssl=certificate.server)
-    assert server.port is not None
-    async with SafeHttp(allow_private=True, resolver=EveryName(server.port)) as http:
+    async with serve_clients(tmp_path, monkeypatch) as (host, http):
         setting = Setting(host, Clients(http), http)
         setting.clients = Clients(http, trusted=[], clock=lambda: setting.now)
         yield setting
-    host.is_open.set()
-    await server.close()
 
 
 async def reason_of(clients: Clients, client_id: str = CLIENT_ID) -> str:
@@ -217,6 +169,37 @@ async def test_wrong_redirect_uris_have_their_own_error(setting: Setting) -> Non
 async def test_a_host_that_is_not_there_is_told_without_its_address(setting: Setting) -> None:
     reason = await reason_of(setting.clients, "https://other.bsky.app/client-metadata.json")
     assert reason.endswith("the host cannot be reached, or its certificate is not valid")
+
+
+async def test_a_host_that_never_answers_is_not_waited_for(setting: Setting) -> None:
+    setting.host.is_open.clear()
+    resolver = setting.http._resolver
+    async with SafeHttp(allow_private=True, resolver=resolver, timeout_ms=50) as http:
+        reason = await reason_of(Clients(http))
+    assert reason.endswith("no answer within 0.05 s")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scope": "atproto " + " ".join(map(str, range(12_000)))},
+        {"scope": "a " * 60_000},
+        {"redirect_uris": ["https://a.app/"] * 30_000},
+        {"redirect_uris": ["https://a.app/" + "%41" * 600] * 100},
+        {"grant_types": ["authorization_code"] * 20_000},
+        {"jwks": {"keys": [KEY] * 2_500}},
+        {"jwks": {"keys": [{**KEY, "kid": str(number)} for number in range(100)]}},
+        {"jwks": {"keys": [{"kty": "RSA", "kid": "a", "e": "AQAB", "n": "_" * 1_366}] * 100}},
+        {"client_uri": "https://" + "a." * 200_000},
+        {"contacts": [[[[]]]] * 60_000},
+        {str(number): number for number in range(30_000)},
+    ],
+)
+async def test_no_document_holds_the_event_loop(setting: Setting, changes: dict[str, Any]) -> None:
+    setting.host.publish(confidential(**changes))
+    with loop_blocks() as blocks, suppress(OAuthError):
+        await setting.clients.get(CLIENT_ID)
+    assert_short(blocks)
 
 
 async def test_no_request_goes_to_a_private_address(setting: Setting) -> None:

@@ -63,6 +63,11 @@ NOT_REDIRECT_URIS = [
     "https://app.bsky.app/\tx",
     "https://app.bsky.app/ x",
     "https://app.bsky.app/" + "a" * 2_048,
+    "https://app.bsky.app\\@evil.com/",
+    "https://app.bsky.app;sandbox/",
+    "https://app.bsky.app,evil.com/",
+    "https://*.bsky.app/",
+    "https://app.bsky.app'/",
 ]
 
 

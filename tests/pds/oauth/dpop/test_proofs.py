@@ -74,6 +74,19 @@ async def test_a_proof_gives_the_thumbprint_of_its_key(
     assert await check(proofs, prove(key)) == Jwk.parse(key.jwk).thumbprint()
 
 
+async def test_a_key_is_remembered_only_for_what_it_has_signed(
+    proofs: DpopProofs, prove: Prove
+) -> None:
+    stranger = ClientKey.new()
+    for _ in range(2):
+        assert await check(proofs, prove()) == JKT
+        with pytest.raises(InvalidDpopProof, match="signature verification failed"):
+            await check(proofs, prove(stranger, header={"jwk": KEY.jwk}))
+        with pytest.raises(InvalidDpopProof, match="signature verification failed"):
+            await check(proofs, prove(header={"jwk": stranger.jwk}))
+    assert await check(proofs, prove(header={"jwk": {**KEY.jwk, "x5c": ["a" * 3_000]}})) == JKT
+
+
 def test_the_key_of_the_standard_s_example_has_its_thumbprint() -> None:
     expected = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
     assert Jwk.parse(RFC_9449_JWK).thumbprint() == expected
@@ -155,7 +168,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "other host": ({"htu": "https://evil.example.com/oauth/token"}, 'DPoP "htu" mismatch'),
     "other port": ({"htu": "https://pds.example.com:8443/oauth/token"}, 'DPoP "htu" mismatch'),
     "other scheme": ({"htu": URL.replace("https", "http")}, 'DPoP "htu" mismatch'),
-    "path only": ({"htu": "/oauth/token"}, "must be http or https"),
+    "path only": ({"htu": "/oauth/token"}, "is not a valid URL"),
     "strange scheme": ({"htu": URL.replace("https", "ftp")}, "must be http or https"),
     "credentials": ({"htu": URL.replace("//", "//u:p@")}, "must not contain credentials"),
     "no URL": ({"htu": "https://pds.example.com:99999999/"}, "is not a valid URL"),
@@ -163,8 +176,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "nonce that is a number": ({"claims": {"nonce": 5}}, 'Invalid DPoP "nonce" type'),
     "other type": ({"header": {"typ": "JWT"}}, 'unexpected "typ"'),
     "no key": ({"header": {"jwk": None}}, "the key is not an object"),
-    "key with a lone surrogate": ({"header": {"jwk": {"a": "\ud800"}}}, "the key is malformed"),
-    "key with a huge number": ({"header": {"jwk": {"a": 2**70}}}, "the key is malformed"),
+    "key with a lone surrogate": ({"header": {"jwk": {"a": "\ud800"}}}, "surrogates not allowed"),
+    "key with a huge number": ({"header": {"jwk": {"a": 2**70}}}, "exceeds 64-bit range"),
     "private key": ({"header": {"jwk": {**KEY.jwk, "d": "AA"}}}, "the key is private"),
     "other key": ({"header": {"jwk": ClientKey.new().jwk}}, "signature verification failed"),
     "symmetric key": ({"header": {"jwk": {"kty": "oct", "k": "AA"}}}, "the key is private"),
@@ -194,6 +207,11 @@ async def test_a_wrong_proof_is_refused(
 )
 async def test_equivalent_urls_are_one(proofs: DpopProofs, prove: Prove, htu: str) -> None:
     assert await check(proofs, prove(htu=htu), url=f"{URL}?request=1") == JKT
+
+
+@pytest.mark.parametrize("typ", ["DPoP+JWT", "application/dpop+jwt"])
+async def test_a_type_has_several_spellings(proofs: DpopProofs, prove: Prove, typ: str) -> None:
+    assert await check(proofs, prove(header={"typ": typ})) == JKT
 
 
 async def test_a_nonce_is_accepted_for_minutes(

@@ -144,8 +144,9 @@ async def test_those_who_ask_at_once_share_a_fetch(world: World) -> None:
     assert world.source.asked == [NSID]
 
 
-async def test_too_many_sets_are_refused_before_any_is_looked_for(world: World) -> None:
-    scope = " ".join(f"include:com.example.set.s{index}" for index in range(MAX_SETS + 1))
+@pytest.mark.parametrize("form", ["com.example.set.s{}", f"{NSID}?aud=did:web:a.b%23x{{}}"])
+async def test_too_many_sets_are_refused_before_any_is_looked_for(world: World, form: str) -> None:
+    scope = " ".join(f"include:{form.format(index)}" for index in range(MAX_SETS + 1))
     with pytest.raises(InvalidScope, match="more than 32"):
         await world.sets.expand(scope)
     assert world.source.asked == []
@@ -162,10 +163,16 @@ async def test_a_set_that_lists_too_much_is_refused(world: World) -> None:
 async def test_the_table_keeps_a_bounded_number_of_rows(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lexicon_table, "MAX_ROWS", 3)
+    monkeypatch.setattr(lexicon_table, "MAX_FOUND", 3)
+    monkeypatch.setattr(lexicon_table, "MAX_FAILED", 2)
     for index in range(5):
         nsid = f"com.example.set.s{index}"
         world.source.documents[nsid] = permission_set(nsid)
         await world.sets.expand(f"include:{nsid}")
         world.now_s += 1
-    assert [row[0] for row in world.rows()] == [f"com.example.set.s{index}" for index in (2, 3, 4)]
+    for index in range(4):
+        with pytest.raises(InvalidScope):
+            await world.sets.expand(f"include:com.example.set.unknown{index}")
+        world.now_s += 1
+    kept = ("s2", "s3", "s4", "unknown2", "unknown3")
+    assert [row[0] for row in world.rows()] == [f"com.example.set.{name}" for name in kept]

@@ -19,6 +19,7 @@ from pds.rate_limits.redis_client import open_redis
 from tests.pds.config.test_settings import settings_with
 from tests.pds.oauth.conftest import FakeClock
 from tests.redis_server import RedisServer
+from tests.small_disk import filled, small_disk
 
 TTL_S = 198
 
@@ -101,6 +102,27 @@ async def test_without_a_place_for_the_file_memory_remembers(
     store = open_replays(tmp_path / "missing" / "oauth_replay.sqlite", None, clock=clock)
     assert [await store.unique("DPoP", "1", TTL_S) for _ in range(2)] == [True, False]
     await store.close()
+
+
+async def test_a_full_disk_costs_no_answer(tmp_path: Path, clock: FakeClock) -> None:
+    with small_disk(tmp_path / "disk", size_mb=1) as disk:
+        store = open_replays(disk / "oauth_replay.sqlite", None, clock=clock)
+        assert await store.unique("DPoP", "before", TTL_S)
+        with filled(disk), capture_logs() as logs:
+            values = [str(n) for n in range(300)]
+            assert all([await store.unique("DPoP", value, TTL_S) for value in values])
+            assert not any([await store.unique("DPoP", value, TTL_S) for value in values])
+        assert [log["where"] for log in logs] == ["oauth_replay.sqlite"]
+        assert not await store.unique("DPoP", "299", TTL_S)
+        await store.close()
+
+
+async def test_a_start_on_a_full_disk_remembers_in_memory(tmp_path: Path, clock: FakeClock) -> None:
+    with small_disk(tmp_path / "disk", size_mb=1) as disk, filled(disk), capture_logs() as logs:
+        store = open_replays(disk / "oauth_replay.sqlite", None, clock=clock)
+        assert [await store.unique("DPoP", "1", TTL_S) for _ in range(2)] == [True, False]
+        await store.close()
+    assert [log["event"] for log in logs] == ["used proofs are in memory until the next start"]
 
 
 @pytest.fixture(scope="module")

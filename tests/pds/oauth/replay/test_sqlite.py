@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -62,6 +63,27 @@ async def test_of_calls_at_once_one_is_first(path: Path, clock: FakeClock) -> No
         assert sorted(await asyncio.gather(*calls)) == [False] * 5 + [True]
     for store in stores:
         await store.close()
+
+
+async def test_processes_may_start_at_once(path: Path, clock: FakeClock) -> None:
+    """Threads with their own connections stand for them."""
+    opening = (asyncio.to_thread(SqliteReplays.open, path, clock=clock) for _ in range(8))
+    stores = await asyncio.gather(*opening)
+    assert [await store.unique("DPoP", "1", TTL_S) for store in stores] == [True] + [False] * 7
+    for store in stores:
+        await store.close()
+
+
+async def test_a_start_waits_for_another_that_makes_the_file(path: Path, clock: FakeClock) -> None:
+    other = open_database(path)
+    other.run("BEGIN IMMEDIATE")
+    release = threading.Timer(0.05, other.rollback)
+    release.start()
+    store = await asyncio.to_thread(SqliteReplays.open, path, clock=clock)
+    release.join()
+    assert await store.unique("DPoP", "1", TTL_S)
+    await store.close()
+    other.close()
 
 
 async def test_values_outlive_the_process(path: Path, clock: FakeClock) -> None:

@@ -186,6 +186,9 @@ async def test_a_request_is_granted_once(requests: AuthorizationRequests) -> Non
 
     assert answer.did == ALICE
     assert re.fullmatch(r"cod-[0-9a-f]{64}", answer.code or "")
+    assert answer == await requests.authorize(
+        request.request_uri, did=ALICE, device_id=DEVICE, scope="atproto"
+    )
     with pytest.raises(AccessDenied, match="This request was already authorized"):
         await requests.authorize(request.request_uri, did=BOB, device_id=DEVICE)
 
@@ -199,6 +202,25 @@ async def test_a_granted_request_cannot_be_opened_again(requests: AuthorizationR
         await requests.open(request.request_uri, client_id=CLIENT_ID, device_id=DEVICE)
     with pytest.raises(InvalidGrant, match="Invalid code"):
         await requests.consume(answer.code)
+
+
+async def test_what_was_granted_can_be_told_again_to_those_who_granted_it(
+    requests: AuthorizationRequests, clock: FakeClock
+) -> None:
+    request = await opened(requests)
+    uri = request.request_uri
+    same = {"client_id": CLIENT_ID, "device_id": DEVICE, "did": ALICE}
+    assert requests.find_granted(uri, **same) is None
+    answer = await requests.authorize(uri, did=ALICE, device_id=DEVICE)
+
+    assert requests.find_granted(uri, **same) == answer
+    for others in ({"client_id": "x"}, {"device_id": OTHER_DEVICE}, {"did": BOB}):
+        assert requests.find_granted(uri, **{**same, **others}) is None
+    clock.now_s += LIFETIME_S + 1
+    assert requests.find_granted(uri, **same) is None
+    clock.now_s -= LIFETIME_S + 1
+    await requests.consume(answer.code or "")
+    assert requests.find_granted(uri, **same) is None
 
 
 async def test_a_deactivated_account_grants_nothing(

@@ -41,7 +41,7 @@ def signed(claims: dict[str, Any], *, key: Any = PRIVATE_KEY, **header: Any) -> 
 
 
 def unsigned(claims: dict[str, Any]) -> str:
-    return jwt.encode(claims, None, algorithm="none")
+    return jwt.encode(claims, "", algorithm="none")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pds.oauth.scopes.expansion import expand, sets_of
+from pds.oauth.scopes.expansion import expand, includes_of
 
 SET = "com.example.calendar.authFull"
 AUD = "did:web:api.example.com#calendar"
@@ -18,19 +18,16 @@ def permission(resource: str, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("scope", "sets"),
+    ("scope", "includes"),
     [
-        ("atproto", ()),
-        (
-            "include:com.example.a include:com.example.b?aud=did:web:x%23y",
-            ("com.example.a", "com.example.b"),
-        ),
-        ("include:com.example.a include:com.example.a?aud=did:web:x%23y", ("com.example.a",)),
-        ("include:bad include:com.example.a?x=y", ()),
+        ("atproto", []),
+        (f"include:com.example.a x include:com.example.b?aud={ENCODED}", ["a", "b"]),
+        (f"include:com.example.a include:com.example.a?aud={ENCODED}", ["a", "a"]),
+        ("include:bad include:com.example.a?x=y", []),
     ],
 )
-def test_sets_are_found_once(scope: str, sets: tuple[str, ...]) -> None:
-    assert sets_of(scope) == sets
+def test_includes_are_found(scope: str, includes: list[str]) -> None:
+    assert [one.nsid for one in includes_of(scope)] == [f"com.example.{name}" for name in includes]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from pds.accounts.schema import open_account_database
 from pds.oauth.clients.authentication import ClientAuth
 from pds.oauth.replay.sqlite import SqliteReplays
 from pds.oauth.requests.parameters import AuthorizationParameters
+from pds.oauth.tokens.account_sessions import AccountSessions
 from pds.oauth.tokens.grants import CodeGrant, TokenClient, TokenResponse
 from pds.oauth.tokens.tokens import OAuthTokens
 from repo.syntax import Did
@@ -72,6 +73,11 @@ def tokens(db: Database, replays: SqliteReplays, clock: FakeClock) -> OAuthToken
         expand_scope=expand,
         clock=clock,
     )
+
+
+@pytest.fixture
+def sessions(db: Database, clock: FakeClock) -> AccountSessions:
+    return AccountSessions(db, clock=clock)
 
 
 @dataclass

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from database.connection import Database
-from database.timestamps import iso_of
 from pds.jose.jwt import Secret, sign_jwt
-from pds.oauth.errors import InvalidGrant, InvalidToken
+from pds.oauth.errors import InvalidGrant
 from pds.oauth.tokens.grants import EndedSession, TokenResponse
-from pds.oauth.tokens.lifetimes import LONG
-from pds.oauth.tokens.session import ListedSession
 from pds.oauth.tokens.tokens import OAuthTokens
-from tests.pds.oauth.conftest import START_S, FakeClock
+from tests.pds.oauth.conftest import FakeClock
 from tests.pds.oauth.tokens.conftest import (
     ALICE,
-    BOB,
-    CLIENT_ID,
-    CONFIDENTIAL,
     DEVICE,
     JKT,
-    KEY_AUTH,
     NO_AUTH,
     OTHER_JKT,
     PUBLIC,
@@ -94,81 +88,45 @@ async def test_a_replayed_code_ends_its_session_and_names_the_device(
     assert await tokens.end_for_replayed("\ud800") is None
 
 
-async def test_an_account_s_sessions_are_listed_latest_first(
-    tokens: OAuthTokens, clock: FakeClock
+@pytest.mark.parametrize("slow", ["_expand_scope", "_replays.unique"])
+async def test_a_code_that_is_replayed_while_tokens_are_issued_gives_none(
+    tokens: OAuthTokens, db: Database, monkeypatch: pytest.MonkeyPatch, slow: str
 ) -> None:
-    first = await SignIn().issue(tokens)
-    clock.now_s += 10
-    second = await SignIn(CONFIDENTIAL, KEY_AUTH).issue(tokens)
-    await SignIn(did=BOB).issue(tokens)
-    clock.now_s += 10
-    assert first.refresh_token is not None
-    first = await tokens.refresh(PUBLIC, NO_AUTH, first.refresh_token, jkt=JKT)
-    scope = "atproto transition:generic"
-    expected = [
-        (tokens.verify(first.access_token, JKT), START_S, START_S + 20),
-        (tokens.verify(second.access_token, JKT), START_S + 10, START_S + 10),
-    ]
-    assert tokens.list_of(ALICE) == [
-        ListedSession(one.token_id, CLIENT_ID, scope, DEVICE, iso_of(created), iso_of(updated))
-        for one, created, updated in expected
-    ]
+    """Whoever of the two is first, nobody keeps a session."""
+    sign_in, replaying = SignIn(), asyncio.Event()
+    tasks: list[asyncio.Task[EndedSession | None]] = []
+    owner, _, name = slow.rpartition(".")
+    place = tokens if not owner else vars(tokens)[owner]
+    original = getattr(place, name)
+
+    async def slowly(*arguments: Any) -> Any:
+        result = await original(*arguments)
+        if not replaying.is_set():
+            replaying.set()
+            tasks.append(asyncio.create_task(tokens.end_for_replayed(sign_in.code)))
+            await asyncio.wait(tasks)
+        return result
+
+    monkeypatch.setattr(place, name, slowly)
+    with pytest.raises(InvalidGrant, match="Invalid code"):
+        await sign_in.issue(tokens)
+    assert [task.result() for task in tasks] == [None]
+    assert count(db) == 0
 
 
-async def test_sessions_that_are_over_are_not_listed(
-    tokens: OAuthTokens, session: TokenResponse, clock: FakeClock
+async def test_a_replay_between_two_looks_finds_the_session(
+    tokens: OAuthTokens, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock.now_s += LONG.idle_s
-    assert tokens.list_of(ALICE) == []
+    """The tokens are issued after the first look, and before the code is marked as replayed."""
+    sign_in = SignIn()
+    unique, issued = tokens._replays.unique, asyncio.Event()
 
+    async def issue_first(namespace: str, value: str, ttl_s: float) -> bool:
+        if not issued.is_set():
+            issued.set()
+            await sign_in.issue(tokens)
+        return await unique(namespace, value, ttl_s)
 
-async def test_a_person_ends_one_session_or_all(tokens: OAuthTokens, db: Database) -> None:
-    answers = [await SignIn().issue(tokens) for _ in range(3)]
-    bobs = await SignIn(did=BOB).issue(tokens)
-    one = tokens.verify(answers[0].access_token, JKT).token_id
-    assert not await tokens.end(BOB, one)
-    assert await tokens.end(ALICE, one)
-    assert not await tokens.end(ALICE, one)
-    with pytest.raises(InvalidToken):
-        tokens.verify(answers[0].access_token, JKT)
-    assert count(db) == 3
-    await tokens.end_all(ALICE)
-    assert db.all("SELECT did FROM token") == [(BOB,)]
-    assert tokens.verify(bobs.access_token, JKT)
-
-
-async def test_sessions_that_nothing_can_continue_are_removed(
-    tokens: OAuthTokens, db: Database, clock: FakeClock
-) -> None:
-    idle = await SignIn(CONFIDENTIAL, KEY_AUTH).issue(tokens)
-    for _ in range(3):
-        await SignIn().issue(tokens)
-    clock.now_s += LONG.idle_s + 1
-    live = await SignIn(CONFIDENTIAL, KEY_AUTH).issue(tokens)
-    db.run(
-        "INSERT INTO used_refresh_token SELECT 'ref-' || id, id FROM token",
-    )
-    assert await tokens.remove_expired() == 4
-    assert await tokens.remove_expired() == 0
-    assert tokens.verify(live.access_token, JKT)
-    assert db.all("SELECT tokenId FROM used_refresh_token") == db.all("SELECT id FROM token")
-    assert idle.refresh_token is not None
-    with pytest.raises(InvalidGrant, match="Invalid refresh token"):
-        await tokens.refresh(CONFIDENTIAL, KEY_AUTH, idle.refresh_token, jkt=JKT)
-
-
-async def test_removing_lets_other_tasks_run(
-    tokens: OAuthTokens, db: Database, clock: FakeClock
-) -> None:
-    for _ in range(20):
-        await SignIn().issue(tokens)
-    clock.now_s += LONG.session_s + 1
-    seen: set[int] = set()
-
-    async def watch() -> None:
-        while count(db):
-            seen.add(count(db))
-            await asyncio.sleep(0)
-
-    await asyncio.gather(tokens.remove_expired(), watch())
-    assert len(seen) > 10
+    monkeypatch.setattr(tokens._replays, "unique", issue_first)
+    assert await tokens.end_for_replayed(sign_in.code) == EndedSession(ALICE, DEVICE)
+    assert count(db) == 0

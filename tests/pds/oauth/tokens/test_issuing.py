@@ -13,6 +13,7 @@ from pds.accounts.errors import InvalidToken as InvalidSessionToken
 from pds.accounts.session_tokens import SessionTokens
 from pds.jose.jwt import Secret, verify_jwt
 from pds.oauth.errors import InvalidGrant, InvalidScope
+from pds.oauth.tokens.account_sessions import AccountSessions
 from pds.oauth.tokens.rows import MAX_SESSIONS
 from pds.oauth.tokens.tokens import CHALLENGE_REPLAY_S, OAuthTokens
 from tests.pds.oauth.conftest import START_S, FakeClock
@@ -203,7 +204,7 @@ async def test_a_scope_that_cannot_be_expanded_makes_no_session(
 
 
 async def test_the_longest_idle_session_ends_when_there_are_too_many(
-    tokens: OAuthTokens, db: Database, clock: FakeClock
+    tokens: OAuthTokens, sessions: AccountSessions, db: Database, clock: FakeClock
 ) -> None:
     bobs = await SignIn(did=BOB).issue(tokens)
     first = await SignIn().issue(tokens)
@@ -214,7 +215,7 @@ async def test_the_longest_idle_session_ends_when_there_are_too_many(
     for _ in range(MAX_SESSIONS - 1):
         await SignIn().issue(tokens)
     assert db.value("SELECT count(*) FROM token WHERE did = ?", (ALICE,)) == MAX_SESSIONS
-    listed = {session.token_id for session in tokens.list_of(ALICE)}
+    listed = {session.token_id for session in sessions.list_of(ALICE)}
     assert tokens.verify(first.access_token, JKT).token_id in listed
     assert tokens.verify(bobs.access_token, JKT).did == BOB
     assert second.refresh_token is not None

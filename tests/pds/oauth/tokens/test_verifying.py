@@ -102,7 +102,9 @@ def test_a_wrong_token_is_refused(
     assert tokens.verify(session.access_token, JKT)
 
 
-@pytest.mark.parametrize("text", ["", "x", "a.b.c", "\ud800", "ü.ü.ü", "x" * (MAX_LENGTH + 1)])
+@pytest.mark.parametrize(
+    "text", ["", "x", "a.b.c", "e30.e30.", "\ud800", "ü.ü.ü", "x" * (MAX_LENGTH + 1)]
+)
 def test_what_is_no_jwt_is_refused(tokens: OAuthTokens, text: str) -> None:
     with pytest.raises(InvalidToken, match="Malformed token"):
         tokens.verify(text, JKT)
@@ -150,10 +152,12 @@ def test_a_row_ends_a_token_before_its_time(
 def test_a_change_of_the_rows_binds_the_next_request(
     tokens: OAuthTokens, session: TokenResponse, db: Database, change: str
 ) -> None:
-    assert tokens.verify(session.access_token, JKT)
+    token_id = tokens.verify(session.access_token, JKT).token_id
+    assert tokens.is_current(token_id)
     db.run(change)
     with pytest.raises(InvalidToken, match="Invalid token"):
         tokens.verify(session.access_token, JKT)
+    assert not tokens.is_current(token_id) or "parameters" in change
 
 
 def test_a_deactivated_account_keeps_its_session(

@@ -238,3 +238,25 @@ async def test_unknown_and_known_names_are_answered_alike(pds: Pds, alice: Accou
         page = await browser.send(page.form("/sign-in"), username=name, password="wrong")
         texts.add((page.status, page.text))
     assert len(texts) == 1
+
+
+class TestWithRateLimits:
+    @pytest.fixture
+    def pds_environ(self) -> dict[str, str]:
+        return {"PDS_RATE_LIMITS_ENABLED": "true"}
+
+    async def test_passwords_are_guessed_no_more_often_than_by_create_session(
+        self, pds: Pds, alice: Account
+    ) -> None:
+        for _ in range(29):
+            body = {"identifier": alice.handle, "password": ""}
+            await pds.post("com.atproto.server.createSession", body)
+        browser = Browser(pds)
+        page = await browser.open("/oauth/authorize", **await App(pds).push())
+        form = page.form("/sign-in")
+        page = await browser.send(form, username=alice.handle, password="wrong")
+        assert page.status == 400
+        page = await browser.send(form, username=alice.handle.upper(), password="wrong")
+        assert page.status == 429
+        assert "try again in some minutes" in page.text
+        assert page.reply.headers["RateLimit-Remaining"] == "0"
