@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,3 +76,11 @@ def clients() -> Path:
 @pytest.fixture
 def alice(network: Network) -> Person:
     return network.join()
+
+
+def sessions_of(server: DevServer, person: Person) -> int:
+    """How many sessions the server has for apps of a person."""
+    with closing(sqlite3.connect(server.data / "account.sqlite")) as db:
+        query = "SELECT count(*) FROM token WHERE did = ?"
+        (number,) = db.execute(query, (person.did,)).fetchone()
+    return int(number)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -13,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tests.e2e.oauth.conftest import APP_HOST, RemoteSite
+from tests.e2e.oauth.conftest import APP_HOST, RemoteSite, sessions_of
 from tests.e2e.oauth.node_app import AppError, NodeApp
 from tests.e2e.sdk import Person
 from tests.pds.web.oauth.browser import Browser, Page
@@ -157,14 +156,6 @@ async def use(app: NodeApp, server: DevServer, person: Person) -> None:
     assert sessions_of(server, person) == 0
     with pytest.raises(AppError, match=r"TokenRevoked|session was deleted"):
         await app.call(person.did, "GET", "/xrpc/com.atproto.server.getSession")
-
-
-def sessions_of(server: DevServer, person: Person) -> int:
-    """How many sessions the server has for apps of a person."""
-    with closing(sqlite3.connect(server.data / "account.sqlite")) as db:
-        query = "SELECT count(*) FROM token WHERE did = ?"
-        (number,) = db.execute(query, (person.did,)).fetchone()
-    return int(number)
 
 
 async def test_what_the_person_leaves_out_is_refused_to_the_app(
