@@ -75,7 +75,7 @@ class RequestPages:
             account={"did": account.did, "handle": account.shown_handle},
             ticket=ticket,
             permissions=permissions_of(asking.scopes, agreed),
-            client_verified=asking.client.is_trusted,
+            is_own_claim=not (asking.client.is_trusted or asking.client.is_loopback),
             client_uri=metadata.client_uri,
             policy_uri=metadata.policy_uri,
             tos_uri=metadata.tos_uri,

@@ -172,6 +172,10 @@ def test_axe_finds_nothing_on_any_page(
     fresh.click("Remember this account on this device")
     fresh.follow("Sign in")
     look("Allow An app on this device to use your account?")
+    for brand in ("gold", "#767676", "#0000ff"):
+        # A colour that the operator may choose.
+        fresh.evaluate(f"document.documentElement.style.setProperty('--brand', '{brand}')")
+        look("Allow An app on this device to use your account?")
     fresh.open(request_url(server, uri))
     look("Choose an account")
     fresh.open(f"{server.url}/oauth/authorize?client_id=http://localhost&request_uri=unknown")

@@ -22,6 +22,11 @@ from tests.tls import Certificate
 SCOPE = "atproto transition:generic transition:email"
 REDIRECT_URI = "http://127.0.0.1/callback"
 LOOPBACK = "http://localhost?" + urlencode({"scope": SCOPE, "redirect_uri": REDIRECT_URI})
+NATIVE = {
+    "application_type": "native",
+    "redirect_uris": ["org.example.app:/callback"],
+    "token_endpoint_auth_method": "none",
+}
 POST = "app.bsky.feed.post"
 
 
@@ -35,9 +40,9 @@ async def app(clients: Path, server: DevServer) -> AsyncIterator[NodeApp]:
 
 @asynccontextmanager
 async def published_app(
-    clients: Path, server: DevServer, certificate: Certificate
+    clients: Path, server: DevServer, certificate: Certificate, *, native: bool = False
 ) -> AsyncIterator[NodeApp]:
-    """An app on the web, with a key of its own."""
+    """An app whose metadata is on the web: it runs there and has a key, or is on a phone."""
     documents: dict[str, Any] = {}
 
     async def answer(request: web.Request) -> web.Response:
@@ -50,21 +55,8 @@ async def published_app(
     app = None
     try:
         origin = f"https://{APP_HOST}:{host.port}"
-        metadata = {
-            "client_id": f"{origin}/client.json",
-            "client_name": "Published App",
-            "client_uri": origin,
-            "redirect_uris": [f"{origin}/callback"],
-            "scope": SCOPE,
-            "grant_types": ["authorization_code", "refresh_token"],
-            "response_types": ["code"],
-            "application_type": "web",
-            "token_endpoint_auth_method": "private_key_jwt",
-            "token_endpoint_auth_signing_alg": "ES256",
-            "dpop_bound_access_tokens": True,
-            "jwks_uri": f"{origin}/keys.json",
-        }
-        app = await NodeApp.start(clients, server, metadata, confidential=True)
+        metadata = metadata_of(origin) | (NATIVE if native else keys_of(origin))
+        app = await NodeApp.start(clients, server, metadata, confidential=not native)
         told = await app.order("documents")
         documents |= {"/client.json": told["metadata"], "/keys.json": told["jwks"]}
         yield app
@@ -72,6 +64,28 @@ async def published_app(
         if app is not None:
             await app.stop()
         await host.close()
+
+
+def metadata_of(origin: str) -> dict[str, Any]:
+    return {
+        "client_id": f"{origin}/client.json",
+        "client_name": "Published App",
+        "client_uri": origin,
+        "scope": SCOPE,
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "dpop_bound_access_tokens": True,
+    }
+
+
+def keys_of(origin: str) -> dict[str, Any]:
+    return {
+        "application_type": "web",
+        "redirect_uris": [f"{origin}/callback"],
+        "token_endpoint_auth_method": "private_key_jwt",
+        "token_endpoint_auth_signing_alg": "ES256",
+        "jwks_uri": f"{origin}/keys.json",
+    }
 
 
 async def open_page(
@@ -131,6 +145,21 @@ async def test_an_app_on_the_web_proves_itself_by_its_key(
         assert "Published App" in page.text
         assert APP_HOST in page.text
         page = await agree(browser, page, alice)
+        assert (await app.order("callback", query=query_of(page)))["did"] == alice.did
+        await use(app, server, alice)
+
+
+async def test_an_app_on_a_phone_is_called_by_its_own_scheme(
+    clients: Path,
+    server: DevServer,
+    certificate: tuple[Certificate, Path],
+    site: RemoteSite,
+    alice: Person,
+) -> None:
+    async with published_app(clients, server, certificate[0], native=True) as app:
+        browser = Browser(site)
+        page = await agree(browser, await open_page(app, browser, alice), alice)
+        assert page.reply.headers["Location"].startswith("org.example.app:/callback?")
         assert (await app.order("callback", query=query_of(page)))["did"] == alice.did
         await use(app, server, alice)
 
