@@ -36,9 +36,9 @@ format: $(VENV)/.ready ## Format and fix what can be fixed
 hostile: $(VENV)/.ready ## Attack the server with hostile clients, at length
 	HOLDFAST_HOSTILE=long HOLDFAST_SOAK=long $(BIN)/pytest tests/e2e/hostile
 
-soak: $(VENV)/.ready ## Load a server that is replicated, at length
-	HOLDFAST_SOAK=long $(BIN)/pytest tests/e2e/test_litestream_yml.py tests/e2e/test_replicate.py \
-	  tests/e2e/test_standby.py tests/e2e/test_restored_replica.py tests/pds/replication
+soak: $(VENV)/.ready ## Load, lose and restore a server that is replicated, at length
+	HOLDFAST_SOAK=long $(BIN)/pytest tests/e2e/test_litestream_yml.py tests/e2e/test_standby.py \
+	  tests/e2e/test_restored_replica.py tests/pds/replication
 
 conformance: $(VENV)/.ready ## Run the tests beside the real reference PDS, which this installs
 	$(BIN)/python -m tests.reference.install

@@ -84,12 +84,12 @@ class ActorStoreTransactor(ActorStoreReader):
         """The actor's quota in bytes; None for no limit."""
         return self._find_quota(self.did)
 
-    def create_repo(self, writes: Sequence[PreparedWrite] = ()) -> CommitData:
-        """Create the first commit, of any size. Raises `RepoExists`, and what `commit` raises."""
+    def create_repo(self) -> CommitData:
+        """Create the first commit, of a repository without records. Raises `RepoExists`."""
         if self.repo.find_head() is not None:
             raise RepoExists(self.did)
-        data = self._build(None, Mst.empty(self.repo, cache=self._nodes), writes, None)
-        self._store(data, writes, ())
+        data = self._build(None, Mst.empty(self.repo, cache=self._nodes), (), None)
+        self._store(data, (), ())
         return data
 
     def commit(

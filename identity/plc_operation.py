@@ -129,7 +129,7 @@ class PlcOperation:
 
 def _sign(unsigned: dict[str, Any], key: Signer) -> PlcOperation:
     signature = key.sign(dagcbor.encode(unsigned))
-    return _signed(unsigned, base64.urlsafe_b64encode(signature).decode().rstrip("="))
+    return _signed(unsigned, _encode_signature(signature))
 
 
 def _signed(unsigned: dict[str, Any], sig: str) -> PlcOperation:
@@ -185,6 +185,10 @@ def _data_of(unsigned: Mapping[str, Any]) -> PlcData | None:
     )
 
 
+def _encode_signature(signature: bytes) -> str:
+    return base64.urlsafe_b64encode(signature).decode().rstrip("=")
+
+
 def _decode_signature(sig: str) -> bytes | None:
     if len(sig) != _SIGNATURE_LENGTH:
         return None
@@ -193,7 +197,7 @@ def _decode_signature(sig: str) -> bytes | None:
     except (binascii.Error, ValueError):
         return None
     # They differ if unused bits of the last character are not zero.
-    if base64.urlsafe_b64encode(signature).decode().rstrip("=") != sig:
+    if _encode_signature(signature) != sig:
         return None
     return signature if len(signature) == _SIGNATURE_BYTES else None
 

@@ -104,10 +104,6 @@ class Cid:
         """The multicodec of the content, such as `DAG_CBOR` or `RAW`."""
         return _read_varint(self.raw, 1)[0]
 
-    def matches(self, data: bytes) -> bool:
-        """Whether this is a blessed CID and `data` hashes to it."""
-        return self.is_blessed and hashlib.sha256(data).digest() == self.raw[4:]
-
     def __str__(self) -> str:
         text = self._text
         if text is None:

@@ -52,6 +52,7 @@ def run_pds(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     module: str = "pds",
+    timeout_s: float = 60.0,
 ) -> subprocess.CompletedProcess[str]:
     """Run a `pds` command to its end. `module` is `pds`, or one that makes it another."""
     return subprocess.run(  # noqa: S603 (our own program)
@@ -60,7 +61,7 @@ def run_pds(
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=timeout_s,
         check=False,
     )
 

@@ -95,6 +95,19 @@ class SeaweedFs:
             "PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY": self.secret_access_key,
         }
 
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The variables by which a replica in a bucket of this server is reached."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+        }
+
+    def replica_url(self, bucket: str, *, port: int | None = None) -> str:
+        """The URL of a replica in a bucket, which is reached by another port if that is given."""
+        endpoint = f"http://127.0.0.1:{port or self.port}"
+        return f"s3://{bucket}/pds?endpoint={endpoint}&region=us-east-1&force-path-style=true"
+
     def start_again(self) -> None:
         """Start the process anew on the same ports and data, after it has ended."""
         config = self.directory / "identities.json"

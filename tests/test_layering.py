@@ -188,6 +188,19 @@ def test_the_rooms_of_pds_import_lower_rooms_only() -> None:
     assert wrong == []
 
 
+def test_the_parts_of_the_hold_import_each_other_in_one_direction() -> None:
+    parts: dict[str, set[str]] = {}
+    for importer, found in _import_graph().items():
+        if importer.startswith("pds.hold."):
+            part = importer.split(".")[2]
+            others = {name.split(".")[2] for name in found if name.startswith("pds.hold.")}
+            parts.setdefault(part, set()).update(others - {part})
+    try:
+        TopologicalSorter(parts).prepare()
+    except CycleError as exc:
+        pytest.fail(" -> ".join(exc.args[1]))
+
+
 def test_packages_above_several_rooms_import_none() -> None:
     graph = _import_graph()
     assert graph["pds"] == graph["pds.monitoring"] == set()

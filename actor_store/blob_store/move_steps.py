@@ -91,7 +91,7 @@ async def move(blob: Movable[Name], pace: Pace) -> Outcome:
     """Move a blob. It must not be cancelled between the steps.
 
     Raises `BlobUnmovable`, what `pace` raises, and `BlobStoreError` and `OSError` if the new store
-    fails, or the old one does at deleting.
+    fails, or the old one when it deletes.
     """
     if await _was_copied(blob) and not await blob.readers.have_left(blob.name):
         return Outcome.IN_USE
@@ -140,7 +140,7 @@ async def _copy(blob: Movable[Name], pace: Pace) -> Arrived | None:
     try:
         return await blob.copy(pace)
     except (BlobUnmovable, BlobStoreError, OSError):
-        # Deleting them cuts the copying off, and whoever deletes an account deletes its unfinished
+        # Deleting them cuts the copying off, and the deletion of an account deletes its unfinished
         # copies as well.
         is_gone = False
         with suppress(BlobStoreError, OSError):

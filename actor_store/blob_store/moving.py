@@ -124,7 +124,7 @@ class MovingBlobStore:
 
     @property
     def _both(self) -> tuple[MovableStore, MovableStore]:
-        # The new one last: whoever looks there last misses nothing that moves meanwhile.
+        # The new one last, so that a blob that moves meanwhile is not missed.
         return self.old, self.new
 
     async def _open(self, did: str, cid: Cid) -> tuple[OpenBlob, bool]:

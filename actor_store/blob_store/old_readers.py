@@ -61,7 +61,7 @@ class OldReader:
         self._leave: Callable[[], None] | None = leave
 
     def leave(self) -> None:
-        """Count it no more. May be repeated."""
+        """Stop counting it. May be repeated."""
         leave, self._leave = self._leave, None
         if leave is not None:
             leave()

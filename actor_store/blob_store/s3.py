@@ -82,8 +82,8 @@ class S3BlobStore:
         """See `BlobStore.make_permanent`."""
         temp, final = _temp_key(did, key), self.key(did, cid)
         if await self.bucket.copy(temp, final):
-            # The bytes are permanent. Whoever took this for a failure would copy them back, and
-            # then the deletion might be carried out late. What stays is swept like any upload.
+            # The bytes are permanent. A caller that took this for a failure would copy them back,
+            # and the deletion might be carried out after that. What stays is swept like any upload.
             with suppress(BlobStoreError):
                 await self.bucket.delete([temp])
         elif await self.bucket.head(final) is None:

@@ -44,13 +44,16 @@ class S3Bucket:
     that may pass, and end in bounded time.
     """
 
-    def __init__(self, location: S3Location, *, cdn_url: str | None = None) -> None:
+    def __init__(
+        self, location: S3Location, *, cdn_url: str | None = None, logs_failures: bool = True
+    ) -> None:
         """Nothing is sent before the first call, so the server may be down.
 
         `cdn_url` takes the place of the server's scheme and host in presigned downloads.
+        `logs_failures` is False for callers that tell the operator of each failure themselves.
         """
         self.location = location
-        self._client = S3Client(location)
+        self._client = S3Client(location, logs_failures=logs_failures)
         self.uploads = S3Uploads(self._client, self.head)
         """Multipart uploads."""
         self._presigner = Presigner(self._client, cdn_url=cdn_url)
@@ -97,9 +100,7 @@ class S3Bucket:
             on_close=self._streams.release,
         )
 
-    async def put(
-        self, key: str, data: bytes | bytearray, *, more: Mapping[str, Any] | None = None
-    ) -> None:
+    async def put(self, key: str, data: bytes, *, more: Mapping[str, Any] | None = None) -> None:
         """Store an object whole, in place of any that has this key.
 
         `more` has parameters of PutObject, such as `Metadata`. Raises `BlobObjectChanged` if it has
@@ -161,11 +162,9 @@ class S3Bucket:
             for found in page.get("Contents", ()):
                 yield ObjectInfo.of(found["Key"], found)
 
-    async def list_prefixes(
-        self, prefix: str, *, start_after: str | None = None
-    ) -> AsyncIterator[str]:
+    async def list_prefixes(self, prefix: str) -> AsyncIterator[str]:
         """Iterate over what follows `prefix` up to the next slash, with both, in order."""
-        async for page in self._pages(prefix, start_after=start_after, delimiter="/"):
+        async for page in self._pages(prefix, delimiter="/"):
             for found in page.get("CommonPrefixes", ()):
                 yield found["Prefix"]
 
@@ -207,7 +206,7 @@ class S3Bucket:
             raise BlobStoreMisconfigured(str(exc), self.location.wording.endpoint) from exc
 
     async def _pages(
-        self, prefix: str, *, start_after: str | None, delimiter: str | None = None
+        self, prefix: str, *, start_after: str | None = None, delimiter: str | None = None
     ) -> AsyncIterator[Any]:
         more = {} if start_after is None else {"StartAfter": start_after}
         if delimiter is not None:

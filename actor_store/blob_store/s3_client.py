@@ -31,7 +31,7 @@ LISTED_AT_ONCE: Final = 300
 _OTHER_CONNECTIONS: Final = 64
 """Slow readers leave these for everything else."""
 _TRIES: Final = 4
-"""Of which the last begins about four seconds after the first failed at once."""
+"""The last begins about four seconds after the first, if each fails at once."""
 _CONNECT_S: Final = 5.0
 _LOG_EVERY_S: Final = 10.0
 
@@ -44,8 +44,9 @@ class S3Client:
     It is made at its first use, which sends nothing: so a server starts although S3 is down.
     """
 
-    def __init__(self, location: S3Location) -> None:
+    def __init__(self, location: S3Location, *, logs_failures: bool = True) -> None:
         self.location = location
+        self._logs_failures = logs_failures
         self._session: Any = None
         self._calls: Any = None
         self._opening = asyncio.Lock()
@@ -88,7 +89,7 @@ class S3Client:
     def _note(self, exc: BlobStoreError) -> None:
         """Log what the operator should know, though not for each of many requests."""
         now = time.monotonic()
-        if now >= self._quiet_until:
+        if self._logs_failures and now >= self._quiet_until:
             self._quiet_until = now + _LOG_EVERY_S
             logger.warning("%s", exc)
 
@@ -108,7 +109,7 @@ class S3Client:
                 config=config,
             )
         )
-        # The HTTP client waits without end for a server that is to ask for the body.
+        # With it, the HTTP client would wait for ever for a server that does not ask for the body.
         calls.meta.events.unregister("before-call.s3", add_expect_header)
         take_completion_bodies(calls)
         return calls
@@ -128,10 +129,10 @@ def _load(location: S3Location) -> tuple[Any, Any, Any]:
         connect_timeout=min(_CONNECT_S, location.silence_s),
         read_timeout=location.silence_s,
         max_pool_connections=MAX_STREAMS + _OTHER_CONNECTIONS,
-        # `standard` repeats after 5xx, SlowDown, lost connections and silence, ever later, and
-        # seldom where most calls fail.
+        # `standard` repeats after 5xx, SlowDown, lost connections and silence, with growing pauses,
+        # and rarely while most calls fail.
         retries={"mode": "standard", "total_max_attempts": _TRIES},
-        # Where TLS protects the bytes, hashing them for the signature as well is waste.
+        # Where TLS protects the bytes, hashing them for the signature as well would be wasted work.
         s3={"addressing_style": addressing, "payload_signing_enabled": is_plain},
         # Servers other than AWS's often know no checksums.
         request_checksum_calculation="when_required",

@@ -64,7 +64,7 @@ _REMEDIES: Final[Mapping[str, Callable[[S3Wording], str]]] = {
 
 @asynccontextmanager
 async def blob_store_errors(location: S3Location, *, timeout_s: float) -> AsyncIterator[None]:
-    """Bound the calls inside a `with` block, and raise only `BlobStoreError`s of S3's failures."""
+    """Bound the time of calls in a `with` block; turn failures of S3 into `BlobStoreError`s."""
     try:
         async with asyncio.timeout(timeout_s):
             yield
@@ -94,7 +94,7 @@ def blob_store_error(exc: Exception, location: S3Location) -> BlobStoreError:
 
 
 def explain(exc: BlobStoreError) -> tuple[str, str]:
-    """Return what is wrong with the bucket, and a sentence on what the operator does about it."""
+    """Return what is wrong with the bucket, and a sentence that tells the operator what to do."""
     if isinstance(exc, BlobStoreMisconfigured):
         return exc.problem, f"{exc.remedy[:1].upper()}{exc.remedy[1:]}."
     return str(exc), "See that the S3 server runs and can be reached from here."

@@ -78,7 +78,7 @@ class _Examination:
         try:
             rows = await asyncio.to_thread(examine_unchanged, files.store, read_rows)
         except DatabaseError:
-            return faults, 0  # The check of the actor tells of it.
+            return faults, 0  # The check of the actor reports it.
         sizes = await self._sizes(PERMANENT, files.did) if rows else {}
         if any(row.is_taken_down for row in rows):
             # Before the row says so, and after it, the object may be in either place.

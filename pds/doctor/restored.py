@@ -25,7 +25,7 @@ class Copy:
     dids: Sequence[str]
     """The accounts to check."""
     is_whole: bool
-    """Whether these are all; of a sample, the others have no stores."""
+    """Whether these are all accounts; in a sample, the others have no stores."""
     keys: ActorLayout
     """Where the signing keys are: in the copy, or where it has none, in the original."""
 

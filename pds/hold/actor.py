@@ -1,8 +1,8 @@
-"""The hold's actor: its account and its own records, made at the first start and kept in line.
+"""The hold's actor: its account and records, created and kept in line with the settings.
 
 Each step is whole or not done, and every start looks for what is missing: the account with its
-repository (journaled, see `pds.lifecycle.signup`), then one commit with all records that are not as
-they should be.
+repository (journaled, see `pds.lifecycle.signup`), then one commit of all records that differ from
+what the settings say.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pds.accounts.account import AccountStatus
 from pds.accounts.availability import check_handle_free_for
 from pds.accounts.errors import HandleNotAvailable
 from pds.config import ConfigError
-from pds.hold.crew.permissions import Permission
+from pds.hold.permissions import Permission
 from pds.hold.records import (
     CAPTAIN,
     CREW,
@@ -51,7 +51,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def ensure_account(ctx: AppContext) -> None:
-    """Make the hold's account unless there is one; take one that was imported or restored.
+    """Create the hold's account unless it exists; adopt one that was imported or restored.
 
     Afterwards the account is active, has the hold's handle if that is free, and cannot log in.
     Raises `ConfigError` if it would be a new hold without an owner, and `ActorStoreError`s.
@@ -81,10 +81,10 @@ async def ensure_account(ctx: AppContext) -> None:
 
 
 async def write_records(ctx: AppContext, roster: Roster) -> None:
-    """Bring captain, owner's crew record and profile in line with the settings, in one commit.
+    """Bring the captain record, the owner's crew record and the profile in line with the settings.
 
-    Nothing is written if nothing differs. Raises `ConfigError` if the settings contradict the
-    captain record, and what `commit` raises.
+    Makes one commit, or none if nothing differs. Raises `ConfigError` if the settings contradict
+    the captain record, and what `commit` raises.
     """
     settings = ctx.settings
     did = Did(settings.hold_did)
@@ -99,7 +99,7 @@ async def write_records(ctx: AppContext, roster: Roster) -> None:
 
 
 def captain_value(settings: Settings, stored: dict[str, Any] | None, *, now: str) -> dict[str, Any]:
-    """Return the captain record as the settings want it; fields of others are kept.
+    """Return the captain record that the settings ask for; unknown fields are kept.
 
     `stored` is the current record, None if it is missing or unreadable. Raises `ConfigError`.
     """
@@ -186,7 +186,7 @@ def _stored(actor: ActorStoreReader, collection: str, rkey: str) -> dict[str, An
 def _prepared(
     ctx: AppContext, actor: ActorStoreReader, collection: str, rkey: str, value: dict[str, Any]
 ) -> PreparedWrite:
-    """Prepare a write without validating it: fields of others stay as they are."""
+    """Prepare a write without validating it: unknown fields stay as they are."""
     exists = actor.record.find_cid(collection, rkey) is not None
     action: Action = "update" if exists else "create"
     return prepare_write(ctx.lexicons, action, collection, rkey, value, validate=False)

@@ -1,4 +1,4 @@
-"""Opening `hold.sqlite`, which has what a hold knows beside its repository."""
+"""Opening `hold.sqlite`, which stores what a hold knows besides its repository."""
 
 from __future__ import annotations
 

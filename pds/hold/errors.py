@@ -12,13 +12,13 @@ from typing import Final
 from actor_store.blob_store.base import BlobStoreError
 from database.errors import DatabaseError
 from pds.hold.crew.crew import CaptainStays, MemberTakendown, MemberUnknown
-from pds.hold.crew.permissions import AccessDenied
 from pds.hold.crew.repo_rules import HoldWriteRefused, InvalidCrew
 from pds.hold.gc.collector import InvalidGcCursor
 from pds.hold.images.manifest import InvalidManifest
 from pds.hold.images.pushes import QuotaExceeded
 from pds.hold.oci import errors as oci_errors
 from pds.hold.oci.digest import InvalidDigest
+from pds.hold.permissions import AccessDenied
 from pds.hold.personal import DeletionFailed
 from pds.service_auth.jwt import JwtExpired, ServiceJwtError
 from pds.xrpc.error_map import to_xrpc as below_to_xrpc
@@ -53,7 +53,7 @@ HOLD_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
 _ANSWERED: Final[tuple[type[Exception], ...]] = (ServiceJwtError, *HOLD_ERRORS)
 _INTERNAL: Final = 500
 _STATUSES: Final = {"RegistrationDisabled": 403, "UserMismatch": 403}
-"""Of the errors that handlers name as Lexicons of the hold do, where it is not 400."""
+"""Statuses of errors that a Lexicon of the hold names, where they are not 400."""
 
 
 def named(name: str, message: str) -> XrpcError:
@@ -68,7 +68,7 @@ def to_xrpc(exc: Exception) -> XrpcError:
         status, name = HOLD_ERRORS[listed]
         return XrpcError(status, name, str(exc), retry_after_s=getattr(exc, "retry_after_s", None))
     if isinstance(exc, ServiceJwtError):
-        return XrpcError(401, exc.error, str(exc))
+        return below_to_xrpc(exc)
     raise TypeError(f"{type(exc).__name__} is no error of the hold") from exc
 
 

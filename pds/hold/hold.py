@@ -22,7 +22,6 @@ from pds.hold.auth.denials import Denials
 from pds.hold.auth.token_rules import TokenRules
 from pds.hold.auth.tokens import HoldTokens
 from pds.hold.crew.crew import Crew
-from pds.hold.crew.permissions import Permission
 from pds.hold.crew.quotas import Quotas
 from pds.hold.crew.roster import Roster
 from pds.hold.database import open_hold_database
@@ -32,6 +31,7 @@ from pds.hold.gc.manifest_phase import ManifestPhase
 from pds.hold.gc.nightly import NightlyGc
 from pds.hold.images.images import Images
 from pds.hold.oci.service import OciService
+from pds.hold.permissions import Permission
 from pds.hold.personal import PersonalData
 from pds.hold.profile import add_avatar
 from pds.hold.repeating import end
@@ -104,8 +104,8 @@ class Hold:
     async def start(self, *, announces: bool = True) -> None:
         """Make the actor if there is none yet, and bring its records in line with the settings.
 
-        Relays and discovery services hear of it in the background if it `announces` itself. Raises
-        `ConfigError` if the settings do not fit the hold that is there, and `DatabaseError`s.
+        If it `announces` itself, relays and discovery services are told in the background. Raises
+        `ConfigError` if the settings contradict the existing hold, and `DatabaseError`s.
         """
         try:
             await self._make_actor()
@@ -172,7 +172,7 @@ class Hold:
             )
 
     def _check_key(self) -> None:
-        """Tell of a missing key: a start that signs nothing would not, but did.json needs it."""
+        """Log a missing key, which did.json needs: a start that signs nothing would not notice."""
         try:
             self.ctx.actor_store.key(self.did)
         except SigningKeyUnusable as exc:
@@ -197,7 +197,7 @@ class Hold:
 
 
 HOLD: Final = web.AppKey("hold", Hold)
-"""The hold of an application that is one."""
+"""The application's hold, if it is one."""
 
 
 def hold_of(call: ReadCall) -> Hold:

@@ -17,7 +17,7 @@ from actor_store.writes import PreparedWrite
 from database.errors import DatabaseError
 from database.timestamps import now_iso
 from pds.hold.records import CREW, LAYER, POST, STATS, find_value, read_value, to_json
-from pds.hold.stats.record import StatsRecord
+from pds.hold.stats_record import StatsRecord
 from pds.repos.commits import commit
 
 if TYPE_CHECKING:

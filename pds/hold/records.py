@@ -1,7 +1,7 @@
 """The records of a hold: captain, crew, stats and layers, and the keys of these records.
 
-Values are JSON objects. A change starts from the stored value, so that fields which only others
-know are kept. Source: the Lexicons `io.atcr.hold.*`.
+Values are JSON objects. A change starts from the stored value, so that unknown fields are kept.
+Source: the Lexicons `io.atcr.hold.*`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from pds.hold.crew.permissions import Permission
+from pds.hold.permissions import Permission
 from repo import dagcbor
 from repo.datamodel import json_default
 from repo.syntax import is_did

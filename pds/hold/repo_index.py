@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from database.connection import Database, SqlValue
 from database.retry import write
 from pds.hold.records import LAYER, STATS, read_value
-from pds.hold.stats.record import StatsRecord
+from pds.hold.stats_record import StatsRecord
 from sequencer.events import CommitEvent, Event, SyncEvent
 
 if TYPE_CHECKING:

@@ -54,11 +54,11 @@ class BlobMove:
     async def go_on(
         self, run_id: str | None, *, bytes_per_s: float | None, answer_s: float = _ANSWER_S
     ) -> MoveRun:
-        """Let the move go on for a while, and return how far it is.
+        """Continue the move for a while, and return its progress.
 
         `run_id` is that of the last answer, and None to begin with. A run that ends is returned
         until another one is asked for; two callers share a run. Copies no more than `bytes_per_s`;
-        None is as many as it can.
+        None sets no limit.
         """
         run = self._run
         if run is not None and run.is_stopping and self._task is not None:

@@ -24,7 +24,7 @@ PAGE: Final = 1000
 MAX_LEFT: Final = 10_000
 """With so many that cannot be moved, something else is wrong."""
 MAX_FAILED_READS: Final = 20
-"""After so many in a row, the old store is taken for broken."""
+"""After so many in a row, the old store is considered broken."""
 _SHOWN: Final = 100
 _PAUSE_S: Final = 1.0
 """Between two looks at blobs that are still being read, and at how fast copies may go on."""
@@ -33,7 +33,7 @@ _log = structlog.get_logger(__name__)
 
 
 class State(StrEnum):
-    """How far a run is."""
+    """The state of a run."""
 
     MOVING = "moving"
     DONE = "done"

@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from pds.dev.environment import dev_environment, keep_dev_environment
-from pds.replication.litestream.environment import daemon_environment
-from pds.replication.litestream.program import find_program
 from pds.replication.replica import names
-from tests.processes import DevServer, ServerProcess, clean_environment, free_port, serve
-from tests.typed import ROOT
+from tests.pds.replication.real_litestream import start_plainly, try_to_restore
+from tests.processes import DevServer, ServerProcess, free_port, serve
 
 SERVICES: Final = ("account.sqlite", "sequencer.sqlite", "did_cache.sqlite")
 _WAL_HEADER: Final = struct.Struct(">4I")
@@ -78,17 +76,11 @@ class Replicated:
 
     def restore(self, name: str, to: Path, *, check: bool = True) -> bool:
         """Restore one database with Litestream; return whether there was one."""
-        to.parent.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(  # noqa: S603
-            [
-                *(find_program().path, "restore", "-integrity-check", "full", "-o", str(to)),
-                self.destination.of(name),
-            ],
-            env=daemon_environment(self.destination.environ),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+        done = try_to_restore(
+            self.destination.of(name),
+            to,
+            *("-integrity-check", "full"),
+            environ=self.destination.environ,
         )
         assert done.returncode == 0 or not check, (name, done.stderr)
         return done.returncode == 0
@@ -128,17 +120,7 @@ def replicated(directory: Path, plc: DevServer, destination: Destination) -> Ite
     keep_dev_environment(data, variables)
     port = int(variables["PDS_PORT"])
     server = serve(variables, port=port, log_file=directory / "serve.log")
-    with (directory / "litestream.log").open("ab") as log:
-        litestream = subprocess.Popen(  # noqa: S603
-            [str(find_program().path), "replicate", "-config", str(ROOT / "litestream.yml")],
-            env={
-                **daemon_environment(clean_environment()),
-                **destination.environ,
-                "PDS_DATA_DIRECTORY": str(data),
-            },
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+    litestream = start_plainly(data, destination.environ, directory / "litestream.log")
     both = Replicated(data, variables, server, litestream, destination)
     try:
         yield both

@@ -11,13 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.processes import clean_environment
+from tests.typed import ROOT
 
-_ROOT = Path(__file__).resolve().parents[2]
 _READY_S = 30.0
 _END_S = 30.0
 
@@ -66,13 +66,40 @@ def zygote() -> Iterator[Zygote]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=_ROOT,
+        cwd=ROOT,
         env=clean_environment(),
     )
     try:
         yield Zygote(process)
     finally:
         process.communicate(timeout=_END_S)
+
+
+class WatchedProcess:
+    """A process, our child or not, that can be ended and waited for."""
+
+    def __init__(self, pid: int, child: subprocess.Popen[bytes] | None = None) -> None:
+        self.pid = pid
+        self._child = child
+        self._pidfd = os.pidfd_open(pid)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal. Harmless once it has ended."""
+        if self._pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    def has_ended(self, timeout_s: float = 0.0) -> bool:
+        """Whether it ends in time."""
+        if self._pidfd < 0:
+            return True
+        if not select.select([self._pidfd], [], [], timeout_s)[0]:
+            return False
+        os.close(self._pidfd)
+        self._pidfd = -1
+        if self._child is not None:
+            self._child.wait()
+        return True
 
 
 @dataclass(slots=True)
@@ -87,7 +114,7 @@ class ForkedServer:
     """The limit of open files, soft and hard; None leaves it as it is."""
     powerless: bool = False
     """Whether it has no rights over the files of others even if root runs it."""
-    pidfd: int = -1
+    process: WatchedProcess | None = None
 
     @property
     def url(self) -> str:
@@ -123,7 +150,7 @@ class ForkedServer:
             powerless=self.powerless,
             fault=fault,
         )
-        self.pidfd = os.pidfd_open(pid)
+        self.process = WatchedProcess(pid)
         return pid
 
     def kill(self) -> None:
@@ -136,21 +163,15 @@ class ForkedServer:
 
     def wait_ended(self, timeout_s: float = _END_S) -> bool:
         """Whether the process ends in time. Harmless once it has."""
-        if self.pidfd < 0:
-            return True
-        ended = bool(select.select([self.pidfd], [], [], timeout_s)[0])
-        if ended:
-            os.close(self.pidfd)
-            self.pidfd = -1
-        return ended
+        return self.process is None or self.process.has_ended(timeout_s)
 
     def log(self) -> str:
         """What every process on this data has printed."""
         return self.log_file.read_text(errors="replace")
 
     def _signal(self, number: signal.Signals) -> None:
-        if self.pidfd >= 0:
-            signal.pidfd_send_signal(self.pidfd, number)
+        if self.process is not None:
+            self.process.send(number)
             assert self.wait_ended(), f"the server did not end:\n{self.log()}"
 
     def _listens(self) -> bool:

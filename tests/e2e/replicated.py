@@ -4,46 +4,81 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from actor_store.layout import ActorLayout
 from database.opening import open_database
 from pds.replication.status import ReplicationStatus, read_status
-from tests.e2e.forked import Zygote
+from tests.e2e.forked import WatchedProcess, Zygote
 from tests.e2e.promises import NOTE, Person
 from tests.e2e.world import World
-from tests.processes import clean_environment
+from tests.processes import clean_environment, run_pds
 from tests.seaweedfs import SeaweedFs
+from tests.typed import ROOT
 
 LEFT_TO_LITESTREAM = {"PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT": "true"}
 """What the server of a `Replicated` has to be started with."""
 PASSPHRASE = "correct horse battery staple"
 WITHIN_S = 60.0
-_ROOT = Path(__file__).resolve().parents[2]
+_LOOKED_S = 1.5
+"""After this time, the service databases have been looked at again."""
 _END_S = 40.0
 _COMMAND_S = 300.0
 
 
+class AllIsCopied:
+    """Tells by the statuses to come whether the replica has all that was written before."""
+
+    def __init__(self, last: ReplicationStatus | None) -> None:
+        """`last` is the status of now, if there is one."""
+        self._last = last
+        self._since_s = time.monotonic()
+
+    def __call__(self, status: ReplicationStatus) -> bool:
+        last = self._last
+        before = 0 if last is None or last.pid != status.pid else last.totals.sweeps
+        return (
+            status.state == "running"
+            # One may have ended after the last status, and another may have begun.
+            and status.totals.sweeps > before + 2
+            and time.monotonic() - self._since_s > _LOOKED_S
+            and not status.actors.dirty
+            and status.actors.known > 0
+            and status.copies.error is None
+            and not status.copies.blobs_waiting
+            and all(not database.lag_s for database in status.databases)
+        )
+
+
 @dataclass(slots=True)
 class Replicated:
-    """A world whose server is replicated to `url`. Processes end with `close`."""
+    """A world whose server is replicated to `url`. Who starts a supervisor ends it."""
 
     world: World
     url: str
     zygote: Zygote
     env: dict[str, str] = field(default_factory=dict)
     """Variables of `pds replicate` and `pds restore`."""
-    pid: int = 0
-    pidfd: int = -1
-    _child: subprocess.Popen[bytes] | None = None
+    supervisor: WatchedProcess | None = None
+
+    @classmethod
+    def in_directory(cls, world: World, zygote: Zygote, directory: Path) -> Replicated:
+        """One with its replica in a directory, which is made."""
+        directory.mkdir()
+        return cls(world, f"file://{directory}", zygote)
+
+    @classmethod
+    async def in_bucket(cls, world: World, zygote: Zygote, seaweedfs: SeaweedFs) -> Replicated:
+        """One with its replica in a bucket."""
+        bucket = (await seaweedfs.create_bucket()).bucket
+        return cls(world, seaweedfs.replica_url(bucket), zygote, seaweedfs.credentials)
 
     @property
     def data(self) -> Path:
@@ -68,30 +103,26 @@ class Replicated:
 
     def start(self, *, powerless: bool = False, **env: str) -> None:
         """Start the supervisor, which `until` waits for; see `Zygote.fork`."""
-        with suppress(FileNotFoundError):
-            (self.data / "replication.json").unlink()
-        self.pid = self.zygote.fork(
+        self._forget_status()
+        pid = self.zygote.fork(
             ["replicate", "--to", self.url],
             env={**self.environ, **env},
             log=self.log_file,
             powerless=powerless,
         )
-        self.pidfd = os.pidfd_open(self.pid)
+        self.supervisor = WatchedProcess(pid)
 
-    def start_with_clock(self, file: Path) -> None:
-        """Start a supervisor whose clock is wrong by the seconds in a file."""
+    def start_by(self, module: str, *args: str) -> None:
+        """Start a supervisor by a module of tests that makes it another, and its arguments."""
+        self._forget_status()
         with self.log_file.open("ab") as log:
-            self._child = subprocess.Popen(  # noqa: S603 (our own program)
-                [
-                    *(sys.executable, "-m", "tests.e2e.shifted_clock", str(file)),
-                    *("replicate", "--to", self.url),
-                ],
-                env=clean_environment({**self.environ, "PYTHONPATH": str(_ROOT)}),
+            child = subprocess.Popen(  # noqa: S603 (our own program)
+                [sys.executable, "-m", module, *args, "replicate", "--to", self.url],
+                env=clean_environment({**self.environ, "PYTHONPATH": str(ROOT)}),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        self.pid = self._child.pid
-        self.pidfd = os.pidfd_open(self.pid)
+        self.supervisor = WatchedProcess(child.pid, child)
 
     def status(self) -> ReplicationStatus | None:
         """What it says of itself."""
@@ -112,21 +143,7 @@ class Replicated:
 
     async def until_all_is_copied(self) -> ReplicationStatus:
         """Wait until a look at everything has found nothing that the replica lacks."""
-        before = self.status()
-        sweeps = 0 if before is None else before.totals.sweeps
-
-        def is_copied(status: ReplicationStatus) -> bool:
-            return (
-                status.state == "running"
-                and status.totals.sweeps > sweeps + 1
-                and not status.actors.dirty
-                and status.actors.known > 0
-                and status.copies.error is None
-                and not status.copies.blobs_waiting
-                and all(not database.lag_s for database in status.databases)
-            )
-
-        return await self.until(is_copied)
+        return await self.until(AllIsCopied(self.status()))
 
     def kill(self) -> None:
         """End the supervisor at once, as a crash does; its daemons end with it."""
@@ -138,16 +155,7 @@ class Replicated:
 
     def has_ended(self, timeout_s: float = _END_S) -> bool:
         """Whether the supervisor ends in time."""
-        if self.pidfd < 0:
-            return True
-        if not select.select([self.pidfd], [], [], timeout_s)[0]:
-            return False
-        os.close(self.pidfd)
-        self.pidfd = -1
-        if self._child is not None:
-            self._child.wait()
-            self._child = None
-        return True
+        return self.supervisor is None or self.supervisor.has_ended(timeout_s)
 
     def log(self) -> str:
         """What every supervisor has printed."""
@@ -155,44 +163,35 @@ class Replicated:
 
     def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run a `pds` command to its end."""
-        return _run(sys.executable, args, {**self.environ, "PYTHONPATH": str(_ROOT), **env})
+        return run_pds(*args, env={**self.environ, **env}, timeout_s=_COMMAND_S)
 
     def run_elsewhere(self, directory: Path, *args: str) -> subprocess.CompletedProcess[str]:
         """Run a command in an environment that has no programs but a Python."""
         python = directory / "python"
         python.symlink_to(Path(sys.executable).resolve())
         packages = [path for path in sys.path if path.endswith("site-packages")]
-        path = os.pathsep.join([str(_ROOT), *packages])
-        env = {**self.environ, "PYTHONPATH": path, "PATH": "/nonexistent"}
-        return _run(str(python), args, env)
+        path = os.pathsep.join([str(ROOT), *packages])
+        return subprocess.run(  # noqa: S603 (our own program)
+            [python, "-m", "pds", *args],
+            env=clean_environment({**self.environ, "PYTHONPATH": path, "PATH": "/nonexistent"}),
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_S,
+            check=False,
+        )
 
     def restore(self, to: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Restore the replica to a directory."""
         return self.run("restore", "--from", self.url, "--to", str(to), *args, **env)
 
-    def close(self) -> None:
-        """End the supervisor whatever has happened."""
-        self.kill()
-
     def _end(self, number: signal.Signals) -> None:
-        if self.pidfd < 0:
-            return
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, number)
-        assert self.has_ended(), self.log()
+        if self.supervisor is not None:
+            self.supervisor.send(number)
+            assert self.has_ended(), self.log()
 
-
-def _run(
-    python: str, args: tuple[str, ...], env: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 (our own program)
-        [python, "-m", "pds", *args],
-        env=clean_environment(env),
-        capture_output=True,
-        text=True,
-        timeout=_COMMAND_S,
-        check=False,
-    )
+    def _forget_status(self) -> None:
+        """Remove what an earlier supervisor has said of itself."""
+        (self.data / "replication.json").unlink(missing_ok=True)
 
 
 async def write_with_blob(world: World, person: Person, rkey: str, data: bytes) -> None:
@@ -214,15 +213,6 @@ async def check_restored(replicated: Replicated) -> None:
     assert keys_in(to) == keys_in(replicated.data)
     assert blobs_in(to) == blobs_in(replicated.data)
     assert "Traceback" not in replicated.log()
-
-
-def s3_url(server: SeaweedFs, bucket: str, port: int) -> tuple[str, dict[str, str]]:
-    """The URL of a replica in a bucket that is reached by a port, and the credentials."""
-    url = f"s3://{bucket}/pds?endpoint=http://127.0.0.1:{port}&region=us-east-1"
-    return url, {
-        "AWS_ACCESS_KEY_ID": server.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": server.secret_access_key,
-    }
 
 
 def records_in(data: Path) -> dict[str, set[str]]:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import sqlite3
 import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pds.replication.status import ReplicationStatus, read_status
+from tests.e2e.replicated import PASSPHRASE, AllIsCopied
 from tests.processes import ServerProcess, free_port, run_pds, serve
 
-PASSPHRASE = "e71f0c9b52d84a36"
 _DEADLINE_S = 100.0
 
 
@@ -70,43 +67,19 @@ class ReplicatingServer:
         assert done.returncode == 0, (done.stdout, done.stderr)
         return json.loads(done.stdout)
 
-    def status(self) -> dict[str, Any]:
-        """What the supervisor says now; nothing before it has said anything."""
-        try:
-            told: dict[str, Any] = json.loads((self.data / "replication.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            return {}
-        return told
+    def status(self) -> ReplicationStatus | None:
+        """What the supervisor says now; None before it has said anything."""
+        return read_status(self.data / "replication.json")
 
-    def until_sent(self) -> dict[str, Any]:
+    def until_sent(self) -> ReplicationStatus:
         """Wait until the replica has everything that was written before."""
-        since = time.time()
-
-        def is_sent() -> bool:
+        is_sent, status = AllIsCopied(self.status()), self.status()
+        deadline = time.monotonic() + _DEADLINE_S
+        while status is None or not is_sent(status):
+            assert time.monotonic() < deadline, self.log()[-5_000:]
+            time.sleep(0.05)
             status = self.status()
-            return (
-                status.get("state") == "running"
-                and status["actors"]["last_sweep_s"] is not None
-                # A whole sweep has begun and ended since.
-                and status["actors"]["last_sweep_s"] > since + 1.5
-                and status["actors"]["known"] > 0
-                and not status["actors"]["dirty"]
-                and all(one["lag_s"] == 0 for one in status["databases"])
-            )
-
-        wait_until(is_sent, self.log)
-        return self.status()
-
-    def kill_everything(self) -> None:
-        """End all processes of the server at once, as a power failure does."""
-        status = self.status()
-        assert self.server is not None
-        pids = [status["pid"], *(one["pid"] for one in status["daemons"] if one["pid"])]
-        self.server.kill()
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not any(map(is_running, pids)), self.log)
+        return status
 
     def stop(self) -> None:
         """Stop the server in order."""
@@ -117,8 +90,8 @@ class ReplicatingServer:
         if self.server is not None:
             self.server.kill()
             # The child notices by itself, and would write to a directory that goes.
-            pid = self.status().get("pid")
-            wait_until(lambda: pid is None or not is_running(pid), self.log)
+            status = self.status()
+            wait_until(lambda: status is None or not is_running(status.pid), self.log)
 
     def call(self, nsid: str, body: Any = None, token: str = "", **query: str) -> Any:
         """Call a method, and return the JSON or the bytes of its answer."""
@@ -140,10 +113,6 @@ class ReplicatingServer:
         account = {"handle": f"{name}.test", "email": f"{name}@example.com", "password": "p-of-us"}
         return self.call("com.atproto.server.createAccount", account)
 
-    def log_in(self, name: str) -> Any:
-        login = {"identifier": f"{name}.test", "password": "p-of-us"}
-        return self.call("com.atproto.server.createSession", login)
-
     def post(self, session: Any, rkey: str, **fields: Any) -> Any:
         record = {"$type": "com.example.note", "text": rkey, **fields}
         place = {"repo": session["did"], "collection": "com.example.note", "rkey": rkey}
@@ -154,11 +123,6 @@ class ReplicatingServer:
         query = {"repo": did, "collection": "com.example.note"}
         listed = self.call("com.atproto.repo.listRecords", **query)
         return {record["uri"].rpartition("/")[2] for record in listed["records"]}
-
-    def newest_seq(self) -> int:
-        with closing(sqlite3.connect(self.data / "sequencer.sqlite")) as db:
-            (seq,) = db.execute("SELECT max(seq) FROM repo_seq").fetchone()
-        return int(seq)
 
 
 def wait_until(holds: Callable[[], bool], told: Callable[[], str]) -> None:

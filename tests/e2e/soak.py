@@ -19,4 +19,4 @@ def seconds(short: float, long: float) -> float:
 at_length_only = pytest.mark.skipif(
     os.environ.get(VARIABLE) != "long", reason="takes too long for `make test`: see `make soak`"
 )
-"""Marks tests that wait for leases, or kill and restore again and again."""
+"""Marks tests that wait for outages and leases, or kill and restore again and again."""

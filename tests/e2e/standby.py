@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.replicated import PASSPHRASE
 from tests.e2e.world import ENVIRON
 from tests.processes import clean_environment, run_pds
+from tests.typed import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-PASSPHRASE = "correct horse battery"
 _PDS = "tests.e2e.quick_leases"
 _WITHIN_S = 60.0
 _END_S = 60.0

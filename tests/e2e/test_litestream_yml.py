@@ -48,10 +48,7 @@ async def destination(request: pytest.FixtureRequest, tmp_path: Path) -> Destina
     return Destination(
         f"s3://{bucket}/pds",
         f"?endpoint={seaweedfs.url}&region=us-east-1&force-path-style=true",
-        {
-            "LITESTREAM_ACCESS_KEY_ID": seaweedfs.access_key_id,
-            "LITESTREAM_SECRET_ACCESS_KEY": seaweedfs.secret_access_key,
-        },
+        seaweedfs.credentials,
     )
 
 
@@ -147,7 +144,6 @@ async def until_replicated(both: Replicated, writers: list[Writer], to: Path) ->
 def has(both: Replicated, writer: Writer, mark: str, directory: Path) -> bool:
     """Whether what the replica has of an actor contains a text."""
     to = directory / writer.did
-    to.unlink(missing_ok=True)
     is_there = both.restore(actor_database(writer.did), to, check=False)
     return is_there and mark.encode() in to.read_bytes()
 

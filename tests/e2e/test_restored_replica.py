@@ -26,14 +26,12 @@ from pds.replication.restore.restoring import Restore
 from pds.replication.restore.target import RestoreTarget
 from pds.server.in_process import open_in_process
 from tests.e2e.promises import Client, Person
+from tests.e2e.replicated import LEFT_TO_LITESTREAM
 from tests.e2e.soak import at_length_only
 from tests.e2e.world import ENVIRON, World
 from tests.pds.replication.real_litestream import start_plainly
 from tests.processes import run_pds
 
-pytestmark = at_length_only
-
-LEFT_TO_LITESTREAM = {"PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT": "true"}
 _REPLICATED_S = 60.0
 _WRITING_S = 1.5
 
@@ -41,7 +39,7 @@ _WRITING_S = 1.5
 @contextmanager
 def litestream(data: Path, replica: Path) -> Iterator[None]:
     """Litestream with Holdfast's litestream.yml, which is killed at the end."""
-    process = start_plainly(data, replica)
+    process = start_plainly(data, {"LITESTREAM_REPLICA": f"file://{replica}"})
     try:
         yield
     finally:
@@ -144,6 +142,7 @@ async def check_with_doctor(data: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@at_length_only
 @pytest.mark.parametrize("finishes", [True, False])
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_a_lost_server_comes_back_and_nobody_is_left_with_what_it_has_lost(
@@ -210,6 +209,7 @@ async def test_a_copy_of_a_server_that_was_stopped_in_order_is_not_trusted_eithe
     assert "lost" not in await world.records(world.alice)
 
 
+@at_length_only
 async def test_a_restored_server_is_replicated_to_the_same_place_and_lost_again(
     world: World, tmp_path: Path
 ) -> None:

@@ -10,13 +10,10 @@ from random import Random
 import pytest
 
 from tests.e2e.promises import Client, sign_up
+from tests.e2e.replicated import LEFT_TO_LITESTREAM
 from tests.e2e.soak import at_length_only
 from tests.e2e.standby import Pair, kill_litestream_of
-from tests.e2e.test_restored_replica import (
-    LEFT_TO_LITESTREAM,
-    check_with_doctor,
-    copy_plc,
-)
+from tests.e2e.test_restored_replica import check_with_doctor, copy_plc
 from tests.e2e.world import World
 from tests.processes import run_pds
 

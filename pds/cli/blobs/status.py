@@ -22,8 +22,7 @@ def status(as_json: bool, env_file: Path | None) -> None:
     """Show how many blobs are on the disk and in S3.
 
     A server keeps its blobs in one of them, except while they move: see `pds blobs migrate`. Works
-    while the server runs and while it does not. Counting takes a second for some ten thousand
-    blobs.
+    whether the server runs or not. Counting takes a second for some ten thousand blobs.
 
     \b
     Examples:

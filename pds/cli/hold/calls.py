@@ -47,13 +47,10 @@ def ask_hold(
     path: str,
     *,
     names: Mapping[str, str] = _NOTHING,
-    query: Mapping[str, str] = _NOTHING,
     body: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Call one route of the hold, running or not. Raises what `operate` raises."""
-    return operate(
-        settings, lambda server: server.ask(verb, path, names=names, query=query, body=body)
-    )
+    return operate(settings, lambda server: server.ask(verb, path, names=names, body=body))
 
 
 def list_all(

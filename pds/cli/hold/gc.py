@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--unknown-origin",
     is_flag=True,
-    help="Also count what this hold has not received itself, as in a bucket taken over.",
+    help="Include what this hold has not received itself, such as a bucket that it took over.",
 )
 @yes_option
 @json_option
@@ -48,9 +48,9 @@ def gc(
 ) -> None:
     """Delete layers that no manifest refers to any more.
 
-    Without --delete, it only tells what would be deleted. What was sent or asked for lately is kept
-    (PDS_HOLD_GC_GRACE), since a push may be under way. It works while the server runs, and stops
-    when the command is stopped; repeat it to go on.
+    Without --delete, it only reports what would be deleted. What was sent or asked for recently is
+    kept (PDS_HOLD_GC_GRACE), since a push may be under way. It works while the server runs, and
+    stops when the command is stopped; repeat it to go on.
 
     \b
     Examples:
@@ -80,8 +80,8 @@ def gc(
         print_fields(_fields(found, delete=delete))
     if found["unresolved"] and delete:
         raise CommandFailed(
-            f"Nothing is deleted: of {counted(found['unresolved'], 'manifest')} the config is not "
-            "known, since the servers of their users did not answer. Repeat the command later."
+            f"Nothing is deleted: the configs of {counted(found['unresolved'], 'manifest')} are "
+            "unknown, since their users' servers did not answer. Repeat the command later."
         )
 
 

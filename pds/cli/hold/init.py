@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--owner", metavar="DID|HANDLE", help="The captain, who may do everything.")
 @click.option(
-    "--public-url", metavar="URL", help="The URL of the hold, which gives it its DID for good."
+    "--public-url", metavar="URL", help="The URL of the hold: it decides the DID, so keep it."
 )
 @click.option("--public/--private", default=None, help="May everybody pull, or only the crew?")
 @click.option(
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     default=IN_WORKING_DIRECTORY,
     show_default=True,
-    help="The settings file to write. One that exists keeps what it has. Other commands find it by "
-    f"themselves if it is the first of {PLACES}.",
+    help="The settings file to write. An existing file keeps its contents. Other commands find it "
+    f"by themselves if it is the first of {PLACES}.",
 )
 @click.option("--no-check", is_flag=True, help="Do not try S3.")
 @json_option
@@ -145,7 +145,7 @@ def _url(text: str) -> str:
     url = normal_base_url(text)
     if not has_plain_host(url):
         raise CommandFailed(
-            f"{text} is no URL of a hold: give one such as https://hold.example.com."
+            f"{text} is not the URL of a hold: give one such as https://hold.example.com."
         )
     return url
 
@@ -191,8 +191,8 @@ def _next_steps(settings: Settings, env_file: Path) -> list[str]:
     host, port = urlsplit(settings.hold_url).hostname, settings.service.port
     file = shlex.quote(str(env_file.absolute()))
     steps = [
-        f"DNS: make an A or AAAA record for {host} that leads to this machine.",
-        f"TLS: let a proxy answer {settings.hold_url} and pass all to port {port}: docs/hold.md",
+        f"DNS: point an A or AAAA record for {host} at this machine.",
+        f"TLS: run a proxy that answers {settings.hold_url} for port {port}: docs/hold.md",
         *_handing_over(settings, file),
         f"Start: pds serve --env-file {file}",
         f"Check: pds hold status --env-file {file}",

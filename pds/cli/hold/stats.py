@@ -33,8 +33,9 @@ def stats(
 ) -> None:
     """Show the pulls and pushes of images.
 
-    Those of all repositories, of one owner's, or of one. They include what is in no record yet:
-    counts are committed every PDS_HOLD_STATS_INTERVAL, and pds hold status shows how many wait.
+    Shows all repositories, those of one owner, or a single one. The numbers include what is in no
+    record yet: counts are committed every PDS_HOLD_STATS_INTERVAL, and pds hold status shows how
+    many wait.
 
     \b
     Examples:

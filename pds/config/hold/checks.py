@@ -17,7 +17,7 @@ MAX_REGION: Final = 64
 _SOME_DID: Final = "did:plc:ewvi7nxzyoun6zhxrhs64oiz"
 _MIN_STATS_INTERVAL_MS: Final = 100
 _HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?")
-"""What a did:web can have: so no address of IPv6."""
+"""The hosts that a did:web can have, which excludes IPv6 addresses."""
 _PREFIX: Final = re.compile(r"([A-Za-z0-9!_.*'()-]+/)*")
 
 
@@ -58,7 +58,7 @@ def check_hold(settings: Settings) -> Iterator[str]:
 
 
 def has_plain_host(url: str) -> bool:
-    """Whether a URL is a scheme and a host of which a did:web can be made, and nothing else."""
+    """Whether a URL has a scheme and a host that can be a did:web, and nothing else."""
     scheme, _, rest = url.partition("://")
     return scheme in ("http", "https") and bool(_HOST.fullmatch(rest)) and is_http_url(url)
 

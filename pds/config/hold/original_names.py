@@ -107,7 +107,8 @@ class _Translation:
                 self._take(name, ours)
             self._default(_S3["AWS_REGION"], _DEFAULT_REGION)
             if self._environ.get("S3_ENDPOINT"):
-                # As the original: servers other than AWS seldom have a host name for each bucket.
+                # As the original does: servers other than AWS's seldom have a host name for each
+                # bucket.
                 self._default("PDS_BLOBSTORE_S3_FORCE_PATH_STYLE", "true")
         else:
             self.found.problems.append(f'STORAGE_DRIVER is "{driver}": set s3 or filesystem')

@@ -49,7 +49,7 @@ def make_hold_env(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def keep_hold_env(data: Path, made: Mapping[str, str]) -> None:
-    """Write what `make_hold_env` has made into `hold.env`, beside what it has. Raises `OSError`."""
+    """Add what `make_hold_env` has made to `hold.env`. Raises `OSError`."""
     path = data / HOLD_ENV
     kept = read_env_file(path) if path.is_file() else {}
     write_env_file(path, {**kept, **made}, header=_HEADER)

@@ -32,7 +32,7 @@ class Tier:
 
 
 class Tiers:
-    """The tiers of a hold; perhaps none, which is no quota."""
+    """The tiers of a hold; without any, there are no quotas."""
 
     def __init__(self, tiers: Iterable[Tier], *, default: str | None = None) -> None:
         """Order counts: the first is the lowest, and the default unless `default` names another.

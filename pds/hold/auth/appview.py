@@ -31,7 +31,7 @@ class AppViewTokens:
     """Verifies the tokens of one AppView, or refuses all of them."""
 
     def __init__(self, rules: TokenRules, resolver: DidResolver, did: str | None) -> None:
-        """Trust the AppView `did`; nobody if it is None."""
+        """Trust the AppView `did`; None trusts nobody."""
         self._rules = rules
         self._resolver = resolver
         self._did = did
@@ -57,6 +57,6 @@ class AppViewTokens:
 
 
 def _is_signed(jwt: Jwt, document: DidDocument) -> bool:
-    # The protocol names no key: every one in the document is the AppView's. Those of other types
-    # have other algorithms than the token.
+    # The protocol does not say which key signs, and every key in the document is the AppView's.
+    # Keys of other types do not fit the algorithm of the token.
     return any(jwt.is_signed_by(parse_did_key(key)) for key in document.verification_keys())

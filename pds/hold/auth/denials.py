@@ -24,7 +24,7 @@ LONGEST_PAUSE_S: Final = 60.0
 _MAX_DOUBLINGS: Final = 16
 _FORGOTTEN_AFTER_S: Final = 10 * 60
 _MAX_REMEMBERED: Final = 10_000
-"""Some 3 MB. The one whose last refusal is oldest is forgotten first."""
+"""About 3 MB. The key whose last refusal is oldest is forgotten first."""
 
 K = TypeVar("K", bound=Hashable)
 
@@ -39,7 +39,7 @@ class Refusal:
 
     @classmethod
     def of(cls, error: XrpcError) -> Refusal:
-        """Return what an error answers, without its traceback."""
+        """Return the answer of an error, without its traceback."""
         return cls(error.status, error.name, error.message)
 
 

@@ -1,8 +1,8 @@
 """What a hold demands of the tokens that its callers and its AppView sign.
 
-They are the service tokens of atproto with rules of their own: AppViews get them for another method
-than they call, so the method limits little. What limits a token is its audience, the hold, and its
-life, at most an hour.
+They are the service tokens of atproto with rules of their own: AppViews request them for a method
+other than the one that they call, so the method limits little. What limits a token is its audience,
+the hold, and its lifetime of at most an hour.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pds.jose.jwt import Jwt
 
 MAX_LIFETIME_S: Final = 60 * 60
-"""The longest that a PDS issues a token for."""
+"""The longest lifetime of a token that a PDS issues."""
 METHODS: Final = frozenset({"com.atproto.repo.getRecord", "com.atproto.sync.getBlob"})
 """Methods besides the hold's own that a token may be for. AppViews ask the PDSs of their users for
 tokens for getRecord, whatever they call."""
@@ -83,14 +83,14 @@ class TokenRules:
         return Did(did)
 
     def check_expiry(self, expires_at: float) -> None:
-        """Raise `JwtExpired` if a token that was valid is so no more."""
+        """Raise `JwtExpired` if a token is no longer valid."""
         if expires_at < self._now_s():
             raise JwtExpired
 
     def check_method(self, lxm: object, nsid: str) -> str | None:
-        """Return the only method that a token for `lxm` serves to call; None if it serves for all.
+        """Return the only method that a token for `lxm` may call; None if it may call all.
 
-        Raises `BadJwtLexiconMethod` unless it serves to call `nsid`.
+        Raises `BadJwtLexiconMethod` unless it may call `nsid`.
         """
         if lxm is None:
             return None

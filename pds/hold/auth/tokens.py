@@ -1,7 +1,8 @@
 """Service tokens that callers of a hold present: one for many calls, until it expires.
 
-A token that was valid once is remembered, and costs its later calls little. `token_rules` come
-first, so that a token costs a request to a stranger's server only if it is in order otherwise.
+A token that was valid once is remembered, and costs its later calls little. The checks of
+`token_rules` come first, so that only a token that passes them costs a request to a stranger's
+server.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from repo.syntax import Did
 
 _MAX_VERIFIED: Final = 10_000
-"""Some 4 MB. The token whose last use is oldest is verified again."""
+"""About 4 MB. The token whose last use is oldest is verified again."""
 _FREE_OF_ADDRESS: Final = 20
 """More than for a DID: everybody who uses an AppView has its address."""
 
@@ -43,7 +44,7 @@ alone: anyone can claim it, and would shut out its owner."""
 class _Verified:
     issuer: Did
     only_method: str | None
-    """The method that it is for; None if it serves for all of the hold."""
+    """The method that it may call; None if it may call all of the hold's."""
     expires_at: float
     did_key: str
 
@@ -107,7 +108,8 @@ class HoldTokens:
         asker = address, hash(did)
         denial = self._denials.find(asker)
         if denial is None and self._resolver.find_cached(did) is None:
-            # Those whose documents are known come in, although others claim ever new DIDs.
+            # Issuers whose documents are known get in, even while others claim one new DID after
+            # another.
             denial = self._address_denials.find(address)
         if denial is not None:
             raise denial.error()
@@ -124,5 +126,5 @@ class HoldTokens:
 
 
 def _digest(token: str) -> bytes:
-    # Surrogates stand for bytes that are no UTF-8, which no valid token has.
+    # Surrogates stand for bytes that are not UTF-8, which no valid token has.
     return sha256(token.encode("utf-8", "replace")).digest()

@@ -1,4 +1,4 @@
-"""Changing the crew: one commit for each change, in which fields that only others know are kept.
+"""Changing the crew: one commit for each change, which keeps unknown fields.
 
 CrewError
 ├── MemberUnknown     there is no crew record for this DID
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from actor_store.writes import UNSET, PreparedWrite, Unset
 from database.timestamps import now_iso
-from pds.hold.crew.permissions import Permission
+from pds.hold.permissions import Permission
 from pds.hold.records import (
     CREW,
     CrewMember,
@@ -38,7 +38,7 @@ Change: TypeAlias = Literal["created", "updated", "unchanged"]
 
 
 class CrewError(Exception):
-    """The crew is not changed. The message may be shown to the caller."""
+    """The crew has not been changed. The message may be shown to the caller."""
 
 
 class MemberUnknown(CrewError):
@@ -56,7 +56,7 @@ class CaptainStays(CrewError):
 
 
 class MemberTakendown(CrewError):
-    """The operator has taken the member's record down, so that only the operator restores it."""
+    """The operator has taken the member's record down, and only the operator can restore it."""
 
     def __init__(self, uri: str) -> None:
         super().__init__(f"the crew record {uri} is taken down")
@@ -113,7 +113,7 @@ class Crew:
         role: str | None = None,
         tier: str | Unset | None = UNSET,
     ) -> CrewRecord:
-        """Change what is given, not None, of a member's record; a `tier` of None is the default.
+        """Change the given parts of a member's record; a `tier` of None means the default tier.
 
         Raises `MemberUnknown`, and what `prepare_write` raises for a bad role or tier.
         """
@@ -199,7 +199,7 @@ class Crew:
 
 
 def _permissions(old: dict[str, Any], wanted: frozenset[Permission]) -> list[str]:
-    """Return the wanted permissions, and those of the old record that only others know."""
+    """Return the wanted permissions, and the unknown ones of the old record."""
     known, named = frozenset(Permission), old.get("permissions")
     others = [
         each

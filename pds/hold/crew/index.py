@@ -19,8 +19,8 @@ _CREW_CHANGES: Final = 100
 class CrewIndex:
     """Keys of crew records by member, except those that `crew_rkey` gives.
 
-    It never lacks a record of the commit that it has followed to, and may have records that are
-    deleted or name somebody else since: the caller reads each record before it counts.
+    It has every record of the commit up to which it has followed, and may have others that have
+    been deleted or changed since: the caller reads each record before relying on it.
     """
 
     def __init__(self) -> None:

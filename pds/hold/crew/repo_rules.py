@@ -1,7 +1,8 @@
 """What the captain and crew admins may write to the hold's repository, checked as it is written.
 
-The rules see each write in the transaction that makes it, beside the records as they then are: who
-has just lost `crew:admin` writes nothing more, and two requests cannot add up to what neither may.
+The rules see each write in the transaction that makes it, beside the records as they are at that
+moment: somebody who has just lost `crew:admin` writes nothing more, and two requests together
+cannot do what neither may do.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from pds.hold.crew.permissions import NotCrew, Permission, check
+from pds.hold.permissions import NotCrew, Permission, check
 from pds.hold.records import (
     CAPTAIN,
     CREW,

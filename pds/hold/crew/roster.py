@@ -1,10 +1,10 @@
 """The roster: captain and crew, as the hold's repository has them at this moment.
 
-Every check reads the records that decide it, in one short transaction, so it never answers from
-the time before a commit or a takedown. Members are found by the field `member`, whatever the key of
-their record: most keys follow from the member (`crew_rkey`), and the others are in an index in
-memory. The index follows the repository by its rev, from the rows that have changed since; it may
-name records that are gone, because each is read before it counts.
+Every check reads the records that decide it, in one short transaction, so no answer is older than
+the last commit or takedown. Members are found by the field `member`, whatever the key of their
+record: most keys follow from the member (`crew_rkey`), and the others are in an index in memory.
+The index follows the repository by its rev, from the rows that have changed since; it may name
+records that are gone, because each is read before it counts.
 
 If several records name one member, the one written last decides; if one of them is taken down, the
 member is shut out, whatever the others say.
@@ -21,7 +21,7 @@ import structlog
 from cachetools import LRUCache
 
 from pds.hold.crew.index import CrewIndex
-from pds.hold.crew.permissions import Permission, check
+from pds.hold.permissions import Permission, check
 from pds.hold.records import CAPTAIN, CREW, SELF, Captain, CrewMember, crew_rkey, read_value
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NO_CAPTAIN: Final = Captain(owner="", public=False, allow_all_crew=False, bluesky_posts=False)
-"""What holds without a usable captain record: the hold is private, and has no captain."""
+"""What applies without a usable captain record: the hold is private, and has no captain."""
 
 _CACHED: Final = 10_000
 _REMEDY: Final = (
@@ -63,10 +63,10 @@ class Roster:
         self._captains: LRUCache[Cid, tuple[Captain, str]] = LRUCache(1)
         self._members: LRUCache[tuple[str, Cid], CrewMember | None] = LRUCache(_CACHED)
         self._reported = ""
-        """The fault of the captain record that is in the log."""
+        """The fault of the captain record that was logged last."""
 
     async def load(self) -> None:
-        """Read all crew records, in a thread; else the first check does."""
+        """Read all crew records, in a thread; otherwise the first check does so."""
         async with self._loading:
             self._index = await self._actor_store.read_in_thread(self._did, CrewIndex.read)
 

@@ -1,14 +1,15 @@
 """Garbage collection: deleting stored blobs that no manifest refers to.
 
-Work is done in pages, in two phases, whose place is a cursor: any page may be the last, and the
-next one goes on there, also after a restart.
+Work is done in pages, in two phases. A run may stop after any page; a cursor says where the next
+page begins, also after a restart.
 
-1. Manifests. Where it is asked for, each is looked up in its user's repository; if its record is
-   gone, its layer records are deleted. A manifest of which only layer records are known, after
-   hold.sqlite was lost, is looked up to learn of its config; until that works nothing is deleted.
+1. Manifests. On request, each is looked up in its user's repository; if its record is gone, its
+   layer records are deleted. A manifest of which only layer records are known, after hold.sqlite
+   was lost, is looked up to learn of its config; until that works nothing is deleted.
 2. Blobs. One is garbage if no layer record and no remembered manifest names it, no upload has it,
    and for a grace period it was neither stored, nor asked for, nor referred to. A blob that this
-   hold has not received itself, as in a bucket taken over, is kept unless the operator says so.
+   hold has not received itself, such as one in a bucket that was taken over, is kept unless the
+   operator says otherwise.
 
 The decision to delete is made in one step of the event loop; from then on, clients that ask for the
 blob, upload it or name it in a manifest are told that it is gone (`oci.blobs`).
@@ -43,7 +44,7 @@ _BLOBS: Final = "blobs"
 
 
 class InvalidGcCursor(ValueError):
-    """The cursor is none that a page has returned."""
+    """The cursor is not one that a page has returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class GcOptions:
     check_manifests: bool = False
     """Whether to look up all manifests in the repositories of their users."""
     unknown_origin: bool = False
-    """Whether to delete also what this hold has not received itself."""
+    """Whether to also delete blobs that this hold has not received itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class GcCounts:
     manifests_gone: int = 0
     """Their records do not exist any more."""
     manifests_unclear: int = 0
-    """Nobody answered for them, so they count as existing."""
+    """No server gave a clear answer about them, so they count as existing."""
     layer_records_deleted: int = 0
     blobs: int = 0
     bytes: int = 0

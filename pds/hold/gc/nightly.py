@@ -1,4 +1,4 @@
-"""Garbage collection by itself, once a day, where the operator has switched it on."""
+"""Automatic garbage collection, once a day, if the operator has switched it on."""
 
 from __future__ import annotations
 

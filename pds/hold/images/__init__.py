@@ -1,1 +1,1 @@
-"""What a hold knows of images beside their bytes: manifests, their layers, posts about them."""
+"""What a hold knows about images besides their bytes: manifests, their layers, posts about them."""

@@ -2,8 +2,8 @@
 
 A registry asks whether a blob is stored, does not upload it again, and names it in a manifest hours
 later. Meanwhile nothing refers to the blob, and garbage collection must not delete it. So `touch`
-is called whenever a client is told of a blob. Uses are remembered as long as garbage is kept, those
-of blobs that nothing refers to also across restarts.
+is called whenever a client is told about a blob. Uses are remembered for as long as garbage is
+kept; those of blobs that nothing refers to also survive restarts.
 """
 
 from __future__ import annotations

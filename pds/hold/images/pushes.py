@@ -115,7 +115,7 @@ class Pushes:
     async def _write(self, push: Push, layers: Sequence[Layer], name: str) -> Pushed:
         now, next_tid = now_iso(), self._ctx.tid_clock.next
         post, uri = await self._prepare_post(push, name, now)
-        # The post is in the last commit: it is news when everything is there.
+        # The post is in the last commit: a push is announced when it is complete.
         room = MAX_WRITES - (post is not None)
         for start in range(0, max(len(layers), 1), room):
             writes = [

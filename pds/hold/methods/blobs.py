@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import hdrs, web
 
 from pds.api.sync import reads
-from pds.hold.auth.authenticators import OPTIONAL_CALLER, require
-from pds.hold.crew.permissions import Permission
 from pds.hold.errors import answering
 from pds.hold.hold import HOLD, Hold
+from pds.hold.methods.authenticators import OPTIONAL_CALLER, require
 from pds.hold.methods.byte_range import parse_range
 from pds.hold.oci.digest import Digest, InvalidDigest, parse_digest
 from pds.hold.oci.errors import BlobBeingChecked, BlobNotFound
 from pds.hold.oci.storage import StoredBlob
+from pds.hold.permissions import Permission
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.credentials import Anonymous, Credentials, demands
 from pds.xrpc.errors import invalid_request
@@ -61,7 +61,7 @@ async def get_blob(call: XrpcCall) -> Answer:
         call.params = call.ctx.lexicons.parse_params(NSID, pairs)
         return await _STANDARD.handler(call)
     digest, verb, repository = _parse(query)
-    # First: who may not read learns nothing of what there is.
+    # First, so that callers who may not read do not learn what exists.
     await require(call, Permission.READ)
     hold = request.app[HOLD]
     is_head = request.method == hdrs.METH_HEAD
@@ -104,8 +104,8 @@ def _parse(query: dict[str, str]) -> tuple[Digest, str, str | None]:
 async def _find(hold: Hold, digest: Digest, *, wait_long: bool) -> StoredBlob:
     """Return a blob, or raise `BlobNotFound`.
 
-    What is still being checked is nowhere to be seen: one who asks whether it is there had better
-    upload it, too, and one who wants the bytes is told to come again.
+    A blob that is still being checked counts as absent: a client that asks whether it exists should
+    upload it as well, and one that wants the bytes is told to try again.
     """
     blobs, finisher = hold.oci.blobs, hold.oci.finisher
     blob = await blobs.find(digest)

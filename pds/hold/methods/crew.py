@@ -8,10 +8,10 @@ import orjson
 from aiohttp import web
 
 from pds.fairness.presence import while_present
-from pds.hold.auth.authenticators import HoldCredentials, bearer_token, caller
-from pds.hold.crew.permissions import Permission
 from pds.hold.errors import answering, named
 from pds.hold.hold import HOLD, hold_of
+from pds.hold.methods.authenticators import HoldCredentials, bearer_token, caller
+from pds.hold.permissions import Permission
 from pds.hold.records import MEMBER_ROLE, OWNER_ROLE
 from pds.rate_limits.limit import HOUR_S, by_did
 from pds.rate_limits.method_limits import calls
@@ -33,7 +33,7 @@ AUTH_REQUIRED: Final = "AuthRequired"
 _ABOUT: Final = web.RequestKey("about", Did)
 """The user whom a token of the AppView names."""
 _JOINING: Final = frozenset({Permission.READ, Permission.WRITE})
-"""What somebody who joins may have, and has if they ask for nothing of it."""
+"""The permissions that somebody who joins may have, and gets by default."""
 _RESERVED_ROLES: Final = frozenset({OWNER_ROLE, "admin"})
 
 

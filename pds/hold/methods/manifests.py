@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pds.hold.auth.authenticators import CALLER, require
-from pds.hold.crew.permissions import Permission
 from pds.hold.errors import answering, named
 from pds.hold.hold import hold_of
 from pds.hold.images.manifest import Manifest
 from pds.hold.images.pushes import Push
+from pds.hold.methods.authenticators import CALLER, require
 from pds.hold.oci.digest import parse_digest
+from pds.hold.permissions import Permission
 from pds.hold.stats.counting import is_repository
 from pds.rate_limits.limit import HOUR_S, Limit, by_did
 from pds.rate_limits.method_limits import MethodLimits

@@ -17,12 +17,12 @@ from aiohttp import hdrs, web
 from actor_store.writes import MAX_WRITES
 from pds.accounts.errors import InvalidToken
 from pds.api.repo import blobs, writes
-from pds.hold.auth.authenticators import HoldCredentials, bearer_token, require, verify_caller
 from pds.hold.auth.token_rules import ALGORITHMS
-from pds.hold.crew.permissions import Permission
 from pds.hold.crew.repo_rules import RepoRules
 from pds.hold.errors import answering
 from pds.hold.hold import hold_of
+from pds.hold.methods.authenticators import HoldCredentials, bearer_token, require, verify_caller
+from pds.hold.permissions import Permission
 from pds.hold.records import CREW, crew_rkey
 from pds.jose.jwt import InvalidJwt, Jwt, read_unverified_jwt
 from pds.service_auth.jwt import MAX_TOKEN_LENGTH, OTHER_TYPES
@@ -59,7 +59,7 @@ async def _write(standard: XrpcMethod, write_in: _WriteIn, call: XrpcCall) -> An
         raise invalid_request(f"Too many writes. Max: {MAX_WRITES}")
     call.body["validate"] = True
     members = {did, *_name_crew_records(call.body)}
-    # One at a time, so that what is known of the keys of members holds until the commit.
+    # One at a time, so that what is known about members' keys stays true until the commit.
     async with hold.crew.adding:
         rules = RepoRules(did, {each: await hold.roster.rkeys(each) for each in members})
         with answering():
@@ -95,7 +95,7 @@ def _session_or_caller(standard: Authenticator) -> Authenticator:
         try:
             return await standard(ctx, request)
         except InvalidToken:
-            # Only a token that is no session's costs a second look.
+            # Only a token that is not a session's needs a second check.
             if _find_service_jwt(request) is None:
                 raise
         return await verify_caller(request, bearer_token(request))
@@ -128,7 +128,7 @@ def _is_for_own_account(ctx: AppContext, request: web.Request, jwt: Jwt) -> bool
 
 
 def _find_service_jwt(request: web.Request) -> Jwt | None:
-    """Return the token of a request, unverified, if it can be no session token."""
+    """Return the token of a request, unverified, if it cannot be a session token."""
     scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if scheme.lower() != "bearer":
         return None

@@ -9,14 +9,14 @@ from typing import Any, Final
 import orjson
 from aiohttp import hdrs
 
-from pds.hold.auth.authenticators import CALLER, require
-from pds.hold.crew.permissions import Permission
 from pds.hold.errors import answering, failing_as, named
 from pds.hold.hold import hold_of
+from pds.hold.methods.authenticators import CALLER, require
 from pds.hold.oci.digest import parse_digest
 from pds.hold.oci.errors import InvalidPartNumber
 from pds.hold.oci.storage import MAX_PART_BYTES, Part
 from pds.hold.oci.uploads import NUMBER_HEADER, UPLOAD_HEADER, Uploads
+from pds.hold.permissions import Permission
 from pds.xrpc.body import check_length, iter_packed_body
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.decoding import encoding_of

@@ -1,4 +1,4 @@
-"""Which blobs there are: remembered, because a blob of a digest never changes, but may go."""
+"""Which blobs exist: remembered, because the bytes of a digest never change, only disappear."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Blobs:
         self.on_use(blob.digest)
 
     def forget(self, digest: Digest) -> None:
-        """Ask the store anew the next time: it does not have what it was said to have."""
+        """Ask the store again next time: it lacks a blob that it was thought to have."""
         self._known.pop(digest, None)
 
     @asynccontextmanager
@@ -117,9 +117,10 @@ class Blobs:
     async def delete(
         self, digests: Sequence[Digest], *, unless: Callable[[Digest], bool]
     ) -> list[Digest]:
-        """Delete blobs, and return which. Those that are wanted, or `unless` says so, stay.
+        """Delete blobs, and return those that were deleted.
 
-        `unless` is asked at the last moment. The caller passes no more than some hundred at a time.
+        A blob stays if it is wanted, or if `unless` says so, which is asked at the last moment. The
+        caller passes at most a few hundred at a time.
         """
         async with AsyncExitStack() as stack:
             # In order, so that two deletions do not wait for each other.

@@ -173,7 +173,7 @@ class MovingOciStorage:
 
     @property
     def _both(self) -> tuple[OciStorage, OciStorage]:
-        # The new one last: whoever looks there last misses nothing that moves meanwhile.
+        # The new one last, so that a blob that moves meanwhile is not missed.
         return self.old, self.new
 
     async def _is_in_new(self, digest: Digest) -> bool:

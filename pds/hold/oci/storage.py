@@ -3,7 +3,7 @@
 An upload is a place of its own until its bytes are put together (`join`), checked, and moved under
 their digest (`keep`). So whatever can be seen under a digest is complete and, where the settings
 ask for it, has been checked; a crash at any point leaves an upload, which may be joined and kept
-again, or is old some day and discarded.
+again, or is discarded when it is old.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from pds.hold.records import CREW, CrewMember, find_value
-from pds.hold.stats.record import StatsRecord
+from pds.hold.stats_record import StatsRecord
 
 if TYPE_CHECKING:
     from actor_store.reader import ActorStoreReader

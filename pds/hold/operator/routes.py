@@ -11,11 +11,11 @@ from actor_store.errors import SigningKeyUnusable
 from actor_store.writes import UNSET, Unset
 from identity.handles import HandleUnresolvable
 from pds.hold.crew.crew import CrewRecord, MemberUnknown
-from pds.hold.crew.permissions import Permission
 from pds.hold.errors import answering
 from pds.hold.operator.gc import collect_garbage
 from pds.hold.operator.listing import crew_page, stats_of_owner, stats_page
 from pds.hold.operator.totals import read_totals
+from pds.hold.permissions import Permission
 from pds.hold.records import MEMBER_ROLE, CrewMember
 from pds.lifecycle.handles import resolve_handle
 from pds.xrpc.errors import XrpcError, invalid_request

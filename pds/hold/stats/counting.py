@@ -15,7 +15,7 @@ from typing import Final
 
 from database.timestamps import Clock, iso_of
 from pds.hold.stats.journal import Pair
-from pds.hold.stats.record import Totals
+from pds.hold.stats_record import Totals
 
 MAX_PAIRS: Final = 4_000
 """Pairs in memory; further ones are not counted until the journal is written."""

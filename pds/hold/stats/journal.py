@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from database.connection import Database
-from pds.hold.stats.record import NOTHING, Totals
+from pds.hold.stats_record import NOTHING, Totals
 
 _ADD: Final = (
     "INSERT INTO count (did, repository, pulls, pushes, lastPull, lastPush)"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pds.hold.records import published_stats_rkey, stats_rkey
 from pds.hold.stats.counting import Counts
 from pds.hold.stats.journal import Pair, StatsJournal
-from pds.hold.stats.record import NOTHING, StatsRecord, Totals
+from pds.hold.stats_record import NOTHING, StatsRecord, Totals
 
 if TYPE_CHECKING:
     from database.connection import Database

@@ -16,7 +16,7 @@ from database.timestamps import Clock, iso_of
 from pds.hold.records import STATS, published_stats_rkey, read_value, stats_rkey
 from pds.hold.stats.journal import Pair, Staged, StatsJournal, was_committed
 from pds.hold.stats.reader import find_record
-from pds.hold.stats.record import StatsRecord, Totals, stats_value, totals_of
+from pds.hold.stats_record import StatsRecord, Totals, stats_value, totals_of
 from pds.repos.commits import commit
 from repo import dagcbor
 from repo.cid import Cid

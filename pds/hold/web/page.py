@@ -1,6 +1,6 @@
 """The page `/hold`: captain, crew, repositories, and how to use the hold. No scripts.
 
-Everybody sees it on a public hold. On one that is private or taken down it says nothing but that.
+Everybody sees it on a public hold. On one that is private or taken down it says only that.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
 from pds.config.hold.tiers import Tier
 from pds.fairness.turns import TooBusy
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
 from pds.hold.images.layers import Usage
 from pds.hold.operator.listing import crew_page, stats_page
+from pds.hold.permissions import Permission
 from pds.hold.records import Captain, CrewMember
-from pds.hold.stats.record import StatsRecord
+from pds.hold.stats_record import StatsRecord
 from pds.reporting import counted, format_size
 from pds.repos.errors import RepoTakendown, UnreadableRepo
 from pds.web.pages.rendering import file_handler, page_headers, templates_of
@@ -31,7 +31,7 @@ ENTRIES_ON_A_PAGE: Final = 50
 APPVIEW: Final = "atcr.io"
 """The registry of holds that name no other."""
 _SAME_S: Final = 1.0
-"""How long the first page is shown again as it was made, which takes some milliseconds."""
+"""How long the first page is cached: making it takes some milliseconds."""
 _LONGEST_CURSOR: Final = 2_500
 """A DID of the longest form, a space and the name of a repository."""
 _HEADERS: Final = page_headers("form-action 'none'")

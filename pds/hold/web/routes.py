@@ -23,7 +23,7 @@ def hold_routes(hold: Hold) -> Iterator[web.RouteDef]:
 
 
 async def _did_document(request: web.Request) -> web.Response:
-    """Return the hold's DID document, whatever the name by which the server is called."""
+    """Return the hold's DID document, whatever host name the request has."""
     ctx = request.app[CONTEXT]
     document = ctx.did_resolver.find_own(ctx.settings.hold_did)
     if document is None:

@@ -10,7 +10,7 @@ from actor_store.blob_store.s3_errors import explain
 from pds.monitoring.health.probes import Failure
 
 _PATIENCE_S: Final = 2.5
-"""Less than the patience of the whole check, so that the reason is told."""
+"""Less than the patience of the whole check, so that the reason is reported."""
 
 
 class BucketProbe:

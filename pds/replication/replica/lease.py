@@ -27,6 +27,7 @@ from pds.replication.errors import (
     ReplicaUnavailable,
 )
 from pds.replication.replica.lease_file import LeaseFile
+from pds.replication.replica.machine import has_ended, pid_space
 from pds.replication.replica.names import LEASE, MANIFEST
 from pds.replication.replica.place import ReplicaPlace
 
@@ -83,12 +84,12 @@ class Lease:
             run_id=secrets.token_hex(8),
             host=socket.gethostname(),
             pid=os.getpid(),
+            pid_space=pid_space(),
             counter=0,
         )
         self._stored: bytes | None = None
         """What the place holds, as far as is known."""
         self._renewed_s: float | None = None
-        self._changed = asyncio.Event()
         self._soon = asyncio.Event()
         self.last_error: str | None = None
         """Why the lease could not be renewed; None after it was."""
@@ -103,22 +104,17 @@ class Lease:
         """Let `keep` renew it now: something fails, and `last_error` may tell why."""
         self._soon.set()
 
-    async def wait_until_held(self) -> None:
-        """Wait while the lease cannot be counted on, such as in an outage."""
-        while not self.is_held:
-            self._changed.clear()
-            await self._changed.wait()
-
     async def acquire(self, *, by_force: bool = False) -> None:
         """Take the lease, or raise `ReplicaInUse` once it is seen that another renews it.
 
         Takes at once what is free, or was this data directory's; else watches it for `stale_s`.
+        It is free, too, if its holder was a process of this machine that has ended.
         `by_force` takes it at once in any case: its holder stops when it next renews it.
         Raises `DamagedReplicaFile` for a file that is no lease, and what `ReplicaPlace` raises.
         """
         found = await self._read()
         ours = found is not None and found[0].server_id == self._mine.server_id
-        if found is not None and not ours and not found[0].is_released and not by_force:
+        if found is not None and not ours and not self._is_free(found[0]) and not by_force:
             found = await self._watch(*found)
         counter = 0 if found is None else found[0].counter
         await self._take(counter, before=None if found is None else found[1])
@@ -128,7 +124,7 @@ class Lease:
     async def keep(self) -> None:
         """Renew the lease until cancelled; raise `ReplicaInUse` when another has taken it.
 
-        While the place fails, keeps trying: look at `is_held` before each write.
+        While the place fails, keeps trying; see `LeasedPlace` for what is written meanwhile.
         """
         while True:
             await self._until_due()
@@ -176,12 +172,18 @@ class Lease:
         while self._now_s() - watched_since_s < self._times.stale_s:
             await asyncio.sleep(self._times.watch_every_s)
             found = await self._read()
-            if found is None or found[0].is_released:
+            if found is None or self._is_free(found[0]):
                 return found
             if found[1] != data:
                 raise _in_use(found[0])
         logger.warning("replication_lease_taken_over", host=seen.host, pid=seen.pid)
         return seen, data
+
+    def _is_free(self, lease: LeaseFile) -> bool:
+        """Whether its holder surely writes no more. Its daemons end with it."""
+        mine = self._mine
+        is_near = mine.pid_space and (lease.host, lease.pid_space) == (mine.host, mine.pid_space)
+        return lease.is_released or bool(is_near and has_ended(lease.pid))
 
     async def _take(self, counter: int, *, before: bytes | None) -> None:
         self._mine = self._mine.counted(above=counter)
@@ -205,9 +207,11 @@ class Lease:
             found = await self._read()
             if found is None:
                 await self._require_replica()
-            elif found[0].run_id != mine.run_id:
-                raise _in_use(found[0])
-            else:
+                # A disk that has been mounted since then has the lease as well.
+                found = await self._read()
+            if found is not None:
+                if found[0].run_id != mine.run_id:
+                    raise _in_use(found[0])
                 # An earlier renewal, whose answer was lost.
                 mine = mine.counted(above=found[0].counter)
             await self._take(mine.counter, before=None if found is None else found[1])
@@ -238,7 +242,6 @@ class Lease:
         if self.last_error is not None:
             logger.info("replication_lease_renewed")
         self.last_error = None
-        self._changed.set()
 
 
 def _in_use(holder: LeaseFile | None) -> ReplicaInUse:

@@ -15,6 +15,7 @@ _KINDS: Final = {
     "run_id": str,
     "host": str,
     "pid": int,
+    "pid_space": str,
     "counter": int,
     "is_released": bool,
 }
@@ -30,6 +31,8 @@ class LeaseFile:
     """Random: another for each start."""
     host: str
     pid: int
+    pid_space: str
+    """What the pid is unique in; empty if unknown. See `machine.pid_space`."""
     counter: int
     """Moves with each renewal."""
     is_released: bool = False

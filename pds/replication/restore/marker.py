@@ -15,6 +15,7 @@ import orjson
 
 from database.files import replacing, sync
 from pds.replication.errors import ReplicationError
+from pds.replication.replica.machine import boot_id
 from pds.replication.restore.options import RestoreOptions
 
 MARKER: Final = "restore.json"
@@ -22,7 +23,6 @@ NOTES: Final = "restore-notes.jsonl"
 _FORMAT: Final = 1
 _MOST_BYTES: Final = 64 * 1024 * 1024
 """Some 100,000 DIDs, several times over."""
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class OtherRestore(ReplicationError):
@@ -52,8 +52,8 @@ class Marker:
             raise OtherRestore(f"{path} is unreadable: {exc}. {_start_anew(directory)}") from exc
         if not isinstance(contents, dict):
             raise OtherRestore(f"{path} is no marker of a restore. {_start_anew(directory)}")
-        boot_id = _boot_id()
-        return cls(path, contents, boot_id is not None and contents.get("bootId") == boot_id)
+        booted = boot_id()
+        return cls(path, contents, booted is not None and contents.get("bootId") == booted)
 
     @classmethod
     def write(cls, directory: Path, source: str, options: RestoreOptions) -> Marker:
@@ -85,7 +85,7 @@ class Marker:
 
     def renew(self) -> None:
         """Note that from now on, files are those of this start of the machine."""
-        self.contents["bootId"] = _boot_id()
+        self.contents["bootId"] = boot_id()
         with replacing(self.path, mode=0o600) as file:
             file.write(orjson.dumps(self.contents, option=orjson.OPT_INDENT_2))
 
@@ -112,11 +112,3 @@ def refuse_unfinished(directory: Path) -> None:
 
 def _start_anew(directory: Path) -> str:
     return f"To start anew, empty {directory}."
-
-
-def _boot_id() -> str | None:
-    """Return the id of this start of the machine; None if it is unknown."""
-    try:
-        return _BOOT_ID.read_text("ascii").strip()
-    except OSError:
-        return None

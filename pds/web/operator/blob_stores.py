@@ -21,7 +21,7 @@ _ListSizes: TypeAlias = "Callable[[str], Awaitable[Sequence[tuple[str, int]]]]"
 
 _PAGE: Final = 1000
 _COUNTING_S: Final = 2.0
-"""After which an answer tells what has been counted until then."""
+"""How long an answer counts; it has what was counted by then."""
 _MAX_CURSOR_LENGTH: Final = 3000
 _MAX_RUN_LENGTH: Final = 100
 _MIN_BYTES_PER_S: Final = 1000
@@ -49,7 +49,7 @@ async def count_blobs(call: OperatorCall) -> dict[str, Any]:
 
 
 async def move_blobs(call: OperatorCall) -> dict[str, Any]:
-    """POST: let the move to this store go on for some seconds, and tell how far it is.
+    """POST: continue the move to this store for some seconds, and return its progress.
 
     `run` is that of the last answer, if there was one; `bytesPerSecond` limits the pace.
     """

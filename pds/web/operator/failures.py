@@ -1,4 +1,4 @@
-"""What an operator is told of a failure, beyond what clients are told."""
+"""What an operator is told about a failure, beyond what clients are told."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _STATUS: Final = 503
 
 
 def for_operator(exc: Exception) -> Exception:
-    """Return the error to answer an operator with for `exc`.
+    """Return the error that an operator gets for `exc`.
 
     Clients get a bare 500 if the blob store refuses the server, but the operator can repair that.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -26,13 +25,12 @@ def set_clock(file: Path, days: float) -> None:
 
 @pytest.mark.timeout(300)
 async def test_a_clock_that_jumps(world: World, forking: Zygote, tmp_path: Path) -> None:
-    replica, clock = tmp_path / "replica", tmp_path / "clock"
-    os.mkdir(replica)  # noqa: PTH102 (blocks for no time)
+    clock = tmp_path / "clock"
     set_clock(clock, 0)
     world.start(**LEFT_TO_LITESTREAM)
-    replicated = Replicated(world, f"file://{replica}", forking)
+    replicated = Replicated.in_directory(world, forking, tmp_path / "replica")
     try:
-        replicated.start_with_clock(clock)
+        replicated.start_by("tests.e2e.shifted_clock", str(clock))
         await replicated.until_all_is_copied()
         for days in (3, -2, 0):
             set_clock(clock, days)
@@ -50,5 +48,5 @@ async def test_a_clock_that_jumps(world: World, forking: Zygote, tmp_path: Path)
         await replicated.until_all_is_copied()
         await check_restored(replicated)
     finally:
-        replicated.close()
+        replicated.kill()
     assert "replicates to this place" not in replicated.log()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,10 +24,8 @@ WRITES = 6
 @pytest.fixture
 async def replicated(world: World, forking: Zygote, tmp_path: Path) -> AsyncIterator[Replicated]:
     """A stopped server and its replica, which has a file for each write of alice."""
-    replica = tmp_path / "replica"
-    os.mkdir(replica)  # noqa: PTH102 (blocks for no time)
     world.start(**LEFT_TO_LITESTREAM)
-    made = Replicated(world, f"file://{replica}", forking)
+    made = Replicated.in_directory(world, forking, tmp_path / "replica")
     made.start()
     try:
         for number in range(WRITES):
@@ -40,7 +37,7 @@ async def replicated(world: World, forking: Zygote, tmp_path: Path) -> AsyncIter
         world.server.stop()
         yield made
     finally:
-        made.close()
+        made.kill()
 
 
 def damage(file: Path) -> None:

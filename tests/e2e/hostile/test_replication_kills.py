@@ -12,27 +12,22 @@ import os
 import random
 import shutil
 import signal
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pds.replication.status import ReplicationStatus
+from tests.e2e.busy_people import BusyPeople, lacking
 from tests.e2e.forked import Zygote
 from tests.e2e.hostile.scale import scaled
-from tests.e2e.promises import Person, sign_up
 from tests.e2e.replicated import (
     LEFT_TO_LITESTREAM,
     Replicated,
     check_restored,
     keys_in,
     records_in,
-    s3_url,
-    write_with_blob,
 )
 from tests.e2e.soak import at_length_only
 from tests.e2e.world import World
@@ -44,61 +39,11 @@ ROUNDS = scaled(4, 40)
 PLACES = scaled(["file"], ["file", "s3"])
 MOST_PEOPLE = 60
 WRITING_S = (0.5, 3.0)
-UNNOTICED_S = 2.0
-"""How long a change may go unnoticed, on a busy machine: the log is looked at four times a second,
-and the status is written once."""
 HARMLESS = {
     *("account without database", "database without account", "missing blob"),
     "changes not replicated",
 }
 """What a replica may lack that was cut off between two files which belong together."""
-
-
-@dataclass(slots=True)
-class Writers:
-    """Accounts that are made and write all the time, and when each write was answered."""
-
-    world: World
-    random: random.Random
-    people: list[Person]
-    answered: list[tuple[float, str, str]] = field(default_factory=list)
-    """Unix seconds, DID and record key."""
-    _number: int = 0
-
-    @asynccontextmanager
-    async def busy(self) -> AsyncIterator[None]:
-        """A block during which they write."""
-        tasks = [asyncio.create_task(self._write_on()) for _ in range(3)]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-        failures = [each for each in results if not isinstance(each, asyncio.CancelledError)]
-        assert failures == [], "the server did not go on"
-
-    def older_than(self, time_s: float) -> dict[str, set[str]]:
-        """The records whose writes were answered before a time, by DID."""
-        found: dict[str, set[str]] = {}
-        for answered_s, did, rkey in self.answered:
-            if answered_s < time_s:
-                found.setdefault(did, set()).add(rkey)
-        return found
-
-    async def _write_on(self) -> None:
-        while True:
-            self._number += 1
-            number, rkey = self._number, f"r{self._number}"
-            if number % 40 == 0 and len(self.people) < MOST_PEOPLE:
-                self.people.append(await sign_up(self.world.server, self.world.http, rkey))
-            person = self.random.choice(self.people)
-            if number % 7 == 0:
-                await write_with_blob(self.world, person, rkey, self.random.randbytes(2_000))
-            else:
-                await self.world.create(person, rkey, text=str(number))
-            self.answered.append((time.time(), person.did, rkey))
-            await asyncio.sleep(self.random.random() / 20)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -107,16 +52,14 @@ async def test_kills_lose_nothing_but_the_lag(
     world: World, forking: Zygote, seaweedfs: SeaweedFs, tmp_path: Path, place: str
 ) -> None:
     world.start(**LEFT_TO_LITESTREAM)
-    replicated = Replicated(world, f"file://{tmp_path}/replica", forking)
     if place == "file":
-        os.mkdir(tmp_path / "replica")  # noqa: PTH102 (blocks for no time)
+        replicated = Replicated.in_directory(world, forking, tmp_path / "replica")
     else:
-        bucket = (await seaweedfs.create_bucket()).bucket
-        replicated.url, replicated.env = s3_url(seaweedfs, bucket, seaweedfs.port)
+        replicated = await Replicated.in_bucket(world, forking, seaweedfs)
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201 (to repeat a failure)
     chance = random.Random(seed)
-    writers = Writers(world, chance, [world.alice, world.bob])
+    writers = BusyPeople(world, chance, [world.alice, world.bob], MOST_PEOPLE)
     try:
         replicated.start()
         status = await replicated.until_all_is_copied()
@@ -132,7 +75,7 @@ async def test_kills_lose_nothing_but_the_lag(
         await check_restored(replicated)
         await check_sound(replicated)
     finally:
-        replicated.close()
+        replicated.kill()
 
 
 def kill_some(replicated: Replicated, chance: random.Random) -> ReplicationStatus:
@@ -157,18 +100,15 @@ def is_current(status: ReplicationStatus) -> bool:
 
 
 async def check_round(
-    replicated: Replicated, writers: Writers, status: ReplicationStatus, to: Path
+    replicated: Replicated, writers: BusyPeople, status: ReplicationStatus, to: Path
 ) -> None:
     """Restore: nothing is damaged, and all is there that the status claims."""
-    claimed = writers.older_than(status.written_s - status.actors.oldest_unsynced_s - UNNOTICED_S)
     done = await asyncio.to_thread(replicated.restore, to, "--json")
     assert done.returncode in (0, 3), done
     report: dict[str, Any] = json.loads(done.stdout)
     assert {finding["kind"] for finding in report["findings"]} <= HARMLESS, report["findings"]
     found = await asyncio.to_thread(records_in, to)
-    assert {did: rkeys - found.get(did, set()) for did, rkeys in claimed.items()} == {
-        did: set() for did in claimed
-    }, status
+    assert lacking(writers.claimed(status), found) == {}, status
     # No database is in the replica without its key.
     assert await asyncio.to_thread(keys_in, to) is not None
     await asyncio.to_thread(shutil.rmtree, to)

@@ -11,23 +11,19 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.forked import Zygote
-from tests.e2e.replicated import LEFT_TO_LITESTREAM, Replicated, check_restored, s3_url
+from tests.e2e.replicated import LEFT_TO_LITESTREAM, Replicated, check_restored
 from tests.e2e.soak import at_length_only
 from tests.e2e.world import Stopped, World
 from tests.seaweedfs import SeaweedFs
-
-pytestmark = at_length_only
 
 
 @pytest.fixture
 async def replicated(world: World, forking: Zygote, tmp_path: Path) -> AsyncIterator[Replicated]:
     """A server that runs, and is not replicated yet."""
-    replica = tmp_path / "replica"
-    os.mkdir(replica)  # noqa: PTH102 (blocks for no time)
     world.start(**LEFT_TO_LITESTREAM)
-    made = Replicated(world, f"file://{replica}", forking)
+    made = Replicated.in_directory(world, forking, tmp_path / "replica")
     yield made
-    made.close()
+    made.kill()
 
 
 @pytest.fixture
@@ -57,11 +53,13 @@ async def check_that_it_goes_on(replicated: Replicated) -> None:
     await check_restored(replicated)
 
 
+@at_length_only
 async def test_a_second_supervisor_of_the_same_server(running: Replicated) -> None:
     await expect_refusal(running, "already")
     assert not running.has_ended(0)
 
 
+@at_length_only
 async def test_a_supervisor_of_a_copy_of_the_server(
     running: Replicated, stopped: Stopped, tmp_path: Path
 ) -> None:
@@ -72,12 +70,14 @@ async def test_a_supervisor_of_a_copy_of_the_server(
     done = await asyncio.to_thread(running.run, *args, PDS_DATA_DIRECTORY=str(copy))
     assert done.returncode == 1
     printed = " ".join(done.stderr.split())
-    assert f"process {running.pid}" in printed
+    assert running.supervisor is not None
+    assert f"process {running.supervisor.pid}" in printed
     assert "stop it, or replicate to another prefix or directory" in printed
     await running.until_all_is_copied()
     await check_restored(running)
 
 
+@at_length_only
 async def test_the_replica_of_another_server(running: Replicated) -> None:
     running.stop()
     await expect_refusal(
@@ -89,6 +89,7 @@ async def test_the_replica_of_another_server(running: Replicated) -> None:
     await check_that_it_goes_on(running)
 
 
+@at_length_only
 async def test_another_passphrase(running: Replicated) -> None:
     running.stop()
     told = "PDS_REPLICATION_KEY_PASSPHRASE is not the passphrase of this replica"
@@ -123,6 +124,7 @@ async def test_no_litestream(replicated: Replicated, tmp_path: Path) -> None:
     assert "pip install 'holdfast-pds[replication]'" in printed
 
 
+@at_length_only
 @pytest.mark.parametrize(
     ("env", "bucket", "told"),
     [
@@ -136,12 +138,13 @@ async def test_a_bucket_that_does_not_let_us(
     replicated: Replicated, seaweedfs: SeaweedFs, env: dict[str, str], bucket: str | None, told: str
 ) -> None:
     bucket = bucket or (await seaweedfs.create_bucket()).bucket
-    replicated.url, replicated.env = s3_url(seaweedfs, bucket, seaweedfs.port)
+    replicated.url, replicated.env = seaweedfs.replica_url(bucket), seaweedfs.credentials
     if env.get("AWS_ACCESS_KEY_ID") == "read-only":
         env = {"AWS_ACCESS_KEY_ID": seaweedfs.read_only_key_id}
     await expect_refusal(replicated, told, **env)
 
 
+@at_length_only
 async def test_a_directory_that_is_not_there(replicated: Replicated, tmp_path: Path) -> None:
     """It may be mounted any moment, so this is waited for, and told."""
     replicated.url = f"file://{tmp_path}/not-there"

@@ -17,7 +17,6 @@ from tests.e2e.replicated import (
     LEFT_TO_LITESTREAM,
     Replicated,
     check_restored,
-    s3_url,
     write_with_blob,
 )
 from tests.e2e.soak import at_length_only
@@ -41,7 +40,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 def make(world: World, forking: Zygote, stack: AsyncExitStack) -> Make:
     def make(url: str, env: dict[str, str] | None = None) -> Replicated:
         made = Replicated(world, url, forking, env or {})
-        stack.callback(made.close)
+        stack.callback(made.kill)
         return made
 
     return make
@@ -154,4 +153,5 @@ async def test_an_s3_server_that_ends_and_starts_again(
 
 async def on_s3(s3: SeaweedFs, port: int) -> tuple[str, dict[str, str]]:
     """A new bucket of a server that is reached by a port, and the credentials."""
-    return s3_url(s3, (await s3.create_bucket()).bucket, port)
+    bucket = (await s3.create_bucket()).bucket
+    return s3.replica_url(bucket, port=port), s3.credentials

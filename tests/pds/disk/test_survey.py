@@ -21,16 +21,9 @@ from pds.disk.sizes import (
 )
 from pds.disk.survey import StorageSurvey
 from pds.disk.usage import ActorsAndBlobs
+from tests.clock import Clock
 
 NOTHING = ActorsAndBlobs(DatabaseTotals(), FileTotals(), FileTotals())
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 class Measuring:

@@ -4,14 +4,7 @@ import pytest
 
 from pds.fairness import recent
 from pds.fairness.recent import Latest, Recent
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from tests.clock import Clock
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import HOLD, Hold
+from pds.hold.permissions import Permission
 from pds.hold.records import CAPTAIN, SELF
 from tests.pds.conftest import Pds, start_pds
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from multidict import CIMultiDictProxy
 
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
+from pds.hold.permissions import Permission
 from repo.syntax import Did
 from tests.pds.conftest import Account, Pds, Reply
 from tests.pds.hold.conftest import BOTH

@@ -9,8 +9,8 @@ import pytest
 from actor_store.errors import TooManyWrites
 from actor_store.store import ActorStore
 from pds.hold import personal
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
+from pds.hold.permissions import Permission
 from pds.hold.records import CREW, LAYER, POST, STATS, manifest_uri
 from pds.repos.commits import commit
 from pds.repos.records import prepare_write

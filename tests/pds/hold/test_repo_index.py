@@ -14,7 +14,7 @@ from pds.hold import repo_index
 from pds.hold.hold import Hold
 from pds.hold.records import LAYER, STATS
 from pds.hold.repo_index import RepoIndex
-from pds.hold.stats.record import Totals, stats_value, totals_of
+from pds.hold.stats_record import Totals, stats_value, totals_of
 from pds.repos.commits import commit
 from repo import dagcbor
 from repo.cid import Cid

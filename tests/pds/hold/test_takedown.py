@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
+from pds.hold.permissions import Permission
 from pds.hold.records import CREW
 from repo.syntax import Did
 from tests.pds.conftest import Account, Pds, Reply

@@ -41,19 +41,17 @@ def find_litestream() -> str:
     return str(find_program().path)
 
 
-def start_plainly(data: Path, replica: Path) -> subprocess.Popen[bytes]:
-    """Start Litestream with Holdfast's litestream.yml, replicating to a directory."""
-    return subprocess.Popen(  # noqa: S603 (Litestream)
-        [find_litestream(), "replicate", "-config", str(ROOT / "litestream.yml")],
-        env={
-            **os.environ,
-            "PDS_DATA_DIRECTORY": str(data),
-            "LITESTREAM_REPLICA": f"file://{replica}",
-            "LITESTREAM_REPLICA_OPTIONS": "",
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def start_plainly(
+    data: Path, environ: Mapping[str, str], log: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start Litestream with Holdfast's litestream.yml, and with what stands in litestream.env."""
+    with (log or Path(os.devnull)).open("ab") as output:
+        return subprocess.Popen(  # noqa: S603 (Litestream)
+            [find_litestream(), "replicate", "-config", str(ROOT / "litestream.yml")],
+            env={**daemon_environment(os.environ), **environ, "PDS_DATA_DIRECTORY": str(data)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
 
 
 @dataclass(slots=True)
@@ -147,9 +145,18 @@ def restore_file(
     url: str, path: Path, *options: str, environ: Mapping[str, str] | None = None
 ) -> Path:
     """Restore a database with Litestream in the place of what is there, and return its path."""
+    done = try_to_restore(url, path, *options, environ=environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return path
+
+
+def try_to_restore(
+    url: str, path: Path, *options: str, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """As `restore_file`, for a database that may not be there yet."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    done = subprocess.run(  # noqa: S603 (Litestream)
+    return subprocess.run(  # noqa: S603 (Litestream)
         [find_litestream(), "restore", *options, "-o", str(path), url],
         env=daemon_environment({**os.environ, **(environ or {})}),
         capture_output=True,
@@ -157,8 +164,6 @@ def restore_file(
         timeout=60,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return path
 
 
 def restore(url: str, path: Path, *options: str, environ: Mapping[str, str] | None = None) -> bytes:

@@ -25,7 +25,7 @@ _DONE: Final = {
     "--permissions",
     metavar="LIST",
     help="Any of read, write and admin, separated by commas; read,write for a new member. write "
-    "includes read, and admin, who may change the crew, both.",
+    "includes read; admin may also change the crew, and includes both.",
 )
 @click.option("--role", help="A description, such as member or admin; it gives no access.")
 @click.option("--tier", help='One of PDS_HOLD_TIERS, which sets the quota; "" for the default.')
@@ -42,7 +42,7 @@ def add(
 ) -> None:
     """Add a member, or change what a member may do.
 
-    Of somebody who is in the crew already, only what you give is changed.
+    If they are already in the crew, only what you give changes.
 
     \b
     Examples:

@@ -45,9 +45,9 @@ def list_members(
 ) -> None:
     """List the members of the crew.
 
-    The options choose by what the record of a member says. Its permissions decide what the member
-    may do: write includes read, and admin includes both, whether the record names them or not. The
-    role gives no access, and the captain may do everything.
+    The options filter by what a member's record says. Its permissions decide what the member may
+    do: write includes read, and admin includes both, whether the record names them or not. The role
+    gives no access, and the captain may do everything.
 
     \b
     Examples:

@@ -109,8 +109,8 @@ def test_variables_of_the_original_hold_are_taken_over(newcomer: HoldOperator) -
         (("--public-url", URL), "Owner (DID or handle) is not given, and there is no terminal"),
         (("--owner", OWNER), "URL of the hold is not given, and there is no terminal"),
         (("--owner", "no one", "--public-url", URL), "no one is neither a DID nor a handle"),
-        (("--owner", OWNER, "--public-url", "https://a/b"), "https://a/b is no URL of a hold"),
-        (("--owner", OWNER, "--public-url", "http://[a"), "http://[a is no URL of a hold"),
+        (("--owner", OWNER, "--public-url", "https://a/b"), "https://a/b is not the URL of a hold"),
+        (("--owner", OWNER, "--public-url", "http://[a"), "http://[a is not the URL of a hold"),
         (("--owner", OWNER, "--public-url", "http://localhost"), "PDS_HOSTNAME is unset or local"),
     ],
 )

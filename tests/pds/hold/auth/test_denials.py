@@ -7,19 +7,10 @@ from typing import Final
 import pytest
 
 from pds.hold.auth.denials import FREE, Denial, Denials, Refusal
+from tests.clock import Clock
 
 REFUSAL: Final = Refusal(401, "BadJwtSignature", "no")
 LATER: Final = Refusal(401, "AuthenticationRequired", "not found")
-
-
-class Clock:
-    """A clock that tests set."""
-
-    def __init__(self) -> None:
-        self.s = 1000.0
-
-    def __call__(self) -> float:
-        return self.s
 
 
 @pytest.fixture
@@ -51,7 +42,7 @@ def test_pauses_double_up_to_a_minute(denials: Denials[str], clock: Clock) -> No
         denial = denials.note("a", REFUSAL)
         assert denial is not None
         pauses.append(denial.retry_after_s)
-        clock.s += denial.retry_after_s
+        clock.now_s += denial.retry_after_s
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
@@ -63,9 +54,9 @@ def test_a_pause_repeats_the_last_refusal_and_then_ends(
     found = denials.find("a")
     assert found == Denial(LATER, 4)
     assert found.error().response().headers["Retry-After"] == "4"
-    clock.s += 3.5
+    clock.now_s += 3.5
     assert denials.find("a") == Denial(LATER, 1)
-    clock.s += 0.5
+    clock.now_s += 0.5
     assert denials.find("a") is None
 
 
@@ -87,7 +78,7 @@ def test_an_endless_row_does_not_overflow(denials: Denials[str]) -> None:
 
 def test_refusals_are_forgotten_after_a_while(denials: Denials[str], clock: Clock) -> None:
     refuse(denials, FREE + 5)
-    clock.s += 601
+    clock.now_s += 601
     assert denials.note("a", REFUSAL) is None
 
 

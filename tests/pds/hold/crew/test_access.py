@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from actor_store.reader import ActorStoreReader
 from actor_store.writes import PreparedWrite
-from pds.hold.auth.authenticators import CALLER, OPTIONAL_CALLER, require
 from pds.hold.auth.denials import FREE
-from pds.hold.crew.permissions import AccessDenied, Permission, check
 from pds.hold.hold import HOLD, Hold
+from pds.hold.methods.authenticators import CALLER, OPTIONAL_CALLER, require
+from pds.hold.permissions import AccessDenied, Permission, check
 from pds.hold.records import CAPTAIN, CREW, SELF, crew_rkey
 from pds.monitoring.logs.quick import PlainLog
 from pds.monitoring.requests.lines import LOGGER

@@ -8,8 +8,8 @@ from typing import Any, Final
 import pytest
 
 from pds.hold.crew.crew import CaptainStays, Crew, MemberTakendown, MemberUnknown
-from pds.hold.crew.permissions import Permission
 from pds.hold.crew.roster import Roster
+from pds.hold.permissions import Permission
 from pds.hold.records import CAPTAIN, CREW, SELF, crew_rkey
 from repo.syntax import Did
 from tests.pds.conftest import Account, Pds

@@ -14,9 +14,9 @@ from actor_store.records import RecordReader, StoredRecord
 from actor_store.transactor import ActorStoreTransactor
 from actor_store.writes import MAX_WRITES, PreparedWrite
 from pds.hold.crew.index import CrewIndex
-from pds.hold.crew.permissions import AccessDenied, Permission
 from pds.hold.crew.roster import NO_CAPTAIN, Roster
 from pds.hold.hold import Hold
+from pds.hold.permissions import AccessDenied, Permission
 from pds.hold.records import CAPTAIN, CREW, SELF, STATS, crew_rkey, crew_value
 from pds.repos.commits import commit
 from pds.repos.records import prepare_write

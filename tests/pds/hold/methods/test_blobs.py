@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
 from pds.hold.methods import blobs
 from pds.hold.oci.digest import Digest, parse_digest
+from pds.hold.permissions import Permission
 from pds.monitoring.logs import configure_logs
 from tests.pds.conftest import Account, Pds
 from tests.pds.hold.registry import GET_BLOB, IMAGE_OWNER, Registry, digest_of, member

@@ -9,11 +9,11 @@ import pytest
 
 from actor_store.errors import ActorStoreDamaged
 from actor_store.writes import PreparedWrite
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
 from pds.hold.images import pushes
 from pds.hold.images.manifest import MAX_LAYERS
 from pds.hold.images.posts import POSTS_EACH_HOUR
+from pds.hold.permissions import Permission
 from pds.hold.records import LAYER
 from pds.repos.commits import commit
 from tests.pds.conftest import Pds

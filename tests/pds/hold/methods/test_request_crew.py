@@ -10,8 +10,8 @@ import pytest
 
 from actor_store.writes import PreparedWrite
 from database.timestamps import now_iso
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
+from pds.hold.permissions import Permission
 from pds.hold.records import CAPTAIN, CREW, SELF, crew_rkey, crew_value
 from pds.repos.commits import commit
 from pds.repos.records import prepare_write

@@ -13,9 +13,9 @@ import orjson
 import pytest
 
 from actor_store.blob_store.base import BlobStoreFull, BlobStoreUnavailable
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
 from pds.hold.oci.upload_rows import MAX_OPEN_EACH
+from pds.hold.permissions import Permission
 from repo.syntax import Did
 from tests.loop_blocks import loop_blocks
 from tests.pds.conftest import Account, Pds

@@ -30,21 +30,12 @@ from pds.hold.oci.sweep import OciUploadSweep
 from pds.hold.oci.upload_rows import UploadRows
 from pds.hold.oci.uploads import WAIT_S, Uploads
 from pds.pending.blob_move_run import MoveRun
+from tests.clock import Clock
 
 HOLD = "did:web:hold.test"
 ALICE, BOB = "did:plc:alice", "did:plc:bob"
 MIB = 1024 * 1024
 URL = "http://hold.test"
-
-
-@dataclass
-class Clock:
-    """A clock that tests set."""
-
-    now_s: float = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @dataclass
@@ -57,7 +48,7 @@ class Kit:
     prefix: str
     """Of all keys: tests share a bucket."""
     http: aiohttp.ClientSession
-    clock: Clock = field(default_factory=Clock)
+    clock: Clock = field(default_factory=lambda: Clock(1_800_000_000.0))
     wait_s: float = WAIT_S
     verify: bool = True
     storage: OciStorage = field(init=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
+from pds.hold.permissions import Permission
 from tests.pds.conftest import Pds
 from tests.pds.hold.callers import (
     CAPTAIN_ENVIRON,

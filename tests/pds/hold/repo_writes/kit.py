@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
+from pds.hold.permissions import Permission
 from pds.hold.records import CAPTAIN, CREW, LAYER, STATS
 from tests.pds.conftest import Pds, Reply
 from tests.pds.hold.callers import (

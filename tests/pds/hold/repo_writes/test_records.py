@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import pytest
 
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
+from pds.hold.permissions import Permission
 from pds.hold.records import CAPTAIN, CREW, PROFILE, SELF, crew_rkey
 from pds.repos.commits import commit
 from pds.repos.records import prepare_write

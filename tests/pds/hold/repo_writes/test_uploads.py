@@ -6,8 +6,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
+from pds.hold.permissions import Permission
 from pds.hold.records import PROFILE, SELF
 from pds.service_auth.jwt import create_service_jwt
 from repo.syntax import Did

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import pytest
 
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
+from pds.hold.permissions import Permission
 from pds.hold.records import CAPTAIN, CREW, SELF, crew_rkey
 from repo.syntax import Did
 from tests.pds.conftest import Account, Pds

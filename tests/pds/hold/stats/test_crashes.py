@@ -20,8 +20,8 @@ from pds.hold.hold import HOLD, Hold
 from pds.hold.records import STATS, stats_rkey
 from pds.hold.stats import writer as stats_writer
 from pds.hold.stats.journal import Pair, Staged, was_committed
-from pds.hold.stats.record import Totals
 from pds.hold.stats.stats import Stats
+from pds.hold.stats_record import Totals
 from pds.repos.commits import commit
 from tests.pds.conftest import start_pds
 from tests.pds.hold.conftest import HOLD_ENVIRON

@@ -13,8 +13,8 @@ from database.errors import DatabaseError, DatabaseFull
 from pds.hold.hold import Hold
 from pds.hold.records import STATS, published_stats_rkey, stats_rkey
 from pds.hold.stats.counting import MAX_PAIRS, Counts, NewPairs
-from pds.hold.stats.record import Totals
 from pds.hold.stats.stats import Stats
+from pds.hold.stats_record import Totals
 from pds.repos.commits import commit
 from pds.repos.records import prepare_write
 from repo.tid import decode_tid

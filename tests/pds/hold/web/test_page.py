@@ -10,8 +10,8 @@ import pytest
 
 from actor_store.reader import ActorStoreReader
 from actor_store.writes import PreparedWrite
-from pds.hold.crew.permissions import Permission
 from pds.hold.hold import Hold
+from pds.hold.permissions import Permission
 from pds.hold.records import CAPTAIN, CREW, SELF
 from pds.hold.web import page
 from pds.repos.commits import commit

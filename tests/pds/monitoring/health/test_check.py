@@ -11,16 +11,9 @@ import pytest
 from pds.monitoring.health import check as check_module
 from pds.monitoring.health.check import GOOD_FOR_S, HealthCheck
 from pds.monitoring.health.probes import Failure
+from tests.clock import Clock
 
 BROKEN = Failure("disk", "is broken", "Mend it.")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 class DiskProbe:

@@ -64,7 +64,7 @@ async def test_consent_grows_and_can_be_taken_back(accounts: Accounts, clock: Fa
     assert consents.find(ALICE, app) is None
     await consents.remember(ALICE, app, frozenset({"atproto"}))
     await consents.remember(ALICE, app, frozenset({"atproto", "blob:*/*"}))
-    assert consents.find(ALICE, app) == {"atproto", "blob:*/*"}
+    assert consents.find(ALICE, app) == frozenset({"atproto", "blob:*/*"})
     stored = accounts.db.value("SELECT data FROM authorized_client")
     assert json.loads(stored) == {"authorizedScopes": ["atproto", "blob:*/*"]}
     await consents.forget(ALICE, app)

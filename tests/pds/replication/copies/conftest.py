@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from database.connection import Database
+from database.migrations import migrate
 from database.opening import open_database
 from pds.replication.copies import pace
-from pds.replication.copies.tables import create_tables
-from tests.pds.replication.copies.kit import Clock, WatchedPlace
+from pds.replication.ledger.ledger import MIGRATIONS
+from tests.clock import Clock
+from tests.pds.replication.copies.kit import WatchedPlace
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +25,7 @@ def _no_rests(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Database]:
     db = open_database(tmp_path / "replication.sqlite")
-    create_tables(db)
+    migrate(db, MIGRATIONS)
     yield db
     db.close()
 
@@ -44,4 +47,4 @@ async def place(replica: Path) -> AsyncIterator[WatchedPlace]:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(time.time())

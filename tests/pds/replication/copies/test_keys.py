@@ -19,10 +19,10 @@ from pds.replication.copies.sealing import KeySealer, KeySecret, open_with_passp
 from pds.replication.errors import ReplicaUnavailable
 from pds.replication.replica import names
 from repo.keys import K256PrivateKey
+from tests.clock import Clock
 from tests.pds.replication.copies.kit import (
     DAY_S,
     RETENTION_S,
-    Clock,
     Lid,
     NoLid,
     WatchedPlace,
@@ -74,10 +74,15 @@ def make_actor(layout: ActorLayout, did: str) -> bytes:
     return key.export()
 
 
-def remove_actor(layout: ActorLayout, did: str) -> None:
-    layout.store(did).unlink()
-    layout.key(did).unlink()
-    layout.directory(did).rmdir()
+async def copy_then_delete_alice(copier: KeyCopier, layout: ActorLayout) -> None:
+    """Copy the keys of Alice and Bob, delete Alice, and let the copier see that."""
+    make_actor(layout, ALICE)
+    make_actor(layout, BOB)
+    await copier.sweep()
+    layout.store(ALICE).unlink()
+    layout.key(ALICE).unlink()
+    layout.directory(ALICE).rmdir()
+    await copier.sweep()
 
 
 def sealed_name(did: str) -> str:
@@ -242,12 +247,8 @@ async def test_a_lost_key_is_reported_and_its_copy_kept_for_as_long_as_the_actor
 async def test_the_key_of_a_deleted_actor_is_removed_after_the_retention(
     keys: Copier, layout: ActorLayout, replica: Path, clock: Clock
 ) -> None:
-    make_actor(layout, ALICE)
-    make_actor(layout, BOB)
     copier = keys()
-    await copier.sweep()
-    remove_actor(layout, ALICE)
-    await copier.sweep()
+    await copy_then_delete_alice(copier, layout)
     clock.now_s += RETENTION_S - 60
     await copier.sweep()
     assert sealed_name(ALICE) in files_of(replica)
@@ -274,12 +275,8 @@ async def test_a_released_reserved_key_is_removed_after_the_retention(
 async def test_an_actor_that_returns_keeps_its_copy(
     keys: Copier, layout: ActorLayout, replica: Path, clock: Clock
 ) -> None:
-    make_actor(layout, BOB)
-    make_actor(layout, ALICE)
     copier = keys()
-    await copier.sweep()
-    remove_actor(layout, ALICE)
-    await copier.sweep()
+    await copy_then_delete_alice(copier, layout)
     key = make_actor(layout, ALICE)
     clock.now_s += RETENTION_S + DAY_S
     await copier.sweep()

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
 from pds.replication.errors import (
     DamagedReplicaFile,
+    ReplicaFileMissing,
     ReplicaInUse,
     ReplicaUnavailable,
 )
 from pds.replication.replica.file_place import FilePlace
 from pds.replication.replica.lease import Lease, LeaseTimes
 from pds.replication.replica.lease_file import LeaseFile
+from pds.replication.replica.machine import pid_space
 from pds.replication.replica.place import ReplicaPlace
 
 QUICK = LeaseTimes(
@@ -43,6 +51,19 @@ def move(root: Path, target: Path) -> None:
 
 async def stored(place: ReplicaPlace) -> LeaseFile:
     return LeaseFile.decode(await place.read("lease.json", max_bytes=4096))
+
+
+def lease_of_ended_process() -> LeaseFile:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return LeaseFile(
+        server_id="a",
+        run_id="ended",
+        host=socket.gethostname(),
+        pid=process.pid,
+        pid_space=pid_space(),
+        counter=7,
+    )
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -122,12 +143,39 @@ async def test_a_lease_is_taken_by_force_from_a_holder_that_stops_then(root: Pat
 async def test_a_lease_that_does_not_move_is_taken_over_whatever_the_clocks_say(
     place: ReplicaPlace,
 ) -> None:
-    dead = LeaseFile(server_id="a", run_id="dead", host="h", pid=1, counter=2**40)
+    dead = LeaseFile(server_id="a", run_id="dead", host="h", pid=1, pid_space="", counter=2**40)
     await place.write("lease.json", dead.encode())
     lease = Lease(place, server_id="b", times=QUICK)
     await lease.acquire()
     now = await stored(place)
     assert (now.server_id, now.counter) == ("b", 2**40 + 1)
+
+
+async def test_the_lease_of_a_process_that_has_ended_here_is_taken_at_once(root: Path) -> None:
+    place = FilePlace(root)
+    await place.write("lease.json", lease_of_ended_process().encode())
+    lease = Lease(place, server_id="b", times=PATIENT)
+    async with asyncio.timeout(LeaseTimes().stale_s / 2):
+        await lease.acquire()
+    assert lease.is_held
+
+
+@pytest.mark.parametrize(
+    "elsewhere", [{"host": "another"}, {"pid_space": "another"}, {"pid": os.getpid()}]
+)
+async def test_a_lease_whose_holder_may_be_running_is_watched(
+    root: Path, elsewhere: dict[str, Any]
+) -> None:
+    place = FilePlace(root)
+    holder = replace(lease_of_ended_process(), **elsewhere)
+    await place.write("lease.json", holder.encode())
+    taking = asyncio.create_task(Lease(place, server_id="b", times=PATIENT).acquire())
+    while not taking.done():
+        holder = holder.counted()
+        await place.write("lease.json", holder.encode())
+        await asyncio.sleep(0.005)
+    with pytest.raises(ReplicaInUse):
+        await taking
 
 
 async def test_the_same_data_directory_takes_its_lease_back_at_once(root: Path) -> None:
@@ -238,12 +286,8 @@ async def test_a_lease_is_not_counted_on_long_before_others_take_it(root: Path) 
     assert lease.is_held
     now_s += PATIENT.held_s
     assert not lease.is_held
-    waiting = asyncio.create_task(lease.wait_until_held())
-    await asyncio.sleep(0)
-    assert not waiting.done()
     async with kept(lease):
-        await waiting
-    assert lease.is_held
+        await until(lambda: lease.is_held)
     real = LeaseTimes()
     assert real.renew_s < real.held_s
     assert real.held_s + real.call_s <= real.stale_s
@@ -315,6 +359,40 @@ async def test_a_lease_that_was_deleted_is_written_again(root: Path) -> None:
     assert (await stored(place)).server_id == "a"
 
 
+async def test_a_disk_that_is_mounted_during_a_renewal_is_no_loss(root: Path) -> None:
+    class Mounted(FilePlace):
+        """A directory whose disk is mounted when its lease has been looked for in vain."""
+
+        async def read(self, name: str, *, max_bytes: int) -> bytes:
+            if disk.exists() and name == "lease.json":
+                with pytest.raises(ReplicaFileMissing):
+                    await super().read(name, max_bytes=max_bytes)
+                mount()
+                raise ReplicaFileMissing(name)
+            return await super().read(name, max_bytes=max_bytes)
+
+    def unmount() -> None:
+        move(root, disk)
+        root.mkdir()
+
+    def mount() -> None:
+        shutil.rmtree(root)
+        move(disk, root)
+
+    disk = root.with_name("disk")
+    place = Mounted(root)
+    lease = Lease(place, server_id="a", times=replace(PATIENT, renew_s=600))
+    await lease.acquire()
+    first = await stored(place)
+    unmount()
+    async with kept(lease) as keeping:
+        lease.renew_soon()
+        await until(lambda: keeping.done() or not disk.exists())
+        await until_counted(place, first.counter)
+        assert not keeping.done()
+        assert lease.is_held
+
+
 async def test_no_lease_is_written_where_the_replica_itself_is_gone(root: Path) -> None:
     lease = Lease(FilePlace(root), server_id="a", times=PATIENT)
     await lease.acquire()
@@ -332,9 +410,9 @@ async def test_no_lease_is_written_where_the_replica_itself_is_gone(root: Path) 
     "data",
     [
         *(b"", b"{", b"\xff\xfe", b"[]", b"null", b"{}"),
-        b'{"server_id":"a","run_id":"b","host":"h","pid":true,"counter":1,"is_released":false}',
-        b'{"server_id":"a","run_id":"b","host":"h","pid":1,"counter":"1","is_released":false}',
-        b'{"server_id":1,"run_id":"b","host":"h","pid":1,"counter":1,"is_released":false}',
+        b'{"server_id":"a","run_id":"b","host":"h","pid":true,"pid_space":"","counter":1,"is_released":false}',
+        b'{"server_id":"a","run_id":"b","host":"h","pid":1,"pid_space":"","counter":"1","is_released":false}',
+        b'{"server_id":1,"run_id":"b","host":"h","pid":1,"pid_space":"","counter":1,"is_released":false}',
     ],
 )
 async def test_garbage_is_named_with_what_to_do(root: Path, data: bytes) -> None:
@@ -367,8 +445,10 @@ async def test_a_stop_while_the_place_is_away_does_not_fail(root: Path) -> None:
 
 
 def test_a_lease_is_read_as_it_was_written() -> None:
-    lease = LeaseFile(server_id="a", run_id="b", host="ü", pid=3, counter=4, is_released=True)
+    lease = LeaseFile(
+        server_id="a", run_id="b", host="ü", pid=3, pid_space="b", counter=4, is_released=True
+    )
     assert LeaseFile.decode(lease.encode()) == lease
     assert set(orjson.loads(lease.encode())) == {
-        *("server_id", "run_id", "host", "pid", "counter", "is_released")
+        *("server_id", "run_id", "host", "pid", "pid_space", "counter", "is_released")
     }

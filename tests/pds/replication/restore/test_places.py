@@ -27,7 +27,7 @@ PASSPHRASE = "correct horse battery staple"
 
 async def replicate_plainly(data: Path, replica: Path, expected: list[Path]) -> None:
     """Run Litestream with Holdfast's litestream.yml until it has the `expected` databases."""
-    process = start_plainly(data, replica)
+    process = start_plainly(data, {"LITESTREAM_REPLICA": f"file://{replica}"})
     try:
         async with asyncio.timeout(_REPLICATED_S):
             while not all(list((replica / path).rglob("*.ltx")) for path in expected):
@@ -124,15 +124,8 @@ async def test_a_secret_that_opens_nothing_ends_the_restore_which_goes_on_with_t
 async def test_a_replica_in_a_bucket_comes_back(
     origin: Origin, tmp_path: Path, seaweedfs: SeaweedFs
 ) -> None:
-    bucket = (await seaweedfs.create_bucket()).bucket
-    url = ReplicaUrl.parse(
-        f"s3://{bucket}/pds?endpoint={seaweedfs.url}&region=us-east-1&force-path-style=true"
-    )
-    credentials = {
-        "AWS_ACCESS_KEY_ID": seaweedfs.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": seaweedfs.secret_access_key,
-    }
-    place = open_place(url, environ=credentials)
+    url = ReplicaUrl.parse(seaweedfs.replica_url((await seaweedfs.create_bucket()).bucket))
+    place = open_place(url, environ=seaweedfs.credentials)
     try:
         for path in sorted(origin.replica.rglob("*")):
             if path.is_file():

@@ -17,12 +17,9 @@ from pds.replication.replica.names import actor_database
 from pds.replication.restore.target import LEDGER
 from pds.replication.standby.state import Copied
 from repo.cid import Cid
-from tests.e2e.soak import at_length_only
 from tests.pds.replication.small_server import SmallServer, did_of, values_in
 from tests.pds.replication.standby.kit import delete_account, following, make_server
 from tests.pds.replication.supervised import Running, options_of, running
-
-pytestmark = at_length_only
 
 ACCOUNTS = 10
 

@@ -25,8 +25,6 @@ from tests.pds.replication.supervised import all_synced, options_of, running
 from tests.processes import clean_environment
 from tests.seaweedfs import SeaweedFs
 
-pytestmark = at_length_only
-
 _ROOT = Path(__file__).resolve().parents[4]
 
 
@@ -51,10 +49,9 @@ def own_seaweedfs(
 async def bucket_url(seaweedfs: SeaweedFs, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of a new bucket, with its credentials in the environment."""
     bucket = (await seaweedfs.create_bucket()).bucket
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", seaweedfs.access_key_id)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", seaweedfs.secret_access_key)
-    query = f"endpoint={seaweedfs.url}&region=us-east-1&force-path-style=true"
-    return f"s3://{bucket}/pds?{query}"
+    for name, value in seaweedfs.credentials.items():
+        monkeypatch.setenv(name, value)
+    return seaweedfs.replica_url(bucket)
 
 
 async def test_a_bucket_gets_everything(
@@ -70,6 +67,7 @@ async def test_a_bucket_gets_everything(
         assert made.values(did_of(25)) == []
 
 
+@at_length_only
 async def test_an_ssh_server_gets_everything(server: SmallServer, tmp_path: Path) -> None:
     (tmp_path / "ssh").mkdir()
     async with running_sftp_server(tmp_path / "ssh") as ssh:
@@ -86,6 +84,7 @@ async def test_an_ssh_server_gets_everything(server: SmallServer, tmp_path: Path
         assert values_in(found) == ['"value"']
 
 
+@at_length_only
 async def test_a_bucket_that_comes_back_is_caught_up_with(
     server: SmallServer, own_seaweedfs: SeaweedFs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +118,7 @@ async def test_a_bucket_that_comes_back_is_caught_up_with(
         assert made.values(did_of(29)) == ['"in the outage"']
 
 
+@at_length_only
 async def test_a_start_waits_for_a_bucket_that_does_not_answer(
     server: SmallServer, own_seaweedfs: SeaweedFs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +136,7 @@ async def test_a_start_waits_for_a_bucket_that_does_not_answer(
         await made.end()
 
 
+@at_length_only
 async def test_a_stop_while_nothing_answers_takes_no_longer_than_it_may(
     server: SmallServer, own_seaweedfs: SeaweedFs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

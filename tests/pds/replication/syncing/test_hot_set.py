@@ -5,18 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pds.replication.syncing.hot_set import TRIAL_S, HotSet
-
-
-class Clock:
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.clock import Clock
 
 
 @pytest.fixture

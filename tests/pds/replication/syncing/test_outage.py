@@ -5,18 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pds.replication.syncing.outage import Outage
-
-
-class Clock:
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.clock import Clock
 
 
 @pytest.fixture

@@ -66,15 +66,14 @@ class App:
         encoding: Literal["data", "json"] = "data",
     ) -> Reply:
         """Ask an endpoint, with a nonce once the server has told one."""
-        for _ in range(2):
-            headers = {"DPoP": self.proof("POST", f"{self.issuer}/oauth/{path}")}
-            body = {"client_id": self.client_id, **fields}
-            reply = await self.pds.request(
-                "POST", f"/oauth/{path}", headers=headers, **{encoding: body}
-            )
-            self.nonce = reply.headers["DPoP-Nonce"]
-            if reply.json.get("error") != "use_dpop_nonce":
-                break
+        headers = {"DPoP": self.proof("POST", f"{self.issuer}/oauth/{path}")}
+        body = {"client_id": self.client_id, **fields}
+        reply = await self.pds.request(
+            "POST", f"/oauth/{path}", headers=headers, **{encoding: body}
+        )
+        self.nonce = reply.headers["DPoP-Nonce"]
+        if reply.json.get("error") == "use_dpop_nonce":
+            return await self.endpoint(path, fields, encoding=encoding)
         return reply
 
     async def push(self, **parameters: str) -> dict[str, str]:
@@ -124,16 +123,12 @@ class App:
     async def call(self, method: str, nsid: str, *, token: str | None = None, **more: Any) -> Reply:
         """Call an XRPC method with the access token."""
         token = token or self.tokens["access_token"]
-        for _ in range(2):
-            proof = self.proof(method, f"{self.issuer}/xrpc/{nsid}", token)
-            headers = {"Authorization": f"DPoP {token}", "DPoP": proof}
-            reply = await self.pds.request(method, f"/xrpc/{nsid}", headers=headers, **more)
-            nonce = reply.headers.get("DPoP-Nonce", self.nonce)
-            if nonce == self.nonce:
-                break
-            self.nonce = nonce
-            if "use_dpop_nonce" not in reply.headers.get("WWW-Authenticate", ""):
-                break
+        proof = self.proof(method, f"{self.issuer}/xrpc/{nsid}", token)
+        headers = {"Authorization": f"DPoP {token}", "DPoP": proof}
+        reply = await self.pds.request(method, f"/xrpc/{nsid}", headers=headers, **more)
+        self.nonce = reply.headers.get("DPoP-Nonce", self.nonce)
+        if "use_dpop_nonce" in reply.headers.get("WWW-Authenticate", ""):
+            return await self.call(method, nsid, token=token, **more)
         return reply
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from repo.syntax import Did
 from tests.pds.conftest import Account, Pds
 from tests.pds.web.oauth.app_client import App
 from tests.pds.web.oauth.browser import Browser
@@ -134,7 +135,9 @@ async def test_a_trusted_app_gets_in_silently_once_it_was_let_in(pds: Pds, alice
     query = await app.push(prompt="none")
     # Consent to a client on the person's own device is never remembered.
     assert (await browser.open("/oauth/authorize", **query)).answer["error"] == "consent_required"
-    await pds.ctx.oauth.consents.remember(alice.did, TRUSTED, frozenset(app.scope.split()))
+    assert pds.ctx.oauth is not None
+    agreed = frozenset(app.scope.split())
+    await pds.ctx.oauth.consents.remember(Did(alice.did), TRUSTED, agreed)
     answer = (await browser.open("/oauth/authorize", **await app.push(prompt="none"))).answer
     assert (await app.redeem(answer["code"])).status == 200
     app = App(pds, client_id=TRUSTED)

@@ -1,7 +1,7 @@
 """The bodies of stats records: read in either vocabulary, written in both.
 
 The published Lexicon says `ownerDid` and `updatedAt`, an older description `did` and `createdAt`.
-Fields that only others know are kept, and so are the counts that others wrote.
+Unknown fields are kept, and so are the counts that others wrote.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Totals:
         )
 
     def to_json(self) -> dict[str, int | str]:
-        """Return the fields of a record; a time that never was is left out."""
+        """Return the fields of a record; a time of None is left out."""
         times = {"lastPull": self.last_pull, "lastPush": self.last_push}
         return {
             "pullCount": self.pulls,

@@ -64,7 +64,7 @@ def grants(permissions: frozenset[Permission], wanted: Permission) -> bool:
 def check(
     wanted: Permission, *, is_captain: bool, permissions: frozenset[Permission] | None
 ) -> None:
-    """Raise `AccessDenied` unless the caller may do it. `permissions` are None for no member.
+    """Raise `AccessDenied` unless the caller may do it; `permissions` is None for a non-member.
 
     Reading from a public hold is allowed to everybody and not checked here.
     """

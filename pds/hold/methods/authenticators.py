@@ -13,9 +13,9 @@ from aiohttp import hdrs, web
 
 from pds.fairness.presence import while_present
 from pds.hold.auth.denials import Refusal
-from pds.hold.crew.permissions import AccessDenied, Permission
 from pds.hold.errors import answering, to_xrpc
 from pds.hold.hold import HOLD, hold_of
+from pds.hold.permissions import AccessDenied, Permission
 from pds.xrpc.auth import method_of
 from pds.xrpc.credentials import (
     Anonymous,
@@ -38,7 +38,7 @@ class HoldCredentials(ServiceCredentials):
 
 
 MISSING: Final = "AuthMissing"
-"""Also of DPoP: a token for the user's PDS, which only that PDS can check."""
+"""Also the error for DPoP: only the user's PDS can check such a token."""
 _ANONYMOUS: Final = Anonymous()
 
 
@@ -107,10 +107,10 @@ async def require(call: XrpcCall, wanted: Literal[Permission.READ]) -> Did | Non
 @overload
 async def require(call: XrpcCall, wanted: Literal[Permission.WRITE, Permission.ADMIN]) -> Did: ...
 async def require(call: XrpcCall, wanted: Permission) -> Did | None:
-    """Return the caller, if the roster lets them do it now; None for an anonymous reader.
+    """Return the caller, if the roster allows it now; None for an anonymous reader.
 
     Call it again after anything long: membership may have ended. Raises `XrpcError` 401 for an
-    anonymous caller who may not, and 403 for others, with a Retry-After if that is often.
+    anonymous caller who may not, and 403 for others, with a Retry-After if that happens often.
     """
     hold, did = hold_of(call), _caller_of(call)
     try:
