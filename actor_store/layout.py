@@ -21,8 +21,9 @@ STORE: Final = "store.sqlite"
 
 _KEY: Final = "key"
 _RESERVED_KEYS: Final = "reserved_keys"
-# Excludes everything special in paths: slash, backslash, leading dot.
-_is_name: Final = re.compile(r"did:[a-z0-9]+:[A-Za-z0-9._:%-]+").fullmatch
+is_name: Final = re.compile(r"did:[a-z0-9]+:[A-Za-z0-9._:%-]+").fullmatch
+"""Whether a directory is named like an actor's; excludes everything special in paths: slash,
+backslash, leading dot."""
 _is_prefix: Final = re.compile(r"[0-9a-f]{2}").fullmatch
 
 
@@ -55,7 +56,7 @@ class ActorLayout:
 
     def iter_directories(self) -> Iterator[str]:
         """Yield the DIDs that have a directory, with or without a store, in no particular order."""
-        return (entry.name for entry in self._iter_entries() if _is_name(entry.name))
+        return (entry.name for entry in self._iter_entries() if is_name(entry.name))
 
     def _may_have_store(self, did: str) -> bool:
         try:
@@ -72,6 +73,6 @@ class ActorLayout:
 
 
 def _check_name(name: str) -> str:
-    if len(name) > MAX_NAME_BYTES or _is_name(name) is None:
+    if len(name) > MAX_NAME_BYTES or is_name(name) is None:
         raise InvalidStoreName(name)
     return name

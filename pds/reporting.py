@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -81,6 +82,17 @@ def format_size(size_bytes: int) -> str:
     power = min((len(str(size_bytes)) - 1) // 3, len(_UNITS) - 1)
     value = size_bytes / 1000**power
     return f"{value:.1f} {_UNITS[power]}" if value < 100 else f"{value:.0f} {_UNITS[power]}"
+
+
+def format_ago(at_s: float | None) -> str:
+    """Return how long ago a time in Unix seconds is: `5 s ago`, `3 hours ago`; None is `never`."""
+    if at_s is None:
+        return "never"
+    seconds = max(0, int(time.time() - at_s))
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit} ago"
+    return f"{seconds} s ago"
 
 
 def parse_size(text: str) -> int:

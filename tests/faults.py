@@ -83,7 +83,7 @@ POINTS: Final[Mapping[str, FaultPoint]] = {
     "layer-completed": FaultPoint("after", _UPLOADS, "set_completed"),
     # A layer that moves from the disk to S3
     "layer-copied": FaultPoint("after", "pds.hold.oci.s3_blobs:S3Blobs", "receive"),
-    "layer-named": FaultPoint("after", "pds.hold.oci.s3_arriving:ArrivingObject", "keep"),
+    "layer-named": FaultPoint("after", "actor_store.blob_store.s3_arriving:ArrivingObject", "keep"),
     "layer-removed": FaultPoint("after", "pds.hold.oci.disk:DiskOciStorage", "delete"),
     # Recovery itself
     "store-mended": FaultPoint("after", "pds.recovery.start", "mend_store"),

@@ -44,13 +44,16 @@ class S3Bucket:
     that may pass, and end in bounded time.
     """
 
-    def __init__(self, location: S3Location, *, cdn_url: str | None = None) -> None:
+    def __init__(
+        self, location: S3Location, *, cdn_url: str | None = None, logs_failures: bool = True
+    ) -> None:
         """Nothing is sent before the first call, so the server may be down.
 
         `cdn_url` takes the place of the server's scheme and host in presigned downloads.
+        `logs_failures` is False for callers that tell the operator of each failure themselves.
         """
         self.location = location
-        self._client = S3Client(location)
+        self._client = S3Client(location, logs_failures=logs_failures)
         self.uploads = S3Uploads(self._client, self.head)
         """Multipart uploads."""
         self._presigner = Presigner(self._client, cdn_url=cdn_url)
@@ -97,9 +100,7 @@ class S3Bucket:
             on_close=self._streams.release,
         )
 
-    async def put(
-        self, key: str, data: bytes | bytearray, *, more: Mapping[str, Any] | None = None
-    ) -> None:
+    async def put(self, key: str, data: bytes, *, more: Mapping[str, Any] | None = None) -> None:
         """Store an object whole, in place of any that has this key.
 
         `more` has parameters of PutObject, such as `Metadata`. Raises `BlobObjectChanged` if it has

@@ -44,8 +44,9 @@ class S3Client:
     It is made at its first use, which sends nothing: so a server starts although S3 is down.
     """
 
-    def __init__(self, location: S3Location) -> None:
+    def __init__(self, location: S3Location, *, logs_failures: bool = True) -> None:
         self.location = location
+        self._logs_failures = logs_failures
         self._session: Any = None
         self._calls: Any = None
         self._opening = asyncio.Lock()
@@ -88,7 +89,7 @@ class S3Client:
     def _note(self, exc: BlobStoreError) -> None:
         """Log what the operator should know, though not for each of many requests."""
         now = time.monotonic()
-        if now >= self._quiet_until:
+        if self._logs_failures and now >= self._quiet_until:
             self._quiet_until = now + _LOG_EVERY_S
             logger.warning("%s", exc)
 

@@ -39,9 +39,7 @@ class S3Uploads:
             answer = await calls.create_multipart_upload(**self._named(key), **(more or {}))
         return str(answer["UploadId"])
 
-    async def put_part(
-        self, key: str, upload_id: str, number: int, data: bytes | bytearray
-    ) -> S3Part:
+    async def put_part(self, key: str, upload_id: str, number: int, data: bytes) -> S3Part:
         """Store one part; a second of the same number replaces it. Raises `BlobUploadMissing`."""
         async with self._client.calling(timeout_s=self._location.upload_s) as calls:
             answer = await calls.upload_part(

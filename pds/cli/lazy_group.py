@@ -11,6 +11,7 @@ from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -90,6 +91,19 @@ class LazyGroup(click.Group):
         """List the commands with their summaries."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, self.summaries[name]) for name in self.list_commands(ctx)])
+
+
+def refuse_options(ctx: click.Context) -> None:
+    """Refuse options of a group before the name of one of its commands: they would be ignored.
+
+    For groups that do something without a command.
+    """
+    for param in ctx.command.params:
+        if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{param.opts[0]} is an option of `{ctx.command_path}` itself. Put it behind "
+                f"{ctx.invoked_subcommand!r} if that command has it."
+            )
 
 
 def _module_of(command: str) -> str:

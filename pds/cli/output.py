@@ -42,6 +42,13 @@ def print_fields(fields: Iterable[tuple[str, object]]) -> None:
         say(f"{name + ':':{width}}{value}")
 
 
+def print_faults(faults: Iterable[str]) -> None:
+    """Print what is wrong, a line each, or that nothing is."""
+    lines = [f"Wrong: {fault}" for fault in faults] or ["Nothing is wrong."]
+    for line in lines:
+        say(line)
+
+
 def print_object(fields: Mapping[str, object], *, as_json: bool) -> None:
     """Print one object with its fields, for a program or for a person."""
     if as_json:

@@ -89,6 +89,9 @@ def recover_copy(original: Original, directory: Path) -> Sequence[str]:
         asyncio.run(_recover(settings))
     except (DatabaseError, DataDirectoryError, PlcError, OSError) as exc:
         return [f"Recovery has to wait ({exc}). {_FIRST_START}"]
+    except KeyboardInterrupt:
+        # Everything is there, and what was found meanwhile has yet to be told.
+        return [f"Recovery was interrupted. {_FIRST_START}"]
     return ["The databases agree with each other: what differed is among the events for consumers."]
 
 

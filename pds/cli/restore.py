@@ -16,6 +16,7 @@ from pds.cli.environment import env_file_option, explain_failures, read_variable
 from pds.cli.failures import INTERRUPTED, CommandFailed
 from pds.cli.output import json_option, print_json, say
 from pds.cli.progress import progress_bars
+from pds.cli.replica_options import from_option, identity_option, require_url
 
 if TYPE_CHECKING:
     from pds.cli.recovering import Original
@@ -46,12 +47,7 @@ def _parse_time(_ctx: click.Context, _param: click.Parameter, text: str | None) 
 
 
 @click.command()
-@click.option(
-    "--from",
-    "url",
-    metavar="URL",
-    help="The replica, as `pds replicate --to` names it; PDS_REPLICATION_URL if not given.",
-)
+@from_option
 @click.option(
     "--to",
     "directory",
@@ -67,11 +63,7 @@ def _parse_time(_ctx: click.Context, _param: click.Parameter, text: str | None) 
     callback=_parse_time,
     help="Restore databases as they were then, such as 2026-11-30T12:00:00Z.",
 )
-@click.option(
-    "--identity",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The file of an age identity that opens the signing keys.",
-)
+@identity_option
 @click.option("--without-keys", is_flag=True, help="Leave out signing keys, which are secret.")
 @click.option("--without-blobs", is_flag=True, help="Leave out blobs.")
 @click.option(
@@ -112,16 +104,14 @@ def restore(
       pds restore --from s3://my-backups/pds --to /tmp/one --did did:plc:ewvi7nxzyoun6zhxrhs64oiz
     """
     from pds.cli.recovering import Original, recover_copy
+    from pds.monitoring.logs import configure_logs
     from pds.replication.restore.options import RestoreOptions
 
+    configure_logs(level="warning")
     _check_dids(dids)
     original = Original.read(read_variables(env_file).values)
-    source = url or original.values.get("PDS_REPLICATION_URL")
-    if not source:
-        raise CommandFailed(
-            "There is no replica to restore from: PDS_REPLICATION_URL is not set.",
-            remedy=f"pds restore --from URL --to {shlex.quote(str(directory))}",
-        )
+    remedy = f"pds restore --from URL --to {shlex.quote(str(directory))}"
+    source = require_url(url, original.values, to="restore from", remedy=remedy)
     options = RestoreOptions(
         dids=frozenset(dids) or None,
         services=not dids,

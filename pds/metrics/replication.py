@@ -28,7 +28,7 @@ def replication_families(settings: Settings) -> Iterator[Metric]:
 def _families(status: ReplicationStatus) -> Iterator[Metric]:
     actors = status.actors
     databases = {each.name.removesuffix(".sqlite"): each for each in status.databases}
-    lags = {name: each.lag_s for name, each in databases.items() if each.lag_s is not None}
+    lags = {name: each.lag_s for name, each in databases.items()}
     yield gauges(
         "replication_lag_seconds",
         "Age of the oldest change that is not in the replica; 0 if all are.",

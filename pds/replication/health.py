@@ -23,13 +23,13 @@ class Fault:
 
 def lag_s(status: ReplicationStatus) -> float:
     """Return the age of the oldest change that had not reached the replica, in seconds."""
-    lags = (each.lag_s or 0.0 for each in status.databases)
-    return max(status.actors.oldest_unsynced_s, *lags, 0.0)
+    return max(status.actors.oldest_unsynced_s, *(each.lag_s for each in status.databases), 0.0)
 
 
 def has_everything(status: ReplicationStatus) -> bool:
     """Whether a supervisor that has ended had sent all that it knew of."""
-    return status.state == "stopped" and status.actors.dirty == 0 and lag_s(status) == 0.0
+    waits = status.actors.dirty or status.copies.blobs_waiting or lag_s(status)
+    return status.state == "stopped" and not waits
 
 
 def find_faults(
@@ -70,6 +70,11 @@ def find_faults(
             f"changes wait for {lag_s(status):.0f} seconds to reach the replica",
             "Look at the processor, the disk and the network of this machine, and at the log.",
         )
+    if status.state != "unreachable" and status.copies.error is not None:
+        yield Fault(
+            f"keys or blobs cannot be copied: {status.copies.error}",
+            "Make that work again. Everything that waits is copied then.",
+        )
     if status.actors.failing:
         # The errors of single accounts, which are not the place's.
         first = next((f": {did}: {error}" for did, error in status.failing), "")
@@ -90,6 +95,7 @@ def _end_of(status: ReplicationStatus) -> str:
         return status.last_error or "it has failed"
     if status.state == "stopped":
         waits = counted(status.actors.dirty, "account")
-        left = "" if has_everything(status) else f" before all was sent; {waits} waited"
-        return f"it was stopped{left}"
+        if status.copies.blobs_waiting:
+            waits += f" and {counted(status.copies.blobs_waiting, 'blob')}"
+        return f"it was stopped before all was sent; {waits} waited"
     return f"its last sign of life is {status.age_s:.0f} seconds old"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 LEDGER_FILE: Final = "replication.sqlite"
 STATUS_FILE: Final = "replication.json"
 LOCK_FILE: Final = "replication.lock"
+_DAY_S: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +43,6 @@ class ReplicationOptions:
     actors_directory: Path
     blob_directory: Path | None
     """None if blobs are in S3, where they stay."""
-    hold_env_file: Path | None = None
-    """The secrets of a server that is only a hold; copied like a key."""
     sealing: SealingOptions
     hot_set: int = 500
     """How many actors' databases Litestream has open at most."""
@@ -72,6 +71,11 @@ class ReplicationOptions:
     status_every_s: float = 1.0
     """How often the status file is written."""
     lease: LeaseTimes = field(default_factory=LeaseTimes)
+
+    @property
+    def retention_s(self) -> float:
+        """`retention_days` in seconds."""
+        return self.retention_days * _DAY_S
 
     @property
     def ledger_db(self) -> Path:

@@ -8,31 +8,33 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from pds.replication.status_file import read_contents, replace_contents, still_runs
+from pydantic import TypeAdapter
+
+from pds.replication.status_file import Complete, read_contents, replace_contents, still_runs
 
 State: TypeAlias = Literal["starting", "running", "unreachable", "stopping", "stopped", "failed"]
 """`unreachable`: the replica does not answer or takes nothing; the supervisor goes on trying."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseStatus:
+class DatabaseStatus(Complete):
     """One of the databases that are always replicated."""
 
     name: str
     """Its file name, such as `account.sqlite`."""
     txid: int
     """The newest transaction in the replica, by Litestream's count."""
-    lag_s: float | None
-    """Age of the oldest change that is not in the replica; 0 if all are, None if unknown."""
+    lag_s: float
+    """Age of the oldest change that is not in the replica; 0 if all are."""
     last_synced_s: float | None
     """Unix seconds."""
     last_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DaemonStatus:
+class DaemonStatus(Complete):
     """One Litestream process."""
 
     name: str
@@ -47,7 +49,7 @@ class DaemonStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ActorsStatus:
+class ActorsStatus(Complete):
     """All actors together."""
 
     known: int = 0
@@ -69,7 +71,7 @@ class ActorsStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
+class Totals(Complete):
     """Counts since the supervisor's start."""
 
     syncs: int = 0
@@ -85,7 +87,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CopiesStatus:
+class CopiesStatus(Complete):
     """Files that are copied beside the databases; counts since the supervisor's start."""
 
     blob_bytes_copied: int = 0
@@ -101,7 +103,7 @@ class CopiesStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LagStatus:
+class LagStatus(Complete):
     """How long changes took to reach the replica, over the last minute; in seconds."""
 
     changes: int = 0
@@ -111,7 +113,7 @@ class LagStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReplicationStatus:
+class ReplicationStatus(Complete):
     """The whole file."""
 
     pid: int
@@ -140,27 +142,6 @@ class ReplicationStatus:
         """Return the contents of the file, as values of JSON."""
         return asdict(self)
 
-    @classmethod
-    def from_json(cls, value: Any) -> ReplicationStatus:
-        """Inverse of `to_json`. Raises `ValueError` for anything else."""
-        try:
-            fields = dict(value)
-            return cls(
-                **{
-                    **fields,
-                    "databases": tuple(DatabaseStatus(**each) for each in fields["databases"]),
-                    "daemons": tuple(DaemonStatus(**each) for each in fields["daemons"]),
-                    "actors": ActorsStatus(**fields["actors"]),
-                    "lag": LagStatus(**fields["lag"]),
-                    "copies": CopiesStatus(**fields["copies"]),
-                    "totals": Totals(**fields["totals"]),
-                    "failing": tuple((did, error) for did, error in fields["failing"]),
-                    "warnings": tuple(fields["warnings"]),
-                }
-            )
-        except (TypeError, KeyError, ValueError) as exc:
-            raise ValueError(f"not a status of replication: {exc}") from exc
-
     @property
     def age_s(self) -> float:
         """How long ago it was written; never negative."""
@@ -173,15 +154,14 @@ class ReplicationStatus:
         return not has_ended and still_runs(self.pid, self.written_s)
 
 
+_READER: Final = TypeAdapter(ReplicationStatus)
+
+
 def write_status(path: Path, status: ReplicationStatus) -> None:
     """Replace the file. On failure, such as a full disk, the old one stays."""
-    replace_contents(path, status.to_json())
+    replace_contents(path, status)
 
 
 def read_status(path: Path) -> ReplicationStatus | None:
     """Return the newest status; None if there is none, or none that can be read."""
-    contents = read_contents(path)
-    try:
-        return None if contents is None else ReplicationStatus.from_json(contents)
-    except ValueError:
-        return None
+    return read_contents(path, _READER)

@@ -9,28 +9,44 @@ import json
 import os
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T")
 
 FRESH_S: Final = 15.0
 """A status older than this is that of a process that hangs or is gone."""
 MAX_BYTES: Final = 256 << 10
 
 
-def replace_contents(path: Path, contents: dict[str, Any]) -> None:
+class Complete:
+    """A dataclass of which a file has all fields that are known, and no others."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+def replace_contents(path: Path, contents: DataclassInstance) -> None:
     """Replace the file. On failure, such as a full disk, the old one stays."""
     new = path.with_name(f"{path.name}.new")
     with suppress(OSError):
-        new.write_text(json.dumps(contents), "utf-8")
+        # Names of files, in errors, may be anything.
+        new.write_text(json.dumps(asdict(contents), ensure_ascii=False), "utf-8", "replace")
         new.replace(path)
 
 
-def read_contents(path: Path) -> Any:
+def read_contents(path: Path, reader: TypeAdapter[T]) -> T | None:
     """Return what the file has; None if there is none, or none that can be read."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
-        return None if len(data) > MAX_BYTES else json.loads(data)
+        return None if len(data) > MAX_BYTES else reader.validate_json(data, strict=True)
     except (OSError, ValueError):
         return None
 

@@ -33,7 +33,7 @@ DRAIN_S: Final = 30.0
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
 _STEADY_S: Final = 60.0
-"""A child that has run as long as this is started again at once, so to speak."""
+"""After a run of this length, the pause is the first one again."""
 
 _log = structlog.get_logger(__name__)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from pds.reporting import Sample, counted, printable
+from pds.reporting import Sample, counted, format_ago, printable
 
 
 @pytest.mark.parametrize(
@@ -13,6 +15,17 @@ from pds.reporting import Sample, counted, printable
 )
 def test_a_count_has_its_noun_and_thousands_apart(count: int, told: str) -> None:
     assert counted(count, "record") == told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(-5, "0 s ago"), (119, "119 s ago"), (7_199, "119 minutes ago"), (200_000, "2 days ago")],
+)
+def test_a_time_is_told_in_the_largest_unit_of_which_there_are_two(
+    seconds: float, told: str
+) -> None:
+    assert format_ago(time.time() - seconds) == told
+    assert format_ago(None) == "never"
 
 
 def test_a_sample_names_the_first_and_counts_all() -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Final
 
 import click
-from click.core import ParameterSource
 
 from pds.cli.environment import env_file_option, explain_failures
-from pds.cli.lazy_group import LazyGroup
+from pds.cli.lazy_group import LazyGroup, refuse_options
 
 COMMANDS: Final = {
     "status": "Show how far the replica is behind, and what keeps it there.",
@@ -60,21 +59,10 @@ def replicate(
       pds replicate verify --sample 20
     """
     if ctx.invoked_subcommand is not None:
-        _refuse_options(ctx)
+        refuse_options(ctx)
         return
     from pds.cli.replicate.running import run
 
     overriding = {"PDS_REPLICATION_URL": url, "PDS_REPLICATION_HOT_SET": hot_set}
     given = {name: str(value) for name, value in overriding.items() if value is not None}
     run(env_file, given, until_stdin_ends=until_stdin_ends)
-
-
-def _refuse_options(ctx: click.Context) -> None:
-    """Options before the name of a command would be ignored."""
-    for param in ctx.command.params:
-        name = param.name or ""
-        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(
-                f"{param.opts[0]} is an option of `pds replicate` itself. Put it behind "
-                f"{ctx.invoked_subcommand!r} if that command has it."
-            )

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from pds.cli.failures import CommandFailed
-from pds.config.hold.secrets_file import HOLD_ENV
 from pds.replication.options import ReplicationOptions, SealingOptions
 from pds.replication.replica.url import ReplicaUrl
 
@@ -29,7 +28,6 @@ def replication_options(settings: Settings, environ: Mapping[str, str]) -> Repli
             remedy="pds replicate --to URL",
         )
     data = settings.data_directory
-    hold_env = data / HOLD_ENV
     return ReplicationOptions(
         replica=ReplicaUrl.parse(replication.url, environ=environ),
         service_did=settings.service_did,
@@ -41,7 +39,6 @@ def replication_options(settings: Settings, environ: Mapping[str, str]) -> Repli
         actors_directory=settings.actors_directory,
         # While blobs move to S3, those on the disk are copied as long as they are there.
         blob_directory=settings.blob_directory,
-        hold_env_file=hold_env if hold_env.is_file() else None,
         sealing=SealingOptions(
             passphrase=replication.key_passphrase,
             recipient=replication.key_recipient,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,14 +11,14 @@ import click
 
 from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.failures import CommandFailed, note
-from pds.cli.output import json_option, print_fields, print_json, print_table, say
+from pds.cli.output import json_option, print_faults, print_fields, print_json, print_table
 from pds.replication.health import MAX_LAG_S, Fault, find_faults, has_everything, lag_s
 from pds.replication.options import STATUS_FILE
 from pds.replication.status import read_status
-from pds.reporting import counted
+from pds.reporting import counted, format_ago
 
 if TYPE_CHECKING:
-    from pds.replication.status import ReplicationStatus
+    from pds.replication.status import DaemonStatus, DatabaseStatus, ReplicationStatus
 
 _DATABASES: Final = ("Database", "Lag", "Compared", "Transaction", "Error")
 _DAEMONS: Final = ("Litestream", "Process", "Restarts", "Last error")
@@ -84,10 +83,7 @@ def _print(found: ReplicationStatus, faults: list[Fault]) -> None:
         print_table("Accounts that cannot be replicated", ("Account", "Error"), found.failing)
     for warning in found.warnings:
         note(warning)
-    for one in faults:
-        say(f"Wrong: {one.message}. {one.remedy}")
-    if not faults:
-        say("Nothing is wrong.")
+    print_faults(f"{one.message}. {one.remedy}" for one in faults)
 
 
 def _fields(found: ReplicationStatus) -> Iterator[tuple[str, object]]:
@@ -105,12 +101,12 @@ def _fields(found: ReplicationStatus) -> Iterator[tuple[str, object]]:
         yield "Deleted accounts", f"{actors.deleted:,} still kept in the replica"
     within = f"{found.lag.p99_s:.1f} s (99 %), {found.lag.max_s:.1f} s (all)"
     yield "Changes of the last minute", f"{found.lag.changes:,}, sent within {within}"
-    yield "All files looked at", _ago(actors.last_sweep_s)
+    yield "All files looked at", format_ago(actors.last_sweep_s)
     sent = f"{counted(totals.syncs, 'database')} sent, {totals.failed_syncs:,} failed attempts"
     copied = f"{counted(totals.keys_copied, 'key')}, {counted(totals.blobs_copied, 'blob')} copied"
     yield "Since the start", f"{sent}, {copied}"
     if found.last_error is not None:
-        yield "Last error", f"{found.last_error} ({_ago(found.last_error_s)})"
+        yield "Last error", f"{found.last_error} ({format_ago(found.last_error_s)})"
 
 
 def _are(count: int) -> str:
@@ -119,31 +115,21 @@ def _are(count: int) -> str:
 
 def _state(found: ReplicationStatus) -> str:
     if found.is_alive:
-        return f"{found.state}, process {found.pid}, started {_ago(found.started_s)}"
+        return f"{found.state}, process {found.pid}, started {format_ago(found.started_s)}"
     if has_everything(found):
-        return f"stopped {_ago(found.written_s)}; everything had been sent"
-    return f"does not run; {found.state} {_ago(found.written_s)}"
+        return f"stopped {format_ago(found.written_s)}; everything had been sent"
+    return f"does not run; {found.state} {format_ago(found.written_s)}"
 
 
-def _database_row(one: Any) -> tuple[str | None, ...]:
+def _database_row(one: DatabaseStatus) -> tuple[str | None, ...]:
     return (
         one.name,
-        "unknown" if one.lag_s is None else f"{one.lag_s:.1f} s",
-        _ago(one.last_synced_s),
+        f"{one.lag_s:.1f} s",
+        format_ago(one.last_synced_s),
         f"{one.txid:,}",
         one.last_error,
     )
 
 
-def _daemon_row(one: Any) -> tuple[str | None, ...]:
+def _daemon_row(one: DaemonStatus) -> tuple[str | None, ...]:
     return one.name, str(one.pid or "none"), f"{one.restarts:,}", one.last_error
-
-
-def _ago(at_s: float | None) -> str:
-    if at_s is None:
-        return "never"
-    seconds = max(0, int(time.time() - at_s))
-    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit} ago"
-    return f"{seconds} s ago"

@@ -17,9 +17,11 @@ from pds.cli.environment import env_file_option, explain_failures, read_variable
 from pds.cli.failures import INTERRUPTED, CommandFailed, note
 from pds.cli.output import json_option, print_json, print_table, say
 from pds.cli.progress import progress_bars
+from pds.cli.replica_options import from_option, identity_option, require_url
 from pds.cli.replicate.replica import open_replica
 from pds.config.reading import read_unchecked
 from pds.doctor.restored import Copy
+from pds.monitoring.logs import configure_logs
 from pds.replication.restore.options import RestoreOptions
 from pds.replication.restore.target import RestoreTarget
 from pds.replication.restore.verifying import Verification, Verifier
@@ -42,12 +44,8 @@ _COLUMNS: Final = ("Finding", "Check", "Subject", "Message")
 )
 @click.option("--all", "everyone", is_flag=True, help="All accounts.")
 @click.option("--did", "dids", multiple=True, help="This account; may be repeated.")
-@click.option("--from", "url", metavar="URL", help="The replica; PDS_REPLICATION_URL if not given.")
-@click.option(
-    "--identity",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The file of an age identity that opens the signing keys.",
-)
+@from_option
+@identity_option
 @click.option(
     "--scratch",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -79,16 +77,12 @@ def verify(
       pds replicate verify --all --scratch /var/tmp
       pds replicate verify --did did:plc:ewvi7nxzyoun6zhxrhs64oiz --json
     """
+    configure_logs(level="warning")
     if sum((sample is not None, everyone, bool(dids))) > 1:
         raise click.UsageError("Give one of --sample, --all and --did.")
     variables = read_variables(env_file).values
     settings, _ = read_unchecked(variables)
-    source = url or settings.replication.url
-    if not source:
-        raise CommandFailed(
-            "There is no replica to verify: PDS_REPLICATION_URL is not set.",
-            remedy="pds replicate verify --from URL",
-        )
+    source = require_url(url, variables, to="verify", remedy="pds replicate verify --from URL")
     count = None if everyone or dids else sample or _SAMPLE
     with (
         TemporaryDirectory(prefix="holdfast-verify-", dir=scratch) as directory,

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Final
 
 import click
-from click.core import ParameterSource
 
 from pds.cli.environment import env_file_option, explain_failures
-from pds.cli.lazy_group import LazyGroup
+from pds.cli.lazy_group import LazyGroup, refuse_options
+from pds.cli.replica_options import from_option, identity_option
 
 COMMANDS: Final = {
     "promote": "Make a server of a standby, in the place of the one that it follows.",
@@ -19,23 +19,14 @@ COMMANDS: Final = {
 
 
 @click.group(cls=LazyGroup, package=__name__, summaries=COMMANDS, invoke_without_command=True)
-@click.option(
-    "--from",
-    "url",
-    metavar="URL",
-    help="The replica, as `pds replicate --to` names it; PDS_REPLICATION_URL if not given.",
-)
+@from_option
 @click.option(
     "--to",
     "directory",
     type=click.Path(file_okay=False, path_type=Path),
     help="The directory of the standby: empty, or the standby of an earlier run. Required.",
 )
-@click.option(
-    "--identity",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The file of an age identity that opens the signing keys.",
-)
+@identity_option
 @env_file_option
 @click.pass_context
 @explain_failures
@@ -63,21 +54,10 @@ def standby(
       pds standby promote /pds --env-file /etc/holdfast/pds.env
     """
     if ctx.invoked_subcommand is not None:
-        _refuse_options(ctx)
+        refuse_options(ctx)
         return
     if directory is None:
         raise click.UsageError("Name the directory of the standby with --to DIR.")
     from pds.cli.standby.following import run
 
     run(url, directory, identity, env_file)
-
-
-def _refuse_options(ctx: click.Context) -> None:
-    """Options before the name of a command would be ignored."""
-    for param in ctx.command.params:
-        name = param.name or ""
-        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(
-                f"{param.opts[0]} is an option of `pds standby` itself. Put it behind "
-                f"{ctx.invoked_subcommand!r} if that command has it."
-            )

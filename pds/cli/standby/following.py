@@ -7,8 +7,9 @@ import os
 import shlex
 import signal
 import time
-from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ import uvloop
 from pds.cli.environment import read_variables
 from pds.cli.failures import CommandFailed
 from pds.cli.recovering import Original
+from pds.cli.replica_options import require_url
 from pds.cli.replicate.replica import open_replica
 from pds.cli.server_logs import server_logs
 from pds.replication.errors import ReplicaUnavailable
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from pds.replication.standby.state import StandbyState
 
 _RETRY_S: Final = 5.0
+_TELL_EVERY_S: Final = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -50,19 +53,15 @@ def run(url: str | None, directory: Path, identity: Path | None, env_file: Path 
     Raises `CommandFailed`, `ReplicationError`s, `DataDirectoryError`s and `DatabaseError`s.
     """
     original = Original.read(read_variables(env_file).values)
-    source = url or original.values.get("PDS_REPLICATION_URL")
-    if not source:
-        raise CommandFailed(
-            "There is no replica to follow: PDS_REPLICATION_URL is not set.",
-            remedy=f"pds standby --from URL --to {shlex.quote(str(directory))}",
-        )
+    remedy = f"pds standby --from URL --to {shlex.quote(str(directory))}"
+    source = require_url(url, original.values, to="follow", remedy=remedy)
     target = original.target(directory)
     # Locked for longer than the event loop runs, whose threads may still write for a moment.
     with server_logs(original.settings), holding_standby(target) as state:
         uvloop.run(_Following(source, original, target, state, identity).run())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Following:
     """What is followed, and to where."""
 
@@ -71,6 +70,9 @@ class _Following:
     target: RestoreTarget
     state: StandbyState
     identity: Path | None
+    error: ReplicaUnavailable | None = None
+    error_s: float | None = None
+    started_s: float = field(default_factory=time.time)
 
     async def run(self) -> None:
         stop = asyncio.Event()
@@ -85,15 +87,20 @@ class _Following:
                 # A new standby would wait in vain for a URL with a mistake.
                 if not source_of(self.state):
                     raise
-                self._note(exc)
-                with suppress(TimeoutError):
+                _log.warning("the replica cannot be reached", reason=str(exc))
+                self.error, self.error_s = exc, time.time()
+                with self._telling(), suppress(TimeoutError):
                     async with asyncio.timeout(_RETRY_S):
                         await stop.wait()
         notify(STOPPING)
 
     async def _follow(self, stop: asyncio.Event) -> None:
-        async with open_replica(self.url, self.original.values, identity=self.identity) as replica:
-            await self._settle(replica)
+        async with AsyncExitStack() as stack:
+            with self._telling():
+                replica = await stack.enter_async_context(
+                    open_replica(self.url, self.original.values, identity=self.identity)
+                )
+                await self._settle(replica)
             standby = Standby(replica.place, self.target, self.state, opener=replica.opener)
             try:
                 await standby.follow(stop)
@@ -112,21 +119,33 @@ class _Following:
         directory = self.target.directory
         settle(self.state, directory, source=replica.source, service_did=manifest.service_did)
 
-    def _note(self, exc: ReplicaUnavailable) -> None:
-        _log.warning("the replica cannot be reached", reason=str(exc))
-        now_s = time.time()
-        status = StandbyStatus(
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Write a status each second within a block, as long as the replica is not open."""
+
+        async def tell() -> None:
+            while True:
+                write_status(self.target.directory / STATUS_FILE, self._status())
+                await asyncio.sleep(_TELL_EVERY_S)
+
+        telling = asyncio.create_task(tell())
+        try:
+            yield
+        finally:
+            telling.cancel()
+
+    def _status(self) -> StandbyStatus:
+        return StandbyStatus(
             pid=os.getpid(),
-            state="unreachable",
-            started_s=now_s,
-            written_s=now_s,
+            state="starting" if self.error is None else "unreachable",
+            started_s=self.started_s,
+            written_s=time.time(),
             source=source_of(self.state),
             service_did=service_of(self.state),
             databases=self.state.count(),
-            last_error=str(exc),
-            last_error_s=now_s,
+            last_error=None if self.error is None else str(self.error),
+            last_error_s=self.error_s,
         )
-        write_status(self.target.directory / STATUS_FILE, status)
 
 
 async def _no_manifest(replica: OpenReplica) -> CommandFailed:

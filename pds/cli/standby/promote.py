@@ -16,6 +16,7 @@ import click
 from pds.cli.environment import env_file_option, explain_failures, read_variables
 from pds.cli.failures import INTERRUPTED, CommandFailed, note
 from pds.cli.output import say
+from pds.cli.replica_options import identity_option
 from pds.disk.data_directory import DataDirectoryHeld
 from pds.replication.errors import ReplicationError
 
@@ -36,11 +37,7 @@ _STOPPING_S: Final = 120.0
     metavar="URL",
     help="The replica, if its URL has a password; else the one that the standby follows.",
 )
-@click.option(
-    "--identity",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The file of an age identity that opens the signing keys.",
-)
+@identity_option
 @click.option("--force", is_flag=True, help="Also while the primary still replicates.")
 @click.option(
     "--without-replica",
@@ -61,17 +58,19 @@ def promote(
 
     Stop the old server first: two servers with one identity contradict each other. The command
     asks a running `pds standby` to stop, sees that the primary does not replicate any more, which
-    takes up to a minute, takes the replica over, applies what is newest in it, and makes the
-    databases agree, as after a crash. After that, the old primary cannot replicate to this place
-    any more, and the directory is an ordinary data directory. An interrupted promotion goes on
-    when the command is repeated.
+    takes up to a minute unless that was stopped in order, takes the replica over, applies what is
+    newest in it, and makes the databases agree, as after a crash. After that, the old primary
+    cannot replicate to this place any more, and the directory is an ordinary data directory. An
+    interrupted promotion goes on when the command is repeated.
 
     \b
     Examples:
       pds standby promote /pds --env-file /etc/holdfast/pds.env
     """
     from pds.cli.recovering import Original, recover_copy
+    from pds.monitoring.logs import configure_logs
 
+    configure_logs(level="warning")
     original = Original.read(read_variables(env_file).values)
     with _stopped(directory) as state:
         work = _Work(url, original, original.target(directory), state, identity, force)
@@ -139,7 +138,7 @@ class _Work:
     force: bool
 
     def promote(self, *, without_replica: bool) -> None:
-        from pds.replication.standby.promotion import own_ledger
+        from pds.replication.standby.promotion import own_files
 
         if without_replica:
             note("An old primary that comes back goes on replicating to the old place.")
@@ -150,7 +149,7 @@ class _Work:
                 raise CommandFailed(
                     "Interrupted. Repeat the command to go on.", status=INTERRUPTED
                 ) from None
-        own_ledger(self.target, self.state)
+        own_files(self.target, self.state)
 
     async def _take_over(self) -> None:
         from pds.cli.replicate.replica import open_replica

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,8 +11,8 @@ import click
 
 from pds.cli.environment import explain_failures
 from pds.cli.failures import CommandFailed
-from pds.cli.output import json_option, print_fields, print_json, print_table, say
-from pds.reporting import counted, format_size
+from pds.cli.output import json_option, print_faults, print_fields, print_json, print_table
+from pds.reporting import counted, format_ago, format_size
 
 if TYPE_CHECKING:
     from pds.replication.standby.status import StandbyStatus
@@ -61,10 +60,7 @@ def status(directory: Path, max_lag_s: float, as_json: bool) -> None:
         print_fields(_fields(found))
         if found.problems:
             print_table("Not as new as the replica", ("What", "Why"), found.problems)
-        for fault in faults:
-            say(f"Wrong: {fault}")
-        if not faults:
-            say("Nothing is wrong.")
+        print_faults(faults)
     sys.exit(1 if faults else 0)
 
 
@@ -83,8 +79,8 @@ def _fields(found: StandbyStatus) -> Iterator[tuple[str, object]]:
     yield "Replica", found.source
     yield "Server", found.service_did
     yield "State", f"{found.state}, process {found.pid}" if found.is_alive else "does not run"
-    yield "Had everything", _ago(found.caught_up_s)
-    yield "Newest change", _ago(found.newest_s)
+    yield "Had everything", _since_start(found.caught_up_s)
+    yield "Newest change", _since_start(found.newest_s)
     yield "Databases", f"{found.databases:,}, of which {found.behind:,} known to be behind"
     yield "Not yet sent by the primary", f"{counted(found.unsent, 'account')}"
     yield "Blobs", "being copied" if found.blobs_behind else "all copied"
@@ -92,8 +88,8 @@ def _fields(found: StandbyStatus) -> Iterator[tuple[str, object]]:
     applied = f"{found.applied:,} updates of accounts, {found.deleted:,} deletions"
     yield "Since the start", f"{applied}; {copied}; {format_size(found.read_bytes)} read"
     if found.last_error is not None:
-        yield "Last error", f"{found.last_error} ({_ago(found.last_error_s)})"
+        yield "Last error", f"{found.last_error} ({format_ago(found.last_error_s)})"
 
 
-def _ago(at_s: float | None) -> str:
-    return "not since its start" if at_s is None else f"{max(0.0, time.time() - at_s):,.0f} s ago"
+def _since_start(at_s: float | None) -> str:
+    return "not since its start" if at_s is None else format_ago(at_s)

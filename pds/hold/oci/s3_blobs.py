@@ -9,6 +9,7 @@ This is the layout of the CNCF distribution registry, so a bucket of one can be 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
@@ -16,10 +17,11 @@ from contextlib import aclosing, suppress
 from typing import Final
 
 from actor_store.blob_store.base import BlobUploadMissing, InvalidBlobRange
+from actor_store.blob_store.batches import in_batches
+from actor_store.blob_store.s3_arriving import ArrivingObject
 from actor_store.blob_store.s3_bucket import S3Bucket
 from pds.hold.oci.digest import Digest, digest_of, hex_of, parse_digest
 from pds.hold.oci.errors import BlobNotFound, DigestMismatch
-from pds.hold.oci.s3_arriving import ArrivingObject, hashed_batches
 from pds.hold.oci.storage import Leftover, StoredBlob
 
 _KEY: Final = re.compile(r"[0-9a-f]{2}/([0-9a-f]{64})/data", re.ASCII)
@@ -63,12 +65,18 @@ class S3Blobs:
     ) -> ArrivingObject:
         """See `OciStorage.receive`."""
         sha256 = hashlib.sha256()
-        hashed = hashed_batches(
-            chunks, sha256, max_bytes=size_bytes, too_large=lambda _: DigestMismatch(digest)
-        )
+
+        async def hashed() -> AsyncGenerator[bytearray, None]:
+            async with aclosing(
+                in_batches(chunks, max_bytes=size_bytes, too_large=lambda _: DigestMismatch(digest))
+            ) as batches:
+                async for batch, _is_last in batches:
+                    await asyncio.to_thread(sha256.update, batch)
+                    yield batch
+
         arriving = self.arriving(digest, size_bytes)
-        async with aclosing(hashed):
-            await arriving.take(hashed)
+        async with aclosing(hashed()) as batches:
+            await arriving.take(batches)
         if digest_of(sha256.digest()) != digest:
             await arriving.drop()
             raise DigestMismatch(digest)

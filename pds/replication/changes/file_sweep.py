@@ -10,20 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from actor_store.layout import STORE
+from actor_store.layout import STORE, is_name
 from pds.replication.changes.signature import FilesSeen, look_at
 from pds.replication.ledger.actor_rows import SHARDS
 from pds.replication.ledger.rows import SweptRow
 
 _PACE: Final = 0.2
 """The part of a sweep's interval over which its steps are spread."""
-_is_did: Final = re.compile(r"did:[a-z0-9]+:[A-Za-z0-9._:%-]+").fullmatch
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +40,8 @@ class Found:
     """Actors whose database is not there any more."""
     present: int = 0
     """All that are there."""
+    is_missing: bool = False
+    """Whether there is no such directory; an actor that is deleted leaves it to others."""
 
 
 class FileSweep:
@@ -53,13 +53,13 @@ class FileSweep:
         *,
         rows: Callable[[int], Mapping[str, SweptRow]],
         open_inode: Callable[[str], int | None],
-        report: Callable[[Found], object],
+        report: Callable[[Found], Awaitable[None]],
     ) -> None:
         """Prepare sweeps.
 
         `rows` returns the ledger's rows of a shard. `open_inode` returns the inode of the database
         that Litestream has open for a DID, None if it has none: its changes are seen by Litestream
-        itself. `report` is awaited if it returns an awaitable.
+        itself.
         """
         self._directory = actors_directory
         self._rows = rows
@@ -69,14 +69,14 @@ class FileSweep:
     async def run(self, interval_s: float) -> int:
         """Look at everything once, spread over a part of `interval_s`; return how many there are.
 
-        Raises `OSError` if the directory of actors cannot be read, or has lost all of them.
+        Raises `OSError` if the directory of actors cannot be read, or seems not to be mounted.
         """
         try:
             names = set(await asyncio.to_thread(os.listdir, self._directory))
         except FileNotFoundError:
             names = set()  # As long as no account has been made.
         pause_s = interval_s * _PACE / SHARDS
-        present, gone = 0, list[str]()
+        present, gone, is_mounted = 0, list[str](), True
         for shard in range(SHARDS):
             name = f"{shard:02x}"
             rows = self._rows(shard)
@@ -84,12 +84,15 @@ class FileSweep:
                 found = await asyncio.to_thread(self._look, self._directory / name, rows)
                 present += found.present
                 gone += found.gone
+                is_mounted = is_mounted and not (found.gone and found.is_missing)
                 found.gone = []
                 if found.changed:
                     self._drop_synced(shard, found)
                 await self._tell(found)
             await asyncio.sleep(pause_s)
-        await self._tell_gone(gone, present)
+        if not present and not is_mounted:
+            raise OSError(f"{self._directory} has no actor any more: is its disk mounted?")
+        await self._tell(Found(gone=gone))
         return present
 
     def _drop_synced(self, shard: int, found: Found) -> None:
@@ -103,15 +106,7 @@ class FileSweep:
 
     async def _tell(self, found: Found) -> None:
         if found.new or found.changed or found.replaced or found.gone:
-            result = self._report(found)
-            if asyncio.iscoroutine(result):
-                await result
-
-    async def _tell_gone(self, gone: list[str], present: int) -> None:
-        """Report the actors that went, unless all have: then a disk is rather not mounted."""
-        if gone and not present:
-            raise OSError(f"{self._directory} has no actor any more: is its disk mounted?")
-        await self._tell(Found(gone=gone))
+            await self._report(found)
 
     def _look(self, directory: Path, rows: Mapping[str, SweptRow]) -> Found:
         """Compare one directory with its rows. Runs in a thread."""
@@ -120,9 +115,10 @@ class FileSweep:
             names = os.listdir(directory)  # noqa: PTH208 (names, not paths, and many)
         except FileNotFoundError:
             names = []
+            found.is_missing = True
         there = set[str]()
         for name in names:
-            if _is_did(name) is None:
+            if is_name(name) is None:
                 continue
             try:
                 seen = look_at(f"{directory}/{name}/{STORE}")

@@ -38,15 +38,11 @@ class Compacted:
 
     files: int
     """How many files the database has in the replica now."""
-    size: int
-    """Their length together, in bytes."""
     merged: int
     """How many merged files it has written, snapshots not counted."""
     has_snapshot: bool
     """Whether it has written a snapshot."""
     deleted: int
-    read_bytes: int
-    written_bytes: int
     due_s: float | None
     """When the next file can be deleted, in Unix seconds, even if nothing changes; None: never."""
     damaged: tuple[str, ...]
@@ -82,12 +78,9 @@ async def compact(
             await place.delete([file.path for file in doomed])
         return Compacted(
             files=len(kept),
-            size=sum(file.size for file in kept),
             merged=work.merged,
             has_snapshot=has_snapshot,
             deleted=len(doomed),
-            read_bytes=transfer.read_bytes,
-            written_bytes=transfer.written_bytes,
             due_s=None if due_ms is None else due_ms / 1000,
             damaged=tuple(sorted(work.damaged)),
         )

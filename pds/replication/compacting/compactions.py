@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +11,7 @@ import structlog
 
 from database.errors import DatabaseError
 from pds.replication.compacting.compaction import compact
+from pds.replication.copies.at_once import for_each
 from pds.replication.errors import DamagedReplicaFile, ReplicationError
 from pds.replication.replica import names
 
@@ -82,7 +82,7 @@ class Compactions:
         )
         hot = self._opened.hot
         chosen = [did for did, files in found if did not in hot or files >= _TOO_MANY][:_AT_ONCE]
-        await asyncio.gather(*(self._compact(did) for did in chosen))
+        await for_each(chosen, self._compact, at_once=_AT_ONCE)
         return bool(chosen)
 
     async def _compact(self, did: str) -> None:
@@ -115,8 +115,7 @@ class Compactions:
             )
         except DamagedReplicaFile:
             # The newest state cannot be restored any more, but it is still here.
-            with suppress(OSError):
-                await self._opened.discard(did)
+            await self._opened.discard(did)
             await self._queue.mark({did: self._queue.now_ms})
             raise
         self.done += 1

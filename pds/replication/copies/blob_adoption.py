@@ -1,4 +1,4 @@
-"""Learning from a replica which blobs it has, when the ledger knows of none.
+"""Learning from a replica which blobs it has, for a ledger that is new to it.
 
 A lost ledger would otherwise mean that all blobs are uploaded again, and that none of those which
 have been deleted since ever leaves the replica.
@@ -26,18 +26,17 @@ _Copy = tuple[BlobDirectory, bytes, int]
 """A copy by directory, digest and size."""
 
 
-async def adopt_blobs(blobs: Path, rows: BlobRows, place: ReplicaPlace, *, now_s: int) -> int:
-    """Insert rows for the blobs that a replica has; return how many.
+async def adopt_blobs(blobs: Path, rows: BlobRows, place: ReplicaPlace, *, now_s: int) -> None:
+    """Insert rows for the blobs that a replica has.
 
     Those that are not here are noted as gone. One whose length differs is left out, so that it is
-    copied again. Raises `ReplicationError`s and `DatabaseError`s; what was inserted stays.
+    copied again. Raises `ReplicationError`s and `DatabaseError`s; what was inserted stays, and all
+    of it may be repeated.
     """
-    adopted = 0
     async for batch in _batches(place):
         for directory, copies in groupby(batch, key=lambda copy: copy[0]):
             found = [(digest, size) for _, digest, size in copies]
-            adopted += await _adopt(blobs, rows, directory, found, now_s)
-    return adopted
+            await _adopt(blobs, rows, directory, found, now_s)
 
 
 async def _adopt(
@@ -46,7 +45,7 @@ async def _adopt(
     directory: BlobDirectory,
     copies: Sequence[tuple[bytes, int]],
     now_s: int,
-) -> int:
+) -> None:
     names = [directory.name_of(digest) for digest, _ in copies]
     local = await asyncio.to_thread(_sizes, blobs / directory.path, names)
     pairs = list(zip(copies, local, strict=True))
@@ -59,7 +58,6 @@ async def _adopt(
         rows.mark(row.id, gone=gone, back=(), now_s=now_s)
 
     await when_free(insert)
-    return len(kept)
 
 
 async def _batches(place: ReplicaPlace) -> AsyncIterator[list[_Copy]]:

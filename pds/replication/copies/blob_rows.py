@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pds.replication.copies.blob_directories import BlobDirectory
+from pds.replication.ledger.state_rows import BLOBS_LEARNED, StateRows
 
 if TYPE_CHECKING:
     from database.connection import Database
@@ -69,6 +70,16 @@ class BlobRows:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._state = StateRows(db)
+
+    @property
+    def are_complete(self) -> bool:
+        """Whether the replica has no blobs but those with rows."""
+        return bool(self._state.get(BLOBS_LEARNED))
+
+    def set_complete(self) -> None:
+        """Note that all blobs of the replica have rows."""
+        self._state.set(BLOBS_LEARNED, "yes")
 
     def find_directory(self, directory: BlobDirectory) -> DirectoryRow | None:
         """Return the row of a directory."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from database.errors import DatabaseError
+from database.retry import when_free
 from pds.replication.copies import blob_directories
 from pds.replication.copies.at_once import for_each
 from pds.replication.copies.blob_adoption import adopt_blobs
@@ -95,13 +96,14 @@ class BlobCopier:
             await self.copy_blobs(did)
 
     async def learn(self) -> None:
-        """Find out what the replica has, if the ledger does not know of any blob.
+        """Find out what the replica has, unless the ledger knows.
 
         Raises `ReplicationError`s of the place and `DatabaseError`s of the ledger.
         """
-        if not self._rows.directories(after_id=0, limit=1):
+        if not self._rows.are_complete:
             now_s = int(self._clock())
             await adopt_blobs(self._blobs, self._rows, self._place, now_s=now_s)
+            await when_free(self._rows.set_complete)
 
     async def copy_blobs(self, did: str) -> None:
         """Copy the blobs of an actor that the replica lacks.

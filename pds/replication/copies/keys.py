@@ -25,6 +25,7 @@ from pds.replication.copies.key_rows import KeyKind, KeyRow
 from pds.replication.copies.pace import BackOff, Pace
 from pds.replication.copies.problems import Problems
 from pds.replication.errors import ReplicationError
+from pds.replication.replica.manifest import CLEAR
 from pds.replication.replica.names import SEALED
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from pds.replication.copies.signature import Signature
     from pds.replication.replica.place import ReplicaPlace
 
-CLEAR: Final = "clear"
 _AT_ONCE: Final = 8
 _CHUNK: Final = 500
 _SWEEP_EVERY_S: Final = 600.0

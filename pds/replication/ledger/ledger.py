@@ -16,14 +16,16 @@ from database.errors import DatabaseDamaged
 from database.migrations import Migration, migrate
 from database.opening import open_database
 from database.wal import files_of
-from pds.replication.copies.tables import create_tables, forget_copies
 from pds.replication.ledger.actor_rows import ActorRows
 from pds.replication.ledger.service_rows import ServiceRows
-from pds.replication.ledger.state_rows import StateRows
+from pds.replication.ledger.state_rows import BLOBS_LEARNED, StateRows
+from pds.replication.litestream.local_state import state_directory
 
 T = TypeVar("T")
 
 MIGRATIONS: Final = (Migration("001", Path(__file__).with_name("schema.sql").read_text()),)
+_COPIES: Final = ("key_copy", "blob_copy", "blob_directory")
+"""The tables of `copies`."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +67,6 @@ class Ledger:
             db.connection.set_busy_timeout(5_000)
             migrate(db, MIGRATIONS)
             ledger = cls(db)
-            create_tables(db)
             ledger.state.settle_server_id(path.stat().st_ino, _new_server_id)
             db.connection.set_busy_timeout(0)
         return ledger
@@ -90,10 +91,12 @@ class Ledger:
         def forget() -> None:
             self.actors.reset(now_ms)
             self.services.forget()
+            for table in _COPIES:
+                self.db.run(f"DELETE FROM {table}")
+            self.state.set(BLOBS_LEARNED, "")
             self.state.set("replica", replica)
 
         await self.write(forget)
-        forget_copies(self.db)
 
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
@@ -107,10 +110,9 @@ def _new_server_id() -> str:
 def _put_aside(path: Path) -> Path:
     """Rename a database and what lies beside it; Litestream's state of it goes with it."""
     aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
-    litestream = path.with_name(f".{path.name}-litestream")
     for old, new in zip(files_of(path), files_of(aside), strict=True):
         with contextlib.suppress(FileNotFoundError):
             old.rename(new)
     with contextlib.suppress(OSError):
-        litestream.rename(litestream.with_name(f".{aside.name}-litestream"))
+        state_directory(path).rename(state_directory(aside))
     return aside

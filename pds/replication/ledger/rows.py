@@ -54,21 +54,6 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class ActorRow:
-    """What the ledger knows of one actor."""
-
-    did: str
-    txid: int
-    synced_at_ms: int | None
-    dirty_since_ms: int | None
-    failures: int
-    last_error: str | None
-    uncompacted: int
-    compact_at_ms: int | None
-    deleted_at_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class SweptRow:
     """What a sweep compares with the files of an actor."""
 

@@ -7,6 +7,8 @@ from typing import Final
 
 from database.connection import Database
 
+BLOBS_LEARNED: Final = "blobsLearned"
+"""Set once the ledger knows of all blobs that the replica has."""
 _GET: Final = "SELECT value FROM state WHERE name = ?"
 _SET: Final = (
     "INSERT INTO state (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"

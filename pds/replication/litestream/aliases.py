@@ -34,10 +34,6 @@ class Aliases:
             return str(path)
         return str(self._link_of(path) / path.name)
 
-    def path_of(self, name: str) -> Path:
-        """Return the database that Litestream calls `name`; inverse of `name_of`."""
-        return self._paths.get(name) or Path(name)
-
     def make(self, path: Path) -> str:
         """Make the link that a database needs, if any, and return its name for Litestream.
 

@@ -19,14 +19,16 @@ from pds.replication.litestream.aliases import Aliases
 from pds.replication.litestream.messages import printable, trouble_of
 
 CONCURRENCY: Final = 16
-_SYNC_S: Final = 30.0
+SYNC_S: Final = 60.0
+"""How long the sync of a small database may take."""
+_BYTES_A_S: Final = 256 << 10
+"""How slowly a large one may reach the replica before that counts as a failure."""
 _UNREGISTER_S: Final = 15.0
 _QUICK_S: Final = 10.0
 """How long the daemon may take for what it does in memory."""
 _GRACE_S: Final = 5.0
 """How much longer than the daemon's own bound an answer is waited for."""
 _MAX_ANSWER_BYTES: Final = 64 * 1024
-_MAX_LIST_BYTES: Final = 16 * 1024 * 1024
 _OK: Final = 200
 
 _FileId = tuple[int, int]
@@ -44,13 +46,12 @@ class Synced:
     """Whether the database had changed since the sync before."""
 
 
-@dataclass(slots=True, frozen=True)
-class DaemonInfo:
-    """What a daemon tells of itself."""
+def patience_s(size: int, *, small_s: float = SYNC_S) -> float:
+    """Return how long the sync of a database of some bytes may take, if a small one gets `small_s`.
 
-    version: str
-    pid: int
-    databases: int
+    That is for all of it, which a sync may have to send at any time.
+    """
+    return small_s + size / _BYTES_A_S
 
 
 class LitestreamClient:
@@ -85,7 +86,7 @@ class LitestreamClient:
             self._files[path] = file_id
         return is_new
 
-    async def sync(self, path: Path, *, timeout_s: float = _SYNC_S) -> Synced:
+    async def sync(self, path: Path, *, timeout_s: float = SYNC_S) -> Synced:
         """Send everything that is committed in a registered database to the replica.
 
         A failure with the trouble `DATABASE_REPLACED` or `NOT_REGISTERED` asks the caller to
@@ -120,19 +121,9 @@ class LitestreamClient:
         finally:
             self._aliases.drop(path)
 
-    async def list(self) -> list[Path]:
-        """Return the registered databases."""
-        answer = await self._ask("GET", "list", None, _QUICK_S, max_bytes=_MAX_LIST_BYTES)
-        return [self._aliases.path_of(one["path"]) for one in answer.get("databases") or ()]
-
-    async def info(self, *, timeout_s: float = _QUICK_S) -> DaemonInfo:
-        """Ask the daemon who it is. Waits for no other request."""
-        answer = await self._ask("GET", "info", None, timeout_s)
-        return DaemonInfo(
-            version=str(answer.get("version", "")),
-            pid=_number(answer, "pid"),
-            databases=_number(answer, "database_count"),
-        )
+    async def pid(self, *, timeout_s: float = _QUICK_S) -> int:
+        """Ask the daemon for its process id. Waits for no other request."""
+        return _number(await self._ask("GET", "info", None, timeout_s), "pid")
 
     @asynccontextmanager
     async def quiet(self) -> AsyncIterator[None]:
@@ -179,8 +170,6 @@ class LitestreamClient:
         name: str,
         body: Mapping[str, object] | None,
         timeout_s: float,
-        *,
-        max_bytes: int = _MAX_ANSWER_BYTES,
     ) -> dict[str, Any]:
         data = None if body is None else orjson.dumps(body)
         try:
@@ -188,9 +177,9 @@ class LitestreamClient:
                 asyncio.timeout(timeout_s),
                 self._opened().request(method, f"http://litestream/{name}", data=data) as response,
             ):
-                content = await response.content.read(max_bytes + 1)
-                while len(content) <= max_bytes and not response.content.at_eof():
-                    content += await response.content.read(max_bytes + 1 - len(content))
+                content = b""
+                while len(content) < _MAX_ANSWER_BYTES and not response.content.at_eof():
+                    content += await response.content.read(_MAX_ANSWER_BYTES - len(content))
                 status = response.status
         except TimeoutError as exc:
             raise LitestreamFailed(
@@ -200,7 +189,7 @@ class LitestreamClient:
             raise LitestreamFailed(
                 f"Litestream does not answer: {exc or type(exc).__name__}", Trouble.DAEMON_AWAY
             ) from exc
-        return _read_answer(status, content[:max_bytes])
+        return _read_answer(status, content)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:

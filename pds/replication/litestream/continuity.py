@@ -13,16 +13,15 @@ Emptying the WAL makes Litestream send the whole database.
 from __future__ import annotations
 
 import struct
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-import structlog
-
-from database.errors import DatabaseError
+from database.errors import DatabaseBusy, DatabaseDamaged, DatabaseError
 from database.opening import open_database
-from database.wal import files_of
+from database.wal import wal_path
 from pds.replication.errors import LitestreamFailed, Trouble
-from pds.replication.litestream.local_state import newest_file
+from pds.replication.litestream.local_state import newest_file, reset
 from pds.replication.ltx.errors import DamagedLtx
 from pds.replication.ltx.header import HEADER_BYTES, Header, decode_header
 
@@ -34,18 +33,25 @@ _SALTS_IN_FRAME: Final = 8
 _WAIT_MS: Final = 5_000
 """How long readers and writers are waited for."""
 
-_log = structlog.get_logger(__name__)
+TO_SEND_ANEW: Final = frozenset({Trouble.DATABASE_REPLACED, Trouble.LOCAL_STATE_DAMAGED})
+"""Troubles after which the next sync has to send the whole database."""
 
 
-def ensure_continuity(database: Path) -> bool:
+def ensure_continuity(database: Path, *, anew: bool = False) -> bool:
     """Call this before a database is registered; return whether all of it will be sent.
 
+    `anew` demands that, and forgets what Litestream knows of the database.
+
     Waits for the disk, in rare cases for seconds. Raises `LitestreamFailed` if the WAL cannot be
-    emptied now.
+    emptied now, and `OSError`.
     """
-    if not _may_miss_changes(database):
+    if anew:
+        # Without its files, Litestream asks the replica where it has stopped, and goes on from
+        # there if the WAL does. So that alone is not enough.
+        reset(database)
+    elif not _may_miss_changes(database):
         return False
-    if not empty_wal(database):
+    if not _empty_wal(database):
         raise LitestreamFailed(
             f"the WAL of {database} cannot be emptied, because it is in use all the time",
             Trouble.DATABASE_BUSY,
@@ -53,30 +59,24 @@ def ensure_continuity(database: Path) -> bool:
     return True
 
 
-def empty_wal(database: Path) -> bool:
-    """Let Litestream send the whole database, whatever it knows; return whether it will.
-
-    Call it while the database is not registered. Waits for the disk.
-    """
+def _empty_wal(database: Path) -> bool:
+    """Let Litestream send the whole database, whatever it knows; return whether it will."""
     try:
-        db = open_database(
-            database, create=False, wal_autocheckpoint=None, busy_timeout_ms=_WAIT_MS
-        )
-    except DatabaseError:
+        with closing(
+            open_database(database, create=False, wal_autocheckpoint=None, busy_timeout_ms=_WAIT_MS)
+        ) as db:
+            # A connection does not notice the WAL until its first read.
+            db.value("PRAGMA schema_version")
+            return bool(db.value("PRAGMA wal_checkpoint(TRUNCATE)") == 0)
+    except DatabaseBusy:
         return False
-    try:
-        # A connection does not notice the WAL until its first read.
-        db.value("PRAGMA schema_version")
-        return bool(db.value("PRAGMA wal_checkpoint(TRUNCATE)") == 0)
     except DatabaseError as exc:
-        _log.warning("cannot empty a WAL", database=str(database), reason=str(exc))
-        return False
-    finally:
-        db.close()
+        trouble = Trouble.DATABASE_DAMAGED if isinstance(exc, DatabaseDamaged) else Trouble.OTHER
+        raise LitestreamFailed(f"the WAL of {database} cannot be emptied: {exc}", trouble) from exc
 
 
 def _may_miss_changes(database: Path) -> bool:
-    wal = files_of(database)[1]
+    wal = wal_path(database)
     newest = newest_file(database)
     header = None if newest is None else _read_header(newest)
     if header is None:

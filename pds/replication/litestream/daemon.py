@@ -174,7 +174,7 @@ class LitestreamDaemon:
         deadline = time.monotonic() + self._patience.start_s
         while not process.has_ended and time.monotonic() < deadline:
             with suppress(LitestreamFailed):
-                if (await self.client.info(timeout_s=self._patience.answer_s)).pid == process.pid:
+                if await self.client.pid(timeout_s=self._patience.answer_s) == process.pid:
                     return
             await asyncio.sleep(_POLL_S)
         if process.has_ended:
@@ -256,7 +256,7 @@ class LitestreamDaemon:
         try:
             while not (await asyncio.wait((ending,), timeout=self._patience.check_s))[0]:
                 try:
-                    await self.client.info(timeout_s=self._patience.answer_s)
+                    await self.client.pid(timeout_s=self._patience.answer_s)
                 except LitestreamFailed as exc:
                     if not process.has_ended:
                         await process.end()

@@ -78,15 +78,22 @@ class DaemonProcess:
             self._process.kill()
 
     async def stop(self, *, within_s: float) -> bool:
-        """Let it close its databases, but kill it after `within_s`; return whether it had time."""
-        with suppress(ProcessLookupError):
-            self._process.terminate()
+        """Let it close its databases, but kill it after `within_s`; return whether it had time.
+
+        With 0 seconds it is killed at once, and so it is if this is cancelled.
+        """
+        if within_s > 0:
+            with suppress(ProcessLookupError):
+                self._process.terminate()
         try:
             async with asyncio.timeout(within_s):
                 await self.wait()
         except TimeoutError:
             await self.end()
             return False
+        except BaseException:
+            self.kill()
+            raise
         return True
 
     async def end(self) -> None:

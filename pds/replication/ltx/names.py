@@ -7,10 +7,11 @@ merged ones, and level 9 holds snapshots.
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from pds.replication.replica.place import ReplicaPlace, StoredFile
+from pds.replication.replica.place import StoredFile
 
 SNAPSHOT_LEVEL: Final = 9
 
@@ -74,7 +75,13 @@ def parse_ltx(file: StoredFile) -> LtxFile | None:
     return LtxFile(match["database"], name, file.name, file.size, round(file.modified_s * 1000))
 
 
-async def list_ltx(place: ReplicaPlace, database: str) -> list[LtxFile]:
+class Lister(Protocol):
+    """What lists the files of a replica, such as a `ReplicaPlace`."""
+
+    def list(self, prefix: str, /) -> AsyncIterator[StoredFile]: ...
+
+
+async def list_ltx(place: Lister, database: str) -> list[LtxFile]:
     """Return the LTX files of one database."""
     found = [parse_ltx(file) async for file in place.list(f"{database}/")]
     return [file for file in found if file is not None and file.database == database]

@@ -27,33 +27,22 @@ class Plan:
     """The first and last transaction that the replica knows of and that these files do not give,
     because files are damaged or gone. None, as a rule."""
 
-    @property
-    def time_ms(self) -> int | None:
-        """The time of the last transaction, as well as the listing tells it."""
-        return self.files[-1].time_ms if self.files else None
-
-    @property
-    def size(self) -> int:
-        """The length of all files together, in bytes."""
-        return sum(file.size for file in self.files)
-
 
 def plan_restore(
     files: Iterable[LtxFile],
     *,
-    txid: int | None = None,
     before_ms: int | None = None,
     damaged: Collection[str] = (),
     complete: Collection[str] = (),
 ) -> Plan | None:
     """Return how to restore a database from its files, or None if none of them can begin.
 
-    The newest state by default; with `txid` no later transaction; with `before_ms` none of that
-    time or later (see `unclear_times`). `damaged` are the paths of files to do without, `complete`
-    those of increments that are known to have every page (see `reading.is_complete`): where a
-    damaged file leaves a gap, a restore can begin anew with them.
+    The newest state by default; with `before_ms` nothing of that time or later (see
+    `unclear_times`). `damaged` are the paths of files to do without, `complete` those of increments
+    that are known to have every page (see `reading.is_complete`): where a damaged file leaves a
+    gap, a restore can begin anew with them.
     """
-    wanted = _wanted(files, txid, before_ms)
+    wanted = [file for file in files if before_ms is None or file.time_ms < before_ms]
     usable = [file for file in wanted if file.path not in damaged]
     bases = [
         file
@@ -95,27 +84,25 @@ def unclear_times(files: Iterable[LtxFile], before_ms: int) -> list[LtxFile]:
     """Return the files whose headers decide whether they belong to a state before `before_ms`.
 
     A bucket, or a directory that was copied, tells when a file was written, which may be long after
-    its last transaction. Read their headers and set `timestamp_ms` before planning.
+    its last transaction; buckets and SSH servers leave out the milliseconds. Read the headers and
+    set `timestamp_ms` before planning.
     """
     files = list(files)
     sure = max(
-        (file.name.last for file in files if file.name.first == 1 and file.time_ms < before_ms),
+        (file.name.last for file in files if file.name.first == 1 and _latest_ms(file) < before_ms),
         default=0,
     )
     return [
         file
         for file in files
-        if file.timestamp_ms is None and file.modified_ms >= before_ms and file.name.last > sure
+        if file.timestamp_ms is None and _latest_ms(file) >= before_ms and file.name.last > sure
     ]
 
 
-def _wanted(files: Iterable[LtxFile], txid: int | None, before_ms: int | None) -> list[LtxFile]:
-    return [
-        file
-        for file in files
-        if (txid is None or file.name.last <= txid)
-        and (before_ms is None or file.time_ms < before_ms)
-    ]
+def _latest_ms(file: LtxFile) -> int:
+    """Return when the last transaction of a file was at the latest, as the listing tells it."""
+    is_rounded = file.timestamp_ms is None and file.modified_ms % 1000 == 0
+    return file.modified_ms + 999 if is_rounded else file.time_ms
 
 
 def _chain(files: Iterable[LtxFile], after: int) -> list[LtxFile]:

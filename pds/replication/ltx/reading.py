@@ -213,14 +213,6 @@ def _largest_block(page_bytes: int) -> int:
     return page_bytes + page_bytes // 255 + 16
 
 
-def read_header(data: bytes, path: str) -> Header:
-    """Return the header of a file, given at least its first 100 bytes; the rest is not checked.
-
-    Raises `DamagedLtx`.
-    """
-    return decode_header(data, path)
-
-
 def verify(source: LtxSource) -> Header:
     """Read a whole file and return its header. Raises `DamagedLtx`."""
     with LtxReader(source) as reader:

@@ -38,8 +38,6 @@ class Transfer:
         self._directory: Path | None = None
         self._sources: dict[str, LtxSource] = {}
         self._room = _IN_MEMORY_BYTES
-        self.read_bytes = 0
-        self.written_bytes = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -80,7 +78,6 @@ class Transfer:
             await self._place.upload(path, data, timestamp_ms=header.timestamp_ms)
         source = LtxSource(path, data, name)
         size = source.size()
-        self.written_bytes += size
         if not isinstance(data, bytes) or self._takes(size):
             self._sources[path] = source
         now_ms = round(time.time() * 1000)
@@ -91,10 +88,9 @@ class Transfer:
         try:
             if self._takes(file.size):
                 data = await self._place.read(file.path, max_bytes=file.size)
-                self.read_bytes += len(data)
             else:
                 data = self._new_path()
-                self.read_bytes += await self._place.download(file.path, data)
+                await self._place.download(file.path, data)
         except DamagedLtx:
             raise
         except DamagedReplicaFile as exc:

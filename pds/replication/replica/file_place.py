@@ -119,6 +119,7 @@ class FilePlace:
         checked_name(name)
 
         def write() -> bool:
+            self._require_whole()
             with _locked(self._root):
                 if self._current(name, len(before or b"") + 1) != before:
                     return False

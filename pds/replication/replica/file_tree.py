@@ -13,12 +13,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from pds.replication.replica.names import is_finished
 from pds.replication.replica.place import StoredFile
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _TRIES: Final = 5
-_UNFINISHED: Final = ".tmp"
-"""How Litestream's names end before it renames a file."""
 
 
 @contextmanager
@@ -139,7 +138,7 @@ def _walk(directory: Path, above: str, prefix: str) -> Iterator[StoredFile]:
         found = sorted(
             (above + entry.name + ("/" if entry.is_dir(follow_symlinks=False) else ""), entry)
             for entry in entries
-            if entry.name[0] != "." and not entry.name.endswith(_UNFINISHED)
+            if is_finished(entry.name)
         )
     for name, entry in found:
         if name.endswith("/"):

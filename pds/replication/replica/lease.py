@@ -90,7 +90,6 @@ class Lease:
         self._stored: bytes | None = None
         """What the place holds, as far as is known."""
         self._renewed_s: float | None = None
-        self._changed = asyncio.Event()
         self._soon = asyncio.Event()
         self.last_error: str | None = None
         """Why the lease could not be renewed; None after it was."""
@@ -104,12 +103,6 @@ class Lease:
     def renew_soon(self) -> None:
         """Let `keep` renew it now: something fails, and `last_error` may tell why."""
         self._soon.set()
-
-    async def wait_until_held(self) -> None:
-        """Wait while the lease cannot be counted on, such as in an outage."""
-        while not self.is_held:
-            self._changed.clear()
-            await self._changed.wait()
 
     async def acquire(self, *, by_force: bool = False) -> None:
         """Take the lease, or raise `ReplicaInUse` once it is seen that another renews it.
@@ -131,7 +124,7 @@ class Lease:
     async def keep(self) -> None:
         """Renew the lease until cancelled; raise `ReplicaInUse` when another has taken it.
 
-        While the place fails, keeps trying: look at `is_held` before each write.
+        While the place fails, keeps trying; see `LeasedPlace` for what is written meanwhile.
         """
         while True:
             await self._until_due()
@@ -214,9 +207,11 @@ class Lease:
             found = await self._read()
             if found is None:
                 await self._require_replica()
-            elif found[0].run_id != mine.run_id:
-                raise _in_use(found[0])
-            else:
+                # A disk that has been mounted since then has the lease as well.
+                found = await self._read()
+            if found is not None:
+                if found[0].run_id != mine.run_id:
+                    raise _in_use(found[0])
                 # An earlier renewal, whose answer was lost.
                 mine = mine.counted(above=found[0].counter)
             await self._take(mine.counter, before=None if found is None else found[1])
@@ -247,7 +242,6 @@ class Lease:
         if self.last_error is not None:
             logger.info("replication_lease_renewed")
         self.last_error = None
-        self._changed.set()
 
 
 def _in_use(holder: LeaseFile | None) -> ReplicaInUse:

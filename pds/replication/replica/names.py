@@ -57,6 +57,11 @@ def decode_did(part: str) -> str:
     return part.replace("=", "%")
 
 
+def is_finished(part: str) -> bool:
+    """Whether a file of a directory is whole, by its name there. Litestream's end in `.tmp`."""
+    return part[0] != "." and not part.endswith(".tmp")
+
+
 def checked_name(name: str) -> str:
     """Return a name that cannot lead out of a replica. Raises `ReplicaRefused` for any other.
 

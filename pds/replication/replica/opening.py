@@ -28,7 +28,8 @@ def open_place(url: ReplicaUrl, *, environ: Mapping[str, str] = os.environ) -> R
     if isinstance(address, FileAddress):
         return FilePlace(address.root)
     if isinstance(address, S3Address):
-        return S3Place(S3Bucket(address.location(environ)), prefix=address.prefix)
+        bucket = S3Bucket(address.location(environ), logs_failures=False)
+        return S3Place(bucket, prefix=address.prefix)
     if isinstance(address, SftpAddress):
         _, place = _sftp()
         opened: ReplicaPlace = place.SftpPlace(address)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -19,9 +19,9 @@ from actor_store.blob_store.base import (
     BlobStoreUnavailable,
     InvalidBlobRange,
 )
+from actor_store.blob_store.s3_arriving import ArrivingObject
 from actor_store.blob_store.s3_bucket import S3Bucket
-from actor_store.blob_store.s3_objects import S3Part
-from actor_store.blob_store.s3_uploads import MAX_PARTS
+from actor_store.blob_store.s3_objects import S3Stream
 from pds.replication.errors import (
     DamagedReplicaFile,
     ReplicaFileMissing,
@@ -33,7 +33,7 @@ from pds.replication.replica.names import checked_name
 from pds.replication.replica.place import StoredFile
 from pds.replication.replica.s3_names import to_key, to_key_prefix, to_name
 
-_PART_BYTES: Final = 8 * 1024 * 1024
+_CHUNK_BYTES: Final = 1024 * 1024
 _AT_ONCE: Final = 8
 """Uploads, which hold a part in memory each, and downloads."""
 _DOWNLOAD_TRIES: Final = 3
@@ -74,11 +74,9 @@ class S3Place:
         """See `ReplicaPlace.read_start`."""
         with _errors(name):
             try:
-                stream = await self._bucket.get(self._key(name), end=size)
+                stream = await self._get(name, end=size)
             except InvalidBlobRange:  # An empty object has no first byte.
                 return b""
-            if stream is None:
-                raise ReplicaFileMissing(f"there is no file {name} in {self._bucket.location}")
             async with stream:
                 # A server that does not know ranges sends everything.
                 return b"".join([chunk async for chunk in stream])[:size]
@@ -97,10 +95,11 @@ class S3Place:
     async def write(self, name: str, data: bytes, *, timestamp_ms: int | None = None) -> None:
         """See `ReplicaPlace.write`."""
 
-        async def part(start: int, size: int) -> bytes:
-            return data[start : start + size]
+        async def chunks() -> AsyncIterator[bytes]:
+            for start in range(0, len(data), _CHUNK_BYTES):
+                yield data[start : start + _CHUNK_BYTES]
 
-        await self._put(name, len(data), part, timestamp_ms)
+        await self._put(name, len(data), chunks(), timestamp_ms)
 
     async def write_if_same(self, name: str, data: bytes, *, before: bytes | None) -> bool:
         """See `ReplicaPlace.write_if_same`. Atomic where the server knows conditions of PUT."""
@@ -121,14 +120,8 @@ class S3Place:
     async def upload(self, name: str, path: Path, *, timestamp_ms: int | None = None) -> int:
         """See `ReplicaPlace.upload`."""
         file, size = await asyncio.to_thread(_open, path)
-
-        async def part(start: int, size: int) -> bytes:
-            return await asyncio.to_thread(_read_at, file, start, size)
-
-        try:
-            await self._put(name, size, part, timestamp_ms)
-        finally:
-            file.close()
+        with file:
+            await self._put(name, size, _chunks_of(file, size), timestamp_ms)
         return size
 
     async def delete(self, names: Collection[str]) -> None:
@@ -151,9 +144,7 @@ class S3Place:
     async def _read(self, name: str, *, max_bytes: int) -> tuple[bytes, str]:
         """Return the bytes of an object and its ETag."""
         with _errors(name):
-            stream = await self._bucket.get(self._key(name))
-            if stream is None:
-                raise ReplicaFileMissing(f"there is no file {name} in {self._bucket.location}")
+            stream = await self._get(name)
             async with stream:
                 if stream.size > max_bytes:
                     raise DamagedReplicaFile(f"{name} has more than {max_bytes} bytes")
@@ -168,9 +159,7 @@ class S3Place:
 
     async def _download(self, name: str, path: Path) -> int:
         with _errors(name):
-            stream = await self._bucket.get(self._key(name))
-            if stream is None:
-                raise ReplicaFileMissing(f"there is no file {name} in {self._bucket.location}")
+            stream = await self._get(name)
             async with stream:
                 file = await asyncio.to_thread(path.open, "wb")
                 try:
@@ -183,41 +172,20 @@ class S3Place:
             return stream.size
 
     async def _put(
-        self,
-        name: str,
-        size: int,
-        part: Callable[[int, int], Awaitable[bytes]],
-        timestamp_ms: int | None,
+        self, name: str, size: int, chunks: AsyncIterator[bytes], timestamp_ms: int | None
     ) -> None:
-        key, more = self._key(name), _metadata(timestamp_ms)
+        more = _metadata(timestamp_ms)
+        arriving = ArrivingObject(self._bucket, self._key(name), size, more=more)
         async with self._room:
             with _errors(name):
-                if size <= _PART_BYTES:
-                    await self._bucket.put(key, await part(0, size), more=more)
-                else:
-                    await self._put_parts(key, size, part, more)
+                await arriving.take(chunks)
+                await arriving.keep()
 
-    async def _put_parts(
-        self,
-        key: str,
-        size: int,
-        part: Callable[[int, int], Awaitable[bytes]],
-        more: dict[str, Any],
-    ) -> None:
-        uploads = self._bucket.uploads
-        part_bytes = max(_PART_BYTES, -(-size // MAX_PARTS))
-        upload_id = await uploads.create(key, more=more)
-        try:
-            parts: list[S3Part] = []
-            for start in range(0, size, part_bytes):
-                data = await part(start, min(part_bytes, size - start))
-                parts.append(await uploads.put_part(key, upload_id, len(parts) + 1, data))
-            await uploads.complete(key, upload_id, parts)
-        except BaseException:
-            # What cannot be dropped now is left to the bucket's rule for unfinished uploads.
-            with suppress(BlobStoreError):
-                await asyncio.shield(uploads.abort(key, upload_id))
-            raise
+    async def _get(self, name: str, *, end: int | None = None) -> S3Stream:
+        stream = await self._bucket.get(self._key(name), end=end)
+        if stream is None:
+            raise ReplicaFileMissing(f"there is no file {name} in {self._bucket.location}")
+        return stream
 
     async def _put_if(self, name: str, data: bytes, condition: dict[str, str]) -> None:
         """Put an object on a condition, or without it where the server does not know it."""
@@ -273,9 +241,11 @@ def _open(path: Path) -> tuple[BinaryIO, int]:
     return file, path.stat().st_size
 
 
-def _read_at(file: BinaryIO, start: int, size: int) -> bytes:
-    file.seek(start)
-    data = file.read(size)
-    if len(data) < size:
-        raise OSError(f"{file.name} became shorter while it was read")
-    return data
+async def _chunks_of(file: BinaryIO, size: int) -> AsyncIterator[bytes]:
+    left = size
+    while left:
+        chunk = await asyncio.to_thread(file.read, min(left, _CHUNK_BYTES))
+        if not chunk:
+            raise OSError(f"{file.name} became shorter while it was read")
+        left -= len(chunk)
+        yield chunk

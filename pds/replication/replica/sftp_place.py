@@ -12,13 +12,12 @@ from typing import Any, BinaryIO, Final
 import asyncssh
 
 from pds.replication.errors import DamagedReplicaFile, ReplicaFileMissing, ReplicaFull
-from pds.replication.replica.names import checked_name
+from pds.replication.replica.names import checked_name, is_finished
 from pds.replication.replica.place import StoredFile
 from pds.replication.replica.sftp_connection import CALL_S, SftpConnection, replace_file
 from pds.replication.replica.sftp_url import SftpAddress
 
 _CHUNK_BYTES: Final = 1024 * 1024
-_UNFINISHED: Final = ".tmp"
 _NS_IN_MS: Final = 1_000_000
 
 
@@ -140,7 +139,7 @@ class SftpPlace:
             found = []
             async for entry in sftp.scandir(f"{self._root}/{above}".rstrip("/")):
                 name, kind = str(entry.filename), entry.attrs.type
-                if name[0] == "." or name.endswith(_UNFINISHED):
+                if not is_finished(name):
                     continue
                 if kind == asyncssh.FILEXFER_TYPE_DIRECTORY:
                     found.append((f"{above}{name}/", entry.attrs))

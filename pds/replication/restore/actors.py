@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from actor_store.errors import InvalidStoreName
 from database.errors import DatabaseError
+from pds.replication.copies.at_once import for_each_found
 from pds.replication.replica import names
-from pds.replication.restore.failures import first_failure
 from pds.replication.restore.listing import ActorGroup, iter_actors
 from pds.replication.restore.reading import summarize_store
 from pds.replication.restore.report import Lack
+from pds.replication.restore.secret_files import has_key
 from pds.reporting import Progress
 
 if TYPE_CHECKING:
@@ -50,25 +51,18 @@ class Actors:
         missing = set(wanted)
         self.report.totals.accounts = len(wanted)
         self.progress(STEP, 0, len(wanted))
-        queue: asyncio.Queue[ActorGroup | None] = asyncio.Queue(self.options.parallelism)
 
-        async def work() -> None:
-            while (group := await queue.get()) is not None:
-                await self._restore_one(group, with_blobs)
-                missing.discard(group.did)
-                self.progress(STEP, len(wanted) - len(missing), len(wanted))
+        async def restore(group: ActorGroup) -> None:
+            await self._restore_one(group, with_blobs)
+            missing.discard(group.did)
+            self.progress(STEP, len(wanted) - len(missing), len(wanted))
 
-        with first_failure():
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(self.options.parallelism):
-                    tasks.create_task(work())
-                async with aclosing(self._groups()) as groups:
-                    async for group in groups:
-                        await queue.put(group)
-                for _ in range(self.options.parallelism):
-                    await queue.put(None)
+        await for_each_found(self._groups(), restore, at_once=self.options.parallelism)
         for did in sorted(missing):
-            self.report.add(Lack.NO_DATABASE, did, "the replica has no files of it")
+            if did in self.services.dids:
+                self.report.add(Lack.NO_DATABASE, did, "the replica has no files of it")
+            else:
+                self.report.add(Lack.UNKNOWN, did)
 
     async def _groups(self) -> AsyncGenerator[ActorGroup, None]:
         dids = self.options.dids
@@ -92,7 +86,7 @@ class Actors:
             return
         if not await self._restore_database(group, is_account=is_account):
             return
-        if self.options.keys and not (self.keep and key.exists()):
+        if self.options.keys and not (self.keep and await asyncio.to_thread(has_key, key)):
             reason = await self.secrets.restore(group.keys, key)
             if reason is not None:
                 self.report.add(Lack.DAMAGED_KEY if group.keys else Lack.NO_KEY, did, reason)
@@ -114,7 +108,7 @@ class Actors:
         """Restore a database; return whether the account should be there at all."""
         store = self.target.layout.store(group.did)
         if store.exists():
-            if self.keep:
+            if self.keep and self.report.is_noted(group.did):
                 return True
             await asyncio.to_thread(store.unlink)
         outcome = await self.restorer.restore(group.database, store)

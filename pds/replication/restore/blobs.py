@@ -16,13 +16,13 @@ from actor_store.blob_store.base import InvalidBlobName
 from actor_store.blob_store.names import checked_did
 from actor_store.errors import InvalidStoreName
 from database.errors import DatabaseError
-from pds.replication.errors import DamagedReplicaFile, ReplicaFileMissing
+from pds.replication.copies.at_once import for_each
+from pds.replication.errors import ReplicaFileMissing
 from pds.replication.replica import names
-from pds.replication.restore.failures import first_failure
 from pds.replication.restore.listing import BlobGroup, iter_blobs
+from pds.replication.restore.named_files import NamedFiles
 from pds.replication.restore.reading import BlobRow, read_blobs
 from pds.replication.restore.report import Lack
-from pds.replication.restore.target import part_of
 from pds.reporting import Progress, Sample
 from repo.cid import Cid, InvalidCid
 
@@ -81,40 +81,27 @@ class Blobs:
             }
             self._rows_of = ""
         wanted = [(blob, row) for blob in group.blobs if (row := self._rows.get(_cid_of(blob)))]
-        turns = asyncio.Semaphore(_AT_ONCE)
+        files = NamedFiles(self.reader, self.report)
 
-        async def restore(blob: StoredFile, row: BlobRow) -> None:
-            async with turns:
-                await self._restore_one(group.did, blob, row)
+        async def restore(found: tuple[StoredFile, BlobRow]) -> None:
+            await self._restore_one(files, group.did, *found)
             self.progress(STEP, self.report.totals.blobs, 0)
 
-        with first_failure():
-            async with asyncio.TaskGroup() as tasks:
-                for blob, row in wanted:
-                    tasks.create_task(restore(blob, row))
+        await for_each(wanted, restore, at_once=_AT_ONCE)
 
-    async def _restore_one(self, did: str, blob: StoredFile, row: BlobRow) -> None:
+    async def _restore_one(
+        self, files: NamedFiles, did: str, blob: StoredFile, row: BlobRow
+    ) -> None:
         cid = _cid_of(blob)
         path = self._path(did, cid, is_takendown=row.is_takendown)
-        if await asyncio.to_thread(_has_size, path, row.size):
-            self.report.totals.blobs += 1
-            return
-        part = part_of(path)
         try:
-            await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
-            size = await self.reader.download(blob.name, part)
+            fault = await files.restore(blob.name, path, size=row.size)
         except ReplicaFileMissing:
             return  # Found to be missing at the end.
-        except DamagedReplicaFile as exc:
-            self.report.add(Lack.DAMAGED_BLOB, did, f"{cid}: {exc}")
-            return
-        self.report.totals.read_bytes += size
-        if size != row.size:
-            await asyncio.to_thread(part.unlink)
-            self.report.add(Lack.DAMAGED_BLOB, did, f"{cid}: {size} bytes instead of {row.size}")
-            return
-        await asyncio.to_thread(part.replace, path)
-        self.report.totals.blobs += 1
+        if fault:
+            self.report.add(Lack.DAMAGED_BLOB, did, f"{cid}: {fault}")
+        else:
+            self.report.totals.blobs += 1
 
     def _find_missing(self, did: str) -> Sample:
         missing = Sample()
@@ -159,11 +146,4 @@ def _is_cid(text: str) -> bool:
     try:
         return str(Cid.parse(text)) == text
     except InvalidCid:
-        return False
-
-
-def _has_size(path: Path, size: int) -> bool:
-    try:
-        return path.stat().st_size == size
-    except FileNotFoundError:
         return False

@@ -12,12 +12,11 @@ from typing import Final
 from pds.replication.errors import DamagedReplicaFile, ReplicaFileMissing
 from pds.replication.ltx.applying import Applied, restore_database
 from pds.replication.ltx.errors import DamagedLtx
-from pds.replication.ltx.header import HEADER_BYTES
-from pds.replication.ltx.names import LtxFile
+from pds.replication.ltx.header import HEADER_BYTES, decode_header
+from pds.replication.ltx.names import LtxFile, list_ltx
 from pds.replication.ltx.planning import Plan, plan_restore, unclear_times
-from pds.replication.ltx.reading import LtxSource, is_complete, read_header
+from pds.replication.ltx.reading import LtxSource, is_complete
 from pds.replication.restore.fetching import FileGone, LtxFetcher, reason_of
-from pds.replication.restore.listing import list_database
 from pds.replication.restore.options import time_text
 from pds.replication.restore.patience import PatientReader
 
@@ -133,7 +132,7 @@ class _Attempt:
         for file in unclear_times(self._files, self._as_of_ms):
             try:
                 data = await self._reader.read_start(file.path, HEADER_BYTES)
-                times[file.path] = read_header(data, file.path).timestamp_ms
+                times[file.path] = decode_header(data, file.path).timestamp_ms
                 self._headers_bytes += len(data)
             except ReplicaFileMissing:
                 continue
@@ -187,7 +186,7 @@ class _Attempt:
                 "Stop what replicates to the same place, or wait until it has compacted its files."
             )
         self._relistings += 1
-        self._files = await list_database(self._reader, self._files[0].database)
+        self._files = await list_ltx(self._reader, self._files[0].database)
         if self._as_of_ms is not None:
             await self._find_times()
 

@@ -42,12 +42,6 @@ class BlobGroup:
     blobs: list[StoredFile] = field(default_factory=list)
 
 
-async def list_database(reader: PatientReader, database: str) -> list[LtxFile]:
-    """Return the LTX files of one database."""
-    found = [parse_ltx(file) async for file in reader.list(f"{database}/")]
-    return [file for file in found if file is not None and file.database == database]
-
-
 async def iter_actors(reader: PatientReader, prefix: str = "") -> AsyncGenerator[ActorGroup, None]:
     """Yield the accounts that the replica knows, with their files, in no particular order.
 

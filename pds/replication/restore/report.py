@@ -1,7 +1,8 @@
 """What a restore brought back, and what the replica lacked: for people and as JSON.
 
 What was found of databases is also kept beside the marker while a restore runs: one that goes on
-does not look at them again.
+does not look at them again. A database without such a note is restored anew: the process may have
+been killed before it could tell what the replica lacked.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Lack(StrEnum):
     """Kinds of findings."""
 
     SERVICE = "service database"
+    UNKNOWN = "unknown account"
     NO_DATABASE = "account without database"
     OLDER_STATE = "older state"
     SPARED = "damaged file"
@@ -46,11 +48,18 @@ MEANINGS: Final[dict[Lack, tuple[str, str]]] = {
         "The replica has no usable copy of these databases of the server",
         "The server makes new ones. Without the event log, relays may need `pds sequencer raise`.",
     ),
-    Lack.NO_DATABASE: (
-        "These accounts have no database in the replica",
+    Lack.UNKNOWN: (
+        "The replica has no files of these accounts",
         (
-            "They answer 503 RepoUnavailable until store.sqlite comes from another backup; the "
-            "others are served."
+            "Compare the DIDs with `pds account list`. Files of a deleted account stay in the "
+            "replica for PDS_REPLICATION_RETENTION_DAYS."
+        ),
+    ),
+    Lack.NO_DATABASE: (
+        "These accounts have no usable database in the replica",
+        (
+            "Take store.sqlite from another backup. Until then the server answers 503 "
+            "RepoUnavailable for them, and serves the others."
         ),
     ),
     Lack.OLDER_STATE: (
@@ -67,7 +76,7 @@ MEANINGS: Final[dict[Lack, tuple[str, str]]] = {
     ),
     Lack.UNREADABLE: (
         "These databases are as the replica has them, and SQLite cannot read them",
-        "Restore the account as of an earlier time: `pds restore --did DID --timestamp TIME`.",
+        "Restore them as of an earlier time with `--timestamp`, an account alone with `--did`.",
     ),
     Lack.NO_KEY: (
         "These accounts have no signing key in the replica",
@@ -82,7 +91,7 @@ MEANINGS: Final[dict[Lack, tuple[str, str]]] = {
         "getBlob answers 404 for them. `pds doctor` names them.",
     ),
     Lack.DAMAGED_BLOB: (
-        "Blobs of these accounts are shorter or longer than they were, and were left out",
+        "Blobs of these accounts are damaged in the replica, and were left out",
         "getBlob answers 404 for them. `pds doctor` names them.",
     ),
     Lack.DAMAGED_LAYER: (
@@ -150,6 +159,7 @@ class RestoreReport:
     """What the operator does next, a sentence each."""
     took_s: float = 0.0
     _journal: TextIO | None = None
+    _noted: set[str] = field(default_factory=set)
 
     @property
     def is_complete(self) -> bool:
@@ -168,12 +178,16 @@ class RestoreReport:
     def close_journal(self) -> None:
         """Close the file. May be repeated."""
         if self._journal is not None:
-            self._write("", Outcome(is_restored=True, newest_ms=self.newest_ms))
             self._journal.close()
             self._journal = None
 
+    def is_noted(self, name: str) -> bool:
+        """Whether a database was restored by this run, or by one that it goes on from."""
+        return name in self._noted
+
     def note(self, name: str, outcome: Outcome) -> None:
         """Note a database that was restored; `name` is a DID, or that of a service database."""
+        self._noted.add(name)
         self.newest_ms = max(self.newest_ms, outcome.newest_ms)
         if outcome.has_lost:
             self.add(Lack.OLDER_STATE, name, outcome.reason)
@@ -183,18 +197,14 @@ class RestoreReport:
             self.off_ms[name] = outcome.off_ms
         if outcome.pending_since_ms:
             self.add(Lack.PENDING, name, f"since {time_text(outcome.pending_since_ms)}")
-        if outcome.reason or outcome.off_ms or outcome.pending_since_ms:
-            self._write(name, outcome)
+        if self._journal is not None:
+            line = orjson.dumps({"name": name, "outcome": outcome}).decode()
+            self._journal.write(f"{line}\n")
+            self._journal.flush()
 
     def add(self, kind: Lack, subject: str, detail: str = "") -> None:
         """Add a finding."""
         self.findings.append(Finding(kind, subject, detail))
-
-    def _write(self, name: str, outcome: Outcome) -> None:
-        if self._journal is not None:
-            line = orjson.dumps({"name": name, "outcome": asdict(outcome)}).decode()
-            self._journal.write(f"{line}\n")
-            self._journal.flush()
 
     def of_kind(self, kind: Lack) -> list[Finding]:
         """Return the findings of one kind."""

@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from actor_store.errors import InvalidStoreName
+from database.errors import DatabaseDamaged
 from pds.config.hold.secrets_file import HOLD_ENV
 from pds.disk.data_directory import LOCK_FILE, DataDirectoryLock
 from pds.disk.network_filesystem import existing_part, find_network_type
+from pds.replication.copies.at_once import for_each_found
 from pds.replication.errors import DamagedReplicaFile, ReplicationError, WrongKeySecret
 from pds.replication.replica import names
 from pds.replication.replica.manifest import CLEAR, RECIPIENT, Manifest, read_manifest
@@ -27,15 +29,14 @@ from pds.replication.restore import next_steps
 from pds.replication.restore.actors import Actors
 from pds.replication.restore.blobs import Blobs
 from pds.replication.restore.database import DatabaseRestorer
-from pds.replication.restore.failures import first_failure
 from pds.replication.restore.layers import Layers
-from pds.replication.restore.marker import NOTES, Marker
+from pds.replication.restore.marker import MARKER, NOTES, Marker
 from pds.replication.restore.options import RestoreOptions
 from pds.replication.restore.patience import PatientReader
 from pds.replication.restore.report import Lack, RestoreReport
 from pds.replication.restore.secret_files import Opener, SecretFiles
-from pds.replication.restore.services import NoAccounts, ServiceDatabases
-from pds.replication.restore.target import RestoreTarget
+from pds.replication.restore.services import NoAccounts, ServiceDatabases, mark_copy
+from pds.replication.restore.target import SEQUENCER, RestoreTarget
 from pds.reporting import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -106,11 +107,12 @@ class Restore:
         else:
             marker.check_same(self.source, self.options)
         keep = marker.trusts_files
-        marker.renew()
         report = RestoreReport(
             self.source, str(self.target.directory), self.options.as_of_ms, is_resumed=keep
         )
         report.open_journal(self.target.directory / NOTES, keep=keep)
+        # Notes of an earlier start of the machine are gone now: a run after this one may trust all.
+        marker.renew()
         executor = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="restore")
         try:
             await self._restore(report, executor, keep=keep)
@@ -150,7 +152,10 @@ class Restore:
             if options.services:
                 await Layers(reader, target.blobs, report, self.progress).restore()
         if options.services and self.is_to_serve:
-            await services.mark_as_copies()
+            try:
+                await asyncio.to_thread(mark_copy, target)
+            except DatabaseDamaged as exc:
+                report.add(Lack.UNREADABLE, SEQUENCER, exc.reason)
         report.totals.read_bytes += secrets.read_bytes
 
     async def _refuse_sealed_keys(self) -> None:
@@ -174,24 +179,20 @@ class Restore:
     async def _restore_reserved_keys(
         self, reader: PatientReader, secrets: SecretFiles, report: RestoreReport
     ) -> None:
-        turns = asyncio.Semaphore(_RESERVED_AT_ONCE)
-
-        async def restore(name: str, copy: StoredFile) -> None:
-            async with turns:
-                reason = await secrets.restore([copy], self.target.layout.reserved_key(name))
+        async def restore(copy: StoredFile) -> None:
+            name = copy.name.removeprefix(names.RESERVED_KEYS).removesuffix(names.SEALED)
+            name = names.decode_did(name)
+            try:
+                path = self.target.layout.reserved_key(name)
+            except InvalidStoreName:
+                return
+            reason = await secrets.restore([copy], path)
             if reason is None:
                 report.totals.reserved_keys += 1
             else:
                 report.add(Lack.DAMAGED_KEY, name, reason)
 
-        with first_failure():
-            async with asyncio.TaskGroup() as tasks:
-                async for file in reader.list(names.RESERVED_KEYS):
-                    name = file.name[len(names.RESERVED_KEYS) :].removesuffix(names.SEALED)
-                    with suppress(InvalidStoreName):
-                        name = names.decode_did(name)
-                        self.target.layout.reserved_key(name)
-                        tasks.create_task(restore(name, file))
+        await for_each_found(reader.list(names.RESERVED_KEYS), restore, at_once=_RESERVED_AT_ONCE)
 
     async def _restore_hold_env(
         self, reader: PatientReader, secrets: SecretFiles, report: RestoreReport
@@ -221,7 +222,7 @@ class Restore:
             return
         for name in (NOTES, *((LOCK_FILE,) if lock.made_directory else ())):
             (directory / name).unlink(missing_ok=True)
-        Marker(directory / "restore.json", {}).remove()
+        Marker(directory / MARKER, {}).remove()
         if lock.made_directory:
             with suppress(OSError):
                 directory.rmdir()

@@ -80,6 +80,15 @@ class SecretFiles:
         return data
 
 
+def has_key(path: Path) -> bool:
+    """Whether a file is there and is a signing key: a power failure may have emptied it."""
+    try:
+        K256PrivateKey.from_bytes(path.read_bytes())
+    except (FileNotFoundError, InvalidKey):
+        return False
+    return True
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file for its owner that appears under its name when it is whole. Raises `OSError`.
 

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Final
 from database.errors import DatabaseError
 from database.opening import open_database
 from pds.replication.errors import ReplicaFileMissing
-from pds.replication.restore.listing import list_database
+from pds.replication.ltx.names import list_ltx
 from pds.replication.restore.reading import find_deleted, read_dids, read_pending
 from pds.replication.restore.report import Lack
 from pds.replication.restore.target import ACCOUNT, DID_CACHE, HOLD, LEDGER, SEQUENCER
 from sequencer.run_state import mark_as_copy
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pds.replication.restore.database import DatabaseRestorer
     from pds.replication.restore.patience import PatientReader
     from pds.replication.restore.report import RestoreReport
@@ -53,28 +51,19 @@ class ServiceDatabases:
     async def restore(self, *, keep: bool) -> None:
         """Restore all of them; with `keep`, those that are there stay. Raises `NoAccounts`."""
         for name, path in self._target.services.items():
-            if not (keep and path.exists()):
+            if not (keep and self._report.is_noted(name) and path.exists()):
                 await self._restore_one(name)
             if name == ACCOUNT:
                 await self._read_accounts()
             if name == LEDGER:
                 self.pending = await asyncio.to_thread(read_pending, path)
 
-    async def mark_as_copies(self) -> None:
-        """Make the next start tell consumers of what is not as they have seen it.
-
-        Raises `DatabaseError` if the event log cannot be written.
-        """
-        path = self._target.services[SEQUENCER]
-        if path.exists():
-            await asyncio.to_thread(_mark, path)
-
     def is_deleted(self, did: str) -> bool:
         """Whether a DID without an account had one that was deleted, as the event log tells."""
         return find_deleted(self._target.services[SEQUENCER], did)
 
     async def _restore_one(self, name: str) -> None:
-        files = await list_database(self._reader, name)
+        files = await list_ltx(self._reader, name)
         path = self._target.services[name]
         await asyncio.to_thread(path.unlink, missing_ok=True)
         outcome = await self._restorer.restore(files, path)
@@ -100,6 +89,12 @@ class ServiceDatabases:
             ) from exc
 
 
-def _mark(log: Path) -> None:
-    with closing(open_database(log, create=False)) as db:
-        mark_as_copy(db)
+def mark_copy(target: RestoreTarget) -> None:
+    """Make the next start tell consumers of what is not as they have seen it.
+
+    Raises `DatabaseError` if the event log cannot be written.
+    """
+    log = target.services[SEQUENCER]
+    if log.exists():
+        with closing(open_database(log, create=False)) as db:
+            mark_as_copy(db)

@@ -21,11 +21,10 @@ from database.files import sync
 from database.wal import files_of, wal_path
 from pds.replication.errors import DamagedReplicaFile, ReplicationError
 from pds.replication.ltx.applying import Applied, apply_changes
-from pds.replication.ltx.names import LtxFile
+from pds.replication.ltx.names import LtxFile, list_ltx
 from pds.replication.ltx.planning import Plan, plan_continuation
 from pds.replication.restore.database import DatabaseRestorer
 from pds.replication.restore.fetching import FileGone, LtxFetcher
-from pds.replication.restore.listing import list_database
 from pds.replication.standby.state import Copied
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ class Databases:
         """
         problem = ""
         for _ in range(_LISTINGS):
-            listed = await list_database(self.reader, name) if files is None else files
+            listed = await list_ltx(self.reader, name) if files is None else files
             known = self.state.find(name)
             if not listed and known is None:
                 return Advanced(0, False, problem="the replica has no files of it")
@@ -144,7 +143,7 @@ class Databases:
                 return Advanced(0 if before is None else before.txid, False, problem=reason)
             _log.warning("a database is copied anew", database=name, reason=reason)
         if files is None:
-            files = await list_database(self.reader, name)
+            files = await list_ltx(self.reader, name)
         part = path.with_name(f".{path.name}.anew")
         await asyncio.to_thread(_remove, (part,))
         outcome = await DatabaseRestorer(self.reader, self.executor).restore(files, part)

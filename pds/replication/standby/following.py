@@ -232,6 +232,8 @@ class Standby:
                 self.reader, self._target, directory, options, report, no_progress, chunk
             )
             await finding.restore(set())
+        for damaged in report.findings:
+            _log.warning("a blob cannot be copied", did=damaged.subject, reason=damaged.detail)
 
     async def _follow(self, stop: asyncio.Event) -> None:
         pause_s = self._poll_s

@@ -10,13 +10,17 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
+from database.files import sync
+from pds.disk.data_directory import CHECK_FILE
 from pds.replication.errors import ForeignReplica, ReplicaInUse, ReplicationError
 from pds.replication.ledger.ledger import Ledger
 from pds.replication.replica.lease import Lease, LeaseTimes
 from pds.replication.replica.manifest import Manifest, read_manifest, retire_server
-from pds.replication.restore.target import LEDGER
+from pds.replication.restore.services import mark_copy
+from pds.replication.restore.target import LEDGER, SEQUENCER
 from pds.replication.standby.directory import service_of, source_of
 
 if TYPE_CHECKING:
@@ -49,7 +53,7 @@ async def take_over(
     lost then, and a second try goes on.
     """
     times = times or LeaseTimes()
-    tell("looking whether the primary still replicates; this takes up to a minute")
+    tell("looking whether the primary still replicates, for up to a minute")
     manifest = await _manifest_of(place, state)
     server_id = _server_id(state)
     lease = Lease(place, server_id=server_id, times=times)
@@ -68,17 +72,23 @@ async def take_over(
     await standby.finish()
 
 
-def own_ledger(target: RestoreTarget, state: StandbyState) -> None:
-    """Make the copy of the ledger the server's own. Raises `DatabaseError`s."""
+def own_files(target: RestoreTarget, state: StandbyState) -> None:
+    """Make the copies a new server's own. Raises `DatabaseError`s and `OSError`.
+
+    Its recovery compares all stores, however old they are: consumers may have seen commits that
+    never reached the replica, and not even a copy of a server that was stopped in order tells.
+    """
+    # No changes may be applied to what SQLite has written to, if the promotion is typed again.
+    for name in (LEDGER, SEQUENCER):
+        state.forget(name)
     path = target.services[LEDGER]
-    if not path.exists():
-        return
-    ledger = Ledger.open(path)
-    try:
-        # The one that has the lease: the server that starts here goes on with it at once.
-        ledger.state.set("serverId", _server_id(state))
-    finally:
-        ledger.close()
+    if path.exists():
+        with closing(Ledger.open(path)) as ledger:
+            # The one that has the lease: the server that starts here goes on with it at once.
+            ledger.state.set("serverId", _server_id(state))
+    mark_copy(target)
+    (target.directory / CHECK_FILE).touch()
+    sync(target.directory)
 
 
 def _server_id(state: StandbyState) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from pds.replication.status_file import read_contents, replace_contents, still_runs
+from pydantic import TypeAdapter
+
+from pds.replication.status_file import Complete, read_contents, replace_contents, still_runs
 
 State: TypeAlias = Literal[
     "starting", "copying", "following", "unreachable", "stopped", "promoting", "failed"
@@ -16,7 +18,7 @@ State: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StandbyStatus:
+class StandbyStatus(Complete):
     """The whole file. Times are Unix seconds."""
 
     pid: int
@@ -63,26 +65,15 @@ class StandbyStatus:
         """Return the contents of the file, as values of JSON."""
         return asdict(self)
 
-    @classmethod
-    def from_json(cls, value: Any) -> StandbyStatus:
-        """Inverse of `to_json`. Raises `ValueError` for anything else."""
-        try:
-            fields = dict(value)
-            problems = tuple((subject, text) for subject, text in fields["problems"])
-            return cls(**{**fields, "problems": problems})
-        except (TypeError, KeyError, ValueError) as exc:
-            raise ValueError(f"not a status of a standby: {exc}") from exc
+
+_READER: Final = TypeAdapter(StandbyStatus)
 
 
 def write_status(path: Path, status: StandbyStatus) -> None:
     """Replace the file. On failure, such as a full disk, the old one stays."""
-    replace_contents(path, status.to_json())
+    replace_contents(path, status)
 
 
 def read_status(path: Path) -> StandbyStatus | None:
     """Return the newest status; None if there is none, or none that can be read."""
-    contents = read_contents(path)
-    try:
-        return None if contents is None else StandbyStatus.from_json(contents)
-    except ValueError:
-        return None
+    return read_contents(path, _READER)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from actor_store.layout import ActorLayout
 from database.errors import DatabaseError
@@ -20,14 +21,14 @@ from pds.replication.copies.sealing import KeySealer
 from pds.replication.litestream.config import actors_config, services_config
 from pds.replication.litestream.daemon import Bounds, LitestreamDaemon
 from pds.replication.supervising.services import MAX_BACKOFF_S, ServiceDatabase, ServiceDatabases
-from pds.replication.syncing.actors import APART_MS, Actors
+from pds.replication.syncing.actors import Actors
 from pds.replication.syncing.deletions import Deletions
 from pds.replication.syncing.dirty_queue import DirtyQueue
 from pds.replication.syncing.hot_set import HotSet
 from pds.replication.syncing.open_actors import OpenActors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection
 
     from pds.replication.ledger.ledger import Ledger
     from pds.replication.litestream.program import Program
@@ -37,15 +38,13 @@ if TYPE_CHECKING:
     from pds.replication.replica.place import ReplicaPlace
     from pds.replication.supervising.services import OnSynced
 
-_DAY_S: Final = 86_400.0
 _FILES_EACH: Final = 6
 """Files of a database that Litestream has open, and its connection to S3."""
 _SPARE_FILES: Final = 2_000
 """Connections of databases that are closed by now, which it keeps for a while."""
 
 
-@dataclass(frozen=True, slots=True)
-class Daemons:
+class Daemons(NamedTuple):
     """The two Litestream processes."""
 
     services: LitestreamDaemon
@@ -59,7 +58,6 @@ class Parts:
     daemons: Daemons
     services: ServiceDatabases
     queue: DirtyQueue
-    hot: HotSet
     opened: OpenActors
     actors: Actors
     watcher: Watcher
@@ -68,8 +66,6 @@ class Parts:
     """None if blobs are in S3."""
     compactions: Compactions
     deletions: Deletions
-    is_reachable: Callable[[], bool]
-    """Whether the replica takes what is sent."""
 
 
 def make_parts(
@@ -86,89 +82,33 @@ def make_parts(
 
     `url_of` returns the URL by which Litestream reaches a database of the replica.
     """
-    retention_s = options.retention_days * _DAY_S
     layout = ActorLayout(options.actors_directory)
-    daemons = Daemons(
-        LitestreamDaemon(
-            services_config(retention_days=max(1, round(options.retention_days))), program=program
-        ),
-        LitestreamDaemon(
-            actors_config(),
-            program=program,
-            concurrency=options.concurrency * 2,
-            bounds=Bounds(open_files=_SPARE_FILES + _FILES_EACH * options.hot_set),
-        ),
-    )
-    services = ServiceDatabases(
-        daemons.services.client,
-        _service_databases(options),
-        url_of=url_of,
-        interval_s=options.services_every_s,
-        longest_pause_s=min(MAX_BACKOFF_S, options.longest_pause_s),
-        on_synced=_note_in(ledger, but={options.ledger_db.name, options.did_cache_db.name}),
-    )
+    daemons = _daemons(options, program)
+    services = _services(options, daemons, ledger, url_of)
     hot = HotSet(options.hot_set, clock=time.monotonic)
-    queue = DirtyQueue(ledger, earliest_ms=_earliest_in(hot))
-    opened = OpenActors(
-        layout=layout,
-        hot=hot,
-        queue=queue,
-        client=daemons.actors.client,
-        url_of=url_of,
-        sync_s=options.sync_s,
-    )
-    daemons.services.on_restart = services.register_again
-    daemons.actors.on_restart = opened.lose_all
-    keys = KeyCopier(
-        KeyFiles(layout, options.data_directory),
-        KeyRows(ledger.db),
-        place,
-        KeySealer(manifest.key_sealing),
-        recipient=manifest.recipient,
-        retention_s=retention_s,
-    )
-    blobs = None
-    if options.blob_directory is not None:
-        rows = BlobRows(ledger.db)
-        blobs = BlobCopier(options.blob_directory, rows, place, retention_s=retention_s)
-
-    def may_write() -> bool:
-        # A renewal that fails is the first sign of an outage: Litestream's own requests to a
-        # server that does not answer take minutes to fail.
-        return lease.is_held and lease.last_error is None
-
+    queue = DirtyQueue(ledger, earliest_ms=hot.earliest_ms)
+    opened = _opened(options, daemons, hot, queue, url_of)
+    keys = _keys(options, layout, ledger, place, manifest)
+    blobs = _blobs(options, ledger, place)
     actors = Actors(
         layout=layout,
         queue=queue,
         opened=opened,
         copy_key=keys.copy_key,
         on_synced=_ignore if blobs is None else blobs.notice,
-        may_write=may_write,
+        may_write=partial(_is_sound, lease),
         on_outage=lease.renew_soon,
         concurrency=options.concurrency,
         idle_s=options.idle_s,
         longest_pause_s=options.longest_pause_s,
     )
-
-    def is_reachable() -> bool:
-        return may_write() and not actors.outage.is_on
-
     return Parts(
         daemons=daemons,
         services=services,
         queue=queue,
-        hot=hot,
         opened=opened,
         actors=actors,
-        watcher=Watcher(
-            log=options.sequencer_db,
-            actors_directory=options.actors_directory,
-            ledger=ledger,
-            queue=queue,
-            hot=hot,
-            poll_s=options.poll_s,
-            sweep_interval_s=options.sweep_interval_s,
-        ),
+        watcher=_watcher(options, ledger, queue, hot),
         keys=keys,
         blobs=blobs,
         compactions=Compactions(
@@ -176,22 +116,111 @@ def make_parts(
             place=place,
             opened=opened,
             queue=queue,
-            retention_s=retention_s,
-            may_write=is_reachable,
+            retention_s=options.retention_s,
+            may_write=actors.is_reachable,
         ),
-        deletions=Deletions(layout, ledger, place, retention_s=retention_s),
-        is_reachable=is_reachable,
+        deletions=Deletions(layout, ledger, place, retention_s=options.retention_s),
     )
 
 
-def _service_databases(options: ReplicationOptions) -> Sequence[ServiceDatabase]:
-    return (
+def _daemons(options: ReplicationOptions, program: Program) -> Daemons:
+    services = services_config(retention_days=max(1, round(options.retention_days)))
+    return Daemons(
+        LitestreamDaemon(services, program=program),
+        LitestreamDaemon(
+            actors_config(),
+            program=program,
+            concurrency=options.concurrency * 2,
+            bounds=Bounds(open_files=_SPARE_FILES + _FILES_EACH * options.hot_set),
+        ),
+    )
+
+
+def _services(
+    options: ReplicationOptions, daemons: Daemons, ledger: Ledger, url_of: Callable[[str], str]
+) -> ServiceDatabases:
+    databases = (
         ServiceDatabase("account.sqlite", options.account_db),
         ServiceDatabase("sequencer.sqlite", options.sequencer_db),
         ServiceDatabase("did_cache.sqlite", options.did_cache_db, is_optional=True),
         ServiceDatabase("hold.sqlite", options.hold_db, is_optional=True),
         ServiceDatabase(options.ledger_db.name, options.ledger_db),
     )
+    services = ServiceDatabases(
+        daemons.services.client,
+        databases,
+        url_of=url_of,
+        interval_s=options.services_every_s,
+        longest_pause_s=min(MAX_BACKOFF_S, options.longest_pause_s),
+        on_synced=_note_in(ledger, but={options.ledger_db.name, options.did_cache_db.name}),
+    )
+    daemons.services.on_restart = services.register_again
+    return services
+
+
+def _opened(
+    options: ReplicationOptions,
+    daemons: Daemons,
+    hot: HotSet,
+    queue: DirtyQueue,
+    url_of: Callable[[str], str],
+) -> OpenActors:
+    opened = OpenActors(
+        layout=ActorLayout(options.actors_directory),
+        hot=hot,
+        queue=queue,
+        client=daemons.actors.client,
+        url_of=url_of,
+        sync_s=options.sync_s,
+    )
+    daemons.actors.on_restart = opened.lose_all
+    return opened
+
+
+def _keys(
+    options: ReplicationOptions,
+    layout: ActorLayout,
+    ledger: Ledger,
+    place: ReplicaPlace,
+    manifest: Manifest,
+) -> KeyCopier:
+    return KeyCopier(
+        KeyFiles(layout, options.data_directory),
+        KeyRows(ledger.db),
+        place,
+        KeySealer(manifest.key_sealing),
+        recipient=manifest.recipient,
+        retention_s=options.retention_s,
+    )
+
+
+def _blobs(options: ReplicationOptions, ledger: Ledger, place: ReplicaPlace) -> BlobCopier | None:
+    if options.blob_directory is None:
+        return None
+    rows = BlobRows(ledger.db)
+    return BlobCopier(options.blob_directory, rows, place, retention_s=options.retention_s)
+
+
+def _watcher(
+    options: ReplicationOptions, ledger: Ledger, queue: DirtyQueue, hot: HotSet
+) -> Watcher:
+    return Watcher(
+        log=options.sequencer_db,
+        actors_directory=options.actors_directory,
+        ledger=ledger,
+        queue=queue,
+        hot=hot,
+        poll_s=options.poll_s,
+        sweep_interval_s=options.sweep_interval_s,
+    )
+
+
+def _is_sound(lease: Lease) -> bool:
+    """Whether to send anything: a renewal that fails is the first sign of an outage.
+
+    Litestream's own requests to a server that does not answer take minutes to fail.
+    """
+    return lease.is_held and lease.last_error is None
 
 
 def _note_in(ledger: Ledger, *, but: Collection[str]) -> OnSynced:
@@ -204,18 +233,6 @@ def _note_in(ledger: Ledger, *, but: Collection[str]) -> OnSynced:
                 await ledger.write(lambda: ledger.services.note(name, txid))
 
     return note
-
-
-def _earliest_in(hot: HotSet) -> Callable[[str], int]:
-    """Return the function that says from when on an actor may be synced, in Unix milliseconds."""
-
-    def earliest_ms(did: str) -> int:
-        actor = hot.get(did)
-        # A clock that was set back must not hold up anybody.
-        latest = int(time.time() * 1000) + APART_MS
-        return 0 if actor is None else min(actor.synced_ms + APART_MS, latest)
-
-    return earliest_ms
 
 
 def _ignore(_: str) -> None:

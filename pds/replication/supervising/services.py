@@ -16,34 +16,22 @@ from typing import Final, TypeAlias
 
 import structlog
 
+from pds.replication.changes.signature import FilesSeen, look_at
 from pds.replication.errors import LitestreamFailed, Trouble
-from pds.replication.litestream.client import LitestreamClient
-from pds.replication.litestream.continuity import empty_wal, ensure_continuity
-from pds.replication.litestream.local_state import reset
+from pds.replication.litestream.client import SYNC_S, LitestreamClient, patience_s
+from pds.replication.litestream.continuity import TO_SEND_ANEW, ensure_continuity
 
 INTERVAL_S: Final = 1.0
 """Between two looks at a database."""
 MAX_BACKOFF_S: Final = 15.0
 """The longest pause while a sync fails."""
-_SYNC_S: Final = 60.0
-_UNSETTLED_NS: Final = 50_000_000
-"""File times advance in steps of some milliseconds. A file that was written this recently may be
-written again without a new time."""
+_UNREADABLE: Final = FilesSeen(signature=0, inode=0, changed_ms=0, bytes=0, is_certain=False)
+"""Files that this user may not look at; the next request to the daemon tells why."""
 
 OnSynced: TypeAlias = Callable[[str, int], Awaitable[None]]
 """Takes the name of a database and its newest transaction in the replica; raises nothing."""
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True, frozen=True)
-class _Files:
-    """What tells whether a database has changed."""
-
-    stats: tuple[tuple[int, int, int, int], ...]
-    """Device, inode, size and time of the file and its WAL."""
-    is_settled: bool
-    """Whether any later write gives them another time."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -116,7 +104,7 @@ class ServiceDatabases:
         for one in self._followers:
             one.forget()
 
-    async def final_sync(self, *, timeout_s: float = _SYNC_S) -> Sequence[ServiceStatus]:
+    async def final_sync(self, *, timeout_s: float = SYNC_S) -> Sequence[ServiceStatus]:
         """Send what is left, after `stop` and after the last write; return where each stands.
 
         Databases that could not be sent whole have an `error`.
@@ -148,8 +136,10 @@ class _Follower:
         self._on_synced = on_synced
         self._interval_s, self._longest_pause_s = pauses_s
         self._is_registered = False
-        self._synced: _Files | None = None
-        """The files as they were last synced; None: they may have changed since."""
+        self._is_to_send_anew = False
+        """Whether what Litestream knows of it is not to be trusted."""
+        self._synced: int | None = None
+        """The signature of the files that were last synced; None: they may have changed since."""
         self._clean_at_s = time.monotonic()
         """When the replica last had everything, as far as is known."""
         self._is_dirty = False
@@ -161,7 +151,7 @@ class _Follower:
         """Sync the database when it has changed, for ever."""
         pause_s = self._interval_s
         while True:
-            await self._look(_SYNC_S)
+            await self._look()
             if self._failed is None:
                 pause_s = self._interval_s
             else:
@@ -190,21 +180,24 @@ class _Follower:
             trouble=None if self._failed is None else self._failed.trouble,
         )
 
-    async def _look(self, timeout_s: float) -> None:
+    async def _look(self, timeout_s: float | None = None) -> None:
         looked_at_s = time.monotonic()
         files = self._files()
         if files is None:
             await self._miss()
             return
-        if self._synced is not None and files.stats == self._synced.stats:
+        if files.signature == self._synced:
             self._clean_at_s = looked_at_s
             return
         self._is_dirty = True
         try:
-            await self._sync(timeout_s)
+            await self._sync(patience_s(files.bytes) if timeout_s is None else timeout_s)
         except LitestreamFailed as exc:
             self._fail(exc)
             await self._mend(exc.trouble)
+            return
+        except OSError as exc:
+            self._fail(_forbidden(exc))
             return
         if self._failed is not None:
             _log.info("a service database is replicated again", database=self._database.name)
@@ -212,7 +205,7 @@ class _Follower:
         self._is_dirty = False
         self._clean_at_s = looked_at_s
         self._synced_at_s = time.time()
-        self._synced = files if files.is_settled else None
+        self._synced = files.signature if files.is_certain else None
 
     async def _sync(self, timeout_s: float) -> None:
         path = self._database.path
@@ -232,8 +225,9 @@ class _Follower:
 
     async def _register(self) -> None:
         path = self._database.path
-        if await asyncio.to_thread(ensure_continuity, path):
-            _log.info("a WAL began anew meanwhile: sending all", database=self._database.name)
+        if await asyncio.to_thread(ensure_continuity, path, anew=self._is_to_send_anew):
+            _log.info("sending all of a service database", database=self._database.name)
+        self._is_to_send_anew = False
         await self._client.register(path, self._url)
         self._is_registered = True
 
@@ -251,15 +245,11 @@ class _Follower:
         """Do what makes the next try succeed, as far as this program can."""
         if trouble in (Trouble.NOT_REGISTERED, Trouble.DAEMON_AWAY):
             self._is_registered = False
-        elif trouble in (Trouble.DATABASE_REPLACED, Trouble.DATABASE_GONE):
+        elif trouble is Trouble.DATABASE_GONE:
             await self._unregister()
-        elif trouble is Trouble.LOCAL_STATE_DAMAGED:
+        elif trouble in TO_SEND_ANEW:
             await self._unregister()
-            try:
-                await asyncio.to_thread(reset, self._database.path)
-                await asyncio.to_thread(empty_wal, self._database.path)
-            except OSError as exc:
-                self._fail(LitestreamFailed(f"{exc.filename}: {exc.strerror}", Trouble.FORBIDDEN))
+            self._is_to_send_anew = True
 
     async def _unregister(self) -> None:
         self._is_registered = False
@@ -277,27 +267,18 @@ class _Follower:
         self._failed = failure
         self._synced = None
 
-    def _files(self) -> _Files | None:
+    def _files(self) -> FilesSeen | None:
         """Look at the files; None if there is no database."""
-        path = self._database.path
-        now_ns = time.time_ns()
         try:
-            found = [path.stat()]
-            if not found[0].st_size:
-                return None  # SQLite has yet to write the first page.
-            with suppress(FileNotFoundError):
-                found.append(path.with_name(f"{path.name}-wal").stat())
-        except (FileNotFoundError, NotADirectoryError):
+            seen = look_at(str(self._database.path))
+        except NotADirectoryError:
             return None
         except OSError:
             return _UNREADABLE
-        # A clock that was set back leaves times in the future, which tell as much as others.
-        is_settled = all(abs(now_ns - one.st_mtime_ns) > _UNSETTLED_NS for one in found)
-        return _Files(
-            tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns) for one in found),
-            is_settled,
-        )
+        # As long as it is empty, SQLite has yet to write the first page.
+        return seen if seen is not None and seen.bytes else None
 
 
-_UNREADABLE: Final = _Files((), is_settled=False)
-"""Files that this user may not look at; the next request to the daemon tells why."""
+def _forbidden(exc: OSError) -> LitestreamFailed:
+    """Say that Litestream's files beside a database cannot be used."""
+    return LitestreamFailed(f"{exc.filename}: {exc.strerror}", Trouble.FORBIDDEN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pds.replication.copies.blobs import BLOBS_ON_S3
@@ -32,46 +33,42 @@ _PROBLEMS_SHOWN: Final = 10
 class StatusCollector:
     """Makes a status of the parts that there are at the moment."""
 
-    def __init__(self, options: ReplicationOptions, ledger: Ledger) -> None:
+    def __init__(self, options: ReplicationOptions, ledger: Ledger, lease: Lease) -> None:
         """Begin as one that starts."""
         self._options = options
         self._ledger = ledger
+        self._lease = lease
         self._started_s = time.time()
         self.state: State = "starting"
         self.error: str | None = None
         """Why it cannot start, or has failed."""
         self.parts: Parts | None = None
-        self.lease: Lease | None = None
 
     def collect(self) -> ReplicationStatus:
         """Return the status of now. Raises `DatabaseError`s of the ledger."""
-        parts = self.parts
-        base = {
-            "pid": os.getpid(),
-            "state": self.state,
-            "started_s": self._started_s,
-            "written_s": time.time(),
-            "replica": str(self._options.replica),
-            "service_did": self._options.service_did,
-            "server_id": self._ledger.server_id,
-        }
-        if parts is None:
-            return ReplicationStatus(
-                **base,  # type: ignore[arg-type]
-                actors=self._actors(None),
-                last_error=self.error,
-                last_error_s=None if self.error is None else time.time(),
-            )
-        outage = self.state == "running" and not parts.is_reachable()
-        if outage:
-            base["state"] = "unreachable"
+        status = ReplicationStatus(
+            pid=os.getpid(),
+            state=self.state,
+            started_s=self._started_s,
+            written_s=time.time(),
+            replica=str(self._options.replica),
+            service_did=self._options.service_did,
+            server_id=self._ledger.server_id,
+            actors=self._actors(),
+            last_error=self.error,
+            last_error_s=None if self.error is None else time.time(),
+        )
+        return status if self.parts is None else self._with_parts(status, self.parts)
+
+    def _with_parts(self, status: ReplicationStatus, parts: Parts) -> ReplicationStatus:
+        is_reachable = parts.actors.is_reachable()
         # What this program says of the place names the remedy; Litestream's messages do not.
-        error = self.error or (None if parts.is_reachable() else self._error_of_place())
-        return ReplicationStatus(
-            **base,  # type: ignore[arg-type]
+        error = self.error or (None if is_reachable else self._error_of_place())
+        return replace(
+            status,
+            state="unreachable" if self.state == "running" and not is_reachable else self.state,
             databases=tuple(map(_database, parts.services.statuses())),
-            daemons=tuple(map(_daemon, (parts.daemons.services, parts.daemons.actors))),
-            actors=self._actors(parts),
+            daemons=tuple(map(_daemon, parts.daemons)),
             lag=parts.queue.lag.status(),
             copies=_copies(parts),
             totals=_totals(parts),
@@ -81,8 +78,8 @@ class StatusCollector:
             last_error_s=time.time() if error else parts.actors.last_error_s,
         )
 
-    def _actors(self, parts: Parts | None) -> ActorsStatus:
-        counts = self._ledger.actors.counts()
+    def _actors(self) -> ActorsStatus:
+        parts, counts = self.parts, self._ledger.actors.counts()
         oldest_ms = counts.oldest_dirty_ms
         return ActorsStatus(
             known=counts.rows - counts.deleted,
@@ -92,28 +89,25 @@ class StatusCollector:
             oldest_unsynced_s=(
                 0.0 if oldest_ms is None else max(0.0, round(time.time() - oldest_ms / 1000, 3))
             ),
-            hot=0 if parts is None else len(parts.hot),
+            hot=0 if parts is None else len(parts.opened.hot),
             hot_set=self._options.hot_set,
             last_sweep_s=None if parts is None else parts.watcher.last_sweep_s,
         )
 
     def _error_of_place(self) -> str | None:
         """What the last renewal of the lease tells of the place."""
-        if self.lease is None:
-            return None
         # A lease is given up at the end of an orderly stop, which says nothing of the place.
-        answers = self.state == "stopped" or self.lease.is_held
+        answers = self.state == "stopped" or self._lease.is_held
         silent = None if answers else "the place of the replica does not answer"
-        return self.lease.last_error or silent
+        return self._lease.last_error or silent
 
     def _warnings(self, parts: Parts) -> tuple[str, ...]:
         found = [
             parts.watcher.error,
             parts.watcher.log_error,
-            parts.keys.error,
             None if parts.compactions.error is None else f"compaction: {parts.compactions.error}",
-            BLOBS_ON_S3 if parts.blobs is None else parts.blobs.error,
-            self.lease and self.lease.last_error,
+            BLOBS_ON_S3 if parts.blobs is None else None,
+            self._lease.last_error,
         ]
         problems = parts.keys.problems.first(_PROBLEMS_SHOWN)
         if parts.blobs is not None:

@@ -23,11 +23,12 @@ from pds.replication.ledger.ledger import Ledger
 from pds.replication.litestream.program import find_program
 from pds.replication.replica.file_place import FilePlace
 from pds.replication.replica.lease import Lease
+from pds.replication.replica.leased_place import LeasedPlace
 from pds.replication.replica.manifest import check_replica, join_replica
 from pds.replication.replica.names import MANIFEST
 from pds.replication.replica.opening import open_place, way_for_litestream
 from pds.replication.status import write_status
-from pds.replication.supervising.mount_guard import MountGuard
+from pds.replication.supervising.daemon_guard import DaemonGuard
 from pds.replication.supervising.parts import make_parts
 from pds.replication.supervising.status_collector import StatusCollector
 from pds.replication.supervising.supervisor_lock import locked
@@ -92,8 +93,8 @@ class _Supervisor:
         self._place = place
         self._ledger = ledger
         self._secret = secret
-        self._status = StatusCollector(options, ledger)
         self._lease = Lease(place, server_id=ledger.server_id, times=options.lease)
+        self._status = StatusCollector(options, ledger, self._lease)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, or fail for good."""
@@ -110,8 +111,7 @@ class _Supervisor:
         else:
             self._status.state = "stopped"
         finally:
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+            await _cancel(writing)
             self._write_status()
 
     async def _join(self, stop: asyncio.Event) -> Manifest | None:
@@ -170,13 +170,13 @@ class _Supervisor:
         parts = make_parts(
             self._options,
             program=self._program,
-            place=self._place,
+            place=LeasedPlace(self._place, self._lease),
             ledger=self._ledger,
             lease=self._lease,
             manifest=manifest,
             url_of=way.for_litestream,
         )
-        self._status.parts, self._status.lease = parts, self._lease
+        self._status.parts = parts
         keeping = asyncio.create_task(self._lease.keep())
         try:
             async with self._daemons(parts, keeping):
@@ -185,24 +185,24 @@ class _Supervisor:
                 _log.info("replicating", replica=str(self._options.replica))
                 await self._until_stopped(parts, keeping, stop)
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            await _cancel(keeping)
             await self._lease.release()
 
     @asynccontextmanager
     async def _daemons(self, parts: Parts, keeping: asyncio.Task[None]) -> AsyncIterator[None]:
         """Run the two daemons within a block; at once killed if the lease is lost."""
-        daemons = (parts.daemons.services, parts.daemons.actors)
         try:
-            await asyncio.gather(*(daemon.start() for daemon in daemons))
+            await asyncio.gather(*(daemon.start() for daemon in parts.daemons))
             yield
         finally:
             await parts.services.stop()
-            within_s = self._options.daemons_stop_s if parts.is_reachable() else _STOP_IN_OUTAGE_S
+            within_s = (
+                self._options.daemons_stop_s if parts.actors.is_reachable() else _STOP_IN_OUTAGE_S
+            )
             # One that ends by itself syncs what it has open, to a replica that is another's now.
             if keeping.done():
                 within_s = 0.0
-            await asyncio.gather(*(daemon.stop(within_s=within_s) for daemon in daemons))
+            await asyncio.gather(*(daemon.stop(within_s=within_s) for daemon in parts.daemons))
 
     async def _until_stopped(
         self, parts: Parts, keeping: asyncio.Task[None], stop: asyncio.Event
@@ -222,7 +222,7 @@ class _Supervisor:
             await _cancel(stopping, following, syncing, *others)
         _raise_failure((keeping,))
         await parts.services.stop()
-        timeout_s = self._options.final_sync_s if parts.is_reachable() else _STOP_IN_OUTAGE_S
+        timeout_s = self._options.final_sync_s if parts.actors.is_reachable() else _STOP_IN_OUTAGE_S
         left = await parts.services.final_sync(timeout_s=timeout_s)
         for status in left:
             if status.error is not None:
@@ -233,8 +233,7 @@ class _Supervisor:
     def _others(self, parts: Parts) -> Iterator[Coroutine[Any, Any, None]]:
         """What runs beside the syncs of actors."""
         yield parts.watcher.sweep()
-        if isinstance(self._place, FilePlace):
-            yield MountGuard(self._place, parts, self._ledger, self._lease).run()
+        yield DaemonGuard(self._place, parts, self._ledger, self._lease).run()
         yield parts.keys.run()
         if parts.blobs is not None:
             yield parts.blobs.run()
@@ -259,12 +258,12 @@ class _Supervisor:
             while await parts.watcher.look_at_log():
                 pass
             await parts.actors.drain()
-            if not parts.is_reachable():
+            if not parts.actors.is_reachable():
                 return
             # What has changed without an event since the last sweep, such as preferences.
             await parts.watcher.sweep_once(within_s=0.0)
             await parts.actors.drain()
-            if parts.blobs is not None and parts.is_reachable():
+            if parts.blobs is not None and parts.actors.is_reachable():
                 await parts.blobs.finish()
         except DatabaseError as exc:
             parts.actors.note_error(f"the ledger fails: {exc}")
@@ -274,7 +273,6 @@ class _Supervisor:
     async def _keep_deleting(self, parts: Parts) -> None:
         while True:
             try:
-                await self._lease.wait_until_held()
                 await parts.deletions.remove_expired()
             except (ReplicationError, DatabaseError, OSError) as exc:
                 parts.actors.note_error(f"deleted accounts cannot leave the replica: {exc}")

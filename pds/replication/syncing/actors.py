@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from pds.replication.syncing.dirty_queue import DirtyQueue
     from pds.replication.syncing.open_actors import OpenActors
 
-APART_MS: Final = 1_000
-"""The time between two syncs of an actor that is open: Litestream's own interval."""
 _CLOSE_IN_OUTAGE_S: Final = 1.0
 _FIRST_RETRY_S: Final = 5.0
 _LONGEST_RETRY_S: Final = 600.0
@@ -98,6 +96,10 @@ class Actors:
         self.last_error: str | None = None
         self.last_error_s: float | None = None
 
+    def is_reachable(self) -> bool:
+        """Whether the replica takes what is sent."""
+        return self._may_write() and not self.outage.is_on
+
     async def run(self) -> None:
         """Sync what is dirty, until cancelled; syncs under way are cancelled, too."""
         try:
@@ -118,7 +120,7 @@ class Actors:
         Raises `DatabaseError`s.
         """
         await self._queue.after_clock_jump()
-        while not self.outage.is_on and self._may_write():
+        while self.is_reachable():
             await self._flush()
             if not self._running and not self._queue.has_urgent():
                 await self._close(list(self._opened.hot))
@@ -170,10 +172,10 @@ class Actors:
         while True:
             await asyncio.sleep(_STEP_S)
             # In an outage all are closed, because the daemon would try each of them all the time.
-            if self.outage.is_on or not self._may_write():
-                await self._close(hot.idle(0.0, limit=self._concurrency), _CLOSE_IN_OUTAGE_S)
-            else:
+            if self.is_reachable():
                 await self._close(hot.idle(self._idle_s, limit=hot.size))
+            else:
+                await self._close(hot.idle(0.0, limit=self._concurrency), _CLOSE_IN_OUTAGE_S)
 
     async def _close(self, dids: list[str], timeout_s: float | None = None) -> None:
         bound = {} if timeout_s is None else {"timeout_s": timeout_s}
@@ -246,8 +248,7 @@ class Actors:
         failures = actor.failures + 1
         # Not only once: failures of an outage are counted as well.
         if failures % _START_ANEW_AFTER == 0 and _is_unclear(exc):
-            with suppress(ReplicationError, OSError):
-                await self._opened.start_anew(actor.did)
+            await self._opened.start_anew(actor.did)
         after_s = min(_FIRST_RETRY_S * 2 ** min(failures - 1, 10), _LONGEST_RETRY_S)
         if failures == 1:
             _log.warning("an actor cannot be synced", did=actor.did, reason=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from typing import Final
 
 TRIAL_S: Final = 1.0
 """How long an actor is open after its first change, waiting for a second one."""
+APART_MS: Final = 1_000
+"""The time between two syncs of an actor that is open: Litestream's own interval."""
 
 
 @dataclass(slots=True)
@@ -53,6 +56,14 @@ class HotSet:
         """Return the inode of the database that is open for an actor. For any thread."""
         actor = self._actors.get(did)
         return None if actor is None else actor.inode
+
+    def earliest_ms(self, did: str) -> int:
+        """Return from when on an actor may be synced, in Unix milliseconds."""
+        actor = self._actors.get(did)
+        if actor is None:
+            return 0
+        # A clock that was set back must not hold up anybody.
+        return min(actor.synced_ms, int(time.time() * 1000)) + APART_MS
 
     def add(self, did: str, inode: int) -> HotActor:
         """Note that a database was opened."""

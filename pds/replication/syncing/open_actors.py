@@ -15,8 +15,9 @@ from actor_store.keyed_locks import KeyedLocks
 from database.wal import wal_path
 from pds.replication.changes.signature import UNCERTAIN_S, look_at
 from pds.replication.errors import LitestreamFailed, Trouble
-from pds.replication.litestream.continuity import empty_wal, ensure_continuity
-from pds.replication.litestream.local_state import prune, reset
+from pds.replication.litestream.client import SYNC_S, patience_s
+from pds.replication.litestream.continuity import TO_SEND_ANEW, ensure_continuity
+from pds.replication.litestream.local_state import prune
 from pds.replication.replica import names
 
 if TYPE_CHECKING:
@@ -26,17 +27,12 @@ if TYPE_CHECKING:
     from pds.replication.syncing.dirty_queue import DirtyQueue
     from pds.replication.syncing.hot_set import HotSet
 
-SYNC_S: Final = 60.0
-_BYTES_A_S: Final = 256 << 10
-"""How slowly a large database may reach the replica before that counts as a failure."""
 _CLOSE_S: Final = 15.0
 _CLOSING: Final = 16
 """How many are closed at a time."""
 _SHORT_WAL_BYTES: Final = 256 << 10
 """A WAL that is shorter needs no checkpoint yet; many accounts have one."""
-_AGAIN: Final = frozenset(
-    {Trouble.NOT_REGISTERED, Trouble.DATABASE_REPLACED, Trouble.LOCAL_STATE_DAMAGED}
-)
+_AGAIN: Final = TO_SEND_ANEW | {Trouble.NOT_REGISTERED}
 """Troubles after which a fresh start works at once."""
 
 _log = structlog.get_logger(__name__)
@@ -65,6 +61,8 @@ class OpenActors:
         self._client = client
         self._url_of = url_of
         self._sync_s = sync_s
+        self._to_send_anew: set[str] = set()
+        """Those of which Litestream's knowledge is not to be trusted."""
         self._locks = KeyedLocks()
         self._closing = asyncio.Semaphore(_CLOSING)
 
@@ -85,14 +83,15 @@ class OpenActors:
         store = self._layout.store(did)
         if did not in self.hot:
             await self._make_room()
-            if await asyncio.to_thread(_prepare, store):
-                _log.info("the WAL of an actor began anew meanwhile: sending all of it", did=did)
+            if await asyncio.to_thread(_prepare, store, anew=did in self._to_send_anew):
+                _log.info("sending all of an actor", did=did)
+            self._to_send_anew.discard(did)
             await self._client.register(store, self._url_of(names.actor_database(did)))
             self.hot.add(did, seen.inode)
         with self.hot.using(did) as actor:
             try:
                 synced = await self._client.sync(
-                    store, timeout_s=self._sync_s + seen.bytes / _BYTES_A_S
+                    store, timeout_s=patience_s(seen.bytes, small_s=self._sync_s)
                 )
             except LitestreamFailed as exc:
                 await self._mend(did, store, exc.trouble)
@@ -103,18 +102,14 @@ class OpenActors:
             return synced
 
     async def start_anew(self, did: str) -> None:
-        """Close an actor and forget what Litestream knows of it: the next sync sends all of it.
-
-        Raises `OSError`.
-        """
+        """Close an actor; the next sync sends all of it."""
         async with self._locks[did]:
             await self.discard(did)
 
     async def discard(self, did: str) -> None:
         """Do as `start_anew` does, within a block of `closed`."""
-        store = self._layout.store(did)
-        await self._discard(did, store)
-        await asyncio.to_thread(empty_wal, store)
+        await self._unregister(did, self._layout.store(did), _CLOSE_S)
+        self._to_send_anew.add(did)
 
     async def close(self, did: str, *, timeout_s: float = _CLOSE_S) -> None:
         """Close an actor after a last sync. If that fails, the actor is dirty if it has changed.
@@ -136,6 +131,7 @@ class OpenActors:
     async def forget(self, did: str) -> None:
         """Close an actor whose files are gone."""
         async with self._locks[did]:
+            self._to_send_anew.discard(did)
             if did in self.hot:
                 await self._unregister(did, self._layout.store(did), _CLOSE_S)
 
@@ -203,14 +199,10 @@ class OpenActors:
         """Do what makes the next try succeed, as far as this program can."""
         if trouble is Trouble.NOT_REGISTERED:
             self.hot.remove(did)
-        elif trouble in (Trouble.DATABASE_REPLACED, Trouble.LOCAL_STATE_DAMAGED):
+        elif trouble in TO_SEND_ANEW:
             await self.discard(did)
         elif trouble in (Trouble.DATABASE_GONE, Trouble.DATABASE_DAMAGED, Trouble.FORBIDDEN):
             await self._unregister(did, store, _CLOSE_S)
-
-    async def _discard(self, did: str, store: Path) -> None:
-        await self._unregister(did, store, _CLOSE_S)
-        await asyncio.to_thread(reset, store)
 
 
 def _look_at(store: Path) -> FilesSeen | None:
@@ -220,19 +212,19 @@ def _look_at(store: Path) -> FilesSeen | None:
         return None
 
 
-def _prepare(store: Path) -> bool:
+def _prepare(store: Path, *, anew: bool) -> bool:
     """Call this before a store is registered; return whether all of it will be sent.
 
     Raises what `ensure_continuity` raises.
     """
-    is_anew = ensure_continuity(store)
+    sends_all = ensure_continuity(store, anew=anew)
     # Litestream makes a checkpoint at the first sync of a database that had none for a minute, with
     # a transaction and a file of its own: twice the work for each change of an actor that was
     # closed. It goes by the time of the file, which nothing else does while there is a WAL.
     with suppress(OSError):
         if 0 < wal_path(store).stat().st_size < _SHORT_WAL_BYTES:
             os.utime(store)
-    return is_anew
+    return sends_all
 
 
 def _prune(store: Path) -> None:

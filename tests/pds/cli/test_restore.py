@@ -14,8 +14,10 @@ from click.testing import CliRunner, Result
 
 from database.opening import open_database
 from pds.cli import main
+from pds.config import Settings
 from pds.config.env_file import read_env_file
 from pds.replication.replica import names
+from pds.replication.restore.patience import PatientReader
 from tests.pds.cli.conftest import OperatedServer, did_of
 from tests.processes import free_port, run_pds
 
@@ -67,6 +69,20 @@ def test_everything_comes_back_and_the_databases_agree(
     assert (data / "holdfast.run").exists()
     listed = CliRunner().invoke(main, ["account", "list", "--json"], env=env)
     assert json.loads(listed.stdout)["did"] == did_of(stopped)
+
+
+def test_the_report_comes_although_the_recovery_is_interrupted(
+    stopped: OperatedServer, replica: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def interrupted(_settings: Settings) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pds.cli.recovering._recover", interrupted)
+    env = settings_of(stopped, tmp_path / "data", "http://localhost:1")
+    done = restore("--from", f"file://{replica}", "--to", str(tmp_path / "data"), env=env)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "The replica lacked nothing." in done.stdout
+    assert "Recovery was interrupted. The first start makes the databases agree." in done.stdout
 
 
 def test_a_program_gets_the_report(replica: Path, tmp_path: Path) -> None:
@@ -181,6 +197,36 @@ def test_without_a_replica_nothing_is_made(
     assert (done.exit_code, done.stdout, told in done.stderr) == (1, "", True), done.output
     assert done.stderr.startswith("Error: ")
     assert not (tmp_path / "data").exists()
+
+
+def test_a_bucket_that_cannot_be_reached_is_told_once(tmp_path: Path) -> None:
+    credentials = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    url = f"s3://backups/pds?endpoint=http://127.0.0.1:{free_port()}"
+    words = ("restore", "--from", url, "--to", str(tmp_path / "data"))
+    done = run_pds(*words, env=NO_SETTINGS | credentials)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert done.stderr.startswith("Error: The replica in the bucket backups at ")
+
+
+def test_waiting_for_the_replica_is_told_beside_the_report(
+    replica: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The place is away at first, and there at the second try."""
+    place = tmp_path / "replica"
+
+    async def come(_seconds: float) -> None:
+        place.symlink_to(replica)
+
+    defaults = PatientReader.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "pause", come)
+    words = ("--from", f"file://{place}", "--to", str(tmp_path / "data"), "--without-keys")
+    done = restore(*words, "--json")
+    assert (done.exit_code, json.loads(done.stdout)["complete"]) == (0, True), done.output
+    assert capfd.readouterr().err.count("the replica is away; trying again") == 1
 
 
 def test_a_url_is_shown_as_it_was_typed(tmp_path: Path) -> None:

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from pds.replication.changes.watcher import Watcher
 from pds.replication.ledger.ledger import Ledger
-from pds.replication.ledger.rows import ActorRow
 from pds.replication.litestream.config import actors_config
 from pds.replication.litestream.daemon import LitestreamDaemon, Patience
 from pds.replication.litestream.program import find_program
 from pds.replication.replica import names
-from pds.replication.syncing.actors import APART_MS, Actors
+from pds.replication.syncing.actors import Actors
 from pds.replication.syncing.dirty_queue import DirtyQueue
 from pds.replication.syncing.hot_set import HotSet
 from pds.replication.syncing.open_actors import OpenActors
+from tests.pds.replication.ledger.rows import ActorRow, row_of
 from tests.pds.replication.real_litestream import restore_file
 from tests.pds.replication.small_server import SmallServer, values_in
 
@@ -52,9 +52,7 @@ class Engine:
         self.tasks.clear()
 
     def row(self, did: str) -> ActorRow:
-        row = self.ledger.actors.find(did)
-        assert row is not None
-        return row
+        return row_of(self.ledger, did)
 
     async def until(self, holds: Callable[[], bool], *, within_s: float = 20.0) -> None:
         """Wait until something is so."""
@@ -89,14 +87,10 @@ async def engine(
     ledger = Ledger.open(server.directory / "replication.sqlite")
     hot = HotSet(hot_set, clock=time.monotonic)
 
-    def earliest_ms(did: str) -> int:
-        actor = hot.get(did)
-        return 0 if actor is None else actor.synced_ms + APART_MS
-
     async def no_key(_: str) -> None:
         return None
 
-    queue = DirtyQueue(ledger, earliest_ms=earliest_ms)
+    queue = DirtyQueue(ledger, earliest_ms=hot.earliest_ms)
     opened = OpenActors(
         layout=server.layout,
         hot=hot,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pds.replication.health import find_faults, has_everything, lag_s
+from pds.replication.status import CopiesStatus
 from tests.pds.replication.statuses import ALICE, lagging, status_of, waiting
 
 
@@ -43,6 +44,10 @@ def test_one_that_has_never_run_is_told() -> None:
             {"state": "stopped", "actors": waiting(3, 5)},
             "it was stopped before all was sent; 3 accounts waited",
         ),
+        (
+            {"state": "stopped", "copies": CopiesStatus(blobs_waiting=1)},
+            "it was stopped before all was sent; 0 accounts and 1 blob waited",
+        ),
     ],
 )
 def test_one_that_does_not_run_is_told_with_its_end(changes: dict[str, Any], told: str) -> None:
@@ -59,6 +64,13 @@ def test_a_replica_that_takes_nothing_is_told_once() -> None:
     error = "the bucket does not exist"
     (message,) = messages(state="unreachable", last_error=error, actors=waiting(50, 600))
     assert message == f"the replica s3://bucket/pds takes nothing: {error}"
+
+
+def test_copies_that_cannot_be_made_are_told_unless_nothing_can() -> None:
+    copies = CopiesStatus(error="access denied")
+    assert messages(copies=copies) == ["keys or blobs cannot be copied: access denied"]
+    (message,) = messages(copies=copies, state="unreachable")
+    assert "takes nothing" in message
 
 
 @pytest.mark.parametrize("behind", [{"actors": waiting(50, 61)}, {"databases": lagging(61.2)}])

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from pds.replication.standby import status as standby_status
+from pds.replication.standby.status import StandbyStatus
 from pds.replication.status import (
     ActorsStatus,
     DaemonStatus,
@@ -57,6 +59,14 @@ def test_a_directory_that_cannot_be_written_to_is_no_error(tmp_path: Path) -> No
     assert read_status(tmp_path / "missing" / "replication.json") is None
 
 
+def test_names_of_files_in_errors_may_be_any_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "replication.json"
+    write_status(path, replace(status(), last_error="cannot read b\udcffd"))
+    found = read_status(path)
+    assert found is not None
+    assert found.last_error == "cannot read b?d"
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "null", '{"pid": 5}', '{"actors": {}}', "x" * (MAX_BYTES + 5), "\udcff"],
@@ -67,9 +77,13 @@ def test_anything_else_is_no_status(tmp_path: Path, text: str) -> None:
     assert read_status(path) is None
 
 
-def test_a_later_version_with_more_to_say_is_no_status(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [{"more": 5}, {"pid": "7"}, {"state": "asleep"}, {"actors": {"more": 5}}, {"failing": [1]}],
+)
+def test_that_of_another_version_is_no_status(tmp_path: Path, other: dict[str, object]) -> None:
     path = tmp_path / "replication.json"
-    path.write_text(json.dumps({**status().to_json(), "more": 5}))
+    path.write_text(json.dumps({**status().to_json(), **other}))
     assert read_status(path) is None
 
 
@@ -92,3 +106,21 @@ def test_lag_is_that_of_the_last_minute() -> None:
     now[0] = 61.0
     lag.add(1.0)
     assert lag.status() == LagStatus(changes=1, p50_s=1.0, p99_s=1.0, max_s=1.0)
+
+
+def test_that_of_a_standby_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "standby.json"
+    written = StandbyStatus(
+        pid=os.getpid(),
+        state="following",
+        started_s=time.time() - 5,
+        written_s=time.time(),
+        source="s3://bucket/prefix",
+        service_did="did:web:pds.example",
+        caught_up_s=5,
+        problems=(("did:plc:a", "no such luck"),),
+    )
+    standby_status.write_status(path, written)
+    assert standby_status.read_status(path) == written
+    write_status(path, status())
+    assert standby_status.read_status(path) is None

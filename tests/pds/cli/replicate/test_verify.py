@@ -71,8 +71,9 @@ def test_a_blob_with_other_bytes_is_found(
 ) -> None:
     (blob,) = (changed / names.BLOBS / did_of(stopped)).iterdir()
     blob.write_bytes(b"a forgery")
-    ((check, subject),) = problems(verify(stopped, changed, scratch, "--all", "--json"))
-    assert (check, did_of(stopped) in subject) == ("blobs", True)
+    found = problems(verify(stopped, changed, scratch, "--all", "--json"))
+    assert {kind for kind, _ in found} == {"damaged blob", "missing blob", "blobs"}
+    assert all(did_of(stopped) in subject for _, subject in found)
     assert list(scratch.iterdir()) == []
 
 

@@ -43,12 +43,15 @@ class Sweeper:
         def rows(shard: int) -> Mapping[str, SweptRow]:
             return {did: row for did, row in self.rows.items() if shard_of(did) == shard}
 
+        async def report(found: Found) -> None:
+            self.found.append(found)
+
         self.found.clear()
         sweep = FileSweep(
             self.server.layout.actors_dir,
             rows=rows,
             open_inode=self.opened.get,
-            report=self.found.append,
+            report=report,
         )
         return await sweep.run(0.0)
 
@@ -122,6 +125,14 @@ async def test_an_unmounted_disk_deletes_nobody(sweeper: Sweeper, tmp_path: Path
     with pytest.raises(OSError, match="is its disk mounted"):
         await sweeper.run()
     assert sweeper.all("gone") == set()
+
+
+async def test_even_the_last_accounts_can_be_deleted(sweeper: Sweeper) -> None:
+    sweeper.know_all()
+    for did in sweeper.server.dids:
+        sweeper.server.delete(did)
+    assert await sweeper.run() == 0
+    assert sweeper.all("gone") == {did_of(number) for number in range(20)}
 
 
 async def test_a_server_without_accounts_is_no_error(sweeper: Sweeper) -> None:

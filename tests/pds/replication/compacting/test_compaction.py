@@ -16,8 +16,9 @@ import pytest
 from pds.replication.compacting.compaction import compact
 from pds.replication.errors import DamagedReplicaFile, ReplicaUnavailable
 from pds.replication.ltx import transfer
+from pds.replication.ltx.header import decode_header
 from pds.replication.ltx.names import LtxName, list_ltx
-from pds.replication.ltx.reading import LtxReader, LtxSource, read_header
+from pds.replication.ltx.reading import LtxReader, LtxSource
 from pds.replication.ltx.writing import LtxWriter
 from pds.replication.replica.file_place import FilePlace
 from pds.replication.replica.opening import open_place
@@ -145,7 +146,6 @@ async def test_files_of_an_hour_become_one_and_the_database_stays_the_same(
     expected.add((0, 1, 1))
     assert names(place.root) == set(list_files(database.url)) == expected
     assert (done.files, done.merged, done.has_snapshot, done.deleted) == (7, 4, True, 39)
-    assert done.size == sum(file.size for file in stored_files(place.root))
     assert restore(database.url, tmp_path / "after") == before
     restore(database.url, tmp_path / "checked", "-integrity-check", "full")
 
@@ -333,7 +333,7 @@ async def test_a_bucket_tells_litestream_the_times_of_merged_files(
             files = await list_ltx(place, "a.sqlite")
             newest = restore(database.url, tmp_path / "newest", environ=environ)
             data = await place.read(files[-1].path, max_bytes=files[-1].size)
-            after_newest_ms = read_header(data, "").timestamp_ms + 1
+            after_newest_ms = decode_header(data, "").timestamp_ms + 1
             now_s = max(file.modified_ms for file in files) / 1000 + 2 * HOUR_S
             done = await compact(place, "a.sqlite", now_s=now_s, retention_s=RETENTION_S)
             assert done.deleted >= 39

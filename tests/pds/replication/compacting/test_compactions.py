@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from database.errors import DatabaseBusy
 from pds.replication.compacting.compactions import MANY_FILES, Compactions
 from pds.replication.replica import names
 from pds.replication.replica.file_place import FilePlace
+from pds.replication.replica.place import StoredFile
 from tests.pds.replication.engine import Engine, engine
 from tests.pds.replication.small_server import SmallServer, did_of
 
@@ -22,10 +25,26 @@ def server(tmp_path: Path) -> SmallServer:
     return SmallServer.make(tmp_path / "data", accounts=3)
 
 
+class StuckPlace(FilePlace):
+    """A replica whose listings of one actor never end."""
+
+    under_way = 0
+
+    async def list(self, prefix: str = "") -> AsyncIterator[StoredFile]:
+        self.under_way += 1
+        try:
+            if prefix.startswith(names.actor_database(did_of(2))):
+                await asyncio.Event().wait()
+            async for file in super().list(prefix):
+                yield file
+        finally:
+            self.under_way -= 1
+
+
 @asynccontextmanager
-async def compactions(made: Engine) -> AsyncIterator[Compactions]:
+async def compactions(made: Engine, place: FilePlace | None = None) -> AsyncIterator[Compactions]:
     made.replica.mkdir(exist_ok=True)
-    place = FilePlace(made.replica)
+    place = place or FilePlace(made.replica)
     yield Compactions(
         ledger=made.ledger,
         place=place,
@@ -91,6 +110,24 @@ async def test_one_that_is_open_waits(server: SmallServer) -> None:
         made.ledger.db.run("UPDATE actor SET uncompacted = ? WHERE did = ?", (999, DID))
         assert await compacting.compact_some()
         assert DID not in made.hot
+
+
+async def test_a_ledger_that_fails_leaves_no_compaction_under_way(
+    server: SmallServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: object) -> None:
+        raise DatabaseBusy(Path("replication.sqlite"), "locked")
+
+    async with engine(server, hot_set=2) as made:
+        place = StuckPlace(made.replica)
+        async with compactions(made, place) as compacting:
+            await write_often(made, 1)
+            made.ledger.db.run("UPDATE actor SET uncompacted = ?", (MANY_FILES,))
+            with monkeypatch.context() as patches:
+                patches.setattr(made.ledger, "write", fail)
+                with pytest.raises(DatabaseBusy):
+                    await compacting.compact_some()
+            assert place.under_way == 0
 
 
 async def test_a_replica_that_lost_the_newest_state_gets_all_of_it_again(

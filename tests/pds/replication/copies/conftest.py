@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from database.connection import Database
+from database.migrations import migrate
 from database.opening import open_database
 from pds.replication.copies import pace
-from pds.replication.copies.tables import create_tables
+from pds.replication.ledger.ledger import MIGRATIONS
 from tests.clock import Clock
 from tests.pds.replication.copies.kit import WatchedPlace
 
@@ -24,7 +25,7 @@ def _no_rests(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Database]:
     db = open_database(tmp_path / "replication.sqlite")
-    create_tables(db)
+    migrate(db, MIGRATIONS)
     yield db
     db.close()
 

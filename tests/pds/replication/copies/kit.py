@@ -6,11 +6,13 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pds.replication.errors import ReplicaUnavailable
 from pds.replication.replica.file_place import FilePlace
+from pds.replication.replica.place import StoredFile
 from repo.cid import Cid
 
 DAY_S = 24 * 60 * 60
@@ -44,6 +46,16 @@ class WatchedPlace(FilePlace):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.has_taken = asyncio.Event()
+        self.listed_until_away: int | None = None
+        """How many files a listing has before it breaks off; None: all."""
+
+    async def list(self, prefix: str = "") -> AsyncIterator[StoredFile]:
+        listed = 0
+        async for file in super().list(prefix):
+            if listed == self.listed_until_away:
+                raise ReplicaUnavailable("away")
+            yield file
+            listed += 1
 
     async def write(self, name: str, data: bytes, *, timestamp_ms: int | None = None) -> None:
         await super().write(name, data, timestamp_ms=timestamp_ms)

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from database.connection import Database
-from pds.replication.copies import blob_comparison, blob_directories
+from pds.replication.copies import blob_adoption, blob_comparison, blob_directories
 from pds.replication.copies.blob_rows import BlobRows
 from pds.replication.copies.blobs import BlobCopier
-from pds.replication.copies.tables import forget_copies
 from pds.replication.errors import ReplicaUnavailable
 from tests.clock import Clock
 from tests.pds.replication.copies.kit import (
@@ -350,7 +349,7 @@ async def test_a_new_ledger_learns_what_the_replica_has(
     (replica / prefix / cut_off).write_bytes(b"o")
     (blobs / BOB / gone).unlink()
     (replica / "blobs/oci/elsewhere").write_bytes(b"not ours")
-    forget_copies(ledger)
+    ledger.script("DELETE FROM blob_copy; DELETE FROM blob_directory")
     again = copier()
     await again.learn()
     await again.sweep()
@@ -366,6 +365,33 @@ async def test_a_new_ledger_learns_what_the_replica_has(
             "blobs/oci/elsewhere",
         ]
     )
+
+
+async def test_what_the_replica_has_is_learned_to_the_end_after_an_outage(
+    copier: Copier,
+    blobs: Path,
+    ledger: Database,
+    place: WatchedPlace,
+    rows: BlobRows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(blob_adoption, "_BATCH", 1)
+    for did in (ALICE, BOB):
+        put_blob(blobs / did, did.encode())
+    await copier().sweep()
+    ledger.script("DELETE FROM blob_copy; DELETE FROM blob_directory")
+    place.listed_until_away = 1
+    with pytest.raises(ReplicaUnavailable):
+        await copier().learn()
+    place.listed_until_away = None
+    again = copier()
+    await again.learn()
+    await again.sweep()
+    assert again.progress.copied == 0
+    assert len(rows.directories(after_id=0, limit=9)) == 2
+    # Once is enough: a listing of all blobs takes long.
+    place.listed_until_away = 0
+    await copier().learn()
 
 
 async def test_noticed_blobs_are_copied_before_a_stop(

@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from database.errors import DatabaseError
+from pds.replication.copies.blob_rows import BlobRows
+from pds.replication.copies.key_rows import KeyKind, KeyRow, KeyRows
+from pds.replication.copies.signature import Signature
 from pds.replication.ledger.actor_rows import shard_of
 from pds.replication.ledger.ledger import Ledger
-from pds.replication.ledger.rows import ActorRow, Failed, Mark, Settled, SweptRow
+from pds.replication.ledger.rows import Failed, Mark, Settled, SweptRow
+from tests.pds.replication.ledger.rows import find_row, row_of
 
 A, B, C = (f"did:plc:{letter * 24}" for letter in "abc")
 
@@ -20,12 +25,6 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     ledger = Ledger.open(tmp_path / "replication.sqlite")
     yield ledger
     ledger.close()
-
-
-def row_of(ledger: Ledger, did: str) -> ActorRow:
-    row = ledger.actors.find(did)
-    assert row is not None
-    return row
 
 
 def due(ledger: Ledger, now_ms: int = 1_000, limit: int = 10) -> list[str]:
@@ -155,20 +154,13 @@ def test_counts_are_of_all(ledger: Ledger) -> None:
     mark(ledger, C, 70)
     ledger.actors.settle([Settled(A, 3, 200, 77)])
     ledger.actors.fail([Failed(B, 200, 5_000, "no")])
+    assert (ledger.actors.counts().rows, ledger.actors.counts().deleted) == (3, 0)
     ledger.actors.mark_deleted([C], now_ms=300)
     counts = ledger.actors.counts()
     assert (counts.rows, counts.dirty, counts.failing, counts.deleted) == (3, 1, 1, 1)
     assert counts.oldest_dirty_ms == 50
-
-
-def test_pages_follow_the_directories(ledger: Ledger) -> None:
-    dids = [f"did:plc:{number:024}" for number in range(50)]
-    for did in dids:
-        mark(ledger, did, 100)
-    found: list[str] = []
-    while page := ledger.actors.page(after=found[-1] if found else None, limit=7):
-        found += [row.did for row in page]
-    assert found == sorted(dids, key=lambda did: (shard_of(did), did))
+    ledger.actors.forget([C])
+    assert ledger.actors.counts().rows == 2
 
 
 async def test_another_replica_starts_anew(ledger: Ledger) -> None:
@@ -180,7 +172,25 @@ async def test_another_replica_starts_anew(ledger: Ledger) -> None:
     assert row_of(ledger, A).txid == 3
     await ledger.join_replica("file:///two", is_new=False, now_ms=400)
     assert (row_of(ledger, A).txid, row_of(ledger, A).dirty_since_ms) == (0, 400)
-    assert ledger.actors.find(B) is None
+    assert find_row(ledger, B) is None
+
+
+async def test_another_replica_has_none_of_the_copies(ledger: Ledger) -> None:
+    """Whatever ends the change halfway, the next start makes all of it."""
+    await ledger.join_replica("file:///one", is_new=True, now_ms=50)
+    keys, blobs = KeyRows(ledger.db), BlobRows(ledger.db)
+    blobs.set_complete()
+    keys.put(KeyRow(KeyKind.ACTOR, A, Signature(32, 1, 2), b"digest", "clear"))
+    ledger.db.script(
+        "CREATE TEMP TRIGGER refusal BEFORE DELETE ON key_copy BEGIN"
+        " SELECT RAISE(ABORT, 'refused'); END"
+    )
+    with pytest.raises(DatabaseError):
+        await ledger.join_replica("file:///two", is_new=False, now_ms=100)
+    ledger.db.run("DROP TRIGGER refusal")
+    await ledger.join_replica("file:///two", is_new=False, now_ms=200)
+    assert keys.find(KeyKind.ACTOR, A) is None
+    assert not blobs.are_complete
 
 
 async def test_a_failed_transaction_moves_no_cursor(ledger: Ledger) -> None:
@@ -192,7 +202,7 @@ async def test_a_failed_transaction_moves_no_cursor(ledger: Ledger) -> None:
     with pytest.raises(RuntimeError):
         await ledger.write(fail)
     assert ledger.state.cursor is None
-    assert ledger.actors.find(A) is None
+    assert find_row(ledger, A) is None
 
 
 def test_a_copy_is_another_server(tmp_path: Path) -> None:

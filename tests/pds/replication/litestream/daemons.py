@@ -7,7 +7,9 @@ import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
+from pds.replication.litestream.client import LitestreamClient
 from pds.replication.litestream.config import DaemonConfig, actors_config
 from pds.replication.litestream.daemon import LitestreamDaemon, Patience
 from pds.replication.litestream.program import find_program
@@ -34,6 +36,21 @@ async def running(
         yield daemon
     finally:
         await daemon.stop()
+
+
+async def asked(client: LitestreamClient, name: str) -> dict[str, Any]:
+    """What a daemon answers to a question."""
+    return await client._ask("GET", name, None, 10.0)
+
+
+async def registered(client: LitestreamClient) -> list[Path]:
+    """The databases that a daemon has registered."""
+    return _paths_in(await asked(client, "list"))
+
+
+def _paths_in(answer: dict[str, Any]) -> list[Path]:
+    # Some are registered by the name of a link.
+    return [Path(one["path"]).resolve() for one in answer.get("databases") or ()]
 
 
 def make_database(path: Path, rows: int = 1) -> Path:

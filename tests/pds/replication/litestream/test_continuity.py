@@ -10,10 +10,12 @@ import pytest
 
 from database.connection import Database
 from database.opening import open_database
-from pds.replication.errors import LitestreamFailed
+from pds.replication.errors import LitestreamFailed, Trouble
 from pds.replication.litestream import continuity
 from pds.replication.litestream.continuity import ensure_continuity
 from pds.replication.litestream.daemon import LitestreamDaemon
+from pds.replication.litestream.local_state import newest_file
+from pds.replication.ltx.header import HEADER_BYTES, decode_header
 from tests.pds.replication.litestream.daemons import make_database, restored, running
 
 PAGES = 200
@@ -114,6 +116,32 @@ async def test_a_database_that_is_in_use_all_the_time_is_left_for_later(
                 with pytest.raises(LitestreamFailed, match="cannot be emptied"):
                     ensure_continuity(database)
             assert ensure_continuity(database)
+
+
+async def test_what_litestream_knows_is_forgotten_on_demand(tmp_path: Path) -> None:
+    database, replica = make_database(tmp_path / "data/n.sqlite"), tmp_path / "replica"
+    async with running() as daemon:
+        with closing(held_open(database)) as db:
+            await sync(daemon, database, replica)
+            change(db, 0, 1)
+            assert newest_file(database) is not None
+            assert ensure_continuity(database, anew=True)
+            assert newest_file(database) is None
+            await sync(daemon, database, replica)
+            newest = max((replica / "ltx" / "0").iterdir())
+            header = decode_header(newest.read_bytes()[:HEADER_BYTES], newest.name)
+            restored(f"file://{replica}", tmp_path)
+            assert newest.stat().st_size > PAGES * 4000
+            assert header.first > 1
+            assert values(tmp_path / "restored.sqlite") == values(database)
+
+
+async def test_a_damaged_database_is_not_taken_for_a_busy_one(tmp_path: Path) -> None:
+    database = tmp_path / "n.sqlite"
+    database.write_bytes(b"noise" * 1000)
+    with pytest.raises(LitestreamFailed) as failed:
+        ensure_continuity(database, anew=True)
+    assert failed.value.trouble is Trouble.DATABASE_DAMAGED
 
 
 async def test_without_litestream_s_files_there_is_nothing_to_do(tmp_path: Path) -> None:

@@ -19,7 +19,15 @@ from pds.replication.litestream import bound_to_parent
 from pds.replication.litestream.config import actors_config, services_config
 from pds.replication.litestream.daemon import Bounds, DaemonState, LitestreamDaemon
 from pds.replication.litestream.program import Program, find_program
-from tests.pds.replication.litestream.daemons import QUICK, add, make_database, restored, running
+from tests.pds.replication.litestream.daemons import (
+    QUICK,
+    add,
+    asked,
+    make_database,
+    registered,
+    restored,
+    running,
+)
 
 _DEADLINE_S = 30.0
 
@@ -57,10 +65,10 @@ def pid_of(daemon: LitestreamDaemon) -> int:
 
 async def test_it_answers_after_its_start_and_is_gone_after_its_stop() -> None:
     async with running(services_config(retention_days=7)) as daemon:
-        info = await daemon.client.info()
-        assert (info.pid, info.version) == (daemon.pid, "0.5.17")
-        assert (daemon.state, daemon.restarts) == (DaemonState.RUNNING, 0)
         pid = pid_of(daemon)
+        assert await daemon.client.pid() == pid
+        assert (await asked(daemon.client, "info"))["version"] == "0.5.17"
+        assert (daemon.state, daemon.restarts) == (DaemonState.RUNNING, 0)
         usage = daemon.usage()
         assert usage is not None
         assert usage.rss_bytes > 1024 * 1024
@@ -74,7 +82,7 @@ async def test_two_run_side_by_side_and_only_this_user_reaches_them(tmp_path: Pa
     database = make_database(tmp_path / "db.sqlite")
     async with running() as one, running(services_config(retention_days=7)) as two:
         await one.client.register(database, f"file://{tmp_path / 'replica'}")
-        assert (await one.client.list(), await two.client.list()) == ([database], [])
+        assert (await registered(one.client), await registered(two.client)) == ([database], [])
         socket = one.client._socket
         assert (mode_of(socket.parent), mode_of(socket)) == (0o700, 0o600)
     assert not socket.parent.exists()
@@ -88,7 +96,7 @@ async def test_a_temporary_directory_with_a_long_name_is_no_obstacle(
     long.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(long))
     async with running() as daemon:
-        assert (await daemon.client.info()).databases == 0
+        assert await registered(daemon.client) == []
     assert list(long.iterdir()) == []
 
 
@@ -190,7 +198,7 @@ async def test_a_temporary_directory_that_was_cleaned_away_is_made_again() -> No
         socket.parent.rmdir()
         await daemon.client.close()
         await until(lambda: daemon.restarts > 0 and daemon.state is DaemonState.RUNNING)
-        assert (await daemon.client.info()).pid == daemon.pid
+        assert await daemon.client.pid() == daemon.pid
 
 
 async def test_a_program_that_ends_at_once_is_a_failure_that_quotes_it(tmp_path: Path) -> None:
@@ -222,6 +230,17 @@ async def test_one_that_does_not_stop_in_time_is_killed() -> None:
         os.kill(pid, signal.SIGSTOP)
         await daemon.stop(within_s=0.1)
         assert not is_running(pid)
+
+
+async def test_one_whose_stop_is_cancelled_is_killed() -> None:
+    async with running() as daemon:
+        pid = pid_of(daemon)
+        os.kill(pid, signal.SIGSTOP)
+        stopping = asyncio.create_task(daemon.stop())
+        await until(lambda: daemon.pid is None)
+        stopping.cancel()
+        await asyncio.gather(stopping, return_exceptions=True)
+        await until(lambda: not is_running(pid))
 
 
 _SUPERVISOR = """

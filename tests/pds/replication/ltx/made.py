@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pds.replication.ltx.header import Header, lock_page
 from pds.replication.ltx.names import LtxFile, LtxName
@@ -57,3 +57,8 @@ def listed(
     name = LtxName(level, first, last)
     path = name.path("a.sqlite")
     return LtxFile("a.sqlite", name, path, size, time_ms, time_ms if exact else None)
+
+
+def up_to(files: Iterable[LtxFile], txid: int) -> list[LtxFile]:
+    """The files without those that have a later transaction."""
+    return [file for file in files if file.name.last <= txid]

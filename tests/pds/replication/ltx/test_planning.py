@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pds.replication.ltx.names import LtxFile, LtxName, parse_ltx
 from pds.replication.ltx.planning import Plan, plan_continuation, plan_restore, unclear_times
 from pds.replication.replica.place import StoredFile
-from tests.pds.replication.ltx.made import listed
+from tests.pds.replication.ltx.made import listed, up_to
 
 
 def chosen(plan: Plan | None) -> list[tuple[int, int, int]]:
@@ -54,9 +54,9 @@ def test_the_newest_snapshot_and_the_longest_files_after_it_are_chosen() -> None
     plan = plan_restore(files)
     assert chosen(plan) == [(9, 1, 10), (2, 2, 16), *((0, n, n) for n in range(17, 21))]
     assert plan is not None
-    assert (plan.last, plan.missing, plan.starts_anew, plan.size) == (20, None, True, 6000)
-    assert chosen(plan_restore(files, txid=12)) == [(9, 1, 10), (0, 11, 11), (0, 12, 12)]
-    assert chosen(plan_restore(files, txid=9)) == [(1, 1, 8), (0, 9, 9)]
+    assert (plan.last, plan.missing, plan.starts_anew) == (20, None, True)
+    assert chosen(plan_restore(up_to(files, 12))) == [(9, 1, 10), (0, 11, 11), (0, 12, 12)]
+    assert chosen(plan_restore(up_to(files, 9))) == [(1, 1, 8), (0, 9, 9)]
     assert chosen(plan_restore([*files, listed(2, 1, 19)])) == [(2, 1, 19), (0, 20, 20)]
 
 
@@ -75,9 +75,22 @@ def test_the_state_before_a_time_has_nothing_of_that_time() -> None:
 
 
 def test_files_whose_time_does_not_matter_are_not_unclear() -> None:
-    files = [listed(9, 1, 50, time_ms=100), listed(0, 50, 50, time_ms=9), listed(0, 51, 51)]
+    files = [listed(9, 1, 50, time_ms=100), listed(0, 50, 50, time_ms=9)]
+    files.append(listed(0, 51, 51, time_ms=9))
     late = [listed(0, 49, 49, time_ms=900), listed(1, 50, 51, time_ms=900)]
     assert unclear_times([*files, *late], 500) == [late[1]]
+
+
+def test_times_in_whole_seconds_are_unclear_within_their_second() -> None:
+    """A listing of S3 or SFTP says 2.0 s for a transaction of 2.7 s."""
+    files = [listed(9, 1, 1, time_ms=1_000), *(listed(0, n, n, time_ms=2_000) for n in (2, 3))]
+    assert unclear_times(files, 2_500) == files[1:]
+    known = [replace(file, timestamp_ms=2_100 + file.name.last * 200) for file in files[1:]]
+    assert chosen(plan_restore([files[0], *known], before_ms=2_600)) == [(9, 1, 1), (0, 2, 2)]
+    assert unclear_times(files, 2_000) == files[1:]
+    assert unclear_times(files, 3_000) == []
+    snapshot = listed(9, 1, 3, time_ms=2_000)
+    assert unclear_times([*files, snapshot], 2_500) == [*files[1:], snapshot]
 
 
 def test_without_a_damaged_file_the_newest_state_of_the_others_is_given() -> None:
@@ -136,7 +149,7 @@ def test_no_choice_of_files_reaches_further(files: list[LtxFile], limit: int) ->
         if more <= reached:
             break
         reached |= more
-    plan = plan_restore(files, txid=limit)
+    plan = plan_restore(up_to(files, limit))
     if plan is None:
         assert not reached
         return

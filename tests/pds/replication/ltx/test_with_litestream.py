@@ -11,6 +11,7 @@ from pds.replication.ltx.merging import merge
 from pds.replication.ltx.planning import plan_continuation, plan_restore
 from pds.replication.ltx.reading import verify
 from tests.pds.replication.ltx.conftest import Database
+from tests.pds.replication.ltx.made import up_to
 from tests.pds.replication.real_litestream import (
     Litestream,
     list_files,
@@ -44,7 +45,7 @@ def test_every_transaction_can_be_restored_as_litestream_restores_it(
     database.live_through_much()
     files = stored_files(replica)
     for last in range(1, max(file.name.last for file in files) + 1, 3):
-        plan = plan_restore(files, txid=last)
+        plan = plan_restore(up_to(files, last))
         assert plan is not None
         ours = tmp_path / f"ours-{last}"
         restore_database(sources(replica, plan.files), ours)
@@ -61,7 +62,7 @@ def test_a_database_goes_on_from_where_it_is(
     newest = max(file.name.last for file in files)
     for stop in (1, newest // 2, newest - 1):
         path = tmp_path / f"from-{stop}"
-        first = plan_restore(files, txid=stop)
+        first = plan_restore(up_to(files, stop))
         assert first is not None
         restore_database(sources(replica, first.files), path)
         rest = plan_continuation(files, stop)

@@ -191,4 +191,5 @@ async def test_nothing_is_written_or_deleted_while_a_required_file_is_missing(ro
         with pytest.raises(ReplicaUnavailable, match="see that its disk is mounted"):
             await call
     assert await place.read("file", max_bytes=9) == b"one"
+    assert not (root / ".lock").exists()
     await place.close()

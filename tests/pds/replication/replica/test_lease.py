@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from pds.replication.errors import (
     DamagedReplicaFile,
+    ReplicaFileMissing,
     ReplicaInUse,
     ReplicaUnavailable,
 )
@@ -284,12 +286,8 @@ async def test_a_lease_is_not_counted_on_long_before_others_take_it(root: Path) 
     assert lease.is_held
     now_s += PATIENT.held_s
     assert not lease.is_held
-    waiting = asyncio.create_task(lease.wait_until_held())
-    await asyncio.sleep(0)
-    assert not waiting.done()
     async with kept(lease):
-        await waiting
-    assert lease.is_held
+        await until(lambda: lease.is_held)
     real = LeaseTimes()
     assert real.renew_s < real.held_s
     assert real.held_s + real.call_s <= real.stale_s
@@ -359,6 +357,40 @@ async def test_a_lease_that_was_deleted_is_written_again(root: Path) -> None:
         await until(lambda: (root / "lease.json").exists())
         assert not keeping.done()
     assert (await stored(place)).server_id == "a"
+
+
+async def test_a_disk_that_is_mounted_during_a_renewal_is_no_loss(root: Path) -> None:
+    class Mounted(FilePlace):
+        """A directory whose disk is mounted when its lease has been looked for in vain."""
+
+        async def read(self, name: str, *, max_bytes: int) -> bytes:
+            if disk.exists() and name == "lease.json":
+                with pytest.raises(ReplicaFileMissing):
+                    await super().read(name, max_bytes=max_bytes)
+                mount()
+                raise ReplicaFileMissing(name)
+            return await super().read(name, max_bytes=max_bytes)
+
+    def unmount() -> None:
+        move(root, disk)
+        root.mkdir()
+
+    def mount() -> None:
+        shutil.rmtree(root)
+        move(disk, root)
+
+    disk = root.with_name("disk")
+    place = Mounted(root)
+    lease = Lease(place, server_id="a", times=replace(PATIENT, renew_s=600))
+    await lease.acquire()
+    first = await stored(place)
+    unmount()
+    async with kept(lease) as keeping:
+        lease.renew_soon()
+        await until(lambda: keeping.done() or not disk.exists())
+        await until_counted(place, first.counter)
+        assert not keeping.done()
+        assert lease.is_held
 
 
 async def test_no_lease_is_written_where_the_replica_itself_is_gone(root: Path) -> None:

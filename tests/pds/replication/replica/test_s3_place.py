@@ -234,7 +234,7 @@ async def test_a_condition_whose_answer_was_lost_holds(behind: S3Place, proxy: T
         await put(key, data, **more)  # type: ignore[arg-type]
         await put(key, data, **more)  # type: ignore[arg-type]
 
-    bucket.put = put_twice  # type: ignore[method-assign, assignment]
+    bucket.put = put_twice  # type: ignore[method-assign]
     assert await behind.write_if_same("a", b"2", before=b"1")
     assert await behind.read("a", max_bytes=9) == b"2"
 

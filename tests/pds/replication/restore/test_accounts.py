@@ -38,8 +38,9 @@ async def test_an_account_that_the_replica_does_not_know_is_listed(
     dids = frozenset((origin.did("alice"), "did:plc:unknown"))
     report = await origin.restore(tmp_path / "restored", dids=dids, services=False).run()
     assert [(one.kind, one.subject) for one in report.findings] == [
-        (Lack.NO_DATABASE, "did:plc:unknown")
+        (Lack.UNKNOWN, "did:plc:unknown")
     ]
+    assert "pds account list" in "\n".join(report.lines())
 
 
 async def test_the_commands_in_the_report_put_an_account_in_its_place(

@@ -16,13 +16,12 @@ import pytest
 from database.opening import open_database
 from pds.replication.errors import ReplicaFileMissing, ReplicaUnavailable
 from pds.replication.ltx.merging import merge
-from pds.replication.ltx.names import SNAPSHOT_LEVEL, LtxFile, LtxName
+from pds.replication.ltx.names import SNAPSHOT_LEVEL, LtxFile, LtxName, list_ltx
 from pds.replication.ltx.reading import LtxReader, LtxSource
 from pds.replication.ltx.writing import LtxWriter
 from pds.replication.replica.file_place import FilePlace
 from pds.replication.replica.place import StoredFile
 from pds.replication.restore.database import DatabaseRestorer, Outcome
-from pds.replication.restore.listing import list_database
 from pds.replication.restore.patience import PatientReader
 from tests.pds.replication.real_litestream import restore, sources, stored_files
 from tests.pds.replication.restore.origin import Origin
@@ -65,7 +64,7 @@ class Bench:
     ) -> Outcome:
         reader = PatientReader(place or FilePlace(self.replica), delays_s=())
         restorer = DatabaseRestorer(reader, self.executor, as_of_ms=as_of_ms)
-        return await restorer.restore(await list_database(reader, self.name), self.path)
+        return await restorer.restore(await list_ltx(reader, self.name), self.path)
 
     def values(self) -> list[str]:
         """The preferences that came back, of a sound database."""
@@ -279,7 +278,7 @@ async def test_a_place_that_is_away_for_a_moment_is_waited_for(bench: Bench) -> 
 
     place = Away(bench.replica, failures=len(bench.files()) + 2)
     reader = PatientReader(place, delays_s=(1.0, 2.0), pause=pause)
-    files = await list_database(reader, bench.name)
+    files = await list_ltx(reader, bench.name)
     assert sorted(file.path for file in files) == sorted(file.path for file in bench.files())
     outcome = await DatabaseRestorer(reader, bench.executor).restore(files, bench.path)
     assert outcome.is_restored
@@ -296,5 +295,5 @@ async def test_a_place_that_stays_away_is_an_error(bench: Bench) -> None:
     shutil.rmtree(bench.replica)
     reader = PatientReader(FilePlace(bench.replica), delays_s=(1.0, 2.0), pause=pause)
     with pytest.raises(ReplicaUnavailable, match="is missing"):
-        await list_database(reader, bench.name)
+        await list_ltx(reader, bench.name)
     assert waited == [1.0, 2.0]

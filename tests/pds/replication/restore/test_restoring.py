@@ -15,6 +15,7 @@ from database.opening import open_database
 from pds.doctor.examination import Options, examine
 from pds.replication.errors import ReplicaRefused, ReplicationError, WrongKeySecret
 from pds.replication.ledger.ledger import Ledger
+from pds.replication.ltx.names import LtxName
 from pds.replication.replica import names
 from pds.replication.replica.file_place import FilePlace
 from pds.replication.restore.marker import MARKER, OtherRestore, refuse_unfinished
@@ -22,6 +23,7 @@ from pds.replication.restore.report import Lack
 from pds.replication.restore.services import NoAccounts
 from pds.replication.restore.target import TargetNotEmpty, scratch_environ
 from tests.pds.doctor.conftest import Patient
+from tests.pds.replication.ltx.made import make_ltx
 from tests.pds.replication.real_litestream import in_directory, running_litestream
 from tests.pds.replication.restore.origin import DELETED_DID, Origin, contents
 from tests.reference.data import NAMES, manifest
@@ -135,6 +137,24 @@ async def test_a_replica_without_a_database_of_the_server_can_be_restored(
     assert report.totals.databases == 6
 
 
+async def test_an_event_log_that_sqlite_cannot_read_is_listed_and_stops_nothing(
+    origin: Origin, tmp_path: Path
+) -> None:
+    shutil.rmtree(origin.replica / "sequencer.sqlite")
+    noise = make_ltx(1, 1, {1: b"noise".ljust(512)}, length=1)
+    file = origin.replica / LtxName(0, 1, 1).path("sequencer.sqlite")
+    file.parent.mkdir(parents=True)
+    assert isinstance(noise.data, bytes)
+    file.write_bytes(noise.data)
+    to = tmp_path / "restored"
+    report = await origin.restore(to).run()
+    assert [(one.kind, one.subject) for one in report.findings] == [
+        (Lack.UNREADABLE, "sequencer.sqlite")
+    ]
+    assert report.totals.databases == 6
+    assert not (to / MARKER).exists()
+
+
 async def test_without_accounts_nothing_is_restored_or_left(origin: Origin, tmp_path: Path) -> None:
     shutil.rmtree(origin.replica / "account.sqlite")
     to = tmp_path / "restored"
@@ -232,24 +252,6 @@ async def test_an_interrupted_restore_goes_on_only_with_the_same_options(
     with pytest.raises(OtherRestore, match="with other options"):
         await origin.restore(to, blobs=False).run()
     assert (await origin.restore(to).run()).is_complete
-
-
-async def test_after_a_restart_of_the_machine_no_file_is_trusted(
-    origin: Origin, tmp_path: Path
-) -> None:
-    to = tmp_path / "restored"
-    place = FailingPlace(origin.replica, after=9)
-    with pytest.raises(ReplicaRefused):
-        await origin.restore(to, place=place, parallelism=1).run()
-    marker = json.loads((to / MARKER).read_text())
-    (to / MARKER).write_text(json.dumps({**marker, "bootId": "another"}))
-    for path in to.rglob("*.sqlite"):
-        # A power failure leaves names without contents.
-        path.write_bytes(b"")
-    report = await origin.restore(to).run()
-    assert not report.is_resumed
-    assert report.is_complete
-    summary(origin, to)
 
 
 async def test_a_restore_that_runs_keeps_others_out(origin: Origin, tmp_path: Path) -> None:

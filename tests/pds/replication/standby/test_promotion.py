@@ -13,7 +13,7 @@ from pds.replication.ledger.ledger import Ledger
 from pds.replication.replica.file_place import FilePlace
 from pds.replication.replica.lease import LeaseTimes
 from pds.replication.restore.target import LEDGER
-from pds.replication.standby.promotion import PrimaryRuns, own_ledger, take_over
+from pds.replication.standby.promotion import PrimaryRuns, own_files, take_over
 from tests.pds.replication.small_server import SmallServer, did_of
 from tests.pds.replication.standby.kit import (
     Follower,
@@ -48,7 +48,7 @@ async def promote(
         times=times,
         tell=lambda _: None,
     )
-    own_ledger(follower.target, follower.state)
+    own_files(follower.target, follower.state)
 
 
 async def test_the_newest_of_the_replica_is_applied_and_the_old_server_refused(

@@ -7,13 +7,16 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from database.opening import open_database
+from database.wal import files_of as database_files
 from pds.replication.errors import Trouble
+from pds.replication.litestream import continuity
 from pds.replication.litestream.client import Synced
 from pds.replication.litestream.config import services_config
 from pds.replication.litestream.daemon import LitestreamDaemon
@@ -180,6 +183,54 @@ async def test_one_that_was_deleted_and_made_again_is_followed_anew(
         make_database(path, rows=3)
         await until(all_, after(txid))
     assert restored(places(tmp_path)(path.name), tmp_path) == [0, 1, 2]
+
+
+async def test_one_that_an_older_copy_replaces_is_sent_whole(
+    daemon: LitestreamDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even one whose WAL goes on as that of the present one did, and ends with the same page."""
+
+    def write(path: Path, number: int) -> None:
+        db = open_database(path, wal_autocheckpoint=None)
+        db.run("INSERT INTO number VALUES (?)", (number,))
+        db.run("INSERT INTO other VALUES (0)")
+        db.close()
+
+    path, copy = tmp_path / "account.sqlite", tmp_path / "copy"
+    db = open_database(path, wal_autocheckpoint=None)
+    db.script("CREATE TABLE number (value INTEGER); CREATE TABLE other (value INTEGER)")
+    db.close()
+    async with following(daemon, ServiceDatabase(path.name, path), url_of=places(tmp_path)) as all_:
+        txid = (await until(all_, is_synced)).txid
+        for old, new in zip(database_files(path)[:2], database_files(copy)[:2], strict=True):
+            shutil.copyfile(old, new)
+        write(path, 1)
+        write(copy, 2)
+        txid = (await until(all_, after(txid))).txid
+        monkeypatch.setattr(continuity, "_WAIT_MS", 10)
+        with closing(open_database(copy)) as reader, reader.snapshot():
+            reader.value("SELECT count(*) FROM number")
+            for old, new in zip(database_files(copy), database_files(path), strict=True):
+                old.replace(new)
+            # It cannot be prepared for that now, which must not be forgotten.
+            await until(all_, lambda status: status.trouble is Trouble.DATABASE_BUSY)
+        await until(all_, after(txid))
+    assert restored(places(tmp_path)(path.name), tmp_path) == [2]
+
+
+async def test_one_with_files_of_litestream_that_cannot_be_read_is_an_error_until_they_can(
+    daemon: LitestreamDaemon, tmp_path: Path
+) -> None:
+    path = make_database(tmp_path / "account.sqlite")
+    level_zero = state_directory(path) / "ltx" / "0"
+    level_zero.parent.mkdir(parents=True)
+    level_zero.symlink_to(level_zero)
+    async with following(daemon, ServiceDatabase(path.name, path), url_of=places(tmp_path)) as all_:
+        failed = await until(all_, lambda status: status.error is not None)
+        assert failed.trouble is Trouble.FORBIDDEN
+        level_zero.unlink()
+        await until(all_, is_synced)
+    assert restored(places(tmp_path)(path.name), tmp_path) == [0]
 
 
 @pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGSTOP])

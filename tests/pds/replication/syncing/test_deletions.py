@@ -14,6 +14,7 @@ from pds.replication.litestream.local_state import state_directory
 from pds.replication.replica import names
 from pds.replication.replica.file_place import FilePlace
 from pds.replication.syncing.deletions import Deletions, remove_leftovers
+from tests.pds.replication.ledger.rows import find_row
 from tests.pds.replication.small_server import did_of
 
 GONE, BACK, HERE = did_of(1), did_of(2), did_of(3)
@@ -68,8 +69,8 @@ async def test_files_go_after_the_retention(
     await place.close()
     assert left(replica) == {BACK, HERE}
     assert deletions.files_deleted == 2
-    assert ledger.actors.find(GONE) is None
-    assert ledger.actors.find(HERE) is not None
+    assert find_row(ledger, GONE) is None
+    assert find_row(ledger, HERE) is not None
 
 
 async def test_one_whose_key_is_there_stays(

@@ -13,6 +13,7 @@ from pds.replication.ledger.ledger import Ledger
 from pds.replication.ledger.rows import DirtyActor
 from pds.replication.syncing.dirty_queue import DirtyQueue
 from tests.clock import Clock
+from tests.pds.replication.ledger.rows import row_of
 from tests.pds.replication.small_server import did_of
 
 A, B = did_of(1), did_of(2)
@@ -60,9 +61,7 @@ async def test_a_change_during_the_sync_is_synced_again(queue: DirtyQueue, ledge
     queue.settle(actor, txid=3, signature=7)
     await queue.flush()
     assert take(queue).did == A
-    row = ledger.actors.find(A)
-    assert row is not None
-    assert row.txid == 3
+    assert row_of(ledger, A).txid == 3
 
 
 async def test_a_change_before_the_result_is_written_is_synced_again(queue: DirtyQueue) -> None:
@@ -131,8 +130,7 @@ async def test_what_closing_found_goes_with_the_result(queue: DirtyQueue, ledger
     queue.settle(take(queue), txid=3, signature=7)
     await queue.note_closed(A, txid=4, signature=8)
     await queue.flush()
-    row = ledger.actors.find(A)
-    assert row is not None
+    row = row_of(ledger, A)
     assert (row.txid, row.dirty_since_ms) == (4, None)
 
 

@@ -1,23 +1,21 @@
-"""A blob on its way into a bucket through this server: by parts, under its final key.
+"""An object on its way into a bucket: by parts, under its final key.
 
-Its object appears when it is kept; until then there is a multipart upload, or for a small one
-nothing. So whoever keeps it must have checked the bytes.
+It appears when it is kept; until then there is a multipart upload, or for a small one nothing. So
+the bytes must be checked before it is kept.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable
-from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncIterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from actor_store.blob_store.base import BlobStoreError
-from actor_store.blob_store.batches import in_batches
-from actor_store.blob_store.s3_bucket import S3Bucket
-from pds.hold.oci.storage import MAX_PARTS
+from actor_store.blob_store.s3_uploads import MAX_PARTS
 
 if TYPE_CHECKING:
-    from actor_store.blob_store.batches import Digest as RunningHash
+    from actor_store.blob_store.s3_bucket import S3Bucket
     from actor_store.blob_store.s3_objects import S3Part
 
 _PART_BYTES: Final = 8 * 1024 * 1024
@@ -26,12 +24,24 @@ _PART_BYTES: Final = 8 * 1024 * 1024
 class ArrivingObject:
     """An `Arrived` on S3, once it has taken its bytes, of which it holds one part in memory."""
 
-    def __init__(self, bucket: S3Bucket, key: str, size_bytes: int, *, under_way: set[str]) -> None:
-        """`under_way` has the ids of multipart uploads that are no leftovers."""
+    def __init__(
+        self,
+        bucket: S3Bucket,
+        key: str,
+        size_bytes: int,
+        *,
+        under_way: set[str] | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`under_way` has the ids of multipart uploads that are no leftovers.
+
+        `more` has parameters of PutObject and CreateMultipartUpload, such as `Metadata`.
+        """
         self._bucket = bucket
         self._key = key
+        self._more = more
         self._part_bytes = max(_PART_BYTES, -(-size_bytes // MAX_PARTS))
-        self._under_way = under_way
+        self._under_way = set() if under_way is None else under_way
         self._rest = bytearray()
         self._storage_id = ""
         self._parts: list[S3Part] = []
@@ -52,7 +62,7 @@ class ArrivingObject:
         """See `Arrived.keep`. An error leaves nothing."""
         try:
             if not self._storage_id:
-                await self._bucket.put(self._key, bytes(self._rest))
+                await self._bucket.put(self._key, bytes(self._rest), more=self._more)
                 return
             if self._rest:
                 await self._send_part()
@@ -74,23 +84,8 @@ class ArrivingObject:
     async def _send_part(self) -> None:
         uploads = self._bucket.uploads
         if not self._storage_id:
-            self._storage_id = await uploads.create(self._key)
+            self._storage_id = await uploads.create(self._key, more=self._more)
             self._under_way.add(self._storage_id)
         data, self._rest = bytes(self._rest), bytearray()
         number = len(self._parts) + 1
         self._parts.append(await uploads.put_part(self._key, self._storage_id, number, data))
-
-
-async def hashed_batches(
-    chunks: AsyncIterable[bytes],
-    sha256: RunningHash,
-    *,
-    max_bytes: int,
-    too_large: Callable[[int], Exception],
-) -> AsyncGenerator[bytearray, None]:
-    """Iterate over `chunks` in batches, which are hashed in a thread."""
-    batches = in_batches(chunks, max_bytes=max_bytes, too_large=too_large)
-    async with aclosing(batches):
-        async for batch, _is_last in batches:
-            await asyncio.to_thread(sha256.update, batch)
-            yield batch

@@ -1,7 +1,9 @@
-"""Stopping Litestream while the disk of a replica in a directory is not mounted.
+"""Stopping Litestream while nothing may be written to the replica.
 
-Litestream makes the directories that it lacks. Without the disk, it would fill the mount point, and
-take everything there for sent.
+That is so while the lease is not held: Litestream would go on by itself as soon as the place
+answers again, whoever has taken the replica over meanwhile. And while the disk of a replica in a
+directory is not mounted: Litestream makes the directories that it lacks, so it would fill the mount
+point, and take everything there for sent.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ import structlog
 
 from database.errors import DatabaseError
 from pds.replication.errors import LitestreamFailed, ReplicaUnavailable
+from pds.replication.replica.file_place import FilePlace
 
 if TYPE_CHECKING:
     from pds.replication.ledger.ledger import Ledger
-    from pds.replication.replica.file_place import FilePlace
     from pds.replication.replica.lease import Lease
+    from pds.replication.replica.place import ReplicaPlace
     from pds.replication.supervising.parts import Parts
 
 _LOOK_EVERY_S: Final = 0.5
@@ -27,10 +30,10 @@ _MARGIN_MS: Final = 2_000
 _log = structlog.get_logger(__name__)
 
 
-class MountGuard:
-    """Watches the directory of a replica."""
+class DaemonGuard:
+    """Watches the lease, and the directory of a replica in one."""
 
-    def __init__(self, place: FilePlace, parts: Parts, ledger: Ledger, lease: Lease) -> None:
+    def __init__(self, place: ReplicaPlace, parts: Parts, ledger: Ledger, lease: Lease) -> None:
         self._place = place
         self._parts = parts
         self._ledger = ledger
@@ -40,21 +43,21 @@ class MountGuard:
         """Watch until cancelled."""
         while True:
             seen_ms = self._parts.queue.now_ms
-            if await self._is_there():
+            obstacle = await self._obstacle()
+            if obstacle is None:
                 await asyncio.sleep(_LOOK_EVERY_S)
                 continue
-            _log.error("the directory of the replica is gone: is its disk mounted?")
-            daemons = (self._parts.daemons.services, self._parts.daemons.actors)
-            await asyncio.gather(*(daemon.stop(within_s=0) for daemon in daemons))
+            _log.error("litestream waits", reason=obstacle)
+            await asyncio.gather(*(daemon.stop(within_s=0) for daemon in self._parts.daemons))
             self._lease.renew_soon()
-            while not await self._is_there():  # noqa: ASYNC110 (nothing tells of a mount)
+            while await self._obstacle() is not None:  # noqa: ASYNC110 (nothing tells of a mount)
                 await asyncio.sleep(_LOOK_EVERY_S)
             await self._go_on(seen_ms - _MARGIN_MS)
 
     async def _go_on(self, since_ms: int) -> None:
         """Start Litestream, which compares all with the replica, and send what went elsewhere."""
         parts = self._parts
-        for daemon in (parts.daemons.services, parts.daemons.actors):
+        for daemon in parts.daemons:
             while True:
                 try:
                     await daemon.start()
@@ -72,11 +75,20 @@ class MountGuard:
             await parts.queue.mark(dict.fromkeys(synced, now_ms))
         except DatabaseError as exc:
             parts.actors.note_error(f"the ledger fails: {exc}")
-        _log.info("the directory of the replica is there again")
+        _log.info("litestream goes on")
 
-    async def _is_there(self) -> bool:
-        try:
-            return await self._place.has_required()
-        except ReplicaUnavailable:
-            # A disk that hangs: Litestream waits for it as well.
-            return True
+    async def _obstacle(self) -> str | None:
+        """Return why nothing may be written now; None if it may."""
+        if not self._lease.is_held:
+            return "the lease of the replica is not held"
+        if isinstance(self._place, FilePlace) and not await _has_required(self._place):
+            return "the directory of the replica is gone: is its disk mounted?"
+        return None
+
+
+async def _has_required(place: FilePlace) -> bool:
+    try:
+        return await place.has_required()
+    except ReplicaUnavailable:
+        # A disk that hangs: Litestream waits for it as well.
+        return True
