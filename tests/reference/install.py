@@ -45,16 +45,25 @@ def install_reference(directory: Path) -> None:
     install_packages(directory, SOURCES, compiled="better-sqlite3")
 
 
-def install_packages(directory: Path, sources: Path, *, compiled: str | None = None) -> None:
-    """Install Node and what the package.json in `sources` names. Raises `InstallFailed`."""
+def install_packages(
+    directory: Path, sources: Path, *, compiled: str | None = None, patience_s: float = 1200
+) -> None:
+    """Install Node and what the package.json in `sources` names.
+
+    Raises `InstallFailed`, also if a step takes longer than `patience_s`.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     shutil.copy(sources / "package.json", directory)
     log = directory / "install.log"
     with log.open("wb") as output:
-        _run([str(_make_venv(directory)), "install", "--quiet", NODE], directory, output.fileno())
-        _run(["npm", "install", "--no-audit", "--no-fund"], directory, output.fileno())
+        steps = [
+            [str(_make_venv(directory)), "install", "--quiet", NODE],
+            ["npm", "install", "--no-audit", "--no-fund"],
+        ]
         if compiled is not None:
-            _run(["npm", "rebuild", compiled], directory, output.fileno())
+            steps.append(["npm", "rebuild", compiled])
+        for step in steps:
+            _run(step, directory, output.fileno(), patience_s)
     _done_file(directory).write_text(_wanted(sources))
 
 
@@ -114,19 +123,23 @@ def _make_venv(directory: Path) -> Path:
     return directory / "node/bin/pip"
 
 
-def _run(command: list[str], directory: Path, output: int) -> None:
-    done = subprocess.run(
-        command,
-        cwd=directory,
-        env=node_environment(directory),
-        stdout=output,
-        stderr=output,
-        stdin=subprocess.DEVNULL,
-        timeout=1200,
-        check=False,
-    )
+def _run(command: list[str], directory: Path, output: int, patience_s: float) -> None:
+    told = f"see {directory / 'install.log'}"
+    try:
+        done = subprocess.run(
+            command,
+            cwd=directory,
+            env=node_environment(directory),
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            timeout=patience_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise InstallFailed(f"{' '.join(command)} took too long; {told}") from exc
     if done.returncode != 0:
-        raise InstallFailed(f"{' '.join(command)} failed; see {directory / 'install.log'}")
+        raise InstallFailed(f"{' '.join(command)} failed; {told}")
 
 
 if __name__ == "__main__":
