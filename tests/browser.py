@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -107,17 +108,29 @@ class Browser:
         self.loading(lambda: self.command("Page.navigate", url=url))
 
     def click(self, text: str) -> None:
-        """Press the mouse in the middle of the first link with this text."""
+        """Press the mouse in the middle of the first link, button or label with this text."""
         x, y = self.evaluate(
-            "(() => { const link = [...document.links].find("
-            f"link => link.textContent.trim() === {json.dumps(text)});"
-            "link.scrollIntoView({block: 'center'}); const box = link.getBoundingClientRect();"
+            "(() => { const found = [...document.querySelectorAll('a[href], button, label')].find("
+            f"one => one.textContent.trim() === {json.dumps(text)});"
+            "found.scrollIntoView({block: 'center'}); const box = found.getBoundingClientRect();"
             "return [box.x + box.width / 2, box.y + box.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.command(
                 "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1
             )
+
+    def type(self, selector: str, text: str) -> None:
+        """Type into a field, after what is in it."""
+        self.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
+        self.command("Input.insertText", text=text)
+
+    def wait_until(self, expression: str) -> None:
+        """Wait until an expression is true, as scripts of the page change it."""
+        self.evaluate(
+            f"new Promise(done => {{ const look = () => ({expression}) ? done() : "
+            "requestAnimationFrame(look); look(); })"
+        )
 
     def follow(self, text: str) -> None:
         """Click a link, and wait until the page that it leads to is loaded."""
@@ -132,6 +145,17 @@ class Browser:
     def wait_for(self, method: str) -> dict[str, Any]:
         """Wait until an event of this name has happened since the last `forget`."""
         return self.runner.run(asyncio.wait_for(self._event(method), _ANSWER_S))
+
+    def wait_for_answer(self, path: str) -> None:
+        """Wait until a script of the page has got a good answer since the last `forget`."""
+
+        def is_answer(event: dict[str, Any]) -> bool:
+            response = event["response"]
+            asked = event["type"] == "Fetch" and urlsplit(response["url"]).path == path
+            return asked and bool(response["status"] == 200)
+
+        event = self._event("Network.responseReceived", is_answer)
+        self.runner.run(asyncio.wait_for(event, _ANSWER_S))
 
     def forget(self) -> None:
         """Forget what has happened so far."""
@@ -179,10 +203,12 @@ class Browser:
             raise Refused(f"{method}: {answer['error']}")
         return answer["result"]
 
-    async def _event(self, method: str) -> dict[str, Any]:
+    async def _event(
+        self, method: str, wanted: Callable[[dict[str, Any]], bool] = lambda _: True
+    ) -> dict[str, Any]:
         while True:
             for name, params in self.events:
-                if name == method:
+                if name == method and wanted(params):
                     return params
             await self._receive()
 

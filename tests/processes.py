@@ -162,13 +162,17 @@ class DevServer:
         *,
         env: Mapping[str, str] | None = None,
         ports: tuple[int, int] | None = None,
+        module: Sequence[str] = ("pds",),
     ) -> DevServer:
-        """Start a server and wait until it answers. `ports` are its own and the directory's."""
+        """Start a server and wait until it answers. `ports` are its own and the directory's.
+
+        `module` is `pds`, or one that makes it another, with its arguments.
+        """
         port, plc_port = ports or (free_port(), free_port())
         data.mkdir(parents=True, exist_ok=True)
         options = ("--port", str(port), "--plc-port", str(plc_port))
         server = ServerProcess.launch(
-            [sys.executable, "-m", "pds", "dev", "--data", str(data), *options],
+            [sys.executable, "-m", *module, "dev", "--data", str(data), *options],
             url=f"http://localhost:{port}",
             log_file=data / "server.log",
             env=clean_environment(env),

@@ -80,17 +80,15 @@ class Asking:
 
     @property
     def hinted(self) -> tuple[SignedIn, ...]:
-        """The remembered accounts that the client can mean; all without a hint."""
+        """The remembered accounts that the client names; none if it names nobody."""
         hint = self.parameters.login_hint
         if hint is None:
-            return self.accounts
+            return ()
         return tuple(one for one in self.accounts if hint in (one.account.did, one.account.handle))
 
     @property
     def selected(self) -> SignedIn | None:
-        """The remembered account that the client named, unless the person is to choose."""
-        if self.parameters.login_hint is None:
-            return None
+        """The remembered account that the client names, unless the person is to choose."""
         if self.parameters.prompt in ("select_account", "create"):
             return None
         return next(iter(self.hinted), None)
@@ -132,16 +130,16 @@ class Authorization:
         Raises `OAuthError`. One with `parameters` is answered to the client; it ends the request.
         """
         asking = self._asking(await self._intake.open(query, device_id=device_id), device_id)
-        prompt, hinted = asking.parameters.prompt, asking.hinted
-        if prompt == "none":
-            error = _problem_of_silence(hinted)
-            if error is not None:
-                raise await self._ended(asking, error)
-            return await self.grant(asking, hinted[0].account)
-        if prompt is None and asking.parameters.login_hint is not None and len(hinted) == 1:
-            [only] = hinted
-            if not only.login_required and not only.consent_required:
-                return await self.grant(asking, only.account)
+        prompt = asking.parameters.prompt
+        if prompt == "select_account" and not asking.accounts:
+            raise await self._ended(asking, AccountSelectionRequired("Nobody is signed in"))
+        # One account at most has the DID or the handle of the hint.
+        active = next((one for one in asking.hinted if one.account.deactivated_at is None), None)
+        problem = _problem_of_silence(active)
+        if active is not None and problem is None and prompt in (None, "none"):
+            return await self.grant(asking, active.account)
+        if prompt == "none" and problem is not None:
+            raise await self._ended(asking, problem)
         return asking
 
     async def resume(self, client_id: str, request_uri: str, device_id: str) -> Asking:
@@ -254,12 +252,10 @@ class Authorization:
         ]
 
 
-def _problem_of_silence(hinted: tuple[SignedIn, ...]) -> OAuthError | None:
-    """Return why a request that may show nothing cannot be granted."""
-    if len(hinted) > 1:
-        return AccountSelectionRequired("Several accounts are signed in")
-    if not hinted or hinted[0].login_required:
+def _problem_of_silence(signed_in: SignedIn | None) -> OAuthError | None:
+    """Return why a request cannot be granted to an account without a page."""
+    if signed_in is None or signed_in.login_required:
         return LoginRequired("The person has to sign in")
-    if hinted[0].consent_required:
+    if signed_in.consent_required:
         return ConsentRequired("The person has to agree")
     return None

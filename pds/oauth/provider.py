@@ -75,6 +75,7 @@ class OAuth:
         self.issuer, db = issuer, accounts.db
         self._replays = replays = open_replays(replay_file, redis, clock=clock)
         nonces = DpopNonces(nonce_secret(dpop_secret, jwt_secret=jwt_secret), clock=clock)
+        self.permission_sets = permission_sets
         self.proofs = DpopProofs(nonces, replays, clock=clock)
         self.clients = Clients(http, trusted=trusted_clients, clock=clock)
         self._assertions = ClientAssertions(replays, issuer=issuer, clock=clock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import logging
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -76,6 +77,10 @@ class Pds:
     plc: PlcStore
     app: web.Application
     _names: itertools.count[int] = field(default_factory=itertools.count)
+
+    @property
+    def public_url(self) -> str:
+        return self.ctx.settings.public_url
 
     @property
     def admin(self) -> dict[str, str]:
@@ -187,6 +192,14 @@ def _forget_logs() -> None:
     root = logging.getLogger()
     root.handlers[:] = [each for each in root.handlers if not isinstance(each, StandardLibrary)]
     root.setLevel(_ROOT_LEVEL)
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    """New files are readable by all, whatever tests before have left."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture

@@ -42,20 +42,35 @@ def install_reference(directory: Path) -> None:
     if is_installed(directory):
         return
     print(f"installing the reference PDS into {directory} (a few minutes, once) …", flush=True)
+    install_packages(directory, SOURCES, compiled="better-sqlite3")
+
+
+def install_packages(
+    directory: Path, sources: Path, *, compiled: str | None = None, patience_s: float = 1200
+) -> None:
+    """Install Node and what the package.json in `sources` names.
+
+    Raises `InstallFailed`, also if a step takes longer than `patience_s`.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    shutil.copy(SOURCES / "package.json", directory)
+    shutil.copy(sources / "package.json", directory)
     log = directory / "install.log"
     with log.open("wb") as output:
-        _run([str(_make_venv(directory)), "install", "--quiet", NODE], directory, output.fileno())
-        _run(["npm", "install", "--no-audit", "--no-fund"], directory, output.fileno())
-        _run(["npm", "rebuild", "better-sqlite3"], directory, output.fileno())
-    _done_file(directory).write_text(_wanted())
+        steps = [
+            [str(_make_venv(directory)), "install", "--quiet", NODE],
+            ["npm", "install", "--no-audit", "--no-fund"],
+        ]
+        if compiled is not None:
+            steps.append(["npm", "rebuild", compiled])
+        for step in steps:
+            _run(step, directory, output.fileno(), patience_s)
+    _done_file(directory).write_text(_wanted(sources))
 
 
-def is_installed(directory: Path) -> bool:
-    """Whether `directory` holds, to its end, an installation of what `npm/package.json` names."""
+def is_installed(directory: Path, sources: Path = SOURCES) -> bool:
+    """Whether `directory` holds, to its end, an installation of what `sources` name."""
     done = _done_file(directory)
-    return done.exists() and done.read_text() == _wanted()
+    return done.exists() and done.read_text() == _wanted(sources)
 
 
 def copy_scripts(directory: Path, target: Path) -> None:
@@ -95,8 +110,8 @@ def installed_version(directory: Path) -> str:
     return str(json.loads(manifest.read_text())["version"])
 
 
-def _wanted() -> str:
-    return (SOURCES / "package.json").read_text()
+def _wanted(sources: Path) -> str:
+    return (sources / "package.json").read_text()
 
 
 def _done_file(directory: Path) -> Path:
@@ -108,19 +123,23 @@ def _make_venv(directory: Path) -> Path:
     return directory / "node/bin/pip"
 
 
-def _run(command: list[str], directory: Path, output: int) -> None:
-    done = subprocess.run(
-        command,
-        cwd=directory,
-        env=node_environment(directory),
-        stdout=output,
-        stderr=output,
-        stdin=subprocess.DEVNULL,
-        timeout=1200,
-        check=False,
-    )
+def _run(command: list[str], directory: Path, output: int, patience_s: float) -> None:
+    told = f"see {directory / 'install.log'}"
+    try:
+        done = subprocess.run(
+            command,
+            cwd=directory,
+            env=node_environment(directory),
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            timeout=patience_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise InstallFailed(f"{' '.join(command)} took too long; {told}") from exc
     if done.returncode != 0:
-        raise InstallFailed(f"{' '.join(command)} failed; see {directory / 'install.log'}")
+        raise InstallFailed(f"{' '.join(command)} failed; {told}")
 
 
 if __name__ == "__main__":

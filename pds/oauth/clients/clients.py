@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from database.timestamps import Clock
@@ -22,6 +23,8 @@ from pds.oauth.clients.metadata_rules import check_metadata
 from pds.oauth.clients.uris import Uri
 from pds.oauth.errors import InvalidClientId, InvalidClientMetadata
 
+_LOOPBACK_CLIENTS: Final = 256
+"""Checking the metadata of one takes half a millisecond, and each request asks for it."""
 _KEY_SET_TYPES: Final = ("application/json", "application/jwk-set+json")
 
 
@@ -86,6 +89,7 @@ class Clients:
             ) from exc
 
 
+@lru_cache(_LOOPBACK_CLIENTS)
 def _loopback_metadata(client_id: LoopbackClientId) -> ClientMetadata:
     metadata = ClientMetadata(
         client_id=client_id.text,

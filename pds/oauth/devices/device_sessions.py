@@ -113,9 +113,9 @@ class DeviceSessions:
                 # A copy of old cookies: whoever has the current ones must sign in again, too.
                 self._table.remove(row.id)
                 return self._create(visitor)
-            if not rotate:
-                return Device(row.id, row.session_id, changed=True)
-        elif not rotate and self._is_fresh(row, visitor):
+            # Of several that crossed, the first has changed the id, also for the others.
+            return Device(row.id, row.session_id, changed=True)
+        if not rotate and self._is_fresh(row, visitor):
             return Device(row.id, row.session_id, changed=False)
         return self._store(row.id, self._successor_of(row.id, row.session_id), visitor)
 

@@ -127,7 +127,7 @@ class AuthorizePages:
         if chosen is not None:
             await self._oauth.sign_ins.forget(chosen.account.did, asking.device_id)
             await form.rotate(self._oauth.devices)
-        return self._pages.first(
+        return await self._pages.first(
             await self._oauth.authorization.resume(
                 asking.client.client_id, asking.request_uri, asking.device_id
             )
@@ -152,7 +152,7 @@ class AuthorizePages:
     async def _signed_in(self, asking: Asking, account: ActorAccount, ticket: str) -> web.Response:
         authorization = self._oauth.authorization
         if authorization.needs_consent(asking, account):
-            return self._pages.consent(asking, account, ticket)
+            return await self._pages.consent(asking, account, ticket)
         return self._back(await authorization.grant(asking, account))
 
     async def _begin(self, request: web.Request) -> web.Response:
@@ -165,7 +165,7 @@ class AuthorizePages:
             elif "sign-in" in request.query:
                 response = self._pages.sign_in(outcome)
             else:
-                response = self._pages.first(outcome)
+                response = await self._pages.first(outcome)
         except OAuthError as exc:
             response = self._refused(exc)
         return self._with_cookies(response, device)

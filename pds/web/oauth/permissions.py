@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 from urllib.parse import quote
 
+from pds.oauth.permission_sets.document import PermissionSet
 from pds.oauth.scopes.account import AccountScope
 from pds.oauth.scopes.blob import BlobScope
 from pds.oauth.scopes.identity import IdentityScope
@@ -27,7 +29,12 @@ _IDENTITY: Final = "Who you are"
 _CONTENT: Final = "What you publish"
 _SERVICES: Final = "Services in your name"
 _ACCOUNT: Final = "Your account"
-_GROUPS: Final = (_IDENTITY, _CONTENT, _SERVICES, _ACCOUNT)
+_SETS: Final = "Sets of permissions"
+_GROUPS: Final = (_IDENTITY, _SETS, _CONTENT, _SERVICES, _ACCOUNT)
+_SHOWN: Final = 50
+"""Permissions of a set."""
+_LONGEST: Final = 300
+"""Characters of a line."""
 _FIXED: Final = {
     ATPROTO: (_IDENTITY, "Learn your handle and that the account is yours", ""),
     TRANSITION_GENERIC: (
@@ -58,6 +65,8 @@ class Permission:
     scope: str
     text: str
     detail: str
+    lists: tuple[str, ...]
+    """What a permission set lists, in words."""
     required: bool
     """Whether the request makes no sense without."""
     is_new: bool
@@ -72,16 +81,37 @@ class PermissionGroup:
     permissions: tuple[Permission, ...]
 
 
-def permissions_of(scopes: Iterable[str], agreed: frozenset[str]) -> list[PermissionGroup]:
-    """Return what `scopes` permit, by kind. `agreed` are those from before, if any."""
+def permissions_of(
+    scopes: Iterable[str], agreed: frozenset[str], sets: Mapping[str, PermissionSet]
+) -> list[PermissionGroup]:
+    """Return what `scopes` permit, by kind.
+
+    `agreed` are those from before, if any; `sets` has the permission sets that they include.
+    """
     grouped: dict[str, list[Permission]] = {title: [] for title in _GROUPS}
     for text in scopes:
         scope = parse_scope(text)
-        if scope is not None:
-            title, words, detail = _describe(scope)
-            is_new = bool(agreed) and text not in agreed
-            grouped[title].append(Permission(text, words, detail, text == ATPROTO, is_new))
+        if scope is None:
+            continue
+        title, words, detail = _describe(scope)
+        lists: tuple[str, ...] = ()
+        if isinstance(scope, IncludeScope):
+            found = sets[scope.nsid]
+            words, detail = found.title or words, found.detail or ""
+            lists = _listed(scope, found)
+        is_new = bool(agreed) and text not in agreed
+        permission = Permission(
+            text, words[:_LONGEST], detail[:_LONGEST], lists, text == ATPROTO, is_new
+        )
+        grouped[title].append(permission)
     return [PermissionGroup(title, tuple(each)) for title, each in grouped.items() if each]
+
+
+def _listed(include: IncludeScope, found: PermissionSet) -> tuple[str, ...]:
+    """Return what a set permits. Its title is its author's claim, this is not."""
+    permitted = tuple(islice(include.permissions(found.permissions), _SHOWN + 1))
+    words = [_describe(scope)[1][:_LONGEST] for scope in permitted[:_SHOWN]]
+    return (*words, "… and more") if len(permitted) > _SHOWN else tuple(words)
 
 
 def _describe(scope: Scope) -> tuple[str, str, str]:
@@ -102,7 +132,7 @@ def _describe(scope: Scope) -> tuple[str, str, str]:
             where = "any service" if scope.aud == "*" else scope.aud
             return _SERVICES, f"{methods} of {where} in your name", ""
         case IncludeScope():
-            return _SERVICES, f"What {scope.nsid} lists", "A set of permissions, published there"
+            return _SETS, scope.nsid, ""
         case AccountScope():
             read, manage = _ATTRIBUTES[scope.attribute]
             return _ACCOUNT, manage if "manage" in scope.actions else read, ""

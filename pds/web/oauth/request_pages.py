@@ -35,13 +35,13 @@ class RequestPages:
         self._tokens = tokens
         self._service_name = service_name
 
-    def first(self, asking: Asking) -> web.Response:
+    async def first(self, asking: Asking) -> web.Response:
         """Return the page with which a request begins: whichever step is missing."""
         selected = asking.selected
         if selected is not None:
             if selected.login_required:
                 return self.sign_in(asking, username=selected.account.handle or "")
-            return self.consent(asking, selected.account, "")
+            return await self.consent(asking, selected.account, "")
         if asking.accounts and asking.parameters.prompt != "create":
             return self.choose(asking)
         return self.sign_in(asking, username=asking.parameters.login_hint or "")
@@ -72,17 +72,18 @@ class RequestPages:
         ]
         return self._page("choose.html", asking, accounts=accounts)
 
-    def consent(self, asking: Asking, account: ActorAccount, ticket: str) -> web.Response:
+    async def consent(self, asking: Asking, account: ActorAccount, ticket: str) -> web.Response:
         """Return the page that says who asks for what."""
         metadata = asking.client.metadata
         agreed = self._oauth.authorization.agreed(asking, account)
+        sets = await self._oauth.permission_sets.find_all(asking.parameters.scope)
         return self._page(
             "consent.html",
             asking,
             account={"did": account.did, "handle": account.shown_handle},
             ticket=ticket,
-            permissions=permissions_of(asking.scopes, agreed),
-            client_verified=asking.client.is_trusted,
+            permissions=permissions_of(asking.scopes, agreed, sets),
+            is_own_claim=not (asking.client.is_trusted or asking.client.is_loopback),
             client_uri=metadata.client_uri,
             policy_uri=metadata.policy_uri,
             tos_uri=metadata.tos_uri,

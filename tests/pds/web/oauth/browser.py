@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
-from tests.pds.conftest import Pds, Reply
+import aiohttp
+from multidict import MultiDict
+
+from tests.pds.conftest import Reply
 
 NAVIGATION = {
     "Sec-Fetch-Mode": "navigate",
@@ -81,11 +84,24 @@ class Page:
         return {name: value for name, [value] in query.items()}
 
 
+class Site(Protocol):
+    """A server, under the name that the browser knows and the URL where it listens."""
+
+    @property
+    def public_url(self) -> str: ...
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def http(self) -> aiohttp.ClientSession: ...
+
+
 class Browser:
     """Remembers cookies by hand, since the server is reached under another name than its own."""
 
-    def __init__(self, pds: Pds, **headers: str) -> None:
-        self._pds = pds
+    def __init__(self, site: Site, **headers: str) -> None:
+        self.site = site
         self.cookies: dict[str, str] = {}
         self.headers = headers
 
@@ -95,7 +111,7 @@ class Browser:
 
     async def send(self, form: PageForm, **values: str | list[str] | None) -> Page:
         """Fill in a form and send it."""
-        origin = self._pds.ctx.settings.public_url
+        origin = self.site.public_url
         headers = {**NAVIGATION, "Sec-Fetch-Site": "same-origin", "Origin": origin}
         return await self._go("POST", form.action, headers, data=form.filled(**values))
 
@@ -103,23 +119,16 @@ class Browser:
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         headers |= self.headers | ({"Cookie": cookie} if cookie else {})
         data = more.pop("data", None)
-        async with self._pds.http.request(
+        async with self.site.http.request(
             method,
-            self._pds.url + path,
+            self.site.url + path,
             headers=headers,
-            data=None if data is None else dict_of(data),
+            data=None if data is None else MultiDict(data),
             allow_redirects=False,
             **more,
         ) as response:
             for morsel in response.cookies.values():
                 self.cookies[morsel.key] = morsel.value
-            self._pds.http.cookie_jar.clear()
+            self.site.http.cookie_jar.clear()
             reply = Reply(response.status, response.headers, await response.read(), None)
         return Page(reply)
-
-
-def dict_of(fields: list[tuple[str, str]]) -> Any:
-    """The fields in the form that aiohttp sends as a form, repeated names included."""
-    from multidict import MultiDict
-
-    return MultiDict(fields)

@@ -1,0 +1,1 @@
+"""Clients of OAuth that others wrote, against a real server process."""
