@@ -78,6 +78,16 @@ async def test_requests_that_crossed_a_new_session_id_are_recognised(
     assert await sessions.recognise(_back(old)) == Device(old.id, new.session_id, changed=True)
 
 
+async def test_sign_ins_that_crossed_leave_the_browser_what_it_is(
+    sessions: DeviceSessions,
+) -> None:
+    """Whoever clicks three times sends three forms with the same cookies."""
+    old = await sessions.recognise(STRANGER)
+    devices = [await sessions.recognise(_back(old), rotate=True) for _ in range(3)]
+    assert len({(device.id, device.session_id) for device in devices}) == 1
+    assert devices[0].session_id != old.session_id
+
+
 @pytest.mark.parametrize("change", [{"ip_address": "192.0.2.2"}, {"user_agent": "Chrome"}])
 async def test_who_planted_the_cookies_of_a_browser_does_not_follow_its_sign_in(
     sessions: DeviceSessions, change: dict[str, str]

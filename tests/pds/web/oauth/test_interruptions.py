@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -136,3 +137,13 @@ async def test_the_name_of_a_request_says_how_long_it_lasts(pds: Pds) -> None:
     before = time.time()
     reply = await app.endpoint("par", app.parameters)
     assert 299 - (time.time() - before) <= reply.json["expires_in"] <= 300
+
+
+async def test_a_sign_in_that_is_sent_four_times_at_once_signs_in(pds: Pds, alice: Account) -> None:
+    app, browser = App(pds), Browser(pds)
+    page = await browser.open("/oauth/authorize", **await app.push())
+    pages = await asyncio.gather(
+        *(sign_in(browser, page, alice, remember="true") for _ in range(4))
+    )
+    answers = [(await browser.send(each.form("/consent"))).answer for each in pages]
+    assert answers == [answers[0]] * 4
