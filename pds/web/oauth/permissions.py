@@ -24,6 +24,7 @@ from pds.oauth.scopes.scope import (
     Scope,
     parse_scope,
 )
+from pds.web.oauth.strangers_texts import on_one_line
 
 _IDENTITY: Final = "Who you are"
 _CONTENT: Final = "What you publish"
@@ -34,7 +35,7 @@ _GROUPS: Final = (_IDENTITY, _SETS, _CONTENT, _SERVICES, _ACCOUNT)
 _SHOWN: Final = 50
 """Permissions of a set."""
 _LONGEST: Final = 300
-"""Characters of a line."""
+"""Characters of a line that the author of a set writes. What a client asks for is shown whole."""
 _FIXED: Final = {
     ATPROTO: (_IDENTITY, "Learn your handle and that the account is yours", ""),
     TRANSITION_GENERIC: (
@@ -97,12 +98,14 @@ def permissions_of(
         lists: tuple[str, ...] = ()
         if isinstance(scope, IncludeScope):
             found = sets[scope.nsid]
-            words, detail = found.title or words, found.detail or ""
+            title_of_set = on_one_line(found.title or "", _LONGEST)
+            if title_of_set:
+                # Whoever wrote the title may be whoever asks; the name says where it comes from.
+                words = f"{title_of_set} ({scope.nsid})"
+            detail = on_one_line(found.detail or "", _LONGEST)
             lists = _listed(scope, found)
         is_new = bool(agreed) and text not in agreed
-        permission = Permission(
-            text, words[:_LONGEST], detail[:_LONGEST], lists, text == ATPROTO, is_new
-        )
+        permission = Permission(text, words, detail, lists, text == ATPROTO, is_new)
         grouped[title].append(permission)
     return [PermissionGroup(title, tuple(each)) for title, each in grouped.items() if each]
 
@@ -110,8 +113,12 @@ def permissions_of(
 def _listed(include: IncludeScope, found: PermissionSet) -> tuple[str, ...]:
     """Return what a set permits. Its title is its author's claim, this is not."""
     permitted = tuple(islice(include.permissions(found.permissions), _SHOWN + 1))
-    words = [_describe(scope)[1][:_LONGEST] for scope in permitted[:_SHOWN]]
+    words = [_cut(_describe(scope)[1]) for scope in permitted[:_SHOWN]]
     return (*words, "… and more") if len(permitted) > _SHOWN else tuple(words)
+
+
+def _cut(words: str) -> str:
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}… and more"
 
 
 def _describe(scope: Scope) -> tuple[str, str, str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
-from unicodedata import normalize
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -17,14 +15,10 @@ from pds.web.oauth.cookies import FormTokens
 from pds.web.oauth.documents import AUTHORIZE_PATH
 from pds.web.oauth.pages import form_source, page
 from pds.web.oauth.permissions import permissions_of
+from pds.web.oauth.strangers_texts import on_one_line
 
 _NAME_CHARACTERS: Final = 80
 """Of a client's name, which it chooses itself."""
-_BLANKS: Final = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-"""Letters and signs that are printed as nothing."""
-_MARK: Final = r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
-_STACKED: Final = re.compile(rf"(?<={_MARK}{{3}}){_MARK}+|^{_MARK}+")
-"""Marks above and below a letter that already has three, or that stand on nothing."""
 
 
 class RequestPages:
@@ -122,15 +116,7 @@ def _name_of(client: Client) -> str:
     """Return what the client calls itself, on one line; its host if it has no name."""
     if client.is_loopback:
         return "An app on this device"
-    return shown_name(client.metadata.client_name or "") or client.host
-
-
-def shown_name(text: str) -> str:
-    """Return a name as a short line that cannot hide, or cover what is around it."""
-    plain = "".join(
-        " " if c in _BLANKS or not c.isprintable() else c for c in normalize("NFC", text)
-    )
-    return _STACKED.sub("", " ".join(plain.split()))[:_NAME_CHARACTERS].strip()
+    return on_one_line(client.metadata.client_name or "", _NAME_CHARACTERS) or client.host
 
 
 def _host_of(client: Client) -> str:

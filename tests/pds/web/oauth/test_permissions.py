@@ -49,7 +49,8 @@ def test_a_set_shows_what_it_permits_beside_its_own_title() -> None:
     scope = "include:com.example.calendar.full"
     [group] = permissions_of([scope], frozenset(), {found.nsid: found})
     [permission] = group.permissions
-    assert (permission.text, permission.detail) == ("Your calendar", "All of it")
+    assert permission.text == "Your calendar (com.example.calendar.full)"
+    assert permission.detail == "All of it"
     assert permission.lists == ("Create, change and delete com.example.calendar.event",)
 
 
@@ -60,6 +61,20 @@ def test_a_set_cannot_make_the_page_endless() -> None:
     scope = "include:com.example.calendar.full"
     [group] = permissions_of([scope], frozenset(), {found.nsid: found})
     [permission] = group.permissions
-    assert len(permission.text) == 300
+    assert permission.text == "x" * 300 + " (com.example.calendar.full)"
     assert len(permission.lists) == 51
     assert permission.lists[-1] == "… and more"
+
+
+def test_a_line_does_not_end_before_what_matters() -> None:
+    names = [f"com.example.harmless{number}" for number in range(40)]
+    scope = "repo?" + "&".join(f"collection={name}" for name in [*names, "xyz.evil.last"])
+    [group] = permissions_of([scope], frozenset(), {})
+    assert group.permissions[0].text.endswith("xyz.evil.last")
+
+
+def test_the_title_of_a_set_neither_hides_its_name_nor_turns_the_page() -> None:
+    found = PermissionSet("com.example.a.set", (), "\u202eNothing\u3164", {}, "a\u2066\nb", {})
+    [group] = permissions_of(["include:com.example.a.set"], frozenset(), {found.nsid: found})
+    assert group.permissions[0].text == "Nothing (com.example.a.set)"
+    assert group.permissions[0].detail == "a b"

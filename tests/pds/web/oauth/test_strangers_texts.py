@@ -1,10 +1,10 @@
-"""Names of clients, which they choose themselves, on the pages of sign-in and consent."""
+"""Names of clients and titles of permission sets, on the pages of sign-in and consent."""
 
 from __future__ import annotations
 
 import pytest
 
-from pds.web.oauth.request_pages import shown_name
+from pds.web.oauth.strangers_texts import on_one_line
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ from pds.web.oauth.request_pages import shown_name
     ],
 )
 def test_a_name_neither_hides_nor_covers_what_is_around_it(name: str, shown: str) -> None:
-    assert shown_name(name) == shown
+    assert on_one_line(name, 80) == shown
