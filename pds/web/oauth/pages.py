@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
+from pds.oauth.clients.uris import Uri
 from pds.web.pages.rendering import page_headers, templates_of
 
 _templates: Final = templates_of("pds.web.oauth")
@@ -45,8 +45,12 @@ def page(
 
 
 def form_source(uri: str) -> str:
-    """Return the source of the Content-Security-Policy that allows a form to end at `uri`."""
-    parts = urlsplit(uri)
-    if parts.scheme in ("http", "https"):
-        return f"{parts.scheme}://{parts.netloc}"
-    return f"{parts.scheme}:"
+    """Return the source of the Content-Security-Policy that allows a form to end at `uri`.
+
+    `uri` is a redirect URI, in whichever spelling the client wrote it.
+    """
+    parsed = Uri.parse(uri)
+    # Policies can name no IPv6 address, so browsers would stop the way back to such a client.
+    if parsed.scheme in ("http", "https") and not parsed.host.startswith("["):
+        return parsed.origin
+    return f"{parsed.scheme}:"
