@@ -345,8 +345,7 @@ async def test_a_flood_pushes_out_the_requests_that_wait_for_longest(
     requests = AuthorizationRequests(db, clock=clock, max_waiting=100)
     code = await granted(requests)
     clock.now_s += 1
-    for _ in range(400):
-        newest = await requests.create(CLIENT_ID, None, parameters())
+    made = [await requests.create(CLIENT_ID, None, parameters()) for _ in range(400)]
     assert rows(db) < 200
-    await requests.open(newest.request_uri, client_id=CLIENT_ID, device_id=DEVICE)
+    await requests.open(made[-1].request_uri, client_id=CLIENT_ID, device_id=DEVICE)
     assert (await requests.consume(code)).did == ALICE
