@@ -62,7 +62,7 @@ class Sessions:
         name = None if app_password is None else app_password.name
 
         def add() -> SessionScope:
-            self._check_still_right(login)
+            self.check_still_right(login)
             if login.account.takedown_ref is not None:
                 return SessionScope.TAKENDOWN
             self._refresh_tokens.add(refresh, app_password_name=name)
@@ -123,8 +123,11 @@ class Sessions:
         """Return the session that `add_first` has stored."""
         return self._session(refresh, SessionScope.ACCESS)
 
-    def _check_still_right(self, login: Login) -> None:
-        """Raise `AccountError` if the account has changed while the login was being checked."""
+    def check_still_right(self, login: Login) -> None:
+        """Raise `AccountError` if the account has changed while the login was being checked.
+
+        Call it inside the transaction that lets the person in.
+        """
         did, app_password = login.account.did, login.app_password
         if self._cutoffs.find(did) > login.valid_from:
             raise InvalidCredentials

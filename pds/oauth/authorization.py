@@ -167,8 +167,15 @@ class Authorization:
         return login
 
     async def remember(self, login: Login, device_id: str) -> None:
-        """Keep an account signed in on a device."""
-        await self._sign_ins.remember(login.account.did, device_id)
+        """Keep an account signed in on a device.
+
+        Raises `AccountError` if the account has changed since its password was checked.
+        """
+        await self._sign_ins.remember(
+            login.account.did,
+            device_id,
+            check=lambda: self._accounts.sessions.check_still_right(login),
+        )
 
     def ticket(self, asking: Asking, login: Login) -> str:
         """Return what proves a sign-in that is not remembered, for this request and device."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,11 +45,15 @@ class SignIns:
         self._db = db
         self._clock = clock
 
-    async def remember(self, did: Did, device_id: str) -> None:
-        """Store that an account has just signed in."""
+    async def remember(
+        self, did: Did, device_id: str, *, check: Callable[[], None] | None = None
+    ) -> None:
+        """Store that an account has just signed in, unless `check` raises meanwhile."""
         now = iso_of(self._clock())
 
         def add() -> None:
+            if check is not None:
+                check()
             self._db.run(
                 """INSERT INTO account_device (did, deviceId, createdAt, updatedAt)
                 VALUES (?1, ?2, ?3, ?3)

@@ -102,13 +102,13 @@ class AuthorizePages:
             await self._limiter.count_call(form.request, _LIKE, _SignIn({"identifier": username}))
         try:
             login = await authorization.sign_in(username, form.text("password"), asker=form.asker)
+            await form.rotate(self._oauth.devices)
+            if form.has("remember"):
+                await authorization.remember(login, asking.device_id)
         except (AccountError, TooBusy) as exc:
             return self._pages.sign_in(
                 asking, username=username, problem=str(exc), remember=form.has("remember")
             )
-        await form.rotate(self._oauth.devices)
-        if form.has("remember"):
-            await authorization.remember(login, asking.device_id)
         ticket = authorization.ticket(asking, login)
         return await self._signed_in(asking, login.account, ticket)
 

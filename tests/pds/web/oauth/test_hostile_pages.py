@@ -6,6 +6,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from pds.accounts.errors import InvalidCredentials
+from pds.accounts.hashing import Asker
 from pds.oauth.devices.device_sessions import Visitor
 from tests.pds.conftest import Account, Pds
 from tests.pds.web.oauth.app_client import App
@@ -140,6 +142,24 @@ async def test_a_new_password_ends_tickets_and_remembered_browsers(
     page = await browser.send(ticket_page.form("/consent"))
     assert page.status == 400
     assert "Please sign in again." in page.text
+
+
+async def test_a_password_that_changes_while_it_is_checked_signs_nobody_in(
+    pds: Pds, alice: Account
+) -> None:
+    assert pds.ctx.oauth is not None
+    authorization = pds.ctx.oauth.authorization
+    browser = Browser(pds)
+    await browser.open("/oauth/authorize", **await App(pds).push())
+    login = await authorization.sign_in(alice.handle, alice.password, asker=Asker("192.0.2.1"))
+    await pds.post(
+        "com.atproto.admin.updateAccountPassword",
+        {"did": alice.did, "password": "another-password"},
+        pds.admin,
+    )
+    with pytest.raises(InvalidCredentials):
+        await authorization.remember(login, browser.cookies["dev-id"])
+    assert pds.ctx.accounts.db.value("SELECT count(*) FROM account_device") == 0
 
 
 async def test_a_new_password_ends_a_code_on_its_way(pds: Pds, alice: Account) -> None:
