@@ -21,6 +21,7 @@ import structlog
 
 from pds.replication.errors import (
     DamagedReplicaFile,
+    LeaseHeld,
     ReplicaFileMissing,
     ReplicaInUse,
     ReplicationError,
@@ -251,10 +252,8 @@ class Lease:
         self.last_error = None
 
 
-def _in_use(holder: LeaseFile | None) -> ReplicaInUse:
+def _in_use(holder: LeaseFile | None) -> LeaseHeld:
     who = "another supervisor"
     if holder is not None:
         who += f" (host {holder.host}, process {holder.pid})"
-    return ReplicaInUse(
-        f"{who} replicates to this place: stop it, or replicate to another prefix or directory"
-    )
+    return LeaseHeld(who)
