@@ -73,7 +73,7 @@ async def test_the_restore_goes_on_past_an_account_without_a_replica_and_lists_i
         },
     )
     printed = shell(script, cwd=tmp_path, path=f"{tmp_path / 'programs'}:")
-    assert "These accounts have no database in the replica (1):" in printed
+    assert "These accounts have no usable database in the replica (1):" in printed
     assert world.bob.did in printed
     for path in kept:
         shutil.move(path, data)

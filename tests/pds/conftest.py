@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import logging
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -187,6 +188,14 @@ def _forget_logs() -> None:
     root = logging.getLogger()
     root.handlers[:] = [each for each in root.handlers if not isinstance(each, StandardLibrary)]
     root.setLevel(_ROOT_LEVEL)
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    """New files are readable by all, whatever tests before have left."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture

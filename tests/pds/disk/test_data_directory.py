@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -121,13 +120,6 @@ def test_a_directory_that_cannot_be_made_is_named_with_its_setting(
     file.touch()
     with pytest.raises(DataDirectoryError, match=f"The {kind} directory {file}.*Set {variable}"):
         make_directories(settings_in(tmp_path, **{variable: str(file)}))
-
-
-@pytest.fixture
-def usual_umask() -> Iterator[None]:
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
 
 
 def modes_below(directory: Path) -> dict[str, str]:

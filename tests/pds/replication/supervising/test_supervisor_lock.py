@@ -19,6 +19,7 @@ def test_a_second_holder_is_told_the_pid_of_the_first(tmp_path: Path) -> None:
         assert path.read_text() == f"{os.getpid()}\n"
 
 
+@pytest.mark.usefixtures("usual_umask")
 def test_files_of_a_holder_are_private(tmp_path: Path) -> None:
     with locked(tmp_path / "replication.lock"):
         (tmp_path / "ledger").write_bytes(b"")
