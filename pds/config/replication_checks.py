@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -38,8 +39,23 @@ def check_replication(settings: Settings) -> Iterator[str]:
             "PDS_REPLICATION_URL is not the URL of a place for replicas: set one such as "
             "s3://bucket/path, file:///backup/pds or sftp://user@host/path"
         )
+    elif scheme == "file":
+        yield from _check_directory(settings, place)
     yield from _check_sealing(replication)
     yield from _check_numbers(replication)
+
+
+def _check_directory(settings: Settings, place: str) -> Iterator[str]:
+    for name, directory in (
+        ("PDS_DATA_DIRECTORY", settings.data_directory),
+        ("PDS_BLOBSTORE_DISK_LOCATION", settings.blob_directory),
+    ):
+        if directory is not None and Path(place).is_relative_to(directory.absolute()):
+            yield (
+                f"PDS_REPLICATION_URL is a directory in {name}, so that both would be lost "
+                "together: set one on another disk, such as file:///backup/pds"
+            )
+            return
 
 
 def _check_sealing(replication: ReplicationSettings) -> Iterator[str]:

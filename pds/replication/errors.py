@@ -33,6 +33,17 @@ class ReplicaInUse(ReplicationError):
     """Another supervisor replicates to this place."""
 
 
+class LeaseHeld(ReplicaInUse):
+    """A supervisor that runs holds the lease of the place."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(
+            f"{holder} replicates to this place: stop it, or replicate to another prefix or "
+            "directory"
+        )
+        self.holder = holder
+
+
 class ForeignReplica(ReplicationError):
     """The place holds the replica of another server."""
 

@@ -6,11 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from pds.replication.errors import Trouble
+from pds.replication.litestream.messages import trouble_of
 from pds.replication.status import ReplicationStatus
 from pds.reporting import counted
 
 MAX_LAG_S: Final = 60.0
 """A change that has not reached the replica for longer is worth a look."""
+
+_OF_THE_PLACE: Final = frozenset(
+    {Trouble.REPLICA_UNAVAILABLE, Trouble.REPLICA_REFUSED, Trouble.REPLICA_FULL}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +81,25 @@ def find_faults(
             f"keys or blobs cannot be copied: {status.copies.error}",
             "Make that work again. Everything that waits is copied then.",
         )
-    if status.actors.failing:
-        # The errors of single accounts, which are not the place's.
+    is_place_told = status.state == "unreachable"
+    errors = [error for _, error in status.failing]
+    if status.actors.failing and not (is_place_told and errors and all(map(_is_places, errors))):
         first = next((f": {did}: {error}" for did, error in status.failing), "")
         yield Fault(
             f"{counted(status.actors.failing, 'account')} cannot be replicated{first}",
             "Check the files of the accounts with `pds doctor`; the log has the reason of each.",
         )
     for each in status.databases:
-        if each.last_error is not None:
+        if each.last_error is not None and not (is_place_told and _is_places(each.last_error)):
             yield Fault(
                 f"{each.name} cannot be replicated: {each.last_error}",
                 "Check it with `pds doctor`, and look at the log.",
             )
+
+
+def _is_places(error: str) -> bool:
+    """Whether an error of one database is that of the place, which takes nothing of any."""
+    return trouble_of(error) in _OF_THE_PLACE
 
 
 def _end_of(status: ReplicationStatus) -> str:

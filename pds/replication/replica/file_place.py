@@ -239,8 +239,8 @@ class FilePlace:
     def _require_root(self) -> None:
         if not os.path.isdir(self._root):  # noqa: PTH112 (never raises)
             raise ReplicaUnavailable(
-                f"the directory {self._root} is missing: mount its disk, or make it with "
-                f"`mkdir -p {self._root}`"
+                f"the directory {self._root} is missing: mount its disk, correct the URL, or make "
+                f"it with `mkdir -p {self._root}` for a new replica"
             )
 
 

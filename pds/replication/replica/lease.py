@@ -21,6 +21,7 @@ import structlog
 
 from pds.replication.errors import (
     DamagedReplicaFile,
+    LeaseHeld,
     ReplicaFileMissing,
     ReplicaInUse,
     ReplicationError,
@@ -48,6 +49,8 @@ class LeaseTimes:
     """After a renewal that failed."""
     held_s: float = 45.0
     """For how long after a renewal the holder counts on the lease."""
+    ends_s: float = 48.0
+    """When after a renewal Litestream is killed, in case the holder itself stands still."""
     stale_s: float = 60.0
     """For how long others watch a lease that does not move before they take it over."""
     watch_every_s: float = 2.0
@@ -99,6 +102,11 @@ class Lease:
         """Whether nobody else can have taken the lease: only then the replica is written to."""
         renewed_s = self._renewed_s
         return renewed_s is not None and self._now_s() - renewed_s < self._times.held_s
+
+    @property
+    def ends_s(self) -> float:
+        """When Litestream has to have ended unless the lease is renewed, by CLOCK_BOOTTIME."""
+        return (self._renewed_s or 0.0) + self._times.ends_s
 
     def renew_soon(self) -> None:
         """Let `keep` renew it now: something fails, and `last_error` may tell why."""
@@ -244,10 +252,8 @@ class Lease:
         self.last_error = None
 
 
-def _in_use(holder: LeaseFile | None) -> ReplicaInUse:
+def _in_use(holder: LeaseFile | None) -> LeaseHeld:
     who = "another supervisor"
     if holder is not None:
         who += f" (host {holder.host}, process {holder.pid})"
-    return ReplicaInUse(
-        f"{who} replicates to this place: stop it, or replicate to another prefix or directory"
-    )
+    return LeaseHeld(who)

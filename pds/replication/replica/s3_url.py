@@ -20,8 +20,8 @@ from pds.replication.errors import InvalidReplicaUrl
 WORDING: Final = S3Wording(
     noun="the replica in the bucket",
     credentials=(
-        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may use it, for good: "
-        "Litestream takes no AWS_SESSION_TOKEN"
+        "set LITESTREAM_ACCESS_KEY_ID and LITESTREAM_SECRET_ACCESS_KEY to a key that may use it, "
+        "for good: Litestream takes no AWS_SESSION_TOKEN"
     ),
     bucket="create it, or correct the bucket and ?endpoint= of the replica's URL",
     endpoint="set ?endpoint= of the replica's URL to that of the S3 server, without the bucket",
@@ -78,7 +78,7 @@ class S3Address:
         if "@" in parts.netloc:
             raise InvalidReplicaUrl(
                 "Litestream takes no credentials from the URL of a bucket: "
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead"
+                "set LITESTREAM_ACCESS_KEY_ID and LITESTREAM_SECRET_ACCESS_KEY instead"
             )
         bucket = parts.netloc
         if _SERVER_NAME.search(bucket):

@@ -28,7 +28,7 @@ _RCLONE: Final = "serve it with `rclone serve s3` and write s3://, or mount it a
 _REFUSED: Final[Mapping[str, str]] = {
     "gs": (
         "write s3://bucket/prefix?endpoint=https://storage.googleapis.com, with an HMAC key "
-        "of the bucket as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        "of the bucket as LITESTREAM_ACCESS_KEY_ID and LITESTREAM_SECRET_ACCESS_KEY"
     ),
     "oss": "write s3://bucket/prefix?endpoint=https://s3.oss-<region>.aliyuncs.com"
     "&force-path-style=false",

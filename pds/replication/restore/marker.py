@@ -5,7 +5,7 @@ The same command goes on with it. No server starts on a directory that has one.
 
 from __future__ import annotations
 
-from contextlib import suppress
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,13 +13,15 @@ from typing import Any, Final
 
 import orjson
 
-from database.files import replacing, sync
+from database.files import sync
 from pds.replication.errors import ReplicationError
 from pds.replication.replica.machine import boot_id
 from pds.replication.restore.options import RestoreOptions
 
 MARKER: Final = "restore.json"
 NOTES: Final = "restore-notes.jsonl"
+UNFINISHED: Final = f".{MARKER}.restoring"
+"""The marker before it is whole; always of one name, so that the next run knows it for its own."""
 _FORMAT: Final = 1
 _MOST_BYTES: Final = 64 * 1024 * 1024
 """Some 100,000 DIDs, several times over."""
@@ -86,13 +88,19 @@ class Marker:
     def renew(self) -> None:
         """Note that from now on, files are those of this start of the machine."""
         self.contents["bootId"] = boot_id()
-        with replacing(self.path, mode=0o600) as file:
+        part = self.path.with_name(UNFINISHED)
+        part.touch(mode=0o600)
+        with part.open("wb") as file:
             file.write(orjson.dumps(self.contents, option=orjson.OPT_INDENT_2))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.path)
+        sync(self.path.parent)
 
     def remove(self) -> None:
         """Say that the restore is complete. Everything else must be on disk."""
-        with suppress(FileNotFoundError):
-            (self.path.parent / NOTES).unlink()
+        for name in (NOTES, UNFINISHED):
+            (self.path.parent / name).unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
         sync(self.path.parent)
 

@@ -15,7 +15,7 @@ from actor_store.layout import ActorLayout
 from pds.config.hold.secrets_file import HOLD_ENV
 from pds.disk.data_directory import LOCK_FILE
 from pds.replication.errors import ReplicationError
-from pds.replication.restore.marker import MARKER, NOTES
+from pds.replication.restore.marker import MARKER, NOTES, UNFINISHED
 
 if TYPE_CHECKING:
     from pds.config import Settings
@@ -26,7 +26,7 @@ DID_CACHE: Final = "did_cache.sqlite"
 HOLD: Final = "hold.sqlite"
 LEDGER: Final = "replication.sqlite"
 _BLOBS: Final = "blocks"
-_OWN: Final = frozenset((LOCK_FILE, MARKER, NOTES))
+_OWN: Final = frozenset((LOCK_FILE, MARKER, NOTES, UNFINISHED))
 _HARMLESS: Final = frozenset(("lost+found",))
 _LOCATIONS: Final = (
     "PDS_ACCOUNT_DB_LOCATION",

@@ -116,7 +116,7 @@ def service_of(state: StandbyState) -> str:
 def require_standby(directory: Path) -> None:
     """Raise `NoStandby` if a directory is not that of a standby."""
     if not is_standby(directory):
-        raise NoStandby(f"{directory} is not a standby: it has no {STANDBY_FILE}")
+        raise NoStandby(f"there is no standby in {directory}: it has no {STANDBY_FILE}")
 
 
 def forget_standby(directory: Path) -> None:

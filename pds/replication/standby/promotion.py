@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from database.files import sync
 from pds.disk.data_directory import CHECK_FILE
-from pds.replication.errors import ForeignReplica, ReplicaInUse, ReplicationError
+from pds.replication.errors import ForeignReplica, LeaseHeld, ReplicationError
 from pds.replication.ledger.ledger import Ledger
 from pds.replication.replica.lease import Lease, LeaseTimes
 from pds.replication.replica.manifest import Manifest, read_manifest, retire_server
@@ -59,10 +59,11 @@ async def take_over(
     lease = Lease(place, server_id=server_id, times=times)
     try:
         await lease.acquire(by_force=by_force)
-    except ReplicaInUse as exc:
+    except LeaseHeld as exc:
         raise PrimaryRuns(
-            f"The primary still runs, or its replication does: {exc}. Stop it first, because two "
-            "servers with one identity contradict each other; or take its place with `--force`."
+            f"The primary still runs, or its replication does: {exc.holder} writes to the replica. "
+            "Stop it and its server first, because two servers with one identity contradict each "
+            "other; or take its place with `--force`."
         ) from exc
     await retire_server(place, manifest, server_id=server_id)
     if by_force and manifest.server_id != server_id:

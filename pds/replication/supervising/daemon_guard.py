@@ -3,7 +3,8 @@
 That is so while the lease is not held: Litestream would go on by itself as soon as the place
 answers again, whoever has taken the replica over meanwhile. And while the disk of a replica in a
 directory is not mounted: Litestream makes the directories that it lacks, so it would fill the mount
-point, and take everything there for sent.
+point, and take everything there for sent. Where the supervisor itself stands still, `Deadline`
+stops Litestream once the lease may be another's.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import structlog
 from database.errors import DatabaseError
 from pds.replication.errors import LitestreamFailed, ReplicaUnavailable
 from pds.replication.replica.file_place import FilePlace
+from pds.replication.supervising.deadline import Deadline
 
 if TYPE_CHECKING:
     from pds.replication.ledger.ledger import Ledger
@@ -41,10 +43,19 @@ class DaemonGuard:
 
     async def run(self) -> None:
         """Watch until cancelled."""
+        deadline = Deadline()
+        try:
+            await self._watch(deadline)
+        finally:
+            await deadline.close()
+
+    async def _watch(self, deadline: Deadline) -> None:
         while True:
             seen_ms = self._parts.queue.now_ms
             obstacle = await self._obstacle()
             if obstacle is None:
+                pids = (daemon.pid for daemon in self._parts.daemons)
+                await deadline.put_off(self._lease.ends_s, filter(None, pids))
                 await asyncio.sleep(_LOOK_EVERY_S)
                 continue
             _log.error("litestream waits", reason=obstacle)

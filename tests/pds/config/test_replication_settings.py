@@ -56,6 +56,20 @@ def test_another_place_is_refused(url: str) -> None:
     assert problem.startswith("PDS_REPLICATION_URL is not the URL of a place for replicas: set")
 
 
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("/data", "PDS_DATA_DIRECTORY"),
+        ("/data/blobs/backup", "PDS_DATA_DIRECTORY"),
+        ("/blobs/backup", "PDS_BLOBSTORE_DISK_LOCATION"),
+    ],
+)
+def test_a_directory_that_would_be_lost_with_the_server_is_refused(place: str, name: str) -> None:
+    directories = {"PDS_DATA_DIRECTORY": "/data", "PDS_BLOBSTORE_DISK_LOCATION": "/blobs"}
+    problem = problem_with(PDS_REPLICATION_URL=f"file://{place}", **directories)
+    assert f"is a directory in {name}" in problem
+
+
 def test_a_url_that_is_refused_is_not_repeated() -> None:
     assert "its-password" not in problem_with(PDS_REPLICATION_URL="ftp://user:its-password@host/")
 

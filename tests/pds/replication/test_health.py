@@ -100,3 +100,20 @@ def test_a_stop_in_order_leaves_nothing_behind() -> None:
     assert has_everything(status_of(state="stopped"))
     assert not has_everything(status_of(state="stopped", actors=waiting(1, 0)))
     assert not has_everything(status_of(state="failed"))
+
+
+def test_what_a_full_place_does_to_single_databases_is_not_told_beside_it() -> None:
+    full = "sync database: replica sync: write ltx file: no space left on device"
+    damaged = "sync database: database disk image is malformed"
+    place = {
+        "state": "unreachable",
+        "last_error": "the disk is full",
+        "databases": lagging(1, full),
+    }
+    actors = waiting(2, 0, failing=2)
+    (message,) = messages(**place, actors=actors, failing=((ALICE, full), (ALICE, full)))
+    assert "takes nothing" in message
+    (_, account) = messages(**place, actors=actors, failing=((ALICE, full), (ALICE, damaged)))
+    assert account.startswith("2 accounts cannot be replicated")
+    (_, database) = messages(**place | {"databases": lagging(1, damaged)})
+    assert database == f"sequencer.sqlite cannot be replicated: {damaged}"

@@ -67,9 +67,10 @@ def test_a_restore_says_what_to_install(replica: Path, tmp_path: Path) -> None:
 
 def test_replication_says_what_to_install(stopped: OperatedServer, tmp_path: Path) -> None:
     (tmp_path / "replica").mkdir()
+    (tmp_path / "data").mkdir()
     env = {
         **read_env_file(stopped.server.env_file),
-        "PDS_DATA_DIRECTORY": str(tmp_path),
+        "PDS_DATA_DIRECTORY": str(tmp_path / "data"),
         "PDS_REPLICATION_KEY_PASSPHRASE": "f3a9c41b7d20e865",
         "PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT": "true",
     }

@@ -38,6 +38,14 @@ async def running(
         await daemon.stop()
 
 
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and it is no zombie."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 async def asked(client: LitestreamClient, name: str) -> dict[str, Any]:
     """What a daemon answers to a question."""
     return await client._ask("GET", name, None, 10.0)

@@ -23,6 +23,7 @@ from tests.pds.replication.litestream.daemons import (
     QUICK,
     add,
     asked,
+    is_running,
     make_database,
     registered,
     restored,
@@ -37,14 +38,6 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(_DEADLINE_S):
         while not holds():  # noqa: ASYNC110 (a process sets no event)
             await asyncio.sleep(0.01)
-
-
-def is_running(pid: int) -> bool:
-    """Whether there is such a process, and it is no zombie."""
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def environ_of(daemon: LitestreamDaemon) -> bytes:

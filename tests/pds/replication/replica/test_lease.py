@@ -19,6 +19,7 @@ import pytest
 
 from pds.replication.errors import (
     DamagedReplicaFile,
+    LeaseHeld,
     ReplicaFileMissing,
     ReplicaInUse,
     ReplicaUnavailable,
@@ -223,7 +224,7 @@ async def test_of_those_that_start_in_the_same_moment_one_survives(place: Replic
     survivor = next(n for n, task in enumerate(running) if not task.done())
     running[survivor].cancel()
     results = await asyncio.gather(*running, return_exceptions=True)
-    assert [type(result) for result in results].count(ReplicaInUse) == 3
+    assert [type(result) for result in results].count(LeaseHeld) == 3
     assert [lease.is_held for lease in leases].index(True) == survivor
     assert (await stored(place)).server_id == f"server-{survivor}"
 

@@ -91,7 +91,7 @@ async def test_wrong_credentials_are_called_so(
 ) -> None:
     place = opened(seaweedfs, (await seaweedfs.create_bucket()).bucket, **wrong)
     for doing in every_call(place, tmp_path):
-        assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in await said(
+        assert "set LITESTREAM_ACCESS_KEY_ID and LITESTREAM_SECRET_ACCESS_KEY" in await said(
             doing, ReplicaRefused
         )
     await place.close()

@@ -160,7 +160,7 @@ def test_no_text_of_a_url_shows_a_secret(url: ReplicaUrl) -> None:
         ("file:///", "symbolic link"),
         ("file:///srv/../etc", "dots"),
         ("file:///srv//x", "dots"),
-        ("s3://key:secret@bucket/x", "AWS_SECRET_ACCESS_KEY"),
+        ("s3://key:secret@bucket/x", "LITESTREAM_SECRET_ACCESS_KEY"),
         ("s3:///x", "no name of a bucket"),
         ("s3://b/x", "no name of a bucket"),
         ("s3://bucket.localhost:9000/x", "not the name of a bucket alone"),

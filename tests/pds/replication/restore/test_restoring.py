@@ -18,7 +18,8 @@ from pds.replication.ledger.ledger import Ledger
 from pds.replication.ltx.names import LtxName
 from pds.replication.replica import names
 from pds.replication.replica.file_place import FilePlace
-from pds.replication.restore.marker import MARKER, OtherRestore, refuse_unfinished
+from pds.replication.restore.marker import MARKER, Marker, OtherRestore, refuse_unfinished
+from pds.replication.restore.options import RestoreOptions
 from pds.replication.restore.report import Lack
 from pds.replication.restore.services import NoAccounts
 from pds.replication.restore.target import TargetNotEmpty, scratch_environ
@@ -217,6 +218,25 @@ async def test_an_interrupted_restore_goes_on_and_remembers_what_it_found(
     assert not (to / MARKER).exists()
     assert not list(to.rglob("*restor*"))
     refuse_unfinished(to)
+
+
+async def test_a_restore_that_was_cut_off_while_it_noted_its_beginning_can_be_repeated(
+    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = tmp_path / "restored"
+    to.mkdir()
+
+    def cut_off(_descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pds.replication.restore.marker.os.fsync", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            Marker.write(to, "file:///replica", RestoreOptions())
+    assert any(to.iterdir())
+    report = await origin.restore(to).run()
+    assert report.is_complete
+    assert not list(to.rglob("*restor*"))
 
 
 def first_of(origin: Origin) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from pds.replication.replica.lease import LeaseTimes
 from pds.replication.replica.names import LEASE
 from pds.replication.status import ReplicationStatus
+from tests.pds.replication.litestream.daemons import is_running
 from tests.pds.replication.small_server import SmallServer, did_of
 from tests.pds.replication.supervised import all_synced, options_of, running
 
@@ -94,6 +96,32 @@ async def test_without_its_lease_nothing_is_sent_until_it_is_renewed(
         assert files_below(replica) == before
         lease.rmdir()
         aside.rename(lease)
+        await made.until(all_synced)
+        await made.end()
+        assert made.values(did_of(0)) == ['"meanwhile"']
+
+
+async def test_litestream_ends_with_the_lease_although_its_supervisor_stands_still(
+    server: SmallServer, tmp_path: Path
+) -> None:
+    times = LeaseTimes(renew_s=0.1, retry_s=0.1, held_s=2.0, ends_s=2.5, settle_s=0.05)
+    options = dataclasses.replace(options_of(server, tmp_path / "replica"), lease=times)
+    async with running(options) as made:
+        status = await made.until(all_synced)
+        pids = {each.pid for each in status.daemons if each.pid is not None}
+        assert len(pids) == 2
+        # This holds up the event loop of the supervisor as well.
+        deadline = time.monotonic() + 20.0
+        while any(map(is_running, pids)):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)  # noqa: ASYNC251
+        server.write(did_of(0), "meanwhile")
+        await made.until(
+            lambda status: (
+                not litestream_waits(status)
+                and pids.isdisjoint(each.pid for each in status.daemons)
+            )
+        )
         await made.until(all_synced)
         await made.end()
         assert made.values(did_of(0)) == ['"meanwhile"']
