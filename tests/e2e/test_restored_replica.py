@@ -19,6 +19,7 @@ import pytest
 
 from pds.config import Settings, read_settings
 from pds.config.env_file import read_env_file
+from pds.oauth.opening import REPLAY_FILE
 from pds.replication.replica.file_place import FilePlace
 from pds.replication.restore.finishing import finish
 from pds.replication.restore.options import RestoreOptions
@@ -71,7 +72,7 @@ def is_newer(replica: Path, person: Person, since_s: float) -> bool:
 
 def has_all(data: Path, replica: Path) -> bool:
     databases = [path.relative_to(data) for path in data.rglob("*.sqlite")]
-    wanted = [path for path in databases if path.name != "plc.sqlite"]
+    wanted = [path for path in databases if path.name not in ("plc.sqlite", REPLAY_FILE)]
     return all(list((replica / path).rglob("*.ltx")) for path in wanted)
 
 

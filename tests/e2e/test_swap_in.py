@@ -19,7 +19,7 @@ from tests.reference import data
 
 Tables = dict[str, Any]
 
-OWN_FILES = {"holdfast.lock", "holdfast.reserve", "holdfast.run"}
+OWN_FILES = {"holdfast.lock", "holdfast.reserve", "holdfast.run", "oauth_replay.sqlite"}
 OWN_PREFIX = "holdfast_"
 
 

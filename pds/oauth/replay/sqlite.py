@@ -25,21 +25,21 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 """Limit for the pages in use: about 800,000 values. Beyond it, those that expire first go."""
 
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS used (
+CREATE TABLE IF NOT EXISTS holdfast_used (
   id BLOB PRIMARY KEY,
   expires_at REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS used_expires_at ON used (expires_at);
+CREATE INDEX IF NOT EXISTS holdfast_used_expires_at ON holdfast_used (expires_at);
 """
 # An expired row counts as absent: it is taken over.
 _ADD: Final = """
-INSERT INTO used (id, expires_at) VALUES (?1, ?3)
+INSERT INTO holdfast_used (id, expires_at) VALUES (?1, ?3)
 ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at WHERE expires_at <= ?2
 RETURNING 1
 """
 _REMOVE: Final = """
-DELETE FROM used WHERE id IN (
-  SELECT id FROM used WHERE expires_at <= ? ORDER BY expires_at LIMIT ?
+DELETE FROM holdfast_used WHERE id IN (
+  SELECT id FROM holdfast_used WHERE expires_at <= ? ORDER BY expires_at LIMIT ?
 )
 """
 _SWEEP_EVERY: Final = 64

@@ -32,7 +32,7 @@ def replace_bytes(path: Path, data: bytes, *, at: int = 0) -> None:
 
 
 def count(connection: apsw.Connection) -> int:
-    return int(next(connection.execute("SELECT count(*) FROM used"))[0])
+    return int(next(connection.execute("SELECT count(*) FROM holdfast_used"))[0])
 
 
 async def test_a_value_is_new_once(replays: SqliteReplays) -> None:
