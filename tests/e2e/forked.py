@@ -81,7 +81,11 @@ class WatchedProcess:
     def __init__(self, pid: int, child: subprocess.Popen[bytes] | None = None) -> None:
         self.pid = pid
         self._child = child
-        self._pidfd = os.pidfd_open(pid)
+        try:
+            self._pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            # It has ended so soon that the one who forked it has forgotten it.
+            self._pidfd = -1
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal. Harmless once it has ended."""
