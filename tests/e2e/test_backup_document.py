@@ -134,8 +134,9 @@ def test_an_account_is_put_in_its_place_as_the_report_tells(
     replicated.until_sent()
     env_file = write_settings(replicated)
     script = typed(
-        f"{block_of('Restore', '--did')} --env-file {env_file}".replace("\n", ""),
+        block_of("Restore", "--did"),
         {
+            "/etc/holdfast/pds.env": str(env_file),
             "s3://my-backups/pds": replicated.url,
             "/var/tmp/one": str(tmp_path / "one"),  # noqa: S108 (the document's)
             "did:plc:ewvi7nxzyoun6zhxrhs64oiz": session["did"],
