@@ -23,7 +23,7 @@ from tests.e2e.replicated import LEFT_TO_LITESTREAM, Replicated, write_with_blob
 from tests.e2e.test_restored_replica import check_with_doctor, copy_plc
 from tests.e2e.world import World
 
-ACCOUNTS = 300
+ACCOUNTS = 200
 PICTURE = b"\x89PNG a picture"
 
 
