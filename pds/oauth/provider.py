@@ -10,9 +10,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from database.timestamps import Clock
 from identity.http import SafeHttp
 from pds.accounts.accounts import Accounts
@@ -22,6 +19,7 @@ from pds.oauth.clients.authentication import ClientAuth
 from pds.oauth.clients.client import Client
 from pds.oauth.clients.clients import Clients
 from pds.oauth.clients.credentials import ClientCredentials
+from pds.oauth.derived_secrets import derived_secret
 from pds.oauth.devices.consents import Consents
 from pds.oauth.devices.device_sessions import DeviceSessions
 from pds.oauth.devices.sign_ins import SignIns
@@ -47,7 +45,6 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 GRANT_TYPES: Final = ("authorization_code", "refresh_token")
-_SECRET_BYTES: Final = 32
 
 
 class OAuth:
@@ -97,17 +94,17 @@ class OAuth:
         )
         self.sessions = AccountSessions(db, clock=clock)
         self.sweep = SessionSweep(db, clock=clock)
-        self.devices = DeviceSessions(db, _derived(jwt_secret, "devices"), clock=clock)
+        self.devices = DeviceSessions(db, derived_secret(jwt_secret, "devices"), clock=clock)
         self.sign_ins = SignIns(db, clock=clock)
         self.consents = Consents(db, clock=clock)
-        self.form_secret = _derived(jwt_secret, "forms")
+        self.form_secret = derived_secret(jwt_secret, "forms")
         self.authorization = Authorization(
             self.intake,
             self.requests,
             accounts,
             self.sign_ins,
             self.consents,
-            Tickets(_derived(jwt_secret, "tickets"), clock=clock),
+            Tickets(derived_secret(jwt_secret, "tickets"), clock=clock),
             clock=clock,
         )
 
@@ -229,9 +226,3 @@ def _optional(payload: Mapping[str, object], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise InvalidGrant(f"Invalid request payload: {name} is not a string")
     return value
-
-
-def _derived(jwt_secret: str, purpose: str) -> bytes:
-    """Return a secret of its own for a purpose, the same in every process of the server."""
-    hkdf = HKDF(SHA256(), length=_SECRET_BYTES, salt=None, info=f"holdfast: {purpose}".encode())
-    return hkdf.derive(jwt_secret.encode())

@@ -54,7 +54,7 @@ _Name: TypeAlias = Annotated[str, Field(max_length=256)]
 _WebUri: TypeAlias = Annotated[str, AfterValidator(_checked(parse_web))]
 _RedirectUri: TypeAlias = Annotated[str, AfterValidator(_checked(parse_redirect))]
 _KeySet: TypeAlias = Annotated[Jwks, BeforeValidator(Jwks.parse)]
-_ResponseType: TypeAlias = Literal[
+ResponseType: TypeAlias = Literal[
     "code",
     "token",
     "none",
@@ -90,7 +90,7 @@ class ClientMetadata(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, arbitrary_types_allowed=True)
 
     redirect_uris: Annotated[list[_RedirectUri], Field(min_length=1, max_length=MAX_ITEMS)]
-    response_types: Annotated[list[_ResponseType], Field(min_length=1, max_length=MAX_ITEMS)] = [
+    response_types: Annotated[list[ResponseType], Field(min_length=1, max_length=MAX_ITEMS)] = [
         "code"
     ]
     grant_types: Annotated[list[_GrantType], Field(min_length=1, max_length=MAX_ITEMS)] = [

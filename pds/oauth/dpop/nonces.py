@@ -9,22 +9,19 @@ from __future__ import annotations
 import hmac
 from typing import Final
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from jwt.utils import base64url_encode
 
 from database.timestamps import Clock
+from pds.oauth.derived_secrets import derived_secret
 
 ROTATION_S: Final = 60
-_SECRET_BYTES: Final = 32
 
 
 def nonce_secret(dpop_secret: str | None, *, jwt_secret: str) -> bytes:
     """Return the secret of nonces: `PDS_DPOP_SECRET` (hex), or one derived from the JWT secret."""
     if dpop_secret is not None:
         return bytes.fromhex(dpop_secret)
-    hkdf = HKDF(SHA256(), length=_SECRET_BYTES, salt=None, info=b"holdfast: nonces of DPoP")
-    return hkdf.derive(jwt_secret.encode())
+    return derived_secret(jwt_secret, "nonces of DPoP")
 
 
 class DpopNonces:

@@ -60,10 +60,6 @@ class PermissionSets:
             sets[nsid] = one
         return sets
 
-    async def check(self, scope: str) -> None:
-        """Raise what `find_all` raises."""
-        await self.find_all(scope)
-
     async def expand(self, scope: str) -> str:
         """Return the scopes of a token: what sets list, in place of each `include:`.
 

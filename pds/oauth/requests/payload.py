@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails
 
 from pds.oauth.clients.client_id import MAX_LENGTH as MAX_CLIENT_ID
+from pds.oauth.clients.metadata import ResponseType
 from pds.oauth.clients.scope_text import is_scope_text
 from pds.oauth.clients.signed import MAX_LENGTH as MAX_REQUEST_OBJECT
 from pds.oauth.clients.uris import parse_redirect
@@ -71,16 +72,6 @@ _UiLocales: TypeAlias = Annotated[
     str, Field(max_length=256, pattern=r"^[a-z]{2,3}(-[A-Z]{2})?( [a-z]{2,3}(-[A-Z]{2})?)*$")
 ]
 _MaxAge: TypeAlias = Annotated[int, BeforeValidator(_number), Field(ge=0, le=2**53 - 1)]
-_ResponseType: TypeAlias = Literal[
-    "code",
-    "token",
-    "none",
-    "code id_token token",
-    "code id_token",
-    "code token",
-    "id_token token",
-    "id_token",
-]
 
 
 class _Parameters(BaseModel):
@@ -92,7 +83,7 @@ class _Parameters(BaseModel):
     state: Annotated[str, Field(max_length=MAX_STATE)] | None = None
     redirect_uri: Annotated[str, AfterValidator(_redirect_uri)] | None = None
     scope: Annotated[str, Field(max_length=MAX_SCOPE), AfterValidator(_scope)] | None = None
-    response_type: _ResponseType
+    response_type: ResponseType
     code_challenge: _Text | None = None
     code_challenge_method: Literal["S256", "plain"] | None = None
     dpop_jkt: _Text | None = None

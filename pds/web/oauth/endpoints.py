@@ -22,13 +22,12 @@ from pds.oauth.replay.errors import ReplayStoreFailed
 from pds.web.oauth.documents import PAR_PATH, REVOKE_PATH, TOKEN_PATH
 from pds.web.oauth.payload import read_payload
 from pds.xrpc.errors import XrpcError
-from pds.xrpc.oauth_access import dpop_challenge
+from pds.xrpc.oauth_access import NONCE_HEADER, dpop_challenge
 
 _log = structlog.get_logger(__name__)
 
 _Do: TypeAlias = Callable[[Mapping[str, Any], str | None], Awaitable[dict[str, Any]]]
 
-DPOP_NONCE: Final = "DPoP-Nonce"
 _HEADERS: Final[Mapping[str, str]] = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "*",
@@ -104,8 +103,8 @@ class Endpoints:
         except (DatabaseError, ReplayStoreFailed):
             _log.exception("an OAuth request failed", path=request.path)
             answer = _error(500, "server_error", "Server error")
-        answer.headers[DPOP_NONCE] = self._oauth.proofs.next_nonce()
-        answer.headers.add(hdrs.ACCESS_CONTROL_EXPOSE_HEADERS, DPOP_NONCE)
+        answer.headers[NONCE_HEADER] = self._oauth.proofs.next_nonce()
+        answer.headers.add(hdrs.ACCESS_CONTROL_EXPOSE_HEADERS, NONCE_HEADER)
         return answer
 
 
