@@ -45,13 +45,6 @@ def server(
     assert "Traceback" not in server.log()
 
 
-@pytest.fixture
-def network(server: DevServer) -> Iterator[Network]:
-    network = Network(server)
-    with network.clients:
-        yield network
-
-
 @dataclass
 class RemoteSite:
     """The server as a browser knows it."""

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 
 from pds.oauth.replay.sqlite import SqliteReplays
+from tests.pds.accounts.conftest import FakeClock, clock
 
-START_S = 1_800_000_000.0
-
-
-@dataclass
-class FakeClock:
-    """Seconds since the Unix epoch, as a test sets them."""
-
-    now_s: float = START_S
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+__all__ = ["clock"]
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from pds.oauth.clients.authentication import ClientAuth
 from pds.oauth.clients.signed import LEEWAY_S, MAX_LENGTH
 from pds.oauth.errors import InvalidClient, InvalidGrant
 from pds.oauth.replay.sqlite import SqliteReplays
+from tests.pds.accounts.conftest import START_S, FakeClock
 from tests.pds.oauth.client_keys import ClientKey
-from tests.pds.oauth.conftest import START_S, FakeClock
 
 ISSUER = "https://pds.example.com"
 CLIENT = "https://app.example.com/client-metadata.json"

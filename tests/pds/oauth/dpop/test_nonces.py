@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pds.oauth.dpop.nonces import DpopNonces, nonce_secret
-from tests.pds.oauth.conftest import FakeClock
+from tests.pds.accounts.conftest import FakeClock
 
 REFERENCE = "3MUUm6u9FhyugKUkp-Vv_TPRU4s8omLQGKh2EqGkHKk"
 """The nonce that the reference PDS computes of SECRET for minute 30,000,001."""

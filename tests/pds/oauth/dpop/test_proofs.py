@@ -15,8 +15,8 @@ from pds.oauth.dpop.nonces import DpopNonces
 from pds.oauth.dpop.proofs import LEEWAY_S, MAX_AGE_S, MAX_PROOF_LENGTH, REPLAY_S, DpopProofs
 from pds.oauth.errors import InvalidDpopProof, UseDpopNonce
 from pds.oauth.replay.sqlite import SqliteReplays
+from tests.pds.accounts.conftest import START_S, FakeClock
 from tests.pds.oauth.client_keys import ClientKey
-from tests.pds.oauth.conftest import START_S, FakeClock
 
 URL = "https://pds.example.com/oauth/token"
 KEY = ClientKey.new()

@@ -16,8 +16,8 @@ from pds.oauth.replay.redis import PREFIX, RedisReplays
 from pds.oauth.replay.sqlite import SqliteReplays
 from pds.oauth.replay.store import ReplayStore, key_of
 from pds.rate_limits.redis_client import open_redis
+from tests.pds.accounts.conftest import FakeClock
 from tests.pds.config.test_settings import settings_with
-from tests.pds.oauth.conftest import FakeClock
 from tests.redis_server import RedisServer
 from tests.small_disk import filled, small_disk
 

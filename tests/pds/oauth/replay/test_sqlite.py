@@ -16,7 +16,7 @@ from database.temporary import open_in_memory
 from pds.oauth.replay.errors import ReplayStoreFailed
 from pds.oauth.replay.sqlite import SqliteReplays
 from pds.oauth.replay.store import key_of
-from tests.pds.oauth.conftest import FakeClock
+from tests.pds.accounts.conftest import FakeClock
 
 TTL_S = 198
 

@@ -22,7 +22,7 @@ from pds.oauth.tokens.account_sessions import AccountSessions
 from pds.oauth.tokens.grants import CodeGrant, TokenClient, TokenResponse
 from pds.oauth.tokens.tokens import OAuthTokens
 from repo.syntax import Did
-from tests.pds.oauth.conftest import START_S, FakeClock
+from tests.pds.accounts.conftest import START_S, FakeClock
 
 ALICE = Did("did:plc:aliceaaaaaaaaaaaaaaaaaaa")
 BOB = Did("did:plc:bobbbbbbbbbbbbbbbbbbbbbb")

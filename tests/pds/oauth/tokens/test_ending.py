@@ -13,7 +13,7 @@ from pds.jose.jwt import Secret, sign_jwt
 from pds.oauth.errors import InvalidGrant
 from pds.oauth.tokens.grants import EndedSession, TokenResponse
 from pds.oauth.tokens.tokens import OAuthTokens
-from tests.pds.oauth.conftest import FakeClock
+from tests.pds.accounts.conftest import FakeClock
 from tests.pds.oauth.tokens.conftest import (
     ALICE,
     DEVICE,

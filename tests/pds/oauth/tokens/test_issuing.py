@@ -16,7 +16,7 @@ from pds.oauth.errors import InvalidGrant, InvalidScope
 from pds.oauth.tokens.account_sessions import AccountSessions
 from pds.oauth.tokens.rows import MAX_SESSIONS
 from pds.oauth.tokens.tokens import CHALLENGE_REPLAY_S, OAuthTokens
-from tests.pds.oauth.conftest import START_S, FakeClock
+from tests.pds.accounts.conftest import START_S, FakeClock
 from tests.pds.oauth.tokens.conftest import (
     ALICE,
     BOB,

@@ -16,7 +16,7 @@ from pds.oauth.tokens.grants import TokenClient, TokenResponse
 from pds.oauth.tokens.lifetimes import LONG, SHORT, Lifetimes
 from pds.oauth.tokens.rows import MAX_USED
 from pds.oauth.tokens.tokens import OAuthTokens
-from tests.pds.oauth.conftest import START_S, FakeClock
+from tests.pds.accounts.conftest import START_S, FakeClock
 from tests.pds.oauth.tokens.conftest import (
     ALICE,
     CLIENT_ID,

@@ -14,7 +14,7 @@ from pds.oauth.errors import InvalidGrant
 from pds.oauth.tokens.lifetimes import LONG
 from pds.oauth.tokens.sweep import SessionSweep
 from pds.oauth.tokens.tokens import OAuthTokens
-from tests.pds.oauth.conftest import FakeClock
+from tests.pds.accounts.conftest import FakeClock
 from tests.pds.oauth.tokens.conftest import CONFIDENTIAL, JKT, KEY_AUTH, SignIn
 
 

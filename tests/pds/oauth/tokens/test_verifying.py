@@ -20,7 +20,7 @@ from pds.oauth.tokens.access_tokens import MAX_LENGTH
 from pds.oauth.tokens.grants import TokenResponse
 from pds.oauth.tokens.session import OAuthSession
 from pds.oauth.tokens.tokens import OAuthTokens
-from tests.pds.oauth.conftest import START_S, FakeClock
+from tests.pds.accounts.conftest import START_S, FakeClock
 from tests.pds.oauth.tokens.conftest import (
     ALICE,
     BOB,
