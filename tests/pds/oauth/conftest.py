@@ -1,13 +1,25 @@
-"""A clock that tests set, and a replay store in memory."""
+"""A clock that tests set, `account.sqlite` in `tmp_path`, and a replay store in memory."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from database.connection import Database
+from pds.accounts.schema import open_account_database
 from pds.oauth.replay.sqlite import SqliteReplays
 from tests.pds.accounts.conftest import FakeClock, clock
 
 __all__ = ["clock"]
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    db = open_account_database(tmp_path / "account.sqlite")
+    yield db
+    db.close()
 
 
 @pytest.fixture

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from database.connection import Database
-from pds.accounts.schema import open_account_database
 from pds.oauth.devices.device_sessions import (
     ROTATION_S,
     STALE_S,
@@ -21,13 +18,6 @@ from pds.oauth.devices.device_sessions import (
 from tests.pds.accounts.conftest import FakeClock
 
 STRANGER = Visitor(None, None, "192.0.2.1", "Firefox")
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    db = open_account_database(tmp_path / "account.sqlite")
-    yield db
-    db.close()
 
 
 @pytest.fixture
