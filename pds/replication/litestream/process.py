@@ -92,7 +92,7 @@ class DaemonProcess:
             await self.end()
             return False
         except BaseException:
-            self.kill()
+            await self.end()
             raise
         return True
 
