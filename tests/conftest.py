@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from tests.calls import write_calls
 from tests.known_passwords import remember_hashes
+from tests.warm_python import WARM
 
 pytest_plugins = ("tests.seaweedfs",)
 
@@ -42,5 +43,6 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_sessionfinish() -> None:
-    """Every process of a run leaves the calls that it has seen."""
+    """Every process of a run leaves the calls that it has seen, and no other process."""
     write_calls()
+    WARM.close()
