@@ -37,6 +37,7 @@ from pds.accounts.accounts import Accounts
 from pds.accounts.logins import MIN_LOGIN_MS
 from pds.accounts.register import AccountRegister
 from pds.accounts.session_tokens import SessionTokens, TokenIssuer
+from pds.administration.administration import Administration
 from pds.config import Settings
 from pds.config.settings import ServiceTarget
 from pds.crawlers import Crawlers
@@ -255,6 +256,8 @@ class AppContext(ReadContext):
     """Turns at reserving signing keys, which are written one at a time."""
     admin_guesses: AdminGuesses
     crawlers: Crawlers
+    administration: Administration
+    """What only the pages of the administrator need."""
     oauth: OAuth | None
     """The authorization server; None if an entryway is it."""
     upload_sweep: UploadSweep
@@ -294,6 +297,16 @@ class AppContext(ReadContext):
         self.admin_guesses = AdminGuesses(self.client_addresses)
         self.crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=self._http)
         stack.push_async_callback(self.crawlers.close)
+        self.administration = Administration(
+            settings,
+            stack,
+            self.accounts.db,
+            requests=self.requests,
+            actor_store=self.actor_store,
+            sequencer=self.sequencer,
+            mailer=self.mailer,
+            crawlers=self.crawlers,
+        )
         self.oauth = None if self.entryway else self._open_oauth(stack)
         self.upload_sweep = UploadSweep(self.actor_store, self.blob_store, self.accounts)
         stack.push_async_callback(self.upload_sweep.close)

@@ -40,6 +40,7 @@ ROOMS: tuple[frozenset[str], ...] = (
     frozenset({"disk", "mail", "monitoring.requests", "service_auth"}),
     frozenset({"pending", "rate_limits"}),
     frozenset({"crawlers", "hold_document", "monitoring.health", "oauth", "opening"}),
+    frozenset({"administration"}),
     frozenset({"context"}),
     frozenset({"repos"}),
     frozenset({"lifecycle"}),
