@@ -15,6 +15,7 @@ from pds.administration.crawl_log import CrawlLog
 from pds.administration.examination import Examinations
 from pds.administration.mail_log import MailLog
 from pds.administration.samples import Counts, Sampler
+from pds.administration.second_factor import AdminSecondFactor
 from pds.administration.sessions import AdminSessions
 from pds.config import Settings
 from pds.crawlers import Crawlers
@@ -43,9 +44,13 @@ class Administration:
         clock: Clock = time.time,
     ) -> None:
         """Open the parts on `db`, the service database; `stack` ends what runs."""
-        secret = derived_secret(settings.secrets.jwt_secret, "administrator's sessions")
+        jwt_secret = settings.secrets.jwt_secret
+        secret = derived_secret(jwt_secret, "administrator's sessions")
         self.sessions = AdminSessions(
             db, password=settings.secrets.admin_password, secret=secret, clock=clock
+        )
+        self.second_factor = AdminSecondFactor(
+            db, derived_secret(jwt_secret, "administrator's second factor"), clock=clock
         )
         self.actions = ActionLog(db, clock=clock)
         self.mails = MailLog(db, clock=clock)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 
 import orjson
 import pytest
 
 from database.connection import Database
+from database.timestamps import Clock
 from pds.administration import examination
 from pds.administration.examination import Examination, Examinations
 from tests.pds.accounts.conftest import FakeClock
@@ -33,9 +35,9 @@ def printing(text: bytes, status: int = 0) -> tuple[str, ...]:
 
 
 def made(
-    db: Database, *command: str, clock: FakeClock | None = None, **more: float
+    db: Database, *command: str, clock: Clock = time.time, longest_s: float = 60.0
 ) -> Examinations:
-    found = Examinations(db, command=command, **({"clock": clock} if clock else {}), **more)
+    found = Examinations(db, command=command, clock=clock, longest_s=longest_s)
     found.environ = {"PATH": "/usr/bin:/bin"}
     return found
 
@@ -126,7 +128,9 @@ async def test_one_that_a_crash_left_behind_does_not_bar_the_next(
     assert (await result_of(examinations)).problem == ""
     await crashed.close()
     # What became of the one before does not replace the newer result.
-    assert examinations.newest().problem == ""
+    newest = examinations.newest()
+    assert newest is not None
+    assert newest.problem == ""
 
 
 async def test_without_the_settings_of_a_server_nothing_is_started(db: Database) -> None:

@@ -9,8 +9,9 @@ from pds.administration import action_log, crawl_log, mail_log
 from pds.administration.action_log import ActionLog
 from pds.administration.crawl_log import CrawlLog
 from pds.administration.mail_log import MailLog
-from pds.mail.mailer import Branding, Mailer, MailOutcome
+from pds.mail.mailer import Mailer, MailOutcome
 from pds.mail.message import Mail
+from pds.mail.texts import Branding
 from pds.mail.transport import LogTransport, MailNotSent, MailTransport
 from tests.pds.accounts.conftest import FakeClock
 
