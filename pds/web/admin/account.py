@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from pds.accounts.account import ActorAccount
-from pds.repos.usage import read_account_usage
 from pds.reporting import format_size
+from pds.repos.usage import read_account_usage
 from pds.translations.language import deferred as _
 from pds.web.admin.account_steps import DANGEROUS, STEPS, StepRefused
 from pds.web.admin.desk import AdminVisit, Desk
+from pds.web.admin.log import ACTIONS
 from pds.web.admin.views import LONGEST, AccountView, path_of
 from pds.web.pages.errors import PageError
 from pds.web.pages.form import Form
@@ -101,6 +102,7 @@ async def _page(
         ],
         **_invites(visit, account),
         actions=visit.admin.actions.about(did, limit=_SHOWN_ACTIONS),
+        words=ACTIONS,
         problems=problems or {},
         typed={} if form is None else {name: value[:LONGEST] for name, value in form.fields},
     )

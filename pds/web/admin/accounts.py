@@ -38,11 +38,11 @@ async def _show(visit: AdminVisit) -> web.StreamResponse:
     return visit.page(
         "accounts.html",
         text=text,
-        state=state,
+        state_wanted=state,
         states=_STATES,
         accounts=[AccountView.of(each) for each in page.accounts],
         is_partial=page.is_partial,
-        is_first=not after,
+        first=f"{ROOT}/accounts?{urlencode(asked)}" if after else None,
         next=page.next and f"{ROOT}/accounts?{urlencode({**asked, 'after': page.next})}",
     )
 

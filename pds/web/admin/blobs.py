@@ -13,8 +13,8 @@ from aiohttp import web
 
 from actor_store.errors import ActorStoreDamaged, BlobNotFound, RepoNotFound
 from database.timestamps import now_iso
-from pds.repos.takedowns import set_blob_takedown
 from pds.reporting import format_size
+from pds.repos.takedowns import set_blob_takedown
 from pds.translations.language import deferred as _
 from pds.web.admin.account import find_account
 from pds.web.admin.desk import ROOT, AdminVisit, Desk
@@ -76,9 +76,7 @@ async def _show_all(visit: AdminVisit) -> web.StreamResponse:
         if found is None
         else [(AccountView.of(one), count) for one, count in found.missing],
         look=f"{ROOT}/blobs?look=1",
-        next=found
-        and found.next
-        and f"{ROOT}/blobs?{urlencode({'look': 1, 'after': found.next})}",
+        next=found and found.next and f"{ROOT}/blobs?{urlencode({'look': 1, 'after': found.next})}",
     )
 
 
@@ -165,14 +163,10 @@ async def _set(visit: AdminVisit, form: Form, ref: str | None) -> web.StreamResp
         cid = Cid.parse(form.text("cid").strip()[:200])
         kept = await set_blob_takedown(visit.ctx, account.did, cid, ref)
     except (InvalidCid, BlobNotFound):
-        return await _page(
-            visit, account, visit.visit.gettext(_("The account has no such file."))
-        )
+        return await _page(visit, account, visit.visit.gettext(_("The account has no such file.")))
     action = "restore-blob" if ref is None else "takedown-blob"
     await visit.note(action, account.did, f"{cid} {kept or ''}".strip())
-    notice = (
-        _("The file is no longer taken down.") if ref is None else _("The file is taken down.")
-    )
+    notice = _("The file is no longer taken down.") if ref is None else _("The file is taken down.")
     return visit.back(f"/accounts/{account.did}/blobs", notice)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 from aiohttp import web
 
 from pds.administration.administration import Administration
+from pds.administration.second_factor import TooManyWrongCodes
 from pds.administration.sessions import LIFETIME_S, AdminSession
 from pds.context import AppContext
 from pds.translations.language import deferred as _
@@ -38,6 +39,7 @@ _MENU: Final = (
     ("/log", _("Log")),
     ("/security", _("Security")),
 )
+_CODE_CHARACTERS: Final = 20
 _is_number: Final = re.compile(r"[0-9]{1,15}").fullmatch
 
 
@@ -165,6 +167,18 @@ class Desk:
             return False
         await guesses.check_right(visit.request)
         return True
+
+    async def check_code(self, visit: Visit, code: str) -> bool:
+        """Whether it is a code of the second factor. Raises `PageError` and `TooManyRequests`."""
+        ctx = self.site.ctx
+        try:
+            if await ctx.administration.second_factor.check(code.strip()[:_CODE_CHARACTERS]):
+                return True
+        except TooManyWrongCodes as exc:
+            raise PageError(429, str(exc)) from exc
+        # Counted as a wrong password is, or the code could be guessed.
+        await ctx.admin_guesses.note_wrong(visit.request)
+        return False
 
     async def _ask_again(self, visit: AdminVisit, form: Form) -> web.Response | None:
         """Return the page that asks for the password; None if the form has it."""

@@ -36,7 +36,9 @@ async def _show(visit: AdminVisit) -> web.StreamResponse:
         started_at=examination and iso_of(examination.started_at),
         is_running=examination is not None and examination.finished_at is None,
         can_examine=visit.admin.examinations.environ is not None,
-        findings=[] if examination is None else [
+        findings=[]
+        if examination is None
+        else [
             {
                 "check": each.check,
                 "status": each.status,
@@ -54,6 +56,4 @@ async def _examine(visit: AdminVisit, form: Form) -> web.StreamResponse:
     if not begun:
         return visit.back("/health", _("An examination is running already."))
     await visit.note("examine")
-    return visit.back(
-        "/health", _("The examination has begun. Load this page again in a minute.")
-    )
+    return visit.back("/health", _("The examination has begun. Load this page again in a minute."))

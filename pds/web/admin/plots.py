@@ -161,8 +161,8 @@ def _peaks(
     def column(point: tuple[float, float]) -> int:
         return int((point[0] - start_s) / span_s * _POINTS)
 
-    for _, points in groupby(piece, column):
-        yield max(points, key=lambda point: point[1])
+    columns = (points for _column, points in groupby(piece, column))
+    yield from (max(points, key=lambda point: point[1]) for points in columns)
 
 
 def _round_up(value: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import segno
@@ -25,7 +26,7 @@ def security_routes(desk: Desk) -> Iterator[web.RouteDef]:
     yield desk.get("/security", _show)
     yield desk.post("/security/set-up", _offer, asks_again=True)
     yield desk.post("/security/confirm", _confirm, asks_again=True)
-    yield desk.post("/security/remove", _remove, asks_again=True)
+    yield desk.post("/security/remove", partial(_remove, desk), asks_again=True)
     yield desk.post("/security/end-others", _end_others)
 
 
@@ -66,9 +67,8 @@ async def _confirm(visit: AdminVisit, form: Form) -> web.StreamResponse:
     return visit.back("/security", _("From now on these pages ask for a code, too."))
 
 
-async def _remove(visit: AdminVisit, form: Form) -> web.StreamResponse:
-    if not await visit.admin.second_factor.check(form.text("code").strip()):
-        await visit.ctx.admin_guesses.note_wrong(visit.visit.request)
+async def _remove(desk: Desk, visit: AdminVisit, form: Form) -> web.StreamResponse:
+    if not await desk.check_code(visit.visit, form.text("code")):
         return visit.back("/security", _("This is not a code that is valid now."))
     await visit.admin.second_factor.remove()
     await visit.note("no-second-factor")
@@ -81,12 +81,12 @@ async def _end_others(visit: AdminVisit, _form: Form) -> web.StreamResponse:
     return visit.back("/security", _("All other browsers are signed out."))
 
 
-def _set_up(
-    visit: AdminVisit, secret: str, sealed: str, problem: str = ""
-) -> web.Response:
+def _set_up(visit: AdminVisit, secret: str, sealed: str, problem: str = "") -> web.Response:
     issuer = visit.ctx.settings.service_name
     uri = provisioning_uri(secret, account=_ACCOUNT, issuer=issuer)
-    drawing = segno.make(uri, error="m").svg_inline(scale=4, svgclass="qr", lineclass=None, omitsize=True)
+    drawing = segno.make(uri, error="m").svg_inline(
+        scale=4, svgclass="qr", lineclass=None, omitsize=True
+    )
     return visit.page(
         "set_up.html",
         status=400 if problem else 200,

@@ -32,9 +32,7 @@ def sign_in_routes(desk: Desk) -> Iterator[web.RouteDef]:
     async def sign_in(visit: Visit, form: Form) -> web.StreamResponse:
         if not await desk.check_password(visit, form.text("password")):
             return page(visit, visit.gettext(_("This is not the password of the administrator.")))
-        if admin.second_factor.is_set and not await admin.second_factor.check(form.text("code")):
-            # Counted as a wrong password is, or the code could be guessed.
-            await visit.site.ctx.admin_guesses.note_wrong(visit.request)
+        if admin.second_factor.is_set and not await desk.check_code(visit, form.text("code")):
             return page(visit, visit.gettext(_("This is not a code that is valid now.")))
         agent = visit.request.headers.get(hdrs.USER_AGENT, "")
         token = await admin.sessions.begin(visit.visitor.ip_address, agent)

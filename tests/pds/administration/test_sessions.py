@@ -89,6 +89,7 @@ async def test_the_newest_sessions_replace_the_oldest(
     sessions: AdminSessions, clock: FakeClock
 ) -> None:
     first = await sessions.begin("127.0.0.1", "first")
+    last = first
     for _ in range(MOST):
         clock.now_s += 1
         last = await sessions.begin("127.0.0.1", "x" * 5000)
