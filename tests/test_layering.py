@@ -33,7 +33,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 """What each package may import besides itself."""
 
 ROOMS: tuple[frozenset[str], ...] = (
-    frozenset({"reporting"}),
+    frozenset({"reporting", "translations"}),
     frozenset({"config", "jose", "monitoring.logs"}),
     frozenset({"fairness"}),
     frozenset({"accounts"}),

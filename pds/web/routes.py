@@ -17,6 +17,8 @@ from pds.rate_limits.limiter import RateLimiter
 from pds.web.context_keys import CONTEXT, READ_CONTEXT
 from pds.web.oauth.documents import resource_metadata
 from pds.web.oauth.routes import oauth_routes
+from pds.web.pages.site import Site
+from pds.web.pages.style import style_routes
 from pds.xrpc.responses import add_common_headers, preflight
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
@@ -36,6 +38,8 @@ Most API routes are under /xrpc/
 
     Protocol: https://atproto.com
 """
+_PACKAGES: Final = {"oauth": "pds.web.oauth"}
+"""The packages with templates, by the area that templates name."""
 _ROBOTS: Final = """# Hello!
 # This server holds public repositories of the AT Protocol; crawling them is welcome.
 User-agent: *
@@ -49,8 +53,10 @@ def web_routes(ctx: AppContext, limiter: RateLimiter | None = None) -> Iterator[
     yield _get("/.well-known/change-password", _change_password)
     if ctx.entryway is not None:
         yield _get("/.well-known/oauth-protected-resource", _protected_resource)
+    site = Site(ctx, limiter, _PACKAGES)
     if ctx.oauth is not None:
-        yield from oauth_routes(ctx, ctx.oauth, limiter)
+        yield from oauth_routes(site, ctx.oauth)
+    yield from style_routes(ctx.settings.branding)
     yield from routes_of_every_server()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pds.web.oauth.strangers_texts import on_one_line
+from pds.web.pages.strangers_texts import on_one_line
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The style sheet and the script of the pages, in the operator's colours."""
+"""The style sheet of all pages, in the operator's colours."""
 
 from __future__ import annotations
 
@@ -10,23 +10,21 @@ from typing import Final
 from aiohttp import web
 
 from pds.config.groups.service import BrandingSettings
-from pds.web.pages.rendering import file_handler, page_headers
+from pds.web.pages.rendering import page_headers
 
+STYLE_PATH: Final = "/assets/style.css"
 _COLOR: Final = re.compile(r"#[0-9a-fA-F]{3,8}|[a-zA-Z]{3,30}|(rgb|hsl)a?\([0-9.,%/ a-z]{1,60}\)")
 
 
 def style_routes(branding: BrandingSettings) -> Iterator[web.RouteDef]:
-    """Yield the files that the pages load."""
-    sheet = "\n".join(
-        (_text("pds.web.pages", "style.css"), _text("pds.web.oauth", "oauth.css"), _brand(branding))
-    )
+    """Yield the style sheet, which every page loads."""
+    sheet = "\n".join((_text("style.css"), _text("forms.css"), _brand(branding)))
 
     async def answer(_request: web.Request) -> web.Response:
-        return web.Response(text=sheet, content_type="text/css", headers=page_headers())
+        headers = page_headers() | {"Cache-Control": "max-age=300"}
+        return web.Response(text=sheet, content_type="text/css", headers=headers)
 
-    yield web.get("/oauth/style.css", answer)
-    script = file_handler("submit.js", "text/javascript", page_headers(), package="pds.web.oauth")
-    yield web.get("/oauth/submit.js", script)
+    yield web.get(STYLE_PATH, answer)
 
 
 def _brand(branding: BrandingSettings) -> str:
@@ -40,5 +38,5 @@ def _brand(branding: BrandingSettings) -> str:
     return f":root {{ {' '.join(lines)} }}\n"
 
 
-def _text(package: str, name: str) -> str:
-    return resources.files(package).joinpath("templates", name).read_text("utf-8")
+def _text(name: str) -> str:
+    return resources.files("pds.web.pages").joinpath("templates", name).read_text("utf-8")

@@ -1,0 +1,107 @@
+"""`Visit`: one request of a browser, which is answered with a page or sent to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+from markupsafe import Markup
+
+from pds.accounts.hashing import Asker
+from pds.fairness.presence import while_present
+from pds.oauth.devices.device_sessions import Device, Visitor
+from pds.translations.language import Language
+from pds.translations.languages import language_for
+from pds.web.pages.rendering import page_headers
+from pds.web.pages.shared import Shared
+
+_SEE_OTHER: Final = 303
+
+
+@dataclass(slots=True)
+class Visit:
+    """A request for a page. `device` changes with `rotate`, after which it has new cookies."""
+
+    site: Shared
+    request: web.Request
+    visitor: Visitor
+    device: Device
+    language: Language
+    wanted_languages: Sequence[str]
+    """Tags, the preferred ones first."""
+    notice: str = ""
+    """What the page before has done, for this page to say."""
+    next_notice: str = ""
+    """What this request has done, for the next page to say."""
+
+    @property
+    def asker(self) -> Asker:
+        """Who is counted for the passwords that are checked."""
+        group = self.site.ctx.client_addresses.of(self.request).group
+        return Asker(group, partial(while_present, self.request))
+
+    @property
+    def csrf(self) -> str:
+        """The token that forms of this browser carry."""
+        return self.site.form_tokens.make(self.device.id)
+
+    async def rotate(self) -> None:
+        """Give the browser a new session id: copies of the old cookies end here."""
+        self.device = await self.site.devices.recognise(self.visitor, rotate=True)
+
+    async def speak(self, tags: Iterable[str]) -> None:
+        """Prefer these languages to those that the browser names."""
+        self.language = await language_for((*tags, *self.wanted_languages))
+
+    def gettext(self, text: str, **values: object) -> str:
+        """Return a text in the visitor's language, with the values that it names."""
+        return self.language.gettext(text, **values)
+
+    def ngettext(self, singular: str, plural: str, count: int, **values: object) -> str:
+        """Return the form of a text that goes with a number, which it may name `num`."""
+        return self.language.ngettext(singular, plural, count, **values)
+
+    def page(
+        self,
+        template: str,
+        *,
+        status: int = 200,
+        form_targets: Iterable[str] = (),
+        script: bool = False,
+        policy: Iterable[str] = (),
+        **values: Any,
+    ) -> web.Response:
+        """Render a page that no cache keeps.
+
+        `form_targets` are sources where forms may end besides this server: browsers hold redirects
+        after a form to them, too. `script` allows the script files of this server, and `policy`
+        has further directives of the Content-Security-Policy.
+        """
+        scripts = ("script-src 'self'", "connect-src 'self'") if script else ()
+        targets = " ".join(("form-action", "'self'", *form_targets))
+        headers = {
+            **page_headers(targets, "img-src 'self'", *scripts, *policy),
+            # The forms of these pages need it, to tell that they come from here.
+            "Referrer-Policy": "same-origin",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "X-Frame-Options": "DENY",
+            hdrs.CACHE_CONTROL: "no-store",
+            hdrs.PRAGMA: "no-cache",
+        }
+        field = Markup('<input type="hidden" name="csrf" value="{}">').format(self.csrf)
+        text = self.site.templates.render(
+            template, self.language, csrf=field, notice=self.notice, **values
+        )
+        return web.Response(
+            status=status, text=text, content_type="text/html", charset="utf-8", headers=headers
+        )
+
+    def redirect(self, path: str, notice: str = "") -> web.Response:
+        """Send the browser to a page of this server, on which `notice` is shown once."""
+        self.next_notice = notice
+        headers = {hdrs.LOCATION: path, hdrs.CACHE_CONTROL: "no-store"}
+        return web.Response(status=_SEE_OTHER, headers=headers)
