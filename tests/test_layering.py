@@ -37,7 +37,7 @@ ROOMS: tuple[frozenset[str], ...] = (
     frozenset({"config", "jose", "monitoring.logs"}),
     frozenset({"fairness"}),
     frozenset({"accounts"}),
-    frozenset({"disk", "mail", "monitoring.requests", "service_auth"}),
+    frozenset({"disk", "mail", "monitoring.requests", "second_factors", "service_auth"}),
     frozenset({"pending", "rate_limits"}),
     frozenset({"crawlers", "hold_document", "monitoring.health", "oauth", "opening"}),
     frozenset({"administration"}),

@@ -12,7 +12,7 @@ from pds.mail.html_to_text import html_to_text
 from pds.mail.message import InvalidMail, Mail
 from pds.mail.sendmail import SendmailTransport
 from pds.mail.smtp import SmtpTransport
-from pds.mail.texts import Branding, password_changed_mail, token_mail
+from pds.mail.texts import Branding, password_changed_mail, sign_in_code_mail, token_mail
 from pds.mail.transport import LogTransport, MailNotSent, MailTransport
 
 if TYPE_CHECKING:
@@ -72,6 +72,10 @@ class Mailer:
     ) -> None:
         """Send a token to `email`, the address of `account`."""
         await self._send(self._accounts, token_mail(self._branding, purpose, account, email, token))
+
+    async def send_sign_in_code(self, account: ActorAccount, email: str, code: str) -> None:
+        """Send a code that finishes a sign-in to `email`, the address of `account`."""
+        await self._send(self._accounts, sign_in_code_mail(self._branding, account, email, code))
 
     async def send_password_changed(
         self, account: ActorAccount, email: str, app_passwords: Sequence[AppPassword]

@@ -17,6 +17,7 @@ from pds.web.operator.firehose import list_subscribers
 from pds.web.operator.imports import import_car, list_imports, missing_blobs, put_blob
 from pds.web.operator.keys import replace_key
 from pds.web.operator.quota import set_quota
+from pds.web.operator.second_factors import reset_second_factors
 from pds.web.operator.sequencer import raise_seq
 from pds.web.operator.usage import account_usage, list_usage, server_storage
 from pds.xrpc.auth import admin
@@ -36,6 +37,7 @@ ROUTES: Final[Mapping[tuple[str, str], OperatorHandler]] = {
     ("POST", BLOB_STORES): move_blobs,
     ("PUT", "/_holdfast/signing-key/{account}"): replace_key,
     ("PUT", "/_holdfast/quota/{account}"): set_quota,
+    ("DELETE", "/_holdfast/second-factors/{account}"): reset_second_factors,
     ("PUT", "/_holdfast/sequencer"): raise_seq,
 }
 """Everything below `/_holdfast/` that each server has, by verb and path."""
