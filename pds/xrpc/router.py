@@ -194,6 +194,10 @@ class XrpcRouter(Generic[C]):
         if self._rate_limiter is not None:
             await self._rate_limiter.count_call(call.request, method.nsid, call)
         answer = await method.handler(call)
+        if not route.is_query and self._authentication is not None:
+            await self._authentication.note_action(
+                call.credentials, call.request, method.nsid, call.body
+            )
         response = respond(call.request, answer, private=method.auth is not None)
         if type(response) is web.Response and body_length(response) > LARGE_ANSWER_BYTES:
             holders = self._ctx.askers()
