@@ -10,7 +10,10 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
+import structlog
+
 from database.connection import Database
+from database.errors import DatabaseError
 from database.retry import write
 from database.timestamps import Clock, iso_of
 
@@ -42,6 +45,9 @@ _ABOUT: Final = (
 )
 
 
+_log = structlog.get_logger(__name__)
+
+
 @dataclass(slots=True, frozen=True)
 class AdminAction:
     """One thing that an administrator did."""
@@ -61,7 +67,7 @@ class AdminAction:
 
 
 class ActionLog:
-    """Writes and reads entries. Methods raise `DatabaseError`s."""
+    """Writes and reads entries."""
 
     def __init__(self, db: Database, *, clock: Clock = time.time) -> None:
         """Create the table if necessary."""
@@ -76,7 +82,7 @@ class ActionLog:
     async def note(
         self, action: str, subject: str = "", detail: str = "", *, address: str, via: str = "pages"
     ) -> None:
-        """Write an entry."""
+        """Write an entry. A failure is logged, since what was done is done."""
         texts = (_shortened(text) for text in (action, subject, detail, address))
         row = (iso_of(self._clock()), *texts, via)
 
@@ -85,7 +91,10 @@ class ActionLog:
             newest = self._db.value("SELECT max(id) FROM holdfast_admin_log")
             self._db.run("DELETE FROM holdfast_admin_log WHERE id <= ?", (newest - KEPT,))
 
-        await write(self._db, add)
+        try:
+            await write(self._db, add)
+        except DatabaseError as exc:
+            _log.error("missing in the administrator's log", entry=row, reason=str(exc))
 
     def page(self, *, limit: int, before: int | None = None) -> list[AdminAction]:
         """Return entries older than the one with the id `before`, newest first."""

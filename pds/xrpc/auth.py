@@ -61,12 +61,9 @@ class Authentication:
         """Verify the Authorization header of a request as its method demands."""
         return await auth(self._ctx, request)
 
-    async def note_action(
-        self, credentials: Credentials, request: web.Request, nsid: str, body: Mapping[str, Any]
-    ) -> None:
-        """Write down what the administrator has changed; nothing of other callers."""
-        if isinstance(credentials, AdminCredentials):
-            await note_action(self._ctx, request, nsid, _subject_of(body))
+    async def note_action(self, request: web.Request, nsid: str, body: Mapping[str, Any]) -> None:
+        """Write down what the administrator has changed."""
+        await note_action(self._ctx, request, nsid, _subject_of(body))
 
     def ensure_current(self, credentials: Credentials) -> None:
         """Raise `ExpiredToken`, or `OAuthError`, if the session has ended meanwhile."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 from tests.pds.conftest import ADMIN_PASSWORD, Pds
 from tests.pds.web.browser import Browser, Page
 
@@ -33,3 +36,9 @@ class Administrator(Browser):
         """Do something with an account."""
         page = await self.open(f"/admin/accounts/{did}")
         return await self.enter(page, f"/{step}", **values)
+
+
+def link_of(page: Page, text: str) -> str | None:
+    """Where the link with a text leads; None without one."""
+    found = re.search(rf'<a href="([^"]*)"[^>]*>{re.escape(text)}</a>', page.reply.body.decode())
+    return None if found is None else html.unescape(found[1])
