@@ -75,6 +75,7 @@ from pds.pending.blob_move import BlobMove
 from pds.pending.blob_movers import MoreBlobs
 from pds.pending.import_turns import Imports
 from pds.pending.journal import Journal
+from pds.pending.later import Later
 from pds.pending.run_record import end_run
 from pds.pending.unfinished import Unfinished
 from pds.pending.upload_sweep import UploadSweep
@@ -265,6 +266,8 @@ class AppContext(ReadContext):
     crawlers: Crawlers
     administration: Administration
     """What only the pages of the administrator need."""
+    later: Later
+    """Work that goes on after an answer."""
     oauth: OAuth | None
     """The authorization server; None if an entryway is it."""
     upload_sweep: UploadSweep
@@ -317,6 +320,8 @@ class AppContext(ReadContext):
             mailer=self.mailer,
             crawlers=self.crawlers,
         )
+        self.later = Later()
+        stack.push_async_callback(self.later.close)
         self.oauth = None if self.entryway else self._open_oauth(stack)
         self.upload_sweep = UploadSweep(self.actor_store, self.blob_store, self.accounts)
         stack.push_async_callback(self.upload_sweep.close)
