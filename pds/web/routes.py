@@ -38,7 +38,7 @@ Most API routes are under /xrpc/
 
     Protocol: https://atproto.com
 """
-_PACKAGES: Final = {"oauth": "pds.web.oauth"}
+_PACKAGES: Final = {area: f"pds.web.{area}" for area in ("oauth", "sign_in")}
 """The packages with templates, by the area that templates name."""
 _ROBOTS: Final = """# Hello!
 # This server holds public repositories of the AT Protocol; crawling them is welcome.

@@ -5,17 +5,16 @@ Every step is a form, so that nothing needs scripts. The request itself is in th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from aiohttp import web
 
 from pds.accounts.account import ActorAccount
-from pds.accounts.errors import AccountError
-from pds.fairness.turns import TooBusy
-from pds.oauth.authorization import Asking, Granted
+from pds.accounts.logins import Login
+from pds.oauth.authorization import Asking, Authorization, Granted
 from pds.oauth.errors import AccessDenied, OAuthError
 from pds.oauth.provider import OAuth
 from pds.oauth.requests.payload import read_query
@@ -27,20 +26,12 @@ from pds.web.pages.errors import PageError
 from pds.web.pages.form import Form
 from pds.web.pages.site import Site
 from pds.web.pages.visit import Visit
+from pds.web.sign_in.passwords import PasswordPage
+from pds.web.sign_in.purpose import Purpose
 
-_Step: TypeAlias = Callable[[Visit, Asking, Form], Awaitable[web.Response]]
+_Step: TypeAlias = Callable[[Visit, Asking, Form], Awaitable[web.StreamResponse]]
 
-_LIKE: Final = "com.atproto.server.createSession"
-"""The method whose limits count: passwords are guessed here as well as there."""
 _REFUSED: Final = "The person rejected the request"
-
-
-@dataclass(slots=True, frozen=True)
-class _SignIn:
-    """A sign-in, as rate limits see it."""
-
-    body: Mapping[str, str]
-    caller: str = ""
 
 
 def authorize_routes(site: Site, oauth: OAuth) -> Iterator[web.RouteDef]:
@@ -61,11 +52,11 @@ class AuthorizePages:
     """The steps of a request in the browser."""
 
     def __init__(self, site: Site, oauth: OAuth) -> None:
-        self._site = site
         self._oauth = oauth
         self._pages = RequestPages(oauth)
+        self._passwords = PasswordPage(site)
 
-    async def begin(self, visit: Visit) -> web.Response:
+    async def begin(self, visit: Visit) -> web.StreamResponse:
         """Open the request in the query, and show the first page; or grant it without."""
         request = visit.request
         try:
@@ -75,12 +66,12 @@ class AuthorizePages:
                 return self._back(visit, outcome)
             await self._speak(visit, outcome)
             if "sign-in" in request.query:
-                return self._pages.sign_in(visit, outcome)
-            return await self._pages.first(visit, outcome)
+                return self._ask_password(visit, outcome)
+            return await self.first(visit, outcome)
         except OAuthError as exc:
             return self._refused(visit, exc)
 
-    async def step(self, do: _Step, visit: Visit, form: Form) -> web.Response:
+    async def step(self, do: _Step, visit: Visit, form: Form) -> web.StreamResponse:
         """Do what a form asks for; what was granted already is answered once more."""
         reference = form.text("client_id"), form.text("request_uri"), visit.device.id
         authorization = self._oauth.authorization
@@ -96,35 +87,20 @@ class AuthorizePages:
         except OAuthError as exc:
             return self._refused(visit, exc)
 
-    async def sign_in(self, visit: Visit, asking: Asking, form: Form) -> web.Response:
+    async def sign_in(self, visit: Visit, asking: Asking, form: Form) -> web.StreamResponse:
         """Check the password, and go on with the account."""
-        username = form.text("username").strip().removeprefix("@")
-        authorization = self._oauth.authorization
-        limiter = self._site.limiter
-        if limiter is not None:
-            await limiter.count_call(visit.request, _LIKE, _SignIn({"identifier": username}))
-        try:
-            login = await authorization.sign_in(username, form.text("password"), asker=visit.asker)
-            await visit.rotate()
-            if form.has("remember"):
-                await authorization.remember(login, asking.device_id)
-        except (AccountError, TooBusy) as exc:
-            return self._pages.sign_in(
-                visit, asking, username=username, problem=str(exc), remember=form.has("remember")
-            )
-        ticket = authorization.ticket(asking, login)
-        return await self._signed_in(visit, asking, login.account, ticket)
+        return await self._passwords.sign_in(visit, self._purpose(asking), form)
 
-    async def choose(self, visit: Visit, asking: Asking, form: Form) -> web.Response:
+    async def choose(self, visit: Visit, asking: Asking, form: Form) -> web.StreamResponse:
         """Go on with a remembered account."""
         chosen = asking.find(form.text("did"))
         if chosen is None:
-            return self._pages.sign_in(visit, asking)
+            return self._ask_password(visit, asking)
         if chosen.login_required:
-            return self._pages.sign_in(visit, asking, username=chosen.account.handle or "")
-        return await self._signed_in(visit, asking, chosen.account, "")
+            return self._ask_password(visit, asking, chosen.account.handle)
+        return await self.signed_in(visit, asking, chosen.account, "")
 
-    async def sign_out(self, visit: Visit, asking: Asking, form: Form) -> web.Response:
+    async def sign_out(self, visit: Visit, asking: Asking, form: Form) -> web.StreamResponse:
         """Forget an account on this device."""
         chosen = asking.find(form.text("did"))
         if chosen is not None:
@@ -133,37 +109,69 @@ class AuthorizePages:
         resumed = await self._oauth.authorization.resume(
             asking.client.client_id, asking.request_uri, asking.device_id
         )
-        return await self._pages.first(visit, resumed)
+        return await self.first(visit, resumed)
 
-    async def consent(self, visit: Visit, asking: Asking, form: Form) -> web.Response:
+    async def consent(self, visit: Visit, asking: Asking, form: Form) -> web.StreamResponse:
         """Grant the request, as far as the person agrees."""
         authorization = self._oauth.authorization
         account = authorization.account_of(asking, form.text("did"), form.text("ticket"))
         if account is None:
             problem = visit.gettext("Please sign in again.")
-            return self._pages.sign_in(visit, asking, problem=problem)
+            return self._ask_password(visit, asking, problem=problem)
         granted = await authorization.grant(asking, account, frozenset(form.values("scope")))
         return self._back(visit, granted)
 
-    async def reject(self, visit: Visit, asking: Asking, _form: Form) -> web.Response:
+    async def reject(self, visit: Visit, asking: Asking, _form: Form) -> web.StreamResponse:
         """Tell the client that the person does not want this."""
         await self._oauth.authorization.end(asking)
         await visit.rotate()
         answer = ClientAnswer.refusal(asking.parameters, AccessDenied.error, _REFUSED)
         return send_to_client(visit, self._oauth.issuer, answer)
 
-    async def _signed_in(
+    async def first(self, visit: Visit, asking: Asking) -> web.StreamResponse:
+        """Return the page with which a request begins: whichever step is missing."""
+        selected = asking.selected
+        if selected is not None:
+            if selected.login_required:
+                return self._ask_password(visit, asking, selected.account.handle)
+            return await self._pages.consent(visit, asking, selected.account, "")
+        if asking.accounts and asking.parameters.prompt != "create":
+            return self._choose_page(visit, asking)
+        return self._ask_password(visit, asking, asking.parameters.login_hint)
+
+    async def signed_in(
         self, visit: Visit, asking: Asking, account: ActorAccount, ticket: str
-    ) -> web.Response:
+    ) -> web.StreamResponse:
+        """Grant the request to an account, or ask whether it may be."""
         authorization = self._oauth.authorization
         if authorization.needs_consent(asking, account):
             return await self._pages.consent(visit, asking, account, ticket)
         return self._back(visit, await authorization.grant(asking, account))
 
+    def _choose_page(self, visit: Visit, asking: Asking) -> web.StreamResponse:
+        accounts = [
+            {
+                "did": one.account.did,
+                "handle": one.account.shown_handle,
+                "login_required": one.login_required,
+            }
+            for one in asking.hinted or asking.accounts
+        ]
+        return self._pages.page(visit, "sign_in/choose.html", asking, accounts=accounts)
+
+    def _ask_password(
+        self, visit: Visit, asking: Asking, username: str | None = "", *, problem: str = ""
+    ) -> web.StreamResponse:
+        purpose = self._purpose(asking)
+        return self._passwords.show(visit, purpose, username=username or "", problem=problem)
+
+    def _purpose(self, asking: Asking) -> Purpose:
+        return _AppPurpose(self, self._pages, self._oauth.authorization, asking)
+
     async def _speak(self, visit: Visit, asking: Asking) -> None:
         await visit.speak((asking.parameters.ui_locales or "").split())
 
-    def _refused(self, visit: Visit, exc: OAuthError) -> web.Response:
+    def _refused(self, visit: Visit, exc: OAuthError) -> web.StreamResponse:
         if exc.parameters is None:
             raise PageError(
                 400,
@@ -174,6 +182,27 @@ class AuthorizePages:
         answer = ClientAnswer.refusal(exc.parameters, exc.error, exc.description)
         return send_to_client(visit, self._oauth.issuer, answer)
 
-    def _back(self, visit: Visit, granted: Granted) -> web.Response:
+    def _back(self, visit: Visit, granted: Granted) -> web.StreamResponse:
         answer = ClientAnswer.code(granted.parameters, granted.code)
         return send_to_client(visit, self._oauth.issuer, answer)
+
+
+@dataclass(slots=True, frozen=True)
+class _AppPurpose:
+    """Signing in for an app's request."""
+
+    pages: AuthorizePages
+    request_pages: RequestPages
+    authorization: Authorization
+    asking: Asking
+
+    def page(
+        self, visit: Visit, template: str, *, status: int = 200, **values: Any
+    ) -> web.StreamResponse:
+        return self.request_pages.page(visit, template, self.asking, status=status, **values)
+
+    async def signed_in(self, visit: Visit, login: Login, *, remember: bool) -> web.StreamResponse:
+        if remember:
+            await self.authorization.remember(login, self.asking.device_id)
+        ticket = self.authorization.ticket(self.asking, login)
+        return await self.pages.signed_in(visit, self.asking, login.account, ticket)

@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from aiohttp import web
+from markupsafe import Markup
 
 from pds.accounts.account import ActorAccount
 from pds.oauth.authorization import Asking
@@ -27,50 +28,6 @@ class RequestPages:
     def __init__(self, oauth: OAuth) -> None:
         self._oauth = oauth
 
-    async def first(self, visit: Visit, asking: Asking) -> web.Response:
-        """Return the page with which a request begins: whichever step is missing."""
-        selected = asking.selected
-        if selected is not None:
-            if selected.login_required:
-                return self.sign_in(visit, asking, username=selected.account.handle or "")
-            return await self.consent(visit, asking, selected.account, "")
-        if asking.accounts and asking.parameters.prompt != "create":
-            return self.choose(visit, asking)
-        return self.sign_in(visit, asking, username=asking.parameters.login_hint or "")
-
-    def sign_in(
-        self,
-        visit: Visit,
-        asking: Asking,
-        *,
-        username: str = "",
-        problem: str = "",
-        remember: bool = False,
-    ) -> web.Response:
-        """Return the page that asks for the password."""
-        return self._page(
-            visit,
-            "oauth/sign_in.html",
-            asking,
-            status=400 if problem else 200,
-            username=username,
-            problem=problem,
-            remember=remember,
-            has_accounts=bool(asking.accounts),
-        )
-
-    def choose(self, visit: Visit, asking: Asking) -> web.Response:
-        """Return the page with the accounts that this browser remembers."""
-        accounts = [
-            {
-                "did": one.account.did,
-                "handle": one.account.shown_handle,
-                "login_required": one.login_required,
-            }
-            for one in asking.hinted or asking.accounts
-        ]
-        return self._page(visit, "oauth/choose.html", asking, accounts=accounts)
-
     async def consent(
         self, visit: Visit, asking: Asking, account: ActorAccount, ticket: str
     ) -> web.Response:
@@ -78,7 +35,7 @@ class RequestPages:
         metadata = asking.client.metadata
         agreed = self._oauth.authorization.agreed(asking, account)
         sets = await self._oauth.permission_sets.find_all(asking.parameters.scope)
-        return self._page(
+        return self.page(
             visit,
             "oauth/consent.html",
             asking,
@@ -91,34 +48,39 @@ class RequestPages:
             tos_uri=metadata.tos_uri,
         )
 
-    def _page(
+    def page(
         self, visit: Visit, template: str, asking: Asking, *, status: int = 200, **values: Any
     ) -> web.Response:
+        """Render a template with what belongs to the request: see `Purpose.page`."""
         reference = {"client_id": asking.client.client_id, "request_uri": asking.request_uri}
         here = f"{AUTHORIZE_PATH}?{urlencode(reference)}"
-        form = {
-            **reference,
-            "csrf": visit.csrf,
-            "client_name": _name_of(asking.client),
-            "client_host": _host_of(asking.client),
+        name = _name_of(visit, asking.client)
+        links = {
+            "sign_in": f"{here}&sign-in=1",
+            "sign_up": f"{here}&sign-up=1",
+            "chooser": here if asking.accounts else "",
         }
         return visit.page(
             template,
             status=status,
             form_targets=(form_source(asking.parameters.redirect_uri),),
-            form=form,
-            chooser=here,
-            sign_in=f"{here}&sign-in=1",
-            **values,
+            path=AUTHORIZE_PATH,
+            fields=visit.hidden(**reference),
+            app={
+                "name": name,
+                "shown_name": Markup("<bdi>{}</bdi>").format(name),
+                "host": _host_of(visit, asking.client),
+            },
+            **{**links, **values},
         )
 
 
-def _name_of(client: Client) -> str:
+def _name_of(visit: Visit, client: Client) -> str:
     """Return what the client calls itself, on one line; its host if it has no name."""
     if client.is_loopback:
-        return "An app on this device"
+        return visit.gettext("An app on this device")
     return on_one_line(client.metadata.client_name or "", _NAME_CHARACTERS) or client.host
 
 
-def _host_of(client: Client) -> str:
-    return "runs on your own device" if client.is_loopback else client.host
+def _host_of(visit: Visit, client: Client) -> str:
+    return visit.gettext("runs on your own device") if client.is_loopback else client.host

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -19,6 +19,14 @@ from pds.web.pages.rendering import page_headers
 from pds.web.pages.shared import Shared
 
 _SEE_OTHER: Final = 303
+
+
+@dataclass(slots=True, frozen=True)
+class _Counted:
+    """A form, as rate limits see it."""
+
+    body: Mapping[str, str]
+    caller: str
 
 
 @dataclass(slots=True)
@@ -47,6 +55,22 @@ class Visit:
     def csrf(self) -> str:
         """The token that forms of this browser carry."""
         return self.site.form_tokens.make(self.device.id)
+
+    def hidden(self, **values: str) -> Markup:
+        """Return the hidden fields of a form: the token of the browser, and these."""
+        field = Markup('<input type="hidden" name="{}" value="{}">')
+        fields = ({"csrf": self.csrf} | values).items()
+        return Markup("\n").join(field.format(name, value) for name, value in fields)
+
+    async def count(self, nsid: str, *, caller: str = "", **body: str) -> None:
+        """Count this as a call of a method, whose limits hold for pages as well.
+
+        `caller` is the DID of whoever is signed in. Raises `TooManyRequests`.
+        """
+        limiter = self.site.limiter
+        if limiter is not None:
+            await limiter.count_request(self.request, nsid)
+            await limiter.count_call(self.request, nsid, _Counted(body, caller))
 
     async def rotate(self) -> None:
         """Give the browser a new session id: copies of the old cookies end here."""
@@ -92,9 +116,8 @@ class Visit:
             hdrs.CACHE_CONTROL: "no-store",
             hdrs.PRAGMA: "no-cache",
         }
-        field = Markup('<input type="hidden" name="csrf" value="{}">').format(self.csrf)
         text = self.site.templates.render(
-            template, self.language, csrf=field, notice=self.notice, **values
+            template, self.language, csrf=self.hidden(), notice=self.notice, **values
         )
         return web.Response(
             status=status, text=text, content_type="text/html", charset="utf-8", headers=headers

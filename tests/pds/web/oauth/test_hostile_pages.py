@@ -151,7 +151,8 @@ async def test_a_password_that_changes_while_it_is_checked_signs_nobody_in(
     authorization = pds.ctx.oauth.authorization
     browser = Browser(pds)
     await browser.open("/oauth/authorize", **await App(pds).push())
-    login = await authorization.sign_in(alice.handle, alice.password, asker=Asker("192.0.2.1"))
+    asker = Asker("192.0.2.1")
+    login = await pds.ctx.accounts.logins.check(alice.handle, alice.password, asker=asker)
     await pds.post(
         "com.atproto.admin.updateAccountPassword",
         {"did": alice.did, "password": "another-password"},
