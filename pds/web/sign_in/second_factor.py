@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from pds.accounts.account import ActorAccount
-from pds.accounts.errors import AccountTakendown, InvalidCredentials
+from pds.accounts.errors import AccountError, AccountTakendown, InvalidCredentials
 from pds.accounts.logins import Login
 from pds.lifecycle.second_factors import mail_code
 from pds.second_factors.errors import (
@@ -125,10 +125,7 @@ class SecondFactorPage:
         login = self._login_of(Waiting(did, valid_from, form.has("remember")))
         if login is None:
             raise InvalidCredentials
-        if login.account.takedown_ref is not None:
-            raise AccountTakendown
-        await visit.rotate()
-        return await purpose.signed_in(visit, login, remember=form.has("remember"))
+        return await self._let_in(visit, purpose, login, remember=form.has("remember"))
 
     async def _finish(
         self, visit: Visit, purpose: Purpose, form: Form, check: Callable[[Did], Awaitable[None]]
@@ -143,13 +140,23 @@ class SecondFactorPage:
         except SecondFactorError as exc:
             problem = problem_of(visit, exc)
             return self._show(visit, purpose, waiting, problem=problem, trust=form.has("trust"))
-        # The password may have been changed while the page waited.
-        self._ctx.accounts.sessions.check_still_right(login)
-        await visit.rotate()
-        response = await purpose.signed_in(visit, login, remember=waiting.remember)
+        try:
+            # The password may have been changed, or the account taken down, while the page waited.
+            self._ctx.accounts.sessions.check_still_right(login)
+            response = await self._let_in(visit, purpose, login, remember=waiting.remember)
+        except AccountError as exc:
+            return self._back(visit, purpose, problem=visit.gettext(str(exc)))
         if form.has("trust"):
             await self._trust(visit, waiting.did, response)
         return response
+
+    async def _let_in(
+        self, visit: Visit, purpose: Purpose, login: Login, *, remember: bool
+    ) -> web.StreamResponse:
+        if login.account.takedown_ref is not None:
+            raise AccountTakendown
+        await visit.rotate()
+        return await purpose.signed_in(visit, login, remember=remember)
 
     def _show(
         self,
