@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from pds.mail.message import Mail
 from repo.syntax import Did
 from tests.pds.api.test_second_factor import (
     code_in,
@@ -119,7 +120,7 @@ async def test_the_page_tells_nothing_of_the_factors(
 async def test_a_code_is_mailed_at_once_and_again_only_after_a_while(
     pds: Pds, alice: Account
 ) -> None:
-    sent = []
+    sent: list[Mail] = []
     pds.ctx.mailer.on_mail = sent.append
     await turn_on_mail(pds, alice)
     browser, page = await wait_for_factor(pds, alice)
