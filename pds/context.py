@@ -50,7 +50,6 @@ from pds.fairness.stranger_share import FETCHES, StrangerShare, fetch_turns, loo
 from pds.fairness.streams import Streams
 from pds.fairness.turns import Turns
 from pds.hold_document import find_hold_document
-from pds.mail.background import BackgroundMails
 from pds.mail.mailer import Mailer
 from pds.monitoring.health.check import HealthCheck
 from pds.monitoring.health.server_check import make_health_check
@@ -74,6 +73,7 @@ from pds.pending.blob_move import BlobMove
 from pds.pending.blob_movers import MoreBlobs
 from pds.pending.import_turns import Imports
 from pds.pending.journal import Journal
+from pds.pending.later import Later
 from pds.pending.run_record import end_run
 from pds.pending.unfinished import Unfinished
 from pds.pending.upload_sweep import UploadSweep
@@ -255,13 +255,14 @@ class AppContext(ReadContext):
     """For requests proxied to other services, with its own connection pool."""
     proxy_share: ProxyShare
     mailer: Mailer
-    background_mails: BackgroundMails
     second_factors: SecondFactors
     imports: Imports
     reserving: Turns
     """Turns at reserving signing keys, which are written one at a time."""
     admin_guesses: AdminGuesses
     crawlers: Crawlers
+    later: Later
+    """Work that goes on after an answer."""
     oauth: OAuth | None
     """The authorization server; None if an entryway is it."""
     upload_sweep: UploadSweep
@@ -294,8 +295,6 @@ class AppContext(ReadContext):
         self.proxy_http = self._open_http(stack, PROXY_CONNECTIONS)
         self.proxy_share = ProxyShare(self.askers)
         self.mailer = Mailer.of(settings)
-        self.background_mails = BackgroundMails()
-        stack.push_async_callback(self.background_mails.close)
         self.second_factors = self._make_second_factors()
         self.imports = Imports()
         self.reserving = Turns(
@@ -304,6 +303,8 @@ class AppContext(ReadContext):
         self.admin_guesses = AdminGuesses(self.client_addresses)
         self.crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=self._http)
         stack.push_async_callback(self.crawlers.close)
+        self.later = Later()
+        stack.push_async_callback(self.later.close)
         self.oauth = None if self.entryway else self._open_oauth(stack)
         self.upload_sweep = UploadSweep(self.actor_store, self.blob_store, self.accounts)
         stack.push_async_callback(self.upload_sweep.close)
