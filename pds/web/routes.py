@@ -40,7 +40,10 @@ Most API routes are under /xrpc/
 
     Protocol: https://atproto.com
 """
-_PACKAGES: Final = {area: f"pds.web.{area}" for area in ("account", "oauth", "sign_in")}
+_PACKAGES: Final = {
+    **{area: f"pds.web.{area}" for area in ("account", "oauth", "sign_in")},
+    "factors": "pds.web.account.factors",
+}
 """The packages with templates, by the area that templates name."""
 _ROBOTS: Final = """# Hello!
 # This server holds public repositories of the AT Protocol; crawling them is welcome.

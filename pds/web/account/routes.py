@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from aiohttp import web
 
 from pds.oauth.provider import OAuth
+from pds.web.account.factors.routes import factor_routes
 from pds.web.account.overview import overview_routes
 from pds.web.account.session import People
 from pds.web.account.signing_in import signing_in_routes
@@ -20,3 +21,4 @@ def account_routes(site: Site, oauth: OAuth) -> Iterator[web.RouteDef]:
     yield from reset_routes(site)
     yield from signing_in_routes(people)
     yield from overview_routes(people)
+    yield from factor_routes(people)

@@ -45,7 +45,7 @@ const prepare = (button) => {
   const { form } = button;
   const problem = form.querySelector("[data-passkey-problem]");
   const kind = button.dataset.passkey;
-  button.hidden = false;
+  (button.closest("[data-passkey-form]") ?? button).hidden = false;
   button.addEventListener("click", async (event) => {
     if (form.elements.answer.value) return;
     event.preventDefault();
