@@ -15,11 +15,11 @@ from pds.web.account.session import People
 def factor_routes(people: People) -> Iterator[web.RouteDef]:
     """Yield the pages and their forms. Whoever changes something has just signed in."""
     overview = Overview(people.site)
-    app = AppPages(people.site, overview)
+    app = AppPages(people, overview)
     steps = FactorSteps(people.site, overview)
     yield people.get(FACTORS_PATH, overview.show)
     yield people.get(f"{FACTORS_PATH}/app", app.show, recent=True)
-    yield people.get(f"{FACTORS_PATH}/app/code.svg", app.draw)
+    yield web.get(f"{FACTORS_PATH}/app/code.svg", app.draw)
     for name, do in (
         ("app", app.set_up),
         ("app/remove", steps.remove_app),
