@@ -38,6 +38,7 @@ from pds.accounts.accounts import Accounts
 from pds.accounts.logins import MIN_LOGIN_MS
 from pds.accounts.register import AccountRegister
 from pds.accounts.session_tokens import SessionTokens, TokenIssuer
+from pds.administration.administration import Administration
 from pds.config import Settings
 from pds.config.settings import ServiceTarget
 from pds.crawlers import Crawlers
@@ -261,6 +262,8 @@ class AppContext(ReadContext):
     """Turns at reserving signing keys, which are written one at a time."""
     admin_guesses: AdminGuesses
     crawlers: Crawlers
+    administration: Administration
+    """What only the pages of the administrator need."""
     later: Later
     """Work that goes on after an answer."""
     oauth: OAuth | None
@@ -303,6 +306,16 @@ class AppContext(ReadContext):
         self.admin_guesses = AdminGuesses(self.client_addresses)
         self.crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=self._http)
         stack.push_async_callback(self.crawlers.close)
+        self.administration = Administration(
+            settings,
+            stack,
+            self.accounts.db,
+            requests=self.requests,
+            actor_store=self.actor_store,
+            sequencer=self.sequencer,
+            mailer=self.mailer,
+            crawlers=self.crawlers,
+        )
         self.later = Later()
         stack.push_async_callback(self.later.close)
         self.oauth = None if self.entryway else self._open_oauth(stack)

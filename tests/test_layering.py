@@ -40,6 +40,7 @@ ROOMS: tuple[frozenset[str], ...] = (
     frozenset({"disk", "mail", "monitoring.requests", "second_factors", "service_auth"}),
     frozenset({"pending", "rate_limits"}),
     frozenset({"crawlers", "hold_document", "monitoring.health", "oauth", "opening"}),
+    frozenset({"administration"}),
     frozenset({"context"}),
     frozenset({"repos"}),
     frozenset({"lifecycle"}),

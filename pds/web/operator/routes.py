@@ -20,7 +20,7 @@ from pds.web.operator.quota import set_quota
 from pds.web.operator.second_factors import reset_second_factors
 from pds.web.operator.sequencer import raise_seq
 from pds.web.operator.usage import account_usage, list_usage, server_storage
-from pds.xrpc.auth import admin
+from pds.xrpc.auth import admin, note_action
 from pds.xrpc.error_map import to_xrpc
 
 BLOB_STORES: Final = "/_holdfast/blob-stores/{store}"
@@ -42,6 +42,8 @@ ROUTES: Final[Mapping[tuple[str, str], OperatorHandler]] = {
 }
 """Everything below `/_holdfast/` that each server has, by verb and path."""
 
+_READING: Final = frozenset({"GET", "HEAD"})
+
 
 def operator_routes(
     handlers: Mapping[tuple[str, str], OperatorHandler] = ROUTES,
@@ -59,6 +61,10 @@ def _for_operator(handler: OperatorHandler) -> Callable[[web.Request], Awaitable
         try:
             await admin(ctx, request)
             response = _json(await handler(OperatorCall.of(request)))
+            if request.method not in _READING:
+                # The path without its query, which may have an e-mail address.
+                subject = request.match_info.get("account", "")
+                await note_action(ctx, request, f"{request.method} {_route_of(request)}", subject)
         except Exception as exc:
             error = to_xrpc(for_operator(report_damage(ctx, exc)))
             if error.status == 500:
@@ -68,6 +74,11 @@ def _for_operator(handler: OperatorHandler) -> Callable[[web.Request], Awaitable
         return response
 
     return answer
+
+
+def _route_of(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return "" if resource is None else resource.canonical
 
 
 def _json(body: dict[str, Any]) -> web.Response:
