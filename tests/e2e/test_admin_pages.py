@@ -111,6 +111,19 @@ def test_the_administrator_finds_everything_on_phones_and_desktops(
     browser.click("Update every ten seconds")
     browser.wait_for_answer("/admin/now")
 
+    # `pds doctor` beside the server.
+    browser.open(f"{server.url}/admin/health")
+    browser.click("Ask other servers what they see of this one, too")
+    browser.follow("Examine the server")
+    for _ in range(100):
+        if browser.evaluate("document.body.innerText.includes('Result')"):
+            break
+        browser.evaluate("new Promise(done => setTimeout(done, 200))")
+        browser.open(f"{server.url}/admin/health")
+    assert "0 wrong" in browser.evaluate("document.body.innerText")
+    assert faults(browser, axe) == []
+    keep_picture(browser, "examined")
+
     browser.open(f"{server.url}/admin/security")
     browser.follow("Set up an authenticator app")
     assert faults(browser, axe) == []
