@@ -28,13 +28,16 @@ async def test_a_typed_host_is_asked_and_its_answer_is_kept(pds: Pds) -> None:
         page = await admin.enter(page, "/crawlers", host=relay.url)
         assert (page.status, "HostBanned: <b>no</b>" in page.text) == (400, True)
         assert b"<b>" not in page.reply.body
+        url = relay.url
     page = await admin.open("/admin/crawlers")
     assert "did not accept" in page.text
     (entry, _) = pds.ctx.administration.actions.page(limit=9)
-    assert (entry.action, entry.subject) == ("request-crawl", relay.url)
+    assert (entry.action, entry.subject) == ("request-crawl", url)
 
 
-@pytest.mark.parametrize("host", ["", "no host", "ftp://x.example", "https://u:p@x.example", "[", "\x00"])
+@pytest.mark.parametrize(
+    "host", ["", "no host", "x.example:99999", "ftp://x.example", "https://u:p@x.example", "[", "\x00"]
+)
 async def test_what_is_no_host_is_not_asked(pds: Pds, host: str) -> None:
     admin = await Administrator.signed_in(pds)
     page = await admin.enter(await admin.open("/admin/crawlers"), "/crawlers", host=host)
@@ -47,7 +50,7 @@ async def test_a_typed_host_of_a_private_network_is_not_asked(
 ) -> None:
     """Whoever has the administrator's browser for a moment does not reach the network behind."""
     admin = await Administrator.signed_in(pds)
-    monkeypatch.setattr(pds.ctx.crawlers._http, "_allow_private", False)
+    monkeypatch.setattr(pds.ctx.crawlers._http, "allow_private", False)
     async with Relay() as relay:
         pds.ctx.crawlers._host = "pds.example.com"
         page = await admin.enter(await admin.open("/admin/crawlers"), "/crawlers", host=relay.url)
