@@ -36,7 +36,8 @@ async def test_a_typed_host_is_asked_and_its_answer_is_kept(pds: Pds) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["", "no host", "x.example:99999", "ftp://x.example", "https://u:p@x.example", "[", "\x00"]
+    "host",
+    ["", "no host", "x.example:99999", "ftp://x.example", "https://u:p@x.example", "[", "\x00"],
 )
 async def test_what_is_no_host_is_not_asked(pds: Pds, host: str) -> None:
     admin = await Administrator.signed_in(pds)
