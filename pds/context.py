@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -37,6 +38,7 @@ from pds.accounts.accounts import Accounts
 from pds.accounts.logins import MIN_LOGIN_MS
 from pds.accounts.register import AccountRegister
 from pds.accounts.session_tokens import SessionTokens, TokenIssuer
+from pds.administration.administration import Administration
 from pds.config import Settings
 from pds.config.settings import ServiceTarget
 from pds.crawlers import Crawlers
@@ -56,6 +58,7 @@ from pds.monitoring.requests.asker import askers
 from pds.monitoring.requests.client_address import ClientAddresses
 from pds.monitoring.requests.statistics import RequestStatistics
 from pds.monitoring.requests.subscribers import Subscribers
+from pds.oauth.derived_secrets import derived_secret
 from pds.oauth.opening import open_oauth
 from pds.oauth.provider import OAuth
 from pds.opening import (
@@ -71,10 +74,13 @@ from pds.pending.blob_move import BlobMove
 from pds.pending.blob_movers import MoreBlobs
 from pds.pending.import_turns import Imports
 from pds.pending.journal import Journal
+from pds.pending.later import Later
 from pds.pending.run_record import end_run
 from pds.pending.unfinished import Unfinished
 from pds.pending.upload_sweep import UploadSweep
 from pds.rate_limits.admin_guesses import AdminGuesses
+from pds.second_factors.passkeys import RelyingParty
+from pds.second_factors.second_factors import SecondFactors
 from pds.service_auth.issuer import ServiceTokens
 from pds.service_auth.verifier import ServiceAuth
 from repo.keys import K256PrivateKey, K256PublicKey, PrivateKey
@@ -250,11 +256,16 @@ class AppContext(ReadContext):
     """For requests proxied to other services, with its own connection pool."""
     proxy_share: ProxyShare
     mailer: Mailer
+    second_factors: SecondFactors
     imports: Imports
     reserving: Turns
     """Turns at reserving signing keys, which are written one at a time."""
     admin_guesses: AdminGuesses
     crawlers: Crawlers
+    administration: Administration
+    """What only the pages of the administrator need."""
+    later: Later
+    """Work that goes on after an answer."""
     oauth: OAuth | None
     """The authorization server; None if an entryway is it."""
     upload_sweep: UploadSweep
@@ -287,6 +298,7 @@ class AppContext(ReadContext):
         self.proxy_http = self._open_http(stack, PROXY_CONNECTIONS)
         self.proxy_share = ProxyShare(self.askers)
         self.mailer = Mailer.of(settings)
+        self.second_factors = self._make_second_factors()
         self.imports = Imports()
         self.reserving = Turns(
             "signing keys", at_once=1, each=1, waiting=256, waiting_each=64, wait_s=10
@@ -294,6 +306,18 @@ class AppContext(ReadContext):
         self.admin_guesses = AdminGuesses(self.client_addresses)
         self.crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=self._http)
         stack.push_async_callback(self.crawlers.close)
+        self.administration = Administration(
+            settings,
+            stack,
+            self.accounts.db,
+            requests=self.requests,
+            actor_store=self.actor_store,
+            sequencer=self.sequencer,
+            mailer=self.mailer,
+            crawlers=self.crawlers,
+        )
+        self.later = Later()
+        stack.push_async_callback(self.later.close)
         self.oauth = None if self.entryway else self._open_oauth(stack)
         self.upload_sweep = UploadSweep(self.actor_store, self.blob_store, self.accounts)
         stack.push_async_callback(self.upload_sweep.close)
@@ -308,6 +332,20 @@ class AppContext(ReadContext):
             session_tokens=self.session_tokens,
             hostname=self.settings.hostname,
             min_login_ms=self._min_login_ms,
+        )
+
+    def _make_second_factors(self) -> SecondFactors:
+        settings = self.settings
+        origin = settings.public_url
+        return SecondFactors(
+            self.accounts.db,
+            secret=derived_secret(settings.secrets.jwt_secret, "second factors"),
+            party=RelyingParty(
+                id=urlsplit(origin).hostname or settings.hostname,
+                name=settings.service_name,
+                origin=origin,
+            ),
+            required=settings.signin.require_second_factor,
         )
 
     def _open_oauth(self, stack: AsyncExitStack) -> OAuth:

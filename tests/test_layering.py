@@ -33,13 +33,14 @@ ALLOWED: dict[str, frozenset[str]] = {
 """What each package may import besides itself."""
 
 ROOMS: tuple[frozenset[str], ...] = (
-    frozenset({"reporting"}),
+    frozenset({"reporting", "translations"}),
     frozenset({"config", "jose", "monitoring.logs"}),
     frozenset({"fairness"}),
     frozenset({"accounts"}),
-    frozenset({"disk", "mail", "monitoring.requests", "service_auth"}),
+    frozenset({"disk", "mail", "monitoring.requests", "second_factors", "service_auth"}),
     frozenset({"pending", "rate_limits"}),
     frozenset({"crawlers", "hold_document", "monitoring.health", "oauth", "opening"}),
+    frozenset({"administration"}),
     frozenset({"context"}),
     frozenset({"repos"}),
     frozenset({"lifecycle"}),

@@ -8,8 +8,6 @@ from typing import Final
 from database.timestamps import Clock, epoch_s_of
 from pds.accounts.account import ActorAccount
 from pds.accounts.accounts import Accounts
-from pds.accounts.errors import InvalidCredentials
-from pds.accounts.hashing import Asker
 from pds.accounts.logins import Login
 from pds.oauth.clients.client import Client
 from pds.oauth.devices.consents import Consents
@@ -155,16 +153,6 @@ class Authorization:
             request_uri, client_id=client_id, device_id=device_id, did=did
         )
         return None if request is None else Granted(request.parameters, request.code or "")
-
-    async def sign_in(self, username: str, password: str, *, asker: Asker) -> Login:
-        """Check a password as createSession does, but no app password.
-
-        Raises `AccountError`s and `TooBusy`.
-        """
-        login = await self._accounts.logins.check(username, password, asker=asker)
-        if login.app_password is not None:
-            raise InvalidCredentials("App passwords are not allowed")
-        return login
 
     async def remember(self, login: Login, device_id: str) -> None:
         """Keep an account signed in on a device.

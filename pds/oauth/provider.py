@@ -21,7 +21,6 @@ from pds.oauth.clients.clients import Clients
 from pds.oauth.clients.credentials import ClientCredentials
 from pds.oauth.derived_secrets import derived_secret
 from pds.oauth.devices.consents import Consents
-from pds.oauth.devices.device_sessions import DeviceSessions
 from pds.oauth.devices.sign_ins import SignIns
 from pds.oauth.devices.tickets import Tickets
 from pds.oauth.dpop.nonces import DpopNonces, nonce_secret
@@ -94,10 +93,8 @@ class OAuth:
         )
         self.sessions = AccountSessions(db, clock=clock)
         self.sweep = SessionSweep(db, clock=clock)
-        self.devices = DeviceSessions(db, derived_secret(jwt_secret, "devices"), clock=clock)
         self.sign_ins = SignIns(db, clock=clock)
         self.consents = Consents(db, clock=clock)
-        self.form_secret = derived_secret(jwt_secret, "forms")
         self.authorization = Authorization(
             self.intake,
             self.requests,

@@ -14,9 +14,14 @@ from database.errors import DatabaseError
 from pds.context import AppContext, ReadContext
 from pds.entryway.exchange import entryway_of
 from pds.rate_limits.limiter import RateLimiter
+from pds.web.account.routes import account_routes
+from pds.web.admin.routes import admin_routes
 from pds.web.context_keys import CONTEXT, READ_CONTEXT
 from pds.web.oauth.documents import resource_metadata
 from pds.web.oauth.routes import oauth_routes
+from pds.web.pages.rendering import file_handler, page_headers
+from pds.web.pages.site import Site
+from pds.web.pages.style import style_routes
 from pds.xrpc.responses import add_common_headers, preflight
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
@@ -36,6 +41,11 @@ Most API routes are under /xrpc/
 
     Protocol: https://atproto.com
 """
+_PACKAGES: Final = {
+    **{area: f"pds.web.{area}" for area in ("account", "admin", "oauth", "sign_in")},
+    "factors": "pds.web.account.factors",
+}
+"""The packages with templates, by the area that templates name."""
 _ROBOTS: Final = """# Hello!
 # This server holds public repositories of the AT Protocol; crawling them is welcome.
 User-agent: *
@@ -49,8 +59,13 @@ def web_routes(ctx: AppContext, limiter: RateLimiter | None = None) -> Iterator[
     yield _get("/.well-known/change-password", _change_password)
     if ctx.entryway is not None:
         yield _get("/.well-known/oauth-protected-resource", _protected_resource)
+    site = Site(ctx, limiter, _PACKAGES)
+    yield _passkey_script()
     if ctx.oauth is not None:
-        yield from oauth_routes(ctx, ctx.oauth, limiter)
+        yield from oauth_routes(site, ctx.oauth)
+        yield from account_routes(site, ctx.oauth)
+    yield from admin_routes(site)
+    yield from style_routes(ctx.settings.branding)
     yield from routes_of_every_server()
 
 
@@ -99,6 +114,11 @@ async def _atproto_did(request: web.Request) -> web.Response:
     if did is None:
         return web.Response(status=404, text="User not found")
     return web.Response(text=did)
+
+
+def _passkey_script() -> web.RouteDef:
+    headers = page_headers() | {"Cache-Control": "max-age=300"}
+    return web.get("/assets/passkeys.js", file_handler("passkeys.js", "text/javascript", headers))
 
 
 async def _change_password(request: web.Request) -> web.Response:

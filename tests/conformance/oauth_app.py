@@ -19,7 +19,7 @@ from jwt.algorithms import ECAlgorithm
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from tests.pds.conftest import Reply
-from tests.pds.web.oauth.browser import NAVIGATION, Page
+from tests.pds.web.browser import NAVIGATION, Page
 
 REDIRECT_URI: Final = "http://127.0.0.1/callback"
 _API: Final = "/@atproto/oauth-provider/~api"

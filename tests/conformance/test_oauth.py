@@ -18,7 +18,7 @@ import pytest
 
 from pds.dev.plc_store import PlcStore
 from tests.conformance.client import Client, Reply
-from tests.pds.web.oauth.browser import NAVIGATION
+from tests.pds.web.browser import NAVIGATION
 from tests.processes import ServerProcess, free_port, serve
 from tests.reference import data, plc
 from tests.reference.server import Reference

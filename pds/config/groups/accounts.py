@@ -37,6 +37,16 @@ class SecretSettings(Group):
     )
 
 
+class SignInSettings(Group):
+    """What people need to sign in besides their password."""
+
+    require_second_factor: bool = Field(
+        False,
+        alias="PDS_REQUIRE_SECOND_FACTOR",
+        description="Whether all accounts need one; those that have none get codes by email",
+    )
+
+
 class InviteSettings(Group):
     """Whether an account needs an invite code, and how users earn codes."""
 
@@ -94,4 +104,9 @@ class OAuthSettings(Group):
     )
     hcaptcha_token_salt: str | None = Field(
         None, alias="PDS_HCAPTCHA_TOKEN_SALT", description="hCaptcha", repr=False
+    )
+    hcaptcha_verify_url: str = Field(
+        "https://api.hcaptcha.com/siteverify",
+        alias="PDS_HCAPTCHA_VERIFY_URL",
+        description="Where solutions are verified",
     )

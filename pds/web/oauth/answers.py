@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from aiohttp import hdrs, web
 
 from pds.oauth.requests.parameters import AuthorizationParameters
-from pds.web.oauth.pages import form_source, page
+from pds.web.oauth.form_sources import form_source
+from pds.web.pages.visit import Visit
 
 _SEE_OTHER = 303
 
@@ -37,14 +38,14 @@ class ClientAnswer:
         return cls(parameters, (("error", error), ("error_description", description)))
 
 
-def send_to_client(issuer: str, answer: ClientAnswer) -> web.Response:
+def send_to_client(visit: Visit, issuer: str, answer: ClientAnswer) -> web.Response:
     """Send the browser back to the client, in the response mode that the request asked for."""
     parameters = answer.parameters
     state = () if parameters.state is None else (("state", parameters.state),)
     values = (("iss", issuer), *state, *answer.values)
     if parameters.response_mode == "form_post":
-        return page(
-            "form_post.html",
+        return visit.page(
+            "oauth/form_post.html",
             form_targets=(form_source(parameters.redirect_uri),),
             script=True,
             target=parameters.redirect_uri,

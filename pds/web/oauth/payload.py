@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from aiohttp import hdrs, web
 
 from pds.oauth.errors import InvalidRequest
+from pds.web.pages.fields import InvalidForm, parse_fields
 from pds.xrpc.body import parse_json, read_json
 from pds.xrpc.errors import XrpcError
 
@@ -40,18 +40,11 @@ async def read_payload(request: web.Request) -> Mapping[str, Any]:
 
 def parse_form(raw: bytes) -> dict[str, str]:
     """Return the fields of a form. Raises `InvalidRequest` if one is repeated (RFC 6749, 3.2)."""
-    fields = parse_fields(raw)
+    try:
+        fields = parse_fields(raw, max_fields=MAX_FIELDS)
+    except InvalidForm as exc:
+        raise InvalidRequest(str(exc)) from exc
     values = dict(fields)
     if len(values) != len(fields):
         raise InvalidRequest("A parameter is repeated")
     return values
-
-
-def parse_fields(raw: bytes, *, max_fields: int = MAX_FIELDS) -> list[tuple[str, str]]:
-    """Return the fields of a form, in their order. Raises `InvalidRequest`."""
-    try:
-        return parse_qsl(
-            raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=max_fields
-        )
-    except ValueError as exc:
-        raise InvalidRequest("Invalid form") from exc

@@ -24,7 +24,7 @@ from pds.oauth.scopes.scope import (
     Scope,
     parse_scope,
 )
-from pds.web.oauth.strangers_texts import on_one_line
+from pds.web.pages.strangers_texts import on_one_line
 
 _IDENTITY: Final = "Who you are"
 _CONTENT: Final = "What you publish"

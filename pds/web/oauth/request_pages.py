@@ -6,16 +6,17 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from aiohttp import web
+from markupsafe import Markup
 
 from pds.accounts.account import ActorAccount
 from pds.oauth.authorization import Asking
 from pds.oauth.clients.client import Client
 from pds.oauth.provider import OAuth
-from pds.web.oauth.cookies import FormTokens
 from pds.web.oauth.documents import AUTHORIZE_PATH
-from pds.web.oauth.pages import form_source, page
+from pds.web.oauth.form_sources import form_source
 from pds.web.oauth.permissions import permissions_of
-from pds.web.oauth.strangers_texts import on_one_line
+from pds.web.pages.strangers_texts import on_one_line
+from pds.web.pages.visit import Visit
 
 _NAME_CHARACTERS: Final = 80
 """Of a client's name, which it chooses itself."""
@@ -24,55 +25,19 @@ _NAME_CHARACTERS: Final = 80
 class RequestPages:
     """Renders the pages of one server."""
 
-    def __init__(self, oauth: OAuth, tokens: FormTokens, service_name: str) -> None:
+    def __init__(self, oauth: OAuth) -> None:
         self._oauth = oauth
-        self._tokens = tokens
-        self._service_name = service_name
 
-    async def first(self, asking: Asking) -> web.Response:
-        """Return the page with which a request begins: whichever step is missing."""
-        selected = asking.selected
-        if selected is not None:
-            if selected.login_required:
-                return self.sign_in(asking, username=selected.account.handle or "")
-            return await self.consent(asking, selected.account, "")
-        if asking.accounts and asking.parameters.prompt != "create":
-            return self.choose(asking)
-        return self.sign_in(asking, username=asking.parameters.login_hint or "")
-
-    def sign_in(
-        self, asking: Asking, *, username: str = "", problem: str = "", remember: bool = False
+    async def consent(
+        self, visit: Visit, asking: Asking, account: ActorAccount, ticket: str
     ) -> web.Response:
-        """Return the page that asks for the password."""
-        return self._page(
-            "sign_in.html",
-            asking,
-            status=400 if problem else 200,
-            username=username,
-            problem=problem,
-            remember=remember,
-            has_accounts=bool(asking.accounts),
-        )
-
-    def choose(self, asking: Asking) -> web.Response:
-        """Return the page with the accounts that this browser remembers."""
-        accounts = [
-            {
-                "did": one.account.did,
-                "handle": one.account.shown_handle,
-                "login_required": one.login_required,
-            }
-            for one in asking.hinted or asking.accounts
-        ]
-        return self._page("choose.html", asking, accounts=accounts)
-
-    async def consent(self, asking: Asking, account: ActorAccount, ticket: str) -> web.Response:
         """Return the page that says who asks for what."""
         metadata = asking.client.metadata
         agreed = self._oauth.authorization.agreed(asking, account)
         sets = await self._oauth.permission_sets.find_all(asking.parameters.scope)
-        return self._page(
-            "consent.html",
+        return self.page(
+            visit,
+            "oauth/consent.html",
             asking,
             account={"did": account.did, "handle": account.shown_handle},
             ticket=ticket,
@@ -83,41 +48,39 @@ class RequestPages:
             tos_uri=metadata.tos_uri,
         )
 
-    def _page(
-        self, template: str, asking: Asking, *, status: int = 200, **values: Any
+    def page(
+        self, visit: Visit, template: str, asking: Asking, *, status: int = 200, **values: Any
     ) -> web.Response:
+        """Render a template with what belongs to the request: see `Purpose.page`."""
         reference = {"client_id": asking.client.client_id, "request_uri": asking.request_uri}
         here = f"{AUTHORIZE_PATH}?{urlencode(reference)}"
-        form = {
-            **reference,
-            "csrf": self._tokens.make(asking.device_id),
-            "client_name": _name_of(asking.client),
-            "client_host": _host_of(asking.client),
+        name = _name_of(visit, asking.client)
+        links = {
+            "sign_in": f"{here}&sign-in=1",
+            "sign_up": f"{here}&sign-up=1",
+            "chooser": here if asking.accounts else "",
         }
-        return page(
+        return visit.page(
             template,
             status=status,
             form_targets=(form_source(asking.parameters.redirect_uri),),
-            service_name=self._service_name,
-            form=form,
-            chooser=here,
-            sign_in=f"{here}&sign-in=1",
-            **values,
+            path=AUTHORIZE_PATH,
+            fields=visit.hidden(**reference),
+            app={
+                "name": name,
+                "shown_name": Markup("<bdi>{}</bdi>").format(name),
+                "host": _host_of(visit, asking.client),
+            },
+            **{**links, **values},
         )
 
 
-def error_page(status: int, message: str, remedy: str = "") -> web.Response:
-    """Return a page that says what is wrong and what helps."""
-    title = "This does not work" if status < 500 else "Something went wrong"
-    return page("error.html", status=status, title=title, message=message, remedy=remedy)
-
-
-def _name_of(client: Client) -> str:
+def _name_of(visit: Visit, client: Client) -> str:
     """Return what the client calls itself, on one line; its host if it has no name."""
     if client.is_loopback:
-        return "An app on this device"
+        return visit.gettext("An app on this device")
     return on_one_line(client.metadata.client_name or "", _NAME_CHARACTERS) or client.host
 
 
-def _host_of(client: Client) -> str:
-    return "runs on your own device" if client.is_loopback else client.host
+def _host_of(visit: Visit, client: Client) -> str:
+    return visit.gettext("runs on your own device") if client.is_loopback else client.host

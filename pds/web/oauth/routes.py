@@ -6,23 +6,18 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
-from pds.context import AppContext
 from pds.oauth.provider import OAuth
-from pds.rate_limits.limiter import RateLimiter
 from pds.web.oauth.authorize import authorize_routes
 from pds.web.oauth.documents import document_routes
 from pds.web.oauth.endpoints import endpoint_routes
-from pds.web.oauth.style import style_routes
+from pds.web.pages.rendering import file_handler, page_headers
+from pds.web.pages.site import Site
 
 
-def oauth_routes(
-    ctx: AppContext, oauth: OAuth, limiter: RateLimiter | None
-) -> Iterator[web.RouteDef]:
-    """Yield documents, endpoints for clients, pages, and what the pages load.
-
-    `limiter` counts sign-ins; None without rate limits.
-    """
+def oauth_routes(site: Site, oauth: OAuth) -> Iterator[web.RouteDef]:
+    """Yield documents, endpoints for clients, and pages with the script that one of them loads."""
     yield from document_routes(oauth.issuer)
     yield from endpoint_routes(oauth)
-    yield from authorize_routes(ctx, oauth, limiter)
-    yield from style_routes(ctx.settings.branding)
+    yield from authorize_routes(site, oauth)
+    script = file_handler("submit.js", "text/javascript", page_headers(), package="pds.web.oauth")
+    yield web.get("/oauth/submit.js", script)

@@ -1,38 +1,92 @@
-"""Templates, style sheet and headers of pages, on which nothing that strangers wrote can run."""
+"""Templates and headers of pages, on which nothing that strangers wrote can run."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib import resources
-from typing import Final
+from typing import Any, Final
 
 import jinja2
 from aiohttp import web
 
+from pds.translations.language import Language
+from pds.translations.languages import ENGLISH
+
 _SHARED: Final = "pds.web.pages"
 
 
-def templates_of(package: str) -> jinja2.Environment:
-    """Return the templates of `package`, which has a `base.html` that extends `page.html` here.
+class Templates:
+    """The templates of some packages, which `<area>/<name>` names, in every language.
 
-    Values are escaped, and one that is missing is an error.
+    Those of `pds.web.pages` itself need no area.
     """
-    return jinja2.Environment(
-        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package), jinja2.PackageLoader(_SHARED)]),
+
+    def __init__(self, packages: Mapping[str, str], **values: Any) -> None:
+        """`packages` has the package of each area. `values` are known to all templates."""
+        self._loader = jinja2.ChoiceLoader(
+            [
+                jinja2.PrefixLoader(
+                    {area: jinja2.PackageLoader(package) for area, package in packages.items()}
+                ),
+                jinja2.PackageLoader(_SHARED),
+            ]
+        )
+        self._values = values
+        self._environments: dict[str, jinja2.Environment] = {}
+
+    def render(self, name: str, language: Language, /, **values: Any) -> str:
+        """Return the text of a page. Raises `jinja2.UndefinedError` if a value is missing."""
+        return self._environment(language).get_template(name).render(**values)
+
+    def _environment(self, language: Language) -> jinja2.Environment:
+        environment = self._environments.get(language.tag)
+        if environment is None:
+            # One for each language: macros see what belongs to the environment only.
+            environment = self._environments[language.tag] = make_environment(
+                self._loader, language
+            )
+            environment.globals |= self._values
+        return environment
+
+
+def make_environment(loader: jinja2.BaseLoader, language: Language) -> jinja2.Environment:
+    """Return an environment in which values are escaped, and one that is missing is an error."""
+    environment = jinja2.Environment(
+        loader=loader,
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    environment.policies["ext.i18n.trimmed"] = True
+    texts = language.texts
+    environment.install_gettext_callables(  # type: ignore[attr-defined]
+        texts.gettext, texts.ngettext, newstyle=True
+    )
+    environment.globals["language"] = language
+    return environment
 
 
-def page_headers(*allowed: str) -> dict[str, str]:
+def templates_of(package: str) -> jinja2.Environment:
+    """Return the English templates of `package`, which extend those of `pds.web.pages`."""
+    loader = jinja2.ChoiceLoader([jinja2.PackageLoader(package), jinja2.PackageLoader(_SHARED)])
+    return make_environment(loader, ENGLISH)
+
+
+def page_headers(*allowed: str, styles: Iterable[str] = ("'self'",)) -> dict[str, str]:
     """Return the headers of a page that loads a style sheet of its own server and no more.
 
-    `allowed` are further directives of its Content-Security-Policy.
+    `allowed` are further directives of its Content-Security-Policy; `styles` is where style sheets
+    come from.
     """
     policy = (
-        *("default-src 'none'", "style-src 'self'", "base-uri 'none'", "frame-ancestors 'none'"),
+        *(
+            "default-src 'none'",
+            " ".join(("style-src", *styles)),
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        ),
         *allowed,
     )
     return {

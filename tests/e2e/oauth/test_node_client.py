@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 from tests.e2e.oauth.conftest import APP_HOST, RemoteSite, sessions_of
 from tests.e2e.oauth.node_app import AppError, NodeApp
 from tests.e2e.sdk import Person
-from tests.pds.web.oauth.browser import Browser, Page
+from tests.pds.web.browser import Browser, Page
 from tests.processes import DevServer
 from tests.tls import Certificate
 

@@ -14,7 +14,7 @@ from atproto_oauth.stores import MemorySessionStore, MemoryStateStore
 
 from tests.e2e.oauth.conftest import RemoteSite
 from tests.e2e.sdk import Network, Person
-from tests.pds.web.oauth.browser import Browser
+from tests.pds.web.browser import Browser
 from tests.processes import DevServer
 
 PUBLIC_URL = "https://pds.example.org"

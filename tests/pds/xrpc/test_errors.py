@@ -21,6 +21,7 @@ from identity.did_document import InvalidDidDocument
 from identity.plc import PlcError
 from pds.accounts.errors import AccountError, InvalidToken, UnknownAccount
 from pds.accounts.invite_codes import InvalidInviteCursor
+from pds.administration.second_factor import TooManyWrongCodes as TooManyAdminCodes
 from pds.config import ConfigError
 from pds.config.mail_address import InvalidMailAddress
 from pds.config.mail_url import InvalidMailUrl
@@ -45,6 +46,7 @@ from pds.pending.import_turns import ImportUnderWay
 from pds.readonly.handles_file import InvalidHandlesFile
 from pds.repos.errors import ImportRefused
 from pds.service_auth.jwt import BadJwt, ServiceJwtError
+from pds.web.pages.fields import InvalidForm
 from pds.xrpc.error_map import XRPC_ERRORS, to_xrpc
 from pds.xrpc.errors import DEFAULT_ERRORS, XrpcError
 from repo.car import NotACar
@@ -67,6 +69,7 @@ ABOVE_XRPC = frozenset(
 )
 """Rooms of `pds` that may raise an `XrpcError`, or answer no requests."""
 INTERNAL: dict[type[Exception], str] = {
+    TooManyAdminCodes: "only on the administrator's pages, which tell what to do",
     blob_errors.BlobFileMissing: "getBlob and commits answer for it; else the disk lost a file",
     blob_errors.BlobObjectChanged: "only for writers with a condition, which no request is",
     blob_errors.BlobObjectMissing: "a bucket's; the store makes a BlobFileMissing of it",
@@ -84,6 +87,7 @@ INTERNAL: dict[type[Exception], str] = {
     InvalidDagCbor: "a stored block is damaged; records of clients are checked before",
     InvalidKey: "a key file is damaged; keys in DID documents are answered for",
     InvalidRecord: "becomes an InvalidRepo",
+    InvalidForm: "becomes an InvalidRequest, or a page that says so",
     InvalidJwt: "becomes an InvalidToken or a BadJwt",
     InvalidJwk: "becomes an InvalidDpopProof; in a set, it is left out",
     InvalidJwks: "becomes an InvalidClientMetadata",

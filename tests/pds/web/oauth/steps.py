@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.pds.conftest import Account
+from tests.pds.web.browser import Browser, Page
 from tests.pds.web.oauth.app_client import App
-from tests.pds.web.oauth.browser import Browser, Page
 
 
 async def sign_in(browser: Browser, page: Page, account: Account, **more: str) -> Page:

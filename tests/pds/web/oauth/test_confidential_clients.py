@@ -23,8 +23,8 @@ from tests.pds.oauth.clients.metadata_samples import (
     confidential,
     metadata,
 )
+from tests.pds.web.browser import Browser
 from tests.pds.web.oauth.app_client import App
-from tests.pds.web.oauth.browser import Browser
 from tests.pds.web.oauth.steps import authorize
 
 REDIRECT_URI = "https://app.bsky.app/cb"

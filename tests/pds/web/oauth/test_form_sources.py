@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pds.web.oauth.pages import form_source
+from pds.web.oauth.form_sources import form_source
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import pytest
 from pds.accounts.errors import InvalidCredentials
 from pds.accounts.hashing import Asker
 from pds.oauth.devices.device_sessions import Visitor
+from pds.web.pages.site import Site
 from tests.pds.conftest import Account, Pds
+from tests.pds.web.browser import NAVIGATION, Browser
 from tests.pds.web.oauth.app_client import App
-from tests.pds.web.oauth.browser import NAVIGATION, Browser
 from tests.pds.web.oauth.steps import authorize, sign_in
 
 
@@ -110,8 +111,7 @@ async def test_the_session_id_from_before_a_sign_in_is_worth_nothing(
     # The few seconds for requests that crossed are over.
     pds.ctx.accounts.db.run("UPDATE device SET lastSeenAt = '2026-01-01T00:00:00.000Z'")
     thief = Visitor(before["dev-id"], before["ses-id"], "127.0.0.1", None)
-    assert pds.ctx.oauth is not None
-    assert pds.ctx.oauth.devices.find(thief) is None
+    assert Site(pds.ctx, None, {}).devices.find(thief) is None
 
 
 async def test_a_ticket_is_for_its_own_request(pds: Pds, alice: Account) -> None:
@@ -151,7 +151,8 @@ async def test_a_password_that_changes_while_it_is_checked_signs_nobody_in(
     authorization = pds.ctx.oauth.authorization
     browser = Browser(pds)
     await browser.open("/oauth/authorize", **await App(pds).push())
-    login = await authorization.sign_in(alice.handle, alice.password, asker=Asker("192.0.2.1"))
+    asker = Asker("192.0.2.1")
+    login = await pds.ctx.accounts.logins.check(alice.handle, alice.password, asker=asker)
     await pds.post(
         "com.atproto.admin.updateAccountPassword",
         {"did": alice.did, "password": "another-password"},

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from tests.pds.conftest import Account, Pds
+from tests.pds.web.browser import Browser
 from tests.pds.web.oauth.app_client import App
-from tests.pds.web.oauth.browser import Browser
 from tests.pds.web.oauth.steps import sign_in
 
 

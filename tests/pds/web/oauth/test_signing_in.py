@@ -6,8 +6,8 @@ import pytest
 
 from repo.syntax import Did
 from tests.pds.conftest import Account, Pds
+from tests.pds.web.browser import Browser
 from tests.pds.web.oauth.app_client import App
-from tests.pds.web.oauth.browser import Browser
 from tests.pds.web.oauth.steps import authorize, sign_in
 
 TRUSTED = (

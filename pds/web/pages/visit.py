@@ -1,0 +1,137 @@
+"""`Visit`: one request of a browser, which is answered with a page or sent to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+from markupsafe import Markup
+
+from pds.accounts.hashing import Asker
+from pds.fairness.presence import while_present
+from pds.oauth.devices.device_sessions import Device, Visitor
+from pds.translations.language import Language
+from pds.translations.languages import language_for
+from pds.web.pages.rendering import page_headers
+from pds.web.pages.shared import Shared
+
+_SEE_OTHER: Final = 303
+
+
+@dataclass(slots=True, frozen=True)
+class _Counted:
+    """A form, as rate limits see it."""
+
+    body: Mapping[str, str]
+    caller: str
+
+
+@dataclass(slots=True)
+class Visit:
+    """A request for a page. `device` changes with `rotate`, after which it has new cookies."""
+
+    site: Shared
+    request: web.Request
+    visitor: Visitor
+    device: Device
+    language: Language
+    wanted_languages: Sequence[str]
+    """Tags, the preferred ones first."""
+    notice: str = ""
+    """What the page before has done, for this page to say."""
+    next_notice: str = ""
+    """What this request has done, for the next page to say."""
+
+    @property
+    def address_group(self) -> str:
+        """The client's address, or the network that counts as one."""
+        return self.site.ctx.client_addresses.of(self.request).group
+
+    @property
+    def asker(self) -> Asker:
+        """Who is counted for the passwords that are checked."""
+        return Asker(self.address_group, partial(while_present, self.request))
+
+    @property
+    def csrf(self) -> str:
+        """The token that forms of this browser carry."""
+        return self.site.form_tokens.make(self.device.id)
+
+    def hidden(self, **values: str) -> Markup:
+        """Return the hidden fields of a form: the token of the browser, and these."""
+        field = Markup('<input type="hidden" name="{}" value="{}">')
+        fields = ({"csrf": self.csrf} | values).items()
+        return Markup("\n").join(field.format(name, value) for name, value in fields)
+
+    async def count(self, nsid: str, *, caller: str = "", **body: str) -> None:
+        """Count this as a call of a method, whose limits hold for pages as well.
+
+        `caller` is the DID of whoever is signed in. Raises `TooManyRequests`.
+        """
+        limiter = self.site.limiter
+        if limiter is not None:
+            await limiter.count_request(self.request, nsid)
+            await limiter.count_call(self.request, nsid, _Counted(body, caller))
+
+    async def rotate(self) -> None:
+        """Give the browser a new session id: copies of the old cookies end here."""
+        self.device = await self.site.devices.recognise(self.visitor, rotate=True)
+
+    async def speak(self, tags: Iterable[str]) -> None:
+        """Prefer these languages to those that the browser names."""
+        self.language = await language_for((*tags, *self.wanted_languages))
+
+    def gettext(self, text: str, **values: object) -> str:
+        """Return a text in the visitor's language, with the values that it names."""
+        return self.language.gettext(text, **values)
+
+    def ngettext(self, singular: str, plural: str, count: int, **values: object) -> str:
+        """Return the form of a text that goes with a number, which it may name `num`."""
+        return self.language.ngettext(singular, plural, count, **values)
+
+    def page(
+        self,
+        template: str,
+        *,
+        status: int = 200,
+        form_targets: Iterable[str] = (),
+        script: bool = False,
+        loads_from: Sequence[str] = (),
+        **values: Any,
+    ) -> web.Response:
+        """Render a page that no cache keeps.
+
+        `form_targets` are sources where forms may end besides this server: browsers hold redirects
+        after a form to them, too. `script` allows the script files of this server. Scripts, styles
+        and frames may come from `loads_from` as well.
+        """
+        sources = ("'self'", *loads_from)
+        kinds = ("script-src", "connect-src") if script or loads_from else ()
+        scripts = (" ".join((kind, *sources)) for kind in kinds)
+        frames = (" ".join(("frame-src", *loads_from)),) if loads_from else ()
+        targets = " ".join(("form-action", "'self'", *form_targets))
+        headers = {
+            **page_headers(targets, "img-src 'self'", *scripts, *frames, styles=sources),
+            # The forms of these pages need it, to tell that they come from here.
+            "Referrer-Policy": "same-origin",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "X-Frame-Options": "DENY",
+            hdrs.CACHE_CONTROL: "no-store",
+            hdrs.PRAGMA: "no-cache",
+        }
+        text = self.site.templates.render(
+            template, self.language, csrf=self.hidden(), notice=self.notice, **values
+        )
+        return web.Response(
+            status=status, text=text, content_type="text/html", charset="utf-8", headers=headers
+        )
+
+    def redirect(self, path: str, notice: str = "") -> web.Response:
+        """Send the browser to a page of this server, on which `notice` is shown once."""
+        self.next_notice = notice
+        headers = {hdrs.LOCATION: path, hdrs.CACHE_CONTROL: "no-store"}
+        return web.Response(status=_SEE_OTHER, headers=headers)
