@@ -32,13 +32,13 @@ _PROBLEMS_SHOWN: Final = 20
 _FILTERS: Final = {
     **FILTERS,
     "shown": shown_path,
-    "records": lambda number: counted(number, "record"),
+    "records": partial(counted, noun="record"),
 }
 
 
 def page_routes(ctx: ReadContext, archive: Archive) -> Iterator[web.RouteDef]:
     """Yield the pages at `/` and below `/repo/`, and what they load."""
-    pages = PublicPages(ctx, PACKAGES, **_FILTERS)
+    pages = PublicPages(ctx, PACKAGES, home=_("All repositories"), **_FILTERS)
     yield pages.get("/", FrontPage(ctx, archive).show)
     yield from browse_routes(pages, ArchiveShelf(archive))
     yield from style_routes(ctx.settings.branding)
@@ -82,10 +82,6 @@ class ArchiveShelf:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-
-    def home_title(self, visit: PublicVisit) -> str:
-        """See `Shelf`."""
-        return visit.language.gettext("All repositories")
 
     async def find(self, did: str) -> ShownRepo:
         """See `Shelf`."""

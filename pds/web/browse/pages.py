@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any, Final
@@ -23,7 +23,7 @@ from pds.web.pages.errors import PageError
 from pds.web.pages.public import PublicPages, PublicVisit
 from repo.record import LARGE_BYTES
 
-FILTERS: Final = {
+FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "size": format_size,
     "segment": lambda text: quote(text, safe=":"),
     "tid_time": time_of_tid,
@@ -115,8 +115,7 @@ class BrowsePages:
         return await self._shelf.find(visit.request.match_info["did"])
 
     def _page(self, visit: PublicVisit, name: str, repo: ShownRepo, **values: Any) -> web.Response:
-        home = self._shelf.home_title(visit)
-        return visit.page(f"browse/{name}.html", repo=repo, home_title=home, **values)
+        return visit.page(f"browse/{name}.html", repo=repo, **values)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

@@ -38,9 +38,6 @@ class Fact:
 class Shelf(Protocol):
     """The repositories of one server."""
 
-    def home_title(self, visit: PublicVisit) -> str:
-        """What the page at `/` is called, in the visitor's language."""
-
     async def find(self, did: str) -> ShownRepo:
         """Return a repository. Raises `PageError` for one that is not here, or not to be read."""
 

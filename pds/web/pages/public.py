@@ -42,6 +42,7 @@ class PublicVisit:
 
     def page(self, template: str, /, *, status: int = 200, **values: Any) -> web.Response:
         """Render a page."""
+        values |= {"home_title": self.language.gettext(self.pages.home)}
         text = self.pages.templates.render(template, self.language, **values)
         return web.Response(
             status=status, text=text, content_type="text/html", charset="utf-8", headers=_HEADERS
@@ -54,9 +55,15 @@ Show: TypeAlias = Callable[[PublicVisit], Awaitable[web.StreamResponse]]
 class PublicPages:
     """The public pages of one server."""
 
-    def __init__(self, ctx: ReadContext, packages: Mapping[str, str], **filters: Any) -> None:
-        """`packages` has the package of each area of templates, which may use `filters`."""
+    def __init__(
+        self, ctx: ReadContext, packages: Mapping[str, str], *, home: str, **filters: Any
+    ) -> None:
+        """`packages` has the package of each area of templates, which may use `filters`.
+
+        `home` is what the page at `/` is called, in English.
+        """
         self.ctx = ctx
+        self.home = home
         service_name = ctx.settings.service_name
         self.templates = Templates(packages, filters=filters, service_name=service_name)
 
@@ -79,11 +86,10 @@ class PublicPages:
 
 
 def _error_page(visit: PublicVisit, error: PageError) -> web.Response:
-    language = visit.language
+    gettext = visit.language.gettext
     return visit.page(
-        "error.html",
+        "public_error.html",
         status=error.status,
-        title=language.gettext(error.message, **error.values),
-        message="",
-        remedy=language.gettext(error.remedy, **error.values) if error.remedy else "",
+        message=gettext(error.message, **error.values),
+        remedy=gettext(error.remedy, **error.values) if error.remedy else "",
     )
