@@ -71,6 +71,7 @@ from pds.pending.blob_move import BlobMove
 from pds.pending.blob_movers import MoreBlobs
 from pds.pending.import_turns import Imports
 from pds.pending.journal import Journal
+from pds.pending.later import Later
 from pds.pending.run_record import end_run
 from pds.pending.unfinished import Unfinished
 from pds.pending.upload_sweep import UploadSweep
@@ -255,6 +256,8 @@ class AppContext(ReadContext):
     """Turns at reserving signing keys, which are written one at a time."""
     admin_guesses: AdminGuesses
     crawlers: Crawlers
+    later: Later
+    """Work that goes on after an answer."""
     oauth: OAuth | None
     """The authorization server; None if an entryway is it."""
     upload_sweep: UploadSweep
@@ -294,6 +297,8 @@ class AppContext(ReadContext):
         self.admin_guesses = AdminGuesses(self.client_addresses)
         self.crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=self._http)
         stack.push_async_callback(self.crawlers.close)
+        self.later = Later()
+        stack.push_async_callback(self.later.close)
         self.oauth = None if self.entryway else self._open_oauth(stack)
         self.upload_sweep = UploadSweep(self.actor_store, self.blob_store, self.accounts)
         stack.push_async_callback(self.upload_sweep.close)

@@ -132,8 +132,10 @@ class EmailTaken(AccountError):
 class EmailNotSupported(AccountError):
     """The text is not an email address that mail can be sent to."""
 
-    def __init__(self) -> None:
-        super().__init__("This email address is not supported, please use a different email.")
+    def __init__(
+        self, message: str = "This email address is not supported, please use a different email."
+    ) -> None:
+        super().__init__(message)
 
 
 class InvalidEmail(AccountError):

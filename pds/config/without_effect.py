@@ -13,11 +13,6 @@ from pds.config.settings import Settings
 
 WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
     "HTTP/2 to other services": ("PDS_PROXY_ALLOW_HTTP2",),
-    "Sign-up page": (
-        "PDS_HCAPTCHA_SITE_KEY",
-        "PDS_HCAPTCHA_SECRET_KEY",
-        "PDS_HCAPTCHA_TOKEN_SALT",
-    ),
     "Pages": (
         "PDS_SUPPORT_URL",
         "PDS_WARNING_COLOR",

@@ -15,10 +15,15 @@ from identity.did_document import ATPROTO_KEY, ATPROTO_PDS, PDS_TYPE
 from identity.plc_data import PlcData, PlcService
 from identity.plc_operation import PlcOperation
 from pds.accounts.accounts import NewAccount
-from pds.accounts.handle_rules import CheckedHandle
+from pds.accounts.availability import check_email_free, check_handle_free
+from pds.accounts.email_rules import check_email
+from pds.accounts.errors import EmailNotSupported, InvalidInviteCode, InvalidPasswordLength
+from pds.accounts.handle_rules import CheckedHandle, check_handle
 from pds.accounts.hashing import OPERATOR, Asker
+from pds.accounts.passwords import MAX_NEW_LENGTH
 from pds.accounts.sessions import Session
 from pds.lifecycle.changes import IMPORTED, MOVED, NEW, journaled
+from pds.lifecycle.errors import NoSignups
 from pds.lifecycle.handles import check_handle_points_to
 from pds.pending.journal import Entry
 from pds.repos.commits import commit_event, sync_event
@@ -47,6 +52,42 @@ class Signup:
     fill: Callable[[Did], Awaitable[Head]] | None = None
     """Loads the repository of a migrating DID into its store; None to start with an empty one."""
     asker: Asker = OPERATOR
+
+
+def check_signup(
+    ctx: AppContext,
+    *,
+    handle: str,
+    email: str,
+    password: str | None,
+    invite_code: str | None,
+    did_known: bool = False,
+    by_operator: bool = False,
+) -> CheckedHandle:
+    """Check the fields of a request for an account, in the reference's order; return its handle.
+
+    `did_known` is true for a DID that migrates here. The operator needs no invite code. Raises
+    `AccountError`s and `NoSignups`.
+    """
+    if ctx.settings.hold.only:
+        raise NoSignups
+    if password is not None and len(password) > MAX_NEW_LENGTH:
+        raise InvalidPasswordLength(
+            f"Password too long. Maximum length is {MAX_NEW_LENGTH} characters."
+        )
+    invite_required = ctx.settings.invites.required and not by_operator
+    if invite_required and not invite_code:
+        raise InvalidInviteCode("No invite code provided")
+    if not email:
+        raise EmailNotSupported("Email is required")
+    check_email(email)
+    checked = check_handle(handle, ctx.settings.service_handle_domains, did_known=did_known)
+    if invite_required and invite_code:
+        ctx.accounts.invites.ensure_available(invite_code)
+    # Checked before a DID is created, which would be in vain.
+    check_handle_free(ctx.accounts.store, checked.handle)
+    check_email_free(ctx.accounts.store, email, message=f"Email already taken: {email}")
+    return checked
 
 
 async def create_account(ctx: AppContext, signup: Signup) -> Session:

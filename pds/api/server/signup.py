@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from actor_store.errors import RepoExists
-from pds.accounts.availability import check_did_free, check_email_free, check_handle_free
-from pds.accounts.email_rules import check_email
-from pds.accounts.errors import InvalidInviteCode
-from pds.accounts.handle_rules import check_handle
-from pds.accounts.passwords import MAX_NEW_LENGTH
+from pds.accounts.availability import check_did_free
 from pds.accounts.scopes import PRIVILEGED
 from pds.lifecycle.errors import NoSignups
-from pds.lifecycle.signup import Signup, create_account
+from pds.lifecycle.signup import Signup, check_signup, create_account
 from pds.rate_limits.limit import MINUTE_S, by_ip
 from pds.rate_limits.method_limits import calls
 from pds.xrpc.auth import optional_service
@@ -71,34 +67,23 @@ def _check_signup(call: XrpcCall) -> Signup:
     # First, since the handle, address and invite code of a resumed move are in use: by itself.
     if did is not None and is_owner and ctx.accounts.find_account(did, include_inactive=True):
         raise RepoExists(did)
-    password: str | None = body.get("password")
-    if password is not None and len(password) > MAX_NEW_LENGTH:
-        raise invalid_request(f"Password too long. Maximum length is {MAX_NEW_LENGTH} characters.")
-    code: str | None = body.get("inviteCode")
-    # The administrator calls only in this process, and needs no code.
-    is_operator = isinstance(call.credentials, AdminCredentials)
-    invites_required = ctx.settings.invites.required and not is_operator
-    if invites_required and not code:
-        raise InvalidInviteCode("No invite code provided")
-    if not body.get("email"):
-        raise invalid_request("Email is required")
-    check_email(body["email"])
-    handle = check_handle(
-        body["handle"], ctx.settings.service_handle_domains, did_known=did is not None
+    handle = check_signup(
+        ctx,
+        handle=body["handle"],
+        email=body.get("email") or "",
+        password=body.get("password"),
+        invite_code=body.get("inviteCode"),
+        did_known=did is not None,
+        # The administrator calls only in this process, and needs no code.
+        by_operator=isinstance(call.credentials, AdminCredentials),
     )
-    if invites_required and code:
-        ctx.accounts.invites.ensure_available(code)
-    # Checked before a DID is created, which would be in vain.
-    check_handle_free(ctx.accounts.store, handle.handle)
-    message = f"Email already taken: {body['email']}"
-    check_email_free(ctx.accounts.store, body["email"], message=message)
     if did is not None and not is_owner:
         raise auth_required(f"Missing auth to create account with did: {did}")
     return Signup(
         handle,
         email=body["email"],
-        password=password,
-        invite_code=code,
+        password=body.get("password"),
+        invite_code=body.get("inviteCode"),
         did=None if did is None else Did(did),
         recovery_key=body.get("recoveryKey"),
         asker=call.asker,

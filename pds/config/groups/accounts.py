@@ -95,3 +95,8 @@ class OAuthSettings(Group):
     hcaptcha_token_salt: str | None = Field(
         None, alias="PDS_HCAPTCHA_TOKEN_SALT", description="hCaptcha", repr=False
     )
+    hcaptcha_verify_url: str = Field(
+        "https://api.hcaptcha.com/siteverify",
+        alias="PDS_HCAPTCHA_VERIFY_URL",
+        description="Where solutions are verified",
+    )

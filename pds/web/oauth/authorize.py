@@ -29,6 +29,7 @@ from pds.web.pages.site import Site
 from pds.web.pages.visit import Visit
 from pds.web.sign_in.passwords import PasswordPage
 from pds.web.sign_in.purpose import Purpose
+from pds.web.sign_in.sign_up import SignUpPage
 
 _Step: TypeAlias = Callable[[Visit, Asking, Form], Awaitable[web.StreamResponse]]
 
@@ -41,6 +42,7 @@ def authorize_routes(site: Site, oauth: OAuth, logos: ClientLogos) -> Iterator[w
     yield site.get(AUTHORIZE_PATH, pages.begin)
     for name, step in (
         ("sign-in", pages.sign_in),
+        ("sign-up", pages.sign_up),
         ("choose", pages.choose),
         ("sign-out", pages.sign_out),
         ("consent", pages.consent),
@@ -56,6 +58,7 @@ class AuthorizePages:
         self._oauth = oauth
         self._pages = RequestPages(oauth, logos)
         self._passwords = PasswordPage(site)
+        self._sign_ups = SignUpPage(site)
 
     async def begin(self, visit: Visit) -> web.StreamResponse:
         """Open the request in the query, and show the first page; or grant it without."""
@@ -68,6 +71,8 @@ class AuthorizePages:
             await self._speak(visit, outcome)
             if "sign-in" in request.query:
                 return self._ask_password(visit, outcome)
+            if "sign-up" in request.query:
+                return self._sign_ups.show(visit, self._purpose(outcome))
             return await self.first(visit, outcome)
         except OAuthError as exc:
             return self._refused(visit, exc)
@@ -91,6 +96,10 @@ class AuthorizePages:
     async def sign_in(self, visit: Visit, asking: Asking, form: Form) -> web.StreamResponse:
         """Check the password, and go on with the account."""
         return await self._passwords.sign_in(visit, self._purpose(asking), form)
+
+    async def sign_up(self, visit: Visit, asking: Asking, form: Form) -> web.StreamResponse:
+        """Create an account, and go on with it."""
+        return await self._sign_ups.sign_up(visit, self._purpose(asking), form)
 
     async def choose(self, visit: Visit, asking: Asking, form: Form) -> web.StreamResponse:
         """Go on with a remembered account."""
@@ -136,7 +145,9 @@ class AuthorizePages:
             if selected.login_required:
                 return self._ask_password(visit, asking, selected.account.handle)
             return await self._pages.consent(visit, asking, selected.account, "")
-        if asking.accounts and asking.parameters.prompt != "create":
+        if asking.parameters.prompt == "create":
+            return self._sign_ups.show(visit, self._purpose(asking))
+        if asking.accounts:
             return self._choose_page(visit, asking)
         return self._ask_password(visit, asking, asking.parameters.login_hint)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib import resources
 from typing import Any, Final
 
@@ -74,13 +74,19 @@ def templates_of(package: str) -> jinja2.Environment:
     return make_environment(loader, ENGLISH)
 
 
-def page_headers(*allowed: str) -> dict[str, str]:
+def page_headers(*allowed: str, styles: Iterable[str] = ("'self'",)) -> dict[str, str]:
     """Return the headers of a page that loads a style sheet of its own server and no more.
 
-    `allowed` are further directives of its Content-Security-Policy.
+    `allowed` are further directives of its Content-Security-Policy; `styles` is where style sheets
+    come from.
     """
     policy = (
-        *("default-src 'none'", "style-src 'self'", "base-uri 'none'", "frame-ancestors 'none'"),
+        *(
+            "default-src 'none'",
+            " ".join(("style-src", *styles)),
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        ),
         *allowed,
     )
     return {

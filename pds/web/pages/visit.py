@@ -95,19 +95,22 @@ class Visit:
         status: int = 200,
         form_targets: Iterable[str] = (),
         script: bool = False,
-        policy: Iterable[str] = (),
+        loads_from: Sequence[str] = (),
         **values: Any,
     ) -> web.Response:
         """Render a page that no cache keeps.
 
         `form_targets` are sources where forms may end besides this server: browsers hold redirects
-        after a form to them, too. `script` allows the script files of this server, and `policy`
-        has further directives of the Content-Security-Policy.
+        after a form to them, too. `script` allows the script files of this server. Scripts, styles
+        and frames may come from `loads_from` as well.
         """
-        scripts = ("script-src 'self'", "connect-src 'self'") if script else ()
+        sources = ("'self'", *loads_from)
+        kinds = ("script-src", "connect-src") if script or loads_from else ()
+        scripts = (" ".join((kind, *sources)) for kind in kinds)
+        frames = (" ".join(("frame-src", *loads_from)),) if loads_from else ()
         targets = " ".join(("form-action", "'self'", *form_targets))
         headers = {
-            **page_headers(targets, "img-src 'self'", *scripts, *policy),
+            **page_headers(targets, "img-src 'self'", *scripts, *frames, styles=sources),
             # The forms of these pages need it, to tell that they come from here.
             "Referrer-Policy": "same-origin",
             "Cross-Origin-Opener-Policy": "same-origin",

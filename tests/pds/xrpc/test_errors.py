@@ -45,6 +45,7 @@ from pds.pending.import_turns import ImportUnderWay
 from pds.readonly.handles_file import InvalidHandlesFile
 from pds.repos.errors import ImportRefused
 from pds.service_auth.jwt import BadJwt, ServiceJwtError
+from pds.web.pages.fields import InvalidForm
 from pds.xrpc.error_map import XRPC_ERRORS, to_xrpc
 from pds.xrpc.errors import DEFAULT_ERRORS, XrpcError
 from repo.car import NotACar
@@ -84,6 +85,7 @@ INTERNAL: dict[type[Exception], str] = {
     InvalidDagCbor: "a stored block is damaged; records of clients are checked before",
     InvalidKey: "a key file is damaged; keys in DID documents are answered for",
     InvalidRecord: "becomes an InvalidRepo",
+    InvalidForm: "becomes an InvalidRequest, or a page that says so",
     InvalidJwt: "becomes an InvalidToken or a BadJwt",
     InvalidJwk: "becomes an InvalidDpopProof; in a set, it is left out",
     InvalidJwks: "becomes an InvalidClientMetadata",

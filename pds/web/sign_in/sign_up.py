@@ -1,0 +1,139 @@
+"""The page for signing up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from identity.plc import PlcError
+from pds.accounts.errors import (
+    AccountError,
+    EmailNotSupported,
+    EmailTaken,
+    HandleNotAvailable,
+    HandleTaken,
+    InvalidHandle,
+    InvalidInviteCode,
+    InvalidPasswordLength,
+    UnsupportedDomain,
+)
+from pds.accounts.logins import Login
+from pds.accounts.passwords import MIN_CHOSEN_LENGTH
+from pds.fairness.turns import TooBusy
+from pds.lifecycle.errors import NoSignups
+from pds.lifecycle.signup import Signup, check_signup, create_account
+from pds.translations.language import deferred as _
+from pds.web.pages.errors import PageError
+from pds.web.pages.form import Form
+from pds.web.pages.shared import Shared
+from pds.web.pages.visit import Visit
+from pds.web.sign_in.captcha import FIELD, ORIGINS, SCRIPT, Captcha, CaptchaUnavailable
+from pds.web.sign_in.purpose import Purpose
+
+_FIELDS: Final[Mapping[type[Exception], str]] = {
+    InvalidHandle: "handle",
+    HandleNotAvailable: "handle",
+    HandleTaken: "handle",
+    UnsupportedDomain: "handle",
+    EmailNotSupported: "email",
+    EmailTaken: "email",
+    InvalidPasswordLength: "password",
+    InvalidInviteCode: "invite",
+}
+"""The field that an error is about."""
+_KEPT: Final = ("handle", "domain", "email", "invite")
+"""The fields whose values come back with an error; a password does not."""
+
+_log = structlog.get_logger(__name__)
+
+
+class SignUpPage:
+    """Creates accounts, for any purpose."""
+
+    def __init__(self, site: Shared) -> None:
+        self._ctx = site.ctx
+        self._captcha = Captcha.of(site.ctx.settings, site.ctx.proxy_http)
+
+    def show(
+        self,
+        visit: Visit,
+        purpose: Purpose,
+        *,
+        form: Form | None = None,
+        problem: str = "",
+        field: str = "",
+    ) -> web.StreamResponse:
+        """Return the page. `problem` is what is wrong with a form, or with one of its fields."""
+        settings = self._ctx.settings
+        if settings.hold.only:
+            raise PageError(403, "This server has no accounts for people.")
+        return purpose.page(
+            visit,
+            "sign_in/sign_up.html",
+            status=400 if problem else 200,
+            problem=problem,
+            problem_field=field,
+            values={name: "" if form is None else form.text(name) for name in _KEPT},
+            domains=settings.service_handle_domains,
+            needs_invite=settings.invites.required,
+            min_password_length=MIN_CHOSEN_LENGTH,
+            terms=settings.service.terms_of_service_url,
+            privacy=settings.service.privacy_policy_url,
+            captcha=self._captcha and {"site_key": self._captcha.site_key, "script": SCRIPT},
+            loads_from=ORIGINS if self._captcha else (),
+        )
+
+    async def sign_up(self, visit: Visit, purpose: Purpose, form: Form) -> web.StreamResponse:
+        """Create the account, and go on with it."""
+        await visit.count("com.atproto.server.createAccount")
+        problem = await self._problem_of(visit, form)
+        if problem:
+            return self.show(visit, purpose, form=form, problem=visit.gettext(problem))
+        try:
+            login = await self._create(visit, form)
+        except (AccountError, TooBusy) as exc:
+            field = _FIELDS.get(type(exc), "")
+            problem = visit.gettext(str(exc))
+            return self.show(visit, purpose, form=form, problem=problem, field=field)
+        except NoSignups as exc:
+            raise PageError(403, "%(said)s", said=exc) from exc
+        except PlcError as exc:
+            _log.error("an account cannot be created", reason=str(exc))
+            problem = _("The directory of identities does not answer. Please try again later.")
+            return self.show(visit, purpose, form=form, problem=visit.gettext(problem))
+        await visit.rotate()
+        return await purpose.signed_in(visit, login, remember=True)
+
+    async def _problem_of(self, visit: Visit, form: Form) -> str:
+        service = self._ctx.settings.service
+        if (service.terms_of_service_url or service.privacy_policy_url) and not form.has("agree"):
+            return _("Please agree to the terms first.")
+        if self._captcha is None:
+            return ""
+        address = visit.visitor.ip_address
+        try:
+            is_solved = await self._captcha.is_solved(form.values(FIELD), address)
+        except CaptchaUnavailable:
+            return _("The captcha cannot be checked just now. Please try again later.")
+        return "" if is_solved else _("Please solve the captcha.")
+
+    async def _create(self, visit: Visit, form: Form) -> Login:
+        ctx, password = self._ctx, form.text("password")
+        if len(password) < MIN_CHOSEN_LENGTH:
+            raise InvalidPasswordLength(_("The password is too short."))
+        email, code = form.text("email").strip(), form.text("invite").strip() or None
+        label = form.text("handle").strip().removeprefix("@")
+        domains = ctx.settings.service_handle_domains
+        domain = form.text("domain") if form.text("domain") in domains else domains[0]
+        # People type the whole handle, too.
+        handle = label if label.endswith(domain) else label + domain
+        checked = check_signup(ctx, handle=handle, email=email, password=password, invite_code=code)
+        session = await create_account(
+            ctx,
+            Signup(checked, email=email, password=password, invite_code=code, asker=visit.asker),
+        )
+        valid_from = ctx.accounts.access_cutoffs.find(session.did)
+        return Login(ctx.accounts.get_account(session.did), None, valid_from)
