@@ -89,6 +89,10 @@ class Sessions:
         """
         await write(self._db, lambda: self._refresh_tokens.revoke(did, jti))
 
+    async def end_first(self, session: Session) -> None:
+        """End the session with which an account began, before it has another one."""
+        await write(self._db, lambda: self._refresh_tokens.revoke_all(session.did))
+
     def end_all(self, did: Did) -> None:
         """End every session of an account, OAuth and browsers included, inside a transaction.
 

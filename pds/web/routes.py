@@ -54,6 +54,7 @@ def web_routes(ctx: AppContext, limiter: RateLimiter | None = None) -> Iterator[
     yield _get("/.well-known/change-password", _change_password)
     if ctx.entryway is not None:
         yield _get("/.well-known/oauth-protected-resource", _protected_resource)
+        yield web.get("/account{path:(/.*)?}", _at_entryway)
     site = Site(ctx, limiter, _PACKAGES)
     if ctx.oauth is not None:
         yield from oauth_routes(site, ctx.oauth)
@@ -116,6 +117,12 @@ async def _change_password(request: web.Request) -> web.Response:
     else:
         location = f"{ctx.settings.public_url}/account/reset-password"
     return web.Response(status=302, headers={"Location": location})
+
+
+async def _at_entryway(request: web.Request) -> web.Response:
+    """Send people to the server that owns the logins."""
+    ctx = request.app[CONTEXT]
+    return web.Response(status=302, headers={"Location": entryway_of(ctx).url + request.path_qs})
 
 
 async def _protected_resource(request: web.Request) -> web.Response:
